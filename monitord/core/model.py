@@ -1,0 +1,200 @@
+"""The nouns: what a probe says, what a rule answers, what an alert is. All frozen, none with behaviour of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+Kind = Literal["refused", "timeout", "auth", "tls", "dns", "protocol", "permission", "missing", "internal"]
+Severity = Literal["warning", "critical"]
+Status = Literal["ok", "warning", "unknown", "critical"]
+Value = float | int | str | None
+Evidence = Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One measured number or word.
+
+    `labels` identify (sorted pairs); `value` is None where the server answered but could not say; `unit` is one of
+    "" (a word), "1" (a count), "bytes", "seconds", "timestamp" (Unix seconds), "percent", "ms".
+    """
+
+    name: str
+    labels: tuple[tuple[str, str], ...]
+    value: Value
+    unit: str
+
+    def label(self, name: str) -> str:
+        """The value of one label. KeyError where there is none of that name."""
+        for key, value in self.labels:
+            if key == name:
+                return value
+        raise KeyError(name)
+
+
+def sample(name: str, value: Value, unit: str = "1", **labels: str) -> Sample:
+    """A Sample with its labels in order."""
+    return Sample(name, tuple(sorted(labels.items())), value, unit)
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """Why a whole probe could not measure: a kind to sort by and a sentence to read, free of secrets."""
+
+    kind: Kind
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """One subject (a table, a disk, a queue) that could not be measured though its server answered."""
+
+    subject: str
+    kind: Kind
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Reading:
+    """One probe's turn: samples, or the failure that stood in their place, and how long it took."""
+
+    probe: str
+    samples: tuple[Sample, ...] = ()
+    failure: Failure | None = None
+    gaps: tuple[Gap, ...] = ()
+    duration_ms: float = 0.0
+
+    def named(self, name: str) -> Iterator[Sample]:
+        """Every sample of one name."""
+        return (s for s in self.samples if s.name == name)
+
+    def values(self, name: str, label: str) -> dict[str, Value]:
+        """Label value -> sample value, for samples of one name told apart by one label."""
+        return {s.label(label): s.value for s in self.named(name)}
+
+    def number(self, name: str, **labels: str) -> float | None:
+        """The number under a name and labels, or None where there is no such number."""
+        wanted = tuple(sorted(labels.items()))
+        for s in self.named(name):
+            if s.labels == wanted:
+                return s.value if isinstance(s.value, int | float) else None
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """The readings of one cycle, whichever were taken, and the one `now` of that cycle (aware, UTC)."""
+
+    now: datetime
+    readings: Mapping[str, Reading]
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A rule's answer: something is wrong with this subject.
+
+    `needs_exact` names what must be counted exactly before this finding may fire (a cheap counter is only a sign).
+    """
+
+    rule: str
+    subject: str
+    severity: Severity
+    value: Value
+    limit: Value
+    unit: str
+    summary: str
+    evidence: Evidence = field(default_factory=dict)
+    recommendation: str = ""
+    needs_exact: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Clear:
+    """A rule's answer: this subject was measured and is as ordered."""
+
+    rule: str
+    subject: str
+
+
+@dataclass(frozen=True, slots=True)
+class Unknown:
+    """A rule's answer: this subject could not be measured; neither wrong nor right."""
+
+    rule: str
+    subject: str
+    reason: str
+
+
+Judgement = Finding | Clear | Unknown
+
+
+@dataclass(frozen=True, slots=True)
+class Alert:
+    """The life of (rule, subject): pending until confirmed, then firing until a confirmed clear.
+
+    `toward` is the edge that readings now agree on ("" when they agree with the state as it is), `count` how many
+    have agreed, `counted_at` when the last of them was counted. `probe` is whose readings those are. `was_critical`
+    says that it has been said to be critical before.
+    """
+
+    id: str
+    rule: str
+    subject: str
+    probe: str
+    state: Literal["pending", "firing"]
+    severity: Severity
+    since: datetime
+    finding: Finding
+    toward: Literal["", "fire", "resolve", "step"] = "fire"
+    count: int = 0
+    counted_at: datetime | None = None
+    fired_at: datetime | None = None
+    was_critical: bool = False
+
+
+Edge = Literal["pending", "firing", "resolved", "suppressed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Transition:
+    """An edge of an Alert and why it was crossed: what is saved, logged and delivered."""
+
+    edge: Edge
+    alert: Alert
+    at: datetime
+    reason: str = ""
+    suppressed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceEvent:
+    """Something that happened to a service between two readings of PM2, and by whom."""
+
+    service: str
+    change: Literal["crashed", "restarted", "stopped", "started", "deleted", "appeared"]
+    by: Literal["pm2", "operator"]
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Action:
+    """A recommendation for a person: monitord itself touches nothing."""
+
+    action: Literal["restart_service", "free_disk", "investigate"]
+    target: str
+    reason: str
+    confirmations: int
+    blocking: str
+    alert_id: str
+
+
+@dataclass(frozen=True, slots=True)
+class Recheck:
+    """A probe to take again `after` seconds (None: not before the next cycle), counting `exact` exactly."""
+
+    probe: str
+    after: float | None
+    exact: frozenset[str] = frozenset()

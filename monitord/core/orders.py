@@ -1,0 +1,53 @@
+"""The standing orders: every threshold once, with the defaults the user's own orders gave."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Literal
+
+Expected = Literal["online", "stopped", "periodic"]
+
+
+@dataclass(frozen=True, slots=True)
+class StandingOrders:
+    """What is expected of the fleet and its servers.
+
+    Durations are timedeltas, sizes bytes, percentages 0 to 100. `services` {} means: what was seen online must stay
+    online. `probes` are the names of those configured; the others' rules are not judged.
+    """
+
+    services: Mapping[str, Expected] = field(default_factory=dict)
+    user_facing: tuple[str, ...] = ("gateway",)
+    confirmations: int = 2
+    confirm_every: timedelta = timedelta(seconds=5)
+    startup_grace: timedelta = timedelta(0)
+    service_memory: int = 500_000_000
+    service_memory_by_name: Mapping[str, int] = field(default_factory=dict)
+    restarts_warning: int = 5
+    restarts_critical: int = 20
+    restarts_window: timedelta = timedelta(hours=1)
+    tables: tuple[str, ...] = ("user_signals",)
+    growth_limit: int = 1_000_000
+    growth_window: timedelta = timedelta(hours=2)
+    growth_steady: int = 100_000
+    flow_stall: timedelta = timedelta(minutes=15)
+    groups: tuple[str, ...] = ("MILO", "CLS")
+    epoch_length: timedelta = timedelta(hours=1)
+    epoch_grace: timedelta = timedelta(minutes=15)
+    seal_warning: timedelta = timedelta(hours=2)
+    seal_critical: timedelta = timedelta(hours=4)
+    disks: tuple[str, ...] = ("/",)
+    disk_warning: float = 70.0
+    disk_critical: float = 80.0
+    host_memory: int = 200_000_000
+    queues: tuple[str, ...] = ()
+    queue_waiting: int = 5000
+    # A cycle that begins later than this after it was due is late; a longer silence between readings was blind.
+    late_after: timedelta = timedelta(seconds=90)
+    probes: frozenset[str] = frozenset({"pm2", "postgres", "epochs", "redis", "host"})
+
+    def memory_limit(self, service: str) -> int:
+        """The most memory an instance of `service` may use, in bytes."""
+        return self.service_memory_by_name.get(service, self.service_memory)

@@ -1,0 +1,114 @@
+"""The replayable form of history: observations as frames of what changed, and frames back into observations.
+
+A whole frame stands by itself; the others say only what differs from the reading of the same probe before. Folding
+the observations that come back gives the same judgement as folding those that went in.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from monitord.core.codec import decode, encode
+from monitord.core.model import Failure, Gap, Observation, Reading, Sample, Value
+
+Frame = dict[str, Any]
+
+
+@dataclass(slots=True)
+class _Known:
+    """What the frames so far say of one probe: its samples by key, and their units by name."""
+
+    samples: dict[str, Value] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+
+
+def _key(s: Sample) -> str:
+    return json.dumps([s.name, *(part for pair in s.labels for part in pair)], ensure_ascii=False)
+
+
+class Recorder:
+    """Turns observations into frames, one after another."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+
+    def frame(self, observation: Observation, *, whole: bool) -> Frame:
+        """The next frame. A whole one does not rest on any before it."""
+        if whole:
+            self._known = {}
+        readings = {name: self._reading(reading) for name, reading in observation.readings.items()}
+        return {"at": observation.now.isoformat(), "readings": readings} | ({"whole": True} if whole else {})
+
+    def _reading(self, reading: Reading) -> Frame:
+        frame: Frame = {"ms": reading.duration_ms}
+        if reading.failure is not None:
+            return frame | {"failure": encode(reading.failure)}
+        known = self._known.setdefault(reading.probe, _Known())
+        samples = {_key(s): s.value for s in reading.samples}
+        kept = [key for key in known.samples if key in samples]
+        if list(samples) != kept + [key for key in samples if key not in known.samples]:
+            # A sample came in between, or they changed places: said anew, since their order is part of the reading.
+            frame["anew"] = True
+            known.samples = {}
+        # `is` would miss equal numbers, and True == 1: compare value and type.
+        changed = {
+            key: value
+            for key, value in samples.items()
+            if key not in known.samples or known.samples[key] != value or type(known.samples[key]) is not type(value)
+        }
+        gone = [key for key in known.samples if key not in samples]
+        units = {s.name: s.unit for s in reading.samples if known.units.get(s.name) != s.unit}
+        known.samples = samples
+        known.units |= units
+        for name, part in (("set", changed), ("gone", gone), ("units", units), ("gaps", encode(reading.gaps))):
+            if part:
+                frame[name] = part
+        return frame
+
+
+class Replayer:
+    """Turns frames back into observations. It must be fed from a whole frame on, in order."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, _Known] = {}
+
+    def observation(self, frame: Mapping[str, Any]) -> Observation:
+        """The observation a frame was made of. KeyError, TypeError or ValueError where it is not such a frame."""
+        if frame.get("whole"):
+            self._known = {}
+        readings = {name: self._reading(name, part) for name, part in frame["readings"].items()}
+        return Observation(datetime.fromisoformat(frame["at"]), readings)
+
+    def _reading(self, probe: str, frame: Mapping[str, Any]) -> Reading:
+        if "failure" in frame:
+            return Reading(probe, failure=decode(Failure, frame["failure"]), duration_ms=frame["ms"])
+        known = self._known.setdefault(probe, _Known())
+        if frame.get("anew"):
+            known.samples = {}
+        for key in frame.get("gone", ()):
+            del known.samples[key]
+        known.samples |= frame.get("set", {})
+        known.units |= frame.get("units", {})
+        return Reading(
+            probe,
+            samples=tuple(_samples(known)),
+            gaps=tuple(decode(Gap, gap) for gap in frame.get("gaps", ())),
+            duration_ms=frame["ms"],
+        )
+
+
+def _samples(known: _Known) -> Iterator[Sample]:
+    for key, value in known.samples.items():
+        name, *parts = json.loads(key)
+        yield Sample(name, tuple(zip(parts[::2], parts[1::2], strict=True)), value, known.units[name])
+
+
+def replay(frames: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
+    """The observations of a run of frames, the first of them whole."""
+    replayer = Replayer()
+    for frame in frames:
+        yield replayer.observation(frame)

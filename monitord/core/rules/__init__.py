@@ -1,0 +1,58 @@
+"""The rules, one line each: which probe's readings they judge, and what the end of a subject means."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from monitord.core.rules import growth, host, monitor, redis, sealing, servers, services
+from monitord.core.rules.servers import Rule
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """One rule: a function of (Observation, History, StandingOrders) and when it applies.
+
+    `judges_failure`: it also answers when the probe itself failed. `absent`: what it means that a subject with an
+    alert is no longer judged: it is not watched any more, or what was wrong is gone.
+    """
+
+    name: str
+    probe: str
+    judge: Rule
+    judges_failure: bool = False
+    absent: Literal["not_watched", "clear"] = "not_watched"
+
+
+# Servers come first: while one cannot be reached, what is judged through it is unknown.
+RULES: tuple[Spec, ...] = (
+    Spec("pm2_unreachable", "pm2", servers.unreachable("pm2"), judges_failure=True),
+    Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True),
+    Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True),
+    Spec("service_missing", "pm2", services.service_missing),
+    Spec("service_down", "pm2", services.service_down),
+    Spec("service_unexpected", "pm2", services.service_unexpected, absent="clear"),
+    Spec("service_restart_loop", "pm2", services.service_restart_loop),
+    Spec("service_frozen", "pm2", services.service_frozen),
+    Spec("service_memory_high", "pm2", services.service_memory_high),
+    Spec("table_growth_high", "postgres", growth.table_growth_high),
+    Spec("table_flow_stalled", "postgres", growth.table_flow_stalled),
+    Spec("sealing_stuck", "epochs", sealing.sealing_stuck),
+    Spec("sealing_late", "epochs", sealing.sealing_late),
+    Spec("sealing_gap", "epochs", sealing.sealing_gap),
+    Spec("groups_out_of_sync", "epochs", sealing.groups_out_of_sync),
+    Spec("redis_queue_backlog", "redis", redis.redis_queue_backlog),
+    Spec("disk_high", "host", host.disk_high),
+    Spec("host_memory_low", "host", host.host_memory_low),
+    Spec("subject_unmeasured", "postgres", servers.unmeasured("postgres"), absent="clear"),
+    Spec("subject_unmeasured", "redis", servers.unmeasured("redis"), absent="clear"),
+    Spec("subject_unmeasured", "epochs", servers.unmeasured("epochs"), judges_failure=True, absent="clear"),
+    Spec("subject_unmeasured", "host", servers.unmeasured("host"), judges_failure=True, absent="clear"),
+    Spec("monitor_degraded", "monitord", monitor.monitor_degraded),
+)
+
+# The first says all that the second would say of the same subject.
+REPLACES: tuple[tuple[str, str], ...] = (
+    ("service_missing", "service_down"),
+    ("sealing_stuck", "sealing_late"),
+)

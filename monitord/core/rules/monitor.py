@@ -1,0 +1,33 @@
+"""Judgement of monitord itself: late cycles, a snapshot that cannot be written, messages that cannot be delivered."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from monitord.core import words
+from monitord.core.history import History
+from monitord.core.model import Clear, Finding, Judgement, Observation
+from monitord.core.orders import StandingOrders
+
+
+def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """Anything that makes the watch itself less than it should be."""
+    reading = observation.readings["monitord"]
+    late, limit = reading.number("cycle_late"), orders.late_after.total_seconds()
+    troubles = [gap.error for gap in reading.gaps]
+    if late is not None and late > limit:
+        troubles.insert(0, f"its cycle began {words.duration(late)} late")
+    if not troubles:
+        yield Clear("monitor_degraded", "monitord")
+        return
+    yield Finding(
+        rule="monitor_degraded",
+        subject="monitord",
+        severity="warning",
+        value=late,
+        limit=limit,
+        unit="seconds",
+        summary=f"monitord itself is degraded: {'; '.join(troubles)}.",
+        evidence={"troubles": troubles, "parts": [gap.subject for gap in reading.gaps]},
+        recommendation="Look at the machine monitord runs on: its disk, its load, its permissions.",
+    )

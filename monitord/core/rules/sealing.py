@@ -1,0 +1,133 @@
+"""Judgement of sealing, group by group: late, stuck, with gaps, or out of step with one another."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from monitord.core import words
+from monitord.core.epochs import Seals, calendar, seals, window_seconds
+from monitord.core.history import History
+from monitord.core.model import Clear, Evidence, Finding, Judgement, Observation
+from monitord.core.orders import StandingOrders
+
+
+def _groups(observation: Observation, history: History, orders: StandingOrders) -> Iterator[tuple[Seals, float | None]]:
+    """Each group's seals, and the age they are judged by.
+
+    While Postgres could not be reached nobody could seal either: that time counts towards no limit.
+    """
+    now = observation.now.timestamp()
+    days = calendar(orders)
+    for group in orders.groups:
+        found = seals(observation.readings["epochs"], group, now, orders)
+        age = found.age_seconds
+        if age is not None and found.latest is not None:
+            age -= history.blind_seconds("epochs", days.due_at(found.latest), now, away=False)
+        yield found, age
+
+
+def _evidence(found: Seals) -> Evidence:
+    return {
+        "latest": found.latest,
+        "expected": found.expected,
+        "missed": list(found.missed),
+        "seal_age_seconds": found.age_seconds,
+    }
+
+
+def _newest(found: Seals) -> str:
+    return f"its newest label is {found.latest} ({words.clock(found.latest or 0)})"
+
+
+def sealing_stuck(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A group whose seal age is past the critical limit, or that sealed nothing in the whole window."""
+    limit = orders.seal_critical.total_seconds()
+    for found, age in _groups(observation, history, orders):
+        if age is not None and age <= limit:
+            yield Clear("sealing_stuck", found.group)
+            continue
+        if age is None:
+            summary = f"{found.group} has sealed no epoch in the last {words.duration(window_seconds(orders))}."
+        else:
+            summary = (
+                f"{found.group} has sealed no epoch for {words.duration(found.age_seconds or age)}: {_newest(found)}."
+            )
+        yield Finding(
+            rule="sealing_stuck",
+            subject=found.group,
+            severity="critical",
+            value=found.age_seconds,
+            limit=limit,
+            unit="seconds",
+            summary=summary,
+            evidence=_evidence(found),
+            recommendation=f"Look at the service that seals {found.group} and at its log; restart it if it hangs.",
+        )
+
+
+def sealing_late(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A group whose seal age is past the warning limit."""
+    limit = orders.seal_warning.total_seconds()
+    for found, age in _groups(observation, history, orders):
+        if age is not None and age <= limit:
+            yield Clear("sealing_late", found.group)
+            continue
+        yield Finding(
+            rule="sealing_late",
+            subject=found.group,
+            severity="warning",
+            value=found.age_seconds,
+            limit=limit,
+            unit="seconds",
+            summary=(
+                f"{found.group} is late: no epoch sealed for {words.duration(found.age_seconds or 0)}; "
+                f"{_newest(found)}."
+            ),
+            evidence=_evidence(found),
+            recommendation=f"Look at the service that seals {found.group}: is it alive, what does its log say?",
+        )
+
+
+def sealing_gap(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A group that left a label out although it sealed a later one."""
+    for found, _ in _groups(observation, history, orders):
+        if not found.gaps:
+            yield Clear("sealing_gap", found.group)
+            continue
+        labels = [f"{label} ({words.clock(label)})" for label in found.gaps]
+        yield Finding(
+            rule="sealing_gap",
+            subject=found.group,
+            severity="warning",
+            value=len(found.gaps),
+            limit=0,
+            unit="labels",
+            summary=f"{found.group} never sealed {words.listed(labels)}, though later epochs are sealed.",
+            evidence={"labels": list(found.gaps), "latest": found.latest, "expected": found.expected},
+            recommendation=f"Have {found.group} seal the missing labels; their participants cannot claim until then.",
+        )
+
+
+def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """Groups whose newest due labels differ: two groups of a healthy system move together."""
+    found = [group for group, _ in _groups(observation, history, orders)]
+    newest = {group.group: group.latest_due for group in found}
+    if len(set(newest.values())) <= 1:
+        yield Clear("groups_out_of_sync", "epochs")
+        return
+    known = [label for label in newest.values() if label is not None]
+    behind = [group for group, label in newest.items() if label is None or label < max(known)]
+    ahead = [group for group, label in newest.items() if label == max(known)]
+    apart = None if None in newest.values() else (max(known) - min(known)) // calendar(orders).length
+    how_far = "" if apart is None else f" by {apart} epoch{'s' if apart != 1 else ''}"
+    yield Finding(
+        rule="groups_out_of_sync",
+        subject="epochs",
+        severity="warning",
+        value=apart,
+        limit=0,
+        unit="labels",
+        summary=f"{words.listed(behind)} {'is' if len(behind) == 1 else 'are'} behind {words.listed(ahead)}{how_far}.",
+        evidence={"newest_due": newest, "expected": found[0].expected},
+        recommendation=f"Look at what seals {words.listed(behind)}: the other group shows that the rest works.",
+    )

@@ -1,0 +1,212 @@
+"""Judgement of services: present, in their expected state, alive for the kernel, not looping, within their memory."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from monitord.core import words
+from monitord.core.fleet import expected, recent_restarts
+from monitord.core.history import History, Life
+from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.orders import Expected, StandingOrders
+
+STATES: dict[Expected, tuple[str, ...]] = {
+    "online": ("online",),
+    "stopped": ("stopped",),
+    # A periodic run is seen at any point of its life; only giving up is wrong.
+    "periodic": ("online", "stopped", "launching", "stopping"),
+}
+FROZEN = {"stopped": "stopped by a signal (state T)", "zombie": "a zombie (state Z)"}
+
+
+def _fleet(history: History, orders: StandingOrders) -> Iterator[tuple[str, Expected | None, dict[str, Life]]]:
+    """Every subject: the roster first, then whatever else PM2 runs (nothing expected of it)."""
+    roster = expected(history, orders)
+    for name in sorted(roster.keys() | history.services.keys()):
+        service = history.services.get(name)
+        yield name, roster.get(name), dict(service.lives) if service else {}
+
+
+def service_down(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that is not in its expected state."""
+    now = observation.now.timestamp()
+    for name, wanted, lives in _fleet(history, orders):
+        if wanted is None:
+            continue
+        wrong = [life for life in lives.values() if life.state not in STATES[wanted]]
+        if lives and not wrong:
+            yield Clear("service_down", name)
+            continue
+        if _starting(lives, history, orders, now):
+            yield Unknown("service_down", name, "within the startup grace")
+            continue
+        another_lives = any(life.state == "online" for life in lives.values() if life not in wrong)
+        faces_users = name in orders.user_facing
+        state = wrong[0].state if wrong else "missing"
+        how_many = f" ({len(wrong)} of {len(lives)} instances)" if len(lives) > 1 else ""
+        yield Finding(
+            rule="service_down",
+            subject=name,
+            severity="warning" if another_lives and not faces_users else "critical",
+            value=state,
+            limit=wanted,
+            unit="",
+            summary=f"{name} is {state}{how_many}; it is expected to be {_wanted(wanted)}.{_why(wrong)}",
+            evidence={
+                "instances": {key: life.state for key, life in lives.items()},
+                "exit_codes": [life.exit_code for life in wrong if life.exit_code is not None],
+                "user_facing": faces_users,
+            },
+            recommendation=(
+                f"PM2 has given up on {name}: read its error log, then restart it."
+                if state == "errored"
+                else f"Find out who or what left {name} {state} before starting it again (pm2 describe {name})."
+            ),
+        )
+
+
+def _wanted(wanted: Expected) -> str:
+    return "online or stopped" if wanted == "periodic" else wanted
+
+
+def _why(wrong: list[Life]) -> str:
+    if any(life.state == "errored" for life in wrong):
+        code = next((life.exit_code for life in wrong if life.exit_code is not None), None)
+        return " PM2 has given up restarting it" + (f" (last exit code {code})." if code is not None else ".")
+    return ""
+
+
+def _starting(lives: dict[str, Life], history: History, orders: StandingOrders, now: float) -> bool:
+    """Whether a boot, a deployment or a start by hand is so recent that a service may still be on its way up."""
+    grace = orders.startup_grace.total_seconds()
+    if grace <= 0:
+        return False
+    host = history.reading("host")
+    starts = [host.number("boot_at") if host else None, history.fleet_restarted_at]
+    starts += [life.created_at for life in lives.values()]
+    return any(at is not None and 0 <= now - at < grace for at in starts)
+
+
+def service_missing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service of the roster that PM2 does not know at all."""
+    for name, wanted, lives in _fleet(history, orders):
+        if wanted is None:
+            continue
+        if lives:
+            yield Clear("service_missing", name)
+            continue
+        learned = "" if orders.services else " It was seen online before."
+        yield Finding(
+            rule="service_missing",
+            subject=name,
+            severity="critical",
+            value="missing",
+            limit=wanted,
+            unit="",
+            summary=f"{name} is not in PM2's list; it is expected to be {_wanted(wanted)}.{learned}",
+            evidence={"in_pm2": sorted(n for n, service in history.services.items() if service.lives)},
+            recommendation=(
+                f"Start {name} again if it went by mistake (pm2 resurrect, or its ecosystem file); if it was retired "
+                "or renamed, change the standing orders."
+            ),
+        )
+
+
+def service_unexpected(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that PM2 runs and a roster does not name."""
+    if not orders.services:
+        return
+    for name, wanted, lives in _fleet(history, orders):
+        if wanted is None and lives:
+            yield Finding(
+                rule="service_unexpected",
+                subject=name,
+                severity="warning",
+                value=next(iter(lives.values())).state,
+                limit=None,
+                unit="",
+                summary=f"{name} runs under PM2 and is not in the standing orders.",
+                evidence={"instances": {key: life.state for key, life in lives.items()}},
+                recommendation=f"Add {name} to MONITORD_ORDERS__SERVICES if it belongs, or find out who started it.",
+            )
+
+
+def service_restart_loop(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """More automatic restarts within the window than the orders allow. An operator's restarts do not count."""
+    now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
+    for name, _, lives in _fleet(history, orders):
+        service = history.services.get(name)
+        restarts = recent_restarts(service, now, window) if service else 0
+        if restarts <= orders.restarts_warning:
+            yield Clear("service_restart_loop", name)
+            continue
+        is_critical = restarts > orders.restarts_critical
+        codes = sorted({life.exit_code for life in lives.values() if life.exit_code is not None})
+        ending = f", last exit code {codes[0]}" if codes else ""
+        yield Finding(
+            rule="service_restart_loop",
+            subject=name,
+            severity="critical" if is_critical else "warning",
+            value=restarts,
+            limit=orders.restarts_critical if is_critical else orders.restarts_warning,
+            unit="restarts",
+            summary=(
+                f"{name} keeps dying: PM2 restarted it {restarts} times in the last {words.duration(window)}{ending}."
+            ),
+            evidence={
+                "window_seconds": window,
+                "first_at": words.clock(service.batches[0].end) if service and service.batches else None,
+                "exit_codes": codes,
+                "lifetime_restarts": sum(life.restarts or 0 for life in lives.values()),
+            },
+            recommendation=f"Read the end of {name}'s error log: restarting it again is what PM2 already does.",
+        )
+
+
+def service_frozen(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that is online for PM2 while the kernel says its process does not run."""
+    for name, _, lives in _fleet(history, orders):
+        frozen = {key: life for key, life in lives.items() if life.state == "online" and life.process in FROZEN}
+        if not frozen:
+            unreadable = any(life.state == "online" and life.process is None for life in lives.values())
+            if unreadable:
+                yield Unknown("service_frozen", name, "the kernel's view of its process could not be read")
+            else:
+                yield Clear("service_frozen", name)
+            continue
+        process = next(iter(frozen.values())).process or ""
+        yield Finding(
+            rule="service_frozen",
+            subject=name,
+            severity="critical",
+            value=process,
+            limit="running",
+            unit="",
+            summary=f"{name} is online for PM2, but its process is {FROZEN[process]} and does no work.",
+            evidence={"instances": {key: life.process for key, life in frozen.items()}},
+            recommendation=f"Find out who stopped {name}'s process; a SIGCONT wakes it, a restart replaces it.",
+        )
+
+
+def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service of which an instance uses more memory than ordered."""
+    for name, _, lives in _fleet(history, orders):
+        used = [life.memory for life in lives.values() if life.memory is not None]
+        if not used and any(life.state == "online" for life in lives.values()):
+            yield Unknown("service_memory_high", name, "PM2 did not tell its memory")
+            continue
+        limit = orders.memory_limit(name)
+        if max(used, default=0.0) <= limit:
+            yield Clear("service_memory_high", name)
+            continue
+        yield Finding(
+            rule="service_memory_high",
+            subject=name,
+            severity="warning",
+            value=int(max(used)),
+            limit=limit,
+            unit="bytes",
+            summary=f"{name} uses {words.size(max(used))} of memory, past its limit of {words.size(limit)}.",
+            evidence={"instances": {key: life.memory for key, life in lives.items()}},
+            recommendation=f"A leak is possible: restart {name} if its memory keeps rising.",
+        )

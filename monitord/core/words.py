@@ -1,0 +1,53 @@
+"""How numbers are said to people: durations, sizes, counts and clock times, the same in every sentence and table."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+
+
+def duration(seconds: float) -> str:
+    """`850 ms`, `12 s`, `4 min 30 s`, `2 h 5 min`, `3 d 4 h`."""
+    if seconds < 0:
+        return "-" + duration(-seconds)
+    if seconds < 1:
+        return f"{seconds * 1000:.0f} ms"
+    if seconds < 10 and seconds != int(seconds):
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    for big, small, per, unit in (("min", "s", 60, 1), ("h", "min", 3600, 60), ("d", "h", 86400, 3600)):
+        limit = {"min": 3600, "h": 86400, "d": float("inf")}[big]
+        if whole < limit:
+            first, rest = divmod(whole, per)
+            return f"{first} {big}" + (f" {rest // unit} {small}" if rest // unit else "")
+    raise AssertionError("unreachable")
+
+
+def size(amount: float) -> str:
+    """`512 B`, `158 MB`, `2.2 GB`: decimal units, as disks and PM2 count."""
+    if abs(amount) < 1000:
+        return f"{amount:.0f} B"
+    for unit in ("kB", "MB", "GB", "TB"):
+        amount /= 1000
+        if abs(amount) < 999.5 or unit == "TB":
+            return f"{amount:.1f} {unit}" if abs(amount) < 10 else f"{amount:.0f} {unit}"
+    raise AssertionError("unreachable")
+
+
+def count(number: float) -> str:
+    """`4,096,837`."""
+    return f"{number:,.0f}"
+
+
+def clock(at: float) -> str:
+    """`02:00 UTC` for a moment of Unix time, `02:00:10 UTC` where the seconds say something."""
+    moment = datetime.fromtimestamp(at, UTC)
+    return moment.strftime("%H:%M:%S UTC" if moment.second else "%H:%M UTC")
+
+
+def listed(names: list[str], most: int = 5) -> str:
+    """`a, b and c`, or `a, b, c, d, e and 3 more`."""
+    if len(names) > most:
+        return ", ".join(names[:most]) + f" and {len(names) - most} more"
+    return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)

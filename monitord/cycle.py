@@ -1,0 +1,100 @@
+"""One cycle: observe, decide, save, deliver. Nothing downstream reaches back up."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Protocol
+
+from monitord.core.decide import Decision, State, decide
+from monitord.core.model import Gap, Observation, Reading, sample
+from monitord.core.orders import StandingOrders
+from monitord.probes.base import Probe, Request, take_all
+from monitord.store import Record, SetAside, Store
+
+# A snapshot on a hung disk must not hold up the watch.
+SAVE_TIMEOUT_SECONDS = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What to do in one cycle.
+
+    `probes` to take (None: all); `exact` what they are to count exactly; `trigger` is who asked for a full check
+    ("" when nobody did: a quiet cycle); `late_seconds` is how long after it was due it began, None where it was due
+    at no set time.
+    """
+
+    trigger: str = ""
+    probes: Collection[str] | None = None
+    exact: frozenset[str] = frozenset()
+    late_seconds: float | None = None
+
+
+class Teller(Protocol):
+    """Where a cycle's outcome goes: logs now, more ways out beside it."""
+
+    def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
+        """Say what a cycle decided. Must not block, and must not raise."""
+        ...
+
+    def aside(self, aside: SetAside) -> None:
+        """Say that a snapshot had to be put aside."""
+        ...
+
+
+class Watch:
+    """The state of the watch between cycles, and the one way it moves on."""
+
+    def __init__(
+        self,
+        probes: Sequence[Probe],
+        orders: StandingOrders,
+        state: State,
+        store: Store,
+        teller: Teller,
+        timeout: float,
+    ) -> None:
+        self.probes = probes
+        self.orders = orders
+        self.state = state
+        self.timeout = timeout
+        self._store = store
+        self._teller = teller
+
+    async def cycle(self, turn: Turn) -> Decision:
+        """Observe, decide, save, deliver."""
+        observation = await observe(self.probes, turn, self.timeout, self._own_reading(turn))
+        decision = decide(self.state, observation, self.orders)
+        self.state = decision.state
+        await self._save(observation, decision)
+        duration_ms = (datetime.now(UTC) - observation.now).total_seconds() * 1000.0
+        self._teller.tell(decision, turn.trigger, duration_ms)
+        return decision
+
+    async def _save(self, observation: Observation, decision: Decision) -> None:
+        report = decision.report.as_fields() | {"at": observation.now}
+        record = Record(decision.state, observation, report, decision.transitions)
+        if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
+            self._teller.aside(aside)
+
+    def _own_reading(self, turn: Turn) -> Mapping[str, Reading]:
+        """What monitord sees of itself, once per due cycle: a recheck in between says nothing new of it."""
+        if turn.probes is not None:
+            return {}
+        gaps = () if self._store.problem is None else (Gap("snapshot", "internal", self._store.problem),)
+        return {"monitord": Reading("monitord", (sample("cycle_late", turn.late_seconds, "seconds"),), gaps=gaps)}
+
+
+async def observe(
+    probes: Sequence[Probe], turn: Turn, timeout: float, extra: Mapping[str, Reading] | None = None
+) -> Observation:
+    """Every probe of this turn, taken at once, under one `now`. `timeout` is each probe's deadline in seconds."""
+    now = datetime.now(UTC)
+    requests = {
+        probe.name: Request(now.timestamp(), timeout, turn.exact)
+        for probe in probes
+        if turn.probes is None or probe.name in turn.probes
+    }
+    return Observation(now, {**await take_all(probes, requests), **(extra or {})})

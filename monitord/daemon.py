@@ -1,0 +1,317 @@
+"""The daemon: builds what the settings ask for, starts it, keeps it going, and stops it in reverse.
+
+The only room that knows APScheduler, signals and reloading. APScheduler says when a cycle is due, by the wall clock;
+the conductor runs one cycle at a time, and watches the scheduler itself by the monotonic clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from typing import Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from monitord import __version__
+from monitord.core.orders import StandingOrders
+from monitord.cycle import Turn, Watch
+from monitord.lock import DirectoryInUse, DirectoryLock
+from monitord.logs import Log
+from monitord.notify.log import LogTeller
+from monitord.pm2.citizen import Citizen
+from monitord.probes import Probes
+from monitord.settings import Settings, SettingsError, standing_orders
+from monitord.store import Store
+
+LOAD_TIMEOUT_SECONDS: Final = 10.0
+STOP_TIMEOUT_SECONDS: Final = 1.0
+# How far past its time a cycle may be before the scheduler is taken to have lost its clock.
+OVERDUE_SECONDS: Final = 1.0
+CYCLE_JOB: Final = "cycle"
+
+Loader = Callable[[], Settings]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What has been asked of the conductor and not been done yet. Times are the loop's (monotonic) seconds."""
+
+    check: str = ""
+    due_at: float | None = None
+    reload: bool = False
+    rechecks: dict[str, float] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
+
+    def anything(self) -> bool:
+        """Whether something is to be done now; rechecks have their own time."""
+        return bool(self.check) or self.due_at is not None or self.reload
+
+
+class Daemon:
+    """One watch, from the lock on its state directory to the last saved cycle.
+
+    `load` reads the settings anew at a reload; it raises SettingsError for what is wrong with them.
+    """
+
+    def __init__(self, settings: Settings, load: Loader, log: Log, citizen: Citizen) -> None:
+        self._settings = settings
+        self._load = load
+        self._log = log
+        self._citizen = citizen
+        self._lock = DirectoryLock(settings.state_dir)
+        self._store = Store(settings.state_dir)
+        self._asked = _Asked()
+        self._wake = asyncio.Event()
+        self._stop = asyncio.Event()
+        self._stop_reason = ""
+        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._next_due = 0.0
+
+    async def run(self) -> int:
+        """Watch until told to stop. Returns the exit code: 0 after a stop, 2 when another daemon holds the directory."""
+        try:
+            self._take_lock()
+        except DirectoryInUse as error:
+            self._log.emit("monitord_refused", "error", f"{error}.", pid=error.pid)
+            return 2
+        self._handle_signals()
+        self._citizen.attach(on_shutdown=lambda: self._ask_stop("PM2 asked for it"), on_orphaned=self._orphaned)
+        self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
+        self._say_what_is_off(self._settings)
+        snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
+        teller = LogTeller(self._log)
+        if aside is not None:
+            teller.aside(aside)
+        orders = standing_orders(self._settings)
+        self._probes = self._build(self._settings, orders)
+        self._watch = Watch(
+            self._probes.all, orders, snapshot.state, self._store, teller, self._settings.probe_timeout.total_seconds()
+        )
+        conductor = asyncio.create_task(self._conduct(), name="conductor")
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({conductor, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if conductor.done():
+                conductor.result()  # raises what ended it: it never ends by itself
+        finally:
+            await self._shut_down(conductor, stopped)
+        return 0
+
+    # Starting and stopping
+
+    def _take_lock(self) -> None:
+        try:
+            self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.acquire()
+        except OSError as error:
+            self._log.emit(
+                "state_unlocked",
+                "warning",
+                f"The state directory cannot be locked ({error.strerror}): a second monitord would not be noticed.",
+                error=str(error.strerror),
+            )
+
+    def _handle_signals(self) -> None:
+        loop = asyncio.get_running_loop()
+        loop.add_signal_handler(signal.SIGUSR1, self._ask_check, "signal")
+        loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._ask_stop, signal.Signals(number).name)
+
+    def _build(self, settings: Settings, orders: StandingOrders) -> Probes:
+        own = frozenset({os.getpid()})
+        return Probes(settings, orders, lambda: own)
+
+    def _schedule(self) -> None:
+        """Set both jobs to the settings as they are. A late run still runs, once (APScheduler would skip it)."""
+        every = self._settings.check_interval.total_seconds()
+        jobs = (
+            (CYCLE_JOB, self._ask_cycle, IntervalTrigger(seconds=every, timezone=UTC), ()),
+            (
+                "report",
+                self._ask_check,
+                CronTrigger.from_crontab(self._settings.report_schedule, timezone=UTC),
+                ("schedule",),
+            ),
+            ("tidy", self._log.tidy, IntervalTrigger(minutes=10, timezone=UTC), ()),
+        )
+        for name, function, trigger, arguments in jobs:
+            self._scheduler.add_job(
+                function,
+                trigger,
+                args=arguments,
+                id=name,
+                replace_existing=True,
+                misfire_grace_time=None,
+                coalesce=True,
+            )
+        self._next_due = asyncio.get_running_loop().time() + every
+
+    async def _shut_down(self, conductor: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
+        """Everything in reverse, each step within its deadline: PM2 kills what does not stop in time."""
+        self._log.emit("monitord_stopping", "info", "monitord is stopping.", **self._who(), reason=self._stop_reason)
+        stopped.cancel()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        conductor.cancel()
+        with suppress(asyncio.CancelledError, TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                await conductor
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                await self._probes.close()
+        await self._store.close(STOP_TIMEOUT_SECONDS)
+        self._lock.release()
+        self._log.emit("monitord_stopped", "info", "monitord has stopped.", **self._who())
+        self._citizen.close()
+
+    # What may be asked, at any time, from signals, jobs and PM2
+
+    def _ask_cycle(self) -> None:
+        if self._asked.due_at is None:
+            self._asked.due_at = self._next_due
+        self._wake.set()
+
+    def _ask_check(self, trigger: str) -> None:
+        self._asked.check = trigger
+        self._wake.set()
+
+    def _ask_reload(self) -> None:
+        self._asked.reload = True
+        self._wake.set()
+
+    def _ask_stop(self, reason: str) -> None:
+        self._stop_reason = reason
+        self._stop.set()
+
+    def _orphaned(self) -> None:
+        self._log.emit("pm2_channel_closed", "warning", "PM2 itself has gone: nobody restarts this process any more.")
+        self._ask_check("pm2")
+
+    # One thing at a time
+
+    async def _conduct(self) -> None:
+        """Run what is asked for, one cycle at a time, for ever."""
+        await self._cycle(Turn(trigger="startup", late_seconds=0.0))
+        self._schedule()
+        self._scheduler.start()
+        self._log.emit("monitord_ready", "info", "monitord is watching.", **self._who())
+        self._citizen.ready()
+        while True:
+            await self._something_to_do()
+            if self._asked.reload:
+                self._asked.reload = False
+                await self._reload()
+            elif self._asked.check:
+                await self._full_check()
+            elif self._asked.due_at is not None:
+                await self._due_cycle(self._asked.due_at)
+            else:
+                await self._recheck()
+
+    async def _something_to_do(self) -> None:
+        """Until asked, or until a recheck is due, or until the scheduler is plainly late."""
+        if self._asked.anything():
+            return
+        loop = asyncio.get_running_loop()
+        overdue_at = self._next_due + OVERDUE_SECONDS
+        until = min([*self._asked.rechecks.values(), overdue_at])
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._wake.wait()
+        self._wake.clear()
+        if not self._asked.anything() and loop.time() >= overdue_at:
+            # The wall clock was set back, and the scheduler waits for a time that is far away.
+            self._schedule_anew()
+
+    def _schedule_anew(self) -> None:
+        self._asked.due_at = self._next_due
+        every = timedelta(seconds=self._settings.check_interval.total_seconds())
+        with suppress(Exception):  # the scheduler's own trouble is what this makes up for
+            self._scheduler.modify_job(CYCLE_JOB, next_run_time=datetime.now(UTC) + every)
+
+    async def _full_check(self) -> None:
+        """A check for whoever asked, any number of times since the last: one is enough for all of them."""
+        trigger, self._asked.check = self._asked.check, ""
+        await self._cycle(Turn(trigger=trigger, exact=self._asked.exact, late_seconds=None))
+
+    async def _due_cycle(self, due_at: float) -> None:
+        loop = asyncio.get_running_loop()
+        every = self._settings.check_interval.total_seconds()
+        late = max(0.0, loop.time() - due_at)
+        self._asked.due_at = None
+        self._next_due = max(due_at, loop.time() - every) + every
+        await self._cycle(Turn(exact=self._asked.exact, late_seconds=late))
+
+    async def _recheck(self) -> None:
+        now = asyncio.get_running_loop().time()
+        due = {probe for probe, at in self._asked.rechecks.items() if at <= now}
+        if due:
+            await self._cycle(Turn(probes=due, exact=self._asked.exact))
+
+    async def _cycle(self, turn: Turn) -> None:
+        began = asyncio.get_running_loop().time()
+        self._asked.rechecks = {}
+        try:
+            decision = await self._watch.cycle(turn)
+        except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a watch that ends costs the night
+            self._log.internal("a cycle failed inside; the watch goes on", error)
+            return
+        self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}
+        self._asked.exact = frozenset().union(*(r.exact for r in decision.rechecks))
+
+    # Settings read again
+
+    async def _reload(self) -> None:
+        try:
+            settings = self._load()
+            if settings.state_dir != self._settings.state_dir:
+                raise SettingsError(("MONITORD_STATE_DIR: cannot change while monitord runs; restart it instead",))
+        except SettingsError as error:
+            self._log.emit(
+                "settings_rejected",
+                "warning",
+                "The new settings are wrong; the old ones stay: " + "; ".join(map(str, error.mistakes)) + ".",
+                mistakes=[str(mistake) for mistake in error.mistakes],
+            )
+            return
+        changed = settings.differences(self._settings)
+        orders = standing_orders(settings)
+        old = self._probes
+        self._settings = settings
+        self._probes = self._build(settings, orders)
+        self._watch.probes, self._watch.orders = self._probes.all, orders
+        self._watch.timeout = settings.probe_timeout.total_seconds()
+        self._log.reconfigure(settings.log_level, settings.log_retention)
+        self._schedule()
+        self._log.emit(
+            "settings_reloaded",
+            "info",
+            f"Settings read again; changed: {', '.join(changed) or 'nothing'}.",
+            changed=list(changed),
+        )
+        with suppress(TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                await old.close()
+
+    def _say_what_is_off(self, settings: Settings) -> None:
+        """Once, at the start: what is not configured is not watched, and that is no failure."""
+        off = {
+            "PM2": ("MONITORD_PM2__HOME", settings.pm2.home),
+            "Postgres": ("MONITORD_POSTGRES__DSN", settings.postgres.dsn),
+            "Redis": ("MONITORD_REDIS__URL", settings.redis.url),
+        }
+        for what, (variable, value) in off.items():
+            if value is None:
+                message = f"{what} is not watched: {variable} is not set."
+                self._log.emit("probe_off", "info", message, what=what.lower(), variable=variable)
+
+    def _who(self) -> dict[str, object]:
+        return {"version": __version__, "pid": os.getpid()}

@@ -1,0 +1,25 @@
+"""cls-discovery, the Scout: notes the general channels it found in Redis and stops; PM2 starts it again by cron."""
+
+import asyncio
+
+from monitord.demo.apps.audience import CLS, category
+from monitord.demo.apps.service import Service
+
+
+async def main() -> None:
+    """Look around once, with a deadline. A Redis that is away is no failure: the next run will tell it."""
+    service = Service("cls-discovery")
+    try:
+        async with asyncio.timeout(5):
+            redis = await service.redis()
+            for channel in CLS:
+                await redis.hset(f"cls:channel:{channel}", mapping={"category": category(channel)})
+            await redis.aclose()
+    except Exception as error:  # noqa: BLE001 - whatever went wrong, it is the next run's turn
+        service.say("discovery_postponed", f"cls-discovery found nobody to tell: {type(error).__name__}")
+    else:
+        service.say("channels_discovered", f"cls-discovery found {len(CLS)} channels", channels=len(CLS))
+
+
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -1,0 +1,38 @@
+"""The faults the fleet can be told to have: one small file each, set by the stage and read by the services.
+
+What needs no cooperation (`pm2 stop`, SIGSTOP, a killed server) has no file here.
+"""
+
+from contextlib import suppress
+from pathlib import Path
+from typing import Literal, TypeAlias
+
+Fault: TypeAlias = Literal["crash", "no-seal", "flood"]
+"""`crash` SERVICE: it exits with status 1 every second or two. `no-seal` GROUP: the group is no longer sealed.
+`flood` of stream-listener: so many rows, given as its amount, go into the current epoch as fast as they can."""
+
+
+class Faults:
+    """The faults that are set, as files in a directory."""
+
+    def __init__(self, directory: Path) -> None:
+        """Args: directory: Where the files are; made when the first fault is set."""
+        self._directory = directory
+
+    def set(self, fault: Fault, subject: str, amount: int = 1) -> None:
+        """Set a fault, or change its amount. The services see it within their next turn, at most about a second."""
+        self._directory.mkdir(exist_ok=True)
+        # Renamed into place, so that no service reads half a number.
+        unfinished = self._directory / f".{fault}.{subject}"
+        unfinished.write_text(str(amount))
+        unfinished.replace(self._directory / f"{fault}.{subject}")
+
+    def clear(self, fault: Fault, subject: str) -> None:
+        """Take a fault back; nothing happens when it is not set."""
+        (self._directory / f"{fault}.{subject}").unlink(missing_ok=True)
+
+    def amount(self, fault: Fault, subject: str) -> int:
+        """How much of a fault is set; 0 when it is not."""
+        with suppress(FileNotFoundError, ValueError):
+            return int((self._directory / f"{fault}.{subject}").read_text())
+        return 0

@@ -1,0 +1,198 @@
+"""The embedded stack: Postgres, Valkey and PM2 in a sandbox, and the miniature fleet running on them."""
+
+import asyncio
+import urllib.request
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import asyncpg
+
+from monitord.demo.apps.faults import Faults
+from monitord.demo.fleet import DATABASE, WATCHER, ecosystem, settings
+from monitord.demo.pm2_install import Progress
+from monitord.demo.pm2_server import Pm2Server
+from monitord.demo.postgres_server import PostgresServer
+from monitord.demo.sandbox import Sandbox, StackError, free_port
+from monitord.demo.seed import apply_schema, seed_old_signals, seed_window
+from monitord.demo.valkey_server import ValkeyServer
+
+START_SECONDS = 420.0
+"""The deadline of the whole start; most of it is for installing PM2 the first time and for many seeded rows."""
+
+FLEET_SECONDS = 30.0
+
+
+class Stack:
+    """The embedded servers and the fleet; an async context manager.
+
+    Attributes:
+        sandbox: The directory and the processes.
+        postgres: The database server; the fleet's database is `fleet`.
+        valkey: The Redis.
+        pm2: PM2, called like the command: `await stack.pm2("stop", "gateway")`.
+        faults: The faults the services can be told to have.
+        epoch_seconds: The length of an epoch.
+        gateway_port: Where gateway listens on 127.0.0.1.
+    """
+
+    def __init__(
+        self,
+        directory: Path | None = None,
+        *,
+        epoch_seconds: int = 10,
+        seed_rows: int = 0,
+        progress: Progress = lambda _: None,
+    ) -> None:
+        """Nothing starts yet.
+
+        Args:
+            directory: Where; empty or absent, and removed at the end. Default: a new temporary one.
+            epoch_seconds: The length of an epoch; at least 4.
+            seed_rows: Old rows to put into user_signals.
+            progress: Called with one sentence for people at each step.
+        """
+        self.sandbox = Sandbox(directory)
+        self.postgres = PostgresServer(self.sandbox)
+        self.valkey = ValkeyServer(self.sandbox)
+        self.pm2 = Pm2Server(self.sandbox, progress=progress)
+        self.epoch_seconds = epoch_seconds
+        self.gateway_port = 0
+        self._seed_rows = seed_rows
+        self._progress = progress
+
+    @property
+    def faults(self) -> Faults:
+        """The faults the services can be told to have."""
+        return Faults(self.sandbox.directory / "faults")
+
+    @property
+    def dsn(self) -> str:
+        """The fleet's database, as its superuser."""
+        return self.postgres.dsn(DATABASE)
+
+    async def start(self) -> None:
+        """Start the servers side by side, then the fleet. Whatever fails, nothing stays behind.
+
+        Raises:
+            StackError: With the kind and the sentence of what failed first.
+        """
+        self.sandbox.open()
+        deadline = asyncio.timeout(START_SECONDS)
+        try:
+            async with deadline:
+                await self._start()
+        except BaseException as error:
+            await self.stop()
+            if deadline.expired():
+                raise StackError("timeout", f"the stack did not start within {START_SECONDS:g} s") from error
+            first: BaseException = error
+            while isinstance(first, BaseExceptionGroup):
+                first = first.exceptions[0]
+            raise first from None
+
+    async def _start(self) -> None:
+        self._progress(f"starting Postgres, Valkey and PM2 in {self.sandbox.directory}")
+        async with asyncio.TaskGroup() as servers:
+            servers.create_task(self._start_postgres())
+            servers.create_task(self._start_valkey())
+            servers.create_task(self._start_pm2())
+        await self.start_fleet()
+
+    async def _start_valkey(self) -> None:
+        await self.valkey.start()
+        self._progress(f"Valkey answers on port {self.valkey.port}")
+
+    async def _start_pm2(self) -> None:
+        await self.pm2.start()
+        self._progress(f"PM2 answers, pid {self.pm2.pid}")
+
+    async def _start_postgres(self) -> None:
+        await self.postgres.start()
+        self._progress(f"Postgres answers on port {self.postgres.port}")
+        if self._seed_rows:
+            self._progress(f"writing {self._seed_rows:,} old signals")
+        try:
+            await self.postgres.create_database(DATABASE)
+            await self.schema()
+            await self.seed()
+        except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            kind = "timeout" if isinstance(error, TimeoutError) else "internal"
+            raise StackError(kind, f"the fleet's tables could not be made: {error or type(error).__name__}") from error
+
+    async def schema(self) -> None:
+        """Make the fleet's tables, and the role that may only look at them."""
+        connection = await self.postgres.connect(DATABASE)
+        try:
+            await apply_schema(connection)
+            await connection.execute(
+                f"CREATE ROLE {WATCHER} LOGIN PASSWORD '{self.postgres.password}';"
+                f"GRANT pg_monitor, pg_read_all_data TO {WATCHER}"
+            )
+        finally:
+            await connection.close(timeout=5)
+
+    async def seed(self) -> None:
+        """Give the fleet a past: a window of healthy seals, and the old rows asked for."""
+        connection = await self.postgres.connect(DATABASE)
+        try:
+            await seed_old_signals(connection, self._seed_rows, self.epoch_seconds)
+            await seed_window(connection, self.epoch_seconds)
+        finally:
+            await connection.close(timeout=5)
+
+    async def start_fleet(self) -> None:
+        """Start the seven services under PM2 and wait until gateway answers.
+
+        Raises:
+            StackError: PM2 refused, or gateway did not answer within 30 s (`timeout`).
+        """
+        self.gateway_port = self.gateway_port or free_port()
+        self._progress("starting the fleet under PM2")
+        await self.pm2.start_apps(
+            ecosystem(self.sandbox.directory, self.dsn, self.valkey.url(), self.epoch_seconds, self.gateway_port)
+        )
+        try:
+            async with asyncio.timeout(FLEET_SECONDS):
+                while not await asyncio.to_thread(self._gateway_answers):  # noqa: ASYNC110 - another process
+                    await asyncio.sleep(0.1)
+        except TimeoutError:
+            raise StackError("timeout", f"the fleet's gateway did not answer within {FLEET_SECONDS:g} s") from None
+        self._progress("the fleet runs")
+
+    def _gateway_answers(self) -> bool:
+        try:
+            # Straight there: an HTTP proxy of the environment has no business on 127.0.0.1.
+            opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+            with opener.open(f"http://127.0.0.1:{self.gateway_port}/", timeout=2) as response:
+                return bool(response.status == 200)
+        except OSError:
+            return False
+
+    def environment(self) -> dict[str, str]:
+        """The MONITORD_* settings that make `monitord run` watch this fleet."""
+        return settings(
+            self.sandbox.directory / "monitord",
+            self.pm2.home,
+            self.postgres.dsn(DATABASE, user=WATCHER),
+            self.valkey.url(),
+            self.epoch_seconds,
+            self.sandbox.directory,
+        )
+
+    async def stop(self) -> None:
+        """End every process and remove every file, in whatever state they are. Safe to call twice.
+
+        Raises:
+            StackError: Something would not go away (`timeout`).
+        """
+        await self.sandbox.close()
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()

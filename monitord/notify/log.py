@@ -1,0 +1,127 @@
+"""The first way out: every edge, event and check as a line of the log."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitord.core import words
+from monitord.core.decide import Decision, ProbeEdge
+from monitord.core.model import Action, ServiceEvent, Transition
+from monitord.core.report import Report, alert_fields
+from monitord.logs import Level, Log
+from monitord.store import SetAside
+
+ACTIONS: Final = {"restart_service": "Restart", "free_disk": "Free space on", "investigate": "Investigate"}
+
+
+class LogTeller:
+    """Says in the log what each cycle decided."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+
+    def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
+        """One line per edge and event; the full check when somebody asked, else the same for debugging."""
+        for note in decision.notes:
+            self._log.emit("history_rebased", "info", note[:1].upper() + note[1:] + ".")
+        for edge in decision.probe_edges:
+            self._probe_edge(edge)
+        for event in decision.events:
+            self._service_event(event)
+        for transition in decision.transitions:
+            self._transition(transition)
+        for action in decision.actions:
+            self._action(action)
+        self._check(decision.report, trigger, duration_ms)
+
+    def aside(self, aside: SetAside) -> None:
+        """The snapshot was put aside and a new one begun."""
+        self._log.emit(
+            "snapshot_set_aside",
+            "warning",
+            f"The snapshot could not be used ({aside.reason}); it is kept as {aside.kept_as} and a new one is begun.",
+            reason=aside.reason,
+            kept_as=aside.kept_as,
+        )
+
+    def _check(self, report: Report, trigger: str, duration_ms: float) -> None:
+        event: str = "check_completed" if trigger else "cycle_completed"
+        level: Level = "info" if trigger else "debug"
+        fields = report.as_fields()
+        status = fields.pop("status")
+        self._log.emit(
+            event,
+            level,
+            sentence(report),
+            **({"trigger": trigger} if trigger else {}),
+            status=status,
+            duration_ms=round(duration_ms, 3),
+            **fields,
+        )
+
+    def _probe_edge(self, edge: ProbeEdge) -> None:
+        if edge.kind:
+            message = f"The {edge.probe} probe cannot measure: {edge.error}."
+            self._log.emit("probe_failed", "warning", message, probe=edge.probe, kind=edge.kind, error=edge.error)
+        else:
+            self._log.emit("probe_recovered", "info", f"The {edge.probe} probe measures again.", probe=edge.probe)
+
+    def _service_event(self, event: ServiceEvent) -> None:
+        self._log.emit(
+            "service_event",
+            "info",
+            f"{event.service} {event.change}: {event.detail}.",
+            service=event.service,
+            change=event.change,
+            by=event.by,
+            detail=event.detail,
+        )
+
+    def _transition(self, transition: Transition) -> None:
+        alert = transition.alert
+        fields = alert_fields(alert)
+        level: Level = "info"
+        message = alert.finding.summary
+        if transition.edge == "firing":
+            level = "error" if alert.severity == "critical" else "warning"
+        elif transition.edge == "resolved":
+            lasted = max(0.0, (transition.at - (alert.fired_at or alert.since)).total_seconds())
+            fields["duration_seconds"] = round(lasted, 3)
+            why = {"": "is resolved", "not_watched": "ends, as its subject is no longer watched"}
+            how = why.get(transition.reason, f"ends ({transition.reason.replace('_', ' ')})")
+            message = f"{alert.rule} of {alert.subject} {how} after {words.duration(lasted)}."
+        elif transition.edge == "suppressed":
+            fields["suppressed_by"] = transition.suppressed_by
+        if transition.reason:
+            fields["reason"] = transition.reason
+        self._log.emit(f"alert_{transition.edge}", level, message, **fields)
+
+    def _action(self, action: Action) -> None:
+        self._log.emit(
+            "action_recommended",
+            "warning",
+            f"{ACTIONS[action.action]} {action.target}: {action.reason}",
+            action=action.action,
+            target=action.target,
+            reason=action.reason,
+            confirmations=action.confirmations,
+            blocking=action.blocking or None,
+            alert_id=action.alert_id,
+        )
+
+
+def sentence(report: Report) -> str:
+    """The report in one sentence."""
+    firing = report.alerts["firing"]
+    if firing:
+        more = f" (and {len(firing) - 1} more)" if len(firing) > 1 else ""
+        return f"{firing[0]['summary']}{more}"
+    failed = [name for name, probe in report.probes.items() if probe["status"] == "failed"]
+    if failed:
+        return f"Unknown: {words.listed(failed)} could not be measured."
+    if report.status == "unknown":
+        return "Unknown: a part of what is watched could not be measured."
+    services = report.services
+    well = sum(1 for service in services.values() if service["ok"])
+    fleet = f"{well} of {len(services)} services are as ordered" if services else "no services are watched"
+    return f"All well: {fleet}."

@@ -1,0 +1,22 @@
+"""PM2 as monitord meets it: its sockets, its process list, and the manners of an app that runs under it."""
+
+from typing import Literal
+
+Kind = Literal["refused", "missing", "permission", "timeout", "protocol"]
+
+
+class Pm2Error(Exception):
+    """PM2 could not be asked, or what it said could not be understood.
+
+    The message is a sentence about what happened and never quotes an answer: answers carry the environment,
+    secrets included, of every app PM2 runs.
+
+    Attributes:
+        kind: `missing`: no such home or socket. `refused`: the socket is there, nobody listens.
+            `permission`: it belongs to somebody else. `timeout`: no complete answer in time.
+            `protocol`: an answer, but not one PM2 gives.
+    """
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind: Kind = kind

@@ -1,0 +1,129 @@
+"""Questions to PM2 over `$PM2_HOME/rpc.sock`: the three that only look, each with a deadline.
+
+The same socket takes orders to stop and kill, and whoever may write to it may give them. So what may be asked is
+a list in the code, not a setting, and is checked before a byte is sent.
+"""
+
+import asyncio
+import itertools
+import socket
+from pathlib import Path
+from typing import Literal, NoReturn, get_args
+
+from . import Pm2Error, fleet, wire
+
+Method = Literal["getMonitorData", "getVersion", "ping"]
+
+_ALLOWED: frozenset[str] = frozenset(get_args(Method))
+_CHUNK_BYTES = 256 * 1024
+_LARGE_BYTES = 1024 * 1024  # parsed in 10 ms or so: past that, beside the event loop
+_FULL_QUEUE_SECONDS = 0.05
+_ids = itertools.count(1)
+
+
+async def call(home: Path, method: Method, *, timeout: float) -> object:
+    """PM2's answer to `method`, over a connection of its own that is closed however this ends.
+
+    Args:
+        home: PM2's home, the directory that holds `rpc.sock`.
+        method: `getMonitorData` (reduced while it is parsed; `fleet.parse` reads it), `getVersion` or `ping`.
+        timeout: seconds for everything: connecting, asking, the whole answer, parsing it.
+
+    Raises:
+        Pm2Error: see its kinds.
+        ValueError: the method is not one of the three; nothing was sent.
+    """
+    if method not in _ALLOWED:
+        raise ValueError(f"monitord only looks: {method!r} is not among {', '.join(sorted(_ALLOWED))}")
+    try:
+        async with asyncio.timeout(timeout):
+            return await _ask(home, method)
+    except wire.WireError as error:
+        raise Pm2Error("protocol", f"PM2 at {home} does not speak its protocol: {error}") from None
+    except TimeoutError:
+        raise Pm2Error("timeout", f"PM2 at {home} did not answer {method} within {timeout:g} s") from None
+    except OSError as error:
+        _explain(home, error)
+
+
+async def _ask(home: Path, method: Method) -> object:
+    call_id = f"monitord:{next(_ids)}"
+    reader, writer = await asyncio.open_unix_connection(sock=await _connect(home), limit=_CHUNK_BYTES)
+    try:
+        writer.write(wire.encode([{"type": "call", "method": method, "args": [{}]}, call_id]))
+        await writer.drain()
+        frame = await _first_frame(home, reader)
+    finally:
+        # Not close() and wait_closed(): nothing is left to flush, and a frozen peer must not hold the way out.
+        writer.transport.abort()
+    match frame:
+        case [body, answered_id] if wire.unpack(answered_id) == call_id:
+            return await _result(home, method, body)
+        case [_, _]:
+            raise Pm2Error("protocol", f"PM2 at {home} answered another question than {method}")
+        case _:
+            raise Pm2Error("protocol", f"PM2 at {home} answered {method} with {len(frame)} arguments, not 2")
+
+
+async def _connect(home: Path) -> socket.socket:
+    """A connected socket.
+
+    By hand, because asyncio takes the EAGAIN of a Unix socket whose queue is full for a connection under way.
+    A frozen PM2 accepts nothing, and unaccepted connections keep their place in that queue though long closed:
+    after 511 polls it is full, and must still look like what it is, a peer that does not answer.
+    """
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    sock.setblocking(False)
+    try:
+        while True:
+            try:
+                sock.connect(str(home / "rpc.sock"))
+            except BlockingIOError:
+                await asyncio.sleep(_FULL_QUEUE_SECONDS)
+            else:
+                return sock
+    except BaseException:
+        sock.close()
+        raise
+
+
+async def _first_frame(home: Path, reader: asyncio.StreamReader) -> wire.Frame:
+    decoder = wire.Decoder()
+    while chunk := await reader.read(_CHUNK_BYTES):
+        if frames := decoder.feed(chunk):
+            return frames[0]
+    how_far = "in the middle of its answer" if decoder.mid_frame else "without an answer"
+    raise Pm2Error("protocol", f"PM2 at {home} closed the connection {how_far}")
+
+
+async def _result(home: Path, method: Method, body: wire.Argument) -> object:
+    hook = fleet.keep if method == "getMonitorData" else None
+    if len(body) > _LARGE_BYTES:
+        # The hook is Python, so the thread gives the interpreter up between objects and the loop keeps turning.
+        answer = await asyncio.to_thread(wire.unpack, body, object_pairs_hook=hook)
+    else:
+        answer = wire.unpack(body, object_pairs_hook=hook)
+    match answer:
+        case {"error": _}:
+            raise Pm2Error("protocol", f"PM2 at {home} answered {method} with an error")
+        case {"args": [result, *_]}:
+            return result
+        case _:
+            raise Pm2Error("protocol", f"PM2 at {home} answered {method} with something else than a result")
+
+
+def _explain(home: Path, error: OSError) -> NoReturn:
+    match error:
+        case FileNotFoundError() | NotADirectoryError():
+            what = f"has no rpc.sock in {home}: it is not running" if home.is_dir() else f"has no home at {home}"
+            raise Pm2Error("missing", f"PM2 {what}") from None
+        case ConnectionRefusedError():
+            raise Pm2Error("refused", f"PM2 left a socket in {home} and nobody listens on it") from None
+        case PermissionError():
+            raise Pm2Error("permission", f"the socket of PM2 at {home} belongs to another user") from None
+        case OSError(errno=None):  # raised by Python itself; PM2 could not have listened there either
+            raise Pm2Error("missing", f"no Unix socket can be at {home}: {error}") from None
+        case ConnectionError():
+            raise Pm2Error("protocol", f"PM2 at {home} broke the connection off") from None
+        case _:
+            raise Pm2Error("refused", f"PM2 at {home} takes no connection: {error.strerror}") from None

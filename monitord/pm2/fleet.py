@@ -1,0 +1,208 @@
+"""The process list as monitord keeps it: the few fields that are judged, typed, and nobody's environment."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from . import Pm2Error
+
+MAX_NAME_CHARACTERS = 200
+_MAX_PATH_CHARACTERS = 4096
+_MAX_INTEGER = 2**63 - 1  # what SQLite can hold
+_MAX_EPOCH_SECONDS = 2**33  # the year 2242; anything later is no start time
+
+_WITH_A_PID = frozenset({"online", "launching", "stopping"})  # elsewhere PM2 still shows the pid that died
+_SCALARS = frozenset(
+    {
+        *("pid", "name", "pm_id", "memory", "cpu"),
+        *("status", "restart_time", "unstable_restarts", "created_at", "pm_uptime", "exit_code"),
+        *("autorestart", "cron_restart", "max_memory_restart", "exec_mode", "pmx_module"),
+        *("pm_out_log_path", "pm_err_log_path"),
+    }
+)
+_BRANCHES = frozenset({"pm2_env", "monit"})
+
+
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process in PM2's list. None is what PM2 did not say, or said in a way no number is written.
+
+    How the counters move, as PM2 7.0 was seen to move them:
+
+    | what happens | restarts | created_at | unstable_restarts |
+    |---|---|---|---|
+    | crash or exit, restarted by PM2 | +1 | same | +1 if it lived under min_uptime, 1 s, early in its life |
+    | too many of those: `errored` | same | None | 0 |
+    | pm2 restart, reload, cron_restart, watch, max_memory_restart | +1 | now | 0 |
+    | pm2 restart or start of what is stopped or errored | same | now | 0 |
+    | pm2 stop | same | same | may rise, as for an exit |
+    | pm2 reset (the process itself runs on) | 0 | now | 0 |
+
+    An operator's restart moves `created_at` and `status` (`stopping`) first and `restarts` only when the old
+    process is gone, 0.1 s to kill_timeout later: two readings around that moment show the two halves apart.
+
+    Attributes:
+        name: printable, at most 200 characters.
+        pm_id: PM2's number for it; unique in one list, used again after a delete.
+        pid: the process's id; None when nothing runs.
+        status: `online`, `launching`, `stopping`, `stopped`, `errored`, `waiting restart`,
+            `one-launch-status`; `unknown` when PM2 said none.
+        memory_bytes: resident set; None when not online or not measured (PM2 writes 0 for both).
+        cpu_percent: of one core; None whenever `memory_bytes` is.
+        restarts: PM2's lifetime counter `restart_time`.
+        created_at: when an operator last touched it, epoch seconds; None once PM2 gave up on it.
+        started_at: when the running process was started, epoch seconds; None when not online.
+        exit_code: of the last exit; 0 also stands for every death by signal. None before the first exit.
+        unstable_restarts: exits within min_uptime that count towards `errored`.
+        autorestart: False when PM2 is told to leave it stopped after an exit.
+        cron_restart: the schedule PM2 restarts it by.
+        memory_limit_bytes: PM2 restarts it past this; such a restart looks like an operator's.
+        exec_mode: `fork_mode` or `cluster_mode`.
+        module: it is a PM2 module (pm2-logrotate), not an app.
+        out_log_path: where PM2 writes its stdout.
+        err_log_path: where PM2 writes its stderr.
+    """
+
+    name: str
+    pm_id: int
+    pid: int | None
+    status: str
+    memory_bytes: int | None
+    cpu_percent: float | None
+    restarts: int | None
+    created_at: float | None
+    started_at: float | None
+    exit_code: int | None
+    unstable_restarts: int | None
+    autorestart: bool
+    cron_restart: str | None
+    memory_limit_bytes: int | None
+    exec_mode: str | None
+    module: bool
+    out_log_path: str | None
+    err_log_path: str | None
+
+
+def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """What to keep of one JSON object in a getMonitorData reply, called innermost first while it is parsed.
+
+    PM2 spreads each app's environment over pm2_env itself, so only names on the list stay, and a scalar name
+    keeps a scalar only. The arguments an app was started with share their name with the reply's own envelope,
+    which has no second key. An error keeps that it is one, not what it says.
+    """
+    if len(pairs) == 1 and pairs[0][0] == "args":
+        return dict(pairs)
+    kept: dict[str, object] = {}
+    for name, value in pairs:
+        if name in _SCALARS:
+            if not isinstance(value, dict | list):
+                kept[name] = value
+        elif name in _BRANCHES:
+            if isinstance(value, dict):
+                kept[name] = value
+        elif name == "error":
+            kept[name] = True
+    return kept
+
+
+def parse(reply: object) -> tuple[Process, ...]:
+    """The processes of a getMonitorData reply, in PM2's order, modules included.
+
+    A process without a name is left out: nobody could have expected it or be told of it.
+
+    Raises:
+        Pm2Error: `protocol`: it is no process list.
+    """
+    if not isinstance(reply, list):
+        raise Pm2Error("protocol", "PM2's process list is not a list")
+    return tuple(process for entry in reply if (process := _process(entry)) is not None)
+
+
+def _process(entry: object) -> Process | None:
+    if not isinstance(entry, dict) or not isinstance(env := entry.get("pm2_env"), dict):
+        raise Pm2Error("protocol", "an entry of PM2's process list is not a process")
+    name = _text(entry.get("name")) or _text(env.get("name"))
+    if name is None:
+        return None
+    pm_id = _integer(entry.get("pm_id"))
+    if pm_id is None:
+        raise Pm2Error("protocol", "PM2 listed a process without an id")
+
+    status = _text(env.get("status")) or "unknown"
+    online = status == "online"
+    monit = entry.get("monit")
+    usage: Mapping[str, object] = monit if online and isinstance(monit, dict) else {}
+    memory = _positive(usage.get("memory"))
+    return Process(
+        name=name,
+        pm_id=pm_id,
+        pid=_positive(entry.get("pid")) if status in _WITH_A_PID else None,
+        status=status,
+        memory_bytes=memory,
+        cpu_percent=_number(usage.get("cpu")) if memory is not None else None,
+        restarts=_integer(env.get("restart_time")),
+        created_at=_epoch_seconds(env.get("created_at")),
+        started_at=_epoch_seconds(env.get("pm_uptime")) if online else None,
+        exit_code=_integer(env.get("exit_code")),
+        unstable_restarts=_integer(env.get("unstable_restarts")),
+        autorestart=env.get("autorestart") not in (False, "false"),
+        cron_restart=_schedule(env.get("cron_restart")),
+        memory_limit_bytes=_positive(env.get("max_memory_restart")),
+        exec_mode=_text(env.get("exec_mode")),
+        module=env.get("pmx_module") in (True, "true"),
+        out_log_path=_path(env.get("pm_out_log_path")),
+        err_log_path=_path(env.get("pm_err_log_path")),
+    )
+
+
+def _number(value: object) -> float | None:
+    """A finite number; also as text, which is what a field becomes when an app's environment overrides it."""
+    if isinstance(value, bool) or not isinstance(value, int | float | str):
+        return None
+    if isinstance(value, str) and len(value) > 32:
+        return None
+    try:
+        number = float(value)
+    except (ValueError, OverflowError):
+        return None
+    return number if math.isfinite(number) else None
+
+
+def _integer(value: object) -> int | None:
+    number = _number(value)
+    if number is None or not number.is_integer() or abs(number) > _MAX_INTEGER:
+        return None
+    return int(value) if isinstance(value, int) else int(number)
+
+
+def _positive(value: object) -> int | None:
+    number = _integer(value)
+    return number if number is not None and number > 0 else None
+
+
+def _epoch_seconds(milliseconds: object) -> float | None:
+    number = _number(milliseconds)
+    if number is None or not 0 < number <= _MAX_EPOCH_SECONDS * 1000:
+        return None
+    return number / 1000
+
+
+def _text(value: object) -> str | None:
+    """Text fit for a log line, a page and a database: printable, short, without lone surrogates."""
+    if isinstance(value, int) and not isinstance(value, bool):
+        value = str(value) if abs(value) <= _MAX_INTEGER else ""  # `name: 7` is a name
+    if not isinstance(value, str) or not value.strip():
+        return None
+    short = value[:MAX_NAME_CHARACTERS]
+    return short if short.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in short)
+
+
+def _schedule(value: object) -> str | None:
+    return None if value in (0, "0") else _text(value)  # PM2 reads 0 as none
+
+
+def _path(value: object) -> str | None:
+    """A path as it is, or not at all: half a path names another file."""
+    if not isinstance(value, str) or not 0 < len(value) <= _MAX_PATH_CHARACTERS or not value.isprintable():
+        return None
+    return value

@@ -1,0 +1,1 @@
+"""The one session that every probe of Postgres shares: its address, its connection, its SQL."""

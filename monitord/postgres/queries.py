@@ -1,0 +1,145 @@
+"""Every statement that is sent to Postgres, by name. Nothing here writes, and nothing grows dear with the rows.
+
+The catalogue and statistics functions used are the same from Postgres 14 to 18.
+"""
+
+from __future__ import annotations
+
+
+def begin(statement_ms: int, lock_ms: int, idle_ms: int, search_path: tuple[str, ...]) -> str:
+    """The opening of a read-only transaction, as one message and so one round trip.
+
+    Everything is SET LOCAL: behind a transaction pool a session's settings belong to whoever comes next. Read
+    committed is named because a standby refuses the stricter default that a database may have. The idle limit lets
+    the server free what is held should this process be stopped in mid-transaction. With row_security off, a policy
+    that would hide rows is an error instead of a count that is too low. An index scan of a few milliseconds deserves
+    neither a compiler nor helpers.
+    """
+    statements = [
+        "BEGIN ISOLATION LEVEL READ COMMITTED READ ONLY",
+        f"SET LOCAL statement_timeout = {statement_ms}",
+        f"SET LOCAL lock_timeout = {lock_ms}",
+        f"SET LOCAL idle_in_transaction_session_timeout = {idle_ms}",
+        "SET LOCAL row_security = off",
+        "SET LOCAL jit = off",
+        "SET LOCAL max_parallel_workers_per_gather = 0",
+    ]
+    if search_path:
+        names = ", ".join('"' + name.replace('"', '""') + '"' for name in (*search_path, "public"))
+        statements.append(f"SET LOCAL search_path = {names}")
+    return "; ".join(statements)
+
+
+# The exact size walks the database's files: 60 ms at 15,000 of them. Past 4 MB of pg_class, some 20,000 relations, it
+# is the sum of what the catalogue knows, which lags behind by a VACUUM.
+SERVER = """
+SELECT pg_is_in_recovery() AS replica,
+       current_setting('server_version_num')::int8 AS version,
+       pg_stat_get_db_numbackends(d.oid)::int8 AS connections,
+       CASE WHEN pg_relation_size('pg_catalog.pg_class') > 4194304
+            THEN (SELECT sum(c.relpages::int8) * current_setting('block_size')::int8 FROM pg_class c)::int8
+            WHEN has_database_privilege(d.oid, 'CONNECT') THEN pg_database_size(d.oid) END AS bytes
+FROM pg_database d
+WHERE d.datname = current_database()
+"""
+
+# The configured tables with everything that inherits from them (partitions, chunks), and the owners of the forty
+# heaviest relations of the database, as the candidates for the largest tables; one row each.
+#
+# $1, $2: schema (or NULL) and name of each configured table, compared as values and never read as SQL;
+# $3: whether to measure sizes. Measuring a size takes an ACCESS SHARE lock on the table, its TOAST and its indexes, and
+# waits behind an ACCESS EXCLUSIVE one held or asked for by anybody: what is locked so is not measured (size NULL,
+# barred true). Inheritance is followed in pg_inherits, since pg_partition_tree() takes those locks too.
+RELATIONS = """
+WITH RECURSIVE wanted AS (
+    SELECT w.position, w.schema_name, w.table_name
+    FROM unnest($1::text[], $2::text[]) WITH ORDINALITY AS w(schema_name, table_name, position)
+), members(position, oid, is_root) AS (
+    SELECT w.position, t.oid, true
+    FROM wanted w CROSS JOIN LATERAL (
+        SELECT c.oid
+        FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+        WHERE c.relname IN (w.table_name, lower(w.table_name))
+          AND c.relkind IN ('r', 'p', 'm', 'f')
+          AND CASE WHEN w.schema_name IS NULL THEN pg_table_is_visible(c.oid) OR n.nspname = 'public'
+                   ELSE n.nspname IN (w.schema_name, lower(w.schema_name)) END
+        ORDER BY c.relname = w.table_name DESC, n.nspname = w.schema_name DESC, pg_table_is_visible(c.oid) DESC
+        LIMIT 1
+    ) t
+    UNION
+    SELECT m.position, i.inhrelid, false FROM members m JOIN pg_inherits i ON i.inhparent = m.oid
+), heaviest AS (
+    SELECT c.oid FROM pg_class c
+    WHERE c.relkind IN ('r', 'm', 't', 'i') AND c.relpersistence <> 't' AND c.oid >= 16384
+    ORDER BY c.relpages DESC
+    LIMIT 40
+), indexed AS (
+    SELECT coalesce(x.indrelid, h.oid) AS oid FROM heaviest h LEFT JOIN pg_index x ON x.indexrelid = h.oid
+), owners AS (
+    SELECT coalesce(o.oid, i.oid) AS oid FROM indexed i LEFT JOIN pg_class o ON o.reltoastrelid = i.oid
+), chosen AS (
+    SELECT u.oid, array_agg(u.position) FILTER (WHERE u.position IS NOT NULL) AS positions,
+           array_agg(u.position) FILTER (WHERE u.is_root) AS root_of
+    FROM (SELECT position, oid, is_root FROM members UNION ALL SELECT NULL, oid, false FROM owners) u
+    GROUP BY u.oid
+), barred AS MATERIALIZED (
+    SELECT l.relation FROM pg_locks l
+    WHERE l.locktype = 'relation' AND l.mode = 'AccessExclusiveLock'
+      AND l.database = (SELECT d.oid FROM pg_database d WHERE d.datname = current_database())
+), relations AS MATERIALIZED (
+    SELECT chosen.positions, chosen.root_of, c.*, n.nspname,
+           EXISTS (SELECT FROM barred b
+                   WHERE b.relation IN (c.oid, c.reltoastrelid)
+                      OR b.relation IN (SELECT x.indexrelid FROM pg_index x
+                                        WHERE x.indrelid IN (c.oid, c.reltoastrelid))) AS barred
+    FROM chosen JOIN pg_class c ON c.oid = chosen.oid JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relkind IN ('r', 'p', 'm', 'f')
+)
+SELECT coalesce(r.positions, '{}') AS positions, coalesce(r.root_of, '{}') AS root_of,
+       format('%I.%I', r.nspname, r.relname) AS quoted,
+       CASE WHEN r.nspname = 'public' THEN r.relname::text ELSE r.nspname || '.' || r.relname END AS label,
+       r.relkind IN ('r', 'm') AS stored, r.barred,
+       CASE WHEN NOT r.barred AND $3 THEN pg_total_relation_size(r.oid) END AS bytes,
+       CASE WHEN NOT r.barred AND $3 THEN pg_relation_size(r.oid)
+            / current_setting('block_size')::int8 END AS pages,
+       r.relpages::int8 AS pages_then, r.reltuples::float8 AS rows_then,
+       pg_stat_get_tuples_inserted(r.oid) AS inserted, pg_stat_get_tuples_deleted(r.oid) AS deleted,
+       pg_stat_get_live_tuples(r.oid) AS live, pg_stat_get_dead_tuples(r.oid) AS dead,
+       coalesce(pg_stat_get_last_analyze_time(r.oid), pg_stat_get_last_autoanalyze_time(r.oid),
+                pg_stat_get_last_vacuum_time(r.oid), pg_stat_get_last_autovacuum_time(r.oid)) IS NOT NULL AS surveyed,
+       has_schema_privilege(r.relnamespace, 'USAGE') AND has_table_privilege(r.oid, 'SELECT') AS readable,
+       r.relkind = 'p' OR NOT row_security_active(r.oid) AND EXISTS (
+           SELECT FROM pg_index x
+           JOIN pg_class ic ON ic.oid = x.indexrelid
+           JOIN pg_am am ON am.oid = ic.relam
+           JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
+           WHERE x.indrelid = r.oid AND x.indisvalid AND x.indisready AND x.indpred IS NULL AND am.amname = 'btree'
+             AND a.attname = 'epoch' AND a.atttypid IN (20, 21, 23, 1700) -- int8, int2, int4, numeric
+       ) AS indexed
+FROM relations r
+"""
+
+# $1: window start, $2: now, $3: epoch length, all whole seconds; $4: the groups in upper case. Rows with a label that
+# is not aligned come back as one row without an epoch, so that a writer gone wrong cannot make the answer long.
+EPOCHS = """
+SELECT CASE WHEN s.aligned AND s.known THEN s.name END AS name,
+       CASE WHEN s.aligned AND s.known THEN s.epoch END AS epoch,
+       s.aligned, count(*) AS labels,
+       count(DISTINCT s.channel COLLATE "C") AS channels, max(s.sealed_at)::float8 AS sealed_at
+FROM (SELECT upper(token_group COLLATE "C") AS name, epoch::int8 AS epoch, channel, sealed_at,
+             epoch % $3::int8 = 0 AS aligned, upper(token_group COLLATE "C") = ANY($4::text[]) AS known
+      FROM sealed_epochs
+      WHERE epoch >= $1::int8 AND epoch <= $2::int8) s
+GROUP BY 1, 2, 3
+"""
+
+
+def recent(quoted: str) -> str:
+    """The bounded exact count of a table, which Postgres itself must have quoted.
+
+    $1: the bound, $2: a later bound counted beside it, $3: where to stop counting.
+    """
+    return f"""
+SELECT count(*) AS rows, count(*) FILTER (WHERE bounded.epoch >= $2::int8) AS later_rows
+FROM (SELECT epoch FROM {quoted} WHERE epoch >= $1::int8 LIMIT $3::int8) AS bounded
+"""  # noqa: S608 - quoted by format('%I.%I') in the server

@@ -1,0 +1,201 @@
+"""The one connection that all probes of Postgres share, and the read-only transactions on it.
+
+The connection is opened when it is first needed and kept. It is suspect the moment anything goes wrong with it: then
+it is cut, not closed in order, which would wait for a server that may be gone, and the next transaction makes a new
+one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+
+from monitord.postgres import queries
+from monitord.postgres.dsn import Address, Host, parse
+from monitord.postgres.errors import PostgresError, explain
+
+if TYPE_CHECKING:
+    Connection = asyncpg.Connection[asyncpg.Record]
+
+# Shares of what is left of a deadline, so that whoever knows more gives up first: the lock, the server, this process.
+_LOCK_SHARE, _STATEMENT_SHARE = 0.2, 0.85
+_LOCK_SECONDS = 1.0
+# A kept connection may have been forgotten by a firewall, and then nobody ever answers on it: a new one gets the rest.
+_KEPT_SHARE = 1 / 3
+_CLOSE_SECONDS = 1.0
+_COMMAND_SECONDS = 60.0  # a backstop: the deadline of each transaction comes sooner
+# Errors after which another host of the DSN is worth trying; a wrong password is wrong everywhere.
+_NEXT_HOST = (
+    OSError,
+    asyncpg.CannotConnectNowError,
+    asyncpg.TooManyConnectionsError,
+    asyncpg.ConnectionDoesNotExistError,
+    asyncpg.TargetServerAttributeNotMatched,
+)
+_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, ValueError)
+
+
+class Session:
+    """One connection to one database, for one transaction at a time; light enough for a pool that others live from.
+
+    No prepared statements are kept, no session setting is made and no start-up parameter but application_name is
+    sent, so that it works behind a PgBouncer in transaction mode.
+    """
+
+    def __init__(self, dsn: str, ca_file: Path | None = None) -> None:
+        """Reads the DSN and connects to nothing yet.
+
+        Args:
+            dsn: Any libpq URI.
+            ca_file: The CA to trust; wins over the DSN's sslrootcert.
+
+        Raises:
+            DsnError: The DSN cannot be read.
+        """
+        self._address: Address = parse(dsn, ca_file, os.environ)
+        self._connection: Connection | None = None
+        self._where = ", ".join(str(host) for host in self._address.hosts)
+        self._lock = asyncio.Lock()
+        self.opened_in_ms = 0.0
+        """How long the server, or the pool before it, took to open the transaction: one round trip, no connecting."""
+
+    @property
+    def unverified(self) -> bool:
+        """Whether the DSN asks for TLS without anything to verify the server by, which is worth saying aloud."""
+        tcp = any(not (host.name or "/").startswith("/") for host in self._address.hosts)
+        return tcp and self._address.tls.unverified
+
+    @asynccontextmanager
+    async def read_only(self, timeout: float) -> AsyncIterator[Connection]:
+        """A read-only transaction within `timeout` seconds, waiting for the session and connecting included.
+
+        A kept connection that turns out to be dead is replaced before the transaction is handed out. Statements that
+        fail in the server leave the connection whole; whatever else is raised in the transaction costs it.
+
+        Raises:
+            PostgresError: It could not be opened, a statement failed, or the time was up.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout
+        try:
+            async with asyncio.timeout_at(deadline), self._lock:
+                connection = await self._begin(deadline)
+                try:
+                    yield connection
+                except asyncpg.PostgresError:
+                    await self._end(connection)
+                    raise
+                except BaseException:
+                    self._cut()
+                    raise
+                await self._end(connection)
+        except _ERRORS as error:
+            raise self._explained(error) from error
+
+    async def close(self) -> None:
+        """Let go of the connection: in order when it is idle, by cutting it when it is in use. Never raises."""
+        connection, self._connection = self._connection, None
+        if connection is None:
+            return
+        if self._lock.locked():
+            connection.terminate()
+            return
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await connection.close(timeout=_CLOSE_SECONDS)
+
+    async def _begin(self, deadline: float) -> Connection:
+        """A connection inside a transaction. Kept or new, it is cut when this does not succeed."""
+        loop = asyncio.get_running_loop()
+        kept = self._connection
+        if kept is not None and not kept.is_closed():
+            try:
+                async with asyncio.timeout((deadline - loop.time()) * _KEPT_SHARE):
+                    await self._open(kept, deadline)
+            except _ERRORS:
+                self._cut()  # stale: whether the server is there a new connection must say
+            except BaseException:
+                self._cut()
+                raise
+            else:
+                return kept
+        self._connection = None
+        fresh = self._connection = await self._connect(deadline)
+        try:
+            await self._open(fresh, deadline)
+        except BaseException:
+            self._cut()
+            raise
+        return fresh
+
+    async def _open(self, connection: Connection, deadline: float) -> None:
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        left = max(0.01, deadline - began)
+        opening = queries.begin(
+            statement_ms=max(1, int(left * _STATEMENT_SHARE * 1000)),
+            lock_ms=max(1, int(min(_LOCK_SECONDS, left * _LOCK_SHARE) * 1000)),
+            idle_ms=max(1, int(left * 1000)),
+            search_path=self._address.search_path,
+        )
+        await connection.execute(opening)
+        self.opened_in_ms = (loop.time() - began) * 1000
+
+    async def _end(self, connection: Connection) -> None:
+        """Roll back, which for a reader is as good as a commit; a connection that cannot is cut, the work stands."""
+        try:
+            await connection.execute("ROLLBACK")
+        except _ERRORS:
+            self._cut()
+        except BaseException:
+            self._cut()
+            raise
+
+    def _cut(self) -> None:
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            connection.terminate()
+
+    async def _connect(self, deadline: float) -> Connection:
+        """A new connection to the first host that will have us, each with its share of the time that is left."""
+        wanted = self._address.target_session_attrs
+        passes = ("standby", "any") if wanted == "prefer-standby" else (wanted,)
+        turns = [(host, attributes) for attributes in passes for host in self._address.hosts]
+        loop = asyncio.get_running_loop()
+        failures: list[PostgresError] = []
+        for left, (host, attributes) in zip(range(len(turns), 0, -1), turns, strict=True):
+            share = (deadline - loop.time()) / left
+            try:
+                return await self._connect_to(host, attributes, min(share, self._address.connect_timeout or share))
+            except _ERRORS as error:
+                failures.append(self._explained(error, host))
+                if not isinstance(error, _NEXT_HOST):
+                    break
+        raise failures[-1]
+
+    async def _connect_to(self, host: Host, attributes: str, timeout: float) -> Connection:
+        try:
+            encryption = self._address.tls.argument()
+        except (OSError, ValueError) as error:
+            why = "" if isinstance(error, ssl.SSLError) or not isinstance(error, OSError) else f": {error.strerror}"
+            raise PostgresError("tls", f"the CA, certificate or key file for Postgres cannot be read{why}") from error
+        arguments: dict[str, Any] = {
+            **self._address.arguments(host),
+            "ssl": encryption,
+            "direct_tls": self._address.tls.direct,
+            "target_session_attrs": attributes,
+            "timeout": timeout,
+            "command_timeout": _COMMAND_SECONDS,
+            "statement_cache_size": 0,
+        }
+        return await asyncpg.connect(**arguments)
+
+    def _explained(self, error: BaseException, host: Host | None = None) -> PostgresError:
+        where = self._where if host is None else str(host)
+        return explain(error, where, self._address.tls.mode, self._address.password, connecting=host is not None)

@@ -1,0 +1,1 @@
+"""What the report looks like: for people at a terminal, for monitoring systems, for programs."""

@@ -1,0 +1,180 @@
+"""What was found beside monitord as a `.env` that would watch it: names only, and no secret, given or not."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import Final
+
+from monitord.core.model import Failure
+from monitord.core.orders import Expected
+from monitord.present.terminal import clean
+from monitord.values import duration_text
+
+HOUR: Final = 3600
+# What JSON may say as it is and .env readers and shells take for something of their own.
+_ESCAPED: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "'$`"})
+
+
+@dataclass(frozen=True, slots=True)
+class Fleet:
+    """PM2's services, what each is expected to be, and which are in trouble now."""
+
+    home: str
+    services: Mapping[str, Expected] = field(default_factory=dict)
+    troubled: Sequence[str] = ()
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Database:
+    """What Postgres holds. `where` is what the address is called; `line` sets it, as far as it may be shown.
+
+    `epoch_seconds` is None where the labels do not tell; `sealed` is group -> how many of the newest `labels` it has.
+    `tables` are to be watched, `others` are written to as well.
+    """
+
+    line: str
+    tables: Sequence[str] = ()
+    others: Sequence[str] = ()
+    epoch_seconds: int | None = None
+    sealed: Mapping[str, int] = field(default_factory=dict)
+    labels: int = 0
+    why_no_epochs: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Queues:
+    """What Redis holds. `complete` is False where there are more keys than were looked at."""
+
+    line: str
+    names: Sequence[str] = ()
+    complete: bool = True
+    why_unknown: str = ""
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """Everything that was found; None for what nobody said where to find."""
+
+    fleet: Fleet | None
+    database: Database | None
+    queues: Queues | None
+    disks: Sequence[str]
+
+
+def dotenv(found: Found, headline: str) -> str:
+    """The text of the .env."""
+    lines = [_comment(headline)]
+    for section in (_fleet(found.fleet), _database(found.database), _queues(found.queues)):
+        lines += ["", *section]
+    lines += ["", _comment("Disks: one path on each file system to watch."), _json("MONITORD_HOST__DISKS", found.disks)]
+    return "\n".join(lines) + "\n"
+
+
+def setting(name: str, value: str) -> str:
+    """One line that sets a variable to a text, whatever stands in it."""
+    if value.isascii() and value.replace("/", "").replace(".", "").replace("-", "").replace("_", "").isalnum():
+        return f"{name}={value}"
+    # Between single quotes only a quote and a backslash mean anything to those who read .env files.
+    quoted = value.replace("\\", "\\\\").replace("'", "\\'")
+    return f"{name}='{quoted}'" if clean(value) == value else _comment(f"{name} cannot be written on one line.")
+
+
+def _fleet(fleet: Fleet | None) -> Iterator[str]:
+    if fleet is None:
+        yield _comment("PM2: there is no home at ~/.pm2; set MONITORD_PM2__HOME (or PM2_HOME) to watch one elsewhere.")
+        return
+    if fleet.failure is not None:
+        yield _unreached("PM2", fleet.failure)
+        yield setting("MONITORD_PM2__HOME", fleet.home)
+        return
+    yield _comment("PM2: each service and what it is expected to be: online, stopped, or periodic (either is right).")
+    yield setting("MONITORD_PM2__HOME", fleet.home)
+    if fleet.services:
+        yield _json("MONITORD_ORDERS__SERVICES", dict(fleet.services))
+    else:
+        yield _comment("PM2 runs no services yet; without MONITORD_ORDERS__SERVICES what is seen online must stay so.")
+
+
+def _database(database: Database | None) -> Iterator[str]:
+    if database is None:
+        yield _comment("Postgres: not looked at; give it as --dsn, MONITORD_POSTGRES__DSN or DATABASE_URL.")
+        return
+    if database.failure is not None:
+        yield _unreached("Postgres", database.failure)
+        yield database.line
+        return
+    yield _comment("Postgres.")
+    yield database.line
+    yield _comment("Tables whose growth is judged: a table that is not written to all the time would look stalled.")
+    yield _json("MONITORD_POSTGRES__TABLES", database.tables)
+    if database.others:
+        yield _comment(f"Also there: {', '.join(database.others)}")
+    yield from _epochs(database)
+
+
+def _epochs(database: Database) -> Iterator[str]:
+    if not database.sealed:
+        yield _comment(f"Epochs: {database.why_no_epochs or 'no seals were found'}.")
+        return
+    yield _comment(f"Epochs: groups found in the newest {database.labels} labels of sealed_epochs.")
+    yield _json("MONITORD_EPOCHS__GROUPS", list(database.sealed))
+    for group, labels in database.sealed.items():
+        if labels * 2 < database.labels:
+            yield _comment(f"{group} has seals in only {labels} of them: leave it out if that is how it should be.")
+    if database.epoch_seconds is None:
+        yield _comment(
+            "The labels are too few or too uneven to tell how long an epoch is; MONITORD_EPOCHS__LENGTH is 1h."
+        )
+        return
+    length = database.epoch_seconds
+    yield setting("MONITORD_EPOCHS__LENGTH", _seconds(length))
+    if length != HOUR:
+        yield _comment("The defaults are for epochs of an hour; these are as much of this length.")
+        yield setting("MONITORD_EPOCHS__GRACE", _seconds(length / 4))
+        yield setting("MONITORD_ORDERS__SEAL_WARNING", _seconds(2 * length))
+        yield setting("MONITORD_ORDERS__SEAL_CRITICAL", _seconds(4 * length))
+
+
+def _queues(queues: Queues | None) -> Iterator[str]:
+    if queues is None:
+        yield _comment("Redis: not looked at; give it as --redis, MONITORD_REDIS__URL or REDIS_URL.")
+        return
+    if queues.failure is not None:
+        yield _unreached("Redis", queues.failure)
+        yield queues.line
+        return
+    yield _comment("Redis, and the BullMQ queues in it.")
+    yield queues.line
+    if queues.why_unknown:
+        yield _comment(f"Queues: {queues.why_unknown}; name them in MONITORD_REDIS__QUEUES.")
+        return
+    if queues.names:
+        yield _json("MONITORD_REDIS__QUEUES", queues.names)
+    elif queues.complete:
+        yield _comment("There are no BullMQ queues in it.")
+    if not queues.complete:
+        yield _comment("There are more keys than were looked at: name further queues in MONITORD_REDIS__QUEUES.")
+
+
+def _seconds(seconds: float) -> str:
+    return duration_text(timedelta(seconds=seconds))
+
+
+def _json(name: str, value: object) -> str:
+    # A backslash of JSON's own stands before a quote or another one; as \u005c and \u0022 none is left to misread.
+    text = json.dumps(value).replace("\\\\", "\\u005c").replace('\\"', "\\u0022")
+    return f"{name}='{text.translate(_ESCAPED)}'"
+
+
+def _unreached(what: str, failure: Failure) -> str:
+    return _comment(f"{what} could not be looked at ({failure.kind}): {failure.error}.")
+
+
+def _comment(text: str) -> str:
+    return f"# {clean(text)}"

@@ -1,0 +1,284 @@
+"""A report as text: what was measured, section by section, and the verdict. What is not known says so, and why.
+
+The report comes as the fields of `check_completed`, so that a fresh check and one read from a snapshot look the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from monitord.core import words
+from monitord.core.model import Severity
+from monitord.core.report import Fields
+from monitord.present.terminal import Style, Terminal, table
+
+EXIT_CODES: Final[dict[str, int]] = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
+Marks = Mapping[tuple[str, str], Severity]
+UNKNOWN: Final = "unknown"
+NOTHING: Final = "–"
+MARKS: Final[dict[Style | None, str]] = {"ok": "ok", "warning": "warn", "critical": "CRIT", "unknown": "?", None: ""}
+# The room of the report that a rule's alerts belong to, by how the rule's name begins.
+ROOMS: Final = {
+    "service": "services",
+    "table": "growth",
+    "sealing": "epochs",
+    "groups": "epochs",
+    "redis": "redis",
+    "disk": "host",
+    "host": "host",
+}
+NAMES: Final = {
+    "pm2": "the services under PM2",
+    "postgres": "Postgres",
+    "epochs": "epoch sealing",
+    "redis": "Redis",
+    "host": "the host",
+}
+HINTS: Final = {
+    "pm2": "Not watched: there is no PM2 home. MONITORD_PM2__HOME (or PM2_HOME) would add it.",
+    "postgres": "Not watched. MONITORD_POSTGRES__DSN (or DATABASE_URL) would add it.",
+    "epochs": "Not watched, as Postgres is not.",
+    "redis": "Not watched. MONITORD_REDIS__URL (or REDIS_URL) would add it.",
+}
+
+
+def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] = ()) -> str:
+    """The whole report for people.
+
+    Args:
+        fields: The fields of `check_completed`.
+        heading: The first line: whose report this is, and of when.
+        screen: Where it is to be read.
+        notes: Sentences to say before the verdict.
+    """
+    marks = _marks(fields)
+    sections = (
+        ("Services", "pm2", _services),
+        ("Database growth", "postgres", _growth),
+        ("Epoch sealing", "epochs", _epochs),
+        ("Redis", "redis", _redis),
+        ("Current epoch", None, _current_epoch),
+        ("Host", "host", _host),
+    )
+    lines = screen.wrapped(heading, indent="")
+    for title, probe, section in sections:
+        lines += ["", screen.paint(title, "bold")]
+        state: Fields = fields["probes"][probe] if probe else {"status": "ok"}
+        if probe and state["status"] == "off":
+            lines += [screen.paint(line, "dim") for line in screen.wrapped(HINTS.get(probe, "Not watched."))]
+            continue
+        if state["status"] == "failed":
+            why = f" ({state['kind']})" if state.get("kind") else ""
+            sentence = _sentence(f"Unknown{why}: {state.get('error') or 'it could not be measured'}")
+            lines += [screen.paint(line, "unknown") for line in screen.wrapped(sentence)]
+        lines += section(fields, marks, screen)
+        for gap in (state.get("unmeasured") or {}).values():
+            lines += [screen.paint(line, "unknown") for line in screen.wrapped(_sentence(f"Unknown: {gap['error']}"))]
+    for note in notes:
+        lines += ["", *screen.wrapped(note, indent="")]
+    lines += ["", *_verdict(fields, screen)]
+    return "\n".join(lines) + "\n"
+
+
+def verdict(fields: Fields) -> str:
+    """The status in one sentence, without its name."""
+    firing = fields["alerts"]["firing"]
+    if len(firing) == 1:
+        return str(firing[0]["summary"])
+    if firing:
+        return f"{len(firing)} alerts fire."
+    failed = [NAMES.get(name, name) for name, probe in fields["probes"].items() if probe["status"] == "failed"]
+    if failed:
+        return f"{words.listed(failed)} could not be measured."
+    if fields["status"] == UNKNOWN:
+        return "a part of what is watched could not be measured."
+    services = fields["services"]
+    well = sum(1 for service in services.values() if service["ok"])
+    fleet = f"{well} of {len(services)} services are as ordered" if services else "no services are watched"
+    return f"nothing is wrong; {fleet}."
+
+
+def _verdict(fields: Fields, screen: Terminal) -> Iterator[str]:
+    status: Style = fields["status"]
+    several = len(fields["alerts"]["firing"]) > 1
+    for line in screen.wrapped(f"{status.upper()}: {verdict(fields)}", indent=""):
+        yield screen.paint(line, status)
+    for alert in fields["alerts"]["firing"]:
+        severity: Style = alert["severity"]
+        if several:
+            mark = f"  {MARKS[severity]:4}  "
+            first, *more = screen.wrapped(str(alert["summary"]), indent=mark, hanging=" " * len(mark)) or [mark]
+            yield from ("", screen.paint(mark, severity) + first[len(mark) :], *more)
+        if alert["recommendation"]:
+            yield from screen.wrapped(str(alert["recommendation"]), indent=" " * 8 if several else "  ")
+    for alert in fields["alerts"]["suppressed"]:
+        yield from screen.wrapped(f"Quiet on purpose: {alert['summary']}")
+
+
+def _marks(fields: Fields) -> Marks:
+    """(room, subject) -> the worst severity that fires for it."""
+    marks: dict[tuple[str, str], Severity] = {}
+    for alert in fields["alerts"]["firing"]:
+        place = (ROOMS.get(alert["rule"].partition("_")[0], ""), alert["subject"])
+        severity: Severity = alert["severity"]
+        if marks.get(place) != "critical":
+            marks[place] = severity
+    return marks
+
+
+def _services(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    if not fields["services"]:
+        return ["  PM2 runs no services."] if fields["probes"]["pm2"]["status"] == "ok" else []
+    rows: list[tuple[Style | None, list[str]]] = []
+    for name, service in fields["services"].items():
+        style = marks.get(("services", name)) or _told(service["ok"])
+        instances = service.get("instances")
+        rows.append(
+            (
+                style,
+                [
+                    MARKS[style],
+                    f"{name} ({instances} instances)" if instances and instances > 1 else name,
+                    service["state"] or UNKNOWN,
+                    service["expected"] or NOTHING,
+                    _said(words.size, service["memory_bytes"]),
+                    _said(words.duration, service["uptime_seconds"]),
+                    _said(words.count, service["restarts_recent"]),
+                ],
+            )
+        )
+    header = ("", "NAME", "STATE", "EXPECTED", "MEMORY", "UPTIME", "RESTARTS")
+    return table(screen, header, rows, right=frozenset({4, 5, 6}), flexible=(1, 2))
+
+
+def _told(ok: bool | None) -> Style:
+    return "unknown" if ok is None else "ok" if ok else "warning"
+
+
+def _growth(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    measured = fields["probes"]["postgres"]["status"] == "ok"
+    rows: list[tuple[Style | None, list[str]]] = []
+    waiting = False
+    for name, found in fields["growth"].items():
+        known = measured and found["total_bytes"] is not None
+        style: Style = marks.get(("growth", name)) or ("ok" if known else "unknown")
+        rate, gained = found["rows_per_hour"], found["window_rows"]
+        waiting |= known and rate is None
+        estimate = "" if found["exact"] else "~"
+        rows.append(
+            (
+                style,
+                [
+                    MARKS[style],
+                    name,
+                    UNKNOWN if found["rows"] is None else estimate + words.count(found["rows"]),
+                    _said(words.count, rate, "not yet" if known else UNKNOWN),
+                    _said(words.count, gained, "not yet" if known else UNKNOWN),
+                    _said(words.size, found["total_bytes"], UNKNOWN),
+                ],
+            )
+        )
+    lines = table(screen, ("", "TABLE", "ROWS", "PER HOUR", "IN WINDOW", "SIZE"), rows, right=frozenset({2, 3, 4, 5}))
+    if waiting:
+        lines += screen.wrapped("A rate needs two readings; the daemon (monitord run) takes and keeps them.")
+    database = fields["database"]
+    if measured:
+        lines += screen.wrapped(
+            f"Database {_said(words.size, database['bytes'], 'of unknown size')}, "
+            f"{_said(words.count, database['connections'], 'unknown')} connections, "
+            f"answered in {_milliseconds(database['response_ms'])}."
+        )
+        if largest := database["largest_tables"]:
+            sizes = ", ".join(f"{t['table']} {_said(words.size, t['bytes'], UNKNOWN)}" for t in largest)
+            lines += screen.wrapped(f"Largest: {sizes}.", hanging="    ")
+    return lines
+
+
+def _epochs(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    measured = fields["probes"]["epochs"]["status"] == "ok"
+    together = marks.get(("epochs", "epochs"))
+    rows: list[tuple[Style | None, list[str]]] = []
+    missing: list[str] = []
+    for group, found in fields["epochs"].items():
+        style: Style = marks.get(("epochs", group)) or together or ("ok" if measured else "unknown")
+        absent = "none" if measured else UNKNOWN
+        missed = found["missed"]
+        rows.append(
+            (
+                style,
+                [
+                    MARKS[style],
+                    group,
+                    absent if found["latest"] is None else _label(found["latest"]),
+                    _said(words.duration, found["seal_age_seconds"], absent),
+                    UNKNOWN if missed is None else "all" if found["latest"] is None else str(len(missed)),
+                    _said(words.count, found["channels_sealed"], absent),
+                ],
+            )
+        )
+        if missed:
+            missing += screen.wrapped(
+                f"{group} has no seal of {words.listed([_label(label) for label in missed])}.", hanging="    "
+            )
+    header = ("", "GROUP", "NEWEST SEALED EPOCH", "SEAL AGE", "MISSED", "CHANNELS")
+    return table(screen, header, rows, right=frozenset({3, 4, 5}), flexible=(1, 2)) + missing
+
+
+def _redis(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    redis = fields["redis"]
+    lines: list[str] = []
+    if fields["probes"]["redis"]["status"] == "ok":
+        lines += screen.wrapped(
+            f"Connected: {_said(words.count, redis['keys'], 'an unknown number of')} keys, "
+            f"{_said(words.size, redis['memory_bytes'], 'an unknown amount of')} memory, "
+            f"answered in {_milliseconds(redis['latency_ms'])}."
+        )
+    parts = ("waiting", "active", "delayed", "failed")
+    rows: list[tuple[Style | None, list[str]]] = []
+    for name, queue in redis["queues"].items():
+        style: Style = marks.get(("redis", name)) or ("unknown" if queue["waiting"] is None else "ok")
+        rows.append((style, [MARKS[style], name, *(_said(words.count, queue[part], UNKNOWN) for part in parts)]))
+    if rows:
+        lines += table(screen, ("", "QUEUE", *(p.upper() for p in parts)), rows, right=frozenset({2, 3, 4, 5}))
+    return lines
+
+
+def _current_epoch(fields: Fields, _: Marks, screen: Terminal) -> list[str]:
+    epoch = fields["current_epoch"]
+    return screen.wrapped(f"Now   {_label(epoch['epoch'])}") + screen.wrapped(
+        f"Next  {_label(epoch['next'])}, in {words.duration(epoch['seconds_until_next'])}"
+    )
+
+
+def _host(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    host = fields["host"]
+    rows: list[tuple[Style | None, list[str]]] = []
+    for path, disk in host["disks"].items():
+        style: Style = marks.get(("host", path)) or ("unknown" if disk["used_percent"] is None else "ok")
+        used = UNKNOWN if disk["used_percent"] is None else f"{disk['used_percent']:.1f}%"
+        rows.append((style, [MARKS[style], path, used, _said(words.size, disk["free_bytes"], UNKNOWN)]))
+    lines = table(screen, ("", "DISK", "USED", "FREE"), rows, right=frozenset({2, 3})) if rows else []
+    memory = _said(words.size, host["memory_available_bytes"], UNKNOWN)
+    swap = UNKNOWN if host["swap_percent"] is None else f"{host['swap_percent']:.0f}%"
+    load = UNKNOWN if host["load"] is None else " ".join(f"{value:.2f}" for value in host["load"])
+    return lines + screen.wrapped(f"Memory available {memory}, swap used {swap}, load {load}.")
+
+
+def _said(say: Callable[[float], str], value: float | None, otherwise: str = NOTHING) -> str:
+    return otherwise if value is None else say(value)
+
+
+def _sentence(text: str) -> str:
+    return text.rstrip(".") + "."
+
+
+def _milliseconds(value: float | None) -> str:
+    return "an unknown time" if value is None else f"{value:.1f} ms"
+
+
+def _label(epoch: int) -> str:
+    """`1762308000 (Nov 5, 02:00 UTC)`."""
+    moment = datetime.fromtimestamp(epoch, UTC)
+    return f"{epoch} ({moment:%b} {moment.day}, {words.clock(epoch)})"

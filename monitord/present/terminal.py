@@ -1,0 +1,135 @@
+"""Text for a terminal: cleaned of what could command it, cut and wrapped by the cells it takes, coloured if wanted."""
+
+from __future__ import annotations
+
+import shutil
+import textwrap
+import unicodedata
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TextIO
+
+DEFAULT_WIDTH: Final = 80
+_NARROWEST: Final = 40
+_GAP: Final = "  "
+_MARK_WIDTH: Final = 4
+
+Style = Literal["ok", "warning", "critical", "unknown", "bold", "dim"]
+
+_CODES: Final[dict[Style, str]] = {
+    "ok": "32",
+    "warning": "33",
+    "critical": "1;31",
+    "unknown": "35",
+    "bold": "1",
+    "dim": "2",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Terminal:
+    """How much room a line has, in cells, and whether colour is welcome."""
+
+    width: int = DEFAULT_WIDTH
+    colour: bool = False
+
+    def paint(self, text: str, style: Style | None) -> str:
+        """`text` in a style, or as it is where colour is not welcome."""
+        return f"\x1b[{_CODES[style]}m{text}\x1b[0m" if self.colour and style is not None and text else text
+
+    def wrapped(self, text: str, indent: str = "  ", hanging: str | None = None) -> list[str]:
+        """A sentence over as many lines as it takes; what has no spaces is broken where the line ends."""
+        cleaned = clean(text)
+        wide = cells(cleaned) - len(cleaned)
+        return textwrap.wrap(
+            cleaned,
+            # textwrap counts characters: where some take two cells, lines are made shorter by as many as there are.
+            max(_NARROWEST // 2, self.width - max(0, wide)),
+            initial_indent=indent,
+            subsequent_indent=indent if hanging is None else hanging,
+        )
+
+
+def terminal(stream: TextIO, environment: Mapping[str, str]) -> Terminal:
+    """What `stream` is, as far as it can be told; NO_COLOR and FORCE_COLOR have the last word on colour."""
+    is_terminal = stream.isatty()
+    width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns if is_terminal else DEFAULT_WIDTH
+    if environment.get("COLUMNS", "").isdigit():
+        width = int(environment["COLUMNS"]) or DEFAULT_WIDTH
+    if environment.get("NO_COLOR"):
+        colour = False
+    elif environment.get("FORCE_COLOR"):
+        colour = environment["FORCE_COLOR"] != "0"
+    else:
+        colour = is_terminal and environment.get("TERM") != "dumb"
+    return Terminal(max(_NARROWEST, width), colour)
+
+
+def clean(text: str) -> str:
+    """`text` on one line and without anything that commands a terminal: escapes, controls, text direction."""
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() else " " if c in "\t\n\r" else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
+def cells(text: str) -> int:
+    """How many cells of a terminal `text` takes."""
+    if text.isascii():
+        return len(text)
+    return sum(
+        0 if unicodedata.category(c) in ("Mn", "Me") else 2 if unicodedata.east_asian_width(c) in "WF" else 1
+        for c in text
+    )
+
+
+def clip(text: str, width: int) -> str:
+    """`text`, cleaned, in at most `width` cells; an ellipsis stands for what is cut off."""
+    text = clean(text)
+    if cells(text) <= width and len(text) <= 4 * width:  # marks without a width of their own may pile up
+        return text
+    kept, used = [], 0
+    for c in text[: 4 * width]:
+        used += cells(c)
+        if used > width - 1:
+            break
+        kept.append(c)
+    return "".join(kept) + "…"
+
+
+def table(
+    screen: Terminal,
+    header: Sequence[str],
+    rows: Sequence[tuple[Style | None, Sequence[str]]],
+    *,
+    right: frozenset[int] = frozenset(),
+    flexible: Sequence[int] = (1,),
+) -> list[str]:
+    """Aligned columns that fit the screen; `flexible` columns give way, `right` ones hold numbers.
+
+    Each row's style colours its first cell, the mark.
+    """
+    cleaned = [[clip(cell, 4 * screen.width) for cell in row] for _, row in rows]
+    widths = [max(cells(row[i]) for row in [list(header), *cleaned]) for i in range(len(header))]
+    widths[0] = max(_MARK_WIDTH, widths[0])
+    excess = 2 + sum(widths) + len(_GAP) * (len(widths) - 1) - screen.width
+    for column in flexible:
+        given = min(max(0, excess), max(0, widths[column] - 12))
+        widths[column] -= given
+        excess -= given
+    lines = [screen.paint(_line(header, widths, right), "dim")]
+    for (style, _), row in zip(rows, cleaned, strict=True):
+        mark = _padded(row[0], widths[0], right=False)
+        rest = _line(row[1:], widths[1:], frozenset(i - 1 for i in right), indent="")
+        lines.append("  " + screen.paint(mark, style) + _GAP + rest)
+    return lines
+
+
+def _line(row: Sequence[str], widths: Sequence[int], right: frozenset[int], indent: str = "  ") -> str:
+    padded = [_padded(cell, width, right=i in right) for i, (cell, width) in enumerate(zip(row, widths, strict=True))]
+    return (indent + _GAP.join(padded)).rstrip()
+
+
+def _padded(cell: str, width: int, *, right: bool) -> str:
+    cell = clip(cell, width)
+    space = " " * (width - cells(cell))
+    return space + cell if right else cell + space

@@ -1,0 +1,74 @@
+"""The probes, and the registry that makes those the settings ask for.
+
+A probe is one file beside this one, one settings field, and one entry here. Its driver is imported only when it is
+configured: what is not watched costs no memory.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from monitord.core.epochs import window_seconds
+from monitord.probes.base import Probe
+
+if TYPE_CHECKING:
+    from monitord.core.orders import StandingOrders
+    from monitord.postgres.session import Session
+    from monitord.settings import Settings
+
+# An exact count stops at so many times the growth limit: far past it, and still no burden.
+COUNT_AT_MOST_LIMITS = 10
+
+
+class Probes:
+    """The configured probes, and what they share.
+
+    `own_pids` tells which processes are monitord itself, so that the fleet it watches is not judged for it.
+    """
+
+    def __init__(self, settings: Settings, orders: StandingOrders, own_pids: Callable[[], frozenset[int]]) -> None:
+        self._session: Session | None = None
+        self.all: list[Probe] = []
+        if settings.pm2.home is not None:
+            from monitord.probes.pm2 import Pm2Probe
+
+            self.all.append(Pm2Probe(settings.pm2.home, own_pids))
+        if settings.postgres.dsn is not None:
+            self.all += self._over_postgres(settings, orders)
+        if settings.redis.url is not None:
+            from monitord.probes.redis import RedisProbe
+
+            self.all.append(RedisProbe(settings.redis.url.get_secret_value(), settings.redis.queues))
+        from monitord.probes.host import HostProbe
+
+        self.all.append(HostProbe(settings.host.disks))
+
+    def _over_postgres(self, settings: Settings, orders: StandingOrders) -> list[Probe]:
+        from monitord.postgres.session import Session
+        from monitord.probes.epochs import EpochsProbe
+        from monitord.probes.postgres import PostgresProbe
+
+        assert settings.postgres.dsn is not None  # noqa: S101 - asked by the caller
+        self._session = Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
+        length = int(orders.epoch_length.total_seconds())
+        return [
+            PostgresProbe(
+                self._session,
+                orders.tables,
+                length,
+                window=orders.growth_window.total_seconds(),
+                cap=orders.growth_limit * COUNT_AT_MOST_LIMITS,
+            ),
+            EpochsProbe(self._session, orders.groups, length, window_seconds(orders)),
+        ]
+
+    async def close(self) -> None:
+        """Let go of every connection; what fails at that is let go of all the same."""
+        for probe in self.all:
+            with suppress(Exception):
+                await probe.close()
+        if self._session is not None:
+            with suppress(Exception):
+                await self._session.close()

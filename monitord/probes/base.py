@@ -1,0 +1,86 @@
+"""What a probe is, and the one guard that runs it: deadline, stopwatch and failure kinds are here and nowhere else."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from monitord.core.model import Failure, Gap, Kind, Reading, Sample
+
+
+class ProbeError(Exception):
+    """A probe could not measure: a kind to sort by and a sentence for people, free of secrets."""
+
+    def __init__(self, kind: Kind, error: str) -> None:
+        super().__init__(error)
+        self.kind: Kind = kind
+        self.error = error
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What a probe returns: its samples, and what it could not measure though its server answered."""
+
+    samples: tuple[Sample, ...]
+    gaps: tuple[Gap, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """How to take a reading.
+
+    `now` is the cycle's one wall-clock time (Unix seconds), `timeout` the deadline in seconds that the runner enforces
+    (hand it down to drivers and servers so that they give up first), `exact` the tables to count exactly.
+    """
+
+    now: float
+    timeout: float
+    exact: frozenset[str] = frozenset()
+
+
+class Probe(Protocol):
+    """One thing to look at. It neither times nor catches: `take` does."""
+
+    name: str
+
+    async def measure(self, request: Request) -> Measured:
+        """Look once. Raises ProbeError, or lets the driver's own error rise where it has no better word for it."""
+        ...
+
+    async def close(self) -> None:
+        """Let go of connections; may be called at any time, also after a failure."""
+        ...
+
+
+async def take(probe: Probe, request: Request) -> Reading:
+    """One turn of one probe, as a Reading: never raises but for cancellation."""
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+
+    def reading(measured: Measured | None, failure: Failure | None) -> Reading:
+        took = (loop.time() - began) * 1000.0
+        if measured is None:
+            return Reading(probe.name, failure=failure, duration_ms=round(took, 3))
+        return Reading(probe.name, measured.samples, None, measured.gaps, round(took, 3))
+
+    try:
+        async with asyncio.timeout(request.timeout):
+            return reading(await probe.measure(request), None)
+    except ProbeError as error:
+        return reading(None, Failure(error.kind, error.error))
+    except TimeoutError:
+        return reading(None, Failure("timeout", f"no answer within {request.timeout:g} s"))
+    except Exception as error:  # noqa: BLE001 - a bug in a probe must cost that probe, not the watch
+        # The type only: the text of an unforeseen error may carry a DSN.
+        return reading(
+            None, Failure("internal", f"the {probe.name} probe failed inside: {type(error).__name__}")
+        )
+
+
+async def take_all(probes: Iterable[Probe], requests: Mapping[str, Request]) -> dict[str, Reading]:
+    """Every probe named in `requests`, at once; each has its own deadline: together they take the longest of them."""
+    chosen = [probe for probe in probes if probe.name in requests]
+    readings = await asyncio.gather(*(take(probe, requests[probe.name]) for probe in chosen))
+    return {reading.probe: reading for reading in readings}

@@ -1,0 +1,99 @@
+"""Looks at the machine itself: memory, swap, load, boot time, and the disks, each on a thread that may hang alone."""
+
+import asyncio
+import os
+from collections.abc import Callable, Sequence
+
+import psutil
+
+from monitord.core.model import Gap, Sample, sample
+from monitord.lanes import Lane, LaneBusy
+
+from .base import Measured, Request
+
+_SHARE = 0.8  # of the reading's deadline: what a hung disk may take of it
+
+
+class HostProbe:
+    """Memory, swap, load, boot time, and how full each disk is.
+
+    A mount whose server is gone blocks whoever asks about it, for hours. So each path has a thread of its own, which
+    is left with its question until the answer comes, while the other paths and the next readings go on.
+    """
+
+    name = "host"
+
+    def __init__(self, disks: Sequence[str], statvfs: Callable[[str], os.statvfs_result] = os.statvfs) -> None:
+        """A probe that has asked nothing yet.
+
+        Args:
+            disks: a path on each file system to look at.
+            statvfs: what answers for a path, and may block.
+        """
+        self._disks = tuple(dict.fromkeys(disks))
+        self._statvfs = statvfs
+        self._lanes: dict[str, Lane] = {}
+
+    async def measure(self, request: Request) -> Measured:
+        """Every number there is; a disk that is missing, refuses or hangs is a gap."""
+        asked = [self._disk(path, request.timeout * _SHARE) for path in self._disks]
+        answers = await asyncio.gather(*asked)
+        samples = _machine()
+        gaps: list[Gap] = []
+        for answer in answers:
+            if isinstance(answer, Gap):
+                gaps.append(answer)
+            else:
+                samples += answer
+        return Measured(tuple(samples), tuple(gaps))
+
+    async def close(self) -> None:
+        """End the threads; one that hangs ends when its disk answers and keeps nobody waiting."""
+        for lane in self._lanes.values():
+            lane.close()
+        self._lanes.clear()
+
+    async def _disk(self, path: str, timeout: float) -> list[Sample] | Gap:
+        lane = self._lanes.get(path)
+        if lane is None:
+            lane = self._lanes[path] = Lane(f"disk {path}")
+        try:
+            found = await lane.run(self._statvfs, path, timeout=timeout)
+        except LaneBusy as busy:
+            return Gap(path, "timeout", f"{path} has not answered for {busy.seconds:.0f} s: its file system hangs")
+        except TimeoutError as error:
+            if error.errno is not None:  # the kernel's own, from a network mount that gives up
+                return Gap(path, "timeout", f"{path} cannot be read: {error.strerror}")
+            return Gap(path, "timeout", f"{path} did not answer within {timeout:g} s: its file system hangs")
+        except (FileNotFoundError, NotADirectoryError):
+            return Gap(path, "missing", f"{path} does not exist")
+        except PermissionError:
+            return Gap(path, "permission", f"{path} may not be looked at by this user")
+        except OSError as error:
+            return Gap(path, "refused", f"{path} cannot be read: {error.strerror}")
+        return _fullness(path, found)
+
+
+def _fullness(path: str, found: os.statvfs_result) -> list[Sample]:
+    """As df counts: of what ordinary users can have, without the blocks kept for root."""
+    used = found.f_blocks - found.f_bfree
+    reachable = used + found.f_bavail
+    percent = round(100.0 * used / reachable, 3) if reachable > 0 else None  # /proc has no blocks at all
+    return [
+        sample("disk_used", percent, "percent", path=path),
+        sample("disk_free", found.f_bavail * found.f_frsize, "bytes", path=path),
+    ]
+
+
+def _machine() -> list[Sample]:
+    memory = psutil.virtual_memory()
+    load1, load5, load15 = os.getloadavg()
+    return [
+        sample("memory_available", memory.available, "bytes"),
+        sample("memory_total", memory.total, "bytes"),
+        sample("swap", psutil.swap_memory().percent, "percent"),
+        sample("load1", round(load1, 2)),
+        sample("load5", round(load5, 2)),
+        sample("load15", round(load15, 2)),
+        sample("boot_at", psutil.boot_time(), "timestamp"),
+    ]

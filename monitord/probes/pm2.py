@@ -1,0 +1,136 @@
+"""Looks at the fleet: what PM2 says of each process, and what the kernel says of it, which PM2 does not ask."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Literal
+
+from monitord.core.model import Sample, Value, sample
+from monitord.pm2 import Pm2Error, client, fleet
+
+from .base import Measured, ProbeError, Request
+
+_SHARE = 0.9  # of the reading's deadline, so that the sentence is PM2's and not the runner's
+
+ProcessState = Literal["running", "stopped", "zombie", "gone"]
+
+
+class Pm2Probe:
+    """Every process in PM2's list: state, memory, restarts; and whether it is alive or only listed."""
+
+    name = "pm2"
+
+    def __init__(self, home: Path, own_pids: Callable[[], frozenset[int]]) -> None:
+        """A probe of the PM2 whose home is `home`; `own_pids` says which processes are monitord itself."""
+        self._home = home
+        self._own_pids = own_pids
+
+    async def measure(self, request: Request) -> Measured:
+        """PM2's list over one short connection.
+
+        Raises:
+            ProbeError: PM2 is not running, belongs to another user, or did not answer in time or in its protocol.
+        """
+        began = time.perf_counter()
+        try:
+            reply = await client.call(self._home, "getMonitorData", timeout=request.timeout * _SHARE)
+            latency = (time.perf_counter() - began) * 1000.0
+            processes = fleet.parse(reply)
+        except Pm2Error as error:
+            raise ProbeError(error.kind, str(error)) from None
+        own = self._own_pids()
+        samples = [sample("pm2_latency", round(latency, 3), "ms")]
+        for process in processes:
+            samples += _service(process, own)
+        return Measured(tuple(samples))
+
+    async def close(self) -> None:
+        """Nothing is held between readings."""
+
+
+def _service(process: fleet.Process, own: frozenset[int]) -> Iterator[Sample]:
+    labels = (("instance", str(process.pm_id)), ("service", process.name))  # in order, and once for all of them
+
+    def of(name: str, value: Value, unit: str = "1") -> Sample:
+        return Sample(name, labels, value, unit)
+
+    yield of("service_state", process.status, "")
+    yield of("service_process", None if process.pid is None else _process_state(process.pid), "")
+    yield of("service_memory", process.memory_bytes, "bytes")
+    yield of("service_cpu", process.cpu_percent, "percent")
+    yield of("service_started_at", process.started_at, "timestamp")
+    yield of("service_created_at", process.created_at, "timestamp")
+    yield of("service_restarts", process.restarts)
+    yield of("service_exit_code", process.exit_code)
+    if not process.autorestart and process.cron_restart is not None:
+        yield of("service_schedule", process.cron_restart, "")
+    if process.module:
+        yield of("service_module", 1)
+    if process.pid in own:
+        yield of("service_self", 1)
+
+
+def _process_state(pid: int) -> ProcessState | None:
+    """What the kernel says of a process; None when it will not tell this user."""
+    return _state_in_proc(pid) if sys.platform == "linux" else _state_by_psutil(pid)
+
+
+def _state_in_proc(pid: int) -> ProcessState | None:
+    """Ten microseconds a process: a thousand of them need no thread.
+
+    Held by a debugger ("t") is not stopped: strace does so to a healthy process, a thousand times a second.
+    """
+    try:
+        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
+        try:
+            stat = os.read(descriptor, 512)
+        finally:
+            os.close(descriptor)
+        # In a command's name anything may stand, brackets and spaces included: the state follows its last bracket.
+        state = stat.rpartition(b")")[2].split(maxsplit=1)[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return _gone_or_hidden(pid)
+    except (OSError, IndexError):
+        return None
+    match state:
+        case b"T":
+            return "stopped"
+        case b"Z":
+            return "zombie"
+        case b"X" | b"x":
+            return "gone"
+        case _:
+            return "running"
+
+
+def _gone_or_hidden(pid: int) -> Literal["gone"] | None:
+    """/proc mounted with hidepid shows a user none but his own processes; signal 0 asks and does nothing."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return "gone"
+    except OSError:
+        return None
+    return None
+
+
+def _state_by_psutil(pid: int) -> ProcessState | None:
+    import psutil  # not needed on Linux, where /proc says it at a fifth of the cost
+
+    try:
+        status = psutil.Process(pid).status()
+    except psutil.ZombieProcess:
+        return "zombie"
+    except psutil.NoSuchProcess:
+        return "gone"
+    except psutil.Error:
+        return None
+    match status:
+        case psutil.STATUS_STOPPED:
+            return "stopped"
+        case psutil.STATUS_ZOMBIE:
+            return "zombie"
+        case _:
+            return "running"

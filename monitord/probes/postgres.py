@@ -1,0 +1,206 @@
+"""Looks at a Postgres database: how large it is, how its watched tables grow, and on demand exactly how much."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from monitord.core.model import Gap, Sample, sample
+from monitord.postgres import queries
+from monitord.postgres.errors import LOCK_TIMED_OUT, PostgresError
+from monitord.postgres.session import Session
+from monitord.probes.base import Measured, ProbeError, Request
+
+if TYPE_CHECKING:
+    import asyncpg
+
+_SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
+_COUNT_SHARE = 0.5  # of what is left of it, for one exact count
+_LARGEST = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Table:
+    """What one statement found out about a relation. `pages` and `bytes` are None where they could not be measured.
+
+    `rows_then` and `pages_then` are of the last VACUUM or ANALYZE (-1 rows: never), `surveyed` says that the
+    statistics have seen one since they began, `live` and `dead` are their counts of row versions.
+    """
+
+    stored: bool
+    barred: bool
+    bytes: int | None
+    pages: int | None
+    pages_then: int
+    rows_then: float
+    inserted: int
+    deleted: int
+    live: int
+    dead: int
+    surveyed: bool
+    indexed: bool
+
+    @classmethod
+    def of(cls, row: asyncpg.Record) -> Table:
+        """The relation of a row of queries.RELATIONS."""
+        return cls(**{name: row[name] for name in cls.__slots__})
+
+
+def estimate_rows(table: Table) -> int | None:
+    """How many rows a relation has, by its statistics; None when they have nothing to go by.
+
+    The count of live rows is kept true by VACUUM and ANALYZE, but starts from nothing after a crash or a reset, and
+    never starts on a replica. Until it has been surveyed again it is believed only while it can be right: a page holds
+    at least one row version until it is vacuumed. Else the density of the last survey is applied to the pages of now,
+    as the planner does.
+    """
+    if not table.stored or table.pages == 0:
+        return 0
+    if table.surveyed:
+        return table.live
+    if table.rows_then > 0:
+        scaled = table.rows_then
+        if table.pages is not None and table.pages_then > 0:
+            scaled *= table.pages / table.pages_then
+        return table.live if table.live >= scaled / 2 else round(scaled)
+    if table.pages is None:
+        return table.live or None
+    return table.live if table.live > 0 and table.live + table.dead >= table.pages / 2 else None
+
+
+class PostgresProbe:
+    """Size, connections and table counters from the catalogue and the statistics, at a cost that no row adds to."""
+
+    name = "postgres"
+
+    def __init__(self, session: Session, tables: Sequence[str], epoch_length: float, window: float, cap: int) -> None:
+        """A probe over a session that somebody else closes.
+
+        Args:
+            session: Where to ask.
+            tables: `table` or `schema.table`, as people write them and as the samples will be labelled.
+            epoch_length: Seconds per epoch; exact counts begin at a label, a multiple of it.
+            window: How many seconds of labels an exact count looks back, at least.
+            cap: Where an exact count stops; a count of `cap` means that there are at least so many rows, which is
+                all that a flood is asked for.
+        """
+        self._session = session
+        self._tables = tuple(dict.fromkeys(tables))
+        self._names = [_name(table) for table in self._tables]
+        self._length = max(1, int(epoch_length))
+        self._window = window
+        self._cap = cap
+
+    async def measure(self, request: Request) -> Measured:
+        """One transaction for everything cheap, one more for the exact counts when any are due.
+
+        Raises:
+            ProbeError: The database could not be asked. A table that cannot be measured is a gap instead.
+        """
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + request.timeout * _SHARE
+        try:
+            server, relations = await self._look(deadline)
+        except PostgresError as error:
+            raise ProbeError(error.kind, error.error) from error
+        samples, gaps = list(server), []
+        due: list[tuple[str, str]] = []
+        replica = any(s.name == "replica" and s.value == 1 for s in server)
+        for position, label in enumerate(self._tables, start=1):
+            root = next((row for row in relations if position in row["root_of"]), None)
+            if root is None:
+                gaps.append(Gap(label, "missing", f"there is no table {label} in this database"))
+                continue
+            if not root["readable"]:
+                gaps.append(Gap(label, "permission", f"this role has no SELECT privilege on {label}"))
+                continue
+            members = [Table.of(row) for row in relations if position in row["positions"]]
+            if any(member.barred or (member.stored and member.bytes is None) for member in members):
+                gaps.append(Gap(label, "timeout", f"the size of {label} waits behind another session's lock"))
+            elif all(member.indexed for member in members) and (label in request.exact or replica):
+                due.append((label, root["quoted"]))
+            samples += _of_table(label, members, replica)
+        samples += _of_largest(relations)
+        for label, quoted in due:
+            samples += await self._count(label, quoted, request.now, deadline)
+        return Measured(tuple(samples), tuple(gaps))
+
+    async def close(self) -> None:
+        """Nothing to let go of: the session belongs to whoever made it."""
+
+    async def _look(self, deadline: float) -> tuple[list[Sample], list[asyncpg.Record]]:
+        """The server's own samples, and a row per relation.
+
+        A lock that was taken between looking for locks and measuring fails the statement. The second look sees it
+        and goes around it; the third measures no sizes at all.
+        """
+        for attempt in (1, 2, 3):
+            try:
+                return await self._look_once(deadline, sized=attempt < 3)
+            except PostgresError as error:
+                if attempt == 3 or error.state != LOCK_TIMED_OUT:
+                    raise
+        raise AssertionError("unreachable")  # pragma: no cover
+
+    async def _look_once(self, deadline: float, *, sized: bool) -> tuple[list[Sample], list[asyncpg.Record]]:
+        left = deadline - asyncio.get_running_loop().time()
+        async with self._session.read_only(left) as connection:
+            response = self._session.opened_in_ms
+            server = await connection.fetchrow(queries.SERVER)
+            schemas, names = [schema for schema, _ in self._names], [name for _, name in self._names]
+            relations = await connection.fetch(queries.RELATIONS, schemas, names, sized)
+        assert server is not None  # noqa: S101 - a database that is being talked to is in pg_database
+        return [
+            sample("response", round(response, 3), "ms"),
+            sample("connections", server["connections"]),
+            sample("database_size", server["bytes"], "bytes"),
+            sample("replica", int(server["replica"])),
+            sample("server_version", server["version"]),
+        ], relations
+
+    async def _count(self, label: str, quoted: str, now: float, deadline: float) -> list[Sample]:
+        """Rows from a label on, and from the next: counts before and after the turn of an epoch share a bound.
+
+        Nothing when it could not be counted in time, which is no failure of the reading.
+        """
+        left = deadline - asyncio.get_running_loop().time()
+        since = int((now - self._window) // self._length) * self._length
+        later = since + self._length
+        try:
+            async with self._session.read_only(left * _COUNT_SHARE) as connection:
+                row = await connection.fetchrow(queries.recent(quoted), since, later, self._cap)
+        except PostgresError:
+            return []
+        if row is None:
+            return []
+        found = [sample("table_recent", row["rows"], table=label, since=str(since))]
+        if row["rows"] < self._cap:  # else the later bound's share of the rows is anybody's guess
+            found.insert(0, sample("table_recent", row["later_rows"], table=label, since=str(later)))
+        return found
+
+
+def _of_table(label: str, members: Sequence[Table], replica: bool) -> list[Sample]:
+    rows = [estimate_rows(member) for member in members]
+    sizes = [member.bytes for member in members if member.stored]
+    return [
+        sample("table_rows", None if None in rows else sum(filter(None, rows)), table=label),
+        sample("table_inserted", None if replica else sum(member.inserted for member in members), table=label),
+        sample("table_deleted", None if replica else sum(member.deleted for member in members), table=label),
+        sample("table_size", None if None in sizes else sum(filter(None, sizes)), "bytes", table=label),
+        sample("table_countable", int(all(member.indexed for member in members)), table=label),
+    ]
+
+
+def _of_largest(relations: Sequence[asyncpg.Record]) -> list[Sample]:
+    sized = [(row["bytes"], row["label"]) for row in relations if row["stored"] and row["bytes"] is not None]
+    sized.sort(key=lambda pair: (-pair[0], pair[1]))
+    return [sample("largest_table", size, "bytes", table=label) for size, label in sized[:_LARGEST]]
+
+
+def _name(configured: str) -> tuple[str | None, str]:
+    """Schema and name. Both are compared as values, but some characters cannot even be sent."""
+    text = configured.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
+    schema, dot, table = text.rpartition(".")
+    return (schema.strip('"') if dot else None), table.strip('"')

@@ -1,0 +1,252 @@
+"""Looks around once for what could be watched: services, tables, groups, queues, disks. Only reads, and not much."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import os
+import time
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from monitord.core.model import Failure
+from monitord.core.orders import Expected
+from monitord.lanes import Lane, LaneBusy
+from monitord.pm2 import Pm2Error, client
+from monitord.pm2.fleet import Process, parse
+from monitord.present.dotenv import Database, Fleet, Queues, setting
+from monitord.present.terminal import clean
+
+SIGNALS: Final = "user_signals"
+OTHERS_AT_MOST: Final = 8
+LABELS: Final = 24
+# A seal is a row per channel: enough rows for 24 labels of some hundred channels in each group.
+SEALS_AT_MOST: Final = 10_000
+SCAN_ROUNDS: Final = 20
+SCAN_COUNT: Final = 100
+# What BullMQ keeps for a queue under `bull:<queue>:`, beside its jobs.
+QUEUE_KEYS: Final = frozenset(
+    {"meta", "id", "wait", "active", "paused", "prioritized", "delayed", "completed", "failed", "events"}
+)
+
+# Tables of this database that may be read, the most written first; `epochs` says that an exact count could be bounded.
+TABLES: Final = """
+SELECT CASE WHEN n.nspname = 'public' THEN c.relname::text ELSE n.nspname || '.' || c.relname END AS name,
+       EXISTS (SELECT FROM pg_attribute a
+               WHERE a.attrelid = c.oid AND a.attname = 'epoch' AND a.attnum > 0 AND NOT a.attisdropped) AS epochs,
+       pg_stat_get_tuples_inserted(c.oid) AS inserted
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE c.relkind IN ('r', 'p') AND NOT c.relispartition AND c.relpersistence <> 't'
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema')
+  AND has_schema_privilege(n.oid, 'USAGE') AND has_table_privilege(c.oid, 'SELECT')
+ORDER BY pg_stat_get_tuples_inserted(c.oid) DESC, 1
+LIMIT 200
+"""
+
+# $1: now; $2: how many of the newest seals to look at. Labels of the future are somebody's test.
+SEALS: Final = """
+SELECT upper(newest.token_group) AS name, newest.epoch::int8 AS epoch
+FROM (SELECT token_group, epoch FROM sealed_epochs WHERE epoch <= $1::int8 ORDER BY epoch DESC LIMIT $2::int8) newest
+WHERE newest.token_group IS NOT NULL
+GROUP BY 1, 2
+"""
+
+
+async def fleet(home: Path | None, own: int | None, timeout: float) -> Fleet | None:
+    """The services of the PM2 in `home`; `own` is the pid of a daemon that watches already, and is left out."""
+    if home is None:
+        return None
+    try:
+        processes = parse(await client.call(home, "getMonitorData", timeout=timeout))
+    except Pm2Error as error:
+        return Fleet(str(home), failure=Failure(error.kind, str(error)))
+    theirs = [p for p in processes if not p.module and (not own or p.pid != own)]
+    troubled = sorted({p.name for p in theirs if p.status in ("errored", "waiting restart")})
+    return Fleet(str(home), expectations(theirs), tuple(troubled))
+
+
+def expectations(processes: Sequence[Process]) -> dict[str, Expected]:
+    """What each service is to be expected to be, by what it is now and by how PM2 is told to keep it."""
+    instances: dict[str, list[Process]] = {}
+    for process in processes:
+        instances.setdefault(process.name, []).append(process)
+    return {name: _expected(instances[name]) for name in sorted(instances)}
+
+
+def _expected(instances: Sequence[Process]) -> Expected:
+    if all(not p.autorestart and (p.cron_restart is not None or _ran_to_its_end(p)) for p in instances):
+        return "periodic"
+    return "stopped" if all(p.status == "stopped" for p in instances) else "online"
+
+
+def _ran_to_its_end(process: Process) -> bool:
+    return process.status == "stopped" and process.exit_code == 0
+
+
+async def database(given: str | None, configured: str | None, ca_file: Path | None, timeout: float) -> Database | None:
+    """What is in the database at `given` (from the command line) or else `configured`, within `timeout` seconds."""
+    dsn = given or configured
+    if dsn is None:
+        return None
+    # Only whoever has a database pays for its driver.
+    from monitord.postgres.dsn import DsnError
+    from monitord.postgres.dsn import parse as parse_dsn
+    from monitord.postgres.errors import PostgresError
+    from monitord.postgres.session import Session
+
+    try:
+        address = parse_dsn(dsn, ca_file, os.environ)
+        session = Session(dsn, ca_file)
+    except DsnError as error:
+        return Database("# MONITORD_POSTGRES__DSN=postgresql://...", failure=Failure("protocol", str(error)))
+    secret = address.password is not None or address.tls.key_password is not None
+    places = ",".join(str(host) for host in address.hosts if host.name is not None and not host.name.startswith("/"))
+    shown = f"postgresql://{address.user or ''}:...@{places}/{address.database or ''}"
+    line = _address("MONITORD_POSTGRES__DSN", "DATABASE_URL", given, shown if secret else None)
+    try:
+        async with session.read_only(timeout / 2) as connection:
+            tables = {row["name"]: row["epochs"] for row in await connection.fetch(TABLES)}
+        watched, others = watchable(tables)
+        try:
+            async with session.read_only(timeout / 2) as connection:
+                seals = [
+                    (r["name"], r["epoch"]) for r in await connection.fetch(SEALS, int(time.time()), SEALS_AT_MOST)
+                ]
+        except PostgresError as error:
+            return Database(line, watched, others, why_no_epochs=f"sealed_epochs cannot be read: {error.error}")
+    except PostgresError as error:
+        return Database(line, failure=Failure(error.kind, error.error))
+    finally:
+        await session.close()
+    labels = sorted({epoch for _, epoch in seals}, reverse=True)[:LABELS]
+    groups = Counter(name for name, epoch in seals if epoch in set(labels))
+    return Database(line, watched, others, epoch_seconds(labels), dict(sorted(groups.items())), len(labels))
+
+
+def watchable(tables: Mapping[str, bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The table to watch, and others there are. `tables` is name -> has an epoch column, the most written first.
+
+    Only one: a table that is written to once an hour would look stalled for most of it.
+    """
+    with_epochs = [name for name, epochs in tables.items() if epochs]
+    first = SIGNALS if SIGNALS in tables else next(iter(with_epochs or tables), None)
+    others = [name for name in tables if name != first]
+    return (() if first is None else (first,)), tuple(others[:OTHERS_AT_MOST])
+
+
+def epoch_seconds(labels: Sequence[int]) -> int | None:
+    """How long an epoch is, by the most frequent distance between labels; None where they do not tell."""
+    ordered = sorted(labels)
+    distances = Counter(later - earlier for earlier, later in itertools.pairwise(ordered))
+    if not distances:
+        return None
+    length, times = max(distances.items(), key=lambda item: (item[1], -item[0]))
+    aligned = sum(1 for label in ordered if label % length == 0)
+    return length if times * 2 > len(ordered) - 1 and aligned * 2 > len(ordered) else None
+
+
+async def queues(given: str | None, configured: str | None, timeout: float) -> Queues | None:
+    """The BullMQ queues in the Redis at `given` (from the command line) or else `configured`."""
+    url = given or configured
+    if url is None:
+        return None
+    from monitord.probes.base import Request, take
+    from monitord.probes.redis import RedisProbe
+
+    try:
+        probe = RedisProbe(url, ())
+        line = _address("MONITORD_REDIS__URL", "REDIS_URL", given, _redis_without_password(url))
+    except ValueError as error:
+        return Queues("# MONITORD_REDIS__URL=redis://...", failure=Failure("protocol", str(error)))
+    # The probe finds the words for whatever keeps it from being reached.
+    reading = await take(probe, Request(time.time(), timeout / 2))
+    await probe.close()
+    if reading.failure is not None:
+        return Queues(line, failure=reading.failure)
+    return await _scanned(url, line, timeout / 2)
+
+
+async def _scanned(url: str, line: str, timeout: float) -> Queues:
+    """A bounded walk over the keys, which only this once-run look allows itself."""
+    from redis.asyncio import Redis
+    from redis.asyncio.retry import Retry
+    from redis.backoff import NoBackoff
+    from redis.exceptions import RedisError
+
+    redis = Redis.from_url(
+        url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0), protocol=2
+    )
+    names: set[str] = set()
+    cursor = 0
+    try:
+        async with asyncio.timeout(timeout):
+            for _ in range(SCAN_ROUNDS):
+                cursor, keys = await redis.scan(cursor, match="bull:*", count=SCAN_COUNT)
+                for key in keys:
+                    text = key.decode(errors="replace") if isinstance(key, bytes) else key
+                    queue, _, part = text.removeprefix("bull:").rpartition(":")
+                    if queue and part in QUEUE_KEYS:
+                        names.add(queue)
+                if cursor == 0:
+                    break
+    except (RedisError, OSError):
+        return Queues(line, tuple(sorted(names)), complete=False, why_unknown="the keys cannot be looked through")
+    finally:
+        await redis.connection_pool.disconnect(inuse_connections=True)
+    return Queues(line, tuple(sorted(names)), complete=cursor == 0)
+
+
+async def disks(home: Path | None, dsn: str | None, timeout: float) -> tuple[str, ...]:
+    """`/` and the mount points of PM2's home and of Postgres's socket, if that is on this machine."""
+    places = [] if home is None else [home]
+    if dsn is not None:
+        from monitord.postgres.dsn import DsnError
+        from monitord.postgres.dsn import parse as parse_dsn
+
+        try:
+            hosts = parse_dsn(dsn, None, os.environ).hosts
+        except DsnError:
+            hosts = ()
+        places += [Path(host.name) for host in hosts if host.name is not None and host.name.startswith("/")]
+    found = ["/"]
+    for place in places:
+        lane = Lane(f"mount point of {place}")
+        try:
+            found.append(await lane.run(_mount_point, place, timeout=timeout / (2 * len(places))))
+        except (OSError, LaneBusy):  # it hangs, or is not there
+            continue
+        finally:
+            lane.close()
+    return tuple(dict.fromkeys(found))
+
+
+def _mount_point(path: Path) -> str:
+    path = path.resolve(strict=True)
+    while not path.is_mount():
+        path = path.parent
+    return str(path)
+
+
+def _address(name: str, alias: str, given: str | None, masked: str | None) -> str:
+    """The line that sets a server's address: itself where it is no secret, else a comment that says what to do."""
+    if given is None:
+        return f"# {name} or {alias} is taken from the environment or the .env that is there already."
+    return setting(name, given) if masked is None else f"# {name}={clean(masked)}  (fill in the password)"
+
+
+def _redis_without_password(url: str) -> str | None:
+    """A Redis URL as it may be shown, or None where it holds no secret.
+
+    Raises:
+        ValueError: it cannot be taken apart.
+    """
+    parts = urlsplit(url)
+    if "@" not in url and "password" not in url:
+        return None
+    if url.count("@") != 1 or "@" not in parts.netloc:  # a password that is not percent-encoded reaches past its place
+        return f"{parts.scheme}://..."
+    userinfo, _, place = parts.netloc.partition("@")
+    return f"{parts.scheme}://{userinfo.partition(':')[0]}:...@{place}{parts.path}"

@@ -1,0 +1,144 @@
+"""Real servers for the tests: each started once a session and only when a test asks for it, all gone at the end.
+
+The session's fixtures are synchronous: the servers belong to no event loop, so that every test may have its own.
+"""
+
+import asyncio
+import itertools
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, TypeVar
+
+import asyncpg
+import pytest
+from redis.asyncio import Redis
+
+from monitord.demo.pm2_server import Pm2Server
+from monitord.demo.postgres_server import PostgresServer
+from monitord.demo.sandbox import Sandbox, StackError
+from monitord.demo.seed import apply_schema
+from monitord.demo.stack import Stack
+from monitord.demo.valkey_server import ValkeyServer
+
+SERVERS = {"postgres", "valkey", "pm2", "stack"}
+PATIENCE = 60.0
+"""Seconds a test waits for what must happen before it fails: only a failing test ever waits this long."""
+
+Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+
+T = TypeVar("T")
+
+_numbers = itertools.count(1)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whoever asks for a server is marked `servers`, so that `-m 'not servers'` is the fast half."""
+    for item in items:
+        if SERVERS & set(getattr(item, "fixturenames", ())):
+            item.add_marker("servers")
+
+
+def finish(work: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine to its end on a thread of its own, beside whatever loop the tests have."""
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(asyncio.run, work).result()
+
+
+@pytest.fixture
+def eventually() -> Eventually:
+    """Asks again and again until the answer is true, and returns it; fails after a minute."""
+
+    async def wait(question: Callable[[], Awaitable[Any]]) -> Any:
+        async with asyncio.timeout(PATIENCE):
+            while not (answer := await question()):  # noqa: ASYNC110 - other processes, no event
+                await asyncio.sleep(0.05)
+            return answer
+
+    return wait
+
+
+@pytest.fixture(scope="session")
+def sandbox() -> Iterator[Sandbox]:
+    """Where this session's single servers live."""
+    with Sandbox() as sandbox:
+        yield sandbox
+
+
+@pytest.fixture(scope="session")
+def stack_dir(sandbox: Sandbox) -> Path:
+    """The directory of this session's single servers."""
+    return sandbox.directory
+
+
+@pytest.fixture(scope="session")
+def postgres(sandbox: Sandbox) -> PostgresServer:
+    """A Postgres that answers. A test that pauses or kills it brings it back."""
+    server = PostgresServer(sandbox)
+    finish(server.start())
+    return server
+
+
+@pytest.fixture(scope="session")
+def valkey(sandbox: Sandbox) -> ValkeyServer:
+    """A Valkey that answers. A test that pauses or kills it brings it back."""
+    server = ValkeyServer(sandbox)
+    finish(server.start())
+    return server
+
+
+@pytest.fixture(scope="session")
+def pm2(sandbox: Sandbox) -> Pm2Server:
+    """A PM2 that answers, without apps. A test that starts some deletes them: see `empty_pm2`."""
+    server = Pm2Server(sandbox)
+    finish(server.start())
+    return server
+
+
+@pytest.fixture(scope="session")
+def stack() -> Iterator[Stack]:
+    """The whole stack with its fleet, on epochs of five seconds. A test that breaks something mends it."""
+    stack = Stack(epoch_seconds=5)
+    finish(stack.start())
+    try:
+        yield stack
+    finally:
+        finish(stack.stop())
+
+
+@pytest.fixture
+async def empty_database(postgres: PostgresServer) -> AsyncIterator[str]:
+    """The DSN of a database of one's own, without tables."""
+    name = f"empty_{next(_numbers)}"
+    dsn = await postgres.create_database(name)
+    yield dsn
+    await postgres.drop_database(name)
+
+
+@pytest.fixture
+async def fleet_database(empty_database: str) -> str:
+    """The DSN of a database of one's own with the fleet's tables, keys and indexes, and no rows."""
+    connection = await asyncpg.connect(empty_database, timeout=10)
+    try:
+        await apply_schema(connection)
+    finally:
+        await connection.close(timeout=5)
+    return empty_database
+
+
+@pytest.fixture
+async def empty_valkey(valkey: ValkeyServer) -> str:
+    """The URL of a Valkey without keys."""
+    async with Redis.from_url(valkey.url(), socket_timeout=5) as redis:
+        await redis.flushall()
+    return valkey.url()
+
+
+@pytest.fixture
+async def empty_pm2(pm2: Pm2Server) -> AsyncIterator[Pm2Server]:
+    """A PM2 without apps, before and after."""
+    yield pm2
+    await pm2.start()
+    with suppress(StackError):  # there were none
+        await pm2("delete", "all")

@@ -1,0 +1,246 @@
+"""The made-up fleet and its servers: what there is to measure on a night, and the ways in which it can go wrong."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from monitord.core.model import Failure, Gap, Kind, Reading, Sample, sample
+
+HOUR = 3600.0
+MB = 1_000_000
+
+
+@dataclass
+class Service:
+    """One process under PM2. Times are Unix seconds; `clock` is the fleet's."""
+
+    name: str
+    clock: Clock
+    pm_id: int = 0
+    memory: float | None = 85.0 * MB
+    state: str = "online"
+    process: str | None = "running"
+    restarts: int = 0
+    created_at: float | None = 0.0
+    started_at: float | None = 0.0
+    exit_code: int | None = None
+    schedule: str | None = None
+    module: bool = False
+    own: bool = False
+
+    def crashes(self, times: int = 1) -> None:
+        """Dies, and PM2 starts it again within milliseconds: only the counter shows it."""
+        self.restarts += times
+        self.started_at, self.exit_code = self.clock.now, 1
+
+    def is_restarted(self) -> None:
+        """`pm2 restart` by an operator."""
+        self.restarts += 1
+        self.starts()
+
+    def starts(self) -> None:
+        """`pm2 start` of what is there."""
+        self.state, self.process, self.exit_code = "online", "running", None
+        self.created_at = self.started_at = self.clock.now
+
+    def is_stopping(self) -> None:
+        """The first half of an operator's restart: told to end, and not ended yet."""
+        self.state = "stopping"
+
+    def stops(self, exit_code: int | None = None) -> None:
+        self.state, self.process, self.exit_code = "stopped", None, exit_code
+
+    def is_given_up(self, after: int = 16) -> None:
+        """PM2 has restarted it often enough: it forgets when it made it."""
+        self.restarts += after
+        self.state, self.process, self.exit_code, self.created_at = "errored", None, 1, None
+
+    def is_reset(self) -> None:
+        """`pm2 reset`: the counter begins anew and so does `created_at`, with no restart."""
+        self.restarts, self.created_at = 0, self.clock.now
+
+    def is_frozen(self, how: str = "stopped") -> None:
+        self.process = how
+
+    def thaws(self) -> None:
+        self.process = "running"
+
+    def samples(self) -> Iterator[Sample]:
+        labels = {"service": self.name, "instance": str(self.pm_id)}
+        alive = self.state == "online"
+        yield sample("service_state", self.state, "", **labels)
+        yield sample("service_process", self.process, "", **labels)
+        yield sample("service_memory", self.memory if alive else None, "bytes", **labels)
+        yield sample("service_cpu", 1.5 if alive else None, "percent", **labels)
+        yield sample("service_started_at", self.started_at, "timestamp", **labels)
+        yield sample("service_restarts", self.restarts, **labels)
+        yield sample("service_created_at", self.created_at, "timestamp", **labels)
+        yield sample("service_exit_code", self.exit_code, **labels)
+        if self.schedule is not None:
+            yield sample("service_schedule", self.schedule, "", **labels)
+        if self.module:
+            yield sample("service_module", 1, **labels)
+        if self.own:
+            yield sample("service_self", 1, **labels)
+
+
+@dataclass
+class Clock:
+    """The fleet's own time (Unix seconds). monitord's clock may say something else."""
+
+    now: float
+
+
+@dataclass
+class Table:
+    """A table that rows come into, with the counters Postgres keeps of it and what a count would find."""
+
+    name: str
+    clock: Clock
+    length: int
+    window: float
+    per_second: float = 42_000 / HOUR
+    rolled_back_per_second: float = 0.0
+    rows: int = 4_096_837
+    inserted: float = 0.0
+    countable: bool = True
+    counts: bool = True
+    cap: int = 2_000_000
+    gap: Gap | None = None
+    counted: int = 0
+    by_label: dict[int, float] = field(default_factory=dict)
+
+    def advance(self, seconds: float) -> None:
+        self._gain(self.per_second * seconds)
+        self.inserted += self.rolled_back_per_second * seconds
+
+    def floods(self, rows: int) -> None:
+        """So many rows at once."""
+        self._gain(rows)
+
+    def rolls_back(self, rows: int) -> None:
+        """So many rows that are inserted and taken back: the counter keeps them."""
+        self.inserted += rows
+
+    def _gain(self, rows: float) -> None:
+        label = math.floor(self.clock.now / self.length) * self.length
+        self.by_label[label] = self.by_label.get(label, 0.0) + rows
+        self.inserted += rows
+        self.rows += int(rows)
+
+    def is_truncated(self) -> None:
+        """All rows are gone; the counters do not know."""
+        self.by_label, self.rows = {}, 0
+
+    def forgets_statistics(self) -> None:
+        """An unclean restart, or pg_stat_reset."""
+        self.inserted = 0.0
+
+    def samples(self, exact: frozenset[str], now: float, *, replica: bool) -> Iterator[Sample]:
+        labels = {"table": self.name}
+        yield sample("table_rows", self.rows, **labels)
+        yield sample("table_inserted", None if replica else math.floor(self.inserted), **labels)
+        yield sample("table_deleted", None if replica else 0, **labels)
+        yield sample("table_size", 1_100_000_000, "bytes", **labels)
+        yield sample("table_countable", int(self.countable), **labels)
+        if (self.name in exact or replica) and self.countable and self.counts:
+            self.counted += 1
+            since = math.floor((now - self.window) / self.length) * self.length
+            rows = self._since(since)
+            if rows < self.cap:
+                later = since + self.length
+                yield sample("table_recent", self._since(later), table=self.name, since=str(later))
+            yield sample("table_recent", min(rows, self.cap), table=self.name, since=str(since))
+
+    def _since(self, label: int) -> int:
+        return math.floor(sum(rows for at, rows in self.by_label.items() if at >= label))
+
+
+@dataclass
+class Group:
+    """A token group that seals each epoch `delay` seconds after its end, while `sealing`."""
+
+    name: str
+    length: int
+    window: float
+    channels: int
+    delay: float = 182.0
+    sealing: bool = True
+    skips: set[int] = field(default_factory=set)
+    sealed: dict[int, int] = field(default_factory=dict)
+
+    def advance(self, now: float) -> None:
+        """Seal what is due, and whatever was left over from before."""
+        newest = math.floor((now - self.delay) / self.length) * self.length - self.length
+        if not self.sealing:
+            return
+        label = newest
+        while label not in self.sealed and label > newest - self.window:
+            if label not in self.skips:
+                self.sealed[label] = self.channels
+            label -= self.length
+
+    def samples(self, now: float) -> Iterator[Sample]:
+        for label in sorted(self.sealed):
+            if now - self.window <= label <= now:
+                labels = {"group": self.name, "epoch": str(label)}
+                yield sample("seal_channels", self.sealed[label], **labels)
+                yield sample("seal_at", label + self.length + self.delay, "timestamp", **labels)
+
+
+@dataclass
+class Queue:
+    """A BullMQ queue: how many jobs wait, and how many more come than are done."""
+
+    name: str
+    waiting: float = 3.0
+    per_second: float = 0.0
+    gap: Gap | None = None
+
+    def samples(self) -> Iterator[Sample]:
+        for part in ("waiting", "wait", "paused", "prioritized", "active", "delayed", "failed"):
+            yield sample(f"queue_{part}", math.floor(self.waiting) if part in ("waiting", "wait") else 0, queue=self.name)
+
+
+@dataclass
+class Host:
+    """The machine: its memory and one disk."""
+
+    available: float | None = 6_000.0 * MB
+    disk_used: float = 24.0
+    disk_per_hour: float = 0.0
+    disk_gap: Gap | None = None
+    boot_at: float = 0.0
+
+    def samples(self) -> Iterator[Sample]:
+        yield sample("memory_available", self.available, "bytes")
+        yield sample("memory_total", 16_000 * MB, "bytes")
+        yield sample("swap", 0.0, "percent")
+        for minutes in (1, 5, 15):
+            yield sample(f"load{minutes}", 0.5)
+        yield sample("boot_at", self.boot_at, "timestamp")
+        if self.disk_gap is None:
+            yield sample("disk_used", self.disk_used, "percent", path="/")
+            yield sample("disk_free", round(621e9 * (1 - self.disk_used / 100)), "bytes", path="/")
+
+
+@dataclass
+class Server:
+    """What a probe talks to; while `failure` is set the probe cannot measure."""
+
+    failure: Failure | None = None
+
+    def fails(self, kind: Kind = "refused", error: str = "connection refused") -> None:
+        self.failure = Failure(kind, error)
+
+    def recovers(self) -> None:
+        self.failure = None
+
+
+def reading(probe: str, server: Server, samples: Iterator[Sample], gaps: tuple[Gap, ...] = ()) -> Reading:
+    """A probe's reading of a server: its samples, or the failure in their place."""
+    if server.failure is not None:
+        return Reading(probe, failure=server.failure, duration_ms=5000.0)
+    return Reading(probe, samples=tuple(samples), gaps=gaps, duration_ms=1.5)

