@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -43,6 +44,10 @@ class Teller(Protocol):
         """Say that a snapshot had to be put aside."""
         ...
 
+    def troubles(self) -> Sequence[Gap]:
+        """The ways out that fail now, and how."""
+        ...
+
 
 class Watch:
     """The state of the watch between cycles, and the one way it moves on."""
@@ -65,11 +70,12 @@ class Watch:
 
     async def cycle(self, turn: Turn) -> Decision:
         """Observe, decide, save, deliver."""
+        began = asyncio.get_running_loop().time()
         observation = await observe(self.probes, turn, self.timeout, self._own_reading(turn))
         decision = decide(self.state, observation, self.orders)
         self.state = decision.state
         await self._save(observation, decision)
-        duration_ms = (datetime.now(UTC) - observation.now).total_seconds() * 1000.0
+        duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
         self._teller.tell(decision, turn.trigger, duration_ms)
         return decision
 
@@ -83,8 +89,11 @@ class Watch:
         """What monitord sees of itself, once per due cycle: a recheck in between says nothing new of it."""
         if turn.probes is not None:
             return {}
-        gaps = () if self._store.problem is None else (Gap("snapshot", "internal", self._store.problem),)
-        return {"monitord": Reading("monitord", (sample("cycle_late", turn.late_seconds, "seconds"),), gaps=gaps)}
+        gaps = list(self._teller.troubles())
+        if self._store.problem is not None:
+            gaps.insert(0, Gap("snapshot", "internal", self._store.problem))
+        late = sample("cycle_late", turn.late_seconds, "seconds")
+        return {"monitord": Reading("monitord", (late,), gaps=tuple(gaps))}
 
 
 async def observe(

@@ -91,6 +91,12 @@ class Daemon:
             teller.aside(aside)
         orders = standing_orders(self._settings)
         self._probes = self._build(self._settings, orders)
+        if self._probes.tls_unverified:
+            message = (
+                "The connection to Postgres is encrypted, but nobody checks with whom: "
+                "set MONITORD_POSTGRES__CA_FILE, or sslmode=verify-full in the DSN."
+            )
+            self._log.emit("tls_unverified", "warning", message, probe="postgres")
         self._watch = Watch(
             self._probes.all, orders, snapshot.state, self._store, teller, self._settings.probe_timeout.total_seconds()
         )
@@ -312,6 +318,9 @@ class Daemon:
             if value is None:
                 message = f"{what} is not watched: {variable} is not set."
                 self._log.emit("probe_off", "info", message, what=what.lower(), variable=variable)
+        if idle := settings.set_without_effect():
+            message = f"This version does not act on {', '.join(idle)} yet: it tells through its log only."
+            self._log.emit("setting_without_effect", "warning", message, variables=list(idle))
 
     def _who(self) -> dict[str, object]:
         return {"version": __version__, "pid": os.getpid()}

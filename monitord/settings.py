@@ -3,28 +3,43 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator, Mapping
-from datetime import timedelta
+import re
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, Self, cast
-from urllib.parse import urlsplit
+from typing import Any, Final, cast
 
-from pydantic import (
-    AfterValidator,
-    BaseModel,
-    BeforeValidator,
-    ConfigDict,
-    Field,
-    PlainSerializer,
-    SecretStr,
-    ValidationError,
-    model_validator,
+from pydantic import SecretStr, ValidationError
+
+from monitord.core.orders import StandingOrders
+from monitord.masking import MASK, mask, mask_address
+from monitord.settings_schema import (
+    ADDRESSES,
+    PATHS,
+    PM2_HOME,
+    STATE_DIR,
+    Orders,
+    Settings,
+    section_of,
+    variable_of,
 )
-from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+from monitord.settings_sources import Raw, gather
+from monitord.settings_types import is_loopback, listen_address
 
-from monitord import values
-from monitord.core.orders import Expected, StandingOrders
-from monitord.settings_sources import PREFIX, Gathered, gather
+__all__ = [
+    "Settings",
+    "SettingsError",
+    "described",
+    "load",
+    "load_with_sources",
+    "shown",
+    "standing_orders",
+    "variables",
+]
+
+_UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+# What it means to set one of these to nothing; for all others, that nothing is set.
+_OFF: Final = {variable_of("http", "listen"): "", variable_of("pm2", "home"): None}
 
 
 class SettingsError(Exception):
@@ -35,305 +50,9 @@ class SettingsError(Exception):
         self.mistakes = mistakes
 
 
-# How single values are read. Each of these raises ValueError with a sentence.
-
-
-def _text(read: Callable[[str], Any]) -> BeforeValidator:
-    def validate(value: object) -> object:
-        if isinstance(value, str):
-            return read(value)
-        if isinstance(value, int | float) and not isinstance(value, bool):  # a number in monitord.toml
-            return read(str(value))
-        return value
-
-    return BeforeValidator(validate)
-
-
-def _json(example: str) -> BeforeValidator:
-    def validate(value: object) -> object:
-        if not isinstance(value, str):
-            return value
-        try:
-            return json.loads(value)
-        except ValueError:
-            raise ValueError(f"is not JSON; write it like {example}") from None
-
-    return BeforeValidator(validate)
-
-
-def _positive(value: timedelta) -> timedelta:
-    if value <= timedelta(0):
-        raise ValueError("must be longer than nothing")
-    return value
-
-
-def _cron(text: str) -> str:
-    from apscheduler.triggers.cron import CronTrigger  # needs zone data and regular expressions: only when asked
-
-    try:
-        CronTrigger.from_crontab(text, timezone="UTC")
-    except (ValueError, KeyError) as error:
-        raise ValueError(f"{text!r} is no cron expression of five fields such as '0 */2 * * *' ({error})") from None
-    return text
-
-
-def _dsn(text: str) -> str:
-    if not text.startswith(("postgresql://", "postgres://")):
-        raise ValueError("must begin with postgresql:// or postgres://")
-    return _splits(text)
-
-
-def _redis_url(text: str) -> str:
-    if not text.startswith(("redis://", "rediss://", "unix://")):
-        raise ValueError("must begin with redis://, rediss:// or unix://")
-    return _splits(text)
-
-
-def _http_url(text: str) -> str:
-    if not text.startswith(("http://", "https://")):
-        raise ValueError("must begin with http:// or https://")
-    return _splits(text)
-
-
-def _splits(text: str) -> str:
-    try:
-        urlsplit(text)
-    except ValueError:
-        raise ValueError("is no address that can be taken apart") from None
-    return text
-
-
-def _listen(text: str) -> str:
-    if text:
-        listen_address(text)
-    return text
-
-
-def listen_address(text: str) -> tuple[str, int]:
-    """Host and port of `127.0.0.1:8844` or `[::1]:8844`. ValueError with a sentence for anything else."""
-    host, separator, port = text.rpartition(":")
-    if not separator or not port.isdecimal() or not 0 < int(port) < 65536 or (":" in host and not host.startswith("[")):
-        raise ValueError(f"{text!r} is no address to listen at; write 127.0.0.1:8844 or [::1]:8844")
-    return host.strip("[]"), int(port)
-
-
-def _readable(path: Path) -> Path:
-    try:
-        with path.open("rb"):
-            return path
-    except OSError as error:
-        raise ValueError(f"the file {path} cannot be read: {error.strerror}") from None
-
-
-def _once(items: tuple[str, ...]) -> tuple[str, ...]:
-    """The items in order, each once; names are words, never nothing."""
-    if any(not item.strip() for item in items):
-        raise ValueError("has an empty name in it")
-    return tuple(dict.fromkeys(items))
-
-
-def _once_whatever_case(items: tuple[str, ...]) -> tuple[str, ...]:
-    first: dict[str, str] = {}
-    for item in _once(items):
-        first.setdefault(item.upper(), item)
-    return tuple(first.values())
-
-
-def _expand(path: Path) -> Path:
-    return path.expanduser()
-
-
-_DurationText = PlainSerializer(values.duration_text)
-Duration = Annotated[timedelta, _text(values.duration), _DurationText]
-Length = Annotated[timedelta, _text(values.duration), AfterValidator(_positive), _DurationText]
-Size = Annotated[int, _text(values.size), Field(ge=0), PlainSerializer(values.size_text)]
-Percent = Annotated[float, _text(values.percent), PlainSerializer(lambda value: f"{value:g}%")]
-Count = Annotated[int, Field(ge=1)]
-Number = Annotated[int, Field(ge=0)]
-
-Names = Annotated[tuple[str, ...], _json('["one", "two"]'), AfterValidator(_once)]
-Groups = Annotated[tuple[str, ...], _json('["MILO", "CLS"]'), AfterValidator(_once_whatever_case)]
-Home = Annotated[Path, AfterValidator(_expand)]
-File = Annotated[Path, AfterValidator(_expand), AfterValidator(_readable)]
-
-
-def _read(read: Callable[[str], str]) -> BeforeValidator:
-    """A text that is looked at, or put in order, before it becomes what it is."""
-    return BeforeValidator(lambda value: read(value) if isinstance(value, str) else value)
-
-
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True)
-
-
-class Pm2(_Section):
-    """Where PM2 lives. None: not watched."""
-
-    home: Home | None = None
-
-
-class Postgres(_Section):
-    """The database, and which tables' growth is judged. No DSN: neither it nor the epochs are watched."""
-
-    dsn: Annotated[SecretStr, _read(_dsn)] | None = None
-    ca_file: File | None = None
-    tables: Names = ("user_signals",)
-
-
-class Epochs(_Section):
-    """The epoch calendar and the token groups."""
-
-    length: Length = timedelta(hours=1)
-    groups: Groups = ("MILO", "CLS")
-    grace: Duration = timedelta(minutes=15)
-
-
-class Redis(_Section):
-    """Redis, and the BullMQ queues in it."""
-
-    url: Annotated[SecretStr, _read(_redis_url)] | None = None
-    queues: Names = ()
-
-
-class Host(_Section):
-    """The machine: a path on each file system to look at."""
-
-    disks: Names = ("/",)
-
-
-class Http(_Section):
-    """The page. An empty address: off."""
-
-    listen: Annotated[str, AfterValidator(_listen)] = "127.0.0.1:8844"
-    token: SecretStr | None = None
-
-
-class Notify(_Section):
-    """The ways out beside the log."""
-
-    urls: Annotated[tuple[SecretStr, ...], _json('["ntfy://topic"]')] = ()
-    alertmanager_url: Annotated[SecretStr, _read(_http_url)] | None = None
-    webhook_url: Annotated[SecretStr, _read(_http_url)] | None = None
-    heartbeat_url: Annotated[SecretStr, _read(_http_url)] | None = None
-    remind_every: Length = timedelta(hours=4)
-
-
-class Orders(_Section):
-    """The standing orders' thresholds."""
-
-    services: Annotated[dict[str, Expected], _json('{"gateway": "online"}')] = Field(default_factory=dict)
-    confirmations: Count = 2
-    confirm_every: Duration = timedelta(seconds=5)
-    service_memory: Size = 500_000_000
-    service_memory_by_name: Annotated[dict[str, Size], _json('{"gateway": "800MB"}')] = Field(default_factory=dict)
-    startup_grace: Duration = timedelta(0)
-    restarts_warning: Number = 5
-    restarts_critical: Number = 20
-    restarts_window: Length = timedelta(hours=1)
-    growth_limit: Count = 1_000_000
-    growth_window: Length = timedelta(hours=2)
-    growth_steady: Count = 100_000
-    flow_stall: Length = timedelta(minutes=15)
-    seal_warning: Length = timedelta(hours=2)
-    seal_critical: Length = timedelta(hours=4)
-    disk_warning: Percent = 70.0
-    disk_critical: Percent = 80.0
-    host_memory: Size = 200_000_000
-    queue_waiting: Number = 5000
-    user_facing: Names = ("gateway",)
-
-
-class Settings(BaseSettings):
-    """Every setting, valid. Build it with `load`."""
-
-    model_config = SettingsConfigDict(frozen=True, extra="ignore", hide_input_in_errors=True, validate_default=False)
-
-    state_dir: Home = Field(default_factory=lambda: Path("~/.local/state/monitord").expanduser())
-    check_interval: Length = timedelta(seconds=30)
-    report_schedule: Annotated[str, AfterValidator(_cron)] = "0 */2 * * *"
-    probe_timeout: Length = timedelta(seconds=5)
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], _read(str.lower)] = "info"
-    log_retention: Length = timedelta(hours=48)
-    pm2: Pm2 = Pm2()
-    postgres: Postgres = Postgres()
-    epochs: Epochs = Epochs()
-    redis: Redis = Redis()
-    host: Host = Host()
-    http: Http = Http()
-    notify: Notify = Notify()
-    orders: Orders = Orders()
-
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],  # noqa: ARG003 - the interface hands in all of them
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load` gathered: it tells an unknown name from a foreign one, and where a value is from."""
-        return (init_settings,)
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        """What no single value can be wrong about. The message begins with the variable it is about."""
-        orders = self.orders
-        pairs = (
-            ("RESTARTS", orders.restarts_warning, orders.restarts_critical),
-            ("SEAL", orders.seal_warning, orders.seal_critical),
-            ("DISK", orders.disk_warning, orders.disk_critical),
-        )
-        wrong = [
-            f"{PREFIX}ORDERS__{name}_CRITICAL: must not be less than {PREFIX}ORDERS__{name}_WARNING"
-            for name, warning, critical in pairs
-            if cast("Any", critical) < warning
-        ]
-        if self.epochs.length.total_seconds() % 1:
-            wrong.append(f"{PREFIX}EPOCHS__LENGTH: must be whole seconds, as labels are")
-        if self.http.listen and self.http.token is None:
-            host, _ = listen_address(self.http.listen)
-            if host not in ("localhost", "::1") and not host.startswith("127."):
-                wrong.append(f"{PREFIX}HTTP__LISTEN: {host} is no loopback address, so {PREFIX}HTTP__TOKEN must be set")
-        if wrong:
-            raise ValueError("\n".join(wrong))
-        return self
-
-    def differences(self, other: Settings) -> tuple[str, ...]:
-        """The variables in which the two differ."""
-        mine, theirs = dict(_flat(self)), dict(_flat(other))
-        return tuple(name for name in mine if mine[name] != theirs[name])
-
-
-# Accepted, and without effect until the parts they are for are there.
-WITHOUT_EFFECT: Final = tuple(
-    f"{PREFIX}{name}"
-    for name in (
-        "HTTP__LISTEN",
-        "HTTP__TOKEN",
-        "NOTIFY__URLS",
-        "NOTIFY__ALERTMANAGER_URL",
-        "NOTIFY__WEBHOOK_URL",
-        "NOTIFY__HEARTBEAT_URL",
-        "NOTIFY__REMIND_EVERY",
-    )
-)
-
-
-def _flat(settings: Settings) -> Iterator[tuple[str, Any]]:
-    """(variable, value), in the order of the schema."""
-    for name in type(settings).model_fields:
-        value = getattr(settings, name)
-        if isinstance(value, _Section):
-            for inner in type(value).model_fields:
-                yield f"{PREFIX}{name.upper()}__{inner.upper()}", getattr(value, inner)
-        else:
-            yield f"{PREFIX}{name.upper()}", value
-
-
 def variables() -> tuple[str, ...]:
     """Every variable there is, in the order of the schema."""
-    return tuple(name for name, _ in _flat(Settings()))
+    return tuple(PATHS)
 
 
 def load(environ: Mapping[str, str], directory: Path) -> Settings:
@@ -346,55 +65,124 @@ def load(environ: Mapping[str, str], directory: Path) -> Settings:
 
 
 def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Settings, dict[str, str]]:
-    """The settings, and for each variable that is set the source it came from."""
+    """The settings, and for each variable that is set its source: `environment`, `.env` or `monitord.toml`.
+
+    Where the value was set under another name, the source says so: `environment (DATABASE_URL)`.
+
+    Raises:
+        SettingsError: with every mistake there is.
+    """
     gathered = gather(environ, directory, variables())
-    content: dict[str, Any] = {}
-    for variable, raw in gathered.values.items():
-        section, _, inner = variable.removeprefix(PREFIX).lower().partition("__")
-        if inner:
-            content.setdefault(section, {})[inner] = raw.value
-        else:
-            content[section] = raw.value
-    if f"{PREFIX}PM2__HOME" not in gathered.values and (default := Path("~/.pm2").expanduser()).is_dir():
-        content.setdefault("pm2", {})["home"] = str(default)
+    given = {name: raw for name, raw in gathered.values.items() if raw.value != "" or name in _OFF}
+    content = _nested(given)
     try:
         settings = Settings(**content)
+        wrong: set[str] = set()
     except ValidationError as error:
-        gathered.mistakes += _mistakes(error, gathered)
+        wrong = {variable for variable, _ in _problems(error)}
+        gathered.mistakes += [f"{_called(given, variable)}: {reason}" for variable, reason in _problems(error)]
+        # With the defaults in their place, so that what does not fit together is told with the rest.
+        rest = _nested({name: raw for name, raw in given.items() if name not in wrong})
+        settings = Settings(**{"state_dir": Path("/"), **rest})
+    gathered.mistakes += [
+        f"{_called(given, about)}: {reason}"
+        for about, also, reason in _misfits(settings)
+        if not wrong.intersection((about, also))
+    ]
     if gathered.mistakes:
-        raise SettingsError(tuple(dict.fromkeys(gathered.mistakes)))
-    return settings, {variable: raw.source for variable, raw in gathered.values.items()}
+        raise SettingsError(tuple(dict.fromkeys(map(_line, gathered.mistakes))))
+    return settings, {
+        name: raw.source if raw.variable == name else f"{raw.source} ({raw.variable})" for name, raw in given.items()
+    }
 
 
-def _mistakes(error: ValidationError, gathered: Gathered) -> Iterator[str]:
-    """One line per mistake: the variable as the operator wrote it, and the value's problem."""
+def _nested(given: Mapping[str, Raw]) -> dict[str, Any]:
+    """What Settings is made of. Those two defaults that depend on the machine are looked up here."""
+    content: dict[str, Any] = {"state_dir": STATE_DIR}
+    with suppress(RuntimeError, OSError):  # no home, or none that may be looked into
+        if variable_of("pm2", "home") not in given and Path(PM2_HOME).expanduser().is_dir():
+            content["pm2"] = {"home": PM2_HOME}
+    for variable, raw in given.items():
+        *sections, name = PATHS[variable]
+        value = _OFF.get(variable) if raw.value == "" else raw.value
+        (content.setdefault(sections[0], {}) if sections else content)[name] = value
+    return content
+
+
+def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
     for problem in error.errors(include_url=False, include_input=False):
-        reason = problem["msg"].removeprefix("Value error, ").removeprefix("Assertion failed, ")
-        place = [str(part) for part in problem["loc"]]
-        if not place:  # of _fits_together: each of its lines names its variable
-            yield from reason.split("\n")
-            continue
-        depth = 2 if place[0] in Settings.model_fields and _is_section(place[0]) else 1
-        variable = PREFIX + "__".join(part.upper() for part in place[:depth])
-        raw = gathered.values.get(variable)
-        inside = f" ({'.'.join(place[depth:])})" if len(place) > depth and place[depth] != "[key]" else ""
-        yield f"{raw.variable if raw else variable}: {reason[:1].lower()}{reason[1:]}{inside}"
+        section = section_of(str(problem["loc"][0]))
+        variable = variable_of(*map(str, problem["loc"][: 1 if section is None else 2]))
+        yield variable, problem["msg"].removeprefix("Value error, ")
 
 
-def _is_section(name: str) -> bool:
-    kind = Settings.model_fields[name].annotation
-    return isinstance(kind, type) and issubclass(kind, _Section)
+def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
+    """What no single value can be wrong about: the variable it is told of, the other one, and half a sentence."""
+    for name in ("restarts", "seal", "disk"):
+        critical, warning = (variable_of("orders", f"{name}_{level}") for level in ("critical", "warning"))
+        high, low = (cast("Any", getattr(settings.orders, f"{name}_{level}")) for level in ("critical", "warning"))
+        if high < low:
+            reason = f"{shown(settings, critical)} is less than {warning}, {shown(settings, warning)}"
+            yield critical, warning, reason
+    listen, token = variable_of("http", "listen"), variable_of("http", "token")
+    if settings.http.listen and settings.http.token is None:
+        host, _ = listen_address(settings.http.listen)
+        if not is_loopback(host):
+            yield listen, token, f"others can reach {host}, so {token} must be set"
+
+
+def _called(given: Mapping[str, Raw], variable: str) -> str:
+    """The variable as the operator wrote it, and where."""
+    raw = given.get(variable)
+    return f"{variable} (default)" if raw is None else f"{raw.variable} ({raw.source})"
+
+
+def _line(mistake: str) -> str:
+    """A mistake as one line, whatever was quoted in it."""
+    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", mask(mistake))
+
+
+def described(settings: Settings) -> Iterator[tuple[str, str | None]]:
+    """(variable, its value as it could be written, None where it is not set), with no secret in it."""
+    for variable in PATHS:
+        yield variable, shown(settings, variable)
+
+
+def shown(settings: Settings, variable: str) -> str | None:
+    """The value of a variable as it could be written, its secrets masked; None where it is not set.
+
+    Raises:
+        KeyError: there is no such variable.
+    """
+    name, *inner = PATHS[variable]
+    part = getattr(settings, name) if inner else settings
+    field = inner[0] if inner else name
+    value = getattr(part, field)
+    if value is None or isinstance(value, SecretStr):
+        return None if value is None else _hidden(variable, value)
+    if isinstance(value, tuple):
+        items = [_hidden(variable, item) if isinstance(item, SecretStr) else item for item in value]
+        return json.dumps(items, ensure_ascii=False)
+    plain = part.model_dump(mode="json", include={field})[field]
+    return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
+
+
+def _hidden(variable: str, secret: SecretStr) -> str:
+    text = secret.get_secret_value()
+    if variable in ADDRESSES:
+        return mask(text)
+    return mask_address(text) if variable.startswith(variable_of("notify", "")) else MASK
 
 
 def standing_orders(settings: Settings) -> StandingOrders:
     """What core judges by."""
-    probes = {"host"}
-    if settings.pm2.home is not None:
-        probes.add("pm2")
-    if settings.postgres.dsn is not None:
-        probes |= {"postgres", "epochs"}
-    if settings.redis.url is not None:
-        probes.add("redis")
+    configured = {
+        "pm2": settings.pm2.home is not None,
+        "postgres": settings.postgres.dsn is not None,
+        "epochs": settings.postgres.dsn is not None,
+        "redis": settings.redis.url is not None,
+        "host": True,
+    }
     return StandingOrders(
         **{name: getattr(settings.orders, name) for name in Orders.model_fields},
         tables=settings.postgres.tables,
@@ -404,5 +192,5 @@ def standing_orders(settings: Settings) -> StandingOrders:
         disks=settings.host.disks,
         queues=settings.redis.queues,
         late_after=max(3 * settings.check_interval, 2 * settings.probe_timeout),
-        probes=frozenset(probes),
+        probes=frozenset(name for name, is_set in configured.items() if is_set),
     )

@@ -1,7 +1,7 @@
 """Where settings come from: the process environment, `.env`, `monitord.toml`; and what is wrong with what stands there.
 
-Everything is gathered as (section, field) -> raw value before anything is validated, so that all mistakes can be told
-at once and by the name the operator wrote.
+Everything is gathered as variable -> raw value before anything is validated, so that all mistakes can be told at once
+and by the name the operator wrote.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 import difflib
 import io
 import tomllib
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -18,9 +18,9 @@ from dotenv.parser import parse_stream
 
 PREFIX: Final = "MONITORD_"
 ALIASES: Final = {
-    "PM2_HOME": "MONITORD_PM2__HOME",
-    "DATABASE_URL": "MONITORD_POSTGRES__DSN",
-    "REDIS_URL": "MONITORD_REDIS__URL",
+    "PM2_HOME": f"{PREFIX}PM2__HOME",
+    "DATABASE_URL": f"{PREFIX}POSTGRES__DSN",
+    "REDIS_URL": f"{PREFIX}REDIS__URL",
 }
 ENVIRONMENT, DOTENV, TOML = "environment", ".env", "monitord.toml"
 
@@ -42,68 +42,63 @@ class Gathered:
     mistakes: list[str] = field(default_factory=list)
 
 
-def gather(environ: Mapping[str, str], directory: Path, known: Iterable[str]) -> Gathered:
-    """Every set variable of `known`: the environment over .env over monitord.toml, a prefixed name over its alias."""
-    names = frozenset(known)
+def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) -> Gathered:
+    """Every set variable of `known`: the environment over .env over monitord.toml, a prefixed name over its alias.
+
+    A prefixed name that is set to nothing is kept, as it speaks louder than its alias and than what stands below; an
+    alias that is set to nothing is somebody else's business.
+    """
     found = Gathered()
-    dotenv = _dotenv(directory / DOTENV, found)
     toml = _toml(directory / TOML, found)
-    layers: tuple[tuple[str, Mapping[str, Any]], ...] = (
-        (TOML, toml),
-        (DOTENV, {name: value for name, value in dotenv.items() if name.startswith(PREFIX)}),
-        (ENVIRONMENT, {name: value for name, value in environ.items() if name.startswith(PREFIX)}),
-    )
+    dotenv = _dotenv(directory / DOTENV, found)
     for source, variables in ((DOTENV, dotenv), (ENVIRONMENT, environ)):
         for alias, variable in ALIASES.items():
             if variables.get(alias):
                 found.values[variable] = Raw(variables[alias], alias, source)
-    for source, variables in layers:
-        for name, value in variables.items():
-            if name not in names:
-                found.mistakes.append(_unknown(name, source, names))
-            elif value != "" or name.endswith("LISTEN"):
+    for source, layer in ((TOML, toml), (DOTENV, dotenv), (ENVIRONMENT, environ)):
+        for name, value in layer.items():
+            if not name.startswith(PREFIX):
+                continue
+            if name in known:
                 found.values[name] = Raw(value, name, source)
-            else:  # set to nothing: as if it were not set, here and below
-                found.values.pop(name, None)
+            else:
+                near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+                hint = f"; the nearest is {near[0]}" if near else ""
+                found.mistakes.append(f"{name} ({source}): there is no such setting{hint}")
     return found
 
 
-def _unknown(name: str, source: str, names: frozenset[str]) -> str:
-    near = difflib.get_close_matches(name, names, n=1, cutoff=0.6)
-    hint = f"; did you mean {near[0]}?" if near else ""
-    return f"{name}: no such setting (in {source}){hint}"
+def _read(path: Path, found: Gathered) -> str:
+    """The text of a file; "" where there is none (a directory named .env is somebody's virtual environment)."""
+    try:
+        return path.read_text(encoding="utf-8-sig") if path.is_file() else ""
+    except UnicodeDecodeError as error:
+        found.mistakes.append(f"{path.name}: it is not UTF-8 (byte {error.start})")
+    except OSError as error:
+        found.mistakes.append(f"{path.name}: it cannot be read: {error.strerror}")
+    return ""
 
 
 def _dotenv(path: Path, found: Gathered) -> dict[str, str]:
-    """The variables of a .env file; {} where there is none. `$` in a password stands for itself."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError) as error:
-        found.mistakes.append(f"{DOTENV}: cannot be read: {_reason(error)}")
-        return {}
+    """The variables of a .env file. A `$` in a password stands for itself."""
     variables: dict[str, str] = {}
-    for binding in parse_stream(io.StringIO(text)):
-        if binding.error:
-            line = binding.original.string.strip()
+    for binding in parse_stream(io.StringIO(_read(path, found))):
+        written = binding.original.string.strip().removeprefix("export ")
+        if binding.key is not None and binding.value is not None:
+            variables[binding.key] = binding.value
+        elif written.startswith(PREFIX):
             # Only the name: the rest of a broken line may be half a password.
-            name = line.split("=", 1)[0].strip()[:60]
-            if name.startswith(PREFIX):
-                found.mistakes.append(f"{name}: line {binding.original.line} of {DOTENV} cannot be understood")
-        elif binding.key is not None:
-            variables[binding.key] = binding.value or ""
+            name = written.split("=", 1)[0].split()[0][:60]
+            found.mistakes.append(f"{name} ({DOTENV}): the line cannot be understood; write NAME=value")
     return variables
 
 
 def _toml(path: Path, found: Gathered) -> dict[str, Any]:
-    """The settings of a monitord.toml by variable name; {} where there is none."""
+    """The settings of a monitord.toml by variable name: tables are the nesting, keys are in lower case."""
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        found.mistakes.append(f"{TOML}: cannot be read: {_reason(error)}")
+        content = tomllib.loads(_read(path, found))
+    except (tomllib.TOMLDecodeError, RecursionError) as error:
+        found.mistakes.append(f"{path.name}: it is not TOML: {str(error)[:200]}")
         return {}
     variables: dict[str, Any] = {}
     for key, value in content.items():
@@ -112,7 +107,3 @@ def _toml(path: Path, found: Gathered) -> dict[str, Any]:
         else:
             variables[PREFIX + key.upper()] = value
     return variables
-
-
-def _reason(error: Exception) -> str:
-    return (error.strerror or "it cannot be opened") if isinstance(error, OSError) else str(error)

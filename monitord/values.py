@@ -15,9 +15,11 @@ _SIZES: Final[dict[str, int]] = {
 }
 _DURATION: Final = re.compile(r"(?:(\d+(?:\.\d+)?)(ms|s|m|h|d))+")
 _PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*([kKMGT]?i?B)", re.IGNORECASE)
+_SIZE: Final = re.compile(r"(\d+(?:\.\d+)?)\s*((?:[kMGT]i?)?B)", re.IGNORECASE)
 _NUMBER: Final = re.compile(r"\d+(?:\.\d+)?")
+_WHOLE: Final = re.compile(r"\d+(?:_\d+)*")
 LONGEST: Final = timedelta(days=3650)
+LARGEST: Final = 2**62  # SQLite's integers end at 2**63
 
 
 def duration(text: str) -> timedelta:
@@ -44,7 +46,10 @@ def size(text: str) -> int:
             raise ValueError(f"{text!r} has no unit; write {text}MB or {text}GiB")
         raise ValueError(f"{text!r} is no size; write 500MB, 2GB or 2GiB")
     factor = next(factor for name, factor in _SIZES.items() if name.lower() == match[2].lower())
-    return round(float(match[1]) * factor)
+    found = float(match[1]) * factor
+    if found > LARGEST:
+        raise ValueError(f"{text!r} is more than any machine holds")
+    return round(found)
 
 
 def percent(text: str) -> float:
@@ -57,6 +62,16 @@ def percent(text: str) -> float:
     return float(number)
 
 
+def whole(text: str) -> int:
+    """`5000` or `1_000_000`. ValueError with a sentence for anything else."""
+    digits = text.strip()
+    if not _WHOLE.fullmatch(digits):
+        raise ValueError(f"{text!r} is no whole number; write 5000")
+    if len(digits) > 25 or int(digits) > LARGEST:
+        raise ValueError(f"{text!r} is too large")
+    return int(digits)
+
+
 def duration_text(value: timedelta) -> str:
     """A duration as it would be written in a setting: `1h30m`, `2.5s`, `500ms`."""
     milliseconds = round(value.total_seconds() * 1000)
@@ -67,6 +82,8 @@ def duration_text(value: timedelta) -> str:
     seconds, rest = divmod(milliseconds, 1000)
     parts = []
     for unit, length in (("d", 86400), ("h", 3600), ("m", 60)):
+        if unit == "d" and seconds < 3 * length:
+            continue  # 48h is what people say
         amount, seconds = divmod(seconds, length)
         if amount:
             parts.append(f"{amount}{unit}")

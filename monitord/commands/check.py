@@ -24,10 +24,12 @@ from monitord.core.report import Report, build_report
 from monitord.cycle import Turn, observe
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
+from monitord.postgres.dsn import DsnError
 from monitord.present.document import document
 from monitord.present.nagios import nagios
-from monitord.present.status import EXIT_CODES, text
+from monitord.present.status import text
 from monitord.present.terminal import terminal
+from monitord.present.verdict import EXIT_CODES
 from monitord.probes import Probes
 from monitord.probes.base import Probe
 from monitord.settings import Settings, standing_orders
@@ -54,8 +56,7 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, say it, and return the exit code."""
-    settings = load_settings()
-    return 2 if settings is None else run_once(_check(settings, arguments.format))
+    return run_once(_check(load_settings(), arguments.format))
 
 
 async def _check(settings: Settings, style: str) -> int:
@@ -65,7 +66,14 @@ async def _check(settings: Settings, style: str) -> int:
     lane = Lane("snapshot")
     daemon = await _holder(lane, settings.state_dir)
     own = frozenset({os.getpid(), daemon or os.getpid()})
-    probes = Probes(settings, orders, lambda: own)
+    try:
+        probes = Probes(settings, orders, lambda: own)
+    except DsnError as error:
+        note(f"MONITORD_POSTGRES__DSN: {error}")
+        return 2
+    except ValueError as error:
+        note(f"MONITORD_REDIS__URL: {error}")
+        return 2
     now = datetime.now(UTC)
     try:
         remembering = asyncio.create_task(_remember(lane, settings.state_dir, deadline))
@@ -86,7 +94,7 @@ async def _check(settings: Settings, style: str) -> int:
         if trouble:
             note(f"monitord: {trouble}; the check goes on without what it holds")
         heading = f"monitord check, {now:%Y-%m-%d %H:%M:%S} UTC, took {words.duration(took / 1000.0)}"
-        say(text(fields, heading, terminal(sys.stdout, os.environ)))
+        say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ)))
     return EXIT_CODES[report.status]
 
 

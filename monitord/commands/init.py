@@ -35,8 +35,6 @@ def add(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Look, print, and return 0: what could not be reached is a comment in what is printed."""
     settings = load_settings()
-    if settings is None:
-        return 2
     home = Path(arguments.pm2_home).expanduser().absolute() if arguments.pm2_home else settings.pm2.home
     return run_once(_init(settings, home, arguments))
 

@@ -45,7 +45,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _watch(settings: Settings, log: Log, citizen: Citizen) -> int:
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(lambda _, context: log.internal("a task failed", context.get("exception") or Exception()))
+    loop.set_exception_handler(
+        lambda _, context: log.internal("a task failed", context.get("exception") or Exception())
+    )
     try:
         return loop.run_until_complete(Daemon(settings, _load, log, citizen).run())
     except Exception as error:  # noqa: BLE001 - the last word before the end, as a JSON line like all others

@@ -19,8 +19,9 @@ from monitord.core.report import Fields, Report
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
 from monitord.present.document import document, revived
-from monitord.present.status import EXIT_CODES, text
+from monitord.present.status import text
 from monitord.present.terminal import terminal
+from monitord.present.verdict import EXIT_CODES
 from monitord.settings import Settings
 from monitord.store import Unusable, read_snapshot
 
@@ -50,8 +51,7 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, say it, and return the exit code."""
-    settings = load_settings()
-    return 2 if settings is None else run_once(_status(settings, arguments.format))
+    return run_once(_status(load_settings(), arguments.format))
 
 
 async def _status(settings: Settings, style: str) -> int:
@@ -72,7 +72,7 @@ async def _status(settings: Settings, style: str) -> int:
         who = f"pid {held.pid}" if held.pid else "pid not known"
         heading = f"monitord status ({who}), last check {words.duration(age.total_seconds())} ago, {_at(at)}"
         notes = (f"STALE: {trouble}.",) if trouble else ()
-        say(text(fields, heading, terminal(sys.stdout, os.environ), notes))
+        say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ), notes))
     return EXIT_CODES[fields["status"]]
 
 

@@ -62,8 +62,8 @@ def absorb_fleet(
     seen = {
         name: lives
         for name, lives in processes(reading).items()
-        if not all(life.own for life in lives.values())
-        and not (all(life.module for life in lives.values()) and name not in orders.services)
+        # Neither monitord itself nor PM2's own modules are of the fleet, unless the orders name them.
+        if name in orders.services or not all(life.own or life.module for life in lives.values())
     }
     window = orders.restarts_window.total_seconds()
     first = before is None or not history.services

@@ -75,10 +75,13 @@ def _step(table: Table, number: float | None, exact: Mapping[str, int], now: flo
     compared = table.exact_at is not None and new_rows is not None
     if compared:
         moved = new_rows is not None and new_rows > 0
+        # The rows may have come long before this count; the counters know when, unless they have not told yet.
+        told = table.exact_at is not None and table.flow_at > table.exact_at
+        came_at = table.flow_at if told else now
         table = replace(
             table,
-            verified_at=now if moved else table.verified_at,
-            flow_at=max(table.flow_at, now) if moved else table.flow_at,
+            verified_at=came_at if moved else table.verified_at,
+            flow_at=came_at if moved else table.flow_at,
             refuted=not moved and table.flow_at > table.verified_at,
         )
     table = replace(table, exact=dict(exact), exact_at=now, compared_at=now if compared else None)

@@ -118,7 +118,9 @@ class Stack:
             await self.seed()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
             kind = "timeout" if isinstance(error, TimeoutError) else "internal"
-            raise StackError(kind, f"the fleet's tables could not be made: {error or type(error).__name__}") from error
+            raise StackError(
+                kind, f"the fleet's tables could not be made: {str(error) or type(error).__name__}"
+            ) from error
 
     async def schema(self) -> None:
         """Make the fleet's tables, and the role that may only look at them."""

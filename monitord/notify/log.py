@@ -6,7 +6,7 @@ from typing import Final
 
 from monitord.core import words
 from monitord.core.decide import Decision, ProbeEdge
-from monitord.core.model import Action, ServiceEvent, Transition
+from monitord.core.model import Action, Gap, ServiceEvent, Transition
 from monitord.core.report import Report, alert_fields
 from monitord.logs import Level, Log
 from monitord.store import SetAside
@@ -43,6 +43,17 @@ class LogTeller:
             reason=aside.reason,
             kept_as=aside.kept_as,
         )
+
+    def troubles(self) -> list[Gap]:
+        """The ways out of the log that fail now: nobody reads stdout, or its files cannot be written."""
+        return [
+            Gap(
+                f"log {trouble.way}",
+                "internal",
+                f"its log to {trouble.way} fails: {trouble.error} ({trouble.lost} lost)",
+            )
+            for trouble in self._log.trouble
+        ]
 
     def _check(self, report: Report, trigger: str, duration_ms: float) -> None:
         event: str = "check_completed" if trigger else "cycle_completed"

@@ -5,7 +5,7 @@ The report comes as the fields of `check_completed`, so that a fresh check and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
@@ -13,12 +13,10 @@ from monitord.core import words
 from monitord.core.model import Severity
 from monitord.core.report import Fields
 from monitord.present.terminal import Style, Terminal, table
+from monitord.present.verdict import MARKS, UNKNOWN, verdict_lines
 
-EXIT_CODES: Final[dict[str, int]] = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
 Marks = Mapping[tuple[str, str], Severity]
-UNKNOWN: Final = "unknown"
 NOTHING: Final = "–"
-MARKS: Final[dict[Style | None, str]] = {"ok": "ok", "warning": "warn", "critical": "CRIT", "unknown": "?", None: ""}
 # The room of the report that a rule's alerts belong to, by how the rule's name begins.
 ROOMS: Final = {
     "service": "services",
@@ -28,13 +26,6 @@ ROOMS: Final = {
     "redis": "redis",
     "disk": "host",
     "host": "host",
-}
-NAMES: Final = {
-    "pm2": "the services under PM2",
-    "postgres": "Postgres",
-    "epochs": "epoch sealing",
-    "redis": "Redis",
-    "host": "the host",
 }
 HINTS: Final = {
     "pm2": "Not watched: there is no PM2 home. MONITORD_PM2__HOME (or PM2_HOME) would add it.",
@@ -78,43 +69,8 @@ def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] 
             lines += [screen.paint(line, "unknown") for line in screen.wrapped(_sentence(f"Unknown: {gap['error']}"))]
     for note in notes:
         lines += ["", *screen.wrapped(note, indent="")]
-    lines += ["", *_verdict(fields, screen)]
+    lines += ["", *verdict_lines(fields, screen)]
     return "\n".join(lines) + "\n"
-
-
-def verdict(fields: Fields) -> str:
-    """The status in one sentence, without its name."""
-    firing = fields["alerts"]["firing"]
-    if len(firing) == 1:
-        return str(firing[0]["summary"])
-    if firing:
-        return f"{len(firing)} alerts fire."
-    failed = [NAMES.get(name, name) for name, probe in fields["probes"].items() if probe["status"] == "failed"]
-    if failed:
-        return f"{words.listed(failed)} could not be measured."
-    if fields["status"] == UNKNOWN:
-        return "a part of what is watched could not be measured."
-    services = fields["services"]
-    well = sum(1 for service in services.values() if service["ok"])
-    fleet = f"{well} of {len(services)} services are as ordered" if services else "no services are watched"
-    return f"nothing is wrong; {fleet}."
-
-
-def _verdict(fields: Fields, screen: Terminal) -> Iterator[str]:
-    status: Style = fields["status"]
-    several = len(fields["alerts"]["firing"]) > 1
-    for line in screen.wrapped(f"{status.upper()}: {verdict(fields)}", indent=""):
-        yield screen.paint(line, status)
-    for alert in fields["alerts"]["firing"]:
-        severity: Style = alert["severity"]
-        if several:
-            mark = f"  {MARKS[severity]:4}  "
-            first, *more = screen.wrapped(str(alert["summary"]), indent=mark, hanging=" " * len(mark)) or [mark]
-            yield from ("", screen.paint(mark, severity) + first[len(mark) :], *more)
-        if alert["recommendation"]:
-            yield from screen.wrapped(str(alert["recommendation"]), indent=" " * 8 if several else "  ")
-    for alert in fields["alerts"]["suppressed"]:
-        yield from screen.wrapped(f"Quiet on purpose: {alert['summary']}")
 
 
 def _marks(fields: Fields) -> Marks:

@@ -7,7 +7,7 @@ import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, TextIO
+from typing import Final, Literal
 
 DEFAULT_WIDTH: Final = 80
 _NARROWEST: Final = 40
@@ -50,9 +50,8 @@ class Terminal:
         )
 
 
-def terminal(stream: TextIO, environment: Mapping[str, str]) -> Terminal:
-    """What `stream` is, as far as it can be told; NO_COLOR and FORCE_COLOR have the last word on colour."""
-    is_terminal = stream.isatty()
+def terminal(is_terminal: bool, environment: Mapping[str, str]) -> Terminal:
+    """How to write to a stream that is a terminal, or is not; NO_COLOR and FORCE_COLOR have the last word on colour."""
     width = shutil.get_terminal_size((DEFAULT_WIDTH, 24)).columns if is_terminal else DEFAULT_WIDTH
     if environment.get("COLUMNS", "").isdigit():
         width = int(environment["COLUMNS"]) or DEFAULT_WIDTH

@@ -64,6 +64,11 @@ class Probes:
             EpochsProbe(self._session, orders.groups, length, window_seconds(orders)),
         ]
 
+    @property
+    def tls_unverified(self) -> bool:
+        """Whether a connection is to be encrypted without anyone checking who is at the other end."""
+        return self._session is not None and self._session.unverified
+
     async def close(self) -> None:
         """Let go of every connection; what fails at that is let go of all the same."""
         for probe in self.all:

@@ -75,7 +75,9 @@ class PostgresProbe:
 
     name = "postgres"
 
-    def __init__(self, session: Session, tables: Sequence[str], epoch_length: float, window: float, cap: int) -> None:
+    def __init__(
+        self, session: Session, tables: Sequence[str], epoch_length: float, window: float = 7200.0, cap: int = 5_000_000
+    ) -> None:
         """A probe over a session that somebody else closes.
 
         Args:
@@ -136,13 +138,13 @@ class PostgresProbe:
         A lock that was taken between looking for locks and measuring fails the statement. The second look sees it
         and goes around it; the third measures no sizes at all.
         """
-        for attempt in (1, 2, 3):
+        for _ in range(2):
             try:
-                return await self._look_once(deadline, sized=attempt < 3)
+                return await self._look_once(deadline, sized=True)
             except PostgresError as error:
-                if attempt == 3 or error.state != LOCK_TIMED_OUT:
+                if error.state != LOCK_TIMED_OUT:
                     raise
-        raise AssertionError("unreachable")  # pragma: no cover
+        return await self._look_once(deadline, sized=False)
 
     async def _look_once(self, deadline: float, *, sized: bool) -> tuple[list[Sample], list[asyncpg.Record]]:
         left = deadline - asyncio.get_running_loop().time()

@@ -201,7 +201,9 @@ class Queue:
 
     def samples(self) -> Iterator[Sample]:
         for part in ("waiting", "wait", "paused", "prioritized", "active", "delayed", "failed"):
-            yield sample(f"queue_{part}", math.floor(self.waiting) if part in ("waiting", "wait") else 0, queue=self.name)
+            yield sample(
+                f"queue_{part}", math.floor(self.waiting) if part in ("waiting", "wait") else 0, queue=self.name
+            )
 
 
 @dataclass

@@ -20,7 +20,18 @@ from datetime import UTC, datetime, timedelta
 from monitord.core.codec import decode, encode
 from monitord.core.decide import Decision, ProbeEdge, State, decide
 from monitord.core.epochs import window_seconds
-from monitord.core.model import Action, Alert, Gap, Observation, Reading, Sample, ServiceEvent, Status, Transition, sample
+from monitord.core.model import (
+    Action,
+    Alert,
+    Gap,
+    Observation,
+    Reading,
+    Sample,
+    ServiceEvent,
+    Status,
+    Transition,
+    sample,
+)
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.report import Report
 
@@ -41,6 +52,8 @@ UPTIME_HOURS = dict(zip(MEMORY, (3, 1.8, 1.7, 14, 14, 14, 1), strict=True))
 ROSTER: Mapping[str, Expected] = {name: "online" for name in MEMORY} | {"cls-discovery": "periodic"}
 ORDERS = StandingOrders(services=ROSTER, queues=("tree-builder",))
 EVERY = 30.0
+# For nights so long that a look every five minutes must do.
+LONG = replace(ORDERS, late_after=timedelta(minutes=15))
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ import pytest
 
 from monitord.core.model import Finding
 
-from .nights import BASELINE, ORDERS, Night, fold, orders
+from .nights import BASELINE, LONG, ORDERS, Night, fold, orders
 
 TWO_O_CLOCK = 1762308000  # 02:00 UTC, the newest label of the baseline
 
@@ -23,7 +23,7 @@ def at(night: Night, seconds: float) -> None:
 
 
 def test_a_healthy_seal_is_never_late_at_any_minute_of_the_hour() -> None:
-    night = Night()
+    night = Night(LONG, every=300)
     for group in night.groups.values():
         group.delay = 1574  # a bad night's
     night.passes(hours=24)
@@ -145,7 +145,7 @@ def test_a_label_left_out_is_a_gap_once_a_later_one_is_sealed() -> None:
 
 
 def test_a_gap_that_was_never_filled_is_over_when_it_leaves_the_window() -> None:
-    night = Night()
+    night = Night(LONG, every=300)
     night.groups["MILO"].skips = night.groups["CLS"].skips = {TWO_O_CLOCK + 3600}
     night.passes(hours=27)
     night.fired_once("sealing_gap", "MILO", alone=False)
@@ -226,7 +226,7 @@ def test_a_night_in_seconds_is_judged_like_a_night_in_hours(length: int) -> None
     night.is_silent()
     for group in night.groups.values():
         group.sealing = False
-    night.passes(seconds=3.5 * length)
+    night.passes(seconds=2.5 * length)
     assert night.firing() == {("sealing_late", "MILO"), ("sealing_late", "CLS")}
     night.passes(seconds=2 * length)
     assert night.firing() == {("sealing_stuck", "MILO"), ("sealing_stuck", "CLS")}

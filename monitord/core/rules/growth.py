@@ -29,11 +29,11 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
     """More rows gained per window than the orders allow; rows a bounded exact count does not find do not count."""
     now, window = observation.now.timestamp(), orders.growth_window.total_seconds()
     for name, table, counted in _tables(observation, history, orders):
-        rows = None if table is None else window_rows(table, now, window)
         if table is None:
             yield Unknown("table_growth_high", name, LOST)
             continue
-        if rows is None or rows <= orders.growth_limit:
+        rows = round(window_rows(table, now, window) or 0)
+        if rows <= orders.growth_limit:
             yield Clear("table_growth_high", name)
             continue
         rate = rows_per_hour(table, now, window)
@@ -41,7 +41,7 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
             rule="table_growth_high",
             subject=name,
             severity="warning",
-            value=round(rows),
+            value=rows,
             limit=orders.growth_limit,
             unit="rows",
             summary=(
@@ -65,7 +65,7 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
         if table is None:
             yield Unknown("table_flow_stalled", name, LOST)
             continue
-        quiet = quiet_seconds(history, table, now)
+        quiet = round(quiet_seconds(history, table, now), 3)
         if quiet <= limit:
             yield Clear("table_flow_stalled", name)
             continue
@@ -73,7 +73,7 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
             rule="table_flow_stalled",
             subject=name,
             severity="warning",
-            value=round(quiet, 3),
+            value=quiet,
             limit=limit,
             unit="seconds",
             summary=f"No new row has come into {name} for {words.duration(quiet)}"

@@ -18,6 +18,7 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
         if used is None:
             yield Unknown("disk_high", path, "it cannot be measured")
             continue
+        used = round(used, 2)
         if used <= orders.disk_warning:
             yield Clear("disk_high", path)
             continue
@@ -28,7 +29,7 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
             rule="disk_high",
             subject=path,
             severity="critical" if is_critical else "warning",
-            value=round(used, 2),
+            value=used,
             limit=limit,
             unit="percent",
             summary=f"The disk at {path} is {used:.1f}% full, past {limit:g}%{left}.",

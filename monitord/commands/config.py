@@ -1,0 +1,33 @@
+"""`monitord config`: the effective settings, secrets masked, and where each of them comes from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from typing import Any
+
+from monitord.commands import load_settings_with_sources
+from monitord.settings import described
+
+
+def add(subparsers: Any) -> None:
+    """Put `config` on the command line."""
+    parser = subparsers.add_parser("config", help="the effective settings, secrets masked")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print every setting. Exit 2 and one line per mistake where they are wrong."""
+    settings, sources = load_settings_with_sources()
+    rows = [(name, text, sources.get(name, "default")) for name, text in described(settings)]
+    if arguments.format == "json":
+        document = {name: {"value": text, "source": source} for name, text, source in rows}
+        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        return 0
+    name_width = max(len(name) for name, _, _ in rows)
+    source_width = max(len(source) for _, _, source in rows)
+    for name, text, source in rows:
+        sys.stdout.write(f"{name:<{name_width}}  {source:<{source_width}}  {'-' if text is None else text}\n")
+    return 0

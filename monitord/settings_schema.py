@@ -1,0 +1,193 @@
+"""Every setting there is: its place, its kind, its default."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
+
+from monitord import settings_types as t
+from monitord.core.orders import Expected
+from monitord.masking import secrets_in
+from monitord.settings_sources import PREFIX
+
+STATE_DIR: Final = "~/.local/state/monitord"
+PM2_HOME: Final = "~/.pm2"
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+
+class Pm2(_Section):
+    """Where PM2 lives. None: not watched."""
+
+    home: t.Directory | None = None
+
+
+class Postgres(_Section):
+    """The database, and which tables' growth is judged. No DSN: neither it nor the epochs are watched."""
+
+    dsn: t.PostgresUri | None = None
+    ca_file: t.File | None = None
+    tables: Annotated[tuple[str, ...], t.words('["user_signals"]')] = ("user_signals",)
+
+
+class Epochs(_Section):
+    """The epoch calendar and the token groups, which are the same in whatever case."""
+
+    length: t.EpochLength = timedelta(hours=1)
+    groups: Annotated[tuple[str, ...], t.words('["MILO", "CLS"]', str.upper)] = ("MILO", "CLS")
+    grace: t.Duration = timedelta(minutes=15)
+
+
+class Redis(_Section):
+    """Redis, and the BullMQ queues in it."""
+
+    url: t.RedisUrl | None = None
+    queues: Annotated[tuple[str, ...], t.words('["tree-builder"]')] = ()
+
+
+class Host(_Section):
+    """The machine: a path on each file system to look at."""
+
+    disks: Annotated[tuple[str, ...], t.words('["/"]')] = ("/",)
+
+
+class Http(_Section):
+    """The page. An empty address: off."""
+
+    listen: t.Listen = "127.0.0.1:8844"
+    token: t.Token | None = None
+
+
+class Notify(_Section):
+    """The ways out beside the log."""
+
+    urls: t.Targets = ()
+    alertmanager_url: t.HttpUrl | None = None
+    webhook_url: t.HttpUrl | None = None
+    heartbeat_url: t.HttpUrl | None = None
+    remind_every: t.Length = timedelta(hours=4)
+
+
+class Orders(_Section):
+    """The standing orders' thresholds."""
+
+    services: Annotated[
+        dict[str, Expected], t.mapping('{"gateway": "online"}', t.one_of("online", "stopped", "periodic"))
+    ] = Field(default_factory=dict)
+    confirmations: t.Count = 2
+    confirm_every: t.Duration = timedelta(seconds=5)
+    service_memory: t.Size = 500_000_000
+    service_memory_by_name: t.Sizes = Field(default_factory=dict)
+    startup_grace: t.Duration = timedelta(0)
+    restarts_warning: t.Number = 5
+    restarts_critical: t.Number = 20
+    restarts_window: t.Length = timedelta(hours=1)
+    growth_limit: t.Count = 1_000_000
+    growth_window: t.Length = timedelta(hours=2)
+    growth_steady: t.Count = 100_000
+    flow_stall: t.Length = timedelta(minutes=15)
+    seal_warning: t.Length = timedelta(hours=2)
+    seal_critical: t.Length = timedelta(hours=4)
+    disk_warning: t.Percent = 70.0
+    disk_critical: t.Percent = 80.0
+    host_memory: t.Size = 200_000_000
+    queue_waiting: t.Number = 5000
+    user_facing: Annotated[tuple[str, ...], t.words('["gateway"]')] = ("gateway",)
+
+
+class Settings(BaseSettings):
+    """Every setting, valid. Build it with `load`."""
+
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+
+    state_dir: t.Directory = Field(default_factory=lambda: Path(STATE_DIR).expanduser())
+    check_interval: t.Length = timedelta(seconds=30)
+    report_schedule: t.Schedule = "0 */2 * * *"
+    probe_timeout: t.Length = timedelta(seconds=5)
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], t.word("debug", "info", "warning", "error")] = (
+        "info"
+    )
+    log_retention: t.Length = timedelta(hours=48)
+    pm2: Pm2 = Pm2()
+    postgres: Postgres = Postgres()
+    epochs: Epochs = Epochs()
+    redis: Redis = Redis()
+    host: Host = Host()
+    http: Http = Http()
+    notify: Notify = Notify()
+    orders: Orders = Orders()
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],  # noqa: ARG003 - the interface hands in all of them
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+        file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` gathered: it tells an unknown name from a foreign one, and where a value is from."""
+        return (init_settings,)
+
+    def set_without_effect(self) -> tuple[str, ...]:
+        """Variables that are set to something although what they are for is not there yet."""
+        return tuple(
+            variable_of(name, inner)
+            for name in ("http", "notify")
+            for inner in type(getattr(self, name)).model_fields
+            if inner in getattr(self, name).model_fields_set and getattr(getattr(self, name), inner)
+        )
+
+    def differences(self, other: Settings) -> tuple[str, ...]:
+        """The variables in which the two differ."""
+        mine, theirs = dict(flat(self)), dict(flat(other))
+        return tuple(name for name in mine if mine[name] != theirs[name])
+
+    def secrets(self) -> frozenset[str]:
+        """The texts that must never be shown: tokens, passwords, and addresses to notify that are secrets whole."""
+        found: set[str] = set()
+        for name, value in flat(self):
+            for secret in value if isinstance(value, tuple) else (value,):
+                if isinstance(secret, SecretStr):
+                    text = secret.get_secret_value()
+                    found |= set(secrets_in(text)) if name in ADDRESSES else {text, text.partition("://")[2] or text}
+        return frozenset(found)
+
+
+def variable_of(*path: str) -> str:
+    """The variable of a field, by the names on the way to it."""
+    return PREFIX + "__".join(path).upper()
+
+
+def section_of(name: str) -> type[BaseModel] | None:
+    """The section of this name; None where it is a field of Settings itself, or nothing."""
+    kind = Settings.model_fields[name].annotation if name in Settings.model_fields else None
+    return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
+
+
+def _paths() -> Iterator[tuple[str, ...]]:
+    for name in Settings.model_fields:
+        if (section := section_of(name)) is None:
+            yield (name,)
+        else:
+            yield from ((name, inner) for inner in section.model_fields)
+
+
+# Variable -> where it stands in Settings, in the order of the schema.
+PATHS: Final = {variable_of(*path): path for path in _paths()}
+# Secrets of which only the password is secret.
+ADDRESSES: Final = (variable_of("postgres", "dsn"), variable_of("redis", "url"))
+
+
+def flat(settings: Settings) -> Iterator[tuple[str, Any]]:
+    """(variable, value), in the order of the schema."""
+    for variable, (name, *inner) in PATHS.items():
+        value = getattr(settings, name)
+        yield variable, getattr(value, inner[0]) if inner else value

@@ -1,0 +1,49 @@
+"""The program under test, as the processes that people and PM2 start."""
+
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+"""What the fixture `eventually` is."""
+
+PATIENCE = 60.0
+"""Seconds a command may take before its test fails: only a failing test ever waits this long."""
+
+
+def environment(home: Path, settings: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Nothing of whoever runs the tests, but where programs are; a home of its own."""
+    return {"PATH": "/usr/bin:/bin", "HOME": str(home), "LANG": "C.UTF-8"} | dict(settings or {})
+
+
+def monitord(
+    *arguments: str, directory: Path, settings: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
+    """Run a command to its end in `directory`, which is also its home."""
+    return subprocess.run(
+        [sys.executable, "-m", "monitord", *arguments],
+        cwd=directory,
+        env=environment(directory, settings),
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        encoding="utf-8",
+        timeout=PATIENCE,
+        check=False,
+    )
+
+
+def start(*arguments: str, directory: Path, settings: Mapping[str, str] | None = None) -> subprocess.Popen[str]:
+    """Start a command that the test ends itself."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "monitord", *arguments],
+        cwd=directory,
+        env=environment(directory, settings),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        encoding="utf-8",
+    )

@@ -1,0 +1,186 @@
+"""Nights of the machine and of its queues."""
+
+import pytest
+
+from monitord.core.model import Gap, Severity
+
+from .fleet import MB
+from .nights import Night
+
+QUEUE = "tree-builder"
+
+
+@pytest.mark.parametrize(
+    ("used", "severity", "limit"), [(70.01, "warning", 70), (80.0, "warning", 70), (80.01, "critical", 80)]
+)
+def test_a_disk_past_its_limits(used: float, severity: Severity, limit: float) -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night.host.disk_used = used
+    night.passes(minutes=1)
+    alert = night.fired_once("disk_high", "/")
+    assert (alert.severity, alert.finding.value, alert.finding.limit, alert.finding.unit) == (
+        severity,
+        used,
+        limit,
+        "percent",
+    )
+    night.host.disk_used = 70.0
+    night.passes(minutes=1)
+    night.resolved_once("disk_high", "/")
+
+
+@pytest.mark.parametrize("used", [24.0, 70.0, 70.004])
+def test_a_disk_at_its_limit_is_silent(used: float) -> None:
+    night = Night()
+    night.host.disk_used = used
+    night.passes(minutes=10)
+    night.is_silent()
+
+
+def test_a_disk_that_fills_is_a_warning_first_and_critical_later_under_one_id_and_recommended_once() -> None:
+    night = Night()
+    night.host.disk_used, night.host.disk_per_hour = 68.0, 5.0
+    night.passes(hours=3)
+    warning, critical = night.of("firing", "disk_high", "/")
+    assert (warning.alert.severity, critical.alert.severity) == ("warning", "critical")
+    assert warning.alert.id == critical.alert.id
+    assert [(action.action, action.target) for action in night.actions] == [("free_disk", "/")]
+    assert night.actions[0].blocking
+
+
+def test_a_disk_that_gets_better_by_half_stays_an_alert_and_is_not_said_again() -> None:
+    night = Night()
+    night.host.disk_used = 85.0
+    night.passes(minutes=1)
+    night.host.disk_used = 75.0
+    night.passes(minutes=10)
+    night.fired_once("disk_high", "/")
+    (alert,) = night.state.alerts.values()
+    assert (alert.severity, alert.finding.limit) == ("warning", 70)
+    assert night.status == "warning"
+
+
+def test_a_disk_that_cannot_be_measured_is_unknown_and_said() -> None:
+    night = Night()
+    night.host.disk_used = 85.0
+    night.passes(minutes=1)
+    night.host.disk_gap = Gap("/", "timeout", "statvfs did not answer within 2 s")
+    night.passes(minutes=10)
+    assert night.firing() == {("disk_high", "/"), ("subject_unmeasured", "/")}
+    assert night.report.host["disks"]["/"] == {"used_percent": None, "free_bytes": None}
+    night.host.disk_gap, night.host.disk_used = None, 24.0
+    night.passes(minutes=1)
+    assert night.firing() == set()
+
+
+def test_two_hundred_megabytes_available_are_silent_and_less_is_critical() -> None:
+    night = Night()
+    night.host.available = 200.0 * MB
+    night.passes(minutes=10)
+    night.is_silent()
+    night.host.available = 200.0 * MB - 1
+    night.passes(minutes=1)
+    alert = night.fired_once("host_memory_low", "host")
+    assert (alert.severity, alert.finding.value, alert.finding.limit, alert.finding.unit) == (
+        "critical",
+        199_999_999,
+        200_000_000,
+        "bytes",
+    )
+    assert "milo-aggregator" in str(alert.finding.evidence["largest_services"])
+    night.host.available = 6000.0 * MB
+    night.passes(minutes=1)
+    night.resolved_once("host_memory_low", "host")
+
+
+def test_memory_the_kernel_does_not_tell_is_unknown() -> None:
+    night = Night()
+    night.host.available = None
+    night.passes(minutes=10)
+    night.is_silent()
+    assert night.report.host["memory_available_bytes"] is None
+
+
+def test_five_thousand_waiting_jobs_are_silent_and_one_more_is_a_warning() -> None:
+    night = Night()
+    night.queues[QUEUE].waiting = 5000
+    night.passes(minutes=10)
+    night.is_silent()
+    night.queues[QUEUE].waiting = 5001
+    night.passes(minutes=1)
+    alert = night.fired_once("redis_queue_backlog", QUEUE)
+    assert (alert.severity, alert.finding.value, alert.finding.limit, alert.finding.unit) == (
+        "warning",
+        5001,
+        5000,
+        "jobs",
+    )
+    night.queues[QUEUE].waiting = 10
+    night.passes(minutes=1)
+    night.resolved_once("redis_queue_backlog", QUEUE)
+
+
+def test_a_queue_that_only_rises_is_a_backlog_before_it_is_deep() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.queues[QUEUE].per_second = 1
+    night.passes(minutes=14)
+    assert night.said() == []
+    night.passes(minutes=3)
+    alert = night.fired_once("redis_queue_backlog", QUEUE)
+    assert "only risen" in alert.finding.summary
+    night.queues[QUEUE].per_second = -1
+    night.passes(minutes=1)
+    night.resolved_once("redis_queue_backlog", QUEUE)
+
+
+def test_a_burst_into_a_queue_that_was_long_at_rest_is_no_backlog() -> None:
+    night = Night()
+    night.passes(hours=2)
+    night.queues[QUEUE].waiting += 2000
+    night.passes(minutes=5)
+    night.queues[QUEUE].per_second = -1
+    night.passes(minutes=30)
+    assert night.said() == []
+    assert night.transitions == []
+
+
+def test_a_queue_that_rises_and_falls_is_drained() -> None:
+    night = Night()
+    for _ in range(8):
+        night.queues[QUEUE].per_second = 2
+        night.passes(minutes=10)
+        night.queues[QUEUE].per_second = -4
+        night.passes(minutes=5)
+    assert night.said() == []
+
+
+def test_a_rise_of_a_few_jobs_is_not_worth_a_word_however_long_it_lasts() -> None:
+    night = Night()
+    night.queues[QUEUE].per_second = 0.02
+    night.passes(hours=4)
+    night.is_silent()
+
+
+def test_time_in_which_redis_could_not_be_read_counts_towards_no_rise() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night.queues[QUEUE].per_second = 1
+    night.passes(minutes=2)
+    night.redis.fails()
+    night.passes(minutes=20)
+    night.redis.recovers()
+    night.passes(minutes=5)
+    night.fired_once("redis_unreachable", "redis")
+
+
+def test_a_queue_of_the_wrong_type_is_unknown_and_said_and_redis_is_not_unreachable() -> None:
+    night = Night()
+    night.queues[QUEUE].gap = Gap(QUEUE, "protocol", "bull:tree-builder:wait is a string")
+    night.passes(minutes=10)
+    assert night.fired_once("subject_unmeasured", QUEUE).severity == "warning"
+    assert night.report.redis["queues"][QUEUE]["waiting"] is None
+    night.queues[QUEUE].gap = None
+    night.passes(minutes=1)
+    night.resolved_once("subject_unmeasured", QUEUE)

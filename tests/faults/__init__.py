@@ -1,0 +1,1 @@
+"""Real faults on a real fleet, watched by the real daemon: what must be said, and nothing else."""
