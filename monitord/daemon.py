@@ -22,7 +22,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from monitord import __version__
 from monitord.core.orders import StandingOrders
 from monitord.cycle import Turn, Watch
-from monitord.lock import DirectoryInUse, DirectoryLock
+from monitord.lock import DirectoryLock
 from monitord.logs import Log
 from monitord.notify.log import LogTeller
 from monitord.pm2.citizen import Citizen
@@ -74,13 +74,16 @@ class Daemon:
         self._scheduler = AsyncIOScheduler(timezone=UTC)
         self._next_due = 0.0
 
-    async def run(self) -> int:
-        """Watch until told to stop. Returns the exit code: 0 after a stop, 2 when another daemon holds the directory."""
-        try:
-            self._take_lock()
-        except DirectoryInUse as error:
-            self._log.emit("monitord_refused", "error", f"{error}.", pid=error.pid)
-            return 2
+    async def run(self) -> None:
+        """Watch until told to stop.
+
+        Raises:
+            SettingsError: an address cannot be taken apart; nothing was started.
+            DirectoryInUse: another daemon holds the state directory; nothing was started.
+        """
+        orders = standing_orders(self._settings)
+        self._probes = self._build(self._settings, orders)
+        self._take_lock()
         self._handle_signals()
         self._citizen.attach(on_shutdown=lambda: self._ask_stop("PM2 asked for it"), on_orphaned=self._orphaned)
         self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
@@ -89,8 +92,6 @@ class Daemon:
         teller = LogTeller(self._log)
         if aside is not None:
             teller.aside(aside)
-        orders = standing_orders(self._settings)
-        self._probes = self._build(self._settings, orders)
         if self._probes.tls_unverified:
             message = (
                 "The connection to Postgres is encrypted, but nobody checks with whom: "
@@ -108,7 +109,6 @@ class Daemon:
                 conductor.result()  # raises what ended it: it never ends by itself
         finally:
             await self._shut_down(conductor, stopped)
-        return 0
 
     # Starting and stopping
 
@@ -280,6 +280,8 @@ class Daemon:
             settings = self._load()
             if settings.state_dir != self._settings.state_dir:
                 raise SettingsError(("MONITORD_STATE_DIR: cannot change while monitord runs; restart it instead",))
+            orders = standing_orders(settings)
+            probes = self._build(settings, orders)
         except SettingsError as error:
             self._log.emit(
                 "settings_rejected",
@@ -289,10 +291,8 @@ class Daemon:
             )
             return
         changed = settings.differences(self._settings)
-        orders = standing_orders(settings)
         old = self._probes
-        self._settings = settings
-        self._probes = self._build(settings, orders)
+        self._settings, self._probes = settings, probes
         self._watch.probes, self._watch.orders = self._probes.all, orders
         self._watch.timeout = settings.probe_timeout.total_seconds()
         self._log.reconfigure(settings.log_level, settings.log_retention)

@@ -15,6 +15,7 @@ from pathlib import Path
 
 import pytest
 
+from monitord.core.codec import encode
 from monitord.core.decide import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
@@ -134,8 +135,6 @@ async def test_an_older_schema_is_upgraded_with_what_it_holds(tmp_path: Path) ->
     await old.load(WAIT)
     await old.close(WAIT)
     state = decide(State(), host(90.0), ORDERS).state
-    from monitord.core.codec import encode
-
     with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
         assert connection.execute("PRAGMA user_version").fetchone() == (1,)
         for name, part in (("history", state.history), ("alerts", state.alerts)):
@@ -192,11 +191,12 @@ async def test_a_directory_that_cannot_be_made_degrades_and_does_not_raise(tmp_p
     snapshot, aside = await store.load(WAIT)
     assert snapshot.state == State()
     assert aside is None
-    assert store.problem is not None
+    problems = [store.problem]
     await store.save(record(State(), host(20.0)), WAIT)
-    assert store.problem is not None
+    problems.append(store.problem)
     (tmp_path / "file").unlink()
     await store.save(record(State(), host(20.0)), WAIT)
+    assert all(problem is not None and "snapshot" in problem for problem in problems)
     assert store.problem is None
     await store.close(WAIT)
 
@@ -265,7 +265,10 @@ def test_a_kill_at_any_moment_loses_at_most_the_cycle_in_progress(tmp_path: Path
     for turn in range(3):
         directory = tmp_path / str(turn)
         process = subprocess.Popen(
-            [sys.executable, "-c", KILLED, str(directory)], stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
+            [sys.executable, "-c", KILLED, str(directory)],
+            stdout=subprocess.PIPE,
+            text=True,
+            cwd=Path(__file__).parents[1],
         )
         assert process.stdout is not None
         said = 0
@@ -274,7 +277,7 @@ def test_a_kill_at_any_moment_loses_at_most_the_cycle_in_progress(tmp_path: Path
             if said >= 20 + 17 * turn:
                 process.send_signal(signal.SIGKILL)
                 break
-        said = int((process.stdout.read().split() or [said])[-1])
+        said = int((process.stdout.read().split() or [str(said)])[-1])
         process.wait(timeout=10)
         process.stdout.close()
         kept = read_snapshot(directory)

@@ -24,7 +24,6 @@ from monitord.core.report import Report, build_report
 from monitord.cycle import Turn, observe
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
-from monitord.postgres.dsn import DsnError
 from monitord.present.document import document
 from monitord.present.nagios import nagios
 from monitord.present.status import text
@@ -32,7 +31,7 @@ from monitord.present.terminal import terminal
 from monitord.present.verdict import EXIT_CODES
 from monitord.probes import Probes
 from monitord.probes.base import Probe
-from monitord.settings import Settings, standing_orders
+from monitord.settings import Settings, SettingsError, standing_orders
 from monitord.store import Unusable, read_snapshot
 
 # Neither a state directory on a hung disk nor a connection that will not close may hold up the check.
@@ -40,6 +39,7 @@ _LOOK_SECONDS: Final = 0.2
 _CLOSE_SECONDS: Final = 0.2
 # With less of the deadline left than this, nothing is asked again.
 _AGAIN_SECONDS: Final = 0.1
+UNVERIFIED: Final = "Postgres is talked to over TLS, but nobody checks who answers: set MONITORD_POSTGRES__CA_FILE, or sslmode in the DSN."
 
 
 def add(subparsers: Any) -> None:
@@ -68,11 +68,9 @@ async def _check(settings: Settings, style: str) -> int:
     own = frozenset({os.getpid(), daemon or os.getpid()})
     try:
         probes = Probes(settings, orders, lambda: own)
-    except DsnError as error:
-        note(f"MONITORD_POSTGRES__DSN: {error}")
-        return 2
-    except ValueError as error:
-        note(f"MONITORD_REDIS__URL: {error}")
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            note(mistake)
         return 2
     now = datetime.now(UTC)
     try:
@@ -94,7 +92,8 @@ async def _check(settings: Settings, style: str) -> int:
         if trouble:
             note(f"monitord: {trouble}; the check goes on without what it holds")
         heading = f"monitord check, {now:%Y-%m-%d %H:%M:%S} UTC, took {words.duration(took / 1000.0)}"
-        say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ)))
+        notes = (UNVERIFIED,) if probes.tls_unverified else ()
+        say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ), notes))
     return EXIT_CODES[report.status]
 
 

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 from typing import Any
 
 from monitord.commands import load_settings_with_sources
+from monitord.commands.once import say
 from monitord.settings import described
 
 
@@ -24,10 +24,8 @@ def run(arguments: argparse.Namespace) -> int:
     rows = [(name, text, sources.get(name, "default")) for name, text in described(settings)]
     if arguments.format == "json":
         document = {name: {"value": text, "source": source} for name, text, source in rows}
-        sys.stdout.write(json.dumps(document, ensure_ascii=False, indent=2) + "\n")
+        say(json.dumps(document, indent=2) + "\n")
         return 0
-    name_width = max(len(name) for name, _, _ in rows)
-    source_width = max(len(source) for _, _, source in rows)
-    for name, text, source in rows:
-        sys.stdout.write(f"{name:<{name_width}}  {source:<{source_width}}  {'-' if text is None else text}\n")
+    name_width, source_width = max(len(name) for name, _, _ in rows), max(len(source) for _, _, source in rows)
+    say("".join(f"{name:<{name_width}}  {source:<{source_width}}  {text or '-'}\n" for name, text, source in rows))
     return 0

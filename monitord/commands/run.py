@@ -11,28 +11,26 @@ from pathlib import Path
 from typing import Any
 
 from monitord.daemon import Daemon
+from monitord.lock import DirectoryInUse
 from monitord.logs import Log
 from monitord.pm2.citizen import Citizen
 from monitord.settings import Settings, SettingsError, load
 
 
-def add(subparsers: Any) -> None:  # noqa: ANN401 - argparse keeps this type to itself
+def add(subparsers: Any) -> None:
     """Put `run` on the command line."""
     parser = subparsers.add_parser("run", help="the daemon, in the foreground")
     parser.set_defaults(run=run)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Watch until told to stop: 0 after a stop, 2 for wrong settings or a second daemon, 1 for what was not survived."""
+def run(_: argparse.Namespace) -> int:
+    """Watch until told to stop: 0 after a stop, 2 for wrong settings or a second daemon, 1 for what ended it."""
     # Before anything can start a child: PM2's channel is this process's alone.
     citizen = Citizen.from_environment(os.environ)
     try:
         settings = _load()
     except SettingsError as error:
-        refusal = Log(sys.stderr)
-        for mistake in error.mistakes:
-            refusal.emit("settings_rejected", "error", str(mistake), mistakes=[str(mistake)])
-        return 2
+        return _refuse(error)
     log = Log(sys.stdout, settings.log_level, directory=settings.state_dir / "logs", retention=settings.log_retention)
     with log.everything():
         code = _watch(settings, log, citizen)
@@ -49,10 +47,24 @@ def _watch(settings: Settings, log: Log, citizen: Citizen) -> int:
         lambda _, context: log.internal("a task failed", context.get("exception") or Exception())
     )
     try:
-        return loop.run_until_complete(Daemon(settings, _load, log, citizen).run())
+        loop.run_until_complete(Daemon(settings, _load, log, citizen).run())
+    except SettingsError as error:
+        return _refuse(error)
+    except DirectoryInUse as error:
+        Log(sys.stderr).emit("monitord_refused", "error", f"{error}.", pid=error.pid)
+        return 2
     except Exception as error:  # noqa: BLE001 - the last word before the end, as a JSON line like all others
         log.internal("monitord could not go on", error)
         return 1
+    return 0
+
+
+def _refuse(error: SettingsError) -> int:
+    """One line per mistake; on stderr, as of any command, and as JSON, as of this one."""
+    refusal = Log(sys.stderr)
+    for mistake in error.mistakes:
+        refusal.emit("settings_rejected", "error", str(mistake), mistakes=[str(mistake)])
+    return 2
 
 
 def _load() -> Settings:

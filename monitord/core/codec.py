@@ -85,6 +85,8 @@ def _decode(kind: Any, value: Any) -> Any:
     if origin is frozenset:
         return frozenset(_decode(arguments[0], item) for item in value)
     if origin in (dict, Mapping, collections.abc.Mapping):
+        if not isinstance(value, dict):
+            raise TypeError(f"expected a mapping, found {type(value).__name__}")
         return {key: _decode(arguments[1], item) for key, item in value.items()}
     if kind is float and isinstance(value, int):
         return float(value)

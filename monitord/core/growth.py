@@ -23,8 +23,11 @@ def absorb_tables(history: History, reading: Reading, now: float, orders: Standi
     inserted = reading.values("table_inserted", "table")
     countable = reading.values("table_countable", "table")
     exact: dict[str, dict[str, int]] = {}
+    unfinished = set()
     for s in reading.named("table_recent"):
-        if isinstance(s.value, int):
+        if s.value is None:
+            unfinished.add(s.label("table"))
+        elif isinstance(s.value, int):
             exact.setdefault(s.label("table"), {})[s.label("since")] = s.value
     for name in orders.tables:
         table = history.tables.get(name)
@@ -43,9 +46,10 @@ def absorb_tables(history: History, reading: Reading, now: float, orders: Standi
             )
             table = replace(table, inserted=number)
         counts = exact.get(name, {})
-        if len(counts) == 1:
-            # A count that stopped at its cap comes without a second bound, and says no more than "at least".
-            # It settles nothing: the counters stand for themselves, where there are any.
+        if len(counts) == 1 or name in unfinished:
+            # A count that stopped at its cap comes without a second bound, and says no more than "at least"; one that
+            # did not finish in time says nothing. Either settles nothing: the counters stand for themselves, where
+            # there are any.
             counts, settled = {}, number is None
         else:
             settled = True

@@ -9,9 +9,9 @@ def duration(seconds: float) -> str:
     """`850 ms`, `12 s`, `4 min 30 s`, `2 h 5 min`, `3 d 4 h`."""
     if seconds < 0:
         return "-" + duration(-seconds)
-    if seconds < 1:
+    if 0 < seconds < 0.9995:
         return f"{seconds * 1000:.0f} ms"
-    if seconds < 10 and seconds != int(seconds):
+    if seconds < 9.95 and seconds != int(seconds):
         return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
@@ -31,7 +31,7 @@ def size(amount: float) -> str:
     for unit in ("kB", "MB", "GB", "TB"):
         amount /= 1000
         if abs(amount) < 999.5 or unit == "TB":
-            return f"{amount:.1f} {unit}" if abs(amount) < 10 else f"{amount:.0f} {unit}"
+            return f"{amount:.1f} {unit}" if abs(amount) < 9.95 else f"{amount:.0f} {unit}"
     raise AssertionError("unreachable")
 
 

@@ -8,6 +8,7 @@ owner closes the sandbox, is interrupted, or is killed with SIGKILL, the pipe en
 
 import asyncio
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -68,20 +69,24 @@ class Sandbox:
         """Make the directory and start the watchdog.
 
         Raises:
-            StackError: The directory is in use, its name too long for Unix sockets, or cannot be made.
+            StackError: The directory is in use, its name too long for Unix sockets, or cannot be made (`permission`).
         """
         directory = _make_directory(self._wanted)
+        try:
+            (directory / OWNER_FILE).write_text(str(os.getpid()))
+            self._watchdog = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
+                [sys.executable, "-P", "-m", "monitord.demo.watchdog", str(directory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env=environment(PYTHONPATH=str(package_root())),
+                start_new_session=True,
+            )
+        except OSError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise StackError("permission", f"the stack's watchdog cannot be started: {error.strerror}") from error
         self._directory = directory
-        (directory / OWNER_FILE).write_text(str(os.getpid()))
-        self._watchdog = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
-            [sys.executable, "-P", "-m", "monitord.demo.watchdog", str(directory)],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env=environment(PYTHONPATH=str(package_root())),
-            start_new_session=True,
-        )
 
     def spawn(
         self,

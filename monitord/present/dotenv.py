@@ -72,7 +72,8 @@ def dotenv(found: Found, headline: str) -> str:
     lines = [_comment(headline)]
     for section in (_fleet(found.fleet), _database(found.database), _queues(found.queues)):
         lines += ["", *section]
-    lines += ["", _comment("Disks: one path on each file system to watch."), _json("MONITORD_HOST__DISKS", found.disks)]
+    disks = _names("MONITORD_HOST__DISKS", found.disks)
+    lines += ["", _comment("Disks: one path on each file system to watch."), *disks]
     return "\n".join(lines) + "\n"
 
 
@@ -96,7 +97,7 @@ def _fleet(fleet: Fleet | None) -> Iterator[str]:
     yield _comment("PM2: each service and what it is expected to be: online, stopped, or periodic (either is right).")
     yield setting("MONITORD_PM2__HOME", fleet.home)
     if fleet.services:
-        yield _json("MONITORD_ORDERS__SERVICES", dict(fleet.services))
+        yield from _names("MONITORD_ORDERS__SERVICES", fleet.services)
     else:
         yield _comment("PM2 runs no services yet; without MONITORD_ORDERS__SERVICES what is seen online must stay so.")
 
@@ -112,7 +113,7 @@ def _database(database: Database | None) -> Iterator[str]:
     yield _comment("Postgres.")
     yield database.line
     yield _comment("Tables whose growth is judged: a table that is not written to all the time would look stalled.")
-    yield _json("MONITORD_POSTGRES__TABLES", database.tables)
+    yield from _names("MONITORD_POSTGRES__TABLES", database.tables)
     if database.others:
         yield _comment(f"Also there: {', '.join(database.others)}")
     yield from _epochs(database)
@@ -123,7 +124,7 @@ def _epochs(database: Database) -> Iterator[str]:
         yield _comment(f"Epochs: {database.why_no_epochs or 'no seals were found'}.")
         return
     yield _comment(f"Epochs: groups found in the newest {database.labels} labels of sealed_epochs.")
-    yield _json("MONITORD_EPOCHS__GROUPS", list(database.sealed))
+    yield from _names("MONITORD_EPOCHS__GROUPS", list(database.sealed))
     for group, labels in database.sealed.items():
         if labels * 2 < database.labels:
             yield _comment(f"{group} has seals in only {labels} of them: leave it out if that is how it should be.")
@@ -155,7 +156,7 @@ def _queues(queues: Queues | None) -> Iterator[str]:
         yield _comment(f"Queues: {queues.why_unknown}; name them in MONITORD_REDIS__QUEUES.")
         return
     if queues.names:
-        yield _json("MONITORD_REDIS__QUEUES", queues.names)
+        yield from _names("MONITORD_REDIS__QUEUES", queues.names)
     elif queues.complete:
         yield _comment("There are no BullMQ queues in it.")
     if not queues.complete:
@@ -164,6 +165,15 @@ def _queues(queues: Queues | None) -> Iterator[str]:
 
 def _seconds(seconds: float) -> str:
     return duration_text(timedelta(seconds=seconds))
+
+
+def _names(name: str, found: Sequence[str] | Mapping[str, str]) -> Iterator[str]:
+    """The line that sets a list or map of names; names that no setting takes are left out, and said."""
+    fit = [item for item in found if item.strip() == item != "" and item.isprintable()]
+    if fit or not found:
+        yield _json(name, {item: found[item] for item in fit} if isinstance(found, Mapping) else fit)
+    if len(fit) < len(found):
+        yield _comment(f"Left out of {name}: {len(found) - len(fit)} with characters that no name should have.")
 
 
 def _json(name: str, value: object) -> str:

@@ -26,6 +26,7 @@ class Probes:
     """The configured probes, and what they share.
 
     `own_pids` tells which processes are monitord itself, so that the fleet it watches is not judged for it.
+    SettingsError is raised for an address that its driver cannot take apart.
     """
 
     def __init__(self, settings: Settings, orders: StandingOrders, own_pids: Callable[[], frozenset[int]]) -> None:
@@ -40,18 +41,28 @@ class Probes:
         if settings.redis.url is not None:
             from monitord.probes.redis import RedisProbe
 
-            self.all.append(RedisProbe(settings.redis.url.get_secret_value(), settings.redis.queues))
+            try:
+                self.all.append(RedisProbe(settings.redis.url.get_secret_value(), settings.redis.queues))
+            except ValueError as error:
+                from monitord.settings import SettingsError
+
+                raise SettingsError((f"MONITORD_REDIS__URL: {error}",)) from None
         from monitord.probes.host import HostProbe
 
         self.all.append(HostProbe(settings.host.disks))
 
     def _over_postgres(self, settings: Settings, orders: StandingOrders) -> list[Probe]:
+        from monitord.postgres.dsn import DsnError
         from monitord.postgres.session import Session
         from monitord.probes.epochs import EpochsProbe
         from monitord.probes.postgres import PostgresProbe
+        from monitord.settings import SettingsError
 
         assert settings.postgres.dsn is not None  # noqa: S101 - asked by the caller
-        self._session = Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
+        try:
+            self._session = Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
+        except DsnError as error:
+            raise SettingsError((f"MONITORD_POSTGRES__DSN: {error}",)) from None
         length = int(orders.epoch_length.total_seconds())
         return [
             PostgresProbe(

@@ -165,7 +165,7 @@ class PostgresProbe:
     async def _count(self, label: str, quoted: str, now: float, deadline: float) -> list[Sample]:
         """Rows from a label on, and from the next: counts before and after the turn of an epoch share a bound.
 
-        Nothing when it could not be counted in time, which is no failure of the reading.
+        A count without a value when it did not finish in time, which is no failure of the reading.
         """
         left = deadline - asyncio.get_running_loop().time()
         since = int((now - self._window) // self._length) * self._length
@@ -174,9 +174,9 @@ class PostgresProbe:
             async with self._session.read_only(left * _COUNT_SHARE) as connection:
                 row = await connection.fetchrow(queries.recent(quoted), since, later, self._cap)
         except PostgresError:
-            return []
+            row = None
         if row is None:
-            return []
+            return [sample("table_recent", None, table=label, since=str(since))]
         found = [sample("table_recent", row["rows"], table=label, since=str(since))]
         if row["rows"] < self._cap:  # else the later bound's share of the rows is anybody's guess
             found.insert(0, sample("table_recent", row["later_rows"], table=label, since=str(later)))

@@ -39,7 +39,7 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
             continue
         risen = run.last - run.first
         lasting = history.watched_seconds("redis", run.since, now)
-        rising = lasting >= orders.flow_stall.total_seconds() and risen > limit * RISE_SHARE
+        rising = lasting > orders.flow_stall.total_seconds() and risen > limit * RISE_SHARE
         if depth <= limit and not rising:
             yield Clear("redis_queue_backlog", name)
             continue
@@ -53,7 +53,7 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
             subject=name,
             severity="warning",
             value=int(depth),
-            limit=limit,
+            limit=limit if depth > limit else None,  # of a rise there is no depth to be past
             unit="jobs",
             summary=f"{words.count(depth)} jobs wait in the queue {name}, {how}.",
             evidence={"risen": int(risen), "rising_seconds": round(lasting, 3)},
