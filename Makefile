@@ -5,7 +5,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 BIN := .venv/bin
 ARGS ?=
 
-.PHONY: help demo test test-fast check format lint types imports wheel bench lock clean
+.PHONY: help install demo test test-fast check format lint types imports wheel bench lock clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -27,6 +27,8 @@ help: ## what each target does
 	@echo "[dev] the test and lint tools, as locked"
 	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.lock
 	@touch $@
+
+install: .venv/.demo-ready ## .venv/bin/monitord, and what the demo needs
 
 demo: .venv/.demo-ready ## a real fleet in miniature, watched, broken and mended (ARGS="--duration 60s")
 	@$(BIN)/monitord demo $(ARGS)

@@ -1,25 +1,28 @@
 // monitord under PM2, beside the services it watches:  pm2 start deploy/ecosystem.config.js && pm2 save
 //
-// Settings come from MONITORD_* in the environment or from .env in `cwd`. Edit the two paths to suit, nothing else.
+// Made for a checkout in which `make` has set up .venv: nothing here needs to be changed. Settings come from
+// MONITORD_* in the environment of `pm2 start` (PM2 keeps it) or, better, from .env in `cwd`.
 const path = require("path");
 
 const checkout = path.resolve(__dirname, "..");
+const monitord = path.join(checkout, ".venv/bin/monitord");
 
 module.exports = {
   apps: [
     {
       name: "monitord",
       cwd: checkout, // where .env is looked for
-      script: path.join(checkout, ".venv/bin/monitord"),
-      args: "run",
-      interpreter: path.join(checkout, ".venv/bin/python"), // the environment it is installed in
+      // SIGUSR1 asks for a check, and kills a Python that is still starting. A program inherits what its shell ignores.
+      script: "/bin/sh",
+      args: ["-c", `trap '' USR1; exec "$0" run`, monitord],
+      interpreter: "none",
       exec_mode: "fork", // one watch per state directory: a second one refuses to start
       instances: 1,
       wait_ready: true, // "online" means the first check is done
       listen_timeout: 20000, // ms; the first check may have to wait out a server that does not answer
       kill_timeout: 10000, // ms; it needs a fraction of a second to save and say goodbye, PM2's 1.6 s can be short
-      max_restarts: 50,
-      exp_backoff_restart_delay: 200, // ms
+      exp_backoff_restart_delay: 200, // ms, up to 15 s
+      max_restarts: 50, // within 50 s, which the delays above do not allow: PM2 never gives up on it
       // It rotates its own logs (MONITORD_LOG_RETENTION). No log_date_format, no log_type: both would break JSON lines.
       merge_logs: true,
     },

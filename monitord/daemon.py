@@ -57,10 +57,13 @@ class _Asked:
 class Daemon:
     """One watch, from the lock on its state directory to the last saved cycle.
 
-    `load` reads the settings anew at a reload; it raises SettingsError for what is wrong with them.
+    `load` reads the settings anew at a reload; it raises SettingsError for what is wrong with them. `scheduler` says
+    when cycles are due, and is itself watched: one that falls silent is made up for.
     """
 
-    def __init__(self, settings: Settings, load: Loader, log: Log, citizen: Citizen) -> None:
+    def __init__(
+        self, settings: Settings, load: Loader, log: Log, citizen: Citizen, scheduler: AsyncIOScheduler | None = None
+    ) -> None:
         self._settings = settings
         self._load = load
         self._log = log
@@ -71,7 +74,7 @@ class Daemon:
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._stop_reason = ""
-        self._scheduler = AsyncIOScheduler(timezone=UTC)
+        self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
         self._next_due = 0.0
 
     async def run(self) -> None:

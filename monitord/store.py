@@ -38,8 +38,9 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX transitions_by_alert ON transitions (alert_id);
     """,
     """
-    CREATE TABLE frames (at REAL PRIMARY KEY, whole INTEGER NOT NULL, body BLOB NOT NULL);
-    CREATE INDEX whole_frames ON frames (at) WHERE whole;
+    -- In the order they were made, which a clock that is set back does not change.
+    CREATE TABLE frames (seq INTEGER PRIMARY KEY, at REAL NOT NULL, whole INTEGER NOT NULL, body BLOB NOT NULL);
+    CREATE INDEX whole_frames ON frames (at, seq) WHERE whole;
     """,
 )
 
@@ -230,7 +231,7 @@ class Store:
                 [(t.at.isoformat(), t.edge, t.alert.id, _json(encode(t))) for t in record.transitions],
             )
             connection.execute(
-                "INSERT OR REPLACE INTO frames (at, whole, body) VALUES (?, ?, ?)",
+                "INSERT INTO frames (at, whole, body) VALUES (?, ?, ?)",
                 (at, whole, zlib.compress(_json(frame).encode(), 6)),
             )
             if whole:
@@ -270,9 +271,9 @@ def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
     try:
         with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
             rows = connection.execute(
-                "SELECT body FROM frames WHERE at >= coalesce("
-                "(SELECT max(at) FROM frames WHERE whole AND at <= ?), (SELECT min(at) FROM frames WHERE whole)"
-                ") ORDER BY at",
+                "SELECT body FROM frames WHERE seq >= coalesce("
+                "(SELECT max(seq) FROM frames WHERE whole AND at <= ?), (SELECT min(seq) FROM frames WHERE whole)"
+                ") ORDER BY seq",
                 (since.timestamp(),),
             )
             yield from replay(json.loads(zlib.decompress(body)) for (body,) in rows)
@@ -297,15 +298,15 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
 def _prune(connection: sqlite3.Connection, before: float) -> None:
     """Drop history past its age or size, up to a whole frame so that the rest still stands; old transitions too."""
     connection.execute(
-        "DELETE FROM frames WHERE at < (SELECT max(at) FROM frames WHERE whole AND at <= ?)",
+        "DELETE FROM frames WHERE seq < (SELECT max(seq) FROM frames WHERE whole AND at <= ?)",
         (before,),
     )
     (held,) = connection.execute("SELECT coalesce(sum(length(body)), 0) FROM frames").fetchone()
     if held > HISTORY_BYTES_AT_MOST:
         # A quarter at a time, so that this is seldom.
         connection.execute(
-            "DELETE FROM frames WHERE at < (SELECT min(at) FROM frames WHERE whole AND at >= "
-            "(SELECT min(at) + (max(at) - min(at)) / 4 FROM frames))"
+            "DELETE FROM frames WHERE seq < (SELECT min(seq) FROM frames WHERE whole AND seq >= "
+            "(SELECT min(seq) + (max(seq) - min(seq)) / 4 FROM frames))"
         )
     connection.execute(
         "DELETE FROM transitions WHERE seq <= (SELECT max(seq) FROM transitions) - ?", (KEEP_TRANSITIONS,)

@@ -88,6 +88,16 @@ async def test_recorded_history_replays_to_the_same_readings(store: Store, tmp_p
     assert later[0].now <= NOON + timedelta(minutes=100)
 
 
+async def test_history_replays_in_the_order_it_was_made_though_the_clock_was_set_back(
+    store: Store, tmp_path: Path
+) -> None:
+    await store.load(WAIT)
+    observations = [host(20.0 + number, number * 30 - (3600 if number >= 5 else 0)) for number in range(10)]
+    for observation in observations:
+        await store.save(record(State(), observation), WAIT)
+    assert list(read_history(tmp_path, NOON)) == observations
+
+
 async def test_history_older_than_48_hours_is_dropped_and_the_rest_still_replays(store: Store, tmp_path: Path) -> None:
     await store.load(WAIT)
     state = State()

@@ -39,7 +39,10 @@ _LOOK_SECONDS: Final = 0.2
 _CLOSE_SECONDS: Final = 0.2
 # With less of the deadline left than this, nothing is asked again.
 _AGAIN_SECONDS: Final = 0.1
-UNVERIFIED: Final = "Postgres is talked to over TLS, but nobody checks who answers: set MONITORD_POSTGRES__CA_FILE, or sslmode in the DSN."
+UNVERIFIED: Final = (
+    "Postgres is talked to over TLS, but nobody checks who answers: set MONITORD_POSTGRES__CA_FILE, or ask for "
+    "verification in the DSN."
+)
 
 
 def add(subparsers: Any) -> None:
@@ -61,7 +64,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 async def _check(settings: Settings, style: str) -> int:
     loop = asyncio.get_running_loop()
-    began, deadline = loop.time(), loop.time() + settings.probe_timeout.total_seconds()
+    began, timeout = loop.time(), settings.probe_timeout.total_seconds()
     orders = replace(standing_orders(settings), confirmations=1)
     lane = Lane("snapshot")
     daemon = await _holder(lane, settings.state_dir)
@@ -74,8 +77,8 @@ async def _check(settings: Settings, style: str) -> int:
         return 2
     now = datetime.now(UTC)
     try:
-        remembering = asyncio.create_task(_remember(lane, settings.state_dir, deadline))
-        report = await _judge(probes.all, orders, remembering, deadline, alone=daemon is None)
+        remembering = asyncio.create_task(_remember(lane, settings.state_dir, timeout))
+        report = await _judge(probes.all, orders, remembering, timeout, alone=daemon is None)
         _, trouble = await remembering
     finally:
         with suppress(TimeoutError):
@@ -105,11 +108,10 @@ async def _holder(lane: Lane, directory: Path) -> int | None:
         return 0
 
 
-async def _remember(lane: Lane, directory: Path, deadline: float) -> tuple[State, str | None]:
+async def _remember(lane: Lane, directory: Path, timeout: float) -> tuple[State, str | None]:
     """What the daemon last saved, or an empty state, and what kept it from being read."""
-    left = deadline - asyncio.get_running_loop().time()
     try:
-        snapshot = await lane.run(read_snapshot, directory, timeout=max(0.0, left))
+        snapshot = await lane.run(read_snapshot, directory, timeout=timeout)
     except (Unusable, OSError, sqlite3.Error, LaneBusy) as error:
         return State(), str(error)
     return (State() if snapshot is None else snapshot.state), None
@@ -119,13 +121,13 @@ async def _judge(
     probes: Sequence[Probe],
     orders: StandingOrders,
     remembering: asyncio.Task[tuple[State, str | None]],
-    deadline: float,
+    timeout: float,
     *,
     alone: bool,
 ) -> Report:
     """The report of this moment. `alone`: no daemon runs, so what its last one said of itself is not the present."""
-    loop = asyncio.get_running_loop()
-    observation = await observe(probes, Turn(trigger="cli"), deadline - loop.time())
+    deadline = asyncio.get_running_loop().time() + timeout
+    observation = await observe(probes, Turn(trigger="cli"), timeout)
     state, _ = await remembering
     if alone:
         state = replace(state, alerts={key: a for key, a in state.alerts.items() if a.probe != "monitord"})

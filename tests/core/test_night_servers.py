@@ -103,7 +103,7 @@ def test_what_fires_when_its_server_goes_away_neither_resolves_nor_fires_anew() 
     assert {key: night.state.alerts[key].since for key in since} == since
     mend_postgres(night)
     night.pm2.recovers()
-    night.passes(minutes=1)
+    night.passes(minutes=2)
     assert night.firing() == set()
     assert len(night.of("firing", "sealing_gap", "CLS")) == 1
 

@@ -1,0 +1,218 @@
+"""monitord under a real PM2, started by the file that is shipped for it."""
+
+import asyncio
+import json
+import os
+import re
+import shutil
+import signal
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+
+from monitord.demo.pm2_server import Pm2Server
+from monitord.demo.sandbox import StackError, package_root
+from monitord.pm2 import client, fleet
+
+Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
+Line = dict[str, Any]
+
+WATCHED = {
+    "MONITORD_CHECK_INTERVAL": "200ms",
+    "MONITORD_ORDERS__CONFIRM_EVERY": "0s",
+    # Nobody in it is monitord: whoever else PM2 has is unexpected.
+    "MONITORD_ORDERS__SERVICES": '{"gateway": "online"}',
+}
+
+
+class Checkout:
+    """A checkout as PM2 sees it, with the ecosystem file in its place; and what PM2 has of monitord."""
+
+    def __init__(self, directory: Path, pm2: Pm2Server, eventually: Eventually) -> None:
+        self.directory = directory
+        self.pm2 = pm2
+        self._eventually = eventually
+        (directory / "deploy").mkdir(parents=True)
+        shutil.copy(package_root() / "deploy" / "ecosystem.config.js", directory / "deploy")
+        (directory / ".venv").symlink_to(sys.prefix)
+
+    def settle(self, **more: str) -> None:
+        """Write its .env."""
+        settings = {"MONITORD_STATE_DIR": str(self.directory / "state"), **WATCHED, **more}
+        (self.directory / ".env").write_text("".join(f"{name}='{value}'\n" for name, value in settings.items()))
+
+    async def start(self) -> None:
+        await self.pm2("start", self.directory / "deploy" / "ecosystem.config.js")
+
+    async def process(self) -> fleet.Process | None:
+        """What PM2 says of monitord."""
+        listed = fleet.parse(await client.call(self.pm2.home, "getMonitorData", timeout=5))
+        return next((process for process in listed if process.name == "monitord"), None)
+
+    async def status(self) -> str:
+        process = await self.process()
+        return "" if process is None else process.status
+
+    def raw(self, which: str = "out") -> list[str]:
+        """The lines of PM2's own log file."""
+        with suppress(FileNotFoundError):
+            whole, _, _ = (self.pm2.home / "logs" / f"monitord-{which}.log").read_text().rpartition("\n")
+            return whole.split("\n") if whole else []
+        return []
+
+    @property
+    def lines(self) -> list[Line]:
+        """Everything in PM2's log files, stderr's last; each must be a JSON object with the fields every line has."""
+        lines = [json.loads(raw) for raw in (*self.raw(), *self.raw("error"))]
+        for line in lines:
+            assert {"timestamp", "level", "event", "message"} <= line.keys()
+        return lines
+
+    def of(self, event: str, **fields: object) -> list[Line]:
+        return [line for line in self.lines if line["event"] == event and fields.items() <= line.items()]
+
+    async def said(self, event: str, *, times: int = 1, **fields: object) -> Line:
+        """Wait until PM2's log has an event so many times; the latest of them."""
+
+        async def so_often() -> list[Line]:
+            found = self.of(event, **fields)
+            return found if len(found) >= times else []
+
+        latest: Line = (await self._eventually(so_often))[-1]
+        return latest
+
+    def exits(self) -> list[tuple[int, str]]:
+        """With what code, and by what signal, PM2 saw monitord end each time."""
+        log = (self.pm2.home / "pm2.log").read_text()
+        found = re.findall(r"App \[monitord:\d+\] exited with code \[(\d+)\] via signal \[(\w+)\]", log)
+        return [(int(code), by) for code, by in found]
+
+
+@pytest.fixture
+async def checkout(tmp_path: Path, empty_pm2: Pm2Server, eventually: Eventually) -> AsyncIterator[Checkout]:
+    await empty_pm2("flush")
+    checkout = Checkout(tmp_path / "checkout", empty_pm2, eventually)
+    checkout.settle()
+    (empty_pm2.home / "pm2.log").write_text("")
+    yield checkout
+    with suppress(StackError):
+        await empty_pm2("delete", "monitord")
+
+
+async def sleeper(pm2: Pm2Server, directory: Path, name: str) -> None:
+    """A service that does nothing, under a name."""
+    script = directory / "sleeper.py"
+    script.write_text("import time\ntime.sleep(600)\n")
+    await pm2.start_apps({"apps": [{"name": name, "script": str(script), "interpreter": sys.executable}]})
+
+
+async def test_pm2_calls_it_online_only_once_its_first_check_is_done(checkout: Checkout) -> None:
+    checkout.settle(MONITORD_LOG_LEVEL="debug")
+    starting = asyncio.create_task(checkout.start())
+    seen: list[tuple[str, bool]] = []
+    while not seen or seen[-1][0] != "online":
+        assert not (starting.done() and seen and seen[-1][0] == "errored"), checkout.raw("error")
+        status = await checkout.status()
+        # PM2's log is written after the word is said on the channel, so what counts is the file monitord keeps itself.
+        seen.append((status, _said_ready(checkout.directory / "state" / "logs")))
+        await asyncio.sleep(0.005)
+    await starting
+    assert ("launching", False) in seen
+    assert seen[-1] == ("online", True)
+    await checkout.said("monitord_ready")
+    assert checkout.raw("error") == []
+
+
+def _said_ready(logs: Path) -> bool:
+    return any('"monitord_ready"' in path.read_text() for path in logs.glob("*.jsonl"))
+
+
+async def test_sigusr1_through_pm2_is_a_check_and_many_at_once_are_few(checkout: Checkout) -> None:
+    checkout.settle(MONITORD_LOG_LEVEL="debug")
+    await checkout.start()
+    await checkout.pm2("sendSignal", "SIGUSR1", "monitord")
+    check = await checkout.said("check_completed", trigger="signal")
+    assert check["probes"]["pm2"]["status"] == "ok"
+    assert "gateway" in check["services"]
+    before = len(checkout.of("check_completed", trigger="signal"))
+    process = await checkout.process()
+    assert process is not None
+    assert process.pid is not None
+    for _ in range(200):
+        os.kill(process.pid, signal.SIGUSR1)
+    cycles = len(checkout.of("cycle_completed"))
+    await checkout.said("cycle_completed", times=cycles + 2)
+    assert 1 <= len(checkout.of("check_completed", trigger="signal")) - before < 20
+    assert process == await checkout.process() or (await checkout.status()) == "online"
+    assert checkout.exits() == []
+
+
+async def test_it_does_not_judge_itself_and_judges_whoever_else_is_not_in_the_roster(
+    checkout: Checkout, tmp_path: Path
+) -> None:
+    await checkout.start()
+    await sleeper(checkout.pm2, tmp_path, "stranger")
+    await checkout.said("alert_firing", rule="service_unexpected", subject="stranger")
+    await checkout.said("alert_firing", rule="service_missing", subject="gateway")
+    await checkout.pm2("sendSignal", "SIGUSR1", "monitord")
+    check = await checkout.said("check_completed", trigger="signal")
+    assert set(check["services"]) == {"gateway", "stranger"}
+    assert "monitord" not in {line["subject"] for line in checkout.of("alert_pending")}
+
+
+async def test_a_restart_is_orderly_and_what_fires_goes_on_under_its_id_without_a_word(checkout: Checkout) -> None:
+    await checkout.start()
+    fired = await checkout.said("alert_firing", rule="service_missing", subject="gateway")
+    first = await checkout.process()
+    await checkout.pm2("restart", "monitord")
+    await checkout.said("monitord_ready", times=2)
+    second = await checkout.process()
+    assert first is not None
+    assert second is not None
+    assert first.pid != second.pid
+    assert [line["pid"] for line in checkout.of("monitord_stopped")] == [first.pid]
+    await checkout.pm2("sendSignal", "SIGUSR1", "monitord")
+    check = await checkout.said("check_completed", trigger="signal")
+    assert [alert["alert_id"] for alert in check["alerts"]["firing"]] == [fired["alert_id"]]
+    assert len(checkout.of("alert_firing")) == len(checkout.of("alert_pending")) == 1
+    assert [code for code, _ in checkout.exits()] == [0]
+
+
+async def test_a_stop_is_exit_code_0_without_a_sigkill(checkout: Checkout) -> None:
+    await checkout.start()
+    process = await checkout.process()
+    await checkout.pm2("stop", "monitord")
+    assert process is not None
+    await checkout.said("monitord_stopped", pid=process.pid)
+    assert await checkout.status() == "stopped"
+    assert checkout.exits() == [(0, "SIGINT")]  # PM2 writes SIGINT where no signal ended it
+    assert "SIGKILL" not in (checkout.pm2.home / "pm2.log").read_text()
+    assert not psutil.pid_exists(process.pid or 0) or psutil.Process(process.pid).status() == psutil.STATUS_ZOMBIE
+
+
+async def test_sigusr1_in_the_first_milliseconds_of_its_life_does_not_end_it(
+    checkout: Checkout, eventually: Eventually
+) -> None:
+    await checkout.start()
+    for _ in range(3):
+        before = checkout.pm2.app_pid("monitord")
+        ready = len(checkout.of("monitord_ready"))
+        restarting = asyncio.create_task(checkout.pm2("restart", "monitord"))
+
+        async def another(before: int | None = before) -> int | None:
+            child = next((p for p in _children(checkout.pm2) if p.pid != before and _ignores(p.pid)), None)
+            return None if child is None else child.pid
+
+        pid = await _soon(another)
+        while len(checkout.of("monitord_ready")) == ready:
+            os.kill(pid, signal.SIGUSR1)  # ProcessLookupError: it has died of it
+            await asyncio.sleep(0.001)
+        await restarting
+        assert checkout.pm2.app_pid("monitord") == pid
+    assert {code for code, _ in checkout.exits()} == {0}
+    assert len(checkout.exits()) == 3
