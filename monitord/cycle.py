@@ -74,13 +74,18 @@ class Watch:
         observation = await observe(self.probes, turn, self.timeout, self._own_reading(turn))
         decision = decide(self.state, observation, self.orders)
         self.state = decision.state
-        await self._save(observation, decision)
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
+        await self._save(observation, decision, turn.trigger, duration_ms)
         self._teller.tell(decision, turn.trigger, duration_ms)
         return decision
 
-    async def _save(self, observation: Observation, decision: Decision) -> None:
-        report = decision.report.as_fields() | {"at": observation.now}
+    async def _save(self, observation: Observation, decision: Decision, trigger: str, duration_ms: float) -> None:
+        report = {
+            "trigger": trigger or "schedule",
+            "at": observation.now,
+            "duration_ms": round(duration_ms, 3),
+            **decision.report.as_fields(),
+        }
         record = Record(decision.state, observation, report, decision.transitions)
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self._teller.aside(aside)

@@ -15,29 +15,24 @@ import sys
 import threading
 import traceback
 import warnings
-from collections.abc import Iterable, Iterator, Mapping, MutableMapping, Sequence, Set, ValuesView
+from collections.abc import Iterable, Iterator, Mapping, MutableMapping
 from contextlib import contextmanager
-from dataclasses import fields as fields_of
-from dataclasses import is_dataclass
-from datetime import UTC, date, datetime, timedelta
-from decimal import Decimal
-from enum import Enum
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, TextIO
 
 import structlog
 
+from monitord.log_values import first_line, in_json, named
 from monitord.log_writers import HourlyFiles, Trouble, Writer, stream_writer
 from monitord.masking import MASK, mask
 
 Level = Literal["debug", "info", "warning", "error"]
 _NUMBERS: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _FIRST: Final = ("timestamp", "level", "event", "message")
-_DEEPEST: Final = 16
 _FLUSH_SECONDS: Final = 1.0
 _SHORTEST_SECRET: Final = 8
-_SECRET_NAME: Final = re.compile(r"(?:password|passwd|secret|token|api_?key|dsn|authorization)\Z", re.IGNORECASE)
 # Line ends that JSON leaves as they are and others do not, terminal controls, and halves of characters.
 _UNSAFE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
@@ -85,8 +80,8 @@ class Log:
 
     def internal(self, what: str, error: BaseException | None = None) -> None:
         """Say `internal_error`: what happened as half a sentence. The traceback is told at level debug only."""
-        why = f" ({_named(error)})" if error is not None else ""
-        details: dict[str, object] = {} if error is None else {"error": _named(error)}
+        why = f" ({named(error)})" if error is not None else ""
+        details: dict[str, object] = {} if error is None else {"error": named(error)}
         if error is not None and self._level == "debug":
             details["traceback"] = "".join(traceback.format_exception(error))
         self.emit("internal_error", "error", f"{what[:1].upper()}{what[1:]}{why}.", **details)
@@ -133,7 +128,7 @@ class Log:
             message: Warning | str, category: type[Warning], filename: str, lineno: int, *_: object, **__: object
         ) -> None:
             where = f"{Path(filename).name}:{lineno}"
-            self.emit("library_message", "warning", f"{category.__name__}: {_line(message)}", where=where)
+            self.emit("library_message", "warning", f"{category.__name__}: {first_line(message)}", where=where)
 
         def uncaught(_: object, error: BaseException, __: TracebackType | None) -> None:
             self.internal("nobody caught an error", error)
@@ -171,37 +166,7 @@ class Log:
         given = line.pop("fields")
         plain: dict[str, Any] = {name: line[name] for name in _FIRST}
         plain |= {f"{name}_" if name in _FIRST else name: value for name, value in given.items()}
-        return {name: self._json(value, name) for name, value in plain.items()}
-
-    def _json(self, value: object, name: str = "", depth: int = 0) -> Any:
-        """A value as JSON has it: no NaN, times as RFC 3339, durations in seconds, secrets masked."""
-        if value is None or isinstance(value, bool):
-            return value
-        if isinstance(value, str) and not isinstance(value, Enum):
-            return MASK if value and _SECRET_NAME.search(name) else self._masked(value)
-        if isinstance(value, int | float | Decimal) and not isinstance(value, Enum):
-            return _number(value)
-        if isinstance(value, datetime):
-            return _rfc3339(value)
-        if isinstance(value, timedelta):
-            return value.total_seconds()
-        if depth >= _DEEPEST:  # most likely inside itself
-            return "…"
-        if isinstance(value, Enum):
-            return self._json(value.value, name, depth + 1)
-        if is_dataclass(value) and not isinstance(value, type):
-            value = {field.name: getattr(value, field.name) for field in fields_of(value)}
-        if isinstance(value, Mapping):
-            return {self._masked(str(key)): self._json(item, str(key), depth + 1) for key, item in value.items()}
-        if isinstance(value, bytes | bytearray | memoryview):
-            return f"<{len(value)} bytes>"  # not text, so not known to be free of secrets
-        if isinstance(value, Set):
-            value = sorted(value, key=str)
-        if isinstance(value, Sequence | ValuesView):
-            return [self._json(item, name, depth + 1) for item in value]
-        if isinstance(value, BaseException):
-            return self._masked(_named(value))
-        return self._masked(value.isoformat() if isinstance(value, date) else str(value))
+        return {name: in_json(value, self._masked, name) for name, value in plain.items()}
 
     def _masked(self, text: str) -> str:
         return mask(text if self._secrets is None else self._secrets.sub(MASK, text))
@@ -229,9 +194,9 @@ class _Handler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         try:
-            message = _line(record.getMessage())
+            message = first_line(record.getMessage())
         except Exception as error:  # noqa: BLE001 - the arguments do not fit the message: a library's mistake
-            message = f"{record.msg} ({_named(error)})"
+            message = f"{record.msg} ({named(error)})"
         if record.exc_info and isinstance(record.exc_info[1], BaseException):
             self._log.internal(message.rstrip("."), record.exc_info[1])
             return
@@ -254,28 +219,3 @@ def _render(_: object, __: str, line: MutableMapping[str, Any]) -> tuple[tuple[b
 def _escaped(match: re.Match[str]) -> str:
     character = match[0]
     return "\ufffd" if "\ud800" <= character <= "\udfff" else f"\\u{ord(character):04x}"
-
-
-def _number(value: int | float | Decimal) -> int | float | None:
-    if isinstance(value, int):
-        return int(value)
-    number = float(value)
-    return number if number - number == 0 else None
-
-
-def _rfc3339(value: datetime) -> str:
-    aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
-    return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-
-
-def _named(error: BaseException | None) -> str:
-    """An error's type and the first line of what it says."""
-    if error is None:
-        return "unknown"
-    said = _line(error)
-    return f"{type(error).__name__}: {said}" if said else type(error).__name__
-
-
-def _line(text: object) -> str:
-    lines = str(text).strip().splitlines()
-    return lines[0].strip() if lines else ""

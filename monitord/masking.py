@@ -14,7 +14,7 @@ MASK: Final = "***"
 _IN_ADDRESS: Final = re.compile(r"([a-zA-Z][a-zA-Z0-9+.-]{0,30}://[^\s/?#:@]*:)(\S*)(?=@)")
 _WORDS: Final = r"(?:password|passwd|passphrase|pwd|token|secret|api[_-]?key|access[_-]?key)"
 _NAMED: Final = re.compile(
-    rf"""({_WORDS}["']?\s*=\s*|\b{_WORDS}["']?\s*:\s*|\bauthorization["']?\s*[:=]\s*["']?(?:bearer|basic)?\s*)"""
+    rf"""({_WORDS}(?:["']?\s*=|["']\s*:)\s*|\b{_WORDS}\s*:\s*|\bauthorization["']?\s*[:=]\s*["']?(?:bearer|basic)?\s*)"""
     r"""("[^"]*"|'[^']*'|[^\s&;,"'}\])]+)""",
     re.IGNORECASE,
 )

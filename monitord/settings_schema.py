@@ -105,7 +105,7 @@ class Orders(_Section):
 class Settings(BaseSettings):
     """Every setting, valid. Build it with `load`."""
 
-    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
+    model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
 
     state_dir: t.Directory = Field(default_factory=lambda: Path(STATE_DIR).expanduser())
     check_interval: t.Length = timedelta(seconds=30)

@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 from monitord.core.model import Failure
 from monitord.core.orders import Expected
 from monitord.lanes import Lane, LaneBusy
+from monitord.lock import holder
 from monitord.pm2 import Pm2Error, client
 from monitord.pm2.fleet import Process, parse
 from monitord.present.dotenv import Database, Fleet, Queues, setting
@@ -55,12 +56,19 @@ GROUP BY 1, 2
 """
 
 
-async def fleet(home: Path | None, own: int | None, timeout: float) -> Fleet | None:
-    """The services of the PM2 in `home`; `own` is the pid of a daemon that watches already, and is left out."""
+async def fleet(home: Path | None, state_dir: Path, timeout: float) -> Fleet | None:
+    """The services of the PM2 in `home`, without the daemon that may run on `state_dir` already."""
     if home is None:
         return None
+    lane = Lane("state directory")
     try:
-        processes = parse(await client.call(home, "getMonitorData", timeout=timeout))
+        own = await lane.run(holder, state_dir, timeout=timeout / 2)
+    except (OSError, LaneBusy):
+        own = None
+    finally:
+        lane.close()
+    try:
+        processes = parse(await client.call(home, "getMonitorData", timeout=timeout / 2))
     except Pm2Error as error:
         return Fleet(str(home), failure=Failure(error.kind, str(error)))
     theirs = [p for p in processes if not p.module and (not own or p.pid != own)]

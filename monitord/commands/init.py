@@ -13,7 +13,6 @@ from monitord import survey
 from monitord.commands import load_settings
 from monitord.commands.once import note, run_once, say
 from monitord.core import words
-from monitord.lock import holder
 from monitord.present.dotenv import Found, dotenv
 from monitord.settings import Settings
 
@@ -43,7 +42,7 @@ async def _init(settings: Settings, home: Path | None, arguments: argparse.Names
     timeout = settings.probe_timeout.total_seconds()
     dsn, url = settings.postgres.dsn, settings.redis.url
     fleet, database, queues, disks = await asyncio.gather(
-        survey.fleet(home, holder(settings.state_dir), timeout),
+        survey.fleet(home, settings.state_dir, timeout),
         survey.database(arguments.dsn, dsn.get_secret_value() if dsn else None, settings.postgres.ca_file, timeout),
         survey.queues(arguments.redis, url.get_secret_value() if url else None, timeout),
         survey.disks(home, arguments.dsn or (dsn.get_secret_value() if dsn else None), timeout),

@@ -78,7 +78,7 @@ async def _npm_ci(sandbox: Sandbox, node: Path, npm: Path, directory: Path) -> N
     theirs |= {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
     options = ("--ignore-scripts", "--omit=dev", "--omit=optional", "--no-audit", "--no-fund", "--no-update-notifier")
     await sandbox.run(
-        [node, npm, "ci", *options, "--loglevel=error", f"--cache={directory / '.npm'}"],
+        [node, npm, "ci", *options, "--loglevel=error", "--logs-max=0", f"--cache={directory / '.npm'}"],
         timeout=INSTALL_SECONDS,
         cwd=directory,
         # npm runs `node` by name now and then: the one it was started with comes first.

@@ -275,5 +275,7 @@ def _make_directory(wanted: Path | None) -> Path:
 
 
 def _gist(output: bytes) -> str:
+    """What a failed command says is wrong: the first lines that speak of an error, else the last line."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
-    return lines[-1][:300] if lines else ""
+    errors = [line for line in lines if "error" in line.lower()]
+    return "; ".join(errors[:3] or lines[-1:])[:400]

@@ -36,7 +36,7 @@ def verdict(fields: Fields) -> str:
     services = fields["services"]
     well = sum(1 for service in services.values() if service["ok"])
     fleet = f"{well} of {len(services)} services are as ordered" if services else "no services are watched"
-    return f"nothing is wrong; {fleet}."
+    return f"{'nothing is wrong' if well == len(services) else 'no alert fires'}; {fleet}."
 
 
 def verdict_lines(fields: Fields, screen: Terminal) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -185,9 +186,13 @@ class Group:
     def samples(self, now: float) -> Iterator[Sample]:
         for label in sorted(self.sealed):
             if now - self.window <= label <= now:
-                labels = {"group": self.name, "epoch": str(label)}
-                yield sample("seal_channels", self.sealed[label], **labels)
-                yield sample("seal_at", label + self.length + self.delay, "timestamp", **labels)
+                yield from _seal(self.name, label, self.sealed[label], label + self.length + self.delay)
+
+
+@functools.cache
+def _seal(group: str, label: int, channels: int, at: float) -> tuple[Sample, Sample]:
+    labels = {"group": group, "epoch": str(label)}
+    return sample("seal_channels", channels, **labels), sample("seal_at", at, "timestamp", **labels)
 
 
 @dataclass

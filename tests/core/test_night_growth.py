@@ -24,7 +24,7 @@ def steady(per_window: float) -> float:
 
 
 def test_a_million_rows_in_two_hours_is_the_limit_and_silent() -> None:
-    night = Night()
+    night = Night(every=60)
     night.table.per_second = steady(1_000_000)
     night.passes(hours=5)
     night.is_silent()
@@ -59,7 +59,7 @@ def test_a_real_flood_fires_at_the_second_reading_once_it_has_been_counted() -> 
 
 
 def test_a_flood_that_is_rolled_back_never_fires() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=30)
     for _ in range(20):
         night.table.rolls_back(1_200_000)
@@ -73,7 +73,7 @@ def test_a_flood_that_is_rolled_back_never_fires() -> None:
 
 @pytest.mark.parametrize("minute", [58, 59, 0, 1])
 def test_a_flood_that_is_rolled_back_at_the_turn_of_an_hour_never_fires(minute: int) -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=3)
     night.until(7 if minute > 30 else 8, minute)
     night.table.rolls_back(3_000_000)
@@ -82,7 +82,7 @@ def test_a_flood_that_is_rolled_back_at_the_turn_of_an_hour_never_fires(minute: 
 
 
 def test_a_flood_that_is_rolled_back_while_monitord_was_away_never_fires() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=3)
     night.table.rolls_back(9_000_000)
     night.monitord_is_away(hours=8)
@@ -198,7 +198,7 @@ def test_a_flood_that_is_over_is_forgotten_after_the_window() -> None:
 
 
 def test_counters_that_fall_are_followed_from_there_and_said() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=1)
     night.table.forgets_statistics()
     night.passes(hours=3)
@@ -219,7 +219,7 @@ def test_counters_that_jump_as_those_of_another_server_do_are_refuted_by_the_cou
 
 
 def test_a_table_that_is_truncated_is_no_alert_while_rows_come_in() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=1)
     night.table.is_truncated()
     night.passes(hours=3)
@@ -270,13 +270,13 @@ def test_a_stall_is_not_ended_by_inserts_that_are_rolled_back() -> None:
 
 
 def test_rows_all_of_one_hour_do_not_stall_when_the_growth_window_is_shorter_than_an_epoch() -> None:
-    night = Night(orders(growth_window=timedelta(minutes=10)))
+    night = Night(orders(growth_window=timedelta(minutes=10)), every=60)
     night.passes(hours=3)
     night.is_silent()
 
 
 def test_a_table_that_can_no_longer_be_counted_is_not_held_to_an_old_count() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=1)
     night.table.per_second, night.table.rolled_back_per_second = 0, 12
     night.passes(minutes=7)
@@ -295,7 +295,7 @@ def test_a_stall_of_a_table_that_cannot_be_counted_fires_by_its_statistics() -> 
 
 
 def test_time_in_which_postgres_could_not_be_read_counts_towards_no_stall() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=30)
     night.table.per_second = 0
     night.passes(minutes=10)
@@ -363,7 +363,7 @@ def test_a_table_that_cannot_be_read_is_unknown_and_said() -> None:
 
 
 def test_a_stall_stays_a_stall_while_its_table_cannot_be_read() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=1)
     night.table.per_second = 0
     night.passes(minutes=20)

@@ -90,7 +90,7 @@ def test_nothing_sealed_in_the_whole_window_is_stuck() -> None:
 
 
 def test_one_dead_group_is_not_hidden_by_the_other() -> None:
-    night = Night()
+    night = Night(every=60)
     night.groups["MILO"].sealing = False
     night.passes(hours=6)
     assert {subject for rule, subject in night.firing() if rule == "sealing_stuck"} == {"MILO"}
@@ -112,14 +112,14 @@ def test_groups_may_differ_within_the_grace_and_not_after_it() -> None:
 
 
 def test_two_dead_groups_are_stuck_and_not_out_of_sync() -> None:
-    night = Night()
+    night = Night(every=60)
     stop_after(night, TWO_O_CLOCK)
     night.passes(hours=6)
     assert {rule for rule, _ in night.firing()} == {"sealing_stuck"}
 
 
 def test_one_group_alone_cannot_be_out_of_sync() -> None:
-    night = Night(orders(groups=("MILO",)))
+    night = Night(orders(groups=("MILO",)), every=60)
     night.passes(hours=3)
     night.is_silent()
     night.groups["MILO"].sealing = False
@@ -233,7 +233,7 @@ def test_a_night_in_seconds_is_judged_like_a_night_in_hours(length: int) -> None
 
 
 def test_time_in_which_postgres_could_not_be_read_counts_towards_no_seal_age_limit() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=5)
     for server in (night.postgres, night.epochs):
         server.fails()

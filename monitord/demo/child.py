@@ -1,0 +1,204 @@
+"""monitord as the demonstration runs it: `monitord run` as a child process, and what its lines have said so far."""
+
+import asyncio
+import json
+import sys
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from typing import Any
+
+from monitord.demo.processes import MARKER
+from monitord.demo.sandbox import Sandbox, environment, package_root
+from monitord.masking import mask
+
+STOP_SECONDS = 8.0
+LINE_LIMIT = 4 * 2**20
+LAST_LINES = 8
+# A pending alert that two full cycles after it have not confirmed was a false start.
+PENDING_CYCLES = 3
+# These are told by the tour itself, or are the watch's ordinary course.
+ORDINARY = ("alert_firing", "action_recommended", "probe_failed")
+
+Fields = dict[str, Any]
+
+
+class ChildEnded(Exception):
+    """monitord ended although nobody told it to; the message is a sentence, `lines` the last it said."""
+
+    def __init__(self, status: int | None, lines: list[str]) -> None:
+        how = f"with status {status}" if status is None or status >= 0 else f"by signal {-status}"
+        super().__init__(f"monitord ended unexpectedly, {how}")
+        self.lines = lines
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """An alert that fired. `at` and `resolved_at` are the loop's seconds at which its lines arrived."""
+
+    alert_id: str
+    rule: str
+    subject: str
+    severity: str
+    summary: str
+    at: float
+    resolved_at: float | None = None
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """(rule, subject)."""
+        return self.rule, self.subject
+
+
+class MonitordChild:
+    """One `monitord run` in a sandbox.
+
+    Attributes:
+        report: The fields of its last full or quiet cycle; None before the first.
+        told: The alerts that have fired, oldest first.
+    """
+
+    def __init__(self, sandbox: Sandbox, settings: Mapping[str, str], warned: Callable[[str], None]) -> None:
+        """Nothing starts yet.
+
+        Args:
+            sandbox: Where it works, open.
+            settings: Its MONITORD_* environment; it inherits none.
+            warned: Called with the sentence of each warning that is no alert.
+        """
+        self._sandbox = sandbox
+        self._settings = dict(settings)
+        self._warned = warned
+        self._process: asyncio.subprocess.Process | None = None
+        self._following: asyncio.Task[None] | None = None
+        self._news = asyncio.Event()
+        self._last: deque[str] = deque(maxlen=LAST_LINES)
+        self._pending: dict[str, tuple[Fields, int]] = {}
+        self._cycles = 0
+        self._told: dict[str, Told] = {}
+        self.report: Fields | None = None
+
+    @property
+    def told(self) -> list[Told]:
+        """The alerts that have fired, oldest first; each is there once."""
+        return list(self._told.values())
+
+    @property
+    def pending(self) -> list[Fields]:
+        """The alerts that wait for their confirmation."""
+        return [fields for fields, _ in self._pending.values()]
+
+    @property
+    def is_well(self) -> bool:
+        """Whether its last word is that all is well, and nothing is in doubt."""
+        return self.report is not None and self.report["status"] == "ok" and not self._pending
+
+    @property
+    def pid(self) -> int | None:
+        """Its pid; None before it is started."""
+        return self._process.pid if self._process is not None else None
+
+    async def start(self) -> None:
+        """Start it; it reports by itself from then on."""
+        directory = self._sandbox.directory
+        given = {MARKER: str(directory), "HOME": str(directory), "PYTHONPATH": str(package_root())}
+        self._process = await asyncio.create_subprocess_exec(
+            # -P: the sandbox it works in has directories with the names of packages.
+            *(sys.executable, "-P", "-m", "monitord", "run"),
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+            limit=LINE_LIMIT,
+            cwd=directory,
+            env=environment(**given, **self._settings),
+            start_new_session=True,  # Ctrl-C in the terminal is the tour's to answer
+        )
+        self._following = asyncio.create_task(self._follow(self._process))
+
+    async def until(self, question: Callable[[], bool], seconds: float) -> bool:
+        """Wait until the answer is true, asked again after each of its lines; False when `seconds` have passed.
+
+        Raises:
+            ChildEnded: It ended meanwhile.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(0.0, seconds)):
+                while not question():
+                    if self._following is not None and self._following.done():
+                        self._following.result()
+                    self._news.clear()
+                    await self._news.wait()
+        return question()
+
+    async def stop(self) -> None:
+        """Tell it to stop, and end it when it does not within 8 s. Safe at any time."""
+        process, following = self._process, self._following
+        if process is None or following is None:
+            return
+        with suppress(ProcessLookupError):
+            process.terminate()
+        try:
+            async with asyncio.timeout(STOP_SECONDS):
+                await process.wait()
+        except TimeoutError:
+            with suppress(ProcessLookupError):
+                process.kill()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), 2)
+        following.cancel()
+        await asyncio.wait({following})
+
+    async def _follow(self, process: asyncio.subprocess.Process) -> None:
+        """Take in its lines until there are no more; it never ends but by `ChildEnded` or by being cancelled."""
+        assert process.stdout is not None  # noqa: S101 - it was asked for
+        try:
+            while True:
+                try:
+                    line = await process.stdout.readline()
+                except ValueError:  # longer than any line it writes
+                    continue
+                if not line:
+                    break
+                self._take(line.decode(errors="replace").strip())
+                self._news.set()
+            with suppress(TimeoutError):
+                await asyncio.wait_for(process.wait(), STOP_SECONDS)
+            raise ChildEnded(process.returncode, list(self._last))
+        finally:
+            self._news.set()
+
+    def _take(self, line: str) -> None:
+        try:
+            fields = json.loads(line)
+            event, level, message = str(fields["event"]), str(fields["level"]), str(fields["message"])
+        except (ValueError, TypeError, KeyError):
+            self._last.append(mask(line))
+            return
+        if event in ("cycle_completed", "check_completed"):
+            self.report = fields
+            self._cycles += 1
+            self._pending = {
+                key: (alert, since)
+                for key, (alert, since) in self._pending.items()
+                if self._cycles - since < PENDING_CYCLES
+            }
+            return
+        self._last.append(f"{event}: {message}")
+        if event.startswith("alert_"):
+            self._alert(event, fields)
+        if level in ("warning", "error") and event not in ORDINARY:
+            self._warned(message)
+
+    def _alert(self, event: str, fields: Fields) -> None:
+        now = asyncio.get_running_loop().time()
+        key = str(fields["alert_id"])
+        if event == "alert_pending":
+            self._pending[key] = (fields, self._cycles)
+        else:
+            self._pending.pop(key, None)
+        if event == "alert_firing":
+            words = (str(fields[name]) for name in ("rule", "subject", "severity", "summary"))
+            self._told.setdefault(key, Told(key, *words, at=now))  # type: ignore[misc] - four words
+        elif event == "alert_resolved" and key in self._told:
+            self._told[key] = replace(self._told[key], resolved_at=now)

@@ -1,0 +1,243 @@
+"""A scene as a picture of exactly the terminal's size: lines of rich text, each cut to its width."""
+
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from rich.console import Group
+from rich.text import Text
+
+from monitord.core import words
+from monitord.demo.scene import Entry, Fields, Kind, Scene
+from monitord.present.terminal import clean
+
+STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red", "unknown": "magenta"}
+KINDS: dict[Kind, str] = {
+    "note": "dim",
+    "broke": "bold red",
+    "said": "yellow",
+    "beside": "magenta",
+    "mended": "cyan",
+    "cleared": "green",
+    "trouble": "bold red",
+}
+DOTS = {True: ("●", "green"), False: ("●", "bold red"), None: ("○", "magenta")}
+WIDE = 120
+"""From this width on, services and measures stand side by side."""
+
+SERVICES_WIDE = 74
+LABEL = 13
+FEWEST_STORY = 3
+# (title, width, numbers stand to the right, the narrowest picture that has room for it)
+COLUMNS = (
+    ("STATE", 9, False, 0),
+    ("EXPECTED", 9, False, 70),
+    ("MEMORY", 8, True, 50),
+    ("CPU", 6, True, 60),
+    ("UPTIME", 10, True, 50),
+    ("RESTARTS", 9, True, 60),
+)
+
+
+def picture(scene: Scene, width: int, height: int) -> Group:
+    """The scene in `height` lines of `width` cells."""
+    lines = [_head(scene, width), _stage(scene, width)]
+    report = scene.report
+    if report is not None:
+        room = max(3, height - len(lines) - 2 - FEWEST_STORY)
+        lines += _wide(scene, report, width, room) if width >= WIDE else _narrow(scene, report, width, room)
+    lines += _alerts(scene, width, most=max(1, min(4, height - len(lines) - 2 - FEWEST_STORY)))
+    left = height - len(lines)
+    if left >= 2:
+        lines += [_title("What happened", width), *_story(scene.story, width, left - 1)]
+    lines += [Text()] * (height - len(lines))
+    return Group(*lines[:height])
+
+
+def _narrow(scene: Scene, report: Fields, width: int, room: int) -> list[Text]:
+    measures = [_title("Growth, sealing, Redis, host", width), *_measures(scene, report, width)]
+    services = _services(report, width, most=max(2, room - len(measures) - 2))
+    return (services + measures)[:room]
+
+
+def _wide(scene: Scene, report: Fields, width: int, room: int) -> list[Text]:
+    right = width - SERVICES_WIDE - 3
+    left_lines = _services(report, SERVICES_WIDE, most=max(2, room - 2))
+    right_lines = [_title("Growth, sealing, Redis, host", right), *_measures(scene, report, right)]
+    lines = []
+    for number in range(max(len(left_lines), len(right_lines))):
+        left = left_lines[number] if number < len(left_lines) else Text()
+        line = _cut(left, SERVICES_WIDE, pad=True)
+        line.append("   ")
+        if number < len(right_lines):
+            line.append_text(right_lines[number])
+        lines.append(line)
+    return lines[:room]
+
+
+def _head(scene: Scene, width: int) -> Text:
+    style = STYLES.get(scene.status, "magenta")
+    left = Text.assemble(("monitord demo ", "bold"), (f" {clean(scene.status).upper()} ", f"{style} reverse"))
+    right = f"next epoch in {scene.next_seal}   {datetime.fromtimestamp(scene.now, UTC):%H:%M:%S} UTC"
+    left = _cut(left, max(0, width - len(right) - 1), pad=True)
+    left.append(f" {right}", "dim")
+    return _cut(left, width)
+
+
+def _stage(scene: Scene, width: int) -> Text:
+    return _cut(Text(clean(scene.stage), "bold"), width)
+
+
+def _title(title: str, width: int) -> Text:
+    return Text.assemble((title, "bold cyan"), (" " + "─" * max(0, width - len(title) - 1), "dim"))
+
+
+def _services(report: Fields, width: int, most: int) -> list[Text]:
+    columns = [column for column in COLUMNS if width >= column[3]]
+    name_width = max(8, width - 2 - sum(column[1] for column in columns) - 1)
+    header = Text("  " + "SERVICE".ljust(name_width), "dim")
+    for title, wide, right, _ in columns:
+        header.append(title.rjust(wide) if right else title.ljust(wide))
+    lines = [_cut(header, width)]
+    services = list(report["services"].items())
+    for name, service in services[:most]:
+        dot, style = DOTS[service["ok"]]
+        line = Text.assemble((dot, style), " ")
+        line.append_text(_cut(Text(clean(name)), name_width, pad=True))
+        cells = _service_cells(service)
+        for title, wide, right, _ in columns:
+            line.append_text(_cell(cells[title], wide, right))
+        lines.append(_cut(line, width))
+    if len(services) > most:
+        lines.append(_cut(Text(f"  and {len(services) - most} more", "dim"), width))
+    if not services:
+        lines.append(Text("  none", "dim"))
+    return lines
+
+
+def _service_cells(service: Fields) -> dict[str, Text]:
+    state_style = {True: "", False: "bold red", None: "magenta"}[service["ok"]]
+    restarts = service["restarts_recent"]
+    resting = service["state"] not in ("online", None)  # what does not run uses nothing: that is not unknown
+    nothing = Text("–", "dim") if resting else Text("?", "magenta")
+    return {
+        "STATE": Text(clean(service["state"] or "unknown"), state_style),
+        "EXPECTED": Text(clean(service["expected"] or "–"), "dim"),
+        "MEMORY": _said(words.size, service["memory_bytes"], nothing),
+        "CPU": _said(lambda percent: f"{percent:.0f}%", service["cpu_percent"], nothing),
+        "UPTIME": _said(lambda seconds: words.duration(round(seconds)), service["uptime_seconds"], nothing),
+        "RESTARTS": Text("?", "magenta") if restarts is None else Text(str(restarts), "yellow" if restarts else ""),
+    }
+
+
+def _cell(text: Text, width: int, right: bool) -> Text:
+    text = _cut(text, width - 1)
+    space = " " * (width - text.cell_len)
+    return Text.assemble(space, text) if right else Text.assemble(text, space)
+
+
+def _measures(scene: Scene, report: Fields, width: int) -> list[Text]:
+    rows: list[tuple[str, list[tuple[str, bool]]]] = []
+    for name, table in report["growth"].items():
+        rows.append(
+            (
+                name,
+                [
+                    (f"{_or(words.count, table['rows'])} rows", True),
+                    (f"{_or(words.count, table['rows_per_hour'])}/h", True),
+                    (f"{_or(words.count, table['window_rows'])} in {scene.growth_window}", True),
+                    (_or(words.size, table["total_bytes"]), False),
+                ],
+            )
+        )
+    for group, seals in report["epochs"].items():
+        latest, missed = seals["latest"], seals["missed"]
+        rows.append(
+            (
+                group,
+                [
+                    ("?" if latest is None else str(latest), True),
+                    ("" if latest is None else f"({words.clock(latest).removesuffix(' UTC')})", False),
+                    (f"age {_or(lambda age: words.duration(round(age)), seals['seal_age_seconds'])}", True),
+                    (f"missed {'?' if missed is None else len(missed)}", True),
+                    (f"{_or(words.count, seals['channels_sealed'])} channels", True),
+                ],
+            )
+        )
+    rows.append(("Redis", _redis(report["redis"])))
+    host = report["host"]
+    free = (f"memory {_or(words.size, host['memory_available_bytes'])} free", False)
+    for path, disk in host["disks"].items():
+        used = _or(lambda percent: f"{percent:.0f}%", disk["used_percent"])
+        rows.append(("Disk", [(f"{used} used, {_or(words.size, disk['free_bytes'])} free", True), free, (path, False)]))
+    return [_measure(label, parts, width) for label, parts in rows]
+
+
+def _redis(redis: Fields) -> list[tuple[str, bool]]:
+    parts = [
+        (f"{_or(words.count, redis['keys'])} keys", True),
+        (f"{_or(lambda ms: f'{ms:.1f}', redis['latency_ms'])} ms", True),
+        (_or(words.size, redis["memory_bytes"]), False),
+    ]
+    for name, queue in redis["queues"].items():
+        depths = f"{_or(words.count, queue['waiting'])} waiting, {_or(words.count, queue['active'])} active"
+        parts.append((f"{name} {depths}", True))
+    return parts
+
+
+def _measure(label: str, parts: Sequence[tuple[str, bool]], width: int) -> Text:
+    """A label and its parts; parts that are not needed give way, the last first."""
+    kept = [part for part in parts if part[0]]
+    while len("   ".join(text for text, _ in kept)) > width - LABEL:
+        spare = [part for part in kept if not part[1]]
+        if not spare:
+            break
+        kept.remove(spare[-1])
+    line = _cut(Text(clean(label), "bold"), LABEL - 1, pad=True)
+    line.append(" ")
+    for number, (text, _) in enumerate(kept):
+        line.append(("   " if number else "") + clean(text), "magenta" if "?" in text else "")
+    return _cut(line, width)
+
+
+def _alerts(scene: Scene, width: int, most: int) -> list[Text]:
+    firing = scene.report["alerts"]["firing"] if scene.report is not None else []
+    shown = {(alert["rule"], alert["subject"]) for alert in firing}
+    lines = [_alert(alert, str(alert["severity"]), STYLES.get(str(alert["severity"]), ""), width) for alert in firing]
+    for alert in scene.pending:
+        if (alert["rule"], alert["subject"]) not in shown:
+            lines.append(_alert(alert, "pending", "dim", width))
+    if len(lines) > most:
+        hidden = len(lines) - most + 1
+        lines = [*lines[: most - 1], Text(f"and {hidden} more", "dim")]
+    return [_title("Alerts", width), *(lines or [Text("none", "dim")])]
+
+
+def _alert(alert: Fields, state: str, style: str, width: int) -> Text:
+    line = Text.assemble((f"{clean(state):9}", style), (clean(f"{alert['rule']} "), "bold"))
+    line.append(clean(str(alert["summary"])))
+    return _cut(line, width)
+
+
+def _story(story: Sequence[Entry], width: int, most: int) -> list[Text]:
+    lines = []
+    for entry in story[-most:] if most else ():
+        text = clean(str(entry))
+        lines.append(_cut(Text.assemble((text[:9], "dim"), (text[9:], KINDS[entry.kind])), width))
+    return lines
+
+
+def _said(say: Callable[[float], str], value: Any, otherwise: Text) -> Text:  # noqa: ANN401 - any measured number
+    return otherwise.copy() if value is None else Text(say(value))
+
+
+def _or(say: Callable[[float], str], value: Any) -> str:  # noqa: ANN401 - any measured number
+    return "?" if value is None else say(value)
+
+
+def _cut(text: Text, width: int, *, pad: bool = False) -> Text:
+    """The text on one line of at most (or, padded, exactly) `width` cells."""
+    text = text.copy()
+    text.no_wrap, text.overflow = True, "ellipsis"
+    text.truncate(max(0, width), overflow="ellipsis", pad=pad)
+    return text

@@ -1,0 +1,90 @@
+"""What the demonstration shows at one moment, as data: the views render it, the tour makes it."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Literal
+
+from monitord.core import words
+
+Fields = Mapping[str, Any]
+Kind = Literal["note", "broke", "said", "beside", "mended", "cleared", "trouble"]
+
+MARKS: dict[Kind, str] = {
+    "note": "·",
+    "broke": "✗",
+    "said": "!",
+    "beside": "?",
+    "mended": "+",
+    "cleared": "✔",
+    "trouble": "✗",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One line of what happened; `at` is aware, in UTC."""
+
+    at: datetime
+    kind: Kind
+    text: str
+
+    def __str__(self) -> str:
+        return f"{self.at:%H:%M:%S} {MARKS[self.kind]} {self.text}"
+
+
+@dataclass(frozen=True, slots=True)
+class Scene:
+    """One moment.
+
+    Attributes:
+        now: Unix seconds.
+        stage: What the tour is at, in half a sentence.
+        report: The fields of the last `cycle_completed` or `check_completed`; None before the first.
+        pending: The fields of alerts that are not confirmed yet.
+        story: What happened so far, oldest first.
+        growth_window: The window that growth is judged over, as one says it.
+    """
+
+    now: float
+    stage: str = ""
+    report: Fields | None = None
+    pending: Sequence[Fields] = ()
+    story: Sequence[Entry] = field(default_factory=tuple)
+    growth_window: str = "the window"
+
+    @property
+    def status(self) -> str:
+        """`ok`, `warning`, `critical` or `unknown`; unknown before the first report."""
+        return str(self.report["status"]) if self.report is not None else "unknown"
+
+    @property
+    def next_seal(self) -> str:
+        """How long until the epoch ends, in words."""
+        if self.report is None or (at := self.report["current_epoch"]["next"]) is None:
+            return "unknown"
+        return words.duration(max(0, round(at - self.now)))
+
+
+def status_line(scene: Scene) -> str:
+    """The scene in one line of plain text."""
+    report = scene.report
+    if report is None:
+        return f"{scene.stage}; monitord has not reported yet"
+    services = report["services"].values()
+    parts = [
+        f"{scene.status.upper():8}",
+        f"{sum(1 for service in services if service['ok'])}/{len(services)} services",
+    ]
+    for name, table in report["growth"].items():
+        gained = "unknown" if table["window_rows"] is None else f"+{words.count(table['window_rows'])}"
+        parts.append(f"{name} {gained} in {scene.growth_window}")
+    for group, seals in report["epochs"].items():
+        age = seals["seal_age_seconds"]
+        parts.append(f"{group} sealed {'unknown' if age is None else words.duration(round(age)) + ' ago'}")
+    keys = report["redis"]["keys"]
+    parts.append(f"Redis {'unknown' if keys is None else words.count(keys) + ' keys'}")
+    parts.append(f"next epoch in {scene.next_seal}")
+    if firing := report["alerts"]["firing"]:
+        parts.append("firing: " + words.listed([f"{alert['rule']} {alert['subject']}" for alert in firing]))
+    return ", ".join(parts)

@@ -1,0 +1,77 @@
+"""What a log line says of a value of any kind."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence, Set, ValuesView
+from dataclasses import fields as fields_of
+from dataclasses import is_dataclass
+from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
+from enum import Enum
+from typing import Any, Final
+
+from monitord.masking import MASK
+
+_DEEPEST: Final = 16
+_SECRET_NAME: Final = re.compile(r"(?:password|passwd|secret|token|api[_-]?key|dsn|authorization)\Z", re.IGNORECASE)
+
+
+def in_json(value: object, masked: Callable[[str], str], name: str = "", depth: int = 0) -> Any:
+    """A value as JSON has it: no NaN, times as RFC 3339, durations in seconds.
+
+    Texts go through `masked`; those of a field whose `name` is that of a secret are not shown at all.
+    """
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, str) and not isinstance(value, Enum):
+        return MASK if value and _SECRET_NAME.search(name) else masked(value)
+    if isinstance(value, int | float | Decimal) and not isinstance(value, Enum):
+        return _number(value)
+    if isinstance(value, datetime):
+        return _rfc3339(value)
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    if depth >= _DEEPEST:  # most likely inside itself
+        return "…"
+    if isinstance(value, Enum):
+        return in_json(value.value, masked, name, depth + 1)
+    if is_dataclass(value) and not isinstance(value, type):
+        value = {field.name: getattr(value, field.name) for field in fields_of(value)}
+    if isinstance(value, Mapping):
+        return {masked(str(key)): in_json(item, masked, str(key), depth + 1) for key, item in value.items()}
+    if isinstance(value, bytes | bytearray | memoryview):
+        return f"<{len(value)} bytes>"  # not text, so not known to be free of secrets
+    if isinstance(value, Set):
+        value = sorted(value, key=str)
+    if isinstance(value, Sequence | ValuesView):
+        return [in_json(item, masked, name, depth + 1) for item in value]
+    if isinstance(value, BaseException):
+        return masked(named(value))
+    return masked(value.isoformat() if isinstance(value, date) else str(value))
+
+
+def named(error: BaseException | None) -> str:
+    """An error's type and the first line of what it says."""
+    if error is None:
+        return "unknown"
+    said = first_line(error)
+    return f"{type(error).__name__}: {said}" if said else type(error).__name__
+
+
+def first_line(text: object) -> str:
+    """The first line of a text that says something."""
+    lines = str(text).strip().splitlines()
+    return lines[0].strip() if lines else ""
+
+
+def _number(value: int | float | Decimal) -> int | float | None:
+    if isinstance(value, int):
+        return int(value)
+    number = float(value)
+    return number if number - number == 0 else None
+
+
+def _rfc3339(value: datetime) -> str:
+    aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
