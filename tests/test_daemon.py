@@ -356,7 +356,7 @@ async def test_sigusr1_does_not_end_it_before_it_can_answer_and_is_answered_once
         daemon = await start()
         status = Path(f"/proc/{daemon.process.pid}/status")
         # Before the package's first line Python has no say in it; the shell in PM2's ecosystem file has.
-        while not _ignores_or_handles(status, signal.SIGUSR1):
+        while not _ignores_or_handles(status, signal.SIGUSR1):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
         while not daemon.of("monitord_ready"):
             daemon.send(signal.SIGUSR1)

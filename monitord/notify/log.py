@@ -8,6 +8,7 @@ from monitord.core import words
 from monitord.core.decide import Decision, ProbeEdge
 from monitord.core.model import Action, Gap, ServiceEvent, Transition
 from monitord.core.report import Report, alert_fields
+from monitord.core.verdict import verdict
 from monitord.logs import Level, Log
 from monitord.store import SetAside
 
@@ -63,7 +64,7 @@ class LogTeller:
         self._log.emit(
             event,
             level,
-            sentence(report),
+            f"{status.upper()}: {verdict(report.as_fields())}",
             **({"trigger": trigger} if trigger else {}),
             status=status,
             duration_ms=round(duration_ms, 3),
@@ -119,20 +120,3 @@ class LogTeller:
             blocking=action.blocking or None,
             alert_id=action.alert_id,
         )
-
-
-def sentence(report: Report) -> str:
-    """The report in one sentence."""
-    firing = report.alerts["firing"]
-    if firing:
-        more = f" (and {len(firing) - 1} more)" if len(firing) > 1 else ""
-        return f"{firing[0]['summary']}{more}"
-    failed = [name for name, probe in report.probes.items() if probe["status"] == "failed"]
-    if failed:
-        return f"Unknown: {words.listed(failed)} could not be measured."
-    if report.status == "unknown":
-        return "Unknown: a part of what is watched could not be measured."
-    services = report.services
-    well = sum(1 for service in services.values() if service["ok"])
-    fleet = f"{well} of {len(services)} services are as ordered" if services else "no services are watched"
-    return f"All well: {fleet}."

@@ -10,8 +10,8 @@ from typing import Final
 
 from monitord.core.orders import StandingOrders
 from monitord.core.report import Fields
+from monitord.core.verdict import verdict
 from monitord.present.terminal import clean, clip
-from monitord.present.verdict import verdict
 
 # Nagios keeps 8 kB of what a plugin says: what is past that would be cut in the middle of a word.
 _SUMMARY_CELLS: Final = 300

@@ -13,7 +13,9 @@ from monitord.core import words
 from monitord.core.model import Severity
 from monitord.core.report import Fields
 from monitord.present.terminal import Style, Terminal, table
-from monitord.present.verdict import MARKS, UNKNOWN, verdict_lines
+from monitord.present.verdict import MARKS, verdict_lines
+
+UNKNOWN: Final = "unknown"
 
 Marks = Mapping[tuple[str, str], Severity]
 NOTHING: Final = "–"

@@ -1,0 +1,34 @@
+"""What a report comes to, in one sentence: the same in the log, on the terminal and to Nagios."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitord.core import words
+from monitord.core.report import Fields
+
+NAMES: Final = {
+    "pm2": "the services under PM2",
+    "postgres": "Postgres",
+    "epochs": "epoch sealing",
+    "redis": "Redis",
+    "host": "the host",
+}
+
+
+def verdict(fields: Fields) -> str:
+    """The status in one sentence, without its name."""
+    firing = fields["alerts"]["firing"]
+    if len(firing) == 1:
+        return str(firing[0]["summary"])
+    if firing:
+        return f"{len(firing)} alerts fire."
+    failed = [NAMES.get(name, name) for name, probe in fields["probes"].items() if probe["status"] == "failed"]
+    if failed:
+        return f"{words.listed(failed)} could not be measured."
+    if fields["status"] == "unknown":
+        return "a part of what is watched could not be measured."
+    services = fields["services"]
+    well = sum(1 for service in services.values() if service["ok"])
+    fleet = f"{well} of {len(services)} services are as ordered" if services else "no services are watched"
+    return f"{'nothing is wrong' if well == len(services) else 'no alert fires'}; {fleet}."
