@@ -299,6 +299,7 @@ class Daemon:
         self._watch.probes, self._watch.orders = self._probes.all, orders
         self._watch.timeout = settings.probe_timeout.total_seconds()
         self._log.reconfigure(settings.log_level, settings.log_retention)
+        self._log.hide(settings.secrets())
         self._schedule()
         self._log.emit(
             "settings_reloaded",

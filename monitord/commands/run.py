@@ -32,11 +32,12 @@ def run(_: argparse.Namespace) -> int:
     except SettingsError as error:
         return _refuse(error)
     log = Log(sys.stdout, settings.log_level, directory=settings.state_dir / "logs", retention=settings.log_retention)
+    log.hide(settings.secrets())
     with log.everything():
         code = _watch(settings, log, citizen)
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
         # A name that the system's resolver is still looking up would hold the exit for as long as it takes.
-        sys.stdout.flush()
+        log.flush()
         os._exit(code)
     return code
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, Protocol
 
 from monitord.demo.processes import MARKER
 from monitord.demo.sandbox import Sandbox, environment, package_root
@@ -16,15 +16,15 @@ from monitord.masking import mask
 STOP_SECONDS = 8.0
 LINE_LIMIT = 4 * 2**20
 LAST_LINES = 8
-# A pending alert that two full cycles after it have not confirmed was a false start.
-PENDING_CYCLES = 3
-# These are told by the tour itself, or are the watch's ordinary course.
+# A pending alert that so many cycles have not confirmed was a false start.
+PENDING_CYCLES = 4
+# What goes with every alert is no news of its own.
 ORDINARY = ("alert_firing", "action_recommended", "probe_failed")
 
 Fields = dict[str, Any]
 
 
-class ChildEnded(Exception):
+class ChildError(Exception):
     """monitord ended although nobody told it to; the message is a sentence, `lines` the last it said."""
 
     def __init__(self, status: int | None, lines: list[str]) -> None:
@@ -51,6 +51,19 @@ class Told:
         return self.rule, self.subject
 
 
+class Listener(Protocol):
+    """Who is told at once of what monitord says."""
+
+    def fired(self, told: Told) -> None:
+        """An alert fired."""
+
+    def resolved(self, told: Told) -> None:
+        """An alert that had fired is resolved."""
+
+    def warned(self, sentence: str) -> None:
+        """A warning that is no alert."""
+
+
 class MonitordChild:
     """One `monitord run` in a sandbox.
 
@@ -59,17 +72,17 @@ class MonitordChild:
         told: The alerts that have fired, oldest first.
     """
 
-    def __init__(self, sandbox: Sandbox, settings: Mapping[str, str], warned: Callable[[str], None]) -> None:
+    def __init__(self, sandbox: Sandbox, settings: Mapping[str, str], listener: Listener) -> None:
         """Nothing starts yet.
 
         Args:
             sandbox: Where it works, open.
             settings: Its MONITORD_* environment; it inherits none.
-            warned: Called with the sentence of each warning that is no alert.
+            listener: Who is told at once.
         """
         self._sandbox = sandbox
         self._settings = dict(settings)
-        self._warned = warned
+        self._listener = listener
         self._process: asyncio.subprocess.Process | None = None
         self._following: asyncio.Task[None] | None = None
         self._news = asyncio.Event()
@@ -120,7 +133,7 @@ class MonitordChild:
         """Wait until the answer is true, asked again after each of its lines; False when `seconds` have passed.
 
         Raises:
-            ChildEnded: It ended meanwhile.
+            ChildError: It ended meanwhile.
         """
         with suppress(TimeoutError):
             async with asyncio.timeout(max(0.0, seconds)):
@@ -148,9 +161,11 @@ class MonitordChild:
                 await asyncio.wait_for(process.wait(), 2)
         following.cancel()
         await asyncio.wait({following})
+        if not following.cancelled():
+            following.exception()  # that it has ended is what was asked for
 
     async def _follow(self, process: asyncio.subprocess.Process) -> None:
-        """Take in its lines until there are no more; it never ends but by `ChildEnded` or by being cancelled."""
+        """Take in its lines until there are no more; it never ends but by `ChildError` or by being cancelled."""
         assert process.stdout is not None  # noqa: S101 - it was asked for
         try:
             while True:
@@ -164,7 +179,7 @@ class MonitordChild:
                 self._news.set()
             with suppress(TimeoutError):
                 await asyncio.wait_for(process.wait(), STOP_SECONDS)
-            raise ChildEnded(process.returncode, list(self._last))
+            raise ChildError(process.returncode, list(self._last))
         finally:
             self._news.set()
 
@@ -188,7 +203,7 @@ class MonitordChild:
         if event.startswith("alert_"):
             self._alert(event, fields)
         if level in ("warning", "error") and event not in ORDINARY:
-            self._warned(message)
+            self._listener.warned(message)
 
     def _alert(self, event: str, fields: Fields) -> None:
         now = asyncio.get_running_loop().time()
@@ -197,8 +212,10 @@ class MonitordChild:
             self._pending[key] = (fields, self._cycles)
         else:
             self._pending.pop(key, None)
-        if event == "alert_firing":
-            words = (str(fields[name]) for name in ("rule", "subject", "severity", "summary"))
-            self._told.setdefault(key, Told(key, *words, at=now))  # type: ignore[misc] - four words
+        if event == "alert_firing" and key not in self._told:  # a step to critical is the same alert again
+            rule, subject, severity, summary = (str(fields[n]) for n in ("rule", "subject", "severity", "summary"))
+            self._told[key] = Told(key, rule, subject, severity, summary, at=now)
+            self._listener.fired(self._told[key])
         elif event == "alert_resolved" and key in self._told:
             self._told[key] = replace(self._told[key], resolved_at=now)
+            self._listener.resolved(self._told[key])

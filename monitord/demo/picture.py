@@ -204,9 +204,8 @@ def _alerts(scene: Scene, width: int, most: int) -> list[Text]:
     firing = scene.report["alerts"]["firing"] if scene.report is not None else []
     shown = {(alert["rule"], alert["subject"]) for alert in firing}
     lines = [_alert(alert, str(alert["severity"]), STYLES.get(str(alert["severity"]), ""), width) for alert in firing]
-    for alert in scene.pending:
-        if (alert["rule"], alert["subject"]) not in shown:
-            lines.append(_alert(alert, "pending", "dim", width))
+    waiting = [alert for alert in scene.pending if (alert["rule"], alert["subject"]) not in shown]
+    lines += [_alert(alert, "pending", "dim", width) for alert in waiting]
     if len(lines) > most:
         hidden = len(lines) - most + 1
         lines = [*lines[: most - 1], Text(f"and {hidden} more", "dim")]
@@ -227,11 +226,11 @@ def _story(story: Sequence[Entry], width: int, most: int) -> list[Text]:
     return lines
 
 
-def _said(say: Callable[[float], str], value: Any, otherwise: Text) -> Text:  # noqa: ANN401 - any measured number
+def _said(say: Callable[[float], str], value: Any, otherwise: Text) -> Text:
     return otherwise.copy() if value is None else Text(say(value))
 
 
-def _or(say: Callable[[float], str], value: Any) -> str:  # noqa: ANN401 - any measured number
+def _or(say: Callable[[float], str], value: Any) -> str:
     return "?" if value is None else say(value)
 
 

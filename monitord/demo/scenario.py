@@ -57,7 +57,7 @@ class Fault:
     mends: Hand
 
 
-class UnknownFault(ValueError):
+class FaultError(ValueError):
     """A name that no fault has; the message is a sentence with the names there are."""
 
 
@@ -182,7 +182,7 @@ def chosen(words: Iterable[str]) -> tuple[Fault, ...]:
         words: Names, or several in one word, separated by commas.
 
     Raises:
-        UnknownFault: There is none of a name.
+        FaultError: There is none of a name.
     """
     asked = list(words)
     if not asked:
@@ -190,7 +190,7 @@ def chosen(words: Iterable[str]) -> tuple[Fault, ...]:
     known = [fault.name for fault in FAULTS]
     names = {name.strip() for word in asked for name in word.split(",") if name.strip()}
     if strange := sorted(names - set(known)):
-        raise UnknownFault(f"--break: nothing is called {', '.join(map(repr, strange))}; there are {', '.join(known)}")
+        raise FaultError(f"--break: nothing is called {', '.join(map(repr, strange))}; there are {', '.join(known)}")
     if not names:
-        raise UnknownFault(f"--break: it wants a name; there are {', '.join(known)}")
+        raise FaultError(f"--break: it wants a name; there are {', '.join(known)}")
     return tuple(fault for fault in FAULTS if fault.name in names)

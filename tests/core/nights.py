@@ -14,28 +14,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from monitord.core.codec import decode, encode
-from monitord.core.decide import Decision, ProbeEdge, State, decide
+from monitord.core.decide import Decision, State, decide
 from monitord.core.epochs import window_seconds
 from monitord.core.model import (
-    Action,
-    Alert,
     Gap,
     Observation,
     Reading,
     Sample,
-    ServiceEvent,
-    Status,
     Transition,
     sample,
 )
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.report import Report
 
 from .fleet import MB, Clock, Group, Host, Queue, Server, Service, Table, reading
+from .told import Look, Told
 
 # The moment and the numbers of the standing orders' baseline.
 BASELINE = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
@@ -49,22 +45,14 @@ MEMORY = {
     "cls-discovery": 0,
 }
 UPTIME_HOURS = dict(zip(MEMORY, (3, 1.8, 1.7, 14, 14, 14, 1), strict=True))
-ROSTER: Mapping[str, Expected] = {name: "online" for name in MEMORY} | {"cls-discovery": "periodic"}
+ROSTER: Mapping[str, Expected] = {name: "periodic" if name == "cls-discovery" else "online" for name in MEMORY}
 ORDERS = StandingOrders(services=ROSTER, queues=("tree-builder",))
 EVERY = 30.0
 # For nights so long that a look every five minutes must do.
 LONG = replace(ORDERS, late_after=timedelta(minutes=15))
 
 
-@dataclass(frozen=True)
-class Look:
-    """One observation and what was decided on it."""
-
-    observation: Observation
-    decision: Decision
-
-
-class Night:
+class Night(Told):
     """The fleet, its servers, and a monitord that watches them. `night[name]` is a service, or its first instance."""
 
     def __init__(
@@ -76,11 +64,11 @@ class Night:
         state: State | None = None,
         services: Iterable[str] = MEMORY,
     ) -> None:
+        super().__init__()
         self.orders, self.every = orders, every
         self.state = state or State()
         self.clock = Clock(start.timestamp())
         self.clock_error = 0.0
-        self.looks: list[Look] = []
         length, begin = int(orders.epoch_length.total_seconds()), self.clock.now
         self.services: list[Service] = []
         self._made = 0
@@ -206,16 +194,16 @@ class Night:
 
     def _readings(self, probes: Iterable[str] | None) -> dict[str, Reading]:
         wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)
-        taken = {
-            "pm2": lambda: reading("pm2", self.pm2, self._of_pm2()),
-            "postgres": lambda: reading("postgres", self.postgres, self._of_postgres(), _gaps(self.tables.values())),
-            "epochs": lambda: reading("epochs", self.epochs, self._of_epochs()),
-            "redis": lambda: reading("redis", self.redis, self._of_redis(), _gaps(self.queues.values())),
-            "host": lambda: reading(
-                "host", self.machine, self.host.samples(), (self.host.disk_gap,) if self.host.disk_gap else ()
-            ),
+        # Generators: what is not taken is not made.
+        disk_gap = () if self.host.disk_gap is None else (self.host.disk_gap,)
+        servers: dict[str, tuple[Server, Iterator[Sample], tuple[Gap, ...]]] = {
+            "pm2": (self.pm2, self._of_pm2(), ()),
+            "postgres": (self.postgres, self._of_postgres(), _gaps(self.tables.values())),
+            "epochs": (self.epochs, self._of_epochs(), ()),
+            "redis": (self.redis, self._of_redis(), _gaps(self.queues.values())),
+            "host": (self.machine, self.host.samples(), disk_gap),
         }
-        readings = {name: take() for name, take in taken.items() if name in wanted}
+        readings = {name: reading(name, *server) for name, server in servers.items() if name in wanted}
         if probes is None:
             own = (sample("cycle_late", self._late, "seconds"),)
             readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
@@ -249,71 +237,6 @@ class Night:
         for queue in self.queues.values():
             if queue.gap is None:
                 yield from queue.samples()
-
-    # What was said
-
-    @property
-    def transitions(self) -> list[Transition]:
-        return [transition for look in self.looks for transition in look.decision.transitions]
-
-    @property
-    def events(self) -> list[ServiceEvent]:
-        return [event for look in self.looks for event in look.decision.events]
-
-    @property
-    def actions(self) -> list[Action]:
-        return [action for look in self.looks for action in look.decision.actions]
-
-    @property
-    def notes(self) -> list[str]:
-        return [note for look in self.looks for note in look.decision.notes]
-
-    @property
-    def probe_edges(self) -> list[ProbeEdge]:
-        return [edge for look in self.looks for edge in look.decision.probe_edges]
-
-    @property
-    def report(self) -> Report:
-        return self.looks[-1].decision.report
-
-    @property
-    def status(self) -> Status:
-        return self.report.status
-
-    def said(self) -> list[str]:
-        """All that fired and resolved, in order, in a form that reads well where an assertion fails."""
-        return [
-            f"{t.edge} {t.alert.rule}/{t.alert.subject}" + (f" ({t.reason})" if t.reason else "")
-            for t in self.transitions
-            if t.edge in ("firing", "resolved")
-        ]
-
-    def of(self, edge: str, rule: str, subject: str) -> list[Transition]:
-        return [t for t in self.transitions if (t.edge, t.alert.rule, t.alert.subject) == (edge, rule, subject)]
-
-    def firing(self) -> set[tuple[str, str]]:
-        """What fires now."""
-        return {(alert.rule, alert.subject) for alert in self.state.alerts.values() if alert.state == "firing"}
-
-    def is_silent(self) -> None:
-        """Nothing has fired, nothing is about to."""
-        assert self.said() == []
-        assert dict(self.state.alerts) == {}
-
-    def fired_once(self, rule: str, subject: str, *, alone: bool = True) -> Alert:
-        """This alert fired, once, and (alone) nothing else has all night. Returns it as it was then."""
-        fired = self.of("firing", rule, subject)
-        assert len(fired) == 1, self.said()
-        if alone:
-            assert [said for said in self.said() if said.startswith("firing")] == [f"firing {rule}/{subject}"]
-        return fired[0].alert
-
-    def resolved_once(self, rule: str, subject: str, reason: str = "") -> Alert:
-        """This alert resolved, once and for this reason. Returns it as it was then."""
-        resolved = self.of("resolved", rule, subject)
-        assert [t.reason for t in resolved] == [reason], self.said()
-        assert (rule, subject) not in self.firing()
-        return resolved[0].alert
 
 
 def _gaps(parts: Iterable[Table] | Iterable[Queue]) -> tuple[Gap, ...]:

@@ -202,7 +202,7 @@ def test_labels_of_the_far_future_blind_nothing() -> None:
     ][:1]
     blinded = type(epochs)("epochs", samples=epochs.samples + tuple(future))
     readings = dict(observation.readings) | {"epochs": blinded}
-    state, edges = fold([type(observation)(observation.now, readings)], night.orders, state=night.state)
+    _, edges = fold([type(observation)(observation.now, readings)], night.orders, state=night.state)
     assert edges == []
     stop_after(night, TWO_O_CLOCK)
     at(night, 7300)

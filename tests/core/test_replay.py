@@ -75,7 +75,7 @@ def test_a_frame_says_only_what_changed() -> None:
 
 def test_a_whole_frame_stands_by_itself_even_when_it_holds_one_probe_only() -> None:
     recorder = Recorder()
-    recorder.frame(Observation(NOW, seen(KEYS).readings | {}), whole=True)
+    recorder.frame(seen(KEYS), whole=True)
     host = seen(sample("load1", 0.5), probe="host")
     begin = recorder.frame(host, whole=True)
     then = recorder.frame(seen(KEYS), whole=False)

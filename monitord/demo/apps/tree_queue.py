@@ -36,6 +36,7 @@ class TreeQueue:
                 f"{PREFIX}{number}",
                 mapping={"name": "build", "data": json.dumps(data), "timestamp": int(time.time() * 1000)},
             )
+            pipe.hset(f"{PREFIX}meta", "opts.maxLenEvents", 10000)  # what tells a queue of BullMQ's by
             pipe.lpush(f"{PREFIX}wait", number)
             await pipe.execute()
 

@@ -1,0 +1,137 @@
+"""`python -m bench`: measures, and prints the tables. Nothing is asserted: machines differ, and so do their days."""
+
+import argparse
+import asyncio
+import os
+import platform
+import statistics
+import sys
+import time
+
+from bench import nights, oldway
+from bench.measure import Run, milliseconds, seconds, size, spread, table
+from bench.watching import Watching, watch
+from monitord import __version__
+from monitord.demo.sandbox import StackError
+from monitord.demo.stack import Stack
+
+
+def main() -> int:
+    """Measure everything. Returns 1 when the servers could not be started or something under test failed."""
+    parser = argparse.ArgumentParser(prog="bench", description="What monitord costs beside the script it replaces.")
+    parser.add_argument("--rows", type=int, default=1_000_000, help="rows in user_signals (default: %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
+    arguments = parser.parse_args()
+    try:
+        asyncio.run(_bench(arguments.rows, quick=arguments.quick))
+    except (StackError, RuntimeError, TimeoutError) as error:
+        print(f"bench: {error or type(error).__name__}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+    return 0
+
+
+async def _bench(rows: int, *, quick: bool) -> None:
+    runs, cycles, hours, parts = (3, 8, 4, 1) if quick else (11, 40, nights.KEPT_HOURS, 4)
+    began = time.monotonic()
+    async with Stack(seed_rows=rows, progress=_say) as stack:
+        watched = await watch(stack, runs=runs, cycles=cycles, say=_say)
+    _say("the history of 7 and of 50 services")
+    histories = [await nights.history(services, parts) for services in (7, 50)]
+    _say(f"a night of {hours} h judged again")
+    fold = nights.fold(hours)
+    print()
+    print(
+        f"monitord {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
+        f"{os.cpu_count()} CPUs; {rows:,} rows in user_signals, 7 services; load {os.getloadavg()[0]:.1f}"
+    )
+    for text in (_times(watched), _memory(watched, cycles), _history(histories), _fold(fold, hours)):
+        print(f"\n{text}")
+    print(f"\nThe whole took {time.monotonic() - began:.0f} s.")
+
+
+def _say(what: str) -> None:
+    print(f"  .. {what}", file=sys.stderr)
+
+
+def _times(watched: Watching) -> str:
+    wall = statistics.median(run.wall for run in watched.old)
+    cpu = statistics.median(run.cpu for run in watched.old)
+
+    def row(what: str, runs: list[Run]) -> list[str]:
+        used = statistics.median(run.cpu for run in runs)
+        walls = [run.wall for run in runs]
+        middle, between = spread(walls)
+        return [what, middle, between, seconds(used), _ratio(statistics.median(walls), wall), _ratio(used, cpu)]
+
+    middle, between = spread(watched.cycles, "milliseconds")
+    inside = statistics.median(watched.cycles)
+    rows = [
+        row(f"the old script ({len(watched.old)} runs)", watched.old),
+        row(f"monitord check --format json ({len(watched.checks)} runs)", watched.checks),
+        [
+            f"a cycle inside the daemon ({len(watched.cycles)} cycles)",
+            middle,
+            between,
+            milliseconds(watched.cycle_cpu),
+            _ratio(inside, wall),
+            _ratio(watched.cycle_cpu, cpu),
+        ],
+    ]
+    title = (
+        f"One look at everything. The old script is bash with pm2 jlist x{oldway.PM2_CALLS}, psql x{oldway.QUERIES} "
+        "(one of them count(*)),\nRedis by /dev/tcp (a redis-cli process would cost it more), grep (as would jq), df, "
+        "free. CPU is the programs'\nown and their children's, not the servers'; the daemon's is the mean over "
+        f"{watched.cycles_of_cpu} cycles at 1 s, idling included."
+    )
+    return table(title, ["what", "median", "min .. max", "CPU", "time of old", "CPU of old"], rows)
+
+
+def _ratio(value: float, of: float) -> str:
+    return f"{value / of:.4f}" if value / of < 0.1 else f"{value / of:.2f}"
+
+
+def _memory(watched: Watching, cycles: int) -> str:
+    rows = [
+        [what, size(memory.rss), size(memory.pss), f"{memory.rss / watched.bare.rss:.2f}"]
+        for what, memory in (
+            ("a bare Python with asyncio and sqlite3", watched.bare),
+            (f"the daemon after {cycles} cycles", watched.daemon),
+        )
+    ]
+    return table("Memory", ["what", "RSS", "PSS", "RSS of bare"], rows)
+
+
+def _history(histories: list[nights.History]) -> str:
+    rows = [
+        [
+            f"{found.services} services",
+            size(found.frame),
+            size(found.file),
+            size(found.file * nights.KEPT_CYCLES),
+            f"{found.file / histories[0].file:.2f}",
+        ]
+        for found in histories
+    ]
+    title = f"History: every reading of every cycle, kept {nights.KEPT_HOURS} h at {nights.EVERY_SECONDS} s"
+    return table(title, ["what", "frame a cycle", "file a cycle", "48 h in the file", "of 7"], rows)
+
+
+def _fold(fold: nights.Fold, hours: int) -> str:
+    rows = [
+        [
+            f"{hours} h, {fold.cycles:,} cycles",
+            seconds(fold.seconds),
+            milliseconds(fold.seconds / fold.cycles),
+            f"{hours * 3600 / fold.seconds:,.0f} x",
+            str(fold.edges),
+        ]
+    ]
+    return table(
+        "A healthy night of 7 services judged again", ["what", "time", "a cycle", "faster than life", "edges"], rows
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,116 @@
+"""How things are measured: a program's time and CPU from start to end, a process's memory, and rows that line up."""
+
+import os
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from monitord.demo.sandbox import Sandbox
+
+PROGRAM_SECONDS = 120.0
+IMPORTS_SECONDS = 30.0
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """One run of a program: wall and CPU seconds (its children's included), and its exit code."""
+
+    wall: float
+    cpu: float
+    code: int
+
+
+def run(sandbox: Sandbox, argv: Sequence[str | Path], log: Path, env: Mapping[str, str]) -> Run:
+    """Run a program to its end in the sandbox, its output appended to `log`; it is killed after two minutes.
+
+    Servers it talks to do their part in processes of their own, which is not counted.
+    """
+    began = time.perf_counter()
+    child = sandbox.spawn(argv, log=log, env=env)
+    deadline = threading.Timer(PROGRAM_SECONDS, child.kill)
+    deadline.start()
+    try:
+        _, status, usage = os.wait4(child.pid, 0)
+    finally:
+        deadline.cancel()
+    wall = time.perf_counter() - began
+    child.returncode = os.waitstatus_to_exitcode(status)  # it has been waited for: nobody else need
+    return Run(wall, usage.ru_utime + usage.ru_stime, child.returncode)
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """Bytes of a process: resident, and its proportional share of them (None where the system does not tell)."""
+
+    rss: int
+    pss: int | None
+
+
+def memory(pid: int) -> Memory:
+    """The memory of a process now."""
+    info = psutil.Process(pid).memory_full_info()
+    return Memory(int(info.rss), int(info.pss) if hasattr(info, "pss") else None)
+
+
+def bare_interpreter(sandbox: Sandbox) -> Memory:
+    """The memory of a Python that has done nothing but import asyncio and sqlite3."""
+    program = "import asyncio, sqlite3, sys; print('up', flush=True); sys.stdin.read(); import time; time.sleep(600)"
+    log = sandbox.directory / "bare.log"
+    child: subprocess.Popen[bytes] = sandbox.spawn([sys.executable, "-c", program], log=log)
+    try:
+        deadline = time.monotonic() + IMPORTS_SECONDS
+        while b"up" not in log.read_bytes():
+            if time.monotonic() > deadline or child.poll() is not None:
+                raise RuntimeError("a bare interpreter does not start")
+            time.sleep(0.02)
+        return memory(child.pid)
+    finally:
+        child.kill()
+        child.wait(10)
+
+
+def spread(values: Sequence[float], show: str = "seconds") -> tuple[str, str]:
+    """The median, and the least and the most, for people. `values` are seconds."""
+    write = seconds if show == "seconds" else milliseconds
+    return write(statistics.median(values)), f"{write(min(values))} .. {write(max(values))}"
+
+
+def seconds(value: float) -> str:
+    """Seconds with three places."""
+    return f"{value:.3f} s"
+
+
+def milliseconds(value: float) -> str:
+    """Seconds as milliseconds with one place."""
+    return f"{value * 1000:.1f} ms"
+
+
+def size(value: float | None) -> str:
+    """Bytes in the unit that suits them."""
+    if value is None:
+        return "-"
+    for unit, limit in (("B", 1e4), ("kB", 1e6), ("MB", 1e9)):
+        if value < limit:
+            scale = {"B": 1.0, "kB": 1e3, "MB": 1e6}[unit]
+            return f"{value / scale:.0f} B" if unit == "B" else f"{value / scale:.1f} {unit}"
+    return f"{value / 1e9:.2f} GB"
+
+
+def table(title: str, heads: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """A table whose columns line up: the first to the left, the others to the right."""
+    widths = [max(len(row[column]) for row in (heads, *rows)) for column in range(len(heads))]
+
+    def line(row: Sequence[str]) -> str:
+        first, *others = row
+        cells = [first.ljust(widths[0]), *(cell.rjust(w) for cell, w in zip(others, widths[1:], strict=True))]
+        return "  ".join(cells).rstrip()
+
+    rule = "  ".join("-" * width for width in widths)
+    return "\n".join([title, "", line(heads), rule, *map(line, rows)])

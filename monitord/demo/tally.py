@@ -1,0 +1,103 @@
+"""The tally of a tour: which faults were detected and cleared, how soon, and what else was said."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from monitord.core import words
+from monitord.demo.child import Told
+from monitord.demo.scenario import Fault
+from monitord.present.terminal import Style, Terminal, table
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What came of one fault.
+
+    Attributes:
+        fault: Which.
+        alert: The alert that detected it; None: nothing did.
+        detected_after: Seconds from breaking to the alert.
+        cleared_after: Seconds from mending until every such alert was resolved; None: not all were.
+        besides: Alerts that fired meanwhile and are not what the fault should give.
+    """
+
+    fault: Fault
+    alert: Told | None
+    detected_after: float | None
+    cleared_after: float | None
+    besides: tuple[Told, ...] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether it was detected and cleared."""
+        return self.detected_after is not None and self.cleared_after is not None
+
+
+@dataclass(slots=True)
+class Tally:
+    """What came of the whole tour.
+
+    Attributes:
+        outcomes: Of each fault that was injected, in order.
+        left_out: What was asked for and not injected.
+        told: Every alert that fired.
+    """
+
+    outcomes: list[Outcome] = field(default_factory=list)
+    left_out: list[Fault] = field(default_factory=list)
+    told: Sequence[Told] = ()
+
+    @property
+    def is_good(self) -> bool:
+        """Whether every fault that was injected was detected and cleared."""
+        return all(outcome.is_good for outcome in self.outcomes)
+
+    @property
+    def closing(self) -> str:
+        """The last sentence."""
+        total = len(self.outcomes)
+        good = sum(outcome.is_good for outcome in self.outcomes)
+        if not total:
+            return "Nothing was broken."
+        if good < total:
+            return f"Only {good} of {total} faults were detected and cleared."
+        return "The fault was detected and cleared." if total == 1 else f"All {total} faults were detected and cleared."
+
+
+def tally_lines(tally: Tally, screen: Terminal) -> list[str]:
+    """The table and what there is to add to it; nothing when nothing was injected or left out."""
+    lines: list[str] = []
+    if tally.outcomes:
+        rows: list[tuple[Style | None, list[str]]] = [
+            (
+                "ok" if outcome.is_good else "critical",
+                [
+                    "✔" if outcome.is_good else "✗",
+                    outcome.fault.broke,
+                    "none" if outcome.alert is None else f"{outcome.alert.rule} {outcome.alert.subject}",
+                    _took(outcome.detected_after),
+                    _took(outcome.cleared_after),
+                ],
+            )
+            for outcome in tally.outcomes
+        ]
+        header = ("", "FAULT", "ALERT", "DETECTED AFTER", "CLEARED AFTER")
+        lines += ["", *table(screen, header, rows, right=frozenset({3, 4}), flexible=(2, 1)), ""]
+    for outcome in tally.outcomes:
+        for told in outcome.besides:
+            lines += screen.wrapped(f"Besides, while it {outcome.fault.broke}: {told.rule}: {told.summary}", indent="")
+    known = {told.alert_id for outcome in tally.outcomes for told in (*outcome.besides, outcome.alert) if told}
+    expected = {key for outcome in tally.outcomes for key in outcome.fault.expected}
+    for told in tally.told:
+        if told.alert_id not in known and told.key not in expected:
+            lines += screen.wrapped(f"With nothing broken: {told.rule}: {told.summary}", indent="")
+    if tally.left_out:
+        names = words.listed([fault.name for fault in tally.left_out], most=99)
+        lines += screen.wrapped(
+            f"Left out: {names}. There was not the time to see them clear; without --duration there is.", indent=""
+        )
+    return lines
+
+
+def _took(seconds: float | None) -> str:
+    return "never" if seconds is None else words.duration(seconds)

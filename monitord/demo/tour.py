@@ -1,0 +1,322 @@
+"""The tour: the fleet is started and watched, one thing after another is broken and mended, and the tally is made.
+
+Whatever happens meanwhile, the fleet and the monitord that watches it are ended and their files removed. A signal
+only ever cancels the tour itself, never this ending.
+"""
+
+import asyncio
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+from monitord.core import words
+from monitord.demo.child import ChildError, MonitordChild, Told
+from monitord.demo.sandbox import StackError
+from monitord.demo.scenario import SETTINGS, Fault
+from monitord.demo.scene import Entry, Kind, Scene
+from monitord.demo.stack import Stack
+from monitord.demo.tally import Outcome, Tally, tally_lines
+from monitord.demo.view import View, view, wrapped
+from monitord.values import duration, duration_text
+
+WELL_SECONDS = 30.0
+"""How long monitord may take to say that a healthy fleet is well."""
+
+DETECT_SECONDS = 60.0
+CLEAR_SECONDS = 60.0
+HOLD_SECONDS = 1.0
+"""How long a fault that was detected is left to be looked at."""
+
+OVERRUN_SECONDS = 10.0
+"""How far past a given duration a fault that was injected may still be waited for."""
+
+FAILED, MISSING, INTERRUPTED = 1, 2, 130
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What is asked for.
+
+    Attributes:
+        faults: What to break, in order.
+        duration: How long to watch from the moment the fleet is up; None: as long as the faults take.
+        port: Where monitord's page listens on 127.0.0.1; None: nowhere.
+    """
+
+    faults: tuple[Fault, ...]
+    duration: timedelta | None = None
+    port: int | None = None
+
+
+class NotWellError(Exception):
+    """monitord did not say that the fleet is well; the message is a sentence."""
+
+
+class Tour:
+    """One tour over one stack."""
+
+    def __init__(self, stack: Stack, plan: Plan, view: View) -> None:
+        """Args: stack: Not started. plan: What to do. view: Where to show it."""
+        self._stack = stack
+        self._plan = plan
+        self._view = view
+        self._child: MonitordChild | None = None
+        self._story: list[Entry] = []
+        self._stage = ""
+        self._ends = float("inf")
+        self._fault: Fault | None = None
+        self._broken_at = self._mended_at = 0.0
+        self._growth_window = ""
+        self.tally = Tally()
+
+    async def run(self) -> None:
+        """Start everything, go through the plan.
+
+        Raises:
+            StackError: The stack could not do what it was asked.
+            ChildError: monitord ended by itself.
+            NotWellError: monitord never said that all is well.
+        """
+        await self._stack.start()
+        if self._plan.duration is not None:
+            self._ends = self._now() + self._plan.duration.total_seconds()
+        settings = self._stack.environment() | SETTINGS | {"MONITORD_LOG_LEVEL": "debug"}
+        settings["MONITORD_HTTP__LISTEN"] = "" if self._plan.port is None else f"127.0.0.1:{self._plan.port}"
+        self._growth_window = words.duration(duration(settings["MONITORD_ORDERS__GROWTH_WINDOW"]).total_seconds())
+        self._child = child = MonitordChild(self._stack.sandbox, settings, self)
+        self._view.progress("starting monitord run")
+        await child.start()
+        self._view.open()
+        frames = asyncio.create_task(self._frames())
+        try:
+            await self._go(child)
+        finally:
+            frames.cancel()
+            with suppress(asyncio.CancelledError):
+                await frames
+            self.tally.told = child.told
+
+    async def stop(self) -> None:
+        """End monitord, then the fleet, and remove every file.
+
+        Raises:
+            StackError: Something would not go away.
+        """
+        try:
+            if self._child is not None:
+                await self._child.stop()
+        finally:
+            await self._stack.stop()
+
+    # What monitord says, as it says it
+
+    def fired(self, told: Told) -> None:
+        """An alert fired."""
+        if self._fault is not None and told.key in self._fault.expected:
+            self._tell("said", f"monitord, {_after(told.at - self._broken_at)} later: {told.summary} [{told.rule}]")
+        else:
+            self._tell("beside", f"monitord, besides: {told.summary} [{told.rule}]")
+
+    def resolved(self, told: Told) -> None:
+        """An alert that had fired is resolved."""
+        expected = self._fault is not None and told.key in self._fault.expected
+        if expected and self._mended_at and told.resolved_at is not None:
+            later = _after(told.resolved_at - self._mended_at)
+            self._tell("cleared", f"monitord, {later} later: {told.rule} of {told.subject} is resolved")
+        else:
+            self._tell("cleared" if expected else "beside", f"monitord: {told.rule} of {told.subject} is resolved")
+
+    def warned(self, sentence: str) -> None:
+        """A warning that is no alert."""
+        self._tell("note", f"monitord: {sentence}")
+
+    # The tour itself
+
+    async def _go(self, child: MonitordChild) -> None:
+        self._stage = "waiting until monitord says that all is well"
+        if await child.until(lambda: child.is_well, min(WELL_SECONDS, self._left())):
+            self._tell("note", f"monitord: {(child.report or {})['message']}")
+        elif self._left() > 0:
+            said = "nothing yet" if child.report is None else str(child.report["message"])
+            raise NotWellError(f"monitord did not find the fleet well within {WELL_SECONDS:g} s; it says: {said}")
+        total = len(self._plan.faults)
+        for number, fault in enumerate(self._plan.faults, 1):
+            if fault.seconds > self._left():
+                self.tally.left_out.append(fault)
+                self._tell("note", f"left out {fault.name}: it may take {_after(fault.seconds)} until it has cleared")
+                continue
+            self.tally.outcomes.append(await self._show(child, fault, f"{number} of {total}"))
+            if not child.is_well:
+                self.tally.left_out += self._plan.faults[number:]
+                self._tell("trouble", "monitord does not say that all is well again: nothing more is broken")
+                break
+        if self._plan.duration is not None:
+            self._stage = f"watching until {duration_text(self._plan.duration)} are over"
+            await child.until(lambda: False, self._left())
+
+    async def _show(self, child: MonitordChild, fault: Fault, which: str) -> Outcome:
+        """Break, wait for the word, mend, wait for the all-clear."""
+        before = len(child.told)
+        self._fault, self._broken_at, self._mended_at = fault, self._now(), 0.0
+        self._stage = f"{which}: {fault.broke}; what does monitord say?"
+        self._tell("broke", fault.broke)
+
+        def said() -> list[Told]:
+            return [told for told in child.told[before:] if told.key in fault.expected]
+
+        await fault.breaks(self._stack)
+        detected = await child.until(lambda: bool(said()), self._patience(DETECT_SECONDS))
+        if detected:
+            self._stage = f"{which}: {fault.broke}; monitord has said so"
+            await child.until(lambda: False, HOLD_SECONDS)
+        else:
+            self._tell("trouble", f"monitord has not noticed after {_after(self._now() - self._broken_at)}")
+        self._mended_at = self._now()
+        self._stage = f"{which}: {fault.mended}; does monitord see it?"
+        self._tell("mended", fault.mended)
+        await fault.mends(self._stack)
+        await child.until(
+            lambda: child.is_well and all(told.resolved_at is not None for told in child.told),
+            self._patience(CLEAR_SECONDS),
+        )
+        self._fault = None
+        found = said()
+        resolved = [told.resolved_at for told in found if told.resolved_at is not None]
+        cleared = bool(found) and len(resolved) == len(found)
+        return Outcome(
+            fault=fault,
+            alert=found[0] if found else None,
+            detected_after=found[0].at - self._broken_at if found else None,
+            cleared_after=max(0.0, max(resolved) - self._mended_at) if cleared else None,
+            besides=tuple(told for told in child.told[before:] if told.key not in fault.expected),
+        )
+
+    async def _frames(self) -> None:
+        while True:
+            child = self._child
+            self._view.frame(
+                Scene(
+                    now=time.time(),
+                    stage=self._stage,
+                    report=child.report if child is not None else None,
+                    pending=child.pending if child is not None else (),
+                    story=self._story,
+                    growth_window=self._growth_window,
+                )
+            )
+            await asyncio.sleep(self._view.every)
+
+    def _tell(self, kind: Kind, text: str) -> None:
+        entry = Entry(datetime.now(UTC), kind, text)
+        self._story.append(entry)
+        self._view.tell(entry)
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+    def _left(self) -> float:
+        return max(0.0, self._ends - self._now())
+
+    def _patience(self, seconds: float) -> float:
+        return min(seconds, max(0.0, self._ends + OVERRUN_SECONDS - self._now()))
+
+
+async def demonstrate(plan: Plan) -> int:
+    """The whole demonstration on stdout: set up, tour, tally, teardown.
+
+    Returns:
+        0 when every fault it injected was detected and cleared, 1 when not or when something failed, 2 when a part
+        of the demonstration is not installed, 130 when it was interrupted.
+    """
+    interruption = _Interruption()
+    shown = view(sys.stdout, os.environ, interruption.ask)
+    tour = Tour(Stack(progress=shown.progress), plan, shown)
+    shown.say(
+        "monitord demo: a real Postgres, Valkey and PM2 with seven services, watched, broken and mended. "
+        "Times are UTC, Ctrl-C ends it."
+        if shown.screen.width >= 130
+        else "monitord demo: a real Postgres, Valkey and PM2 with a fleet of seven.\nTimes are UTC; Ctrl-C ends it."
+    )
+    work = asyncio.create_task(tour.run())
+    interruption.ends(work)
+    with interruption.by_signals():
+        code, closing = await _outcome(work, tour, shown)
+        shown.say(*wrapped(shown.screen, ["Ending the fleet."] if interruption.asked else []))
+        try:
+            await tour.stop()
+            left = "No process and no file is left behind."
+        except StackError as error:
+            code, left = code or FAILED, f"Not everything could be cleaned up: {error}."
+        shown.say(*wrapped(shown.screen, [f"{closing} {left}"]))
+    if code == 0:
+        shown.say("", *wrapped(shown.screen, ['Where to go next: "Beside your fleet" in the README.']))
+    return INTERRUPTED if interruption.asked else code
+
+
+async def _outcome(work: asyncio.Task[None], tour: Tour, shown: View) -> tuple[int, str]:
+    """The exit code and the closing sentence, with everything that stands before it already said."""
+    problem = ""
+    lines: list[str] = []
+    code = FAILED
+    try:
+        await work
+    except asyncio.CancelledError:
+        code, problem = INTERRUPTED, "Interrupted."
+    except StackError as error:
+        code, problem = (MISSING if error.kind == "missing" else FAILED), f"The demo cannot go on: {error}."
+    except NotWellError as error:
+        problem = f"{error}"
+    except ChildError as error:
+        problem, lines = f"{error}.", ["The last it said:", *(f"  {line}" for line in error.lines)]
+    finally:
+        shown.close()
+    shown.say(*wrapped(shown.screen, lines))
+    shown.say(*tally_lines(tour.tally, shown.screen))
+    if problem:
+        return code, problem
+    return (0 if tour.tally.is_good else FAILED), tour.tally.closing
+
+
+class _Interruption:
+    """Ctrl-C, SIGTERM, a closed terminal, a reader that has gone: each ends the tour, once."""
+
+    def __init__(self) -> None:
+        self.asked = False
+        self._work: asyncio.Task[None] | None = None
+
+    def ends(self, work: asyncio.Task[None]) -> None:
+        self._work = work
+        if self.asked:
+            work.cancel()
+
+    def ask(self) -> None:
+        if not self.asked:
+            self.asked = True
+            if self._work is not None:
+                self._work.cancel()
+
+    @contextmanager
+    def by_signals(self) -> Iterator[None]:
+        loop = asyncio.get_running_loop()
+        # Who started this with nohup wants it to outlive the terminal.
+        numbers = [
+            number
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+            if signal.getsignal(number) is not signal.SIG_IGN
+        ]
+        for number in numbers:
+            loop.add_signal_handler(number, self.ask)
+        try:
+            yield
+        finally:
+            for number in numbers:
+                loop.remove_signal_handler(number)
+
+
+def _after(seconds: float) -> str:
+    return words.duration(max(0.0, seconds))

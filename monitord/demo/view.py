@@ -1,0 +1,167 @@
+"""How the demonstration is shown: a live picture in a terminal, plain timestamped lines anywhere else."""
+
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from datetime import UTC, datetime
+from typing import IO, TYPE_CHECKING, TextIO, cast
+
+from monitord.demo.scene import Entry, Kind, Scene, status_line
+from monitord.present.terminal import Style, Terminal, clean, terminal
+
+if TYPE_CHECKING:
+    from rich.live import Live
+
+FRAME_SECONDS = 0.3
+STATUS_SECONDS = 5.0
+STYLES: dict[Kind, Style] = {
+    "note": "dim",
+    "broke": "critical",
+    "said": "warning",
+    "beside": "unknown",
+    "mended": "bold",
+    "cleared": "ok",
+    "trouble": "critical",
+}
+
+
+class Outlet:
+    """A stream that never raises: what its encoding cannot carry becomes `?`, and nobody reading ends in silence."""
+
+    def __init__(self, stream: TextIO, gone: Callable[[], None]) -> None:
+        """Args: stream: Where text goes. gone: Called once when it cannot be written to any more."""
+        self._stream = stream
+        self._gone = gone
+        self._is_gone = False
+
+    @property
+    def encoding(self) -> str:
+        """The stream's own."""
+        return self._stream.encoding or "utf-8"
+
+    def isatty(self) -> bool:
+        """Whether the stream is a terminal."""
+        return self._stream.isatty()
+
+    def fileno(self) -> int:
+        """The stream's own."""
+        return self._stream.fileno()
+
+    def write(self, text: str) -> int:
+        """Write, and see it leave."""
+        if not self._is_gone:
+            try:
+                self._stream.write(text.encode(self.encoding, "replace").decode(self.encoding, "replace"))
+                self._stream.flush()
+            except (OSError, ValueError):
+                self._is_gone = True
+                self._gone()
+        return len(text)
+
+    def flush(self) -> None:
+        """Nothing: every write is seen to leave."""
+
+
+class View:
+    """Plain lines; also what a live view does before it opens and after it closes."""
+
+    every = STATUS_SECONDS
+    """Seconds from one frame to the next."""
+
+    def __init__(self, outlet: Outlet, screen: Terminal) -> None:
+        """Args: outlet: Where to write. screen: How wide, and whether in colour."""
+        self._outlet = outlet
+        self.screen = screen
+
+    def progress(self, sentence: str) -> None:
+        """One step of the setup."""
+        self.say(f"{datetime.now(UTC):%H:%M:%S} · {clean(sentence)}")
+
+    def open(self) -> None:
+        """From now on there are frames."""
+
+    def tell(self, entry: Entry) -> None:
+        """Something happened."""
+        self.say(self.screen.paint(clean(str(entry)), STYLES[entry.kind]))
+
+    def frame(self, scene: Scene) -> None:
+        """What there is to see at this moment."""
+        self.say(f"{datetime.fromtimestamp(scene.now, UTC):%H:%M:%S}   {clean(status_line(scene))}")
+
+    def close(self) -> None:
+        """From now on there are only lines again. Safe to call twice."""
+
+    def say(self, *lines: str) -> None:
+        """Lines for people, as they are."""
+        self._outlet.write("".join(f"{line}\n" for line in lines))
+
+
+class LiveView(View):
+    """The live picture, on the terminal's second screen; the story stands on the first when it is over."""
+
+    every = FRAME_SECONDS
+
+    def __init__(self, outlet: Outlet, screen: Terminal) -> None:
+        """Args: as View's."""
+        super().__init__(outlet, screen)
+        self._live: Live | None = None
+        self._story: list[Entry] = []
+
+    def open(self) -> None:
+        """Take over the screen."""
+        from rich.console import Console
+        from rich.live import Live
+
+        console = Console(
+            file=cast("IO[str]", self._outlet),
+            force_terminal=True,
+            no_color=not self.screen.colour,
+            highlight=False,
+        )
+        self._live = Live(
+            console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
+        )
+        self._live.start()
+
+    def tell(self, entry: Entry) -> None:
+        """Keep it for when the picture is gone; the picture has it from the scene."""
+        if self._live is None:
+            super().tell(entry)
+        else:
+            self._story.append(entry)
+
+    def frame(self, scene: Scene) -> None:
+        """Draw."""
+        from monitord.demo.picture import picture
+
+        if self._live is not None:
+            console = self._live.console
+            self._live.update(picture(scene, console.width, console.height), refresh=True)
+
+    def close(self) -> None:
+        """Give the screen back and tell the story on it."""
+        live, self._live = self._live, None
+        if live is not None:
+            with suppress(OSError):
+                live.stop()
+        story, self._story = self._story, []
+        for entry in story:
+            super().tell(entry)
+
+
+def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None]) -> View:
+    """The view that suits a stream.
+
+    Args:
+        stream: stdout.
+        environment: For TERM, NO_COLOR and COLUMNS.
+        gone: Called once when nobody reads any more.
+    """
+    outlet = Outlet(stream, gone)
+    if stream.isatty() and environment.get("TERM", "dumb") != "dumb":
+        return LiveView(outlet, terminal(is_terminal=True, environment=environment))
+    return View(outlet, Terminal())
+
+
+def wrapped(screen: Terminal, sentences: Sequence[str]) -> list[str]:
+    """Sentences over as many lines as they take."""
+    return [line for sentence in sentences for line in screen.wrapped(sentence, indent="")]
