@@ -25,7 +25,7 @@ def main() -> int:
     try:
         asyncio.run(_bench(arguments.rows, quick=arguments.quick))
     except (StackError, RuntimeError, TimeoutError) as error:
-        print(f"bench: {error or type(error).__name__}", file=sys.stderr)
+        print(f"bench: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130

@@ -101,7 +101,7 @@ class _Daemon:
 
 async def _durations(stack: Stack, cycles: int, found: Watching) -> None:
     async with asyncio.timeout(CYCLE_SECONDS), _Daemon(stack, MONITORD_LOG_LEVEL="debug") as daemon:
-        while len(lines := daemon.lines("cycle_completed")) < cycles:
+        while len(lines := daemon.lines("cycle_completed")) < cycles:  # noqa: ASYNC110 - another process, no event
             await asyncio.sleep(0.5)
     found.cycles = [float(str(line["duration_ms"])) / 1000 for line in lines]
 
@@ -110,7 +110,7 @@ async def _cpu_and_memory(stack: Stack, cycles: int, found: Watching) -> None:
     async with asyncio.timeout(CYCLE_SECONDS), _Daemon(stack, MONITORD_LOG_LEVEL="info") as daemon:
         process = psutil.Process(daemon.child.pid)
         saved, before = daemon.saved(), _cpu(process)
-        while (more := daemon.saved() - saved) < cycles:
+        while (more := daemon.saved() - saved) < cycles:  # noqa: ASYNC110 - another process, no event
             await asyncio.sleep(0.5)
         found.cycle_cpu, found.cycles_of_cpu = (_cpu(process) - before) / more, more
         found.daemon = memory(daemon.child.pid)

@@ -24,7 +24,7 @@ from monitord.demo.pm2_server import Pm2Server
 from monitord.demo.postgres_server import PostgresServer
 from monitord.demo.sandbox import package_root
 from monitord.demo.valkey_server import ValkeyServer
-from monitord.store import FILE, read_history, read_snapshot
+from monitord.store import FILE, Unusable, read_history, read_snapshot
 
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 Line = dict[str, Any]
@@ -570,8 +570,10 @@ async def _goes_on(daemon: Daemon, eventually: Eventually, *, at_least_bytes: in
         return sum(path.stat().st_size for path in (daemon.state_dir / "logs").glob("*.jsonl"))
 
     async def saved() -> float:
-        snapshot = read_snapshot(daemon.state_dir)
-        return (snapshot.state.history.at or 0.0) if snapshot is not None else 0.0
+        with suppress(Unusable):  # not written for the first time yet
+            if (snapshot := read_snapshot(daemon.state_dir)) is not None:
+                return snapshot.state.history.at or 0.0
+        return 0.0
 
     then, size = await eventually(saved), logged()
 

@@ -199,7 +199,8 @@ class MonitordChild:
                 if self._cycles - since < PENDING_CYCLES
             }
             return
-        self._last.append(f"{event}: {message}")
+        if level != "debug" and event != "library_message":  # the libraries' own chatter
+            self._last.append(f"{event}: {message}")
         if event.startswith("alert_"):
             self._alert(event, fields)
         if level in ("warning", "error") and event not in ORDINARY:

@@ -78,7 +78,7 @@ def _wide(scene: Scene, report: Fields, width: int, room: int) -> list[Text]:
 def _head(scene: Scene, width: int) -> Text:
     style = STYLES.get(scene.status, "magenta")
     left = Text.assemble(("monitord demo ", "bold"), (f" {clean(scene.status).upper()} ", f"{style} reverse"))
-    right = f"next epoch in {scene.next_seal}   {datetime.fromtimestamp(scene.now, UTC):%H:%M:%S} UTC"
+    right = f"next seal in {scene.next_seal}   {datetime.fromtimestamp(scene.now, UTC):%H:%M:%S} UTC"
     left = _cut(left, max(0, width - len(right) - 1), pad=True)
     left.append(f" {right}", "dim")
     return _cut(left, width)
@@ -157,7 +157,7 @@ def _measures(scene: Scene, report: Fields, width: int) -> list[Text]:
                 group,
                 [
                     ("?" if latest is None else str(latest), True),
-                    ("" if latest is None else f"({words.clock(latest).removesuffix(' UTC')})", False),
+                    ("" if latest is None else f"({datetime.fromtimestamp(latest, UTC):%H:%M:%S})", False),
                     (f"age {_or(lambda age: words.duration(round(age)), seals['seal_age_seconds'])}", True),
                     (f"missed {'?' if missed is None else len(missed)}", True),
                     (f"{_or(words.count, seals['channels_sealed'])} channels", True),
@@ -180,8 +180,8 @@ def _redis(redis: Fields) -> list[tuple[str, bool]]:
         (_or(words.size, redis["memory_bytes"]), False),
     ]
     for name, queue in redis["queues"].items():
-        depths = f"{_or(words.count, queue['waiting'])} waiting, {_or(words.count, queue['active'])} active"
-        parts.append((f"{name} {depths}", True))
+        parts.append((f"{name} {_or(words.count, queue['waiting'])} waiting", True))
+        parts.append((f"{_or(words.count, queue['active'])} active", False))
     return parts
 
 

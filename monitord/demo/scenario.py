@@ -121,7 +121,7 @@ FAULTS = (
     ),
     Fault(
         name="crash",
-        broke=f"made {CRASHER} crash",
+        broke=f"crashed {CRASHER}",
         mended=f"let {CRASHER} run",
         expected=frozenset({("service_restart_loop", CRASHER)}),
         seconds=32,
@@ -148,7 +148,7 @@ FAULTS = (
     ),
     Fault(
         name="sealing",
-        broke=f"kept {UNSEALED} from sealing",
+        broke=f"held {UNSEALED}'s seals",
         mended=f"let {UNSEALED} seal",
         expected=frozenset(
             {

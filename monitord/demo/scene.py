@@ -60,7 +60,7 @@ class Scene:
 
     @property
     def next_seal(self) -> str:
-        """How long until the epoch ends, in words."""
+        """How long until the current epoch ends and is to be sealed, in words."""
         if self.report is None or (at := self.report["current_epoch"]["next"]) is None:
             return "unknown"
         return words.duration(max(0, round(at - self.now)))
@@ -73,7 +73,7 @@ def status_line(scene: Scene) -> str:
         return f"{scene.stage}; monitord has not reported yet"
     services = report["services"].values()
     parts = [
-        f"{scene.status.upper():8}",
+        scene.status.upper(),
         f"{sum(1 for service in services if service['ok'])}/{len(services)} services",
     ]
     for name, table in report["growth"].items():
@@ -84,7 +84,7 @@ def status_line(scene: Scene) -> str:
         parts.append(f"{group} sealed {'unknown' if age is None else words.duration(round(age)) + ' ago'}")
     keys = report["redis"]["keys"]
     parts.append(f"Redis {'unknown' if keys is None else words.count(keys) + ' keys'}")
-    parts.append(f"next epoch in {scene.next_seal}")
+    parts.append(f"next seal in {scene.next_seal}")
     if firing := report["alerts"]["firing"]:
         parts.append("firing: " + words.listed([f"{alert['rule']} {alert['subject']}" for alert in firing]))
     return ", ".join(parts)

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from monitord.core import words
 from monitord.demo.child import Told
 from monitord.demo.scenario import Fault
-from monitord.present.terminal import Style, Terminal, table
+from monitord.present.terminal import Terminal, cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,38 +54,26 @@ class Tally:
 
     @property
     def closing(self) -> str:
-        """The last sentence."""
+        """What it comes to, as half a sentence."""
         total = len(self.outcomes)
         good = sum(outcome.is_good for outcome in self.outcomes)
         if not total:
-            return "Nothing was broken."
+            return "Nothing was broken"
         if good < total:
-            return f"Only {good} of {total} faults were detected and cleared."
-        return "The fault was detected and cleared." if total == 1 else f"All {total} faults were detected and cleared."
+            return f"Only {good} of {total} faults were detected and cleared"
+        return {1: "The fault was", 2: "Both faults were"}.get(
+            total, f"All {total} faults were"
+        ) + " detected and cleared"
 
 
 def tally_lines(tally: Tally, screen: Terminal) -> list[str]:
     """The table and what there is to add to it; nothing when nothing was injected or left out."""
     lines: list[str] = []
     if tally.outcomes:
-        rows: list[tuple[Style | None, list[str]]] = [
-            (
-                "ok" if outcome.is_good else "critical",
-                [
-                    "✔" if outcome.is_good else "✗",
-                    outcome.fault.broke,
-                    "none" if outcome.alert is None else f"{outcome.alert.rule} {outcome.alert.subject}",
-                    _took(outcome.detected_after),
-                    _took(outcome.cleared_after),
-                ],
-            )
-            for outcome in tally.outcomes
-        ]
-        header = ("", "FAULT", "ALERT", "DETECTED AFTER", "CLEARED AFTER")
-        lines += ["", *table(screen, header, rows, right=frozenset({3, 4}), flexible=(2, 1)), ""]
+        lines += ["", *_table(tally.outcomes, screen), ""]
     for outcome in tally.outcomes:
         for told in outcome.besides:
-            lines += screen.wrapped(f"Besides, while it {outcome.fault.broke}: {told.rule}: {told.summary}", indent="")
+            lines += screen.wrapped(f"Besides, after it {outcome.fault.broke}: {told.rule}: {told.summary}", indent="")
     known = {told.alert_id for outcome in tally.outcomes for told in (*outcome.besides, outcome.alert) if told}
     expected = {key for outcome in tally.outcomes for key in outcome.fault.expected}
     for told in tally.told:
@@ -93,11 +81,24 @@ def tally_lines(tally: Tally, screen: Terminal) -> list[str]:
             lines += screen.wrapped(f"With nothing broken: {told.rule}: {told.summary}", indent="")
     if tally.left_out:
         names = words.listed([fault.name for fault in tally.left_out], most=99)
-        lines += screen.wrapped(
-            f"Left out: {names}. There was not the time to see them clear; without --duration there is.", indent=""
-        )
+        lines += screen.wrapped(f"Left out: {names}. There was not the time to see it clear.", indent="")
+    return lines
+
+
+def _table(outcomes: Sequence[Outcome], screen: Terminal) -> list[str]:
+    """A row for each fault, never cut: what is in it is the tour's own and fits 80 columns."""
+    rows = [("FAULT", "ALERT", "DETECTED", "CLEARED")]
+    for outcome in outcomes:
+        alert = "none" if outcome.alert is None else f"{outcome.alert.rule} {outcome.alert.subject}"
+        rows.append((outcome.fault.broke, alert, _took(outcome.detected_after), _took(outcome.cleared_after)))
+    widths = [max(cells(row[column]) for row in rows) for column in range(len(rows[0]))]
+    texts = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    lines = [screen.paint(f"  {texts[0]}", "dim")]
+    for outcome, text in zip(outcomes, texts[1:], strict=True):
+        mark = screen.paint("✔", "ok") if outcome.is_good else screen.paint("✗", "critical")
+        lines.append(f"{mark} {text}")
     return lines
 
 
 def _took(seconds: float | None) -> str:
-    return "never" if seconds is None else words.duration(seconds)
+    return "never" if seconds is None else f"in {words.duration(seconds)}"

@@ -29,8 +29,8 @@ WELL_SECONDS = 30.0
 
 DETECT_SECONDS = 60.0
 CLEAR_SECONDS = 60.0
-HOLD_SECONDS = 1.0
-"""How long a fault that was detected is left to be looked at."""
+HOLD_SECONDS = 1.5
+"""How long a fault that was detected, and a fleet that is well again, is left to be looked at."""
 
 OVERRUN_SECONDS = 10.0
 """How far past a given duration a fault that was injected may still be waited for."""
@@ -148,13 +148,17 @@ class Tour:
         for number, fault in enumerate(self._plan.faults, 1):
             if fault.seconds > self._left():
                 self.tally.left_out.append(fault)
-                self._tell("note", f"left out {fault.name}: it may take {_after(fault.seconds)} until it has cleared")
                 continue
             self.tally.outcomes.append(await self._show(child, fault, f"{number} of {total}"))
             if not child.is_well:
                 self.tally.left_out += self._plan.faults[number:]
                 self._tell("trouble", "monitord does not say that all is well again: nothing more is broken")
                 break
+            self._stage = f"{number} of {total}: {fault.mended}; all is well"
+            await child.until(lambda: False, min(HOLD_SECONDS, self._left()))
+        if self.tally.left_out:
+            names = words.listed([fault.name for fault in self.tally.left_out], most=total)
+            self._tell("note", f"left out: {names}")
         if self._plan.duration is not None:
             self._stage = f"watching until {duration_text(self._plan.duration)} are over"
             await child.until(lambda: False, self._left())
@@ -237,10 +241,8 @@ async def demonstrate(plan: Plan) -> int:
     shown = view(sys.stdout, os.environ, interruption.ask)
     tour = Tour(Stack(progress=shown.progress), plan, shown)
     shown.say(
-        "monitord demo: a real Postgres, Valkey and PM2 with seven services, watched, broken and mended. "
-        "Times are UTC, Ctrl-C ends it."
-        if shown.screen.width >= 130
-        else "monitord demo: a real Postgres, Valkey and PM2 with a fleet of seven.\nTimes are UTC; Ctrl-C ends it."
+        "monitord demo: a real Postgres, Valkey and PM2 with a fleet of seven services.",
+        "Times are UTC; Ctrl-C ends it and leaves nothing behind.",
     )
     work = asyncio.create_task(tour.run())
     interruption.ends(work)
@@ -249,10 +251,10 @@ async def demonstrate(plan: Plan) -> int:
         shown.say(*wrapped(shown.screen, ["Ending the fleet."] if interruption.asked else []))
         try:
             await tour.stop()
-            left = "No process and no file is left behind."
+            left = "no process and no file is left behind"
         except StackError as error:
-            code, left = code or FAILED, f"Not everything could be cleaned up: {error}."
-        shown.say(*wrapped(shown.screen, [f"{closing} {left}"]))
+            code, left = code or FAILED, f"not everything could be cleaned up: {error}"
+        shown.say(*wrapped(shown.screen, [f"{closing}; {left}."]))
     if code == 0:
         shown.say("", *wrapped(shown.screen, ['Where to go next: "Beside your fleet" in the README.']))
     return INTERRUPTED if interruption.asked else code
@@ -266,13 +268,13 @@ async def _outcome(work: asyncio.Task[None], tour: Tour, shown: View) -> tuple[i
     try:
         await work
     except asyncio.CancelledError:
-        code, problem = INTERRUPTED, "Interrupted."
+        code, problem = INTERRUPTED, "Interrupted"
     except StackError as error:
-        code, problem = (MISSING if error.kind == "missing" else FAILED), f"The demo cannot go on: {error}."
+        code, problem = (MISSING if error.kind == "missing" else FAILED), f"The demo cannot go on: {error}"
     except NotWellError as error:
-        problem = f"{error}"
+        problem = str(error).rstrip(".")
     except ChildError as error:
-        problem, lines = f"{error}.", ["The last it said:", *(f"  {line}" for line in error.lines)]
+        problem, lines = f"{error}", ["The last it said:", *(f"  {line}" for line in error.lines)]
     finally:
         shown.close()
     shown.say(*wrapped(shown.screen, lines))

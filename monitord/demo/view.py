@@ -1,5 +1,6 @@
 """How the demonstration is shown: a live picture in a terminal, plain timestamped lines anywhere else."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -54,8 +55,16 @@ class Outlet:
                 self._stream.flush()
             except (OSError, ValueError):
                 self._is_gone = True
+                self._forget()
                 self._gone()
         return len(text)
+
+    def _forget(self) -> None:
+        """Let what is left in the stream's buffer go nowhere: the interpreter writes it at its end, and would fail."""
+        with suppress(OSError, ValueError):
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, self._stream.fileno())
+            os.close(nowhere)
 
     def flush(self) -> None:
         """Nothing: every write is seen to leave."""
@@ -125,7 +134,7 @@ class LiveView(View):
     def tell(self, entry: Entry) -> None:
         """Keep it for when the picture is gone; the picture has it from the scene."""
         if self._live is None:
-            super().tell(entry)
+            self._tell(entry)
         else:
             self._story.append(entry)
 
@@ -145,7 +154,11 @@ class LiveView(View):
                 live.stop()
         story, self._story = self._story, []
         for entry in story:
-            super().tell(entry)
+            self._tell(entry)
+
+    def _tell(self, entry: Entry) -> None:
+        lines = self.screen.wrapped(str(entry), indent="", hanging=" " * 11)
+        self.say(*(self.screen.paint(line, STYLES[entry.kind]) for line in lines))
 
 
 def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None]) -> View:

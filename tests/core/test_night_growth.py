@@ -389,3 +389,11 @@ def test_a_table_that_is_no_longer_watched_ends_its_alert() -> None:
     night.orders = replace(night.orders, tables=(SIGNALS,))
     night.passes(seconds=30)
     night.resolved_once("table_growth_high", "channel_participation", reason="not_watched")
+
+
+def test_statistics_that_stand_still_while_rows_come_in_are_no_stall() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.table.rolled_back_per_second = -night.table.per_second
+    night.passes(hours=2)
+    night.is_silent()

