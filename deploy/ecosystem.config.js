@@ -5,17 +5,16 @@
 const path = require("path");
 
 const checkout = path.resolve(__dirname, "..");
-const monitord = path.join(checkout, ".venv/bin/monitord");
 
 module.exports = {
   apps: [
     {
       name: "monitord",
       cwd: checkout, // where .env is looked for
-      // SIGUSR1 asks for a check, and kills a Python that is still starting. A program inherits what its shell ignores.
-      script: "/bin/sh",
-      args: ["-c", `trap '' USR1; exec "$0" run`, monitord],
-      interpreter: "none",
+      script: path.join(checkout, ".venv/bin/monitord"),
+      args: "run",
+      // The venv's Python, deaf to SIGUSR1 (a check, please) until monitord can hear it: it would kill a bare one.
+      interpreter: path.join(checkout, ".venv/bin/monitord-python"),
       exec_mode: "fork", // one watch per state directory: a second one refuses to start
       instances: 1,
       wait_ready: true, // "online" means the first check is done

@@ -7,12 +7,14 @@ the conductor runs one cycle at a time, and watches the scheduler itself by the 
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 import signal
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from types import FrameType
 from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -35,6 +37,7 @@ STOP_TIMEOUT_SECONDS: Final = 1.0
 # How far past its time a cycle may be before the scheduler is taken to have lost its clock.
 OVERDUE_SECONDS: Final = 1.0
 CYCLE_JOB: Final = "cycle"
+SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 Loader = Callable[[], Settings]
 
@@ -74,6 +77,7 @@ class Daemon:
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._stop_reason = ""
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
         self._next_due = 0.0
 
@@ -128,11 +132,22 @@ class Daemon:
             )
 
     def _handle_signals(self) -> None:
+        """Not by the loop's own way: as it ends, it gives signals back to the system, and a late one would kill."""
         loop = asyncio.get_running_loop()
-        loop.add_signal_handler(signal.SIGUSR1, self._ask_check, "signal")
-        loop.add_signal_handler(signal.SIGHUP, self._ask_reload)
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._ask_stop, signal.Signals(number).name)
+
+        def hear(number: int, _: FrameType | None) -> None:
+            loop.call_soon_threadsafe(self._heard, signal.Signals(number))
+
+        for number in SIGNALS:
+            signal.signal(number, hear)
+
+    def _heard(self, number: signal.Signals) -> None:
+        if number is signal.SIGUSR1:
+            self._ask_check("signal")
+        elif number is signal.SIGHUP:
+            self._ask_reload()
+        else:
+            self._ask_stop(number.name)
 
     def _build(self, settings: Settings, orders: StandingOrders) -> Probes:
         own = frozenset({os.getpid()})
@@ -165,6 +180,8 @@ class Daemon:
 
     async def _shut_down(self, conductor: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
         """Everything in reverse, each step within its deadline: PM2 kills what does not stop in time."""
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_IGN)
         self._log.emit("monitord_stopping", "info", "monitord is stopping.", **self._who(), reason=self._stop_reason)
         stopped.cancel()
         if self._scheduler.running:

@@ -254,7 +254,10 @@ def read_snapshot(directory: Path) -> Snapshot | None:
         return None
     try:
         with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
-            if _version(connection) > len(MIGRATIONS):
+            version = _version(connection)
+            if version == 0:  # just made, by a daemon that is starting
+                return None
+            if version > len(MIGRATIONS):
                 raise Unusable("it was written by a newer monitord")
             return _read(connection)
     except sqlite3.Error as error:

@@ -7,6 +7,7 @@ import re
 import shutil
 import signal
 import sqlite3
+import subprocess
 import sys
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
@@ -355,7 +356,7 @@ async def test_sigusr1_does_not_end_it_before_it_can_answer_and_is_answered_once
     for _ in range(5):
         daemon = await start()
         status = Path(f"/proc/{daemon.process.pid}/status")
-        # Before the package's first line Python has no say in it; the shell in PM2's ecosystem file has.
+        # Before the package's first line Python has no say in it; the shell that the command begins as has.
         while not _ignores_or_handles(status, signal.SIGUSR1):  # noqa: ASYNC110 - nobody tells
             await asyncio.sleep(0)
         while not daemon.of("monitord_ready"):
@@ -365,6 +366,36 @@ async def test_sigusr1_does_not_end_it_before_it_can_answer_and_is_answered_once
         daemon.send(signal.SIGUSR1)
         await daemon.said("check_completed", trigger="signal")
         assert await daemon.stop() == 0
+
+
+def test_sigusr1_before_python_runs_its_first_line_does_not_end_the_installed_command(tmp_path: Path) -> None:
+    for name in ("monitord", "monitord-python"):
+        shutil.copy(Path(sys.prefix) / "bin" / name, tmp_path / name)
+    python = tmp_path / "python"  # of a machine so slow that it says so first
+    python.write_text(f'#!/bin/sh\necho starting\nread line\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    with subprocess.Popen(
+        [tmp_path / "monitord", "--version"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as command:
+        assert command.stdout is not None
+        assert command.stdout.readline() == "starting\n"
+        for _ in range(20):
+            command.send_signal(signal.SIGUSR1)
+        out, _ = command.communicate("go on\n", timeout=30)
+        assert command.returncode == 0
+        assert out.startswith("monitord ")
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here says what a process ignores")
+async def test_sigusr1_while_it_stops_does_not_spoil_its_exit_code(start: Start) -> None:
+    daemon = await start()
+    await daemon.said("monitord_ready")
+    daemon.send(signal.SIGTERM)
+    while daemon.process.returncode is None:
+        with suppress(ProcessLookupError):
+            daemon.send(signal.SIGUSR1)
+        await asyncio.sleep(0.0005)
+    assert await daemon.ended() == 0
 
 
 def _ignores_or_handles(status: Path, number: signal.Signals) -> bool:
@@ -517,8 +548,13 @@ async def test_a_state_directory_that_is_removed_under_it_is_made_anew(start: St
             return fired["alert_id"] in {alert.id for alert in daemon.state().alerts.values()}
         return False
 
+    async def logged_again() -> bool:
+        return any((daemon.state_dir / "logs").glob("*.jsonl"))
+
     await eventually(saved_again)
-    assert list((daemon.state_dir / "logs").iterdir())
+    daemon.send(signal.SIGUSR1)
+    await daemon.said("check_completed", trigger="signal")
+    await eventually(logged_again)
     assert await daemon.stop() == 0
 
 

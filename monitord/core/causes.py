@@ -19,12 +19,6 @@ def server_away(probe: str, history: History, book: Book) -> bool:
     return (last is not None and last.failure is not None) or (alert is not None and alert.state == "firing")
 
 
-def frozen(probe: str, history: History, book: Book) -> bool:
-    """Whether the alerts that rest on `probe` may neither fire nor resolve at this reading."""
-    last = history.readings.get(probe)
-    return (last is not None and last.failure is not None) or server_away(probe, history, book)
-
-
 def companions(probe: str) -> tuple[str, ...]:
     """The probes to take again when `probe` is looked at again: itself, and the server that may explain it."""
     server = SERVER.get(probe, probe)

@@ -6,7 +6,7 @@ A night is a fold of `decide` over its observations.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from monitord.core import alerts, causes
@@ -244,8 +244,3 @@ def _probe_edges(before: History, observation: Observation) -> tuple[ProbeEdge, 
         if kind != was:
             edges.append(ProbeEdge(name, kind, reading.failure.error if reading.failure is not None else ""))
     return tuple(edges)
-
-
-def compact(state: State) -> State:
-    """The state without what only a report needs: for comparing two folds."""
-    return replace(state, history=replace(state.history, readings={}))

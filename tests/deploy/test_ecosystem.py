@@ -201,11 +201,14 @@ async def test_sigusr1_before_python_runs_its_first_line_does_not_end_it(
 ) -> None:
     # A machine so slow that it takes a second from the start of the program to its first line.
     born = tmp_path / "born"
-    program = checkout.directory / ".venv" / "bin" / "monitord"
+    programs = checkout.directory / ".venv" / "bin"
     (checkout.directory / ".venv").unlink()
-    program.parent.mkdir(parents=True)
-    program.write_text(f'#!/bin/sh\necho $$ > {born}.new && mv {born}.new {born}\nsleep 1\nexec {_installed()} "$@"\n')
-    program.chmod(0o755)
+    programs.mkdir(parents=True)
+    for name in ("monitord", "monitord-python"):
+        shutil.copy(Path(sys.prefix) / "bin" / name, programs / name)
+    python = programs / "python"
+    python.write_text(f'#!/bin/sh\necho $$ > {born}.new && mv {born}.new {born}\nsleep 1\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
     starting = asyncio.create_task(checkout.start())
 
     async def pid() -> int:
@@ -219,10 +222,6 @@ async def test_sigusr1_before_python_runs_its_first_line_does_not_end_it(
     assert checkout.exits() == []
     assert await checkout.status() == "online"
     await checkout.said("check_completed", trigger="signal")
-
-
-def _installed() -> Path:
-    return Path(sys.prefix) / "bin" / "monitord"
 
 
 async def test_pm2_goes_on_trying_while_the_settings_are_wrong_and_one_day_they_are_right(
