@@ -6,11 +6,12 @@ A night is a fold of `decide` over its observations.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from monitord.core import alerts, causes
 from monitord.core.actions import recommended
+from monitord.core.epochs import sealed_labels
 from monitord.core.fleet import absorb_fleet
 from monitord.core.growth import absorb_tables
 from monitord.core.history import History, absorb_readings, without_future
@@ -114,6 +115,8 @@ def absorb(
     if "postgres" in good:
         history, notes_of_tables = absorb_tables(history, good["postgres"], now, orders)
         notes += notes_of_tables
+    if "epochs" in good:
+        history = replace(history, sealed=sealed_labels(good["epochs"]))
     if "redis" in good:
         history = absorb_queues(history, good["redis"], now)
     return history, events, notes

@@ -7,10 +7,14 @@ A healthy newest label is therefore one to two lengths old, so what is judged is
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
+
+# Group -> (label, channels sealed) pairs.
+Sealed = Mapping[str, tuple[tuple[int, int | None], ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,14 +66,20 @@ def window_seconds(orders: StandingOrders) -> float:
     return max(24 * length, orders.seal_critical.total_seconds() + 2 * length)
 
 
-def seals(reading: Reading, group: str, now: float, orders: StandingOrders) -> Seals:
-    """What `reading` of the epochs probe says about `group` at `now` (Unix seconds)."""
+def sealed_labels(reading: Reading) -> Sealed:
+    """Every group's labels in the window and how many channels each sealed, from a reading of the epochs probe."""
+    groups: dict[str, list[tuple[int, int | None]]] = {}
+    for s in reading.named("seal_channels"):
+        channels = s.value if isinstance(s.value, int) else None
+        groups.setdefault(s.label("group"), []).append((int(s.label("epoch")), channels))
+    return {group: tuple(labels) for group, labels in groups.items()}
+
+
+def seals(sealed: Sealed, group: str, now: float, orders: StandingOrders) -> Seals:
+    """What has been sealed of `group` as of `now` (Unix seconds). Labels of the future are nobody's."""
     days = calendar(orders)
     expected = days.expected(now)
-    channels: dict[int, int | None] = {}
-    for s in reading.named("seal_channels"):
-        if s.label("group") == group and (label := int(s.label("epoch"))) <= now:
-            channels[label] = s.value if isinstance(s.value, int) else None
+    channels = {label: count for label, count in sealed.get(group, ()) if label <= now}
     if not channels:
         return Seals(group, expected, None, None, (), None, None)
     latest = max(channels)

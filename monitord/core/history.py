@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from monitord.core.epochs import Sealed
 from monitord.core.model import Observation, Reading
 from monitord.core.orders import Expected, StandingOrders
 
@@ -107,6 +108,7 @@ class History:
     fleet_restarted_at: float | None = None
     tables: Mapping[str, Table] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
+    sealed: Sealed = field(default_factory=dict)
 
     def reading(self, probe: str) -> Reading | None:
         """The last good reading of a probe, or None when the last one failed or none was taken."""

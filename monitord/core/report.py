@@ -53,7 +53,7 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
         services=_services(history, orders, at),
         growth=_growth(history, orders, at),
         database=_database(history.reading("postgres")),
-        epochs=_epochs(history.reading("epochs"), orders, at),
+        epochs=_epochs(history, orders, at),
         current_epoch=_current_epoch(orders, at),
         redis=_redis(history.reading("redis"), orders),
         host=_host(history.reading("host"), orders),
@@ -206,12 +206,13 @@ def _database(reading: Reading | None) -> Fields:
     }
 
 
-def _epochs(reading: Reading | None, orders: StandingOrders, now: float) -> Fields:
+def _epochs(history: History, orders: StandingOrders, now: float) -> Fields:
     if "epochs" not in orders.probes:
         return {}
+    is_known = history.reading("epochs") is not None
     groups: Fields = {}
     for group in orders.groups:
-        found = seals(reading, group, now, orders) if reading else None
+        found = seals(history.sealed, group, now, orders) if is_known else None
         age = found.age_seconds if found else None
         groups[group] = {
             "latest": found.latest if found else None,

@@ -256,7 +256,12 @@ async def demonstrate(plan: Plan) -> int:
             code, left = code or FAILED, f"not everything could be cleaned up: {error}"
         shown.say(*wrapped(shown.screen, [f"{closing}; {left}."]))
     if code == 0:
-        shown.say("", *wrapped(shown.screen, ['Where to go next: "Beside your fleet" in the README.']))
+        shown.say(
+            "",
+            *wrapped(
+                shown.screen, ['Where to go next: "Beside your fleet" in the README; monitord init looks at yours.']
+            ),
+        )
     return INTERRUPTED if interruption.asked else code
 
 

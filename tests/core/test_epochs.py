@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitord.core.epochs import Calendar, calendar, seals, window_seconds
+from monitord.core.epochs import Calendar, calendar, sealed_labels, seals, window_seconds
 from monitord.core.model import Reading, sample
 from monitord.core.orders import StandingOrders
 
@@ -54,7 +54,11 @@ def test_the_window_is_the_larger_of_24_labels_and_the_critical_age_plus_two(
     assert window_seconds(orders) == seconds
 
 
-def sealed(*labels: int, group: str = "MILO", channels: int = 9) -> Reading:
+def sealed(*labels: int, group: str = "MILO", channels: int = 9) -> dict[str, tuple[tuple[int, int | None], ...]]:
+    return dict(sealed_labels(reading(*labels, group=group, channels=channels)))
+
+
+def reading(*labels: int, group: str = "MILO", channels: int = 9) -> Reading:
     return Reading("epochs", tuple(sample("seal_channels", channels, group=group, epoch=str(at)) for at in labels))
 
 
@@ -79,8 +83,8 @@ def test_a_gap_right_before_the_newest_label_is_seen_even_within_its_grace() -> 
 
 
 def test_another_groups_seals_and_labels_of_the_future_are_nobodys() -> None:
-    reading = Reading("epochs", sealed(NOON - 3600, group="CLS").samples + sealed(NOON - 7200, 9_999_997_200).samples)
-    found = seals(reading, "MILO", NOON + 200, StandingOrders())
+    both = sealed(NOON - 3600, group="CLS") | sealed(NOON - 7200, 9_999_997_200)
+    found = seals(both, "MILO", NOON + 200, StandingOrders())
     assert (found.latest, found.channels_sealed) == (NOON - 7200, 9)
 
 

@@ -19,7 +19,7 @@ def _groups(observation: Observation, history: History, orders: StandingOrders) 
     now = observation.now.timestamp()
     days = calendar(orders)
     for group in orders.groups:
-        found = seals(observation.readings["epochs"], group, now, orders)
+        found = seals(history.sealed, group, now, orders)
         age = found.age_seconds
         if age is not None and found.latest is not None:
             age -= history.blind_seconds("epochs", days.due_at(found.latest), now, away=False)
