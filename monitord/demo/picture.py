@@ -193,7 +193,7 @@ def _measure(label: str, parts: Sequence[tuple[str, bool]], width: int) -> Text:
         if not spare:
             break
         kept.remove(spare[-1])
-    line = _cut(Text(clean(label), "bold"), LABEL - 1, pad=True)
+    line = _cut(Text.assemble((clean(label), "bold")), LABEL - 1, pad=True)
     line.append(" ")
     for number, (text, _) in enumerate(kept):
         line.append(("   " if number else "") + clean(text), "magenta" if "?" in text else "")

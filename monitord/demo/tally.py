@@ -81,7 +81,7 @@ def tally_lines(tally: Tally, screen: Terminal) -> list[str]:
             lines += screen.wrapped(f"With nothing broken: {told.rule}: {told.summary}", indent="")
     if tally.left_out:
         names = words.listed([fault.name for fault in tally.left_out], most=99)
-        lines += screen.wrapped(f"Left out: {names}. There was not the time to see it clear.", indent="")
+        lines += screen.wrapped(f"Left out: {names}.", indent="")
     return lines
 
 

@@ -156,9 +156,10 @@ class Tour:
                 break
             self._stage = f"{number} of {total}: {fault.mended}; all is well"
             await child.until(lambda: False, min(HOLD_SECONDS, self._left()))
-        if self.tally.left_out:
-            names = words.listed([fault.name for fault in self.tally.left_out], most=total)
-            self._tell("note", f"left out: {names}")
+        else:
+            if self.tally.left_out:
+                names = words.listed([fault.name for fault in self.tally.left_out], most=total)
+                self._tell("note", f"left out, as it could not clear in the time that is left: {names}")
         if self._plan.duration is not None:
             self._stage = f"watching until {duration_text(self._plan.duration)} are over"
             await child.until(lambda: False, self._left())
@@ -258,9 +259,7 @@ async def demonstrate(plan: Plan) -> int:
     if code == 0:
         shown.say(
             "",
-            *wrapped(
-                shown.screen, ['Where to go next: "Beside your fleet" in the README; monitord init looks at yours.']
-            ),
+            *wrapped(shown.screen, ['Where to go next: "Beside your fleet" in the README; monitord init looks at it.']),
         )
     return INTERRUPTED if interruption.asked else code
 
