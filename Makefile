@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 BIN := .venv/bin
 ARGS ?=
+WORKERS ?= 2
 
 .PHONY: help install demo test test-fast check format lint types imports wheel bench lock clean
 
@@ -34,7 +35,7 @@ demo: .venv/.demo-ready ## a real fleet in miniature, watched, broken and mended
 	@$(BIN)/monitord demo $(ARGS)
 
 test: .venv/.dev-ready ## the whole suite, against real Postgres, Valkey and PM2
-	@$(BIN)/python -m pytest $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-fast: .venv/.dev-ready ## only what needs no server: seconds
 	@$(BIN)/python -m pytest -m "not servers" $(ARGS)

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from types import FrameType
 from typing import Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -24,6 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from monitord import __version__
 from monitord.core.orders import StandingOrders
 from monitord.cycle import Turn, Watch
+from monitord.hearing import Hearing
 from monitord.lock import DirectoryLock
 from monitord.logs import Log
 from monitord.notify.log import LogTeller
@@ -91,7 +91,7 @@ class Daemon:
         orders = standing_orders(self._settings)
         self._probes = self._build(self._settings, orders)
         self._take_lock()
-        self._handle_signals()
+        hearing = Hearing(SIGNALS, self._heard)
         self._citizen.attach(on_shutdown=lambda: self._ask_stop("PM2 asked for it"), on_orphaned=self._orphaned)
         self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
         self._say_what_is_off(self._settings)
@@ -115,6 +115,7 @@ class Daemon:
             if conductor.done():
                 conductor.result()  # raises what ended it: it never ends by itself
         finally:
+            hearing.close()
             await self._shut_down(conductor, stopped)
 
     # Starting and stopping
@@ -130,16 +131,6 @@ class Daemon:
                 f"The state directory cannot be locked ({error.strerror}): a second monitord would not be noticed.",
                 error=str(error.strerror),
             )
-
-    def _handle_signals(self) -> None:
-        """Not by the loop's own way: as it ends, it gives signals back to the system, and a late one would kill."""
-        loop = asyncio.get_running_loop()
-
-        def hear(number: int, _: FrameType | None) -> None:
-            loop.call_soon_threadsafe(self._heard, signal.Signals(number))
-
-        for number in SIGNALS:
-            signal.signal(number, hear)
 
     def _heard(self, number: signal.Signals) -> None:
         if number is signal.SIGUSR1:
@@ -180,8 +171,6 @@ class Daemon:
 
     async def _shut_down(self, conductor: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
         """Everything in reverse, each step within its deadline: PM2 kills what does not stop in time."""
-        for number in SIGNALS:
-            signal.signal(number, signal.SIG_IGN)
         self._log.emit("monitord_stopping", "info", "monitord is stopping.", **self._who(), reason=self._stop_reason)
         stopped.cancel()
         if self._scheduler.running:

@@ -7,6 +7,7 @@ import asyncio
 import os
 import sys
 import threading
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +45,7 @@ def run(_: argparse.Namespace) -> int:
 
 def _watch(settings: Settings, log: Log, citizen: Citizen) -> int:
     loop = asyncio.new_event_loop()
-    loop.set_exception_handler(
-        lambda _, context: log.internal("a task failed", context.get("exception") or Exception())
-    )
+    loop.set_exception_handler(partial(_failed, log))
     try:
         loop.run_until_complete(Daemon(settings, _load, log, citizen).run())
     except SettingsError as error:
@@ -58,6 +57,13 @@ def _watch(settings: Settings, log: Log, citizen: Citizen) -> int:
         log.internal("monitord could not go on", error)
         return 1
     return 0
+
+
+def _failed(log: Log, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody awaited. A connection that was given up on may still fail later, and that is no news."""
+    error = context.get("exception")
+    if not isinstance(error, ConnectionError):
+        log.internal("a task failed", error if isinstance(error, BaseException) else None)
 
 
 def _refuse(error: SettingsError) -> int:
