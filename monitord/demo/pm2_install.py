@@ -82,7 +82,12 @@ async def _npm_ci(sandbox: Sandbox, node: Path, npm: Path, directory: Path) -> N
         timeout=INSTALL_SECONDS,
         cwd=directory,
         # npm runs `node` by name now and then: the one it was started with comes first.
-        env={**theirs, "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}"},
+        # Behind a proxy that has a certificate authority of its own, the system knows it and Node's own list does not.
+        env={
+            "NODE_USE_SYSTEM_CA": "1",
+            **theirs,
+            "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        },
     )
     shutil.rmtree(directory / ".npm", ignore_errors=True)
 
