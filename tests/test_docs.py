@@ -40,7 +40,7 @@ def test_every_event_that_is_emitted_is_in_the_reference_and_no_other() -> None:
 
 def test_every_setting_named_in_a_document_is_one() -> None:
     known = set(variables())
-    named = set(re.findall(r"MONITORD_[A-Z0-9_]*[A-Z0-9]", README + REFERENCE))
+    named = set(re.findall(r"\bMONITORD_[A-Z0-9_]*[A-Z0-9]\b", README + REFERENCE))
     assert named <= known
 
 
