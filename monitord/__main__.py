@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Final
@@ -32,6 +34,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--version", action="version", version=f"monitord {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     asked = next((word for word in arguments if not word.startswith("-")), None)
+    if asked == "run":
+        _stop_quietly()
     for name, summary in COMMANDS.items():
         # Only the command that runs is imported: `check` need not pay for the demo, nor the daemon for `init`.
         if name == asked:
@@ -46,6 +50,13 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # `monitord check | head`
         return 141
     return code
+
+
+def _stop_quietly() -> None:
+    """Before the daemon can hear them: asked to stop, end well (nothing has begun); asked to reload, go on."""
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, lambda *_: os._exit(0))
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 if __name__ == "__main__":

@@ -67,12 +67,18 @@ class Watch:
         self.timeout = timeout
         self._store = store
         self._teller = teller
+        self._fault = ""
 
     async def cycle(self, turn: Turn) -> Decision:
         """Observe, decide, save, deliver."""
         began = asyncio.get_running_loop().time()
         observation = await observe(self.probes, turn, self.timeout, self._own_reading(turn))
-        decision = decide(self.state, observation, self.orders)
+        try:
+            decision = decide(self.state, observation, self.orders)
+        except Exception as error:
+            self._fault = f"a cycle could not be judged ({type(error).__name__})"
+            raise
+        self._fault = "; ".join(decision.faults)
         self.state = decision.state
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
         await self._save(observation, decision, turn.trigger, duration_ms)
@@ -97,6 +103,8 @@ class Watch:
         gaps = list(self._teller.troubles())
         if self._store.problem is not None:
             gaps.insert(0, Gap("snapshot", "internal", self._store.problem))
+        if self._fault:
+            gaps.append(Gap("judgement", "internal", self._fault))
         late = sample("cycle_late", turn.late_seconds, "seconds")
         return {"monitord": Reading("monitord", (late,), gaps=tuple(gaps))}
 

@@ -24,6 +24,7 @@ from monitord import __version__
 from monitord.core.orders import StandingOrders
 from monitord.cycle import Turn, Watch
 from monitord.hearing import Hearing
+from monitord.lanes import Lane, LaneBusy
 from monitord.lock import DirectoryLock
 from monitord.logs import Log
 from monitord.notify.log import LogTeller
@@ -32,8 +33,9 @@ from monitord.probes import Probes
 from monitord.settings import Settings, SettingsError, standing_orders
 from monitord.store import Store
 
-LOAD_TIMEOUT_SECONDS: Final = 10.0
+LOAD_TIMEOUT_SECONDS: Final = 3.0
 STOP_TIMEOUT_SECONDS: Final = 1.0
+TIDY_TIMEOUT_SECONDS: Final = 30.0
 # How far past its time a cycle may be before the scheduler is taken to have lost its clock.
 OVERDUE_SECONDS: Final = 1.0
 CYCLE_JOB: Final = "cycle"
@@ -77,6 +79,7 @@ class Daemon:
         self._wake = asyncio.Event()
         self._stop = asyncio.Event()
         self._stop_reason = ""
+        self._tidying = Lane("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
         self._next_due = 0.0
@@ -147,25 +150,15 @@ class Daemon:
     def _schedule(self) -> None:
         """Set both jobs to the settings as they are. A late run still runs, once (APScheduler would skip it)."""
         every = self._settings.check_interval.total_seconds()
+        report = CronTrigger.from_crontab(self._settings.report_schedule, timezone=UTC)
         jobs = (
-            (CYCLE_JOB, self._ask_cycle, IntervalTrigger(seconds=every, timezone=UTC), ()),
-            (
-                "report",
-                self._ask_check,
-                CronTrigger.from_crontab(self._settings.report_schedule, timezone=UTC),
-                ("schedule",),
-            ),
-            ("tidy", self._log.tidy, IntervalTrigger(minutes=10, timezone=UTC), ()),
+            (CYCLE_JOB, self._ask_cycle, IntervalTrigger(seconds=every, timezone=UTC)),
+            ("report", self._ask_scheduled_check, report),
+            ("tidy", self._tidy, IntervalTrigger(minutes=10, timezone=UTC)),
         )
-        for name, function, trigger, arguments in jobs:
+        for name, function, trigger in jobs:
             self._scheduler.add_job(
-                function,
-                trigger,
-                args=arguments,
-                id=name,
-                replace_existing=True,
-                misfire_grace_time=None,
-                coalesce=True,
+                function, trigger, id=name, replace_existing=True, misfire_grace_time=None, coalesce=True
             )
         self._next_due = asyncio.get_running_loop().time() + every
 
@@ -189,10 +182,19 @@ class Daemon:
 
     # What may be asked, at any time, from signals, jobs and PM2
 
-    def _ask_cycle(self) -> None:
+    # Jobs are coroutines: APScheduler would run plain functions on threads of the pool that name look-ups may hang in.
+
+    async def _ask_cycle(self) -> None:
         if self._asked.due_at is None:
             self._asked.due_at = self._next_due
         self._wake.set()
+
+    async def _ask_scheduled_check(self) -> None:
+        self._ask_check("schedule")
+
+    async def _tidy(self) -> None:
+        with suppress(OSError, LaneBusy):  # a disk that hangs has its own alert
+            await self._tidying.run(self._log.tidy, timeout=TIDY_TIMEOUT_SECONDS)
 
     def _ask_check(self, trigger: str) -> None:
         self._asked.check = trigger
@@ -255,15 +257,20 @@ class Daemon:
     async def _full_check(self) -> None:
         """A check for whoever asked, any number of times since the last: one is enough for all of them."""
         trigger, self._asked.check = self._asked.check, ""
+        if self._asked.due_at is not None:  # it is the cycle that was due, too
+            self._take_turn(self._asked.due_at)
         await self._cycle(Turn(trigger=trigger, exact=self._asked.exact, late_seconds=None))
 
     async def _due_cycle(self, due_at: float) -> None:
-        loop = asyncio.get_running_loop()
-        every = self._settings.check_interval.total_seconds()
-        late = max(0.0, loop.time() - due_at)
-        self._asked.due_at = None
-        self._next_due = max(due_at, loop.time() - every) + every
+        late = self._take_turn(due_at)
         await self._cycle(Turn(exact=self._asked.exact, late_seconds=late))
+
+    def _take_turn(self, due_at: float) -> float:
+        """Count the due cycle as begun; returns how late it is, in seconds."""
+        now, every = asyncio.get_running_loop().time(), self._settings.check_interval.total_seconds()
+        self._asked.due_at = None
+        self._next_due = max(due_at, now - every) + every
+        return max(0.0, now - due_at)
 
     async def _recheck(self) -> None:
         now = asyncio.get_running_loop().time()
@@ -291,7 +298,10 @@ class Daemon:
                 raise SettingsError(("MONITORD_STATE_DIR: cannot change while monitord runs; restart it instead",))
             orders = standing_orders(settings)
             probes = self._build(settings, orders)
-        except SettingsError as error:
+        except Exception as error:  # noqa: BLE001 - the watch goes on with the settings it has
+            if not isinstance(error, SettingsError):
+                self._log.internal("the settings could not be read again; the old ones stay", error)
+                return
             self._log.emit(
                 "settings_rejected",
                 "warning",
@@ -300,13 +310,15 @@ class Daemon:
             )
             return
         changed = settings.differences(self._settings)
-        old = self._probes
+        old, before = self._probes, self._settings
         self._settings, self._probes = settings, probes
         self._watch.probes, self._watch.orders = self._probes.all, orders
         self._watch.timeout = settings.probe_timeout.total_seconds()
         self._log.reconfigure(settings.log_level, settings.log_retention)
-        self._log.hide(settings.secrets())
+        # The old ones too: what is on its way out was opened with them.
+        self._log.hide(settings.secrets() | before.secrets())
         self._schedule()
+        self._asked.due_at = asyncio.get_running_loop().time()  # what is ordered now is looked at now
         self._log.emit(
             "settings_reloaded",
             "info",

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import fcntl
 import os
+import time
 from contextlib import suppress
 from pathlib import Path
 
 PID_FILE = "monitord.pid"
+TRIES, TRY_AGAIN_SECONDS = 6, 0.05
 
 
 class DirectoryInUse(Exception):  # noqa: N818 - it names a state of the directory
@@ -34,14 +36,18 @@ class DirectoryLock:
             OSError: the directory cannot be opened; the watch can go on without a lock.
         """
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        for _ in range(TRIES):
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(TRY_AGAIN_SECONDS)  # `check` and `status` hold it for an instant when they ask who does
+            except OSError:
+                os.close(descriptor)
+                raise
+        else:
             os.close(descriptor)
-            raise DirectoryInUse(self.directory, _pid(self.directory)) from None
-        except OSError:
-            os.close(descriptor)
-            raise
+            raise DirectoryInUse(self.directory, _pid(self.directory))
         self._descriptor = descriptor
         # Only for people and for `status`: the lock is what counts, and a full disk must not stop the watch.
         with suppress(OSError):

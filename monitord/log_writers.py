@@ -98,7 +98,7 @@ class Writer:
             failed: str | None = None
             try:
                 self._write(when, line)
-            except (OSError, ValueError) as error:  # ValueError: a closed stream
+            except Exception as error:  # noqa: BLE001 - a writer that ends would take every later line with it
                 failed = (error.strerror if isinstance(error, OSError) else None) or str(error)
             with self._changed:
                 self._error = failed

@@ -16,7 +16,7 @@ import threading
 import traceback
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -74,7 +74,8 @@ class Log:
             self._logger.log(_NUMBERS[level], event, message=message, fields=fields)
         except Exception as error:  # noqa: BLE001 - a field that cannot be said must not end the watch
             lost = f"An event could not be logged: {type(error).__name__}."
-            self._logger.error("internal_error", message=lost, fields={"lost_event": str(event)})
+            with suppress(Exception):
+                self._logger.error("internal_error", message=lost, fields={"lost_event": str(event)})
         finally:
             self._busy.now = False
 

@@ -20,7 +20,7 @@ from monitord.core.codec import decode, encode
 from monitord.core.decide import State
 from monitord.core.model import Observation, Transition
 from monitord.core.replay import Recorder, replay
-from monitord.lanes import Lane, LaneBusy
+from monitord.lanes import Lane
 
 FILE: Final = "snapshot.db"
 KEEP_HISTORY: Final = timedelta(hours=48)
@@ -28,6 +28,22 @@ KEEP_HISTORY: Final = timedelta(hours=48)
 HISTORY_BYTES_AT_MOST: Final = 256 * 1024 * 1024
 KEEP_TRANSITIONS: Final = 10_000
 FRAMES_PER_WHOLE: Final = 120
+
+_DISK_TROUBLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    }
+)
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -91,6 +107,7 @@ class Store:
         self._recorder = Recorder()
         self._until_whole = 0
         self._closed = False
+        self._loaded = False
 
     async def load(self, timeout: float) -> tuple[Snapshot, SetAside | None]:
         """The last snapshot, or an empty one where there is none or it had to be put aside (which is told).
@@ -99,7 +116,7 @@ class Store:
         """
         try:
             snapshot, aside = await self._lane.run(self._load, timeout=timeout)
-        except (OSError, sqlite3.Error, LaneBusy) as error:  # TimeoutError is an OSError
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from being read, the watch goes on without it
             self.problem = f"its snapshot cannot be read: {error}"
             return Snapshot(State(), None), None
         self.problem = None
@@ -109,7 +126,7 @@ class Store:
         """Save a cycle, whole or not at all. `problem` tells whether it worked."""
         try:
             aside = await self._lane.run(self._save, record, timeout=timeout)
-        except (OSError, sqlite3.Error, LaneBusy) as error:
+        except Exception as error:  # noqa: BLE001 - what was decided must be said, saved or not
             self.problem = f"its snapshot cannot be written: {error}"
             self._until_whole = 0  # whatever the file holds now, the next frame must not rest on this one
             return None
@@ -121,7 +138,7 @@ class Store:
         if self._closed:
             return
         self._closed = True
-        with suppress(OSError, sqlite3.Error, LaneBusy):  # the end of the process lets go just as well
+        with suppress(Exception):  # the end of the process lets go just as well
             await self._lane.run(self._disconnect, timeout=timeout)
         self._lane.close()
 
@@ -131,12 +148,14 @@ class Store:
         aside = self._connect()
         assert self._connection is not None  # noqa: S101 - _connect either sets it or raises
         try:
-            return _read(self._connection), aside
-        except (Unusable, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.OperationalError):
+            snapshot = _read(self._connection)
+        except (Unusable, sqlite3.Error) as error:
+            if _is_disk_trouble(error):
                 raise
             aside = self._put_aside(str(error))
-            return Snapshot(State(), None), aside
+            snapshot = Snapshot(State(), None)
+        self._loaded = True
+        return snapshot, aside
 
     def _save(self, record: Record) -> SetAside | None:
         aside = None
@@ -144,12 +163,17 @@ class Store:
             self._disconnect()
             self._until_whole = 0
             aside = self._connect()
+        if not self._loaded:
+            # What could not be read at the start is not ours to overwrite with a state that knows nothing of it.
+            if aside is None and _holds_state(self._connection):
+                aside = self._put_aside("it could not be read when monitord started")
+            self._loaded = True
         try:
             self._write(record)
-        except sqlite3.OperationalError:
-            self._disconnect()  # a full or read-only disk: begin afresh at the next cycle
-            raise
-        except sqlite3.DatabaseError as error:
+        except sqlite3.Error as error:
+            if _is_disk_trouble(error):
+                self._disconnect()  # a full or read-only disk: begin afresh at the next cycle
+                raise
             aside = self._put_aside(str(error))
             self._until_whole = 0
             self._write(record)
@@ -159,8 +183,8 @@ class Store:
         """Open the file, bring its schema up to date; put it aside first where it is not one of ours."""
         try:
             self._open()
-        except (Unusable, sqlite3.DatabaseError) as error:
-            if isinstance(error, sqlite3.OperationalError):
+        except (Unusable, sqlite3.Error) as error:
+            if _is_disk_trouble(error):
                 self._disconnect()
                 raise
             return self._put_aside(str(error))
@@ -284,6 +308,15 @@ def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
         raise Unusable(f"the history at {path} cannot be read: {error}") from None
 
 
+def _is_disk_trouble(error: Exception) -> bool:
+    """Whether an error is of the disk, its space or its permissions: time may mend it. All others are of the file."""
+    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DISK_TROUBLE
+
+
+def _holds_state(connection: sqlite3.Connection | None) -> bool:
+    return connection is not None and connection.execute("SELECT 1 FROM state LIMIT 1").fetchone() is not None
+
+
 def _version(connection: sqlite3.Connection) -> int:
     (version,) = connection.execute("PRAGMA user_version").fetchone()
     return int(version)
@@ -293,7 +326,7 @@ def _read(connection: sqlite3.Connection) -> Snapshot:
     try:
         parts = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM state")}
         state = decode(State, {"history": parts.get("history", {}), "alerts": parts.get("alerts", {})})
-    except (ValueError, TypeError, KeyError) as error:
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Unusable(f"its content does not fit: {error}") from None
     return Snapshot(state, parts.get("report"))
 

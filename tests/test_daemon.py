@@ -417,6 +417,34 @@ async def test_sighup_takes_new_settings_and_says_what_changed(start: Start) -> 
     assert await daemon.stop() == 0
 
 
+async def test_sighup_in_a_directory_that_was_deleted_does_not_end_the_watch(start: Start) -> None:
+    gone = start.directory / "gone"
+    gone.mkdir()
+    daemon = await start(before=("sh", "-c", f'cd {gone} && exec "$@"', "sh"))
+    await daemon.said("monitord_ready")
+    gone.rmdir()
+    daemon.send(signal.SIGHUP)
+    assert (await daemon.said("settings_reloaded"))["changed"] == []
+    await daemon.cycles()
+    assert await daemon.stop() == 0
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here says what a process ignores")
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+async def test_asked_to_stop_while_it_is_still_starting_it_ends_well_and_says_nothing_odd(
+    number: signal.Signals, start: Start
+) -> None:
+    for delay in range(8):
+        daemon = await start()
+        status = Path(f"/proc/{daemon.process.pid}/status")
+        while status.exists() and not _ignores_or_handles(status, signal.SIGHUP):  # noqa: ASYNC110 - nobody tells
+            await asyncio.sleep(0)
+        await asyncio.sleep(delay * 0.05)  # somewhere on its way; wherever that is must not matter
+        daemon.send(number)
+        assert await daemon.ended() == 0
+        assert daemon.err == []
+
+
 async def test_sighup_keeps_the_old_settings_where_the_new_are_wrong_and_names_the_mistake(start: Start) -> None:
     dotenv = start.directory / ".env"
     right = "\n".join(f"{name}={value}" for name, value in FIRES.items())

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import signal
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -47,3 +49,12 @@ def test_nobody_holds_a_directory_that_is_not_there(tmp_path: Path) -> None:
 def test_a_lock_on_a_directory_that_is_not_there_is_an_os_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         DirectoryLock(tmp_path / "nowhere").acquire()
+
+
+def test_whoever_only_asks_who_holds_the_directory_does_not_keep_a_daemon_from_starting(tmp_path: Path) -> None:
+    asking = os.open(tmp_path, os.O_RDONLY)
+    fcntl.flock(asking, fcntl.LOCK_SH)
+    threading.Timer(0.1, os.close, [asking]).start()
+    lock = DirectoryLock(tmp_path)
+    lock.acquire()
+    lock.release()

@@ -120,6 +120,54 @@ async def test_a_corrupt_file_is_put_aside_and_the_watch_goes_on(store: Store, t
     await fill(store, 2)
 
 
+@pytest.mark.parametrize(
+    "damage",
+    [
+        "DROP TABLE state",
+        "UPDATE state SET body = CAST(x'ff22fe' AS TEXT) WHERE name = 'alerts'",
+        "DROP TABLE frames; CREATE TABLE frames (something_else)",
+    ],
+)
+async def test_a_snapshot_damaged_inside_is_put_aside_and_the_watch_goes_on(tmp_path: Path, damage: str) -> None:
+    before = Store(tmp_path)
+    await fill(before, 2)
+    await before.close(WAIT)
+    with closing(sqlite3.connect(tmp_path / FILE)) as connection:
+        connection.executescript(damage)
+    store = Store(tmp_path)
+    _, first = await store.load(WAIT)
+    second = await store.save(record(State(), host(20.0, 900)), WAIT)
+    assert store.problem is None
+    aside = first or second
+    assert aside is not None
+    assert (tmp_path / aside.kept_as).exists()
+    await store.close(WAIT)
+
+
+async def test_a_snapshot_that_could_not_be_read_at_the_start_is_kept_and_not_written_over(tmp_path: Path) -> None:
+    before = Store(tmp_path)
+    state = await fill(before, 2)
+    await before.close(WAIT)
+    store = Store(tmp_path)
+    with closing(sqlite3.connect(tmp_path / FILE, isolation_level=None)) as other:
+        other.execute("PRAGMA locking_mode = EXCLUSIVE")
+        other.execute("BEGIN EXCLUSIVE")
+        other.execute("UPDATE state SET body = body")
+        await store.load(WAIT)
+        unread = store.problem
+        other.execute("ROLLBACK")
+    aside = await store.save(record(State(), host(20.0, 900)), WAIT)
+    assert unread is not None
+    assert store.problem is None
+    assert aside is not None
+    (tmp_path / "kept").mkdir()
+    (tmp_path / aside.kept_as).rename(tmp_path / "kept" / FILE)
+    kept = read_snapshot(tmp_path / "kept")
+    assert kept is not None
+    assert kept.state == state
+    await store.close(WAIT)
+
+
 async def test_a_file_of_a_newer_monitord_is_put_aside_untouched(store: Store, tmp_path: Path) -> None:
     with closing(sqlite3.connect(tmp_path / FILE)) as connection:
         connection.execute(f"PRAGMA user_version = {len(MIGRATIONS) + 1}")

@@ -23,7 +23,7 @@ def add(subparsers: Any) -> None:
         "init",
         help="look at what is there and print a .env that would watch it",
         description="Looks at PM2, Postgres and Redis where the environment, .env or these options say they are, and "
-        "prints a .env that would watch what is there. Writes no file: `monitord init > .env`.",
+        "prints a .env that would watch what is there. Writes no file: `monitord init | tee -a .env` does.",
     )
     parser.add_argument("--pm2-home", metavar="DIR", help="PM2's home (default: MONITORD_PM2__HOME, PM2_HOME, ~/.pm2)")
     parser.add_argument("--dsn", help="Postgres (default: MONITORD_POSTGRES__DSN or DATABASE_URL)")
@@ -65,4 +65,4 @@ def _notes(found: Found) -> Iterator[str]:
         yield f"PM2: {len(found.fleet.services)} services in {found.fleet.home}."
         if found.fleet.troubled:
             yield f"Now in trouble, and expected online all the same: {words.listed(list(found.fleet.troubled))}."
-    yield "Look it over, save it as .env where monitord is to run, and try it: monitord check"
+    yield "Look it over, add it to the .env where monitord is to run, and try it: monitord check"

@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from monitord.daemon import Daemon
+from monitord.daemon import Daemon, Loader
 from monitord.lock import DirectoryInUse
 from monitord.logs import Log
 from monitord.pm2.citizen import Citizen
@@ -28,14 +28,16 @@ def run(_: argparse.Namespace) -> int:
     """Watch until told to stop: 0 after a stop, 2 for wrong settings or a second daemon, 1 for what ended it."""
     # Before anything can start a child: PM2's channel is this process's alone.
     citizen = Citizen.from_environment(os.environ)
+    # The settings' own directory, also when it is replaced under us and the path is all that is left of it.
+    reload = partial(load, os.environ, Path.cwd())
     try:
-        settings = _load()
+        settings = reload()
     except SettingsError as error:
         return _refuse(error)
     log = Log(sys.stdout, settings.log_level, directory=settings.state_dir / "logs", retention=settings.log_retention)
     log.hide(settings.secrets())
     with log.everything():
-        code = _watch(settings, log, citizen)
+        code = _watch(settings, reload, log, citizen)
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
         # A name that the system's resolver is still looking up would hold the exit for as long as it takes.
         log.flush()
@@ -43,11 +45,11 @@ def run(_: argparse.Namespace) -> int:
     return code
 
 
-def _watch(settings: Settings, log: Log, citizen: Citizen) -> int:
+def _watch(settings: Settings, reload: Loader, log: Log, citizen: Citizen) -> int:
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(partial(_failed, log))
     try:
-        loop.run_until_complete(Daemon(settings, _load, log, citizen).run())
+        loop.run_until_complete(Daemon(settings, reload, log, citizen).run())
     except SettingsError as error:
         return _refuse(error)
     except DirectoryInUse as error:
@@ -72,7 +74,3 @@ def _refuse(error: SettingsError) -> int:
     for mistake in error.mistakes:
         refusal.emit("settings_rejected", "error", str(mistake), mistakes=[str(mistake)])
     return 2
-
-
-def _load() -> Settings:
-    return load(os.environ, Path.cwd())

@@ -66,6 +66,7 @@ class Decision:
     actions: tuple[Action, ...] = ()
     probe_edges: tuple[ProbeEdge, ...] = ()
     notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
 
 
 def decide(state: State, observation: Observation, orders: StandingOrders) -> Decision:
@@ -75,11 +76,16 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     book = dict(state.alerts)
     transitions: list[Transition] = []
     judged: dict[str, dict[str, Judgement]] = {}
+    faults: list[str] = []
     for spec in RULES:
         if spec.probe not in orders.probes | ALWAYS:
             transitions += _drop(book, _of(book, spec), now)
         elif spec.probe in observation.readings:
-            judgements = _judge(spec, book, observation, history, orders)
+            try:
+                judgements = _judge(spec, book, observation, history, orders)
+            except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others
+                faults.append(f"the rule {spec.name} failed inside ({type(error).__name__})")
+                judgements = _unknown(spec, book)
             judged.setdefault(spec.name, {}).update(judgements)
             _replaced(spec.name, judgements, judged, book)
             transitions += _advance(spec, judgements, book, now, orders)
@@ -94,6 +100,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         actions=tuple(action for t in transitions if (action := recommended(t, orders)) is not None),
         probe_edges=_probe_edges(state.history, observation),
         notes=tuple(notes),
+        faults=tuple(faults),
     )
 
 
@@ -124,6 +131,11 @@ def absorb(
 
 def _of(book: Mapping[str, Alert], spec: Spec) -> list[Alert]:
     return [alert for alert in book.values() if alert.rule == spec.name and alert.probe == spec.probe]
+
+
+def _unknown(spec: Spec, book: Mapping[str, Alert]) -> dict[str, Judgement]:
+    """The answer of a rule that cannot judge: its alerts stay as they are."""
+    return {a.subject: Unknown(spec.name, a.subject, "it could not be judged") for a in _of(book, spec)}
 
 
 def _judge(

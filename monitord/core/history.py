@@ -14,6 +14,10 @@ from monitord.core.model import Observation, Reading
 from monitord.core.orders import Expected, StandingOrders
 
 KEEP_BLIND_SECONDS = 48 * 3600.0
+# A probe that flaps for days must not make the state grow with it.
+KEEP_BLIND_SPANS = 500
+# What these measure is kept in another form below: the fleet, and the labels sealed.
+KEPT_OTHERWISE = frozenset({"pm2", "epochs"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,7 +138,7 @@ def absorb_readings(history: History, observation: Observation, orders: Standing
     readings, taken, blind = dict(history.readings), dict(history.taken_at), dict(history.blind)
     for name, reading in observation.readings.items():
         blind[name] = _spells(blind.get(name, ()), taken.get(name), reading, now, orders)
-        readings[name] = reading
+        readings[name] = replace(reading, samples=()) if name in KEPT_OTHERWISE else reading
         if reading.failure is None:
             taken[name] = now
     return replace(history, at=now, readings=readings, taken_at=taken, blind=blind)
@@ -145,7 +149,7 @@ def _spells(
 ) -> tuple[Span, ...]:
     """One probe's blind spells after one more reading: a failure opens one, a good reading closes it."""
     limit = orders.late_after.total_seconds()
-    kept = [s for s in spans if s.end is None or s.end > now - KEEP_BLIND_SECONDS]
+    kept = [s for s in spans if s.end is None or s.end > now - KEEP_BLIND_SECONDS][-KEEP_BLIND_SPANS:]
     is_open = bool(kept) and kept[-1].end is None
     if not is_open and last is not None and now - last > limit:
         kept.append(Span(last, now, "away"))

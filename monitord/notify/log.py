@@ -25,6 +25,8 @@ class LogTeller:
         """One line per edge and event; the full check when somebody asked, else the same for debugging."""
         for note in decision.notes:
             self._log.emit("history_rebased", "info", note[:1].upper() + note[1:] + ".")
+        for fault in decision.faults:
+            self._log.internal(fault)
         for edge in decision.probe_edges:
             self._probe_edge(edge)
         for event in decision.events:

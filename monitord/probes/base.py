@@ -70,6 +70,10 @@ async def take(probe: Probe, request: Request) -> Reading:
             return reading(await probe.measure(request), None)
     except ProbeError as error:
         return reading(None, Failure(error.kind, error.error))
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        return reading(None, Failure("internal", f"the {probe.name} probe was cancelled by its own driver"))
     except TimeoutError:
         return reading(None, Failure("timeout", f"no answer within {request.timeout:g} s"))
     except Exception as error:  # noqa: BLE001 - a bug in a probe must cost that probe, not the watch

@@ -2,7 +2,7 @@
 
 from monitord.core.model import Gap
 
-from .nights import Night, restored
+from .nights import Night, orders, restored
 
 
 def test_a_cycle_at_the_limit_is_in_time_and_past_it_monitord_is_degraded() -> None:
@@ -169,3 +169,13 @@ def test_after_the_wall_clock_was_set_back_a_stall_is_not_found_an_hour_late() -
     night.table.per_second = 0
     night.passes(minutes=22)  # the limit, and an exact count every five minutes
     night.fired_once("table_flow_stalled", "user_signals")
+
+
+def test_a_bug_in_one_rule_is_told_and_blinds_no_other() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night.orders = orders(host_memory=None)  # as a bug would have it
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    assert any("host_memory_low" in fault for fault in night.look().faults)
+    night.fired_once("service_down", "gateway")

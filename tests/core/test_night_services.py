@@ -257,3 +257,14 @@ def test_without_a_startup_grace_a_service_that_is_long_in_launching_is_down() -
     night["gateway"].state = "launching"
     night.passes(minutes=1)
     assert night.fired_once("service_down", "gateway").finding.value == "launching"
+
+
+def test_without_a_roster_a_service_that_pm2_gave_up_on_before_the_watch_began_is_down_all_the_same() -> None:
+    night = Night(orders(services={}))
+    night["gateway"].is_given_up(after=3)
+    night.passes(minutes=1)
+    alert = night.fired_once("service_down", "gateway")
+    assert (alert.finding.value, alert.finding.limit) == ("errored", "online")
+    night["gateway"].starts()
+    night.passes(minutes=1)
+    assert night.resolved_once("service_down", "gateway").id == alert.id

@@ -31,8 +31,9 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
     """A service that is not in its expected state."""
     now = observation.now.timestamp()
     for name, wanted, lives in _fleet(history, orders):
-        if wanted is None:
+        if wanted is None and not _gave_up(lives, orders):
             continue
+        wanted = wanted or "online"
         wrong = [life for life in lives.values() if life.state not in STATES[wanted]]
         if lives and not wrong:
             yield Clear("service_down", name)
@@ -63,6 +64,11 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
                 else f"Find out who or what left {name} {state} before starting it again (pm2 describe {name})."
             ),
         )
+
+
+def _gave_up(lives: dict[str, Life], orders: StandingOrders) -> bool:
+    """Whether PM2 had given up on a service before it was ever seen online: no roster is needed to call that wrong."""
+    return not orders.services and any(life.state == "errored" for life in lives.values())
 
 
 def _wanted(wanted: Expected) -> str:
