@@ -8,7 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NoReturn
 
 from monitord import __version__
 
@@ -23,10 +23,17 @@ COMMANDS: Final = {
 }
 
 
+class _Parser(argparse.ArgumentParser):
+    """A mistake in the command line is one line."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; argparse itself exits 2 on a mistake in the command line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="monitord",
         description="Watches a fleet under PM2, with its Postgres, Redis and host; judges it and tells.",
         epilog="`monitord COMMAND --help` says more. Settings are MONITORD_* in the environment or .env.",

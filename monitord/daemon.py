@@ -150,11 +150,12 @@ class Daemon:
     def _schedule(self) -> None:
         """Set both jobs to the settings as they are. A late run still runs, once (APScheduler would skip it)."""
         every = self._settings.check_interval.total_seconds()
+        tidy_every = min(600.0, max(1.0, self._settings.log_retention.total_seconds() / 4))
         report = CronTrigger.from_crontab(self._settings.report_schedule, timezone=UTC)
         jobs = (
             (CYCLE_JOB, self._ask_cycle, IntervalTrigger(seconds=every, timezone=UTC)),
             ("report", self._ask_scheduled_check, report),
-            ("tidy", self._tidy, IntervalTrigger(minutes=10, timezone=UTC)),
+            ("tidy", self._tidy, IntervalTrigger(seconds=tidy_every, timezone=UTC)),
         )
         for name, function, trigger in jobs:
             self._scheduler.add_job(

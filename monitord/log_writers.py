@@ -18,8 +18,10 @@ from pathlib import Path
 from typing import Final, TextIO
 
 BACKLOG_BYTES: Final = 4 * 2**20
-_NAME: Final = re.compile(r"monitord-(\d{4}-\d{2}-\d{2}T\d{2})\.jsonl")
-_STAMP: Final = "%Y-%m-%dT%H"
+_NAME: Final = re.compile(r"monitord-(\d{4}-\d{2}-\d{2}T\d{2}(?:\d{4})?)\.jsonl")
+_STAMP, _FINE_STAMP = "%Y-%m-%dT%H", "%Y-%m-%dT%H%M%S"
+# What a file may span, in seconds: an hour, or less where less than four hours are kept.
+_SPANS: Final = (3600, 900, 300, 60, 30, 10, 5, 2, 1)
 
 Write = Callable[[datetime, bytes], None]
 
@@ -152,9 +154,10 @@ class _Whole:
 
 
 class HourlyFiles:
-    """`monitord-2025-11-05T03.jsonl` and its like in one directory, hours in UTC.
+    """`monitord-2025-11-05T03.jsonl` and its like in one directory, hours in UTC; shorter spans for a short retention.
 
-    A file goes when the end of its hour lies further back than `retention`. Files of other names are never touched.
+    A file goes when its last line, or the end of its hour, lies further back than `retention`. Files of other names are
+    never touched.
     The directory and the file are opened anew for each line, so that neither need survive.
     """
 
@@ -166,7 +169,7 @@ class HourlyFiles:
 
     def write(self, when: datetime, line: bytes) -> None:
         """Append a line to the file of its hour. OSError where that cannot be done."""
-        hour = when.astimezone(UTC).strftime(_STAMP)
+        hour = self._stamp(when)
         if hour != self._hour:
             self.tidy(when)
             self._hour, self._whole = hour, _Whole()
@@ -187,9 +190,22 @@ class HourlyFiles:
         with suppress(OSError):
             for path in self._directory.iterdir():
                 with suppress(OSError, ValueError, OverflowError):
-                    if (match := _NAME.fullmatch(path.name)) and self._is_past(match[1], now):
+                    match = _NAME.fullmatch(path.name)
+                    if match and match[1] != self._stamp(now) and self._is_past(path, match[1], now):
                         path.unlink()
 
-    def _is_past(self, hour: str, now: datetime) -> bool:
-        end = datetime.strptime(hour, _STAMP).replace(tzinfo=UTC) + timedelta(hours=1)
-        return now - end > self.retention
+    def _span(self) -> int:
+        wanted = self.retention.total_seconds() / 4
+        return next((span for span in _SPANS if span <= wanted), _SPANS[-1])
+
+    def _stamp(self, when: datetime) -> str:
+        span = self._span()
+        begin = datetime.fromtimestamp(when.timestamp() // span * span, UTC)
+        return begin.strftime(_STAMP if span == _SPANS[0] else _FINE_STAMP)
+
+    def _is_past(self, path: Path, stamp: str, now: datetime) -> bool:
+        is_hour = len(stamp) == len("2025-11-05T03")
+        begin = datetime.strptime(stamp, _STAMP if is_hour else _FINE_STAMP).replace(tzinfo=UTC)
+        end = begin + timedelta(seconds=_SPANS[0] if is_hour else self._span())
+        last = datetime.fromtimestamp(path.stat().st_mtime, UTC)
+        return now - min(end, last) > self.retention

@@ -417,6 +417,29 @@ def test_each_hour_has_its_file_by_utc(tmp_path: Path) -> None:
     assert found == {"monitord-2025-11-05T03.jsonl": b"a\nb\n", "monitord-2025-11-05T04.jsonl": b"c\n"}
 
 
+def test_a_short_retention_has_short_files_and_is_kept_to(tmp_path: Path) -> None:
+    files = HourlyFiles(tmp_path, timedelta(seconds=8))
+    for second in range(30):
+        files.write(NIGHT + timedelta(seconds=second), f"{second}\n".encode())
+    for path in tmp_path.iterdir():  # as if each had been written when it says
+        written = datetime.strptime(path.name, "monitord-%Y-%m-%dT%H%M%S.jsonl").replace(tzinfo=UTC).timestamp()
+        os.utime(path, (written, written))
+    files.tidy(NIGHT + timedelta(seconds=30))
+    kept = sorted(int(line) for path in tmp_path.iterdir() for line in path.read_text().split())
+    assert kept[0] in (21, 22, 23)
+    assert kept[-1] == 29
+
+
+def test_a_file_whose_last_line_is_past_the_retention_goes_whatever_its_name_says(tmp_path: Path) -> None:
+    files = HourlyFiles(tmp_path, timedelta(hours=48))
+    path = tmp_path / "monitord-2025-11-05T02.jsonl"
+    path.write_text("{}\n")
+    old = (NIGHT - timedelta(hours=49)).timestamp()
+    os.utime(path, (old, old))
+    files.tidy(NIGHT)
+    assert not path.exists()
+
+
 def test_files_past_the_retention_go_with_a_new_hour_and_foreign_ones_stay(tmp_path: Path) -> None:
     kept = {
         "monitord-2025-11-03T03.jsonl",  # ended 47:57 before

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from monitord.core import alerts, causes
 from monitord.core.actions import recommended
@@ -88,7 +88,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
                 judgements = _unknown(spec, book)
             judged.setdefault(spec.name, {}).update(judgements)
             _replaced(spec.name, judgements, judged, book)
-            transitions += _advance(spec, judgements, book, now, orders)
+            transitions += _advance(spec, judgements, book, observation, orders)
     transitions += _superseded(book, now)
     following = State(history, book)
     return Decision(
@@ -115,12 +115,13 @@ def absorb(
         notes.append(f"the wall clock was set back by {history.at - now:.1f} s: rates start anew")
         history = without_future(history, now)
     before = history.taken_at.get("pm2") if history.services else None
+    measured = history.taken_at.get("postgres")
     history = absorb_readings(history, observation, orders)
     good = {name: r for name, r in observation.readings.items() if r.failure is None}
     if "pm2" in good:
         history, events = absorb_fleet(history, good["pm2"], before, now, orders)
     if "postgres" in good:
-        history, notes_of_tables = absorb_tables(history, good["postgres"], now, orders)
+        history, notes_of_tables = absorb_tables(history, good["postgres"], measured, now, orders)
         notes += notes_of_tables
     if "epochs" in good:
         history = replace(history, sealed=sealed_labels(good["epochs"]))
@@ -177,9 +178,18 @@ def _replaced(
 
 
 def _advance(
-    spec: Spec, judgements: Mapping[str, Judgement], book: dict[str, Alert], now: datetime, orders: StandingOrders
+    spec: Spec,
+    judgements: Mapping[str, Judgement],
+    book: dict[str, Alert],
+    observation: Observation,
+    orders: StandingOrders,
 ) -> list[Transition]:
     """The book after one rule's judgements, and the edges crossed."""
+    now = observation.now
+    # A reading that hung was taken when that was over, and the next must be apart from there; of one that came at once
+    # the beginning is as good, and lets cycles that are CONFIRM_EVERY apart count.
+    took = timedelta(milliseconds=observation.readings[spec.probe].duration_ms)
+    taken = now + took if took > orders.confirm_every / 10 else now
     transitions = _drop(book, [alert for alert in _of(book, spec) if alert.subject not in judgements], now)
     for subject, judgement in judgements.items():
         place = alerts.key(spec.name, subject)
@@ -189,7 +199,8 @@ def _advance(
         if following is None:
             book.pop(place, None)
         else:
-            book[place] = following
+            counted_now = following.counted_at == now
+            book[place] = replace(following, counted_at=taken) if counted_now else following
         if transition is not None:
             transitions.append(transition)
     return transitions

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from typing import Literal
 
 from monitord.core.history import Batch, History, Life, Service
 from monitord.core.model import Reading, ServiceEvent, Value
@@ -37,6 +38,7 @@ def processes(reading: Reading) -> dict[str, dict[str, Life]]:
             started_at=_number(row.get("started_at")),
             exit_code=_whole(row.get("exit_code")),
             schedule=_word(row.get("schedule")),
+            autorestart=row.get("autorestart") != 0,
             module=bool(row.get("module")),
             own=bool(row.get("self")),
         )
@@ -176,6 +178,8 @@ def _events(
             events.append(ServiceEvent(name, "crashed", "pm2", f"PM2 has given up restarting it{ended}"))
         elif any(life.schedule for life in new.values()):
             events.append(ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}"))
+        elif not any(life.autorestart for life in new.values()):
+            events.append(ServiceEvent(name, "stopped", "pm2", f"ended, and PM2 is told not to restart it{ended}"))
         else:
             events.append(ServiceEvent(name, "stopped", "operator", f"PM2 now calls it {state}{ended}"))
     elif is_up and not was_up:
@@ -183,11 +187,18 @@ def _events(
             events.append(ServiceEvent(name, "started", "pm2", "its turn has come"))
         else:
             events.append(ServiceEvent(name, "started", "operator", "online again"))
+    elif (was := _online(old)) != (are := _online(new)) and not change.crashes:
+        changed: Literal["started", "stopped"] = "started" if are > was else "stopped"
+        events.append(ServiceEvent(name, changed, "operator", f"{are} of {len(new)} instances are online"))
     elif change.remade:
         events.append(
             ServiceEvent(name, "restarted", "operator", "restarted by an operator, a deployment or a schedule")
         )
     return events
+
+
+def _online(lives: Mapping[str, Life]) -> int:
+    return sum(1 for life in lives.values() if life.state == "online")
 
 
 def _any_online(lives: Mapping[str, Life]) -> bool:

@@ -16,8 +16,10 @@ from monitord.core.orders import StandingOrders
 POINTS_PER_WINDOW = 120
 
 
-def absorb_tables(history: History, reading: Reading, now: float, orders: StandingOrders) -> tuple[History, list[str]]:
-    """The history after one good reading of the postgres probe, and what there is to say about it."""
+def absorb_tables(
+    history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
+) -> tuple[History, list[str]]:
+    """The history after one good reading of the postgres probe (the last was taken at `before`), and what to note."""
     window = orders.growth_window.total_seconds()
     tables, notes = {}, []
     inserted = reading.values("table_inserted", "table")
@@ -33,7 +35,7 @@ def absorb_tables(history: History, reading: Reading, now: float, orders: Standi
         table = history.tables.get(name)
         if name not in inserted:
             if table is not None:
-                tables[name] = table
+                tables[name] = _unseen(table, now - (before if before is not None else now))
             continue
         counter = inserted[name]
         number = float(counter) if isinstance(counter, int | float) else None
@@ -57,6 +59,18 @@ def absorb_tables(history: History, reading: Reading, now: float, orders: Standi
         table = replace(table, countable=is_countable, refuted=table.refuted and is_countable)
         tables[name] = _thin(_step(table, number, counts, now, window), now, window)
     return replace(history, tables=tables), notes
+
+
+def _unseen(table: Table, seconds: float) -> Table:
+    """A table that could not be read: the time counts towards no limit, and no count is compared across it."""
+    return replace(
+        table,
+        flow_at=table.flow_at + seconds,
+        verified_at=table.verified_at + seconds,
+        refuted=False,
+        exact={},
+        exact_at=None,
+    )
 
 
 def _step(table: Table, number: float | None, exact: Mapping[str, int], now: float, window: float) -> Table:
@@ -86,7 +100,8 @@ def _step(table: Table, number: float | None, exact: Mapping[str, int], now: flo
             table,
             verified_at=came_at if moved else table.verified_at,
             flow_at=came_at if moved else table.flow_at,
-            refuted=not moved and table.flow_at > table.verified_at,
+            # Moving counters are refuted by a count that stood still meanwhile, and stay so until one moves.
+            refuted=not moved and (table.refuted or told),
         )
     table = replace(table, exact=dict(exact), exact_at=now, compared_at=now if compared else None)
     return _corrected(table, exact, now, window)

@@ -45,6 +45,7 @@ class Life:
     started_at: float | None = None
     exit_code: int | None = None
     schedule: str | None = None
+    autorestart: bool = True
     module: bool = False
     own: bool = False
 

@@ -64,8 +64,10 @@ def _service(process: fleet.Process, own: frozenset[int]) -> Iterator[Sample]:
     yield of("service_created_at", process.created_at, "timestamp")
     yield of("service_restarts", process.restarts)
     yield of("service_exit_code", process.exit_code)
-    if not process.autorestart and process.cron_restart is not None:
-        yield of("service_schedule", process.cron_restart, "")
+    if not process.autorestart:
+        yield of("service_autorestart", 0)
+        if process.cron_restart is not None:
+            yield of("service_schedule", process.cron_restart, "")
     if process.module:
         yield of("service_module", 1)
     if process.pid in own:

@@ -397,3 +397,16 @@ def test_statistics_that_stand_still_while_rows_come_in_are_no_stall() -> None:
     night.table.rolled_back_per_second = -night.table.per_second
     night.passes(hours=2)
     night.is_silent()
+
+
+def test_the_time_a_table_could_not_be_read_counts_towards_no_stall() -> None:
+    night = Night()
+    night.passes(minutes=30)
+    night.table.gap = Gap("user_signals", "missing", "there is no table user_signals in this database")
+    night.passes(minutes=40)
+    night.table.gap = None
+    night.table.per_second = 0
+    night.passes(minutes=14)
+    assert not night.of("firing", "table_flow_stalled", "user_signals")
+    night.passes(minutes=2)
+    assert night.of("firing", "table_flow_stalled", "user_signals")

@@ -25,11 +25,12 @@ def test_a_server_that_cannot_be_measured_is_critical_from_the_second_reading_on
     night = Night()
     night.passes(minutes=10)
     getattr(night, server).fails("timeout", "no answer within 5 s")
-    night.passes(seconds=36)
+    night.passes(seconds=41)
     alert = night.fired_once(f"{server}_unreachable", server)
     assert (alert.severity, alert.finding.value) == ("critical", "timeout")
     assert alert.fired_at is not None
-    assert alert.fired_at - alert.since == timedelta(seconds=5)
+    # Each reading hangs for its 5 s, and the second begins CONFIRM_EVERY after the first was given up.
+    assert alert.fired_at - alert.since == timedelta(seconds=10)
     getattr(night, server).recovers()
     night.passes(minutes=1)
     night.resolved_once(f"{server}_unreachable", server)

@@ -15,7 +15,8 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
     reading = observation.readings["monitord"]
     late, limit = reading.number("cycle_late"), orders.late_after.total_seconds()
     troubles = [gap.error for gap in reading.gaps]
-    if late is not None and late > limit:
+    is_late = late is not None and late > limit
+    if late is not None and is_late:
         troubles.insert(0, f"its cycle began {words.duration(late)} late")
     if not troubles:
         yield Clear("monitor_degraded", "monitord")
@@ -24,9 +25,9 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
         rule="monitor_degraded",
         subject="monitord",
         severity="warning",
-        value=late,
-        limit=limit,
-        unit="seconds",
+        value=round(late, 3) if late is not None and is_late else len(troubles),
+        limit=limit if is_late else 0,
+        unit="seconds" if is_late else "troubles",
         summary=f"monitord itself is degraded: {'; '.join(troubles)}.",
         evidence={"troubles": troubles, "parts": [gap.subject for gap in reading.gaps]},
         recommendation="Look at the machine monitord runs on: its disk, its load, its permissions.",

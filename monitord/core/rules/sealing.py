@@ -31,7 +31,7 @@ def _evidence(found: Seals) -> Evidence:
         "latest": found.latest,
         "expected": found.expected,
         "missed": list(found.missed),
-        "seal_age_seconds": found.age_seconds,
+        "seal_age_seconds": None if found.age_seconds is None else round(found.age_seconds, 3),
     }
 
 
@@ -56,7 +56,7 @@ def sealing_stuck(observation: Observation, history: History, orders: StandingOr
             rule="sealing_stuck",
             subject=found.group,
             severity="critical",
-            value=found.age_seconds,
+            value=None if found.age_seconds is None else round(found.age_seconds, 3),
             limit=limit,
             unit="seconds",
             summary=summary,
@@ -76,7 +76,7 @@ def sealing_late(observation: Observation, history: History, orders: StandingOrd
             rule="sealing_late",
             subject=found.group,
             severity="warning",
-            value=found.age_seconds,
+            value=None if found.age_seconds is None else round(found.age_seconds, 3),
             limit=limit,
             unit="seconds",
             summary=(
