@@ -408,5 +408,5 @@ def test_the_time_a_table_could_not_be_read_counts_towards_no_stall() -> None:
     night.table.per_second = 0
     night.passes(minutes=14)
     assert not night.of("firing", "table_flow_stalled", "user_signals")
-    night.passes(minutes=2)
+    night.passes(minutes=3)
     assert night.of("firing", "table_flow_stalled", "user_signals")
