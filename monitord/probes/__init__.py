@@ -20,6 +20,9 @@ if TYPE_CHECKING:
 
 # An exact count stops at so many times the growth limit: far past it, and still no burden.
 COUNT_AT_MOST_LIMITS = 10
+# Postgres may show inserts in its counters only ten seconds after their commit: an exact count that began no earlier
+# than the counters' window would miss what they have only now been told of, and refute a real flood.
+FLUSH_SECONDS = 15.0
 
 
 class Probes:
@@ -69,7 +72,7 @@ class Probes:
                 self._session,
                 orders.tables,
                 length,
-                window=orders.growth_window.total_seconds(),
+                window=orders.growth_window.total_seconds() + FLUSH_SECONDS,
                 cap=orders.growth_limit * COUNT_AT_MOST_LIMITS,
             ),
             EpochsProbe(self._session, orders.groups, length, window_seconds(orders)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import signal
@@ -13,7 +14,7 @@ import asyncpg
 import pytest
 
 from monitord.demo.stack import Stack
-from tests.faults.watched import Watched
+from tests.faults.watched import PATIENCE, Watched
 
 FAST = {
     "MONITORD_CHECK_INTERVAL": "1s",
@@ -218,14 +219,13 @@ async def test_inserts_that_are_all_rolled_back_are_a_stalled_flow(
         await connection.execute("CREATE INDEX ON quiet_signals (epoch)")
         await connection.execute("INSERT INTO quiet_signals VALUES ($1, 'first')", int(time.time()))
         async with Watched(stack_environment, tmp_path / "cwd") as watched:
-            for _ in range(200):
-                if watched.said("alert_firing", rule="table_flow_stalled", subject="quiet_signals"):
-                    break
-                transaction = connection.transaction()
-                await transaction.start()
-                await connection.execute("INSERT INTO quiet_signals VALUES ($1, 'never')", int(time.time()))
-                await transaction.rollback()
-                await watched.check()
+            async with asyncio.timeout(PATIENCE):
+                while not watched.said("alert_firing", rule="table_flow_stalled", subject="quiet_signals"):
+                    transaction = connection.transaction()
+                    await transaction.start()
+                    await connection.execute("INSERT INTO quiet_signals VALUES ($1, 'never')", int(time.time()))
+                    await transaction.rollback()
+                    await watched.check()
             firing = watched.said("alert_firing", rule="table_flow_stalled", subject="quiet_signals")
             assert len(firing) == 1
             mark = len(watched.lines)
