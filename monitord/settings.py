@@ -187,6 +187,7 @@ def standing_orders(settings: Settings) -> StandingOrders:
         **{name: getattr(settings.orders, name) for name in Orders.model_fields},
         tables=settings.postgres.tables,
         groups=settings.epochs.groups,
+        cemented=settings.epochs.cemented,
         epoch_length=settings.epochs.length,
         epoch_grace=settings.epochs.grace,
         disks=settings.host.disks,

@@ -43,6 +43,7 @@ class Epochs(_Section):
     length: t.EpochLength = timedelta(hours=1)
     groups: Annotated[tuple[str, ...], t.words('["MILO", "CLS"]', str.upper)] = ("MILO", "CLS")
     grace: t.Duration = timedelta(minutes=15)
+    cemented: Annotated[tuple[str, ...], t.words('["MILO"]', str.upper)] = ("MILO",)
 
 
 class Redis(_Section):
@@ -100,6 +101,13 @@ class Orders(_Section):
     host_memory: t.Size = 200_000_000
     queue_waiting: t.Number = 5000
     user_facing: Annotated[tuple[str, ...], t.words('["gateway"]')] = ("gateway",)
+    sealed_by: Annotated[tuple[str, ...], t.words('["*aggregator*"]')] = ("*aggregator*", "*tree-builder*")
+    fed_by: Annotated[tuple[str, ...], t.words('["*listener*"]')] = ("*listener*", "*worker*")
+    flapping_times: t.Count = 3
+    flapping_window: t.Length = timedelta(hours=1)
+    leak_span: t.Length = timedelta(hours=3)
+    fill_span: t.Length = timedelta(hours=6)
+    learned_warnings: t.Flag = False
 
 
 class Settings(BaseSettings):
@@ -110,6 +118,7 @@ class Settings(BaseSettings):
     state_dir: t.Directory = Field(default_factory=lambda: Path(STATE_DIR).expanduser())
     check_interval: t.Length = timedelta(seconds=30)
     report_schedule: t.Schedule = "0 */2 * * *"
+    report_verdict_schedule: t.Schedule = ""  # off
     probe_timeout: t.Length = timedelta(seconds=5)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], t.word("debug", "info", "warning", "error")] = (
         "info"

@@ -107,6 +107,17 @@ def mapping(example: str, each: Callable[[object], object]) -> BeforeValidator:
     return BeforeValidator(read)
 
 
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    written = text_of(value, "true").lower()
+    if written in ("true", "yes", "on", "1"):
+        return True
+    if written in ("false", "no", "off", "0"):
+        return False
+    raise ValueError(f"{written!r} is neither true nor false")
+
+
 def one_of(*allowed: str) -> Callable[[object], str]:
     """One of these words, in whatever case it is written."""
 
@@ -241,6 +252,7 @@ Sizes = Annotated[
 Percent = Annotated[float, BeforeValidator(_percent), PlainSerializer(lambda percent: f"{percent:g}%")]
 Number = Annotated[int, BeforeValidator(_number)]
 Count = Annotated[int, BeforeValidator(_count)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
 Schedule = Annotated[str, BeforeValidator(_schedule)]
 Directory = Annotated[Path, BeforeValidator(_path)]
 File = Annotated[Path, BeforeValidator(_file)]

@@ -10,6 +10,7 @@ from monitord.settings import Settings, described, load, variables
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 LINE = re.compile(r"# ((MONITORD_[A-Z0-9_]+)=.*)")
 HAVE_EXAMPLES = {
+    "MONITORD_REPORT_VERDICT_SCHEDULE",
     "MONITORD_PM2__HOME",
     "MONITORD_POSTGRES__DSN",
     "MONITORD_POSTGRES__CA_FILE",

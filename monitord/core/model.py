@@ -85,11 +85,34 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
+class Exit:
+    """The end of one process as PM2's bus told of it, at `at` (Unix seconds).
+
+    `code` is its exit code (None: not told), `signal` the name of the signal that ended it ("": none, or not told),
+    `manually` that an operator had it ended, `memory` that PM2 ended it for using too much, `restarts` PM2's counter
+    as the bus gave it.
+    """
+
+    service: str
+    instance: str
+    at: float
+    code: int | None = None
+    signal: str = ""
+    manually: bool = False
+    memory: bool = False
+    restarts: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
-    """The readings of one cycle, whichever were taken, and the one `now` of that cycle (aware, UTC)."""
+    """The readings of one cycle, whichever were taken, and the one `now` of that cycle (aware, UTC).
+
+    `exits` are what PM2's bus has told since the last observation; a bus that cannot be heard tells nothing.
+    """
 
     now: datetime
     readings: Mapping[str, Reading]
+    exits: tuple[Exit, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

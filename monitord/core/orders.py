@@ -20,11 +20,20 @@ class StandingOrders:
 
     services: Mapping[str, Expected] = field(default_factory=dict)
     user_facing: tuple[str, ...] = ("gateway",)
+    # Shell patterns: services whose death explains that nothing is sealed, or that no rows come.
+    sealed_by: tuple[str, ...] = ("*aggregator*", "*tree-builder*")
+    fed_by: tuple[str, ...] = ("*listener*", "*worker*")
     confirmations: int = 2
     confirm_every: timedelta = timedelta(seconds=5)
+    # An alert that fires so often within the window flaps.
+    flapping_times: int = 3
+    flapping_window: timedelta = timedelta(hours=1)
     startup_grace: timedelta = timedelta(0)
     service_memory: int = 500_000_000
     service_memory_by_name: Mapping[str, int] = field(default_factory=dict)
+    # The least time that a trend must have been watched, after the warm-up, before anything is said of it.
+    leak_span: timedelta = timedelta(hours=3)
+    fill_span: timedelta = timedelta(hours=6)
     restarts_warning: int = 5
     restarts_critical: int = 20
     restarts_window: timedelta = timedelta(hours=1)
@@ -34,10 +43,14 @@ class StandingOrders:
     growth_steady: int = 100_000
     flow_stall: timedelta = timedelta(minutes=15)
     groups: tuple[str, ...] = ("MILO", "CLS")
+    # Groups whose channels are set: one that falls silent is missed. The others' channels come and go.
+    cemented: tuple[str, ...] = ("MILO",)
     epoch_length: timedelta = timedelta(hours=1)
     epoch_grace: timedelta = timedelta(minutes=15)
     seal_warning: timedelta = timedelta(hours=2)
     seal_critical: timedelta = timedelta(hours=4)
+    # Whether what is unusual by the system's own past is warned of, or only told in the report.
+    learned_warnings: bool = False
     disks: tuple[str, ...] = ("/",)
     disk_warning: float = 70.0
     disk_critical: float = 80.0

@@ -1,0 +1,183 @@
+"""A night as the morning looks back on it: the nouns of the report, one frozen dataclass a part.
+
+What could not be known is None, never 0. Times are Unix seconds, sizes bytes, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from monitord.core.incidents import Incident
+
+Verdict = Literal["GO", "NO-GO", "UNKNOWN"]
+State = Literal["ok", "wrong", "restarted", "unknown"]
+RestartKind = Literal["automatic", "operator", "schedule", "memory", "deployment", "reboot", "resurrected"]
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One success criterion of the standing orders: met, not met, or (None) not to be told; and why.
+
+    `title` is the criterion in the orders' own words, `evidence` one sentence, `details` a sentence for each part.
+    """
+
+    name: str
+    title: str
+    met: bool | None
+    evidence: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a service's night in one state. `word` is the state as people say it: "online", "stopped", "frozen"."""
+
+    start: float
+    end: float
+    state: State
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNight:
+    """One service's night. `memory` is (time, bytes of its largest instance), None where it was not running or seen."""
+
+    name: str
+    expected: str | None
+    word: str
+    ok: bool | None
+    stretches: tuple[Stretch, ...]
+    restarts: Mapping[RestartKind, int]
+    memory: tuple[tuple[float, float | None], ...]
+    memory_peak: float | None
+    memory_peak_at: float | None
+    memory_limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """Rows that a table gained in one hour (or the part of it that lies in the night); None where nobody could tell."""
+
+    start: float
+    end: float
+    rows: float | None
+
+    @property
+    def per_hour(self) -> float | None:
+        """The rate, rows an hour."""
+        return None if self.rows is None or self.end <= self.start else self.rows / (self.end - self.start) * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class TableNight:
+    """One watched table's night against `limit` rows an hour. `most` is the busiest whole hour's rate."""
+
+    name: str
+    hours: tuple[Hour, ...]
+    gained: float | None
+    per_hour: float | None
+    most: float | None
+    limit: int
+
+
+@dataclass(frozen=True, slots=True)
+class SealNight:
+    """One label of one group. `delay` is from its due time to its (last channel's) seal.
+
+    `state`: "sealed" in the grace; "late" after it; "missed": due, past its grace and absent; "open": neither sealed
+    nor past its grace yet; "unknown": the epochs could not be read since. `unusual`: later than nearly all before.
+    `participating` channels took part, `unsealed` of them were not sealed (None: not counted).
+    """
+
+    label: int
+    due_at: float
+    state: Literal["sealed", "late", "missed", "open", "unknown"]
+    sealed_at: float | None = None
+    delay: float | None = None
+    channels: int | None = None
+    unusual: bool = False
+    participating: int | None = None
+    unsealed: int | None = None
+    unsealed_channels: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual of a group's sealing delay: of `count` seals over `days`, half came within `median`, 99% in `most`.
+
+    `most` is None while there are too few to tell.
+    """
+
+    count: int
+    days: float
+    median: float | None
+    most: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNight:
+    """One token group's night. `silent`: cemented channels that are silent for longer than they ever were before."""
+
+    group: str
+    seals: tuple[SealNight, ...]
+    usual: Usual
+    grace: float
+    silent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """A spell in which the monitor could not see: its probe failed, it was away, or nothing was recorded of then."""
+
+    probe: str
+    start: float
+    end: float
+    why: Literal["failed", "away", "unrecorded"]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recap:
+    """One tier of the fleet's token distribution over the night, as counts only. None: not counted in time.
+
+    `capped`: there are at least so many. `leader` is the channel with the most viewers.
+    """
+
+    group: str
+    channels: int | None
+    participant_records: int | None
+    unique_viewers: int | None
+    categories: int | None
+    leader: str | None
+    leader_viewers: int | None
+    capped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """The whole report.
+
+    `escalations` are the texts to hand on, by incident id. `baseline` are the fields of `check_completed` as last
+    recorded, `baseline_at` when. `recap` is None where the database was not asked or did not answer; `recap_error`
+    then says why, if it was.
+    """
+
+    since: float
+    until: float
+    verdict: Verdict
+    sentence: str
+    blind_minutes: float
+    criteria: tuple[Criterion, ...]
+    services: tuple[ServiceNight, ...]
+    tables: tuple[TableNight, ...]
+    groups: tuple[GroupNight, ...]
+    incidents: tuple[Incident, ...]
+    blind: tuple[Blind, ...]
+    escalations: Mapping[str, str] = field(default_factory=dict)
+    baseline: Mapping[str, Any] | None = None
+    baseline_at: float | None = None
+    recap: tuple[Recap, ...] | None = None
+    recap_error: str = ""
+    notes: tuple[str, ...] = field(default=())
