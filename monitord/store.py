@@ -11,7 +11,7 @@ import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import closing, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -242,8 +242,7 @@ class Store:
         try:
             connection.execute("BEGIN IMMEDIATE")
             parts = (
-                ("history", encode(record.state.history)),
-                ("alerts", encode(record.state.alerts)),
+                *((field.name, encode(getattr(record.state, field.name))) for field in fields(State)),
                 ("report", record.report),
             )
             connection.executemany(
@@ -325,7 +324,7 @@ def _version(connection: sqlite3.Connection) -> int:
 def _read(connection: sqlite3.Connection) -> Snapshot:
     try:
         parts = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM state")}
-        state = decode(State, {"history": parts.get("history", {}), "alerts": parts.get("alerts", {})})
+        state = decode(State, {field.name: parts[field.name] for field in fields(State) if field.name in parts})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise Unusable(f"its content does not fit: {error}") from None
     return Snapshot(state, parts.get("report"))

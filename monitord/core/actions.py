@@ -1,45 +1,83 @@
 """What to recommend to a person, by the standing orders' "When to Take Action". Nothing is ever done here.
 
-Restarting is recommended only when several readings confirm the issue and PM2's own restart has failed, or sealing is
-stuck; disks are to be freed; everything else is to be investigated.
+Restarting is recommended only of what several readings confirm, and only when PM2's own restart has failed, memory has
+passed its limit, or sealing is stuck; space is to be freed on a disk past its critical limit; everything else that is
+critical is to be investigated, beginning with three things to look at.
 """
 
 from __future__ import annotations
 
-from typing import Literal
+from collections.abc import Iterable, Mapping
+from datetime import datetime
+from typing import Final, Literal
 
-from monitord.core.model import Action, Transition
+from monitord.core import causes
+from monitord.core.advice import look_at
+from monitord.core.escalation import escalation
+from monitord.core.model import Action, Alert, Transition
 from monitord.core.orders import StandingOrders
 
+What = Literal["restart_service", "free_disk", "investigate"]
+# Of two recommendations about one target at once, the one that does more is the one to follow.
+_RANK: Final[dict[What, int]] = {"restart_service": 2, "free_disk": 1, "investigate": 0}
 
-def recommended(transition: Transition, orders: StandingOrders) -> Action | None:
-    """The recommendation that goes with an alert as it fires; None for anything that is no critical or disk alert.
 
-    One incident is recommended about once: a disk that steps from warning to critical was spoken of already, and so
-    was whatever has been critical before.
+def advise(
+    transitions: Iterable[Transition],
+    book: Mapping[str, Alert],
+    advised: Mapping[str, tuple[str, ...]],
+    orders: StandingOrders,
+    now: datetime,
+) -> tuple[tuple[Action, ...], dict[str, tuple[str, ...]]]:
+    """The recommendations that go with these edges, and what has now been recommended of each living incident.
+
+    Never more than one per incident and target, nor two about one target at once.
     """
-    alert = transition.alert
-    is_disk = alert.rule == "disk_high"
-    if transition.edge != "firing" or not (alert.severity == "critical" or is_disk):
-        return None
-    if transition.reason == "severity" and (is_disk or alert.was_critical):
-        return None
-    given_up = alert.rule == "service_down" and alert.finding.value == "errored"
-    action: Literal["restart_service", "free_disk", "investigate"] = "investigate"
-    blocking = ""
-    if is_disk:
-        action, blocking = "free_disk", "everything that writes to this disk"
-    elif given_up or alert.rule == "sealing_stuck":
-        action = "restart_service"
-    if alert.rule.startswith("sealing") or alert.rule == "postgres_unreachable":
-        blocking = "epoch sealing"
-    elif alert.rule.startswith("service") and alert.subject in orders.user_facing:
-        blocking = "users"
+    living = {alert.incident_id for alert in book.values()}
+    told = {incident: targets for incident, targets in advised.items() if incident in living}
+    chosen: dict[str, Action] = {}
+    for transition in transitions:
+        alert = transition.alert
+        what = recommended(alert) if transition.edge == "firing" else None
+        if what is None or alert.subject in told.get(alert.incident_id, ()):
+            continue
+        told[alert.incident_id] = (*told.get(alert.incident_id, ()), alert.subject)
+        earlier = chosen.get(alert.subject)
+        if earlier is None or _RANK[what] > _RANK[earlier.action]:
+            chosen[alert.subject] = _action(what, alert, orders, now)
+    return tuple(chosen.values()), told
+
+
+def recommended(alert: Alert) -> What | None:
+    """What the standing orders say to do about an alert that fires; None where they say to leave it."""
+    if alert.rule == "disk_high":
+        return "free_disk" if alert.severity == "critical" else None
+    if alert.rule in ("service_memory_high", "sealing_stuck"):
+        return "restart_service"
+    if alert.rule == "service_down" and alert.finding.value == "errored":
+        return "restart_service"  # PM2's own restart has failed
+    return "investigate" if alert.severity == "critical" else None
+
+
+def blocking(alert: Alert, orders: StandingOrders) -> str:
+    """What an issue holds up, by the standing orders' reasons to restart: sealing, users; "" where neither is known."""
+    if alert.rule == "disk_high":
+        return "everything that writes to this disk"
+    dead_sealer = alert.rule in causes.DEAD and causes.matches(alert.subject, orders.sealed_by)
+    seals = dead_sealer or alert.rule in causes.SEALING or alert.rule == "postgres_unreachable"
+    faces_users = alert.rule.startswith("service_") and alert.subject in orders.user_facing
+    return " and ".join(held for held, so in (("epoch sealing", seals), ("users", faces_users)) if so)
+
+
+def _action(what: What, alert: Alert, orders: StandingOrders, now: datetime) -> Action:
     return Action(
-        action=action,
+        action=what,
         target=alert.subject,
         reason=f"{alert.finding.summary} {alert.finding.recommendation}".strip(),
         confirmations=max(alert.count, orders.confirmations),
-        blocking=blocking,
+        blocking=blocking(alert, orders),
         alert_id=alert.id,
+        incident_id=alert.incident_id,
+        look_at=look_at(alert, orders),
+        escalation=escalation(alert, orders, now),
     )

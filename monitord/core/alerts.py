@@ -2,26 +2,32 @@
 
 One alert goes through `step` at each judgement of its subject:
 
-    nothing  + finding  -> pending, one reading counted
-    pending  + finding  -> one more counted if CONFIRM_EVERY has passed; firing once CONFIRMATIONS agree
-    pending  + clear    -> forgotten
-    firing   + clear    -> counted the same way towards resolved
-    firing   + finding  -> a change of severity is counted the same way
-    anything + unknown  -> frozen: what was counted starts again, nothing else moves
+    nothing    + finding  -> pending, one reading counted
+    pending    + finding  -> one more counted if CONFIRM_EVERY has passed; firing once CONFIRMATIONS agree,
+                             or suppressed where another alert explains it
+    pending    + clear    -> forgotten
+    firing     + clear    -> counted the same way towards resolved; one that flaps must also stay calm for a while
+    firing     + finding  -> a change of severity is counted the same way
+    suppressed + finding  -> firing, counted the same way, once nothing explains it any more
+    suppressed + clear    -> counted towards resolved
+    anything   + unknown  -> frozen: what was counted starts again, nothing else moves
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
+from itertools import pairwise
 from typing import Literal
 
 from monitord.core.model import Alert, Clear, Finding, Judgement, Transition, Unknown
 from monitord.core.orders import StandingOrders
 
 Book = Mapping[str, Alert]
+# A flapping alert has ended when it has been calm for so many times the longest of its rounds.
+CALM_ROUNDS = 2
 
 
 def key(rule: str, subject: str) -> str:
@@ -35,21 +41,27 @@ def alert_id(rule: str, subject: str, since: datetime) -> str:
 
 
 def step(
-    alert: Alert | None, judgement: Judgement, probe: str, now: datetime, orders: StandingOrders
+    alert: Alert | None,
+    judgement: Judgement,
+    probe: str,
+    now: datetime,
+    orders: StandingOrders,
+    explained_by: Alert | None = None,
 ) -> tuple[Alert | None, Transition | None]:
-    """One judgement of one subject: the alert as it then stands (None: none), and the edge it crossed, if any."""
+    """One judgement of one subject: the alert as it then stands (None: none), and the edge it crossed, if any.
+
+    `explained_by` is the alert that explains a finding: while there is one, the finding does not fire.
+    """
     match judgement:
         case Unknown():
             if alert is None:
                 return None, None
-            return replace(alert, toward="fire" if alert.state == "pending" else "", count=0, counted_at=None), None
+            toward: Literal["", "fire"] = "fire" if alert.state == "pending" else ""
+            return replace(alert, toward=toward, count=0, counted_at=None, calm_since=None), None
         case Clear():
             if alert is None or alert.state == "pending":
                 return None, None
-            counted = _counted(alert, "resolve", now, orders)
-            if counted.count >= orders.confirmations:
-                return None, Transition("resolved", counted, now)
-            return counted, None
+            return _clearing(alert, now, orders)
         case Finding():
             if alert is None:
                 alert = Alert(
@@ -62,22 +74,41 @@ def step(
                     since=now,
                     finding=judgement,
                 )
-                began = True
-            else:
-                began = False
+                return _pending(alert, judgement, now, orders, explained_by, began=True)
             if alert.state == "pending":
-                return _pending(alert, judgement, now, orders, began=began)
-            return _firing(alert, judgement, now, orders)
+                return _pending(alert, judgement, now, orders, explained_by, began=False)
+            if alert.state == "suppressed":
+                return _suppressed(alert, judgement, now, orders, explained_by)
+            return _firing(_back(alert, now, orders), judgement, now, orders)
 
 
 def _pending(
-    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, *, began: bool
+    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, explained_by: Alert | None, *, began: bool
 ) -> tuple[Alert, Transition | None]:
     counted = _counted(replace(alert, finding=finding, severity=finding.severity), "fire", now, orders)
-    if counted.count >= orders.confirmations and not finding.needs_exact:
-        fired = replace(counted, state="firing", fired_at=now, toward="")
-        return _settled(fired), Transition("firing", fired, now)
-    return counted, Transition("pending", counted, now) if began else None
+    if counted.count < orders.confirmations or finding.needs_exact:
+        return counted, Transition("pending", counted, now) if began else None
+    if explained_by is None:
+        return _fired(counted, now)
+    quiet = _settled(replace(counted, state="suppressed", toward="", incident=explained_by.incident_id))
+    return quiet, Transition("suppressed", quiet, now, suppressed_by=explained_by.id)
+
+
+def _suppressed(
+    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, explained_by: Alert | None
+) -> tuple[Alert, Transition | None]:
+    current = replace(alert, finding=finding, severity=finding.severity)
+    if explained_by is not None:
+        return replace(current, toward="", count=0, counted_at=None), None
+    counted = _counted(current, "fire", now, orders)
+    if counted.count < orders.confirmations or finding.needs_exact:
+        return counted, None
+    return _fired(counted, now, reason="outlived_cause")
+
+
+def _fired(counted: Alert, now: datetime, reason: str = "") -> tuple[Alert, Transition]:
+    fired = replace(counted, state="firing", fired_at=now, toward="")
+    return _settled(fired), Transition("firing", fired, now, reason=reason)
 
 
 def _firing(alert: Alert, finding: Finding, now: datetime, orders: StandingOrders) -> tuple[Alert, Transition | None]:
@@ -90,6 +121,48 @@ def _firing(alert: Alert, finding: Finding, now: datetime, orders: StandingOrder
     # Worse is news; better is not, until it is well.
     worse = Transition("firing", stepped, now, reason="severity") if finding.severity == "critical" else None
     return _settled(stepped), worse
+
+
+def _clearing(alert: Alert, now: datetime, orders: StandingOrders) -> tuple[Alert | None, Transition | None]:
+    counted = _counted(alert, "resolve", now, orders)
+    if alert.flaps:
+        since = min(counted.calm_since or now, now)  # min: the clock may have been set back
+        counted = replace(counted, calm_since=since)
+        if (now - since).total_seconds() < alert.calm_for:
+            return counted, None
+    if counted.count >= orders.confirmations:
+        return None, Transition("resolved", counted, now)
+    return counted, None
+
+
+def flapping(alert: Alert, fired: Sequence[float], orders: StandingOrders) -> Alert:
+    """The alert that has fired at each of these moments (Unix seconds, the last of them now), as one that flaps."""
+    rounds = [later - earlier for earlier, later in pairwise(fired)]
+    return replace(
+        alert,
+        flaps=len(fired),
+        flapping_since=datetime.fromtimestamp(fired[0], UTC),
+        back_at=alert.fired_at,
+        calm_for=_calm(max(rounds), orders),
+    )
+
+
+def _back(alert: Alert, now: datetime, orders: StandingOrders) -> Alert:
+    """The alert found again: one that flaps and had been calm has come back once more."""
+    if not alert.flaps or alert.calm_since is None:
+        return alert
+    # What ends within CONFIRM_EVERY was no end, only one reading that said otherwise.
+    if now - alert.calm_since < orders.confirm_every:
+        return replace(alert, calm_since=None)
+    this_round = (now - alert.back_at).total_seconds() if alert.back_at is not None else 0.0
+    calm_for = max(alert.calm_for, _calm(this_round, orders))
+    return replace(alert, flaps=alert.flaps + 1, back_at=now, calm_since=None, calm_for=calm_for)
+
+
+def _calm(longest_round: float, orders: StandingOrders) -> float:
+    """How long an alert that comes back every so many seconds must stay away to have ended."""
+    at_least = orders.confirm_every.total_seconds() * orders.confirmations
+    return min(orders.flapping_window.total_seconds(), max(at_least, longest_round * CALM_ROUNDS))
 
 
 def _settled(alert: Alert) -> Alert:
@@ -110,7 +183,7 @@ def _counted(alert: Alert, toward: Literal["fire", "resolve", "step"], now: date
 
 def not_watched(alert: Alert, now: datetime, reason: str = "not_watched") -> Transition | None:
     """The edge of an alert that ends without being cleared: its subject is gone from the orders, or it was replaced."""
-    return Transition("resolved", alert, now, reason=reason) if alert.state == "firing" else None
+    return Transition("resolved", alert, now, reason=reason) if alert.speaks else None
 
 
 def waiting_seconds(alert: Alert, now: datetime, orders: StandingOrders) -> float | None:

@@ -1,12 +1,36 @@
-"""What explains what: while a server cannot be reached, all that is measured through it is unknown, not wrong."""
+"""What explains what: a root cause is said once, and what follows from it waits unsaid.
+
+Two ways. While a server cannot be reached, all that is measured through it is unknown, not wrong: its alerts freeze.
+And an alert may explain another that is measured on its own: a dead sealer explains that nothing is sealed.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from fnmatch import fnmatchcase
+
 from monitord.core.alerts import Book, key
 from monitord.core.history import History
+from monitord.core.model import Alert, Finding, Severity
+from monitord.core.orders import StandingOrders
 
 # Probe -> the server it looks through. A failing server freezes the rules of every probe that looks through it.
 SERVER: dict[str, str] = {"pm2": "pm2", "postgres": "postgres", "epochs": "postgres", "redis": "redis"}
+
+# A service of which one of these speaks does not do its work.
+DEAD = frozenset({"service_down", "service_missing", "service_frozen", "service_restart_loop"})
+SEALING = frozenset(
+    {"sealing_late", "sealing_stuck", "sealing_gap", "groups_out_of_sync", "sealing_slow", "sealing_incomplete"}
+)
+FLOW = frozenset({"table_flow_stalled", "channel_silent"})
+# What a host without memory or disk takes with it. A service that somebody stopped is not among them.
+DEATHS = frozenset({"service_restart_loop", "pm2_unreachable", "postgres_unreachable", "redis_unreachable"})
+# A host's trouble explains what dies next, not what dies some day: past this, a death is news of its own.
+NEXT = timedelta(hours=1)
+# A disk past its limit still takes rows; one as full as this does not.
+DISK_FULL_PERCENT = 98.0
+_RANK: dict[Severity, int] = {"warning": 0, "critical": 1}
 
 
 def server_away(probe: str, history: History, book: Book) -> bool:
@@ -16,10 +40,49 @@ def server_away(probe: str, history: History, book: Book) -> bool:
         return False
     last = history.readings.get(server)
     alert = book.get(key(f"{server}_unreachable", server))
-    return (last is not None and last.failure is not None) or (alert is not None and alert.state == "firing")
+    return (last is not None and last.failure is not None) or (alert is not None and alert.speaks)
 
 
 def companions(probe: str) -> tuple[str, ...]:
     """The probes to take again when `probe` is looked at again: itself, and the server that may explain it."""
     server = SERVER.get(probe, probe)
     return (probe,) if server == probe else (server, probe)
+
+
+def explanation(finding: Finding, since: datetime, book: Book, orders: StandingOrders, now: datetime) -> Alert | None:
+    """The alert that explains a finding first seen at `since`, or None. A warning never explains what is critical."""
+    for cause in _causes(finding, since, book, orders, now):
+        if _RANK[cause.severity] >= _RANK[finding.severity]:
+            return cause
+    return None
+
+
+def _causes(finding: Finding, since: datetime, book: Book, orders: StandingOrders, now: datetime) -> Iterator[Alert]:
+    dies = finding.rule in DEATHS or (finding.rule == "service_down" and finding.value == "errored")
+    for cause in book.values():
+        is_dead = cause.rule in DEAD and cause.speaks and _works_for(cause.subject, finding, orders)
+        if is_dead or (dies and _starves(cause, since, now)):
+            yield cause
+
+
+def _works_for(service: str, finding: Finding, orders: StandingOrders) -> bool:
+    """Whether what was found is a service's work not being done."""
+    if finding.rule in SEALING:
+        return matches(service, orders.sealed_by)
+    if finding.rule in FLOW:
+        return matches(service, orders.fed_by)
+    return finding.rule == "redis_queue_backlog" and finding.subject in service  # a queue's worker bears its name
+
+
+def matches(name: str, patterns: tuple[str, ...]) -> bool:
+    """Whether a service's name is meant by one of these shell patterns."""
+    return any(fnmatchcase(name, pattern) for pattern in patterns)
+
+
+def _starves(alert: Alert, since: datetime, now: datetime) -> bool:
+    """Whether this alert says that the host has lately run out of what everything lives on, before `since`."""
+    if alert.state != "firing" or alert.fired_at is None or now - alert.fired_at > NEXT or alert.since > since:
+        return False
+    if alert.rule == "disk_high":
+        return isinstance(alert.finding.value, int | float) and alert.finding.value >= DISK_FULL_PERCENT
+    return alert.rule == "host_memory_low"

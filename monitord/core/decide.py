@@ -5,12 +5,12 @@ A night is a fold of `decide` over its observations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from monitord.core import alerts, causes
-from monitord.core.actions import recommended
+from monitord.core.actions import advise
 from monitord.core.epochs import sealed_labels
 from monitord.core.fleet import absorb_fleet
 from monitord.core.growth import absorb_tables
@@ -39,10 +39,16 @@ ALWAYS = frozenset({"monitord"})
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Everything that outlives a cycle: the history and the alert book. Its SQLite form is the snapshot."""
+    """Everything that outlives a cycle: the history and the alert book. Its SQLite form is the snapshot.
+
+    `fired` is when each alert has lately fired (Unix seconds, by its place in the book), `advised` what has been
+    recommended of each living incident: the targets by the incident's id.
+    """
 
     history: History = field(default_factory=History)
     alerts: Mapping[str, Alert] = field(default_factory=dict)
+    fired: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    advised: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,13 +66,19 @@ class Decision:
 
     state: State
     transitions: tuple[Transition, ...]
-    report: Report
+    at: datetime
+    orders: StandingOrders
     rechecks: tuple[Recheck, ...]
     events: tuple[ServiceEvent, ...] = ()
     actions: tuple[Action, ...] = ()
     probe_edges: tuple[ProbeEdge, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+
+    @property
+    def report(self) -> Report:
+        """What is known as of this cycle. Built when asked for: whoever judges a night again needs none."""
+        return build_report(self.state.history, self.state.alerts, self.orders, self.at)
 
 
 def decide(state: State, observation: Observation, orders: StandingOrders) -> Decision:
@@ -90,14 +102,17 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             _replaced(spec.name, judgements, judged, book)
             transitions += _advance(spec, judgements, book, observation, orders)
     transitions += _superseded(book, now)
-    following = State(history, book)
+    transitions, fired = _flapping(transitions, book, state.fired, orders, now)
+    actions, advised = advise(transitions, book, state.advised, orders, now)
+    following = State(history, book, fired, advised)
     return Decision(
         state=following,
         transitions=tuple(transitions),
-        report=build_report(history, book, orders, now),
+        at=now,
+        orders=orders,
         rechecks=_rechecks(following, orders, now),
         events=tuple(events),
-        actions=tuple(action for t in transitions if (action := recommended(t, orders)) is not None),
+        actions=actions,
         probe_edges=_probe_edges(state.history, observation),
         notes=tuple(notes),
         faults=tuple(faults),
@@ -173,7 +188,7 @@ def _replaced(
             continue
         for subject, judgement in judged.get(stronger, {}).items():
             speaking = book.get(alerts.key(weaker, subject))
-            if isinstance(judgement, Finding) and (speaking is None or speaking.state == "pending"):
+            if isinstance(judgement, Finding) and (speaking is None or not speaking.speaks):
                 judgements[subject] = Clear(weaker, subject)
 
 
@@ -195,7 +210,10 @@ def _advance(
         place = alerts.key(spec.name, subject)
         if isinstance(judgement, Finding) and _spoken_for(spec.name, subject, book):
             continue
-        following, transition = alerts.step(book.get(place), judgement, spec.probe, now, orders)
+        alert = book.get(place)
+        following, transition = alerts.step(
+            alert, judgement, spec.probe, now, orders, _explanation(alert, judgement, book, orders, now)
+        )
         if following is None:
             book.pop(place, None)
         else:
@@ -206,10 +224,45 @@ def _advance(
     return transitions
 
 
+def _explanation(
+    alert: Alert | None, judgement: Judgement, book: Mapping[str, Alert], orders: StandingOrders, now: datetime
+) -> Alert | None:
+    """What explains a finding that does not fire yet."""
+    if not isinstance(judgement, Finding) or (alert is not None and alert.state == "firing"):
+        return None
+    return causes.explanation(judgement, alert.since if alert is not None else now, book, orders, now)
+
+
+def _flapping(
+    transitions: Sequence[Transition],
+    book: dict[str, Alert],
+    before: Mapping[str, tuple[float, ...]],
+    orders: StandingOrders,
+    now: datetime,
+) -> tuple[list[Transition], dict[str, tuple[float, ...]]]:
+    """The edges with those that begin a flapping alert marked as that, and when each alert has lately fired."""
+    at, window = now.timestamp(), orders.flapping_window.total_seconds()
+    fired = {
+        place: kept for place, times in before.items() if (kept := tuple(t for t in times if at - window < t <= at))
+    }
+    told = []
+    for edge in transitions:
+        place = alerts.key(edge.alert.rule, edge.alert.subject)
+        if edge.edge == "firing" and edge.reason != "severity":
+            times = fired[place] = (*fired.get(place, ()), at)
+            if len(times) >= max(2, orders.flapping_times):
+                edge = replace(edge, alert=alerts.flapping(edge.alert, times, orders), reason="flapping")
+                book[place] = alerts.flapping(book[place], times, orders)
+        elif edge.edge == "resolved" and edge.alert.flaps:
+            fired.pop(place, None)  # it has been calm: the next time is a first time
+        told.append(edge)
+    return told, fired
+
+
 def _spoken_for(rule: str, subject: str, book: Mapping[str, Alert]) -> bool:
     """Whether a stronger rule's alert already fires for this subject."""
     return any(
-        (alert := book.get(alerts.key(stronger, subject))) is not None and alert.state == "firing"
+        (alert := book.get(alerts.key(stronger, subject))) is not None and alert.speaks
         for stronger, weaker in REPLACES
         if weaker == rule
     )
@@ -221,7 +274,7 @@ def _superseded(book: dict[str, Alert], now: datetime) -> list[Transition]:
     for stronger, weaker in REPLACES:
         for alert in [a for a in book.values() if a.rule == weaker]:
             winner = book.get(alerts.key(stronger, alert.subject))
-            if winner is not None and winner.state == "firing":
+            if winner is not None and winner.speaks:
                 del book[alerts.key(weaker, alert.subject)]
                 if (ended := alerts.not_watched(alert, now, reason=f"replaced_by {stronger}")) is not None:
                     transitions.append(ended)

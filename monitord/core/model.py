@@ -12,6 +12,8 @@ Severity = Literal["warning", "critical"]
 Status = Literal["ok", "warning", "unknown", "critical"]
 Value = float | int | str | None
 Evidence = Mapping[str, object]
+# Why a process was begun anew. Only automatic restarts make a loop.
+RestartKind = Literal["automatic", "operator", "schedule", "memory", "deployment", "reboot", "resurrected"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,16 +160,22 @@ Judgement = Finding | Clear | Unknown
 class Alert:
     """The life of (rule, subject): pending until confirmed, then firing until a confirmed clear.
 
+    A confirmed alert that another one explains is suppressed instead of firing: it lives on unsaid, and fires when it
+    outlives its cause. `incident` is the id of the root alert that explained it ("": it is its own root).
+
     `toward` is the edge that readings now agree on ("" when they agree with the state as it is), `count` how many
     have agreed, `counted_at` when the last of them was counted. `probe` is whose readings those are. `was_critical`
     says that it has been said to be critical before.
+
+    `flaps` counts how often a flapping alert has come back (0: it does not flap); it resolves once it has been calm,
+    from `calm_since` on, for `calm_for` seconds. `back_at` is when it last came back.
     """
 
     id: str
     rule: str
     subject: str
     probe: str
-    state: Literal["pending", "firing"]
+    state: Literal["pending", "firing", "suppressed"]
     severity: Severity
     since: datetime
     finding: Finding
@@ -176,6 +184,22 @@ class Alert:
     counted_at: datetime | None = None
     fired_at: datetime | None = None
     was_critical: bool = False
+    incident: str = ""
+    flaps: int = 0
+    flapping_since: datetime | None = None
+    back_at: datetime | None = None
+    calm_since: datetime | None = None
+    calm_for: float = 0.0
+
+    @property
+    def incident_id(self) -> str:
+        """The id of the incident it belongs to: that of its root alert."""
+        return self.incident or self.id
+
+    @property
+    def speaks(self) -> bool:
+        """Whether it is confirmed: it fires, or would if nothing explained it."""
+        return self.state != "pending"
 
 
 Edge = Literal["pending", "firing", "resolved", "suppressed"]
@@ -194,17 +218,26 @@ class Transition:
 
 @dataclass(frozen=True, slots=True)
 class ServiceEvent:
-    """Something that happened to a service between two readings of PM2, and by whom."""
+    """Something that happened to a service between two readings of PM2, and by whom.
+
+    `restarts` is how many restarts it stands for, and `kind` of which kind they are.
+    """
 
     service: str
     change: Literal["crashed", "restarted", "stopped", "started", "deleted", "appeared"]
     by: Literal["pm2", "operator"]
     detail: str
+    restarts: int = 0
+    kind: RestartKind | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Action:
-    """A recommendation for a person: monitord itself touches nothing."""
+    """A recommendation for a person: monitord itself touches nothing.
+
+    `blocking` says what the issue holds up ("": nothing that is known), `look_at` the first things to look at as
+    commands, `escalation` is the text to hand on.
+    """
 
     action: Literal["restart_service", "free_disk", "investigate"]
     target: str
@@ -212,6 +245,9 @@ class Action:
     confirmations: int
     blocking: str
     alert_id: str
+    incident_id: str
+    look_at: tuple[str, ...] = ()
+    escalation: str = ""
 
 
 @dataclass(frozen=True, slots=True)

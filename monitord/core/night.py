@@ -10,10 +10,10 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 from monitord.core.incidents import Incident
+from monitord.core.model import RestartKind
 
 Verdict = Literal["GO", "NO-GO", "UNKNOWN"]
 State = Literal["ok", "wrong", "restarted", "unknown"]
-RestartKind = Literal["automatic", "operator", "schedule", "memory", "deployment", "reboot", "resurrected"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -57,15 +57,13 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
         current_epoch=_current_epoch(orders, at),
         redis=_redis(history.reading("redis"), orders),
         host=_host(history.reading("host"), orders),
-        alerts={
-            "firing": [
-                alert_fields(alert)
-                for alert in sorted(book.values(), key=lambda a: (-RANK[a.severity], a.since, a.rule, a.subject))
-                if alert.state == "firing"
-            ],
-            "suppressed": [],
-        },
+        alerts={state: _alerts(book, state) for state in ("firing", "suppressed")},
     )
+
+
+def _alerts(book: Mapping[str, Alert], state: str) -> list[Fields]:
+    chosen = [alert for alert in book.values() if alert.state == state]
+    return [alert_fields(a) for a in sorted(chosen, key=lambda a: (-RANK[a.severity], a.since, a.rule, a.subject))]
 
 
 def status(history: History, book: Mapping[str, Alert], orders: StandingOrders) -> Status:
@@ -108,6 +106,10 @@ def alert_fields(alert: Alert) -> Fields:
         "summary": finding.summary,
         "evidence": dict(finding.evidence),
         "recommendation": finding.recommendation,
+        "incident_id": alert.incident_id,
+        "flapping": None
+        if not alert.flaps
+        else {"times": alert.flaps, "since": alert.flapping_since, "calm_after_seconds": round(alert.calm_for, 3)},
     }
 
 

@@ -98,14 +98,21 @@ class LogTeller:
         message = alert.finding.summary
         if transition.edge == "firing":
             level = "error" if alert.severity == "critical" else "warning"
+            if transition.reason == "flapping":
+                message += (
+                    f" It has come {alert.flaps} times since {words.clock(fields['flapping']['since'].timestamp())}: "
+                    f"it is one flapping alert until it has been calm for {words.duration(alert.calm_for)}."
+                )
         elif transition.edge == "resolved":
             lasted = max(0.0, (transition.at - (alert.fired_at or alert.since)).total_seconds())
             fields["duration_seconds"] = round(lasted, 3)
             why = {"": "is resolved", "not_watched": "ends, as its subject is no longer watched"}
             how = why.get(transition.reason, f"ends ({transition.reason.replace('_', ' ')})")
-            message = f"{alert.rule} of {alert.subject} {how} after {words.duration(lasted)}."
+            unsaid = "" if alert.fired_at is not None else " It was explained throughout, and never told by itself."
+            message = f"{alert.rule} of {alert.subject} {how} after {words.duration(lasted)}.{unsaid}"
         elif transition.edge == "suppressed":
             fields["suppressed_by"] = transition.suppressed_by
+            message += f" It is explained by alert {transition.suppressed_by} and not told by itself."
         if transition.reason:
             fields["reason"] = transition.reason
         self._log.emit(f"alert_{transition.edge}", level, message, **fields)
@@ -121,4 +128,7 @@ class LogTeller:
             confirmations=action.confirmations,
             blocking=action.blocking or None,
             alert_id=action.alert_id,
+            incident_id=action.incident_id,
+            look_at=list(action.look_at),
+            escalation=action.escalation,
         )

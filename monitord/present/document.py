@@ -19,11 +19,14 @@ def document(fields: Mapping[str, Any]) -> str:
 
 def revived(report: Mapping[str, Any]) -> dict[str, Any]:
     """The fields of a report that was kept as JSON, its times as datetimes again."""
-    alerts = {
-        state: [alert | {name: moment(alert[name]) for name in _TIMES if name in alert} for alert in found]
-        for state, found in report["alerts"].items()
-    }
+    alerts = {state: [_revived_alert(alert) for alert in found] for state, found in report["alerts"].items()}
     return {**report, "alerts": alerts} | ({"at": moment(report["at"])} if "at" in report else {})
+
+
+def _revived_alert(alert: Mapping[str, Any]) -> dict[str, Any]:
+    flapping = alert.get("flapping")
+    times = {name: moment(alert[name]) for name in _TIMES if name in alert}
+    return {**alert, **times} | ({"flapping": flapping | {"since": moment(flapping["since"])}} if flapping else {})
 
 
 def moment(value: object) -> datetime | None:

@@ -59,13 +59,14 @@ def test_action_1_a_service_that_pm2_restarts_with_success_is_not_to_be_restarte
     assert [action.action for action in night.actions] == ["investigate"]
 
 
-def test_action_2_memory_past_500_mb_is_told_with_what_to_do_and_is_not_an_emergency() -> None:
+def test_action_2_memory_past_500_mb_is_a_reason_to_restart_and_not_an_emergency() -> None:
     night = Night()
     night["milo-aggregator"].memory = 501.0 * MB
     night.passes(minutes=10)
     alert = night.fired_once("service_memory_high", "milo-aggregator")
-    assert "restart" in alert.finding.recommendation
-    assert night.actions == []
+    assert alert.severity == "warning"
+    (action,) = night.actions
+    assert (action.action, action.target, action.confirmations) == ("restart_service", "milo-aggregator", 2)
 
 
 def test_action_3_no_epoch_sealed_for_four_hours_is_stuck_and_blocks_sealing() -> None:

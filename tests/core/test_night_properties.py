@@ -136,6 +136,7 @@ def test_a_night_is_judged_the_same_in_one_go_and_across_any_restarts(
 def test_edges_of_an_alert_alternate_and_an_id_names_one_incident(story: list[tuple[str, str, int]]) -> None:
     night = told(story)
     living: dict[tuple[str, str], str] = {}
+    unsaid: dict[tuple[str, str], str] = {}
     ended: set[str] = set()
     for transition in night.transitions:
         alert, place = transition.alert, (transition.alert.rule, transition.alert.subject)
@@ -143,9 +144,14 @@ def test_edges_of_an_alert_alternate_and_an_id_names_one_incident(story: list[tu
             assert living.get(place, alert.id) == alert.id
             assert (place in living) == (transition.reason == "severity")
             assert alert.id not in ended
+            assert unsaid.pop(place, alert.id) == alert.id
             living[place] = alert.id
+        elif transition.edge == "suppressed":
+            assert place not in living
+            assert place not in unsaid
+            unsaid[place] = alert.id
         elif transition.edge == "resolved":
-            assert living.pop(place) == alert.id
+            assert (living.pop(place, None) or unsaid.pop(place)) == alert.id
             ended.add(alert.id)
     assert living.keys() == night.firing()
 

@@ -24,8 +24,10 @@ class Spec:
     absent: Literal["not_watched", "clear"] = "not_watched"
 
 
-# Servers come first: while one cannot be reached, what is judged through it is unknown.
+# What explains comes before what it may explain: servers, the host, services, then what services do.
 RULES: tuple[Spec, ...] = (
+    Spec("host_memory_low", "host", host.host_memory_low),
+    Spec("disk_high", "host", host.disk_high),
     Spec("pm2_unreachable", "pm2", servers.unreachable("pm2"), judges_failure=True),
     Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True),
     Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True),
@@ -42,8 +44,6 @@ RULES: tuple[Spec, ...] = (
     Spec("sealing_gap", "epochs", sealing.sealing_gap),
     Spec("groups_out_of_sync", "epochs", sealing.groups_out_of_sync),
     Spec("redis_queue_backlog", "redis", redis.redis_queue_backlog),
-    Spec("disk_high", "host", host.disk_high),
-    Spec("host_memory_low", "host", host.host_memory_low),
     Spec("subject_unmeasured", "postgres", servers.unmeasured("postgres"), absent="clear"),
     Spec("subject_unmeasured", "redis", servers.unmeasured("redis"), absent="clear"),
     Spec("subject_unmeasured", "epochs", servers.unmeasured("epochs"), judges_failure=True, absent="clear"),

@@ -1,0 +1,89 @@
+"""The text that is handed on when an issue goes to somebody else, as operators write it by hand: filled in.
+
+Severity, component, issue, duration, and what it does to collection, to sealing and to claims. Where the rule does
+not say, the impact is told as not known, never as none.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Final
+
+from monitord.core import causes, words
+from monitord.core.model import Alert
+from monitord.core.orders import StandingOrders
+
+NONE: Final = "none known"
+UNKNOWN: Final = "not known while it lasts"
+
+
+def escalation(alert: Alert, orders: StandingOrders, now: datetime, ended: datetime | None = None) -> str:
+    """Seven lines, one a field. `ended` is when it was over; None while it lasts."""
+    lasted = words.duration(max(0.0, ((ended or now) - alert.since).total_seconds()))
+    since = alert.since.strftime("%Y-%m-%d %H:%M UTC")
+    collection, sealing, claims = impact(alert, orders)
+    fields = (
+        ("Severity", alert.severity),
+        ("Component", _component(alert)),
+        ("Issue", alert.finding.summary),
+        ("Duration", f"{lasted} (since {since}, {'over' if ended else 'ongoing'})"),
+        ("Impact on collection", collection),
+        ("Impact on sealing", sealing),
+        ("Impact on claims", claims),
+    )
+    return "\n".join(f"{name}: {value}" for name, value in fields)
+
+
+def impact(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
+    """What an alert means for collection, sealing and claims, a phrase each."""
+    rule, subject = alert.rule, alert.subject
+    if rule in causes.DEAD:
+        return _of_dead(subject, orders)
+    if rule in ("service_memory_high", "service_memory_leak"):
+        return NONE, NONE, "at risk when the process is ended for its memory" if _faces(subject, orders) else NONE
+    if rule in causes.SEALING:
+        group = subject if rule != "groups_out_of_sync" else "the group that is behind"
+        return (
+            NONE,
+            f"epochs of {group} are unsealed or incomplete",
+            f"what is not sealed for {group} cannot be claimed",
+        )
+    if rule in causes.FLOW:
+        return "signals are not collected", "epochs will hold fewer participants, or none", NONE
+    if rule == "table_growth_high":
+        return "more rows than usual; the disk fills faster", NONE, NONE
+    if rule == "postgres_unreachable":
+        return "signals cannot be stored", "epochs cannot be sealed", "proofs cannot be read"
+    if rule == "redis_unreachable":
+        return NONE, "trees cannot be queued", UNKNOWN
+    if rule == "redis_queue_backlog":
+        return NONE, "trees are built late", "claims of the newest epochs wait"
+    if rule in ("disk_high", "disk_filling"):
+        return "stops when the disk is full", "stops when the disk is full", NONE
+    if rule == "host_memory_low":
+        same = "at risk: the kernel may end any process"
+        return same, same, same
+    return UNKNOWN, UNKNOWN, UNKNOWN  # pm2_unreachable, monitor_degraded, what cannot be measured
+
+
+def _of_dead(service: str, orders: StandingOrders) -> tuple[str, str, str]:
+    collects, seals = causes.matches(service, orders.fed_by), causes.matches(service, orders.sealed_by)
+    return (
+        f"what {service} collects is missing" if collects else NONE,
+        "epochs are not sealed, or their trees not built, without it" if seals else NONE,
+        "people cannot reach it"
+        if _faces(service, orders)
+        else "what is not sealed cannot be claimed"
+        if seals
+        else NONE,
+    )
+
+
+def _faces(service: str, orders: StandingOrders) -> bool:
+    return service in orders.user_facing
+
+
+def _component(alert: Alert) -> str:
+    kind = {"service": "service", "table": "table", "sealing": "token group", "disk": "disk", "redis": "Redis"}
+    what = kind.get(alert.rule.partition("_")[0], "")
+    return f"{what} {alert.subject}".strip()
