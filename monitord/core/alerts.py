@@ -151,8 +151,7 @@ def _back(alert: Alert, now: datetime, orders: StandingOrders) -> Alert:
     """The alert found again: one that flaps and had been calm has come back once more."""
     if not alert.flaps or alert.calm_since is None:
         return alert
-    # What ends within CONFIRM_EVERY was no end, only one reading that said otherwise.
-    if now - alert.calm_since < orders.confirm_every:
+    if alert.count < orders.confirmations:  # that was no end, only a reading that said otherwise
         return replace(alert, calm_since=None)
     this_round = (now - alert.back_at).total_seconds() if alert.back_at is not None else 0.0
     calm_for = max(alert.calm_for, _calm(this_round, orders))

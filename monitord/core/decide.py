@@ -29,6 +29,7 @@ from monitord.core.model import (
 )
 from monitord.core.orders import StandingOrders
 from monitord.core.report import Report, build_report
+from monitord.core.restarts import absorb_exits
 from monitord.core.rules import REPLACES, RULES, Spec
 from monitord.core.rules.growth import wants_exact
 from monitord.core.rules.redis import absorb_queues
@@ -133,6 +134,8 @@ def absorb(
     measured = history.taken_at.get("postgres")
     history = absorb_readings(history, observation, orders)
     good = {name: r for name, r in observation.readings.items() if r.failure is None}
+    if observation.exits:
+        history = absorb_exits(history, observation.exits, now, orders.restarts_window.total_seconds())
     if "pm2" in good:
         history, events = absorb_fleet(history, good["pm2"], before, now, orders)
     if "postgres" in good:

@@ -45,6 +45,7 @@ class Life:
     started_at: float | None = None
     exit_code: int | None = None
     schedule: str | None = None
+    cron: str | None = None
     autorestart: bool = True
     module: bool = False
     own: bool = False
@@ -60,11 +61,36 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Death:
+    """The end of one process, as PM2's bus told of it: how, and after how many seconds of life (None: not known).
+
+    `memory`: PM2 itself ended it, for using more than its max_memory_restart.
+    """
+
+    at: float
+    instance: str
+    code: int | None = None
+    signal: str = ""
+    lived: float | None = None
+    memory: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
-    """One name in PM2: its processes by pm_id (none when it is gone) and its automatic restarts."""
+    """One name in PM2: its processes by pm_id (none when it is gone), its automatic restarts, and its last deaths."""
 
     lives: Mapping[str, Life] = field(default_factory=dict)
     batches: tuple[Batch, ...] = ()
+    deaths: tuple[Death, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRestart:
+    """The whole fleet beginning anew between two readings. `left_behind` were there before and have not come back."""
+
+    at: float
+    kind: Literal["deployment", "reboot", "resurrected"]
+    left_behind: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,7 +136,7 @@ class History:
     blind: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
     services: Mapping[str, Service] = field(default_factory=dict)
     roster: Mapping[str, Expected] = field(default_factory=dict)
-    fleet_restarted_at: float | None = None
+    fleet_restart: FleetRestart | None = None
     tables: Mapping[str, Table] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
     sealed: Sealed = field(default_factory=dict)
@@ -179,10 +205,11 @@ def without_future(history: History, now: float) -> History:
             name: replace(
                 service,
                 batches=tuple(replace(b, start=min(b.start, now), end=min(b.end, now)) for b in service.batches),
+                deaths=tuple(replace(d, at=min(d.at, now)) for d in service.deaths),
             )
             for name, service in history.services.items()
         },
-        fleet_restarted_at=None if history.fleet_restarted_at is None else min(history.fleet_restarted_at, now),
+        fleet_restart=history.fleet_restart and replace(history.fleet_restart, at=min(history.fleet_restart.at, now)),
         tables={
             name: replace(
                 table,

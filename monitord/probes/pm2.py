@@ -64,6 +64,8 @@ def _service(process: fleet.Process, own: frozenset[int]) -> Iterator[Sample]:
     yield of("service_created_at", process.created_at, "timestamp")
     yield of("service_restarts", process.restarts)
     yield of("service_exit_code", process.exit_code)
+    if process.cron_restart is not None:
+        yield of("service_cron", process.cron_restart, "")
     if not process.autorestart:
         yield of("service_autorestart", 0)
         if process.cron_restart is not None:

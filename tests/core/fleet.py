@@ -28,6 +28,7 @@ class Service:
     started_at: float | None = 0.0
     exit_code: int | None = None
     schedule: str | None = None
+    cron: str | None = None
     module: bool = False
     own: bool = False
 
@@ -82,6 +83,8 @@ class Service:
         yield sample("service_exit_code", self.exit_code, **labels)
         if self.schedule is not None:
             yield sample("service_schedule", self.schedule, "", **labels)
+        if self.cron is not None:
+            yield sample("service_cron", self.cron, "", **labels)
         if self.module:
             yield sample("service_module", 1, **labels)
         if self.own:

@@ -21,6 +21,7 @@ from monitord.core.codec import decode, encode
 from monitord.core.decide import Decision, State, decide
 from monitord.core.epochs import window_seconds
 from monitord.core.model import (
+    Exit,
     Gap,
     Observation,
     Reading,
@@ -92,6 +93,7 @@ class Night(Told):
         self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
         self.replica = False
         self.own_gaps: tuple[Gap, ...] = ()
+        self.exits: list[Exit] = []
         self._late: float = 0.0
         self._due = self.clock.now
         self._rechecks: dict[str, float] = {}
@@ -184,7 +186,8 @@ class Night(Told):
 
     def look(self, probes: Iterable[str] | None = None) -> Decision:
         """One cycle: observe and decide. None: every probe."""
-        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes))
+        heard, self.exits = tuple(self.exits), []
+        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes), heard)
         decision = decide(self.state, observation, self.orders)
         self.state = decision.state
         self.looks.append(Look(observation, decision))

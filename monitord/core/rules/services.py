@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from monitord.core import words
 from monitord.core.fleet import expected, recent_restarts
 from monitord.core.history import History, Life
+from monitord.core.loops import look_into
 from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import Expected, StandingOrders
 
@@ -88,7 +89,7 @@ def _starting(lives: dict[str, Life], history: History, orders: StandingOrders, 
     if grace <= 0:
         return False
     host = history.reading("host")
-    starts = [host.number("boot_at") if host else None, history.fleet_restarted_at]
+    starts = [host.number("boot_at") if host else None, history.fleet_restart.at if history.fleet_restart else None]
     starts += [life.created_at for life in lives.values()]
     return any(at is not None and 0 <= now - at < grace for at in starts)
 
@@ -102,6 +103,11 @@ def service_missing(observation: Observation, history: History, orders: Standing
             yield Clear("service_missing", name)
             continue
         learned = "" if orders.services else " It was seen online before."
+        last = history.fleet_restart
+        is_left_behind = last is not None and name in last.left_behind
+        if last is not None and is_left_behind:
+            back = "The machine came up" if last.kind == "reboot" else "PM2 came back"
+            learned = f" {back} at {words.clock(last.at)} without it: PM2's saved list is incomplete."
         yield Finding(
             rule="service_missing",
             subject=name,
@@ -110,10 +116,15 @@ def service_missing(observation: Observation, history: History, orders: Standing
             limit=wanted,
             unit="",
             summary=f"{name} is not in PM2's list; it is expected to be {_wanted(wanted)}.{learned}",
-            evidence={"in_pm2": sorted(n for n, service in history.services.items() if service.lives)},
+            evidence={
+                "in_pm2": sorted(n for n, service in history.services.items() if service.lives),
+                "left_behind": is_left_behind,
+            },
             recommendation=(
-                f"Start {name} again if it went by mistake (pm2 resurrect, or its ecosystem file); if it was retired "
-                "or renamed, change the standing orders."
+                f"Start {name} from its ecosystem file, then run pm2 save, so that PM2 brings it back the next time."
+                if is_left_behind
+                else f"Start {name} again if it went by mistake (pm2 resurrect, or its ecosystem file); if it was "
+                "retired or renamed, change the standing orders."
             ),
         )
 
@@ -146,9 +157,9 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
         if restarts <= orders.restarts_warning:
             yield Clear("service_restart_loop", name)
             continue
+        assert service is not None  # noqa: S101 - it has restarts
+        loop = look_into(service, now, window)
         is_critical = restarts > orders.restarts_critical
-        codes = sorted({life.exit_code for life in lives.values() if life.exit_code is not None})
-        ending = f", last exit code {codes[0]}" if codes else ""
         yield Finding(
             rule="service_restart_loop",
             subject=name,
@@ -157,12 +168,12 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
             limit=orders.restarts_critical if is_critical else orders.restarts_warning,
             unit="restarts",
             summary=(
-                f"{name} keeps dying: PM2 restarted it {restarts} times in the last {words.duration(window)}{ending}."
+                f"{name} keeps dying: PM2 restarted it {restarts} times in the last {words.duration(window)}, "
+                f"since {words.clock(loop.since)}{loop.said()}."
             ),
-            evidence={
+            evidence=loop.evidence()
+            | {
                 "window_seconds": window,
-                "first_at": words.clock(service.batches[0].end) if service and service.batches else None,
-                "exit_codes": codes,
                 "lifetime_restarts": sum(life.restarts or 0 for life in lives.values()),
             },
             recommendation=f"Read the end of {name}'s error log: restarting it again is what PM2 already does.",

@@ -1,0 +1,78 @@
+"""A service that keeps dying, looked into: since when, how often, how long each life lasted and how it ended."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from statistics import median
+from typing import Any
+
+from monitord.core import words
+from monitord.core.history import Service
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One service's automatic restarts within the window.
+
+    `since` is when the first of them can have been (Unix seconds); `lives` how long its lives lasted (seconds), as
+    PM2's bus told of them, else one estimate from the counters; `codes` and `signals` how they ended, and `told`
+    whether that is from the bus.
+    """
+
+    since: float
+    lives: tuple[float, ...]
+    codes: tuple[int, ...]
+    signals: tuple[str, ...]
+    told: bool
+
+    def said(self) -> str:
+        """The rest of a sentence: how long each life lasted and how it ended; "" where neither is known."""
+        lasted = ""
+        if self.lives:
+            shortest, middle, longest = min(self.lives), median(self.lives), max(self.lives)
+            lasted = f"; each life lasted {words.duration(middle)} or so"
+            if longest > 2 * shortest and longest - shortest > 1:
+                lasted = f"; its lives lasted from {words.duration(shortest)} to {words.duration(longest)}"
+        ends = [*self.signals, *(f"exit code {code}" for code in self.codes)]
+        if not ends:
+            return lasted
+        # PM2 keeps the code 0 for whatever a signal ended.
+        doubt = "" if self.told or 0 not in self.codes else " (which PM2 also says of a kill)"
+        return (
+            f"{lasted}, ended by {words.listed(ends)}{doubt}"
+            if lasted
+            else f"; it ended by {words.listed(ends)}{doubt}"
+        )
+
+    def evidence(self) -> dict[str, Any]:
+        """The same as numbers."""
+        lives = None
+        if self.lives:
+            lives = {
+                "shortest": round(min(self.lives), 3),
+                "median": round(median(self.lives), 3),
+                "longest": round(max(self.lives), 3),
+            }
+        return {
+            "first_at": words.clock(self.since),
+            "lives_seconds": lives,
+            "exit_codes": list(self.codes),
+            "signals": list(self.signals),
+            "from_the_bus": self.told,
+        }
+
+
+def look_into(service: Service, now: float, window: float) -> Loop:
+    """The loop of a service that has restarted by itself within the last `window` seconds."""
+    batches = [batch for batch in service.batches if batch.end > now - window]
+    since = max(now - window, batches[0].start) if batches else now
+    deaths = [death for death in service.deaths if death.at > now - window and not death.memory]
+    if deaths:
+        # The life that the first death ended was not of the loop.
+        lives = tuple(death.lived for death in deaths[1:] or deaths if death.lived is not None)
+        codes = tuple(sorted({d.code for d in deaths if d.code is not None and not d.signal}))
+        return Loop(since, lives, codes, tuple(sorted({d.signal for d in deaths if d.signal})), told=True)
+    total = sum(batch.count for batch in batches)
+    estimate = ((batches[-1].end - batches[0].start) / total,) if total > 1 else ()
+    found = {life.exit_code for life in service.lives.values() if life.exit_code is not None}
+    return Loop(since, estimate, tuple(sorted(found)), (), told=False)

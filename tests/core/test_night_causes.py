@@ -1,0 +1,234 @@
+"""Nights with a root cause: it is said once, what it explains waits, and outlives it or ends with it."""
+
+import pytest
+
+from .nights import LONG, Night, orders
+
+
+def stop_sealing(night: Night) -> None:
+    for group in night.groups.values():
+        group.sealing = False
+
+
+@pytest.mark.parametrize("sealer", ["milo-aggregator", "tree-builder"])
+def test_a_dead_sealer_explains_that_nothing_is_sealed(sealer: str) -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night[sealer].stops()
+    stop_sealing(night)
+    night.passes(hours=3)
+    down = night.fired_once("service_down", sealer)
+    for group in ("MILO", "CLS"):
+        (unsaid,) = night.of("suppressed", "sealing_late", group)
+        assert unsaid.suppressed_by == down.id
+        assert unsaid.alert.incident_id == down.id
+    assert [alert["rule"] for alert in night.report.alerts["suppressed"]] == ["sealing_late", "sealing_late"]
+
+
+def test_what_becomes_critical_is_not_explained_by_a_warning_and_is_by_what_is_critical() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night["tree-builder"].stops()
+    stop_sealing(night)
+    night.passes(hours=6)
+    night.fired_once("service_down", "tree-builder")
+    assert len(night.of("suppressed", "sealing_stuck", "MILO")) == 1
+
+
+def test_a_looping_sealer_that_is_only_a_warning_does_not_hide_that_sealing_is_stuck() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    stop_sealing(night)
+    for _ in range(24):  # eight automatic restarts an hour
+        night["tree-builder"].crashes(2)
+        night.passes(minutes=15)
+    assert night.of("suppressed", "sealing_late", "MILO")
+    assert night.of("firing", "sealing_stuck", "MILO")
+
+
+def test_what_outlives_its_cause_fires_then_with_its_own_since() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night["tree-builder"].stops()
+    stop_sealing(night)
+    night.passes(hours=2, minutes=30)
+    (unsaid,) = night.of("suppressed", "sealing_late", "MILO")
+    night["tree-builder"].starts()  # and still nothing is sealed
+    night.passes(minutes=5)
+    night.resolved_once("service_down", "tree-builder")
+    (fired,) = night.of("firing", "sealing_late", "MILO")
+    assert fired.reason == "outlived_cause"
+    assert (fired.alert.id, fired.alert.since) == (unsaid.alert.id, unsaid.alert.since)
+    assert fired.alert.fired_at == fired.at > unsaid.at
+    for group in night.groups.values():
+        group.sealing = True
+    night.passes(minutes=5)
+    night.resolved_once("sealing_late", "MILO")
+
+
+def test_what_ends_with_its_cause_never_fires_and_its_end_is_said() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night["tree-builder"].stops()
+    stop_sealing(night)
+    night.passes(hours=2, minutes=30)
+    for group in night.groups.values():
+        group.sealing = True
+    night.passes(minutes=5)
+    night["tree-builder"].starts()
+    night.passes(minutes=5)
+    assert not night.of("firing", "sealing_late", "MILO")
+    assert night.resolved_once("sealing_late", "MILO").fired_at is None
+    assert night.firing() == set()
+    assert dict(night.state.alerts) == {}
+
+
+def test_a_dead_listener_explains_that_no_rows_come() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night["stream-listener"].is_frozen()
+    night.table.per_second = 0
+    night.passes(minutes=30)
+    frozen = night.fired_once("service_frozen", "stream-listener")
+    (unsaid,) = night.of("suppressed", "table_flow_stalled", "user_signals")
+    assert unsaid.suppressed_by == frozen.id
+
+
+def test_a_dead_gateway_explains_nothing_of_the_flow() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night["gateway"].stops()
+    night.table.per_second = 0
+    night.passes(minutes=30)
+    assert night.firing() == {("service_down", "gateway"), ("table_flow_stalled", "user_signals")}
+
+
+def test_which_services_feed_and_seal_is_the_operators_to_say() -> None:
+    night = Night(orders(fed_by=("gate*",)))
+    night.passes(minutes=10)
+    night["gateway"].stops()
+    night.table.per_second = 0
+    night.passes(minutes=30)
+    night.fired_once("service_down", "gateway")
+
+
+def test_a_host_without_memory_explains_what_dies_next() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.host.available = 50e6
+    night.passes(minutes=2)
+    night["cls-worker"].crashes(8)
+    night.redis.fails("refused", "connection refused")
+    night.passes(minutes=5)
+    low = night.fired_once("host_memory_low", "host")
+    for rule, subject in (("service_restart_loop", "cls-worker"), ("redis_unreachable", "redis")):
+        (unsaid,) = night.of("suppressed", rule, subject)
+        assert unsaid.suppressed_by == low.id
+    assert night.status == "critical"
+
+
+def test_a_host_without_memory_does_not_explain_what_somebody_stopped() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.host.available = 50e6
+    night.passes(minutes=2)
+    night["gateway"].stops()
+    night.passes(minutes=5)
+    assert ("service_down", "gateway") in night.firing()
+
+
+def test_a_host_without_memory_does_not_explain_what_dies_hours_later() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night.host.available = 50e6
+    night.passes(hours=3)
+    night["cls-worker"].crashes(8)
+    night.passes(minutes=5)
+    assert ("service_restart_loop", "cls-worker") in night.firing()
+
+
+def test_an_explanation_by_the_host_lapses_and_what_still_dies_is_said() -> None:
+    night = Night(every=60)
+    night.passes(minutes=10)
+    night.host.available = 50e6
+    night.passes(minutes=2)
+    for _ in range(9):
+        night["cls-worker"].crashes(8)
+        night.passes(minutes=10)
+    assert night.of("suppressed", "service_restart_loop", "cls-worker")
+    assert ("service_restart_loop", "cls-worker") in night.firing()
+
+
+def test_a_disk_past_its_limit_explains_nothing_and_a_full_one_does() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.host.disk_used = 85.0
+    night.passes(minutes=2)
+    night["cls-worker"].crashes(8)
+    night.passes(minutes=2)
+    assert ("service_restart_loop", "cls-worker") in night.firing()
+    night.host.disk_used = 99.5
+    night.passes(minutes=2)
+    night["milo-worker-v2"].crashes(8)
+    night.passes(minutes=2)
+    assert night.of("suppressed", "service_restart_loop", "milo-worker-v2")
+
+
+def test_a_cause_and_its_effect_found_in_one_reading_are_one_page() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.host.available = 50e6
+    night["cls-worker"].crashes(8)
+    night.passes(minutes=5)
+    night.fired_once("host_memory_low", "host")
+
+
+def test_a_chain_of_causes_is_one_incident() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night.host.available = 50e6
+    night["tree-builder"].is_given_up()
+    stop_sealing(night)
+    night.passes(hours=3)
+    low = night.of("firing", "host_memory_low", "host")[0].alert
+    (down,) = night.of("suppressed", "service_down", "tree-builder")
+    assert down.alert.incident_id == low.id
+
+
+def test_an_unknown_reading_keeps_what_is_suppressed_as_it_is() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night["tree-builder"].stops()
+    stop_sealing(night)
+    night.passes(hours=2, minutes=30)
+    before = night.state.alerts["sealing_late/MILO"]
+    night.epochs.fails()
+    night.postgres.fails()
+    night.passes(minutes=30)
+    after = night.state.alerts["sealing_late/MILO"]
+    assert (after.state, after.since, after.id) == ("suppressed", before.since, before.id)
+
+
+def test_suppression_survives_a_restart_of_monitord() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night["tree-builder"].stops()
+    stop_sealing(night)
+    night.passes(hours=2, minutes=30)
+    night.monitord_restarts()
+    night.passes(hours=1)
+    night.fired_once("service_down", "tree-builder")
+    assert len(night.of("suppressed", "sealing_late", "MILO")) == 1
+
+
+def test_a_suppressed_alert_is_recommended_upon_only_when_it_fires() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night["tree-builder"].stops()
+    stop_sealing(night)
+    night.passes(hours=5)
+    assert [action.target for action in night.actions] == ["tree-builder"]
+    night["tree-builder"].starts()
+    night.passes(minutes=5)
+    assert [action.target for action in night.actions] == ["tree-builder", "MILO", "CLS"]
+    assert len({action.incident_id for action in night.actions}) == 1

@@ -1,0 +1,123 @@
+"""Nights in which something comes and goes: it is one flapping alert, said once, and it ends once."""
+
+from .nights import Night, orders
+
+
+def flaps(night: Night, times: int, *, down: float = 60, up: float = 240) -> None:
+    for _ in range(times):
+        night["gateway"].stops()
+        night.passes(seconds=down)
+        night["gateway"].starts()
+        night.passes(seconds=up)
+
+
+def test_the_third_time_within_the_hour_is_the_last_that_is_said() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    flaps(night, 10)
+    fired = night.of("firing", "service_down", "gateway")
+    assert [t.reason for t in fired] == ["", "", "flapping"]
+    assert len(night.of("resolved", "service_down", "gateway")) == 2
+    alert = night.state.alerts["service_down/gateway"]
+    assert (alert.state, alert.flaps) == ("firing", 10)
+    (told,) = night.report.alerts["firing"]
+    assert told["flapping"]["times"] == 10
+
+
+def test_it_ends_once_it_has_been_calm_for_longer_than_it_used_to_be() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    flaps(night, 6)
+    night.passes(minutes=4)
+    assert night.firing() == {("service_down", "gateway")}
+    night.passes(minutes=4)
+    assert len(night.of("resolved", "service_down", "gateway")) == 3
+    assert night.firing() == set()
+    assert dict(night.state.alerts) == {}
+
+
+def test_after_it_has_ended_the_next_time_is_a_first_time() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    flaps(night, 5)
+    night.passes(minutes=15)
+    flaps(night, 1)
+    last = night.of("firing", "service_down", "gateway")[-1]
+    assert last.reason == ""
+    assert last.alert.flaps == 0
+
+
+def test_two_times_an_hour_are_two_incidents() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    flaps(night, 4, up=31 * 60)
+    assert [t.reason for t in night.of("firing", "service_down", "gateway")] == ["", "", "", ""]
+    assert len(night.of("resolved", "service_down", "gateway")) == 4
+
+
+def test_a_slower_rhythm_needs_a_longer_calm_and_never_more_than_the_window() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    flaps(night, 3, down=120, up=20 * 60)
+    alert = night.state.alerts["service_down/gateway"]
+    assert alert.flaps == 3
+    assert 43 * 60 <= alert.calm_for <= 45 * 60
+    night.passes(minutes=50)
+    assert night.firing() == set()
+
+
+def test_what_others_do_at_the_same_time_is_not_its_flapping() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    for name in ("gateway", "cls-worker", "tree-builder", "stream-listener"):
+        night[name].stops()
+        night.passes(minutes=1)
+        night[name].starts()
+        night.passes(minutes=4)
+    assert {t.reason for t in night.transitions if t.edge == "firing"} == {""}
+
+
+def test_how_often_and_within_what_is_the_operators_to_say() -> None:
+    night = Night(orders(flapping_times=5))
+    night.passes(minutes=1)
+    flaps(night, 6)
+    assert [t.reason for t in night.of("firing", "service_down", "gateway")] == ["", "", "", "", "flapping"]
+
+
+def test_a_flapping_alert_goes_on_flapping_across_a_restart_of_monitord() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    flaps(night, 4)
+    night.monitord_restarts()
+    flaps(night, 3)
+    assert len(night.of("firing", "service_down", "gateway")) == 3
+    night.passes(minutes=15)
+    assert night.firing() == set()
+
+
+def test_calm_that_nobody_could_see_is_no_calm() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    flaps(night, 4)
+    night.pm2.fails()
+    night.passes(minutes=20)
+    night.pm2.recovers()
+    night.passes(minutes=2)
+    assert ("service_down", "gateway") in night.firing()
+    night.passes(minutes=15)
+    assert ("service_down", "gateway") not in night.firing()
+
+
+def test_one_reading_that_says_otherwise_is_no_round() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    flaps(night, 2)
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    for _ in range(5):
+        night["gateway"].starts()
+        night.look(["pm2"])
+        night.clock.now += 1
+        night["gateway"].stops()
+        night.passes(minutes=1)
+    assert night.state.alerts["service_down/gateway"].flaps == 3
