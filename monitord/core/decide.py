@@ -102,7 +102,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             judged.setdefault(spec.name, {}).update(judgements)
             _replaced(spec.name, judgements, judged, book)
             transitions += _advance(spec, judgements, book, observation, orders)
-    transitions += _superseded(book, now)
+    transitions = _superseded(book, transitions, now)
     transitions, fired = _flapping(transitions, book, state.fired, orders, now)
     actions, advised = advise(transitions, book, state.advised, orders, now)
     following = State(history, book, fired, advised)
@@ -271,17 +271,26 @@ def _spoken_for(rule: str, subject: str, book: Mapping[str, Alert]) -> bool:
     )
 
 
-def _superseded(book: dict[str, Alert], now: datetime) -> list[Transition]:
-    """End the weaker alert once the stronger one fires: one subject, one alert at a time."""
-    transitions = []
+def _superseded(book: dict[str, Alert], transitions: list[Transition], now: datetime) -> list[Transition]:
+    """The edges, with the weaker alert ended once the stronger one speaks: one subject, one alert, one incident."""
+    told = list(transitions)
     for stronger, weaker in REPLACES:
         for alert in [a for a in book.values() if a.rule == weaker]:
-            winner = book.get(alerts.key(stronger, alert.subject))
+            place = alerts.key(stronger, alert.subject)
+            winner = book.get(place)
             if winner is not None and winner.speaks:
                 del book[alerts.key(weaker, alert.subject)]
                 if (ended := alerts.not_watched(alert, now, reason=f"replaced_by {stronger}")) is not None:
-                    transitions.append(ended)
-    return transitions
+                    book[place] = replace(winner, incident=winner.incident or alert.incident_id)
+                    told = [_of_incident(t, book[place]) for t in told]
+                    told.append(ended)
+    return told
+
+
+def _of_incident(transition: Transition, alert: Alert) -> Transition:
+    if transition.alert.id != alert.id:
+        return transition
+    return replace(transition, alert=replace(transition.alert, incident=alert.incident))
 
 
 def _drop(book: dict[str, Alert], gone: Iterable[Alert], now: datetime) -> list[Transition]:

@@ -3,26 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
-from monitord.core.model import Alert, Transition
+from monitord.core.model import Alert, Severity, Transition
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One alert of an incident: as it last was, when it fired (None: it was suppressed throughout), when it ended."""
+    """One alert of an incident: as it last was, when it fired (None: it was suppressed throughout), when it ended.
+
+    `reason` says why it ended where that was not a clear reading: `not_watched`, or `replaced_by` another rule.
+    """
 
     alert: Alert
-    fired_at: datetime | None
-    suppressed_at: datetime | None
-    ended_at: datetime | None
+    fired_at: datetime | None = None
+    suppressed_at: datetime | None = None
+    ended_at: datetime | None = None
     reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Incident:
-    """A root alert and what it explains."""
+    """A root alert, and what it explains or has grown into."""
 
     root: Part
     explained: tuple[Part, ...] = ()
@@ -30,17 +33,39 @@ class Incident:
     @property
     def id(self) -> str:
         """The root alert's id."""
-        return self.root.alert.id
+        return self.root.alert.incident_id
+
+    @property
+    def parts(self) -> tuple[Part, ...]:
+        """Every alert of it, the root first."""
+        return (self.root, *self.explained)
+
+    @property
+    def cause(self) -> Alert:
+        """The alert that says what is wrong: the root, or the stronger one that has taken its place."""
+        stronger = [part.alert for part in self.parts if part.suppressed_at is None]
+        return stronger[-1] if stronger else self.root.alert
+
+    @property
+    def severity(self) -> Severity:
+        """The worst that was told of it."""
+        told = [part.alert for part in self.parts if part.fired_at is not None]
+        return "critical" if any(a.severity == "critical" or a.was_critical for a in told) else "warning"
 
     @property
     def first_sign(self) -> datetime:
         """The earliest sign of any of its alerts."""
-        return min(part.alert.since for part in (self.root, *self.explained))
+        return min(part.alert.since for part in self.parts)
+
+    @property
+    def fired_at(self) -> datetime | None:
+        """When it was first told of."""
+        return min((part.fired_at for part in self.parts if part.fired_at is not None), default=None)
 
     @property
     def ended_at(self) -> datetime | None:
         """When the last of its alerts ended; None while one lives."""
-        ends = [part.ended_at for part in (self.root, *self.explained)]
+        ends = [part.ended_at for part in self.parts]
         return None if None in ends else max(end for end in ends if end is not None)
 
     def duration_seconds(self, now: datetime) -> float:
@@ -48,6 +73,45 @@ class Incident:
         return max(0.0, ((self.ended_at or now) - self.first_sign).total_seconds())
 
 
-def incidents(transitions: Iterable[Transition]) -> tuple[Incident, ...]:
-    """The incidents that a run of edges amounts to, in the order of their first signs."""
-    raise NotImplementedError
+def incidents(transitions: Iterable[Transition], living: Iterable[Alert] = ()) -> tuple[Incident, ...]:
+    """The incidents that a run of edges amounts to, in the order of their first signs.
+
+    `living` are the alerts as they are now: what an edge told of them may be hours old.
+    """
+    parts: dict[str, Part] = {}
+    for edge in transitions:
+        part = _after(parts.get(edge.alert.id), edge)
+        if part is not None:
+            parts[edge.alert.id] = part
+    for alert in living:
+        if alert.speaks:
+            known = parts.get(alert.id, Part(alert))
+            fired = known.fired_at or alert.fired_at
+            parts[alert.id] = replace(known, alert=alert, fired_at=fired, ended_at=None)
+    by_incident: dict[str, list[Part]] = {}
+    for part in parts.values():
+        by_incident.setdefault(part.alert.incident_id, []).append(part)
+    found = [_incident(incident, members) for incident, members in by_incident.items()]
+    return tuple(sorted(found, key=lambda one: (one.first_sign, one.id)))
+
+
+def _incident(incident: str, members: list[Part]) -> Incident:
+    # The root may have been told of before the edges at hand begin: then the earliest stands in its place.
+    members = sorted(members, key=lambda part: (part.alert.id != incident, part.alert.since))
+    return Incident(members[0], tuple(members[1:]))
+
+
+def _after(part: Part | None, edge: Transition) -> Part | None:
+    """The part after one more edge of its alert; None for one that has only been pending."""
+    match edge.edge:
+        case "firing":
+            known = part or Part(edge.alert)
+            return replace(known, alert=edge.alert, fired_at=known.fired_at or edge.alert.fired_at or edge.at)
+        case "suppressed":
+            known = part or Part(edge.alert)
+            return replace(known, alert=edge.alert, suppressed_at=edge.at)
+        case "resolved":
+            known = part or Part(edge.alert, fired_at=edge.alert.fired_at)
+            return replace(known, alert=edge.alert, ended_at=edge.at, reason=edge.reason)
+        case _:
+            return part
