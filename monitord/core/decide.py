@@ -211,9 +211,11 @@ def _advance(
     transitions = _drop(book, [alert for alert in _of(book, spec) if alert.subject not in judgements], now)
     for subject, judgement in judgements.items():
         place = alerts.key(spec.name, subject)
+        alert = book.get(place)
+        if alert is None and not isinstance(judgement, Finding):
+            continue  # nothing was wrong and nothing is: nearly all there ever is
         if isinstance(judgement, Finding) and _spoken_for(spec.name, subject, book):
             continue
-        alert = book.get(place)
         following, transition = alerts.step(
             alert, judgement, spec.probe, now, orders, _explanation(alert, judgement, book, orders, now)
         )

@@ -69,9 +69,10 @@ def window_seconds(orders: StandingOrders) -> float:
 def sealed_labels(reading: Reading) -> Sealed:
     """Every group's labels in the window and how many channels each sealed, from a reading of the epochs probe."""
     groups: dict[str, list[tuple[int, int | None]]] = {}
-    for s in reading.named("seal_channels"):
-        channels = s.value if isinstance(s.value, int) else None
-        groups.setdefault(s.label("group"), []).append((int(s.label("epoch")), channels))
+    for s in reading.samples:
+        if s.name == "seal_channels":
+            (_, epoch), (_, group) = s.labels  # labels are sorted by name
+            groups.setdefault(group, []).append((int(epoch), s.value if isinstance(s.value, int) else None))
     return {group: tuple(labels) for group, labels in groups.items()}
 
 
@@ -79,7 +80,10 @@ def seals(sealed: Sealed, group: str, now: float, orders: StandingOrders) -> Sea
     """What has been sealed of `group` as of `now` (Unix seconds). Labels of the future are nobody's."""
     days = calendar(orders)
     expected = days.expected(now)
-    channels = {label: count for label, count in sealed.get(group, ()) if label <= now}
+    known = sealed.get(group, ())
+    channels = dict(known)
+    if channels and max(channels) > now:
+        channels = {label: count for label, count in known if label <= now}
     if not channels:
         return Seals(group, expected, None, None, (), None, None)
     latest = max(channels)

@@ -5,7 +5,7 @@ PM2 restarts a crashed process within milliseconds, so its `status` tells nothin
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from monitord.core import restarts
@@ -14,30 +14,41 @@ from monitord.core.history import Batch, Death, History, Life, Service
 from monitord.core.model import Reading, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
 
+STATES: dict[Expected, tuple[str, ...]] = {
+    "online": ("online",),
+    "stopped": ("stopped",),
+    # A periodic run is seen at any point of its life; only giving up is wrong.
+    "periodic": ("online", "stopped", "launching", "stopping"),
+}
+FROZEN = {"stopped": "stopped by a signal (state T)", "zombie": "a zombie (state Z)"}
+
 
 def processes(reading: Reading) -> dict[str, dict[str, Life]]:
     """Name -> pm_id -> Life, from one good reading of the pm2 probe."""
-    rows: dict[tuple[str, str], dict[str, Value]] = {}
+    rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
     for s in reading.samples:
         if s.name.startswith("service_"):
-            key = (s.label("service"), s.label("instance"))
-            rows.setdefault(key, {})[s.name.removeprefix("service_")] = s.value
+            row = rows.get(s.labels)
+            if row is None:
+                row = rows[s.labels] = {}
+            row[s.name] = s.value
     fleet: dict[str, dict[str, Life]] = {}
-    for (name, instance), row in rows.items():
-        fleet.setdefault(name, {})[instance] = Life(
-            state=str(row.get("state") or "unknown"),
-            restarts=_whole(row.get("restarts")),
-            created_at=_number(row.get("created_at")),
-            process=_word(row.get("process")),
-            memory=_number(row.get("memory")),
-            cpu=_number(row.get("cpu")),
-            started_at=_number(row.get("started_at")),
-            exit_code=_whole(row.get("exit_code")),
-            schedule=_word(row.get("schedule")),
-            cron=_word(row.get("cron")),
-            autorestart=row.get("autorestart") != 0,
-            module=bool(row.get("module")),
-            own=bool(row.get("self")),
+    for labels, row in rows.items():
+        of = dict(labels)
+        fleet.setdefault(of["service"], {})[of["instance"]] = Life(
+            state=str(row.get("service_state") or "unknown"),
+            restarts=_whole(row.get("service_restarts")),
+            created_at=_number(row.get("service_created_at")),
+            process=_word(row.get("service_process")),
+            memory=_number(row.get("service_memory")),
+            cpu=_number(row.get("service_cpu")),
+            started_at=_number(row.get("service_started_at")),
+            exit_code=_whole(row.get("service_exit_code")),
+            schedule=_word(row.get("service_schedule")),
+            cron=_word(row.get("service_cron")),
+            autorestart=row.get("service_autorestart") != 0,
+            module=bool(row.get("service_module")),
+            own=bool(row.get("service_self")),
         )
     return fleet
 
@@ -115,6 +126,23 @@ def _learned(lives: Mapping[str, Life]) -> Expected:
 def expected(history: History, orders: StandingOrders) -> dict[str, Expected]:
     """The roster: as ordered, or as learned where nothing is ordered."""
     return dict(orders.services) if orders.services else dict(history.roster)
+
+
+def standing(lives: Sequence[Life], wanted: Expected | None, *, ordered: bool) -> tuple[str, bool]:
+    """The state of a name's processes in a word, and whether each is as it is expected to be.
+
+    `ordered`: there is a roster, so that a service nothing is expected of is one too many.
+    """
+    wrong = [life for life in lives if not _as_ordered(life, wanted, ordered=ordered)]
+    return (wrong or lives)[0].state if lives else "missing", bool(lives) and not wrong
+
+
+def _as_ordered(life: Life, wanted: Expected | None, *, ordered: bool) -> bool:
+    if life.state == "online" and life.process in FROZEN:
+        return False
+    if wanted is None:  # nothing is expected of it, unless there is a roster and it is not on it
+        return not ordered and life.state != "errored"
+    return life.state in STATES[wanted]
 
 
 def recent_restarts(service: Service, now: float, window: float) -> int:

@@ -12,12 +12,11 @@ from typing import Any
 
 from monitord.core import causes
 from monitord.core.epochs import calendar, seals
-from monitord.core.fleet import expected, recent_restarts
+from monitord.core.fleet import expected, recent_restarts, standing
 from monitord.core.growth import rows_per_hour, window_rows
-from monitord.core.history import History, Life
+from monitord.core.history import History
 from monitord.core.model import Alert, Reading, Status, Value
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.rules.services import FROZEN, STATES
 
 PROBES = ("pm2", "postgres", "epochs", "redis", "host")
 Fields = dict[str, Any]
@@ -147,9 +146,7 @@ def _service(
     state: str | None = None
     ok: bool | None = None
     if is_known:
-        wrong = [life for life in lives if not _as_ordered(life, wanted, ordered=bool(orders.services))]
-        state = (wrong or lives)[0].state if lives else "missing"
-        ok = bool(lives) and not wrong
+        state, ok = standing(lives, wanted, ordered=bool(orders.services))
     memory = [life.memory for life in lives if life.memory is not None]
     cpu = [life.cpu for life in lives if life.cpu is not None]
     started = [life.started_at for life in lives if life.started_at is not None and life.state == "online"]
@@ -164,14 +161,6 @@ def _service(
         "ok": ok,
         "instances": len(lives) if is_known else None,
     }
-
-
-def _as_ordered(life: Life, wanted: Expected | None, *, ordered: bool) -> bool:
-    if life.state == "online" and life.process in FROZEN:
-        return False
-    if wanted is None:  # nothing is expected of it, unless there is a roster and it is not on it
-        return not ordered and life.state != "errored"
-    return life.state in STATES[wanted]
 
 
 def _growth(history: History, orders: StandingOrders, now: float) -> Fields:

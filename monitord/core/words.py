@@ -46,6 +46,12 @@ def clock(at: float) -> str:
     return moment.strftime("%H:%M:%S UTC" if moment.second else "%H:%M UTC")
 
 
+def moment(at: float, today: float) -> str:
+    """As `clock`, with the day before it where that is another than `today`'s: `Nov 4, 23:10 UTC`."""
+    there, here = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(today, UTC)
+    return clock(at) if there.date() == here.date() else f"{there:%b} {there.day}, {clock(at)}"
+
+
 def listed(names: list[str], most: int = 5) -> str:
     """`a, b and c`, or `a, b, c, d, e and 3 more`."""
     if len(names) > most:

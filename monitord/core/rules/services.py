@@ -5,19 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import words
-from monitord.core.fleet import expected, recent_restarts
+from monitord.core.fleet import FROZEN, STATES, expected, recent_restarts
 from monitord.core.history import History, Life
 from monitord.core.loops import look_into
 from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import Expected, StandingOrders
-
-STATES: dict[Expected, tuple[str, ...]] = {
-    "online": ("online",),
-    "stopped": ("stopped",),
-    # A periodic run is seen at any point of its life; only giving up is wrong.
-    "periodic": ("online", "stopped", "launching", "stopping"),
-}
-FROZEN = {"stopped": "stopped by a signal (state T)", "zombie": "a zombie (state Z)"}
 
 
 def _fleet(history: History, orders: StandingOrders) -> Iterator[tuple[str, Expected | None, dict[str, Life]]]:

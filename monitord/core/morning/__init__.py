@@ -1,0 +1,109 @@
+"""Looking back on a night: what was recorded of it, folded once more, into the report of the morning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from monitord.core.decide import State, absorb
+from monitord.core.escalation import escalation
+from monitord.core.history import History
+from monitord.core.incidents import Incident, incidents
+from monitord.core.model import Observation, Transition
+from monitord.core.morning.criteria import Facts, judged, sentence, verdict
+from monitord.core.morning.seals import Seals
+from monitord.core.morning.services import Services
+from monitord.core.morning.sight import Sight, blind_minutes
+from monitord.core.morning.tables import Tables
+from monitord.core.night import Night, Recap
+from monitord.core.orders import StandingOrders
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was kept of a night.
+
+    `observations` in order, from a while before the night on where there are any; `transitions` the edges of every
+    alert that lived in it; `state` as it is now; `report` the fields last reported, at `reported_at` (Unix seconds).
+    """
+
+    observations: Iterable[Observation]
+    transitions: Iterable[Transition]
+    state: State
+    report: Mapping[str, Any] | None = None
+    reported_at: float | None = None
+
+
+def look_back(
+    recorded: Recorded,
+    orders: StandingOrders,
+    since: float,
+    until: float,
+    recap: tuple[Recap, ...] | None = None,
+    recap_error: str = "",
+) -> Night:
+    """The report of the night from `since` to `until` (Unix seconds)."""
+    # Who belongs to the fleet may have been learned before what is recorded begins.
+    history = History(roster=recorded.state.history.roster)
+    sight = Sight(orders, since, until)
+    services, tables, seals = Services(orders, since, until), Tables(orders, since, until), Seals(orders, since, until)
+    for observation in recorded.observations:
+        at = observation.now.timestamp()
+        if at > until:
+            break
+        history, events, _ = absorb(history, observation, orders)
+        sight.saw(observation)
+        services.saw(observation, history, events)
+        tables.saw(observation, history)
+        seals.saw(observation)
+    now = datetime.fromtimestamp(until, UTC)
+    told = _of_the_night(incidents(recorded.transitions, recorded.state.alerts.values()), since, until)
+    blind = sight.spells(history)
+    facts = Facts(
+        orders=orders,
+        since=since,
+        until=until,
+        services=services.nights(history),
+        unproven=services.unproven(),
+        tables=tables.nights(),
+        groups=seals.nights(recorded.state.history),
+        groups_in_step=seals.in_step(),
+        incidents=told,
+        blind=blind,
+        seals_read_at=seals.read_at,
+    )
+    criteria = judged(facts)
+    word = verdict(criteria)
+    minutes = blind_minutes(blind)
+    return Night(
+        since=since,
+        until=until,
+        verdict=word,
+        sentence=sentence(word, criteria, minutes),
+        blind_minutes=minutes,
+        criteria=criteria,
+        services=facts.services,
+        tables=facts.tables,
+        groups=facts.groups,
+        incidents=told,
+        blind=blind,
+        escalations={
+            one.id: escalation(one.cause, orders, now, one.ended_at) for one in told if one.severity == "critical"
+        },
+        baseline=recorded.report,
+        baseline_at=recorded.reported_at,
+        recap=recap,
+        recap_error=recap_error,
+        notes=tuple(sight.notes()),
+    )
+
+
+def _of_the_night(found: Iterable[Incident], since: float, until: float) -> tuple[Incident, ...]:
+    """The incidents that lived between these moments and were told of, or are part of what was."""
+    return tuple(
+        one
+        for one in found
+        if one.first_sign.timestamp() <= until and (one.ended_at is None or one.ended_at.timestamp() >= since)
+    )

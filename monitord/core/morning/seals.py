@@ -1,0 +1,141 @@
+"""The groups' night: every label that fell due, when it was sealed, and how that compares with what is usual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from monitord.core.epochs import calendar
+from monitord.core.history import History
+from monitord.core.model import Observation, Reading
+from monitord.core.night import GroupNight, SealNight, Usual
+from monitord.core.orders import StandingOrders
+
+
+@dataclass(frozen=True, slots=True)
+class _Seal:
+    """What was last read of one label of one group; `seen_at` is when it was first seen sealed."""
+
+    seen_at: float
+    channels: int | None = None
+    sealed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Which channels took part in a label and were not sealed."""
+
+    participating: int | None = None
+    unsealed: int | None = None
+    names: tuple[str, ...] = ()
+
+
+class Seals:
+    """Follows both groups' seals; the labels that fall due between `since` and `until` (Unix seconds) are the night's.
+
+    What is sealed is in the database: a label sealed while nobody looked is known as soon as somebody looks again.
+    """
+
+    def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
+        self._orders = orders
+        self._since, self._until = since, until
+        self._days = calendar(orders)
+        self._seals: dict[str, dict[int, _Seal]] = {group: {} for group in orders.groups}
+        self._counted: dict[str, dict[int, _Counted]] = {group: {} for group in orders.groups}
+        self._silent: dict[str, set[str]] = {group: set() for group in orders.groups}
+        self._oldest: dict[str, int] = {}
+        self._latest_due: Mapping[str, int | None] = {}
+        self.read_at: float | None = None
+        """When the epochs were last read."""
+
+    def saw(self, observation: Observation) -> None:
+        """One more observation, in order."""
+        reading = observation.readings.get("epochs")
+        if reading is None or reading.failure is not None:
+            return
+        at = self.read_at = observation.now.timestamp()
+        for s in reading.named("seal_channels"):
+            group, label = s.label("group"), int(s.label("epoch"))
+            if group not in self._seals or label > at:
+                continue
+            known = self._seals[group].get(label, _Seal(at))
+            channels = s.value if isinstance(s.value, int) else None
+            self._seals[group][label] = replace(known, channels=channels)
+        for s in reading.named("seal_at"):
+            group, label = s.label("group"), int(s.label("epoch"))
+            if label in self._seals.get(group, {}) and isinstance(s.value, int | float):
+                self._seals[group][label] = replace(self._seals[group][label], sealed_at=float(s.value))
+        self._participation(reading)
+        expected = self._days.expected(at)
+        self._latest_due = {
+            group: max((label for label in seals if label <= expected), default=None)
+            for group, seals in self._seals.items()
+        }
+
+    def nights(self, history: History) -> tuple[GroupNight, ...]:
+        """Each group's night, once everything has been seen; `history` knows what is usual."""
+        return tuple(self._night(group, history) for group in self._orders.groups)
+
+    def in_step(self) -> bool | None:
+        """Whether the groups' newest due labels were the same when last read; None where they never were."""
+        return None if self.read_at is None else len(set(self._latest_due.values())) <= 1
+
+    def _participation(self, reading: Reading) -> None:
+        for name in ("seal_participating", "seal_unsealed"):
+            for s in reading.named(name):
+                group, label = s.label("group"), int(s.label("epoch"))
+                if group in self._counted and isinstance(s.value, int):
+                    known = self._counted[group].get(label, _Counted())
+                    field = name.removeprefix("seal_")
+                    self._counted[group][label] = replace(known, names=(), **{field: s.value})
+        for s in reading.named("unsealed_channel"):
+            group, label = s.label("group"), int(s.label("epoch"))
+            if (counted := self._counted.get(group, {}).get(label)) is not None:
+                self._counted[group][label] = replace(counted, names=(*counted.names, s.label("channel")))
+        for group, silent in self._silent.items():
+            silent.clear()
+            silent.update(s.label("channel") for s in reading.named("channel_silent") if s.label("group") == group)
+
+    def _night(self, group: str, history: History) -> GroupNight:
+        length = self._days.length
+        first = int(-(-(self._since - length) // length)) * length
+        labels = range(first, int(self._until), length)
+        seals = [
+            self._seal(group, label)
+            for label in labels
+            if self._since <= self._days.due_at(label) <= self._until and not self._before_the_first(group, label)
+        ]
+        return GroupNight(group, tuple(seals), Usual(0, 0.0, None, None), self._days.grace)
+
+    def _before_the_first(self, group: str, label: int) -> bool:
+        """Whether the group had not begun to seal by then: what it never did it cannot have missed."""
+        return bool(self._seals[group]) and label < min(self._seals[group])
+
+    def _seal(self, group: str, label: int) -> SealNight:
+        due_at = self._days.due_at(label)
+        found = self._seals[group].get(label)
+        counted = self._counted[group].get(label, _Counted())
+        if found is None:
+            return SealNight(label, due_at, self._absent(due_at))
+        sealed_at = found.sealed_at
+        delay = None if sealed_at is None else max(0.0, sealed_at - due_at)
+        by = sealed_at if sealed_at is not None else found.seen_at
+        return SealNight(
+            label=label,
+            due_at=due_at,
+            state="late" if by - due_at > self._days.grace else "sealed",
+            sealed_at=sealed_at,
+            delay=delay,
+            channels=found.channels,
+            participating=counted.participating,
+            unsealed=counted.unsealed,
+            unsealed_channels=counted.names,
+        )
+
+    def _absent(self, due_at: float) -> Literal["missed", "open", "unknown"]:
+        if self.read_at is not None and self.read_at >= due_at + self._days.grace:
+            return "missed"
+        # Within its grace, as far as anybody has looked: open, unless nobody has looked for a while.
+        is_fresh = self.read_at is not None and self._until - self.read_at <= self._orders.late_after.total_seconds()
+        return "open" if is_fresh else "unknown"

@@ -1,0 +1,176 @@
+"""The services' night: in which state each was when, how much memory it used, how often it began anew and why."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from monitord.core.fleet import expected, standing
+from monitord.core.history import History, Life
+from monitord.core.model import Observation, RestartKind, ServiceEvent
+from monitord.core.night import ServiceNight, State, Stretch
+from monitord.core.orders import StandingOrders
+
+# A plot is a few hundred pixels wide; more points than that are drawn over each other.
+POINTS = 240
+
+
+@dataclass(slots=True)
+class _Track:
+    """One service as it was followed.
+
+    `running` tells its processes: where the same ones run after a blind spell as before it, they were never away.
+    `unproven` are the seconds of which that cannot be told.
+    """
+
+    state: State = "unknown"
+    word: str = "unknown"
+    running: frozenset[tuple[str, float | None]] = frozenset()
+    stretches: list[Stretch] = field(default_factory=list)
+    unproven: float = 0.0
+    restarts: Counter[RestartKind] = field(default_factory=Counter)
+    memory: dict[int, float | None] = field(default_factory=dict)
+    peak: float | None = None
+    peak_at: float | None = None
+
+
+class Services:
+    """Follows every service between `since` and `until` (Unix seconds)."""
+
+    def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
+        self._orders = orders
+        self._since, self._until = since, until
+        self._late = orders.late_after.total_seconds()
+        self._tracks: dict[str, _Track] = {}
+        self._last: float | None = None
+        self._dark_since: float | None = None
+
+    def saw(self, observation: Observation, history: History, events: Iterable[ServiceEvent]) -> None:
+        """One more observation, in order; `history` and `events` are what it led to."""
+        reading = observation.readings.get("pm2")
+        if reading is None:
+            return
+        at = observation.now.timestamp()
+        if reading.failure is not None:
+            if self._dark_since is None and self._last is not None:
+                for track in self._tracks.values():
+                    self._pass(track, self._last, at, track.state, track.word)
+                self._dark_since = at
+            self._last = at
+            return
+        if self._last is not None and self._dark_since is None and at - self._last > self._late:
+            self._dark_since = self._last  # nobody looked
+        anew = {event.service: event for event in events if event.kind is not None}
+        roster = expected(history, self._orders)
+        there = {name for name, service in history.services.items() if service.lives}
+        for name in sorted(roster.keys() | there | self._tracks.keys()):
+            service = history.services.get(name)
+            lives = service.lives if service is not None else {}
+            is_new = name not in self._tracks
+            track = self._tracks.setdefault(name, _Track())
+            if not is_new:
+                self._until_now(track, lives, at, anew.get(name))
+            track.word, is_ok = standing(list(lives.values()), roster.get(name), ordered=bool(self._orders.services))
+            track.state = "ok" if is_ok else "wrong"
+            track.running = _running(lives)
+            self._memory(track, lives, at)
+        self._last, self._dark_since = at, None
+
+    def nights(self, history: History) -> tuple[ServiceNight, ...]:
+        """Each service's night, once everything has been seen; `history` is the last."""
+        roster = expected(history, self._orders)
+        found = []
+        for name, track in sorted(self._tracks.items()):
+            stretches = list(track.stretches)
+            if self._last is not None and self._last < self._until:
+                is_seen = self._dark_since is None and self._until - self._last <= self._late
+                state, word = (track.state, track.word) if is_seen else ("unknown", "unknown")
+                _add(stretches, max(self._last, self._since), self._until, state, word)
+            is_known = self._dark_since is None and track.state != "unknown"
+            found.append(
+                ServiceNight(
+                    name=name,
+                    expected=roster.get(name),
+                    word=track.word if is_known else "unknown",
+                    ok=track.state == "ok" if is_known else None,
+                    stretches=tuple(stretches),
+                    restarts=dict(track.restarts),
+                    memory=self._points(track),
+                    memory_peak=track.peak,
+                    memory_peak_at=track.peak_at,
+                    memory_limit=self._orders.memory_limit(name),
+                )
+            )
+        return tuple(found)
+
+    def unproven(self) -> Mapping[str, float]:
+        """The seconds of which nobody can tell whether a service was running, by service."""
+        open_since = self._dark_since if self._dark_since is not None else self._last
+        open_for = 0.0
+        if open_since is not None and self._until - open_since > self._late:
+            open_for = self._until - max(open_since, self._since)
+        return {name: track.unproven + open_for for name, track in self._tracks.items()}
+
+    def _until_now(self, track: _Track, lives: Mapping[str, Life], at: float, anew: ServiceEvent | None) -> None:
+        """What lies between the last reading and this one."""
+        assert self._last is not None  # noqa: S101 - a track was begun by a reading
+        start = self._dark_since if self._dark_since is not None else self._last
+        if anew is not None and anew.kind is not None:
+            if at >= self._since:
+                track.restarts[anew.kind] += max(1, anew.restarts)
+            self._pass(track, start, at, "restarted", f"restarted ({anew.kind})")
+        elif self._dark_since is not None:
+            self._pass(track, start, at, "unknown", "unknown")
+            if not track.running or track.running != _running(lives):
+                track.unproven += max(0.0, min(at, self._until) - max(start, self._since))
+        else:
+            self._pass(track, start, at, track.state, track.word)
+
+    def _pass(self, track: _Track, start: float, end: float, state: State, word: str) -> None:
+        _add(track.stretches, max(start, self._since), min(end, self._until), state, word)
+
+    def _memory(self, track: _Track, lives: Mapping[str, Life], at: float) -> None:
+        if at < self._since:
+            return
+        used = max((life.memory for life in lives.values() if life.memory is not None), default=None)
+        place = int((at - self._since) / max(1e-9, self._until - self._since) * POINTS)
+        known = track.memory.get(place)
+        track.memory[place] = max(known, used) if known is not None and used is not None else used or known
+        if used is not None and (track.peak is None or used > track.peak):
+            track.peak, track.peak_at = used, at
+
+    def _points(self, track: _Track) -> tuple[tuple[float, float | None], ...]:
+        """A point a bucket, the largest in it; None where a bucket holds none between two that do."""
+        if not track.memory:
+            return ()
+        width = (self._until - self._since) / POINTS
+        first, last = min(track.memory), max(track.memory)
+        # Looked at less often than there are buckets: a bucket without a reading is no gap until it is a late one.
+        apart = max(1, int(self._late / width) if width > 0 else 1)
+        points: list[tuple[float, float | None]] = []
+        since_point = 0
+        for place in range(first, last + 1):
+            at = self._since + (place + 0.5) * width
+            if place in track.memory:
+                points.append((at, track.memory[place]))
+                since_point = 0
+            else:
+                since_point += 1
+                if since_point == apart + 1:
+                    points.append((at, None))
+        return tuple(points)
+
+
+def _running(lives: Mapping[str, Life]) -> frozenset[tuple[str, float | None]]:
+    return frozenset((instance, life.started_at) for instance, life in lives.items() if life.state == "online")
+
+
+def _add(stretches: list[Stretch], start: float, end: float, state: State, word: str) -> None:
+    """One stretch more, joined to the one before where nothing changed."""
+    if end <= start:
+        return
+    if stretches and (last := stretches[-1]).end == start and (last.state, last.word) == (state, word):
+        stretches[-1] = Stretch(last.start, end, state, word)
+    else:
+        stretches.append(Stretch(start, end, state, word))
