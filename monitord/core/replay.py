@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any
 
 from monitord.core.codec import decode, encode
-from monitord.core.model import Failure, Gap, Observation, Reading, Sample, Value
+from monitord.core.model import Exit, Failure, Gap, Observation, Reading, Sample, Value
 
 Frame = dict[str, Any]
 
@@ -41,7 +41,12 @@ class Recorder:
         if whole:
             self._known = {}
         readings = {name: self._reading(reading) for name, reading in observation.readings.items()}
-        return {"at": observation.now.isoformat(), "readings": readings} | ({"whole": True} if whole else {})
+        frame: Frame = {"at": observation.now.isoformat(), "readings": readings}
+        if whole:
+            frame["whole"] = True
+        if observation.exits:
+            frame["exits"] = encode(observation.exits)
+        return frame
 
     def _reading(self, reading: Reading) -> Frame:
         frame: Frame = {"ms": reading.duration_ms}
@@ -81,7 +86,8 @@ class Replayer:
         if frame.get("whole"):
             self._known = {}
         readings = {name: self._reading(name, part) for name, part in frame["readings"].items()}
-        return Observation(datetime.fromisoformat(frame["at"]), readings)
+        exits = tuple(decode(Exit, part) for part in frame.get("exits", ()))
+        return Observation(datetime.fromisoformat(frame["at"]), readings, exits)
 
     def _reading(self, probe: str, frame: Mapping[str, Any]) -> Reading:
         if "failure" in frame:

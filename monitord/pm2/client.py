@@ -48,7 +48,7 @@ async def call(home: Path, method: Method, *, timeout: float) -> object:
 
 async def _ask(home: Path, method: Method) -> object:
     call_id = f"monitord:{next(_ids)}"
-    reader, writer = await asyncio.open_unix_connection(sock=await _connect(home), limit=_CHUNK_BYTES)
+    reader, writer = await asyncio.open_unix_connection(sock=await connect(home / "rpc.sock"), limit=_CHUNK_BYTES)
     try:
         writer.write(wire.encode([{"type": "call", "method": method, "args": [{}]}, call_id]))
         await writer.drain()
@@ -65,19 +65,22 @@ async def _ask(home: Path, method: Method) -> object:
             raise Pm2Error("protocol", f"PM2 at {home} answered {method} with {len(frame)} arguments, not 2")
 
 
-async def _connect(home: Path) -> socket.socket:
-    """A connected socket.
+async def connect(path: Path) -> socket.socket:
+    """A connected Unix socket, as soon as there is room for one: the deadline is the caller's.
 
     By hand, because asyncio takes the EAGAIN of a Unix socket whose queue is full for a connection under way.
     A frozen PM2 accepts nothing, and unaccepted connections keep their place in that queue though long closed:
     after 511 polls it is full, and must still look like what it is, a peer that does not answer.
+
+    Raises:
+        OSError: nobody listens there, or it is not allowed.
     """
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     sock.setblocking(False)
     try:
         while True:
             try:
-                sock.connect(str(home / "rpc.sock"))
+                sock.connect(str(path))
             except BlockingIOError:
                 await asyncio.sleep(_FULL_QUEUE_SECONDS)
             else:

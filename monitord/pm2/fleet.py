@@ -121,14 +121,14 @@ def parse(reply: object) -> tuple[Process, ...]:
 def _process(entry: object) -> Process | None:
     if not isinstance(entry, dict) or not isinstance(env := entry.get("pm2_env"), dict):
         raise Pm2Error("protocol", "an entry of PM2's process list is not a process")
-    name = _text(entry.get("name")) or _text(env.get("name"))
+    name = text(entry.get("name")) or text(env.get("name"))
     if name is None:
         return None
-    pm_id = _integer(entry.get("pm_id"))
+    pm_id = integer(entry.get("pm_id"))
     if pm_id is None:
         raise Pm2Error("protocol", "PM2 listed a process without an id")
 
-    status = _text(env.get("status")) or "unknown"
+    status = text(env.get("status")) or "unknown"
     online = status == "online"
     monit = entry.get("monit")
     usage: Mapping[str, object] = monit if online and isinstance(monit, dict) else {}
@@ -140,15 +140,15 @@ def _process(entry: object) -> Process | None:
         status=status,
         memory_bytes=memory,
         cpu_percent=_number(usage.get("cpu")) if memory is not None else None,
-        restarts=_integer(env.get("restart_time")),
-        created_at=_epoch_seconds(env.get("created_at")),
-        started_at=_epoch_seconds(env.get("pm_uptime")) if online else None,
-        exit_code=_integer(env.get("exit_code")),
-        unstable_restarts=_integer(env.get("unstable_restarts")),
+        restarts=integer(env.get("restart_time")),
+        created_at=epoch_seconds(env.get("created_at")),
+        started_at=epoch_seconds(env.get("pm_uptime")) if online else None,
+        exit_code=integer(env.get("exit_code")),
+        unstable_restarts=integer(env.get("unstable_restarts")),
         autorestart=env.get("autorestart") not in (False, "false"),
         cron_restart=_schedule(env.get("cron_restart")),
         memory_limit_bytes=_positive(env.get("max_memory_restart")),
-        exec_mode=_text(env.get("exec_mode")),
+        exec_mode=text(env.get("exec_mode")),
         module=env.get("pmx_module") in (True, "true"),
         out_log_path=_path(env.get("pm_out_log_path")),
         err_log_path=_path(env.get("pm_err_log_path")),
@@ -168,7 +168,8 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _integer(value: object) -> int | None:
+def integer(value: object) -> int | None:
+    """A whole number that SQLite can hold; also as text."""
     number = _number(value)
     if number is None or not number.is_integer() or abs(number) > _MAX_INTEGER:
         return None
@@ -176,18 +177,19 @@ def _integer(value: object) -> int | None:
 
 
 def _positive(value: object) -> int | None:
-    number = _integer(value)
+    number = integer(value)
     return number if number is not None and number > 0 else None
 
 
-def _epoch_seconds(milliseconds: object) -> float | None:
+def epoch_seconds(milliseconds: object) -> float | None:
+    """PM2's times, which are in milliseconds, as Unix seconds; None for what is no time of this era."""
     number = _number(milliseconds)
     if number is None or not 0 < number <= _MAX_EPOCH_SECONDS * 1000:
         return None
     return number / 1000
 
 
-def _text(value: object) -> str | None:
+def text(value: object) -> str | None:
     """Text fit for a log line, a page and a database: printable, short, without lone surrogates."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) <= _MAX_INTEGER else ""  # `name: 7` is a name
@@ -198,7 +200,7 @@ def _text(value: object) -> str | None:
 
 
 def _schedule(value: object) -> str | None:
-    return None if value in (0, "0") else _text(value)  # PM2 reads 0 as none
+    return None if value in (0, "0") else text(value)  # PM2 reads 0 as none
 
 
 def _path(value: object) -> str | None:

@@ -1,12 +1,13 @@
 """Observations as frames of what changed, and back."""
 
 import json
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 import pytest
 
-from monitord.core.model import Failure, Gap, Observation, Reading, Sample, sample
+from monitord.core.model import Exit, Failure, Gap, Observation, Reading, Sample, sample
 from monitord.core.replay import Recorder, Replayer, replay
 
 NOW = datetime(2025, 11, 5, 3, 57, 0, 250000, tzinfo=UTC)
@@ -82,10 +83,37 @@ def test_a_whole_frame_stands_by_itself_even_when_it_holds_one_probe_only() -> N
     assert list(replay([begin, then])) == [host, seen(KEYS)]
 
 
+KILLED = Exit("worker", "3", 1762315020.5, code=0, signal="SIGKILL", restarts=567)
+EATEN = Exit("gateway", "0", 1762315021.0, code=0, memory=True, restarts=0)
+SENT_HOME = Exit("gateway", "0", 1762315022.0, manually=True)
+
+
+def test_exits_come_back_exactly_and_with_the_observation_they_came_with() -> None:
+    observations = [
+        replace(seen(KEYS), exits=(KILLED, EATEN)),
+        seen(KEYS),
+        Observation(NOW, {}, (SENT_HOME, KILLED)),
+    ]
+    assert list(replay(frames(*observations))) == observations
+
+
+def test_a_frame_without_exits_has_no_word_of_them() -> None:
+    (frame,) = frames(seen(KEYS))
+    assert "exits" not in frame
+
+
+def test_a_frame_from_before_exits_were_recorded_has_none() -> None:
+    frame = {"at": NOW.isoformat(), "readings": {"redis": {"ms": 1.25}}, "whole": True}
+    assert Replayer().observation(frame) == seen()
+
+
 @pytest.mark.parametrize(
     "frame",
     [
         {},
+        {"at": NOW.isoformat(), "readings": {}, "exits": 1},
+        {"at": NOW.isoformat(), "readings": {}, "exits": ["worker"]},
+        {"at": NOW.isoformat(), "readings": {}, "exits": [{"service": "worker"}]},
         {"at": "then", "readings": {}},
         {"at": NOW.isoformat(), "readings": {"redis": {}}},
         {"at": NOW.isoformat(), "readings": {"redis": {"ms": 1, "gone": ["never there"]}}},

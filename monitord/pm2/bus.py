@@ -1,0 +1,161 @@
+"""PM2's bus, `$PM2_HOME/pub.sock`: it listens for ever, asks nothing, and keeps what it heard of exits until asked.
+
+What is missed is missed: PM2 repeats nothing, and tells nobody who was not there. The process list is what monitord
+judges by; the bus only says sooner and better how a process ended.
+"""
+
+import asyncio
+import contextlib
+import random
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from operator import attrgetter
+from pathlib import Path
+
+from monitord.core.model import Exit
+
+from . import bus_events, wire
+from .bus_exits import HOLD_SECONDS, Joiner
+from .client import connect
+
+MAX_EXITS = 500
+_CHUNK_BYTES = 64 * 1024
+_MAX_FRAME_BYTES = 16 * 2**20  # an app may put anything on the bus; past this the stream is not worth its memory
+_CONNECT_SECONDS = 5.0
+_LOOK_SECONDS = 30.0
+_FIRST_DELAY_SECONDS = 0.5
+_LAST_DELAY_SECONDS = 30.0
+
+
+class Bus:
+    """The exits PM2 tells of, from `start` to `close`.
+
+    Attributes:
+        dropped: how many exits were thrown away because nobody drained them.
+    """
+
+    def __init__(self, home: Path, on_exit: Callable[[], None] | None = None) -> None:
+        """A listener to the PM2 whose home is `home`.
+
+        Args:
+            home: PM2's home, the directory that holds `pub.sock`.
+            on_exit: called on the loop, once for all that came together, when an exit that no operator made can be
+                drained.
+        """
+        self.dropped = 0
+        self._socket = home / "pub.sock"
+        self._on_exit = on_exit
+        self._joiner = Joiner()
+        self._exits: deque[Exit] = deque()
+        self._task: asyncio.Task[None] | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._connected = False
+        self._heard = False
+
+    @property
+    def connected(self) -> bool:
+        """There is a connection. That PM2 still speaks on it cannot be known: it may have nothing to say."""
+        return self._connected
+
+    def start(self) -> None:
+        """Begin to listen, on the running loop. It connects again, for ever, whatever happens."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._listen(), name="pm2-bus")
+
+    def drain(self) -> tuple[Exit, ...]:
+        """The exits since the last call, oldest first: the newest 500 of them."""
+        exits = tuple(sorted(self._exits, key=attrgetter("at")))
+        self._exits.clear()
+        return exits
+
+    async def close(self) -> None:
+        """Listen no more. What has been heard can still be drained."""
+        if self._task is not None:
+            self._task.cancel()
+            await asyncio.wait([self._task], timeout=_CONNECT_SECONDS)
+            self._task = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        self._keep(self._joiner.rest())
+
+    async def _listen(self) -> None:
+        loop = asyncio.get_running_loop()
+        delay = _FIRST_DELAY_SECONDS
+        while True:
+            began, self._heard = loop.time(), False
+            # Whatever it is, it costs this connection and not the listening. Nothing of it is said: an error here
+            # may have an environment in its frames.
+            with contextlib.suppress(Exception):
+                await self._hear()
+            if self._heard or loop.time() - began >= _LAST_DELAY_SECONDS:
+                delay = _FIRST_DELAY_SECONDS
+            await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secrecy
+            delay = min(delay * 2, _LAST_DELAY_SECONDS)
+
+    async def _hear(self) -> None:
+        """One connection, to its end."""
+        socket_file = _identity(self._socket)
+        async with asyncio.timeout(_CONNECT_SECONDS):
+            reader, writer = await asyncio.open_unix_connection(sock=await connect(self._socket), limit=_CHUNK_BYTES)
+        decoder = wire.Decoder(_MAX_FRAME_BYTES)
+        self._connected = True
+        try:
+            # Now and then, a look at whether somebody else listens there by now: a PM2 that was frozen and replaced
+            # keeps its connections for as long as it is frozen.
+            while _identity(self._socket) in {socket_file, None}:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(_LOOK_SECONDS):
+                        while await self._hear_some(reader, decoder):
+                            pass
+                        return
+        finally:
+            self._connected = False
+            # Not close() and wait_closed(): nothing is left to flush, and a frozen peer must not hold the way out.
+            writer.transport.abort()
+
+    async def _hear_some(self, reader: asyncio.StreamReader, decoder: wire.Decoder) -> bool:
+        """One chunk. What was read is gone when this returns: no frame outlives its parsing. False at the end."""
+        chunk = await reader.read(_CHUNK_BYTES)
+        arrived, now = time.time(), asyncio.get_running_loop().time()
+        exits: list[Exit] = []
+        for frame in decoder.feed(chunk):
+            self._heard = True
+            with contextlib.suppress(wire.WireError):  # one message that is none; the stream is still in step
+                if (fact := bus_events.read(frame)) is not None:
+                    exits += self._joiner.take(fact, arrived=arrived, now=now)
+        self._give_out(exits)
+        self._wait_for_halves()
+        return bool(chunk)
+
+    def _give_out(self, exits: Sequence[Exit]) -> None:
+        self._keep(exits)
+        if self._on_exit is not None and any(not each.manually for each in exits):
+            # Not called from here: what goes wrong in it is no end of this connection.
+            asyncio.get_running_loop().call_soon(self._on_exit)
+
+    def _keep(self, exits: Sequence[Exit]) -> None:
+        for each in exits:
+            if len(self._exits) == MAX_EXITS:
+                self._exits.popleft()
+                self.dropped += 1
+            self._exits.append(each)
+
+    def _wait_for_halves(self) -> None:
+        if self._timer is None and self._joiner.waiting:
+            self._timer = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._give_out_halves)
+
+    def _give_out_halves(self) -> None:
+        self._timer = None
+        self._give_out(self._joiner.due(asyncio.get_running_loop().time()))
+        self._wait_for_halves()
+
+
+def _identity(path: Path) -> tuple[int, int, int] | None:
+    """What tells one file at this path from the next; None while there is none. An inode alone is soon used again."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino, found.st_mtime_ns

@@ -1,0 +1,192 @@
+"""What PM2's bus says about exits: one frame in, at most one fact out, and nothing of anybody's environment kept.
+
+What PM2 7.0 was seen to send when a process ends, in this order and within a few milliseconds:
+
+1. `log:PM2`: `App [name:id] exited with code [C] via signal [S]`. C is 0 for every death by signal. S is `SIGINT` for
+   want of a signal too, so SIGINT says nothing: exit 3 is `code [3] via signal [SIGINT]`.
+2. `process:event` `exit`, with the process as it then is: `exit_code` as above, `restart_time` not yet counted up,
+   `pm_uptime` still the start of the life that ended. `manually` is false in every one of them, whoever did it.
+3. `process:event` `online`, if it is started again.
+
+Who ended it is in the `status` of (2):
+
+| what happens | status in the exit | before it | after it |
+|---|---|---|---|
+| kill -9, SIGTERM, any crash or exit | `stopped` | | |
+| the last crash of a loop | `errored` | event `restart overlimit` | |
+| pm2 restart, reload, stop | `stopping` | | echo; event `restart`, `reload`, `stop` with `manually` |
+| pm2 delete, cron_restart, pm2 kill | `stopping` | | echo, and nothing says which of the three it was |
+| max_memory_restart | `stopping` | `Process id restarted because it exceeds --max-memory-restart value` | echo |
+| pm2 reload in cluster mode | `stopping` | seconds, in which both run; the old one's id is `_old_7` | echo |
+
+The echo is a second `exit` for the same end, status `stopped`, 0.1 s later, with no line (1) before it. It comes even
+where nothing ran (a delete while PM2 waits to restart) and where the process could not be killed. It has the same
+`pm_uptime` as the end it repeats, which no two lives of a process share.
+
+An app may put messages on the bus under any topic, but PM2 then writes the app's own id beside them: its own lines
+carry the id `PM2`.
+"""
+
+import re
+from dataclasses import dataclass
+
+from . import fleet, wire
+
+_EVENTS = b"s:process:event"
+_LINES = b"s:log:PM2"
+_MAX_EVENT_BYTES = 2 * 2**20  # an environment is not larger: the kernel would not start the app
+_MAX_LINE_BYTES = 16 * 1024
+
+_EVENT_NAME = re.compile(rb'j:\{"event":"([a-z ]{1,32})","manually":(true|false)')
+_EXITED = re.compile(r"App \[(.*):([^:\]]+)\] exited with code \[([^\]]*)\] via signal \[([^\]]*)\]\s*", re.DOTALL)
+_UNSAID = re.compile(
+    r"App \[.*:([^:\]]+)\] stale exit event ignored .*|Process undefined \? with process id\s+(\S+)\s*", re.DOTALL
+)
+_HUNGRY = re.compile(
+    r"\[PM2\]\[WORKER\] Process ([0-9]+) restarted because it exceeds --max-memory-restart .*", re.DOTALL
+)
+_TELLING = (b" exited with code [", b" restarted because it exceeds ", b"stale exit event", b"Process undefined ?")
+_SIGNAL = re.compile(r"SIG[A-Z0-9+]{1,16}")
+_PROCESS_ID = re.compile(r"(?:_old_)?[0-9]{1,18}")
+_OLD = "_old_"
+
+_KEPT = frozenset(
+    {"event", "manually", "at", "pm_id", "name", "status", "restart_time", "exit_code", "pm_uptime", "data"}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """PM2's log line about an end. `at`: Unix seconds, None if unsaid; `signal`: "" where none is known."""
+
+    process: str
+    service: str
+    at: float | None
+    code: int | None
+    signal: str
+
+
+@dataclass(frozen=True, slots=True)
+class End:
+    """The event about an end, or the echo of one.
+
+    `ordered`: PM2 was ending it at somebody's word, or for its memory. `began`: the start of the life that ended,
+    Unix seconds, None if unsaid.
+    """
+
+    process: str
+    service: str
+    at: float | None
+    code: int | None
+    ordered: bool
+    restarts: int | None
+    began: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ordered:
+    """An operator's restart, reload or stop of this process is done."""
+
+    process: str
+
+
+@dataclass(frozen=True, slots=True)
+class Hungry:
+    """PM2 begins to restart this process because it uses too much memory. `at`: Unix seconds, None if unsaid."""
+
+    process: str
+    at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unsaid:
+    """The line just said of this process is about one that PM2 no longer keeps: no event follows."""
+
+    process: str
+
+
+Fact = Line | End | Ordered | Hungry | Unsaid
+
+
+def instance_of(process: str) -> str:
+    """The instance a process id on the bus belongs to: in a reload the old process goes by another id."""
+    return process.removeprefix(_OLD)
+
+
+def read(frame: wire.Frame) -> Fact | None:
+    """What one frame of the bus says about an exit; None for all else, most of which is not even parsed.
+
+    Raises:
+        WireError: it announces JSON and is not.
+    """
+    if len(frame) != 2:
+        return None
+    topic, body = frame
+    if topic == _EVENTS and len(body) <= _MAX_EVENT_BYTES:
+        return _event(body)
+    if topic == _LINES and len(body) <= _MAX_LINE_BYTES and any(words in body for words in _TELLING):
+        return _line(body)
+    return None
+
+
+def _event(body: wire.Argument) -> End | Ordered | None:
+    name = _EVENT_NAME.match(body)
+    if name is not None and name[1] != b"exit" and name[2] == b"false":
+        return None
+    match wire.unpack(body, object_pairs_hook=_keep):
+        case {"event": "exit", "process": {"pm_id": _} as process, **rest}:
+            return _end(rest.get("at"), process)
+        case {"manually": True, "process": {"pm_id": pm_id}} if (known := _process_id(pm_id)) is not None:
+            return Ordered(known)
+        case _:
+            return None
+
+
+def _end(at: object, process: dict[str, object]) -> End | None:
+    known, service = _process_id(process["pm_id"]), fleet.text(process.get("name"))
+    if known is None or service is None:
+        return None
+    return End(
+        process=known,
+        service=service,
+        at=fleet.epoch_seconds(at),
+        code=fleet.integer(process.get("exit_code")),
+        ordered=process.get("status") == "stopping",
+        restarts=fleet.integer(process.get("restart_time")),
+        began=fleet.epoch_seconds(process.get("pm_uptime")),
+    )
+
+
+def _line(body: wire.Argument) -> Line | Hungry | Unsaid | None:
+    match wire.unpack(body, object_pairs_hook=_keep):
+        case {"data": str(text), "process": {"pm_id": "PM2"}, **rest}:
+            at = fleet.epoch_seconds(rest.get("at"))
+        case _:
+            return None
+    if (said := _EXITED.fullmatch(text)) is not None:
+        process, service = _process_id(said[2]), fleet.text(said[1])
+        if process is None or service is None:
+            return None
+        signal = said[4] if said[4] != "SIGINT" and _SIGNAL.fullmatch(said[4]) else ""
+        return Line(process, service, at, fleet.integer(said[3]), signal)
+    if (said := _HUNGRY.fullmatch(text)) is not None and (process := _process_id(said[1])) is not None:
+        return Hungry(process, at)
+    if (said := _UNSAID.fullmatch(text)) is not None and (process := _process_id(said[1] or said[2])) is not None:
+        return Unsaid(process)
+    return None
+
+
+def _keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    """What to keep of one JSON object, innermost first: PM2 spreads each app's environment over the process."""
+    return {
+        name: value
+        for name, value in pairs
+        if (name in _KEPT and not isinstance(value, dict | list)) or (name == "process" and isinstance(value, dict))
+    }
+
+
+def _process_id(value: object) -> str | None:
+    if isinstance(value, str) and _PROCESS_ID.fullmatch(value):
+        return value
+    number = fleet.integer(value)
+    return str(number) if number is not None and number >= 0 else None

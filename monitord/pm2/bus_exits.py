@@ -1,0 +1,130 @@
+"""Exits out of what the bus says: each once, its line and its event put together, the echo left out. It does no I/O.
+
+PM2 writes the line of an exit right before its event, so the two are nearly always read together. What comes alone
+waits for the other a short while, and is then an exit by itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from monitord.core.model import Exit
+
+from .bus_events import End, Fact, Hungry, Line, Ordered, Unsaid, instance_of
+
+HOLD_SECONDS = 0.3
+_MAX_REMEMBERED = 2000  # of each kind; a fleet has fewer processes
+_HUNGRY_SECONDS = 300.0  # what an app may take to go when it is told to, and more
+
+
+@dataclass(frozen=True, slots=True)
+class _Half:
+    """An exit of which only the line or only the event has come, until `due` on the monotonic clock."""
+
+    exit: Exit
+    due: float
+    line: bool
+
+
+class Joiner:
+    """Facts in, exits out. What it remembers is bounded; it never raises."""
+
+    def __init__(self) -> None:
+        self._halves: dict[str, _Half] = {}  # by process, the one that waits longest first
+        self._ended: dict[str, float] = {}  # when the life that ended last began, by process
+        self._hungry: dict[str, float] = {}  # when PM2 found it so, by instance
+
+    @property
+    def waiting(self) -> bool:
+        """An exit waits for its other half."""
+        return bool(self._halves)
+
+    def take(self, fact: Fact, *, arrived: float, now: float) -> tuple[Exit, ...]:
+        """The exits that this fact completes, none or more.
+
+        Args:
+            fact: what the bus said.
+            arrived: Unix seconds, for a fact without a time.
+            now: seconds on the monotonic clock.
+        """
+        match fact:
+            case Line():
+                return self._line(fact, arrived, now)
+            case End():
+                return self._end(fact, arrived, now)
+            case Hungry():
+                _remember(self._hungry, fact.process, arrived if fact.at is None else fact.at)
+            case Ordered():
+                # Its exit may be an echo whose original was not heard, which alone does not say who did it.
+                half = self._halves.get(fact.process)
+                if half is not None and not half.line:
+                    self._halves[fact.process] = replace(half, exit=replace(half.exit, manually=not half.exit.memory))
+            case Unsaid():
+                half = self._halves.get(fact.process)
+                if half is not None and half.line:
+                    del self._halves[fact.process]
+        return ()
+
+    def due(self, now: float) -> tuple[Exit, ...]:
+        """The exits that have waited long enough at `now`, seconds on the monotonic clock."""
+        late = [process for process, half in self._halves.items() if half.due <= now]
+        return tuple(self._halves.pop(process).exit for process in late)
+
+    def rest(self) -> tuple[Exit, ...]:
+        """The exits that still wait: nothing more will come."""
+        return self.due(float("inf"))
+
+    def _line(self, line: Line, arrived: float, now: float) -> tuple[Exit, ...]:
+        half = self._halves.pop(line.process, None)
+        if half is not None and not half.line:
+            code = line.code if half.exit.code is None else half.exit.code
+            return (replace(half.exit, code=code, signal=line.signal),)
+        ended = Exit(
+            service=line.service,
+            instance=instance_of(line.process),
+            at=arrived if line.at is None else line.at,
+            code=line.code,
+            signal=line.signal,
+        )
+        return self._hold(line.process, ended, half, now, line=True)
+
+    def _end(self, end: End, arrived: float, now: float) -> tuple[Exit, ...]:
+        if end.began is not None:
+            if self._ended.get(end.process) == end.began:
+                return ()
+            _remember(self._ended, end.process, end.began)
+        at = arrived if end.at is None else end.at
+        memory = end.ordered and self._was_hungry(instance_of(end.process), at)
+        ended = Exit(
+            service=end.service,
+            instance=instance_of(end.process),
+            at=at,
+            code=end.code,
+            manually=end.ordered and not memory,
+            memory=memory,
+            restarts=end.restarts,
+        )
+        half = self._halves.pop(end.process, None)
+        if half is not None and half.line:
+            code = half.exit.code if ended.code is None else ended.code
+            return (replace(ended, code=code, signal=half.exit.signal),)
+        return self._hold(end.process, ended, half, now, line=False)
+
+    def _hold(self, process: str, ended: Exit, before: _Half | None, now: float, *, line: bool) -> tuple[Exit, ...]:
+        """Keep a half; give out the one it follows of the same process, and the oldest where there are too many."""
+        out: tuple[Exit, ...] = () if before is None else (before.exit,)
+        if len(self._halves) >= _MAX_REMEMBERED:
+            out += (self._halves.pop(next(iter(self._halves))).exit,)
+        self._halves[process] = _Half(ended, now + HOLD_SECONDS, line)
+        return out
+
+    def _was_hungry(self, instance: str, at: float) -> bool:
+        since = self._hungry.pop(instance, None)
+        return since is not None and at - since <= _HUNGRY_SECONDS
+
+
+def _remember(memory: dict[str, float], key: str, value: float) -> None:
+    memory.pop(key, None)
+    if len(memory) >= _MAX_REMEMBERED:
+        del memory[next(iter(memory))]
+    memory[key] = value
