@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Protocol
 
 from monitord.core.decide import Decision, State, decide
-from monitord.core.model import Gap, Observation, Reading, sample
+from monitord.core.model import Exit, Gap, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.probes.base import Probe, Request, take_all
 from monitord.store import Record, SetAside, Store
@@ -60,19 +60,23 @@ class Watch:
         store: Store,
         teller: Teller,
         timeout: float,
+        heard: Callable[[], tuple[Exit, ...]] = tuple,
     ) -> None:
+        """A watch that has not looked yet. `heard` gives what PM2's bus has told since it was last asked."""
         self.probes = probes
         self.orders = orders
         self.state = state
         self.timeout = timeout
         self._store = store
         self._teller = teller
+        self._heard = heard
         self._fault = ""
 
     async def cycle(self, turn: Turn) -> Decision:
         """Observe, decide, save, deliver."""
         began = asyncio.get_running_loop().time()
         observation = await observe(self.probes, turn, self.timeout, self._own_reading(turn))
+        observation = replace(observation, exits=self._heard())
         try:
             decision = decide(self.state, observation, self.orders)
         except Exception as error:

@@ -14,13 +14,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from monitord import __version__
+from monitord.core.model import Exit
 from monitord.core.orders import StandingOrders
 from monitord.cycle import Turn, Watch
 from monitord.hearing import Hearing
@@ -33,11 +34,17 @@ from monitord.probes import Probes
 from monitord.settings import Settings, SettingsError, standing_orders
 from monitord.store import Store
 
+if TYPE_CHECKING:
+    from monitord.pm2.bus import Bus
+
 LOAD_TIMEOUT_SECONDS: Final = 3.0
 STOP_TIMEOUT_SECONDS: Final = 1.0
 TIDY_TIMEOUT_SECONDS: Final = 30.0
 # How far past its time a cycle may be before the scheduler is taken to have lost its clock.
 OVERDUE_SECONDS: Final = 1.0
+# After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is looked at once.
+SETTLE_SECONDS: Final = 0.05
+FLEET_EVERY_SECONDS: Final = 1.0
 CYCLE_JOB: Final = "cycle"
 SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
@@ -46,11 +53,15 @@ Loader = Callable[[], Settings]
 
 @dataclass(slots=True)
 class _Asked:
-    """What has been asked of the conductor and not been done yet. Times are the loop's (monotonic) seconds."""
+    """What has been asked of the conductor and not been done yet. Times are the loop's (monotonic) seconds.
+
+    `fleet_at` is when to look at PM2 again, as its bus has told of a death.
+    """
 
     check: str = ""
     due_at: float | None = None
     reload: bool = False
+    fleet_at: float | None = None
     rechecks: dict[str, float] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
 
@@ -83,6 +94,8 @@ class Daemon:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
         self._next_due = 0.0
+        self._bus: Bus | None = None
+        self._fleet_looked_at = float("-inf")
 
     async def run(self) -> None:
         """Watch until told to stop.
@@ -109,8 +122,15 @@ class Daemon:
             )
             self._log.emit("tls_unverified", "warning", message, probe="postgres")
         self._watch = Watch(
-            self._probes.all, orders, snapshot.state, self._store, teller, self._settings.probe_timeout.total_seconds()
+            self._probes.all,
+            orders,
+            snapshot.state,
+            self._store,
+            teller,
+            self._settings.probe_timeout.total_seconds(),
+            self._heard_on_the_bus,
         )
+        self._listen(self._settings)
         conductor = asyncio.create_task(self._conduct(), name="conductor")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         try:
@@ -176,6 +196,7 @@ class Daemon:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                 await self._probes.close()
+                await self._deafen()
         await self._store.close(STOP_TIMEOUT_SECONDS)
         self._lock.release()
         self._log.emit("monitord_stopped", "info", "monitord has stopped.", **self._who())
@@ -213,6 +234,31 @@ class Daemon:
         self._log.emit("pm2_channel_closed", "warning", "PM2 itself has gone: nobody restarts this process any more.")
         self._ask_check("pm2")
 
+    # PM2's bus
+
+    def _listen(self, settings: Settings) -> None:
+        """Hear of deaths as they happen. Without a PM2, or where its bus cannot be heard, polling has to do."""
+        if settings.pm2.home is not None:
+            from monitord.pm2.bus import Bus
+
+            self._bus = Bus(settings.pm2.home, self._ask_fleet)
+            self._bus.start()
+
+    async def _deafen(self) -> None:
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            await bus.close()
+
+    def _heard_on_the_bus(self) -> tuple[Exit, ...]:
+        return self._bus.drain() if self._bus is not None else ()
+
+    def _ask_fleet(self) -> None:
+        """A process died by itself: look at the fleet at once, but no more than once a second."""
+        if self._asked.fleet_at is None:
+            now = asyncio.get_running_loop().time()
+            self._asked.fleet_at = max(now + SETTLE_SECONDS, self._fleet_looked_at + FLEET_EVERY_SECONDS)
+            self._wake.set()
+
     # One thing at a time
 
     async def _conduct(self) -> None:
@@ -240,7 +286,8 @@ class Daemon:
             return
         loop = asyncio.get_running_loop()
         overdue_at = self._next_due + OVERDUE_SECONDS
-        until = min([*self._asked.rechecks.values(), overdue_at])
+        fleet_at = () if self._asked.fleet_at is None else (self._asked.fleet_at,)
+        until = min([*self._asked.rechecks.values(), *fleet_at, overdue_at])
         with suppress(TimeoutError):
             async with asyncio.timeout_at(until):
                 await self._wake.wait()
@@ -276,12 +323,16 @@ class Daemon:
     async def _recheck(self) -> None:
         now = asyncio.get_running_loop().time()
         due = {probe for probe, at in self._asked.rechecks.items() if at <= now}
+        if self._asked.fleet_at is not None and self._asked.fleet_at <= now:
+            due.add("pm2")
         if due:
             await self._cycle(Turn(probes=due, exact=self._asked.exact))
 
     async def _cycle(self, turn: Turn) -> None:
         began = asyncio.get_running_loop().time()
         self._asked.rechecks = {}
+        if turn.probes is None or "pm2" in turn.probes:
+            self._asked.fleet_at, self._fleet_looked_at = None, began
         try:
             decision = await self._watch.cycle(turn)
         except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a watch that ends costs the night
@@ -312,6 +363,11 @@ class Daemon:
             return
         changed = settings.differences(self._settings)
         old, before = self._probes, self._settings
+        if settings.pm2.home != before.pm2.home:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                    await self._deafen()
+            self._listen(settings)
         self._settings, self._probes = settings, probes
         self._watch.probes, self._watch.orders = self._probes.all, orders
         self._watch.timeout = settings.probe_timeout.total_seconds()
