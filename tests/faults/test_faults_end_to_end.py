@@ -80,6 +80,57 @@ async def test_a_crash_loop_is_told_by_its_automatic_restarts(watched: Watched, 
     assert told <= {"service_restart_loop", "service_down"}
 
 
+async def test_a_killed_service_is_told_of_at_once_and_with_its_signal_however_seldom_the_watch_looks(
+    environment: dict[str, str], stack: Stack, tmp_path: Path
+) -> None:
+    async with Watched(environment | {"MONITORD_CHECK_INTERVAL": "5m"}, tmp_path / "cwd") as watched:
+        mark = len(watched.lines)
+        pid = stack.pm2.app_pid("cls-worker")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        event = await watched.until("service_event", mark, service="cls-worker", change="crashed")
+        assert event["by"] == "pm2"
+        assert "SIGKILL" in event["detail"]
+        await watched.check()
+        assert len(watched.said("service_event", mark, service="cls-worker")) == 1
+        assert watched.fired(mark) == set()
+
+
+async def test_a_crash_loop_says_how_long_each_life_lasts_and_how_it_ends(
+    environment: dict[str, str], stack: Stack, tmp_path: Path
+) -> None:
+    async with Watched(environment | {"MONITORD_CHECK_INTERVAL": "5m"}, tmp_path / "cwd") as watched:
+        mark = len(watched.lines)
+        stack.faults.set("crash", "milo-worker-v2")
+        try:
+            firing = await watched.until("alert_firing", mark, rule="service_restart_loop", subject="milo-worker-v2")
+            assert "each life lasted" in firing["summary"] or "its lives lasted" in firing["summary"]
+            assert firing["evidence"]["from_the_bus"] is True
+            assert firing["evidence"]["exit_codes"] or firing["evidence"]["signals"]
+        finally:
+            stack.faults.clear("crash", "milo-worker-v2")
+
+
+async def test_a_dead_listener_is_one_page_and_the_flow_it_explains_is_not(
+    environment: dict[str, str], stack: Stack, tmp_path: Path
+) -> None:
+    narrow = {"MONITORD_ORDERS__FLOW_STALL": "8s", "MONITORD_ORDERS__FED_BY": '["*listener*"]'}
+    async with Watched(environment | narrow, tmp_path / "cwd") as watched:
+        mark = len(watched.lines)
+        await stack.pm2("stop", "stream-listener")
+        try:
+            down = await watched.until("alert_firing", mark, rule="service_down", subject="stream-listener")
+            unsaid = await watched.until("alert_suppressed", mark, rule="table_flow_stalled")
+            assert unsaid["suppressed_by"] == down["alert_id"]
+            assert unsaid["incident_id"] == down["alert_id"]
+            check = await watched.check()
+            assert [alert["rule"] for alert in check["alerts"]["suppressed"]] == ["table_flow_stalled"]
+        finally:
+            await stack.pm2("start", "stream-listener")
+        await watched.until("alert_resolved", mark, rule="service_down", subject="stream-listener")
+        await watched.until("alert_resolved", mark, rule="table_flow_stalled")
+
+
 async def test_a_process_stopped_by_a_signal_is_frozen_though_pm2_calls_it_online(
     watched: Watched, stack: Stack
 ) -> None:
