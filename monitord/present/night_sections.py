@@ -1,0 +1,141 @@
+"""A night's report as headings, sentences and tables: the same facts in the same order in each of its forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from monitord.core.incidents import Incident
+from monitord.core.night import Night
+from monitord.present.night_words import at, ending, evidence, met, sentence, spell
+from monitord.present.terminal import Style
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """One sentence, or a few."""
+
+    text: str
+    style: Style | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """Sentences as a list; the style is that of what each is about."""
+
+    items: tuple[tuple[Style | None, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names and what they come to."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One criterion: its mark, its answer in a word, what it asks, and why."""
+
+    style: Style
+    word: str
+    title: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checklist:
+    """Criteria and whether each is met."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table. Rows carry the style of their mark, which every form draws its own way; `right` columns hold numbers."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Style | None, tuple[str, ...]], ...]
+    right: frozenset[int] = frozenset()
+    flexible: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A text to hand on as it is. `urgent`: to be seen without looking for it."""
+
+    title: str
+    text: str
+    urgent: bool = False
+
+
+Block = Says | Bullets | Facts | Checklist | Grid | Verbatim
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what stands under it. `key` names it to those who add pictures to it."""
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...] = ()
+    parts: tuple[Section, ...] = field(default=())
+    style: Style | None = None
+
+
+def criteria(night: Night) -> Section:
+    """Whether the night was as ordered, criterion by criterion."""
+    items = tuple(
+        Item(*met(found), found.title, tuple(sentence(said) for said in (found.evidence, *found.details) if said))
+        for found in night.criteria
+    )
+    return Section("criteria", "Success criteria", (Checklist(items) if items else Says("No criteria were judged."),))
+
+
+def incidents(night: Night) -> Section:
+    """What went wrong, in order."""
+    if not night.incidents:
+        return Section("incidents", "Incidents", (Says("None."),))
+    parts = tuple(_incident(number, found, night) for number, found in enumerate(night.incidents, 1))
+    return Section("incidents", f"Incidents ({len(parts)})", parts=parts)
+
+
+def _incident(number: int, found: Incident, night: Night) -> Section:
+    alert = found.root.alert
+    fired = "it never fired" if found.root.fired_at is None else f"fired at {at(found.root.fired_at, night)}"
+    pairs = [
+        ("Cause", sentence(alert.finding.summary)),
+        ("First sign", f"{at(found.first_sign, night)}; {fired}"),
+        ("Ended", ending(found, night)),
+        *(
+            ("Evidence", "; ".join(f"{name}: {value}" for name, value in told))
+            for told in [_told(found, night)]
+            if told
+        ),
+        ("To do", sentence(alert.finding.recommendation) if alert.finding.recommendation else "nothing is recommended"),
+    ]
+    blocks: list[Block] = [Facts(tuple(pairs))]
+    if found.explained:
+        number_of = len(found.explained)
+        blocks += [
+            Says(f"It explains {number_of} {'alert' if number_of == 1 else 'alerts'}:"),
+            Bullets(
+                tuple(
+                    (part.alert.severity, f"{_name(part.alert.rule, part.alert.subject)}, {spell(part, night)}. "
+                     + sentence(part.alert.finding.summary))
+                    for part in found.explained
+                )
+            ),
+        ]  # fmt: skip
+    if text := night.escalations.get(found.id):
+        blocks.append(Verbatim("To hand on", text, urgent=found.ended_at is None))
+    title = f"{number}. {_name(alert.rule, alert.subject)}" + (" (still open)" if found.ended_at is None else "")
+    return Section(f"incident-{number}", title, tuple(blocks), style=alert.severity)
+
+
+def _told(found: Incident, night: Night) -> list[tuple[str, str]]:
+    return evidence(found.root.alert.finding, night)
+
+
+def _name(rule: str, subject: str) -> str:
+    return f"{rule}: {subject}"

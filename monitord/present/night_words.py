@@ -1,0 +1,198 @@
+"""How the facts of a night are said, the same in every form of its report. What is not known is said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from monitord.core import words
+from monitord.core.incidents import Incident, Part
+from monitord.core.model import Finding
+from monitord.core.night import Criterion, Night, SealNight, ServiceNight
+from monitord.present.terminal import Style
+
+UNKNOWN: Final = "unknown"
+NOTHING: Final = "–"
+STYLES: Final[dict[str, Style]] = {"GO": "ok", "NO-GO": "critical", "UNKNOWN": "unknown"}
+MET: Final[dict[bool | None, tuple[Style, str]]] = {
+    True: ("ok", "met"),
+    False: ("critical", "NOT MET"),
+    None: ("unknown", "unknown"),
+}
+RESTARTS: Final[dict[str, str]] = {
+    "automatic": "automatic",
+    "operator": "by an operator",
+    "schedule": "on schedule",
+    "memory": "for its memory",
+    "deployment": "with a deployment",
+    "reboot": "with a reboot",
+    "resurrected": "resurrected by PM2",
+}
+WHY_BLIND: Final[dict[str, str]] = {
+    "failed": "its probe failed",
+    "away": "the monitor was away",
+    "unrecorded": "nothing is recorded of then",
+}
+SEALS: Final[dict[str, tuple[Style | None, str]]] = {
+    "sealed": ("ok", "sealed"),
+    "late": ("warning", "late"),
+    "missed": ("critical", "missed"),
+    "open": (None, "not due yet"),
+    "unknown": ("unknown", "unknown"),
+}
+
+_SAY: Final[dict[str, Callable[[float], str]]] = {"bytes": words.size, "seconds": words.duration}
+
+
+def at(moment: float | datetime, night: Night) -> str:
+    """`02:14 UTC`, and `Nov 4, 23:10 UTC` where that is another day than the night's end."""
+    seconds = moment.timestamp() if isinstance(moment, datetime) else moment
+    same = datetime.fromtimestamp(seconds, UTC).date() == datetime.fromtimestamp(night.until, UTC).date()
+    return words.clock(seconds) if same else dated(seconds)
+
+
+def dated(seconds: float) -> str:
+    """`Nov 5, 02:14 UTC`."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%b} {moment.day}, {words.clock(seconds)}"
+
+
+def minute(seconds: float) -> str:
+    """`Nov 5 02:14`, for a column that says that it is UTC."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%b} {moment.day} {moment:%H:%M}"
+
+
+def label(epoch: int) -> str:
+    """`1762308000 (Nov 5, 02:00 UTC)`."""
+    return f"{epoch} ({dated(epoch)})"
+
+
+def span(start: float, end: float, night: Night) -> str:
+    """`from 02:14 UTC to 02:31 UTC (17 min)`."""
+    return f"from {at(start, night)} to {at(end, night)} ({words.duration(max(0.0, end - start))})"
+
+
+def length(night: Night) -> str:
+    """`Nov 4, 20:00 UTC to Nov 5, 08:00 UTC (12 h)`."""
+    return f"{dated(night.since)} to {dated(night.until)} ({words.duration(max(0.0, night.until - night.since))})"
+
+
+def blindness(night: Night) -> str:
+    """How long of the night the monitor could not see, as a sentence."""
+    if night.blind_minutes <= 0:
+        return "The monitor saw all of it."
+    return f"The monitor was blind for {words.duration(night.blind_minutes * 60.0)} of it."
+
+
+def said(say: Callable[[float], str], value: float | None, otherwise: str = UNKNOWN) -> str:
+    """A number in its words, or that it is unknown."""
+    return otherwise if value is None else say(value)
+
+
+def sentence(text: str) -> str:
+    """`text` with a full stop, if it has no end of its own."""
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?", "…")) else text + "."
+
+
+def met(criterion: Criterion) -> tuple[Style, str]:
+    """The style and the word of one criterion's answer."""
+    return MET[criterion.met]
+
+
+def restarts(service: ServiceNight) -> str:
+    """`2 automatic, 1 by an operator`, or `none`."""
+    told = [f"{number} {RESTARTS.get(kind, kind)}" for kind, number in service.restarts.items() if number]
+    return ", ".join(told) or "none"
+
+
+def spell(part: Part, night: Night) -> str:
+    """From when to when one alert lasted, and when it fired."""
+    start = at(part.alert.since, night)
+    end = "still open" if part.ended_at is None else f"to {at(part.ended_at, night)}"
+    fired = "quiet throughout" if part.fired_at is None else f"fired at {at(part.fired_at, night)}"
+    return f"since {start}, {end}; {fired}" if part.ended_at is None else f"{start} {end}; {fired}"
+
+
+def ending(incident: Incident, night: Night) -> str:
+    """When an incident ended and how long it was, or that it is still open."""
+    lasted = words.duration(incident.duration_seconds(datetime.fromtimestamp(night.until, UTC)))
+    if incident.ended_at is None:
+        return f"not yet: still open, {lasted} so far"
+    reason = f" ({incident.root.reason})" if incident.root.reason else ""
+    return f"{at(incident.ended_at, night)}, after {lasted}{reason}"
+
+
+def evidence(finding: Finding, night: Night) -> list[tuple[str, str]]:
+    """A finding's evidence as pairs of words.
+
+    The unit at the end of a name decides how its number is said; in a map of numbers it is the finding's own.
+    """
+    return [_evidence(name, value, finding.unit, night) for name, value in finding.evidence.items()]
+
+
+def _evidence(name: str, value: object, unit: str, night: Night) -> tuple[str, str]:
+    for suffix, say in _SAY.items():
+        if name.endswith(f"_{suffix}") and isinstance(value, int | float):
+            return name.removesuffix(f"_{suffix}").replace("_", " "), say(value)
+    return name.replace("_", " "), _plain(value, unit, night)
+
+
+def _plain(value: object, unit: str, night: Night) -> str:
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return at(value, night)
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, Mapping):
+        told = [f"{key} {_measured(part, unit, night)}" for key, part in value.items()]
+        return words.listed(told, most=8) or "none"
+    if isinstance(value, list | tuple | set | frozenset):
+        return words.listed([_plain(part, unit, night) for part in value], most=8) or "none"
+    return str(value)
+
+
+def _measured(value: object, unit: str, night: Night) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool) and unit in _SAY:
+        return _SAY[unit](value)
+    return _plain(value, unit, night)
+
+
+def seal_state(seal: SealNight) -> str:
+    """`late, unusual`."""
+    return SEALS[seal.state][1] + (", unusual" if seal.unusual else "")
+
+
+def seal_channels(seal: SealNight) -> str:
+    """`7 of 9`: the sealed ones of those that took part; `9` where nobody counted who did."""
+    if seal.participating is not None and seal.unsealed is not None:
+        return f"{seal.participating - seal.unsealed} of {seal.participating}"
+    return said(words.count, seal.channels)
+
+
+def is_ordinary(seal: SealNight) -> bool:
+    """Whether there is nothing to say about a seal but that it is there, or that its time has not come."""
+    return seal.state in ("sealed", "open") and not seal.unusual and not seal.unsealed
+
+
+def spells(times: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Spans that touch, as one."""
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(times):
+        if merged and start <= merged[-1][1] + 1.0:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def within(found: object, *names: str) -> Any:
+    """A value deep in a recorded report, None where any of the way there is missing."""
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found

@@ -1,0 +1,85 @@
+"""A night's report for a terminal, and its verdict in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from monitord.core.night import Night
+from monitord.present.night_sections import Block, Bullets, Checklist, Facts, Grid, Says, Section, Verbatim
+from monitord.present.night_watched import sections
+from monitord.present.night_words import STYLES, blindness, dated, length, sentence
+from monitord.present.terminal import Terminal, cells, clean, table
+from monitord.present.verdict import MARKS
+
+# The widths that marks and answers are given, so that what follows them lines up.
+_MARK: Final = 4
+_ANSWER: Final = 7
+
+
+def report_one_line(night: Night) -> str:
+    """The verdict in one sentence: `NO-GO for the night to Nov 5, 08:00 UTC: …`."""
+    blind = "" if night.blind_minutes <= 0 else f" {blindness(night)}"
+    return clean(f"{night.verdict} for the night to {dated(night.until)}: {sentence(night.sentence)}{blind}")
+
+
+def report_text(night: Night, screen: Terminal) -> str:
+    """The whole report for people at a terminal."""
+    style = STYLES[night.verdict]
+    lines = [screen.paint(line, style) for line in screen.wrapped(f"{night.verdict}: {sentence(night.sentence)}", "")]
+    lines += screen.wrapped(f"{length(night)}. {blindness(night)}", indent="")
+    for section in sections(night):
+        lines += ["", screen.paint(clean(section.title), "bold"), *_blocks(section, screen, "  ")]
+        for number, part in enumerate(section.parts):
+            lines += ["", *_part(part, screen)] if number else _part(part, screen)
+    return "\n".join(lines) + "\n"
+
+
+def _part(part: Section, screen: Terminal) -> list[str]:
+    if part.style is None:
+        return [screen.paint(line, "bold") for line in screen.wrapped(part.title)] + _blocks(part, screen, "    ")
+    mark = f"  {MARKS[part.style]:{_MARK}}  "
+    first, *more = screen.wrapped(part.title, indent=mark, hanging=" " * len(mark))
+    title = screen.paint(mark, part.style) + screen.paint(first[len(mark) :], "bold")
+    return [title, *(screen.paint(line, "bold") for line in more), *_blocks(part, screen, " " * len(mark))]
+
+
+def _blocks(section: Section, screen: Terminal, indent: str) -> list[str]:
+    return [line for block in section.blocks for line in _block(block, screen, indent)]
+
+
+def _block(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
+    match block:
+        case Says(text, style):
+            yield from (screen.paint(line, style) for line in screen.wrapped(text, indent))
+        case Bullets(items):
+            for style, text in items:
+                mark = f"{indent}{MARKS[style]:{_MARK}}  " if style else f"{indent}- "
+                first, *more = screen.wrapped(text, mark, " " * len(mark)) or [mark]
+                yield screen.paint(mark, style) + first[len(mark) :]
+                yield from more
+        case Facts(pairs):
+            width = max(cells(name) for name, _ in pairs)
+            for name, text in pairs:
+                head = f"{indent}{name:{width}}  "
+                yield from screen.wrapped(text, head, " " * len(head)) or [head.rstrip()]
+        case Checklist(items):
+            for item in items:
+                mark = f"{indent}{item.word:{_ANSWER}}  "
+                first, *more = screen.wrapped(item.title, mark, " " * len(mark)) or [mark]
+                yield screen.paint(mark, item.style) + first[len(mark) :]
+                yield from more
+                for reason in item.sentences:
+                    yield from screen.wrapped(reason, " " * len(mark), " " * (len(mark) + 2))
+        case Grid(_, header, rows, right, flexible):
+            inner = Terminal(screen.width - len(indent) + 2, screen.colour)
+            head = ("", *(name.upper() for name in header))
+            cleaned = [(style, [MARKS[style], *row]) for style, row in rows]
+            numbers = frozenset(column + 1 for column in right)
+            for line in table(inner, head, cleaned, right=numbers, flexible=[column + 1 for column in flexible]):
+                yield indent[2:] + line
+        case Verbatim(title, text):
+            yield from screen.wrapped(f"{title}:", indent)
+            for said in text.splitlines():
+                inside = f"{indent}| "
+                yield from screen.wrapped(said, inside, inside) or [inside.rstrip()]
