@@ -18,7 +18,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def tag(name: str, *content: str | None, **attributes: object) -> Markup:
+def tag(name: str, /, *content: str | None, **attributes: object) -> Markup:
     """One element. Content that is not Markup is escaped; None is left out, and so is an attribute of None.
 
     `class_` is written `class`, `aria_label` `aria-label`; an attribute of True has no value.

@@ -73,10 +73,10 @@ def _block(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
                     yield from screen.wrapped(reason, " " * len(mark), " " * (len(mark) + 2))
         case Grid(_, header, rows, right, flexible):
             inner = Terminal(screen.width - len(indent) + 2, screen.colour)
-            head = ("", *(name.upper() for name in header))
+            titles = ("", *(name.upper() for name in header))
             cleaned = [(style, [MARKS[style], *row]) for style, row in rows]
             numbers = frozenset(column + 1 for column in right)
-            for line in table(inner, head, cleaned, right=numbers, flexible=[column + 1 for column in flexible]):
+            for line in table(inner, titles, cleaned, right=numbers, flexible=[column + 1 for column in flexible]):
                 yield indent[2:] + line
         case Verbatim(title, text):
             yield from screen.wrapped(f"{title}:", indent)
