@@ -69,15 +69,16 @@ def frame(ident: str, title: str, description: str, height: float, *content: str
 
 
 def patterns(ident: str) -> Markup:
-    """Hatching for what is wrong and dots for what is unknown, so that neither is told by colour alone."""
-    square = {"width": 6, "height": 6, "patternUnits": "userSpaceOnUse"}
-    ground = tag("rect", width=6, height=6, class_="ground")
-    stripes = tag("path", d="M-1 7L7 -1M-1 1L1 -1M5 7L7 5", class_="stripe")
-    dots = tag("circle", cx=3, cy=3, r=1.2, class_="dot")
+    """Hatching for what is wrong, dots for what is unknown or idle, so that none is told by colour alone."""
+    square = {"width": 8, "height": 8, "patternUnits": "userSpaceOnUse"}
+    ground = tag("rect", width=8, height=8, class_="ground")
+    stripes = tag("path", d="M-1 9L9 -1M-1 1L1 -1M7 9L9 7", class_="stripe")
+    dots = joined(*(tag("circle", cx=at, cy=at, r=1.1, class_="dot") for at in (2, 6)))
     return tag(
         "defs",
         tag("pattern", ground, stripes, id=f"{ident}-wrong", class_="wrong", **square),
         tag("pattern", ground, dots, id=f"{ident}-unknown", class_="unknown", **square),
+        tag("pattern", ground, dots, id=f"{ident}-idle", class_="idle", **square),
     )
 
 

@@ -21,10 +21,11 @@ _LOWER: Final = 126.0
 _ROOM: Final = 1.12
 # Width of the drawing inside a line plot, in units of its own; only their ratio to the width counts.
 _UNITS: Final = 1000.0
-_CROSS: Final = "M-4 -4L4 4M-4 4L4 -4"
+_CROSS: Final = "M-5 -5L5 5M-5 5L5 -5"
 _DOWN: Final = "M-5 -6H5L0 2Z"
 _UP: Final = "M-5 4H5L0 -5Z"
 _DISC: Final = "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0Z"
+_PLATE: Final = "M-10 -10H10V10H-10Z"
 _RING: Final = "M-7 0a7 7 0 1 0 14 0a7 7 0 1 0 -14 0Z"
 
 
@@ -92,9 +93,7 @@ def memory_plot(ident: str, service: ServiceNight, span: Span) -> Markup:
     content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER), level(_LOWER, "base")]
     for start, end in _blanks(service.memory, span):
         where = {"x": percent(span.place(start)), "width": percent(span.place(end) - span.place(start))}
-        content.append(
-            tag("rect", **where, y=_UPPER, height=_LOWER - _UPPER, fill=fill(ident, "unknown"), class_="blank")
-        )
+        content.append(tag("rect", **where, y=_UPPER, height=_LOWER - _UPPER, fill=fill(ident, "idle"), class_="blank"))
     content.append(level(scale.place(limit), "limit"))
     content.append(
         letters(f"limit {words.size(limit)}", 0.0 if is_late else 100.0, scale.place(limit) - 5, kind="limit")
@@ -173,7 +172,8 @@ def growth_bars(ident: str, table: TableNight, span: Span) -> Markup:
             content.append(tag("rect", **where, **full, class_="blank"))
             content.append(letters("?", middle, (_UPPER + _LOWER) / 2 + 5, kind="unknown", anchor="middle"))
             continue
-        y = scale.place(rate)
+        # What is there is seen, however far below the limit.
+        y = min(scale.place(rate), _LOWER - (1.5 if rate > 0 else 0.0))
         shown = {"fill": fill(ident, "wrong"), "class_": "edge wrong"} if is_above(hour, table) else {"class_": "bar"}
         content.append(tag("rect", **where, y=f"{y:.1f}", height=f"{_LOWER - y:.1f}", **shown))
         if most is None or rate > most[1]:
@@ -239,7 +239,7 @@ def _seal(ident: str, seal: SealNight, slots: Span, n: int, scale: Scale) -> Mar
         where = {"x": percent(start), "width": percent(end - start), "y": _UPPER, "height": _LOWER - _UPPER}
         if seal.state == "missed":
             gap = tag("rect", **where, fill=fill(ident, "wrong"), class_="edge wrong gap")
-            return joined(gap, shape(x, middle, _RING, "plate"), shape(x, middle, _CROSS, "cross"))
+            return joined(gap, shape(x, middle, _PLATE, "plate"), shape(x, middle, _CROSS, "cross"))
         if seal.state == "open":
             return letters("…", x, _LOWER - 4, kind="tick", anchor="middle")
         gap = tag("rect", **where, fill=fill(ident, "unknown"), class_="blank")

@@ -223,7 +223,7 @@ def seal_grid(caption: str, seals: list[SealNight]) -> Grid:
     """Labels as a table."""
     rows = tuple(
         (
-            SEALS[seal.state][0] if not seal.unusual and not seal.unsealed else SEALS["late"][0],
+            "warning" if seal.state == "sealed" and not is_ordinary(seal) else SEALS[seal.state][0],
             (
                 label(seal.label),
                 seal_state(seal),

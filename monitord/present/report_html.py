@@ -31,6 +31,7 @@ _SHAPES: Final[dict[Style | None, str]] = {
 }
 # A list of services longer than this has the hours under every so many bands.
 _HOURS_EVERY: Final = 8
+_LONG: Final = 24
 
 
 def report_html(night: Night) -> str:
@@ -102,6 +103,7 @@ def _figures(key: str, night: Night) -> tuple[list[Markup], list[Markup]]:
     span = Span(night.since, night.until)
     if key == "services" and night.services:
         return [_strips(night, span)], [
+            tag("p", "Memory of each service's largest instance. Dotted: not running, or not seen.", class_="key"),
             tag(
                 "div",
                 *(
@@ -109,7 +111,7 @@ def _figures(key: str, night: Night) -> tuple[list[Markup], list[Markup]]:
                     for n, service in enumerate(night.services, 1)
                 ),
                 class_="plots",
-            )
+            ),
         ]
     if key == "growth":
         plots = [
@@ -126,6 +128,7 @@ def _figures(key: str, night: Night) -> tuple[list[Markup], list[Markup]]:
             "details",
             tag("summary", f"Every label of {group.group}"),
             _grid(seal_grid(f"{group.group}: every label", list(group.seals))),
+            class_="every",
         )
         return [plot], [every] if group.seals else []
     return [], []
@@ -217,11 +220,16 @@ def _grid(grid: Grid) -> Markup:
 
 def _cells(grid: Grid, row: tuple[str, ...]) -> list[Markup]:
     first, *others = row
-    cells = [tag("th", first, scope="row", role="rowheader")]
+    cells = [tag("th", first, scope="row", role="rowheader", class_=_width(first))]
     for column, words in enumerate(others, 1):
-        kind = "number" if column in grid.right else None
+        kind = "number" if column in grid.right else _width(words)
         cells.append(tag("td", words, role="cell", class_=kind, data_label=grid.header[column]))
     return cells
+
+
+def _width(words: str) -> str | None:
+    """The class of a cell with a word so long that it has to be broken anywhere; others are left whole."""
+    return "long" if max(map(len, words.split()), default=0) > _LONG else None
 
 
 def _mark(style: Style | None, *, word: bool = True, told: str = "") -> Markup:

@@ -140,7 +140,7 @@ def bad() -> Night:
         services=(
             service("milo-aggregator", 158, blind=True),
             replace(
-                service("milo-worker-v2", 85, growth=527, blind=True),
+                service("milo-worker-v2", 85, growth=533, blind=True),
                 ok=True,
             ),
             service("cls-worker", 88, blind=True),
