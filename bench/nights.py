@@ -12,7 +12,8 @@ from pathlib import Path
 from monitord.core.decide import Decision, State, decide
 from monitord.core.model import Observation, Reading, Sample
 from monitord.core.orders import StandingOrders
-from monitord.store import FILE, Record, Store
+from monitord.store import Record, Store
+from monitord.store_schema import FILE
 from tests.core.nights import BASELINE, MEMORY, ORDERS, Night
 
 EVERY_SECONDS = 30

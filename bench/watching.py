@@ -19,7 +19,7 @@ from monitord.demo.pm2_install import install_pm2
 from monitord.demo.sandbox import package_root
 from monitord.demo.stack import Stack
 from monitord.demo.wheels import postgres_binaries, unprivileged_user
-from monitord.store import FILE
+from monitord.store_schema import FILE
 
 CYCLE_SECONDS = 600.0
 READY_SECONDS = 60.0

@@ -9,24 +9,28 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import closing, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.core.codec import decode, encode
+from monitord.core.codec import encode
 from monitord.core.decide import State
 from monitord.core.model import Observation, Transition
-from monitord.core.replay import Recorder, replay
+from monitord.core.replay import Recorder
 from monitord.lanes import Lane
+from monitord.store_reading import Snapshot, saved_state
+from monitord.store_schema import FILE, MIGRATIONS, Unusable, version
 
-FILE: Final = "snapshot.db"
 KEEP_HISTORY: Final = timedelta(hours=48)
 # Past this the oldest history goes even if it is younger than 48 h: a short interval must not fill a disk.
 HISTORY_BYTES_AT_MOST: Final = 256 * 1024 * 1024
+# Edges are kept at least as long as the history they belong to; these many even when they are older, and no more than
+# those however young they are: a fault that makes one at every cycle must not fill a disk either.
 KEEP_TRANSITIONS: Final = 10_000
+TRANSITIONS_AT_MOST: Final = 100_000
 FRAMES_PER_WHOLE: Final = 120
 
 _DISK_TROUBLE: Final = frozenset(
@@ -43,21 +47,6 @@ _DISK_TROUBLE: Final = frozenset(
         sqlite3.SQLITE_PERM,
         sqlite3.SQLITE_AUTH,
     }
-)
-
-MIGRATIONS: Final[tuple[str, ...]] = (
-    """
-    CREATE TABLE state (name TEXT PRIMARY KEY, body TEXT NOT NULL) WITHOUT ROWID;
-    CREATE TABLE transitions (
-        seq INTEGER PRIMARY KEY, at TEXT NOT NULL, edge TEXT NOT NULL, alert_id TEXT NOT NULL, body TEXT NOT NULL
-    );
-    CREATE INDEX transitions_by_alert ON transitions (alert_id);
-    """,
-    """
-    -- In the order they were made, which a clock that is set back does not change.
-    CREATE TABLE frames (seq INTEGER PRIMARY KEY, at REAL NOT NULL, whole INTEGER NOT NULL, body BLOB NOT NULL);
-    CREATE INDEX whole_frames ON frames (at, seq) WHERE whole;
-    """,
 )
 
 
@@ -77,18 +66,6 @@ class SetAside:
 
     reason: str
     kept_as: str
-
-
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """What was last saved: the state, and the last full report (None before the first)."""
-
-    state: State
-    report: Mapping[str, Any] | None
-
-
-class Unusable(Exception):  # noqa: N818 - it names what the file is
-    """The file is there and is not a snapshot this monitord can use."""
 
 
 class Store:
@@ -148,7 +125,7 @@ class Store:
         aside = self._connect()
         assert self._connection is not None  # noqa: S101 - _connect either sets it or raises
         try:
-            snapshot = _read(self._connection)
+            snapshot = saved_state(self._connection)
         except (Unusable, sqlite3.Error) as error:
             if _is_disk_trouble(error):
                 raise
@@ -197,11 +174,11 @@ class Store:
         connection.execute("PRAGMA journal_mode = WAL")
         # In WAL a killed process loses nothing with NORMAL; only a power cut may lose the last cycles.
         connection.execute("PRAGMA synchronous = NORMAL")
-        version = _version(connection)
-        if version > len(self._migrations):
-            raise Unusable(f"it was written by a newer monitord (schema {version}, known {len(self._migrations)})")
-        for number, script in enumerate(self._migrations[version:], version + 1):
-            connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {number}; COMMIT;")
+        number = version(connection)
+        if number > len(self._migrations):
+            raise Unusable(f"it was written by a newer monitord (schema {number}, known {len(self._migrations)})")
+        for following, script in enumerate(self._migrations[number:], number + 1):
+            connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {following}; COMMIT;")
         self._inode = self.path.stat().st_ino
 
     def _replaced(self) -> bool:
@@ -266,47 +243,6 @@ class Store:
             raise
 
 
-def read_snapshot(directory: Path) -> Snapshot | None:
-    """What the daemon on `directory` last saved, without writing anything; None where there is nothing.
-
-    Raises:
-        Unusable: there is a file and it cannot be read.
-    """
-    path = directory / FILE
-    if not path.exists():
-        return None
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
-            version = _version(connection)
-            if version == 0:  # just made, by a daemon that is starting
-                return None
-            if version > len(MIGRATIONS):
-                raise Unusable("it was written by a newer monitord")
-            return _read(connection)
-    except sqlite3.Error as error:
-        raise Unusable(f"the snapshot at {path} cannot be read: {error}") from None
-
-
-def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
-    """The recorded observations from `since` on (from up to an hour or so before: frames rest on one another).
-
-    Raises:
-        Unusable: there is a file and it cannot be read.
-    """
-    path = directory / FILE
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
-            rows = connection.execute(
-                "SELECT body FROM frames WHERE seq >= coalesce("
-                "(SELECT max(seq) FROM frames WHERE whole AND at <= ?), (SELECT min(seq) FROM frames WHERE whole)"
-                ") ORDER BY seq",
-                (since.timestamp(),),
-            )
-            yield from replay(json.loads(zlib.decompress(body)) for (body,) in rows)
-    except (sqlite3.Error, zlib.error, ValueError, KeyError) as error:
-        raise Unusable(f"the history at {path} cannot be read: {error}") from None
-
-
 def _is_disk_trouble(error: Exception) -> bool:
     """Whether an error is of the disk, its space or its permissions: time may mend it. All others are of the file."""
     return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DISK_TROUBLE
@@ -314,20 +250,6 @@ def _is_disk_trouble(error: Exception) -> bool:
 
 def _holds_state(connection: sqlite3.Connection | None) -> bool:
     return connection is not None and connection.execute("SELECT 1 FROM state LIMIT 1").fetchone() is not None
-
-
-def _version(connection: sqlite3.Connection) -> int:
-    (version,) = connection.execute("PRAGMA user_version").fetchone()
-    return int(version)
-
-
-def _read(connection: sqlite3.Connection) -> Snapshot:
-    try:
-        parts = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM state")}
-        state = decode(State, {field.name: parts[field.name] for field in fields(State) if field.name in parts})
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Unusable(f"its content does not fit: {error}") from None
-    return Snapshot(state, parts.get("report"))
 
 
 def _prune(connection: sqlite3.Connection, before: float) -> None:
@@ -343,8 +265,13 @@ def _prune(connection: sqlite3.Connection, before: float) -> None:
             "DELETE FROM frames WHERE seq < (SELECT min(seq) FROM frames WHERE whole AND seq >= "
             "(SELECT min(seq) + (max(seq) - min(seq)) / 4 FROM frames))"
         )
+    (oldest,) = connection.execute("SELECT at FROM frames ORDER BY seq LIMIT 1").fetchone()
     connection.execute(
-        "DELETE FROM transitions WHERE seq <= (SELECT max(seq) FROM transitions) - ?", (KEEP_TRANSITIONS,)
+        "DELETE FROM transitions WHERE seq <= (SELECT max(seq) FROM transitions) - ? AND at < ?",
+        (KEEP_TRANSITIONS, datetime.fromtimestamp(oldest, UTC).isoformat()),
+    )
+    connection.execute(
+        "DELETE FROM transitions WHERE seq <= (SELECT max(seq) FROM transitions) - ?", (TRANSITIONS_AT_MOST,)
     )
 
 

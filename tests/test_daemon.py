@@ -25,7 +25,8 @@ from monitord.demo.pm2_server import Pm2Server
 from monitord.demo.postgres_server import PostgresServer
 from monitord.demo.sandbox import package_root
 from monitord.demo.valkey_server import ValkeyServer
-from monitord.store import FILE, Unusable, read_history, read_snapshot
+from monitord.store_reading import read_history, read_snapshot
+from monitord.store_schema import FILE, Unusable
 
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 Line = dict[str, Any]

@@ -19,7 +19,9 @@ from monitord.core.codec import encode
 from monitord.core.decide import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
-from monitord.store import FILE, MIGRATIONS, Record, Store, Unusable, read_history, read_snapshot
+from monitord.store import Record, Store
+from monitord.store_reading import read_history, read_snapshot
+from monitord.store_schema import FILE, MIGRATIONS, Unusable
 
 ORDERS = StandingOrders(probes=frozenset({"host"}))
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)

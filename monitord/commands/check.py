@@ -32,7 +32,8 @@ from monitord.present.verdict import EXIT_CODES
 from monitord.probes import Probes
 from monitord.probes.base import Probe
 from monitord.settings import Settings, SettingsError, standing_orders
-from monitord.store import Unusable, read_snapshot
+from monitord.store_reading import read_snapshot
+from monitord.store_schema import Unusable
 
 # Neither a state directory on a hung disk nor a connection that will not close may hold up the check.
 _LOOK_SECONDS: Final = 0.2

@@ -23,7 +23,8 @@ from monitord.present.status import text
 from monitord.present.terminal import terminal
 from monitord.present.verdict import EXIT_CODES
 from monitord.settings import Settings
-from monitord.store import Unusable, read_snapshot
+from monitord.store_reading import read_snapshot
+from monitord.store_schema import Unusable
 
 _LOOK_SECONDS: Final = 3.0
 

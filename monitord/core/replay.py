@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from monitord.core.codec import decode, encode
@@ -75,11 +76,54 @@ class Recorder:
         return frame
 
 
+@dataclass(slots=True)
+class _Rebuilt:
+    """One probe's samples by key as the frames so far tell them, and what they come to as long as nothing changes."""
+
+    samples: dict[str, Sample] = field(default_factory=dict)
+    units: dict[str, str] = field(default_factory=dict)
+    as_read: tuple[Sample, ...] = ()
+    gaps: tuple[Gap, ...] = ()
+    gaps_told: object = ()
+
+    def update(self, frame: Mapping[str, Any]) -> None:
+        """Follow one more frame. KeyError, TypeError or ValueError where it does not fit those before."""
+        if (told := frame.get("gaps", ())) != self.gaps_told:
+            self.gaps, self.gaps_told = tuple(decode(Gap, gap) for gap in told), told
+        if not frame.keys() & _CHANGES:
+            return
+        if frame.get("anew"):
+            self.samples = {}
+        for key in frame.get("gone", ()):
+            del self.samples[key]
+        if units := frame.get("units"):
+            # The same number in another unit is another sample.
+            renamed = {name for name, unit in units.items() if self.units.get(name, unit) != unit}
+            self.units |= units
+            for key, s in self.samples.items():
+                if s.name in renamed:
+                    self.samples[key] = Sample(s.name, s.labels, s.value, self.units[s.name])
+        for key, value in frame.get("set", {}).items():
+            name, labels = _parsed(key)
+            self.samples[key] = Sample(name, labels, value, self.units[name])
+        self.as_read = tuple(self.samples.values())
+
+
+_CHANGES = frozenset({"anew", "gone", "units", "set"})
+
+
+@lru_cache(maxsize=16_384)
+def _parsed(key: str) -> tuple[str, tuple[tuple[str, str], ...]]:
+    """Name and labels of a key. Most keys come back in every frame; those of epochs pass."""
+    name, *parts = json.loads(key)
+    return name, tuple(zip(parts[::2], parts[1::2], strict=True))
+
+
 class Replayer:
     """Turns frames back into observations. It must be fed from a whole frame on, in order."""
 
     def __init__(self) -> None:
-        self._known: dict[str, _Known] = {}
+        self._known: dict[str, _Rebuilt] = {}
 
     def observation(self, frame: Mapping[str, Any]) -> Observation:
         """The observation a frame was made of. KeyError, TypeError or ValueError where it is not such a frame."""
@@ -92,25 +136,9 @@ class Replayer:
     def _reading(self, probe: str, frame: Mapping[str, Any]) -> Reading:
         if "failure" in frame:
             return Reading(probe, failure=decode(Failure, frame["failure"]), duration_ms=frame["ms"])
-        known = self._known.setdefault(probe, _Known())
-        if frame.get("anew"):
-            known.samples = {}
-        for key in frame.get("gone", ()):
-            del known.samples[key]
-        known.samples |= frame.get("set", {})
-        known.units |= frame.get("units", {})
-        return Reading(
-            probe,
-            samples=tuple(_samples(known)),
-            gaps=tuple(decode(Gap, gap) for gap in frame.get("gaps", ())),
-            duration_ms=frame["ms"],
-        )
-
-
-def _samples(known: _Known) -> Iterator[Sample]:
-    for key, value in known.samples.items():
-        name, *parts = json.loads(key)
-        yield Sample(name, tuple(zip(parts[::2], parts[1::2], strict=True)), value, known.units[name])
+        known = self._known.setdefault(probe, _Rebuilt())
+        known.update(frame)
+        return Reading(probe, samples=known.as_read, gaps=known.gaps, duration_ms=frame["ms"])
 
 
 def replay(frames: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
