@@ -1,0 +1,127 @@
+"""`monitord backtest`: what other thresholds would have said of recorded nights. Reads the history, writes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from monitord import values
+from monitord.commands.once import note, say
+from monitord.core import words
+from monitord.core.backtest import backtest, warm_up
+from monitord.core.model import Observation
+from monitord.present.backtest import fields, text
+from monitord.present.document import document
+from monitord.present.terminal import clean, terminal
+from monitord.settings import SettingsError, standing_orders
+from monitord.settings_tried import Tried, tried
+from monitord.store_reading import read_history, read_transitions, recorded_span
+from monitord.store_schema import Unusable
+
+UNREADABLE: Final = 3
+_PROGRESS_SECONDS: Final = 0.1
+_PROGRESS_WIDTH: Final = 60
+
+
+def add(subparsers: Any) -> None:
+    """Put `backtest` on the command line."""
+    parser = subparsers.add_parser(
+        "backtest",
+        help="what other thresholds would have said of recorded nights",
+        description="Judges the recorded history again under other settings, and says what would have fired, when "
+        "and for how long, beside what did fire. Without --set: under the settings as they are. "
+        "Exits 0, 2 for mistakes and where nothing is recorded, 3 when the recording cannot be read.",
+    )
+    parser.add_argument("--since", default="48h", metavar="D", help="how far back: 12h, 30m, 2d (default: 48h)")
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting to try, as in .env; may be repeated: --set ORDERS__SERVICE_MEMORY=300MB",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge again, say it, and return the exit code."""
+    try:
+        length = values.duration(arguments.since)
+        if not length:
+            raise ValueError("it must be longer than nothing")
+    except ValueError as error:
+        note(f"--since: {clean(str(error))}")
+        return 2
+    try:
+        trial = tried(arguments.changes, os.environ, Path.cwd())
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            note(clean(mistake))
+        return 2
+    try:
+        return _backtest(trial, datetime.now(UTC) - length, arguments)
+    except (Unusable, OSError, sqlite3.Error) as error:
+        note(f"monitord backtest: {error}")
+        return UNREADABLE
+
+
+def _backtest(trial: Tried, since: datetime, arguments: argparse.Namespace) -> int:
+    directory = trial.present.state_dir
+    span = recorded_span(directory)
+    if span is None:
+        note(f"monitord backtest: nothing is recorded in {directory} yet; monitord run records")
+        return 2
+    first, last = span
+    if last < since:
+        note(f"--since {arguments.since}: nothing is recorded of that time; the recording ends {_moment(last)}")
+        return 2
+    orders = standing_orders(trial.settings)
+    begin = since - warm_up(orders)
+    observations: Iterable[Observation] = read_history(directory, begin)
+    if sys.stderr.isatty():
+        observations = _with_progress(observations, max(first, begin), last)
+    recorded = read_transitions(directory, begin)
+    found = backtest(observations, orders, recorded, since, standing_orders(trial.present))
+    if found is None:
+        note(f"--since {arguments.since}: nothing is recorded of that time; the recording ends {_moment(last)}")
+        return 2
+    if arguments.format == "json":
+        say(document(fields(found, trial.changes)))
+    else:
+        say(text(found, trial.changes, terminal(sys.stdout.isatty(), os.environ)))
+    return 0
+
+
+def _with_progress(observations: Iterable[Observation], begin: datetime, end: datetime) -> Iterator[Observation]:
+    """Pass them on, and say on one line of stderr how far they have come."""
+    total = words.duration(_seconds(end - begin))
+    due = time.monotonic() + _PROGRESS_SECONDS
+    try:
+        for observation in observations:
+            if (now := time.monotonic()) >= due:
+                due = now + _PROGRESS_SECONDS
+                done = words.duration(_seconds(observation.now - begin))
+                sys.stderr.write("\r" + f"judging {done} of {total}".ljust(_PROGRESS_WIDTH))
+                sys.stderr.flush()
+            yield observation
+    finally:
+        sys.stderr.write("\r" + " " * _PROGRESS_WIDTH + "\r")
+        sys.stderr.flush()
+
+
+def _seconds(length: timedelta) -> float:
+    """Whole minutes, so that the line does not flicker."""
+    return max(0.0, length.total_seconds() // 60 * 60)
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

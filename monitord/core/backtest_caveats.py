@@ -1,0 +1,124 @@
+"""How far a backtest can be believed: what the recording did not hold, in sentences."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from monitord.core import words
+from monitord.core.epochs import window_seconds
+from monitord.core.fired import Comparison
+from monitord.core.model import Alert, Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.verdict import NAMES
+
+# What orders name -> the probe that looks at it, the sample that tells of it, and the label it goes by.
+_SUBJECTS = {
+    "tables": ("postgres", "table_size", "table"),
+    "groups": ("epochs", "seal_channels", "group"),
+    "queues": ("redis", "queue_waiting", "queue"),
+    "disks": ("host", "disk_used", "path"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What a recording turned out to hold: from when, of which probes, what of the orders never.
+
+    `refuted` is how many alerts the counters would have fired and an exact count took back, `faults` what failed
+    inside while judging, `pending` what was not confirmed when it ended.
+    """
+
+    first: datetime
+    probes: frozenset[str]
+    unrecorded: Mapping[str, frozenset[str]]
+    refuted: int
+    faults: tuple[str, ...]
+    pending: tuple[Alert, ...]
+
+
+def added(orders: StandingOrders, as_recorded: StandingOrders) -> dict[str, frozenset[str]]:
+    """By kind, the subjects that `orders` name and the others do not."""
+    return {kind: frozenset(getattr(orders, kind)) - frozenset(getattr(as_recorded, kind)) for kind in _SUBJECTS}
+
+
+def recorded_now(
+    unrecorded: Mapping[str, frozenset[str]], readings: Mapping[str, Reading]
+) -> dict[str, frozenset[str]]:
+    """Those of `unrecorded` that these readings do not tell of either."""
+    rest = {}
+    for kind, (probe, name, label) in _SUBJECTS.items():
+        missing = unrecorded[kind]
+        if missing and probe in readings:
+            reading = readings[probe]
+            missing = missing - reading.values(name, label).keys() - {gap.subject for gap in reading.gaps}
+        rest[kind] = missing
+    return rest
+
+
+def caveats(
+    known: Known,
+    orders: StandingOrders,
+    as_recorded: StandingOrders,
+    since: datetime,
+    warm_up: timedelta,
+    comparison: Comparison,
+) -> Iterator[str]:
+    """Every sentence there is to say. `since` is where the account begins, at the earliest with the recording."""
+    if known.first > since - warm_up:
+        yield (
+            f"The recording begins at {_moment(known.first)}, and what looks back begins there with nothing behind it: "
+            f"rows per {words.duration(orders.growth_window.total_seconds())}, restarts per "
+            f"{words.duration(orders.restarts_window.total_seconds())}, trends up to "
+            f"{words.duration(warm_up.total_seconds())}."
+        )
+        if not orders.services:
+            yield "There is no roster: of a service that was away before the recording only its alert of then is known."
+    by_counters = [
+        spell
+        for spell in (*(pair.found for pair in comparison.same), *comparison.only_found)
+        if spell.counted == "by the counters"
+    ]
+    if by_counters:
+        told = [f"{f.rule} {f.subject} ({_moment(f.fired_at)})" for f in by_counters]
+        yield (
+            f"{words.listed(told)} would have fired by the counters (marked ~); not counted exactly then, "
+            "and a count could have refuted it."
+        )
+    if known.refuted:
+        yield (
+            f"{_times(known.refuted)} the counters alone would have fired an alert that an exact count of then "
+            "refutes: left out."
+        )
+    if comparison.only_found:
+        yield "Where nothing was suspected then, nobody looked again at once: a new alert is confirmed a cycle later."
+    for probe in sorted(as_recorded.probes - known.probes):
+        name = NAMES.get(probe, probe)
+        yield f"{name[0].upper()}{name[1:]}: never measured in the recording, so nothing of it is judged."
+    for kind, missing in known.unrecorded.items():
+        for name in sorted(missing):
+            yield f"{name} (of the {kind}) is not in the recording: nothing of it is judged."
+    if orders.growth_window > as_recorded.growth_window:
+        yield (
+            f"Rows were counted exactly over {words.duration(as_recorded.growth_window.total_seconds())} only: "
+            "over the longer window the counters are believed."
+        )
+    if window_seconds(orders) > window_seconds(as_recorded):
+        yield (
+            f"Seals were looked at {words.duration(window_seconds(as_recorded))} back only: a group that sealed "
+            "nothing for so long counts as stuck."
+        )
+    if known.pending:
+        told = [f"{alert.rule} {alert.subject}" for alert in known.pending]
+        yield f"Not confirmed yet when the recording ends: {words.listed(told)}."
+    for fault in known.faults:
+        yield f"In judging, {fault}."
+
+
+def _moment(at: datetime) -> str:
+    return f"{at:%b} {at.day}, {words.clock(at.timestamp())}"
+
+
+def _times(number: int) -> str:
+    return "Once" if number == 1 else f"{number} times"
