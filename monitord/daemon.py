@@ -10,13 +10,14 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
 from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
@@ -46,6 +47,9 @@ OVERDUE_SECONDS: Final = 1.0
 SETTLE_SECONDS: Final = 0.05
 FLEET_EVERY_SECONDS: Final = 1.0
 CYCLE_JOB: Final = "cycle"
+VERDICT_JOB: Final = "verdict"
+# What a scheduled verdict looks back on: overnight.
+VERDICT_SPAN: Final = timedelta(hours=12)
 SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 Loader = Callable[[], Settings]
@@ -112,7 +116,7 @@ class Daemon:
         self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
         self._say_what_is_off(self._settings)
         snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
-        teller = LogTeller(self._log)
+        teller = self._teller = LogTeller(self._log)
         if aside is not None:
             teller.aside(aside)
         if self._probes.tls_unverified:
@@ -172,11 +176,16 @@ class Daemon:
         every = self._settings.check_interval.total_seconds()
         tidy_every = min(600.0, max(1.0, self._settings.log_retention.total_seconds() / 4))
         report = CronTrigger.from_crontab(self._settings.report_schedule, timezone=UTC)
-        jobs = (
+        jobs: tuple[tuple[str, Callable[[], Coroutine[None, None, None]], BaseTrigger], ...] = (
             (CYCLE_JOB, self._ask_cycle, IntervalTrigger(seconds=every, timezone=UTC)),
             ("report", self._ask_scheduled_check, report),
             ("tidy", self._tidy, IntervalTrigger(seconds=tidy_every, timezone=UTC)),
         )
+        if self._scheduler.get_job(VERDICT_JOB) is not None:
+            self._scheduler.remove_job(VERDICT_JOB)
+        if self._settings.report_verdict_schedule:
+            verdict = CronTrigger.from_crontab(self._settings.report_verdict_schedule, timezone=UTC)
+            jobs = (*jobs, (VERDICT_JOB, self._tell_verdict, verdict))
         for name, function, trigger in jobs:
             self._scheduler.add_job(
                 function, trigger, id=name, replace_existing=True, misfire_grace_time=None, coalesce=True
@@ -213,6 +222,18 @@ class Daemon:
 
     async def _ask_scheduled_check(self) -> None:
         self._ask_check("schedule")
+
+    async def _tell_verdict(self) -> None:
+        """The morning's report, while the watch goes on. What goes wrong with it costs the report."""
+        from monitord.morning import tell_night  # with all that judges a night: only for who schedules it
+
+        until = datetime.now(UTC)
+        try:
+            night = await tell_night(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
+        except Exception as error:  # noqa: BLE001 - see above
+            self._log.internal("the night's report could not be made", error)
+            return
+        self._teller.verdict(night)
 
     async def _tidy(self) -> None:
         with suppress(OSError, LaneBusy):  # a disk that hangs has its own alert

@@ -6,17 +6,13 @@ import argparse
 import os
 import sqlite3
 import sys
-import time
-from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
-from monitord import values
+from monitord.commands.looking_back import UNREADABLE, length, with_progress
 from monitord.commands.once import note, say
-from monitord.core import words
 from monitord.core.backtest import backtest, warm_up
-from monitord.core.model import Observation
 from monitord.present.backtest import fields, text
 from monitord.present.document import document
 from monitord.present.terminal import clean, terminal
@@ -24,10 +20,6 @@ from monitord.settings import SettingsError, standing_orders
 from monitord.settings_tried import Tried, tried
 from monitord.store_reading import read_history, read_transitions, recorded_span
 from monitord.store_schema import Unusable
-
-UNREADABLE: Final = 3
-_PROGRESS_SECONDS: Final = 0.1
-_PROGRESS_WIDTH: Final = 60
 
 
 def add(subparsers: Any) -> None:
@@ -54,12 +46,8 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Judge again, say it, and return the exit code."""
-    try:
-        length = values.duration(arguments.since)
-        if not length:
-            raise ValueError("it must be longer than nothing")
-    except ValueError as error:
-        note(f"--since: {clean(str(error))}")
+    back = length(arguments.since)
+    if back is None:
         return 2
     try:
         trial = tried(arguments.changes, os.environ, Path.cwd())
@@ -68,7 +56,7 @@ def run(arguments: argparse.Namespace) -> int:
             note(clean(mistake))
         return 2
     try:
-        return _backtest(trial, datetime.now(UTC) - length, arguments)
+        return _backtest(trial, datetime.now(UTC) - back, arguments)
     except (Unusable, OSError, sqlite3.Error) as error:
         note(f"monitord backtest: {error}")
         return UNREADABLE
@@ -86,9 +74,7 @@ def _backtest(trial: Tried, since: datetime, arguments: argparse.Namespace) -> i
         return 2
     orders = standing_orders(trial.settings)
     begin = since - warm_up(orders)
-    observations: Iterable[Observation] = read_history(directory, begin)
-    if sys.stderr.isatty():
-        observations = _with_progress(observations, max(first, begin), last)
+    observations = with_progress(read_history(directory, begin), max(first, begin), last, "judging")
     recorded = read_transitions(directory, begin)
     found = backtest(observations, orders, recorded, since, standing_orders(trial.present))
     if found is None:
@@ -99,28 +85,6 @@ def _backtest(trial: Tried, since: datetime, arguments: argparse.Namespace) -> i
     else:
         say(text(found, trial.changes, terminal(sys.stdout.isatty(), os.environ)))
     return 0
-
-
-def _with_progress(observations: Iterable[Observation], begin: datetime, end: datetime) -> Iterator[Observation]:
-    """Pass them on, and say on one line of stderr how far they have come."""
-    total = words.duration(_seconds(end - begin))
-    due = time.monotonic() + _PROGRESS_SECONDS
-    try:
-        for observation in observations:
-            if (now := time.monotonic()) >= due:
-                due = now + _PROGRESS_SECONDS
-                done = words.duration(_seconds(observation.now - begin))
-                sys.stderr.write("\r" + f"judging {done} of {total}".ljust(_PROGRESS_WIDTH))
-                sys.stderr.flush()
-            yield observation
-    finally:
-        sys.stderr.write("\r" + " " * _PROGRESS_WIDTH + "\r")
-        sys.stderr.flush()
-
-
-def _seconds(length: timedelta) -> float:
-    """Whole minutes, so that the line does not flicker."""
-    return max(0.0, length.total_seconds() // 60 * 60)
 
 
 def _moment(at: datetime) -> str:

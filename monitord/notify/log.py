@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
 from typing import Final
 
 from monitord.core import words
 from monitord.core.decide import Decision, ProbeEdge
 from monitord.core.model import Action, Gap, ServiceEvent, Transition
+from monitord.core.night import Night
 from monitord.core.report import Report, alert_fields
 from monitord.core.verdict import verdict
 from monitord.logs import Level, Log
@@ -45,6 +47,20 @@ class LogTeller:
             f"The snapshot could not be used ({aside.reason}); it is kept as {aside.kept_as} and a new one is begun.",
             reason=aside.reason,
             kept_as=aside.kept_as,
+        )
+
+    def verdict(self, night: Night) -> None:
+        """The verdict over the night, as the morning's schedule asks for it."""
+        self._log.emit(
+            "verdict_reported",
+            "info" if night.verdict == "GO" else "warning",
+            f"{night.verdict}: {night.sentence}",
+            verdict=night.verdict,
+            since=datetime.fromtimestamp(night.since, UTC),
+            until=datetime.fromtimestamp(night.until, UTC),
+            blind_minutes=night.blind_minutes,
+            criteria=[{"name": c.name, "met": c.met, "evidence": c.evidence} for c in night.criteria],
+            incidents=len(night.incidents),
         )
 
     def troubles(self) -> list[Gap]:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from monitord.core.incidents import Incident, Part
-from monitord.core.model import Alert, Finding, Severity, Value
+from monitord.core.model import Alert, Finding, RestartKind, Severity, Value
 from monitord.core.night import (
     Blind,
     Criterion,
@@ -17,7 +17,6 @@ from monitord.core.night import (
     Hour,
     Night,
     Recap,
-    RestartKind,
     SealNight,
     ServiceNight,
     Stretch,

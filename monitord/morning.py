@@ -1,0 +1,105 @@
+"""The morning's report: what was recorded of the night, looked back on, with the recap that only the database can give.
+
+For the command and the daemon alike. The record is read on a thread, whoever asks goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from monitord.core.decide import State
+from monitord.core.epochs import calendar
+from monitord.core.model import Observation
+from monitord.core.morning import Recorded, look_back
+from monitord.core.night import Night, Recap
+from monitord.core.orders import StandingOrders
+from monitord.lanes import Lane
+from monitord.present.document import moment, revived
+from monitord.settings import Settings
+from monitord.store_reading import read_history, read_snapshot, read_transitions
+
+# 48 h of a fleet of fifty take some ten seconds; what takes longer than this is a disk that hangs.
+LOOK_SECONDS: Final = 120.0
+RECAP_SECONDS: Final = 15.0
+_CLOSE_SECONDS: Final = 1.0
+
+Passing = Callable[[Iterable[Observation]], Iterable[Observation]]
+
+
+async def tell_night(
+    settings: Settings, orders: StandingOrders, since: datetime, until: datetime, passing: Passing = iter
+) -> Night:
+    """The report of the time from `since` to `until`. `passing` sees the recorded observations go by.
+
+    Raises:
+        Unusable: the snapshot is there and cannot be read.
+        TimeoutError: the state directory does not answer.
+    """
+    recapping = asyncio.create_task(_recap(settings, orders, since, until))
+    lane = Lane("the night's record")
+    try:
+        night: Night = await lane.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
+        recap, error = await recapping
+    finally:
+        lane.close()
+        recapping.cancel()
+        with suppress(asyncio.CancelledError):
+            await recapping
+    return replace(night, recap=recap, recap_error=error)
+
+
+def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> Recorded:
+    """What the daemon on `directory` has kept from `since` on. The observations are read as they are used.
+
+    Raises:
+        Unusable: there is a file and it cannot be read.
+    """
+    snapshot = read_snapshot(directory)
+    report = snapshot.report if snapshot is not None else None
+    at = moment(report.get("at")) if report is not None else None
+    return Recorded(
+        observations=read_history(directory, since - orders.late_after),
+        transitions=read_transitions(directory, since),
+        state=snapshot.state if snapshot is not None else State(),
+        report=revived(report) if report is not None else None,
+        reported_at=at.timestamp() if at is not None else None,
+    )
+
+
+def _look(directory: Path, orders: StandingOrders, since: datetime, until: datetime, passing: Passing) -> Night:
+    recorded = recorded_night(directory, orders, since)
+    recorded = replace(recorded, observations=passing(recorded.observations))
+    return look_back(recorded, orders, since.timestamp(), until.timestamp())
+
+
+async def _recap(
+    settings: Settings, orders: StandingOrders, since: datetime, until: datetime
+) -> tuple[tuple[Recap, ...] | None, str]:
+    """The tiers' night from the database, or None and why not."""
+    if settings.postgres.dsn is None:
+        return None, ""
+    from monitord.postgres.dsn import DsnError
+    from monitord.postgres.errors import PostgresError
+    from monitord.postgres.recap import recap
+    from monitord.postgres.session import Session
+
+    days = calendar(orders)
+    first, last = days.current(since.timestamp()), days.current(until.timestamp()) + days.length
+    try:
+        session = Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
+    except DsnError as error:
+        return None, str(error)
+    try:
+        return await recap(session, orders.groups, first, last, RECAP_SECONDS), ""
+    except PostgresError as error:
+        return None, error.error
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await session.close()
