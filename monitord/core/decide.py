@@ -15,6 +15,7 @@ from monitord.core.epochs import sealed_labels
 from monitord.core.fleet import absorb_fleet
 from monitord.core.growth import absorb_tables
 from monitord.core.history import History, absorb_readings, without_future
+from monitord.core.learned import absorb_epochs
 from monitord.core.model import (
     Action,
     Alert,
@@ -143,6 +144,7 @@ def absorb(
         notes += notes_of_tables
     if "epochs" in good:
         history = replace(history, sealed=sealed_labels(good["epochs"]))
+        history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], now, orders))
     if "redis" in good:
         history = absorb_queues(history, good["redis"], now)
     return history, events, notes

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from monitord.core.epochs import Sealed
+from monitord.core.learned import Learned
 from monitord.core.model import Observation, Reading
 from monitord.core.orders import Expected, StandingOrders
 
@@ -140,6 +141,7 @@ class History:
     tables: Mapping[str, Table] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
     sealed: Sealed = field(default_factory=dict)
+    learned: Mapping[str, Learned] = field(default_factory=dict)
 
     def reading(self, probe: str) -> Reading | None:
         """The last good reading of a probe, or None when the last one failed or none was taken."""
@@ -221,4 +223,5 @@ def without_future(history: History, now: float) -> History:
             for name, table in history.tables.items()
         },
         queues={name: replace(queue, since=min(queue.since, now)) for name, queue in history.queues.items()},
+        learned={group: past.until(now) for group, past in history.learned.items()},
     )

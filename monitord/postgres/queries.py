@@ -133,6 +133,92 @@ FROM (SELECT upper(token_group COLLATE "C") AS name, epoch::int8 AS epoch, chann
 GROUP BY 1, 2, 3
 """
 
+# Who took part and was not sealed, by leaps through indexes, so that no number of participants adds to the cost: from
+# channel to channel of a label by the primary key, then one look per group into (token_group, channel, epoch), and one
+# into the seals. The LIMITs keep the planner from turning the looks into one scan of everything.
+#
+# $1, $2, $3: each group's name as given, in upper and in lower case: an index on token_group has no other use of case;
+# $4: labels; $5: how many names. Groups that nobody took part for have no row.
+PARTICIPATION = """
+WITH RECURSIVE took(epoch, channel) AS (
+    SELECT e.epoch, (SELECT p.channel FROM channel_participation p
+                     WHERE p.epoch = e.epoch ORDER BY p.channel LIMIT 1)
+    FROM unnest($4::int8[]) AS e(epoch)
+    UNION ALL
+    SELECT t.epoch, (SELECT p.channel FROM channel_participation p
+                     WHERE p.epoch = t.epoch AND p.channel > t.channel ORDER BY p.channel LIMIT 1)
+    FROM took t
+    WHERE t.channel IS NOT NULL
+)
+SELECT g.position, t.epoch, count(*) AS participating, count(*) FILTER (WHERE s.found IS NULL) AS unsealed,
+       (array_agg(left(t.channel, 200) ORDER BY t.channel COLLATE "C") FILTER (WHERE s.found IS NULL))[1:$5::int4]
+           AS channels
+FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g(given, upper, lower, position)
+CROSS JOIN took t
+CROSS JOIN LATERAL (
+    SELECT FROM channel_participation p
+    WHERE p.token_group IN (g.given, g.upper, g.lower) AND p.channel = t.channel AND p.epoch = t.epoch
+    LIMIT 1
+) p
+LEFT JOIN LATERAL (
+    SELECT true FROM sealed_epochs s
+    WHERE s.token_group IN (g.given, g.upper, g.lower) AND s.channel = t.channel AND s.epoch = t.epoch
+    LIMIT 1
+) AS s(found) ON true
+GROUP BY 1, 2
+"""
+
+# In which labels each channel that a group has sealed in the window took part: one leap through the index for every
+# channel and label. A channel that took part in none of them has a row all the same, with an empty list.
+#
+# $1, $2, $3: groups as above; $4, $5, $6: first and last label and the epoch length; $7: the most channels per group.
+LIVES = """
+SELECT k.position, left(k.channel, 200) AS channel,
+       coalesce(array_agg(e.epoch) FILTER (WHERE p.found), '{}') AS labels
+FROM (
+    SELECT g.*, s.channel
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g(given, upper, lower, position)
+    CROSS JOIN LATERAL (
+        SELECT DISTINCT s.channel FROM sealed_epochs s
+        WHERE s.token_group IN (g.given, g.upper, g.lower) AND s.epoch >= $4::int8 AND s.epoch <= $5::int8
+        LIMIT $7::int8
+    ) s
+) k
+CROSS JOIN generate_series($4::int8, $5::int8, $6::int8) AS e(epoch)
+LEFT JOIN LATERAL (
+    SELECT true FROM channel_participation p
+    WHERE p.token_group IN (k.given, k.upper, k.lower) AND p.channel = k.channel AND p.epoch = e.epoch
+    LIMIT 1
+) AS p(found) ON true
+GROUP BY k.position, k.channel
+"""
+
+# The parts of a recap; `records` are the rows looked at. $1: a group's name in the cases above; $2, $3: labels from and
+# before; $4: where to stop.
+_TOOK_PART = """(
+    SELECT channel, user_hash, category FROM channel_participation
+    WHERE token_group = ANY($1::text[]) AND epoch >= $2::int8 AND epoch < $3::int8
+    LIMIT $4::int8
+) AS bounded"""
+
+RECORDS = f"""
+SELECT count(*) AS records, count(DISTINCT channel) AS channels, count(DISTINCT category) AS categories
+FROM {_TOOK_PART}
+"""  # noqa: S608 - put together from constants
+
+VIEWERS = f"""
+SELECT coalesce(sum(v.records), 0)::int8 AS records, count(*) AS viewers
+FROM (SELECT count(*) AS records FROM {_TOOK_PART} GROUP BY user_hash) AS v
+"""  # noqa: S608 - as above
+
+LEADER = f"""
+SELECT (sum(sum(v.records)) OVER ())::int8 AS records, left(v.channel, 200) AS channel, count(*) AS viewers
+FROM (SELECT channel, count(*) AS records FROM {_TOOK_PART} GROUP BY channel, user_hash) AS v
+GROUP BY v.channel
+ORDER BY count(*) DESC, v.channel COLLATE "C"
+LIMIT 1
+"""  # noqa: S608 - as above
+
 
 def recent(quoted: str) -> str:
     """The bounded exact count of a table, which Postgres itself must have quoted.

@@ -75,7 +75,14 @@ class Probes:
                 window=orders.growth_window.total_seconds() + FLUSH_SECONDS,
                 cap=orders.growth_limit * COUNT_AT_MOST_LIMITS,
             ),
-            EpochsProbe(self._session, orders.groups, length, window_seconds(orders)),
+            EpochsProbe(
+                self._session,
+                orders.groups,
+                length,
+                window_seconds(orders),
+                orders.epoch_grace.total_seconds(),
+                orders.cemented,
+            ),
         ]
 
     @property

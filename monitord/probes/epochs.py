@@ -1,16 +1,27 @@
-"""Looks at which epochs have been sealed, for which groups and how many of their channels, and when."""
+"""Looks at which epochs have been sealed, for which groups and how many of their channels, when, and what was not."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Iterator, Sequence
 
+from monitord.core.completeness import KEEP_LABELS, silences
+from monitord.core.epochs import Calendar
+from monitord.core.learned import MOST_SILENT
 from monitord.core.model import Sample, sample
 from monitord.postgres import queries
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
+from monitord.postgres.participation import Part, lives, participation, upper
 from monitord.postgres.session import Session
 from monitord.probes.base import Measured, ProbeError, Request
 
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
+# Of what is left of it, for each question about participation: the session is shared, and others wait for it.
+_EXTRA_SHARE = 0.25
+# What was unsealed, or could not be asked, is asked for again so many times an epoch.
+_AGAIN_PER_EPOCH = 12
+# Labels before the newest that are asked for again, while some of their channels are not sealed.
+_MOST_OPEN = 3
 _SENTENCES = {
     UNDEFINED_TABLE: "there is no table sealed_epochs in this database",
     UNDEFINED_COLUMN: "sealed_epochs lacks one of the columns epoch, channel, token_group and sealed_at",
@@ -19,11 +30,24 @@ _SENTENCES = {
 
 
 class EpochsProbe:
-    """The seals of the last hours, by one statement that is bounded on both sides and answered from an index."""
+    """The seals of the last hours, by one statement that is bounded on both sides and answered from an index.
+
+    Once an epoch, when its grace is over, also who took part in it and was not sealed, and who of a cemented group
+    is silent. In between that is answered from memory. It is an extra: where participation cannot be read, the seals
+    are reported all the same.
+    """
 
     name = "epochs"
 
-    def __init__(self, session: Session, groups: Sequence[str], length: float, window: float) -> None:
+    def __init__(
+        self,
+        session: Session,
+        groups: Sequence[str],
+        length: float,
+        window: float,
+        grace: float = 900.0,
+        cemented: Sequence[str] = (),
+    ) -> None:
         """A probe over a session that somebody else closes.
 
         Args:
@@ -31,22 +55,33 @@ class EpochsProbe:
             groups: Token groups, compared without regard to case and labelled as they are written here.
             length: Seconds per epoch.
             window: How many seconds of labels to look back.
+            grace: Seconds after its due time that a label is given to be sealed whole.
+            cemented: Groups whose channels are set, so that a silent one is missed.
         """
         self._session = session
         self._groups = tuple(dict.fromkeys(groups))
         self._length = max(1, int(length))
         self._window = window
+        self._calendar = Calendar(self._length, grace)
+        set_groups = {upper(group) for group in cemented}
+        self._cemented = tuple(group for group in self._groups if upper(group) in set_groups)
+        # What was last asked about participation: for which newest label, when, and what came back.
+        self._newest: int | None = None
+        self._asked_at = 0.0
+        self._parts: dict[tuple[str, int], Part] | None = None
+        self._lives: dict[str, dict[str, tuple[int, ...]]] | None = None
 
     async def measure(self, request: Request) -> Measured:
-        """Channels and time of sealing for each aligned label from the window's start to now.
+        """Channels and time of sealing for each aligned label from the window's start to now, and what was not sealed.
 
         Labels of the future, which test scripts have left behind, are out of the window and change nothing.
 
         Raises:
             ProbeError: `missing` or `permission` when it is about the table, else as the session had it.
         """
+        deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         start = int(request.now - self._window)
-        wanted = [_upper(group) for group in self._groups]
+        wanted = [upper(group) for group in self._groups]
         try:
             async with self._session.read_only(request.timeout * _SHARE) as connection:
                 rows = await connection.fetch(queries.EPOCHS, start, int(request.now), self._length, wanted)
@@ -60,12 +95,52 @@ class EpochsProbe:
                     samples.append(sample("seal_channels", row["channels"], **labels))
                     samples.append(sample("seal_at", row["sealed_at"], "timestamp", **labels))
         unaligned = sum(row["labels"] for row in rows if not row["aligned"])
-        return Measured((*samples, sample("unaligned_labels", unaligned)))
+        samples.append(sample("unaligned_labels", unaligned))
+        await self._ask(request.now, deadline)
+        return Measured((*samples, *self._of_parts(), *self._of_lives()))
 
     async def close(self) -> None:
         """Nothing to let go of: the session belongs to whoever made it."""
 
+    async def _ask(self, now: float, deadline: float) -> None:
+        """Ask about participation, if there is anything new to be learned."""
+        newest = self._calendar.expected(now)
+        if newest != self._newest:
+            self._lives = None
+        elif not self._unfinished() or 0 <= now - self._asked_at < self._length / _AGAIN_PER_EPOCH:
+            return
+        still_open = {label for (_, label), part in (self._parts or {}).items() if part.unsealed and label < newest}
+        labels = [*sorted(still_open)[-_MOST_OPEN:], newest]
+        self._newest, self._asked_at, self._parts = newest, now, None
+        loop = asyncio.get_running_loop()
+        try:
+            self._parts = await participation(
+                self._session, self._groups, labels, (deadline - loop.time()) * _EXTRA_SHARE
+            )
+            if self._cemented and self._lives is None:
+                first = newest - (KEEP_LABELS - 1) * self._length
+                self._lives = await lives(
+                    self._session, self._cemented, first, newest, self._length, (deadline - loop.time()) * _EXTRA_SHARE
+                )
+        except PostgresError:
+            pass  # nothing is said of what could not be asked
 
-def _upper(group: str) -> str:
-    """Upper case as the query has it, under collation C: of the letters A to Z and no others."""
-    return "".join(letter.upper() if letter.isascii() else letter for letter in group)
+    def _unfinished(self) -> bool:
+        if self._parts is None or (self._cemented and self._lives is None):
+            return True
+        return any(part.unsealed for part in self._parts.values())
+
+    def _of_parts(self) -> Iterator[Sample]:
+        for (group, label), part in (self._parts or {}).items():
+            labels = {"group": group, "epoch": str(label)}
+            yield sample("seal_participating", part.participating, **labels)
+            yield sample("seal_unsealed", part.unsealed, **labels)
+            for channel in dict.fromkeys(part.channels):
+                yield sample("unsealed_channel", 1, channel=channel, **labels)
+
+    def _of_lives(self) -> Iterator[Sample]:
+        for group, channels in (self._lives or {}).items():
+            yield sample("channels_known", len(channels), group=group)
+            silent = silences(channels, self._newest or 0)
+            for channel in sorted(silent)[:MOST_SILENT]:
+                yield sample("channel_silent", silent[channel], "1", group=group, channel=channel)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from monitord.core.rules import growth, host, monitor, redis, sealing, servers, services
+from monitord.core.rules import growth, host, learned, monitor, redis, sealing, servers, services
 from monitord.core.rules.servers import Rule
 
 
@@ -43,6 +43,9 @@ RULES: tuple[Spec, ...] = (
     Spec("sealing_late", "epochs", sealing.sealing_late),
     Spec("sealing_gap", "epochs", sealing.sealing_gap),
     Spec("groups_out_of_sync", "epochs", sealing.groups_out_of_sync),
+    Spec("sealing_slow", "epochs", learned.sealing_slow),
+    Spec("sealing_incomplete", "epochs", learned.sealing_incomplete),
+    Spec("channel_silent", "epochs", learned.channel_silent),
     Spec("redis_queue_backlog", "redis", redis.redis_queue_backlog),
     Spec("subject_unmeasured", "postgres", servers.unmeasured("postgres"), absent="clear"),
     Spec("subject_unmeasured", "redis", servers.unmeasured("redis"), absent="clear"),
@@ -55,4 +58,6 @@ RULES: tuple[Spec, ...] = (
 REPLACES: tuple[tuple[str, str], ...] = (
     ("service_missing", "service_down"),
     ("sealing_stuck", "sealing_late"),
+    ("sealing_stuck", "sealing_slow"),
+    ("sealing_late", "sealing_slow"),
 )

@@ -1,0 +1,118 @@
+"""What is learned of each token group from the readings of its epochs: delays, completeness, silences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+
+from monitord.core.completeness import KEEP_LABELS, Completeness
+from monitord.core.epochs import calendar
+from monitord.core.lateness import KEEP_SEALS, delay_of
+from monitord.core.model import Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.series import Series
+
+# A probe names no more silent channels of a group than this: of the others it says nothing.
+MOST_SILENT = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Channels of a cemented group that are silent as of `label`, by the labels missed; `ended` are back since."""
+
+    label: int | None = None
+    channels: Mapping[str, int] = field(default_factory=dict)
+    ended: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One group's past. `delays` are seconds from due to sealed, `channels` how many were sealed, by label."""
+
+    delays: Series = field(default_factory=Series)
+    channels: Series = field(default_factory=Series)
+    completeness: Completeness = field(default_factory=Completeness)
+    silence: Silence = field(default_factory=Silence)
+
+    def until(self, now: float) -> Learned:
+        """Without the labels that have not ended at `now`."""
+        last = now - self.delays.length
+        seen = self.completeness
+        participating = seen.participating.until(last)
+        names = seen.channels if participating.newest == seen.participating.newest else ()
+        is_future = self.silence.label is not None and self.silence.label > last
+        return Learned(
+            self.delays.until(last),
+            self.channels.until(last),
+            Completeness(participating, seen.unsealed.until(last), seen.at_first.until(last), names),
+            Silence() if is_future else self.silence,
+        )
+
+
+def absorb_epochs(
+    learned: Mapping[str, Learned], reading: Reading, now: float, orders: StandingOrders
+) -> dict[str, Learned]:
+    """The past of the groups ordered, with one good reading of the epochs probe in it."""
+    length = calendar(orders).length
+    found: dict[str, dict[str, dict[int, int]]] = {}
+    for s in reading.samples:
+        if s.name in ("seal_channels", "seal_at", "seal_participating", "seal_unsealed"):
+            label = int(s.label("epoch"))
+            value = delay_of(label, s.value, now, length) if s.name == "seal_at" else s.value
+            if isinstance(value, int) and label + length <= now:
+                found.setdefault(s.label("group"), {}).setdefault(s.name, {})[label] = value
+    out = {}
+    for group in orders.groups:
+        before, new = learned.get(group, Learned()), found.get(group, {})
+        completeness = _completeness(before.completeness, group, new, reading, length)
+        out[group] = Learned(
+            before.delays.merged(new.get("seal_at", {}), length, KEEP_SEALS),
+            before.channels.merged(new.get("seal_channels", {}), length, KEEP_SEALS),
+            completeness,
+            _silence(before.silence, group, completeness, reading, length),
+        )
+    return out
+
+
+def _completeness(
+    before: Completeness, group: str, new: Mapping[str, dict[int, int]], reading: Reading, length: int
+) -> Completeness:
+    took, unsealed = new.get("seal_participating", {}), new.get("seal_unsealed", {})
+    known = before.at_first if before.at_first.length == length else Series()
+    first = {label: number for label, number in unsealed.items() if known.get(label) is None}
+    after = Completeness(
+        before.participating.merged(took, length, KEEP_LABELS),
+        before.unsealed.merged(unsealed, length, KEEP_LABELS),
+        before.at_first.merged(first, length, KEEP_LABELS),
+        before.channels,
+    )
+    newest = str(after.participating.newest)
+    if not unsealed:
+        return after
+    names = sorted(
+        s.label("channel")
+        for s in reading.named("unsealed_channel")
+        if s.label("group") == group and s.label("epoch") == newest
+    )
+    return replace(after, channels=tuple(names))
+
+
+def _silence(before: Silence, group: str, seen: Completeness, reading: Reading, length: int) -> Silence:
+    """Who is silent by this reading; as it was, where the reading does not tell or the group itself was silent."""
+    newest = seen.participating.newest
+    looked = reading.number("channels_known", group=group) is not None
+    told = newest is not None and reading.number("seal_participating", group=group, epoch=str(newest))
+    if newest is None or not looked or not told:
+        return before
+    now_silent = {
+        s.label("channel"): s.value
+        for s in reading.named("channel_silent")
+        if s.label("group") == group and isinstance(s.value, int)
+    }
+    ended = set(before.ended) if before.label == newest else set()
+    later = 0 if before.label is None else (newest - before.label) // length
+    for channel, silent in before.channels.items():
+        # Who is named no longer is back; or is out of the window, or out of so many names, and then nobody knows.
+        if channel not in now_silent and len(now_silent) < MOST_SILENT and silent + later < KEEP_LABELS:
+            ended.add(channel)
+    return Silence(newest, now_silent, tuple(sorted(ended - now_silent.keys())))

@@ -1,0 +1,57 @@
+"""Whole numbers by epoch label: what is remembered of a group's recent labels, kept small."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Series:
+    """Numbers of consecutive labels, `length` seconds apart and oldest first; None where there is none.
+
+    `first` is the label (Unix seconds) of the first number.
+    """
+
+    length: int = 0
+    first: int = 0
+    numbers: tuple[int | None, ...] = ()
+
+    @property
+    def newest(self) -> int | None:
+        """The last label that has a number (it always has one); None of an empty series."""
+        return self.first + (len(self.numbers) - 1) * self.length if self.numbers else None
+
+    def get(self, label: int) -> int | None:
+        """The number of one label."""
+        if not self.numbers:
+            return None
+        place, rest = divmod(label - self.first, self.length)
+        return self.numbers[place] if rest == 0 and 0 <= place < len(self.numbers) else None
+
+    def items(self) -> Iterator[tuple[int, int]]:
+        """(label, number) of every label that has one."""
+        for place, number in enumerate(self.numbers):
+            if number is not None:
+                yield self.first + place * self.length, number
+
+    def merged(self, found: Mapping[int, int], length: int, keep: int) -> Series:
+        """The series with the numbers `found` in it, of the newest `keep` labels.
+
+        A series of another epoch length is let go of: its labels are not comparable.
+        """
+        mine = self if self.length == length else Series(length)
+        fresh = {label: number for label, number in found.items() if label % length == 0}
+        if all(mine.get(label) == number for label, number in fresh.items()):
+            return mine
+        known = dict(mine.items()) | fresh
+        newest = max(known)
+        oldest = min(label for label in known if label > newest - keep * length)
+        return Series(length, oldest, tuple(known.get(label) for label in range(oldest, newest + length, length)))
+
+    def until(self, last: float) -> Series:
+        """The series without the labels after `last`."""
+        if self.newest is None or self.newest <= last:
+            return self
+        known = {label: number for label, number in self.items() if label <= last}
+        return Series(self.length).merged(known, self.length, len(self.numbers))
