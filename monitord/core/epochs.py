@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
@@ -78,12 +79,13 @@ def sealed_labels(reading: Reading) -> Sealed:
 
 def seals(sealed: Sealed, group: str, now: float, orders: StandingOrders) -> Seals:
     """What has been sealed of `group` as of `now` (Unix seconds). Labels of the future are nobody's."""
-    days = calendar(orders)
+    return _seals(sealed.get(group, ()), group, now, calendar(orders))
+
+
+@lru_cache(maxsize=16)  # four rules and the report ask for the same in one cycle
+def _seals(labels: tuple[tuple[int, int | None], ...], group: str, now: float, days: Calendar) -> Seals:
     expected = days.expected(now)
-    known = sealed.get(group, ())
-    channels = dict(known)
-    if channels and max(channels) > now:
-        channels = {label: count for label, count in known if label <= now}
+    channels = {label: count for label, count in labels if label <= now}
     if not channels:
         return Seals(group, expected, None, None, (), None, None)
     latest = max(channels)

@@ -14,6 +14,7 @@ from monitord.core.series import Series
 
 # A probe names no more silent channels of a group than this: of the others it says nothing.
 MOST_SILENT = 10
+_BY_LABEL = frozenset({"seal_channels", "seal_at", "seal_participating", "seal_unsealed"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +57,12 @@ def absorb_epochs(
     length = calendar(orders).length
     found: dict[str, dict[str, dict[int, int]]] = {}
     for s in reading.samples:
-        if s.name in ("seal_channels", "seal_at", "seal_participating", "seal_unsealed"):
-            label = int(s.label("epoch"))
+        if s.name in _BY_LABEL:
+            (_, epoch), (_, group) = s.labels  # labels are sorted by name
+            label = int(epoch)
             value = delay_of(label, s.value, now, length) if s.name == "seal_at" else s.value
             if isinstance(value, int) and label + length <= now:
-                found.setdefault(s.label("group"), {}).setdefault(s.name, {})[label] = value
+                found.setdefault(group, {}).setdefault(s.name, {})[label] = value
     out = {}
     for group in orders.groups:
         before, new = learned.get(group, Learned()), found.get(group, {})

@@ -142,6 +142,17 @@ def epochs_sealed(facts: Facts) -> Criterion:
             details.append(f"{group.group} sealed late: {_delays(slow)}.")
         if unknown:
             details.append(f"{group.group}: not known of {_labels(unknown)}.")
+        if unusual := [seal for seal in group.seals if seal.unusual]:
+            past = f"99% of the last {words.duration(group.usual.days * 86400)}"
+            details.append(f"{group.group} was later than {past}: {_delays(unusual)}.")
+        details += [
+            f"{group.group} left {seal.unsealed} of {seal.participating} channels unsealed for {seal.label}"
+            + (f": {words.listed(list(seal.unsealed_channels))}." if seal.unsealed_channels else ".")
+            for seal in group.seals
+            if seal.unsealed
+        ]
+        if group.silent:
+            details.append(f"{group.group}: silent for longer than ever before: {words.listed(list(group.silent))}.")
     stuck = [alert for alert in facts.alerts() if alert.rule in ("sealing_stuck", "sealing_late")]
     details += [f"{alert.finding.summary} ({_when(alert, facts)})" for alert in stuck]
     if facts.groups_in_step is False:

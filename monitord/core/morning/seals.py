@@ -8,8 +8,10 @@ from typing import Literal
 
 from monitord.core.epochs import calendar
 from monitord.core.history import History
+from monitord.core.lateness import is_unusual, usual
+from monitord.core.learned import Learned
 from monitord.core.model import Observation, Reading
-from monitord.core.night import GroupNight, SealNight, Usual
+from monitord.core.night import GroupNight, SealNight
 from monitord.core.orders import StandingOrders
 
 
@@ -43,8 +45,6 @@ class Seals:
         self._days = calendar(orders)
         self._seals: dict[str, dict[int, _Seal]] = {group: {} for group in orders.groups}
         self._counted: dict[str, dict[int, _Counted]] = {group: {} for group in orders.groups}
-        self._silent: dict[str, set[str]] = {group: set() for group in orders.groups}
-        self._oldest: dict[str, int] = {}
         self._latest_due: Mapping[str, int | None] = {}
         self.read_at: float | None = None
         """When the epochs were last read."""
@@ -93,26 +93,24 @@ class Seals:
             group, label = s.label("group"), int(s.label("epoch"))
             if (counted := self._counted.get(group, {}).get(label)) is not None:
                 self._counted[group][label] = replace(counted, names=(*counted.names, s.label("channel")))
-        for group, silent in self._silent.items():
-            silent.clear()
-            silent.update(s.label("channel") for s in reading.named("channel_silent") if s.label("group") == group)
 
     def _night(self, group: str, history: History) -> GroupNight:
         length = self._days.length
+        learned = history.learned.get(group, Learned())
         first = int(-(-(self._since - length) // length)) * length
-        labels = range(first, int(self._until), length)
         seals = [
-            self._seal(group, label)
-            for label in labels
+            self._seal(group, label, learned)
+            for label in range(first, int(self._until), length)
             if self._since <= self._days.due_at(label) <= self._until and not self._before_the_first(group, label)
         ]
-        return GroupNight(group, tuple(seals), Usual(0, 0.0, None, None), self._days.grace)
+        silent = tuple(sorted(learned.silence.channels))
+        return GroupNight(group, tuple(seals), usual(learned.delays), self._days.grace, silent)
 
     def _before_the_first(self, group: str, label: int) -> bool:
         """Whether the group had not begun to seal by then: what it never did it cannot have missed."""
         return bool(self._seals[group]) and label < min(self._seals[group])
 
-    def _seal(self, group: str, label: int) -> SealNight:
+    def _seal(self, group: str, label: int, learned: Learned) -> SealNight:
         due_at = self._days.due_at(label)
         found = self._seals[group].get(label)
         counted = self._counted[group].get(label, _Counted())
@@ -128,6 +126,7 @@ class Seals:
             sealed_at=sealed_at,
             delay=delay,
             channels=found.channels,
+            unusual=delay is not None and is_unusual(delay, usual(learned.delays, label), self._days.length),
             participating=counted.participating,
             unsealed=counted.unsealed,
             unsealed_channels=counted.names,
