@@ -18,6 +18,7 @@ _POINTS: Final = 360
 _HEIGHT: Final = 150.0
 _UPPER: Final = 26.0
 _LOWER: Final = 126.0
+_MIDDLE: Final = (_UPPER + _LOWER) / 2
 _ROOM: Final = 1.12
 # Width of the drawing inside a line plot, in units of its own; only their ratio to the width counts.
 _UNITS: Final = 1000.0
@@ -36,7 +37,8 @@ def strip(ident: str, service: ServiceNight, span: Span, *, axis: bool = True) -
     """
     upper, lower = 8.0, 30.0
     order: tuple[State, ...] = ("ok", "unknown", "wrong", "restarted")
-    parts = [part for state in order for part in service.stretches if part.state == state]
+    stretches = service.stretches or (Stretch(span.since, span.until, "unknown", ""),)
+    parts = [part for state in order for part in stretches if part.state == state]
     rules = (
         time_axis(span, upper, lower)
         if axis
@@ -114,7 +116,7 @@ def memory_plot(ident: str, service: ServiceNight, span: Span) -> Markup:
         anchor = "start" if x < 20 else "end" if x > 80 else "middle"
         content.append(letters(f"peak {words.size(peak)}", x, y - 8, kind="peak", anchor=anchor))
     if not runs:
-        content.append(letters("no memory was measured", 50.0, (_UPPER + _LOWER) / 2, kind="unknown"))
+        content.append(letters("no memory was measured", 50.0, _MIDDLE + 4, kind="unknown"))
     when = "" if at is None else f" at {dated(at)}"
     said_peak = "The peak is unknown." if peak is None else f"The peak is {words.size(peak)}{when}."
     description = f"{said_peak} The limit is {words.size(limit)}."
@@ -170,7 +172,8 @@ def growth_bars(ident: str, table: TableNight, span: Span) -> Markup:
         if rate is None:
             full = {"y": _UPPER, "height": _LOWER - _UPPER, "fill": fill(ident, "unknown")}
             content.append(tag("rect", **where, **full, class_="blank"))
-            content.append(letters("?", middle, (_UPPER + _LOWER) / 2 + 5, kind="unknown", anchor="middle"))
+            if known:
+                content.append(letters("?", middle, _MIDDLE + 5, kind="unknown", anchor="middle"))
             continue
         # What is there is seen, however far below the limit.
         y = min(scale.place(rate), _LOWER - (1.5 if rate > 0 else 0.0))
@@ -185,7 +188,7 @@ def growth_bars(ident: str, table: TableNight, span: Span) -> Markup:
         anchor = "start" if most[0] < 15 else "end" if most[0] > 85 else "middle"
         content.append(letters(words.count(most[1]), most[0], scale.place(most[1]) - 5, kind="peak", anchor=anchor))
     else:
-        content.append(letters("no growth was measured", 50.0, _UPPER + 20, kind="unknown"))
+        content.append(letters("no growth was measured", 50.0, _MIDDLE + 4, kind="unknown"))
     description = (
         f"The most was {said(words.count, max(known, default=None))} rows an hour, the limit is "
         f"{words.count(table.limit)}; {len(rates) - len(known)} of {len(rates)} hours are unknown."
@@ -205,12 +208,16 @@ def seal_plot(ident: str, group: GroupNight) -> Markup:
     slots = Span(0.0, float(max(1, len(group.seals))))
     content: list[Markup] = [patterns(ident)]
     content += _labels(group.seals, slots)
+    content += [_absent(ident, seal, slots, n) for n, seal in enumerate(group.seals) if seal.delay is None]
     content += [level(_LOWER, "base"), level(grace, "limit")]
     latest = max((seal.delay or 0.0, n) for n, seal in enumerate(group.seals))[1] if delays else 0
     is_late = slots.place(latest + 0.5) > 50.0
     content.append(letters(f"grace {words.duration(group.grace)}", 0.0 if is_late else 100.0, grace - 5, kind="limit"))
-    for n, seal in enumerate(group.seals):
-        content.append(_seal(ident, seal, slots, n, scale))
+    content += [
+        _seal(slots.place(n + 0.5), scale.place(seal.delay), seal)
+        for n, seal in enumerate(group.seals)
+        if seal.delay is not None
+    ]
     if delays:
         x, slowest = slots.place(latest + 0.5), max(delays)
         anchor = "start" if x < 20 else "end" if x > 80 else "middle"
@@ -232,19 +239,19 @@ def _labels(seals: Sequence[SealNight], slots: Span) -> Iterator[Markup]:
             yield letters(text, x, _LOWER + 15, kind="tick", anchor="middle")
 
 
-def _seal(ident: str, seal: SealNight, slots: Span, n: int, scale: Scale) -> Markup:
+def _absent(ident: str, seal: SealNight, slots: Span, n: int) -> Markup:
     start, end, x = slots.place(n), slots.place(n + 1), slots.place(n + 0.5)
-    middle = (_UPPER + _LOWER) / 2
-    if seal.state in ("missed", "unknown") or seal.delay is None:
-        where = {"x": percent(start), "width": percent(end - start), "y": _UPPER, "height": _LOWER - _UPPER}
-        if seal.state == "missed":
-            gap = tag("rect", **where, fill=fill(ident, "wrong"), class_="edge wrong gap")
-            return joined(gap, shape(x, middle, _PLATE, "plate"), shape(x, middle, _CROSS, "cross"))
-        if seal.state == "open":
-            return letters("…", x, _LOWER - 4, kind="tick", anchor="middle")
-        gap = tag("rect", **where, fill=fill(ident, "unknown"), class_="blank")
-        return joined(gap, letters("?", x, middle + 5, kind="unknown", anchor="middle"))
-    y = scale.place(seal.delay)
+    if seal.state == "open":
+        return letters("…", x, _LOWER - 4, kind="tick", anchor="middle")
+    where = {"x": percent(start), "width": percent(end - start), "y": _UPPER, "height": _LOWER - _UPPER}
+    if seal.state == "missed":
+        gap = tag("rect", **where, fill=fill(ident, "wrong"), class_="gap")
+        return joined(gap, shape(x, _MIDDLE, _PLATE, "plate"), shape(x, _MIDDLE, _CROSS, "cross"))
+    gap = tag("rect", **where, fill=fill(ident, "unknown"), class_="blank")
+    return joined(gap, letters("?", x, _MIDDLE + 5, kind="unknown", anchor="middle"))
+
+
+def _seal(x: float, y: float, seal: SealNight) -> Markup:
     stem = tag("line", x1=percent(x), x2=percent(x), y1=f"{y:.1f}", y2=_LOWER, class_="stem")
     late = seal.state == "late"
     mark = shape(x, y, _UP if late else _DISC, "late" if late else "seal")

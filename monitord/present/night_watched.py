@@ -1,20 +1,18 @@
-"""The sections of a night's report on what was watched: services, growth, sealing, recap, blind spells, baseline."""
+"""The sections of a night's report on what was watched: services, growth, sealing."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Final
 
 from monitord.core import words
-from monitord.core.night import GroupNight, Hour, Night, Recap, SealNight, ServiceNight, Stretch, TableNight
-from monitord.present.night_sections import Block, Bullets, Facts, Grid, Says, Section, criteria, incidents
+from monitord.core.night import GroupNight, Hour, Night, SealNight, ServiceNight, Stretch, TableNight
+from monitord.present.night_sections import Block, Bullets, Grid, Says, Section
 from monitord.present.night_words import (
     NOTHING,
     SEALS,
     UNKNOWN,
-    WHY_BLIND,
     at,
-    dated,
     is_ordinary,
     label,
     minute,
@@ -22,33 +20,15 @@ from monitord.present.night_words import (
     said,
     seal_channels,
     seal_state,
-    sentence,
     span,
     spells,
-    within,
 )
 from monitord.present.terminal import Style
 
 # A list longer than this is not read; the JSON form has all of it.
-_MOST: Final = 12
+MOST: Final = 12
 # So many spells of one kind are named one by one.
 _FEW: Final = 3
-
-
-def sections(night: Night) -> tuple[Section, ...]:
-    """The whole report below its verdict."""
-    found = (
-        criteria(night),
-        incidents(night),
-        services(night),
-        growth(night),
-        sealing(night),
-        recap(night),
-        blind(night),
-        baseline(night),
-    )
-    notes = Section("notes", "Notes", (Bullets(tuple((None, sentence(note)) for note in night.notes)),))
-    return (*found, notes) if night.notes else found
 
 
 def services(night: Night) -> Section:
@@ -64,7 +44,7 @@ def services(night: Night) -> Section:
                 service.expected or NOTHING,
                 said(words.size, service.memory_peak),
                 said(minute, service.memory_peak_at, NOTHING),
-                words.count(sum(service.restarts.values())),
+                _restarts(service),
             ),
         )
         for service in night.services
@@ -76,6 +56,13 @@ def services(night: Night) -> Section:
     if apart:
         blocks.append(Bullets(apart))
     return Section("services", "Services", tuple(blocks))
+
+
+def _restarts(service: ServiceNight) -> str:
+    """How many there were; a service that was never seen may have had any number."""
+    number = sum(service.restarts.values())
+    is_seen = any(part.state != "unknown" for part in service.stretches)
+    return words.count(number) if number or is_seen else UNKNOWN
 
 
 def told(ok: bool | None) -> Style:
@@ -99,11 +86,11 @@ def _apart(night: Night) -> Iterator[tuple[Style | None, str]]:
         for key in _spells(service, night):
             alike.setdefault(key, []).append(service.name)
     for (style, what), names in alike.items():
-        yield style, f"{words.listed(names, most=_MOST)} {'was' if len(names) == 1 else 'were'} {what}."
+        yield style, f"{words.listed(names, most=MOST)} {'was' if len(names) == 1 else 'were'} {what}."
     for service in night.services:
         if any(service.restarts.values()):
             moments = [at(part.start, night) for part in service.stretches if part.state == "restarted"]
-            when = f", at {words.listed(moments, most=_MOST)}" if moments else ""
+            when = f", at {words.listed(moments, most=MOST)}" if moments else ""
             yield "warning", f"{service.name} restarted: {restarts(service)}{when}."
 
 
@@ -168,11 +155,11 @@ def _hours(table: TableNight, night: Night) -> Iterator[tuple[Style | None, str]
         if is_above(hour, table) and hour.per_hour is not None
     ]
     if above:
-        yield "warning", f"{table.name} was above its limit, in rows an hour: {words.listed(above, most=_MOST)}."
+        yield "warning", f"{table.name} was above its limit, in rows an hour: {words.listed(above, most=MOST)}."
     blank = spells((hour.start, hour.end) for hour in table.hours if hour.rows is None)
     if blank:
         named = [span(start, end, night) for start, end in blank]
-        yield "unknown", f"{table.name}: the growth is unknown {words.listed(named, most=_MOST)}."
+        yield "unknown", f"{table.name}: the growth is unknown {words.listed(named, most=MOST)}."
 
 
 def sealing(night: Night) -> Section:
@@ -195,16 +182,19 @@ def _group(group: GroupNight) -> Iterator[Block]:
         yield Says(f"Usual, by {words.count(usual.count)} seals of {days}: half come in {half}, {most}.")
     else:
         yield Says("What is usual is unknown: no seals are remembered.")
-    named = [seal for seal in group.seals if not is_ordinary(seal)]
+    named = [seal for seal in group.seals if seal.state != "unknown" and not is_ordinary(seal)]
     if named:
         yield seal_grid(f"{group.group}: labels to look at", named)
+    unknown = [label(seal.label) for seal in group.seals if seal.state == "unknown"]
     items: list[tuple[Style | None, str]] = [
-        ("warning", f"{label(seal.label)} was not sealed for {words.listed(list(seal.unsealed_channels), most=_MOST)}.")
+        ("warning", f"{label(seal.label)} was not sealed for {words.listed(list(seal.unsealed_channels), most=MOST)}.")
         for seal in named
         if seal.unsealed_channels
     ]
+    if unknown:
+        items.append(("unknown", f"Nothing is known of {words.listed(unknown, most=MOST)}."))
     if group.silent:
-        silent = words.listed(list(group.silent), most=_MOST)
+        silent = words.listed(list(group.silent), most=MOST)
         items.append(("warning", f"Silent for longer than ever before: {silent}."))
     if items:
         yield Bullets(tuple(items))
@@ -234,98 +224,3 @@ def seal_grid(caption: str, seals: list[SealNight]) -> Grid:
         for seal in seals
     )
     return Grid(caption, ("Label", "Seal", "Delay", "Channels"), rows, frozenset({2, 3}))
-
-
-def recap(night: Night) -> Section:
-    """The two tiers of the token distribution, as counts."""
-    title = "Two-tier recap"
-    if night.recap is None:
-        why = f"Unknown: {night.recap_error}" if night.recap_error else "Unknown: the database was not asked."
-        return Section("recap", title, (Says(sentence(why), "unknown"),))
-    if not night.recap:
-        return Section("recap", title, (Says("No groups are watched."),))
-    header = ("Group", "Channels", "Records", "Viewers", "Categories", "Leader (viewers)")
-    rows = tuple((None, tuple(_tier(tier))) for tier in night.recap)
-    blocks: list[Block] = [
-        Grid(
-            "Channels, participant records, unique viewers and categories", header, rows, frozenset({1, 2, 3, 4}), (5,)
-        )
-    ]
-    if any(tier.capped for tier in night.recap):
-        blocks.append(Says("A + stands for at least so many: not all were counted."))
-    return Section("recap", title, tuple(blocks))
-
-
-def _tier(tier: Recap) -> Iterator[str]:
-    more = "+" if tier.capped else ""
-    yield tier.group
-    for number in (tier.channels, tier.participant_records, tier.unique_viewers, tier.categories):
-        yield UNKNOWN if number is None else words.count(number) + more
-    if tier.leader is None:
-        yield UNKNOWN
-    else:
-        yield f"{tier.leader} ({said(words.count, tier.leader_viewers)})"
-
-
-def blind(night: Night) -> Section:
-    """What the monitor itself could not see."""
-    title = "What the monitor could not see"
-    if not night.blind:
-        nothing = "Nothing: every probe was seen throughout." if night.blind_minutes <= 0 else "No spell is recorded."
-        return Section("blind", title, (Says(nothing),))
-    items: list[tuple[Style | None, str]] = []
-    for found in night.blind[:_MOST]:
-        why = WHY_BLIND.get(found.why, found.why) + (f": {found.error}" if found.error else "")
-        items.append(("unknown", sentence(f"{found.probe} {span(found.start, found.end, night)}: {why}")))
-    if len(night.blind) > _MOST:
-        items.append(("unknown", f"And {len(night.blind) - _MOST} spells more."))
-    return Section("blind", title, (Bullets(tuple(items)),))
-
-
-def baseline(night: Night) -> Section:
-    """How things stand now, as last recorded."""
-    title = "Baseline of now"
-    found = night.baseline
-    if found is None:
-        return Section("baseline", title, (Says("Unknown: no check is recorded.", "unknown"),))
-    when = "at an unknown time" if night.baseline_at is None else f"at {dated(night.baseline_at)}"
-    return Section("baseline", title, (Says(f"As recorded {when}."), Facts(tuple(_baseline(found)))))
-
-
-def _baseline(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    yield "Status", str(found.get("status") or UNKNOWN)
-    fleet = within(found, "services") or {}
-    named = [
-        f"{name} {within(service, 'state') or UNKNOWN} ({said(words.size, within(service, 'memory_bytes'))}, "
-        f"up {said(words.duration, within(service, 'uptime_seconds'))})"
-        if within(service, "memory_bytes") is not None
-        else f"{name} {within(service, 'state') or UNKNOWN}"
-        for name, service in fleet.items()
-    ]
-    yield "Services", "; ".join(named) or UNKNOWN
-    size = said(words.size, within(found, "database", "bytes"))
-    tables = [
-        f"{name} {said(words.count, within(table, 'rows'))} rows ({said(words.size, within(table, 'total_bytes'))})"
-        for name, table in (within(found, "growth") or {}).items()
-    ]
-    yield "Database", "; ".join([f"size {size}", *tables])
-    sealed = [
-        f"{name} {_newest(within(group, 'latest'))}, seal age {said(words.duration, within(group, 'seal_age_seconds'))}"
-        for name, group in (within(found, "epochs") or {}).items()
-    ]
-    yield "Sealed", "; ".join(sealed) or UNKNOWN
-    yield "Next epoch", _newest(within(found, "current_epoch", "next"))
-    yield "Redis", said(lambda value: f"{words.count(value)} keys", within(found, "redis", "keys"))
-    disks = [
-        f"{path} {said(lambda value: f'{value:.1f}% used', within(disk, 'used_percent'))}"
-        for path, disk in (within(found, "host", "disks") or {}).items()
-    ]
-    yield "Disks", "; ".join(disks) or UNKNOWN
-    yield (
-        "Memory",
-        said(lambda value: f"{words.size(value)} available", within(found, "host", "memory_available_bytes")),
-    )
-
-
-def _newest(epoch: object) -> str:
-    return label(epoch) if isinstance(epoch, int) else UNKNOWN

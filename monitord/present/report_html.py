@@ -9,8 +9,9 @@ from monitord.core.night import Night
 from monitord.present.axes import Span
 from monitord.present.charts import growth_bars, memory_plot, seal_plot, strip
 from monitord.present.markup import Markup, joined, lines, tag
+from monitord.present.night_outline import sections
 from monitord.present.night_sections import Block, Bullets, Checklist, Facts, Grid, Says, Section, Verbatim
-from monitord.present.night_watched import seal_grid, sections
+from monitord.present.night_watched import seal_grid
 from monitord.present.night_words import STYLES, blindness, dated, length, sentence
 from monitord.present.terminal import Style
 

@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from monitord.core.night import Night
+from monitord.present.night_outline import sections
 from monitord.present.night_sections import Block, Bullets, Checklist, Facts, Grid, Says, Section, Verbatim
-from monitord.present.night_watched import sections
 from monitord.present.night_words import blindness, length, sentence
 from monitord.present.terminal import Style, clean
 
