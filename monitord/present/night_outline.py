@@ -40,7 +40,11 @@ def recap(night: Night) -> Section:
     rows = tuple((None, tuple(_tier(tier))) for tier in night.recap)
     blocks: list[Block] = [
         Grid(
-            "Channels, participant records, unique viewers and categories", header, rows, frozenset({1, 2, 3, 4}), (5,)
+            "Channels, participant records, unique viewers and categories",
+            header,
+            rows,
+            frozenset({1, 2, 3, 4}),
+            (5, 0),
         )
     ]
     if any(tier.capped for tier in night.recap):

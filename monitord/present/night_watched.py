@@ -50,7 +50,7 @@ def services(night: Night) -> Section:
         for service in night.services
     )
     header = ("Service", "State", "Expected", "Peak memory", "At (UTC)", "Restarts")
-    blocks: list[Block] = [Grid("Services at the end of the night", header, rows, frozenset({3, 5}))]
+    blocks: list[Block] = [Grid("Services at the end of the night", header, rows, frozenset({3, 5}), (0, 1, 2))]
     blocks.append(Says(_limits(night.services)))
     apart = tuple(_apart(night))
     if apart:
@@ -204,7 +204,13 @@ def _summed(seals: tuple[SealNight, ...]) -> str:
     if not seals:
         return "No labels were due."
     counts = {state: sum(1 for seal in seals if seal.state == state) for state in SEALS}
-    named = {"sealed": "sealed in time", "late": "late", "missed": "missed", "open": "not due yet", "unknown": UNKNOWN}
+    named = {
+        "sealed": "sealed in time",
+        "late": "late",
+        "missed": "missed",
+        "open": "not sealed yet",
+        "unknown": UNKNOWN,
+    }
     told_of = ", ".join(f"{number} {named[state]}" for state, number in counts.items() if number)
     return f"{len(seals)} {'label' if len(seals) == 1 else 'labels'}: {told_of}."
 

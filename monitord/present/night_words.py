@@ -38,7 +38,7 @@ SEALS: Final[dict[str, tuple[Style | None, str]]] = {
     "sealed": ("ok", "sealed"),
     "late": ("warning", "late"),
     "missed": ("critical", "missed"),
-    "open": (None, "not due yet"),
+    "open": (None, "not sealed yet"),
     "unknown": ("unknown", "unknown"),
 }
 
