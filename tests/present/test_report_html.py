@@ -154,3 +154,25 @@ def test_letters_are_never_scaled_with_the_width_of_the_page() -> None:
 def test_fifty_services_are_a_page_that_can_still_be_sent() -> None:
     assert len(report_html(crowded())) < 600_000
     assert len(report_html(good())) < 200_000
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("ground", ["paper", "panel"])
+def test_letters_stand_out_from_their_ground_in_both_schemes(scheme: str, ground: str) -> None:
+    palettes = re.findall(r":root \{(.*?)\}", PAGES["good"], re.DOTALL)
+    colours = dict(re.findall(r"--(\w+): (#\w+);", palettes[("light", "dark").index(scheme)]))
+    for name in ("ink", "muted", "ok", "warning", "critical", "unknown", "series"):
+        assert contrast(colours[name], colours[ground]) >= 4.5, name
+
+
+def contrast(one: str, other: str) -> float:
+    """The contrast ratio of WCAG 2."""
+    lighter, darker = sorted((luminance(one), luminance(other)), reverse=True)
+    return (lighter + 0.05) / (darker + 0.05)
+
+
+def luminance(colour: str) -> float:
+    digits = colour[1:] if len(colour) == 7 else "".join(2 * digit for digit in colour[1:])
+    parts = [int(digits[n : n + 2], 16) / 255 for n in (0, 2, 4)]
+    linear = [part / 12.92 if part <= 0.03928 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
