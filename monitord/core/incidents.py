@@ -43,8 +43,11 @@ class Incident:
     @property
     def cause(self) -> Alert:
         """The alert that says what is wrong: the root, or the stronger one that has taken its place."""
-        stronger = [part.alert for part in self.parts if part.suppressed_at is None]
-        return stronger[-1] if stronger else self.root.alert
+        told = self.root
+        for part in self.explained:
+            if told.reason == f"replaced_by {part.alert.rule}" and told.alert.subject == part.alert.subject:
+                told = part
+        return told.alert
 
     @property
     def severity(self) -> Severity:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from monitord.core.incidents import Incident
+from monitord.core.incidents import Incident, Part
 from monitord.core.night import Night
 from monitord.present.night_words import at, ending, evidence, met, sentence, spell
 from monitord.present.terminal import Style
@@ -101,10 +101,12 @@ def incidents(night: Night) -> Section:
 
 
 def _incident(number: int, found: Incident, night: Night) -> Section:
-    alert = found.root.alert
-    fired = "it never fired" if found.root.fired_at is None else f"fired at {at(found.root.fired_at, night)}"
+    alert = found.cause
+    fired = "it never fired" if found.fired_at is None else f"fired at {at(found.fired_at, night)}"
+    others = [part for part in found.parts if part.alert.id != alert.id]
     pairs = [
         ("Cause", sentence(alert.finding.summary)),
+        *([("Flapping", f"it came {alert.flaps} times")] if alert.flaps else []),
         ("First sign", f"{at(found.first_sign, night)}; {fired}"),
         ("Ended", ending(found, night)),
         *(
@@ -115,26 +117,26 @@ def _incident(number: int, found: Incident, night: Night) -> Section:
         ("To do", sentence(alert.finding.recommendation) if alert.finding.recommendation else "nothing is recommended"),
     ]
     blocks: list[Block] = [Facts(tuple(pairs))]
-    if found.explained:
-        number_of = len(found.explained)
-        blocks += [
-            Says(f"It explains {number_of} {'alert' if number_of == 1 else 'alerts'}:"),
-            Bullets(
-                tuple(
-                    (part.alert.severity, f"{_name(part.alert.rule, part.alert.subject)}, {spell(part, night)}. "
-                     + sentence(part.alert.finding.summary))
-                    for part in found.explained
-                )
-            ),
-        ]  # fmt: skip
+    before = [part for part in others if part.reason.startswith("replaced_by")]
+    explained = [part for part in others if part not in before]
+    for heading, parts in (("Before that it was", before), ("It explains", explained)):
+        if parts:
+            many = f"{len(parts)} {'alert' if len(parts) == 1 else 'alerts'}"
+            blocks += [Says(f"{heading} {many}:"), Bullets(tuple(_bullet(part, night) for part in parts))]
     if text := night.escalations.get(found.id):
         blocks.append(Verbatim("To hand on", text, urgent=found.ended_at is None))
     title = f"{number}. {_name(alert.rule, alert.subject)}" + (" (still open)" if found.ended_at is None else "")
-    return Section(f"incident-{number}", title, tuple(blocks), style=alert.severity)
+    return Section(f"incident-{number}", title, tuple(blocks), style=found.severity)
+
+
+def _bullet(part: Part, night: Night) -> tuple[Style, str]:
+    alert = part.alert
+    told = f"{_name(alert.rule, alert.subject)}, {spell(part, night)}. {sentence(alert.finding.summary)}"
+    return alert.severity, told
 
 
 def _told(found: Incident, night: Night) -> list[tuple[str, str]]:
-    return evidence(found.root.alert.finding, night)
+    return evidence(found.cause.finding, night)
 
 
 def _name(rule: str, subject: str) -> str:

@@ -8,8 +8,8 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitord.core.incidents import Incident, Part
 from monitord.core.night import Night, ServiceNight, TableNight
+from monitord.present.incidents import incident_fields
 from monitord.present.thinning import thinned
 
 # The dataclasses' fields that hold Unix seconds.
@@ -25,6 +25,7 @@ def report_fields(night: Night) -> dict[str, Any]:
 
     A service's `memory` is a list of {at, bytes}, thinned to a few hundred points that keep every peak and gap.
     """
+    now = datetime.fromtimestamp(night.until, UTC)
     plain: dict[str, Any] = {
         "verdict": night.verdict,
         "sentence": night.sentence,
@@ -32,7 +33,7 @@ def report_fields(night: Night) -> dict[str, Any]:
         "until": _time(night.until),
         "blind_minutes": night.blind_minutes,
         "criteria": [_plain(criterion) for criterion in night.criteria],
-        "incidents": [_incident(found, night) for found in night.incidents],
+        "incidents": [_plain(incident_fields(found, now)) for found in night.incidents],
         "services": [_service(service) for service in night.services],
         "tables": [_table(table) for table in night.tables],
         "groups": [_plain(group) for group in night.groups],
@@ -45,42 +46,6 @@ def report_fields(night: Night) -> dict[str, Any]:
         "escalations": dict(night.escalations),
     }
     return plain
-
-
-def _incident(found: Incident, night: Night) -> dict[str, Any]:
-    alert = found.root.alert
-    now = datetime.fromtimestamp(night.until, UTC)
-    return {
-        "incident_id": found.id,
-        "rule": alert.rule,
-        "subject": alert.subject,
-        "severity": alert.severity,
-        "cause": alert.finding.summary,
-        "first_sign": _plain(found.first_sign),
-        "fired_at": _plain(found.root.fired_at),
-        "ended_at": _plain(found.ended_at),
-        "duration_seconds": round(found.duration_seconds(now), 3),
-        "open": found.ended_at is None,
-        "reason": found.root.reason,
-        "recommendation": alert.finding.recommendation,
-        "evidence": _plain(alert.finding.evidence),
-        "explains": [_part(part) for part in found.explained],
-    }
-
-
-def _part(part: Part) -> dict[str, Any]:
-    alert = part.alert
-    return {
-        "alert_id": alert.id,
-        "rule": alert.rule,
-        "subject": alert.subject,
-        "severity": alert.severity,
-        "since": _plain(alert.since),
-        "fired_at": _plain(part.fired_at),
-        "suppressed_at": _plain(part.suppressed_at),
-        "ended_at": _plain(part.ended_at),
-        "summary": alert.finding.summary,
-    }
 
 
 def _service(service: ServiceNight) -> dict[str, Any]:
