@@ -40,13 +40,15 @@ async def _bench(rows: int, *, quick: bool) -> None:
     _say("the history of 7 and of 50 services")
     histories = [await nights.history(services, parts) for services in (7, 50)]
     _say(f"a night of {hours} h judged again")
-    fold = nights.fold(hours)
+    observations, orders = nights.judged_night(hours)
+    fold = nights.fold(observations, orders)
+    reading, judging = await nights.replayed(observations, orders)
     print()
     print(
         f"monitord {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
         f"{os.cpu_count()} CPUs; {rows:,} rows in user_signals, 7 services; load {os.getloadavg()[0]:.1f}"
     )
-    for text in (_times(watched), _memory(watched, cycles), _history(histories), _fold(fold, hours)):
+    for text in (_times(watched), _memory(watched, cycles), _history(histories), _fold(fold, reading, judging, hours)):
         print(f"\n{text}")
     print(f"\nThe whole took {time.monotonic() - began:.0f} s.")
 
@@ -118,19 +120,23 @@ def _history(histories: list[nights.History]) -> str:
     return table(title, ["what", "frame a cycle", "file a cycle", "48 h in the file", "of 7"], rows)
 
 
-def _fold(fold: nights.Fold, hours: int) -> str:
+def _fold(fold: nights.Fold, reading: nights.Fold, judging: nights.Fold, hours: int) -> str:
     rows = [
         [
-            f"{hours} h, {fold.cycles:,} cycles",
-            seconds(fold.seconds),
-            milliseconds(fold.seconds / fold.cycles),
-            f"{hours * 3600 / fold.seconds:,.0f} x",
-            str(fold.edges),
+            what,
+            seconds(found.seconds),
+            milliseconds(found.seconds / found.cycles),
+            f"{hours * 3600 / found.seconds:,.0f} x",
+            f"{found.seconds / fold.seconds:.2f}",
         ]
+        for what, found in (
+            ("judged, from memory", fold),
+            ("replayed from the file", reading),
+            ("replayed and judged, as `backtest` does", judging),
+        )
     ]
-    return table(
-        "A healthy night of 7 services judged again", ["what", "time", "a cycle", "faster than life", "edges"], rows
-    )
+    title = f"A healthy night of 7 services again: {hours} h, {fold.cycles:,} cycles; {fold.edges} edges"
+    return table(title, ["what", "time", "a cycle", "faster than life", "of judging"], rows)
 
 
 if __name__ == "__main__":

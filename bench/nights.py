@@ -9,10 +9,12 @@ from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from monitord.core.backtest import backtest
 from monitord.core.decide import Decision, State, decide
 from monitord.core.model import Observation, Reading, Sample
 from monitord.core.orders import StandingOrders
 from monitord.store import Record, Store
+from monitord.store_reading import read_history, read_transitions
 from monitord.store_schema import FILE
 from tests.core.nights import BASELINE, MEMORY, ORDERS, Night
 
@@ -119,12 +121,32 @@ async def _saved(
     return state, float(held)
 
 
-def fold(hours: int) -> Fold:
-    """Judge so many hours of a healthy night of seven services again, every 30 s."""
-    observations, orders = night(len(MEMORY), hours * 3600 // EVERY_SECONDS)
+def judged_night(hours: int) -> tuple[list[Observation], StandingOrders]:
+    """So many hours of a healthy night of seven services, every 30 s."""
+    return night(len(MEMORY), hours * 3600 // EVERY_SECONDS)
+
+
+def fold(observations: list[Observation], orders: StandingOrders) -> Fold:
+    """Judge a night again."""
     state, edges = State(), 0
     began = time.perf_counter()
     for observation in observations:
         decision = decide(state, observation, orders)
         state, edges = decision.state, edges + len(decision.transitions)
     return Fold(len(observations), time.perf_counter() - began, edges)
+
+
+async def replayed(observations: list[Observation], orders: StandingOrders) -> tuple[Fold, Fold]:
+    """Record a night as the daemon does; then read it back, and then read it back and judge it as `backtest` does."""
+    since = observations[0].now
+    with tempfile.TemporaryDirectory(prefix="bench-") as directory:
+        path = Path(directory)
+        await _saved(path, observations, orders, State())
+        began = time.perf_counter()
+        cycles = sum(1 for _ in read_history(path, since))
+        reading = Fold(cycles, time.perf_counter() - began, 0)
+        began = time.perf_counter()
+        found = backtest(read_history(path, since), orders, read_transitions(path, since), since)
+        assert found is not None
+        judging = Fold(found.cycles, time.perf_counter() - began, len(found.alerts))
+    return reading, judging
