@@ -7,20 +7,20 @@ confirms it or takes it back.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import get_args
 
 from monitord.core import alerts
 from monitord.core.backtest_caveats import Known, added, caveats, recorded_now
+from monitord.core.backtest_counts import counted_tables, uncountable, uncounted, waiting_for_count
 from monitord.core.decide import ALWAYS, State, decide
 from monitord.core.fired import Comparison, Counted, Fired, Ledger, between, compared, fired
 from monitord.core.history import History
 from monitord.core.model import Alert, Observation, Transition
 from monitord.core.orders import Expected, StandingOrders
 
-_COUNT = "table_recent"
 _OF_THE_ROSTER = ("service_missing", "service_down")
 
 
@@ -127,23 +127,24 @@ class _Fold:
         before = self.state
         decision = decide(before, observation, self._orders)
         self._faults.update(decision.faults)
-        exact = _counted_tables(observation) if self._uncounted else frozenset()
-        book = dict(decision.state.alerts)
-        struck = self._refuted_by(exact, before, book, observation)
+        state, transitions = decision.state, decision.transitions
+        if waiting := waiting_for_count(state, self._orders):
+            by_counters = decide(before, uncountable(observation, waiting), self._orders)
+            # Only what is said of it rests on the counters: what is remembered of the table stays as it was read.
+            state, transitions = replace(by_counters.state, history=state.history), by_counters.transitions
+        exact = counted_tables(observation) if self._uncounted else frozenset()
+        struck = self._refuted_by(exact, before, state, observation)
         for place in struck:
             self.ledger.strike(place)
-            book.pop(place, None)
         self._refuted += len(struck)
-        for transition in decision.transitions:
-            if alerts.key(transition.alert.rule, transition.alert.subject) not in struck:
+        for transition in transitions:
+            place = alerts.key(transition.alert.rule, transition.alert.subject)
+            if place not in struck:
                 self._take(transition, self._how_counted(transition.alert))
-        self._count(book, exact)
-        for place, alert in book.items():
-            if _waits_for_count(alert, self._orders):
-                book[place] = replace(alert, state="firing", fired_at=now, toward="", count=0, counted_at=None)
+            if transition.edge == "firing" and transition.alert.subject in waiting:
                 self._uncounted.add(place)
-                self._take(Transition("firing", book[place], now), "by the counters")
-        self.state = State(decision.state.history, book)
+        self.state = replace(state, alerts={place: a for place, a in state.alerts.items() if place not in struck})
+        self._count(exact)
 
     def known(self) -> Known:
         """What the recording turned out to hold."""
@@ -185,10 +186,10 @@ class _Fold:
         is_short = self._longer_window and alert.rule == "table_growth_high"
         return "exactly" if told == "exactly" and not is_short else "by the counters"
 
-    def _count(self, book: Mapping[str, Alert], exact: frozenset[str]) -> None:
+    def _count(self, exact: frozenset[str]) -> None:
         """Keep those that the counters fired and that still are to be counted; note what this count confirms."""
         for place in tuple(self._uncounted):
-            alert = book.get(place)
+            alert = self.state.alerts.get(place)
             if alert is None:
                 self._uncounted.discard(place)
             elif alert.subject in exact:
@@ -197,35 +198,23 @@ class _Fold:
                     self.ledger.change(place, self._how_counted(alert))
 
     def _refuted_by(
-        self, exact: frozenset[str], before: State, book: Mapping[str, Alert], observation: Observation
+        self, exact: frozenset[str], before: State, after: State, observation: Observation
     ) -> frozenset[str]:
         """What the counters fired and this observation's count takes back: without the count it would fire on."""
         doubted = [
             place
             for place in sorted(self._uncounted)
-            if before.alerts[place].subject in exact and (place not in book or book[place].toward == "resolve")
+            if before.alerts[place].subject in exact and _clears(after.alerts.get(place))
         ]
         if not doubted:
             return frozenset()
-        reading = observation.readings["postgres"]
-        uncounted = replace(reading, samples=tuple(s for s in reading.samples if s.name != _COUNT))
-        readings = {**observation.readings, "postgres": uncounted}
-        without = decide(before, replace(observation, readings=readings), self._orders).state.alerts
-        return frozenset(place for place in doubted if place in without and without[place].toward == "")
+        without = decide(before, uncounted(observation), self._orders).state.alerts
+        return frozenset(place for place in doubted if not _clears(without.get(place)))
 
 
-def _waits_for_count(alert: Alert, orders: StandingOrders) -> bool:
-    """Whether all that keeps an alert from firing is a count that was not taken."""
-    return alert.state == "pending" and bool(alert.finding.needs_exact) and alert.count >= orders.confirmations
-
-
-def _counted_tables(observation: Observation) -> frozenset[str]:
-    """The tables that this observation counted to the end: a count that stopped at its cap comes with one bound."""
-    reading = observation.readings.get("postgres")
-    if reading is None or reading.failure is not None:
-        return frozenset()
-    bounds = [s.label("table") for s in reading.named(_COUNT) if isinstance(s.value, int)]
-    return frozenset(table for table in bounds if bounds.count(table) > 1)
+def _clears(alert: Alert | None) -> bool:
+    """Whether what fired a reading ago does no longer, or is on its way there."""
+    return alert is None or alert.toward == "resolve"
 
 
 def _roster(recorded: Iterable[Transition], at: datetime, orders: StandingOrders) -> State:

@@ -143,6 +143,19 @@ def test_an_alert_that_waits_for_a_count_that_was_not_taken_is_fired_by_the_coun
     assert any("by the counters" in caveat and "not counted exactly then" in caveat for caveat in found.caveats)
 
 
+def test_what_waits_for_a_count_and_is_explained_by_another_alert_is_not_fired_by_the_counters_either() -> None:
+    night = Night()
+    night.table.counts = False
+    night.passes(minutes=10)
+    night["stream-listener"].stops()
+    night.table.per_second = 0.0
+    night.passes(minutes=30)
+    found = again(night, replace(ORDERS, flow_stall=timedelta(minutes=5)))
+    assert called(found.alerts) == [("service_down", "stream-listener")]
+    alone = again(night, replace(ORDERS, flow_stall=timedelta(minutes=5), fed_by=()))
+    assert called(alone.compared.only_found) == [("table_flow_stalled", "user_signals")]
+
+
 def test_a_count_that_comes_while_it_fires_confirms_it() -> None:
     night = Night()
     night.passes(minutes=10)
