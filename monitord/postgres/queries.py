@@ -135,7 +135,8 @@ GROUP BY 1, 2, 3
 
 # Who took part and was not sealed, by leaps through indexes, so that no number of participants adds to the cost: from
 # channel to channel of a label by the primary key, then one look per group into (token_group, channel, epoch), and one
-# into the seals. The LIMITs keep the planner from turning the looks into one scan of everything.
+# into the seals. The LIMITs keep the planner from turning the looks into one scan of everything. A look asks for one
+# case of a name at a time: for several at once a planner without statistics prefers to read all rows of the channel.
 #
 # $1, $2, $3: each group's name as given, in upper and in lower case: an index on token_group has no other use of case;
 # $4: labels; $5: how many names. Groups that nobody took part for have no row.
@@ -156,13 +157,19 @@ SELECT g.position, t.epoch, count(*) AS participating, count(*) FILTER (WHERE s.
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g(given, upper, lower, position)
 CROSS JOIN took t
 CROSS JOIN LATERAL (
-    SELECT FROM channel_participation p
-    WHERE p.token_group IN (g.given, g.upper, g.lower) AND p.channel = t.channel AND p.epoch = t.epoch
+    SELECT FROM unnest(ARRAY[g.given, g.upper, g.lower]) AS v(name) CROSS JOIN LATERAL (
+        SELECT FROM channel_participation p
+        WHERE p.token_group = v.name AND p.channel = t.channel AND p.epoch = t.epoch
+        LIMIT 1
+    ) p
     LIMIT 1
 ) p
 LEFT JOIN LATERAL (
-    SELECT true FROM sealed_epochs s
-    WHERE s.token_group IN (g.given, g.upper, g.lower) AND s.channel = t.channel AND s.epoch = t.epoch
+    SELECT true FROM unnest(ARRAY[g.given, g.upper, g.lower]) AS v(name) CROSS JOIN LATERAL (
+        SELECT FROM sealed_epochs s
+        WHERE s.token_group = v.name AND s.channel = t.channel AND s.epoch = t.epoch
+        LIMIT 1
+    ) s
     LIMIT 1
 ) AS s(found) ON true
 GROUP BY 1, 2
@@ -186,8 +193,11 @@ FROM (
 ) k
 CROSS JOIN generate_series($4::int8, $5::int8, $6::int8) AS e(epoch)
 LEFT JOIN LATERAL (
-    SELECT true FROM channel_participation p
-    WHERE p.token_group IN (k.given, k.upper, k.lower) AND p.channel = k.channel AND p.epoch = e.epoch
+    SELECT true FROM unnest(ARRAY[k.given, k.upper, k.lower]) AS v(name) CROSS JOIN LATERAL (
+        SELECT FROM channel_participation p
+        WHERE p.token_group = v.name AND p.channel = k.channel AND p.epoch = e.epoch
+        LIMIT 1
+    ) p
     LIMIT 1
 ) AS p(found) ON true
 GROUP BY k.position, k.channel

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
+from monitord.core.completeness import silences
 from monitord.core.model import Failure, Gap, Kind, Reading, Sample, sample
 
 HOUR = 3600.0
@@ -165,9 +166,10 @@ class Table:
 
 @dataclass
 class Group:
-    """A token group that seals each epoch `delay` seconds after its end, while `sealing`.
+    """A token group that seals each epoch `delay` seconds after its end, or what `delays` says, while `sealing`.
 
-    While `careless`, labels of the future are told too.
+    While `careless`, labels of the future are told too. `takes_part` names the channels of a label; without it nobody
+    counts who takes part, as where there is no such table. Those in `left_out` are not sealed with their label.
     """
 
     name: str
@@ -175,26 +177,61 @@ class Group:
     window: float
     channels: int
     delay: float = 182.0
+    grace: float = 900.0
+    cemented: bool = False
     sealing: bool = True
     careless: bool = False
     skips: set[int] = field(default_factory=set)
     sealed: dict[int, int] = field(default_factory=dict)
+    delays: dict[int, float] = field(default_factory=dict)
+    takes_part: Callable[[int], Collection[str]] | None = None
+    left_out: dict[int, set[str]] = field(default_factory=dict)
 
     def advance(self, now: float) -> None:
         """Seal what is due, and whatever was left over from before."""
-        newest = math.floor((now - self.delay) / self.length) * self.length - self.length
+        newest = math.floor(now / self.length) * self.length - self.length
         if not self.sealing:
             return
         label = newest
-        while label not in self.sealed and label > newest - self.window:
-            if label not in self.skips:
-                self.sealed[label] = self.channels
+        while label > newest - self.window:
+            if label + self.length + self.delays.get(label, self.delay) <= now:
+                if label in self.sealed:
+                    break
+                if label not in self.skips:
+                    self.sealed[label] = self.channels if self.takes_part is None else len(self._sealed_of(label))
             label -= self.length
+
+    def _sealed_of(self, label: int) -> set[str]:
+        took = set() if self.takes_part is None else set(self.takes_part(label))
+        return took - self.left_out.get(label, set())
 
     def samples(self, now: float) -> Iterator[Sample]:
         for label in sorted(self.sealed):
             if now - self.window <= label and (label <= now or self.careless):
-                yield from _seal(self.name, label, self.sealed[label], label + self.length + self.delay)
+                at = label + self.length + self.delays.get(label, self.delay)
+                yield from _seal(self.name, label, self.sealed[label], at)
+
+    def participation(self, now: float) -> Iterator[Sample]:
+        """Who took part in the newest complete label, as the probe tells it."""
+        if self.takes_part is None:
+            return
+        newest = math.floor((now - self.grace) / self.length) * self.length - self.length
+        took = set(self.takes_part(newest))
+        unsealed = sorted(took - (self._sealed_of(newest) if newest in self.sealed else set()))
+        labels = {"group": self.name, "epoch": str(newest)}
+        yield sample("seal_participating", len(took), **labels)
+        yield sample("seal_unsealed", len(unsealed), **labels)
+        for channel in unsealed[:5]:
+            yield sample("unsealed_channel", 1, channel=channel, **labels)
+        if self.cemented:
+            lives: dict[str, set[int]] = {}
+            for label in range(newest - 71 * self.length, newest + self.length, self.length):
+                for channel in self.takes_part(label):
+                    lives.setdefault(channel, set()).add(label)
+            yield sample("channels_known", len(lives), group=self.name)
+            silent = silences(lives, newest)
+            for channel in sorted(silent)[:10]:
+                yield sample("channel_silent", silent[channel], group=self.name, channel=channel)
 
 
 @functools.cache

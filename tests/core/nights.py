@@ -85,7 +85,15 @@ class Night(Told):
                 table.by_label[label] = table.per_second * min(length, begin - label)
             table.inserted = 9_000_000.0
         self.groups = {
-            name: Group(name, length, window_seconds(orders), 9 if name == "MILO" else 54, min(182.0, length / 20))
+            name: Group(
+                name,
+                length,
+                window_seconds(orders),
+                9 if name == "MILO" else 54,
+                min(182.0, length / 20),
+                orders.epoch_grace.total_seconds(),
+                cemented=name in orders.cemented,
+            )
             for name in orders.groups
         }
         self.queues = {name: Queue(name) for name in orders.queues}
@@ -231,6 +239,8 @@ class Night(Told):
         for group in self.groups.values():
             yield from group.samples(self.now)
         yield sample("unaligned_labels", 0)
+        for group in self.groups.values():
+            yield from group.participation(self.now)
 
     def _of_redis(self) -> Iterator[Sample]:
         yield sample("redis_keys", 125)

@@ -1,0 +1,265 @@
+"""Nights judged by the past: unusually slow, unusually incomplete, a channel silent; and the many that are none of it."""
+
+from __future__ import annotations
+
+import functools
+import random
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+
+from monitord.core.orders import StandingOrders
+
+from .nights import ORDERS, Night, restored
+
+HOUR = 3600
+MILO = [f"milo{n:02}" for n in range(12)]
+CLS = [f"cls{n:03}" for n in range(400)]
+WARN = replace(ORDERS, learned_warnings=True, probes=frozenset({"pm2", "postgres", "epochs"}))
+
+
+def some(channels: list[str], least: int, most: int) -> Callable[[int], frozenset[str]]:
+    """So many channels take part in a label, drawn anew for each but always the same for the same label."""
+
+    @functools.cache
+    def takes_part(label: int) -> frozenset[str]:
+        chance = random.Random(f"{channels[0]} {label}")  # noqa: S311 - a simulation
+        return frozenset(chance.sample(channels, chance.randint(least, most)))
+
+    return takes_part
+
+
+def all_but(missing: str, since: float, until: float = float("inf")) -> Callable[[int], frozenset[str]]:
+    """Every cemented channel takes part in every label, but for one in the labels between."""
+    return lambda label: frozenset(MILO) - ({missing} if since <= label < until else frozenset())
+
+
+def varied(night: Night) -> None:
+    """The delays of four weeks, two to five minutes and now and then a bad one."""
+    chance = random.Random(3)  # noqa: S311 - a simulation
+    start = int(night.clock.now) // HOUR * HOUR
+    for group in night.groups.values():
+        for label in range(start - 30 * HOUR, start + 700 * HOUR, HOUR):
+            group.delays[label] = chance.choice([1200, *[chance.randint(120, 300) for _ in range(30)]])
+
+
+def experienced(orders: StandingOrders = WARN, *, days: float = 5, counted: bool = True) -> Night:
+    """A night after some days, looked at once an hour until now and every 30 seconds from here on."""
+    night = Night(replace(orders, late_after=timedelta(hours=2)), every=HOUR)
+    varied(night)
+    if counted:
+        night.groups["MILO"].takes_part = all_but("", float("inf"))
+        night.groups["CLS"].takes_part = some(CLS, 50, 160)
+    night.passes(days=days)
+    night.until(3, 57)
+    night.is_silent()
+    night.every, night.orders = 30, orders
+    night._due = night.clock.now
+    night.look()
+    return night
+
+
+def next_label(night: Night) -> int:
+    """The label of the epoch that lasts now: the next to be sealed."""
+    return int(night.now) // HOUR * HOUR
+
+
+@pytest.mark.parametrize("every", [300.0, 3600.0])
+def test_a_healthy_fleet_that_varies_is_silent(every: float) -> None:
+    night = Night(replace(WARN, late_after=timedelta(hours=2)), every=every)
+    varied(night)
+    night.groups["MILO"].takes_part = some(MILO, 8, 10)
+    night.groups["CLS"].takes_part = some(CLS, 50, 160)
+    night.passes(days=4 if every < HOUR else 28)
+    night.is_silent()
+    assert night.state.history.learned["CLS"].completeness.participating.numbers[-1] is not None
+
+
+def test_a_seal_later_than_all_before_is_slow_from_the_moment_it_is_until_one_is_in_time() -> None:
+    night = experienced()
+    label = next_label(night)
+    night.groups["MILO"].delays[label] = 3000
+    night.until(4, 29)
+    night.is_silent()
+    night.until(4, 40)
+    alert = night.fired_once("sealing_slow", "MILO")
+    assert (alert.severity, alert.finding.unit, alert.finding.limit) == ("warning", "seconds", 1695)
+    assert isinstance(alert.finding.value, int)
+    assert 1695 < alert.finding.value < 1760
+    assert "has not sealed" in alert.finding.summary
+    assert "later than 99% of its 144 seals of the last 6 d" in alert.finding.summary
+    assert (alert.finding.evidence["label"], alert.finding.evidence["sealed"]) == (label, False)
+    night.until(5, 1)
+    (still,) = night.state.alerts.values()
+    assert "MILO took 50 min to seal" in still.finding.summary
+    assert (still.finding.value, still.finding.evidence["label"]) == (3000, label)
+    night.until(5, 20)
+    night.resolved_once("sealing_slow", "MILO")
+
+
+def test_a_group_that_seals_nothing_is_slow_then_late_then_stuck_and_one_at_a_time() -> None:
+    night = experienced()
+    night.every = 300
+    night.groups["MILO"].sealing = night.groups["CLS"].sealing = False
+    night.passes(hours=5)
+    for group in ("MILO", "CLS"):
+        night.resolved_once("sealing_slow", group, reason="replaced_by sealing_late")
+        assert len(night.of("firing", "sealing_slow", group)) == 1
+    assert {rule for rule, _ in night.firing()} == {"sealing_stuck"}
+
+
+def test_nothing_is_said_of_it_unless_the_operator_turns_it_on() -> None:
+    night = experienced(replace(WARN, learned_warnings=False))
+    label = next_label(night)
+    night.groups["MILO"].delays[label] = 3000
+    night.groups["CLS"].left_out[label] = set(CLS[:300])
+    night.groups["MILO"].takes_part = all_but("milo03", label)
+    night.passes(hours=5)
+    night.is_silent()
+
+
+def test_what_was_warned_of_is_no_longer_watched_once_it_is_turned_off() -> None:
+    night = experienced()
+    night.groups["MILO"].delays[next_label(night)] = 3000
+    night.until(4, 40)
+    night.fired_once("sealing_slow", "MILO")
+    night.orders = replace(WARN, learned_warnings=False)
+    night.passes(minutes=1)
+    night.resolved_once("sealing_slow", "MILO", reason="not_watched")
+
+
+def test_of_a_young_watch_nothing_is_unusual() -> None:
+    night = Night(WARN)
+    for group in night.groups.values():
+        group.delays = {next_label(night): 3000}
+    night.groups["CLS"].takes_part = some(CLS, 50, 160)
+    night.groups["CLS"].left_out[next_label(night)] = set(CLS[:300])
+    night.passes(hours=2)
+    assert [said for said in night.said() if "slow" in said or "incomplete" in said] == []
+
+
+def test_an_outage_of_postgres_makes_no_seal_slow() -> None:
+    night = experienced()
+    label = next_label(night)
+    night.until(4, 1)
+    night.postgres.fails()
+    night.epochs.fails()
+    night.groups["MILO"].delays[label] = night.groups["CLS"].delays[label] = 3300
+    night.until(4, 50)
+    night.postgres.recovers()
+    night.epochs.recovers()
+    night.until(5, 30)
+    assert [said for said in night.said() if "slow" in said] == []
+
+
+def test_channels_left_out_of_an_epoch_are_named_until_they_are_sealed() -> None:
+    night = experienced()
+    label = next_label(night)
+    group = night.groups["CLS"]
+    assert group.takes_part is not None
+    took = sorted(group.takes_part(label))
+    group.left_out[label] = set(took[:7])
+    night.until(4, 14, 50)
+    night.is_silent()
+    night.until(4, 16)
+    alert = night.fired_once("sealing_incomplete", "CLS")
+    assert (alert.severity, alert.finding.value, alert.finding.unit) == ("warning", 7, "channels")
+    assert f"without 7 of the {len(took)} channels that took part: {', '.join(took[:5])} and 2 more." in (
+        alert.finding.summary
+    )
+    assert alert.finding.evidence["label"] == label
+    assert alert.finding.evidence["participating"] == len(took)
+    group.left_out[label] = set()
+    night.passes(minutes=1)
+    night.resolved_once("sealing_incomplete", "CLS")
+
+
+def test_a_group_that_always_leaves_some_out_is_warned_of_when_it_leaves_out_many_more() -> None:
+    night = Night(replace(WARN, late_after=timedelta(hours=2)), every=HOUR)
+    group = night.groups["MILO"]
+    group.takes_part = all_but("", float("inf"))
+    start = next_label(night)
+    for n in range(100):
+        group.left_out[start + n * HOUR] = {MILO[n % 12]}
+    group.left_out[start + 60 * HOUR] = set(MILO[:2])
+    group.left_out[start + 80 * HOUR] = set(MILO[:6])
+    night.passes(hours=80)
+    night.is_silent()
+    night.passes(hours=2)
+    assert night.fired_once("sealing_incomplete", "MILO").finding.value == 6
+
+
+def test_an_epoch_that_is_not_sealed_at_all_is_late_and_not_incomplete() -> None:
+    night = experienced()
+    night.groups["CLS"].delays[next_label(night)] = 3000
+    night.until(4, 45)
+    assert ("sealing_slow", "CLS") in night.firing()
+    assert [said for said in night.said() if "incomplete" in said] == []
+
+
+def test_a_cemented_channel_that_falls_silent_is_missed_until_it_is_back() -> None:
+    night = experienced()
+    gone, back = next_label(night), next_label(night) + 5 * HOUR
+    night.groups["MILO"].takes_part = all_but("milo03", gone, back)
+    night.every = 300
+    night.until(6, 10)
+    night.is_silent()
+    night.until(6, 30)
+    alert = night.fired_once("channel_silent", "MILO/milo03")
+    assert (alert.severity, alert.finding.value, alert.finding.unit) == ("warning", 3, "labels")
+    assert "milo03 of MILO has taken part in none of the last 3 epochs" in alert.finding.summary
+    assert alert.finding.evidence["label"] == gone + 2 * HOUR
+    night.state = restored(night.state)
+    night.until(9, 10)
+    assert night.firing() == {("channel_silent", "MILO/milo03")}
+    night.until(9, 30)
+    night.resolved_once("channel_silent", "MILO/milo03")
+
+
+def test_a_channel_that_never_comes_back_is_forgotten_and_not_called_well() -> None:
+    night = experienced()
+    night.groups["MILO"].takes_part = all_but("milo03", next_label(night))
+    night.every, night.orders = HOUR, replace(WARN, late_after=timedelta(hours=2))
+    night.passes(hours=80)
+    night.resolved_once("channel_silent", "MILO/milo03", reason="not_watched")
+
+
+def test_channels_are_not_missed_while_their_whole_group_is_silent() -> None:
+    night = experienced()
+    gone = next_label(night)
+    night.groups["MILO"].takes_part = lambda label: frozenset() if label >= gone else frozenset(MILO)
+    night.every = 300
+    night.passes(hours=8)
+    assert [said for said in night.said() if "silent" in said] == []
+
+
+def test_participation_that_is_no_longer_told_freezes_what_was_said_of_it() -> None:
+    night = experienced()
+    group, label = night.groups["CLS"], next_label(night)
+    assert group.takes_part is not None
+    group.left_out[label] = set(sorted(group.takes_part(label))[:7])
+    night.until(4, 16)
+    night.fired_once("sealing_incomplete", "CLS")
+    group.takes_part = None
+    night.every = 300
+    night.passes(hours=3)
+    assert night.firing() == {("sealing_incomplete", "CLS")}
+    assert night.status == "warning"
+
+
+def test_a_database_that_does_not_tell_who_takes_part_is_neither_alarmed_at_nor_unknown() -> None:
+    night = experienced(counted=False)
+    night.passes(hours=2)
+    night.is_silent()
+    assert night.status == "ok"
+
+
+def test_a_clock_that_is_set_back_and_forth_invents_nothing() -> None:
+    night = experienced()
+    night.clock_steps(hours=-3)
+    night.passes(minutes=30)
+    night.clock_steps(hours=3)
+    night.passes(hours=2)
+    assert [said for said in night.said() if "slow" in said or "incomplete" in said or "silent" in said] == []

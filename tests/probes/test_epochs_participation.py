@@ -1,0 +1,275 @@
+"""What the epochs probe learns of participation: once an epoch, by leaps through indexes, and never at others' cost."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import asyncpg
+import pytest
+
+from monitord.core.completeness import KEEP_LABELS
+from monitord.core.model import Reading
+from monitord.demo.postgres_server import PostgresServer
+from monitord.postgres import queries
+from monitord.postgres.session import Session
+from monitord.probes.base import Request, take
+from monitord.probes.epochs import EpochsProbe
+
+HOUR = 3600
+NOON = 1_762_300_800
+GRACE = 900.0
+COMPLETE = NOON - HOUR  # the newest label whose grace is over
+LOOK_AT = NOON + GRACE + 10
+PATIENCE = 30.0  # seconds; a test that waits this long has failed
+
+Admin = Any
+
+
+class CountingSession(Session):
+    """A session that says how many transactions have been opened on it."""
+
+    transactions = 0
+
+    def read_only(self, timeout: float) -> Any:
+        self.transactions += 1
+        return super().read_only(timeout)
+
+
+class Probe:
+    """The probe under test, and what it has asked."""
+
+    def __init__(self, dsn: str) -> None:
+        self.session = CountingSession(dsn)
+        self._probe = EpochsProbe(self.session, ("MILO", "CLS"), HOUR, 24 * HOUR, GRACE, ("milo",))
+
+    async def look(self, now: float = LOOK_AT) -> Reading:
+        reading = await take(self._probe, Request(now, 20.0))
+        assert reading.failure is None
+        assert reading.gaps == ()
+        return reading
+
+    async def asked(self, now: float) -> int:
+        """How many transactions a reading cost."""
+        before = self.session.transactions
+        await self.look(now)
+        return self.session.transactions - before
+
+
+@pytest.fixture
+async def admin(fleet_database: str) -> AsyncIterator[Admin]:
+    """A superuser's connection to the test's own database."""
+    connection = await asyncpg.connect(fleet_database, timeout=10, command_timeout=PATIENCE)
+    yield connection
+    await connection.close(timeout=5)
+
+
+@pytest.fixture
+async def probe(fleet_database: str) -> AsyncIterator[Probe]:
+    probe = Probe(fleet_database)
+    yield probe
+    await probe.session.close()
+
+
+async def takes_part(admin: Admin, group: str, epoch: int, *channels: str, viewers: int = 2) -> None:
+    await admin.executemany(
+        "INSERT INTO channel_participation "
+        "SELECT $1::int8, $2, 'viewer' || n, 1, $3, 'c' FROM generate_series(1, $4::int) n",
+        [(epoch, channel, group, viewers) for channel in channels],
+    )
+
+
+async def seal(admin: Admin, group: str, epoch: int, *channels: str) -> None:
+    await admin.executemany(
+        "INSERT INTO sealed_epochs (epoch, channel, root, sealed_at, token_group) "
+        "VALUES ($1::int8, $2, 'r', $1::int8 + 3700, $3)",
+        [(epoch, channel, group) for channel in channels],
+    )
+
+
+def counts(reading: Reading, label: int = COMPLETE) -> dict[str, tuple[float | None, float | None]]:
+    """(participating, unsealed) by group."""
+    return {
+        group: (
+            reading.number("seal_participating", group=group, epoch=str(label)),
+            reading.number("seal_unsealed", group=group, epoch=str(label)),
+        )
+        for group in ("MILO", "CLS")
+    }
+
+
+def unsealed(reading: Reading) -> list[tuple[str, ...]]:
+    return [tuple(value for _, value in s.labels) for s in reading.named("unsealed_channel")]
+
+
+def silent(reading: Reading) -> dict[tuple[str, str], Any]:
+    return {(s.label("group"), s.label("channel")): s.value for s in reading.named("channel_silent")}
+
+
+async def test_who_took_part_and_was_not_sealed_is_counted_and_named(probe: Probe, admin: Admin) -> None:
+    await takes_part(admin, "MILO", COMPLETE, "a", "b", "c")
+    await takes_part(admin, "CLS", COMPLETE, *(f"x{n}" for n in range(9)))
+    await takes_part(admin, "OTHER", COMPLETE, "nobody's")
+    await takes_part(admin, "MILO", NOON, "not yet complete")
+    await seal(admin, "MILO", COMPLETE, "a", "b", "sealed without anybody")
+    await seal(admin, "MILO", COMPLETE - HOUR, "c")
+    await seal(admin, "CLS", COMPLETE, "x0")
+    reading = await probe.look()
+    assert counts(reading) == {"MILO": (3, 1), "CLS": (9, 8)}
+    label = str(COMPLETE)
+    assert unsealed(reading) == [("c", label, "MILO"), *((f"x{n}", label, "CLS") for n in range(1, 6))]
+    assert reading.number("seal_channels", group="MILO", epoch=label) == 3
+
+
+async def test_a_channel_of_two_groups_is_asked_for_in_each(probe: Probe, admin: Admin) -> None:
+    await takes_part(admin, "MILO", COMPLETE, "both", viewers=1)
+    await admin.execute("UPDATE channel_participation SET user_hash = 'another'")
+    await takes_part(admin, "CLS", COMPLETE, "both")
+    await seal(admin, "CLS", COMPLETE, "both")
+    assert counts(await probe.look()) == {"MILO": (1, 1), "CLS": (1, 0)}
+
+
+async def test_groups_are_compared_in_upper_and_lower_case(probe: Probe, admin: Admin) -> None:
+    await takes_part(admin, "milo", COMPLETE, "a")
+    await takes_part(admin, "MILO", COMPLETE, "b")
+    await seal(admin, "milo", COMPLETE, "a")
+    await seal(admin, "milo", COMPLETE, "b")
+    assert counts(await probe.look())["MILO"] == (2, 0)
+
+
+async def test_an_epoch_nobody_took_part_in_is_zero_and_not_unknown(probe: Probe) -> None:
+    assert counts(await probe.look()) == {"MILO": (0, 0), "CLS": (0, 0)}
+
+
+async def test_it_is_asked_once_an_epoch_and_answered_from_memory_in_between(probe: Probe, admin: Admin) -> None:
+    await takes_part(admin, "MILO", COMPLETE, "a")
+    await seal(admin, "MILO", COMPLETE, "a")
+    first = await probe.look()
+    assert await probe.asked(LOOK_AT + 30) == 1  # the seals
+    await takes_part(admin, "MILO", COMPLETE + HOUR, "a", "b")
+    assert await probe.asked(LOOK_AT + HOUR - 60) == 1
+    later = await probe.look(LOOK_AT + HOUR - 60)
+    assert counts(later) == counts(first) == {"MILO": (1, 0), "CLS": (0, 0)}
+    assert await probe.asked(LOOK_AT + HOUR) == 3  # the seals, participation, the cemented channels
+    assert counts(await probe.look(LOOK_AT + HOUR), COMPLETE + HOUR)["MILO"] == (2, 2)
+
+
+async def test_what_is_unsealed_is_asked_for_again_and_seen_when_it_is_sealed_late(probe: Probe, admin: Admin) -> None:
+    await takes_part(admin, "MILO", COMPLETE, "a", "b")
+    await seal(admin, "MILO", COMPLETE, "a")
+    assert counts(await probe.look())["MILO"] == (2, 1)
+    assert await probe.asked(LOOK_AT + 299) == 1
+    await seal(admin, "MILO", COMPLETE, "b")
+    assert counts(await probe.look(LOOK_AT + 299))["MILO"] == (2, 1)
+    assert counts(await probe.look(LOOK_AT + 300))["MILO"] == (2, 0)
+    assert await probe.asked(LOOK_AT + 900) == 1
+
+
+async def test_an_epoch_left_open_is_still_seen_when_it_is_sealed_after_the_next(probe: Probe, admin: Admin) -> None:
+    await takes_part(admin, "MILO", COMPLETE, "a", "b")
+    await seal(admin, "MILO", COMPLETE, "a")
+    await probe.look()
+    both = await probe.look(LOOK_AT + HOUR)
+    assert counts(both)["MILO"] == (2, 1)
+    assert counts(both, COMPLETE + HOUR)["MILO"] == (0, 0)
+    await seal(admin, "MILO", COMPLETE, "b")
+    assert counts(await probe.look(LOOK_AT + HOUR + 300))["MILO"] == (2, 0)
+
+
+@pytest.mark.parametrize(
+    "harm",
+    [
+        "DROP TABLE channel_participation",
+        "ALTER TABLE channel_participation RENAME token_group TO tokens",
+        "REVOKE SELECT ON channel_participation FROM participation_reader",
+    ],
+)
+async def test_participation_that_cannot_be_read_leaves_the_seals_whole(
+    fleet_database: str, admin: Admin, postgres: PostgresServer, harm: str
+) -> None:
+    await seal(admin, "MILO", COMPLETE, "a")
+    await takes_part(admin, "MILO", COMPLETE, "a")
+    await admin.execute(f"CREATE ROLE participation_reader LOGIN PASSWORD '{postgres.password}'")
+    await admin.execute("GRANT SELECT ON sealed_epochs, channel_participation TO participation_reader")
+    probe = Probe(postgres.dsn(await admin.fetchval("SELECT current_database()"), user="participation_reader"))
+    try:
+        assert counts(await probe.look())["MILO"] == (1, 0)
+        await admin.execute(harm)
+        reading = await probe.look(LOOK_AT + HOUR)
+        assert {s.name for s in reading.samples} == {"seal_channels", "seal_at", "unaligned_labels"}
+        assert await probe.asked(LOOK_AT + HOUR + 30) == 1  # it is not asked for again at once
+    finally:
+        await probe.session.close()
+        await admin.execute("DROP OWNED BY participation_reader; DROP ROLE participation_reader")
+
+
+async def test_participation_that_takes_too_long_leaves_the_seals_whole_and_is_tried_again(
+    probe: Probe, admin: Admin
+) -> None:
+    await seal(admin, "MILO", COMPLETE, "a")
+    await takes_part(admin, "MILO", COMPLETE, "a")
+    async with admin.transaction():
+        await admin.execute("LOCK TABLE channel_participation IN ACCESS EXCLUSIVE MODE")
+        reading = await probe.look()
+        assert reading.number("seal_channels", group="MILO", epoch=str(COMPLETE)) == 1
+        assert counts(reading)["MILO"] == (None, None)
+    assert counts(await probe.look(LOOK_AT + 300))["MILO"] == (1, 0)
+
+
+async def test_a_cemented_channel_that_stays_away_is_silent_and_others_may_come_and_go(
+    probe: Probe, admin: Admin
+) -> None:
+    for back in range(KEEP_LABELS):
+        label = COMPLETE - back * HOUR
+        here = ["every hour", *(["missed"] if back >= 4 else []), *(["now and then"] if back % 3 == 2 else [])]
+        await takes_part(admin, "MILO", label, *here, viewers=1)
+        await seal(admin, "MILO", label, *here)
+        await takes_part(admin, "CLS", label, "elsewhere" if back >= 4 else "another", viewers=1)
+        await seal(admin, "CLS", label, "elsewhere" if back >= 4 else "another")
+    reading = await probe.look()
+    assert silent(reading) == {("MILO", "missed"): 4}
+    assert reading.number("channels_known", group="MILO") == 3
+    assert await probe.asked(LOOK_AT + 30) == 1
+
+
+async def test_names_are_printable_and_short(probe: Probe, admin: Admin) -> None:
+    await takes_part(admin, "MILO", COMPLETE, "a\x1b[31mb", "y" * 1000)
+    names = [s.label("channel") for s in (await probe.look()).named("unsealed_channel")]
+    assert names == ["a\N{REPLACEMENT CHARACTER}[31mb", "y" * 200]
+
+
+async def test_a_clock_that_is_set_back_has_it_asked_again(probe: Probe, admin: Admin) -> None:
+    await takes_part(admin, "MILO", COMPLETE - HOUR, "a")
+    await takes_part(admin, "MILO", COMPLETE, "a", "b")
+    assert counts(await probe.look())["MILO"] == (2, 2)
+    assert counts(await probe.look(LOOK_AT - HOUR), COMPLETE - HOUR)["MILO"] == (1, 1)
+
+
+async def test_participation_is_found_by_leaps_through_indexes_among_hundreds_of_thousands(admin: Admin) -> None:
+    await admin.execute(
+        "INSERT INTO channel_participation "
+        "SELECT $1::int8 - 3600 * (i / 2000), 'c' || i % 100, 'u' || i, 1, (ARRAY['MILO', 'CLS'])[1 + i % 2] "
+        "FROM generate_series(1, 200000) i",
+        COMPLETE,
+    )
+    await admin.execute(
+        "INSERT INTO sealed_epochs SELECT DISTINCT epoch, channel, 'r', 1, 0, token_group FROM channel_participation"
+    )
+    await admin.execute(
+        "INSERT INTO sealed_epochs (epoch, channel, root, token_group) "
+        "SELECT $1::int8 - 3600 * (200 + i / 100), 'c' || i % 100, 'r', 'MILO' FROM generate_series(1, 50000) i",
+        COMPLETE,
+    )
+    cases = (["MILO", "CLS"], ["MILO", "CLS"], ["milo", "cls"])
+    first = COMPLETE - (KEEP_LABELS - 1) * HOUR
+    for analyzed in (False, True):  # the plan must hold without statistics too
+        if analyzed:
+            await admin.execute("ANALYZE")
+        for query, rest in (
+            (queries.PARTICIPATION, ([COMPLETE, COMPLETE - HOUR], 5)),
+            (queries.LIVES, (first, COMPLETE, HOUR, 101)),
+        ):
+            text = "\n".join(row[0] for row in await admin.fetch("EXPLAIN " + query, *cases, *rest))
+            assert "Seq Scan" not in text
+            assert "Bitmap Heap Scan on channel_participation" not in text  # which would read all rows of a channel
+            assert "(token_group = v.name) AND (channel = " in text
+    rows = await admin.fetch(queries.PARTICIPATION, *cases, [COMPLETE], 5)
+    assert [(row["position"], row["participating"], row["unsealed"]) for row in rows] == [(1, 50, 0), (2, 50, 0)]
