@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 
 from monitord.core.completeness import KEEP_LABELS, Completeness
 from monitord.core.epochs import calendar
 from monitord.core.lateness import KEEP_SEALS, delay_of
-from monitord.core.model import Reading
+from monitord.core.model import Reading, Sample
 from monitord.core.orders import StandingOrders
 from monitord.core.series import Series
 
 # A probe names no more silent channels of a group than this: of the others it says nothing.
 MOST_SILENT = 10
-_BY_LABEL = frozenset({"seal_channels", "seal_at", "seal_participating", "seal_unsealed"})
+_NAMED = frozenset({"channels_known", "channel_silent", "unsealed_channel"})
+_BY_LABEL = ("seal_at", "seal_channels", "seal_participating", "seal_unsealed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,62 +56,63 @@ def absorb_epochs(
 ) -> dict[str, Learned]:
     """The past of the groups ordered, with one good reading of the epochs probe in it."""
     length = calendar(orders).length
-    found: dict[str, dict[str, dict[int, int]]] = {}
+    found: dict[str, dict[str, dict[int, int]]] = {name: {} for name in _BY_LABEL}
+    named: list[Sample] = []
     for s in reading.samples:
-        if s.name in _BY_LABEL:
-            (_, epoch), (_, group) = s.labels  # labels are sorted by name
-            label = int(epoch)
-            value = delay_of(label, s.value, now, length) if s.name == "seal_at" else s.value
-            if isinstance(value, int) and label + length <= now:
-                found.setdefault(group, {}).setdefault(s.name, {})[label] = value
+        by_group = found.get(s.name)
+        if by_group is None:
+            if s.name in _NAMED:
+                named.append(s)
+            continue
+        (_, epoch), (_, group) = s.labels  # labels are sorted by name
+        label = int(epoch)
+        value = delay_of(label, s.value, now, length) if s.name == "seal_at" else s.value
+        if isinstance(value, int) and label + length <= now:
+            by_group.setdefault(group, {})[label] = value
     out = {}
     for group in orders.groups:
-        before, new = learned.get(group, Learned()), found.get(group, {})
-        completeness = _completeness(before.completeness, group, new, reading, length)
+        before = learned.get(group, Learned())
+        new = {name: found[name].get(group, {}) for name in _BY_LABEL}
+        mine = [s for s in named if s.label("group") == group]
+        completeness = _completeness(before.completeness, new, mine, length)
         out[group] = Learned(
-            before.delays.merged(new.get("seal_at", {}), length, KEEP_SEALS),
-            before.channels.merged(new.get("seal_channels", {}), length, KEEP_SEALS),
+            before.delays.merged(new["seal_at"], length, KEEP_SEALS),
+            before.channels.merged(new["seal_channels"], length, KEEP_SEALS),
             completeness,
-            _silence(before.silence, group, completeness, reading, length),
+            _silence(before.silence, new["seal_participating"], mine, length),
         )
     return out
 
 
 def _completeness(
-    before: Completeness, group: str, new: Mapping[str, dict[int, int]], reading: Reading, length: int
+    before: Completeness, new: Mapping[str, Mapping[int, int]], named: Sequence[Sample], length: int
 ) -> Completeness:
-    took, unsealed = new.get("seal_participating", {}), new.get("seal_unsealed", {})
+    took, unsealed = new["seal_participating"], new["seal_unsealed"]
+    if not took:
+        return (
+            before
+            if before.participating.length == length
+            else Completeness(Series(length), Series(length), Series(length))
+        )
     known = before.at_first if before.at_first.length == length else Series()
     first = {label: number for label, number in unsealed.items() if known.get(label) is None}
-    after = Completeness(
-        before.participating.merged(took, length, KEEP_LABELS),
+    participating = before.participating.merged(took, length, KEEP_LABELS)
+    newest = str(participating.newest)
+    names = (s.label("channel") for s in named if s.name == "unsealed_channel" and s.label("epoch") == newest)
+    return Completeness(
+        participating,
         before.unsealed.merged(unsealed, length, KEEP_LABELS),
         before.at_first.merged(first, length, KEEP_LABELS),
-        before.channels,
+        tuple(sorted(names)),
     )
-    newest = str(after.participating.newest)
-    if not unsealed:
-        return after
-    names = sorted(
-        s.label("channel")
-        for s in reading.named("unsealed_channel")
-        if s.label("group") == group and s.label("epoch") == newest
-    )
-    return replace(after, channels=tuple(names))
 
 
-def _silence(before: Silence, group: str, seen: Completeness, reading: Reading, length: int) -> Silence:
+def _silence(before: Silence, took: Mapping[int, int], named: Sequence[Sample], length: int) -> Silence:
     """Who is silent by this reading; as it was, where the reading does not tell or the group itself was silent."""
-    newest = seen.participating.newest
-    looked = reading.number("channels_known", group=group) is not None
-    told = newest is not None and reading.number("seal_participating", group=group, epoch=str(newest))
-    if newest is None or not looked or not told:
+    newest = max(took, default=None)
+    if newest is None or not took[newest] or not any(s.name == "channels_known" and s.value for s in named):
         return before
-    now_silent = {
-        s.label("channel"): s.value
-        for s in reading.named("channel_silent")
-        if s.label("group") == group and isinstance(s.value, int)
-    }
+    now_silent = {s.label("channel"): s.value for s in named if s.name == "channel_silent" and isinstance(s.value, int)}
     ended = set(before.ended) if before.label == newest else set()
     later = 0 if before.label is None else (newest - before.label) // length
     for channel, silent in before.channels.items():

@@ -41,8 +41,8 @@ class Series:
         A series of another epoch length is let go of: its labels are not comparable.
         """
         mine = self if self.length == length else Series(length)
-        fresh = {label: number for label, number in found.items() if label % length == 0}
-        if all(mine.get(label) == number for label, number in fresh.items()):
+        fresh = {label: number for label, number in found.items() if mine.get(label) != number and label % length == 0}
+        if not fresh:
             return mine
         known = dict(mine.items()) | fresh
         newest = max(known)

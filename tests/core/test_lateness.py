@@ -1,4 +1,4 @@
-"""What is learned of the past: delays that can be true, quantiles that say so, silences that the past does not explain."""
+"""What is learned of the past: delays that can be true, honest quantiles, silences that the past does not explain."""
 
 from __future__ import annotations
 
@@ -227,7 +227,7 @@ def test_a_reading_teaches_delays_and_channels_of_labels_that_are_over() -> None
     )
     assert list(found["MILO"].delays.items()) == [(NOON - 2 * HOUR, 182)]
     assert list(found["MILO"].channels.items()) == [(NOON - 2 * HOUR, 9), (NOON - HOUR, 9)]
-    assert found["CLS"] == Learned(Series(HOUR), Series(HOUR), Completeness(*[Series(HOUR)] * 3))
+    assert found["CLS"] == Learned(Series(HOUR), Series(HOUR), Completeness(Series(HOUR), Series(HOUR), Series(HOUR)))
 
 
 def test_a_last_channel_sealed_later_makes_the_label_later() -> None:
