@@ -30,6 +30,28 @@ class Service:
     schedule: str | None = None
     module: bool = False
     own: bool = False
+    memory_per_hour: float = 0.0
+    # Lowest, highest, and seconds from one to the other: what a garbage collector does to memory.
+    sawtooth: tuple[float, float, float] | None = None
+    crash_every: float | None = None
+    _crash_due: float = 0.0
+
+    def advance(self) -> None:
+        """What it does by itself up to now: its memory moves, and it may die again and again."""
+        now, seconds = self.clock.now, self.clock.step
+        if self.sawtooth is not None:
+            low, high, period = self.sawtooth
+            self.memory = round(low + (high - low) * (now % period) / period)
+        elif self.memory_per_hour and self.memory is not None:
+            self.memory += self.memory_per_hour * seconds / HOUR
+        if self.crash_every is not None:
+            while self._crash_due <= now:
+                self.crashes()
+                self._crash_due += self.crash_every
+
+    def crashes_every(self, seconds: float) -> None:
+        """From here on it lives so long and no longer, again and again."""
+        self.crash_every, self._crash_due = seconds, self.clock.now + seconds
 
     def crashes(self, times: int = 1) -> None:
         """Dies, and PM2 starts it again within milliseconds: only the counter shows it."""
@@ -90,9 +112,10 @@ class Service:
 
 @dataclass
 class Clock:
-    """The fleet's own time (Unix seconds). monitord's clock may say something else."""
+    """The fleet's own time (Unix seconds), and how far it last moved. monitord's clock may say something else."""
 
     now: float
+    step: float = 0.0
 
 
 @dataclass
@@ -156,13 +179,18 @@ class Table:
                 yield sample("table_recent", self._since(later), table=self.name, since=str(later))
             yield sample("table_recent", min(rows, self.cap), table=self.name, since=str(since))
 
+    def is_pruned(self, before: float) -> None:
+        """Rows of labels before a moment are deleted in bulk: the counters of inserts do not fall."""
+        old = [label for label in self.by_label if label < before]
+        self.rows -= math.floor(sum(self.by_label.pop(label) for label in old))
+
     def _since(self, label: int) -> int:
         return math.floor(sum(rows for at, rows in self.by_label.items() if at >= label))
 
 
 @dataclass
 class Group:
-    """A token group that seals each epoch `delay` seconds after its end, while `sealing`.
+    """A token group that seals each epoch `delay` seconds after its end, while `sealing`; `delays` are exceptions.
 
     While `careless`, labels of the future are told too.
     """
@@ -175,26 +203,39 @@ class Group:
     sealing: bool = True
     careless: bool = False
     skips: set[int] = field(default_factory=set)
+    delays: dict[int, float] = field(default_factory=dict)
     sealed: dict[int, int] = field(default_factory=dict)
+    sealed_at: dict[int, float] = field(default_factory=dict)
+    _advanced: float = -math.inf
 
     def advance(self, now: float) -> None:
         """Seal what is due, and whatever was left over from before."""
-        newest = math.floor((now - self.delay) / self.length) * self.length - self.length
-        if not self.sealing:
-            return
+        newest = math.floor(now / self.length) * self.length - self.length
         label = newest
-        while label not in self.sealed and label > newest - self.window:
-            if label not in self.skips:
-                self.sealed[label] = self.channels
+        while self.sealing and label not in self.sealed and label > newest - self.window:
+            at = label + self.length + self.delays.get(label, self.delay)
+            if label not in self.skips and at <= now:
+                self.seals(label, at if at > self._advanced else now)
             label -= self.length
+        self._advanced = now
+
+    def seals(self, label: int, at: float) -> None:
+        """One label is sealed at a moment (Unix seconds)."""
+        self.sealed[label], self.sealed_at[label] = self.channels, at
+
+    def forgets(self, before: float) -> None:
+        """Labels before a moment are deleted."""
+        for label in [label for label in self.sealed if label < before]:
+            del self.sealed[label], self.sealed_at[label]
 
     def samples(self, now: float) -> Iterator[Sample]:
         for label in sorted(self.sealed):
             if now - self.window <= label and (label <= now or self.careless):
-                yield from _seal(self.name, label, self.sealed[label], label + self.length + self.delay)
+                due = label + self.length + self.delay
+                yield from _seal(self.name, label, self.sealed[label], self.sealed_at.get(label, due))
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1000)
 def _seal(group: str, label: int, channels: int, at: float) -> tuple[Sample, Sample]:
     labels = {"group": group, "epoch": str(label)}
     return sample("seal_channels", channels, **labels), sample("seal_at", at, "timestamp", **labels)
@@ -240,19 +281,27 @@ class Host:
 
 @dataclass
 class Server:
-    """What a probe talks to; while `failure` is set the probe cannot measure."""
+    """What a probe talks to; while `failure` is set the probe cannot measure. Each of `hiccups` spoils one reading."""
 
     failure: Failure | None = None
+    hiccups: list[Failure] = field(default_factory=list)
 
     def fails(self, kind: Kind = "refused", error: str = "connection refused") -> None:
         self.failure = Failure(kind, error)
 
+    def hiccups_once(self, kind: Kind = "timeout", error: str = "no answer within 5 s") -> None:
+        self.hiccups.append(Failure(kind, error))
+
     def recovers(self) -> None:
         self.failure = None
+
+    def trouble(self) -> Failure | None:
+        """What the next reading meets."""
+        return self.hiccups.pop() if self.hiccups else self.failure
 
 
 def reading(probe: str, server: Server, samples: Iterator[Sample], gaps: tuple[Gap, ...] = ()) -> Reading:
     """A probe's reading of a server: its samples, or the failure in their place."""
-    if server.failure is not None:
-        return Reading(probe, failure=server.failure, duration_ms=5000.0)
+    if (failure := server.trouble()) is not None:
+        return Reading(probe, failure=failure, duration_ms=5000.0)
     return Reading(probe, samples=tuple(samples), gaps=gaps, duration_ms=1.5)
