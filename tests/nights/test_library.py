@@ -75,10 +75,9 @@ def test_a_night_is_judged_the_same_across_snapshots(night: Played) -> None:
     assert judged(night.observations, night.orders, cuts(night)) == (night.night.state, night.transitions)
 
 
-def test_a_night_comes_back_from_its_recording_as_it_was_and_is_judged_the_same(night: Played) -> None:
-    again = list(through_frames(night.observations))
-    assert again == night.observations
-    assert judged(again, night.orders)[1] == night.transitions
+def test_a_night_comes_back_from_its_recording_as_it_was(night: Played) -> None:
+    # What is equal is judged equally: it need not be folded once more.
+    assert list(through_frames(night.observations)) == night.observations
 
 
 @every_night
