@@ -92,22 +92,22 @@ class Service:
         self.process = "running"
 
     def samples(self) -> Iterator[Sample]:
-        labels = {"service": self.name, "instance": str(self.pm_id)}
+        labels = (("instance", str(self.pm_id)), ("service", self.name))  # in order, as `sample` would have them
         alive = self.state == "online"
-        yield sample("service_state", self.state, "", **labels)
-        yield sample("service_process", self.process, "", **labels)
-        yield sample("service_memory", self.memory if alive else None, "bytes", **labels)
-        yield sample("service_cpu", 1.5 if alive else None, "percent", **labels)
-        yield sample("service_started_at", self.started_at, "timestamp", **labels)
-        yield sample("service_restarts", self.restarts, **labels)
-        yield sample("service_created_at", self.created_at, "timestamp", **labels)
-        yield sample("service_exit_code", self.exit_code, **labels)
+        yield Sample("service_state", labels, self.state, "")
+        yield Sample("service_process", labels, self.process, "")
+        yield Sample("service_memory", labels, self.memory if alive else None, "bytes")
+        yield Sample("service_cpu", labels, 1.5 if alive else None, "percent")
+        yield Sample("service_started_at", labels, self.started_at, "timestamp")
+        yield Sample("service_restarts", labels, self.restarts, "1")
+        yield Sample("service_created_at", labels, self.created_at, "timestamp")
+        yield Sample("service_exit_code", labels, self.exit_code, "1")
         if self.schedule is not None:
-            yield sample("service_schedule", self.schedule, "", **labels)
+            yield Sample("service_schedule", labels, self.schedule, "")
         if self.module:
-            yield sample("service_module", 1, **labels)
+            yield Sample("service_module", labels, 1, "1")
         if self.own:
-            yield sample("service_self", 1, **labels)
+            yield Sample("service_self", labels, 1, "1")
 
 
 @dataclass

@@ -197,7 +197,7 @@ class Night(Told):
         """One cycle: observe and decide. None: every probe."""
         observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes), tuple(self.exits))
         self.exits = []
-        decision = decide(self.state, observation, self.orders)
+        decision = self.judge(observation)
         self.state = decision.state
         self.looks.append(Look(observation, decision, self.clock.now))
         if self.keep is not None:
@@ -205,6 +205,10 @@ class Night(Told):
         self._rechecks = {r.probe: self.clock.now + r.after for r in decision.rechecks if r.after is not None}
         self._exact = frozenset().union(*(r.exact for r in decision.rechecks))
         return decision
+
+    def judge(self, observation: Observation) -> Decision:
+        """What monitord makes of an observation."""
+        return decide(self.state, observation, self.orders)
 
     def _readings(self, probes: Iterable[str] | None) -> dict[str, Reading]:
         wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)
