@@ -1,4 +1,7 @@
-"""`python -m bench`: measures, and prints the tables. Nothing is asserted: machines differ, and so do their days."""
+"""`python -m bench`: measures, and prints the tables. No figure is asserted: machines differ, and so do their days.
+
+What a healthy month says is: nothing, or the bench fails.
+"""
 
 import argparse
 import asyncio
@@ -8,7 +11,7 @@ import statistics
 import sys
 import time
 
-from bench import nights, oldway
+from bench import month, nights, oldway
 from bench.measure import Run, milliseconds, seconds, size, spread, table
 from bench.watching import Watching, watch
 from monitord import __version__
@@ -17,22 +20,24 @@ from monitord.demo.stack import Stack
 
 
 def main() -> int:
-    """Measure everything. Returns 1 when the servers could not be started or something under test failed."""
+    """Measure everything. Returns 1 when the servers could not be started or something under test failed or cried."""
     parser = argparse.ArgumentParser(prog="bench", description="What monitord costs beside the script it replaces.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows in user_signals (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
     arguments = parser.parse_args()
     try:
-        asyncio.run(_bench(arguments.rows, quick=arguments.quick))
+        healthy = asyncio.run(_bench(arguments.rows, quick=arguments.quick))
     except (StackError, RuntimeError, TimeoutError) as error:
         print(f"bench: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
-    return 0
+    for said in healthy.said:
+        print(f"bench: a healthy month said: {said}", file=sys.stderr)
+    return 1 if healthy.said else 0
 
 
-async def _bench(rows: int, *, quick: bool) -> None:
+async def _bench(rows: int, *, quick: bool) -> month.Month:
     runs, cycles, hours, parts = (3, 8, 4, 1) if quick else (11, 40, nights.KEPT_HOURS, 4)
     began = time.monotonic()
     async with Stack(seed_rows=rows, progress=_say) as stack:
@@ -43,14 +48,24 @@ async def _bench(rows: int, *, quick: bool) -> None:
     observations, orders = nights.judged_night(hours)
     fold = nights.fold(observations, orders)
     reading, judging = await nights.replayed(observations, orders)
+    days = 1 if quick else 30
+    _say(f"{days} healthy days")
+    healthy = month.healthy(days)
     print()
     print(
         f"monitord {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
         f"{os.cpu_count()} CPUs; {rows:,} rows in user_signals, 7 services; load {os.getloadavg()[0]:.1f}"
     )
-    for text in (_times(watched), _memory(watched, cycles), _history(histories), _fold(fold, reading, judging, hours)):
+    for text in (
+        _times(watched),
+        _memory(watched, cycles),
+        _history(histories),
+        _fold(fold, reading, judging, hours),
+        _month(healthy, days),
+    ):
         print(f"\n{text}")
     print(f"\nThe whole took {time.monotonic() - began:.0f} s.")
+    return healthy
 
 
 def _say(what: str) -> None:
@@ -137,6 +152,22 @@ def _fold(fold: nights.Fold, reading: nights.Fold, judging: nights.Fold, hours: 
     ]
     title = f"A healthy night of 7 services again: {hours} h, {fold.cycles:,} cycles; {fold.edges} edges"
     return table(title, ["what", "time", "a cycle", "faster than life", "of judging"], rows)
+
+
+def _month(healthy: month.Month, days: int) -> str:
+    rows = [
+        [
+            f"{days} d, {healthy.looks:,} cycles",
+            seconds(healthy.judging),
+            milliseconds(healthy.judging / healthy.looks),
+            seconds(healthy.making),
+            str(healthy.suspected),
+            str(len(healthy.said)),
+        ]
+    ]
+    lived = ", ".join(f"{times} {what}" for what, times in healthy.lived.items())
+    title = f"A healthy life of 7 services, looked at every 30 s: {lived}"
+    return table(title, ["what", "judging", "a cycle", "making it up", "suspected", "alerts"], rows)
 
 
 if __name__ == "__main__":

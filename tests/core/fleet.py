@@ -32,6 +32,28 @@ class Service:
     cron: str | None = None
     module: bool = False
     own: bool = False
+    memory_per_hour: float = 0.0
+    # Lowest, highest, and seconds from one to the other: what a garbage collector does to memory.
+    sawtooth: tuple[float, float, float] | None = None
+    crash_every: float | None = None
+    _crash_due: float = 0.0
+
+    def advance(self) -> None:
+        """What it does by itself up to now: its memory moves, and it may die again and again."""
+        now, seconds = self.clock.now, self.clock.step
+        if self.sawtooth is not None:
+            low, high, period = self.sawtooth
+            self.memory = round(low + (high - low) * (now % period) / period)
+        elif self.memory_per_hour and self.memory is not None:
+            self.memory += self.memory_per_hour * seconds / HOUR
+        if self.crash_every is not None:
+            while self._crash_due <= now:
+                self.crashes()
+                self._crash_due += self.crash_every
+
+    def crashes_every(self, seconds: float) -> None:
+        """From here on it lives so long and no longer, again and again."""
+        self.crash_every, self._crash_due = seconds, self.clock.now + seconds
 
     def crashes(self, times: int = 1) -> None:
         """Dies, and PM2 starts it again within milliseconds: only the counter shows it."""
@@ -72,31 +94,32 @@ class Service:
         self.process = "running"
 
     def samples(self) -> Iterator[Sample]:
-        labels = {"service": self.name, "instance": str(self.pm_id)}
+        labels = (("instance", str(self.pm_id)), ("service", self.name))  # in order, as `sample` would have them
         alive = self.state == "online"
-        yield sample("service_state", self.state, "", **labels)
-        yield sample("service_process", self.process, "", **labels)
-        yield sample("service_memory", self.memory if alive else None, "bytes", **labels)
-        yield sample("service_cpu", 1.5 if alive else None, "percent", **labels)
-        yield sample("service_started_at", self.started_at, "timestamp", **labels)
-        yield sample("service_restarts", self.restarts, **labels)
-        yield sample("service_created_at", self.created_at, "timestamp", **labels)
-        yield sample("service_exit_code", self.exit_code, **labels)
+        yield Sample("service_state", labels, self.state, "")
+        yield Sample("service_process", labels, self.process, "")
+        yield Sample("service_memory", labels, self.memory if alive else None, "bytes")
+        yield Sample("service_cpu", labels, 1.5 if alive else None, "percent")
+        yield Sample("service_started_at", labels, self.started_at, "timestamp")
+        yield Sample("service_restarts", labels, self.restarts, "1")
+        yield Sample("service_created_at", labels, self.created_at, "timestamp")
+        yield Sample("service_exit_code", labels, self.exit_code, "1")
         if self.schedule is not None:
-            yield sample("service_schedule", self.schedule, "", **labels)
+            yield Sample("service_schedule", labels, self.schedule, "")
         if self.cron is not None:
-            yield sample("service_cron", self.cron, "", **labels)
+            yield Sample("service_cron", labels, self.cron, "")
         if self.module:
-            yield sample("service_module", 1, **labels)
+            yield Sample("service_module", labels, 1, "1")
         if self.own:
-            yield sample("service_self", 1, **labels)
+            yield Sample("service_self", labels, 1, "1")
 
 
 @dataclass
 class Clock:
-    """The fleet's own time (Unix seconds). monitord's clock may say something else."""
+    """The fleet's own time (Unix seconds), and how far it last moved. monitord's clock may say something else."""
 
     now: float
+    step: float = 0.0
 
 
 @dataclass
@@ -160,13 +183,18 @@ class Table:
                 yield sample("table_recent", self._since(later), table=self.name, since=str(later))
             yield sample("table_recent", min(rows, self.cap), table=self.name, since=str(since))
 
+    def is_pruned(self, before: float) -> None:
+        """Rows of labels before a moment are deleted in bulk: the counters of inserts do not fall."""
+        old = [label for label in self.by_label if label < before]
+        self.rows -= math.floor(sum(self.by_label.pop(label) for label in old))
+
     def _since(self, label: int) -> int:
         return math.floor(sum(rows for at, rows in self.by_label.items() if at >= label))
 
 
 @dataclass
 class Group:
-    """A token group that seals each epoch `delay` seconds after its end, or what `delays` says, while `sealing`.
+    """A token group that seals each epoch `delay` seconds after its end, while `sealing`; `delays` are exceptions.
 
     While `careless`, labels of the future are told too. `takes_part` names the channels of a label; without it nobody
     counts who takes part, as where there is no such table. Those in `left_out` are not sealed with their label.
@@ -182,24 +210,33 @@ class Group:
     sealing: bool = True
     careless: bool = False
     skips: set[int] = field(default_factory=set)
-    sealed: dict[int, int] = field(default_factory=dict)
     delays: dict[int, float] = field(default_factory=dict)
+    sealed: dict[int, int] = field(default_factory=dict)
+    sealed_at: dict[int, float] = field(default_factory=dict)
     takes_part: Callable[[int], Collection[str]] | None = None
     left_out: dict[int, set[str]] = field(default_factory=dict)
+    _advanced: float = -math.inf
 
     def advance(self, now: float) -> None:
         """Seal what is due, and whatever was left over from before."""
         newest = math.floor(now / self.length) * self.length - self.length
-        if not self.sealing:
-            return
         label = newest
-        while label > newest - self.window:
-            if label + self.length + self.delays.get(label, self.delay) <= now:
-                if label in self.sealed:
-                    break
-                if label not in self.skips:
-                    self.sealed[label] = self.channels if self.takes_part is None else len(self._sealed_of(label))
+        while self.sealing and label not in self.sealed and label > newest - self.window:
+            at = label + self.length + self.delays.get(label, self.delay)
+            if label not in self.skips and at <= now:
+                self.seals(label, at if at > self._advanced else now)
             label -= self.length
+        self._advanced = now
+
+    def seals(self, label: int, at: float) -> None:
+        """One label is sealed at a moment (Unix seconds)."""
+        channels = self.channels if self.takes_part is None else len(self._sealed_of(label))
+        self.sealed[label], self.sealed_at[label] = channels, at
+
+    def forgets(self, before: float) -> None:
+        """Labels before a moment are deleted."""
+        for label in [label for label in self.sealed if label < before]:
+            del self.sealed[label], self.sealed_at[label]
 
     def _sealed_of(self, label: int) -> set[str]:
         took = set() if self.takes_part is None else set(self.takes_part(label))
@@ -208,8 +245,8 @@ class Group:
     def samples(self, now: float) -> Iterator[Sample]:
         for label in sorted(self.sealed):
             if now - self.window <= label and (label <= now or self.careless):
-                at = label + self.length + self.delays.get(label, self.delay)
-                yield from _seal(self.name, label, self.sealed[label], at)
+                due = label + self.length + self.delay
+                yield from _seal(self.name, label, self.sealed[label], self.sealed_at.get(label, due))
 
     def participation(self, now: float) -> Iterator[Sample]:
         """Who took part in the newest complete label, as the probe tells it."""
@@ -234,7 +271,7 @@ class Group:
                 yield sample("channel_silent", silent[channel], group=self.name, channel=channel)
 
 
-@functools.cache
+@functools.lru_cache(maxsize=1000)
 def _seal(group: str, label: int, channels: int, at: float) -> tuple[Sample, Sample]:
     labels = {"group": group, "epoch": str(label)}
     return sample("seal_channels", channels, **labels), sample("seal_at", at, "timestamp", **labels)
@@ -280,19 +317,27 @@ class Host:
 
 @dataclass
 class Server:
-    """What a probe talks to; while `failure` is set the probe cannot measure."""
+    """What a probe talks to; while `failure` is set the probe cannot measure. Each of `hiccups` spoils one reading."""
 
     failure: Failure | None = None
+    hiccups: list[Failure] = field(default_factory=list)
 
     def fails(self, kind: Kind = "refused", error: str = "connection refused") -> None:
         self.failure = Failure(kind, error)
 
+    def hiccups_once(self, kind: Kind = "timeout", error: str = "no answer within 5 s") -> None:
+        self.hiccups.append(Failure(kind, error))
+
     def recovers(self) -> None:
         self.failure = None
+
+    def trouble(self) -> Failure | None:
+        """What the next reading meets."""
+        return self.hiccups.pop() if self.hiccups else self.failure
 
 
 def reading(probe: str, server: Server, samples: Iterator[Sample], gaps: tuple[Gap, ...] = ()) -> Reading:
     """A probe's reading of a server: its samples, or the failure in their place."""
-    if server.failure is not None:
-        return Reading(probe, failure=server.failure, duration_ms=5000.0)
+    if (failure := server.trouble()) is not None:
+        return Reading(probe, failure=failure, duration_ms=5000.0)
     return Reading(probe, samples=tuple(samples), gaps=gaps, duration_ms=1.5)

@@ -27,6 +27,7 @@ from monitord.core.model import (
     Reading,
     Sample,
     Transition,
+    Value,
     sample,
 )
 from monitord.core.orders import Expected, StandingOrders
@@ -49,6 +50,7 @@ UPTIME_HOURS = dict(zip(MEMORY, (3, 1.8, 1.7, 14, 14, 14, 1), strict=True))
 ROSTER: Mapping[str, Expected] = {name: "periodic" if name == "cls-discovery" else "online" for name in MEMORY}
 ORDERS = StandingOrders(services=ROSTER, queues=("tree-builder",))
 EVERY = 30.0
+ABSENT = "absent"
 # For nights so long that a look every five minutes must do.
 LONG = replace(ORDERS, late_after=timedelta(minutes=15))
 
@@ -64,14 +66,17 @@ class Night(Told):
         every: float = EVERY,
         state: State | None = None,
         services: Iterable[str] = MEMORY,
+        keep: int | None = None,
     ) -> None:
+        """`keep`: how many looks are kept to be asked about (None: all)."""
         super().__init__()
-        self.orders, self.every = orders, every
+        self.orders, self.every, self.keep = orders, every, keep
         self.state = state or State()
         self.clock = Clock(start.timestamp())
         self.clock_error = 0.0
         length, begin = int(orders.epoch_length.total_seconds()), self.clock.now
         self.services: list[Service] = []
+        self.unlisted: list[Service] = []  # alive, and for the moment not in PM2's list
         self._made = 0
         for name in services:
             self.appears(name)
@@ -101,6 +106,8 @@ class Night(Told):
         self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
         self.replica = False
         self.own_gaps: tuple[Gap, ...] = ()
+        # What a reading says in place of what the simulator would: by sample name and labels.
+        self.instead: dict[tuple[str, tuple[tuple[str, str], ...]], Value] = {}
         self.exits: list[Exit] = []
         self._late: float = 0.0
         self._due = self.clock.now
@@ -185,7 +192,9 @@ class Night(Told):
             for queue in self.queues.values():
                 queue.waiting += queue.per_second * step
             self.host.disk_used += self.host.disk_per_hour * step / 3600
-            self.clock.now += step
+            self.clock.now, self.clock.step = self.clock.now + step, step
+            for service in self.services:
+                service.advance()
             seconds -= step
         for group in self.groups.values():
             group.advance(self.clock.now)
@@ -194,14 +203,20 @@ class Night(Told):
 
     def look(self, probes: Iterable[str] | None = None) -> Decision:
         """One cycle: observe and decide. None: every probe."""
-        heard, self.exits = tuple(self.exits), []
-        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes), heard)
-        decision = decide(self.state, observation, self.orders)
+        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes), tuple(self.exits))
+        self.exits = []
+        decision = self.judge(observation)
         self.state = decision.state
-        self.looks.append(Look(observation, decision))
+        self.looks.append(Look(observation, decision, self.clock.now))
+        if self.keep is not None:
+            del self.looks[: -self.keep]
         self._rechecks = {r.probe: self.clock.now + r.after for r in decision.rechecks if r.after is not None}
         self._exact = frozenset().union(*(r.exact for r in decision.rechecks))
         return decision
+
+    def judge(self, observation: Observation) -> Decision:
+        """What monitord makes of an observation."""
+        return decide(self.state, observation, self.orders)
 
     def _readings(self, probes: Iterable[str] | None) -> dict[str, Reading]:
         wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)
@@ -215,10 +230,17 @@ class Night(Told):
             "host": (self.machine, self.host.samples(), disk_gap),
         }
         readings = {name: reading(name, *server) for name, server in servers.items() if name in wanted}
+        if self.instead:
+            readings = {name: self._as_told(found) for name, found in readings.items()}
         if probes is None:
             own = (sample("cycle_late", self._late, "seconds"),)
             readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
         return readings
+
+    def _as_told(self, found: Reading) -> Reading:
+        """The reading with the values in it that the story gives; ABSENT ones are left out."""
+        told = ((s, self.instead.get((s.name, s.labels), s.value)) for s in found.samples)
+        return replace(found, samples=tuple(replace(s, value=value) for s, value in told if value != ABSENT))
 
     def _of_pm2(self) -> Iterator[Sample]:
         for service in self.services:

@@ -11,10 +11,11 @@ from monitord.core.report import Report
 
 @dataclass(frozen=True)
 class Look:
-    """One observation and what was decided on it."""
+    """One observation and what was decided on it; `at` is when, by the fleet's clock (Unix seconds)."""
 
     observation: Observation
     decision: Decision
+    at: float = 0.0
 
 
 class Told:

@@ -1,0 +1,167 @@
+"""A healthy month: what a fleet does in thirty days when nothing is wrong, looked at every 30 seconds.
+
+Rows and channels follow day and night, memory is a sawtooth, seals take their time, old epochs are deleted, the Scout
+runs, somebody deploys once a week and restarts a service now and then, and a reading fails here and there. Whoever says
+anything about such a month is wrong.
+"""
+
+import math
+import random
+import time
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+
+from monitord.core.decide import Decision
+from monitord.core.model import Observation
+from monitord.core.orders import StandingOrders
+from tests.core.fleet import HOUR, MB
+from tests.core.nights import ORDERS, Night
+
+START = datetime(2025, 11, 1, tzinfo=UTC)
+DAY = 24 * HOUR
+WEEK = 7 * DAY
+# Seals: 182 seconds in the middle, a long tail, never past the grace.
+SEAL_SECONDS, SEAL_SIGMA, SEAL_MOST = 182.0, 0.45, 14 * 60.0
+DELETED_AFTER = 30 * HOUR
+DRAINED_WITHIN = 180.0
+# One reading in so many fails; what was lost is there again at the recheck.
+FAILS_ONE_IN = 400
+SAWTEETH = {
+    "milo-aggregator": (120 * MB, 310 * MB, 5400.0),
+    "milo-worker-v2": (80 * MB, 140 * MB, 2700.0),
+    "cls-worker": (85 * MB, 260 * MB, 4100.0),
+    "gateway": (95 * MB, 220 * MB, 7700.0),
+    "stream-listener": (70 * MB, 130 * MB, 1900.0),
+    "tree-builder": (60 * MB, 420 * MB, HOUR),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Month:
+    """What a healthy month came to: looks, seconds in all and in judging alone, and what was said and suspected."""
+
+    looks: int
+    seconds: float
+    judging: float
+    said: tuple[str, ...]
+    suspected: int
+    lived: Counter[str]
+
+    @property
+    def making(self) -> float:
+        """Seconds that went into making the observations."""
+        return self.seconds - self.judging
+
+
+def healthy(days: float, every: float = 30.0, seed: int = 20251101) -> Month:
+    """So many days of a healthy fleet, looked at every `every` seconds. The same seed gives the same month."""
+    month = Living(every, seed)
+    began = time.perf_counter()
+    end = month.clock.now + days * DAY
+    while month.clock.now < end:
+        month.goes_on()
+        month.passes(seconds=min(every, end - month.clock.now))
+    return Month(
+        month.seen, time.perf_counter() - began, month.judging, tuple(month.fired), month.suspected, month.lived
+    )
+
+
+def _orders(every: float) -> StandingOrders:
+    return replace(ORDERS, late_after=max(timedelta(seconds=every) * 3, timedelta(seconds=10)))
+
+
+class Living(Night):
+    """A night that lives by itself, and of which only what was said is kept."""
+
+    def __init__(self, every: float, seed: int) -> None:
+        self.seen, self.suspected, self.judging = 0, 0, 0.0
+        self.fired: list[str] = []
+        self.lived: Counter[str] = Counter()
+        super().__init__(_orders(every), start=START, every=every, keep=1)
+        self.chance = random.Random(seed)  # noqa: S311 - the same month each time
+        for name, teeth in SAWTEETH.items():
+            self[name].sawtooth = teeth
+        self.next_hour = self.clock.now
+        self.scout_ends = math.inf
+
+    def look(self, probes: Iterable[str] | None = None) -> Decision:
+        """A look of which only what was said is kept."""
+        decision = super().look(probes)
+        self.seen += 1
+        for transition in decision.transitions:
+            if transition.edge == "firing":
+                at = datetime.fromtimestamp(self.clock.now, UTC)
+                self.fired.append(f"{at:%Y-%m-%d %H:%M:%S} {transition.alert.rule}: {transition.alert.finding.summary}")
+            self.suspected += transition.edge == "pending"
+        return decision
+
+    def judge(self, observation: Observation) -> Decision:
+        """Judged as ever, by the watch."""
+        began = time.perf_counter()
+        decision = super().judge(observation)
+        self.judging += time.perf_counter() - began
+        return decision
+
+    def goes_on(self) -> None:
+        """What happens before the next look: by the hour, and by chance."""
+        now = self.clock.now
+        if now >= self.next_hour:
+            self._hour(now)
+            self.next_hour += HOUR
+        for queue in self.queues.values():
+            queue.waiting = math.floor(queue.waiting * math.exp(-self.every / DRAINED_WITHIN)) + self.chance.randint(
+                0, 5
+            )
+        if now >= self.scout_ends:
+            self["cls-discovery"].stops(0)
+            self.scout_ends = math.inf
+        if self.chance.random() < 1 / FAILS_ONE_IN:
+            server = self.chance.choice((self.pm2, self.postgres, self.redis, self.epochs, self.machine))
+            server.hiccups_once()
+            self.lived["failed readings"] += 1
+
+    def _hour(self, now: float) -> None:
+        """The turn of an hour: day and night, seals to come, and what is done by the clock."""
+        hour = int(now % DAY // HOUR)
+        # Evening in America is the middle of the night here: most viewers at 02:00 UTC, fewest at 14:00.
+        rhythm = (1 + math.cos((hour - 2) / 24 * 2 * math.pi)) / 2
+        self.table.per_second = (15_000 + 135_000 * rhythm) * self.chance.uniform(0.9, 1.1) / HOUR
+        for group in self.groups.values():
+            busiest = 12 if group.name == "MILO" else 160
+            quietest = 7 if group.name == "MILO" else 50
+            group.channels = round(quietest + (busiest - quietest) * rhythm)
+            # Of the epoch that begins now; that of the one before it is needed for minutes yet.
+            drawn = min(self.chance.lognormvariate(math.log(SEAL_SECONDS), SEAL_SIGMA), SEAL_MOST)
+            kept = {label: delay for label, delay in group.delays.items() if label >= now - group.length}
+            group.delays = kept | {int(now): drawn}
+        for queue in self.queues.values():
+            queue.waiting += self.chance.randint(50, 900)  # a burst of trees to build
+        if hour % 6 == 1:
+            self["cls-discovery"].starts()
+            self.scout_ends = now + self.chance.uniform(300, 2400)
+            self.lived["runs of the Scout"] += 1
+        if hour == 4:
+            self._clean_up(now)
+        if hour == 9 and now - START.timestamp() >= WEEK * (self.lived["deployments"] + 0.5):
+            self._deployment()
+        if self.chance.random() < 1 / 60:
+            self[self.chance.choice(list(SAWTEETH))].is_restarted()
+            self.lived["restarts by hand"] += 1
+        if self.chance.random() < 1 / 100:
+            self[self.chance.choice(list(SAWTEETH))].crashes(self.chance.randint(1, 3))
+            self.lived["lone crashes"] += 1
+
+    def _clean_up(self, now: float) -> None:
+        """Old epochs are deleted in bulk, and the disk is freed of a day's growth."""
+        self.table.is_pruned(now - DELETED_AFTER)
+        for group in self.groups.values():
+            group.forgets(now - 2 * DELETED_AFTER)
+        self.host.disk_used, self.host.disk_per_hour = 24.0, 0.15
+        self.lived["bulk deletes"] += 1
+
+    def _deployment(self) -> None:
+        for name in SAWTEETH:
+            self[name].is_restarted()
+        self.lived["deployments"] += 1

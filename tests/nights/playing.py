@@ -1,0 +1,219 @@
+"""A night of the library is played, and what was said is held against what its file says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+from monitord.core.alerts import key
+from monitord.core.decide import State, decide
+from monitord.core.model import Observation, Transition
+from monitord.core.orders import StandingOrders
+from monitord.core.replay import Recorder, replay
+from tests.core.nights import Night, restored
+
+from .files import NightError, Said, Step, Story
+from .vocabulary import happens
+
+# A frame in so many stands by itself.
+WHOLE_EVERY = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Played:
+    """A night that has passed: what was seen under which orders, and what was said when (seconds since the start)."""
+
+    story: Story
+    night: Night
+    orders: tuple[StandingOrders, ...]
+    edges: tuple[tuple[float, Transition], ...]
+    complaints: tuple[str, ...]
+
+    @property
+    def observations(self) -> list[Observation]:
+        return [look.observation for look in self.night.looks]
+
+    @property
+    def transitions(self) -> list[Transition]:
+        return [transition for _, transition in self.edges]
+
+
+def play(story: Story) -> Played:
+    """Play a night. NightError where a step cannot happen."""
+    night = Night(story.orders, start=story.start, every=story.every, services=story.fleet)
+    begin = night.clock.now
+    orders: list[StandingOrders] = []
+    complaints: list[str] = []
+    for step in story.steps:
+        _passes(night, begin + step.at)
+        orders += [night.orders] * (len(night.looks) - len(orders))
+        if step.status and night.status != step.status:
+            complaints.append(f"{step.where}: the status is {night.status}, not {step.status}")
+        _does(night, step, story)
+    _passes(night, begin + story.end)
+    orders += [night.orders] * (len(night.looks) - len(orders))
+    edges = tuple((look.at - begin, t) for look in night.looks for t in look.decision.transitions)
+    return Played(story, night, tuple(orders), edges, tuple(complaints))
+
+
+def _passes(night: Night, until: float) -> None:
+    if until > night.clock.now:  # an absence of monitord may have taken longer than the next step allows
+        night.passes(seconds=until - night.clock.now)
+
+
+def _does(night: Night, step: Step, story: Story) -> None:
+    try:
+        for phrase in step.what:
+            happens(night, phrase)
+        if step.orders is not None:
+            night.orders = replace(night.orders, **step.orders)  # type: ignore[arg-type] # read by their own types
+    except ValueError as error:
+        raise NightError(f"{story.name}.toml: {step.where}: {error}") from error
+    for sample, value in (step.readings or {}).items():
+        if value == "measured":
+            night.instead.pop(sample, None)
+        else:
+            night.instead[sample] = value
+
+
+def judged(
+    observations: Iterable[Observation], orders: Iterable[StandingOrders], cuts: Iterable[int] = ()
+) -> tuple[State, list[Transition]]:
+    """A recorded night judged again. After each of `cuts` the state goes through its snapshot."""
+    state, cut = State(), set(cuts)
+    edges: list[Transition] = []
+    for number, (observation, under) in enumerate(zip(observations, orders, strict=True)):
+        decision = decide(state, observation, under)
+        state = restored(decision.state) if number in cut else decision.state
+        edges += decision.transitions
+    return state, edges
+
+
+def cuts(played: Played) -> list[int]:
+    """Where to cut a night: here and there, and wherever something had just been said or suspected."""
+    looks = played.night.looks
+    return [n for n, look in enumerate(looks) if n % 11 == 5 or look.decision.transitions]
+
+
+def through_frames(observations: Iterable[Observation]) -> Iterator[Observation]:
+    """The observations as their recorded frames give them back, through text."""
+    recorder = Recorder()
+    frames = (
+        json.loads(json.dumps(recorder.frame(observation, whole=number % WHOLE_EVERY == 0)))
+        for number, observation in enumerate(observations)
+    )
+    return replay(frames)
+
+
+def complaints(played: Played) -> list[str]:
+    """Everything in which a night and its file differ, one line each."""
+    story, night = played.story, played.night
+    told = list(played.complaints)
+    spoken = [(at, t) for at, t in played.edges if t.edge != "pending"]
+    for said in story.said:
+        of = [(at, t) for at, t in spoken if (t.edge, t.alert.rule, t.alert.subject) == _of(said)]
+        if not of:
+            told.append(f"{said.where}: {said.edge} {said.rule}/{said.subject} was never said")
+            continue
+        spoken.remove(of[0])
+        told += [f"{said.where}: {said.edge} {said.rule}/{said.subject} {how}" for how in _unlike(said, *of[0], played)]
+    told += [f"not in the file: {_line(at, t)}" for at, t in spoken]
+    told += _unspoken(played)
+    if night.status != story.status:
+        told.append(f"the night ends {night.status}, not {story.status}")
+    for name, found, wanted in (
+        ("events", [f"{e.service} {e.change} by {e.by}" for e in night.events], story.events),
+        ("actions", [f"{a.action} {a.target}" for a in night.actions], story.actions),
+    ):
+        if wanted is not None and found != list(wanted):
+            told.append(f"{name} were {found}, not {list(wanted)}")
+    if story.noted is not None and not _each_in(story.noted, night.notes):
+        told.append(f"notes were {night.notes}, not {list(story.noted)}")
+    return told
+
+
+def _of(said: Said) -> tuple[str, str, str]:
+    return said.edge, said.rule, said.subject
+
+
+def _each_in(fragments: Iterable[str], notes: list[str]) -> bool:
+    wanted = list(fragments)
+    return len(wanted) == len(notes) and all(part in note for part, note in zip(wanted, notes, strict=True))
+
+
+def _unlike(said: Said, at: float, transition: Transition, played: Played) -> Iterator[str]:
+    """In what a transition is not what was to be said."""
+    alert, finding = transition.alert, transition.alert.finding
+    if not said.between[0] <= at <= said.between[1]:
+        yield f"was said at {_time(at)}, not between {_time(said.between[0])} and {_time(said.between[1])}"
+    since = alert.since.timestamp() - played.story.start.timestamp()
+    if said.since is not None and not said.since[0] <= since <= said.since[1]:
+        yield f"is since {_time(since)}, not between {_time(said.since[0])} and {_time(said.since[1])}"
+    if said.severity is not None and alert.severity != said.severity:
+        yield f"is {alert.severity}, not {said.severity}"
+    for name, found, wanted in (("value", finding.value, said.value), ("limit", finding.limit, said.limit)):
+        if wanted is not None and not _fits(found, wanted):
+            yield f"has the {name} {found!r}, not {wanted!r}"
+    spoken = f"{finding.summary} {finding.recommendation}"
+    yield from (f"does not say {part!r}: {spoken}" for part in said.text if part not in spoken)
+    if transition.reason != said.reason:
+        yield f"has the reason {transition.reason!r}, not {said.reason!r}"
+    if said.suppressed_by:
+        places = {t.alert.id: key(t.alert.rule, t.alert.subject) for t in played.transitions}
+        by = places.get(transition.suppressed_by, transition.suppressed_by)
+        if by != said.suppressed_by:
+            yield f"is suppressed by {by!r}, not {said.suppressed_by!r}"
+
+
+def _fits(found: object, wanted: object) -> bool:
+    """A value, or one within [least, most]."""
+    if isinstance(wanted, list):
+        return isinstance(found, int | float) and wanted[0] <= found <= wanted[1]
+    return found == wanted
+
+
+def _unspoken(played: Played) -> Iterator[str]:
+    """What was to stay unsaid and was not, and what was to be suspected and was not."""
+    pending = {key(t.alert.rule, t.alert.subject) for t in played.transitions if t.edge == "pending"}
+    fired = {key(t.alert.rule, t.alert.subject) for t in played.transitions if t.edge == "firing"}
+    for place in played.story.never:
+        yield from (f"{one} was suspected, and never should be" for one in sorted(pending | fired) if _is(one, place))
+    for place in played.story.suspected:
+        if not any(_is(one, place) for one in pending):
+            yield f"{place} was never suspected"
+        yield from (f"{one} fired, and should only be suspected" for one in sorted(fired) if _is(one, place))
+
+
+def _is(place: str, wanted: str) -> bool:
+    """Whether `service_down/gateway` is meant by `service_down/gateway` or by `service_down`."""
+    return place == wanted or ("/" not in wanted and place.startswith(f"{wanted}/"))
+
+
+def _line(at: float, transition: Transition) -> str:
+    alert = transition.alert
+    reason = f" ({transition.reason})" if transition.reason else ""
+    value, limit = alert.finding.value, alert.finding.limit
+    what = f"{transition.edge} {alert.rule}/{alert.subject}{reason}, {alert.severity}, {value!r} of {limit!r}"
+    return f"{_time(at)} {what}: {alert.finding.summary}"
+
+
+def _time(at: float) -> str:
+    minutes, seconds = divmod(round(at), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"+{hours}h{minutes:02}m{seconds:02}s"
+
+
+def transcript(played: Played) -> str:
+    """All that was said, as an author reads it back."""
+    lines = [_line(at, t) for at, t in played.edges]
+    events = [
+        f"{_time(look.at - played.story.start.timestamp())} event: {e.service} {e.change} by {e.by}"
+        for look in played.night.looks
+        for e in look.decision.events
+    ]
+    notes = [f"note: {note}" for note in played.night.notes]
+    actions = [f"action: {a.action} {a.target}" for a in played.night.actions]
+    end = datetime.fromtimestamp(played.night.clock.now, UTC)
+    return "\n".join([*lines, *events, *actions, *notes, f"{end:%H:%M} {played.night.status}"])

@@ -1,0 +1,113 @@
+"""Every night of the library is judged as its file says: in one go, in pieces, and from its recording."""
+
+from __future__ import annotations
+
+import typing
+from collections.abc import Iterable
+from pathlib import Path
+
+import pytest
+
+from monitord.core.model import Kind
+from monitord.core.rules import RULES
+
+from .files import load
+from .playing import Played, complaints, cuts, judged, play, through_frames, transcript
+from .vocabulary import failure
+
+HERE = Path(__file__).parent
+FILES = sorted(HERE.glob("*.toml"))
+every_night = pytest.mark.parametrize("path", FILES, ids=lambda path: path.stem)
+
+# What has fooled, or could fool, a watch of this fleet; each is a night, or several.
+TRAPS = (
+    "rolled-back inserts",
+    "TRUNCATE",
+    "statistics reset",
+    "bulk delete",
+    "labels of the far future",
+    "hour boundary",
+    "slow sealing",
+    "dead group beside a living one",
+    "skipped hour",
+    "lifetime restart counter",
+    "crashing while online",
+    "operator's restart",
+    "cron restart",
+    "deployment",
+    "exit code 0 of a killed process",
+    "empty list of a dying PM2",
+    "renamed service",
+    "the Scout",
+    "database down",
+    "PM2 unreachable",
+    "resurrected without one",
+    "zero growth",
+    "gap in the readings",
+    "clock set back",
+    "clock set forward",
+    "late readings",
+    "monitord away",
+    "monitord restarted",
+    "unknown in between",
+    "flapping",
+    "learned roster",
+    "orders changed",
+)
+
+
+# Nights are played one after another, each once for all that is asked of it, and then let go.
+@pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
+def night(request: pytest.FixtureRequest) -> Played:
+    return play(load(request.param))
+
+
+def test_a_night_is_judged_as_its_file_says(night: Played) -> None:
+    told = complaints(night)
+    assert not told, "\n".join([f"{night.story.name}.toml", *told, "-- what was said:", transcript(night)])
+
+
+def test_a_night_is_judged_the_same_in_one_go(night: Played) -> None:
+    assert judged(night.observations, night.orders) == (night.night.state, night.transitions)
+
+
+def test_a_night_is_judged_the_same_across_snapshots(night: Played) -> None:
+    assert judged(night.observations, night.orders, cuts(night)) == (night.night.state, night.transitions)
+
+
+def test_a_night_comes_back_from_its_recording_as_it_was(night: Played) -> None:
+    # What is equal is judged equally: it need not be folded once more.
+    assert list(through_frames(night.observations)) == night.observations
+
+
+@every_night
+def test_a_night_covers_what_it_claims(path: Path) -> None:
+    story = load(path)
+    fires = {f"{said.rule}:fires" for said in story.said if said.edge == "firing"}
+    silent = {f"{place.partition('/')[0]}:silent" for place in (*story.never, *story.suspected)}
+    assert story.covers, "it claims nothing"
+    assert set(story.covers) <= fires | silent
+    assert set(story.traps) <= set(TRAPS)
+
+
+def _claims() -> Iterable[str]:
+    return (claim for path in FILES for claim in load(path).covers)
+
+
+def test_there_are_at_least_forty_nights_and_their_numbers_are_in_order() -> None:
+    assert len(FILES) >= 40
+    assert [int(path.stem.split("-")[0]) for path in FILES] == list(range(1, len(FILES) + 1))
+
+
+def test_every_rule_is_covered_from_both_sides() -> None:
+    wanted = {f"{spec.name}:{side}" for spec in RULES for side in ("fires", "silent")}
+    assert sorted(wanted - set(_claims())) == []
+
+
+def test_every_trap_is_in_some_night() -> None:
+    assert sorted(set(TRAPS) - {trap for path in FILES for trap in load(path).traps}) == []
+
+
+def test_every_kind_of_failure_is_met() -> None:
+    met = {failure(phrase) for path in FILES for step in load(path).steps for phrase in step.what}
+    assert sorted(set(typing.get_args(Kind)) - met) == []

@@ -1,0 +1,40 @@
+"""A healthy month is silent, though a great deal happens in it."""
+
+from __future__ import annotations
+
+from bench.month import Living, healthy
+
+
+def test_thirty_healthy_days_say_nothing() -> None:
+    month = healthy(30, every=450)
+    assert month.said == ()
+    assert month.looks >= 5760
+    # It was no still life: all of this happened, and readings that failed were suspected.
+    assert month.lived["bulk deletes"] == 30
+    assert month.lived["runs of the Scout"] == 120
+    assert month.lived["deployments"] == 4
+    assert month.lived["restarts by hand"] > 0
+    assert month.lived["lone crashes"] > 0
+    assert month.suspected > 0
+
+
+def test_a_healthy_day_looked_at_every_thirty_seconds_says_nothing() -> None:
+    day = healthy(1, seed=20251105)
+    assert day.said == ()
+    assert day.looks >= 2880
+
+
+def test_a_month_is_the_same_from_the_same_seed_and_another_from_another() -> None:
+    assert healthy(2, every=3600, seed=1).lived == healthy(2, every=3600, seed=1).lived
+    assert healthy(2, every=3600, seed=1).lived != healthy(2, every=3600, seed=2).lived
+
+
+def test_a_month_in_which_something_is_wrong_says_so() -> None:
+    month = Living(30, seed=1)
+    month.goes_on()
+    month.passes(minutes=5)
+    month["gateway"].stops()
+    month.passes(minutes=5)
+    assert len(month.fired) == 1
+    assert "service_down" in month.fired[0]
+    assert len(month.looks) == 1

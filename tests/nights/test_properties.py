@@ -1,0 +1,346 @@
+"""What holds for any night that is drawn: healthy it is silent; a fault that lasts is said once, and ends once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from monitord.core.alerts import key
+from monitord.core.model import Gap
+from monitord.core.rules import RULES
+from tests.core.nights import MEMORY, ORDERS, Night, fold
+
+# The same examples each time: the suite is stable, and what it finds is found by everybody.
+DRAWN = settings(max_examples=20, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.too_slow])
+# Of each fault by itself.
+OF_EACH = settings(DRAWN, max_examples=2)
+ONLINE = [name for name in MEMORY if name != "cls-discovery"]
+EVERY = 120
+PATIENT = replace(ORDERS, late_after=timedelta(seconds=3 * EVERY))
+# What may be noticed late: a look, the recheck that confirms it, and a moment more.
+NOTICED = EVERY + 10
+QUIET_BEFORE = 600
+
+
+def _everything(night: Night) -> None:
+    for name in ONLINE:
+        night[name].is_restarted()
+
+
+def _scout(night: Night) -> None:
+    scout = night["cls-discovery"]
+    scout.stops(0) if scout.state == "online" else scout.starts()
+
+
+def _lone_crash(night: Night, name: str) -> None:
+    if night[name].restarts < 5:  # five an hour are no loop
+        night[name].crashes()
+
+
+def _blip(night: Night, name: str) -> None:
+    """One reading sees it launching; the one that would confirm it does not."""
+    night[name].state = "launching"
+    night.look()
+    night.passes(seconds=2)
+    night[name].state = "online"
+    night.passes(seconds=30)
+
+
+def _lost(night: Night, which: int) -> None:
+    servers = (night.pm2, night.postgres, night.epochs, night.redis, night.machine)
+    servers[which % len(servers)].hiccups_once()
+
+
+# What happens in a healthy night, by name: the story reads well where an example fails.
+HEALTHY: dict[str, Callable[[Night, str, int], object]] = {
+    "nothing": lambda night, name, n: None,
+    "an operator restarts one": lambda night, name, n: night[name].is_restarted(),
+    "one crashes": lambda night, name, n: _lone_crash(night, name),
+    "everything is deployed": lambda night, name, n: _everything(night),
+    "the Scout runs or rests": lambda night, name, n: _scout(night),
+    "memory moves": lambda night, name, n: setattr(night[name], "memory", n * 4_900_000.0),
+    "rows come faster or slower": lambda night, name, n: setattr(night.table, "per_second", 1 + n / 2),
+    "rows are rolled back": lambda night, name, n: night.table.rolls_back(n * 30_000),
+    "old rows are deleted": lambda night, name, n: night.table.is_pruned(night.clock.now - 10_000),
+    "statistics are reset": lambda night, name, n: night.table.forgets_statistics(),
+    "the table is truncated": lambda night, name, n: night.table.is_truncated(),
+    "seals take longer or shorter": lambda night, name, n: setattr(night.groups["CLS"], "delay", n * 8.8),
+    "the queue fills and drains": lambda night, name, n: setattr(night.queues["tree-builder"], "waiting", n * 4.0),
+    "the disk is used": lambda night, name, n: setattr(night.host, "disk_used", n * 0.7),
+    "memory is taken": lambda night, name, n: setattr(night.host, "available", 200e6 + n * 1e6),
+    "a blip": lambda night, name, n: _blip(night, name),
+    "a reading is lost": lambda night, name, n: _lost(night, n),
+    "monitord restarts": lambda night, name, n: night.monitord_restarts(),
+    "monitord is away": lambda night, name, n: night.monitord_is_away(minutes=n),
+    "a small step of the clock": lambda night, name, n: night.clock_steps(seconds=(n - 50) / 100),
+}
+
+healthy_stories = st.lists(
+    st.tuples(
+        st.sampled_from(sorted(HEALTHY)), st.sampled_from(ONLINE), st.integers(0, 100), st.sampled_from([3, 11, 29, 64])
+    ),
+    min_size=1,
+    max_size=12,
+)
+starts = st.datetimes(datetime(2025, 11, 1), datetime(2026, 3, 1)).map(  # noqa: DTZ001 - made aware here
+    lambda at: at.replace(tzinfo=UTC, microsecond=0)
+)
+cuts = st.sets(st.integers(0, 150), max_size=12)
+
+
+def _same_in_pieces(night: Night, places: set[int]) -> None:
+    observations = [look.observation for look in night.looks]
+    state, edges = fold(observations, night.orders, cuts=places)
+    assert [edge for _, edge in edges] == night.transitions
+    assert state == night.state
+
+
+@DRAWN
+@given(healthy_stories, starts, cuts)
+def test_a_night_drawn_healthy_never_fires(
+    story: list[tuple[str, str, int, int]], start: datetime, places: set[int]
+) -> None:
+    night = Night(PATIENT, start=start, every=EVERY)
+    night.passes(seconds=QUIET_BEFORE)
+    for what, name, amount, minutes in story:
+        HEALTHY[what](night, name, amount)
+        night.passes(minutes=minutes)
+    assert night.said() == []
+    _same_in_pieces(night, places)
+
+
+@dataclass(frozen=True)
+class Fault:
+    """A way to break one thing and to mend it.
+
+    `limit`: how many seconds it must last before it is one. `over`: how many seconds after it was mended it may still
+    be told of. `also`: what follows from it, and may be said too.
+    """
+
+    rule: str
+    subject: str
+    breaks: Callable[[Night], object]
+    mends: Callable[[Night], object]
+    limit: float = 0.0
+    over: float = 0.0
+    also: frozenset[str] = field(default_factory=frozenset)
+
+    def __repr__(self) -> str:
+        return f"{self.rule}/{self.subject}"
+
+
+def _postgres(night: Night, *, up: bool) -> None:
+    for server in (night.postgres, night.epochs):
+        server.recovers() if up else server.fails()
+
+
+def _sealing(night: Night, *names: str, on: bool) -> None:
+    for name in names:
+        night.groups[name].sealing = on
+
+
+def _catches_up(night: Night) -> None:
+    for group in night.groups.values():
+        for label in group.skips:
+            group.seals(label, night.clock.now)
+
+
+def _to_set(what: Callable[[Night], object], **fields: object) -> Callable[[Night], None]:
+    def set_them(night: Night) -> None:
+        thing = what(night)
+        for name, value in fields.items():
+            setattr(thing, name, value)
+
+    return set_them
+
+
+def _queue(night: Night) -> object:
+    return night.queues["tree-builder"]
+
+
+HOUR = 3600.0
+WINDOW = 2 * HOUR
+LOCKED = Gap("user_signals", "timeout", "user_signals is locked")
+
+# Every rule that is about the fleet, broken and mended. Sealing has a calendar of its own below.
+FAULTS = (
+    Fault("service_down", "gateway", lambda n: n["gateway"].stops(), lambda n: n["gateway"].starts()),
+    Fault("service_missing", "cls-worker", lambda n: n.vanishes("cls-worker"), lambda n: n.appears("cls-worker")),
+    Fault("service_unexpected", "test", lambda n: n.appears("test"), lambda n: n.vanishes("test")),
+    Fault("service_frozen", "gateway", lambda n: n["gateway"].is_frozen(), lambda n: n["gateway"].thaws()),
+    Fault(
+        "service_memory_high",
+        "gateway",
+        _to_set(lambda n: n["gateway"], memory=501e6),
+        _to_set(lambda n: n["gateway"], memory=99e6),
+    ),
+    Fault(
+        "service_restart_loop",
+        "tree-builder",
+        lambda n: n["tree-builder"].crashes_every(20.0),
+        _to_set(lambda n: n["tree-builder"], crash_every=None),
+        limit=120.0,
+        over=HOUR,
+    ),
+    Fault("pm2_unreachable", "pm2", lambda n: n.pm2.fails("missing", "no socket"), lambda n: n.pm2.recovers()),
+    Fault("postgres_unreachable", "postgres", lambda n: _postgres(n, up=False), lambda n: _postgres(n, up=True)),
+    Fault("redis_unreachable", "redis", lambda n: n.redis.fails("auth", "no"), lambda n: n.redis.recovers()),
+    Fault("subject_unmeasured", "epochs", lambda n: n.epochs.fails("permission", "no"), lambda n: n.epochs.recovers()),
+    Fault("subject_unmeasured", "host", lambda n: n.machine.fails("internal", "no"), lambda n: n.machine.recovers()),
+    Fault(
+        "subject_unmeasured",
+        "user_signals",
+        _to_set(lambda n: n.table, gap=LOCKED),
+        _to_set(lambda n: n.table, gap=None),
+    ),
+    Fault(
+        "table_growth_high", "user_signals", lambda n: n.table.floods(1_500_000), lambda n: None, over=WINDOW + EVERY
+    ),
+    Fault(
+        "table_flow_stalled",
+        "user_signals",
+        _to_set(lambda n: n.table, per_second=0.0),
+        _to_set(lambda n: n.table, per_second=12.0),
+        limit=900.0 + EVERY,
+    ),
+    Fault("redis_queue_backlog", "tree-builder", _to_set(_queue, waiting=9e3), _to_set(_queue, waiting=3.0)),
+    Fault("disk_high", "/", _to_set(lambda n: n.host, disk_used=75.0), _to_set(lambda n: n.host, disk_used=24.0)),
+    Fault(
+        "host_memory_low", "host", _to_set(lambda n: n.host, available=9e7), _to_set(lambda n: n.host, available=6e9)
+    ),
+    Fault(
+        "monitor_degraded",
+        "monitord",
+        lambda n: n.cycles_begin_late(seconds=3 * EVERY + 1),
+        lambda n: n.cycles_begin_late(seconds=0),
+        # monitord is not taken again by itself: the next cycle confirms.
+        limit=EVERY,
+        over=EVERY,
+    ),
+)
+# Faults that a calendar decides: past the limit at the latest so long after they begin.
+SEALING = (
+    Fault(
+        "sealing_late",
+        "MILO",
+        lambda n: _sealing(n, "MILO", "CLS", on=False),
+        lambda n: _sealing(n, "MILO", "CLS", on=True),
+        limit=2 * HOUR + 200,
+        also=frozenset({"sealing_late/CLS", "sealing_stuck/MILO", "sealing_stuck/CLS"}),
+    ),
+    Fault(
+        "sealing_stuck",
+        "CLS",
+        lambda n: _sealing(n, "CLS", on=False),
+        lambda n: _sealing(n, "CLS", on=True),
+        limit=4 * HOUR + 200,
+        also=frozenset({"sealing_late/CLS", "groups_out_of_sync/epochs"}),
+    ),
+    Fault(
+        "groups_out_of_sync",
+        "epochs",
+        lambda n: _sealing(n, "MILO", on=False),
+        lambda n: _sealing(n, "MILO", on=True),
+        limit=HOUR + 900,
+        also=frozenset({"sealing_late/MILO", "sealing_stuck/MILO"}),
+    ),
+    Fault(
+        "sealing_gap",
+        "CLS",
+        lambda n: n.groups["CLS"].skips.add(int(n.clock.now) // 3600 * 3600),
+        _catches_up,
+        limit=2 * HOUR + 200,
+        also=frozenset({"sealing_late/CLS", "groups_out_of_sync/epochs"}),
+    ),
+)
+
+
+def _lives_through(fault: Fault, start: datetime, lasts: float, restart: bool) -> Night:
+    """A night with this one fault in it, of so many seconds, and time enough after it."""
+    night = Night(PATIENT, start=start, every=EVERY)
+    night.passes(seconds=QUIET_BEFORE)
+    fault.breaks(night)
+    night.passes(seconds=lasts / 2)
+    if restart:
+        night.monitord_restarts()
+    night.passes(seconds=lasts / 2)
+    fault.mends(night)
+    night.passes(seconds=fault.over + 3 * NOTICED)
+    return night
+
+
+def _said_once(night: Night, fault: Fault) -> None:
+    said = [(t.edge, key(t.alert.rule, t.alert.subject), t.reason) for t in night.transitions if t.edge != "pending"]
+    own = [(edge, reason) for edge, place, reason in said if place == f"{fault}"]
+    assert [edge for edge, reason in own if reason != "severity"] == ["firing", "resolved"], night.said()
+    assert {place for _, place, _ in said} <= {f"{fault}"} | fault.also, night.said()
+    assert night.firing() == set()
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+@OF_EACH
+@given(starts, st.floats(0, HOUR), st.booleans(), cuts)
+def test_a_fault_past_its_limit_and_its_confirmation_fires_once_and_resolves_once(
+    fault: Fault, start: datetime, longer: float, restart: bool, places: set[int]
+) -> None:
+    night = _lives_through(fault, start, fault.limit + NOTICED + longer, restart)
+    _said_once(night, fault)
+    _same_in_pieces(night, places)
+
+
+@pytest.mark.parametrize("fault", SEALING, ids=repr)
+@OF_EACH
+@given(starts, st.floats(0, HOUR), st.booleans(), cuts)
+def test_a_fault_of_sealing_past_its_limit_fires_once_and_resolves_once(
+    fault: Fault, start: datetime, longer: float, restart: bool, places: set[int]
+) -> None:
+    night = _lives_through(fault, start, fault.limit + NOTICED + longer, restart)
+    _said_once(night, fault)
+    _same_in_pieces(night, places)
+
+
+@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+@OF_EACH
+@given(starts, st.floats(0, 4.9), cuts)
+def test_a_fault_that_is_over_before_it_is_confirmed_is_silent(
+    fault: Fault, start: datetime, lasts: float, places: set[int]
+) -> None:
+    night = Night(PATIENT, start=start, every=EVERY)
+    night.passes(seconds=QUIET_BEFORE)
+    if fault.rule == "table_growth_high":
+        night.table.rolls_back(1_500_000)  # rows that are there for good are no blip
+    else:
+        fault.breaks(night)
+    night.look()
+    night.passes(seconds=lasts)
+    fault.mends(night)
+    night.passes(minutes=20)
+    assert night.said() == []
+    _same_in_pieces(night, places)
+
+
+@pytest.mark.parametrize("fault", SEALING, ids=repr)
+@OF_EACH
+@given(starts, st.floats(0, 0.95), cuts)
+def test_a_fault_of_sealing_within_its_grace_is_silent(
+    fault: Fault, start: datetime, share: float, places: set[int]
+) -> None:
+    night = Night(PATIENT, start=start, every=EVERY)
+    night.passes(seconds=QUIET_BEFORE)
+    # What falls due next must be sealed within the grace of fifteen minutes; it is broken just before.
+    night.passes(seconds=HOUR - night.clock.now % HOUR - 1)
+    fault.breaks(night)
+    night.passes(seconds=900 * share)
+    fault.mends(night)
+    night.passes(hours=2)
+    assert night.said() == []
+    _same_in_pieces(night, places)
+
+
+def test_every_rule_has_a_fault() -> None:
+    assert {spec.name for spec in RULES} == {fault.rule for fault in (*FAULTS, *SEALING)}

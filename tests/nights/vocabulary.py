@@ -1,0 +1,379 @@
+"""Everything that can happen in a night of the library: each phrase, and what it does to the simulated fleet.
+
+A phrase is a sentence with places in it: `{service} stops`. The list is closed, and README.md explains it to those
+who write nights.
+"""
+
+from __future__ import annotations
+
+import difflib
+import functools
+import re
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+
+from monitord import values
+from monitord.core.model import Exit, Failure, Gap, Kind
+from tests.core.fleet import Group, Queue, Server, Service, Table
+from tests.core.nights import Night
+
+from . import words
+
+FAILURES: Mapping[str, Failure] = {
+    "refuses connections": Failure("refused", "connection refused"),
+    "does not answer": Failure("timeout", "no answer within 5 s"),
+    "rejects the password": Failure("auth", "password authentication failed"),
+    "presents a wrong certificate": Failure("tls", "certificate verify failed: self-signed certificate"),
+    "cannot be resolved": Failure("dns", "Name or service not known"),
+    "talks nonsense": Failure("protocol", "what answers is not what it should be"),
+    "denies permission": Failure("permission", "permission denied"),
+    "is not there": Failure("missing", "nothing is there"),
+    "breaks the probe": Failure("internal", "KeyError"),
+}
+
+
+def _of(night: Night, kind: str, text: str) -> object:
+    """What a place in a phrase stands for. ValueError where it stands for nothing."""
+    match kind:
+        case "service":
+            return _known(text, {s.name: s for s in night.services}, "service in PM2")
+        case "group":
+            return _known(text, night.groups, "group")
+        case "table":
+            return _known(text, night.tables, "table that is watched")
+        case "subject":
+            return _known(text, {**night.tables, **night.queues}, "table or queue that is watched")
+        case "queue":
+            return _known(text, night.queues, "queue that is watched")
+        case "server":
+            return {
+                "PM2": (night.pm2,),
+                "Postgres": (night.postgres, night.epochs),
+                "Redis": (night.redis,),
+                "the seals' query": (night.epochs,),
+                "the host": (night.machine,),
+            }[text]
+        case "kind":
+            return words.kind(text)
+        case "duration":
+            return words.seconds(text)
+        case "step":
+            return words.signed_seconds(text)
+        case "clock":
+            return words.clock(text, datetime.fromtimestamp(night.clock.now - 3599, UTC)).timestamp()
+        case "past":
+            ago = words.clock(text, datetime.fromtimestamp(night.clock.now - 86400, UTC))
+            return ago.timestamp()
+        case "rate":
+            return words.rate(text)
+        case "size":
+            return values.size(text)
+        case "percent":
+            return values.percent(text)
+        case "count":
+            return values.whole(text)
+    return text
+
+
+def _known(name: str, there: Mapping[str, object], what: str) -> object:
+    if name not in there:
+        raise ValueError(f"there is no {what} called {name!r}; there are {', '.join(there)}")
+    return there[name]
+
+
+_PLACES = {
+    "server": "PM2|Postgres|Redis|the seals' query|the host",
+    "how": "|".join(FAILURES),
+    "words": ".+",
+}
+
+
+@functools.cache
+def _pattern(template: str) -> re.Pattern[str]:
+    """A template as a pattern: `{queue}` is a place of that kind, `{other:name}` one of the kind `name`."""
+    parts = re.split(r"\{(\w+)(?::(\w+))?\}", template)
+    pattern = re.escape(parts[0])
+    for name, kind, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
+        pattern += f"(?P<{name}>{_PLACES.get(kind or name, '[^ ]+')})" + re.escape(text)
+    return re.compile(pattern)
+
+
+@functools.cache
+def _kinds(template: str) -> Mapping[str, str]:
+    return {name: kind or name for name, kind in re.findall(r"\{(\w+)(?::(\w+))?\}", template)}
+
+
+def matching(phrase: str) -> list[str]:
+    """The templates a phrase fits: one, unless it is none of the vocabulary."""
+    return [template for template in PHRASES if _pattern(template).fullmatch(phrase)]
+
+
+def understood(phrase: str) -> str:
+    """The template of a phrase. ValueError, with the nearest that there is, where there is none."""
+    found = matching(phrase)
+    if len(found) == 1:
+        return found[0]
+    near = difflib.get_close_matches(phrase, PHRASES, 1, 0.3)
+    hint = f"; the nearest is {near[0]!r}" if near else ""
+    raise ValueError(f"{phrase!r} is no phrase of the vocabulary{hint}")
+
+
+def failure(phrase: str) -> Kind | None:
+    """The kind of failure that a phrase is about, if it is about one."""
+    match = _pattern(understood(phrase)).fullmatch(phrase)
+    assert match is not None
+    places = match.groupdict()
+    if "kind" in places:
+        return words.kind(places["kind"])
+    return FAILURES[places["how"]].kind if "how" in places else None
+
+
+def happens(night: Night, phrase: str) -> None:
+    """Make it happen. ValueError where a word of the phrase means nothing."""
+    template = understood(phrase)
+    match = _pattern(template).fullmatch(phrase)
+    assert match is not None
+    kinds = _kinds(template)
+    PHRASES[template](night, **{name: _of(night, kinds[name], text) for name, text in match.groupdict().items()})
+
+
+def _fail(night: Night, server: tuple[Server, ...], how: str) -> None:
+    for one in server:
+        one.failure = FAILURES[how]
+
+
+def _recover(night: Night, server: tuple[Server, ...]) -> None:
+    for one in server:
+        one.recovers()
+
+
+def _hiccup(night: Night, server: tuple[Server, ...]) -> None:
+    for one in server:
+        one.hiccups_once()
+
+
+def _online(night: Night) -> list[Service]:
+    return [service for service in night.services if service.state == "online"]
+
+
+def _everything_restarts(night: Night) -> None:
+    for service in _online(night):
+        service.is_restarted()
+
+
+def _everything_dies(night: Night, count: int) -> None:
+    for service in _online(night):
+        service.crashes(count)
+
+
+def _crash_with(service: Service, count: int, code: int) -> None:
+    service.crashes(count)
+    service.exit_code = code
+
+
+def _becomes(night: Night, service: Service, *names: str) -> None:
+    night.vanishes(service.name)
+    for name in names:
+        night.appears(name, memory=service.memory or 0.0)
+
+
+def _instances(night: Night, service: Service, count: int) -> None:
+    for _ in range(count - sum(1 for s in night.services if s.name == service.name)):
+        night.appears(service.name)
+
+
+def _instance(night: Night, service: Service, number: int) -> Service:
+    return [s for s in night.services if s.name == service.name][number - 1]
+
+
+def _empty(night: Night) -> None:
+    night.unlisted, night.services = night.services, []
+
+
+def _full(night: Night, without: str = "") -> None:
+    """PM2 has its list again, as `pm2 resurrect` makes it: every process anew."""
+    night.services, night.unlisted = night.services or night.unlisted, []
+    if without:
+        _known(without, {s.name: s for s in night.services}, "service in PM2")
+        night.vanishes(without)
+    for service in night.services:
+        service.created_at, service.restarts = night.clock.now, 0
+        if service.state == "online":
+            service.starts()
+
+
+def _reboot(night: Night) -> None:
+    night.host.boot_at = night.clock.now
+    _full(night)
+
+
+def _signal(night: Night, service: Service, signal: str) -> None:
+    """The end of a process by a signal, which the bus tells and PM2's list calls exit code 0."""
+    service.crashes()
+    service.exit_code = 0
+    night.exits.append(
+        Exit(service.name, str(service.pm_id), night.clock.now, 0, signal=signal, restarts=service.restarts)
+    )
+
+
+def _code(night: Night, service: Service, code: int) -> None:
+    service.crashes()
+    service.exit_code = code
+    night.exits.append(Exit(service.name, str(service.pm_id), night.clock.now, code, restarts=service.restarts))
+
+
+def _skip(group: Group, clock: float) -> None:
+    group.skips.add(int(clock) // group.length * group.length)
+
+
+def _never(group: Group, now: float) -> None:
+    """It goes on, and what it has missed so far stays missed."""
+    newest = max(group.sealed, default=0)
+    group.skips |= set(range(newest + group.length, int(now) // group.length * group.length, group.length))
+    group.sealing = True
+
+
+def _groups(night: Night, *, sealing: bool) -> None:
+    for group in night.groups.values():
+        group.sealing = sealing
+
+
+def _set(thing: object, **fields: object) -> None:
+    for name, value in fields.items():
+        setattr(thing, name, value)
+
+
+def _future_row(table: Table) -> None:
+    table.by_label[9_999_999_999] = table.by_label.get(9_999_999_999, 0) + 1
+    table.inserted += 1
+
+
+def _future_seal(group: Group, now: float) -> None:
+    group.careless = True
+    group.seals(9_999_999_999, now)
+
+
+def _prune(table: Table, hours: float, now: float) -> None:
+    table.is_pruned(now - hours)
+
+
+def _drain(queue: Queue) -> None:
+    queue.waiting, queue.per_second = 0.0, 0.0
+
+
+# Night first, then the places by their names.
+PHRASES: Mapping[str, Callable[..., object]] = {
+    # Services
+    "{service} stops": lambda n, service: service.stops(),
+    "{service} stops with exit code {count}": lambda n, service, count: service.stops(count),
+    "{service} starts": lambda n, service: service.starts(),
+    "{service} crashes": lambda n, service: service.crashes(),
+    "{service} crashes {count} times": lambda n, service, count: service.crashes(count),
+    "{service} crashes {count} times with exit code {code:count}": (
+        lambda n, service, count, code: _crash_with(service, count, code)
+    ),
+    "{service} is ended by {signal}": lambda n, service, signal: _signal(n, service, signal),
+    "{service} ends by itself with exit code {code:count}": lambda n, service, code: _code(n, service, code),
+    "{service} dies every {duration}": lambda n, service, duration: service.crashes_every(duration),
+    "{service} dies no more": lambda n, service: _set(service, crash_every=None),
+    "PM2 gives up on {service}": lambda n, service: service.is_given_up(),
+    "an operator restarts {service}": lambda n, service: service.is_restarted(),
+    "an operator tells {service} to stop, and it takes its time": lambda n, service: service.is_stopping(),
+    "PM2 starts {service} by its schedule": lambda n, service: service.is_restarted(),
+    "PM2 runs {service} by the clock": lambda n, service: _set(service, schedule="*/15 * * * *"),
+    "{service} is launching": lambda n, service: _set(service, state="launching"),
+    "the counters of {service} are reset": lambda n, service: service.is_reset(),
+    "{service} has been restarted {count} times in its life": lambda n, service, count: _set(service, restarts=count),
+    "{service} is frozen": lambda n, service: service.is_frozen(),
+    "{service} is a zombie": lambda n, service: service.is_frozen("zombie"),
+    "{service} runs again": lambda n, service: service.thaws(),
+    "the kernel does not tell of {service}": lambda n, service: _set(service, process=None),
+    "{service} vanishes from PM2": lambda n, service: n.vanishes(service.name),
+    "{name} appears in PM2": lambda n, name: n.appears(name),
+    "{name} appears in PM2 as a module of its own": lambda n, name: n.appears(name, module=True),
+    "{name} appears in PM2 and is monitord itself": lambda n, name: n.appears(name, own=True),
+    "{service} becomes {name}": lambda n, service, name: _becomes(n, service, name),
+    "{service} becomes {name} and {other:name}": lambda n, service, name, other: _becomes(n, service, name, other),
+    "{service} runs as {count} instances": lambda n, service, count: _instances(n, service, count),
+    "instance {count} of {service} stops": lambda n, count, service: _instance(n, service, count).stops(),
+    "instance {count} of {service} starts": lambda n, count, service: _instance(n, service, count).starts(),
+    "memory of {service} is {size}": (
+        lambda n, service, size: _set(service, memory=size, sawtooth=None, memory_per_hour=0.0)
+    ),
+    "memory of {service} rises by {size} an hour": lambda n, service, size: _set(service, memory_per_hour=size),
+    "memory of {service} is a sawtooth from {low:size} to {high:size} every {duration}": (
+        lambda n, service, low, high, duration: _set(service, sawtooth=(low, high, duration))
+    ),
+    "PM2 does not tell the memory of {service}": lambda n, service: _set(service, memory=None),
+    "everything is deployed": _everything_restarts,
+    "everything dies {count} times": _everything_dies,
+    "the host reboots": _reboot,
+    "PM2's list is empty": _empty,
+    "PM2 is resurrected": _full,
+    "PM2 is resurrected without {name}": lambda n, name: _full(n, name),
+    # Servers
+    "{server} {how}": _fail,
+    "{server} answers again": _recover,
+    "{server} fails one reading": _hiccup,
+    # Tables
+    "rows come at {rate}": lambda n, rate: _set(n.table, per_second=rate),
+    "rows come into {table} at {rate}": lambda n, table, rate: _set(table, per_second=rate),
+    "no rows come": lambda n: _set(n.table, per_second=0.0),
+    "{count} rows come at once": lambda n, count: n.table.floods(count),
+    "{count} rows come at once into {table}": lambda n, count, table: table.floods(count),
+    "{count} rows are inserted and rolled back": lambda n, count: n.table.rolls_back(count),
+    "rows are rolled back at {rate}": lambda n, rate: _set(n.table, rolled_back_per_second=rate),
+    "the table is truncated": lambda n: n.table.is_truncated(),
+    "the statistics are reset": lambda n: n.table.forgets_statistics(),
+    "the statistics jump by {count}": lambda n, count: n.table.rolls_back(count),
+    "rows older than {duration} are deleted": lambda n, duration: _prune(n.table, duration, n.clock.now),
+    "a row labelled 9999999999 is inserted": lambda n: _future_row(n.table),
+    "Postgres is a replica": lambda n: _set(n, replica=True),
+    "Postgres is a primary": lambda n: _set(n, replica=False),
+    "{table} cannot be counted": lambda n, table: _set(table, countable=False),
+    "{table} can be counted": lambda n, table: _set(table, countable=True),
+    "exact counts do not finish": lambda n: _set(n.table, counts=False),
+    "exact counts finish": lambda n: _set(n.table, counts=True),
+    "exact counts stop at {count} rows": lambda n, count: _set(n.table, cap=count),
+    "{subject} cannot be read: {kind}": (
+        lambda n, subject, kind: _set(subject, gap=Gap(subject.name, kind, f"{subject.name} cannot be read"))
+    ),
+    "{subject} can be read": lambda n, subject: _set(subject, gap=None),
+    # Sealing
+    "{group} seals nothing more": lambda n, group: _set(group, sealing=False),
+    "{group} seals again": lambda n, group: _set(group, sealing=True),
+    "{group} seals again, but not what it missed": lambda n, group: _never(group, n.clock.now),
+    "nothing is sealed any more": lambda n: _groups(n, sealing=False),
+    "all is sealed again": lambda n: _groups(n, sealing=True),
+    "{group} has never sealed anything": lambda n, group: _set(group, sealing=False, sealed={}, sealed_at={}),
+    "{group} will skip the hour of {clock}": lambda n, group, clock: _skip(group, clock),
+    "{group} seals the hour of {past} after all": lambda n, group, past: group.seals(int(past), n.clock.now),
+    "{group} takes {duration} to seal": lambda n, group, duration: _set(group, delay=duration),
+    "{group} seals {count} channels": lambda n, group, count: _set(group, channels=count),
+    "a seal of {group} labelled 9999999999 is inserted": lambda n, group: _future_seal(group, n.clock.now),
+    # Redis
+    "{count} jobs wait in {queue}": lambda n, count, queue: _set(queue, waiting=float(count)),
+    "jobs pile up in {queue} at {rate}": lambda n, queue, rate: _set(queue, per_second=rate),
+    "{queue} is drained": lambda n, queue: _drain(queue),
+    # The host
+    "the disk is {percent} full": lambda n, percent: _set(n.host, disk_used=percent),
+    "the disk fills by {percent} an hour": lambda n, percent: _set(n.host, disk_per_hour=percent),
+    "the disk fills no more": lambda n: _set(n.host, disk_per_hour=0.0),
+    "the disk cannot be measured: {kind}": (
+        lambda n, kind: _set(n.host, disk_gap=Gap("/", kind, "the disk at / cannot be measured"))
+    ),
+    "the disk can be measured": lambda n: _set(n.host, disk_gap=None),
+    "available memory is {size}": lambda n, size: _set(n.host, available=size),
+    "the kernel does not tell the available memory": lambda n: _set(n.host, available=None),
+    # monitord and its clock
+    "the clock is set {step}": lambda n, step: n.clock_steps(seconds=step),
+    "the clock is right again": lambda n: _set(n, clock_error=0.0),
+    "monitord restarts": lambda n: n.monitord_restarts(),
+    "monitord is away for {duration}": lambda n, duration: n.monitord_is_away(seconds=duration),
+    "cycles begin {duration} late": lambda n, duration: n.cycles_begin_late(seconds=duration),
+    "cycles begin on time": lambda n: n.cycles_begin_late(seconds=0),
+    "monitord cannot write its snapshot": (
+        lambda n: _set(n, own_gaps=(Gap("snapshot", "internal", "its snapshot cannot be written: disk full"),))
+    ),
+    "monitord can write its snapshot": lambda n: _set(n, own_gaps=()),
+}
