@@ -28,4 +28,4 @@ def verdict_lines(fields: Fields, screen: Terminal) -> Iterator[str]:
         if alert["recommendation"]:
             yield from screen.wrapped(str(alert["recommendation"]), indent=" " * 8 if several else "  ")
     for alert in fields["alerts"]["suppressed"]:
-        yield from screen.wrapped(f"Quiet on purpose: {alert['summary']}")
+        yield from screen.wrapped(f"Explained, and not told by itself: {alert['summary']}")

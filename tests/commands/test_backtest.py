@@ -15,14 +15,12 @@ from typing import Any
 
 import pytest
 
-from monitord.store import Record, Store
 from tests.core.fleet import MB
 from tests.core.nights import ORDERS, Night
 
 from .program import PATIENCE, environment, monitord
+from .recorded import SETTINGS, leave
 
-ROSTER = json.dumps(dict(ORDERS.services))
-SETTINGS = {"MONITORD_ORDERS__SERVICES": ROSTER, "MONITORD_REDIS__QUEUES": '["tree-builder"]'}
 BEGAN = datetime.now(UTC).replace(microsecond=0) - timedelta(hours=2)
 
 
@@ -49,17 +47,6 @@ def uncounted() -> Night:
     night.table.floods(400_000)
     night.passes(minutes=20)
     return night
-
-
-async def leave(directory: Path, night: Night) -> None:
-    """What the daemon leaves of a night."""
-    store = Store(directory)
-    await store.load(PATIENCE)
-    for look in night.looks:
-        decision = look.decision
-        await store.save(Record(decision.state, look.observation, {}, decision.transitions), PATIENCE)
-        assert store.problem is None
-    await store.close(PATIENCE)
 
 
 @pytest.fixture(scope="module")

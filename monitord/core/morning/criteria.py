@@ -103,7 +103,7 @@ def services_online(facts: Facts) -> Criterion:
         return Criterion(name, title, None, "No services were watched.")
     down = [alert for alert in facts.alerts() if alert.rule in DOWN]
     wrong = [s for s in watched if s.ok is False]
-    details = [f"{alert.finding.summary} ({_when(alert, facts)})" for alert in down]
+    details = [_told(alert, facts) for alert in down]
     details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in {alert.subject for alert in down}]
     if details:
         who = words.listed(sorted({alert.subject for alert in down} | {s.name for s in wrong}))
@@ -154,7 +154,7 @@ def epochs_sealed(facts: Facts) -> Criterion:
         if group.silent:
             details.append(f"{group.group}: silent for longer than ever before: {words.listed(list(group.silent))}.")
     stuck = [alert for alert in facts.alerts() if alert.rule in ("sealing_stuck", "sealing_late")]
-    details += [f"{alert.finding.summary} ({_when(alert, facts)})" for alert in stuck]
+    details += [_told(alert, facts) for alert in stuck]
     if facts.groups_in_step is False:
         details.append("The groups are not in step.")
     if missed or stuck or facts.groups_in_step is False:
@@ -193,7 +193,7 @@ def growth_steady(facts: Facts) -> Criterion:
             details.append(f"{table.name}: not known for a part of the night.")
     for alert in told.values():
         bad.append(alert.subject)
-        details.append(f"{alert.finding.summary} ({_when(alert, facts)})")
+        details.append(_told(alert, facts))
     if bad:
         return Criterion(name, title, False, f"Not steady: {words.listed(sorted(set(bad)))}.", tuple(details))
     if unknown:
@@ -212,7 +212,7 @@ def memory_stable(facts: Facts) -> Criterion:
     )
     over = [s.name for s, peak in measured if peak > s.memory_limit]
     leaks = [alert for alert in facts.alerts() if alert.rule == "service_memory_leak"]
-    details += tuple(f"{alert.finding.summary} ({_when(alert, facts)})" for alert in leaks)
+    details += tuple(_told(alert, facts) for alert in leaks)
     if over or leaks:
         who = words.listed(sorted({*over, *(alert.subject for alert in leaks)}))
         return Criterion(name, title, False, f"Past the limit, or rising towards it: {who}.", details)
@@ -237,7 +237,7 @@ def no_restarts(facts: Facts) -> Criterion:
             totals[kind] = totals.get(kind, 0) + count
     called_for = [a for a in facts.alerts() if recommended(a) == "restart_service"]
     loops = [a for a in facts.alerts() if a.rule == "service_restart_loop"]
-    details += [f"{alert.finding.summary} ({_when(alert, facts)})" for alert in (*loops, *called_for)]
+    details += [_told(alert, facts) for alert in (*loops, *called_for)]
     crashes = totals.get("automatic", 0) + totals.get("memory", 0)
     if crashes or called_for or loops:
         said = [f"PM2 restarted services {crashes} times by itself"] if crashes else []
@@ -264,7 +264,7 @@ def nothing_critical(facts: Facts) -> Criterion:
     open_ = [one for one in facts.incidents if one.ended_at is None and one.fired_at is not None]
     critical = [one.cause for one in open_ if one.cause.severity == "critical"]
     if critical:
-        details = tuple(f"{alert.finding.summary} ({_when(alert, facts)})" for alert in critical)
+        details = tuple(_told(alert, facts) for alert in critical)
         return Criterion(name, title, False, details[0], details[1:])
     if why := _unwatched_end(facts):
         return Criterion(name, title, None, why)
@@ -277,8 +277,8 @@ def _unwatched_end(facts: Facts) -> str:
     return f"At the end of the night these could not be seen: {words.listed(blind)}." if blind else ""
 
 
-def _when(alert: Alert, facts: Facts) -> str:
-    return f"since {words.moment(alert.since.timestamp(), facts.until)}"
+def _told(alert: Alert, facts: Facts) -> str:
+    return f"{alert.finding.summary.rstrip('.')} (since {words.moment(alert.since.timestamp(), facts.until)})."
 
 
 def _labels(seals: Iterable[SealNight]) -> str:
