@@ -6,10 +6,12 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 from monitord.__main__ import COMMANDS
+from monitord.core.model import RestartKind
 from monitord.core.rules import RULES
 from monitord.settings import variables
 
@@ -35,7 +37,17 @@ def test_every_rule_is_in_the_reference_and_no_other() -> None:
 def test_every_event_that_is_emitted_is_in_the_reference_and_no_other() -> None:
     emitted = {name for source in SOURCES for name in re.findall(r"\.emit\(\s*\"([a-z0-9_]+)\"", source)}
     emitted |= {"check_completed", "cycle_completed", "alert_pending", "alert_firing", "alert_resolved"}
+    emitted |= {"alert_suppressed"}
     assert first_cells(section("Log lines")) == emitted
+
+
+def test_every_criterion_of_the_verdict_is_in_the_reference_and_no_other() -> None:
+    source = (ROOT / "monitord" / "core" / "morning" / "criteria.py").read_text(encoding="utf-8")
+    assert first_cells(section("The verdict")) == set(re.findall(r'name, title = "([a-z_]+)"', source))
+
+
+def test_every_kind_of_restart_is_in_the_reference_and_no_other() -> None:
+    assert first_cells(section("Restarts")) == set(get_args(RestartKind))
 
 
 def test_every_setting_named_in_a_document_is_one() -> None:
@@ -45,7 +57,7 @@ def test_every_setting_named_in_a_document_is_one() -> None:
 
 
 def test_every_command_named_in_the_readme_is_one() -> None:
-    named = set(re.findall(r"monitord (init|run|check|status|config|demo|[a-z]+ )", README))
+    named = set(re.findall(r"monitord (init|run|check|status|report|alerts|backtest|config|demo|[a-z]+ )", README))
     called = set(re.findall(r"\.venv/bin/monitord ([a-z]+)", README))
     assert called <= set(COMMANDS)
     assert {"init", "check"} <= called
