@@ -18,9 +18,9 @@ COMMANDS: Final = {
     "run": "the daemon, in the foreground",
     "check": "every probe once, now; exit 0 OK, 1 warning, 2 critical, 3 unknown",
     "status": "what the running daemon holds; exit codes as check, 3 when none runs",
-    "backtest": "what other thresholds would have said of recorded nights",
     "report": "the morning verdict: GO, NO-GO or UNKNOWN, with its evidence",
     "alerts": "incidents, open and closed",
+    "backtest": "what other thresholds would have said of recorded nights",
     "config": "the effective settings, secrets masked",
     "demo": "a real fleet in miniature, watched, broken and mended",
 }

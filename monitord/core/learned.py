@@ -14,6 +14,8 @@ from monitord.core.series import Series
 
 # A probe names no more silent channels of a group than this: of the others it says nothing.
 MOST_SILENT = 10
+# Of labels older than so many nothing new is learned: it was when they were new.
+OPEN_LABELS = 6
 _NAMED = frozenset({"channels_known", "channel_silent", "unsealed_channel"})
 _BY_LABEL = ("seal_at", "seal_channels", "seal_participating", "seal_unsealed")
 
@@ -58,6 +60,11 @@ def absorb_epochs(
     length = calendar(orders).length
     found: dict[str, dict[str, dict[int, int]]] = {name: {} for name in _BY_LABEL}
     named: list[Sample] = []
+    settled = {
+        group: past.delays.newest - OPEN_LABELS * length
+        for group, past in learned.items()
+        if past.delays.newest is not None and past.delays.length == length
+    }
     for s in reading.samples:
         by_group = found.get(s.name)
         if by_group is None:
@@ -66,6 +73,8 @@ def absorb_epochs(
             continue
         (_, epoch), (_, group) = s.labels  # labels are sorted by name
         label = int(epoch)
+        if label < settled.get(group, 0):
+            continue
         value = delay_of(label, s.value, now, length) if s.name == "seal_at" else s.value
         if isinstance(value, int) and label + length <= now:
             by_group.setdefault(group, {})[label] = value
