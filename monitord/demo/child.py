@@ -13,6 +13,7 @@ from monitord.demo.processes import MARKER
 from monitord.demo.sandbox import Sandbox, environment, package_root
 from monitord.masking import mask
 
+REPORT_SECONDS = 20.0
 STOP_SECONDS = 8.0
 LINE_LIMIT = 4 * 2**20
 LAST_LINES = 8
@@ -114,11 +115,30 @@ class MonitordChild:
 
     async def start(self) -> None:
         """Start it; it reports by itself from then on."""
+        self._process = await self._spawn("run")
+        self._following = asyncio.create_task(self._follow(self._process))
+
+    async def verdict(self, seconds: float) -> str:
+        """What `monitord report` says of the last so many seconds, in a sentence; "" where it says nothing in time."""
+        process = await self._spawn("report", "--since", f"{max(1, round(seconds))}s", "--format", "json")
+        try:
+            async with asyncio.timeout(REPORT_SECONDS):
+                told, _ = await process.communicate()
+            report = json.loads(told)
+            return f"{report['verdict']}: {report['sentence']}"
+        except (TimeoutError, ValueError, TypeError, KeyError):
+            return ""
+        finally:
+            if process.returncode is None:
+                process.kill()
+                await process.wait()
+
+    async def _spawn(self, *arguments: str) -> asyncio.subprocess.Process:
         directory = self._sandbox.directory
         given = {MARKER: str(directory), "HOME": str(directory), "PYTHONPATH": str(package_root())}
-        self._process = await asyncio.create_subprocess_exec(
+        return await asyncio.create_subprocess_exec(
             # -P: the sandbox it works in has directories with the names of packages.
-            *(sys.executable, "-P", "-m", "monitord", "run"),
+            *(sys.executable, "-P", "-m", "monitord", *arguments),
             stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
@@ -127,7 +147,6 @@ class MonitordChild:
             env=environment(**given, **self._settings),
             start_new_session=True,  # Ctrl-C in the terminal is the tour's to answer
         )
-        self._following = asyncio.create_task(self._follow(self._process))
 
     async def until(self, question: Callable[[], bool], seconds: float) -> bool:
         """Wait until the answer is true, asked again after each of its lines; False when `seconds` have passed.

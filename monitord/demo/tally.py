@@ -41,11 +41,13 @@ class Tally:
         outcomes: Of each fault that was injected, in order.
         left_out: What was asked for and not injected.
         told: Every alert that fired.
+        verdict: What `monitord report` makes of it all; "" where nobody asked.
     """
 
     outcomes: list[Outcome] = field(default_factory=list)
     left_out: list[Fault] = field(default_factory=list)
     told: Sequence[Told] = ()
+    verdict: str = ""
 
     @property
     def is_good(self) -> bool:
@@ -82,6 +84,8 @@ def tally_lines(tally: Tally, screen: Terminal) -> list[str]:
     if tally.left_out:
         names = words.listed([fault.name for fault in tally.left_out], most=99)
         lines += screen.wrapped(f"Left out: {names}.", indent="")
+    if tally.verdict:
+        lines += ["", *screen.wrapped(f"The verdict over all of it (monitord report): {tally.verdict}", indent=""), ""]
     return lines
 
 

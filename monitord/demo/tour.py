@@ -88,6 +88,7 @@ class Tour:
         settings = self._stack.environment() | SETTINGS | {"MONITORD_LOG_LEVEL": "debug"}
         settings["MONITORD_HTTP__LISTEN"] = "" if self._plan.port is None else f"127.0.0.1:{self._plan.port}"
         self._growth_window = words.duration(duration(settings["MONITORD_ORDERS__GROWTH_WINDOW"]).total_seconds())
+        began = self._now()
         self._child = child = MonitordChild(self._stack.sandbox, settings, self)
         self._view.progress("starting monitord run")
         await child.start()
@@ -95,6 +96,7 @@ class Tour:
         frames = asyncio.create_task(self._frames())
         try:
             await self._go(child)
+            self.tally.verdict = await child.verdict(self._now() - began)
         finally:
             frames.cancel()
             with suppress(asyncio.CancelledError):

@@ -97,6 +97,8 @@ def test_a_fault_is_broken_detected_mended_and_cleared_in_plain_lines(tmp_path: 
     assert places == sorted(places)
     assert re.search(r"^✔ stopped gateway +service_down gateway +in [\d.]+ m?s +in [\d.]+ m?s$", text, re.MULTILINE)
     assert re.search(r"^\d\d:\d\d:\d\d   OK, 7/7 services, user_signals \+\d+ in 12 s, MILO", text, re.MULTILINE)
+    assert "The verdict over all of it (monitord report): NO-GO: " in text
+    assert "all services remain online" in " ".join(text.split())
     assert "The fault was detected and cleared" in text
     assert "With nothing broken" not in text
     assert "Besides" not in text
