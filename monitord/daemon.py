@@ -1,7 +1,7 @@
 """The daemon: builds what the settings ask for, starts it, keeps it going, and stops it in reverse.
 
 The only room that knows APScheduler, signals and reloading. APScheduler says when a cycle is due, by the wall clock;
-the conductor runs one cycle at a time, and watches the scheduler itself by the monotonic clock.
+the conductor runs one thing at a time, and says when the scheduler has lost its clock.
 """
 
 from __future__ import annotations
@@ -12,7 +12,6 @@ import os
 import signal
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -22,9 +21,10 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from monitord import __version__
+from monitord.conductor import Conductor
 from monitord.core.model import Exit
 from monitord.core.orders import StandingOrders
-from monitord.cycle import Turn, Watch
+from monitord.cycle import Watch
 from monitord.hearing import Hearing
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import DirectoryLock
@@ -41,11 +41,6 @@ if TYPE_CHECKING:
 LOAD_TIMEOUT_SECONDS: Final = 3.0
 STOP_TIMEOUT_SECONDS: Final = 1.0
 TIDY_TIMEOUT_SECONDS: Final = 30.0
-# How far past its time a cycle may be before the scheduler is taken to have lost its clock.
-OVERDUE_SECONDS: Final = 1.0
-# After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is looked at once.
-SETTLE_SECONDS: Final = 0.05
-FLEET_EVERY_SECONDS: Final = 1.0
 CYCLE_JOB: Final = "cycle"
 VERDICT_JOB: Final = "verdict"
 # What a scheduled verdict looks back on: overnight.
@@ -53,25 +48,6 @@ VERDICT_SPAN: Final = timedelta(hours=12)
 SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 Loader = Callable[[], Settings]
-
-
-@dataclass(slots=True)
-class _Asked:
-    """What has been asked of the conductor and not been done yet. Times are the loop's (monotonic) seconds.
-
-    `fleet_at` is when to look at PM2 again, as its bus has told of a death.
-    """
-
-    check: str = ""
-    due_at: float | None = None
-    reload: bool = False
-    fleet_at: float | None = None
-    rechecks: dict[str, float] = field(default_factory=dict)
-    exact: frozenset[str] = frozenset()
-
-    def anything(self) -> bool:
-        """Whether something is to be done now; rechecks have their own time."""
-        return bool(self.check) or self.due_at is not None or self.reload
 
 
 class Daemon:
@@ -90,16 +66,13 @@ class Daemon:
         self._citizen = citizen
         self._lock = DirectoryLock(settings.state_dir)
         self._store = Store(settings.state_dir)
-        self._asked = _Asked()
-        self._wake = asyncio.Event()
+        self._conductor = Conductor(log, self._reload, self._schedule_anew)
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._tidying = Lane("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
-        self._next_due = 0.0
         self._bus: Bus | None = None
-        self._fleet_looked_at = float("-inf")
 
     async def run(self) -> None:
         """Watch until told to stop.
@@ -161,9 +134,9 @@ class Daemon:
 
     def _heard(self, number: signal.Signals) -> None:
         if number is signal.SIGUSR1:
-            self._ask_check("signal")
+            self._conductor.ask_check("signal")
         elif number is signal.SIGHUP:
-            self._ask_reload()
+            self._conductor.ask_reload()
         else:
             self._ask_stop(number.name)
 
@@ -190,7 +163,7 @@ class Daemon:
             self._scheduler.add_job(
                 function, trigger, id=name, replace_existing=True, misfire_grace_time=None, coalesce=True
             )
-        self._next_due = asyncio.get_running_loop().time() + every
+        self._conductor.paced(every)
 
     async def _shut_down(self, conductor: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
         """Everything in reverse, each step within its deadline: PM2 kills what does not stop in time."""
@@ -216,12 +189,10 @@ class Daemon:
     # Jobs are coroutines: APScheduler would run plain functions on threads of the pool that name look-ups may hang in.
 
     async def _ask_cycle(self) -> None:
-        if self._asked.due_at is None:
-            self._asked.due_at = self._next_due
-        self._wake.set()
+        self._conductor.ask_cycle()
 
     async def _ask_scheduled_check(self) -> None:
-        self._ask_check("schedule")
+        self._conductor.ask_check("schedule")
 
     async def _tell_verdict(self) -> None:
         """The morning's report, while the watch goes on. What goes wrong with it costs the report."""
@@ -239,21 +210,13 @@ class Daemon:
         with suppress(OSError, LaneBusy):  # a disk that hangs has its own alert
             await self._tidying.run(self._log.tidy, timeout=TIDY_TIMEOUT_SECONDS)
 
-    def _ask_check(self, trigger: str) -> None:
-        self._asked.check = trigger
-        self._wake.set()
-
-    def _ask_reload(self) -> None:
-        self._asked.reload = True
-        self._wake.set()
-
     def _ask_stop(self, reason: str) -> None:
         self._stop_reason = reason
         self._stop.set()
 
     def _orphaned(self) -> None:
         self._log.emit("pm2_channel_closed", "warning", "PM2 itself has gone: nobody restarts this process any more.")
-        self._ask_check("pm2")
+        self._conductor.ask_check("pm2")
 
     # PM2's bus
 
@@ -262,7 +225,7 @@ class Daemon:
         if settings.pm2.home is not None:
             from monitord.pm2.bus import Bus
 
-            self._bus = Bus(settings.pm2.home, self._ask_fleet)
+            self._bus = Bus(settings.pm2.home, self._conductor.ask_fleet)
             self._bus.start()
 
     async def _deafen(self) -> None:
@@ -273,94 +236,20 @@ class Daemon:
     def _heard_on_the_bus(self) -> tuple[Exit, ...]:
         return self._bus.drain() if self._bus is not None else ()
 
-    def _ask_fleet(self) -> None:
-        """A process died by itself: look at the fleet at once, but no more than once a second."""
-        if self._asked.fleet_at is None:
-            now = asyncio.get_running_loop().time()
-            self._asked.fleet_at = max(now + SETTLE_SECONDS, self._fleet_looked_at + FLEET_EVERY_SECONDS)
-            self._wake.set()
-
-    # One thing at a time
-
     async def _conduct(self) -> None:
-        """Run what is asked for, one cycle at a time, for ever."""
-        await self._cycle(Turn(trigger="startup", late_seconds=0.0))
+        """The first check, and from then on whatever is asked for."""
+        await self._conductor.first(self._watch)
         self._schedule()
         self._scheduler.start()
         self._log.emit("monitord_ready", "info", "monitord is watching.", **self._who())
         self._citizen.ready()
-        while True:
-            await self._something_to_do()
-            if self._asked.reload:
-                self._asked.reload = False
-                await self._reload()
-            elif self._asked.check:
-                await self._full_check()
-            elif self._asked.due_at is not None:
-                await self._due_cycle(self._asked.due_at)
-            else:
-                await self._recheck()
-
-    async def _something_to_do(self) -> None:
-        """Until asked, or until a recheck is due, or until the scheduler is plainly late."""
-        if self._asked.anything():
-            return
-        loop = asyncio.get_running_loop()
-        overdue_at = self._next_due + OVERDUE_SECONDS
-        fleet_at = () if self._asked.fleet_at is None else (self._asked.fleet_at,)
-        until = min([*self._asked.rechecks.values(), *fleet_at, overdue_at])
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                await self._wake.wait()
-        self._wake.clear()
-        if not self._asked.anything() and loop.time() >= overdue_at:
-            # The wall clock was set back, and the scheduler waits for a time that is far away.
-            self._schedule_anew()
+        await self._conductor.conduct()
 
     def _schedule_anew(self) -> None:
-        self._asked.due_at = self._next_due
+        """The wall clock was set back, and the scheduler waits for a time that is far away."""
         every = timedelta(seconds=self._settings.check_interval.total_seconds())
         with suppress(Exception):  # the scheduler's own trouble is what this makes up for
             self._scheduler.modify_job(CYCLE_JOB, next_run_time=datetime.now(UTC) + every)
-
-    async def _full_check(self) -> None:
-        """A check for whoever asked, any number of times since the last: one is enough for all of them."""
-        trigger, self._asked.check = self._asked.check, ""
-        if self._asked.due_at is not None:  # it is the cycle that was due, too
-            self._take_turn(self._asked.due_at)
-        await self._cycle(Turn(trigger=trigger, exact=self._asked.exact, late_seconds=None))
-
-    async def _due_cycle(self, due_at: float) -> None:
-        late = self._take_turn(due_at)
-        await self._cycle(Turn(exact=self._asked.exact, late_seconds=late))
-
-    def _take_turn(self, due_at: float) -> float:
-        """Count the due cycle as begun; returns how late it is, in seconds."""
-        now, every = asyncio.get_running_loop().time(), self._settings.check_interval.total_seconds()
-        self._asked.due_at = None
-        self._next_due = max(due_at, now - every) + every
-        return max(0.0, now - due_at)
-
-    async def _recheck(self) -> None:
-        now = asyncio.get_running_loop().time()
-        due = {probe for probe, at in self._asked.rechecks.items() if at <= now}
-        if self._asked.fleet_at is not None and self._asked.fleet_at <= now:
-            due.add("pm2")
-        if due:
-            await self._cycle(Turn(probes=due, exact=self._asked.exact))
-
-    async def _cycle(self, turn: Turn) -> None:
-        began = asyncio.get_running_loop().time()
-        self._asked.rechecks = {}
-        if turn.probes is None or "pm2" in turn.probes:
-            self._asked.fleet_at, self._fleet_looked_at = None, began
-        try:
-            decision = await self._watch.cycle(turn)
-        except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a watch that ends costs the night
-            self._log.internal("a cycle failed inside; the watch goes on", error)
-            return
-        self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}
-        self._asked.exact = frozenset().union(*(r.exact for r in decision.rechecks))
 
     # Settings read again
 
@@ -396,7 +285,7 @@ class Daemon:
         # The old ones too: what is on its way out was opened with them.
         self._log.hide(settings.secrets() | before.secrets())
         self._schedule()
-        self._asked.due_at = asyncio.get_running_loop().time()  # what is ordered now is looked at now
+        self._conductor.due_now()
         self._log.emit(
             "settings_reloaded",
             "info",

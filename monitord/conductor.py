@@ -1,0 +1,171 @@
+"""The conductor: one thing at a time, in the order in which it is urgent, for ever.
+
+Signals, jobs, PM2 and the watch itself ask it for things, at any time and any number of times; it does each once. It
+keeps the time of the next cycle by the monotonic clock, and knows no scheduler: whoever makes cycles due by a wall
+clock that can be set back is told when one did not come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from monitord.cycle import Turn, Watch
+from monitord.logs import Log
+
+# How far past its time a cycle may be before whoever makes them due is taken to have lost the clock.
+OVERDUE_SECONDS: Final = 1.0
+# After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is looked at once.
+SETTLE_SECONDS: Final = 0.05
+FLEET_EVERY_SECONDS: Final = 1.0
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What has been asked for and not been done yet. Times are the loop's (monotonic) seconds.
+
+    `fleet_at` is when to look at PM2 again, as its bus has told of a death.
+    """
+
+    check: str = ""
+    due_at: float | None = None
+    reload: bool = False
+    fleet_at: float | None = None
+    rechecks: dict[str, float] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
+
+    def anything(self) -> bool:
+        """Whether something is to be done now; rechecks have their own time."""
+        return bool(self.check) or self.due_at is not None or self.reload
+
+
+class Conductor:
+    """Runs the cycles of one watch; it may be asked before that has begun.
+
+    `reload` reads the settings again; `overdue` is called when a cycle that was due did not come.
+    """
+
+    def __init__(self, log: Log, reload: Callable[[], Awaitable[None]], overdue: Callable[[], None]) -> None:
+        self._watch: Watch | None = None
+        self._log = log
+        self._every = 0.0
+        self._reload = reload
+        self._overdue = overdue
+        self._asked = _Asked()
+        self._wake = asyncio.Event()
+        self._next_due = 0.0
+        self._fleet_looked_at = float("-inf")
+
+    # What may be asked, at any time
+
+    def ask_check(self, trigger: str) -> None:
+        """A full check now, for `trigger`; several at once make one."""
+        self._asked.check = trigger
+        self._wake.set()
+
+    def ask_cycle(self) -> None:
+        """The cycle that is due."""
+        if self._asked.due_at is None:
+            self._asked.due_at = self._next_due
+        self._wake.set()
+
+    def ask_reload(self) -> None:
+        """The settings, read again."""
+        self._asked.reload = True
+        self._wake.set()
+
+    def ask_fleet(self) -> None:
+        """A process died by itself: look at the fleet at once, but no more than once a second."""
+        if self._asked.fleet_at is None:
+            now = asyncio.get_running_loop().time()
+            self._asked.fleet_at = max(now + SETTLE_SECONDS, self._fleet_looked_at + FLEET_EVERY_SECONDS)
+            self._wake.set()
+
+    def paced(self, every: float) -> None:
+        """From now on a cycle is due every so many seconds."""
+        self._every = every
+        self._next_due = asyncio.get_running_loop().time() + every
+
+    def due_now(self) -> None:
+        """A cycle is due at once: what is ordered now is looked at now."""
+        self._asked.due_at = asyncio.get_running_loop().time()
+
+    # One thing at a time
+
+    async def first(self, watch: Watch) -> None:
+        """Begin with this watch: the check at the start, before anything is due."""
+        self._watch = watch
+        await self._cycle(Turn(trigger="startup", late_seconds=0.0))
+
+    async def conduct(self) -> None:
+        """Do what is asked for, for ever; after `first` and `paced`."""
+        while True:
+            await self._something_to_do()
+            if self._asked.reload:
+                self._asked.reload = False
+                await self._reload()
+            elif self._asked.check:
+                await self._full_check()
+            elif self._asked.due_at is not None:
+                await self._due_cycle(self._asked.due_at)
+            else:
+                await self._recheck()
+
+    async def _something_to_do(self) -> None:
+        """Until asked, or until a recheck is due, or until the scheduler is plainly late."""
+        if self._asked.anything():
+            return
+        loop = asyncio.get_running_loop()
+        overdue_at = self._next_due + OVERDUE_SECONDS
+        fleet_at = () if self._asked.fleet_at is None else (self._asked.fleet_at,)
+        until = min([*self._asked.rechecks.values(), *fleet_at, overdue_at])
+        with suppress(TimeoutError):
+            async with asyncio.timeout_at(until):
+                await self._wake.wait()
+        self._wake.clear()
+        if not self._asked.anything() and loop.time() >= overdue_at:
+            self._asked.due_at = self._next_due
+            self._overdue()
+
+    async def _full_check(self) -> None:
+        """A check for whoever asked, any number of times since the last: one is enough for all of them."""
+        trigger, self._asked.check = self._asked.check, ""
+        if self._asked.due_at is not None:  # it is the cycle that was due, too
+            self._take_turn(self._asked.due_at)
+        await self._cycle(Turn(trigger=trigger, exact=self._asked.exact, late_seconds=None))
+
+    async def _due_cycle(self, due_at: float) -> None:
+        late = self._take_turn(due_at)
+        await self._cycle(Turn(exact=self._asked.exact, late_seconds=late))
+
+    def _take_turn(self, due_at: float) -> float:
+        """Count the due cycle as begun; returns how late it is, in seconds."""
+        now = asyncio.get_running_loop().time()
+        self._asked.due_at = None
+        self._next_due = max(due_at, now - self._every) + self._every
+        return max(0.0, now - due_at)
+
+    async def _recheck(self) -> None:
+        now = asyncio.get_running_loop().time()
+        due = {probe for probe, at in self._asked.rechecks.items() if at <= now}
+        if self._asked.fleet_at is not None and self._asked.fleet_at <= now:
+            due.add("pm2")
+        if due:
+            await self._cycle(Turn(probes=due, exact=self._asked.exact))
+
+    async def _cycle(self, turn: Turn) -> None:
+        assert self._watch is not None  # noqa: S101 - `first` brings it
+        began = asyncio.get_running_loop().time()
+        self._asked.rechecks = {}
+        if turn.probes is None or "pm2" in turn.probes:
+            self._asked.fleet_at, self._fleet_looked_at = None, began
+        try:
+            decision = await self._watch.cycle(turn)
+        except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a watch that ends costs the night
+            self._log.internal("a cycle failed inside; the watch goes on", error)
+            return
+        self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}
+        self._asked.exact = frozenset().union(*(r.exact for r in decision.rechecks))
