@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 
-from bench import month, nights, oldway
+from bench import month, nights, oldway, trends
 from bench.measure import Run, milliseconds, seconds, size, spread, table
 from bench.watching import Watching, watch
 from monitord import __version__
@@ -24,7 +24,11 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="What monitord costs beside the script it replaces.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows in user_signals (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
+    parser.add_argument("--only", choices=["trends"], help="this part alone; it needs no server")
     arguments = parser.parse_args()
+    if arguments.only == "trends":
+        print(_trends(quick=arguments.quick))
+        return 0
     try:
         healthy = asyncio.run(_bench(arguments.rows, quick=arguments.quick))
     except (StackError, RuntimeError, TimeoutError) as error:
@@ -51,6 +55,7 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
     days = 1 if quick else 30
     _say(f"{days} healthy days")
     healthy = month.healthy(days)
+    told = _trends(quick=quick)
     print()
     print(
         f"monitord {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
@@ -62,10 +67,17 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
         _history(histories),
         _fold(fold, reading, judging, hours),
         _month(healthy, days),
+        told,
     ):
         print(f"\n{text}")
     print(f"\nThe whole took {time.monotonic() - began:.0f} s.")
     return healthy
+
+
+def _trends(*, quick: bool) -> str:
+    count = 20 if quick else trends.COURSES_OF_A_KIND
+    _say(f"trends of {count} courses of each kind")
+    return trends.tables(count)
 
 
 def _say(what: str) -> None:

@@ -34,6 +34,7 @@ from monitord.core.restarts import absorb_exits
 from monitord.core.rules import REPLACES, RULES, Spec
 from monitord.core.rules.growth import wants_exact
 from monitord.core.rules.redis import absorb_queues
+from monitord.core.rules.trends import absorb_trends
 
 # Readings that are always taken: the monitor looks at itself in every cycle.
 ALWAYS = frozenset({"monitord"})
@@ -147,6 +148,7 @@ def absorb(
         history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], now, orders))
     if "redis" in good:
         history = absorb_queues(history, good["redis"], now)
+    history = absorb_trends(history, good, now, orders)
     return history, events, notes
 
 

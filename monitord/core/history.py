@@ -13,6 +13,7 @@ from monitord.core.epochs import Sealed
 from monitord.core.learned import Learned
 from monitord.core.model import Observation, Reading
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.trends import Series, shifted
 
 KEEP_BLIND_SECONDS = 48 * 3600.0
 # A probe that flaps for days must not make the state grow with it.
@@ -140,6 +141,8 @@ class History:
     fleet_restart: FleetRestart | None = None
     tables: Mapping[str, Table] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
+    # "memory/<service>/<pm_id>" and "disk/<path>".
+    trends: Mapping[str, Series] = field(default_factory=dict)
     sealed: Sealed = field(default_factory=dict)
     learned: Mapping[str, Learned] = field(default_factory=dict)
 
@@ -224,4 +227,5 @@ def without_future(history: History, now: float) -> History:
         },
         queues={name: replace(queue, since=min(queue.since, now)) for name, queue in history.queues.items()},
         learned={group: past.until(now) for group, past in history.learned.items()},
+        trends={name: shifted(series, history.at - now) for name, series in history.trends.items()},
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from monitord.core.rules import growth, host, learned, monitor, redis, sealing, servers, services
+from monitord.core.rules import growth, host, learned, monitor, redis, sealing, servers, services, trends
 from monitord.core.rules.servers import Rule
 
 
@@ -28,6 +28,7 @@ class Spec:
 RULES: tuple[Spec, ...] = (
     Spec("host_memory_low", "host", host.host_memory_low),
     Spec("disk_high", "host", host.disk_high),
+    Spec("disk_filling", "host", trends.disk_filling),
     Spec("pm2_unreachable", "pm2", servers.unreachable("pm2"), judges_failure=True),
     Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True),
     Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True),
@@ -37,6 +38,7 @@ RULES: tuple[Spec, ...] = (
     Spec("service_restart_loop", "pm2", services.service_restart_loop),
     Spec("service_frozen", "pm2", services.service_frozen),
     Spec("service_memory_high", "pm2", services.service_memory_high),
+    Spec("service_memory_leak", "pm2", trends.service_memory_leak),
     Spec("table_growth_high", "postgres", growth.table_growth_high),
     Spec("table_flow_stalled", "postgres", growth.table_flow_stalled),
     Spec("sealing_stuck", "epochs", sealing.sealing_stuck),

@@ -1,0 +1,236 @@
+"""Judgement of what rises steadily: a service's memory towards its limit, a disk until it is full."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+
+from monitord.core import trends, words
+from monitord.core.fleet import expected
+from monitord.core.history import History, Life
+from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.trends import Outlook, Series, Terms
+
+# With the default spans (3 h and 6 h) a limit is told of a day ahead; shorter spans shorten that alike.
+LEAK_HORIZON_SPANS, FILL_HORIZON_SPANS = 8.0, 4.0
+# How far ahead, in times of what was watched. Less than 1: more than half of the way must have been seen, since a cache
+# that fills evenly looks like a leak until it stops. Disks have no such habit.
+LEAK_AHEAD, FILL_AHEAD = 0.85, 2.0
+# A process that began so recently (this part of the span) is still warming up.
+WARM_UP = 1 / 6
+# A disk full within this part of the horizon (4 h of 24) is critical.
+SOON = 1 / 6
+FULL = 100.0
+MEMORY = "memory/"
+MEMORY_GRAIN, DISK_GRAIN = 100_000.0, 0.01
+
+
+def absorb_trends(history: History, good: Mapping[str, Reading], now: float, orders: StandingOrders) -> History:
+    """The history after these good readings (those of PM2 absorbed before): each process's and disk's series.
+
+    A process that began anew begins its series anew, once it is warm; one that is gone takes its series with it.
+    """
+    disks = {disk_key(path) for path in orders.disks}
+    # While PM2 does not tell, what its processes told before is kept.
+    following = {
+        key: series
+        for key, series in history.trends.items()
+        if key in disks or (key.startswith(MEMORY) and "pm2" not in good)
+    }
+    if "pm2" in good:
+        for service, known in history.services.items():
+            terms = memory_terms(orders, service)
+            for instance, life in known.lives.items():
+                key = memory_key(service, instance)
+                series = _of_life(history.trends.get(key), life, now, terms)
+                if series is not None:
+                    following[key] = series
+    if "host" in good:
+        terms = disk_terms(orders)
+        for path in orders.disks:
+            used = good["host"].number("disk_used", path=path)
+            if used is not None:
+                key = disk_key(path)
+                following[key] = _with(history.trends.get(key), used, now, terms)
+    return replace(history, trends=following)
+
+
+def memory_key(service: str, instance: str) -> str:
+    """Where the series of one process of a service stands."""
+    return f"{MEMORY}{service}/{instance}"
+
+
+def disk_key(path: str) -> str:
+    """Where the series of a disk stands."""
+    return f"disk/{path}"
+
+
+def memory_terms(orders: StandingOrders, service: str) -> Terms:
+    """What a service's memory is judged by, in bytes."""
+    limit, span = float(orders.memory_limit(service)), orders.leak_span.total_seconds()
+    return Terms(
+        limit, limit, span, LEAK_HORIZON_SPANS * span, LEAK_AHEAD, MEMORY_GRAIN, orders.late_after.total_seconds()
+    )
+
+
+def disk_terms(orders: StandingOrders) -> Terms:
+    """What disks are judged by, in percent."""
+    span = orders.fill_span.total_seconds()
+    return Terms(
+        FULL,
+        orders.disk_critical,
+        span,
+        FILL_HORIZON_SPANS * span,
+        FILL_AHEAD,
+        DISK_GRAIN,
+        orders.late_after.total_seconds(),
+    )
+
+
+def _of_life(series: Series | None, life: Life, now: float, terms: Terms) -> Series | None:
+    """A process's series after one reading of it; None while it is not online or not warm yet."""
+    if life.state != "online":
+        return None
+    if series is not None and _is_another(series, life):
+        series = None
+    if life.memory is None:
+        return series
+    if series is None and life.started_at is not None and 0 <= now - life.started_at < WARM_UP * terms.span:
+        return None
+    return _with(series, life.memory, now, terms, life.started_at, life.restarts)
+
+
+def _is_another(series: Series, life: Life) -> bool:
+    """Whether this process is not the one that the series is of. PM2's counter falls when an operator resets it."""
+    if series.started_at != life.started_at:
+        return True
+    return series.restarts is not None and life.restarts is not None and life.restarts > series.restarts
+
+
+def _with(
+    series: Series | None,
+    value: float,
+    now: float,
+    terms: Terms,
+    started_at: float | None = None,
+    restarts: int | None = None,
+) -> Series:
+    if series is None or series.width != terms.width:
+        return trends.begin(value, now, terms, started_at, restarts)
+    return trends.absorb(series, value, now, terms)
+
+
+def service_memory_leak(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service of which an instance's memory rises so steadily that it will reach its limit."""
+    now = observation.now.timestamp()
+    for name in sorted(expected(history, orders).keys() | history.services.keys()):
+        service = history.services.get(name)
+        lives = {} if service is None else service.lives
+        terms = memory_terms(orders, name)
+        unknown = any(life.state == "online" and life.memory is None for life in lives.values())
+        foreseen = [
+            (outlook, life.memory)
+            for instance, life in lives.items()
+            if life.memory is not None
+            and life.memory <= terms.limit
+            and (series := history.trends.get(memory_key(name, instance))) is not None
+            and (outlook := trends.outlook(series, now, terms)) is not None
+        ]
+        if foreseen:
+            outlook, memory = min(foreseen, key=lambda found: found[0].seconds)
+            yield _leak(name, outlook, memory, orders)
+        elif unknown:
+            yield Unknown("service_memory_leak", name, "PM2 did not tell its memory")
+        else:
+            yield Clear("service_memory_leak", name)
+
+
+def _leak(name: str, outlook: Outlook, memory: float, orders: StandingOrders) -> Finding:
+    limit = orders.memory_limit(name)
+    return Finding(
+        rule="service_memory_leak",
+        subject=name,
+        severity="warning",
+        value=round(outlook.per_hour),
+        limit=None,  # of a slope there is none: the limit of what rises is in the evidence
+        unit="bytes/h",
+        summary=(
+            f"{name}'s memory rises by {words.size(outlook.per_hour)} an hour ({_seen(outlook)}) and would reach its "
+            f"limit of {words.size(limit)} {_when(outlook)}."
+        ),
+        evidence={"memory_bytes": int(memory), "limit_bytes": limit, "bytes_per_hour": round(outlook.per_hour)}
+        | _evidence(outlook),
+        recommendation=(
+            f"Look first at {name}'s log for what has grown since the rise began, then at its queues, caches and open "
+            f"connections, then at a heap snapshot. If the cause is not found, plan a restart of {name} "
+            f"{_before(outlook)}."
+        ),
+    )
+
+
+def disk_filling(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A disk that fills so steadily that it will be full."""
+    now, reading, terms = observation.now.timestamp(), observation.readings["host"], disk_terms(orders)
+    for path in orders.disks:
+        used, series = reading.number("disk_used", path=path), history.trends.get(disk_key(path))
+        if used is None or series is None:
+            yield Unknown("disk_filling", path, "it cannot be measured")
+            continue
+        outlook = trends.outlook(series, now, terms) if used <= terms.spoken else None
+        if outlook is None:
+            yield Clear("disk_filling", path)
+            continue
+        is_critical = outlook.seconds <= SOON * terms.horizon
+        free = reading.number("disk_free", path=path)
+        yield Finding(
+            rule="disk_filling",
+            subject=path,
+            severity="critical" if is_critical else "warning",
+            value=round(outlook.per_hour, 2),
+            limit=None,
+            unit="percent/h",
+            summary=(
+                f"The disk at {path} fills by {outlook.per_hour:.3g}% an hour ({_seen(outlook)}) and would be full "
+                f"{_when(outlook)}; it is {used:.1f}% full now."
+            ),
+            evidence={
+                "used_percent": round(used, 2),
+                "limit_percent": FULL,
+                "free_bytes": free,
+                "percent_per_hour": round(outlook.per_hour, 3),
+            }
+            | _evidence(outlook),
+            recommendation=(
+                f"Find what grows on {path} (du -x --max-depth=2 {path}): logs first, then the database's tables and "
+                f"WAL, then dumps and backups. Stop it or free space {_before(outlook)}."
+            ),
+        )
+
+
+def _seen(outlook: Outlook) -> str:
+    return f"seen for {words.duration(outlook.span)}, confidence {outlook.confidence:.0%}"
+
+
+def _when(outlook: Outlook) -> str:
+    return f"in about {_roughly(outlook.seconds)}" if outlook.seconds >= 1 else "about now"
+
+
+def _before(outlook: Outlook) -> str:
+    return f"within {_roughly(outlook.soonest)}" if outlook.soonest >= 1 else "now"
+
+
+def _roughly(seconds: float) -> str:
+    """A duration to no more than it is known: whole hours from ten on, quarters of an hour from one on."""
+    step = 3600 if seconds >= 36_000 else 900 if seconds >= 3600 else 60 if seconds >= 120 else 1
+    return words.duration(round(seconds / step) * step)
+
+
+def _evidence(outlook: Outlook) -> dict[str, object]:
+    return {
+        "span_seconds": round(outlook.span),
+        "confidence": outlook.confidence,
+        "seconds_to_limit": round(outlook.seconds),
+        "seconds_to_limit_low": round(outlook.soonest),
+        "seconds_to_limit_high": None if outlook.latest is None else round(outlook.latest),
+    }
