@@ -61,13 +61,17 @@ def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> 
         Unusable: there is a file and it cannot be read.
     """
     snapshot = read_snapshot(directory)
-    report = snapshot.report if snapshot is not None else None
-    at = moment(report.get("at")) if report is not None else None
+    report, at = None, None
+    # A report of another shape, as another version left it, is no reason to know nothing of the night.
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        if snapshot is not None and snapshot.report is not None:
+            at = moment(snapshot.report["at"])
+            report = revived(snapshot.report)
     return Recorded(
         observations=read_history(directory, since - orders.late_after),
         transitions=read_transitions(directory, since),
         state=snapshot.state if snapshot is not None else State(),
-        report=revived(report) if report is not None else None,
+        report=report,
         reported_at=at.timestamp() if at is not None else None,
     )
 

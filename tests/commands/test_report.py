@@ -122,6 +122,14 @@ def test_nothing_recorded_is_unknown_in_every_form(tmp_path: Path) -> None:
     assert not (tmp_path / "state" / FILE).exists()
 
 
+def test_a_last_report_of_another_shape_costs_the_baseline_and_not_the_verdict(tmp_path: Path) -> None:
+    asyncio.run(leave(tmp_path / "state", healthy()))
+    with closing(sqlite3.connect(tmp_path / "state" / FILE)) as connection, connection:
+        connection.execute("UPDATE state SET body = '{\"alerts\": 7}' WHERE name = 'report'")
+    code, fields = fields_of(tmp_path, "report", "--since", "110m")
+    assert (code, fields["verdict"], fields["baseline"]) == (0, "GO", None)
+
+
 def test_text_and_markdown_tell_the_verdict_first_and_then_why(bad: Path) -> None:
     for style, begins in (("text", "NO-GO: "), ("markdown", "# ")):
         code, out, _ = run(bad, "report", "--since", "110m", "--format", style)
