@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from monitord.core import words
 from monitord.core.backtest import Backtest
-from monitord.core.fired import Fired, Pair
+from monitord.core.backtest.fired import Fired, Pair
 from monitord.present.terminal import Style, Terminal, table
 
 Changes = Mapping[str, str | None]

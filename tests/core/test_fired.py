@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from monitord.core.alerts import alert_id
-from monitord.core.fired import between, compared, fired
+from monitord.core.backtest.fired import between, compared, fired
 from monitord.core.model import Alert, Edge, Finding, Severity, Transition
 
 START = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from monitord.core import words
+from monitord.core.backtest.fired import Comparison
 from monitord.core.epochs import window_seconds
-from monitord.core.fired import Comparison
 from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.verdict import NAMES

@@ -13,10 +13,10 @@ from datetime import datetime, timedelta
 from typing import get_args
 
 from monitord.core import alerts
-from monitord.core.backtest_caveats import Known, added, caveats, recorded_now
-from monitord.core.backtest_counts import counted_tables, uncountable, uncounted, waiting_for_count
+from monitord.core.backtest.caveats import Known, added, caveats, recorded_now
+from monitord.core.backtest.counts import counted_tables, uncountable, uncounted, waiting_for_count
+from monitord.core.backtest.fired import Comparison, Counted, Fired, Ledger, between, compared, fired
 from monitord.core.decide import ALWAYS, State, decide
-from monitord.core.fired import Comparison, Counted, Fired, Ledger, between, compared, fired
 from monitord.core.history import History
 from monitord.core.model import Alert, Observation, Transition
 from monitord.core.orders import Expected, StandingOrders
