@@ -27,8 +27,10 @@ class _Known:
     units: dict[str, str] = field(default_factory=dict)
 
 
-def _key(s: Sample) -> str:
-    return json.dumps([s.name, *(part for pair in s.labels for part in pair)], ensure_ascii=False)
+@lru_cache(maxsize=16_384)
+def _key(name: str, labels: tuple[tuple[str, str], ...]) -> str:
+    """A sample's name and labels as one text. Most come back in every reading; those of epochs pass."""
+    return json.dumps([name, *(part for pair in labels for part in pair)], ensure_ascii=False)
 
 
 class Recorder:
@@ -54,7 +56,7 @@ class Recorder:
         if reading.failure is not None:
             return frame | {"failure": encode(reading.failure)}
         known = self._known.setdefault(reading.probe, _Known())
-        samples = {_key(s): s.value for s in reading.samples}
+        samples = {_key(s.name, s.labels): s.value for s in reading.samples}
         kept = [key for key in known.samples if key in samples]
         if list(samples) != kept + [key for key in samples if key not in known.samples]:
             # A sample came in between, or they changed places: said anew, since their order is part of the reading.

@@ -129,8 +129,25 @@ def test_a_queue_that_only_rises_is_a_backlog_before_it_is_deep() -> None:
     assert night.said() == []
     night.passes(minutes=3)
     alert = night.fired_once("redis_queue_backlog", QUEUE)
-    assert "only risen" in alert.finding.summary
+    assert "which rose by 9" in alert.finding.summary
+    assert "and has not been drained for 15 min" in alert.finding.summary
     night.queues[QUEUE].per_second = -1
+    night.passes(minutes=1)
+    night.resolved_once("redis_queue_backlog", QUEUE)
+
+
+def test_a_queue_that_jumps_and_then_stands_still_is_not_drained_and_not_said_to_rise() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.queues[QUEUE].waiting = 900
+    night.passes(minutes=14)
+    night.is_silent()
+    night.passes(minutes=2)
+    alert = night.fired_once("redis_queue_backlog", QUEUE)
+    assert "900 jobs wait in the queue tree-builder, which rose by 897 and has not been drained for" in (
+        alert.finding.summary
+    )
+    night.queues[QUEUE].waiting = 899
     night.passes(minutes=1)
     night.resolved_once("redis_queue_backlog", QUEUE)
 

@@ -43,6 +43,8 @@ def varied(night: Night) -> None:
     for group in night.groups.values():
         for label in range(start - 30 * HOUR, start + 700 * HOUR, HOUR):
             group.delays[label] = chance.choice([800, *[chance.randint(120, 300) for _ in range(30)]])
+            if label in group.sealed:  # what was sealed before the watch began took as long
+                group.sealed_at[label] = label + HOUR + group.delays[label]
 
 
 def experienced(orders: StandingOrders = WARN, *, days: float = 5, counted: bool = True) -> Night:

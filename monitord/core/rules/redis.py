@@ -1,4 +1,4 @@
-"""Judgement of queues: too deep, or rising without drain."""
+"""Judgement of queues: too deep, or risen and not drained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monitord.core.history import History, Queue
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 
-# A queue that only ever rose is not drained; it must have risen by this share of the limit to be worth a word.
+# A queue that rose and never fell is not drained; it must have risen by this share of the limit to be worth a word.
 RISE_SHARE = 0.1
 
 
@@ -29,7 +29,7 @@ def absorb_queues(history: History, reading: Reading, now: float) -> History:
 
 
 def redis_queue_backlog(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """A queue with more jobs waiting than ordered, or one that has only risen for as long as a stall lasts."""
+    """A queue deeper than ordered, or one that rose and has not been drained for as long as a stall lasts."""
     now, limit = observation.now.timestamp(), orders.queue_waiting
     depths = observation.readings["redis"].values("queue_waiting", "queue")
     for name in orders.queues:
@@ -39,14 +39,14 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
             continue
         risen = run.last - run.first
         lasting = history.watched_seconds("redis", run.since, now)
-        rising = lasting > orders.flow_stall.total_seconds() and risen > limit * RISE_SHARE
-        if depth <= limit and not rising:
+        undrained = lasting > orders.flow_stall.total_seconds() and risen > limit * RISE_SHARE
+        if depth <= limit and not undrained:
             yield Clear("redis_queue_backlog", name)
             continue
         how = (
             f"past the limit of {words.count(limit)}"
             if depth > limit
-            else f"and has only risen (by {words.count(risen)}) for {words.duration(lasting)}"
+            else f"which rose by {words.count(risen)} and has not been drained for {words.duration(lasting)}"
         )
         yield Finding(
             rule="redis_queue_backlog",
@@ -56,6 +56,6 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
             limit=limit if depth > limit else None,  # of a rise there is no depth to be past
             unit="jobs",
             summary=f"{words.count(depth)} jobs wait in the queue {name}, {how}.",
-            evidence={"risen": int(risen), "rising_seconds": round(lasting, 3)},
+            evidence={"risen": int(risen), "undrained_seconds": round(lasting, 3)},
             recommendation=f"Look at the worker of {name}: is it alive, and does it finish what it takes?",
         )
