@@ -85,8 +85,8 @@ def judged(make: Make, number: int, terms: Terms) -> Verdict:
             times += 1
             first = first or (at / HOUR, outlook)
         telling = outlook is not None
-    hour, told = first or (None, None)
-    return Verdict(course, hour, told, again=max(0, times - 1))
+    told, outlook = first if first is not None else (None, None)
+    return Verdict(course, told, outlook, max(0, times - 1))
 
 
 def tables(count: int = COURSES_OF_A_KIND) -> str:

@@ -27,13 +27,13 @@ RISE_OF_SCATTER = 3.0
 # The share of pairs that must rise, and the least slope of any part beside that of the whole.
 AGREEMENT = 0.85
 PART_SLOPE = 0.6
-LAST_SLOPE = 0.65
+LAST_SLOPE = 0.8
 # Where readings usually top out: this share of them lie no higher above their troughs' line.
 TOP = 0.8
 # The most that the two largest rises between neighbours may make of the whole.
 JUMPS = 0.5
 # Scatter can hide this much of a slowing between the halves.
-SLOWING = 0.85
+SLOWING = 0.75
 # What is published as the range is so many times as wide: the noise of memory and disks remembers itself.
 CAUTION = 2.0
 # A level this share of the past was below has been known, and come down from.
