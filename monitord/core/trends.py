@@ -32,8 +32,6 @@ LAST_SLOPE = 0.8
 TOP = 0.8
 # The most that the two largest rises between neighbours may make of the whole.
 JUMPS = 0.5
-# Scatter can hide this much of a slowing between the halves.
-SLOWING = 0.75
 # What is published as the range is so many times as wide: the noise of memory and disks remembers itself.
 CAUTION = 2.0
 # A level this share of the past was below has been known, and come down from.
@@ -49,8 +47,9 @@ class Terms:
     """What a series is judged by: its limit (in the unit of its values) and times in seconds.
 
     Past `spoken` another rule speaks. `span` is the least time a trend must have been watched, `horizon` how far off
-    the limit may be and still be told, `ahead` how far in times of what was watched. `grain` is the unit that values
-    are rounded to, `blind_after` the silence after which nobody watched.
+    the limit may be and still be told, `ahead` how far in times of what was watched. `trust` is the part of the later
+    half's slope that is believed where the question is whether the rise slows. `grain` is the unit that values are
+    rounded to, `blind_after` the silence after which nobody watched.
     """
 
     limit: float
@@ -58,6 +57,7 @@ class Terms:
     span: float
     horizon: float
     ahead: float
+    trust: float
     grain: float
     blind_after: float
 
@@ -266,7 +266,7 @@ def _rise(buckets: list[_Bucket], past: list[_Bucket], series: Series, terms: Te
         return None
     if not held and (
         _jumps(points) > JUMPS * (ends - origin)
-        or level + _still_to_come(halves, points[-1][0] - points[0][0]) < terms.limit
+        or level + _still_to_come(halves[0], terms.trust * halves[1], points[-1][0] - points[0][0]) < terms.limit
         or (_is_known(last - NEW_GROUND * (last - first), past) and left > terms.span)
     ):
         return None
@@ -300,9 +300,8 @@ def _jumps(points: Points) -> float:
     return rises[-1] + rises[-2]
 
 
-def _still_to_come(halves: tuple[float, float], seconds: float) -> float:
-    """How much a rise that slows as it did between the halves of these seconds will still rise, in all the future."""
-    earlier, later = halves[0], SLOWING * halves[1]
+def _still_to_come(earlier: float, later: float, seconds: float) -> float:
+    """How much a rise that slows from half to half of these seconds will still rise, in all the future."""
     if later >= earlier:
         return math.inf
     slowing = math.log(earlier / later) * 2 / seconds

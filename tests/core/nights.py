@@ -13,7 +13,7 @@ again the probes a decision asks for, as soon as it asks, and has counted exactl
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -109,6 +109,7 @@ class Night(Told):
         # What a reading says in place of what the simulator would: by sample name and labels.
         self.instead: dict[tuple[str, tuple[tuple[str, str], ...]], Value] = {}
         self.exits: list[Exit] = []
+        self._courses: dict[str, tuple[float, Callable[[float], float]]] = {}
         self._late: float = 0.0
         self._due = self.clock.now
         self._rechecks: dict[str, float] = {}
@@ -133,6 +134,14 @@ class Night(Told):
     def vanishes(self, name: str) -> None:
         """`pm2 delete`."""
         self.services = [s for s in self.services if s.name != name]
+
+    def memory_goes(self, name: str, course: Callable[[float], float]) -> None:
+        """From here on this service's memory (bytes) is a function of the hours gone by."""
+        self._courses[name] = self.clock.now, course
+
+    def disk_goes(self, course: Callable[[float], float]) -> None:
+        """From here on the disk is used (percent) as a function of the hours gone by."""
+        self._courses["/"] = self.clock.now, course
 
     @property
     def table(self) -> Table:
@@ -198,6 +207,12 @@ class Night(Told):
             seconds -= step
         for group in self.groups.values():
             group.advance(self.clock.now)
+        for name, (since, course) in self._courses.items():
+            level = course((self.clock.now - since) / 3600)
+            if name == "/":
+                self.host.disk_used = level
+            elif name in {service.name for service in self.services}:
+                self[name].memory = level
 
     # monitord
 

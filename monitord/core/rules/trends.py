@@ -17,6 +17,8 @@ LEAK_HORIZON_SPANS, FILL_HORIZON_SPANS = 8.0, 4.0
 # How far ahead, in times of what was watched. Less than 1: more than half of the way must have been seen, since a cache
 # that fills evenly looks like a leak until it stops. Disks have no such habit.
 LEAK_AHEAD, FILL_AHEAD = 0.85, 2.0
+# A cache that fills ever more slowly rises evenly for long: much of its slowing is hidden in its scatter.
+LEAK_TRUST, FILL_TRUST = 0.75, 0.9
 # A process that began so recently (this part of the span) is still warming up.
 WARM_UP = 1 / 6
 # A disk full within this part of the horizon (4 h of 24) is critical.
@@ -70,7 +72,14 @@ def memory_terms(orders: StandingOrders, service: str) -> Terms:
     """What a service's memory is judged by, in bytes."""
     limit, span = float(orders.memory_limit(service)), orders.leak_span.total_seconds()
     return Terms(
-        limit, limit, span, LEAK_HORIZON_SPANS * span, LEAK_AHEAD, MEMORY_GRAIN, orders.late_after.total_seconds()
+        limit=limit,
+        spoken=limit,
+        span=span,
+        horizon=LEAK_HORIZON_SPANS * span,
+        ahead=LEAK_AHEAD,
+        trust=LEAK_TRUST,
+        grain=MEMORY_GRAIN,
+        blind_after=orders.late_after.total_seconds(),
     )
 
 
@@ -78,13 +87,14 @@ def disk_terms(orders: StandingOrders) -> Terms:
     """What disks are judged by, in percent."""
     span = orders.fill_span.total_seconds()
     return Terms(
-        FULL,
-        orders.disk_critical,
-        span,
-        FILL_HORIZON_SPANS * span,
-        FILL_AHEAD,
-        DISK_GRAIN,
-        orders.late_after.total_seconds(),
+        limit=FULL,
+        spoken=orders.disk_critical,
+        span=span,
+        horizon=FILL_HORIZON_SPANS * span,
+        ahead=FILL_AHEAD,
+        trust=FILL_TRUST,
+        grain=DISK_GRAIN,
+        blind_after=orders.late_after.total_seconds(),
     )
 
 
