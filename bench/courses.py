@@ -12,7 +12,7 @@ SEED = 20251105
 HOUR = 3600.0
 MB = 1e6
 MEMORY_LIMIT = 500 * MB
-EVERY_SECONDS = 60.0
+EVERY_SECONDS = 90.0
 HOURS = 48.0
 
 Level = Callable[[float], float]
@@ -38,13 +38,13 @@ class Course:
     blind: tuple[tuple[float, float], ...] = ()
 
     def readings(self, chance: random.Random) -> Iterator[tuple[float, float]]:
-        """(Unix seconds, value), every minute."""
+        """(Unix seconds, value), every EVERY_SECONDS."""
         kept = math.exp(-EVERY_SECONDS / HOUR / self.memory)
         fresh, drift = math.sqrt(1 - kept * kept), chance.gauss(0, self.drift)
         for number in range(int(HOURS * HOUR / EVERY_SECONDS)):
             hour = number * EVERY_SECONDS / HOUR
             drift = kept * drift + fresh * chance.gauss(0, self.drift)
-            if not any(start <= hour < end for start, end in self.blind):
+            if not self.blind or not any(start <= hour < end for start, end in self.blind):
                 yield number * EVERY_SECONDS, self.level(hour) + drift + chance.gauss(0, self.noise)
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 from dataclasses import dataclass, replace
 from itertools import accumulate, pairwise
+from typing import NamedTuple
 
 from monitord.core.slopes import Points, Slope, median, share, slope, troughs
 
@@ -209,8 +210,7 @@ def _closed(series: Series, watched: float, skipped: int, terms: Terms) -> Serie
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _Bucket:
+class _Bucket(NamedTuple):
     """A closed bucket as the trend is looked for in it: when it began, and its lowest and highest reading."""
 
     at: float
@@ -236,19 +236,19 @@ def _trend(series: Series, terms: Terms) -> Trend | None:
 def _rise(buckets: list[_Bucket], past: list[_Bucket], series: Series, terms: Terms) -> Trend | None:
     """The rise through all of these buckets, if it is one."""
     held = series.trend is not None
-    points = troughs([(bucket.at, bucket.low) for bucket in buckets], POINTS_PER_LOOK)
     span = len(buckets) * series.width
     reach = min(terms.horizon, terms.ahead * span) * (HELD_REACH if held else 1.0)
-    third = len(points) // 3
-    first, last = median([low for _, low in points[:third]]), median([low for _, low in points[-third:]])
-    between = points[-1 - third // 2][0] - points[third // 2][0]
+    third = len(buckets) // 3
+    first, last = _level(buckets[:third]), _level(buckets[-third:])
+    between = buckets[-1 - third // 2].at - buckets[third // 2].at
     # Cheap and rough: most of what is healthy ends here.
     if last <= first or (terms.limit - buckets[-1].high) * between > 2 * reach * (last - first):
         return None
+    points = troughs([(bucket.at, bucket.low) for bucket in buckets], POINTS_PER_LOOK)
     whole = slope(points)
     half = (len(points) + 1) // 2
     halves = slope(points[:half]).middle, slope(points[-half:]).middle
-    if not _steady(whole, halves, slope(points[-max(third, LAST_POINTS) :]).middle, held=held):
+    if not _steady(whole, halves, slope(points[-max(len(points) // 3, LAST_POINTS) :]).middle, held=held):
         return None
     base = median([low - whole.middle * at for at, low in points])
     origin, ends = base + whole.middle * points[0][0], base + whole.middle * points[-1][0]
@@ -281,6 +281,10 @@ def _rise(buckets: list[_Bucket], past: list[_Bucket], series: Series, terms: Te
         span=span,
         agreement=round(whole.agreement, 3),
     )
+
+
+def _level(buckets: list[_Bucket]) -> float:
+    return median([bucket.low for bucket in buckets])
 
 
 def _longest(room: float, slack: float, slowest: float) -> float:

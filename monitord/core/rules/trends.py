@@ -41,8 +41,10 @@ def absorb_trends(history: History, good: Mapping[str, Reading], now: float, ord
         if key in disks or (key.startswith(MEMORY) and "pm2" not in good)
     }
     if "pm2" in good:
+        by_limit: dict[int, Terms] = {}  # nearly always one for all
         for service, known in history.services.items():
-            terms = memory_terms(orders, service)
+            limit = orders.memory_limit(service)
+            terms = by_limit.get(limit) or by_limit.setdefault(limit, memory_terms(orders, service))
             for instance, life in known.lives.items():
                 key = memory_key(service, instance)
                 series = _of_life(history.trends.get(key), life, now, terms)
@@ -135,21 +137,21 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
     """A service of which an instance's memory rises so steadily that it will reach its limit."""
     now = observation.now.timestamp()
     for name in sorted(expected(history, orders).keys() | history.services.keys()):
+        soonest: tuple[Outlook, float] | None = None
+        unknown = False
         service = history.services.get(name)
-        lives = {} if service is None else service.lives
-        terms = memory_terms(orders, name)
-        unknown = any(life.state == "online" and life.memory is None for life in lives.values())
-        foreseen = [
-            (outlook, life.memory)
-            for instance, life in lives.items()
-            if life.memory is not None
-            and life.memory <= terms.limit
-            and (series := history.trends.get(memory_key(name, instance))) is not None
-            and (outlook := trends.outlook(series, now, terms)) is not None
-        ]
-        if foreseen:
-            outlook, memory = min(foreseen, key=lambda found: found[0].seconds)
-            yield _leak(name, outlook, memory, orders)
+        for instance, life in () if service is None else service.lives.items():
+            if life.memory is None:
+                unknown = unknown or life.state == "online"
+                continue
+            series = history.trends.get(memory_key(name, instance))
+            if series is None or series.trend is None:
+                continue
+            outlook = trends.outlook(series, now, memory_terms(orders, name))
+            if outlook is not None and (soonest is None or outlook.seconds < soonest[0].seconds):
+                soonest = outlook, life.memory
+        if soonest is not None:
+            yield _leak(name, *soonest, orders)
         elif unknown:
             yield Unknown("service_memory_leak", name, "PM2 did not tell its memory")
         else:
@@ -187,7 +189,7 @@ def disk_filling(observation: Observation, history: History, orders: StandingOrd
         if used is None or series is None:
             yield Unknown("disk_filling", path, "it cannot be measured")
             continue
-        outlook = trends.outlook(series, now, terms) if used <= terms.spoken else None
+        outlook = trends.outlook(series, now, terms)
         if outlook is None:
             yield Clear("disk_filling", path)
             continue
