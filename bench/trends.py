@@ -11,8 +11,9 @@ from bench.courses import HOUR, SEED, Course
 from bench.measure import table
 from monitord.core import trends
 from monitord.core.orders import StandingOrders
+from monitord.core.rises import Terms
 from monitord.core.rules.trends import WARM_UP, disk_terms, memory_terms
-from monitord.core.trends import Outlook, Series, Terms
+from monitord.core.trends import Outlook, Series
 
 COURSES_OF_A_KIND = 200
 ORDERS = StandingOrders(service_memory=int(courses.MEMORY_LIMIT))

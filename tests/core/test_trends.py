@@ -11,8 +11,9 @@ import pytest
 
 from monitord.core import trends
 from monitord.core.codec import decode, encode
+from monitord.core.rises import Terms
 from monitord.core.slopes import slope, troughs
-from monitord.core.trends import BUCKETS_KEPT, Outlook, Series, Terms
+from monitord.core.trends import BUCKETS_KEPT, Outlook, Series
 
 HOUR = 3600.0
 BEGIN = 1_762_315_020.0

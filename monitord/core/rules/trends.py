@@ -10,7 +10,8 @@ from monitord.core.fleet import expected
 from monitord.core.history import History, Life
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.trends import Outlook, Series, Terms
+from monitord.core.rises import Terms
+from monitord.core.trends import Outlook, Series
 
 # With the default spans (3 h and 6 h) a limit is told of a day ahead; shorter spans shorten that alike.
 LEAK_HORIZON_SPANS, FILL_HORIZON_SPANS = 8.0, 4.0
