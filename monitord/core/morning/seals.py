@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from monitord.core.epochs import calendar
+from monitord.core.epochs import calendar, window_seconds
 from monitord.core.history import History
-from monitord.core.lateness import is_unusual, usual
+from monitord.core.lateness import delay_of, is_unusual, usual
 from monitord.core.learned import Learned
 from monitord.core.model import Observation, Reading
 from monitord.core.night import GroupNight, SealNight
@@ -46,6 +46,7 @@ class Seals:
         self._seals: dict[str, dict[int, _Seal]] = {group: {} for group in orders.groups}
         self._counted: dict[str, dict[int, _Counted]] = {group: {} for group in orders.groups}
         self._latest_due: Mapping[str, int | None] = {}
+        self._looked_for: set[int] = set()
         self.read_at: float | None = None
         """When the epochs were last read."""
 
@@ -68,6 +69,9 @@ class Seals:
                 self._seals[group][label] = replace(self._seals[group][label], sealed_at=float(s.value))
         self._participation(reading)
         expected = self._days.expected(at)
+        if expected not in self._looked_for:
+            oldest = -int((window_seconds(self._orders) - at) // self._days.length) * self._days.length
+            self._looked_for.update(range(oldest, expected + 1, self._days.length))
         self._latest_due = {
             group: max((label for label in seals if label <= expected), default=None)
             for group, seals in self._seals.items()
@@ -116,25 +120,30 @@ class Seals:
         counted = self._counted[group].get(label, _Counted())
         if found is None:
             return SealNight(label, due_at, self._absent(due_at))
-        sealed_at = found.sealed_at
+        told = delay_of(label, found.sealed_at, self._until, self._days.length)
+        sealed_at = found.sealed_at if told is not None else None
         delay = None if sealed_at is None else max(0.0, sealed_at - due_at)
-        by = sealed_at if sealed_at is not None else found.seen_at
+        is_late = (found.seen_at - due_at if delay is None else delay) > self._days.grace
+        if is_late and delay is None:
+            delay = found.seen_at - due_at  # it came no later than that, and nobody says that it came earlier
         return SealNight(
             label=label,
             due_at=due_at,
-            state="late" if by - due_at > self._days.grace else "sealed",
+            state="late" if is_late else "sealed",
             sealed_at=sealed_at,
             delay=delay,
             channels=found.channels,
-            unusual=delay is not None and is_unusual(delay, usual(learned.delays, label), self._days.length),
+            unusual=told is not None and is_unusual(told, usual(learned.delays, label), self._days.length),
             participating=counted.participating,
             unsealed=counted.unsealed,
             unsealed_channels=counted.names,
         )
 
     def _absent(self, due_at: float) -> Literal["missed", "open", "unknown"]:
-        if self.read_at is not None and self.read_at >= due_at + self._days.grace:
+        if due_at - self._days.length in self._looked_for:
             return "missed"
+        if self.read_at is not None and self.read_at >= due_at + self._days.grace:
+            return "unknown"  # nobody looked for so long that it was out of the window when somebody did
         # Within its grace, as far as anybody has looked: open, unless nobody has looked for a while.
         is_fresh = self.read_at is not None and self._until - self.read_at <= self._orders.late_after.total_seconds()
         return "open" if is_fresh else "unknown"

@@ -1,0 +1,45 @@
+"""Mornings after nights that nearly passed for good ones: what nobody measured, a clock set back, what lay hidden."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from monitord.core.model import sample
+
+from .test_morning import criterion, morning, quiet
+
+
+def test_labels_that_no_reading_reached_back_to_are_unknown_and_not_missed() -> None:
+    night = quiet(3, every=300)
+    night.monitord_is_away(hours=40)
+    night.passes(hours=3)
+    report = morning(night, 46)
+    found = criterion(report, "epochs_sealed")
+    states = {seal.state for group in report.groups for seal in group.seals}
+    assert "missed" not in states
+    assert found.met is None
+
+
+def test_a_seal_without_a_time_is_not_said_to_have_come_at_once() -> None:
+    night = quiet(1)
+    group = night.groups["MILO"]
+    group.delay = 3000.0
+    night.passes(hours=3)
+    looks = []
+    for look in night.looks:
+        reading = look.observation.readings.get("epochs")
+        if reading is not None:
+            told = tuple(
+                sample("seal_at", None, "timestamp", **dict(s.labels)) if s.name == "seal_at" else s
+                for s in reading.samples
+            )
+            observation = replace(
+                look.observation, readings={**look.observation.readings, "epochs": replace(reading, samples=told)}
+            )
+            look = replace(look, observation=observation)
+        looks.append(look)
+    night.looks = looks
+    found = criterion(morning(night, 3), "epochs_sealed")
+    assert found.met is True
+    (late,) = [detail for detail in found.details if detail.startswith("MILO sealed late")]
+    assert late.count("after 50 min") == 3
