@@ -42,7 +42,10 @@ class Stretch:
 
 @dataclass(frozen=True, slots=True)
 class ServiceNight:
-    """One service's night. `memory` is (time, bytes of its largest instance), None where it was not running or seen."""
+    """One service's night. `memory` is (time, bytes of its largest instance), None where it was not running or seen.
+
+    `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory.
+    """
 
     name: str
     expected: str | None
@@ -54,6 +57,7 @@ class ServiceNight:
     memory_peak: float | None
     memory_peak_at: float | None
     memory_limit: int
+    unmeasured: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from monitord.core.model import sample
 
-from .test_morning import criterion, morning, quiet
+from .test_morning import criterion, morning, quiet, service
 
 
 def test_labels_that_no_reading_reached_back_to_are_unknown_and_not_missed() -> None:
@@ -43,3 +43,24 @@ def test_a_seal_without_a_time_is_not_said_to_have_come_at_once() -> None:
     assert found.met is True
     (late,) = [detail for detail in found.details if detail.startswith("MILO sealed late")]
     assert late.count("after 50 min") == 3
+
+
+def test_a_crash_of_one_instance_is_not_hidden_by_an_operators_restart_of_another() -> None:
+    night = quiet(1)
+    second = night.appears("gateway")
+    night.passes(minutes=10)
+    night["gateway"].crashes()
+    second.is_restarted()
+    night.passes(minutes=10)
+    report = morning(night, 1 / 3)
+    assert criterion(report, "no_restarts").met is False
+    assert service(report, "gateway").restarts == {"automatic": 1, "operator": 1}
+
+
+def test_memory_that_pm2_does_not_tell_is_not_within_its_limit() -> None:
+    night = quiet(1)
+    night["gateway"].memory = None
+    night.passes(hours=2)
+    report = morning(night, 3)
+    assert criterion(report, "memory_stable").met is None
+    assert "gateway" in criterion(report, "memory_stable").evidence

@@ -220,6 +220,9 @@ def memory_stable(facts: Facts) -> Criterion:
         return Criterion(name, title, None, "No memory was measured.")
     if why := facts.too_blind("pm2"):
         return Criterion(name, title, None, why, details)
+    limit = BLIND_SHARE * (facts.until - facts.since)
+    if untold := [s.name for s in facts.services if s.unmeasured > limit]:
+        return Criterion(name, title, None, f"PM2 did not tell the memory of {words.listed(untold)}.", details)
     largest, peak = max(measured, key=lambda one: one[1])
     return Criterion(name, title, True, f"The largest peak was {largest.name}'s, {words.size(peak)}.", details)
 

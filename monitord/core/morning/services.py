@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitord.core.fleet import expected, standing
@@ -21,7 +21,8 @@ class _Track:
     """One service as it was followed.
 
     `running` tells its processes: where the same ones run after a blind spell as before it, they were never away.
-    `unproven` are the seconds of which that cannot be told.
+    `unproven` are the seconds of which that cannot be told. `unmeasured` are those in which an instance ran whose
+    memory was not told, as it now is while `is_unmeasured`.
     """
 
     state: State = "unknown"
@@ -33,6 +34,8 @@ class _Track:
     memory: dict[int, float | None] = field(default_factory=dict)
     peak: float | None = None
     peak_at: float | None = None
+    unmeasured: float = 0.0
+    is_unmeasured: bool = False
 
 
 class Services:
@@ -61,7 +64,10 @@ class Services:
             return
         if self._last is not None and self._dark_since is None and at - self._last > self._late:
             self._dark_since = self._last  # nobody looked
-        anew = {event.service: event for event in events if event.kind is not None}
+        anew: dict[str, list[ServiceEvent]] = {}
+        for event in events:
+            if event.kind is not None:
+                anew.setdefault(event.service, []).append(event)
         roster = expected(history, self._orders)
         there = {name for name, service in history.services.items() if service.lives}
         for name in sorted(roster.keys() | there | self._tracks.keys()):
@@ -70,7 +76,7 @@ class Services:
             is_new = name not in self._tracks
             track = self._tracks.setdefault(name, _Track())
             if not is_new:
-                self._until_now(track, lives, at, anew.get(name))
+                self._until_now(track, lives, at, anew.get(name, []))
             track.word, is_ok = standing(list(lives.values()), roster.get(name), ordered=bool(self._orders.services))
             track.state = "ok" if is_ok else "wrong"
             track.running = _running(lives)
@@ -100,6 +106,7 @@ class Services:
                     memory_peak=track.peak,
                     memory_peak_at=track.peak_at,
                     memory_limit=self._orders.memory_limit(name),
+                    unmeasured=track.unmeasured,
                 )
             )
         return tuple(found)
@@ -112,14 +119,16 @@ class Services:
             open_for = self._until - max(open_since, self._since)
         return {name: track.unproven + open_for for name, track in self._tracks.items()}
 
-    def _until_now(self, track: _Track, lives: Mapping[str, Life], at: float, anew: ServiceEvent | None) -> None:
+    def _until_now(self, track: _Track, lives: Mapping[str, Life], at: float, anew: Sequence[ServiceEvent]) -> None:
         """What lies between the last reading and this one."""
         assert self._last is not None  # noqa: S101 - a track was begun by a reading
         start = self._dark_since if self._dark_since is not None else self._last
-        if anew is not None and anew.kind is not None:
+        kinds = [(event.kind, max(1, event.restarts)) for event in anew if event.kind is not None]
+        if kinds:
             if at >= self._since:
-                track.restarts[anew.kind] += max(1, anew.restarts)
-            self._pass(track, start, at, "restarted", f"restarted ({anew.kind})")
+                for kind, restarts in kinds:
+                    track.restarts[kind] += restarts
+            self._pass(track, start, at, "restarted", f"restarted ({kinds[0][0]})")
         elif self._dark_since is not None:
             self._pass(track, start, at, "unknown", "unknown")
             if not track.running or track.running != _running(lives):
@@ -131,6 +140,9 @@ class Services:
         _add(track.stretches, max(start, self._since), min(end, self._until), state, word)
 
     def _memory(self, track: _Track, lives: Mapping[str, Life], at: float) -> None:
+        if track.is_unmeasured and self._last is not None and self._dark_since is None:
+            track.unmeasured += max(0.0, min(at, self._until) - max(self._last, self._since))
+        track.is_unmeasured = any(life.state == "online" and life.memory is None for life in lives.values())
         if at < self._since:
             return
         used = max((life.memory for life in lives.values() if life.memory is not None), default=None)
