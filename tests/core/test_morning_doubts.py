@@ -64,3 +64,53 @@ def test_memory_that_pm2_does_not_tell_is_not_within_its_limit() -> None:
     report = morning(night, 3)
     assert criterion(report, "memory_stable").met is None
     assert "gateway" in criterion(report, "memory_stable").evidence
+
+
+def test_what_happens_after_the_clock_was_set_back_is_of_the_night() -> None:
+    night = quiet(4)
+    night.clock_steps(hours=-1)
+    night.passes(minutes=10)
+    night["tree-builder"].crashes()
+    night.passes(minutes=10)
+    report = morning(night, 3)
+    assert service(report, "tree-builder").restarts == {"automatic": 1}
+    assert report.verdict == "NO-GO"
+
+
+def test_an_incident_that_began_by_a_clock_that_was_ahead_is_still_open() -> None:
+    night = quiet(2)
+    night.clock_steps(hours=3)
+    night.passes(minutes=5)
+    night.host.available = 50e6
+    night.passes(minutes=5)
+    night.clock_steps(hours=-3)
+    night.passes(hours=1)
+    report = morning(night, 3)
+    assert criterion(report, "nothing_critical").met is False
+
+
+def test_nothing_of_a_night_with_a_clock_set_back_has_a_negative_length_or_overlaps() -> None:
+    night = quiet(3)
+    night.clock_steps(hours=-1, minutes=-7)
+    night.passes(hours=3)
+    report = morning(night, 5)
+    for found in report.services:
+        edges = [edge for stretch in found.stretches for edge in (stretch.start, stretch.end)]
+        assert edges == sorted(edges)
+        times = [at for at, _ in found.memory]
+        assert times == sorted(times)
+    for table in report.tables:
+        assert all(hour.rows is None or hour.rows >= 0 for hour in table.hours)
+    assert all(spell.end >= spell.start for spell in report.blind)
+
+
+def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
+    night = quiet(3)
+    night.clock_steps(hours=3)
+    night.passes(minutes=5)
+    night.clock_steps(hours=-3)
+    night.until(7, 1)
+    report = morning(night, 3)
+    states = {seal.label: seal.state for group in report.groups for seal in group.seals}
+    assert set(states.values()) == {"sealed", "open"}
+    assert criterion(report, "epochs_sealed").met is True

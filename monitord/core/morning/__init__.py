@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
@@ -49,17 +49,14 @@ def look_back(
     history = History(roster=recorded.state.history.roster)
     sight = Sight(orders, since, until)
     services, tables, seals = Services(orders, since, until), Tables(orders, since, until), Seals(orders, since, until)
-    for observation in recorded.observations:
-        at = observation.now.timestamp()
-        if at > until:
-            break
+    for observation in _up_to(until, recorded.observations):
         history, events, _ = absorb(history, observation, orders)
         sight.saw(observation)
         services.saw(observation, history, events)
         tables.saw(observation, history)
         seals.saw(observation)
     now = datetime.fromtimestamp(until, UTC)
-    told = _of_the_night(incidents(recorded.transitions, recorded.state.alerts.values()), since, until)
+    told = _of_the_night(incidents(recorded.transitions, recorded.state.alerts.values()), since)
     blind = sight.spells(history)
     facts = Facts(
         orders=orders,
@@ -100,10 +97,21 @@ def look_back(
     )
 
 
-def _of_the_night(found: Iterable[Incident], since: float, until: float) -> tuple[Incident, ...]:
-    """The incidents that lived between these moments and were told of, or are part of what was."""
-    return tuple(
-        one
-        for one in found
-        if one.first_sign.timestamp() <= until and (one.ended_at is None or one.ended_at.timestamp() >= since)
-    )
+def _up_to(until: float, observations: Iterable[Observation]) -> Iterator[Observation]:
+    """The observations made before `until`: also those that say they came later, if the clock was set back then."""
+    ahead: list[Observation] = []
+    for observation in observations:
+        if observation.now.timestamp() > until:
+            ahead.append(observation)
+            continue
+        yield from ahead
+        ahead.clear()
+        yield observation
+
+
+def _of_the_night(found: Iterable[Incident], since: float) -> tuple[Incident, ...]:
+    """The incidents that lived from `since` on and were told of, or are part of what was.
+
+    One that says it began later than now was told of by a clock that was ahead, and has set in all the same.
+    """
+    return tuple(one for one in found if one.ended_at is None or one.ended_at.timestamp() >= since)

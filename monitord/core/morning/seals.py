@@ -55,7 +55,8 @@ class Seals:
         reading = observation.readings.get("epochs")
         if reading is None or reading.failure is not None:
             return
-        at = self.read_at = observation.now.timestamp()
+        at, before = observation.now.timestamp(), self.read_at
+        self.read_at = at
         for s in reading.named("seal_channels"):
             group, label = s.label("group"), int(s.label("epoch"))
             if group not in self._seals or label > at:
@@ -69,6 +70,8 @@ class Seals:
                 self._seals[group][label] = replace(self._seals[group][label], sealed_at=float(s.value))
         self._participation(reading)
         expected = self._days.expected(at)
+        if before is not None and at < before:  # the clock was set back: what was due by then is not due yet
+            self._looked_for = {label for label in self._looked_for if label <= expected}
         if expected not in self._looked_for:
             oldest = -int((window_seconds(self._orders) - at) // self._days.length) * self._days.length
             self._looked_for.update(range(oldest, expected + 1, self._days.length))

@@ -146,7 +146,7 @@ class Services:
         if at < self._since:
             return
         used = max((life.memory for life in lives.values() if life.memory is not None), default=None)
-        place = int((at - self._since) / max(1e-9, self._until - self._since) * POINTS)
+        place = min(POINTS - 1, int((at - self._since) / max(1e-9, self._until - self._since) * POINTS))
         known = track.memory.get(place)
         track.memory[place] = max(known, used) if known is not None and used is not None else used or known
         if used is not None and (track.peak is None or used > track.peak):
@@ -179,9 +179,13 @@ def _running(lives: Mapping[str, Life]) -> frozenset[tuple[str, float | None]]:
 
 
 def _add(stretches: list[Stretch], start: float, end: float, state: State, word: str) -> None:
-    """One stretch more, joined to the one before where nothing changed."""
+    """One stretch more, joined to the one before where nothing changed. A clock set back says the same time anew."""
     if end <= start:
         return
+    while stretches and stretches[-1].end > start:
+        last = stretches.pop()
+        if last.start < start:
+            stretches.append(Stretch(last.start, start, last.state, last.word))
     if stretches and (last := stretches[-1]).end == start and (last.state, last.word) == (state, word):
         stretches[-1] = Stretch(last.start, end, state, word)
     else:

@@ -28,7 +28,7 @@ class Sight:
         at = observation.now.timestamp()
         self._looks += at >= self._since
         for name, reading in observation.readings.items():
-            self._first.setdefault(name, at)
+            self._first[name] = min(at, self._first.get(name, at))  # the clock may have been set back
             self._last[name] = at
             if reading.failure is not None:
                 self._errors[name, at] = reading.failure.error

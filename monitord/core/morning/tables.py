@@ -36,6 +36,8 @@ class Tables:
             table = history.tables.get(name)
             if table is None or name not in present:
                 continue
+            while points and points[-1][0] > at:  # the clock was set back: that time is told anew
+                points.pop()
             # An exact count may have found fewer rows than the counters claimed, and takes them back.
             while points and points[-1][1] > table.gained and len(points) > 1:
                 points.pop()
