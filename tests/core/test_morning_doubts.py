@@ -114,3 +114,51 @@ def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
     states = {seal.label: seal.state for group in report.groups for seal in group.seals}
     assert set(states.values()) == {"sealed", "open"}
     assert criterion(report, "epochs_sealed").met is True
+
+
+def test_a_critical_alert_that_outlived_its_lesser_cause_is_an_open_critical_incident() -> None:
+    night = quiet(1)
+    for group in night.groups.values():
+        group.sealing = False
+    for _ in range(24):
+        night["tree-builder"].crashes(2)
+        night.passes(minutes=15)
+    assert night.of("firing", "sealing_stuck", "MILO")
+    report = morning(night, 3)
+    assert criterion(report, "nothing_critical").met is False
+
+
+def test_a_cause_that_is_over_is_not_told_as_open() -> None:
+    night = quiet(1)
+    night["tree-builder"].stops()
+    for group in night.groups.values():
+        group.sealing = False
+    night.passes(hours=2, minutes=30)
+    night["tree-builder"].starts()
+    night.passes(minutes=5)
+    assert night.of("firing", "sealing_late", "MILO")
+    found = criterion(morning(night, 4), "nothing_critical")
+    assert found.met is True
+    assert found.evidence == "No critical incident is open; 2 warnings are."
+
+
+def test_what_ended_is_told_with_its_end() -> None:
+    night = quiet(1)
+    night["gateway"].stops()
+    night.passes(minutes=20)
+    night["gateway"].starts()
+    night.passes(hours=1)
+    (detail, *_) = criterion(morning(night, 2), "services_online").details
+    assert "(from 04:58 UTC to 05:1" in detail
+
+
+def test_an_alert_of_a_long_incident_that_ended_before_the_night_is_not_of_the_night() -> None:
+    night = quiet(1)
+    night["tree-builder"].stops()
+    for group in night.groups.values():
+        group.sealing = False
+    night.passes(hours=2, minutes=30)
+    night["tree-builder"].starts()
+    night.passes(minutes=10)
+    night.passes(hours=1)
+    assert criterion(morning(night, 1), "services_online").met is True

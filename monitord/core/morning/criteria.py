@@ -13,8 +13,7 @@ from typing import Final
 
 from monitord.core import causes, words
 from monitord.core.actions import recommended
-from monitord.core.incidents import Incident
-from monitord.core.model import Alert
+from monitord.core.incidents import Incident, Part
 from monitord.core.morning.sight import blind_seconds
 from monitord.core.night import Blind, Criterion, GroupNight, SealNight, ServiceNight, TableNight, Verdict
 from monitord.core.orders import StandingOrders
@@ -40,11 +39,12 @@ class Facts:
     blind: tuple[Blind, ...]
     seals_read_at: float | None
 
-    def alerts(self) -> Iterator[Alert]:
-        """Every alert of the night that was confirmed, told or explained."""
+    def parts(self) -> Iterator[Part]:
+        """Every alert of the night that was confirmed, told or explained, and when it ended."""
         for incident in self.incidents:
             for part in incident.parts:
-                yield part.alert
+                if part.ended_at is None or part.ended_at.timestamp() >= self.since:
+                    yield part
 
     def blind_for(self, *probes: str) -> float:
         """How long one of these probes was blind, in seconds."""
@@ -101,12 +101,13 @@ def services_online(facts: Facts) -> Criterion:
     periodic = [s.name for s in watched if s.expected != "online"]
     if "pm2" not in facts.orders.probes or not watched:
         return Criterion(name, title, None, "No services were watched.")
-    down = [alert for alert in facts.alerts() if alert.rule in DOWN]
+    down = [part for part in facts.parts() if part.alert.rule in DOWN]
+    told = {part.alert.subject for part in down}
     wrong = [s for s in watched if s.ok is False]
-    details = [_told(alert, facts) for alert in down]
-    details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in {alert.subject for alert in down}]
+    details = [_told(part, facts) for part in down]
+    details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in told]
     if details:
-        who = words.listed(sorted({alert.subject for alert in down} | {s.name for s in wrong}))
+        who = words.listed(sorted(told | {s.name for s in wrong}))
         return Criterion(name, title, False, f"Not as expected all night: {who}.", tuple(details))
     if why := facts.too_blind("pm2"):
         return Criterion(name, title, None, why)
@@ -153,8 +154,8 @@ def epochs_sealed(facts: Facts) -> Criterion:
         ]
         if group.silent:
             details.append(f"{group.group}: silent for longer than ever before: {words.listed(list(group.silent))}.")
-    stuck = [alert for alert in facts.alerts() if alert.rule in ("sealing_stuck", "sealing_late")]
-    details += [_told(alert, facts) for alert in stuck]
+    stuck = [part for part in facts.parts() if part.alert.rule in ("sealing_stuck", "sealing_late")]
+    details += [_told(part, facts) for part in stuck]
     if facts.groups_in_step is False:
         details.append("The groups are not in step.")
     if missed or stuck or facts.groups_in_step is False:
@@ -177,7 +178,7 @@ def growth_steady(facts: Facts) -> Criterion:
     limit = facts.orders.growth_steady
     name, title = "growth_steady", f"Database growth steady (<{words.count(limit)} rows/hour)"
     details, bad, unknown = [], [], []
-    told = {(a.rule, a.subject): a for a in facts.alerts() if a.rule in ("table_growth_high", "table_flow_stalled")}
+    told = [part for part in facts.parts() if part.alert.rule in ("table_growth_high", "table_flow_stalled")]
     for table in facts.tables:
         rate = table.most if table.most is not None else table.per_hour
         holes = sum(1 for hour in table.hours if hour.rows is None)
@@ -191,9 +192,9 @@ def growth_steady(facts: Facts) -> Criterion:
         if rate is None or holes:
             unknown.append(table.name)
             details.append(f"{table.name}: not known for a part of the night.")
-    for alert in told.values():
-        bad.append(alert.subject)
-        details.append(_told(alert, facts))
+    for part in told:
+        bad.append(part.alert.subject)
+        details.append(_told(part, facts))
     if bad:
         return Criterion(name, title, False, f"Not steady: {words.listed(sorted(set(bad)))}.", tuple(details))
     if unknown:
@@ -211,10 +212,10 @@ def memory_stable(facts: Facts) -> Criterion:
         for s, peak in measured
     )
     over = [s.name for s, peak in measured if peak > s.memory_limit]
-    leaks = [alert for alert in facts.alerts() if alert.rule == "service_memory_leak"]
-    details += tuple(_told(alert, facts) for alert in leaks)
+    leaks = [part for part in facts.parts() if part.alert.rule == "service_memory_leak"]
+    details += tuple(_told(part, facts) for part in leaks)
     if over or leaks:
-        who = words.listed(sorted({*over, *(alert.subject for alert in leaks)}))
+        who = words.listed(sorted({*over, *(part.alert.subject for part in leaks)}))
         return Criterion(name, title, False, f"Past the limit, or rising towards it: {who}.", details)
     if "pm2" not in facts.orders.probes or not measured:
         return Criterion(name, title, None, "No memory was measured.")
@@ -238,14 +239,14 @@ def no_restarts(facts: Facts) -> Criterion:
             details.append(f"{service.name}: {kinds}.")
         for kind, count in service.restarts.items():
             totals[kind] = totals.get(kind, 0) + count
-    called_for = [a for a in facts.alerts() if recommended(a) == "restart_service"]
-    loops = [a for a in facts.alerts() if a.rule == "service_restart_loop"]
-    details += [_told(alert, facts) for alert in (*loops, *called_for)]
+    called_for = [part for part in facts.parts() if recommended(part.alert) == "restart_service"]
+    loops = [part for part in facts.parts() if part.alert.rule == "service_restart_loop"]
+    details += [_told(part, facts) for part in (*loops, *called_for)]
     crashes = totals.get("automatic", 0) + totals.get("memory", 0)
     if crashes or called_for or loops:
         said = [f"PM2 restarted services {crashes} times by itself"] if crashes else []
         said += (
-            [f"a restart is called for of {words.listed(sorted({a.subject for a in called_for}))}"]
+            [f"a restart is called for of {words.listed(sorted({part.alert.subject for part in called_for}))}"]
             if called_for
             else []
         )
@@ -264,10 +265,10 @@ def no_restarts(facts: Facts) -> Criterion:
 def nothing_critical(facts: Facts) -> Criterion:
     """No critical incident that is still open: the system is not ready while one lasts."""
     name, title = "nothing_critical", "No critical incident is open"
-    open_ = [one for one in facts.incidents if one.ended_at is None and one.fired_at is not None]
-    critical = [one.cause for one in open_ if one.cause.severity == "critical"]
+    open_ = [part for part in facts.parts() if part.ended_at is None and part.fired_at is not None]
+    critical = [part for part in open_ if part.alert.severity == "critical"]
     if critical:
-        details = tuple(_told(alert, facts) for alert in critical)
+        details = tuple(_told(part, facts) for part in critical)
         return Criterion(name, title, False, details[0], details[1:])
     if why := _unwatched_end(facts):
         return Criterion(name, title, None, why)
@@ -280,8 +281,11 @@ def _unwatched_end(facts: Facts) -> str:
     return f"At the end of the night these could not be seen: {words.listed(blind)}." if blind else ""
 
 
-def _told(alert: Alert, facts: Facts) -> str:
-    return f"{alert.finding.summary.rstrip('.')} (since {words.moment(alert.since.timestamp(), facts.until)})."
+def _told(part: Part, facts: Facts) -> str:
+    since = words.moment(part.alert.since.timestamp(), facts.until)
+    ended = part.ended_at and words.moment(part.ended_at.timestamp(), facts.until)
+    when = f"from {since} to {ended}" if ended else f"since {since}"
+    return f"{part.alert.finding.summary.rstrip('.')} ({when})."
 
 
 def _labels(seals: Iterable[SealNight]) -> str:
