@@ -76,7 +76,10 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class TableNight:
-    """One watched table's night against `limit` rows an hour. `most` is the busiest whole hour's rate."""
+    """One watched table's night against `limit` rows an hour.
+
+    `most` is the busiest hour's rate; of an hour that the night holds little of, what came in that little.
+    """
 
     name: str
     hours: tuple[Hour, ...]

@@ -162,3 +162,12 @@ def test_an_alert_of_a_long_incident_that_ended_before_the_night_is_not_of_the_n
     night.passes(minutes=10)
     night.passes(hours=1)
     assert criterion(morning(night, 1), "services_online").met is True
+
+
+def test_a_flood_in_the_last_minutes_is_not_steady_growth() -> None:
+    night = quiet(3)
+    night.passes(minutes=13)  # to ten past the hour
+    night.table.floods(300_000)
+    night.passes(minutes=2)
+    found = criterion(morning(night, 3), "growth_steady")
+    assert found.met is False

@@ -59,7 +59,8 @@ class Tables:
         first = max(self._since, points[0][0]) if points else self._until
         last = min(self._until, points[-1][0]) if points else self._since
         gained = self._between(points, first, last) if last > first else None
-        whole = [hour.per_hour for hour in hours if hour.end - hour.start >= width * WHOLE_ENOUGH]
+        # An hour of which the night holds little had at least so many rows as came in that little.
+        whole = [hour.per_hour if hour.end - hour.start >= width * WHOLE_ENOUGH else hour.rows for hour in hours]
         rates = [rate for rate in whole if rate is not None]
         return TableNight(
             name=name,
