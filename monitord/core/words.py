@@ -40,6 +40,11 @@ def count(number: float) -> str:
     return f"{number:,.0f}"
 
 
+def plural(number: float, noun: str) -> str:
+    """`1 restart`, `2 restarts`, `1,000 restarts`."""
+    return f"{count(number)} {noun}" + ("" if number == 1 else "s")
+
+
 def clock(at: float) -> str:
     """`02:00 UTC` for a moment of Unix time, `02:00:10 UTC` where the seconds say something."""
     moment = datetime.fromtimestamp(at, UTC)

@@ -164,6 +164,49 @@ def test_an_alert_of_a_long_incident_that_ended_before_the_night_is_not_of_the_n
     assert criterion(morning(night, 1), "services_online").met is True
 
 
+def test_one_is_said_as_one() -> None:
+    night = quiet(1, services={"gateway": "online"})
+    night.services = [night["gateway"]]
+    night.passes(minutes=30)
+    night["gateway"].is_restarted()
+    night.passes(minutes=45)
+    report = morning(night, 1)
+    assert criterion(report, "services_online").evidence == "1 service was online all night."
+    assert criterion(report, "no_restarts").evidence == "1 restart, on purpose."
+    night["gateway"].crashes()
+    night.passes(minutes=5)
+    report = morning(night, 1 / 6)
+    assert criterion(report, "no_restarts").evidence == "PM2 restarted services once by itself."
+
+
+def test_a_reboot_is_not_on_purpose_for_all_that_anybody_knows() -> None:
+    night = quiet(2, every=30)
+    night.host.boot_at = night.clock.now + 10
+    night.passes(seconds=15)
+    for process in night.services:
+        if process.state == "online":
+            process.starts()
+    night.passes(hours=1)
+    report = morning(night, 3)
+    assert service(report, "gateway").restarts == {"reboot": 1}
+    found = criterion(report, "no_restarts")
+    assert found.met is None
+    assert "purpose" not in found.evidence or "whether" in found.evidence
+
+
+def test_a_service_that_is_away_for_half_of_the_night_in_pieces_is_not_online() -> None:
+    night = quiet(1, confirmations=10)
+    for _ in range(30):
+        night["gateway"].stops()
+        night.passes(seconds=40)
+        night["gateway"].starts()
+        night.passes(seconds=61)
+    assert not night.said()
+    found = criterion(morning(night, 1), "services_online")
+    assert found.met is False
+    assert any("gateway" in detail for detail in found.details)
+
+
 def test_a_flood_in_the_last_minutes_is_not_steady_growth() -> None:
     night = quiet(3)
     night.passes(minutes=13)  # to ten past the hour

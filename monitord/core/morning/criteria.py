@@ -14,6 +14,7 @@ from typing import Final
 from monitord.core import causes, words
 from monitord.core.actions import recommended
 from monitord.core.incidents import Incident, Part
+from monitord.core.model import Alert
 from monitord.core.morning.sight import blind_seconds
 from monitord.core.night import Blind, Criterion, GroupNight, SealNight, ServiceNight, TableNight, Verdict
 from monitord.core.orders import StandingOrders
@@ -98,7 +99,8 @@ def services_online(facts: Facts) -> Criterion:
     """All services remain online, except those that come and go."""
     name, title = "services_online", "All services remain online"
     watched = [s for s in facts.services if s.expected is not None]
-    periodic = [s.name for s in watched if s.expected != "online"]
+    periodic = [s.name for s in watched if s.expected == "periodic"]
+    stopped = [s.name for s in watched if s.expected == "stopped"]
     if "pm2" not in facts.orders.probes or not watched:
         return Criterion(name, title, None, "No services were watched.")
     down = [part for part in facts.parts() if part.alert.rule in DOWN]
@@ -106,17 +108,31 @@ def services_online(facts: Facts) -> Criterion:
     wrong = [s for s in watched if s.ok is False]
     details = [_told(part, facts) for part in down]
     details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in told]
+    limit = BLIND_SHARE * (facts.until - facts.since)
+    # Too short each time to be an alert, and too long together to be nothing.
+    apart = {s.name: away for s in watched if s.name not in told and s.ok and (away := _away(s)) > limit}
+    details += [f"{name} was not as expected for {words.duration(away)} in all." for name, away in apart.items()]
     if details:
-        who = words.listed(sorted(told | {s.name for s in wrong}))
+        who = words.listed(sorted(told | apart.keys() | {s.name for s in wrong}))
         return Criterion(name, title, False, f"Not as expected all night: {who}.", tuple(details))
     if why := facts.too_blind("pm2"):
         return Criterion(name, title, None, why)
-    limit = BLIND_SHARE * (facts.until - facts.since)
     doubtful = [s.name for s in watched if s.ok is None or facts.unproven.get(s.name, 0.0) > limit]
     if doubtful:
         return Criterion(name, title, None, f"Not seen well enough: {words.listed(doubtful)}.")
+    always = len(watched) - len(periodic) - len(stopped)
+    were = "was" if always == 1 else "were"
     except_ = f" {words.listed(periodic)} may come and go." if periodic else ""
-    return Criterion(name, title, True, f"{len(watched) - len(periodic)} services were online all night.{except_}")
+    except_ += f" {words.listed(stopped)} stayed stopped." if stopped else ""
+    return Criterion(name, title, True, f"{words.plural(always, 'service')} {were} online all night.{except_}")
+
+
+def _away(service: ServiceNight) -> float:
+    """For how many seconds a service was not as expected, since it was first there."""
+    there = [stretch for stretch in service.stretches if stretch.state != "unknown"]
+    if there and there[0].word == "missing":
+        del there[0]  # it is new, or the orders that name it are
+    return sum(stretch.end - stretch.start for stretch in there if stretch.state == "wrong")
 
 
 def epochs_sealed(facts: Facts) -> Criterion:
@@ -136,7 +152,7 @@ def epochs_sealed(facts: Facts) -> Criterion:
         late += len(slow)
         sealed += len(done)
         due = len(group.seals) - sum(1 for seal in group.seals if seal.state == "open")
-        details.append(f"{group.group}: {len(done)} of {due} due epochs sealed.")
+        details.append(f"{group.group}: {len(done)} of {words.plural(due, 'due epoch')} sealed.")
         if absent:
             details.append(f"{group.group} has no seal of {_labels(absent)}.")
         if slow:
@@ -147,8 +163,8 @@ def epochs_sealed(facts: Facts) -> Criterion:
             past = f"99% of the last {words.duration(group.usual.days * 86400)}"
             details.append(f"{group.group} was later than {past}: {_delays(unusual)}.")
         details += [
-            f"{group.group} left {seal.unsealed} of {seal.participating} channels unsealed for {seal.label}"
-            + (f": {words.listed(list(seal.unsealed_channels))}." if seal.unsealed_channels else ".")
+            f"{group.group} left {seal.unsealed} of {words.plural(seal.participating or 0, 'channel')} unsealed for "
+            f"{seal.label}" + (f": {words.listed(list(seal.unsealed_channels))}." if seal.unsealed_channels else ".")
             for seal in group.seals
             if seal.unsealed
         ]
@@ -159,7 +175,8 @@ def epochs_sealed(facts: Facts) -> Criterion:
     if facts.groups_in_step is False:
         details.append("The groups are not in step.")
     if missed or stuck or facts.groups_in_step is False:
-        what = f"{missed} due epochs were missed or came after the next was due" if missed else "Sealing was late"
+        what = f"{words.plural(missed, 'due epoch')} {'was' if missed == 1 else 'were'} missed or came after the next"
+        what = f"{what} was due" if missed else "Sealing was late"
         what = what if missed or stuck else "The groups are not in step"
         return Criterion(name, title, False, f"{what}.", tuple(details))
     is_stale = facts.seals_read_at is None or (
@@ -170,7 +187,8 @@ def epochs_sealed(facts: Facts) -> Criterion:
     if not sealed:
         return Criterion(name, title, None, "No epoch fell due in this time.", tuple(details))
     some_late = f", {late} of them after the grace" if late else ""
-    return Criterion(name, title, True, f"All {sealed} due seals are there{some_late}; groups in step.", tuple(details))
+    all_ = f"All {sealed} due seals are" if sealed != 1 else "The one due seal is"
+    return Criterion(name, title, True, f"{all_} there{some_late}; groups in step.", tuple(details))
 
 
 def growth_steady(facts: Facts) -> Criterion:
@@ -184,7 +202,7 @@ def growth_steady(facts: Facts) -> Criterion:
         holes = sum(1 for hour in table.hours if hour.rows is None)
         if rate is not None and table.gained is not None and table.per_hour is not None:
             details.append(
-                f"{table.name} gained {words.count(table.gained)} rows, {words.count(table.per_hour)} an hour"
+                f"{table.name} gained {words.plural(table.gained, 'row')}, {words.count(table.per_hour)} an hour"
                 + (f", {words.count(table.most)} in its busiest." if table.most is not None else ".")
             )
         if rate is not None and rate >= limit:
@@ -244,9 +262,10 @@ def no_restarts(facts: Facts) -> Criterion:
     details += [_told(part, facts) for part in (*loops, *called_for)]
     crashes = totals.get("automatic", 0) + totals.get("memory", 0)
     if crashes or called_for or loops:
-        said = [f"PM2 restarted services {crashes} times by itself"] if crashes else []
+        times = "once" if crashes == 1 else f"{words.count(crashes)} times"
+        said = [f"PM2 restarted services {times} by itself"] if crashes else []
         said += (
-            [f"a restart is called for of {words.listed(sorted({part.alert.subject for part in called_for}))}"]
+            [f"a restart is called for of {words.listed(sorted({_restartable(part.alert) for part in called_for}))}"]
             if called_for
             else []
         )
@@ -257,9 +276,17 @@ def no_restarts(facts: Facts) -> Criterion:
         return Criterion(name, title, None, "No services were watched.")
     if why := facts.too_blind("pm2"):
         return Criterion(name, title, None, why, tuple(details))
+    for kind, what in (("reboot", "The machine"), ("resurrected", "PM2")):
+        if totals.get(kind):
+            text = f"{what} came back with {words.plural(totals[kind], 'service')}: whether on purpose is not known."
+            return Criterion(name, title, None, text, tuple(details))
     purpose = sum(totals.values())
-    on_purpose = f"{purpose} restarts, each on purpose" if purpose else "No restart of any kind"
-    return Criterion(name, title, True, f"{on_purpose}.", tuple(details))
+    on_purpose = f"{words.plural(purpose, 'restart')}, {'each ' if purpose > 1 else ''}on purpose"
+    return Criterion(name, title, True, f"{on_purpose if purpose else 'No restart of any kind'}.", tuple(details))
+
+
+def _restartable(alert: Alert) -> str:
+    return alert.subject if alert.rule.startswith("service_") else f"what seals {alert.subject}"
 
 
 def nothing_critical(facts: Facts) -> Criterion:
