@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 
 from monitord.core.completeness import silences
-from monitord.core.model import Failure, Gap, Kind, Reading, Sample, sample
+from monitord.core.model import Exit, Failure, Gap, Kind, Reading, Sample, sample
 
 HOUR = 3600.0
 MB = 1_000_000
@@ -36,6 +36,9 @@ class Service:
     # Lowest, highest, and seconds from one to the other: what a garbage collector does to memory.
     sawtooth: tuple[float, float, float] | None = None
     crash_every: float | None = None
+    # By which signal it dies again and again, as PM2's bus tells of it ("": the bus is not heard).
+    crash_signal: str = ""
+    exits: list[Exit] = field(default_factory=list)
     _crash_due: float = 0.0
 
     def advance(self) -> None:
@@ -48,7 +51,10 @@ class Service:
             self.memory += self.memory_per_hour * seconds / HOUR
         if self.crash_every is not None:
             while self._crash_due <= now:
-                self.crashes()
+                if self.crash_signal:
+                    self.is_killed(self.crash_signal, self._crash_due)
+                else:
+                    self.crashes()
                 self._crash_due += self.crash_every
 
     def crashes_every(self, seconds: float) -> None:
@@ -59,6 +65,17 @@ class Service:
         """Dies, and PM2 starts it again within milliseconds: only the counter shows it."""
         self.restarts += times
         self.started_at, self.exit_code = self.clock.now, 1
+
+    def is_killed(self, signal: str, at: float) -> None:
+        """Dies by a signal, which PM2's bus tells and its list calls exit code 0."""
+        self.crashes()
+        self.exit_code, self.started_at = 0, at
+        self.exits.append(Exit(self.name, str(self.pm_id), at, 0, signal, restarts=self.restarts))
+
+    def is_too_big(self) -> None:
+        """PM2 begins it anew, since it uses more memory than its max_memory_restart; the bus says why."""
+        self.exits.append(Exit(self.name, str(self.pm_id), self.clock.now, 0, memory=True, restarts=self.restarts + 1))
+        self.is_restarted()
 
     def is_restarted(self) -> None:
         """`pm2 restart` by an operator."""

@@ -171,6 +171,10 @@ class Night(Told):
                 self.look({probe for probe, due in self._rechecks.items() if due <= at})
         self._live(end - self.clock.now)
 
+    def is_due(self) -> None:
+        """The next look is due at once."""
+        self._due = self.clock.now
+
     def until(self, hour: int, minute: int, second: int = 0) -> None:
         """Time goes by until the fleet's clock next says so (UTC)."""
         then = datetime.fromtimestamp(self.clock.now, UTC).replace(hour=hour, minute=minute, second=second)
@@ -218,8 +222,7 @@ class Night(Told):
 
     def look(self, probes: Iterable[str] | None = None) -> Decision:
         """One cycle: observe and decide. None: every probe."""
-        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes), tuple(self.exits))
-        self.exits = []
+        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes), self._heard())
         decision = self.judge(observation)
         self.state = decision.state
         self.looks.append(Look(observation, decision, self.clock.now))
@@ -232,6 +235,14 @@ class Night(Told):
     def judge(self, observation: Observation) -> Decision:
         """What monitord makes of an observation."""
         return decide(self.state, observation, self.orders)
+
+    def _heard(self) -> tuple[Exit, ...]:
+        """What PM2's bus has told since the last look."""
+        heard = [*self.exits, *(one for service in self.services for one in service.exits)]
+        self.exits = []
+        for service in self.services:
+            service.exits = []
+        return tuple(sorted(heard, key=lambda told: told.at))
 
     def _readings(self, probes: Iterable[str] | None) -> dict[str, Reading]:
         wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)

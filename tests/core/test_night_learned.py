@@ -2,9 +2,6 @@
 
 from __future__ import annotations
 
-import functools
-import random
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -12,54 +9,24 @@ import pytest
 
 from monitord.core.orders import StandingOrders
 
+from .habits import CLS, HOUR, MILO, all_but, has_habits, looked_at_again, looked_at_seldom, some, varied
 from .nights import ORDERS, Night, restored
 
-HOUR = 3600
-MILO = [f"milo{n:02}" for n in range(12)]
-CLS = [f"cls{n:03}" for n in range(400)]
 WARN = replace(ORDERS, learned_warnings=True, probes=frozenset({"pm2", "postgres", "epochs"}))
 
 
-def some(channels: list[str], least: int, most: int) -> Callable[[int], frozenset[str]]:
-    """So many channels take part in a label, drawn anew for each but always the same for the same label."""
-
-    @functools.cache
-    def takes_part(label: int) -> frozenset[str]:
-        chance = random.Random(f"{channels[0]} {label}")  # noqa: S311 - a simulation
-        return frozenset(chance.sample(channels, chance.randint(least, most)))
-
-    return takes_part
-
-
-def all_but(missing: str, since: float, until: float = float("inf")) -> Callable[[int], frozenset[str]]:
-    """Every cemented channel takes part in every label, but for one in the labels between."""
-    return lambda label: frozenset(MILO) - ({missing} if since <= label < until else frozenset())
-
-
-def varied(night: Night) -> None:
-    """The delays of four weeks, two to five minutes and now and then a bad one."""
-    chance = random.Random(3)  # noqa: S311 - a simulation
-    start = int(night.clock.now) // HOUR * HOUR
-    for group in night.groups.values():
-        for label in range(start - 30 * HOUR, start + 700 * HOUR, HOUR):
-            group.delays[label] = chance.choice([800, *[chance.randint(120, 300) for _ in range(30)]])
-            if label in group.sealed:  # what was sealed before the watch began took as long
-                group.sealed_at[label] = label + HOUR + group.delays[label]
-
-
 def experienced(orders: StandingOrders = WARN, *, days: float = 5, counted: bool = True) -> Night:
-    """A night after some days, looked at once an hour until now and every 30 seconds from here on."""
-    night = Night(replace(orders, late_after=timedelta(hours=2)), every=HOUR)
+    """A night after some days, looked at every few hours until now and every 30 seconds from here on."""
+    night = Night(orders)
     varied(night)
     if counted:
-        night.groups["MILO"].takes_part = all_but("", float("inf"))
-        night.groups["CLS"].takes_part = some(CLS, 50, 160)
+        has_habits(night)
+    looked_at_seldom(night)
     night.passes(days=days)
     night.until(3, 57)
     night.is_silent()
-    night.every, night.orders = 30, orders
-    night._due = night.clock.now
-    night.look()
+    looked_at_again(night, 30, orders.late_after)
+    night.passes(seconds=1)
     return night
 
 
@@ -120,7 +87,8 @@ def test_a_group_that_seals_nothing_is_slow_then_late_then_stuck_and_one_at_a_ti
 
 
 def test_nothing_is_said_of_it_unless_the_operator_turns_it_on() -> None:
-    night = experienced(replace(WARN, learned_warnings=False))
+    night = experienced(replace(WARN, learned_warnings=False, late_after=timedelta(minutes=15)))
+    night.every = 300
     label = next_label(night)
     both_take(night, label, 3000)
     night.groups["CLS"].left_out[label] = set(CLS[:300])
@@ -260,6 +228,7 @@ def test_participation_that_is_no_longer_told_freezes_what_was_said_of_it() -> N
 
 def test_a_database_that_does_not_tell_who_takes_part_is_neither_alarmed_at_nor_unknown() -> None:
     night = experienced(counted=False)
+    night.every = 60
     night.passes(hours=2)
     night.is_silent()
     assert night.status == "ok"
@@ -267,6 +236,7 @@ def test_a_database_that_does_not_tell_who_takes_part_is_neither_alarmed_at_nor_
 
 def test_a_clock_that_is_set_back_and_forth_invents_nothing() -> None:
     night = experienced()
+    night.every = 60
     night.clock_steps(hours=-3)
     night.passes(minutes=30)
     night.clock_steps(hours=3)

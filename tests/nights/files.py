@@ -46,7 +46,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Said:
-    """One edge that must be said; None: whatever it is. Times are seconds since the start."""
+    """One edge that must be said; None: whatever it is. Times are seconds since the start.
+
+    `advised` is the action recommended with it ("": none), `blocking` what it says to be held up.
+    """
 
     where: str
     edge: str
@@ -60,11 +63,13 @@ class Said:
     text: tuple[str, ...] = ()
     reason: str = ""
     suppressed_by: str = ""
+    advised: str = ""
+    blocking: str = ""
 
 
 @dataclass(frozen=True, slots=True)
 class Story:
-    """A night of the library."""
+    """A night of the library. `past` is for how long monitord has watched before its start (seconds)."""
 
     name: str
     title: str
@@ -73,6 +78,7 @@ class Story:
     start: datetime
     every: float
     end: float
+    past: float
     fleet: tuple[str, ...]
     steps: tuple[Step, ...]
     said: tuple[Said, ...]
@@ -84,15 +90,41 @@ class Story:
     traps: tuple[str, ...]
     noted: tuple[str, ...] | None
     events: tuple[str, ...] | None
-    actions: tuple[str, ...] | None
 
 
 RULE_NAMES = frozenset(spec.name for spec in RULES)
 STATUSES = ("ok", "warning", "unknown", "critical")
-_TOP = {"title", "story", "start", "every", "end", "fleet", "orders", "then", "said", "status", "silent", "never"}
-_TOP |= {"suspected", "covers", "traps", "noted", "events", "actions"}
+_TOP = {
+    "title",
+    "story",
+    "start",
+    "every",
+    "end",
+    "past",
+    "fleet",
+    "orders",
+    "then",
+    "said",
+    "status",
+    "silent",
+    "never",
+}
+_TOP |= {"suspected", "covers", "traps", "noted", "events"}
 _THEN = {"at", "what", "readings", "orders", "status"}
-_SAID = {*EDGES, "between", "since", "severity", "value", "limit", "text", "reason", "suppressed_by"}
+_SAID = {
+    *EDGES,
+    "between",
+    "since",
+    "severity",
+    "value",
+    "limit",
+    "text",
+    "reason",
+    "suppressed_by",
+    "advised",
+    "blocking",
+}
+ADVICE = ("restart_service", "free_disk", "investigate")
 
 
 def load(path: Path) -> Story:
@@ -113,10 +145,13 @@ def _story(name: str, table: dict[str, Any]) -> Story:
     with _in("[orders]"):
         orders = replace(orders, **changes(table.get("orders", {})))
     end = words.moment(table["end"], start)
+    past = words.seconds(table["past"]) if "past" in table else 0.0
     steps = tuple(_numbered(table.get("then", ()), "step", lambda where, one: _step(where, one, start)))
     for before, after in itertools.pairwise(steps):
         if after.at < before.at:
             raise ValueError(f"{after.where} comes before {before.where}")
+    if steps and steps[0].at < -past:
+        raise ValueError(f"{steps[0].where} comes before monitord has watched")
     if steps and steps[-1].at > end:
         raise ValueError(f"{steps[-1].where} comes after the end of the night")
     said = tuple(_numbered(table.get("said", ()), "saying", lambda where, one: _said(where, one, start)))
@@ -130,6 +165,7 @@ def _story(name: str, table: dict[str, Any]) -> Story:
         start=start,
         every=every,
         end=end,
+        past=past,
         fleet=tuple(table.get("fleet", MEMORY)),
         steps=steps,
         said=said,
@@ -141,7 +177,6 @@ def _story(name: str, table: dict[str, Any]) -> Story:
         traps=tuple(table.get("traps", ())),
         noted=_optional(table, "noted"),
         events=_optional(table, "events"),
-        actions=_optional(table, "actions"),
     )
 
 
@@ -224,6 +259,8 @@ def _said(where: str, table: dict[str, Any], start: datetime) -> Said:
         (text,) if isinstance(text, str) else tuple(text),
         table.get("reason", ""),
         "/".join(_place(table["suppressed_by"])) if "suppressed_by" in table else "",
+        _one_of(table["advised"], ADVICE, "advised") if "advised" in table else "",
+        table.get("blocking", ""),
     )
 
 

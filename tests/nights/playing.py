@@ -5,13 +5,14 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from monitord.core.alerts import key
 from monitord.core.decide import State, decide
-from monitord.core.model import Observation, Transition
+from monitord.core.model import Action, Observation, ServiceEvent, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.replay import Recorder, replay
+from tests.core.habits import has_habits, looked_at_again, looked_at_seldom
 from tests.core.nights import Night, restored
 
 from .files import NightError, Said, Step, Story
@@ -36,26 +37,51 @@ class Played:
         return [look.observation for look in self.night.looks]
 
     @property
+    def actions(self) -> list[tuple[float, Action]]:
+        """What was recommended, and when (seconds since the start)."""
+        begin = self.story.start.timestamp()
+        return [(look.at - begin, action) for look in self.night.looks for action in look.decision.actions]
+
+    @property
     def transitions(self) -> list[Transition]:
         return [transition for _, transition in self.edges]
 
 
 def play(story: Story) -> Played:
     """Play a night. NightError where a step cannot happen."""
-    night = Night(story.orders, start=story.start, every=story.every, services=story.fleet)
-    begin = night.clock.now
+    begin, night = story.start.timestamp(), _night(story)
     orders: list[StandingOrders] = []
     complaints: list[str] = []
-    for step in story.steps:
-        _passes(night, begin + step.at)
-        orders += [night.orders] * (len(night.looks) - len(orders))
-        if step.status and night.status != step.status:
-            complaints.append(f"{step.where}: the status is {night.status}, not {step.status}")
-        _does(night, step, story)
-    _passes(night, begin + story.end)
-    orders += [night.orders] * (len(night.looks) - len(orders))
+
+    def passes(until: float) -> None:
+        _passes(night, begin + until)
+        orders.extend([night.orders] * (len(night.looks) - len(orders)))
+
+    def goes_on(steps: Iterable[Step]) -> None:
+        for step in steps:
+            passes(step.at)
+            if step.status and night.status != step.status:
+                complaints.append(f"{step.where}: the status is {night.status}, not {step.status}")
+            _does(night, step, story)
+
+    if story.past:
+        goes_on(step for step in story.steps if step.at < 0)
+        passes(0)
+        looked_at_again(night, story.every, story.orders.late_after)
+    goes_on(step for step in story.steps if step.at >= 0)
+    passes(story.end)
     edges = tuple((look.at - begin, t) for look in night.looks for t in look.decision.transitions)
     return Played(story, night, tuple(orders), edges, tuple(complaints))
+
+
+def _night(story: Story) -> Night:
+    """The night as it begins: with the start, or as long before it as monitord has watched."""
+    since = story.start - timedelta(seconds=story.past)
+    night = Night(story.orders, start=since, every=story.every, services=story.fleet)
+    if story.past:
+        has_habits(night)
+        looked_at_seldom(night)
+    return night
 
 
 def _passes(night: Night, until: float) -> None:
@@ -112,26 +138,31 @@ def complaints(played: Played) -> list[str]:
     story, night = played.story, played.night
     told = list(played.complaints)
     spoken = [(at, t) for at, t in played.edges if t.edge != "pending"]
+    advice = {(a.alert_id, at): a for at, a in played.actions}
     for said in story.said:
         of = [(at, t) for at, t in spoken if (t.edge, t.alert.rule, t.alert.subject) == _of(said)]
         if not of:
             told.append(f"{said.where}: {said.edge} {said.rule}/{said.subject} was never said")
             continue
         spoken.remove(of[0])
-        told += [f"{said.where}: {said.edge} {said.rule}/{said.subject} {how}" for how in _unlike(said, *of[0], played)]
+        unlike = [*_unlike(said, *of[0], played), *_unadvised(said, advice.pop((of[0][1].alert.id, of[0][0]), None))]
+        told += [f"{said.where}: {said.edge} {said.rule}/{said.subject} {how}" for how in unlike]
     told += [f"not in the file: {_line(at, t)}" for at, t in spoken]
+    told += [f"not in the file: {_time(at)} {a.action} {a.target}" for (_, at), a in advice.items()]
     told += _unspoken(played)
     if night.status != story.status:
         told.append(f"the night ends {night.status}, not {story.status}")
-    for name, found, wanted in (
-        ("events", [f"{e.service} {e.change} by {e.by}" for e in night.events], story.events),
-        ("actions", [f"{a.action} {a.target}" for a in night.actions], story.actions),
-    ):
-        if wanted is not None and found != list(wanted):
-            told.append(f"{name} were {found}, not {list(wanted)}")
+    events = [_event(event) for event in night.events]
+    if story.events is not None and events != list(story.events):
+        told.append(f"events were {events}, not {list(story.events)}")
     if story.noted is not None and not _each_in(story.noted, night.notes):
         told.append(f"notes were {night.notes}, not {list(story.noted)}")
     return told
+
+
+def _event(event: ServiceEvent) -> str:
+    kind = f" ({event.kind})" if event.kind is not None else ""
+    return f"{event.service} {event.change} by {event.by}{kind}"
 
 
 def _of(said: Said) -> tuple[str, str, str]:
@@ -167,6 +198,18 @@ def _unlike(said: Said, at: float, transition: Transition, played: Played) -> It
             yield f"is suppressed by {by!r}, not {said.suppressed_by!r}"
 
 
+def _unadvised(said: Said, action: Action | None) -> Iterator[str]:
+    """In what the action that is recommended with an edge is not the one that was to be."""
+    found = "" if action is None else action.action
+    if found != said.advised:
+        yield f"comes with the advice {found!r}, not {said.advised!r}"
+    elif action is not None:
+        if action.target != said.subject:
+            yield f"comes with advice on {action.target!r}"
+        if action.blocking != said.blocking:
+            yield f"is said to block {action.blocking!r}, not {said.blocking!r}"
+
+
 def _fits(found: object, wanted: object) -> bool:
     """A value, or one within [least, most]."""
     if isinstance(wanted, list):
@@ -200,20 +243,20 @@ def _line(at: float, transition: Transition) -> str:
 
 
 def _time(at: float) -> str:
-    minutes, seconds = divmod(round(at), 60)
+    minutes, seconds = divmod(round(abs(at)), 60)
     hours, minutes = divmod(minutes, 60)
-    return f"+{hours}h{minutes:02}m{seconds:02}s"
+    return f"{'-' if at < 0 else '+'}{hours}h{minutes:02}m{seconds:02}s"
 
 
 def transcript(played: Played) -> str:
     """All that was said, as an author reads it back."""
     lines = [_line(at, t) for at, t in played.edges]
     events = [
-        f"{_time(look.at - played.story.start.timestamp())} event: {e.service} {e.change} by {e.by}"
+        f"{_time(look.at - played.story.start.timestamp())} event: {_event(e)}"
         for look in played.night.looks
         for e in look.decision.events
     ]
     notes = [f"note: {note}" for note in played.night.notes]
-    actions = [f"action: {a.action} {a.target}" for a in played.night.actions]
+    actions = [f"{_time(at)} action: {a.action} {a.target}, blocking {a.blocking!r}" for at, a in played.actions]
     end = datetime.fromtimestamp(played.night.clock.now, UTC)
     return "\n".join([*lines, *events, *actions, *notes, f"{end:%H:%M} {played.night.status}"])

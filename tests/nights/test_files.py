@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from monitord.core.decide import State
+from tests.core.habits import has_habits
 
 from .files import NightError, Story, load
 from .playing import complaints, judged, play, through_frames
@@ -26,6 +27,8 @@ what = "gateway stops"
 [[said]]
 firing = "service_down/gateway"
 between = ["+10m", "+12m"]
+advised = "investigate"
+blocking = "users"
 """
 
 
@@ -61,6 +64,8 @@ def test_the_night_without_a_mistake_has_no_complaints(written: Path) -> None:
         ("service_down/gateway", "service_down", "saying 1 (at +10m): 'service_down' names no subject"),
         ('"+12m"]', '"+9m"]', "saying 1 (at +10m): the span +10m to +9m ends before it begins"),
         ('between = ["+10m", "+12m"]', "", "saying 1 (at ?): between is missing"),
+        ('advised = "investigate"', 'advised = "panic"', "advised is 'panic'; it is one of restart_service, free_disk"),
+        ('at = "+10m"', 'at = "-10m"', "step 1 (at -10m) comes before monitord has watched"),
         ('status = "critical"', 'status = "bad"', "status is 'bad'; it is one of ok, warning, unknown, critical"),
         ("service_down:fires", "service_down:burns", "covers: 'service_down:burns' is no claim"),
         ("[[then]]", '[orders]\nseal_waning = "1h"\n[[then]]', "[orders]: there is no order called seal_waning"),
@@ -104,7 +109,10 @@ def test_a_step_about_somebody_who_is_not_there_is_told_when_it_is_played(writte
         ("[[then]]", 'suspected = ["disk_high"]\n[[then]]', "disk_high was never suspected"),
         ("[[then]]", 'suspected = ["service_down"]\n[[then]]', "service_down/gateway fired, and should only be"),
         ("[[then]]", "events = []\n[[then]]", "events were ['gateway stopped by operator'], not []"),
-        ("[[then]]", "actions = []\n[[then]]", "actions were ['investigate gateway'], not []"),
+        ('advised = "investigate"', "", "comes with the advice 'investigate', not ''"),
+        ('"investigate"', '"restart_service"', "comes with the advice 'investigate', not 'restart_service'"),
+        ('"users"', '"epoch sealing"', "is said to block 'users', not 'epoch sealing'"),
+        ("firing =", "resolved =", "not in the file: +0h11m05s investigate gateway"),
         ("[[then]]", 'noted = ["fell"]\n[[then]]', "notes were [], not ['fell']"),
     ],
 )
@@ -167,6 +175,7 @@ def _example(template: str) -> str:
         "percent": "40%",
         "count": "1",
         "code": "0",
+        "channel": "milo03",
     }
     example = re.sub(r"\{(\w+)(?::\w+)?\}", lambda place: examples[place[1]], template)
     return example.replace("resurrected without cls-worker-s0", "resurrected without gateway")
@@ -177,6 +186,7 @@ def test_a_phrase_is_understood_in_one_way_and_can_happen(template: str, written
     phrase = _example(template)
     assert matching(phrase) == [template]
     night = play(read(written)).night
+    has_habits(night)
     happens(night, phrase)
     night.passes(minutes=2)
 

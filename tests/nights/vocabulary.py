@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from monitord import values
 from monitord.core.model import Exit, Failure, Gap, Kind
 from tests.core.fleet import Group, Queue, Server, Service, Table
+from tests.core.habits import some, took
 from tests.core.nights import Night
 
 from . import words
 
+WEEKS = 14 * 86400
 FAILURES: Mapping[str, Failure] = {
     "refuses connections": Failure("refused", "connection refused"),
     "does not answer": Failure("timeout", "no answer within 5 s"),
@@ -207,13 +209,15 @@ def _reboot(night: Night) -> None:
     _full(night)
 
 
-def _signal(night: Night, service: Service, signal: str) -> None:
-    """The end of a process by a signal, which the bus tells and PM2's list calls exit code 0."""
-    service.crashes()
-    service.exit_code = 0
-    night.exits.append(
-        Exit(service.name, str(service.pm_id), night.clock.now, 0, signal=signal, restarts=service.restarts)
-    )
+def _dies_by(service: Service, duration: float, signal: str) -> None:
+    service.crashes_every(duration)
+    service.crash_signal = signal
+
+
+def _by_cron(night: Night, service: Service) -> None:
+    """PM2's own restart by the clock, of a process that is told to be online all the time."""
+    service.cron = f"{datetime.fromtimestamp(night.clock.now, UTC):%-M %-H} * * *"
+    service.is_restarted()
 
 
 def _code(night: Night, service: Service, code: int) -> None:
@@ -222,8 +226,44 @@ def _code(night: Night, service: Service, code: int) -> None:
     night.exits.append(Exit(service.name, str(service.pm_id), night.clock.now, code, restarts=service.restarts))
 
 
+def _label(group: Group, clock: float) -> int:
+    return int(clock) // group.length * group.length
+
+
 def _skip(group: Group, clock: float) -> None:
-    group.skips.add(int(clock) // group.length * group.length)
+    group.skips.add(_label(group, clock))
+
+
+def _take_part(group: Group, now: float, changed: Callable[[frozenset[str]], frozenset[str]]) -> None:
+    """From the epoch that lasts now on, others take part."""
+    before, since = group.takes_part, _label(group, now)
+    if before is None:
+        raise ValueError(f"nobody counts who takes part in {group.name}; give the night a past")
+    group.takes_part = lambda label: changed(frozenset(before(label))) if label >= since else before(label)
+
+
+def _come_and_go(night: Night, count: int, group: Group) -> None:
+    """Of all that take part now, another few do in each label, before and after."""
+    channels = sorted(took(group, _label(group, night.clock.now)))
+    group.takes_part = some(channels, count, count)
+
+
+def _leave_out(group: Group, count: int, label: int) -> None:
+    group.left_out[label] = set(sorted(took(group, label))[:count])
+
+
+def _always_leave_out(night: Night, group: Group, count: int) -> None:
+    """A different few of each label, from the epoch that lasts now on."""
+    for label in range(_label(group, night.clock.now), _label(group, night.clock.now + WEEKS), group.length):
+        there = sorted(took(group, label))
+        first = label // group.length % len(there)
+        group.left_out[label] = set((there + there)[first : first + count])
+
+
+def _seal_left_out(group: Group) -> None:
+    group.left_out = {}
+    for label in group.sealed:
+        group.sealed[label] = group.channels if group.takes_part is None else len(took(group, label))
 
 
 def _never(group: Group, now: float) -> None:
@@ -272,14 +312,18 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "{service} crashes {count} times with exit code {code:count}": (
         lambda n, service, count, code: _crash_with(service, count, code)
     ),
-    "{service} is ended by {signal}": lambda n, service, signal: _signal(n, service, signal),
+    "{service} is ended by {signal}": lambda n, service, signal: service.is_killed(signal, n.clock.now),
     "{service} ends by itself with exit code {code:count}": lambda n, service, code: _code(n, service, code),
     "{service} dies every {duration}": lambda n, service, duration: service.crashes_every(duration),
+    "{service} dies every {duration} by {signal}": (
+        lambda n, service, duration, signal: _dies_by(service, duration, signal)
+    ),
     "{service} dies no more": lambda n, service: _set(service, crash_every=None),
     "PM2 gives up on {service}": lambda n, service: service.is_given_up(),
     "an operator restarts {service}": lambda n, service: service.is_restarted(),
     "an operator tells {service} to stop, and it takes its time": lambda n, service: service.is_stopping(),
-    "PM2 starts {service} by its schedule": lambda n, service: service.is_restarted(),
+    "PM2 restarts {service} by its cron_restart": _by_cron,
+    "PM2 restarts {service}, past its max_memory_restart": lambda n, service: service.is_too_big(),
     "PM2 runs {service} by the clock": lambda n, service: _set(service, schedule="*/15 * * * *"),
     "{service} is launching": lambda n, service: _set(service, state="launching"),
     "the counters of {service} are reset": lambda n, service: service.is_reset(),
@@ -348,9 +392,27 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "{group} has never sealed anything": lambda n, group: _set(group, sealing=False, sealed={}, sealed_at={}),
     "{group} will skip the hour of {clock}": lambda n, group, clock: _skip(group, clock),
     "{group} seals the hour of {past} after all": lambda n, group, past: group.seals(int(past), n.clock.now),
-    "{group} takes {duration} to seal": lambda n, group, duration: _set(group, delay=duration),
+    "{group} takes {duration} to seal": lambda n, group, duration: _set(group, delay=duration, delays={}),
+    "{group} will take {duration} to seal the hour of {clock}": (
+        lambda n, group, duration, clock: group.delays.update({_label(group, clock): duration})
+    ),
     "{group} seals {count} channels": lambda n, group, count: _set(group, channels=count),
     "a seal of {group} labelled 9999999999 is inserted": lambda n, group: _future_seal(group, n.clock.now),
+    # Who takes part
+    "nobody counts who takes part in {group}": lambda n, group: _set(group, takes_part=None),
+    "{channel} of {group} falls silent": (
+        lambda n, channel, group: _take_part(group, n.clock.now, lambda took: took - {channel})
+    ),
+    "{channel} of {group} is heard again": (
+        lambda n, channel, group: _take_part(group, n.clock.now, lambda took: took | {channel})
+    ),
+    "{group} falls silent": lambda n, group: _take_part(group, n.clock.now, lambda took: frozenset()),
+    "{count} channels of {group} come and go": _come_and_go,
+    "{group} will leave {count} channels out of the hour of {clock}": (
+        lambda n, group, count, clock: _leave_out(group, count, _label(group, clock))
+    ),
+    "{group} always leaves {count} channels out": _always_leave_out,
+    "{group} seals what it left out": lambda n, group: _seal_left_out(group),
     # Redis
     "{count} jobs wait in {queue}": lambda n, count, queue: _set(queue, waiting=float(count)),
     "jobs pile up in {queue} at {rate}": lambda n, queue, rate: _set(queue, per_second=rate),

@@ -27,9 +27,9 @@ def signed_seconds(text: str) -> float:
 
 
 def moment(text: str, start: datetime) -> float:
-    """`+10m` or `06:15` (the next after the start, UTC), in seconds since the start."""
-    if text.startswith("+"):
-        return seconds(text[1:])
+    """`+10m`, `-2d` (in the past) or `06:15` (the next after the start, UTC), in seconds since the start."""
+    if text.startswith(("+", "-")):
+        return signed_seconds(text)
     return (clock(text, start) - start).total_seconds()
 
 
