@@ -94,7 +94,7 @@ def absorb_fleet(
         crashes = changes[name].crashes if name in changes else 0
         if crashes and before is not None and together is None:
             batches = (*batches, Batch(before, now, crashes))
-        lives = seen.get(name, {})
+        lives = _on_their_way(old.lives, seen.get(name, {}))
         if lives or batches or name in orders.services:
             services[name] = Service(lives, batches, tuple(d for d in old.deaths if d.at > now - window))
         if not first:
@@ -107,6 +107,20 @@ def absorb_fleet(
     if last is not None and last.left_behind:
         last = replace(last, left_behind=tuple(name for name in last.left_behind if name not in seen))
     return replace(history, services=services, roster=roster, fleet_restart=last), events
+
+
+def _on_their_way(old: Mapping[str, Life], new: Mapping[str, Life]) -> dict[str, Life]:
+    """The lives, with those that PM2 is just restarting called so.
+
+    PM2 counts a restart a moment before it stops calling the process stopped, and is often asked in that moment:
+    the death is what makes us look.
+    """
+    lives = dict(new)
+    for instance, life in new.items():
+        was = old.get(instance)
+        if was is not None and life.state == "stopped" and restarts.is_restarted(was, life):
+            lives[instance] = replace(life, state="launching")
+    return lives
 
 
 def _since(service: Service, before: float | None) -> tuple[Death, ...]:

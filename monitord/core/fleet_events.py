@@ -14,6 +14,8 @@ _TOGETHER: Final = {
     "reboot": "started with the whole fleet, as the machine came up",
     "resurrected": "started with the whole fleet, as PM2 came back with its saved list",
 }
+WAITING: Final = "waiting restart"
+"""PM2's word for a dead process that it restarts after a delay (restart_delay, exp_backoff_restart_delay)."""
 _LEFT_BEHIND: Final = "not in PM2's list since PM2 came back: its saved list is incomplete (pm2 save)"
 _ONE: Final[dict[RestartKind, tuple[Literal["pm2", "operator"], str]]] = {
     "operator": ("operator", "restarted by an operator"),
@@ -49,7 +51,9 @@ def events_of(
         restarts = max(1, change.crashes)
         return [ServiceEvent(name, "restarted", by, _TOGETHER[together.kind], restarts, together.kind)]
     events = []
-    if change.crashes:
+    if change.crashes == 1 and not _up(old):  # its death was told when it was seen
+        events.append(ServiceEvent(name, "restarted", "pm2", "restarted by PM2 after its death", 1, "automatic"))
+    elif change.crashes:
         events.append(_crashed(name, new, change.crashes, deaths))
     if (turned := _up_or_down(name, old, new, change, deaths)) is not None:
         events.append(turned)
@@ -73,12 +77,12 @@ def _crashed(name: str, new: Mapping[str, Life], times: int, deaths: Sequence[De
 def _up_or_down(
     name: str, old: Mapping[str, Life], new: Mapping[str, Life], change: Change, deaths: Sequence[Death]
 ) -> ServiceEvent | None:
-    """The event of a service that came up or went down, or of which an instance did."""
-    was, are = _online(old), _online(new)
+    """The event of a service that came up or went down, or of which an instance did. What is launching is up."""
+    was, are = _up(old), _up(new)
     scheduled = any(life.schedule for life in new.values())
     if was and not are:
-        return _went_down(name, new, deaths, scheduled=scheduled)
-    if are and not was:
+        return _went_down(name, new, () if change.crashes else deaths, scheduled=scheduled)
+    if are and not was and not change.crashes:
         if scheduled:
             return ServiceEvent(name, "started", "pm2", "its turn has come")
         return ServiceEvent(name, "started", "operator", "online again")
@@ -89,6 +93,7 @@ def _up_or_down(
 
 
 def _went_down(name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, scheduled: bool) -> ServiceEvent:
+    """The event of a service of which nothing is up. `deaths`: those that no count has told of yet."""
     state = next(iter(new.values())).state
     ended = _last_code(new)
     if state == "errored":
@@ -96,6 +101,12 @@ def _went_down(name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, s
         if deaths and (end := how(deaths[-1])):
             detail = f"PM2 has given up restarting it; it ended {end}"
         return ServiceEvent(name, "crashed", "pm2", detail)
+    if state == WAITING:
+        detail = f"ended {how(deaths[-1]) or 'by itself'}" if deaths else f"ended by itself{ended}"
+        return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it")
+    restarts_itself = any(life.autorestart for life in new.values()) and not scheduled
+    if state == "stopped" and deaths and restarts_itself:
+        return ServiceEvent(name, "crashed", "pm2", f"ended {how(deaths[-1]) or 'by itself'}")
     if state == "stopped" and any(life.exit_code for life in new.values()):
         return ServiceEvent(name, "crashed", "pm2", f"ended by itself{ended}")
     if scheduled:
@@ -110,5 +121,5 @@ def _last_code(lives: Mapping[str, Life]) -> str:
     return "" if code is None else f", last exit code {code}"
 
 
-def _online(lives: Mapping[str, Life]) -> int:
-    return sum(1 for life in lives.values() if life.state == "online")
+def _up(lives: Mapping[str, Life]) -> int:
+    return sum(1 for life in lives.values() if life.state in {"online", "launching"})

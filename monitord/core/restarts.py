@@ -49,7 +49,9 @@ def change(old: Mapping[str, Life], new: Mapping[str, Life], deaths: Iterable[De
             remade = True
             restarted = restarted or life.state == "online"
             kind = "schedule" if _on_its_minute(life) else kind
-        elif was.restarts is not None and life.restarts is not None and life.restarts > was.restarts:
+        elif is_restarted(was, life):
+            assert was.restarts is not None  # noqa: S101 - it has risen
+            assert life.restarts is not None  # noqa: S101 - it has risen
             # An operator's restart shows as `stopping` first and in the counter only when the old process has ended.
             crashes += life.restarts - was.restarts - (1 if was.state == "stopping" else 0)
             restarted = True
@@ -64,6 +66,12 @@ def _remade(was: Life, life: Life) -> bool:
     PM2 forgets `created_at` when it gives up on a process, and sets it without a restart when counters are reset.
     """
     return life.created_at not in (None, was.created_at) and life.started_at != was.started_at
+
+
+def is_restarted(was: Life, life: Life) -> bool:
+    """Whether PM2 has restarted this process, and nobody else: its counter rose, and it was not created anew."""
+    counted = was.restarts is not None and life.restarts is not None and life.restarts > was.restarts
+    return counted and not _remade(was, life)
 
 
 def _on_its_minute(life: Life) -> bool:

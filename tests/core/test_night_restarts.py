@@ -233,3 +233,53 @@ def test_a_loop_goes_on_firing_across_a_restart_of_monitord(away: int) -> None:
     night.passes(minutes=1)
     night.fired_once("service_restart_loop", "gateway")
     assert night.firing() == {("service_restart_loop", "gateway")}
+
+
+def test_a_death_seen_in_the_moment_before_pm2_calls_it_online_again_is_told_once() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["gateway"].crashes()
+    night["gateway"].state = "stopped"  # counted already, and not launched yet
+    night.passes(seconds=30)
+    night["gateway"].state = "online"
+    night.passes(minutes=1)
+    assert changes(night, "gateway") == [("crashed", "pm2")]
+    night.is_silent()
+
+
+def test_a_death_seen_before_pm2_has_counted_it_is_told_once_and_the_restart_is_pm2s() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["gateway"].stops(exit_code=1)
+    night.passes(seconds=30)
+    night["gateway"].crashes()
+    night["gateway"].state = "online"
+    night.passes(minutes=1)
+    assert changes(night, "gateway") == [("crashed", "pm2"), ("restarted", "pm2")]
+    assert restarts(night, "gateway") == 1
+
+
+def test_a_service_that_pm2_lets_wait_before_its_restart_has_crashed_and_nobody_stopped_it() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["gateway"].stops(exit_code=1)
+    night["gateway"].state = "waiting restart"
+    night.passes(seconds=30)
+    night["gateway"].crashes()
+    night["gateway"].state = "online"
+    night.passes(minutes=1)
+    crashed, restarted = [event for event in night.events if event.service == "gateway"]
+    assert (crashed.change, crashed.by) == ("crashed", "pm2")
+    assert "waits before it restarts it" in crashed.detail
+    assert (restarted.change, restarted.by, restarted.kind) == ("restarted", "pm2", "automatic")
+
+
+def test_a_restart_seen_while_it_launches_is_one_event() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-worker"].is_restarted()
+    night["cls-worker"].state = "launching"
+    night.passes(seconds=30)
+    night["cls-worker"].state = "online"
+    night.passes(minutes=1)
+    assert changes(night, "cls-worker") == [("restarted", "operator")]
