@@ -35,9 +35,13 @@ def key(rule: str, subject: str) -> str:
     return f"{rule}/{subject}"
 
 
-def alert_id(rule: str, subject: str, since: datetime) -> str:
-    """The same for the same incident however often it is told, and another for the next."""
-    return hashlib.sha256(f"{rule}|{subject}|{since.isoformat()}".encode()).hexdigest()[:12]
+def alert_id(rule: str, subject: str, since: datetime, turn: int = 0) -> str:
+    """The same for the same incident however often it is told, and another for the next.
+
+    `turn` counts how often the clock was set back: the same moment may come again.
+    """
+    again = f"|{turn}" if turn else ""
+    return hashlib.sha256(f"{rule}|{subject}|{since.isoformat()}{again}".encode()).hexdigest()[:12]
 
 
 def step(
@@ -47,10 +51,12 @@ def step(
     now: datetime,
     orders: StandingOrders,
     explained_by: Alert | None = None,
+    turn: int = 0,
 ) -> tuple[Alert | None, Transition | None]:
     """One judgement of one subject: the alert as it then stands (None: none), and the edge it crossed, if any.
 
-    `explained_by` is the alert that explains a finding: while there is one, the finding does not fire.
+    `explained_by` is the alert that explains a finding: while there is one, the finding does not fire. `turn` is of
+    the alert's id.
     """
     match judgement:
         case Unknown():
@@ -65,7 +71,7 @@ def step(
         case Finding():
             if alert is None:
                 alert = Alert(
-                    id=alert_id(judgement.rule, judgement.subject, now),
+                    id=alert_id(judgement.rule, judgement.subject, now, turn),
                     rule=judgement.rule,
                     subject=judgement.subject,
                     probe=probe,

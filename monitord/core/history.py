@@ -129,10 +129,12 @@ class Queue:
 class History:
     """All that is kept between cycles besides the alerts.
 
-    `readings` are the last of each probe, good or failed; `taken_at` is when the last good one was taken.
+    `readings` are the last of each probe, good or failed; `taken_at` is when the last good one was taken. `set_back`
+    counts how often the wall clock was set back.
     """
 
     at: float | None = None
+    set_back: int = 0
     readings: Mapping[str, Reading] = field(default_factory=dict)
     taken_at: Mapping[str, float] = field(default_factory=dict)
     blind: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
@@ -199,6 +201,7 @@ def without_future(history: History, now: float) -> History:
     return replace(
         history,
         at=now,
+        set_back=history.set_back + 1,
         taken_at={name: min(at, now) for name, at in history.taken_at.items()},
         blind={
             name: tuple(

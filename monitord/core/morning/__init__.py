@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
-from monitord.core.decide import State, absorb
+from monitord.core.absorbing import absorb
+from monitord.core.decide import State
 from monitord.core.escalation import escalation
 from monitord.core.history import History
 from monitord.core.incidents import Incident, incidents

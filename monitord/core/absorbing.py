@@ -1,0 +1,46 @@
+"""What one observation adds to the history: readings, the fleet, rows, seals, queues, trends, and what happened."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from monitord.core.epochs import sealed_labels
+from monitord.core.fleet import absorb_fleet
+from monitord.core.growth import absorb_tables
+from monitord.core.history import History, absorb_readings, without_future
+from monitord.core.learned import absorb_epochs
+from monitord.core.model import Observation, ServiceEvent
+from monitord.core.orders import StandingOrders
+from monitord.core.restarts import absorb_exits
+from monitord.core.rules.redis import absorb_queues
+from monitord.core.rules.trends import absorb_trends
+
+
+def absorb(
+    history: History, observation: Observation, orders: StandingOrders
+) -> tuple[History, list[ServiceEvent], list[str]]:
+    """The history with this cycle's readings in it, what happened to services, and what there is to note."""
+    now = observation.now.timestamp()
+    events: list[ServiceEvent] = []
+    notes: list[str] = []
+    if history.at is not None and now < history.at:
+        notes.append(f"the wall clock was set back by {history.at - now:.1f} s: rates start anew")
+        history = without_future(history, now)
+    before = history.taken_at.get("pm2") if history.services else None
+    measured = history.taken_at.get("postgres")
+    history = absorb_readings(history, observation, orders)
+    good = {name: r for name, r in observation.readings.items() if r.failure is None}
+    if observation.exits:
+        history = absorb_exits(history, observation.exits, now, orders.restarts_window.total_seconds())
+    if "pm2" in good:
+        history, events = absorb_fleet(history, good["pm2"], before, now, orders)
+    if "postgres" in good:
+        history, notes_of_tables = absorb_tables(history, good["postgres"], measured, now, orders)
+        notes += notes_of_tables
+    if "epochs" in good:
+        history = replace(history, sealed=sealed_labels(good["epochs"]))
+        history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], now, orders))
+    if "redis" in good:
+        history = absorb_queues(history, good["redis"], now)
+    history = absorb_trends(history, good, now, orders)
+    return history, events, notes

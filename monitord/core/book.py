@@ -1,0 +1,174 @@
+"""The alert book: what one rule's answers do to it, and what holds between its alerts.
+
+One alert replaces another, explains another, or comes back again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from monitord.core import alerts, causes
+from monitord.core.history import History
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.rules import REPLACES, Spec
+
+
+def of_rule(book: Mapping[str, Alert], spec: Spec) -> list[Alert]:
+    """The alerts of one rule, on one probe's readings."""
+    return [alert for alert in book.values() if alert.rule == spec.name and alert.probe == spec.probe]
+
+
+def unknown(spec: Spec, book: Mapping[str, Alert]) -> dict[str, Judgement]:
+    """The answer of a rule that cannot judge: its alerts stay as they are."""
+    return {a.subject: Unknown(spec.name, a.subject, "it could not be judged") for a in of_rule(book, spec)}
+
+
+def judge(
+    spec: Spec, book: Mapping[str, Alert], observation: Observation, history: History, orders: StandingOrders
+) -> dict[str, Judgement]:
+    """One rule's answers by subject; subjects of existing alerts it is silent about are answered for."""
+    own = of_rule(book, spec)
+    failed = observation.readings[spec.probe].failure is not None
+    away = causes.server_away(spec.probe, history, book) if not spec.name.endswith("_unreachable") else False
+    if away or (failed and not spec.judges_failure):
+        return {alert.subject: Unknown(spec.name, alert.subject, "its probe cannot measure") for alert in own}
+    answers = {judgement.subject: judgement for judgement in spec.judge(observation, history, orders)}
+    if spec.absent == "clear":
+        for alert in own:
+            if alert.subject not in answers:
+                silent: Judgement = (
+                    Unknown(spec.name, alert.subject, "its probe cannot measure")
+                    if failed
+                    else Clear(spec.name, alert.subject)
+                )
+                answers[alert.subject] = silent
+    return answers
+
+
+def replaced(
+    rule: str,
+    judgements: dict[str, Judgement],
+    judged: Mapping[str, Mapping[str, Judgement]],
+    book: Mapping[str, Alert],
+) -> None:
+    """Leave to the stronger rule what it says too, unless the weaker one has spoken already and must be ended first."""
+    for stronger, weaker in REPLACES:
+        if weaker != rule:
+            continue
+        for subject, judgement in judged.get(stronger, {}).items():
+            speaking = book.get(alerts.key(weaker, subject))
+            if isinstance(judgement, Finding) and (speaking is None or not speaking.speaks):
+                judgements[subject] = Clear(weaker, subject)
+
+
+def advance(
+    spec: Spec,
+    judgements: Mapping[str, Judgement],
+    book: dict[str, Alert],
+    observation: Observation,
+    orders: StandingOrders,
+    turn: int,
+) -> list[Transition]:
+    """The book after one rule's judgements, and the edges crossed."""
+    now = observation.now
+    # A reading that hung was taken when that was over, and the next must be apart from there; of one that came at once
+    # the beginning is as good, and lets cycles that are CONFIRM_EVERY apart count.
+    took = timedelta(milliseconds=observation.readings[spec.probe].duration_ms)
+    taken = now + took if took > orders.confirm_every / 10 else now
+    transitions = drop(book, [alert for alert in of_rule(book, spec) if alert.subject not in judgements], now)
+    for subject, judgement in judgements.items():
+        place = alerts.key(spec.name, subject)
+        alert = book.get(place)
+        if alert is None and not isinstance(judgement, Finding):
+            continue  # nothing was wrong and nothing is: nearly all there ever is
+        if isinstance(judgement, Finding) and _spoken_for(spec.name, subject, book):
+            continue
+        explained_by = _explanation(alert, judgement, book, orders, now)
+        following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, turn)
+        if following is None:
+            book.pop(place, None)
+        else:
+            counted_now = following.counted_at == now
+            book[place] = replace(following, counted_at=taken) if counted_now else following
+        if transition is not None:
+            transitions.append(transition)
+    return transitions
+
+
+def _explanation(
+    alert: Alert | None, judgement: Judgement, book: Mapping[str, Alert], orders: StandingOrders, now: datetime
+) -> Alert | None:
+    """What explains a finding that does not fire yet."""
+    if not isinstance(judgement, Finding) or (alert is not None and alert.state == "firing"):
+        return None
+    return causes.explanation(judgement, alert.since if alert is not None else now, book, orders, now)
+
+
+def flapping(
+    transitions: Sequence[Transition],
+    book: dict[str, Alert],
+    before: Mapping[str, tuple[float, ...]],
+    orders: StandingOrders,
+    now: datetime,
+) -> tuple[list[Transition], dict[str, tuple[float, ...]]]:
+    """The edges with those that begin a flapping alert marked as that, and when each alert has lately fired."""
+    at, window = now.timestamp(), orders.flapping_window.total_seconds()
+    fired = {
+        place: kept for place, times in before.items() if (kept := tuple(t for t in times if at - window < t <= at))
+    }
+    told = []
+    for edge in transitions:
+        place = alerts.key(edge.alert.rule, edge.alert.subject)
+        if edge.edge == "firing" and edge.reason != "severity":
+            times = fired[place] = (*fired.get(place, ()), at)
+            if len(times) >= max(2, orders.flapping_times):
+                edge = replace(edge, alert=alerts.flapping(edge.alert, times, orders), reason="flapping")
+                book[place] = alerts.flapping(book[place], times, orders)
+        elif edge.edge == "resolved" and edge.alert.flaps:
+            fired.pop(place, None)  # it has been calm: the next time is a first time
+        told.append(edge)
+    return told, fired
+
+
+def _spoken_for(rule: str, subject: str, book: Mapping[str, Alert]) -> bool:
+    """Whether a stronger rule's alert already fires for this subject."""
+    return any(
+        (alert := book.get(alerts.key(stronger, subject))) is not None and alert.speaks
+        for stronger, weaker in REPLACES
+        if weaker == rule
+    )
+
+
+def superseded(book: dict[str, Alert], transitions: list[Transition], now: datetime) -> list[Transition]:
+    """The edges, with the weaker alert ended once the stronger one speaks: one subject, one alert, one incident."""
+    told = list(transitions)
+    for stronger, weaker in REPLACES:
+        for alert in [a for a in book.values() if a.rule == weaker]:
+            place = alerts.key(stronger, alert.subject)
+            winner = book.get(place)
+            if winner is not None and winner.speaks:
+                del book[alerts.key(weaker, alert.subject)]
+                if (ended := alerts.not_watched(alert, now, reason=f"replaced_by {stronger}")) is not None:
+                    book[place] = replace(winner, incident=winner.incident or alert.incident_id)
+                    told = [_of_incident(t, book[place]) for t in told]
+                    told.append(ended)
+    return told
+
+
+def _of_incident(transition: Transition, alert: Alert) -> Transition:
+    if transition.alert.id != alert.id:
+        return transition
+    return replace(transition, alert=replace(transition.alert, incident=alert.incident))
+
+
+def drop(book: dict[str, Alert], gone: Iterable[Alert], now: datetime) -> list[Transition]:
+    """End alerts whose subject is no longer watched."""
+    transitions = []
+    for alert in gone:
+        del book[alerts.key(alert.rule, alert.subject)]
+        if (ended := alerts.not_watched(alert, now)) is not None:
+            transitions.append(ended)
+    return transitions
