@@ -10,20 +10,26 @@ from datetime import datetime
 from typing import Final
 
 from monitord.core import causes, words
-from monitord.core.model import Alert
+from monitord.core.model import Alert, Severity
 from monitord.core.orders import StandingOrders
 
 NONE: Final = "none known"
 UNKNOWN: Final = "not known while it lasts"
 
 
-def escalation(alert: Alert, orders: StandingOrders, now: datetime, ended: datetime | None = None) -> str:
-    """Seven lines, one a field. `ended` is when it was over; None while it lasts."""
+def escalation(
+    alert: Alert,
+    orders: StandingOrders,
+    now: datetime,
+    ended: datetime | None = None,
+    severity: Severity | None = None,
+) -> str:
+    """Seven lines, one a field. `ended` is when it was over; None while it lasts. `severity`: the worst it came to."""
     lasted = words.duration(max(0.0, ((ended or now) - alert.since).total_seconds()))
     since = alert.since.strftime("%Y-%m-%d %H:%M UTC")
     collection, sealing, claims = impact(alert, orders)
     fields = (
-        ("Severity", alert.severity),
+        ("Severity", severity or alert.severity),
         ("Component", _component(alert)),
         ("Issue", alert.finding.summary),
         ("Duration", f"{lasted} (since {since}, {'over' if ended else 'ongoing'})"),

@@ -77,7 +77,10 @@ def _crashed(name: str, new: Mapping[str, Life], times: int, deaths: Sequence[De
 def _up_or_down(
     name: str, old: Mapping[str, Life], new: Mapping[str, Life], change: Change, deaths: Sequence[Death]
 ) -> ServiceEvent | None:
-    """The event of a service that came up or went down, or of which an instance did. What is launching is up."""
+    """The event of a service that came up or went down, or of which an instance did.
+
+    What is launching is up already, and what is stopping is up still: most of what stops is being restarted.
+    """
     was, are = _up(old), _up(new)
     scheduled = any(life.schedule for life in new.values())
     if was and not are:
@@ -104,10 +107,11 @@ def _went_down(name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, s
     if state == WAITING:
         detail = f"ended {how(deaths[-1]) or 'by itself'}" if deaths else f"ended by itself{ended}"
         return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it")
-    restarts_itself = any(life.autorestart for life in new.values()) and not scheduled
-    if state == "stopped" and deaths and restarts_itself:
+    is_kept = any(life.autorestart for life in new.values()) and not scheduled
+    if state == "stopped" and deaths and is_kept:
         return ServiceEvent(name, "crashed", "pm2", f"ended {how(deaths[-1]) or 'by itself'}")
-    if state == "stopped" and any(life.exit_code for life in new.values()):
+    # What PM2 keeps going stays stopped only where somebody stops it, whatever code it ends with.
+    if state == "stopped" and any(life.exit_code for life in new.values()) and not is_kept:
         return ServiceEvent(name, "crashed", "pm2", f"ended by itself{ended}")
     if scheduled:
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
@@ -122,4 +126,4 @@ def _last_code(lives: Mapping[str, Life]) -> str:
 
 
 def _up(lives: Mapping[str, Life]) -> int:
-    return sum(1 for life in lives.values() if life.state in {"online", "launching"})
+    return sum(1 for life in lives.values() if life.state in {"online", "launching", "stopping"})

@@ -62,7 +62,16 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
 
 def _alerts(book: Mapping[str, Alert], state: str) -> list[Fields]:
     chosen = [alert for alert in book.values() if alert.state == state]
-    return [alert_fields(a) for a in sorted(chosen, key=lambda a: (-RANK[a.severity], a.since, a.rule, a.subject))]
+    ordered = sorted(chosen, key=lambda a: (-RANK[a.severity], a.since, a.rule, a.subject))
+    if state == "suppressed":
+        return [alert_fields(alert) | {"suppressed_by": _cause_of(alert, book)} for alert in ordered]
+    return [alert_fields(alert) for alert in ordered]
+
+
+def _cause_of(alert: Alert, book: Mapping[str, Alert]) -> str:
+    """The id of the alert that a suppressed one waits for: its incident's, which is its id unless it took a place."""
+    firing = (a.id for a in book.values() if a.state == "firing" and a.incident_id == alert.incident_id)
+    return next(firing, alert.incident_id)
 
 
 def status(history: History, book: Mapping[str, Alert], orders: StandingOrders) -> Status:

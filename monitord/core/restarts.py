@@ -93,7 +93,12 @@ def fleet_restart(
     but not twice within the restarts window: by then it is crashing. A service that did not come back with the others
     does not make it any less of one.
     """
-    alive = [name for name in changes if any(life.state == "online" for life in history.services[name].lives.values())]
+    alive = [
+        name
+        for name in changes
+        # What is stopping was alive: PM2 ends its fleet so before it goes itself.
+        if any(life.state in {"online", "stopping"} for life in history.services[name].lives.values())
+    ]
     back = [name for name in alive if name in seen]
     if len(back) < FLEET_AT_LEAST or not all(changes[name].restarted for name in back):
         return None

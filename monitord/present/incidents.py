@@ -84,7 +84,9 @@ def incidents_text(found: Sequence[Incident], since: datetime, now: datetime, sc
         if one.ended_at is None and one.cause.finding.recommendation:
             lines += screen.wrapped(one.cause.finding.recommendation, indent=" " * 6, hanging=" " * 6)
     open_ = sum(1 for one in found if one.ended_at is None)
-    lines += ["", *screen.wrapped(f"{len(found)} incidents, {open_} of them open.", indent="")]
+    many = "1 incident" if len(found) == 1 else f"{len(found)} incidents"
+    which = ("open" if open_ else "over") if len(found) == 1 else f"{open_} of them open"
+    lines += ["", *screen.wrapped(f"{many}, {which}.", indent="")]
     return "\n".join(lines) + "\n"
 
 

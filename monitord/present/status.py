@@ -76,9 +76,9 @@ def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] 
 
 
 def _marks(fields: Fields) -> Marks:
-    """(room, subject) -> the worst severity that fires for it."""
+    """(room, subject) -> the worst severity confirmed of it: what another alert explains is no better for it."""
     marks: dict[tuple[str, str], Severity] = {}
-    for alert in fields["alerts"]["firing"]:
+    for alert in (*fields["alerts"]["firing"], *fields["alerts"]["suppressed"]):
         place = (ROOMS.get(alert["rule"].partition("_")[0], ""), alert["subject"])
         severity: Severity = alert["severity"]
         if marks.get(place) != "critical":

@@ -22,7 +22,10 @@ def test_a_dead_sealer_explains_that_nothing_is_sealed(sealer: str) -> None:
         (unsaid,) = night.of("suppressed", "sealing_late", group)
         assert unsaid.suppressed_by == down.id
         assert unsaid.alert.incident_id == down.id
-    assert [alert["rule"] for alert in night.report.alerts["suppressed"]] == ["sealing_late", "sealing_late"]
+    assert [(alert["rule"], alert["suppressed_by"]) for alert in night.report.alerts["suppressed"]] == [
+        ("sealing_late", down.id),
+        ("sealing_late", down.id),
+    ]
 
 
 def test_what_becomes_critical_is_not_explained_by_a_warning_and_is_by_what_is_critical() -> None:

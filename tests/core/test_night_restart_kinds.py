@@ -93,6 +93,21 @@ def test_the_whole_fleet_after_pm2_was_away_is_resurrected() -> None:
     night.fired_once("pm2_unreachable", "pm2")
 
 
+def test_a_fleet_last_seen_stopping_as_pm2_went_is_resurrected_all_the_same() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    for name in FLEET:
+        night[name].is_stopping()
+    night.passes(seconds=30)
+    night.pm2.fails("missing", "no socket")
+    night.passes(minutes=2)
+    night.pm2.recovers()
+    begins_anew(night, without=("tree-builder",))
+    night.passes(minutes=2)
+    assert {kind for _, _, kind in kinds(night)} == {"resurrected"}
+    assert [(e.change, e.by) for e in night.events if e.service == "tree-builder"] == [("deleted", "pm2")]
+
+
 def test_pm2_that_comes_back_with_an_incomplete_list_is_said_of_what_is_left_behind() -> None:
     night = Night()
     night.passes(minutes=10)

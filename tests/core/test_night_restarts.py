@@ -2,6 +2,8 @@
 
 import pytest
 
+from monitord.core.model import Exit
+
 from .nights import MEMORY, ORDERS, Night, orders
 
 
@@ -251,6 +253,7 @@ def test_a_death_seen_before_pm2_has_counted_it_is_told_once_and_the_restart_is_
     night = Night()
     night.passes(minutes=1)
     night["gateway"].stops(exit_code=1)
+    night.exits.append(Exit("gateway", str(night["gateway"].pm_id), night.clock.now + 29, 1))
     night.passes(seconds=30)
     night["gateway"].crashes()
     night["gateway"].state = "online"
@@ -283,3 +286,33 @@ def test_a_restart_seen_while_it_launches_is_one_event() -> None:
     night["cls-worker"].state = "online"
     night.passes(minutes=1)
     assert changes(night, "cls-worker") == [("restarted", "operator")]
+
+
+def test_a_restart_seen_while_the_old_process_is_stopping_is_one_event() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-worker"].is_stopping()
+    night.passes(seconds=30)
+    night["cls-worker"].is_restarted()
+    night.passes(minutes=1)
+    assert changes(night, "cls-worker") == [("restarted", "operator")]
+
+
+def test_a_service_that_an_operator_stops_has_not_crashed_whatever_code_it_ends_with() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["gateway"].stops(exit_code=130)
+    night.passes(minutes=1)
+    assert changes(night, "gateway") == [("stopped", "operator")]
+
+
+def test_a_service_that_is_gone_from_pm2_keeps_dying_no_more() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-worker"].crashes(9)
+    night.passes(minutes=5)
+    night.fired_once("service_restart_loop", "cls-worker")
+    night.vanishes("cls-worker")
+    night.passes(minutes=5)
+    assert len(night.of("resolved", "service_restart_loop", "cls-worker")) == 1
+    assert len(night.of("firing", "service_missing", "cls-worker")) == 1

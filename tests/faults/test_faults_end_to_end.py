@@ -131,6 +131,45 @@ async def test_a_dead_listener_is_one_page_and_the_flow_it_explains_is_not(
         await watched.until("alert_resolved", mark, rule="table_flow_stalled")
 
 
+async def test_what_an_operator_stops_has_not_crashed_and_what_waits_for_its_restart_has(
+    environment: dict[str, str], stack: Stack, tmp_path: Path
+) -> None:
+    (tmp_path / "ends.js").write_text("process.on('SIGINT', () => process.exit(3)); setInterval(() => {}, 1000)")
+    (tmp_path / "dies.js").write_text("setTimeout(() => process.exit(4), 1500)")
+    ends, dies = ({"name": name, "script": str(tmp_path / f"{name}.js")} for name in ("ends", "dies"))
+    file = tmp_path / "apps.json"
+    file.write_text(json.dumps({"apps": [ends, dies | {"restart_delay": 2500}]}))
+    async with Watched(environment | {"MONITORD_ORDERS__SERVICES": "{}"}, tmp_path / "cwd") as watched:
+        mark = len(watched.lines)
+        await stack.pm2("start", file)
+        try:
+            await watched.until("service_event", mark, service="ends", change="appeared")
+            await stack.pm2("stop", "ends")
+            await watched.until("alert_firing", mark, rule="service_down", subject="ends")
+            stopped = watched.said("service_event", mark, service="ends")[1:]
+            assert [(event["change"], event["by"]) for event in stopped] == [("stopped", "operator")]
+            crashed = await watched.until("service_event", mark, service="dies", change="crashed")
+            assert "exit code 4" in crashed["detail"]
+            restarted = await watched.until("service_event", mark, service="dies", change="restarted")
+            assert restarted["by"] == "pm2"
+            assert watched.said("service_event", mark, service="dies", by="operator", change="started") == []
+        finally:
+            await stack.pm2("delete", "ends", "dies")
+
+
+async def test_a_fleet_that_pm2_takes_down_and_brings_back_is_one_page(watched: Watched, stack: Stack) -> None:
+    await stack.pm2("save")
+    mark = len(watched.lines)
+    await stack.pm2("kill")
+    try:
+        await watched.until("alert_firing", mark, rule="pm2_unreachable")
+    finally:
+        await stack.pm2("resurrect")
+    await watched.until("alert_resolved", mark, rule="pm2_unreachable")
+    assert (await watched.check())["status"] == "ok"
+    assert watched.fired(mark) == {("pm2_unreachable", "pm2")}
+
+
 async def test_a_process_stopped_by_a_signal_is_frozen_though_pm2_calls_it_online(
     watched: Watched, stack: Stack
 ) -> None:

@@ -88,7 +88,9 @@ def look_back(
         incidents=told,
         blind=blind,
         escalations={
-            one.id: escalation(one.cause, orders, now, one.ended_at) for one in told if one.severity == "critical"
+            one.id: escalation(one.cause, orders, now, one.ended_at, one.severity)
+            for one in told
+            if one.severity == "critical"
         },
         baseline=recorded.report,
         baseline_at=recorded.reported_at,

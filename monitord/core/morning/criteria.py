@@ -114,7 +114,7 @@ def services_online(facts: Facts) -> Criterion:
     details += [f"{name} was not as expected for {words.duration(away)} in all." for name, away in apart.items()]
     if details:
         who = words.listed(sorted(told | apart.keys() | {s.name for s in wrong}))
-        return Criterion(name, title, False, f"Not as expected all night: {who}.", tuple(details))
+        return Criterion(name, title, False, f"Not always as expected: {who}.", tuple(details))
     if why := facts.too_blind("pm2"):
         return Criterion(name, title, None, why)
     doubtful = [s.name for s in watched if s.ok is None or facts.unproven.get(s.name, 0.0) > limit]
@@ -163,8 +163,8 @@ def epochs_sealed(facts: Facts) -> Criterion:
             past = f"99% of the last {words.duration(group.usual.days * 86400)}"
             details.append(f"{group.group} was later than {past}: {_delays(unusual)}.")
         details += [
-            f"{group.group} left {seal.unsealed} of {words.plural(seal.participating or 0, 'channel')} unsealed for "
-            f"{seal.label}" + (f": {words.listed(list(seal.unsealed_channels))}." if seal.unsealed_channels else ".")
+            f"{group.group}: {seal.unsealed} of the {seal.participating} channels in {seal.label} were not sealed "
+            f"when last counted{_some(seal)}."
             for seal in group.seals
             if seal.unsealed
         ]
@@ -189,6 +189,15 @@ def epochs_sealed(facts: Facts) -> Criterion:
     some_late = f", {late} of them after the grace" if late else ""
     all_ = f"All {sealed} due seals are" if sealed != 1 else "The one due seal is"
     return Criterion(name, title, True, f"{all_} there{some_late}; groups in step.", tuple(details))
+
+
+def _some(seal: SealNight) -> str:
+    """The unsealed channels that are known by name, to end a sentence."""
+    names = list(seal.unsealed_channels)
+    more = (seal.unsealed or 0) - len(names)
+    if not names:
+        return ""
+    return f": {', '.join(names)} and {more} more" if more > 0 else f": {words.listed(names)}"
 
 
 def growth_steady(facts: Facts) -> Criterion:
@@ -265,7 +274,9 @@ def no_restarts(facts: Facts) -> Criterion:
         times = "once" if crashes == 1 else f"{words.count(crashes)} times"
         said = [f"PM2 restarted services {times} by itself"] if crashes else []
         said += (
-            [f"a restart is called for of {words.listed(sorted({_restartable(part.alert) for part in called_for}))}"]
+            [
+                f"the orders called for a restart: {words.listed(sorted({_restartable(part.alert) for part in called_for}))}"
+            ]
             if called_for
             else []
         )

@@ -11,6 +11,8 @@ from monitord.core.loops import look_into
 from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import Expected, StandingOrders
 
+_STATE_WORDS = {"waiting restart": "waiting for PM2 to restart it"}
+
 
 def _fleet(history: History, orders: StandingOrders) -> Iterator[tuple[str, Expected | None, dict[str, Life]]]:
     """Every subject: the roster first, then whatever else PM2 runs (nothing expected of it)."""
@@ -45,7 +47,10 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
             value=state,
             limit=wanted,
             unit="",
-            summary=f"{name} is {state}{how_many}; it is expected to be {_wanted(wanted)}.{_why(wrong)}",
+            summary=(
+                f"{name} is {_STATE_WORDS.get(state, state)}{how_many}; "
+                f"it is expected to be {_wanted(wanted)}.{_why(wrong)}"
+            ),
             evidence={
                 "instances": {key: life.state for key, life in lives.items()},
                 "exit_codes": [life.exit_code for life in wrong if life.exit_code is not None],
@@ -54,6 +59,8 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
             recommendation=(
                 f"PM2 has given up on {name}: read its error log, then restart it."
                 if state == "errored"
+                else f"Read the end of {name}'s error log: it died, and PM2 restarts it after its restart delay."
+                if state == "waiting restart"
                 else f"Find out who or what left {name} {state} before starting it again (pm2 describe {name})."
             ),
         )
@@ -146,7 +153,7 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
     for name, _, lives in _fleet(history, orders):
         service = history.services.get(name)
         restarts = recent_restarts(service, now, window) if service else 0
-        if restarts <= orders.restarts_warning:
+        if restarts <= orders.restarts_warning or not lives:  # what is gone dies no more
             yield Clear("service_restart_loop", name)
             continue
         assert service is not None  # noqa: S101 - it has restarts
