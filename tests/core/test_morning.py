@@ -283,3 +283,21 @@ def test_without_pm2_there_is_nothing_to_vouch_for() -> None:
     report = morning(quiet(2, probes=frozenset({"host"})), 2)
     assert report.verdict == "UNKNOWN"
     assert criterion(report, "services_online").met is None
+
+
+def test_the_text_to_hand_on_tells_the_worst_it_came_to_and_not_how_it_eased() -> None:
+    night = quiet(1)
+    night["cls-worker"].crashes(25)
+    night.passes(minutes=10)
+    night["cls-worker"].crashes(7)
+    night.passes(minutes=55)  # the 25 are forgotten
+    report = morning(night, 2)
+    (found,) = report.incidents
+    assert (found.cause.severity, found.severity) == ("warning", "critical")
+    assert report.escalations[found.id].startswith("Severity: critical")
+
+
+def test_what_is_not_known_is_not_told_as_unsealed() -> None:
+    night = quiet(1)
+    report = look_back(Recorded([], [], night.state), night.orders, night.clock.now, night.clock.now + 3 * 3600)
+    assert "MILO: 0 of 3 due epochs are known to be sealed." in criterion(report, "epochs_sealed").details

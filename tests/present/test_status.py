@@ -200,6 +200,15 @@ def test_every_alert_is_in_the_verdict_with_its_recommendation_and_the_worst_com
     assert row(shown(fields), "cls-discovery").split()[0] == "warn"
 
 
+def test_what_another_alert_explains_is_not_shown_as_well() -> None:
+    readings = healthy() | {"pm2": Reading("pm2", tuple(service("gateway", "errored")))}
+    fields = judged(readings)
+    late = fields["alerts"]["firing"][0] | {"rule": "sealing_late", "subject": "MILO", "severity": "warning"}
+    fields["alerts"]["suppressed"] = [late | {"suppressed_by": fields["alerts"]["firing"][0]["alert_id"]}]
+    assert row(section(shown(fields), "Epoch sealing"), "MILO").split()[0] == "warn"
+    assert row(section(shown(fields), "Epoch sealing"), "CLS").split()[0] == "ok"
+
+
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
 def test_no_line_is_wider_than_the_terminal_whatever_the_names_are(width: int) -> None:
     readings = healthy()

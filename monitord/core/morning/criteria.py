@@ -152,7 +152,8 @@ def epochs_sealed(facts: Facts) -> Criterion:
         late += len(slow)
         sealed += len(done)
         due = len(group.seals) - sum(1 for seal in group.seals if seal.state == "open")
-        details.append(f"{group.group}: {len(done)} of {words.plural(due, 'due epoch')} sealed.")
+        known = "are known to be sealed" if unknown else "sealed"
+        details.append(f"{group.group}: {len(done)} of {words.plural(due, 'due epoch')} {known}.")
         if absent:
             details.append(f"{group.group} has no seal of {_labels(absent)}.")
         if slow:
