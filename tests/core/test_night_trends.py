@@ -20,7 +20,7 @@ LEAK, FILLING = "service_memory_leak", "disk_filling"
 Course = Callable[[float], float]
 
 
-def watched(every: float = 240) -> Night:
+def watched(every: float = 360) -> Night:
     """A night so long that a look every few minutes must do."""
     return Night(LONG, every=every)
 
@@ -132,7 +132,7 @@ def test_three_hours_must_be_seen_before_a_leak_is_told_and_the_warm_up_is_none_
 
 
 def test_a_leak_under_a_sawtooth_is_seen_and_its_teeth_are_reckoned_with() -> None:
-    night = watched(every=60)
+    night = watched(every=120)
     night.memory_goes("gateway", lambda hour: (99 + 30 * hour) * MB + teeth(100 * MB, 0.17)(hour))
     night.passes(hours=7)
     alert = night.fired_once(LEAK, "gateway")
@@ -285,7 +285,7 @@ HEALTHY_DISKS: dict[str, Course] = {
 
 @pytest.mark.parametrize("course", HEALTHY_DISKS.values(), ids=HEALTHY_DISKS.keys())
 def test_a_disk_that_is_healthy_is_silent(course: Course) -> None:
-    night = watched()
+    night = watched(every=720)
     night.disk_goes(course)
     night.passes(hours=32)
     night.is_silent()
