@@ -7,7 +7,7 @@ One alert goes through `step` at each judgement of its subject:
                              or suppressed where another alert explains it
     pending    + clear    -> forgotten
     firing     + clear    -> counted the same way towards resolved; one that flaps must also stay calm for a while
-    firing     + finding  -> a change of severity is counted the same way
+    firing     + finding  -> a change of severity is counted the same way; one that flaps must stay better for a while
     suppressed + finding  -> firing, counted the same way, once nothing explains it any more
     suppressed + clear    -> counted towards resolved
     anything   + unknown  -> frozen: what was counted starts again, nothing else moves
@@ -85,7 +85,7 @@ def step(
                 return _pending(alert, judgement, now, orders, explained_by, began=False)
             if alert.state == "suppressed":
                 return _suppressed(alert, judgement, now, orders, explained_by)
-            return _firing(_back(alert, now, orders), judgement, now, orders)
+            return _firing(_back(alert, judgement, now, orders), judgement, now, orders)
 
 
 def _pending(
@@ -121,9 +121,15 @@ def _firing(alert: Alert, finding: Finding, now: datetime, orders: StandingOrder
     if finding.severity == alert.severity:
         return replace(alert, finding=finding, toward="", count=0, counted_at=None), None
     counted = _counted(replace(alert, finding=finding), "step", now, orders)
+    if is_calmer := _is_calmer(alert, finding):
+        counted = _calmer(counted, now)
+        if not _is_calm(counted, now):
+            return counted, None
     if counted.count < orders.confirmations:
         return counted, None
     stepped = replace(counted, severity=finding.severity, toward="")
+    if is_calmer:
+        stepped = replace(stepped, flaps=0, flapping_since=None, back_at=None, calm_since=None, calm_for=0.0)
     # Worse is news; better is not, until it is well.
     worse = Transition("firing", stepped, now, reason="severity") if finding.severity == "critical" else None
     return _settled(stepped), worse
@@ -132,9 +138,8 @@ def _firing(alert: Alert, finding: Finding, now: datetime, orders: StandingOrder
 def _clearing(alert: Alert, now: datetime, orders: StandingOrders) -> tuple[Alert | None, Transition | None]:
     counted = _counted(alert, "resolve", now, orders)
     if alert.flaps:
-        since = min(counted.calm_since or now, now)  # min: the clock may have been set back
-        counted = replace(counted, calm_since=since)
-        if (now - since).total_seconds() < alert.calm_for:
+        counted = _calmer(counted, now)
+        if not _is_calm(counted, now):
             return counted, None
     if counted.count >= orders.confirmations:
         return None, Transition("resolved", counted, now)
@@ -148,14 +153,28 @@ def flapping(alert: Alert, fired: Sequence[float], orders: StandingOrders) -> Al
         alert,
         flaps=len(fired),
         flapping_since=datetime.fromtimestamp(fired[0], UTC),
-        back_at=alert.fired_at,
+        back_at=datetime.fromtimestamp(fired[-1], UTC),
         calm_for=_calm(max(rounds), orders),
     )
 
 
-def _back(alert: Alert, now: datetime, orders: StandingOrders) -> Alert:
+def _is_calmer(alert: Alert, finding: Finding) -> bool:
+    """Whether an alert that flaps is found less bad than it is said to be: that may be for a moment only."""
+    return alert.flaps > 0 and alert.severity == "critical" and finding.severity == "warning"
+
+
+def _calmer(alert: Alert, now: datetime) -> Alert:
+    return replace(alert, calm_since=min(alert.calm_since or now, now))  # min: the clock may have been set back
+
+
+def _is_calm(alert: Alert, now: datetime) -> bool:
+    """Whether an alert that flaps has been calm for long enough."""
+    return alert.calm_since is not None and (now - alert.calm_since).total_seconds() >= alert.calm_for
+
+
+def _back(alert: Alert, finding: Finding, now: datetime, orders: StandingOrders) -> Alert:
     """The alert found again: one that flaps and had been calm has come back once more."""
-    if not alert.flaps or alert.calm_since is None:
+    if not alert.flaps or alert.calm_since is None or _is_calmer(alert, finding):
         return alert
     if alert.count < orders.confirmations:  # that was no end, only a reading that said otherwise
         return replace(alert, calm_since=None)

@@ -122,7 +122,8 @@ def flapping(
     told = []
     for edge in transitions:
         place = alerts.key(edge.alert.rule, edge.alert.subject)
-        if edge.edge == "firing" and edge.reason != "severity":
+        # Growing worse is no round, unless it had been as bad before.
+        if edge.edge == "firing" and (edge.reason != "severity" or edge.alert.was_critical):
             times = fired[place] = (*fired.get(place, ()), at)
             if len(times) >= max(2, orders.flapping_times):
                 edge = replace(edge, alert=alerts.flapping(edge.alert, times, orders), reason="flapping")

@@ -121,3 +121,61 @@ def test_one_reading_that_says_otherwise_is_no_round() -> None:
         night["gateway"].stops()
         night.passes(minutes=1)
     assert night.state.alerts["service_down/gateway"].flaps == 3
+
+
+def swings(night: Night, times: int) -> None:
+    """The disk goes from critical to a warning and back."""
+    for _ in range(times):
+        night.host.disk_used = 80.5
+        night.passes(minutes=2)
+        night.host.disk_used = 79.5
+        night.passes(minutes=2)
+
+
+def test_what_grows_worse_again_and_again_is_one_flapping_alert() -> None:
+    night = Night()
+    night.host.disk_used = 79.5
+    night.passes(minutes=2)
+    swings(night, 10)
+    fired = night.of("firing", "disk_high", "/")
+    assert [t.reason for t in fired] == ["", "severity", "severity", "flapping"]
+    assert len({t.alert.id for t in fired}) == 1
+    assert night.state.alerts["disk_high//"].severity == "critical"
+    assert night.state.alerts["disk_high//"].flaps == 10
+
+
+def test_once_it_has_been_better_for_a_while_growing_worse_is_said_again() -> None:
+    night = Night()
+    night.host.disk_used = 79.5
+    night.passes(minutes=2)
+    swings(night, 6)
+    night.passes(minutes=15)
+    alert = night.state.alerts["disk_high//"]
+    assert (alert.severity, alert.flaps) == ("warning", 0)
+    night.passes(hours=2)
+    night.host.disk_used = 85
+    night.passes(minutes=2)
+    assert [t.reason for t in night.of("firing", "disk_high", "/")][-1] == "severity"
+    night.host.disk_used = 24
+    night.passes(minutes=2)
+    assert night.firing() == set()
+
+
+def test_one_that_flaps_between_bad_and_worse_ends_once_it_is_well_and_stays_so() -> None:
+    night = Night()
+    night.host.disk_used = 79.5
+    night.passes(minutes=2)
+    swings(night, 6)
+    night.host.disk_used = 24
+    night.passes(minutes=15)
+    assert len(night.of("resolved", "disk_high", "/")) == 1
+    assert dict(night.state.alerts) == {}
+
+
+def test_warned_of_once_and_then_critical_once_is_no_flapping() -> None:
+    night = Night()
+    for _ in range(2):
+        for used in (75, 85, 24):
+            night.host.disk_used = used
+            night.passes(minutes=5)
+    assert [t.reason for t in night.of("firing", "disk_high", "/")] == ["", "severity", "", "severity"]

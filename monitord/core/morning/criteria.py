@@ -276,7 +276,7 @@ def no_restarts(facts: Facts) -> Criterion:
         said = [f"PM2 restarted services {times} by itself"] if crashes else []
         said += (
             [
-                f"the orders called for a restart: {words.listed(sorted({_restartable(part.alert) for part in called_for}))}"
+                f"the orders called for one: {words.listed(sorted({_restartable(part.alert) for part in called_for}))}"
             ]
             if called_for
             else []
