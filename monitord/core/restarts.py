@@ -37,7 +37,7 @@ class Change:
 
 def change(old: Mapping[str, Life], new: Mapping[str, Life], deaths: Iterable[Death]) -> Change:
     """What became of a name's processes. `deaths` are those the bus has told of since the reading before."""
-    crashes, remade, restarted = 0, False, False
+    crashes, remade, restarted, told = 0, False, False, tuple(deaths)
     kind: RestartKind = "operator"
     for instance, life in new.items():
         was = old.get(instance)
@@ -49,13 +49,16 @@ def change(old: Mapping[str, Life], new: Mapping[str, Life], deaths: Iterable[De
             remade = True
             restarted = restarted or life.state == "online"
             kind = "schedule" if _on_its_minute(life) else kind
+            # It may have died before that hand came; the counter has both, and only the bus tells them apart.
+            died = sum(1 for death in told if death.instance == instance and not death.memory)
+            crashes += max(0, min(died, (life.restarts or 0) - (was.restarts or 0) - 1))
         elif is_restarted(was, life):
             assert was.restarts is not None  # noqa: S101 - it has risen
             assert life.restarts is not None  # noqa: S101 - it has risen
             # An operator's restart shows as `stopping` first and in the counter only when the old process has ended.
             crashes += life.restarts - was.restarts - (1 if was.state == "stopping" else 0)
             restarted = True
-    if remade and any(death.memory for death in deaths):
+    if remade and any(death.memory for death in told):
         kind = "memory"
     return Change(crashes, remade, restarted or remade, kind if remade else "automatic" if crashes else None)
 

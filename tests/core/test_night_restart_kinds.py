@@ -184,3 +184,23 @@ def test_the_bus_cannot_make_the_state_grow() -> None:
         night.exits.append(Exit("gateway", str(night["gateway"].pm_id), night.clock.now + number / 100, 1))
     night.passes(minutes=1)
     assert len(night.state.history.services["gateway"].deaths) == 20
+
+
+def test_a_crash_just_before_an_operators_restart_is_still_a_crash() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    crash(night, "gateway", after=3)
+    night.passes(seconds=2)
+    night["gateway"].is_restarted()
+    night.passes(minutes=2)
+    assert kinds(night) == [("gateway", "pm2", "automatic"), ("gateway", "operator", "operator")]
+    assert [batch.count for batch in night.state.history.services["gateway"].batches] == [1]
+
+
+def test_an_operator_who_restarts_twice_is_no_crash() -> None:
+    night = Night()
+    night.passes(minutes=10, seconds=3)
+    night["gateway"].is_restarted()
+    night["gateway"].is_restarted()
+    night.passes(minutes=2)
+    assert kinds(night) == [("gateway", "operator", "operator")]

@@ -275,9 +275,7 @@ def no_restarts(facts: Facts) -> Criterion:
         times = "once" if crashes == 1 else f"{words.count(crashes)} times"
         said = [f"PM2 restarted services {times} by itself"] if crashes else []
         said += (
-            [
-                f"the orders called for one: {words.listed(sorted({_restartable(part.alert) for part in called_for}))}"
-            ]
+            [f"the orders called for one: {words.listed(sorted({_restartable(part.alert) for part in called_for}))}"]
             if called_for
             else []
         )
