@@ -26,7 +26,7 @@ from monitord.store_reading import read_history, read_snapshot, read_transitions
 
 # 48 h of a fleet of fifty take some ten seconds; what takes longer than this is a disk that hangs.
 LOOK_SECONDS: Final = 120.0
-RECAP_SECONDS: Final = 15.0
+RECAP_SECONDS: Final = 8.0
 _CLOSE_SECONDS: Final = 1.0
 
 Passing = Callable[[Iterable[Observation]], Iterable[Observation]]

@@ -118,6 +118,7 @@ def _fired(counted: Alert, now: datetime, reason: str = "") -> tuple[Alert, Tran
 
 
 def _firing(alert: Alert, finding: Finding, now: datetime, orders: StandingOrders) -> tuple[Alert, Transition | None]:
+    alert = replace(alert, worst=_worse(alert.worst or alert.finding, finding))
     if finding.severity == alert.severity:
         return replace(alert, finding=finding, toward="", count=0, counted_at=None), None
     counted = _counted(replace(alert, finding=finding), "step", now, orders)
@@ -133,6 +134,16 @@ def _firing(alert: Alert, finding: Finding, now: datetime, orders: StandingOrder
     # Worse is news; better is not, until it is well.
     worse = Transition("firing", stepped, now, reason="severity") if finding.severity == "critical" else None
     return _settled(stepped), worse
+
+
+def _worse(before: Finding, now: Finding) -> Finding:
+    """The worse of two findings of one subject: the one further past its limit, or the newer of two in words."""
+    then, value, limit = before.value, now.value, now.limit
+    if not isinstance(then, int | float) or not isinstance(value, int | float):
+        return now
+    if isinstance(limit, int | float) and value < limit:  # of what may run out less is worse
+        return now if value <= then else before
+    return now if value >= then else before
 
 
 def _clearing(alert: Alert, now: datetime, orders: StandingOrders) -> tuple[Alert | None, Transition | None]:

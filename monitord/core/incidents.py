@@ -115,6 +115,8 @@ def _after(part: Part | None, edge: Transition) -> Part | None:
             return replace(known, alert=edge.alert, suppressed_at=edge.at)
         case "resolved":
             known = part or Part(edge.alert, fired_at=edge.alert.fired_at)
-            return replace(known, alert=edge.alert, ended_at=edge.at, reason=edge.reason)
+            # What is over is remembered by how bad it was, not by how it was when it was nearly over.
+            ended = replace(edge.alert, finding=edge.alert.worst or edge.alert.finding)
+            return replace(known, alert=ended, ended_at=edge.at, reason=edge.reason)
         case _:
             return part

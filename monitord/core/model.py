@@ -165,7 +165,7 @@ class Alert:
 
     `toward` is the edge that readings now agree on ("" when they agree with the state as it is), `count` how many
     have agreed, `counted_at` when the last of them was counted. `probe` is whose readings those are. `was_critical`
-    says that it has been said to be critical before.
+    says that it has been said to be critical before, `worst` is what was found when it was worst.
 
     `flaps` counts how often a flapping alert has come back (0: it does not flap); it resolves once it has been calm,
     from `calm_since` on, for `calm_for` seconds. `back_at` is when it last came back.
@@ -184,6 +184,7 @@ class Alert:
     counted_at: datetime | None = None
     fired_at: datetime | None = None
     was_critical: bool = False
+    worst: Finding | None = None
     incident: str = ""
     flaps: int = 0
     flapping_since: datetime | None = None

@@ -113,3 +113,26 @@ def test_an_open_incident_shows_its_alerts_as_they_are_now() -> None:
     night.passes(minutes=10)
     (incident,) = of(night)
     assert incident.cause.finding.value == 700_000_000
+
+
+def test_what_is_over_is_remembered_by_how_bad_it_was() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night["gateway"].crashes(9)
+    night.passes(minutes=30)
+    night["gateway"].crashes(6)
+    night.passes(hours=2)
+    (incident,) = of(night)
+    assert incident.ended_at is not None
+    assert incident.cause.finding.value == 15
+    assert "15 times" in incident.cause.finding.summary
+
+
+def test_of_what_runs_out_the_least_was_the_worst() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    for available in (150e6, 40e6, 180e6, 6e9):
+        night.host.available = available
+        night.passes(minutes=5)
+    (incident,) = of(night)
+    assert incident.cause.finding.value == 40_000_000
