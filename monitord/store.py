@@ -11,7 +11,7 @@ import sqlite3
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -85,6 +85,7 @@ class Store:
         self._until_whole = 0
         self._closed = False
         self._loaded = False
+        self._unsaved: tuple[Transition, ...] = ()
 
     async def load(self, timeout: float) -> tuple[Snapshot, SetAside | None]:
         """The last snapshot, or an empty one where there is none or it had to be put aside (which is told).
@@ -100,14 +101,19 @@ class Store:
         return snapshot, aside
 
     async def save(self, record: Record, timeout: float) -> SetAside | None:
-        """Save a cycle, whole or not at all. `problem` tells whether it worked."""
+        """Save a cycle, whole or not at all. `problem` tells whether it worked.
+
+        Edges that could not be saved are saved with the next cycle: without its end an alert would seem to go on.
+        """
+        record = replace(record, transitions=(*self._unsaved, *record.transitions))
         try:
             aside = await self._lane.run(self._save, record, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - what was decided must be said, saved or not
             self.problem = f"its snapshot cannot be written: {error}"
             self._until_whole = 0  # whatever the file holds now, the next frame must not rest on this one
+            self._unsaved = tuple(record.transitions)[-KEEP_TRANSITIONS:]
             return None
-        self.problem = None
+        self.problem, self._unsaved = None, ()
         return aside
 
     async def close(self, timeout: float) -> None:
@@ -227,8 +233,13 @@ class Store:
                 [(name, _json(part)) for name, part in parts],
             )
             connection.executemany(
-                "INSERT INTO transitions (at, edge, alert_id, body) VALUES (?, ?, ?, ?)",
-                [(t.at.isoformat(), t.edge, t.alert.id, _json(encode(t))) for t in record.transitions],
+                # A save that came too late for its deadline may have been one all the same.
+                "INSERT INTO transitions (at, edge, alert_id, body) SELECT :at, :edge, :id, :body WHERE NOT EXISTS "
+                "(SELECT 1 FROM transitions WHERE alert_id = :id AND edge = :edge AND at = :at)",
+                [
+                    {"at": t.at.isoformat(), "edge": t.edge, "id": t.alert.id, "body": _json(encode(t))}
+                    for t in record.transitions
+                ],
             )
             connection.execute(
                 "INSERT INTO frames (at, whole, body) VALUES (?, ?, ?)",

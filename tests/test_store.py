@@ -20,7 +20,7 @@ from monitord.core.decide import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.store import Record, Store
-from monitord.store_reading import read_history, read_snapshot
+from monitord.store_reading import read_history, read_snapshot, read_transitions
 from monitord.store_schema import FILE, MIGRATIONS, Unusable
 
 ORDERS = StandingOrders(probes=frozenset({"host"}))
@@ -258,6 +258,25 @@ async def test_a_directory_that_cannot_be_made_degrades_and_does_not_raise(tmp_p
     await store.save(record(State(), host(20.0)), WAIT)
     assert all(problem is not None and "snapshot" in problem for problem in problems)
     assert store.problem is None
+    await store.close(WAIT)
+
+
+async def test_an_edge_that_could_not_be_saved_is_saved_with_the_next_cycle_and_once(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a directory")
+    store = Store(tmp_path / "file" / "state")
+    await store.load(WAIT)
+    first = record(State(), host(90.0))
+    fires = record(first.state, host(90.0, 30))
+    assert [t.edge for t in fires.transitions] == ["firing"]
+    for unsaved in (first, fires):
+        await store.save(unsaved, WAIT)
+        assert store.problem is not None
+    (tmp_path / "file").unlink()
+    following = record(fires.state, host(90.0, 60))
+    for saved in (following, fires, following):
+        await store.save(saved, WAIT)
+    edges = read_transitions(store.path.parent, NOON)
+    assert [(t.edge, t.at) for t in edges] == [("pending", NOON), ("firing", NOON + timedelta(seconds=30))]
     await store.close(WAIT)
 
 
