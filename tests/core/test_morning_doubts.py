@@ -214,3 +214,14 @@ def test_a_flood_in_the_last_minutes_is_not_steady_growth() -> None:
     night.passes(minutes=2)
     found = criterion(morning(night, 3), "growth_steady")
     assert found.met is False
+
+
+def test_an_absence_that_ends_with_a_failing_pm2_vouches_for_nothing() -> None:
+    night = quiet(2, every=30)
+    night.monitord_is_away(hours=1)
+    night.pm2.fails()
+    night.passes(minutes=2)
+    night.pm2.recovers()
+    night.passes(hours=1)
+    stretches = service(morning(night, 4), "gateway").stretches
+    assert sum(one.end - one.start for one in stretches if one.state == "unknown") >= 3600

@@ -57,9 +57,10 @@ class Services:
         at = observation.now.timestamp()
         if reading.failure is not None:
             if self._dark_since is None and self._last is not None:
-                for track in self._tracks.values():
+                was_away = at - self._last > self._late
+                for track in self._tracks.values() if not was_away else ():
                     self._pass(track, self._last, at, track.state, track.word)
-                self._dark_since = at
+                self._dark_since = self._last if was_away else at
             self._last = at
             return
         if self._last is not None and self._dark_since is None and at - self._last > self._late:
