@@ -77,6 +77,7 @@ def _action(what: What, alert: Alert, orders: StandingOrders, now: datetime) -> 
         confirmations=max(alert.count, orders.confirmations),
         blocking=blocking(alert, orders),
         alert_id=alert.id,
+        rule=alert.rule,
         incident_id=alert.incident_id,
         look_at=look_at(alert, orders),
         escalation=escalation(alert, orders, now),

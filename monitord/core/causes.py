@@ -60,7 +60,9 @@ def explanation(finding: Finding, since: datetime, book: Book, orders: StandingO
 def _causes(finding: Finding, since: datetime, book: Book, orders: StandingOrders, now: datetime) -> Iterator[Alert]:
     dies = finding.rule in DEATHS or (finding.rule == "service_down" and finding.value == "errored")
     for cause in book.values():
-        is_dead = cause.rule in DEAD and cause.speaks and _works_for(cause.subject, finding, orders)
+        # One that flaps and is calm just now may be over: it explains nothing meanwhile.
+        speaks = cause.speaks and cause.calm_since is None
+        is_dead = cause.rule in DEAD and speaks and _works_for(cause.subject, finding, orders)
         if is_dead or (dies and _starves(cause, since, now)):
             yield cause
 
@@ -71,7 +73,8 @@ def _works_for(service: str, finding: Finding, orders: StandingOrders) -> bool:
         return matches(service, orders.sealed_by)
     if finding.rule in FLOW:
         return matches(service, orders.fed_by)
-    return finding.rule == "redis_queue_backlog" and finding.subject in service  # a queue's worker bears its name
+    # A queue's worker bears its name, as whole words: `tree-builder`, `tree-builder-2`.
+    return finding.rule == "redis_queue_backlog" and f"-{finding.subject}-" in f"-{service}-"
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:

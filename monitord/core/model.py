@@ -246,6 +246,7 @@ class Action:
     confirmations: int
     blocking: str
     alert_id: str
+    rule: str
     incident_id: str
     look_at: tuple[str, ...] = ()
     escalation: str = ""

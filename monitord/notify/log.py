@@ -137,14 +137,20 @@ class LogTeller:
         self._log.emit(
             "action_recommended",
             "warning",
-            f"{ACTIONS[action.action]} {action.target}: {action.reason}",
+            f"{ACTIONS[action.action]} {_whom(action)}: {action.reason}",
             action=action.action,
             target=action.target,
             reason=action.reason,
             confirmations=action.confirmations,
             blocking=action.blocking or None,
             alert_id=action.alert_id,
+            rule=action.rule,
             incident_id=action.incident_id,
             look_at=list(action.look_at),
             escalation=action.escalation,
         )
+
+
+def _whom(action: Action) -> str:
+    """What the action is about, in words: of a group, whatever seals it."""
+    return f"what seals {action.target}" if action.rule == "sealing_stuck" else action.target

@@ -235,3 +235,38 @@ def test_a_suppressed_alert_is_recommended_upon_only_when_it_fires() -> None:
     night.passes(minutes=5)
     assert [action.target for action in night.actions] == ["tree-builder", "MILO", "CLS"]
     assert len({action.incident_id for action in night.actions}) == 1
+
+
+def test_a_cause_that_flaps_and_is_calm_just_now_explains_nothing() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    for group in night.groups.values():
+        group.sealing = False
+    night.passes(hours=2, minutes=20)
+    for _ in range(3):
+        night["tree-builder"].stops()
+        night.passes(minutes=3)
+        night["tree-builder"].starts()
+        night.passes(minutes=10)
+    night["tree-builder"].stops()
+    night.until(7, 57)
+    night["tree-builder"].starts()
+    night.until(8, 6)
+    assert night.of("suppressed", "sealing_stuck", "MILO") == []
+    assert ("service_down", "tree-builder") in night.firing()  # it flaps, and is not over yet
+    assert ("sealing_stuck", "MILO") in night.firing()
+
+
+def test_a_queue_is_its_workers_by_whole_words() -> None:
+    night = Night(orders(queues=("tree", "tree-builder")))
+    night.passes(minutes=10)
+    night["tree-builder"].stops()
+    for queue in night.queues.values():
+        queue.waiting = 9000
+    night.passes(minutes=5)
+    assert night.of("suppressed", "redis_queue_backlog", "tree-builder")
+    assert night.of("suppressed", "redis_queue_backlog", "tree")
+    night["tree-builder"].starts()
+    night["gateway"].stops()
+    night.passes(minutes=5)
+    assert ("redis_queue_backlog", "tree") in night.firing()
