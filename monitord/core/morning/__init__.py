@@ -13,7 +13,8 @@ from monitord.core.escalation import escalation
 from monitord.core.history import History
 from monitord.core.incidents import Incident, incidents
 from monitord.core.model import Observation, Transition
-from monitord.core.morning.criteria import Facts, judged, sentence, verdict
+from monitord.core.morning.criteria import judged, sentence, verdict
+from monitord.core.morning.facts import Facts
 from monitord.core.morning.seals import Seals
 from monitord.core.morning.services import Services
 from monitord.core.morning.sight import Sight, blind_minutes

@@ -1,0 +1,122 @@
+"""The criteria that the fleet itself must meet: services online, memory within its limits, no restart required."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitord.core import causes, words
+from monitord.core.actions import recommended
+from monitord.core.model import Alert
+from monitord.core.morning.facts import BLIND_SHARE, Facts, told
+from monitord.core.night import Criterion, ServiceNight
+
+DOWN: Final = causes.DEAD - {"service_restart_loop"}
+
+
+def services_online(facts: Facts) -> Criterion:
+    """All services remain online, except those that come and go."""
+    name, title = "services_online", "All services remain online"
+    watched = [s for s in facts.services if s.expected is not None]
+    periodic = [s.name for s in watched if s.expected == "periodic"]
+    stopped = [s.name for s in watched if s.expected == "stopped"]
+    if "pm2" not in facts.orders.probes or not watched:
+        return Criterion(name, title, None, "No services were watched.")
+    down = [part for part in facts.parts() if part.alert.rule in DOWN]
+    named = {part.alert.subject for part in down}
+    wrong = [s for s in watched if s.ok is False]
+    details = [told(part, facts) for part in down]
+    details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in named]
+    limit = BLIND_SHARE * (facts.until - facts.since)
+    # Too short each time to be an alert, and too long together to be nothing.
+    apart = {s.name: away for s in watched if s.name not in named and s.ok and (away := _away(s)) > limit}
+    details += [f"{name} was not as expected for {words.duration(away)} in all." for name, away in apart.items()]
+    if details:
+        who = words.listed(sorted(named | apart.keys() | {s.name for s in wrong}))
+        return Criterion(name, title, False, f"Not always as expected: {who}.", tuple(details))
+    if why := facts.too_blind("pm2"):
+        return Criterion(name, title, None, why)
+    doubtful = [s.name for s in watched if s.ok is None or facts.unproven.get(s.name, 0.0) > limit]
+    if doubtful:
+        return Criterion(name, title, None, f"Not seen well enough: {words.listed(doubtful)}.")
+    always = len(watched) - len(periodic) - len(stopped)
+    were = "was" if always == 1 else "were"
+    except_ = f" {words.listed(periodic)} may come and go." if periodic else ""
+    except_ += f" {words.listed(stopped)} stayed stopped." if stopped else ""
+    return Criterion(name, title, True, f"{words.plural(always, 'service')} {were} online all night.{except_}")
+
+
+def _away(service: ServiceNight) -> float:
+    """For how many seconds a service was not as expected, since it was first there."""
+    there = [stretch for stretch in service.stretches if stretch.state != "unknown"]
+    if there and there[0].word == "missing":
+        del there[0]  # it is new, or the orders that name it are
+    return sum(stretch.end - stretch.start for stretch in there if stretch.state == "wrong")
+
+
+def memory_stable(facts: Facts) -> Criterion:
+    """The peak of every service against its limit."""
+    name, title = "memory_stable", f"Memory usage stable (<{words.size(facts.orders.service_memory)} per service)"
+    measured = [(s, s.memory_peak) for s in facts.services if s.memory_peak is not None]
+    details = tuple(
+        f"{s.name} peaked at {words.size(peak)} of {words.size(s.memory_limit)}"
+        + (f" at {words.moment(s.memory_peak_at, facts.until)}." if s.memory_peak_at is not None else ".")
+        for s, peak in measured
+    )
+    over = [s.name for s, peak in measured if peak > s.memory_limit]
+    leaks = [part for part in facts.parts() if part.alert.rule == "service_memory_leak"]
+    details += tuple(told(part, facts) for part in leaks)
+    if over or leaks:
+        who = words.listed(sorted({*over, *(part.alert.subject for part in leaks)}))
+        return Criterion(name, title, False, f"Past the limit, or rising towards it: {who}.", details)
+    if "pm2" not in facts.orders.probes or not measured:
+        return Criterion(name, title, None, "No memory was measured.")
+    if why := facts.too_blind("pm2"):
+        return Criterion(name, title, None, why, details)
+    limit = BLIND_SHARE * (facts.until - facts.since)
+    if untold := [s.name for s in facts.services if s.unmeasured > limit]:
+        return Criterion(name, title, None, f"PM2 did not tell the memory of {words.listed(untold)}.", details)
+    largest, peak = max(measured, key=lambda one: one[1])
+    return Criterion(name, title, True, f"The largest peak was {largest.name}'s, {words.size(peak)}.", details)
+
+
+def no_restarts(facts: Facts) -> Criterion:
+    """No restart that PM2 had to make, and none that the orders call for; those made on purpose are told."""
+    name, title = "no_restarts", "No service restarts required"
+    totals: dict[str, int] = {}
+    details = []
+    for service in facts.services:
+        if service.restarts:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(service.restarts.items()))
+            details.append(f"{service.name}: {kinds}.")
+        for kind, count in service.restarts.items():
+            totals[kind] = totals.get(kind, 0) + count
+    called_for = [part for part in facts.parts() if recommended(part.alert) == "restart_service"]
+    loops = [part for part in facts.parts() if part.alert.rule == "service_restart_loop"]
+    details += [told(part, facts) for part in (*loops, *called_for)]
+    crashes = totals.get("automatic", 0) + totals.get("memory", 0)
+    if crashes or called_for or loops:
+        times = "once" if crashes == 1 else f"{words.count(crashes)} times"
+        said = [f"PM2 restarted services {times} by itself"] if crashes else []
+        said += (
+            [f"the orders called for one: {words.listed(sorted({_restartable(part.alert) for part in called_for}))}"]
+            if called_for
+            else []
+        )
+        said = said or ["a service kept dying"]
+        text = "; ".join(said)
+        return Criterion(name, title, False, f"{text[:1].upper()}{text[1:]}.", tuple(details))
+    if "pm2" not in facts.orders.probes or not facts.services:
+        return Criterion(name, title, None, "No services were watched.")
+    if why := facts.too_blind("pm2"):
+        return Criterion(name, title, None, why, tuple(details))
+    for kind, what in (("reboot", "The machine"), ("resurrected", "PM2")):
+        if totals.get(kind):
+            text = f"{what} came back with {words.plural(totals[kind], 'service')}: whether on purpose is not known."
+            return Criterion(name, title, None, text, tuple(details))
+    purpose = sum(totals.values())
+    on_purpose = f"{words.plural(purpose, 'restart')}, {'each ' if purpose > 1 else ''}on purpose"
+    return Criterion(name, title, True, f"{on_purpose if purpose else 'No restart of any kind'}.", tuple(details))
+
+
+def _restartable(alert: Alert) -> str:
+    return alert.subject if alert.rule.startswith("service_") else f"what seals {alert.subject}"
