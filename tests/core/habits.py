@@ -47,7 +47,7 @@ def varied(night: Night) -> None:
     start = int(night.clock.now) // HOUR * HOUR
     for group in night.groups.values():
         for label in range(start - 30 * HOUR, start + 700 * HOUR, HOUR):
-            group.delays[label] = chance.choice([800, *[chance.randint(120, 300) for _ in range(30)]])
+            group.delays[label] = 800 if chance.random() < 1 / 31 else chance.randint(120, 300)
             if label in group.sealed:  # what was sealed before the watch began took as long
                 group.sealed_at[label] = label + HOUR + group.delays[label]
 

@@ -60,9 +60,9 @@ def test_a_seal_later_than_all_before_is_slow_from_the_moment_it_is_until_one_is
     night.is_silent()
     night.until(4, 30)
     alert = night.fired_once("sealing_slow", "MILO", alone=False)
-    assert (alert.severity, alert.finding.unit, alert.finding.limit) == ("warning", "seconds", 1094)
+    assert (alert.severity, alert.finding.unit, alert.finding.limit) == ("warning", "seconds", 1095)
     assert isinstance(alert.finding.value, int)
-    assert 1094 < alert.finding.value < 1130
+    assert 1095 < alert.finding.value < 1130
     assert "has not sealed" in alert.finding.summary
     assert "later than 99% of its 143 seals of the last 5 d 23 h." in alert.finding.summary
     assert (alert.finding.evidence["label"], alert.finding.evidence["sealed"]) == (label, False)

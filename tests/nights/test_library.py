@@ -11,7 +11,7 @@ import pytest
 from monitord.core.model import Kind
 from monitord.core.rules import RULES
 
-from .files import load
+from .files import known
 from .playing import Played, complaints, cuts, judged, play, through_frames, transcript
 from .vocabulary import failure
 
@@ -64,7 +64,7 @@ TRAPS = (
 # Nights are played one after another, each once for all that is asked of it, and then let go.
 @pytest.fixture(scope="module", params=FILES, ids=lambda path: path.stem)
 def night(request: pytest.FixtureRequest) -> Played:
-    return play(load(request.param))
+    return play(known(request.param))
 
 
 def test_a_night_is_judged_as_its_file_says(night: Played) -> None:
@@ -84,7 +84,7 @@ def test_a_night_comes_back_from_its_recording_as_it_was(night: Played) -> None:
 
 @every_night
 def test_a_night_covers_what_it_claims(path: Path) -> None:
-    story = load(path)
+    story = known(path)
     fires = {f"{said.rule}:fires" for said in story.said if said.edge == "firing"}
     silent = {f"{place.partition('/')[0]}:silent" for place in (*story.never, *story.suspected)}
     assert story.covers, "it claims nothing"
@@ -93,7 +93,7 @@ def test_a_night_covers_what_it_claims(path: Path) -> None:
 
 
 def _claims() -> Iterable[str]:
-    return (claim for path in FILES for claim in load(path).covers)
+    return (claim for path in FILES for claim in known(path).covers)
 
 
 def test_there_are_at_least_forty_nights_and_their_numbers_are_in_order() -> None:
@@ -107,9 +107,9 @@ def test_every_rule_is_covered_from_both_sides() -> None:
 
 
 def test_every_trap_is_in_some_night() -> None:
-    assert sorted(set(TRAPS) - {trap for path in FILES for trap in load(path).traps}) == []
+    assert sorted(set(TRAPS) - {trap for path in FILES for trap in known(path).traps}) == []
 
 
 def test_every_kind_of_failure_is_met() -> None:
-    met = {failure(phrase) for path in FILES for step in load(path).steps for phrase in step.what}
+    met = {failure(phrase) for path in FILES for step in known(path).steps for phrase in step.what}
     assert sorted(set(typing.get_args(Kind)) - met) == []

@@ -29,7 +29,7 @@ DRAWN = settings(
 # Of each fault by itself.
 OF_EACH = settings(DRAWN, max_examples=2)
 ONLINE = [name for name in MEMORY if name != "cls-discovery"]
-EVERY = 120
+EVERY = 180
 PATIENT = replace(ORDERS, late_after=timedelta(seconds=3 * EVERY))
 # What may be noticed late: a look, the recheck that confirms it, and a moment more.
 NOTICED = EVERY + 10
