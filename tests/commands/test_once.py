@@ -9,8 +9,11 @@ from .program import PATIENCE, environment
 
 # What a name lookup is to asyncio: a call in a thread, of which nobody can say when it returns.
 HANGS = """
-import asyncio, sys, threading
+import asyncio, signal, sys, threading
 from monitord.commands.once import run_once, say
+
+# Whoever starts the tests in the background has the interrupt ignored, and a child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 def ask():
     sys.stderr.write("asked\\n")
