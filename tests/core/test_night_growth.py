@@ -32,7 +32,7 @@ def test_a_million_rows_in_two_hours_is_the_limit_and_silent() -> None:
 
 
 def test_more_than_a_million_rows_in_two_hours_is_a_warning_until_it_slows_down() -> None:
-    night = Night()
+    night = Night(every=60)
     night.table.per_second = steady(1_010_000)
     night.passes(hours=2, minutes=1)
     alert = night.fired_once("table_growth_high", SIGNALS)
@@ -129,7 +129,7 @@ def test_a_count_that_stops_at_its_cap_refutes_nothing() -> None:
 
 
 def test_a_count_that_never_comes_is_asked_for_once_a_cycle_and_not_every_five_seconds() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=30)
     night.table.counts = False
     night.table.floods(1_200_000)
@@ -140,13 +140,13 @@ def test_a_count_that_never_comes_is_asked_for_once_a_cycle_and_not_every_five_s
 
 
 def test_a_night_of_42_000_rows_an_hour_is_counted_exactly_only_now_and_then() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=4)
     assert night.table.counted <= 4 * 12 + 1
 
 
 def test_a_rate_needs_two_readings() -> None:
-    night = Night()
+    night = Night(every=60)
     night.look()
     assert (growth(night)["rows_per_hour"], growth(night)["window_rows"]) == (None, None)
     assert night.status == "ok"
@@ -158,7 +158,7 @@ def test_a_rate_needs_two_readings() -> None:
 
 
 def test_a_burst_seen_over_less_than_a_quarter_of_the_window_is_not_blown_up_to_a_whole_one() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=1)
     night.table.floods(900_000)
     night.passes(minutes=20)
@@ -166,7 +166,7 @@ def test_a_burst_seen_over_less_than_a_quarter_of_the_window_is_not_blown_up_to_
 
 
 def test_what_came_in_while_monitord_was_away_is_scaled_down_to_the_window() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=1)
     night.table.per_second = steady(450_000)
     night.monitord_is_away(hours=8)  # 1.8 million rows
@@ -188,7 +188,7 @@ def test_a_flood_soon_after_an_absence_is_not_thinned_out_by_it() -> None:
 
 
 def test_a_flood_that_is_over_is_forgotten_after_the_window() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=30)
     night.table.floods(1_200_000)
     night.passes(hours=1, minutes=58)
@@ -211,7 +211,7 @@ def test_counters_that_fall_are_followed_from_there_and_said() -> None:
 
 
 def test_counters_that_jump_as_those_of_another_server_do_are_refuted_by_the_count() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=1)
     night.table.inserted += 50_000_000
     night.passes(hours=1)
@@ -259,7 +259,7 @@ def test_inserts_that_are_all_rolled_back_are_a_stalled_flow() -> None:
 
 
 def test_a_stall_is_not_ended_by_inserts_that_are_rolled_back() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(hours=1)
     night.table.per_second = 0
     night.passes(minutes=20)
@@ -309,7 +309,7 @@ def test_time_in_which_postgres_could_not_be_read_counts_towards_no_stall() -> N
 
 
 def test_time_in_which_monitord_was_away_counts_towards_no_stall() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=30)
     night.table.per_second = 0
     night.passes(minutes=10)
@@ -321,7 +321,7 @@ def test_time_in_which_monitord_was_away_counts_towards_no_stall() -> None:
 
 
 def test_rows_that_came_in_while_monitord_was_away_are_a_flow() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=30)
     night.table.per_second = 0
     night.passes(minutes=14)
@@ -392,7 +392,7 @@ def test_a_table_that_is_no_longer_watched_ends_its_alert() -> None:
 
 
 def test_statistics_that_stand_still_while_rows_come_in_are_no_stall() -> None:
-    night = Night()
+    night = Night(every=60)
     night.passes(minutes=10)
     night.table.rolled_back_per_second = -night.table.per_second
     night.passes(hours=2)

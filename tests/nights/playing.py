@@ -120,7 +120,7 @@ def judged(
 def cuts(played: Played) -> list[int]:
     """Where to cut a night: here and there, and wherever something had just been said or suspected."""
     looks = played.night.looks
-    return [n for n, look in enumerate(looks) if n % 11 == 5 or look.decision.transitions]
+    return [n for n, look in enumerate(looks) if n % 29 == 5 or look.decision.transitions]
 
 
 def through_frames(observations: Iterable[Observation]) -> Iterator[Observation]:
