@@ -84,7 +84,7 @@ def text(found: Backtest, changes: Changes, screen: Terminal) -> str:
     lines += screen.wrapped(f"judged by {tried}" if tried else "judged by the settings as they are", indent="")
     if rows := _rows(found):
         header = ("", "SUBJECT", "RULE", "FIRED AT", "FOR", "RECORDED")
-        lines += ["", *table(screen, header, rows, flexible=(2, 5, 1))]
+        lines += ["", *table(screen, header, rows, flexible=(1, 5, 2))]
     for caveat in found.caveats:
         lines += ["", *screen.wrapped(caveat, indent="")]
     closing = screen.wrapped(_closing(found, tried), indent="")
@@ -100,10 +100,10 @@ def _rows(found: Backtest) -> list[tuple[Style | None, list[str]]]:
     ]
     for pair in found.compared.same:
         cells = ["same", *_found(pair.found, until, seconds=with_seconds)]
-        rows.append((pair.found.fired_at, None, [*cells, _beside(pair, until, seconds=with_seconds)]))
+        rows.append((pair.found.fired_at, None, [*cells, _beside(pair, seconds=with_seconds)]))
     for a in found.compared.only_recorded:
-        then = f"{_at(a.fired_at, seconds=with_seconds)}, {_lasting(a, until)}"
-        rows.append((a.fired_at, "ok", ["gone", a.subject, a.rule, NOTHING, NOTHING, then]))
+        then = [_at(a.fired_at, seconds=with_seconds), _lasting(a, until)]
+        rows.append((a.fired_at, "ok", ["gone", a.subject, a.rule, *then, "only then"]))
     return [(style, cells) for _, style, cells in sorted(rows, key=lambda row: (row[0], row[2]))]
 
 
@@ -113,13 +113,14 @@ def _found(alert: Fired, until: datetime, *, seconds: bool) -> list[str]:
     return [alert.subject, alert.rule, at, _lasting(alert, until)]
 
 
-def _beside(pair: Pair, until: datetime, *, seconds: bool) -> str:
-    later, lasting = pair.later_seconds, _lasting(pair.recorded, until)
+def _beside(pair: Pair, *, seconds: bool) -> str:
+    """How the recorded alert stands to it, in few words: the table is to fit a terminal."""
+    later = pair.later_seconds
     if later is None:
-        return f"{_at(pair.recorded.fired_at, seconds=seconds)}, {lasting}"
+        return _at(pair.recorded.fired_at, seconds=seconds)
     if abs(later) < _SAME_SECONDS:
-        return f"same time, {lasting}"
-    return f"{words.duration(abs(later))} {'earlier' if later > 0 else 'later'}, {lasting}"
+        return "same time"
+    return f"{words.duration(abs(later))} {'earlier' if later > 0 else 'later'}"
 
 
 def _lasting(alert: Fired, until: datetime) -> str:
