@@ -1,4 +1,4 @@
-"""A night's report for a terminal, and its verdict in one sentence."""
+"""A night's report for a terminal."""
 
 from __future__ import annotations
 
@@ -8,19 +8,13 @@ from typing import Final
 from monitord.core.night import Night
 from monitord.present.night_outline import sections
 from monitord.present.night_sections import Block, Bullets, Checklist, Facts, Grid, Says, Section, Verbatim
-from monitord.present.night_words import STYLES, blindness, dated, length, sentence
+from monitord.present.night_words import STYLES, blindness, length, sentence
 from monitord.present.terminal import Terminal, cells, clean, table
 from monitord.present.verdict import MARKS
 
 # The widths that marks and answers are given, so that what follows them lines up.
 _MARK: Final = 4
 _ANSWER: Final = 7
-
-
-def report_one_line(night: Night) -> str:
-    """The verdict in one sentence: `NO-GO for the night to Nov 5, 08:00 UTC: …`."""
-    blind = "" if night.blind_minutes <= 0 else f" {blindness(night)}"
-    return clean(f"{night.verdict} for the night to {dated(night.until)}: {sentence(night.sentence)}{blind}")
 
 
 def report_text(night: Night, screen: Terminal) -> str:

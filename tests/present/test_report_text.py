@@ -12,11 +12,11 @@ import pytest
 from monitord.core import words
 from monitord.core.night import Night
 from monitord.present.night_words import minute
-from monitord.present.report import report_one_line, report_text
+from monitord.present.report import report_text
 from monitord.present.report_fields import report_fields
 from monitord.present.terminal import Terminal, cells
 
-from .sample_nights import all_nights, bad, blind_night, crowded, empty, good, hostile, service
+from .sample_nights import all_nights, bad, blind_night, crowded, empty, good, service
 
 NIGHTS = all_nights()
 
@@ -180,18 +180,6 @@ def test_every_number_that_is_shown_is_in_the_night(name: str) -> None:
         known |= digits("99%")
     known.add(str(sum(sum(one.restarts.values()) for one in night.services)))
     assert digits(told(night)) <= known
-
-
-@pytest.mark.parametrize(("name", "start"), [("good", "GO for"), ("bad", "NO-GO for"), ("blind", "UNKNOWN for")])
-def test_the_verdict_fits_one_sentence_of_a_log(name: str, start: str) -> None:
-    line = report_one_line(NIGHTS[name])
-    assert line.startswith(f"{start} the night to Nov 5, 08:00 UTC: ")
-    assert line.isprintable()
-    assert ("blind for" in line) == (NIGHTS[name].blind_minutes > 0)
-
-
-def test_hostile_names_stay_on_their_line_in_one_sentence_too() -> None:
-    assert report_one_line(hostile()).isprintable()
 
 
 def test_fifty_services_each_have_a_row() -> None:
