@@ -67,7 +67,7 @@ bench: .venv/.dev-ready ## the benchmarks, as a table of ratios
 
 lock: .venv/.dev-ready ## bring the locked dependencies up to date (needs uv)
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
-		--extra demo --group build pyproject.toml -o requirements.lock
+		--extra demo --extra apprise --group build pyproject.toml -o requirements.lock
 	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--all-extras --group build --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Iterator
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from monitord import settings_types as t
+from monitord.core.model import Severity
 from monitord.core.orders import Expected
 from monitord.masking import secrets_in
 from monitord.settings_sources import PREFIX
@@ -72,8 +74,13 @@ class Notify(_Section):
     urls: t.Targets = ()
     alertmanager_url: t.HttpUrl | None = None
     webhook_url: t.HttpUrl | None = None
+    webhook_secret: t.Token | None = None
     heartbeat_url: t.HttpUrl | None = None
     remind_every: t.Length = timedelta(hours=4)
+    severity_by_channel: Annotated[
+        dict[str, Severity], t.mapping('{"mailto": "critical"}', t.one_of("warning", "critical"))
+    ] = Field(default_factory=dict)
+    quiet_hours: t.Hours = ""  # none
 
 
 class Orders(_Section):
@@ -124,6 +131,8 @@ class Settings(BaseSettings):
         "info"
     )
     log_retention: t.Length = timedelta(hours=48)
+    instance: t.Label = Field(default_factory=socket.gethostname)
+    fleet: t.Label = ""
     pm2: Pm2 = Pm2()
     postgres: Postgres = Postgres()
     epochs: Epochs = Epochs()

@@ -62,7 +62,7 @@ def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) 
             if name in known:
                 found.values[name] = Raw(value, name, source)
             else:
-                near = difflib.get_close_matches(name, known, n=1, cutoff=0.0)
+                near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
                 hint = f"; the nearest is {near[0]}" if near else ""
                 found.mistakes.append(f"{name} ({source}): there is no such setting{hint}")
     return found

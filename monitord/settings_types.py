@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer, SecretStr
 
-from monitord import values
+from monitord import hours, values
 from monitord.crontab import normal
 
 
@@ -216,6 +216,20 @@ def is_loopback(host: str) -> bool:
     return bool((mapped or address).is_loopback)
 
 
+def _label(value: object) -> str:
+    text = text_of(value, "box-1")
+    if not text.isprintable() or len(text) > 100:
+        raise ValueError("it must be one short line")
+    return text
+
+
+def _hours(value: object) -> str:
+    text = text_of(value, "22:00-07:00")
+    if text:
+        hours.quiet_hours(text)
+    return text
+
+
 def _path(value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value).isprintable():
         raise ValueError("it is no path")
@@ -253,6 +267,8 @@ Percent = Annotated[float, BeforeValidator(_percent), PlainSerializer(lambda per
 Number = Annotated[int, BeforeValidator(_number)]
 Count = Annotated[int, BeforeValidator(_count)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
+Label = Annotated[str, BeforeValidator(_label)]
+Hours = Annotated[str, BeforeValidator(_hours)]
 Schedule = Annotated[str, BeforeValidator(_schedule)]
 Directory = Annotated[Path, BeforeValidator(_path)]
 File = Annotated[Path, BeforeValidator(_file)]

@@ -10,6 +10,11 @@ from monitord.settings import Settings, described, load, variables
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 LINE = re.compile(r"# ((MONITORD_[A-Z0-9_]+)=.*)")
 HAVE_EXAMPLES = {
+    "MONITORD_INSTANCE",
+    "MONITORD_FLEET",
+    "MONITORD_NOTIFY__WEBHOOK_SECRET",
+    "MONITORD_NOTIFY__SEVERITY_BY_CHANNEL",
+    "MONITORD_NOTIFY__QUIET_HOURS",
     "MONITORD_REPORT_VERDICT_SCHEDULE",
     "MONITORD_PM2__HOME",
     "MONITORD_POSTGRES__DSN",

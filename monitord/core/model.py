@@ -106,15 +106,49 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
+class Silence:
+    """Quiet on purpose, from `since` on: what it covers is watched, judged and recorded as ever, and pages nobody.
+
+    `subject` is a shell pattern ("*": the whole host), `rule` one rule ("": any). It lasts until `until`; or, where
+    `every` is a cron schedule (UTC), for `lasts` seconds from each of its times on: a maintenance window.
+    """
+
+    id: str
+    subject: str
+    since: datetime
+    until: datetime | None
+    rule: str = ""
+    reason: str = ""
+    every: str = ""
+    lasts: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """What an operator asks of the watch.
+
+    `target` is the id of the silence to end, the id of the alert to acknowledge, or the subject to forget; of a new
+    silence it is nothing, and `silence` says which.
+    """
+
+    kind: Literal["silence", "unsilence", "ack", "forget"]
+    at: datetime
+    target: str = ""
+    silence: Silence | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Observation:
     """The readings of one cycle, whichever were taken, and the one `now` of that cycle (aware, UTC).
 
     `exits` are what PM2's bus has told since the last observation; a bus that cannot be heard tells nothing.
+    `commands` are what operators have asked of the watch since.
     """
 
     now: datetime
     readings: Mapping[str, Reading]
     exits: tuple[Exit, ...] = ()
+    commands: tuple[Command, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,6 +203,8 @@ class Alert:
 
     `flaps` counts how often a flapping alert has come back (0: it does not flap); it resolves once it has been calm,
     from `calm_since` on, for `calm_for` seconds. `back_at` is when it last came back.
+
+    `acked_at` is when an operator said that they know of it, `said_at` when it was last told as firing.
     """
 
     id: str
@@ -191,6 +227,8 @@ class Alert:
     back_at: datetime | None = None
     calm_since: datetime | None = None
     calm_for: float = 0.0
+    acked_at: datetime | None = None
+    said_at: datetime | None = None
 
     @property
     def incident_id(self) -> str:
