@@ -35,5 +35,5 @@ def test_a_moment_is_in_the_hours_or_not(written: str, moment: str, end: str | N
     "written", ["", "nights", "22-7", "25:00-07:00", "22:00-07:61", "22:00-22:00", "22:00-07:00 Mars/Olympus"]
 )
 def test_what_is_no_such_time_is_said(written: str) -> None:
-    with pytest.raises(ValueError, match="not written like|all day or never|no time zone"):
+    with pytest.raises(ValueError, match=r"not written like|all day or never|no time zone"):
         quiet_hours(written)
