@@ -21,6 +21,7 @@ COMMANDS: Final = {
     "report": "the morning verdict: GO, NO-GO or UNKNOWN, with its evidence",
     "alerts": "incidents, open and closed",
     "backtest": "what other thresholds would have said of recorded nights",
+    "notify": "try the ways out: `notify test` sends one message through each",
     "config": "the effective settings, secrets masked",
     "demo": "a real fleet in miniature, watched, broken and mended",
 }

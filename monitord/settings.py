@@ -129,6 +129,13 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
         host, _ = listen_address(settings.http.listen)
         if not is_loopback(host):
             yield listen, token, f"others can reach {host}, so {token} must be set"
+    by_channel, known = variable_of("notify", "severity_by_channel"), settings.notify.channel_names
+    for name in settings.notify.severity_by_channel:
+        if name not in known:
+            # Where the address that would bear the name is wrong itself, that is the mistake.
+            also = f"{name}_url" if name in ("webhook", "alertmanager") else "urls"
+            ways = f"there are {', '.join(known)}" if known else "none is set"
+            yield by_channel, variable_of("notify", also), f"{name!r} is no way out that is set; {ways}"
 
 
 def _called(given: Mapping[str, Raw], variable: str) -> str:

@@ -82,6 +82,22 @@ class Notify(_Section):
     ] = Field(default_factory=dict)
     quiet_hours: t.Hours = ""  # none
 
+    @property
+    def channel_names(self) -> tuple[str, ...]:
+        """How the ways out are called: an Apprise address by its scheme, a second one of the same with a number."""
+        names = [
+            *(["webhook"] if self.webhook_url is not None else []),
+            *(["alertmanager"] if self.alertmanager_url is not None else []),
+        ]
+        for url in self.urls:
+            scheme = name = url.get_secret_value().partition("://")[0].lower()
+            number = 1
+            while name in names:
+                number += 1
+                name = f"{scheme}-{number}"
+            names.append(name)
+        return tuple(names)
+
 
 class Orders(_Section):
     """The standing orders' thresholds."""

@@ -7,16 +7,20 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import re
 from collections.abc import Callable
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer, SecretStr
 
 from monitord import hours, values
 from monitord.crontab import normal
+
+# What Apprise understands behind the scheme only Apprise knows, which is too heavy to ask at every start.
+_TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]{0,30}://\S")
 
 
 def text_of(value: object, example: str) -> str:
@@ -167,7 +171,7 @@ def _targets(value: object) -> tuple[SecretStr, ...]:
     example = '["ntfy://topic"]'
     found: dict[str, SecretStr] = {}
     for item in from_json(value, list, example):
-        if not isinstance(item, str) or "://" not in item:
+        if not isinstance(item, str) or not item.isprintable() or not _TARGET.match(item.strip()):
             raise ValueError(f"it holds something that is no address; write {example}")
         found.setdefault(item.strip(), SecretStr(item.strip()))
     return tuple(found.values())
