@@ -13,6 +13,7 @@ from monitord.core.model import Exit, Gap, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.probes.base import Probe, Request, take_all
 from monitord.store import Record, SetAside, Store
+from monitord.store_outbox import Queued, Told
 
 # A snapshot on a hung disk must not hold up the watch.
 SAVE_TIMEOUT_SECONDS = 2.0
@@ -34,10 +35,22 @@ class Turn:
 
 
 class Teller(Protocol):
-    """Where a cycle's outcome goes: logs now, more ways out beside it."""
+    """Where a cycle's outcome goes: the log, and all ways out beside it. Nothing here blocks or raises."""
+
+    def begin(self) -> None:
+        """Hear that a whole cycle begins."""
+        ...
+
+    def plan(self, decision: Decision) -> tuple[Sequence[Queued], Told]:
+        """What is to be saved with a cycle because it is still to be told, and who has then been told of what."""
+        ...
 
     def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
-        """Say what a cycle decided. Must not block, and must not raise."""
+        """Say what a cycle decided, once it is saved."""
+        ...
+
+    def end(self, decision: Decision | None, problem: str) -> None:
+        """Hear that a whole cycle has ended: with a decision, or without; well, or with a problem."""
         ...
 
     def aside(self, aside: SetAside) -> None:
@@ -74,6 +87,18 @@ class Watch:
 
     async def cycle(self, turn: Turn) -> Decision:
         """Observe, decide, save, deliver."""
+        if turn.probes is not None:
+            return await self._cycle(turn)
+        self._teller.begin()
+        try:
+            decision = await self._cycle(turn)
+        except Exception:
+            self._teller.end(None, self._fault or "a cycle failed inside")
+            raise
+        self._teller.end(decision, self._store.problem or self._fault)
+        return decision
+
+    async def _cycle(self, turn: Turn) -> Decision:
         began = asyncio.get_running_loop().time()
         observation = await observe(self.probes, turn, self.timeout, self._own_reading(turn))
         observation = replace(observation, exits=self._heard())
@@ -96,7 +121,7 @@ class Watch:
             "duration_ms": round(duration_ms, 3),
             **decision.report.as_fields(),
         }
-        record = Record(decision.state, observation, report, decision.transitions)
+        record = Record(decision.state, observation, report, decision.transitions, *self._teller.plan(decision))
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self._teller.aside(aside)
 

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -26,16 +26,22 @@ from monitord.core.model import Exit
 from monitord.core.orders import StandingOrders
 from monitord.cycle import Watch
 from monitord.hearing import Hearing
+from monitord.hours import quiet_hours
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import DirectoryLock
 from monitord.logs import Log
 from monitord.notify.log import LogTeller
+from monitord.notify.outbox import Outbox
+from monitord.notify.planning import Sender
+from monitord.notify.teller import Teller
+from monitord.notify.ways import channels, pulse
 from monitord.pm2.citizen import Citizen
 from monitord.probes import Probes
 from monitord.settings import Settings, SettingsError, standing_orders
 from monitord.store import Store
 
 if TYPE_CHECKING:
+    from monitord.notify.channel import Channel
     from monitord.pm2.bus import Bus
 
 LOAD_TIMEOUT_SECONDS: Final = 3.0
@@ -83,13 +89,15 @@ class Daemon:
         """
         orders = standing_orders(self._settings)
         self._probes = self._build(self._settings, orders)
+        ways_out = channels(self._settings)
         self._take_lock()
         hearing = Hearing(SIGNALS, self._heard)
         self._citizen.attach(on_shutdown=lambda: self._ask_stop("PM2 asked for it"), on_orphaned=self._orphaned)
         self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
         self._say_what_is_off(self._settings)
         snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
-        teller = self._teller = LogTeller(self._log)
+        outbox = Outbox(self._store, self._log, _sender(self._settings))
+        teller = self._teller = Teller(LogTeller(self._log), outbox, pulse(self._settings, self._heartbeat))
         if aside is not None:
             teller.aside(aside)
         if self._probes.tls_unverified:
@@ -107,6 +115,7 @@ class Daemon:
             self._settings.probe_timeout.total_seconds(),
             self._heard_on_the_bus,
         )
+        await outbox.open(ways_out)
         self._listen(self._settings)
         conductor = asyncio.create_task(self._conduct(), name="conductor")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
@@ -179,6 +188,7 @@ class Daemon:
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                 await self._probes.close()
                 await self._deafen()
+        await self._teller.close(STOP_TIMEOUT_SECONDS)
         await self._store.close(STOP_TIMEOUT_SECONDS)
         self._lock.release()
         self._log.emit("monitord_stopped", "info", "monitord has stopped.", **self._who())
@@ -204,7 +214,7 @@ class Daemon:
         except Exception as error:  # noqa: BLE001 - see above
             self._log.internal("the night's report could not be made", error)
             return
-        self._teller.verdict(night)
+        await self._teller.verdict(night, until)
 
     async def _tidy(self) -> None:
         with suppress(OSError, LaneBusy):  # a disk that hangs has its own alert
@@ -260,6 +270,7 @@ class Daemon:
                 raise SettingsError(("MONITORD_STATE_DIR: cannot change while monitord runs; restart it instead",))
             orders = standing_orders(settings)
             probes = self._build(settings, orders)
+            ways_out = channels(settings)
         except Exception as error:  # noqa: BLE001 - the watch goes on with the settings it has
             if not isinstance(error, SettingsError):
                 self._log.internal("the settings could not be read again; the old ones stay", error)
@@ -295,6 +306,25 @@ class Daemon:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                 await old.close()
+        await self._tell_through(ways_out, settings, before)
+
+    async def _tell_through(self, ways_out: Sequence[Channel], settings: Settings, before: Settings) -> None:
+        """The ways out that the new settings ask for; where nothing about them is new, those that are there stay."""
+        about = (settings.notify, settings.instance, settings.fleet, settings.http)
+        if about == (before.notify, before.instance, before.fleet, before.http):
+            return
+        await self._teller.outbox.reopen(ways_out, _sender(settings), STOP_TIMEOUT_SECONDS)
+        if settings.notify.heartbeat_url != before.notify.heartbeat_url:
+            old, self._teller.pulse = self._teller.pulse, pulse(settings, self._heartbeat)
+            if old is not None:
+                await old.close()
+
+    def _heartbeat(self, is_taken: bool, error: str) -> None:
+        """The edges of the heartbeat."""
+        if is_taken:
+            self._log.emit("heartbeat_recovered", "info", "The heartbeat is taken again.")
+        else:
+            self._log.emit("heartbeat_failed", "warning", f"The heartbeat is not taken: {error}.", error=error)
 
     def _say_what_is_off(self, settings: Settings) -> None:
         """Once, at the start: what is not configured is not watched, and that is no failure."""
@@ -307,9 +337,11 @@ class Daemon:
             if value is None:
                 message = f"{what} is not watched: {variable} is not set."
                 self._log.emit("probe_off", "info", message, what=what.lower(), variable=variable)
-        if idle := settings.set_without_effect():
-            message = f"This version does not act on {', '.join(idle)} yet: it tells through its log only."
-            self._log.emit("setting_without_effect", "warning", message, variables=list(idle))
 
     def _who(self) -> dict[str, object]:
         return {"version": __version__, "pid": os.getpid()}
+
+
+def _sender(settings: Settings) -> Sender:
+    written = settings.notify.quiet_hours
+    return Sender(settings.instance, settings.fleet, quiet_hours(written) if written else None)

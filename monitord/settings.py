@@ -199,6 +199,7 @@ def standing_orders(settings: Settings) -> StandingOrders:
         epoch_grace=settings.epochs.grace,
         disks=settings.host.disks,
         queues=settings.redis.queues,
+        remind_every=settings.notify.remind_every,
         late_after=max(3 * settings.check_interval, 2 * settings.probe_timeout),
         probes=frozenset(name for name, is_set in configured.items() if is_set),
     )

@@ -170,15 +170,6 @@ class Settings(BaseSettings):
         """Only what `load` gathered: it tells an unknown name from a foreign one, and where a value is from."""
         return (init_settings,)
 
-    def set_without_effect(self) -> tuple[str, ...]:
-        """Variables that are set to something although what they are for is not there yet."""
-        return tuple(
-            variable_of(name, inner)
-            for name in ("http", "notify")
-            for inner in type(getattr(self, name)).model_fields
-            if inner in getattr(self, name).model_fields_set and getattr(getattr(self, name), inner)
-        )
-
     def differences(self, other: Settings) -> tuple[str, ...]:
         """The variables in which the two differ."""
         mine, theirs = dict(flat(self)), dict(flat(other))

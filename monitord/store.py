@@ -9,20 +9,23 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from monitord.core.codec import encode
 from monitord.core.decide import State
 from monitord.core.model import Observation, Transition
 from monitord.core.replay import Recorder
 from monitord.lanes import Lane
+from monitord.store_outbox import Queued, Told, put, remember_told, take_out, waiting
 from monitord.store_reading import Snapshot, saved_state
 from monitord.store_schema import FILE, MIGRATIONS, Unusable, version
+
+T = TypeVar("T")
 
 KEEP_HISTORY: Final = timedelta(hours=48)
 # Past this the oldest history goes even if it is younger than 48 h: a short interval must not fill a disk.
@@ -52,12 +55,17 @@ _DISK_TROUBLE: Final = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """What one cycle leaves behind. `report` is JSON-ready, as `check_completed` gives it."""
+    """What one cycle leaves behind. `report` is JSON-ready, as `check_completed` gives it.
+
+    `queued` is what is now to be told, and `told` who has been told of what (None: as it was).
+    """
 
     state: State
     observation: Observation
     report: Mapping[str, Any]
     transitions: Sequence[Transition] = ()
+    queued: Sequence[Queued] = ()
+    told: Told | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +124,31 @@ class Store:
         self.problem, self._unsaved = None, ()
         return aside
 
+    # The outbox between cycles. Raises whatever keeps it from being read or written: who asks has its own way on.
+
+    async def waiting(self, timeout: float) -> tuple[tuple[Queued, ...], dict[str, tuple[str, ...]]]:
+        """All that is still to be told, oldest first, and who was told of what."""
+        return await self._lane.run(self._on_outbox, waiting, timeout=timeout)
+
+    async def queue(self, rows: Sequence[Queued], timeout: float) -> None:
+        """Add messages that no cycle brings."""
+        await self._lane.run(self._on_outbox, lambda connection: put(connection, rows), timeout=timeout)
+
+    async def delivered(self, channel: str, message_ids: Sequence[str], timeout: float) -> None:
+        """Remove what a way out has taken."""
+        await self._lane.run(
+            self._on_outbox, lambda connection: take_out(connection, channel, message_ids), timeout=timeout
+        )
+
+    async def merge(self, channel: str, message_ids: Sequence[str], into: Queued, timeout: float) -> None:
+        """Put one message in the place of several: all of it or nothing."""
+
+        def replace_with(connection: sqlite3.Connection) -> None:
+            take_out(connection, channel, message_ids)
+            put(connection, (into,))
+
+        await self._lane.run(self._on_outbox, replace_with, timeout=timeout)
+
     async def close(self, timeout: float) -> None:
         """Let go of the file; saved cycles stay. May be called again."""
         if self._closed:
@@ -161,6 +194,11 @@ class Store:
             self._until_whole = 0
             self._write(record)
         return aside
+
+    def _on_outbox(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._connection is None or self._replaced():
+            raise Unusable("the snapshot is not open")  # the next cycle opens it, and saves what is then to be told
+        return _in_transaction(self._connection, work)
 
     def _connect(self) -> SetAside | None:
         """Open the file, bring its schema up to date; put it aside first where it is not one of ours."""
@@ -222,8 +260,8 @@ class Store:
         frame = self._recorder.frame(record.observation, whole=whole)
         self._until_whole = FRAMES_PER_WHOLE if whole else self._until_whole - 1
         at = record.observation.now.timestamp()
-        try:
-            connection.execute("BEGIN IMMEDIATE")
+
+        def write(connection: sqlite3.Connection) -> None:
             parts = (
                 *((field.name, encode(getattr(record.state, field.name))) for field in fields(State)),
                 ("report", record.report),
@@ -247,11 +285,24 @@ class Store:
             )
             if whole:
                 _prune(connection, at - KEEP_HISTORY.total_seconds())
-            connection.execute("COMMIT")
-        except BaseException:
-            with suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            raise
+            put(connection, record.queued)
+            if record.told is not None:
+                remember_told(connection, record.told)
+
+        _in_transaction(connection, write)
+
+
+def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
+    """What `work` does to the file, whole or not at all."""
+    try:
+        connection.execute("BEGIN IMMEDIATE")
+        result = work(connection)
+        connection.execute("COMMIT")
+    except BaseException:
+        with suppress(sqlite3.Error):
+            connection.execute("ROLLBACK")
+        raise
+    return result
 
 
 def _is_disk_trouble(error: Exception) -> bool:

@@ -630,9 +630,3 @@ def test_differences_are_named_by_variable(tmp_path: Path) -> None:
     old = read(tmp_path, {"MONITORD_HTTP__TOKEN": "one", "MONITORD_LOG_LEVEL": "info"})
     new = read(tmp_path, {"MONITORD_HTTP__TOKEN": "two", "MONITORD_ORDERS__DISK_WARNING": "60%"})
     assert new.differences(old) == ("MONITORD_HTTP__TOKEN", "MONITORD_ORDERS__DISK_WARNING")
-
-
-def test_what_is_set_for_parts_that_are_not_there_is_known(tmp_path: Path) -> None:
-    assert read(tmp_path).set_without_effect() == ()
-    environ = {"MONITORD_HTTP__LISTEN": "", "MONITORD_HTTP__TOKEN": "abc", "MONITORD_NOTIFY__REMIND_EVERY": "1h"}
-    assert read(tmp_path, environ).set_without_effect() == ("MONITORD_HTTP__TOKEN", "MONITORD_NOTIFY__REMIND_EVERY")

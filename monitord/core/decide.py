@@ -15,6 +15,7 @@ from monitord.core.actions import advise
 from monitord.core.history import History
 from monitord.core.model import Action, Alert, Judgement, Observation, Recheck, ServiceEvent, Transition
 from monitord.core.orders import StandingOrders
+from monitord.core.reminders import remind
 from monitord.core.report import Report, build_report
 from monitord.core.rules import RULES
 from monitord.core.rules.growth import wants_exact
@@ -57,6 +58,7 @@ class Decision:
     rechecks: tuple[Recheck, ...]
     events: tuple[ServiceEvent, ...] = ()
     actions: tuple[Action, ...] = ()
+    reminders: tuple[Alert, ...] = ()
     probe_edges: tuple[ProbeEdge, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
@@ -90,6 +92,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     transitions = book.superseded(held, transitions, now)
     transitions, fired = book.flapping(transitions, held, state.fired, orders, now)
     actions, advised = advise(transitions, held, state.advised, orders, now)
+    reminders = remind(held, transitions, orders, now)
     following = State(history, held, fired, advised)
     return Decision(
         state=following,
@@ -99,6 +102,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         rechecks=_rechecks(following, orders, now),
         events=tuple(events),
         actions=actions,
+        reminders=reminders,
         probe_edges=_probe_edges(state.history, observation),
         notes=tuple(notes),
         faults=tuple(faults),

@@ -28,6 +28,8 @@ class StandingOrders:
     # An alert that fires so often within the window flaps.
     flapping_times: int = 3
     flapping_window: timedelta = timedelta(hours=1)
+    # How long what fires goes unsaid before it is said again.
+    remind_every: timedelta = timedelta(hours=4)
     startup_grace: timedelta = timedelta(0)
     service_memory: int = 500_000_000
     service_memory_by_name: Mapping[str, int] = field(default_factory=dict)

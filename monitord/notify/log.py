@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
-from typing import Final
-
-from monitord.core import words
 from monitord.core.decide import Decision, ProbeEdge
 from monitord.core.model import Action, Gap, ServiceEvent, Transition
 from monitord.core.night import Night
-from monitord.core.report import Report, alert_fields
+from monitord.core.report import Report
 from monitord.core.verdict import verdict
 from monitord.logs import Level, Log
+from monitord.notify.sentences import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
 from monitord.store import SetAside
-
-ACTIONS: Final = {"restart_service": "Restart", "free_disk": "Free space on", "investigate": "Investigate"}
 
 
 class LogTeller:
@@ -51,17 +46,8 @@ class LogTeller:
 
     def verdict(self, night: Night) -> None:
         """The verdict over the night, as the morning's schedule asks for it."""
-        self._log.emit(
-            "verdict_reported",
-            "info" if night.verdict == "GO" else "warning",
-            f"{night.verdict}: {night.sentence}",
-            verdict=night.verdict,
-            since=datetime.fromtimestamp(night.since, UTC),
-            until=datetime.fromtimestamp(night.until, UTC),
-            blind_minutes=night.blind_minutes,
-            criteria=[{"name": c.name, "met": c.met, "evidence": c.evidence} for c in night.criteria],
-            incidents=len(night.incidents),
-        )
+        level: Level = "info" if night.verdict == "GO" else "warning"
+        self._log.emit("verdict_reported", level, verdict_sentence(night), **verdict_fields(night))
 
     def troubles(self) -> list[Gap]:
         """The ways out of the log that fail now: nobody reads stdout, or its files cannot be written."""
@@ -108,36 +94,16 @@ class LogTeller:
         )
 
     def _transition(self, transition: Transition) -> None:
-        alert = transition.alert
-        fields = alert_fields(alert)
         level: Level = "info"
-        message = alert.finding.summary
         if transition.edge == "firing":
-            level = "error" if alert.severity == "critical" else "warning"
-            if transition.reason == "flapping":
-                message += (
-                    f" It has come {alert.flaps} times since {words.clock(fields['flapping']['since'].timestamp())}: "
-                    f"it is one flapping alert until it has been calm for {words.duration(alert.calm_for)}."
-                )
-        elif transition.edge == "resolved":
-            lasted = max(0.0, (transition.at - (alert.fired_at or alert.since)).total_seconds())
-            fields["duration_seconds"] = round(lasted, 3)
-            why = {"": "is resolved", "not_watched": "ends, as its subject is no longer watched"}
-            how = why.get(transition.reason, f"ends ({transition.reason.replace('_', ' ')})")
-            unsaid = "" if alert.fired_at is not None else " It was explained throughout, and never told by itself."
-            message = f"{alert.rule} of {alert.subject} {how} after {words.duration(lasted)}.{unsaid}"
-        elif transition.edge == "suppressed":
-            fields["suppressed_by"] = transition.suppressed_by
-            message += f" It is explained by alert {transition.suppressed_by} and not told by itself."
-        if transition.reason:
-            fields["reason"] = transition.reason
-        self._log.emit(f"alert_{transition.edge}", level, message, **fields)
+            level = "error" if transition.alert.severity == "critical" else "warning"
+        self._log.emit(f"alert_{transition.edge}", level, edge_sentence(transition), **edge_fields(transition))
 
     def _action(self, action: Action) -> None:
         self._log.emit(
             "action_recommended",
             "warning",
-            f"{ACTIONS[action.action]} {_whom(action)}: {action.reason}",
+            action_sentence(action),
             action=action.action,
             target=action.target,
             reason=action.reason,
@@ -149,8 +115,3 @@ class LogTeller:
             look_at=list(action.look_at),
             escalation=action.escalation,
         )
-
-
-def _whom(action: Action) -> str:
-    """What the action is about, in words: of a group, whatever seals it."""
-    return f"what seals {action.target}" if action.rule == "sealing_stuck" else action.target

@@ -1,0 +1,185 @@
+"""The outbox: what is to be told is kept in the snapshot before it is sent, and until it was taken.
+
+At least once, under one id: a kill between sending and noting it sends the same again, and loses nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Sequence
+from contextlib import suppress
+from datetime import datetime
+from typing import Final
+
+from monitord.core.codec import decode, encode
+from monitord.core.decide import Decision
+from monitord.core.model import Gap
+from monitord.core.night import Night
+from monitord.logs import Log
+from monitord.notify.channel import Channel
+from monitord.notify.message import Message
+from monitord.notify.planning import Planned, Sender, plan, still_firing, verdict_message
+from monitord.notify.way import Waiting, Way
+from monitord.store import Store
+from monitord.store_outbox import Queued, Told
+
+STORE_SECONDS: Final = 2.0
+
+
+class Outbox:
+    """Every way out, and what each has still to be told."""
+
+    def __init__(self, store: Store, log: Log, sender: Sender) -> None:
+        self.sender = sender
+        self._store, self._log = store, log
+        self._ways: dict[str, Way] = {}
+        self._told: Told = {}
+        self._unsaved: list[Planned] = []
+        self._undeleted: dict[str, set[str]] = {}
+
+    @property
+    def ways(self) -> Sequence[Way]:
+        """The ways out, for who tells of them."""
+        return tuple(self._ways.values())
+
+    async def open(self, channels: Sequence[Channel]) -> None:
+        """Begin with these ways out, and with what the last run has not delivered."""
+        rows: Sequence[Queued] = ()
+        try:
+            rows, self._told = await self._store.waiting(STORE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - what cannot be read is told of by the store; what is new is told
+            self._log.internal("what was still to be told could not be read", error)
+        self._use(channels)
+        lost: dict[str, list[str]] = {}
+        for row in rows:
+            way, message = self._ways.get(row.channel), _read(row.body)
+            if way is None or message is None:
+                lost.setdefault(row.channel, []).append(row.message_id)
+            else:
+                way.put((Waiting(message, row.due),))
+        for channel, ids in lost.items():
+            await self._drop(channel, ids)
+
+    async def reopen(self, channels: Sequence[Channel], sender: Sender, timeout: float) -> None:
+        """These ways out from now on: one of a name that was there keeps its queue.
+
+        The old ones are closed first, so that nothing is on its way twice.
+        """
+        before, self.sender = self._ways, sender
+        await _close(list(before.values()), timeout)
+        self._use(channels)
+        for name, old in before.items():
+            if (way := self._ways.get(name)) is not None:
+                way.put(old.waiting)
+            elif old.waiting:
+                await self._drop(name, [item.message.id for item in old.waiting])
+
+    def _use(self, channels: Sequence[Channel]) -> None:
+        self._ways = {channel.name: Way(channel, self, self._log, self.sender.place) for channel in channels}
+        for way in self._ways.values():
+            way.start()
+
+    # One cycle: planned before it is saved, delivered after
+
+    def plan(self, decision: Decision) -> tuple[list[Queued], Told]:
+        """What a cycle gives to tell, as it is to be saved, with what could not be saved before."""
+        if not self._ways:
+            return [], {}
+        channels = [way.channel for way in self._ways.values()]
+        planned, self._told = plan(decision, self._told, channels, self.sender)
+        self._unsaved += planned
+        return [_row(each) for each in self._unsaved], self._told
+
+    def deliver(self, decision: Decision) -> None:
+        """Send what was planned: saved, or from memory where saving failed."""
+        for each in self._unsaved:
+            if (way := self._ways.get(each.channel)) is not None:
+                way.put((Waiting(each.message, each.due),))
+        if self._store.problem is None:
+            self._unsaved = []
+        else:  # saved with the next cycle, unless it was taken by then
+            kept = {(way.channel.name, item.message.id) for way in self._ways.values() for item in way.waiting}
+            self._unsaved = [each for each in self._unsaved if (each.channel, each.message.id) in kept]
+        for way in self._ways.values():
+            if way.channel.manners.resend_every is not None:
+                way.firing(still_firing(decision, way.channel, self.sender))
+
+    async def verdict(self, night: Night, at: datetime) -> None:
+        """Tell the verdict over a night, wherever whole sentences are read."""
+        message = verdict_message(night, at, self.sender)
+        planned = [Planned(way.channel.name, message) for way in self._ways.values() if way.channel.manners.coalesces]
+        with suppress(Exception):  # what cannot be kept is told from memory
+            await self._store.queue([_row(each) for each in planned], STORE_SECONDS)
+        for each in planned:
+            self._ways[each.channel].put((Waiting(message),))
+
+    def troubles(self) -> list[Gap]:
+        """The ways out that fail, and how."""
+        return [trouble for way in self._ways.values() if (trouble := way.trouble) is not None]
+
+    @property
+    def works(self) -> bool:
+        """Whether somebody can be told: not while every way out fails."""
+        return not self._ways or not all(way.failing for way in self._ways.values())
+
+    async def close(self, timeout: float) -> None:
+        """Stop sending. What was not taken is sent by the next run."""
+        await _close(list(self._ways.values()), timeout)
+
+    # What the ways tell of their queues
+
+    async def delivered(self, channel: str, messages: Sequence[Message]) -> None:
+        """A way out has taken these: they are not sent again."""
+        taken = {message.id for message in messages}
+        self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in taken]
+        ids = self._undeleted.setdefault(channel, set()) | taken
+        self._undeleted[channel] = ids
+        with suppress(Exception):  # the disk's trouble is told elsewhere; they are deleted with the next
+            await self._store.delivered(channel, sorted(ids), STORE_SECONDS)
+            self._undeleted[channel] -= ids
+
+    async def merged(self, channel: str, messages: Sequence[Message], into: Message) -> None:
+        """Several are told as one from now on."""
+        ids = {message.id for message in messages}
+        self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in ids]
+        row = _row(Planned(channel, into))
+        try:
+            await self._store.merge(channel, sorted(ids), row, STORE_SECONDS)
+        except Exception:  # noqa: BLE001 - the disk's trouble is told elsewhere: from memory, then
+            self._unsaved.append(Planned(channel, into))
+
+    async def _drop(self, channel: str, ids: Sequence[str]) -> None:
+        """What was to go a way that is no more."""
+        self._log.emit(
+            "notification_dropped",
+            "warning",
+            f"There is no way out {channel} any more; {len(ids)} of its messages were never delivered.",
+            channel=channel,
+            messages=len(ids),
+        )
+        with suppress(Exception):
+            await self._store.delivered(channel, ids, STORE_SECONDS)
+
+
+async def _close(ways: Sequence[Way], timeout: float) -> None:
+    if ways:
+        closing = [asyncio.create_task(way.close(timeout)) for way in ways]
+        done, late = await asyncio.wait(closing, timeout=timeout)
+        for task in late:
+            task.cancel()
+        for task in done:
+            task.exception()
+
+
+def _row(planned: Planned) -> Queued:
+    body = json.dumps(encode(planned.message), ensure_ascii=False, separators=(",", ":"))
+    return Queued(planned.channel, planned.message.id, planned.due, body)
+
+
+def _read(body: str) -> Message | None:
+    """The message of a row; None where it is none that this monitord knows."""
+    try:
+        return decode(Message, json.loads(body))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None

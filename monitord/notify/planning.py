@@ -1,0 +1,195 @@
+"""What a cycle gives to tell, and to whom: from edges to messages. Pure, so that planning it again is the same plan.
+
+What is told of an alert is told where its severity is wanted; its end is told where its beginning was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Final, Literal
+
+from monitord.core import words
+from monitord.core.decide import Decision
+from monitord.core.model import Action, Alert, Severity, Transition
+from monitord.core.night import Night
+from monitord.core.report import alert_fields
+from monitord.hours import Hours
+from monitord.log_values import in_json
+from monitord.masking import mask
+from monitord.notify.channel import Channel
+from monitord.notify.message import Kind, Message
+from monitord.notify.sentences import edge_fields, edge_sentence, verdict_fields, verdict_sentence
+from monitord.store_outbox import Told
+
+WAY: Final = "notify "
+"""What `monitor_degraded` calls a way out that fails: this, and the channel's name."""
+
+_RANK: Final[dict[Severity, int]] = {"warning": 0, "critical": 1}
+_TITLE_LENGTH: Final = 160
+_VERDICTS: Final[dict[str, Severity | Literal["info"]]] = {"GO": "info", "NO-GO": "critical"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who tells: this machine, the fleet it belongs to ("": none), and when its people sleep (None: never)."""
+
+    instance: str
+    fleet: str = ""
+    quiet: Hours | None = None
+
+    @property
+    def place(self) -> str:
+        """`box-1`, or `shop/box-1`."""
+        return f"{self.fleet}/{self.instance}" if self.fleet else self.instance
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One message for one way out, not to be sent before `due` (Unix seconds; 0: at once)."""
+
+    channel: str
+    message: Message
+    due: float = 0.0
+
+
+def plan(
+    decision: Decision, told: Told, channels: Sequence[Channel], sender: Sender
+) -> tuple[list[Planned], dict[str, tuple[str, ...]]]:
+    """What there is to tell of a cycle, and who has then been told of which alert."""
+    now, planned = decision.at, list[Planned]()
+    known = {alert_id: set(names) for alert_id, names in told.items()}
+    for edge in decision.transitions:
+        alert = edge.alert
+        if edge.edge == "firing":
+            message = edge_message(edge, decision.actions, sender)
+            wanted = [channel for channel in channels if _wants(channel, alert)]
+            known.setdefault(alert.id, set()).update(channel.name for channel in wanted)
+        elif edge.edge == "resolved" and alert.id in known:
+            message = edge_message(edge, (), sender)
+            names = known.pop(alert.id)
+            wanted = [channel for channel in channels if channel.name in names]
+        elif edge.edge == "suppressed" and alert.id in known:
+            # Somebody silenced what had been told. A receiver that is told again and again would go on paging.
+            message = edge_message(replace(edge, edge="resolved", reason="silenced"), (), sender)
+            wanted = [c for c in channels if c.name in known[alert.id] and c.manners.resend_every is not None]
+            known[alert.id] -= {channel.name for channel in wanted}
+        else:
+            continue
+        planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
+    for alert in decision.reminders:
+        wanted = [channel for channel in channels if channel.manners.quiet and _wants(channel, alert)]
+        known.setdefault(alert.id, set()).update(channel.name for channel in wanted)
+        message = reminder_message(alert, now, sender)
+        planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
+    for channel in channels:
+        if channel.manners.resend_every is not None:
+            for message in still_firing(decision, channel, sender):  # as they are told there from now on
+                known.setdefault(message.alert_id, set()).add(channel.name)
+    living = {alert.id for alert in decision.state.alerts.values()}
+    return planned, {key: tuple(sorted(names)) for key, names in known.items() if key in living and names}
+
+
+def still_firing(decision: Decision, channel: Channel, sender: Sender) -> list[Message]:
+    """What fires now, for a way out that has to be told so again and again."""
+    return [
+        edge_message(Transition("firing", alert, alert.fired_at or alert.since), (), sender)
+        for alert in decision.state.alerts.values()
+        if alert.state == "firing" and _wants(channel, alert)
+    ]
+
+
+def edge_message(edge: Transition, actions: Sequence[Action], sender: Sender) -> Message:
+    """The message of an alert that fires or is resolved, with what is recommended about it."""
+    alert = edge.alert
+    kind: Kind = "resolved" if edge.edge == "resolved" else "firing"
+    sentence = edge_sentence(edge)
+    head = "RESOLVED" if kind == "resolved" else alert.severity.upper()
+    lines = [sentence]
+    if kind == "firing":
+        lines += [alert.finding.recommendation, *(_looks(action) for action in actions if action.alert_id == alert.id)]
+    return _message(alert, kind, edge.at, f"{head} {sender.place}: {sentence}", lines, edge_fields(edge), sender)
+
+
+def reminder_message(alert: Alert, now: datetime, sender: Sender) -> Message:
+    """The message of an alert that still fires."""
+    lasts = words.duration(max(0.0, (now - (alert.fired_at or alert.since)).total_seconds()))
+    title = f"STILL {alert.severity.upper()} {sender.place}: {alert.finding.summary}"
+    lines = [alert.finding.summary, f"It has been firing for {lasts}.", alert.finding.recommendation]
+    return _message(alert, "reminder", now, title, lines, alert_fields(alert), sender)
+
+
+def verdict_message(night: Night, at: datetime, sender: Sender) -> Message:
+    """The message of a verdict over a night."""
+    sentence = verdict_sentence(night)
+    marks = {True: "met", False: "NOT MET", None: "cannot be told"}
+    lines = [sentence, *(f"{c.name}: {marks[c.met]}. {c.evidence}" for c in night.criteria)]
+    return Message(
+        id=_identity("verdict", sender.place, at.isoformat()),
+        kind="verdict",
+        at=at,
+        severity=_VERDICTS.get(night.verdict, "warning"),
+        title=_line(f"{sender.place}: {sentence}"),
+        text="\n".join(lines),
+        fields=in_json({**verdict_fields(night), **_of(sender)}, mask),
+    )
+
+
+def _message(
+    alert: Alert,
+    kind: Kind,
+    at: datetime,
+    title: str,
+    lines: Sequence[str],
+    fields: Mapping[str, object],
+    sender: Sender,
+) -> Message:
+    since = words.clock(alert.since.timestamp())
+    last = f"{alert.rule} of {alert.subject} on {sender.place}, since {since}, alert {alert.id}."
+    return Message(
+        id=_identity(alert.id, kind, at.isoformat(), str(fields.get("reason", ""))),
+        kind=kind,
+        at=at,
+        severity=alert.severity,
+        title=_line(title),
+        text=mask("\n".join([line for line in lines if line] + [last])),
+        alert_id=alert.id,
+        rule=alert.rule,
+        subject=alert.subject,
+        fields=in_json({**fields, **_of(sender)}, mask),
+    )
+
+
+def _wants(channel: Channel, alert: Alert) -> bool:
+    """Whether an alert is to be told there: it is severe enough, and is not that this very way out fails."""
+    if _RANK[alert.severity] < _RANK[channel.manners.least]:
+        return False
+    parts = alert.finding.evidence.get("parts") if alert.rule == "monitor_degraded" else None
+    return not isinstance(parts, list | tuple) or f"{WAY}{channel.name}" not in parts
+
+
+def _due(channel: Channel, alert: Alert, sender: Sender, now: datetime) -> float:
+    """When a message of this alert may go: warnings wait until the quiet hours are over."""
+    if alert.was_critical or alert.severity == "critical" or sender.quiet is None or not channel.manners.quiet:
+        return 0.0
+    end = sender.quiet.ending(now)
+    return 0.0 if end is None else end.timestamp()
+
+
+def _looks(action: Action) -> str:
+    return f"Look at: {'; '.join(action.look_at)}" if action.look_at else ""
+
+
+def _of(sender: Sender) -> dict[str, object]:
+    return {"instance": sender.instance, **({"fleet": sender.fleet} if sender.fleet else {})}
+
+
+def _identity(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]
+
+
+def _line(title: str) -> str:
+    line = " ".join(mask(title).split())
+    return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1] + "…"

@@ -1,0 +1,73 @@
+"""What an edge, a recommendation and a verdict are in words and in fields: the same in the log and in every message."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from monitord.core import words
+from monitord.core.model import Action, Transition
+from monitord.core.night import Night
+from monitord.core.report import alert_fields
+
+ACTIONS: Final = {"restart_service": "Restart", "free_disk": "Free space on", "investigate": "Investigate"}
+_ENDS: Final = {"": "is resolved", "not_watched": "ends, as its subject is no longer watched"}
+
+
+def edge_fields(edge: Transition) -> dict[str, Any]:
+    """The alert as it was at this edge, and what the edge adds."""
+    fields = alert_fields(edge.alert)
+    if edge.edge == "resolved":
+        fields["duration_seconds"] = round(_lasted(edge), 3)
+    elif edge.edge == "suppressed":
+        fields["suppressed_by"] = edge.suppressed_by
+    if edge.reason:
+        fields["reason"] = edge.reason
+    return fields
+
+
+def edge_sentence(edge: Transition) -> str:
+    """What happened to the alert."""
+    alert = edge.alert
+    if edge.edge == "resolved":
+        how = _ENDS.get(edge.reason, f"ends ({edge.reason.replace('_', ' ')})")
+        unsaid = "" if alert.fired_at is not None else " It was explained throughout, and never told by itself."
+        return f"{alert.rule} of {alert.subject} {how} after {words.duration(_lasted(edge))}.{unsaid}"
+    if edge.edge == "suppressed":
+        return f"{alert.finding.summary} It is explained by alert {edge.suppressed_by} and not told by itself."
+    if edge.edge == "firing" and edge.reason == "flapping" and alert.flapping_since is not None:
+        return (
+            f"{alert.finding.summary} It has come {alert.flaps} times since "
+            f"{words.clock(alert.flapping_since.timestamp())}: "
+            f"it is one flapping alert until it has been calm for {words.duration(alert.calm_for)}."
+        )
+    return alert.finding.summary
+
+
+def action_sentence(action: Action) -> str:
+    """What a person should do, and why."""
+    # Of a group: whatever seals it.
+    whom = f"what seals {action.target}" if action.rule == "sealing_stuck" else action.target
+    return f"{ACTIONS[action.action]} {whom}: {action.reason}"
+
+
+def verdict_sentence(night: Night) -> str:
+    """The verdict over a night."""
+    return f"{night.verdict}: {night.sentence}"
+
+
+def verdict_fields(night: Night) -> dict[str, Any]:
+    """The verdict, and what it rests on."""
+    return {
+        "verdict": night.verdict,
+        "since": datetime.fromtimestamp(night.since, UTC),
+        "until": datetime.fromtimestamp(night.until, UTC),
+        "blind_minutes": night.blind_minutes,
+        "criteria": [{"name": c.name, "met": c.met, "evidence": c.evidence} for c in night.criteria],
+        "incidents": len(night.incidents),
+    }
+
+
+def _lasted(edge: Transition) -> float:
+    """For how long the alert fired, in seconds; one that never did, for how long it was known."""
+    return max(0.0, (edge.at - (edge.alert.fired_at or edge.alert.since)).total_seconds())

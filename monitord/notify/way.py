@@ -1,0 +1,247 @@
+"""One way out at work: its queue, in order, and what it does when nobody takes what it brings.
+
+Tried until it is taken: at once, then after one second, then after twice as long each time, up to five minutes, each
+with jitter. A queue that has grown old meanwhile is told as one digest.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
+
+from monitord.core import words
+from monitord.core.model import Gap
+from monitord.logs import Log
+from monitord.notify.channel import Channel, SendError
+from monitord.notify.digest import digest
+from monitord.notify.message import Message
+from monitord.notify.planning import WAY
+
+FIRST_DELAY_SECONDS: Final = 1.0
+LAST_DELAY_SECONDS: Final = 300.0
+# What is new is worth another try sooner than an old delay would have it.
+NEWS_DELAY_SECONDS: Final = 15.0
+# A way out that failed for a moment is no trouble; one that failed so often, and for so long, is.
+TROUBLE_FAILURES: Final = 2
+TROUBLE_SECONDS: Final = 10.0
+BATCH_AT_MOST: Final = 100
+# More than so many that are older than that are told as one.
+DIGEST_FROM: Final = 4
+DIGEST_AFTER: Final = timedelta(minutes=2)
+QUEUE_AT_MOST: Final = 1000
+_LOOK_SECONDS: Final = 30.0
+
+
+class Keeper(Protocol):
+    """Whoever keeps the outbox where a kill cannot reach it. Neither call raises."""
+
+    async def delivered(self, channel: str, messages: Sequence[Message]) -> None:
+        """These were taken."""
+        ...
+
+    async def merged(self, channel: str, messages: Sequence[Message], into: Message) -> None:
+        """These are told as one from now on, which has a place of its own before it is sent."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A message, and the moment (Unix seconds; 0: at once) before which it is not to be sent."""
+
+    message: Message
+    due: float = 0.0
+
+
+class Way:
+    """The queue of one channel, and the task that empties it, from `start` to `close`."""
+
+    def __init__(self, channel: Channel, keeper: Keeper, log: Log, place: str) -> None:
+        self.channel = channel
+        self.sent = self.failures = 0
+        self._keeper, self._log, self._place = keeper, log, place
+        self._queue: dict[str, Waiting] = {}
+        self._firing: Sequence[Message] = ()
+        self._resent_at = float("-inf")
+        self._wake = asyncio.Event()
+        self._task: asyncio.Task[None] | None = None
+        self._tries = 0
+        self._failing_since = self._tried_at = self._retry_at = float("-inf")
+        self._error: SendError | None = None
+
+    @property
+    def waiting(self) -> tuple[Waiting, ...]:
+        """What has not been taken yet, in order."""
+        return tuple(self._queue.values())
+
+    @property
+    def failing(self) -> bool:
+        """Whether what it brings is not taken, and has not been for long enough to say so."""
+        lasts = asyncio.get_running_loop().time() - self._failing_since
+        return self._tries >= TROUBLE_FAILURES and lasts >= TROUBLE_SECONDS
+
+    @property
+    def trouble(self) -> Gap | None:
+        """That it fails, and how; None while it does not."""
+        if not self.failing or self._error is None:
+            return None
+        kept = words.plural(len(self._queue), "message")
+        oldest = min((each.message.at for each in self._queue.values()), default=None)
+        since = "" if oldest is None else f", the oldest of {words.clock(oldest.replace(microsecond=0).timestamp())}"
+        name = self.channel.name
+        return Gap(WAY + name, self._error.kind, f"{name} cannot be told: {self._error.error} ({kept} waiting{since})")
+
+    def start(self) -> None:
+        """Begin to empty the queue, on the running loop."""
+        if self._task is None:
+            self._task = asyncio.get_running_loop().create_task(self._work(), name=f"notify-{self.channel.name}")
+
+    def put(self, items: Sequence[Waiting]) -> None:
+        """Add to the queue; what is in it already is not added again."""
+        new = [item for item in items if item.message.id not in self._queue]
+        if new:
+            self._queue |= {item.message.id: item for item in new}
+            if len(self._queue) > QUEUE_AT_MOST and not self.channel.manners.coalesces:
+                latest = {item.message.alert_id: item for item in self._queue.values()}
+                self._queue = {item.message.id: item for item in latest.values()}
+            self._retry_at = min(self._retry_at, self._tried_at + NEWS_DELAY_SECONDS)
+            self._wake.set()
+
+    def firing(self, messages: Sequence[Message]) -> None:
+        """What fires now: told again and again, where the channel's manners ask for it."""
+        self._firing = messages
+        if self.channel.manners.resend_every is not None:
+            self._wake.set()
+
+    async def close(self, timeout: float) -> None:
+        """Stop. What was not taken stays where it is kept."""
+        task, self._task = self._task, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task}, timeout=timeout)
+        await self.channel.close()
+
+    async def _work(self) -> None:
+        while True:
+            try:
+                await self._turn()
+            except Exception as error:  # noqa: BLE001 - a bug costs one turn of one way out, and no more
+                self._log.internal(f"telling through {self.channel.name} failed inside", error)
+                await asyncio.sleep(FIRST_DELAY_SECONDS)
+
+    async def _turn(self) -> None:
+        """Wait until something can be sent, and send it."""
+        loop = asyncio.get_running_loop()
+        self._wake.clear()
+        pause = self._retry_at - loop.time()
+        messages = await self._next() if pause <= 0 else ()
+        again = not messages and pause <= 0 and self._is_to_be_said_again(loop.time())
+        if messages or again:
+            await self._send(messages or self._firing, again=again)
+            return
+        try:
+            async with asyncio.timeout(min(_LOOK_SECONDS, pause if pause > 0 else self._until_due())):
+                await self._wake.wait()
+        except TimeoutError:
+            return
+
+    def _until_due(self) -> float:
+        now = datetime.now(UTC).timestamp()
+        return max(0.05, min((each.due - now for each in self._queue.values()), default=_LOOK_SECONDS))
+
+    def _is_to_be_said_again(self, now: float) -> bool:
+        every = self.channel.manners.resend_every
+        return bool(self._firing) and every is not None and now - self._resent_at >= every
+
+    async def _next(self) -> Sequence[Message]:
+        """What to send now: one message, a digest of many, or all of them where the channel takes many."""
+        now = datetime.now(UTC)
+        due = [each for each in self._queue.values() if each.due <= now.timestamp()]
+        if not self.channel.manners.coalesces:
+            return [each.message for each in due[:BATCH_AT_MOST]]
+        news = [each for each in due if each.message.kind != "verdict"]
+        held = [each for each in news if each.due]
+        if len(held) > 1:
+            return [await self._merge(held, "while it was quiet")]
+        old = [each for each in news if now - each.message.at >= DIGEST_AFTER]
+        if len(old) >= DIGEST_FROM or len(news) > QUEUE_AT_MOST:
+            return [await self._merge(news, "and could not be told at the time")]
+        return [each.message for each in due[:1]]
+
+    async def _merge(self, items: Sequence[Waiting], why: str) -> Message:
+        """One digest in the place of these: kept under its own id first, so that a crash does not make another."""
+        messages = [each.message for each in items]
+        whole = digest(messages, self._place, why)
+        await self._keeper.merged(self.channel.name, messages, whole)
+        merged = {message.id for message in messages}
+        rest = {key: each for key, each in self._queue.items() if key not in merged}
+        self._queue = {whole.id: Waiting(whole)} | rest
+        return whole
+
+    async def _send(self, messages: Sequence[Message], *, again: bool) -> None:
+        loop, manners = asyncio.get_running_loop(), self.channel.manners
+        self._tried_at = loop.time()
+        try:
+            async with asyncio.timeout(manners.deadline):
+                await self.channel.send(messages, datetime.now(UTC))
+        except SendError as error:
+            self._failed(messages, error)
+        except TimeoutError:
+            late = SendError("timeout", f"it was not taken within {words.duration(manners.deadline)}")
+            self._failed(messages, late)
+        except Exception as error:  # noqa: BLE001 - of this way out only, and it is tried again like any failure
+            self._log.internal(f"sending through {self.channel.name} failed inside", error)
+            self._failed(messages, SendError("internal", f"it failed inside ({type(error).__name__})"))
+        else:
+            self._resent_at = loop.time()
+            attempt, self._tries, self._error = self._tries + 1, 0, None
+            if again:
+                return
+            for message in messages:
+                self._queue.pop(message.id, None)
+            self.sent += len(messages)
+            for message in messages:
+                self._say_sent(message, attempt)
+            await self._keeper.delivered(self.channel.name, messages)
+
+    def _failed(self, messages: Sequence[Message], error: SendError) -> None:
+        now = asyncio.get_running_loop().time()
+        if self._tries == 0:
+            self._failing_since = now
+        before, self._error = self._error, error
+        self._tries += 1
+        self.failures += 1
+        delay = min(LAST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(self._tries - 1, 20))
+        self._retry_at = now + delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secrecy
+        # The first time, whenever it fails in another way, and ever more seldom.
+        if before is None or before.error != error.error or self._tries & (self._tries - 1) == 0:
+            self._say_failed(messages[0], error)
+
+    def _say_sent(self, message: Message, attempt: int) -> None:
+        self._log.emit(
+            "notification_sent",
+            "info",
+            f"{self.channel.name} has been told: {message.title}",
+            channel=self.channel.name,
+            alert_id=message.alert_id or None,
+            message_id=message.id,
+            about=message.kind,
+            attempt=attempt,
+        )
+
+    def _say_failed(self, message: Message, error: SendError) -> None:
+        self._log.emit(
+            "notification_failed",
+            "warning",
+            f"{self.channel.name} could not be told: {error.error}. It is tried again.",
+            channel=self.channel.name,
+            alert_id=message.alert_id or None,
+            message_id=message.id,
+            about=message.kind,
+            attempt=self._tries,
+            kind=error.kind,
+            error=error.error,
+        )

@@ -1,0 +1,64 @@
+"""The outbox as tables: what is still to be told, by way out, and which ways out were told of what.
+
+A message is the same under one way out and one id, so that writing it twice is writing it once. What it says is not
+known here.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+Told = Mapping[str, tuple[str, ...]]
+"""Which ways out have been told of an alert: their names by its id."""
+
+_TOLD: Final = "told"
+
+
+@dataclass(frozen=True, slots=True)
+class Queued:
+    """One message for one way out. `due` (Unix seconds) is before when it is not to be sent; 0: at once."""
+
+    channel: str
+    message_id: str
+    due: float
+    body: str
+
+
+def put(connection: sqlite3.Connection, rows: Iterable[Queued]) -> None:
+    """Add messages, each once. In the caller's transaction."""
+    connection.executemany(
+        "INSERT INTO outbox (channel, message_id, due, body) VALUES (?, ?, ?, ?) "
+        "ON CONFLICT (channel, message_id) DO NOTHING",
+        [(row.channel, row.message_id, row.due, row.body) for row in rows],
+    )
+
+
+def take_out(connection: sqlite3.Connection, channel: str, message_ids: Iterable[str]) -> None:
+    """Remove messages: they were delivered, or stand in another one. In the caller's transaction."""
+    connection.executemany(
+        "DELETE FROM outbox WHERE channel = ? AND message_id = ?", [(channel, each) for each in message_ids]
+    )
+
+
+def remember_told(connection: sqlite3.Connection, told: Told) -> None:
+    """Keep who was told of what. In the caller's transaction."""
+    connection.execute(
+        "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
+        (_TOLD, json.dumps({alert_id: list(channels) for alert_id, channels in told.items()})),
+    )
+
+
+def waiting(connection: sqlite3.Connection) -> tuple[tuple[Queued, ...], dict[str, tuple[str, ...]]]:
+    """All that is still to be told, oldest first, and who was told of what.
+
+    Raises:
+        ValueError, TypeError, AttributeError: what stands there does not fit.
+    """
+    rows = connection.execute("SELECT channel, message_id, due, body FROM outbox ORDER BY seq").fetchall()
+    kept = connection.execute("SELECT body FROM state WHERE name = ?", (_TOLD,)).fetchone()
+    told = {} if kept is None else {str(key): tuple(map(str, names)) for key, names in json.loads(kept[0]).items()}
+    return tuple(Queued(*row) for row in rows), told
