@@ -171,4 +171,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     with suppress(TimeoutError):
         async with asyncio.timeout(_REAP_SECONDS):
+            # What it said beyond its answer: a pipe that is not read to its end is never closed.
+            while process.stdout is not None and await process.stdout.read(65536):
+                pass
             await process.wait()

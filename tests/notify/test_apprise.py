@@ -1,0 +1,167 @@
+"""Apprise, in a child that is gone when it has told."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from datetime import timedelta
+from pathlib import Path
+
+import psutil
+import pytest
+
+from monitord.notify import apprise
+from monitord.notify.apprise import Apprise, body, child_environment, installed, notify_type, title
+from monitord.notify.apprise_child import without
+from monitord.notify.channel import SendError
+
+from .conftest import Receive
+from .receivers import AT, message, status
+
+pytestmark = pytest.mark.skipif(not installed(), reason="Apprise is not installed")
+TOKEN = "planted-token-5f0c"
+
+
+async def failure(url: str) -> SendError:
+    with pytest.raises(SendError) as caught:
+        await Apprise(url, "json").send([message()], AT)
+    assert TOKEN not in caught.value.error
+    return caught.value
+
+
+async def test_a_message_is_told_with_its_title_its_text_and_its_kind(receive: Receive) -> None:
+    receiver = await receive()
+    way = Apprise(f"json://127.0.0.1:{receiver.port}/{TOKEN}", "json")
+    await way.send([message(), message("resolved")], AT + timedelta(hours=2, minutes=5))
+    await way.close()
+    first, second = [request.json() for request in receiver.requests]
+    assert first["title"] == "CRITICAL: gateway is errored"
+    assert first["message"].endswith("pm2 logs gateway.\n(told 2 h 5 min late)")
+    assert (first["type"], second["type"]) == ("failure", "success")
+
+
+async def test_nobody_listening_is_refused() -> None:
+    error = await failure(f"json://me:{TOKEN}@127.0.0.1:1/{TOKEN}")
+    assert error.kind == "refused"
+    assert error.error.startswith("json did not take it: A Connection error occurred")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"), [("401 Unauthorized", "auth"), ("404 Not Found", "missing"), ("500 Error", "refused")]
+)
+async def test_a_status_is_told_with_its_number(receive: Receive, line: str, kind: str) -> None:
+    receiver = await receive(status(line))
+    error = await failure(f"json://127.0.0.1:{receiver.port}/{TOKEN}?-X-Key={TOKEN}")
+    assert (error.kind, line[:3] in error.error) == (kind, True)
+
+
+async def test_an_address_that_apprise_does_not_know_is_said_to_be_wrong() -> None:
+    error = await failure(f"nosuchservice://{TOKEN}/{TOKEN}")
+    assert (error.kind, "does not understand this address" in error.error) == ("protocol", True)
+
+
+def test_no_part_of_an_address_is_left_in_a_sentence() -> None:
+    url = "mailto://me%40home:p%2Fw@mail.example.org:2525/a?to=x&smtp=relay.example.org"
+    said = "Login as me@home with p/w at mail.example.org:2525 (relay.example.org) for x failed: error=535, 7 of 9."
+    left = without(said, url)
+    assert not [part for part in ("me@home", "p/w", "example", "2525", " x ") if part in left]
+    assert "error=535, 7 of 9" in left
+
+
+def test_a_reason_is_one_short_line() -> None:
+    assert without("a\nb\x1b[2J" + "c" * 1000, "json://h").isprintable()
+    assert len(without("a" * 1000, "json://h")) == 200
+
+
+def test_a_child_gets_what_it_needs_and_nothing_of_the_daemons() -> None:
+    environ = {
+        "PATH": "/bin",
+        "HOME": "/root",
+        "LANG": "C",
+        "HTTPS_PROXY": "http://p",
+        "SSL_CERT_FILE": "/ca",
+        "NODE_CHANNEL_FD": "3",
+        "MONITORD_NOTIFY__URLS": TOKEN,
+        "DATABASE_URL": TOKEN,
+        "REDIS_URL": TOKEN,
+        "AWS_SECRET_ACCESS_KEY": TOKEN,
+    }
+    given = child_environment(environ)
+    assert set(given) == {"PATH", "HOME", "LANG", "HTTPS_PROXY", "SSL_CERT_FILE", "PYTHONPATH"}
+
+
+async def test_the_address_stands_neither_in_arguments_nor_in_the_environment(receive: Receive) -> None:
+    seen: list[str] = []
+
+    async def look(writer: asyncio.StreamWriter) -> None:
+        (child,) = psutil.Process().children(recursive=True)
+        seen.extend([*child.cmdline(), *child.environ().values(), str(os.getsid(child.pid) == child.pid)])
+        writer.write(status("200 OK"))
+        await writer.drain()
+
+    receiver = await receive(look)
+    await Apprise(f"json://127.0.0.1:{receiver.port}/{TOKEN}", "json").send([message()], AT)
+    assert seen[-1] == "True"
+    assert not [text for text in seen if TOKEN in text]
+
+
+async def test_a_child_that_is_not_done_at_its_deadline_is_ended(
+    receive: Receive, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def silent(writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    receiver = await receive(silent)
+    monkeypatch.setattr(apprise, "_CHILD_SECONDS", 0.5)
+    error = await failure(f"json://127.0.0.1:{receiver.port}/")
+    assert error.kind == "timeout"
+    assert psutil.Process().children(recursive=True) == []
+
+
+async def test_a_sending_that_nobody_waits_for_any_more_leaves_no_child(receive: Receive) -> None:
+    asked = asyncio.Event()
+
+    async def silent(writer: asyncio.StreamWriter) -> None:
+        asked.set()
+        await asyncio.Event().wait()
+
+    receiver = await receive(silent)
+    task = asyncio.create_task(Apprise(f"json://127.0.0.1:{receiver.port}/", "json").send([message()], AT))
+    await asyncio.wait_for(asked.wait(), 60)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    assert psutil.Process().children(recursive=True) == []
+
+
+@pytest.mark.parametrize("program", ["exit 1", "echo nonsense", "echo '[]'", "head -c 200000 /dev/zero"])
+async def test_a_child_that_breaks_is_that_messages_failure(
+    program: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    python = tmp_path / "python"
+    python.write_text(f"#!/bin/sh\n{program}\n")
+    python.chmod(0o755)
+    monkeypatch.setattr("sys.executable", str(python))
+    assert (await failure(f"json://{TOKEN}/")).kind == "internal"
+
+
+async def test_a_python_that_cannot_be_started_is_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/nowhere/python")
+    assert (await failure(f"json://{TOKEN}/")).kind == "internal"
+
+
+def test_titles_are_one_line_and_kinds_are_apprises() -> None:
+    assert title(message("test")) == "CRITICAL: gateway is errored"
+    assert notify_type(message("firing", "warning")) == "warning"
+    assert notify_type(message("reminder", "critical")) == "failure"
+    assert body(message(), AT + timedelta(seconds=30)) == message().text
+
+
+def test_a_hundred_thousand_characters_are_cut() -> None:
+    long = message()
+    object.__setattr__(long, "text", "x" * 100_000)
+    object.__setattr__(long, "title", "y\n" * 100_000)
+    assert len(body(long, AT)) == 10_000
+    assert len(title(long)) == 200
+    assert json.dumps(title(long)).isprintable()

@@ -1,0 +1,205 @@
+"""One POST, whatever is at the other end."""
+
+from __future__ import annotations
+
+import asyncio
+import subprocess
+import sys
+
+import pytest
+
+from monitord.notify.channel import SendError
+from monitord.notify.http import MOST_READ, Http
+
+from .conftest import Receive
+from .receivers import OK, Authority, status
+
+TOKEN = "planted-token-5f0c"
+
+
+async def post(url: str, deadline: float = 60.0) -> None:
+    http = Http(url, deadline)
+    try:
+        await http.post(url, b"{}", {"Content-Type": "application/json"})
+    finally:
+        await http.close()
+
+
+async def failure(url: str, deadline: float = 60.0) -> SendError:
+    with pytest.raises(SendError) as caught:
+        await post(url, deadline)
+    assert TOKEN not in caught.value.error
+    return caught.value
+
+
+async def test_what_is_answered_with_2xx_is_taken(receive: Receive) -> None:
+    for answer in (OK, status("201 Created"), status("202 Accepted"), b"HTTP/1.1 204 No Content\r\n\r\n"):
+        receiver = await receive(answer)
+        await post(f"{receiver.url}/{TOKEN}")
+        (request,) = receiver.requests
+        assert (request.method, request.target, request.body) == ("POST", f"/{TOKEN}", b"{}")
+
+
+async def test_user_and_password_of_the_address_are_sent_as_such(receive: Receive) -> None:
+    receiver = await receive()
+    await post(f"http://me:{TOKEN}@127.0.0.1:{receiver.port}/")
+    assert receiver.requests[0].headers["authorization"].startswith("Basic ")
+
+
+@pytest.mark.parametrize(
+    ("line", "kind"),
+    [
+        ("400 Bad Request", "refused"),
+        ("401 Unauthorized", "auth"),
+        ("403 Forbidden", "auth"),
+        ("404 Not Found", "missing"),
+        ("429 Too Many Requests", "refused"),
+        ("500 Internal Server Error", "refused"),
+        ("504 Gateway Timeout", "timeout"),
+        ("599 Whatever", "refused"),
+    ],
+)
+async def test_every_other_status_is_a_failure_that_names_it(receive: Receive, line: str, kind: str) -> None:
+    receiver = await receive(status(line))
+    error = await failure(f"{receiver.url}/{TOKEN}?token={TOKEN}")
+    assert error.kind == kind
+    assert error.error.startswith(f"127.0.0.1:{receiver.port} answers {line[:3]}")
+
+
+async def test_a_redirect_is_a_failure_and_nobody_follows_it(receive: Receive) -> None:
+    elsewhere = await receive()
+    for line in ("301 Moved Permanently", "302 Found", "307 Temporary Redirect", "308 Permanent Redirect"):
+        receiver = await receive(status(line, f"Location: {elsewhere.url}/{TOKEN}"))
+        error = await failure(f"{receiver.url}/{TOKEN}")
+        assert error.kind == "protocol"
+        assert line in error.error
+        assert "redirects are not followed" in error.error
+    assert elsewhere.requests == []
+
+
+async def test_an_endless_answer_is_left_once_its_status_is_known(receive: Receive) -> None:
+    sent = 0
+
+    async def endless(writer: asyncio.StreamWriter) -> None:
+        nonlocal sent
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\n")
+        while not writer.is_closing():
+            writer.write(b"x" * 65536)
+            sent += 65536
+            await writer.drain()
+
+    receiver = await receive(endless)
+    await post(receiver.url)
+    await asyncio.wait_for(receiver.left.wait(), 60)
+    # What the kernel holds between the two is all that was sent beside it.
+    assert sent < 100 * MOST_READ
+
+
+async def test_an_answer_that_drips_holds_nobody_up_once_its_status_is_known(receive: Receive) -> None:
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\nx")
+        await asyncio.Event().wait()
+
+    receiver = await receive(drip)
+    await post(receiver.url)
+
+
+async def test_a_status_line_that_drips_ends_at_the_deadline(receive: Receive) -> None:
+    async def drip(writer: asyncio.StreamWriter) -> None:
+        while True:
+            writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+            await writer.drain()
+            await asyncio.sleep(0.01)
+
+    receiver = await receive(drip)
+    error = await failure(f"{receiver.url}/{TOKEN}", deadline=0.5)
+    assert (error.kind, error.error) == ("timeout", f"127.0.0.1:{receiver.port} did not answer in time")
+
+
+async def test_silence_ends_at_the_deadline(receive: Receive) -> None:
+    async def silent(writer: asyncio.StreamWriter) -> None:
+        await asyncio.Event().wait()
+
+    receiver = await receive(silent)
+    assert (await failure(receiver.url, deadline=0.3)).kind == "timeout"
+
+
+async def test_a_host_that_swallows_connections_is_a_timeout(black_hole: int) -> None:
+    error = await failure(f"http://127.0.0.1:{black_hole}/{TOKEN}", deadline=0.3)
+    assert error.kind == "timeout"
+
+
+@pytest.mark.parametrize("answer", [b"", b"SSH-2.0-OpenSSH_9.2\r\n", b"HTTP/1.1 abc\r\n\r\n", b"\x00" * 200_000])
+async def test_what_is_not_http_is_said_to_be(receive: Receive, answer: bytes) -> None:
+    receiver = await receive(answer)
+    error = await failure(f"{receiver.url}/{TOKEN}")
+    assert error.kind in ("protocol", "refused")
+    assert error.error.startswith(f"127.0.0.1:{receiver.port} ")
+
+
+async def test_headers_without_end_cost_no_memory(receive: Receive) -> None:
+    async def headers(writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\n")
+        while not writer.is_closing():
+            writer.write(b"X-Padding: " + b"x" * 1000 + b"\r\n")
+            await writer.drain()
+
+    receiver = await receive(headers)
+    assert (await failure(receiver.url)).kind == "protocol"
+
+
+async def test_nobody_listening_is_refused() -> None:
+    error = await failure(f"http://me:{TOKEN}@127.0.0.1:1/{TOKEN}")
+    assert (error.kind, error.error) == ("refused", "127.0.0.1:1 refuses the connection: nothing listens there")
+
+
+async def test_a_name_that_nobody_knows_is_dns() -> None:
+    error = await failure(f"https://nobody.invalid/{TOKEN}")
+    assert (error.kind, error.error) == ("dns", "nobody.invalid:443 has a name that cannot be resolved")
+
+
+async def test_a_certificate_nobody_vouches_for_is_tls(receive: Receive, authority: Authority) -> None:
+    receiver = await receive(tls=authority.server_side())
+    error = await failure(f"https://127.0.0.1:{receiver.port}/{TOKEN}")
+    assert error.kind == "tls"
+    assert "cannot be trusted" in error.error
+    assert receiver.requests == []
+
+
+async def test_plain_http_where_tls_is_wanted_is_tls(receive: Receive) -> None:
+    receiver = await receive()
+    assert (await failure(f"https://127.0.0.1:{receiver.port}/{TOKEN}", deadline=0.5)).kind in ("tls", "timeout")
+
+
+async def test_cookies_are_not_kept(receive: Receive) -> None:
+    receiver = await receive(status("200 OK", f"Set-Cookie: a={TOKEN}; Path=/"))
+    http = Http(receiver.url, 60.0)
+    for _ in range(2):
+        await http.post(receiver.url, b"", {})
+    await http.close()
+    assert [request.headers.get("cookie") for request in receiver.requests] == [None, None]
+
+
+async def test_a_certificate_of_ones_own_is_trusted_where_the_environment_names_it(
+    receive: Receive, authority: Authority
+) -> None:
+    receiver = await receive(tls=authority.server_side())
+    program = (
+        "import asyncio\nfrom monitord.notify.http import Http\n"
+        f"u = 'https://127.0.0.1:{receiver.port}/'\nasyncio.run(Http(u, 60.0).post(u, b'', {{}}))\n"
+    )
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", program, env={"SSL_CERT_FILE": str(authority.certificate), "PATH": "/usr/bin:/bin"}
+    )
+    assert await process.wait() == 0
+    assert len(receiver.requests) == 1
+
+
+def test_the_daemon_loads_no_client_where_none_is_wanted() -> None:
+    program = (
+        "import sys, monitord.daemon, monitord.notify.ways as w; from monitord.settings import Settings\n"
+        "s = Settings(); assert w.channels(s) == () and w.pulse(s) is None\n"
+        "print(*{'httpx', 'anyio', 'apprise'} & set(sys.modules))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.strip() == ""
