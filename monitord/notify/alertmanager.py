@@ -51,7 +51,7 @@ class Alertmanager:
         """
         alerts = [alert for message in messages for alert in self.alerts(message, now)]
         if alerts:
-            content = json.dumps(alerts, ensure_ascii=False).encode()
+            content = json.dumps(alerts, ensure_ascii=False).encode(errors="replace")
             await self._http.post(self._url, content, {"Content-Type": "application/json"})
 
     async def close(self) -> None:

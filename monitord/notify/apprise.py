@@ -95,15 +95,21 @@ def installed() -> bool:
 
 def title(message: Message) -> str:
     """One line of bounded length."""
-    line = " ".join(message.title.split())
+    line = " ".join(_utf8(message.title).split())
     return line if len(line) <= _LONGEST_TITLE else line[: _LONGEST_TITLE - 1] + "…"
 
 
 def body(message: Message, now: datetime) -> str:
     """The text, and how late it is told where that matters."""
-    text = message.text if len(message.text) <= _LONGEST_BODY else message.text[: _LONGEST_BODY - 1] + "…"
+    text = _utf8(message.text)
+    text = text if len(text) <= _LONGEST_BODY else text[: _LONGEST_BODY - 1] + "…"
     late = (now - message.at).total_seconds()
     return text if late < _LATE_SECONDS else f"{text}\n(told {words.duration(late)} late)"
+
+
+def _utf8(text: str) -> str:
+    """A text that can be sent: half a character, as a name of bytes may hold, breaks a plugin."""
+    return text.encode(errors="replace").decode()
 
 
 def notify_type(message: Message) -> str:

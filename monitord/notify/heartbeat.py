@@ -128,7 +128,7 @@ class Heartbeat:
         self._pinged.append(clock())
 
     async def _post(self, ping: _Ping) -> None:
-        content = ping.sentence.encode()[:_LONGEST_BODY]
+        content = ping.sentence.encode(errors="replace")[:_LONGEST_BODY]
         await self._http.post(address(self._url, ping.path, ping.run), content, {"Content-Type": "text/plain"})
 
     def _edge(self, trouble: Gap | None) -> None:

@@ -24,7 +24,9 @@ from monitord.notify.channel import SendError
 
 MOST_READ: Final = 64 * 1024
 _READ_SECONDS: Final = 1.0
-_CONNECT_SECONDS: Final = 3.0
+# For the connection, and again for its TLS: a client that is cancelled in the midst of a handshake leaves the socket
+# open, so that its own time must be up before ours.
+_CONNECT_SHARE: Final = 0.4
 # Of the channel's deadline: the sentence is to be ours, not that of whoever holds the deadline.
 _SHARE: Final = 0.8
 _PORTS: Final = {"http": 80, "https": 443}
@@ -53,7 +55,7 @@ class Http:
         self._seconds = deadline * _SHARE
         self._client = httpx.AsyncClient(
             verify=_trust() if parts.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
-            timeout=httpx.Timeout(self._seconds, connect=min(_CONNECT_SECONDS, self._seconds)),
+            timeout=httpx.Timeout(self._seconds, connect=self._seconds * _CONNECT_SHARE),
             limits=httpx.Limits(max_connections=2, max_keepalive_connections=0),
             follow_redirects=False,
             headers={"User-Agent": f"monitord/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"},

@@ -57,7 +57,9 @@ class Webhook:
             SendError: one was not taken.
         """
         for message in messages:
-            body = json.dumps(event(message, now, self._instance, self._fleet), ensure_ascii=False).encode()
+            body = json.dumps(event(message, now, self._instance, self._fleet), ensure_ascii=False).encode(
+                errors="replace"
+            )
             headers = {
                 "Content-Type": CONTENT_TYPE,
                 "webhook-id": message.id,

@@ -7,8 +7,15 @@ from pathlib import Path
 import pytest
 
 from monitord.notify import apprise
+from monitord.notify.alertmanager import Alertmanager
+from monitord.notify.channel import Channel
+from monitord.notify.message import Message
 from monitord.notify.ways import channels, names, pulse
+from monitord.notify.webhook import Webhook
 from monitord.settings import Settings, SettingsError, load
+
+from .conftest import Receive
+from .receivers import AT
 
 TOKEN = "planted-token-5f0c"
 ALL = {
@@ -66,6 +73,19 @@ def test_a_severity_for_a_way_out_that_is_not_set_is_a_mistake_that_names_those_
     )
     alone = {"MONITORD_NOTIFY__SEVERITY_BY_CHANNEL": '{"webhook": "critical"}'}
     assert mistakes(tmp_path, alone)[0].endswith("'webhook' is no way out that is set; none is set")
+
+
+async def test_a_name_that_no_encoding_can_carry_is_told_all_the_same(receive: Receive) -> None:
+    receiver = await receive()
+    told = Message("m-1", "firing", AT, "warning", "a\udcff", "b\udcff\x00", "a-1", "service_down", "c\udcff\n\x1b[2J")
+    ways: list[Channel] = [Webhook(receiver.url, "box-1"), Alertmanager(receiver.url, "box-1")]
+    if apprise.installed():
+        ways.append(apprise.Apprise(f"json://127.0.0.1:{receiver.port}/", "json"))
+    for way in ways:
+        await way.send([told], AT)
+        await way.close()
+    assert len(receiver.requests) == len(ways)
+    assert all(request.json() for request in receiver.requests)
 
 
 def test_where_the_address_itself_is_wrong_only_that_is_told(tmp_path: Path) -> None:
