@@ -68,7 +68,7 @@ class Way:
         self._resent_at = float("-inf")
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
-        self._tries = 0
+        self._tries, self._closing = 0, False
         self._failing_since = self._tried_at = self._retry_at = float("-inf")
         self._error: SendError | None = None
 
@@ -117,15 +117,22 @@ class Way:
             self._wake.set()
 
     async def close(self, timeout: float) -> None:
-        """Stop. What was not taken stays where it is kept."""
+        """Stop, once what is on its way has arrived or half the time is up. What was not taken stays where it is kept.
+
+        Cut off in between, a message that has arrived would be sent once more by the next run.
+        """
         task, self._task = self._task, None
         if task is not None:
-            task.cancel()
-            await asyncio.wait({task}, timeout=timeout)
+            self._closing = True
+            self._wake.set()
+            _, still = await asyncio.wait({task}, timeout=timeout / 2)
+            for each in still:
+                each.cancel()
+                await asyncio.wait({each}, timeout=timeout / 2)
         await self.channel.close()
 
     async def _work(self) -> None:
-        while True:
+        while not self._closing:
             try:
                 await self._turn()
             except Exception as error:  # noqa: BLE001 - a bug costs one turn of one way out, and no more
@@ -135,7 +142,8 @@ class Way:
     async def _turn(self) -> None:
         """Wait until something can be sent, and send it."""
         loop = asyncio.get_running_loop()
-        self._wake.clear()
+        if not self._closing:
+            self._wake.clear()
         pause = self._retry_at - loop.time()
         messages = await self._next() if pause <= 0 else ()
         again = not messages and pause <= 0 and self._is_to_be_said_again(loop.time())
@@ -150,7 +158,11 @@ class Way:
 
     def _until_due(self) -> float:
         now = datetime.now(UTC).timestamp()
-        return max(0.05, min((each.due - now for each in self._queue.values()), default=_LOOK_SECONDS))
+        waits = [each.due - now for each in self._queue.values()]
+        every = self.channel.manners.resend_every
+        if self._firing and every is not None:
+            waits.append(self._resent_at + every - asyncio.get_running_loop().time())
+        return max(0.05, min(waits, default=_LOOK_SECONDS))
 
     def _is_to_be_said_again(self, now: float) -> bool:
         every = self.channel.manners.resend_every

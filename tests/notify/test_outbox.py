@@ -1,0 +1,354 @@
+"""The outbox on a real snapshot: at least once, under one id, in order, however the receivers and the disk behave."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitord.core.codec import encode
+from monitord.core.decide import Decision, State
+from monitord.core.model import Gap
+from monitord.logs import Log
+from monitord.notify import way as ways
+from monitord.notify.channel import Manners, SendError
+from monitord.notify.message import Message
+from monitord.notify.outbox import Outbox
+from monitord.notify.planning import Sender
+from monitord.store import Record, Store
+from monitord.store_outbox import Queued
+from tests.core.nights import Night
+
+from .receivers import message
+
+WAIT = 10.0
+AT_ONCE = 0.1
+BOX = Sender("box-1")
+
+
+class Listener:
+    """A way out that remembers what it was told; `refuses` is how it fails meanwhile, `hangs` that it never answers."""
+
+    def __init__(self, name: str = "webhook", manners: Manners | None = None) -> None:
+        self.name, self.manners = name, manners or Manners()
+        self.taken: list[Message] = []
+        self.tried = 0
+        self.refuses: SendError | None = None
+        self.hangs = False
+        self._heard = asyncio.Condition()
+
+    async def send(self, messages: Sequence[Message], now: datetime) -> None:
+        self.tried += 1
+        async with self._heard:
+            self._heard.notify_all()
+        if self.hangs:
+            await asyncio.Event().wait()
+        if self.refuses is not None:
+            raise self.refuses
+        async with self._heard:
+            self.taken += messages
+            self._heard.notify_all()
+
+    async def close(self) -> None: ...
+
+    async def until(self, holds: Callable[[], bool]) -> None:
+        async with asyncio.timeout(WAIT), self._heard:
+            await self._heard.wait_for(holds)
+
+    @property
+    def ids(self) -> list[str]:
+        return [message.id for message in self.taken]
+
+
+class Said:
+    """A log, and what it said."""
+
+    def __init__(self) -> None:
+        self._text = StringIO()
+        self.log = Log(self._text)
+
+    def events(self, name: str) -> list[dict[str, Any]]:
+        self.log.flush()
+        lines = [json.loads(line) for line in self._text.getvalue().splitlines()]
+        return [line for line in lines if line["event"] == name]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    store = Store(tmp_path)
+    await store.load(WAIT)
+    yield store
+    await store.close(WAIT)
+
+
+@pytest.fixture
+def said() -> Said:
+    return Said()
+
+
+def nights() -> Night:
+    night = Night()
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    return night
+
+
+def firing() -> tuple[Decision, Record]:
+    look = next(look for look in nights().looks if any(t.edge == "firing" for t in look.decision.transitions))
+    return look.decision, Record(look.decision.state, look.observation, {}, look.decision.transitions)
+
+
+async def cycle(outbox: Outbox, store: Store) -> str:
+    """One cycle in which gateway's alert fires: planned, saved, delivered. Returns its message's id."""
+    decision, record = firing()
+    queued, told = outbox.plan(decision)
+    await store.save(replace(record, queued=queued, told=told), WAIT)
+    outbox.deliver(decision)
+    return queued[-1].message_id
+
+
+async def kept(store: Store) -> list[str]:
+    rows, _ = await store.waiting(WAIT)
+    return [f"{row.channel} {row.message_id}" for row in rows]
+
+
+async def test_what_a_cycle_gives_to_tell_is_in_the_snapshot_before_it_is_sent_and_gone_when_it_was_taken(
+    store: Store, said: Said
+) -> None:
+    listener = Listener()
+    listener.hangs = True
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    identity = await cycle(outbox, store)
+    assert await kept(store) == [f"webhook {identity}"]
+    await outbox.close(AT_ONCE)
+
+    again, second = Outbox(store, said.log, BOX), Listener()
+    await again.open([second])
+    await second.until(lambda: second.ids == [identity])
+    await again.close(WAIT)
+    assert await kept(store) == []
+    (sent,) = said.events("notification_sent")
+    assert (sent["channel"], sent["message_id"], sent["attempt"], sent["about"]) == ("webhook", identity, 1, "firing")
+
+
+async def test_a_receiver_that_fails_is_tried_again_under_the_same_id_until_it_takes_it(
+    store: Store, said: Said
+) -> None:
+    listener = Listener()
+    listener.refuses = SendError("refused", "it answered 503")
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    identity = await cycle(outbox, store)
+    await listener.until(lambda: listener.tried == 2)
+    listener.refuses = None
+    await listener.until(lambda: listener.ids == [identity])
+    await outbox.close(WAIT)
+    failed = said.events("notification_failed")
+    assert [line["attempt"] for line in failed] == [1, 2]
+    assert failed[0]["error"] == "it answered 503"
+    assert said.events("notification_sent")[0]["attempt"] == 3
+
+
+async def test_one_dead_way_out_holds_up_no_other(store: Store, said: Said) -> None:
+    dead, alive = Listener("webhook", Manners(deadline=0.2)), Listener("ntfy")
+    dead.hangs = True
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([dead, alive])
+    identity = await cycle(outbox, store)
+    await alive.until(lambda: alive.ids == [identity])
+    await dead.until(lambda: dead.tried == 2)
+    assert outbox.works
+    await outbox.close(AT_ONCE)
+    assert await kept(store) == [f"webhook {identity}"]
+    assert said.events("notification_failed")[0]["kind"] == "timeout"
+
+
+async def test_a_way_out_that_fails_for_long_is_trouble_and_once_it_is_told_again_it_is_none(
+    store: Store, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "TROUBLE_SECONDS", 0.0)
+    listener = Listener()
+    listener.refuses = SendError("auth", "it answered 403")
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    await cycle(outbox, store)
+    await listener.until(lambda: listener.tried == 2)
+    (gap,) = outbox.troubles()
+    assert (gap.subject, gap.kind) == ("notify webhook", "auth")
+    assert gap.error.startswith("webhook cannot be told: it answered 403 (1 message waiting, the oldest of ")
+    assert not outbox.works
+    listener.refuses = None
+    await listener.until(lambda: bool(listener.taken))
+    assert outbox.troubles() == []
+    await outbox.close(WAIT)
+
+
+async def test_a_bug_in_one_way_out_costs_no_message(store: Store, said: Said) -> None:
+    class Broken(Listener):
+        async def send(self, messages: Sequence[Message], now: datetime) -> None:
+            if not self.tried:
+                self.tried += 1
+                raise KeyError("a bug")
+            await super().send(messages, now)
+
+    listener = Broken()
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    identity = await cycle(outbox, store)
+    await listener.until(lambda: listener.ids == [identity])
+    await outbox.close(WAIT)
+    assert said.events("internal_error")
+
+
+async def test_where_nothing_can_be_saved_it_is_told_from_memory(tmp_path: Path, said: Said) -> None:
+    (tmp_path / "snapshot.db").mkdir()
+    store = Store(tmp_path)
+    await store.load(WAIT)
+    listener = Listener()
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    identity = await cycle(outbox, store)
+    assert store.problem is not None
+    await listener.until(lambda: listener.ids == [identity])
+    await outbox.close(WAIT)
+    await store.close(WAIT)
+
+
+async def test_what_could_not_be_saved_is_saved_with_the_next_cycle(store: Store, said: Said) -> None:
+    listener = Listener()
+    listener.refuses = SendError("refused", "nobody listens")
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    decision, record = firing()
+    queued, _ = outbox.plan(decision)
+    store.problem = "its snapshot cannot be written: disk full"
+    outbox.deliver(decision)
+    quiet = replace(decision, transitions=(), reminders=(), actions=())
+    again, told = outbox.plan(quiet)
+    assert [row.message_id for row in again] == [row.message_id for row in queued]
+    await store.save(replace(record, queued=again, told=told), WAIT)
+    outbox.deliver(quiet)
+    assert await kept(store) == [f"webhook {queued[0].message_id}"]
+    assert outbox.plan(quiet)[0] == []
+    await outbox.close(WAIT)
+
+
+async def put(store: Store, *messages: Message, channel: str = "webhook", due: float = 0.0) -> None:
+    await store.queue([replace(_row(channel, each), due=due) for each in messages], WAIT)
+
+
+def _row(channel: str, each: Message) -> Queued:
+    return Queued(channel, each.id, 0.0, json.dumps(encode(each)))
+
+
+async def test_after_a_long_outage_many_are_told_as_one_whose_id_a_crash_does_not_change(
+    store: Store, said: Said
+) -> None:
+    await put(store, *(message(identity=f"m-{number}") for number in range(6)))
+    deaf = Listener()
+    deaf.refuses = SendError("refused", "nobody listens")
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([deaf])
+    await deaf.until(lambda: deaf.tried == 1)
+    (row,) = await kept(store)
+    await outbox.close(WAIT)
+
+    again, listener = Outbox(store, said.log, BOX), Listener()
+    await again.open([listener])
+    await listener.until(lambda: bool(listener.taken))
+    await again.close(WAIT)
+    (told,) = listener.taken
+    assert (told.kind, f"webhook {told.id}") == ("digest", row)
+    assert [part.id for part in told.parts] == [f"m-{number}" for number in range(6)]
+
+
+async def test_a_few_old_ones_are_told_one_by_one_in_order(store: Store, said: Said) -> None:
+    await put(store, *(message(identity=f"m-{number}") for number in range(3)))
+    outbox, listener = Outbox(store, said.log, BOX), Listener()
+    await outbox.open([listener])
+    await listener.until(lambda: len(listener.taken) == 3)
+    await outbox.close(WAIT)
+    assert listener.ids == ["m-0", "m-1", "m-2"]
+
+
+async def test_where_many_are_taken_at_once_they_go_together_as_they_are(store: Store, said: Said) -> None:
+    await put(store, *(message(identity=f"m-{number}") for number in range(6)), channel="alertmanager")
+    outbox = Outbox(store, said.log, BOX)
+    listener = Listener("alertmanager", Manners(coalesces=False, quiet=False, resend_every=60.0))
+    await outbox.open([listener])
+    await listener.until(lambda: len(listener.taken) == 6)
+    await outbox.close(WAIT)
+    assert listener.tried == 1
+
+
+async def test_what_waits_for_the_end_of_quiet_hours_is_then_one_digest(store: Store, said: Said) -> None:
+    soon = (datetime.now(UTC) + timedelta(seconds=0.5)).timestamp()
+    await put(
+        store, message(severity="warning", identity="m-1"), message("resolved", "warning", identity="m-2"), due=soon
+    )
+    await put(store, message(identity="m-3"))
+    outbox, listener = Outbox(store, said.log, BOX), Listener()
+    await outbox.open([listener])
+    await listener.until(lambda: len(listener.taken) == 2)
+    await outbox.close(WAIT)
+    critical, held = listener.taken
+    assert critical.id == "m-3"
+    assert (held.kind, [part.id for part in held.parts]) == ("digest", ["m-1", "m-2"])
+
+
+async def test_what_fires_is_said_again_and_again_where_the_receiver_forgets(store: Store, said: Said) -> None:
+    listener = Listener("alertmanager", Manners(coalesces=False, quiet=False, resend_every=0.05))
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    await cycle(outbox, store)
+    await listener.until(lambda: len(listener.taken) >= 4)
+    decision, _ = firing()
+    outbox.deliver(replace(decision, state=State(), transitions=(), actions=()))
+    await outbox.close(WAIT)
+    assert {told.rule for told in listener.taken} == {"service_down"}
+    assert len(said.events("notification_sent")) == 1
+
+
+async def test_a_way_out_that_is_replaced_keeps_its_queue_and_one_that_is_gone_says_what_it_leaves(
+    store: Store, said: Said
+) -> None:
+    dead, gone = Listener("webhook"), Listener("ntfy")
+    for each in (dead, gone):
+        each.refuses = SendError("dns", "no such host")
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([dead, gone])
+    identity = await cycle(outbox, store)
+    await gone.until(lambda: gone.tried == 1)
+    right = Listener("webhook")
+    await outbox.reopen([right], BOX, WAIT)
+    await right.until(lambda: right.ids == [identity])
+    await outbox.close(WAIT)
+    (dropped,) = said.events("notification_dropped")
+    assert (dropped["channel"], dropped["messages"]) == ("ntfy", 1)
+    assert await kept(store) == []
+
+
+async def test_rows_that_are_no_messages_are_dropped_and_said(store: Store, said: Said) -> None:
+    await store.queue([Queued("webhook", "m-0", 0.0, "{not json"), _row("webhook", message())], WAIT)
+    outbox, listener = Outbox(store, said.log, BOX), Listener()
+    await outbox.open([listener])
+    await listener.until(lambda: listener.ids == ["m-1"])
+    await outbox.close(WAIT)
+    assert said.events("notification_dropped")[0]["messages"] == 1
+
+
+async def test_without_ways_out_nothing_is_kept(store: Store, said: Said) -> None:
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([])
+    decision, _ = firing()
+    assert outbox.plan(decision) == ([], {})
+    assert outbox.works
+    assert outbox.troubles() == list[Gap]()

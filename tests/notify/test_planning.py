@@ -1,0 +1,232 @@
+"""Who is told what of a night: planned purely, from what each cycle decided."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from monitord.core.decide import Decision
+from monitord.core.model import Gap, Transition
+from monitord.hours import quiet_hours
+from monitord.notify.channel import Manners
+from monitord.notify.message import Message
+from monitord.notify.planning import Planned, Sender, plan, still_firing
+from tests.core.nights import ORDERS, Night
+
+BOX = Sender("box-1", "shop")
+ASLEEP = Sender("box-1", "", quiet_hours("03:00-07:00"))
+
+
+@dataclass
+class Named:
+    """A way out that is only asked for its name and its manners."""
+
+    name: str = "webhook"
+    manners: Manners = field(default_factory=Manners)
+
+    async def send(self, messages: Sequence[Message], now: datetime) -> None: ...
+
+    async def close(self) -> None: ...
+
+
+WEBHOOK = Named()
+CRITICAL = Named("ntfy", Manners(least="critical"))
+LEVEL = Named("alertmanager", Manners(coalesces=False, quiet=False, resend_every=60.0))
+
+
+class Desk:
+    """Plans every decision of a night in turn."""
+
+    def __init__(self, *channels: Named, sender: Sender = BOX) -> None:
+        self.channels, self.sender = channels, sender
+        self.told: dict[str, tuple[str, ...]] = {}
+        self.planned: list[Planned] = []
+        self._seen = 0
+
+    def hears(self, night: Night) -> None:
+        for look in night.looks[self._seen :]:
+            self.decides(look.decision)
+        self._seen = len(night.looks)
+
+    def decides(self, decision: Decision) -> None:
+        planned, self.told = plan(decision, self.told, self.channels, self.sender)
+        self.planned += planned
+
+    def kinds(self, channel: Named) -> list[str]:
+        return [f"{p.message.kind} {p.message.rule}" for p in self.planned if p.channel == channel.name]
+
+
+def test_an_alert_is_told_once_when_it_fires_and_once_when_it_is_over() -> None:
+    night, desk = Night(), Desk(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=10)
+    night["gateway"].starts()
+    night.passes(minutes=10)
+    desk.hears(night)
+    assert desk.kinds(WEBHOOK) == ["firing service_down", "resolved service_down"]
+    assert desk.told == {}
+
+
+def test_a_message_says_where_what_since_when_and_what_to_do() -> None:
+    night, desk = Night(), Desk(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    desk.hears(night)
+    (told,) = desk.planned
+    alert = night.fired_once("service_down", "gateway")
+    assert told.message.title.startswith("CRITICAL shop/box-1: gateway is ")
+    assert alert.finding.recommendation in told.message.text
+    assert "Look at: " in told.message.text
+    assert f"alert {alert.id}" in told.message.text
+    assert (told.message.fields["instance"], told.message.fields["fleet"]) == ("box-1", "shop")
+    assert (told.message.alert_id, told.message.severity) == (alert.id, "critical")
+
+
+def test_what_is_explained_by_its_cause_is_not_told() -> None:
+    night, desk = Night(), Desk(WEBHOOK)
+    night["stream-listener"].stops()
+    night["milo-worker-v2"].stops()
+    night.table.per_second = 0.0
+    night.passes(minutes=40)
+    desk.hears(night)
+    assert any(edge.edge == "suppressed" for edge in night.transitions)
+    assert not any(p.message.rule == "table_flow_stalled" for p in desk.planned)
+
+
+def test_planned_again_it_is_the_same_message_under_the_same_id() -> None:
+    night = Night()
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    first, second = Desk(WEBHOOK), Desk(WEBHOOK)
+    first.hears(night)
+    second.hears(night)
+    assert first.planned == second.planned
+
+
+def test_every_way_out_is_told_under_the_same_id() -> None:
+    night, desk = Night(), Desk(WEBHOOK, CRITICAL)
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    desk.hears(night)
+    assert {p.channel for p in desk.planned} == {"webhook", "ntfy"}
+    assert len({p.message.id for p in desk.planned}) == 1
+
+
+def test_a_way_out_for_critical_alerts_hears_nothing_of_warnings_until_they_grow() -> None:
+    night, desk = Night(), Desk(WEBHOOK, CRITICAL)
+    night.host.disk_used = 75.0
+    night.passes(minutes=5)
+    desk.hears(night)
+    assert (desk.kinds(WEBHOOK), desk.kinds(CRITICAL)) == (["firing disk_high"], [])
+    night.host.disk_used = 85.0
+    night.passes(minutes=5)
+    desk.hears(night)
+    assert desk.kinds(CRITICAL) == ["firing disk_high"]
+    night.host.disk_used = 20.0
+    night.passes(minutes=5)
+    desk.hears(night)
+    assert desk.kinds(CRITICAL) == ["firing disk_high", "resolved disk_high"]
+    assert desk.kinds(WEBHOOK) == ["firing disk_high", "firing disk_high", "resolved disk_high"]
+
+
+def test_the_end_is_told_only_where_the_beginning_was() -> None:
+    night, desk = Night(), Desk(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    desk.hears(night)
+    desk.channels = (WEBHOOK, CRITICAL)
+    night["gateway"].starts()
+    night.passes(minutes=1)
+    desk.hears(night)
+    assert desk.kinds(CRITICAL) == []
+
+
+def test_a_way_out_that_fails_is_told_of_through_the_others_alone() -> None:
+    night, desk = Night(), Desk(WEBHOOK, CRITICAL, replace(LEVEL))
+    night.own_gaps = (Gap("notify webhook", "refused", "webhook cannot be told: refused"),)
+    night.passes(minutes=2)
+    desk.hears(night)
+    assert desk.kinds(WEBHOOK) == []
+    assert desk.kinds(LEVEL) == ["firing monitor_degraded"]
+    night.own_gaps = ()
+    night.passes(minutes=2)
+    desk.hears(night)
+    assert desk.kinds(WEBHOOK) == []
+
+
+def test_what_fires_on_is_said_again_and_where_reminders_are_the_receivers_own_it_is_not() -> None:
+    night, desk = Night(replace(ORDERS, remind_every=timedelta(hours=1))), Desk(WEBHOOK, LEVEL)
+    night["gateway"].stops()
+    night.passes(hours=2, minutes=30)
+    desk.hears(night)
+    assert desk.kinds(WEBHOOK) == ["firing service_down", "reminder service_down", "reminder service_down"]
+    assert desk.kinds(LEVEL) == ["firing service_down"]
+    assert "It has been firing for 1 h" in desk.planned[2].message.text
+
+
+def test_what_is_acknowledged_is_not_said_again() -> None:
+    night, desk = Night(replace(ORDERS, remind_every=timedelta(hours=1))), Desk(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    (place, alert), *_ = night.state.alerts.items()
+    night.state = replace(night.state, alerts={place: replace(alert, acked_at=night.looks[-1].observation.now)})
+    night.passes(hours=3)
+    desk.hears(night)
+    assert desk.kinds(WEBHOOK) == ["firing service_down"]
+
+
+def test_a_clock_set_back_neither_floods_nor_silences_reminders() -> None:
+    night, desk = Night(replace(ORDERS, remind_every=timedelta(hours=1))), Desk(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=10)
+    night.clock_error -= 86400
+    night.passes(hours=1, minutes=30)
+    desk.hears(night)
+    assert desk.kinds(WEBHOOK).count("reminder service_down") == 1
+
+
+def test_in_quiet_hours_warnings_wait_for_their_end_and_critical_alerts_do_not() -> None:
+    night, desk = Night(), Desk(WEBHOOK, LEVEL, sender=ASLEEP)
+    night.host.disk_used = 75.0
+    night["gateway"].stops()
+    night.passes(minutes=5)
+    desk.hears(night)
+    seven = night.looks[0].observation.now.replace(hour=7, minute=0).timestamp()
+    dues = {(p.channel, p.message.rule): p.due for p in desk.planned}
+    assert dues == {
+        ("webhook", "disk_high"): seven,
+        ("webhook", "service_down"): 0.0,
+        ("alertmanager", "disk_high"): 0.0,
+        ("alertmanager", "service_down"): 0.0,
+    }
+
+
+def test_a_silence_over_what_was_told_ends_it_where_it_would_page_on_and_is_not_news_elsewhere() -> None:
+    night, desk = Night(), Desk(WEBHOOK, LEVEL)
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    desk.hears(night)
+    decision = night.looks[-1].decision
+    (place, alert), *_ = decision.state.alerts.items()
+    quiet = replace(alert, state="suppressed")
+    edge = Transition("suppressed", quiet, decision.at, suppressed_by="silence-1")
+    state = replace(decision.state, alerts={place: quiet})
+    desk.decides(replace(decision, state=state, transitions=(edge,), actions=()))
+    assert desk.kinds(LEVEL) == ["firing service_down", "resolved service_down"]
+    assert desk.kinds(WEBHOOK) == ["firing service_down"]
+    desk.decides(replace(decision, state=state, transitions=(Transition("resolved", quiet, decision.at),), actions=()))
+    assert desk.kinds(WEBHOOK) == ["firing service_down", "resolved service_down"]
+    assert desk.kinds(LEVEL) == ["firing service_down", "resolved service_down"]
+
+
+def test_what_fires_now_is_what_is_told_again_and_again() -> None:
+    night = Night()
+    night["gateway"].stops()
+    night.host.disk_used = 75.0
+    night.passes(minutes=2)
+    firing = still_firing(night.looks[-1].decision, LEVEL, BOX)
+    assert {message.rule for message in firing} == {"service_down", "disk_high"}
+    only = replace(LEVEL.manners, least="critical")
+    firing = still_firing(night.looks[-1].decision, Named("alertmanager", only), BOX)
+    assert {message.rule for message in firing} == {"service_down"}
