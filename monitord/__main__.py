@@ -8,6 +8,7 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, NoReturn
 
 from monitord import __version__
@@ -23,6 +24,8 @@ COMMANDS: Final = {
     "backtest": "what other thresholds would have said of recorded nights",
     "notify": "try the ways out: `notify test` sends one message through each",
     "config": "the effective settings, secrets masked",
+    "logs": "the log as readable text: as it is written, from a pipe or from a file",
+    "completion": "the completion script of a shell",
     "demo": "a real fleet in miniature, watched, broken and mended",
 }
 
@@ -34,33 +37,55 @@ class _Parser(argparse.ArgumentParser):
         self.exit(2, f"{self.prog}: {message}; see {self.prog} --help\n")
 
 
+class _Help(argparse.HelpFormatter):
+    """Commands stand two columns further in than argparse makes room for."""
+
+    def format_help(self) -> str:
+        self._action_max_length += 2
+        return super().format_help()
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code; argparse itself exits 2 on a mistake in the command line."""
     arguments = list(sys.argv[1:] if argv is None else argv)
+    asked = next((word for word in arguments if not word.startswith("-")), None)
+    if asked == "run":
+        _stop_quietly()
+    try:
+        parsed = command_line(asked).parse_args(arguments)
+        code: int = parsed.run(parsed)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `monitord check | head`
+        _write_nowhere()
+        return 141
+    return code
+
+
+def command_line(asked: str | None) -> argparse.ArgumentParser:
+    """The parser of the command that is asked for; the others are in it by name only, unless it is to complete them."""
     parser = _Parser(
         prog="monitord",
+        formatter_class=_Help,
         description="Watches a fleet under PM2, with its Postgres, Redis and host; judges it and tells.",
         epilog="`monitord COMMAND --help` says more. Settings are MONITORD_* in the environment or .env.",
     )
     parser.add_argument("--version", action="version", version=f"monitord {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
-    asked = next((word for word in arguments if not word.startswith("-")), None)
-    if asked == "run":
-        _stop_quietly()
     for name, summary in COMMANDS.items():
         # Only the command that runs is imported: `check` need not pay for the demo, nor the daemon for `init`.
-        if name == asked:
+        if asked in (name, "completion"):
             importlib.import_module(f"monitord.commands.{name}").add(subparsers)
         else:
             subparsers.add_parser(name, help=summary)
-    parsed = parser.parse_args(arguments)
-    try:
-        code: int = parsed.run(parsed)
-    except KeyboardInterrupt:
-        return 130
-    except BrokenPipeError:  # `monitord check | head`
-        return 141
-    return code
+    parser.set_defaults(command_line=parser)
+    return parser
+
+
+def _write_nowhere() -> None:
+    """What is still to be written for a reader that has gone must not fail once more when the interpreter ends."""
+    with suppress(OSError, ValueError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _stop_quietly() -> None:

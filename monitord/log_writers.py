@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 BACKLOG_BYTES: Final = 4 * 2**20
-_NAME: Final = re.compile(r"monitord-(\d{4}-\d{2}-\d{2}T\d{2}(?:\d{4})?)\.jsonl")
+FILE_NAME: Final = re.compile(r"monitord-(\d{4}-\d{2}-\d{2}T\d{2}(?:\d{4})?)\.jsonl")
 _STAMP, _FINE_STAMP = "%Y-%m-%dT%H", "%Y-%m-%dT%H%M%S"
 # What a file may span, in seconds: an hour, or less where less than four hours are kept.
 _SPANS: Final = (3600, 900, 300, 60, 30, 10, 5, 2, 1)
@@ -190,7 +190,7 @@ class HourlyFiles:
         with suppress(OSError):
             for path in self._directory.iterdir():
                 with suppress(OSError, ValueError, OverflowError):
-                    match = _NAME.fullmatch(path.name)
+                    match = FILE_NAME.fullmatch(path.name)
                     if match and match[1] != self._stamp(now) and self._is_past(path, match[1], now):
                         path.unlink()
 

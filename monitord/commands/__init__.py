@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from monitord.settings import Settings, SettingsError, load_with_sources
+if TYPE_CHECKING:
+    from monitord.settings import Settings
 
 
 def load_settings() -> Settings:
@@ -16,6 +18,9 @@ def load_settings() -> Settings:
 
 def load_settings_with_sources() -> tuple[Settings, dict[str, str]]:
     """As `load_settings`, and for each variable that is set the source it came from."""
+    # They cost a third of a second, and not every command needs them.
+    from monitord.settings import SettingsError, load_with_sources
+
     try:
         return load_with_sources(os.environ, Path.cwd())
     except SettingsError as error:

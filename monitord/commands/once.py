@@ -11,10 +11,13 @@ from collections.abc import Coroutine
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NoReturn
 
+from monitord.commands.saying import note, say
+
 # A thread that still looks up a name gets this long to end by itself.
 _PATIENCE_SECONDS: Final = 0.1
 _THREADS: Final = "lookup"
 INTERRUPTED: Final = 130
+__all__ = ["INTERRUPTED", "note", "run_once", "say"]
 
 
 def run_once(work: Coroutine[Any, Any, int]) -> int:
@@ -27,19 +30,6 @@ def run_once(work: Coroutine[Any, Any, int]) -> int:
         KeyboardInterrupt: Ctrl-C.
     """
     return asyncio.run(_run(work))
-
-
-def say(text: str) -> None:
-    """Write to stdout, whatever its encoding can carry, and see it leave."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding, "replace"))
-    sys.stdout.flush()
-
-
-def note(text: str) -> None:
-    """Write a line for people to stderr."""
-    encoding = sys.stderr.encoding or "utf-8"
-    sys.stderr.write(text.encode(encoding, "replace").decode(encoding, "replace") + "\n")
 
 
 async def _run(work: Coroutine[Any, Any, int]) -> int:
