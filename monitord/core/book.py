@@ -13,7 +13,7 @@ from monitord.core import alerts, causes
 from monitord.core.history import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules import REPLACES, Spec
+from monitord.core.rules import REPLACES, Spec, replaces
 
 
 def of_rule(book: Mapping[str, Alert], spec: Spec) -> list[Alert]:
@@ -59,8 +59,10 @@ def replaced(
         if weaker != rule:
             continue
         for subject, judgement in judged.get(stronger, {}).items():
-            speaking = book.get(alerts.key(weaker, subject))
-            if isinstance(judgement, Finding) and (speaking is None or not speaking.speaks):
+            own, speaking = judgements.get(subject), book.get(alerts.key(weaker, subject))
+            if not isinstance(judgement, Finding) or (isinstance(own, Finding) and not replaces(judgement, own)):
+                continue
+            if speaking is None or not speaking.speaks:
                 judgements[subject] = Clear(weaker, subject)
 
 
@@ -84,7 +86,7 @@ def advance(
         alert = book.get(place)
         if alert is None and not isinstance(judgement, Finding):
             continue  # nothing was wrong and nothing is: nearly all there ever is
-        if isinstance(judgement, Finding) and _spoken_for(spec.name, subject, book):
+        if isinstance(judgement, Finding) and _spoken_for(judgement, book):
             continue
         explained_by = _explanation(alert, judgement, book, orders, now)
         following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, turn)
@@ -134,12 +136,14 @@ def flapping(
     return told, fired
 
 
-def _spoken_for(rule: str, subject: str, book: Mapping[str, Alert]) -> bool:
+def _spoken_for(finding: Finding, book: Mapping[str, Alert]) -> bool:
     """Whether a stronger rule's alert already fires for this subject."""
     return any(
-        (alert := book.get(alerts.key(stronger, subject))) is not None and alert.speaks
+        (alert := book.get(alerts.key(stronger, finding.subject))) is not None
+        and alert.speaks
+        and replaces(alert.finding, finding)
         for stronger, weaker in REPLACES
-        if weaker == rule
+        if weaker == finding.rule
     )
 
 
@@ -150,7 +154,7 @@ def superseded(book: dict[str, Alert], transitions: list[Transition], now: datet
         for alert in [a for a in book.values() if a.rule == weaker]:
             place = alerts.key(stronger, alert.subject)
             winner = book.get(place)
-            if winner is not None and winner.speaks:
+            if winner is not None and winner.speaks and replaces(winner.finding, alert.finding):
                 del book[alerts.key(weaker, alert.subject)]
                 if (ended := alerts.not_watched(alert, now, reason=f"replaced_by {stronger}")) is not None:
                     book[place] = replace(winner, incident=winner.incident or alert.incident_id)

@@ -96,7 +96,9 @@ def absorb_fleet(
             batches = (*batches, Batch(before, now, crashes))
         lives = _on_their_way(old.lives, seen.get(name, {}))
         if lives or batches or name in orders.services:
-            services[name] = Service(lives, batches, tuple(d for d in old.deaths if d.at > now - window))
+            deaths = tuple(d for d in old.deaths if d.at > now - window)
+            taken_up = name in changes and restarts.is_taken_up(old.lives, lives, changes[name])
+            services[name] = Service(lives, batches, deaths, now if taken_up else old.taken_up_at)
         if not first:
             deaths = _since(old, before)
             events.extend(events_of(name, old.lives, lives, changes.get(name), together, deaths, is_many=is_many))

@@ -79,11 +79,15 @@ class Death:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """One name in PM2: its processes by pm_id (none when it is gone), its automatic restarts, and its last deaths."""
+    """One name in PM2: its processes by pm_id (none when it is gone), its automatic restarts, and its last deaths.
+
+    `taken_up_at` is when somebody last began it anew after PM2 had given up on it (None: never).
+    """
 
     lives: Mapping[str, Life] = field(default_factory=dict)
     batches: tuple[Batch, ...] = ()
     deaths: tuple[Death, ...] = ()
+    taken_up_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +218,7 @@ def without_future(history: History, now: float) -> History:
                 service,
                 batches=tuple(replace(b, start=min(b.start, now), end=min(b.end, now)) for b in service.batches),
                 deaths=tuple(replace(d, at=min(d.at, now)) for d in service.deaths),
+                taken_up_at=None if service.taken_up_at is None else min(service.taken_up_at, now),
             )
             for name, service in history.services.items()
         },

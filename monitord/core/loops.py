@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
@@ -60,6 +60,14 @@ class Loop:
             "signals": list(self.signals),
             "from_the_bus": self.told,
         }
+
+
+def since_taken_up(service: Service | None) -> Service | None:
+    """The service as if it had begun when somebody last took up what PM2 had given up on: that loop is at its end."""
+    if service is None or (at := service.taken_up_at) is None:
+        return service
+    batches = tuple(batch for batch in service.batches if batch.end > at)
+    return replace(service, batches=batches, deaths=tuple(death for death in service.deaths if death.at > at))
 
 
 def look_into(service: Service, now: float, window: float) -> Loop:

@@ -77,6 +77,12 @@ def is_restarted(was: Life, life: Life) -> bool:
     return counted and not _remade(was, life)
 
 
+def is_taken_up(old: Mapping[str, Life], new: Mapping[str, Life], changed: Change) -> bool:
+    """Whether somebody has begun anew what PM2 had given up on."""
+    gave_up = any(life.state == "errored" for life in old.values())
+    return gave_up and changed.remade and not any(life.state == "errored" for life in new.values())
+
+
 def _on_its_minute(life: Life) -> bool:
     """Whether a process that PM2 is told to restart by the clock began when a minute did, as such a restart does."""
     return life.cron is not None and life.started_at is not None and life.started_at % 60 < CRON_SLACK_SECONDS

@@ -2,7 +2,9 @@
 
 import pytest
 
-from monitord.core.model import Exit
+from monitord.core.incidents import incidents
+from monitord.core.model import Exit, Finding, Severity, Value
+from monitord.core.rules import replaces
 
 from .nights import MEMORY, ORDERS, Night, orders
 
@@ -125,11 +127,58 @@ def test_a_service_that_pm2_gives_up_on_is_down_and_its_last_attempts_count() ->
     night.passes(minutes=1)
     assert night["cls-worker"].created_at is None
     assert restarts(night, "cls-worker") == 16
-    down = night.fired_once("service_down", "cls-worker", alone=False)
+    down = night.fired_once("service_down", "cls-worker")
     assert down.finding.value == "errored"
     assert "given up" in down.finding.summary
-    night.fired_once("service_restart_loop", "cls-worker", alone=False)
     assert ("crashed", "pm2") in changes(night, "cls-worker")
+
+
+def test_a_loop_that_ends_in_giving_up_is_one_incident_with_one_recommendation() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-worker"].crashes(8)
+    night.passes(minutes=5)
+    loop = night.fired_once("service_restart_loop", "cls-worker")
+    night["cls-worker"].is_given_up(after=8)
+    night.passes(minutes=5)
+    down = night.fired_once("service_down", "cls-worker", alone=False)
+    assert night.resolved_once("service_restart_loop", "cls-worker", "replaced_by service_down").id == loop.id
+    assert down.incident_id == loop.id
+    assert [(action.action, action.incident_id) for action in night.actions] == [("restart_service", loop.id)]
+    night["cls-worker"].is_restarted()
+    night.passes(minutes=90)
+    night.resolved_once("service_down", "cls-worker")
+    assert len(night.of("firing", "service_restart_loop", "cls-worker")) == 1
+    assert [incident.cause.rule for incident in incidents(night.transitions)] == ["service_down"]
+
+
+def test_what_somebody_has_taken_up_again_may_loop_anew_and_what_went_before_stays_counted() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night["cls-worker"].is_given_up(after=16)
+    night.passes(minutes=5)
+    night["cls-worker"].is_restarted()
+    night["cls-worker"].crashes(5)
+    night.passes(minutes=5)
+    night["cls-worker"].crashes(5)
+    night.passes(minutes=5)
+    assert not night.of("firing", "service_restart_loop", "cls-worker")
+    night["cls-worker"].crashes()
+    night.passes(minutes=5)
+    loop = night.fired_once("service_restart_loop", "cls-worker", alone=False)
+    assert loop.finding.value == 6
+    assert restarts(night, "cls-worker") >= 16 + 6
+
+
+def test_giving_up_on_one_of_two_is_a_warning_and_leaves_a_critical_loop_its_own() -> None:
+    def finding(rule: str, severity: Severity, value: Value) -> Finding:
+        return Finding(rule, "cls-worker", severity, value, None, "", "It is so.")
+
+    loop = finding("service_restart_loop", "critical", 30)
+    assert replaces(finding("service_down", "critical", "errored"), loop)
+    assert not replaces(finding("service_down", "warning", "errored"), loop)
+    assert not replaces(finding("service_down", "critical", "waiting restart"), loop)
+    assert replaces(finding("service_down", "warning", "errored"), finding("service_restart_loop", "warning", 6))
 
 
 def test_the_restart_that_brings_back_what_pm2_gave_up_on_is_an_operators() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from monitord.core.model import Finding
 from monitord.core.rules import growth, host, learned, monitor, redis, sealing, servers, services, trends
 from monitord.core.rules.servers import Rule
 
@@ -56,10 +57,22 @@ RULES: tuple[Spec, ...] = (
     Spec("monitor_degraded", "monitord", monitor.monitor_degraded),
 )
 
-# The first says all that the second would say of the same subject.
+# The first says all that the second would say of the same subject, where `replaces` does not know better.
 REPLACES: tuple[tuple[str, str], ...] = (
     ("service_missing", "service_down"),
+    ("service_down", "service_restart_loop"),
     ("sealing_stuck", "sealing_late"),
     ("sealing_stuck", "sealing_slow"),
     ("sealing_late", "sealing_slow"),
 )
+
+
+def replaces(stronger: Finding, weaker: Finding) -> bool:
+    """Whether the first of two findings, whose rules REPLACES has in this order, leaves the second nothing to say.
+
+    A loop is at its end when PM2 gives up; while it goes on, being down for a moment is what it consists of. What is
+    critical is not replaced by a warning.
+    """
+    if weaker.rule != "service_restart_loop":
+        return True
+    return stronger.value == "errored" and (stronger.severity == "critical" or weaker.severity == "warning")

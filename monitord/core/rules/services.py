@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from monitord.core import words
 from monitord.core.fleet import FROZEN, STATES, expected, recent_restarts
 from monitord.core.history import History, Life
-from monitord.core.loops import look_into
+from monitord.core.loops import look_into, since_taken_up
 from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import Expected, StandingOrders
 
@@ -148,10 +148,13 @@ def service_unexpected(observation: Observation, history: History, orders: Stand
 
 
 def service_restart_loop(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """More automatic restarts within the window than the orders allow. An operator's restarts do not count."""
+    """More automatic restarts within the window than the orders allow.
+
+    An operator's restarts do not count, nor what went before PM2 gave up and somebody took it up again.
+    """
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
     for name, _, lives in _fleet(history, orders):
-        service = history.services.get(name)
+        service = since_taken_up(history.services.get(name))
         restarts = recent_restarts(service, now, window) if service else 0
         if restarts <= orders.restarts_warning or not lives:  # what is gone dies no more
             yield Clear("service_restart_loop", name)
