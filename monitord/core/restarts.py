@@ -99,8 +99,9 @@ def fleet_restart(
     """The whole fleet beginning anew between the readings at `before` and `now`, or None.
 
     An operator remaking every process is one. Every process dying once with nobody's hand in it is taken for one too,
-    but not twice within the restarts window: by then it is crashing. A service that did not come back with the others
-    does not make it any less of one.
+    but not where the bus has told of most of these deaths, for then it is known that nobody had them ended; nor twice
+    within the restarts window: by then it is crashing. A service that did not come back with the others does not make
+    it any less of one.
     """
     alive = [
         name
@@ -114,7 +115,7 @@ def fleet_restart(
     if not all(changes[name].remade for name in back):
         last = history.fleet_restart
         recently = last is not None and now - last.at < window
-        if recently or len(back) < len(alive):
+        if recently or len(back) < len(alive) or _died(back, history, before):
             return None
         once = all(changes[name].crashes <= len(history.services[name].lives) for name in back)
         return FleetRestart(now, "deployment") if once else None
@@ -126,6 +127,12 @@ def fleet_restart(
     if _pm2_was_away(history, before, now):
         return FleetRestart(now, "resurrected", left_behind)
     return FleetRestart(now, "deployment")
+
+
+def _died(names: Iterable[str], history: History, before: float) -> bool:
+    """Whether the bus has told since the reading at `before` that most of these ended, and by nobody's hand."""
+    deaths = [any(death.at > before and not death.memory for death in history.services[name].deaths) for name in names]
+    return 2 * sum(deaths) > len(deaths)
 
 
 def _pm2_was_away(history: History, before: float, now: float) -> bool:

@@ -204,3 +204,26 @@ def test_an_operator_who_restarts_twice_is_no_crash() -> None:
     night["gateway"].is_restarted()
     night.passes(minutes=2)
     assert kinds(night) == [("gateway", "operator", "operator")]
+
+
+def test_a_fleet_that_dies_together_is_no_deployment_where_the_bus_tells_that_it_died() -> None:
+    night = Night()
+    night.passes(minutes=10, seconds=3)
+    for name in FLEET:
+        night.exits.append(Exit(name, str(night[name].pm_id), night.clock.now, None, "SIGKILL"))
+        night[name].crashes()
+    night.passes(minutes=2)
+    assert kinds(night) == [(name, "pm2", "automatic") for name in sorted(FLEET)]
+    assert all("SIGKILL" in event.detail for event in night.events)
+    assert all(night.report.services[name]["restarts_recent"] == 1 for name in FLEET)
+    night.is_silent()
+
+
+def test_a_fleet_of_which_an_operator_had_most_ended_is_a_deployment_whatever_one_of_them_died_of() -> None:
+    night = Night()
+    night.passes(minutes=10, seconds=3)
+    for name in FLEET:
+        night.exits.append(Exit(name, str(night[name].pm_id), night.clock.now, 0, "SIGINT", manually=name != "gateway"))
+        night[name].crashes()
+    night.passes(minutes=2)
+    assert kinds(night) == [(name, "operator", "deployment") for name in sorted(FLEET)]
