@@ -27,15 +27,25 @@ from monitord.store_reading import read_history, read_snapshot, read_transitions
 # 48 h of a fleet of fifty take some ten seconds; what takes longer than this is a disk that hangs.
 LOOK_SECONDS: Final = 120.0
 RECAP_SECONDS: Final = 8.0
+# The recap is asked for while the record is read. Of a database that answers it is there by then, or soon after.
+RECAP_MORE_SECONDS: Final = 3.0
 _CLOSE_SECONDS: Final = 1.0
 
 Passing = Callable[[Iterable[Observation]], Iterable[Observation]]
 
 
 async def tell_night(
-    settings: Settings, orders: StandingOrders, since: datetime, until: datetime, passing: Passing = iter
+    settings: Settings,
+    orders: StandingOrders,
+    since: datetime,
+    until: datetime,
+    passing: Passing = iter,
+    *,
+    recap_more: float = RECAP_MORE_SECONDS,
 ) -> Night:
     """The report of the time from `since` to `until`. `passing` sees the recorded observations go by.
+
+    The database's recap is waited for until `recap_more` seconds after all else is known, and missing after that.
 
     Raises:
         Unusable: the snapshot is there and cannot be read.
@@ -45,7 +55,8 @@ async def tell_night(
     lane = Lane("the night's record")
     try:
         night: Night = await lane.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
-        recap, error = await recapping
+        await asyncio.wait({recapping}, timeout=recap_more)
+        recap, error = recapping.result() if recapping.done() else (None, "the database has not answered in time")
     finally:
         lane.close()
         recapping.cancel()
