@@ -115,7 +115,7 @@ def _gone_or_hidden(pid: int) -> Literal["gone"] | None:
         os.kill(pid, 0)
     except ProcessLookupError:
         return "gone"
-    except OSError:
+    except (OSError, OverflowError):  # the latter: no system has a process of such a number
         return None
     return None
 

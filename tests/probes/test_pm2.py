@@ -292,6 +292,14 @@ async def test_a_module_is_marked_and_an_app_is_not(home: Path, answer_with: Fak
     assert SECRET not in repr(reading)
 
 
+async def test_a_process_id_that_no_system_has_is_unknown_to_the_kernel_and_hides_nobody(
+    home: Path, answer_with: Fake
+) -> None:
+    await answer_with([listed("odd", 0, 2**40), listed("r", 1, os.getpid())])
+    reading = await take(probe_of(home), ASK)
+    assert reading.values("service_process", "service") == {"odd": None, "r": "running"}
+
+
 async def test_an_answer_that_is_no_list_is_protocol(home: Path, answer_with: Fake) -> None:
     await answer_with({"KEY": SECRET})
     assert failed(await take(probe_of(home), ASK)) == "protocol"
