@@ -38,6 +38,7 @@ __all__ = [
 ]
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
+_LONGEST_LINE: Final = 600
 # What it means to set one of these to nothing; for all others, that nothing is set.
 _OFF: Final = {variable_of("http", "listen"): "", variable_of("pm2", "home"): None}
 
@@ -145,8 +146,9 @@ def _called(given: Mapping[str, Raw], variable: str) -> str:
 
 
 def _line(mistake: str) -> str:
-    """A mistake as one line, whatever was quoted in it."""
-    return _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", mask(mistake))
+    """A mistake as one line that can be read, whatever was quoted in it and however long it is."""
+    line = _UNPRINTABLE.sub(lambda match: f"\\u{ord(match[0]):04x}", mask(mistake))
+    return line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE // 2]}…{line[-_LONGEST_LINE // 2 :]}"
 
 
 def described(settings: Settings) -> Iterator[tuple[str, str | None]]:

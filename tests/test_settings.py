@@ -630,3 +630,9 @@ def test_differences_are_named_by_variable(tmp_path: Path) -> None:
     old = read(tmp_path, {"MONITORD_HTTP__TOKEN": "one", "MONITORD_LOG_LEVEL": "info"})
     new = read(tmp_path, {"MONITORD_HTTP__TOKEN": "two", "MONITORD_ORDERS__DISK_WARNING": "60%"})
     assert new.differences(old) == ("MONITORD_HTTP__TOKEN", "MONITORD_ORDERS__DISK_WARNING")
+
+
+def test_a_mistake_that_quotes_a_long_value_can_still_be_read(tmp_path: Path) -> None:
+    told = only_mistake(tmp_path, "ORDERS__CONFIRMATIONS", "[" * 50_000)
+    assert len(told) <= 601
+    assert "whole number" in told
