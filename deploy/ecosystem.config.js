@@ -23,6 +23,7 @@ module.exports = {
       exp_backoff_restart_delay: 200, // ms, up to 15 s
       max_restarts: 50, // within 50 s, which the delays above do not allow: PM2 never gives up on it
       // It rotates its own logs (MONITORD_LOG_RETENTION). No log_date_format, no log_type: both would break JSON lines.
+      // For people: monitord logs, or pm2 logs monitord --raw | monitord logs
       merge_logs: true,
     },
   ],
