@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from monitord.core import restarts
-from monitord.core.fleet_events import events_of
+from monitord.core.fleet_events import Told, events_of
 from monitord.core.history import Batch, Death, History, Life, Service
 from monitord.core.model import Reading, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
@@ -98,10 +98,12 @@ def absorb_fleet(
         if lives or batches or name in orders.services:
             deaths = tuple(d for d in old.deaths if d.at > now - window)
             taken_up = name in changes and restarts.is_taken_up(old.lives, lives, changes[name])
-            services[name] = Service(lives, batches, deaths, now if taken_up else old.taken_up_at)
+            taken_up_at = now if taken_up else old.taken_up_at
+            said = _still_said(old, lives, crashes, now)
+            services[name] = Service(lives, batches, deaths, taken_up_at, said, old.said_at if said else 0.0)
         if not first:
-            deaths = _since(old, before)
-            events.extend(events_of(name, old.lives, lives, changes.get(name), together, deaths, is_many=is_many))
+            told = Told(_since(old, before), old.said)
+            events.extend(events_of(name, old.lives, lives, changes.get(name), together, told, is_many=is_many))
     roster = dict(history.roster)
     if not orders.services:
         roster |= {name: _learned(lives) for name, lives in seen.items() if _any_online(lives)}
@@ -128,6 +130,16 @@ def _on_their_way(old: Mapping[str, Life], new: Mapping[str, Life]) -> dict[str,
 def _since(service: Service, before: float | None) -> tuple[Death, ...]:
     """What the bus has told of a service's deaths since the reading at `before`."""
     return tuple(death for death in service.deaths if before is not None and death.at > before)
+
+
+def _still_said(old: Service, new: Mapping[str, Life], crashes: int, now: float) -> int:
+    """How many ends that were said as they came a later reading is still to show.
+
+    Those that came after this reading was begun, at `now`; and those of what is down, as PM2 counts a restart only when
+    it has begun. All others were never to be counted.
+    """
+    left = max(0, old.said - crashes)
+    return left if old.said_at > now or any(life.state != "online" for life in new.values()) else 0
 
 
 def _any_online(lives: Mapping[str, Life]) -> bool:

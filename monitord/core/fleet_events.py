@@ -1,12 +1,17 @@
-"""What happened to one service between two readings of PM2, said once: the most telling first, and by whom."""
+"""What happened to one service, said once and by whom: as PM2's bus tells of it, or between two readings of PM2.
+
+What has been said as it came is in the events of the next reading all the same, marked as said: judgement counts it,
+and nobody is told of it again.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from monitord.core.history import Death, FleetRestart, Life
-from monitord.core.model import RestartKind, ServiceEvent
+from monitord.core.history import Death, FleetRestart, Life, Service
+from monitord.core.model import Exit, RestartKind, ServiceEvent
 from monitord.core.restarts import Change, how
 
 _TOGETHER: Final = {
@@ -25,13 +30,47 @@ _ONE: Final[dict[RestartKind, tuple[Literal["pm2", "operator"], str]]] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What PM2's bus has told of a service's ends since the reading before; `said` of them were said as they came."""
+
+    deaths: tuple[Death, ...] = ()
+    said: int = 0
+
+
+def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
+    """The event of an end as PM2's bus tells of it; None where the next reading of PM2 is to say what it was.
+
+    Nobody's hand was in it, and PM2 is not told to let it end: what runs by the clock, or once, may end well. What is
+    not known of `service` yet, and monitord itself, is not spoken of.
+    """
+    lives = service.lives if service is not None else {}
+    if told.manually or told.memory or not lives or all(life.own for life in lives.values()):
+        return None
+    life = lives.get(told.instance) or next(iter(lives.values()))
+    if life.own or (not life.autorestart and not told.signal and not told.code):
+        return None
+    return ServiceEvent(told.service, "crashed", "pm2", f"ended {_how(told)}", 1, "automatic")
+
+
+def crashes_heard(told: Exit, times: int) -> ServiceEvent:
+    """The event of `times` ends that followed one that was said; `told` is the last of them."""
+    often = "once more" if times == 1 else f"{times} times more, the last time"
+    return ServiceEvent(told.service, "crashed", "pm2", f"ended {often} {_how(told)}", times, "automatic")
+
+
+def _how(told: Exit) -> str:
+    lived = round(told.at - told.began, 3) if told.began is not None and told.began <= told.at else None
+    return how(Death(told.at, told.instance, told.code, told.signal, lived)) or "by itself"
+
+
 def events_of(
     name: str,
     old: Mapping[str, Life],
     new: Mapping[str, Life],
     change: Change | None,
     together: FleetRestart | None,
-    deaths: Sequence[Death],
+    told: Told,
     *,
     is_many: bool,
 ) -> list[ServiceEvent]:
@@ -49,14 +88,20 @@ def events_of(
     if together is not None and change.restarted:
         by: Literal["pm2", "operator"] = "operator" if together.kind == "deployment" else "pm2"
         restarts = max(1, change.crashes)
-        return [ServiceEvent(name, "restarted", by, _TOGETHER[together.kind], restarts, together.kind)]
+        # No hand was seen on it, and how it ended has been said.
+        said = not change.remade and told.said >= restarts
+        return [ServiceEvent(name, "restarted", by, _TOGETHER[together.kind], restarts, together.kind, said)]
     events = []
     if change.crashes == 1 and not _up(old):  # its death was told when it was seen
         events.append(ServiceEvent(name, "restarted", "pm2", "restarted by PM2 after its death", 1, "automatic"))
     elif change.crashes:
-        events.append(_crashed(name, new, change.crashes, deaths))
-    if (turned := _up_or_down(name, old, new, change, deaths)) is not None:
-        events.append(turned)
+        said_before = min(told.said, change.crashes)
+        if said_before:
+            events.append(replace(_crashed(name, new, said_before, told.deaths), said=True))
+        if change.crashes > said_before:
+            events.append(_crashed(name, new, change.crashes - said_before, told.deaths))
+    if (turned := _up_or_down(name, old, new, change, told.deaths)) is not None:
+        events.append(replace(turned, said=_is_of_a_said_end(turned, new, told.said - change.crashes)))
     elif change.remade:
         kind: RestartKind = "deployment" if is_many and change.kind == "operator" else change.kind or "operator"
         who, detail = _ONE[kind]
@@ -93,6 +138,11 @@ def _up_or_down(
         changed: Literal["started", "stopped"] = "started" if are > was else "stopped"
         return ServiceEvent(name, changed, "operator", f"{are} of {len(new)} instances are online")
     return None
+
+
+def _is_of_a_said_end(event: ServiceEvent, new: Mapping[str, Life], said: int) -> bool:
+    """Whether an event is only the sight of an end that has been said; that PM2 gives up is news."""
+    return said > 0 and event.change in {"crashed", "stopped"} and all(life.state != "errored" for life in new.values())
 
 
 def _went_down(name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, scheduled: bool) -> ServiceEvent:

@@ -82,12 +82,16 @@ class Service:
     """One name in PM2: its processes by pm_id (none when it is gone), its automatic restarts, and its last deaths.
 
     `taken_up_at` is when somebody last began it anew after PM2 had given up on it (None: never).
+    `said` is how many of its ends were said as they came and have not been seen in PM2's list yet, the last of them
+    at `said_at`.
     """
 
     lives: Mapping[str, Life] = field(default_factory=dict)
     batches: tuple[Batch, ...] = ()
     deaths: tuple[Death, ...] = ()
     taken_up_at: float | None = None
+    said: int = 0
+    said_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,6 +223,7 @@ def without_future(history: History, now: float) -> History:
                 batches=tuple(replace(b, start=min(b.start, now), end=min(b.end, now)) for b in service.batches),
                 deaths=tuple(replace(d, at=min(d.at, now)) for d in service.deaths),
                 taken_up_at=None if service.taken_up_at is None else min(service.taken_up_at, now),
+                said_at=min(service.said_at, now),
             )
             for name, service in history.services.items()
         },

@@ -92,7 +92,8 @@ class Exit:
 
     `code` is its exit code (None: not told), `signal` the name of the signal that ended it ("": none, or not told),
     `manually` that an operator had it ended, `memory` that PM2 ended it for using too much, `restarts` PM2's counter
-    as the bus gave it.
+    as the bus gave it, `began` when the life that ended had begun (Unix seconds, None: not told). `said` is how many
+    ends of its service have been said as they came and are not yet counted by an exit before it.
     """
 
     service: str
@@ -103,6 +104,8 @@ class Exit:
     manually: bool = False
     memory: bool = False
     restarts: int | None = None
+    began: float | None = None
+    said: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,7 +262,8 @@ class Transition:
 class ServiceEvent:
     """Something that happened to a service between two readings of PM2, and by whom.
 
-    `restarts` is how many restarts it stands for, and `kind` of which kind they are.
+    `restarts` is how many restarts it stands for, and `kind` of which kind they are. `said`: nothing of it is news, as
+    it has been said when PM2's bus told of it.
     """
 
     service: str
@@ -268,6 +272,7 @@ class ServiceEvent:
     detail: str
     restarts: int = 0
     kind: RestartKind | None = None
+    said: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -156,7 +156,12 @@ def absorb_exits(history: History, exits: Iterable[Exit], now: float, window: fl
         lived = round(told.at - max(began), 3) if began else None
         death = Death(min(told.at, now), told.instance, told.code, told.signal, lived, told.memory)
         kept = tuple(d for d in (*service.deaths, death) if d.at > now - window)[-KEEP_DEATHS:]
-        services[told.service] = replace(service, deaths=kept)
+        services[told.service] = replace(
+            service,
+            deaths=kept,
+            said=service.said + told.said,
+            said_at=max(service.said_at, told.at) if told.said else service.said_at,
+        )
     return replace(history, services=services)
 
 

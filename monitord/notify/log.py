@@ -27,7 +27,8 @@ class LogTeller:
         for edge in decision.probe_edges:
             self._probe_edge(edge)
         for event in decision.events:
-            self._service_event(event)
+            if not event.said:
+                self.service_event(event)
         for transition in decision.transitions:
             self._transition(transition)
         for action in decision.actions:
@@ -82,7 +83,8 @@ class LogTeller:
         else:
             self._log.emit("probe_recovered", "info", f"The {edge.probe} probe measures again.", probe=edge.probe)
 
-    def _service_event(self, event: ServiceEvent) -> None:
+    def service_event(self, event: ServiceEvent) -> None:
+        """Something happened to a service: as a cycle has seen it, or as PM2's bus tells of it."""
         self._log.emit(
             "service_event",
             "info",
