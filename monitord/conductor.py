@@ -13,6 +13,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
+from monitord.core.decide import Decision
 from monitord.cycle import Turn, Watch
 from monitord.logs import Log
 
@@ -21,6 +22,10 @@ OVERDUE_SECONDS: Final = 1.0
 # After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is looked at once.
 SETTLE_SECONDS: Final = 0.05
 FLEET_EVERY_SECONDS: Final = 1.0
+# Whoever asks for more answers than this before the first is there is not waiting for them.
+MAX_ANSWERS: Final = 100
+
+Answer = Callable[[Decision | None], None]
 
 
 @dataclass(slots=True)
@@ -31,6 +36,7 @@ class _Asked:
     """
 
     check: str = ""
+    answers: list[Answer] = field(default_factory=list)
     due_at: float | None = None
     reload: bool = False
     fleet_at: float | None = None
@@ -45,15 +51,23 @@ class _Asked:
 class Conductor:
     """Runs the cycles of one watch; it may be asked before that has begun.
 
-    `reload` reads the settings again; `overdue` is called when a cycle that was due did not come.
+    `reload` reads the settings again; `overdue` is called when a cycle that was due did not come; `decided` sees what
+    each cycle came to and how many milliseconds it took.
     """
 
-    def __init__(self, log: Log, reload: Callable[[], Awaitable[None]], overdue: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        log: Log,
+        reload: Callable[[], Awaitable[None]],
+        overdue: Callable[[], None],
+        decided: Callable[[Decision, float], None] | None = None,
+    ) -> None:
         self._watch: Watch | None = None
         self._log = log
         self._every = 0.0
         self._reload = reload
         self._overdue = overdue
+        self._decided = decided
         self._asked = _Asked()
         self._wake = asyncio.Event()
         self._next_due = 0.0
@@ -61,9 +75,15 @@ class Conductor:
 
     # What may be asked, at any time
 
-    def ask_check(self, trigger: str) -> None:
-        """A full check now, for `trigger`; several at once make one."""
+    def ask_check(self, trigger: str, answer: Answer | None = None) -> None:
+        """A full check now, for `trigger`; several at once make one.
+
+        `answer` is told what it came to, or None where it failed inside. The hundred and first of those who wait is
+        not told.
+        """
         self._asked.check = trigger
+        if answer is not None and len(self._asked.answers) < MAX_ANSWERS:
+            self._asked.answers.append(answer)
         self._wake.set()
 
     def ask_cycle(self) -> None:
@@ -133,9 +153,13 @@ class Conductor:
     async def _full_check(self) -> None:
         """A check for whoever asked, any number of times since the last: one is enough for all of them."""
         trigger, self._asked.check = self._asked.check, ""
+        answers, self._asked.answers = self._asked.answers, []
         if self._asked.due_at is not None:  # it is the cycle that was due, too
             self._take_turn(self._asked.due_at)
-        await self._cycle(Turn(trigger=trigger, exact=self._asked.exact, late_seconds=None))
+        decision = await self._cycle(Turn(trigger=trigger, exact=self._asked.exact, late_seconds=None))
+        for answer in answers:
+            # From the loop: what goes wrong in it is no end of the conducting.
+            asyncio.get_running_loop().call_soon(answer, decision)
 
     async def _due_cycle(self, due_at: float) -> None:
         late = self._take_turn(due_at)
@@ -156,7 +180,7 @@ class Conductor:
         if due:
             await self._cycle(Turn(probes=due, exact=self._asked.exact))
 
-    async def _cycle(self, turn: Turn) -> None:
+    async def _cycle(self, turn: Turn) -> Decision | None:
         assert self._watch is not None  # noqa: S101 - `first` brings it
         began = asyncio.get_running_loop().time()
         self._asked.rechecks = {}
@@ -166,6 +190,10 @@ class Conductor:
             decision = await self._watch.cycle(turn)
         except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a watch that ends costs the night
             self._log.internal("a cycle failed inside; the watch goes on", error)
-            return
+            return None
         self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}
         self._asked.exact = frozenset().union(*(r.exact for r in decision.rechecks))
+        if self._decided is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._decided, decision, (loop.time() - began) * 1000.0)
+        return decision

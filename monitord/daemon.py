@@ -22,7 +22,9 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from monitord import __version__
 from monitord.conductor import Conductor
+from monitord.core.history import Service
 from monitord.core.model import Exit
+from monitord.core.night import Night
 from monitord.core.orders import StandingOrders
 from monitord.cycle import Watch
 from monitord.hearing import Hearing
@@ -39,6 +41,7 @@ from monitord.pm2.citizen import Citizen
 from monitord.probes import Probes
 from monitord.settings import Settings, SettingsError, standing_orders
 from monitord.store import Store
+from monitord.under_pm2 import UnderPm2
 
 if TYPE_CHECKING:
     from monitord.notify.channel import Channel
@@ -72,13 +75,21 @@ class Daemon:
         self._citizen = citizen
         self._lock = DirectoryLock(settings.state_dir)
         self._store = Store(settings.state_dir)
-        self._conductor = Conductor(log, self._reload, self._schedule_anew)
+        self._under_pm2 = UnderPm2(
+            citizen, lambda told: self._conductor.ask_check("pm2", told), self._night, self._bus_in_a_word, log
+        )
+        self._conductor = Conductor(log, self._reload, self._schedule_anew, self._under_pm2.decided)
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._tidying = Lane("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
         self._bus: Bus | None = None
+
+    @property
+    def bus(self) -> Bus | None:
+        """What listens to PM2's bus: `connected`, `heard` and `dropped` tell how well. None where there is no PM2."""
+        return self._bus
 
     async def run(self) -> None:
         """Watch until told to stop.
@@ -92,7 +103,12 @@ class Daemon:
         ways_out = channels(self._settings)
         self._take_lock()
         hearing = Hearing(SIGNALS, self._heard)
-        self._citizen.attach(on_shutdown=lambda: self._ask_stop("PM2 asked for it"), on_orphaned=self._orphaned)
+        self._citizen.attach(
+            on_shutdown=lambda: self._ask_stop("PM2 asked for it"),
+            on_orphaned=self._orphaned,
+            on_action=self._under_pm2.asked,
+        )
+        self._under_pm2.register()
         self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
         self._say_what_is_off(self._settings)
         snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
@@ -186,6 +202,7 @@ class Daemon:
                 await conductor
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                await self._under_pm2.close()
                 await self._probes.close()
                 await self._deafen()
         await self._teller.close(STOP_TIMEOUT_SECONDS)
@@ -206,15 +223,18 @@ class Daemon:
 
     async def _tell_verdict(self) -> None:
         """The morning's report, while the watch goes on. What goes wrong with it costs the report."""
-        from monitord.morning import tell_night  # with all that judges a night: only for who schedules it
-
-        until = datetime.now(UTC)
         try:
-            night = await tell_night(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
+            night = await self._night()
         except Exception as error:  # noqa: BLE001 - see above
             self._log.internal("the night's report could not be made", error)
             return
         await self._teller.verdict(night, until)
+
+    async def _night(self) -> Night:
+        from monitord.morning import tell_night  # with all that judges a night: only for who asks for it
+
+        until = datetime.now(UTC)
+        return await tell_night(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
 
     async def _tidy(self) -> None:
         with suppress(OSError, LaneBusy):  # a disk that hangs has its own alert
@@ -234,14 +254,30 @@ class Daemon:
         """Hear of deaths as they happen. Without a PM2, or where its bus cannot be heard, polling has to do."""
         if settings.pm2.home is not None:
             from monitord.pm2.bus import Bus
+            from monitord.pm2.crier import Crier
 
-            self._bus = Bus(settings.pm2.home, self._conductor.ask_fleet)
+            self._crier = Crier(self._known, self._teller.service_event)
+            self._bus = Bus(settings.pm2.home, self._conductor.ask_fleet, say=self._crier.hear, on_edge=self._bus_edge)
             self._bus.start()
 
     async def _deafen(self) -> None:
         bus, self._bus = self._bus, None
         if bus is not None:
             await bus.close()
+            self._crier.close()
+
+    def _known(self, name: str) -> Service | None:
+        return self._watch.state.history.services.get(name)
+
+    def _bus_edge(self, heard: bool) -> None:
+        if heard:
+            self._log.emit("bus_heard", "info", "PM2's bus is heard again: deaths are told of as they happen.")
+        else:
+            message = "PM2's bus cannot be heard: a death is told of when PM2's list is next looked at."
+            self._log.emit("bus_lost", "info", message)
+
+    def _bus_in_a_word(self) -> str:
+        return "off" if self._bus is None else "heard" if self._bus.connected else "lost"
 
     def _heard_on_the_bus(self) -> tuple[Exit, ...]:
         return self._bus.drain() if self._bus is not None else ()

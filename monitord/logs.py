@@ -167,9 +167,10 @@ class Log:
         given = line.pop("fields")
         plain: dict[str, Any] = {name: line[name] for name in _FIRST}
         plain |= {f"{name}_" if name in _FIRST else name: value for name, value in given.items()}
-        return {name: in_json(value, self._masked, name) for name, value in plain.items()}
+        return {name: in_json(value, self.masked, name) for name, value in plain.items()}
 
-    def _masked(self, text: str) -> str:
+    def masked(self, text: str) -> str:
+        """The text as it may be shown, for ways out that are no log."""
         return mask(text if self._secrets is None else self._secrets.sub(MASK, text))
 
 

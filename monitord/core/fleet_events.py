@@ -48,7 +48,8 @@ def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
     if told.manually or told.memory or not lives or all(life.own for life in lives.values()):
         return None
     life = lives.get(told.instance) or next(iter(lives.values()))
-    if life.own or (not life.autorestart and not told.signal and not told.code):
+    is_kept = life.autorestart and life.schedule is None
+    if life.own or (not is_kept and not told.signal and not told.code):
         return None
     return ServiceEvent(told.service, "crashed", "pm2", f"ended {_how(told)}", 1, "automatic")
 

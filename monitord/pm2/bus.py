@@ -8,8 +8,9 @@ import asyncio
 import contextlib
 import random
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
@@ -20,6 +21,8 @@ from .bus_exits import HOLD_SECONDS, Joiner
 from .client import connect
 
 MAX_EXITS = 500
+LOST_SECONDS = 5.0
+"""How long nothing can be heard before that is said: a PM2 that is updated is away for less."""
 _CHUNK_BYTES = 64 * 1024
 _MAX_FRAME_BYTES = 16 * 2**20  # an app may put anything on the bus; past this the stream is not worth its memory
 _CONNECT_SECONDS = 5.0
@@ -32,20 +35,37 @@ class Bus:
     """The exits PM2 tells of, from `start` to `close`.
 
     Attributes:
+        heard: how many exits it was told of.
         dropped: how many exits were thrown away because nobody drained them.
     """
 
-    def __init__(self, home: Path, on_exit: Callable[[], None] | None = None) -> None:
+    def __init__(
+        self,
+        home: Path,
+        on_exit: Callable[[], None] | None = None,
+        *,
+        say: Callable[[Sequence[Exit]], Sequence[Exit]] = tuple,
+        on_edge: Callable[[bool], None] | None = None,
+    ) -> None:
         """A listener to the PM2 whose home is `home`.
 
         Args:
             home: PM2's home, the directory that holds `pub.sock`.
             on_exit: called on the loop, once for all that came together, when an exit that no operator made can be
                 drained.
+            say: sees the exits as they come, before anybody can drain them, and returns them marked with what it has
+                said. It must not block.
+            on_edge: told False when nothing could be heard for LOST_SECONDS, and True when it can be again.
         """
+        self.heard = 0
         self.dropped = 0
         self._socket = home / "pub.sock"
         self._on_exit = on_exit
+        self._say = say
+        self._on_edge = on_edge
+        self._lost = False
+        self._losing: asyncio.TimerHandle | None = None
+        self._said_of_dropped: Counter[str] = Counter()
         self._joiner = Joiner()
         self._exits: deque[Exit] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -61,13 +81,19 @@ class Bus:
     def start(self) -> None:
         """Begin to listen, on the running loop. It connects again, for ever, whatever happens."""
         if self._task is None:
+            self._deaf()
             self._task = asyncio.get_running_loop().create_task(self._listen(), name="pm2-bus")
 
     def drain(self) -> tuple[Exit, ...]:
         """The exits since the last call, oldest first: the newest 500 of them."""
-        exits = tuple(sorted(self._exits, key=attrgetter("at")))
+        exits = sorted(self._exits, key=attrgetter("at"))
         self._exits.clear()
-        return exits
+        # What was said of those that were dropped is news no more, either.
+        for place in range(len(exits) - 1, -1, -1):
+            if said := self._said_of_dropped.pop(exits[place].service, 0):
+                exits[place] = replace(exits[place], said=exits[place].said + said)
+        self._said_of_dropped.clear()
+        return tuple(exits)
 
     async def close(self) -> None:
         """Listen no more. What has been heard can still be drained."""
@@ -75,9 +101,10 @@ class Bus:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_CONNECT_SECONDS)
             self._task = None
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
+        for timer in (self._timer, self._losing):
+            if timer is not None:
+                timer.cancel()
+        self._timer = self._losing = None
         self._keep(self._joiner.rest())
 
     async def _listen(self) -> None:
@@ -100,7 +127,7 @@ class Bus:
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(sock=await connect(self._socket), limit=_CHUNK_BYTES)
         decoder = wire.Decoder(_MAX_FRAME_BYTES)
-        self._connected = True
+        self._hearing()
         try:
             # Now and then, a look at whether somebody else listens there by now: a PM2 that was frozen and replaced
             # keeps its connections for as long as it is frozen.
@@ -111,9 +138,27 @@ class Bus:
                             pass
                         return
         finally:
-            self._connected = False
+            self._deaf()
             # Not close() and wait_closed(): nothing is left to flush, and a frozen peer must not hold the way out.
             writer.transport.abort()
+
+    def _hearing(self) -> None:
+        self._connected = True
+        if self._losing is not None:
+            self._losing.cancel()
+            self._losing = None
+        if self._lost:
+            self._tell_edge(heard=True)
+
+    def _deaf(self) -> None:
+        self._connected = False
+        if not self._lost and self._losing is None:
+            self._losing = asyncio.get_running_loop().call_later(LOST_SECONDS, self._tell_edge, False)
+
+    def _tell_edge(self, heard: bool) -> None:
+        self._lost, self._losing = not heard, None
+        if self._on_edge is not None:
+            asyncio.get_running_loop().call_soon(self._on_edge, heard)
 
     async def _hear_some(self, reader: asyncio.StreamReader, decoder: wire.Decoder) -> bool:
         """One chunk. What was read is gone when this returns: no frame outlives its parsing. False at the end."""
@@ -136,11 +181,24 @@ class Bus:
             asyncio.get_running_loop().call_soon(self._on_exit)
 
     def _keep(self, exits: Sequence[Exit]) -> None:
-        for each in exits:
+        self.heard += len(exits)
+        for each in self._marked(exits):
             if len(self._exits) == MAX_EXITS:
-                self._exits.popleft()
+                dropped = self._exits.popleft()
                 self.dropped += 1
+                if dropped.said and (
+                    dropped.service in self._said_of_dropped or len(self._said_of_dropped) < MAX_EXITS
+                ):
+                    self._said_of_dropped[dropped.service] += dropped.said
             self._exits.append(each)
+
+    def _marked(self, exits: Sequence[Exit]) -> Sequence[Exit]:
+        try:
+            return self._say(exits)
+        except Exception as error:  # noqa: BLE001 - it costs the words; the exits are to be judged all the same
+            context = {"message": "an end could not be said", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            return exits
 
     def _wait_for_halves(self) -> None:
         if self._timer is None and self._joiner.waiting:

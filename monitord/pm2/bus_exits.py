@@ -103,6 +103,7 @@ class Joiner:
             manually=end.ordered and not memory,
             memory=memory,
             restarts=end.restarts,
+            began=end.began,
         )
         half = self._halves.pop(end.process, None)
         if half is not None and half.line:

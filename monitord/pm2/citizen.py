@@ -1,4 +1,4 @@
-"""The manners of an app that PM2 runs: it says when it is ready and hears when to stop.
+"""The manners of an app that PM2 runs: it says when it is ready, and hears when to stop and what it is asked for.
 
 PM2 hands every app it forks one end of a socket pair, its number in NODE_CHANNEL_FD, and speaks JSON lines on it.
 """
@@ -9,6 +9,8 @@ import os
 import socket
 import stat
 from collections.abc import Callable, MutableMapping
+
+from . import axm
 
 _CHUNK_BYTES = 64 * 1024
 _MAX_LINE_BYTES = 1024 * 1024  # what PM2 says is short; more than this without an end is not PM2
@@ -32,6 +34,7 @@ class Citizen:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._on_shutdown: Callable[[], None] = _nothing
         self._on_orphaned: Callable[[], None] = _nothing
+        self._on_action: Callable[[axm.Action], None] = _nothing
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> "Citizen":
@@ -58,16 +61,24 @@ class Citizen:
         """PM2 is at the other end, as far as is known."""
         return self._channel is not None
 
-    def attach(self, *, on_shutdown: Callable[[], None], on_orphaned: Callable[[], None]) -> None:
+    def attach(
+        self,
+        *,
+        on_shutdown: Callable[[], None],
+        on_orphaned: Callable[[], None],
+        on_action: Callable[[axm.Action], None] | None = None,
+    ) -> None:
         """Listen from now on, on the running event loop.
 
         Args:
             on_shutdown: PM2 asks for a stop by message (`shutdown_with_message`).
             on_orphaned: PM2 itself is gone, said once. Nobody restarts this process any more.
+            on_action: somebody asks for this by `pm2 trigger`.
         """
         if self._channel is None:
             return
         self._on_shutdown, self._on_orphaned = on_shutdown, on_orphaned
+        self._on_action = on_action or _nothing
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._channel.fileno(), self._receive)
         self._flush()
@@ -128,7 +139,8 @@ class Citizen:
         *lines, rest = (self._line + data).split(b"\n")
         self._line = rest if len(rest) <= _MAX_LINE_BYTES else bytearray()
         for line in lines:
-            self._hear(line)
+            if self._channel is not None:  # one of them may have been the last that is wanted
+                self._hear(line)
 
     def _hear(self, line: bytearray) -> None:
         try:
@@ -137,6 +149,8 @@ class Citizen:
             return  # not for us; Node's own messages are JSON too, and PM2 sends nothing else
         if message == "shutdown":
             self._on_shutdown()
+        elif (action := axm.asked(message)) is not None:
+            self._on_action(action)
 
     def _orphan(self) -> None:
         on_orphaned = self._on_orphaned
@@ -144,5 +158,5 @@ class Citizen:
         on_orphaned()
 
 
-def _nothing() -> None:
+def _nothing(*_: object) -> None:
     """Nobody is attached yet."""

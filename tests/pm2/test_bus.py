@@ -69,7 +69,7 @@ def frame(message: list[object]) -> wire.Frame:
     return decoded
 
 
-KILLED = Exit("worker", "3", AT, code=0, signal="SIGKILL", restarts=567)
+KILLED = Exit("worker", "3", AT, code=0, signal="SIGKILL", restarts=567, began=BEGAN)
 
 
 # One message
@@ -195,7 +195,7 @@ def test_a_line_and_its_event_are_one_exit_whichever_comes_first() -> None:
 
 def test_the_echo_of_an_exit_is_no_second_one() -> None:
     assert joined(line("SIGINT"), event(status="stopping"), ECHO, event(kind="stop", manually=True)) == (
-        Exit("worker", "3", AT, code=0, manually=True, restarts=567),
+        Exit("worker", "3", AT, code=0, manually=True, restarts=567, began=BEGAN),
     )
 
 
@@ -214,7 +214,7 @@ def test_an_exit_of_which_only_half_came_waits_and_is_then_given_as_it_is() -> N
     joiner = Joiner()
     assert joined(event(), joiner=joiner) == ()
     assert joiner.due(100.0 + HOLD_SECONDS / 2) == ()
-    assert joiner.due(100.0 + HOLD_SECONDS) == (Exit("worker", "3", AT, code=0, restarts=567),)
+    assert joiner.due(100.0 + HOLD_SECONDS) == (Exit("worker", "3", AT, code=0, restarts=567, began=BEGAN),)
     assert joiner.due(100.0 + HOLD_SECONDS) == ()
 
     assert joined(line(code=3), joiner=joiner) == ()
@@ -244,7 +244,7 @@ HUNGRY = said("[PM2][WORKER] Process 3 restarted because it exceeds --max-memory
 
 def test_what_pm2_ended_for_its_memory_no_operator_did() -> None:
     assert joined(HUNGRY, line("SIGINT"), event(status="stopping"), ECHO) == (
-        Exit("worker", "3", AT, code=0, memory=True, restarts=567),
+        Exit("worker", "3", AT, code=0, memory=True, restarts=567, began=BEGAN),
     )
 
 
@@ -367,7 +367,7 @@ async def test_an_exit_without_its_line_comes_a_little_later(home: Path, pretend
     async with listening(home) as bus:
         await pretender.connected()
         await pretender.say(event())
-        assert await heard(bus, 1) == (Exit("worker", "3", AT, code=0, restarts=567),)
+        assert await heard(bus, 1) == (Exit("worker", "3", AT, code=0, restarts=567, began=BEGAN),)
 
 
 async def test_exits_come_out_oldest_first(home: Path, pretender: Pretender) -> None:
