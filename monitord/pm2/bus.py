@@ -193,6 +193,8 @@ class Bus:
             self._exits.append(each)
 
     def _marked(self, exits: Sequence[Exit]) -> Sequence[Exit]:
+        if not exits:
+            return exits
         try:
             return self._say(exits)
         except Exception as error:  # noqa: BLE001 - it costs the words; the exits are to be judged all the same

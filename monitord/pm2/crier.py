@@ -40,6 +40,11 @@ class Crier:
         self._turns: dict[str, _Turn] = {}  # the one that is due first first: all wait equally long
         self._timer: asyncio.TimerHandle | None = None
 
+    @property
+    def busy(self) -> bool:
+        """Somebody has been spoken of within the last second."""
+        return bool(self._turns)
+
     def hear(self, exits: Sequence[Exit]) -> tuple[Exit, ...]:
         """The exits, each marked with how many ends of its service are said with it; on the running loop."""
         return tuple(map(self._hear, exits))

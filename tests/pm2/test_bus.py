@@ -8,7 +8,8 @@ import os
 import pickle
 import subprocess
 import types
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -334,8 +335,14 @@ async def heard(bus: Bus, number: int) -> tuple[Exit, ...]:
 
 
 @contextlib.asynccontextmanager
-async def listening(home: Path, on_exit: Callable[[], None] | None = None) -> AsyncIterator[Bus]:
-    bus = Bus(home, on_exit)
+async def listening(
+    home: Path,
+    on_exit: Callable[[], None] | None = None,
+    *,
+    say: Callable[[Sequence[Exit]], Sequence[Exit]] = tuple,
+    on_edge: Callable[[bool], None] | None = None,
+) -> AsyncIterator[Bus]:
+    bus = Bus(home, on_exit, say=say, on_edge=on_edge)
     bus.start()
     try:
         yield bus
@@ -452,7 +459,8 @@ async def test_a_socket_that_vanishes_and_comes_back_is_found_again(home: Path, 
         await pretender.listen()
         await pretender.connected(2)
         await pretender.say(line(name="gateway", pm_id=0), event("gateway", 0))
-        assert [found.service for found in await heard(bus, 2)] == ["worker", "gateway"]
+        # The line alone waits for its event, and the connection may be back before that is over.
+        assert {found.service for found in await heard(bus, 2)} == {"worker", "gateway"}
 
 
 async def test_a_pm2_that_took_the_place_of_a_frozen_one_is_heard(
@@ -481,6 +489,78 @@ async def test_a_socket_file_that_only_went_missing_costs_no_connection(
             await asyncio.sleep(0.01)
         await pretender.say(line(), event())
         assert await heard(bus, 1) == (KILLED,)
+
+
+# What is said as it comes
+
+
+async def test_exits_are_said_as_they_come_and_carry_that_they_were(home: Path, pretender: Pretender) -> None:
+    seen: list[Exit] = []
+
+    def say(exits: Sequence[Exit]) -> tuple[Exit, ...]:
+        seen.extend(exits)
+        return tuple(replace(each, said=1) for each in exits)
+
+    async with listening(home, say=say) as bus:
+        await pretender.connected()
+        await pretender.say(line(), event())
+        assert await heard(bus, 1) == (replace(KILLED, said=1),)
+    assert seen == [KILLED]
+
+
+async def test_whoever_says_and_fails_costs_the_words_and_not_the_exits(home: Path, pretender: Pretender) -> None:
+    failures: list[object] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
+
+    def fail(_: Sequence[Exit]) -> tuple[Exit, ...]:
+        raise LookupError
+
+    async with listening(home, say=fail) as bus:
+        await pretender.connected()
+        await pretender.say(line(), event())
+        assert await heard(bus, 1) == (KILLED,)
+    assert [type(failure) for failure in failures] == [LookupError]
+    assert pretender.connections == 1
+
+
+async def test_what_was_said_of_exits_that_were_dropped_stays_said(home: Path, pretender: Pretender) -> None:
+    number = 3 * MAX_EXITS
+    async with listening(home, say=lambda exits: [replace(each, said=1) for each in exits]) as bus:
+        await pretender.connected()
+        for one in range(number):
+            at, began = AT + one, (BEGAN + one) * 1000
+            await pretender.say(line(), event(at=at, pm_uptime=began))
+        await until(lambda: bus.dropped == number - MAX_EXITS)
+        exits = bus.drain()
+        assert sum(found.said for found in exits) == bus.heard == number
+        assert bus.drain() == ()
+
+
+async def test_a_bus_that_is_lost_is_told_once_and_so_is_its_return(
+    home: Path, pretender: Pretender, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bus_module, "LOST_SECONDS", 0.05)
+    edges: list[bool] = []
+    async with listening(home, on_edge=edges.append):
+        await pretender.connected()
+        await pretender.leave()
+        await until(lambda: edges == [False])
+        await pretender.listen()
+        await until(lambda: edges == [False, True])
+    assert edges == [False, True]
+
+
+async def test_a_bus_that_is_back_at_once_is_no_news(home: Path, pretender: Pretender) -> None:
+    edges: list[bool] = []
+    async with listening(home, on_edge=edges.append) as bus:
+        await pretender.connected()
+        await pretender.say(b"\x00 no frame")
+        await pretender.connected(2)
+        await until(lambda: bus.connected)
+    assert edges == []
+
+
+# Beginning and end
 
 
 async def test_where_there_is_no_pm2_it_says_nothing_and_leaves_at_once(home: Path) -> None:
