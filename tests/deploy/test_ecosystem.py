@@ -242,3 +242,101 @@ async def test_pm2_goes_on_trying_while_the_settings_are_wrong_and_one_day_they_
     await checkout.said("monitord_ready")
     with suppress(StackError):
         await starting
+
+
+# What PM2 shows of it, and what it may be asked
+
+
+async def test_pm2_describe_shows_what_monitord_sees(checkout: Checkout, eventually: Eventually) -> None:
+    await checkout.start()
+    await checkout.said("alert_firing", rule="service_missing", subject="gateway")
+
+    async def shown() -> str:
+        described = await checkout.pm2("describe", "monitord")
+        return described if re.search(r"Alerts firing +│ 1 ", described) else ""
+
+    described = await eventually(shown)
+    assert re.search(r"Status +│ critical ", described)
+    assert re.search(r"Last check +│ \d\d:\d\d:\d\d UTC ", described)
+    assert re.search(r"Cycle +│ [0-9.]+ ms ", described)
+    assert re.search(r"PM2 bus +│ heard ", described)
+    for action in ("check", "report", "status"):
+        assert re.search(rf"│ {action} +│", described)
+
+
+@pytest.mark.parametrize("action", ["check", "status", "report"])
+async def test_pm2_trigger_prints_the_answer(checkout: Checkout, action: str) -> None:
+    await checkout.start()
+    await checkout.said("alert_firing", rule="service_missing", subject="gateway")
+    answer = _answer(await checkout.pm2("trigger", "monitord", action))
+    assert answer["action"] == action
+    if action == "report":
+        assert answer["verdict"] in {"GO", "NO-GO", "UNKNOWN"}
+        assert answer["criteria"]["services_online"]
+    else:
+        assert answer["status"] == "critical"
+        assert [(alert["rule"], alert["subject"]) for alert in answer["firing"]] == [("service_missing", "gateway")]
+    if action == "check":
+        await checkout.said("check_completed", trigger="pm2")
+
+
+async def test_a_trigger_by_id_and_with_a_parameter_is_answered_too(checkout: Checkout) -> None:
+    await checkout.start()
+    process = await checkout.process()
+    assert process is not None
+    printed = await checkout.pm2("trigger", str(process.pm_id), "status", "now")
+    assert _answer(printed)["action"] == "status"
+
+
+def _answer(printed: str) -> dict[str, Any]:
+    line = next(line for line in printed.splitlines() if line.startswith("[monitord:"))
+    answer: dict[str, Any] = json.loads(line.partition("=")[2])
+    return answer
+
+
+async def test_a_stop_by_message_is_as_orderly_as_one_by_signal(checkout: Checkout) -> None:
+    file = checkout.directory / "deploy" / "ecosystem.config.js"
+    file.write_text(file.read_text().replace("wait_ready: true,", "wait_ready: true, shutdown_with_message: true,"))
+    await checkout.start()
+    await checkout.pm2("stop", "monitord")
+    stopping = await checkout.said("monitord_stopping")
+    assert stopping["reason"] == "PM2 asked for it"
+    await checkout.said("monitord_stopped")
+    assert [code for code, _ in checkout.exits()] == [0]
+
+
+async def test_it_notices_on_its_channel_that_pm2_was_killed_and_goes_on(
+    checkout: Checkout, eventually: Eventually
+) -> None:
+    checkout.settle(MONITORD_CHECK_INTERVAL="5m", MONITORD_LOG_LEVEL="debug")
+    await checkout.start()
+    process = await checkout.process()
+    assert process is not None
+    assert process.pid is not None
+    try:
+        await checkout.pm2.kill()
+
+        # PM2 wrote its log: what is said after it is in the files monitord keeps itself.
+        async def noticed() -> list[Line]:
+            found = [
+                line for line in _kept(checkout.directory / "state" / "logs") if line["event"] == "check_completed"
+            ]
+            return [line for line in found if line["trigger"] == "pm2"]
+
+        (check, *_) = await eventually(noticed)
+        assert check["probes"]["pm2"]["status"] == "failed"
+        said = [line["event"] for line in _kept(checkout.directory / "state" / "logs")]
+        assert said.count("pm2_channel_closed") == 1
+        assert psutil.pid_exists(process.pid)
+    finally:
+        os.kill(process.pid, signal.SIGTERM)
+
+    async def ended() -> bool:
+        return "monitord_stopped" in [line["event"] for line in _kept(checkout.directory / "state" / "logs")]
+
+    await eventually(ended)
+
+
+def _kept(logs: Path) -> list[Line]:
+    whole = [path.read_text().rpartition("\n")[0] for path in sorted(logs.glob("*.jsonl"))]
+    return [json.loads(raw) for text in whole for raw in text.split("\n") if raw]
