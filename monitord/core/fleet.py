@@ -20,6 +20,8 @@ STATES: dict[Expected, tuple[str, ...]] = {
     # A periodic run is seen at any point of its life; only giving up is wrong.
     "periodic": ("online", "stopped", "launching", "stopping"),
 }
+# PM2 tells of an end a moment before it counts it, and rounds its clock.
+SAID_SLACK_SECONDS = 0.05
 FROZEN = {"stopped": "stopped by a signal (state T)", "zombie": "a zombie (state Z)"}
 
 
@@ -139,7 +141,7 @@ def _still_said(old: Service, new: Mapping[str, Life], crashes: int, now: float)
     it has begun. All others were never to be counted.
     """
     left = max(0, old.said - crashes)
-    return left if old.said_at > now or any(life.state != "online" for life in new.values()) else 0
+    return left if old.said_at > now - SAID_SLACK_SECONDS or any(life.state != "online" for life in new.values()) else 0
 
 
 def _any_online(lives: Mapping[str, Life]) -> bool:

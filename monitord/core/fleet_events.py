@@ -42,12 +42,16 @@ def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
     """The event of an end as PM2's bus tells of it; None where the next reading of PM2 is to say what it was.
 
     Nobody's hand was in it, and PM2 is not told to let it end: what runs by the clock, or once, may end well. What is
-    not known of `service` yet, and monitord itself, is not spoken of.
+    not known of `service` yet, and monitord itself, is not spoken of; nor is an end that PM2's list has counted before
+    the bus was heard.
     """
     lives = service.lives if service is not None else {}
     if told.manually or told.memory or not lives or all(life.own for life in lives.values()):
         return None
-    life = lives.get(told.instance) or next(iter(lives.values()))
+    seen = lives.get(told.instance)
+    if seen is not None and seen.restarts is not None and told.restarts is not None and told.restarts < seen.restarts:
+        return None
+    life = seen or next(iter(lives.values()))
     is_kept = life.autorestart and life.schedule is None
     if life.own or (not is_kept and not told.signal and not told.code):
         return None

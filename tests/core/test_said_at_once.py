@@ -184,6 +184,14 @@ def test_who_is_not_known_yet_and_monitord_itself_are_not_spoken_of() -> None:
     assert crash_heard(KILLED, known(own=True)) is None
 
 
+def test_an_end_that_the_list_has_counted_before_it_is_heard_is_not_said_twice() -> None:
+    counted = LIFE[1].restarts
+    assert counted is not None
+    assert crash_heard(replace(KILLED, restarts=counted - 1), GATEWAY) is None
+    assert crash_heard(replace(KILLED, restarts=counted), GATEWAY) is not None
+    assert crash_heard(replace(KILLED, restarts=counted - 1, instance="99"), GATEWAY) is not None  # not known yet
+
+
 def test_what_pm2_is_told_to_let_end_has_crashed_only_where_it_did_not_end_well() -> None:
     once = known(autorestart=False)
     assert crash_heard(replace(KILLED, signal=""), once) is None
