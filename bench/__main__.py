@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 
-from bench import month, nights, oldway, trends
+from bench import hearing, month, nights, oldway, trends
 from bench.measure import Run, milliseconds, seconds, size, spread, table
 from bench.watching import Watching, watch
 from monitord import __version__
@@ -24,10 +24,13 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="What monitord costs beside the script it replaces.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows in user_signals (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
-    parser.add_argument("--only", choices=["trends"], help="this part alone; it needs no server")
+    parser.add_argument("--only", choices=["trends", "bus"], help="this part alone; trends need no server")
     arguments = parser.parse_args()
     if arguments.only == "trends":
         print(_trends(quick=arguments.quick))
+        return 0
+    if arguments.only == "bus":
+        print(asyncio.run(_bus(quick=arguments.quick)))
         return 0
     try:
         healthy = asyncio.run(_bench(arguments.rows, quick=arguments.quick))
@@ -56,6 +59,7 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
     _say(f"{days} healthy days")
     healthy = month.healthy(days)
     told = _trends(quick=quick)
+    heard = await _bus(quick=quick)
     print()
     print(
         f"monitord {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
@@ -68,6 +72,7 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
         _fold(fold, reading, judging, hours),
         _month(healthy, days),
         told,
+        heard,
     ):
         print(f"\n{text}")
     print(f"\nThe whole took {time.monotonic() - began:.0f} s.")
@@ -78,6 +83,12 @@ def _trends(*, quick: bool) -> str:
     count = 20 if quick else trends.COURSES_OF_A_KIND
     _say(f"trends of {count} courses of each kind")
     return trends.tables(count)
+
+
+async def _bus(*, quick: bool) -> str:
+    found = await hearing.hear(kills=4 if quick else 20, seconds=3 if quick else 10, say=_say)
+    title = f"PM2's bus: a death is said; then {found.ends:,} deaths at 1,000 a second, in {found.lines} lines"
+    return table(title, ["what", "median", "min .. max"], hearing.summary(found))
 
 
 def _say(what: str) -> None:

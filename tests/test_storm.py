@@ -8,7 +8,6 @@ import json
 import re
 import shutil
 import tempfile
-import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
@@ -16,94 +15,19 @@ from typing import Any
 
 import pytest
 
+from bench.storm import SERVICES, Storm
 from monitord.core.restarts import KEEP_DEATHS
 from monitord.daemon import Daemon
 from monitord.logs import Log
-from monitord.pm2 import wire
 from monitord.pm2.bus import MAX_EXITS
 from monitord.pm2.citizen import Citizen
 from monitord.settings import load
 from monitord.store_reading import read_snapshot
 
 PATIENCE = 60.0
-PER_SECOND = 1000
 SECONDS = 3
-SERVICES = ("gateway", "worker", "evil\x1b[2J\n" + "\N{PILE OF POO}" * 2500)
-ENVIRONMENT = {f"VARIABLE_{number}": "x" * 100 for number in range(20)}
 
 Line = dict[str, Any]
-
-
-class Storm:
-    """A PM2 whose apps die a thousand times a second: its list over one socket, its bus over the other."""
-
-    def __init__(self, home: Path) -> None:
-        self.home = home
-        self.restarts = dict.fromkeys(SERVICES, 0)
-        self.ears: list[asyncio.StreamWriter] = []
-        self.heard = asyncio.Event()
-        self._began = time.time()
-
-    async def __aenter__(self) -> Storm:
-        self._bus = await asyncio.start_unix_server(self._listened_to, self.home / "pub.sock")
-        self._rpc = await asyncio.start_unix_server(self._asked, self.home / "rpc.sock")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._bus.close()
-        self._rpc.close()
-        for ear in self.ears:
-            ear.transport.abort()
-
-    async def _listened_to(self, _: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self.ears.append(writer)
-        self.heard.set()
-
-    async def _asked(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        decoder = wire.Decoder()
-        while chunk := await reader.read(65536):
-            for frame in decoder.feed(chunk):
-                writer.write(wire.encode([{"args": [self._list()]}, wire.unpack(frame[1])]))
-        writer.close()
-
-    def _list(self) -> list[Line]:
-        return [
-            {"pid": 1, "name": name, "pm_id": number, "pm2_env": self._env(name), "monit": {"memory": 1, "cpu": 0}}
-            for number, name in enumerate(SERVICES)
-        ]
-
-    def _env(self, name: str) -> Line:
-        return {
-            **ENVIRONMENT,
-            "name": name,
-            "status": "online",
-            "restart_time": self.restarts[name],
-            "created_at": self._began * 1000,
-            "pm_uptime": (self._began + self.restarts[name] / 1000) * 1000,
-        }
-
-    async def breaks(self) -> None:
-        """So many ends a second, for so many seconds; the services die by turns."""
-        loop = asyncio.get_running_loop()
-        began = loop.time()
-        for number in range(PER_SECOND * SECONDS):
-            pm_id = number % len(SERVICES)
-            name = SERVICES[pm_id]
-            at = time.time() * 1000
-            said = f"App [{name}:{pm_id}] exited with code [0] via signal [SIGKILL]\n"
-            process = {**self._env(name), "pm_id": pm_id, "status": "stopped", "exit_code": 0}
-            line = {"process": {"pm_id": "PM2", "name": "PM2"}, "at": at, "data": said}
-            messages = (
-                ["log:PM2", line],
-                ["process:event", {"event": "exit", "manually": False, "process": process, "at": at}],
-            )
-            for ear in self.ears:
-                ear.writelines(map(wire.encode, messages))
-            self.restarts[name] += 1
-            if number % 10 == 9:
-                await asyncio.sleep(max(0.0, began + number / PER_SECOND - loop.time()))
-                for ear in self.ears:
-                    await ear.drain()
 
 
 @pytest.fixture
@@ -150,11 +74,11 @@ async def test_a_storm_grows_nothing_delays_no_cycle_for_good_and_is_counted_to_
             await until(lambda: "monitord_ready" in said.getvalue())
             await storm.heard.wait()
             before = cycles()
-            await storm.breaks()
+            ends = await storm.breaks(SECONDS)
             during = cycles() - before
             bus = daemon.bus
             assert bus is not None
-            await until(lambda: bus.heard == PER_SECOND * SECONDS)
+            await until(lambda: bus.heard == ends)
             after = cycles() + 10  # by then everybody has been spoken of
             await until(lambda: cycles() >= after)
         finally:
@@ -171,7 +95,7 @@ async def test_a_storm_grows_nothing_delays_no_cycle_for_good_and_is_counted_to_
     lines = [json.loads(raw) for raw in said.getvalue().splitlines()]
     told = [line for line in lines if line["event"] == "service_event"]
     assert {line["change"] for line in told} == {"crashed"}
-    assert sum(map(counted, told)) == PER_SECOND * SECONDS
+    assert sum(map(counted, told)) == ends
     assert len({line["service"] for line in told}) == len(SERVICES)
     assert all(line["service"].isprintable() and len(line["service"]) <= 200 for line in told)
     assert len(told) < 100
