@@ -228,7 +228,7 @@ class Daemon:
         except Exception as error:  # noqa: BLE001 - see above
             self._log.internal("the night's report could not be made", error)
             return
-        await self._teller.verdict(night, until)
+        await self._teller.verdict(night)
 
     async def _night(self) -> Night:
         from monitord.morning import tell_night  # with all that judges a night: only for who asks for it
@@ -256,7 +256,7 @@ class Daemon:
             from monitord.pm2.bus import Bus
             from monitord.pm2.crier import Crier
 
-            self._crier = Crier(self._known, self._teller.service_event)
+            self._crier = Crier(self._known, self._teller.log.service_event)
             self._bus = Bus(settings.pm2.home, self._conductor.ask_fleet, say=self._crier.hear, on_edge=self._bus_edge)
             self._bus.start()
 

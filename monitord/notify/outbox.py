@@ -9,7 +9,6 @@ import asyncio
 import json
 from collections.abc import Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Final
 
 from monitord.core.codec import decode, encode
@@ -105,9 +104,9 @@ class Outbox:
             if way.channel.manners.resend_every is not None:
                 way.firing(still_firing(decision, way.channel, self.sender))
 
-    async def verdict(self, night: Night, at: datetime) -> None:
+    async def verdict(self, night: Night) -> None:
         """Tell the verdict over a night, wherever whole sentences are read."""
-        message = verdict_message(night, at, self.sender)
+        message = verdict_message(night, self.sender)
         planned = [Planned(way.channel.name, message) for way in self._ways.values() if way.channel.manners.coalesces]
         with suppress(Exception):  # what cannot be kept is told from memory
             await self._store.queue([_row(each) for each in planned], STORE_SECONDS)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from monitord.core import words
@@ -121,8 +121,9 @@ def reminder_message(alert: Alert, now: datetime, sender: Sender) -> Message:
     return _message(alert, "reminder", now, title, lines, alert_fields(alert), sender)
 
 
-def verdict_message(night: Night, at: datetime, sender: Sender) -> Message:
-    """The message of a verdict over a night."""
+def verdict_message(night: Night, sender: Sender) -> Message:
+    """The message of a verdict over a night, as of its end."""
+    at = datetime.fromtimestamp(night.until, UTC)
     sentence = verdict_sentence(night)
     marks = {True: "met", False: "NOT MET", None: "cannot be told"}
     lines = [sentence, *(f"{c.name}: {marks[c.met]}. {c.evidence}" for c in night.criteria)]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Protocol
 
 from monitord.core.decide import Decision
@@ -74,10 +73,10 @@ class Teller:
             seen = f"{fields['status'].upper()}: {verdict(fields)}"
         self.pulse.end(not problem, problem or seen)
 
-    async def verdict(self, night: Night, at: datetime) -> None:
+    async def verdict(self, night: Night) -> None:
         """Say the verdict over a night."""
         self.log.verdict(night)
-        await self.outbox.verdict(night, at)
+        await self.outbox.verdict(night)
 
     def aside(self, aside: SetAside) -> None:
         """Say that a snapshot had to be put aside."""
