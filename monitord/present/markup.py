@@ -8,7 +8,7 @@ from typing import Final
 from monitord.present.terminal import clean
 
 # Elements without content: HTML leaves them open, SVG (which has to be well-formed by itself) closes them.
-_VOID: Final = frozenset({"meta", "br", "hr"})
+_VOID: Final = frozenset({"meta", "br", "hr", "link", "input"})
 _SHAPES: Final = frozenset({"line", "rect", "circle", "path", "polyline"})
 
 
