@@ -39,8 +39,10 @@ from monitord.notify.teller import Teller
 from monitord.notify.ways import channels, pulse
 from monitord.pm2.citizen import Citizen
 from monitord.probes import Probes
+from monitord.serving import Serving
 from monitord.settings import Settings, SettingsError, standing_orders
 from monitord.store import Store
+from monitord.store_leaving import leave
 from monitord.under_pm2 import UnderPm2
 
 if TYPE_CHECKING:
@@ -85,6 +87,7 @@ class Daemon:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
         self._bus: Bus | None = None
+        self._serving = Serving(log, settings, self._conductor.ask_check, leave)
 
     @property
     def bus(self) -> Bus | None:
@@ -127,7 +130,7 @@ class Daemon:
             orders,
             snapshot.state,
             self._store,
-            teller,
+            self._serving.beside(teller),
             self._settings.probe_timeout.total_seconds(),
             self._heard_on_the_bus,
         )
@@ -200,6 +203,7 @@ class Daemon:
         with suppress(asyncio.CancelledError, TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                 await conductor
+        await self._serving.close()
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                 await self._under_pm2.close()
@@ -289,6 +293,7 @@ class Daemon:
         self._scheduler.start()
         self._log.emit("monitord_ready", "info", "monitord is watching.", **self._who())
         self._citizen.ready()
+        await self._serving.start()
         await self._conductor.conduct()
 
     def _schedule_anew(self) -> None:
@@ -331,6 +336,7 @@ class Daemon:
         self._log.reconfigure(settings.log_level, settings.log_retention)
         # The old ones too: what is on its way out was opened with them.
         self._log.hide(settings.secrets() | before.secrets())
+        await self._serving.apply(settings)
         self._schedule()
         self._conductor.due_now()
         self._log.emit(

@@ -146,6 +146,7 @@ class Start:
             "LANG": "C.UTF-8",
             "PYTHONPATH": str(package_root()),
             "MONITORD_STATE_DIR": str(self.directory / "state"),
+            "MONITORD_HTTP__LISTEN": "",
             "MONITORD_CHECK_INTERVAL": "100ms",
             "MONITORD_PROBE_TIMEOUT": "5s",
             "MONITORD_LOG_LEVEL": "debug",

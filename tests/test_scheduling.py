@@ -44,6 +44,7 @@ def environment(directory: Path, **more: str) -> dict[str, str]:
         "MONITORD_CHECK_INTERVAL": "100ms",
         "MONITORD_LOG_LEVEL": "debug",
         "MONITORD_PM2__HOME": "",
+        "MONITORD_HTTP__LISTEN": "",
     } | more
 
 

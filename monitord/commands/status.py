@@ -19,6 +19,7 @@ from monitord.core.report import Fields, Report
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
 from monitord.present.document import document, revived
+from monitord.present.freshness import stale_after
 from monitord.present.status import text
 from monitord.present.terminal import terminal
 from monitord.present.verdict import EXIT_CODES
@@ -120,11 +121,6 @@ def _trouble(held: _Held, age: timedelta | None, settings: Settings) -> str | No
             f"{words.duration(settings.check_interval.total_seconds())}"
         )
     return None
-
-
-def stale_after(settings: Settings) -> timedelta:
-    """The age at which a report no longer tells of the present: a late cycle, and one interval more."""
-    return max(3 * settings.check_interval, 2 * settings.probe_timeout) + settings.check_interval
 
 
 def _at(moment: datetime) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from monitord.core import words
 from monitord.core.incidents import Incident, Part
@@ -42,10 +42,20 @@ SEALS: Final[dict[str, tuple[Style | None, str]]] = {
     "unknown": ("unknown", "unknown"),
 }
 
+
+class Ending(Protocol):
+    """Whatever is told as of a moment: a night, or a page. `until` is that moment, in Unix seconds."""
+
+    @property
+    def until(self) -> float:
+        """As of when it is told."""
+        ...
+
+
 _SAY: Final[dict[str, Callable[[float], str]]] = {"bytes": words.size, "seconds": words.duration}
 
 
-def at(moment: float | datetime, night: Night) -> str:
+def at(moment: float | datetime, night: Ending) -> str:
     """`02:14 UTC`, and `Nov 4, 23:10 UTC` where that is another day than the night's end."""
     seconds = moment.timestamp() if isinstance(moment, datetime) else moment
     same = datetime.fromtimestamp(seconds, UTC).date() == datetime.fromtimestamp(night.until, UTC).date()
@@ -69,7 +79,7 @@ def label(epoch: int) -> str:
     return f"{epoch} ({dated(epoch)})"
 
 
-def span(start: float, end: float, night: Night) -> str:
+def span(start: float, end: float, night: Ending) -> str:
     """`from 02:14 UTC to 02:31 UTC (17 min)`."""
     return f"from {at(start, night)} to {at(end, night)} ({words.duration(max(0.0, end - start))})"
 
@@ -108,7 +118,7 @@ def restarts(service: ServiceNight) -> str:
     return ", ".join(told) or "none"
 
 
-def spell(part: Part, night: Night) -> str:
+def spell(part: Part, night: Ending) -> str:
     """From when to when one alert lasted, and when it fired."""
     start = at(part.alert.since, night)
     end = "still open" if part.ended_at is None else f"to {at(part.ended_at, night)}"
@@ -116,7 +126,7 @@ def spell(part: Part, night: Night) -> str:
     return f"since {start}, {end}; {fired}" if part.ended_at is None else f"{start} {end}; {fired}"
 
 
-def ending(incident: Incident, night: Night) -> str:
+def ending(incident: Incident, night: Ending) -> str:
     """When an incident ended and how long it was, or that it is still open."""
     lasted = words.duration(incident.duration_seconds(datetime.fromtimestamp(night.until, UTC)))
     if incident.ended_at is None:
@@ -125,7 +135,7 @@ def ending(incident: Incident, night: Night) -> str:
     return f"{at(incident.ended_at, night)}, after {lasted}{reason}"
 
 
-def evidence(finding: Finding, night: Night) -> list[tuple[str, str]]:
+def evidence(finding: Finding, night: Ending) -> list[tuple[str, str]]:
     """A finding's evidence as pairs of words.
 
     The unit at the end of a name decides how its number is said; in a map of numbers it is the finding's own.
@@ -133,14 +143,14 @@ def evidence(finding: Finding, night: Night) -> list[tuple[str, str]]:
     return [_evidence(name, value, finding.unit, night) for name, value in finding.evidence.items()]
 
 
-def _evidence(name: str, value: object, unit: str, night: Night) -> tuple[str, str]:
+def _evidence(name: str, value: object, unit: str, night: Ending) -> tuple[str, str]:
     for suffix, say in _SAY.items():
         if name.endswith(f"_{suffix}") and isinstance(value, int | float):
             return name.removesuffix(f"_{suffix}").replace("_", " "), say(value)
     return name.replace("_", " "), _plain(value, unit, night)
 
 
-def _plain(value: object, unit: str, night: Night) -> str:
+def _plain(value: object, unit: str, night: Ending) -> str:
     if value is None:
         return UNKNOWN
     if isinstance(value, bool):
@@ -157,7 +167,7 @@ def _plain(value: object, unit: str, night: Night) -> str:
     return str(value)
 
 
-def _measured(value: object, unit: str, night: Night) -> str:
+def _measured(value: object, unit: str, night: Ending) -> str:
     if isinstance(value, int | float) and not isinstance(value, bool) and unit in _SAY:
         return _SAY[unit](value)
     return _plain(value, unit, night)

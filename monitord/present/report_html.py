@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from importlib.resources import files
+from itertools import zip_longest
 from typing import Final
 
 from monitord.core.night import Night
@@ -58,10 +60,11 @@ def report_head(night: Night) -> Markup:
 
 def report_sections(night: Night) -> list[Markup]:
     """Everything below the verdict."""
-    return [_section(section, night) for section in sections(night)]
+    return [section_html(section, night) for section in sections(night)]
 
 
-def _section(section: Section, night: Night) -> Markup:
+def section_html(section: Section, night: Night, anchors: Sequence[str] = ()) -> Markup:
+    """One section with its parts and pictures. `anchors` are ids for its parts, where something links to them."""
     ident = f"h-{section.key}"
     before, after = _figures(section.key, night)
     return tag(
@@ -69,14 +72,14 @@ def _section(section: Section, night: Night) -> Markup:
         tag("h2", section.title, id=ident),
         *before,
         *(block_html(block) for block in section.blocks),
-        *(_part(part, night) for part in section.parts),
+        *(_part(part, night, anchor) for part, anchor in zip_longest(section.parts, anchors[: len(section.parts)])),
         *after,
         aria_labelledby=ident,
         class_=section.key,
     )
 
 
-def _part(part: Section, night: Night) -> Markup:
+def _part(part: Section, night: Night, anchor: str | None = None) -> Markup:
     ident = f"h-{part.key}"
     before, after = _figures(part.key, night)
     return tag(
@@ -85,6 +88,7 @@ def _part(part: Section, night: Night) -> Markup:
         *before,
         *(block_html(block) for block in part.blocks),
         *after,
+        id=anchor,
         aria_labelledby=ident,
         class_=f"part is-{part.style}" if part.style else "part",
     )

@@ -25,6 +25,7 @@ Line = dict[str, Any]
 WATCHED = {
     "MONITORD_CHECK_INTERVAL": "200ms",
     "MONITORD_ORDERS__CONFIRM_EVERY": "0s",
+    "MONITORD_HTTP__LISTEN": "",
     # Nobody in it is monitord: whoever else PM2 has is unexpected.
     "MONITORD_ORDERS__SERVICES": '{"gateway": "online"}',
 }

@@ -1,0 +1,95 @@
+"""Who may do what: the token, in a header or behind a session's cookie, and what becomes of guesses."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import time
+from collections.abc import Mapping
+from http.cookies import CookieError, SimpleCookie
+from typing import Final
+
+COOKIE: Final = "monitord_session"
+SESSION_SECONDS: Final = 12 * 3600
+VARIABLE: Final = "MONITORD_HTTP__TOKEN"
+# A wrong guess costs so long, and so many may be waiting for that at once.
+_GUESS_SECONDS: Final = 0.5
+_GUESSES_AT_ONCE: Final = 4
+_LONGEST: Final = 4096
+
+
+class TooManyGuesses(Exception):  # noqa: N818 - it names a state
+    """Others are guessing, too: come again later."""
+
+
+class Keeper:
+    """Knows the token. A session is the time of its end and a signature by the token: nothing of it is kept."""
+
+    def __init__(self, token: str | None, guess_seconds: float = _GUESS_SECONDS) -> None:
+        """`token` None: nobody can do anything, and reading is free."""
+        self._token = token.encode() if token else None
+        self._guess_seconds = guess_seconds
+        self._guessing = 0
+
+    @property
+    def has_token(self) -> bool:
+        """Whether there is a token to know."""
+        return self._token is not None
+
+    def knows(self, headers: Mapping[str, str]) -> bool:
+        """Whether a request brings the token, or a session that was opened with it."""
+        return self._is_token(bearer(headers)) or self._is_session(_cookie(headers))
+
+    async def guess(self, token: str) -> bool:
+        """Whether it is the token; a wrong one is slow to hear of it.
+
+        Raises:
+            TooManyGuesses: too many are being told already.
+        """
+        if self._is_token(token):
+            return True
+        if self._guessing >= _GUESSES_AT_ONCE:
+            raise TooManyGuesses
+        self._guessing += 1
+        try:
+            await asyncio.sleep(self._guess_seconds)
+        finally:
+            self._guessing -= 1
+        return False
+
+    def session(self) -> str:
+        """A new session's cookie, good for twelve hours or until the token changes."""
+        ends = str(int(time.time()) + SESSION_SECONDS)
+        return f"{ends}.{self._signed(ends)}"
+
+    def _is_token(self, found: str) -> bool:
+        if self._token is None or not found or len(found) > _LONGEST:
+            return False
+        # Digests are of one length: the time it takes tells nothing of the token's.
+        mine, theirs = (hashlib.sha256(text).digest() for text in (self._token, found.encode("utf-8", "replace")))
+        return hmac.compare_digest(mine, theirs)
+
+    def _is_session(self, cookie: str) -> bool:
+        ends, _, signature = cookie.partition(".")
+        if self._token is None or not (ends.isascii() and ends.isdecimal()) or len(ends) > 12:
+            return False
+        signed = self._signed(ends).encode()
+        return hmac.compare_digest(signed, signature.encode("utf-8", "replace")) and time.time() < int(ends)
+
+    def _signed(self, ends: str) -> str:
+        return hmac.new(self._token or b"", f"monitord session until {ends}".encode(), hashlib.sha256).hexdigest()
+
+
+def bearer(headers: Mapping[str, str]) -> str:
+    """The token of an Authorization header; "" where there is none."""
+    scheme, _, found = headers.get("authorization", "").partition(" ")
+    return found.strip() if scheme.lower() == "bearer" else ""
+
+
+def _cookie(headers: Mapping[str, str]) -> str:
+    try:
+        found = SimpleCookie(headers.get("cookie", "")[:_LONGEST]).get(COOKIE)
+    except CookieError:
+        return ""
+    return "" if found is None else found.value

@@ -1,0 +1,284 @@
+"""The API in OpenAPI's words, as data."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from monitord import __version__
+
+Schema = dict[str, Any]
+
+
+def _object(**properties: Schema) -> Schema:
+    return {"type": "object", "properties": properties, "required": list(properties)}
+
+
+def _map(of: Schema) -> Schema:
+    return {"type": "object", "additionalProperties": of}
+
+
+def _list(of: Schema) -> Schema:
+    return {"type": "array", "items": of}
+
+
+def _maybe(kind: str, **more: Any) -> Schema:
+    """A value that is null where it could not be measured."""
+    return {"type": [kind, "null"], **more}
+
+
+def _ref(name: str) -> Schema:
+    return {"$ref": f"#/components/schemas/{name}"}
+
+
+_TEXT: Final[Schema] = {"type": "string"}
+_TIME: Final[Schema] = {"type": "string", "format": "date-time"}
+_MAYBE_TIME: Final[Schema] = _maybe("string", format="date-time")
+_MAYBE_TEXT: Final[Schema] = _maybe("string")
+_NUMBER: Final[Schema] = {"type": "number"}
+_MAYBE_NUMBER: Final[Schema] = _maybe("number")
+_MAYBE_WHOLE: Final[Schema] = _maybe("integer")
+_WHOLE: Final[Schema] = {"type": "integer"}
+_FLAG: Final[Schema] = {"type": "boolean"}
+_MAYBE_FLAG: Final[Schema] = _maybe("boolean")
+_ANY: Final[Schema] = {}
+_STATUS: Final[Schema] = {"type": "string", "enum": ["ok", "warning", "unknown", "critical"]}
+_SEVERITY: Final[Schema] = {"type": "string", "enum": ["warning", "critical"]}
+
+_ALERT: Final = _object(
+    alert_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, value=_ANY, limit=_ANY, unit=_TEXT, since=_TIME,
+    fired_at=_MAYBE_TIME, summary=_TEXT, evidence={"type": "object"}, recommendation=_TEXT, incident_id=_TEXT,
+    flapping=_maybe("object"),
+)  # fmt: skip
+_PROBE: Final = {
+    **_object(status={"type": "string", "enum": ["ok", "failed", "off"]}, duration_ms=_MAYBE_NUMBER),
+    "description": "With `kind` and `error` where it failed, `unmeasured` where a part of it could not be measured.",
+}
+_SERVICE: Final = _object(
+    state=_MAYBE_TEXT, expected=_MAYBE_TEXT, memory_bytes=_MAYBE_WHOLE, cpu_percent=_MAYBE_NUMBER,
+    uptime_seconds=_MAYBE_NUMBER, restarts_recent=_MAYBE_WHOLE, ok=_MAYBE_FLAG, instances=_MAYBE_WHOLE,
+)  # fmt: skip
+_GROWTH: Final = _object(
+    rows=_MAYBE_WHOLE, exact=_FLAG, rows_per_hour=_MAYBE_NUMBER, window_rows=_MAYBE_WHOLE, total_bytes=_MAYBE_WHOLE
+)
+_DATABASE: Final = _object(
+    bytes=_MAYBE_WHOLE,
+    largest_tables={"type": ["array", "null"], "items": _object(table=_TEXT, bytes=_MAYBE_NUMBER)},
+    connections=_MAYBE_WHOLE,
+    response_ms=_MAYBE_NUMBER,
+)
+_EPOCHS: Final = _object(
+    latest=_MAYBE_WHOLE, expected=_WHOLE, missed={"type": ["array", "null"], "items": _WHOLE},
+    seal_age_seconds=_MAYBE_NUMBER, channels_sealed=_MAYBE_WHOLE,
+)  # fmt: skip
+_QUEUE: Final = _object(waiting=_MAYBE_WHOLE, active=_MAYBE_WHOLE, delayed=_MAYBE_WHOLE, failed=_MAYBE_WHOLE)
+_HOST: Final = _object(
+    disks=_map(_object(used_percent=_MAYBE_NUMBER, free_bytes=_MAYBE_WHOLE)),
+    memory_available_bytes=_MAYBE_WHOLE,
+    swap_percent=_MAYBE_NUMBER,
+    load={"type": ["array", "null"], "items": _NUMBER},
+)
+_FULL: Final = _object(
+    at=_TIME,
+    trigger={"type": "string", "enum": ["startup", "schedule", "signal", "cli", "http", "pm2"]},
+    duration_ms=_NUMBER,
+    status=_STATUS,
+    probes=_map(_PROBE),
+    services=_map(_SERVICE),
+    growth=_map(_GROWTH),
+    database=_DATABASE,
+    epochs=_map(_EPOCHS),
+    current_epoch=_object(epoch=_WHOLE, next=_WHOLE, seconds_until_next=_NUMBER),
+    redis=_object(
+        keys=_MAYBE_WHOLE,
+        latency_ms=_MAYBE_NUMBER,
+        memory_bytes=_MAYBE_WHOLE,
+        evicted=_MAYBE_WHOLE,
+        queues=_map(_QUEUE),
+    ),
+    host=_HOST,
+    alerts=_object(
+        firing=_list(_ref("Alert")),
+        suppressed=_list({"allOf": [_ref("Alert"), _object(suppressed_by=_TEXT)]}),
+    ),
+    age_seconds=_NUMBER,
+    pid=_WHOLE,
+)
+_INCIDENT: Final = _object(
+    incident_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, cause=_TEXT, first_sign=_TIME,
+    fired_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, duration_seconds=_NUMBER, open=_FLAG, reason=_TEXT,
+    flapping=_MAYBE_WHOLE, recommendation=_TEXT, evidence={"type": "object"},
+    explains=_list(
+        _object(
+            alert_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, since=_TIME, fired_at=_MAYBE_TIME,
+            suppressed_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, summary=_TEXT,
+        )
+    ),
+)  # fmt: skip
+_REPORT: Final = _object(
+    verdict={"type": "string", "enum": ["GO", "NO-GO", "UNKNOWN"]},
+    sentence=_TEXT,
+    since=_TIME,
+    until=_TIME,
+    blind_minutes=_NUMBER,
+    criteria=_list(_object(name=_TEXT, title=_TEXT, met=_MAYBE_FLAG, evidence=_TEXT, details=_list(_TEXT))),
+    incidents=_list(_ref("Incident")),
+    services=_list({"type": "object"}),
+    tables=_list({"type": "object"}),
+    groups=_list({"type": "object"}),
+    recap={"type": ["array", "null"], "items": {"type": "object"}},
+    recap_error=_TEXT,
+    blind=_list(_object(probe=_TEXT, start=_TIME, end=_TIME, why=_TEXT, error=_TEXT)),
+    baseline=_maybe("object"),
+    baseline_at=_MAYBE_TIME,
+    notes=_list(_TEXT),
+    escalations=_map(_TEXT),
+)
+_SILENCE: Final = _object(
+    id=_TEXT, subject=_TEXT, rule=_MAYBE_TEXT, since=_TIME, until=_MAYBE_TIME, reason=_TEXT, every=_MAYBE_TEXT,
+    lasts_seconds=_MAYBE_NUMBER,
+)  # fmt: skip
+_SILENCE_ASKED: Final[Schema] = {
+    "type": "object",
+    "required": ["subject"],
+    "additionalProperties": False,
+    "properties": {
+        "subject": {"type": "string", "description": "A name or a shell pattern; * is the whole host."},
+        "rule": {"type": "string", "description": "One rule; left out: any."},
+        "for": {"type": "string", "default": "2h", "description": "30m, 2h, 7d; 30 days at most."},
+        "every": {"type": "string", "description": "A cron schedule (UTC): a maintenance window, each time for `for`."},
+        "reason": {"type": "string"},
+    },
+}
+
+
+def _answer(description: str, schema: Schema, kind: str = "application/json") -> Schema:
+    return {"description": description, "content": {kind: {"schema": schema}}}
+
+
+_NOT = {
+    400: "What was asked for cannot be; `error` says why.",
+    401: "It needs the token.",
+    403: "No token is set (MONITORD_HTTP__TOKEN), or another site asks.",
+    404: "There is nothing of this id.",
+    413: "The body is larger than 64 kB.",
+    429: "Too many wrong tokens; Retry-After says when to come again.",
+    503: "It cannot be had now; Retry-After says when to come again.",
+}
+
+
+def _route(summary: str, good: int, schema: Schema, *bad: int, acts: bool = False, **more: Any) -> Schema:
+    problems = {str(status): _answer(_NOT[status], _ref("Problem")) for status in bad}
+    security: list[Schema] = [{"token": []}] if acts else [{}, {"token": []}]
+    return {
+        "summary": summary,
+        "security": security,
+        "responses": {str(good): _answer("As asked.", schema), **problems},
+        **more,
+    }
+
+
+_SINCE: Final[Schema] = {
+    "name": "since",
+    "in": "query",
+    "description": "How far back: 12h, 90m; 48h at most.",
+    "schema": {"type": "string"},
+}
+_ID: Final[Schema] = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_LEFT: Final = _object(id=_TEXT, message=_TEXT)
+_ACTS: Final = (401, 403, 413, 429, 503)
+
+DOCUMENT: Final[Schema] = {
+    "openapi": "3.1.0",
+    "info": {
+        "title": "monitord",
+        "version": __version__,
+        "description": "What the commands print as JSON. What could not be measured is null, never 0. Times are UTC. "
+        "On an address that others can reach, everything but /healthz needs the token.",
+    },
+    "paths": {
+        "/api/status": {"get": _route("The last check, as `monitord status --format json`", 200, _ref("Status"), 503)},
+        "/api/report": {
+            "get": _route(
+                "The morning's verdict, as `monitord report --format json`",
+                200,
+                _ref("Report"),
+                400,
+                503,
+                parameters=[_SINCE],
+            )
+        },
+        "/api/alerts": {
+            "get": _route(
+                "Incidents, open and closed, as `monitord alerts --format json`",
+                200,
+                _object(since=_TIME, until=_TIME, incidents=_list(_ref("Incident"))),
+                400,
+                503,
+                parameters=[_SINCE],
+            )
+        },
+        "/api/alerts/{id}/ack": {
+            "post": _route("Acknowledge an alert", 202, _LEFT, *_ACTS, 404, acts=True, parameters=[_ID])
+        },
+        "/api/silences": {
+            "get": _route("What is quiet on purpose", 200, _object(silences=_list(_ref("Silence")))),
+            "post": _route(
+                "Silence something",
+                202,
+                _object(silence=_ref("Silence"), message=_TEXT),
+                400,
+                *_ACTS,
+                acts=True,
+                requestBody={"required": True, "content": {"application/json": {"schema": _SILENCE_ASKED}}},
+            ),
+        },
+        "/api/silences/{id}": {"delete": _route("End a silence", 202, _LEFT, *_ACTS, 404, acts=True, parameters=[_ID])},
+        "/api/check": {
+            "post": _route("A full check now; needs the token where one is set", 202, _object(message=_TEXT), 401, 429)
+        },
+        "/api/openapi.json": {"get": _route("This document", 200, {"type": "object"})},
+        "/events": {
+            "get": {
+                "summary": "Server-sent events: `cycle` (status, at) after each cycle, `night` when it was read anew, "
+                "`beat` every 15 s",
+                "security": [{}, {"token": []}],
+                "responses": {
+                    "200": _answer("A stream without an end.", _TEXT, "text/event-stream"),
+                    "503": _answer("As many are listening as may.", _ref("Problem")),
+                },
+            }
+        },
+        "/healthz": {
+            "get": {
+                "summary": "Whether the watch is fresh; open to all",
+                "security": [{}],
+                "responses": {
+                    "200": _answer("It is.", _ref("Health")),
+                    "503": _answer("The last whole cycle is too long ago, or there was none.", _ref("Health")),
+                },
+            }
+        },
+        "/metrics": {
+            "get": {
+                "summary": "The last report for Prometheus",
+                "security": [{}, {"token": []}],
+                "responses": {
+                    "200": _answer("Metrics.", _TEXT, "text/plain"),
+                    "404": _answer("This version has none.", _ref("Problem")),
+                },
+            }
+        },
+    },
+    "components": {
+        "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "MONITORD_HTTP__TOKEN"}},
+        "schemas": {
+            "Status": _FULL,
+            "Alert": _ALERT,
+            "Incident": _INCIDENT,
+            "Report": _REPORT,
+            "Silence": _SILENCE,
+            "Health": _object(status={"type": "string", "enum": ["ok", "stale"]}, age_seconds=_MAYBE_NUMBER),
+            "Problem": _object(error=_TEXT),
+        },
+    },
+}

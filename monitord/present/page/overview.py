@@ -1,0 +1,81 @@
+"""The first page: how it stands in a word, what to do, and then everything that is watched at a glance."""
+
+from __future__ import annotations
+
+from monitord.core import words
+from monitord.core.verdict import verdict
+from monitord.present.markup import Markup, joined, tag
+from monitord.present.night_words import sentence
+from monitord.present.page import alerts, epochs, fleet, rooms, silences
+from monitord.present.page.view import View, ago, when
+from monitord.present.pieces import mark
+
+
+def overview(view: View, done: str = "") -> Markup:
+    """The whole of it."""
+    return joined(
+        tag("p", done, role="status", class_="done") if done else None,
+        _state(view),
+        _part("firing", alerts.firing(view)),
+        _part("waiting", alerts.waiting(view)),
+        _part("fleet", rooms.room(view, "services", "Fleet", "pm2", fleet.fleet(view))),
+        _part("epochs", rooms.room(view, "epochs", "Epochs", "epochs", epochs.epochs(view))),
+        tag(
+            "div",
+            _part("growth", rooms.growth(view)),
+            _part("host", rooms.host(view)),
+            _part("redis", rooms.redis(view)),
+            _part("watch", rooms.watch(view)),
+            class_="rooms",
+        ),
+        _part("quiet", silences.quiet(view)),
+        _part("incidents", alerts.recent(view)),
+    )
+
+
+def _part(key: str, content: Markup) -> Markup:
+    """A part that is renewed by itself when it changes."""
+    return tag("div", content, id=f"p-{key}", data_part=True)
+
+
+def _state(view: View) -> Markup:
+    style, report = view.status, view.seen.report
+    word = str(style).upper()
+    told = sentence(verdict(report.as_fields()))
+    if view.is_stale:
+        told = f"monitord has not looked for {words.duration(view.seen.age_seconds)}; what follows is of then."
+    look = tag(
+        "p",
+        "Last look ",
+        ago(view.seen.at, view.until),
+        ", ",
+        when(view.seen.at, view.until),
+        ". ",
+        _night_note(view),
+        class_="span",
+    )
+    ask = tag("form", tag("button", "Check now", type="submit"), method="post", action="/check")
+    return tag(
+        "div",
+        tag(
+            "div",
+            tag("h1", mark(style, word=False), tag("span", word), class_="verdict"),
+            ask,
+            id="p-state",
+            data_part=True,
+            class_="line",
+        ),
+        tag("p", told[:1].upper() + told[1:], class_="sentence", id="sentence", role="status"),
+        tag("div", look, id="p-look", data_part=True),
+        id="state",
+        class_=f"state is-{style}",
+    )
+
+
+def _night_note(view: View) -> Markup:
+    kept = view.night
+    if kept is None:
+        return joined("The night is being read: its plots come in a moment.")
+    if kept.value is None:
+        return joined(f"The night is unknown: {kept.trouble}.")
+    return joined("Plots as of ", when(kept.value.night.until, view.until), ".")

@@ -1,0 +1,134 @@
+"""uvicorn inside the daemon's loop: its signals, its loop and its log stay the daemon's, and it ends when told to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+from typing import Any, Final
+
+from starlette.types import ASGIApp
+from uvicorn.config import Config
+from uvicorn.lifespan.off import LifespanOff
+from uvicorn.protocols.http.h11_impl import H11Protocol
+from uvicorn.server import Server
+
+# More than this many requests at once are answered with 503; past twice as many connections, new ones are not heard.
+_REQUESTS: Final = 64
+_CONNECTIONS: Final = 128
+_KEEP_ALIVE_SECONDS: Final = 15
+# Whoever has connected says what they want by then.
+_PATIENCE_SECONDS: Final = 10.0
+_LARGEST_HEAD: Final = 32 * 1024
+_BACKLOG: Final = 64
+_GRACE_SECONDS: Final = 0.5
+
+
+class _Protocol(H11Protocol):
+    """uvicorn's, with an end to its patience: a stranger can hold neither all descriptors nor one for ever."""
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        if len(self.connections) > _CONNECTIONS:
+            transport.abort()
+            return
+        self._impatient = self.loop.call_later(_PATIENCE_SECONDS, self._give_up)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        if (timer := getattr(self, "_impatient", None)) is not None:
+            timer.cancel()
+        super().connection_lost(exc)
+
+    def _give_up(self) -> None:
+        asked: object = self.cycle
+        if asked is None:
+            self.transport.abort()
+
+
+class PageServer:
+    """Serves one app at one address, on the loop that started it."""
+
+    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+        """`port` 0 is any that is free."""
+        self._host, self._port = host, port
+        # What it says is for whoever runs uvicorn by itself: a stranger's nonsense is no news, and what fails inside is
+        # said by the app.
+        logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
+        self._config = Config(
+            app,
+            loop="none",
+            http=_Protocol,
+            ws="none",
+            lifespan="off",
+            interface="asgi3",
+            log_config=None,
+            access_log=False,
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=_REQUESTS,
+            backlog=_BACKLOG,
+            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            h11_max_incomplete_event_size=_LARGEST_HEAD,
+        )
+        self._server: Server | None = None
+        self._socket: socket.socket | None = None
+
+    @property
+    def port(self) -> int:
+        """The port it listens at."""
+        return self._port if self._socket is None else int(self._socket.getsockname()[1])
+
+    async def start(self) -> None:
+        """Listen.
+
+        Raises:
+            OSError: the address cannot be had.
+        """
+        self._socket = await _bound(self._host, self._port)
+        self._config.load()
+        server = Server(self._config)
+        # `serve` would take over the signals and wake ten times a second to look whether it should stop. What it does
+        # besides is to start up, and to shut down: that is done here when it is time.
+        server.lifespan = LifespanOff(self._config)
+        await server.startup(sockets=[self._socket])
+        self._server = server
+
+    async def close(self) -> None:
+        """Stop listening, and give what is being answered half a second. Streams are ended by whoever speaks them."""
+        server, self._server = self._server, None
+        if server is None:
+            return
+        for listener in server.servers:
+            listener.close()
+        state = server.server_state
+        for connection in tuple(state.connections):
+            connection.shutdown()
+        if state.tasks:
+            await asyncio.wait(tuple(state.tasks), timeout=_GRACE_SECONDS)
+        for task in tuple(state.tasks):
+            task.cancel()
+        for connection in tuple(state.connections):
+            transport: Any = connection.transport
+            transport.abort()
+        if self._socket is not None:
+            self._socket.close()
+
+
+async def _bound(host: str, port: int) -> socket.socket:
+    """A socket at the first address of `host` that can be had."""
+    loop = asyncio.get_running_loop()
+    async with asyncio.timeout(_PATIENCE_SECONDS):
+        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    family, kind, protocol, _, address = found[0]
+    bound = socket.socket(family, kind, protocol)
+    try:
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.setblocking(False)
+        bound.bind(address)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
