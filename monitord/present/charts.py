@@ -89,7 +89,7 @@ def memory_plot(ident: str, service: ServiceNight, span: Span) -> Markup:
     limit, peak = float(service.memory_limit), service.memory_peak
     top = max(limit, peak or 0.0, *(value or 0.0 for _, value in service.memory), 1.0) * _ROOM
     scale = Scale(top, _UPPER, _LOWER)
-    runs = list(_runs(thinned(service.memory, _POINTS)))
+    runs = list(runs_of(thinned(service.memory, _POINTS)))
     at = service.memory_peak_at
     is_late = at is not None and span.place(at) > 50.0
     content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER), level(_LOWER, "base")]
@@ -123,7 +123,8 @@ def memory_plot(ident: str, service: ServiceNight, span: Span) -> Markup:
     return frame(ident, f"{service.name}: memory", description, _HEIGHT, *content)
 
 
-def _runs(points: Sequence[Point]) -> Iterator[list[tuple[float, float]]]:
+def runs_of(points: Sequence[Point]) -> Iterator[list[tuple[float, float]]]:
+    """The stretches in which every value is known."""
     run: list[tuple[float, float]] = []
     for at, value in points:
         if value is not None:

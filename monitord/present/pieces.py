@@ -66,7 +66,7 @@ def block_html(block: Block) -> Markup:
 def grid(content: Grid) -> Markup:
     """A table; on a phone each row becomes a small list, and the roles keep it a table to those who listen."""
     marked = any(style for style, _ in content.rows)
-    header = [tag("th", "Mark", scope="col", role="columnheader")] if marked else []
+    header = [tag("th", "Mark", scope="col", role="columnheader", class_="mark")] if marked else []
     header += [
         tag("th", name, scope="col", role="columnheader", class_="number" if column in content.right else None)
         for column, name in enumerate(content.header)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -25,7 +26,9 @@ TOKEN = "a-token-of-the-tests"
 HOST = "127.0.0.1:8844"
 
 
-def night(hours: float = 3.0, *, begun: Callable[[Night], None] = lambda _: None, every: float = 60.0, **more: Any) -> Night:
+def night(
+    hours: float = 3.0, *, begun: Callable[[Night], None] = lambda _: None, every: float = 60.0, **more: Any
+) -> Night:
     """A night of the baseline's fleet that ends now; `begun` is what happens in it besides."""
     start = datetime.now(UTC) - timedelta(hours=hours)
     made = Night(replace(ORDERS, late_after=timedelta(minutes=5), **more), start=start, every=every)
@@ -43,7 +46,8 @@ class Source(DaemonSource):
         self.checks: list[str] = []
         self.left: list[Command] = []
         self.quiet: list[Silence] = []
-        super().__init__(Log(self.said), settings, self.checks.append, lambda _, command: self.left.append(command))
+        self.log = Log(self.said)
+        super().__init__(self.log, settings, self.checks.append, lambda _, command: self.left.append(command))
 
     @property
     def silences(self) -> list[Silence]:
@@ -70,8 +74,6 @@ def settings_for(directory: Path, **more: str) -> Settings:
 
 def publish(source: DaemonSource, made: Night, trigger: str = "schedule") -> Seen:
     """The night's last cycle becomes what the page shows."""
-    import time
-
     seen = Seen(made.looks[-1].decision, trigger, 12.5)
     source.saw(seen, time.monotonic())
     return seen
@@ -82,5 +84,7 @@ def client(source: Source, *, token: str | None = TOKEN, host: str = "127.0.0.1"
     page = Page(Desk(source), host, token, guess_seconds=0.0)
     transport = httpx.ASGITransport(app=page.app)
     return httpx.AsyncClient(
-        transport=transport, base_url=f"http://{HOST}", headers={name.replace("_", "-"): v for name, v in headers.items()}
+        transport=transport,
+        base_url=f"http://{HOST}",
+        headers={name.replace("_", "-"): v for name, v in headers.items()},
     )

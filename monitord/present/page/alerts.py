@@ -29,7 +29,7 @@ def firing(view: View) -> Markup:
     return tag(
         "section",
         tag("h2", f"Firing ({len(found)})", id="h-firing"),
-        *(_card(alert, view) for alert in found),
+        tag("div", *(_card(alert, view) for alert in found), class_="cards"),
         aria_labelledby="h-firing",
         class_="firing",
     )
@@ -165,7 +165,7 @@ def alerts_page(view: View, back: timedelta) -> Markup:
     """Every incident of so long, with its cause, its evidence, and what it explains."""
     kept = view.incidents
     title = tag("h1", "Alerts", tag("small", f" of the last {words.duration(back.total_seconds())}"))
-    here = joined(firing(view), waiting(view))
+    here = waiting(view)
     if kept is None:
         return joined(title, here, tag("p", "The record is being read: reload in a moment."))
     if kept.value is None:

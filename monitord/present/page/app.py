@@ -52,7 +52,7 @@ class Page:
         self._keeper = Keeper(token, guess_seconds)
         self._is_open = is_loopback(host)
         self._static: dict[str, bytes] = {}
-        routes = [
+        self.routes = [
             Route("/", self._shown("Overview", "/", self._overview)),
             Route("/service/{name:path}", self._shown("Service", "/", self._service)),
             Route("/alerts", self._shown("Alerts", "/alerts", self._alerts)),
@@ -71,7 +71,7 @@ class Page:
             *Api(desk, self._permit).routes(),
         ]
         app = Starlette(
-            routes=routes,
+            routes=self.routes,
             exception_handlers={HTTPException: self._http_problem, Exception: self._fault},
         )
         app.router.redirect_slashes = False

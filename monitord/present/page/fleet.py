@@ -7,7 +7,7 @@ from typing import Any, Final
 from monitord.core import words
 from monitord.core.night import Night, ServiceNight
 from monitord.present.axes import Scale, Span, percent
-from monitord.present.charts import memory_plot, strip
+from monitord.present.charts import memory_plot, runs_of, strip
 from monitord.present.markup import Markup, joined, tag
 from monitord.present.night_sections import Grid
 from monitord.present.night_watched import services as services_section
@@ -77,8 +77,10 @@ def _state(found: dict[str, Any]) -> str:
 
 def spark(service: ServiceNight, span: Span) -> Markup:
     """A service's memory through the night, small; from nothing up, so that what is level looks level."""
-    peak = service.memory_peak or 0.0
-    scale = Scale(max(peak, 1.0) * _ROOM, 2.0, _LOW)
+    peak = service.memory_peak
+    if peak is None and all(part.state == "ok" for part in service.stretches):
+        return Markup(NOTHING)
+    scale = Scale(max(peak or 0.0, 1.0) * _ROOM, 2.0, _LOW)
     parts: list[Markup] = []
     for part in service.stretches:
         start, end = span.place(part.start), span.place(part.end)
@@ -87,16 +89,18 @@ def spark(service: ServiceNight, span: Span) -> Markup:
             parts.append(
                 tag("rect", x=percent(start), width=percent(width), y=0, height=_SPARK_HEIGHT, class_=part.state)
             )
-    path, pen_down = "", False
-    for at, value in thinned(service.memory, _SPARK_POINTS):
-        if value is None:
-            pen_down = False
-            continue
-        place = f"{span.place(at) / 100 * _SPARK_WIDTH:.1f} {scale.place(value):.1f}"
-        path += f"L{place}" if pen_down else f"M{place}h.1"
-        pen_down = True
+    runs = [
+        [f"{span.place(at) / 100 * _SPARK_WIDTH:.1f} {scale.place(value):.1f}" for at, value in run]
+        for run in runs_of(thinned(service.memory, _SPARK_POINTS))
+    ]
+    ends = [(run[0].partition(" ")[0], run[-1].partition(" ")[0]) for run in runs]
+    area = "".join(
+        f"M{first} {_LOW}L{'L'.join(run)}L{last} {_LOW}Z" for run, (first, last) in zip(runs, ends, strict=True)
+    )
+    path = "".join(f"M{'L'.join(run)}" if len(run) > 1 else f"M{run[0]}h.1" for run in runs)
     line = tag(
         "svg",
+        tag("path", d=area, class_="area"),
         tag("path", d=path, class_="line"),
         viewBox=f"0 0 {_SPARK_WIDTH:g} {_SPARK_HEIGHT:g}",
         preserveAspectRatio="none",

@@ -22,10 +22,8 @@ def overview(view: View, done: str = "") -> Markup:
         _part("epochs", rooms.room(view, "epochs", "Epochs", "epochs", epochs.epochs(view))),
         tag(
             "div",
-            _part("growth", rooms.growth(view)),
-            _part("host", rooms.host(view)),
-            _part("redis", rooms.redis(view)),
-            _part("watch", rooms.watch(view)),
+            tag("div", _part("growth", rooms.growth(view)), _part("redis", rooms.redis(view))),
+            tag("div", _part("host", rooms.host(view)), _part("watch", rooms.watch(view))),
             class_="rooms",
         ),
         _part("quiet", silences.quiet(view)),
@@ -42,6 +40,10 @@ def _state(view: View) -> Markup:
     style, report = view.status, view.seen.report
     word = str(style).upper()
     told = sentence(verdict(report.as_fields()))
+    firing = report.alerts["firing"]
+    if len(firing) > 1:
+        critical = sum(1 for alert in firing if alert["severity"] == "critical")
+        told = f"{len(firing)} alerts fire: {critical} critical, {words.plural(len(firing) - critical, 'warning')}."
     if view.is_stale:
         told = f"monitord has not looked for {words.duration(view.seen.age_seconds)}; what follows is of then."
     look = tag(

@@ -1,0 +1,163 @@
+"""A headless Chromium, driven over a pipe by the DevTools protocol: pages, keys, what it complains of, screenshots."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import itertools
+import json
+import os
+import shutil
+import signal
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self
+
+BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
+PATIENCE = 60.0
+FLAGS = (
+    "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--disable-quic", "--no-first-run",
+    "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
+    "--hide-scrollbars", "--remote-debugging-pipe",
+)  # fmt: skip
+
+
+class Chrome:
+    """One browser with one tab; an async context manager that ends it and all it started.
+
+    `complaints` is what the browser has said of the pages: errors of scripts, refused by the policy, not found.
+    """
+
+    def __init__(self, profile: Path) -> None:
+        self._profile = profile
+        self._numbers = itertools.count(1)
+        self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
+        self.complaints: list[str] = []
+        self._session = ""
+
+    async def __aenter__(self) -> Self:
+        to_read, to_write = os.pipe()
+        from_read, from_write = os.pipe()
+        self._process = await asyncio.create_subprocess_exec(
+            "/bin/sh", "-c", f'exec "$@" 3<&{to_read} 4>&{from_write}', "sh", str(BROWSER), *FLAGS,
+            f"--user-data-dir={self._profile}", "about:blank",
+            stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+            pass_fds=(to_read, from_write), start_new_session=True,
+        )  # fmt: skip
+        os.close(to_read)
+        os.close(from_write)
+        self._pipe = os.fdopen(to_write, "wb", buffering=0)
+        loop = asyncio.get_running_loop()
+        reader = asyncio.StreamReader(limit=2**26)
+        self._transport, _ = await loop.connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(from_read, "rb", buffering=0)
+        )
+        self._reading = asyncio.create_task(self._read(reader))
+        targets = await self._call("Target.getTargets")
+        page = next(found for found in targets["targetInfos"] if found["type"] == "page")
+        attached = await self._call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
+        self._session = attached["sessionId"]
+        for domain in ("Page", "Runtime", "Log", "Network"):
+            await self.call(f"{domain}.enable")
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        with suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
+        await self._process.wait()
+        self._reading.cancel()
+        self._transport.close()
+        self._pipe.close()
+
+    async def call(self, method: str, **parameters: Any) -> dict[str, Any]:
+        """One command to the tab."""
+        return await self._call(method, self._session, **parameters)
+
+    async def look(self, width: int, height: int = 900, *, dark: bool = False, still: bool = True) -> None:
+        """From here on the window is so large, and the colours are so."""
+        await self.call(
+            "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 600
+        )
+        features = [
+            {"name": "prefers-color-scheme", "value": "dark" if dark else "light"},
+            {"name": "prefers-reduced-motion", "value": "reduce" if still else "no-preference"},
+        ]
+        await self.call("Emulation.setEmulatedMedia", features=features)
+
+    async def open(self, address: str) -> None:
+        """Go there, and wait until it is loaded."""
+        while not self._events.empty():
+            self._events.get_nowait()
+        await self.call("Page.navigate", url=address)
+        await self.event("Page.loadEventFired")
+
+    async def event(self, method: str) -> dict[str, Any]:
+        """The next event of this name."""
+        async with asyncio.timeout(PATIENCE):
+            while (event := await self._events.get())["method"] != method:
+                pass
+        found: dict[str, Any] = event["params"]
+        return found
+
+    async def evaluate(self, expression: str) -> Any:
+        """What a script says in the page; a promise is awaited."""
+        answer = await self.call(
+            "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, userGesture=True
+        )
+        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        return answer["result"].get("value")
+
+    async def until(self, expression: str) -> Any:
+        """What a script says once it is true."""
+        async with asyncio.timeout(PATIENCE):
+            while not (found := await self.evaluate(expression)):  # noqa: ASYNC110 - another process
+                await asyncio.sleep(0.05)
+        return found
+
+    async def press(self, key: str, code: int) -> None:
+        """One key, as the keyboard sends it."""
+        text = {"text": "\r"} if key == "Enter" else {}
+        for kind in ("keyDown", "keyUp"):
+            more = text if kind == "keyDown" else {}
+            await self.call("Input.dispatchKeyEvent", type=kind, key=key, code=key, windowsVirtualKeyCode=code, **more)
+
+    async def picture(self, path: Path) -> None:
+        """The whole page as a PNG."""
+        size = (await self.call("Page.getLayoutMetrics"))["cssContentSize"]
+        clip = {"x": 0, "y": 0, "width": size["width"], "height": size["height"], "scale": 1}
+        shot = await self.call("Page.captureScreenshot", captureBeyondViewport=True, clip=clip)
+        path.write_bytes(base64.b64decode(shot["data"]))
+
+    async def _call(self, method: str, session: str = "", **parameters: Any) -> dict[str, Any]:
+        number = next(self._numbers)
+        answer: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        self._waiting[number] = answer
+        message = {"id": number, "method": method, "params": parameters} | ({"sessionId": session} if session else {})
+        self._pipe.write(json.dumps(message).encode() + b"\0")
+        async with asyncio.timeout(PATIENCE):
+            return await answer
+
+    async def _read(self, reader: asyncio.StreamReader) -> None:
+        while raw := await reader.readuntil(b"\0"):
+            message = json.loads(raw[:-1])
+            if (answer := self._waiting.pop(message.get("id"), None)) is not None:
+                if "error" in message:
+                    answer.set_exception(AssertionError(str(message["error"])))
+                else:
+                    answer.set_result(message["result"])
+            elif "method" in message:
+                self._complain(message)
+                self._events.put_nowait(message)
+
+    def _complain(self, message: dict[str, Any]) -> None:
+        told = message["params"]
+        if message["method"] == "Log.entryAdded" and told["entry"]["level"] in ("error", "warning"):
+            self.complaints.append(told["entry"]["text"])
+        elif message["method"] == "Runtime.exceptionThrown":
+            self.complaints.append(str(told["exceptionDetails"]))
+        elif message["method"] == "Runtime.consoleAPICalled" and told["type"] in ("error", "warning", "assert"):
+            self.complaints.append(str(told["args"]))
