@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from html.parser import HTMLParser
 from xml.etree import ElementTree as ET
 
-VOID = {"meta", "br", "hr"}
+VOID = {"meta", "br", "hr", "link", "input"}
 
 
 @dataclass
