@@ -9,6 +9,7 @@ import json
 import os
 import shutil
 import signal
+import sys
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,11 @@ FLAGS = (
     "--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions",
     "--hide-scrollbars", "--remote-debugging-pipe",
 )  # fmt: skip
+# The browser finds its pipe at 3 and 4; on the way there no descriptor may be written over.
+PLACED = (
+    "import os, sys; os.dup2(int(sys.argv[1]), 103); os.dup2(int(sys.argv[2]), 104); "
+    "os.dup2(103, 3); os.dup2(104, 4); os.closerange(5, 256); os.execv(sys.argv[3], sys.argv[3:])"
+)
 
 
 class Chrome:
@@ -33,7 +39,6 @@ class Chrome:
         self._profile = profile
         self._numbers = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._events: asyncio.Queue[dict[str, Any]] = asyncio.Queue()
         self.complaints: list[str] = []
         self._session = ""
 
@@ -41,7 +46,7 @@ class Chrome:
         to_read, to_write = os.pipe()
         from_read, from_write = os.pipe()
         self._process = await asyncio.create_subprocess_exec(
-            "/bin/sh", "-c", f'exec "$@" 3<&{to_read} 4>&{from_write}', "sh", str(BROWSER), *FLAGS,
+            sys.executable, "-c", PLACED, str(to_read), str(from_write), str(BROWSER), *FLAGS,
             f"--user-data-dir={self._profile}", "about:blank",
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
             pass_fds=(to_read, from_write), start_new_session=True,
@@ -55,21 +60,31 @@ class Chrome:
             lambda: asyncio.StreamReaderProtocol(reader), os.fdopen(from_read, "rb", buffering=0)
         )
         self._reading = asyncio.create_task(self._read(reader))
+        try:
+            await self._begin()
+        except BaseException:
+            await self._end()
+            raise
+        return self
+
+    async def _begin(self) -> None:
         targets = await self._call("Target.getTargets")
         page = next(found for found in targets["targetInfos"] if found["type"] == "page")
         attached = await self._call("Target.attachToTarget", targetId=page["targetId"], flatten=True)
         self._session = attached["sessionId"]
         for domain in ("Page", "Runtime", "Log", "Network"):
             await self.call(f"{domain}.enable")
-        return self
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        await self._end()
+
+    async def _end(self) -> None:
         with suppress(ProcessLookupError):
             os.killpg(self._process.pid, signal.SIGKILL)
         await self._process.wait()
-        self._reading.cancel()
+        await self._reading
         self._transport.close()
         self._pipe.close()
 
@@ -90,25 +105,16 @@ class Chrome:
 
     async def open(self, address: str) -> None:
         """Go there, and wait until it is loaded."""
-        while not self._events.empty():
-            self._events.get_nowait()
+        await self.evaluate("window.isOld = true")
         await self.call("Page.navigate", url=address)
-        await self.event("Page.loadEventFired")
-
-    async def event(self, method: str) -> dict[str, Any]:
-        """The next event of this name."""
-        async with asyncio.timeout(PATIENCE):
-            while (event := await self._events.get())["method"] != method:
-                pass
-        found: dict[str, Any] = event["params"]
-        return found
+        await self.until("!window.isOld && document.readyState === 'complete'")
 
     async def evaluate(self, expression: str) -> Any:
         """What a script says in the page; a promise is awaited."""
         answer = await self.call(
             "Runtime.evaluate", expression=expression, returnByValue=True, awaitPromise=True, userGesture=True
         )
-        assert "exceptionDetails" not in answer, answer["exceptionDetails"]
+        assert "exceptionDetails" not in answer, answer.get("exceptionDetails")
         return answer["result"].get("value")
 
     async def until(self, expression: str) -> Any:
@@ -142,7 +148,13 @@ class Chrome:
             return await answer
 
     async def _read(self, reader: asyncio.StreamReader) -> None:
-        while raw := await reader.readuntil(b"\0"):
+        while True:
+            try:
+                raw = await reader.readuntil(b"\0")
+            except asyncio.IncompleteReadError:
+                for answer in self._waiting.values():
+                    answer.cancel()
+                return
             message = json.loads(raw[:-1])
             if (answer := self._waiting.pop(message.get("id"), None)) is not None:
                 if "error" in message:
@@ -151,7 +163,6 @@ class Chrome:
                     answer.set_result(message["result"])
             elif "method" in message:
                 self._complain(message)
-                self._events.put_nowait(message)
 
     def _complain(self, message: dict[str, Any]) -> None:
         told = message["params"]
