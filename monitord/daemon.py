@@ -293,7 +293,7 @@ class Daemon:
         self._scheduler.start()
         self._log.emit("monitord_ready", "info", "monitord is watching.", **self._who())
         self._citizen.ready()
-        await self._serving.start()
+        self._serving.start()
         await self._conductor.conduct()
 
     def _schedule_anew(self) -> None:

@@ -61,7 +61,7 @@ class Serving:
         self._source: DaemonSource | None = None
         self._desk: Desk | None = None
         self._server: PageServer | None = None
-        self._retrying: asyncio.Task[None] | None = None
+        self._listening: asyncio.Task[None] | None = None
         self._trouble = ""
 
     def beside(self, teller: Teller) -> Teller:
@@ -85,10 +85,10 @@ class Serving:
             except Exception as error:  # noqa: BLE001 - the page's trouble is not the watch's
                 self._log.internal("a cycle could not be told to the page", error)
 
-    async def start(self) -> None:
-        """Listen, if there is an address; where that fails, say so once and try again every minute."""
-        if self._settings.http.listen and not await self._listens():
-            self._retrying = asyncio.create_task(self._retry(), name="page")
+    def start(self) -> None:
+        """Listen soon, if there is an address; where that fails, say so once and try again every minute."""
+        if self._settings.http.listen:
+            self._listening = asyncio.create_task(self._keep_trying(), name="page")
 
     async def apply(self, settings: Settings) -> None:
         """From here on these settings hold; another address or token begins the page anew."""
@@ -96,7 +96,7 @@ class Serving:
         if settings.http != before.http or self._server is None:
             await self._shut()
             self._trouble = ""
-            await self.start()
+            self.start()
         elif self._source is not None and self._desk is not None:
             self._source.settings = settings
             self._desk.expire()
@@ -108,9 +108,11 @@ class Serving:
                 await self._shut()
 
     async def _shut(self) -> None:
-        retrying, self._retrying = self._retrying, None
-        if retrying is not None:
-            retrying.cancel()
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
         desk, server, source = self._desk, self._server, self._source
         self._desk = self._server = self._source = None
         if desk is not None:
@@ -120,11 +122,9 @@ class Serving:
         if source is not None:
             source.close()
 
-    async def _retry(self) -> None:
-        while True:
+    async def _keep_trying(self) -> None:
+        while not await self._listens():  # noqa: ASYNC110 - a port that is taken tells nobody when it is free
             await asyncio.sleep(RETRY_SECONDS)
-            if await self._listens():
-                return
 
     async def _listens(self) -> bool:
         """Whether the page now listens. Says so, and why not, when that is news."""

@@ -156,7 +156,8 @@ class Chrome:
                     answer.cancel()
                 return
             message = json.loads(raw[:-1])
-            if (answer := self._waiting.pop(message.get("id"), None)) is not None:
+            if "id" in message:
+                answer = self._waiting.pop(message["id"])
                 if "error" in message:
                     answer.set_exception(AssertionError(str(message["error"])))
                 else:

@@ -49,6 +49,11 @@ class Source(DaemonSource):
         self.log = Log(self.said)
         super().__init__(self.log, settings, self.checks.append, lambda _, command: self.left.append(command))
 
+    def forget(self) -> None:
+        """What was asked of the watch so far."""
+        self.left.clear()
+        self.checks.clear()
+
     @property
     def silences(self) -> list[Silence]:
         return self.quiet

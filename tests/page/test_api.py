@@ -34,7 +34,7 @@ def trouble(made: Night) -> None:
 
 
 @pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def kept(tmp_path_factory: pytest.TempPathFactory) -> Source:
     source = finish(recorded(tmp_path_factory.mktemp("page"), night(0.2, begun=trouble)))
     now = datetime.now(UTC)
     source.quiet = [
@@ -43,6 +43,12 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> Source:
         Silence("s3", "*", now, None, every="0 4 * * 1", lasts=1800.0),
     ]
     return source
+
+
+@pytest.fixture
+def source(kept: Source) -> Source:
+    kept.forget()
+    return kept
 
 
 async def test_the_status_is_what_the_command_says(source: Source) -> None:
@@ -107,7 +113,6 @@ async def test_a_silence_is_left_for_the_watch(source: Source) -> None:
     assert answer.status_code == 202
     told = answer.json()["silence"]
     (command,) = source.left
-    source.left.clear()
     assert command.kind == "silence"
     assert command.silence is not None
     assert command.silence.until == command.silence.since + timedelta(minutes=90)
@@ -126,7 +131,6 @@ async def test_a_silence_is_ended_and_an_alert_acknowledged_by_their_ids(source:
         ("unsilence", "s1"),
         ("ack", alert["alert_id"]),
     ]
-    source.left.clear()
 
 
 async def test_a_check_is_asked_for_with_the_token_where_there_is_one(source: Source) -> None:
@@ -247,8 +251,6 @@ async def test_every_answer_has_the_fields_that_are_described(source: Source) ->
             responses = DOCUMENT["paths"][path][method.lower()]["responses"]
             content = responses[str(answer.status_code)]["content"]["application/json"]
             assert list(differences(answer.json(), content["schema"], path)) == []
-    source.left.clear()
-    source.checks.clear()
 
 
 def differences(value: Any, schema: Mapping[str, Any], where: str) -> Iterator[str]:

@@ -40,7 +40,7 @@ def trouble(made: Night) -> None:
 
 
 @pytest.fixture(scope="module")
-def bad(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def kept_bad(tmp_path_factory: pytest.TempPathFactory) -> Source:
     source = finish(recorded(tmp_path_factory.mktemp("bad"), night(3, begun=trouble)))
     now = datetime.now(UTC)
     source.quiet = [Silence("s1", "tree-builder", now, now + timedelta(hours=1), reason="it is being moved")]
@@ -48,8 +48,20 @@ def bad(tmp_path_factory: pytest.TempPathFactory) -> Source:
 
 
 @pytest.fixture(scope="module")
-def good(tmp_path_factory: pytest.TempPathFactory) -> Source:
+def kept_good(tmp_path_factory: pytest.TempPathFactory) -> Source:
     return finish(recorded(tmp_path_factory.mktemp("good"), night(3)))
+
+
+@pytest.fixture
+def bad(kept_bad: Source) -> Source:
+    kept_bad.forget()
+    return kept_bad
+
+
+@pytest.fixture
+def good(kept_good: Source) -> Source:
+    kept_good.forget()
+    return kept_good
 
 
 async def text(source: Source, path: str, status: int = 200, **headers: str) -> str:

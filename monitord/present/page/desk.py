@@ -50,7 +50,8 @@ class Desk:
         if seen.decision.transitions:
             for kept in self._incidents.values():
                 kept.expire()
-        self.hub.publish("cycle", {"status": seen.report.status, "at": seen.at.isoformat(timespec="milliseconds")})
+        if self.hub.readers:
+            self.hub.publish("cycle", {"status": seen.report.status, "at": seen.at.isoformat(timespec="milliseconds")})
 
     def expire(self) -> None:
         """What is ordered has changed: what was judged by the old orders is to be made anew."""

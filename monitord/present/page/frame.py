@@ -66,7 +66,7 @@ def framed(
     bar = tag(
         "header",
         tag("a", "monitord", href="/", class_="brand"),
-        tag("span", who, class_="who"),
+        tag("span", who, class_="who") if who != "monitord" else None,
         tag(
             "nav",
             tag(

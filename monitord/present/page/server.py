@@ -13,6 +13,8 @@ from uvicorn.lifespan.off import LifespanOff
 from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import Server
 
+from monitord.lanes import Lane
+
 # More than this many requests at once are answered with 503; past twice as many connections, new ones are not heard.
 _REQUESTS: Final = 64
 _CONNECTIONS: Final = 128
@@ -91,7 +93,11 @@ class PageServer:
         # `serve` would take over the signals and wake ten times a second to look whether it should stop. What it does
         # besides is to start up, and to shut down: that is done here when it is time.
         server.lifespan = LifespanOff(self._config)
-        await server.startup(sockets=[self._socket])
+        try:
+            await server.startup(sockets=[self._socket])
+        except BaseException:
+            self._socket.close()
+            raise
         self._server = server
 
     async def close(self) -> None:
@@ -117,9 +123,14 @@ class PageServer:
 
 async def _bound(host: str, port: int) -> socket.socket:
     """A socket at the first address of `host` that can be had."""
-    loop = asyncio.get_running_loop()
-    async with asyncio.timeout(_PATIENCE_SECONDS):
-        found = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)  # asks nobody
+    except socket.gaierror:
+        lane = Lane("the page's name")
+        try:
+            found = await lane.run(_looked_up, host, port, timeout=_PATIENCE_SECONDS)
+        finally:
+            lane.close()
     family, kind, protocol, _, address = found[0]
     bound = socket.socket(family, kind, protocol)
     try:
@@ -132,3 +143,7 @@ async def _bound(host: str, port: int) -> socket.socket:
         bound.close()
         raise
     return bound
+
+
+def _looked_up(host: str, port: int) -> list[Any]:
+    return socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
