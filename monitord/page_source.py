@@ -108,6 +108,10 @@ class DaemonSource:
         except (Unusable, OSError, sqlite3.Error) as error:
             raise Unavailable(str(error)) from None
 
+    async def metrics(self) -> tuple[bytes, str] | None:
+        """No metrics are made of it yet."""
+        return None
+
     def fault(self, what: str, error: BaseException) -> None:
         """Say it in the log."""
         self._log.internal(what, error)

@@ -300,3 +300,15 @@ def test_differences_are_found() -> None:
     assert list(differences({"status": "well", "age_seconds": "1"}, schema, ""))
     assert list(differences({"status": "ok"}, schema, ""))
     assert list(differences({"status": "ok", "age_seconds": 1, "name": "x"}, schema, ""))
+
+
+async def test_metrics_are_what_the_source_makes_of_the_report(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def made() -> tuple[bytes, str]:
+        return b"monitord_up 1\n", "text/plain; version=1.0.0; charset=utf-8"
+
+    async with client(source) as page:
+        assert (await page.get("/metrics")).status_code == 404
+        monkeypatch.setattr(source, "metrics", made)
+        answer = await page.get("/metrics")
+    assert (answer.status_code, answer.text) == (200, "monitord_up 1\n")
+    assert answer.headers["content-type"] == "text/plain; version=1.0.0; charset=utf-8"

@@ -129,7 +129,11 @@ class Page:
         return health(self._desk)
 
     async def _metrics(self, _: Request) -> Response:
-        raise HTTPException(404, "This version has no metrics.")
+        found = await self._desk.source.metrics()
+        if found is None:
+            raise HTTPException(404, "This version has no metrics.")
+        body, kind = found
+        return Response(body, headers={"content-type": kind})
 
     async def _file(self, request: Request) -> Response:
         name = request.path_params["name"]

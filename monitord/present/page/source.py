@@ -131,6 +131,14 @@ class PageSource(Protocol):
         """
         ...
 
+    async def metrics(self) -> tuple[bytes, str] | None:
+        """The last report for Prometheus and its content type; None where this monitord has no metrics.
+
+        Raises:
+            Unavailable: there is no report yet.
+        """
+        ...
+
     def fault(self, what: str, error: BaseException) -> None:
         """Say in the log that something of the page's own failed."""
         ...
