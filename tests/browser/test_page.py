@@ -165,6 +165,20 @@ async def test_a_cycle_renews_the_page_where_it_stands(served: Served, chrome: C
     assert chrome.complaints == []
 
 
+async def test_what_was_opened_stays_open_when_a_cycle_comes(served: Served, chrome: Chrome) -> None:
+    await chrome.look(1280)
+    await chrome.open(f"{served.address}/alerts")
+    ends = "[...document.querySelectorAll('details')].map(d => d.open)"
+    before = await chrome.evaluate(ends)
+    await chrome.evaluate("for (const d of document.querySelectorAll('details')) d.open = !d.open")
+    told = await chrome.evaluate("document.getElementById('main').textContent")
+    served.made.passes(minutes=2)
+    served.looks()
+    await chrome.until(f"document.getElementById('main').textContent !== {told!r}")
+    assert before
+    assert await chrome.evaluate(ends) == [not open_ for open_ in before]
+
+
 async def test_a_page_that_hears_nothing_any_more_says_since_when(served: Served, chrome: Chrome) -> None:
     await chrome.look(390)
     await chrome.open(served.address)
@@ -221,7 +235,8 @@ async def test_the_token_is_shown_once_and_then_a_silence_takes_a_form(served: S
     await chrome.open(served.address)
     acknowledge = "document.querySelector('form[action$=\"/ack\"] button').click()"
     await chrome.evaluate(acknowledge)
-    await chrome.until("location.search === '?done=acked'")
+    await chrome.until("document.querySelector('.done')?.textContent === 'Acknowledged with the next look.'")
+    await chrome.until("location.search === ''")
     assert served.source.left[-1].kind == "ack"
     assert chrome.complaints == []
 

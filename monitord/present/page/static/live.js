@@ -4,9 +4,10 @@
 
 const QUIET_MS = 2000;
 const LOST_MS = 50000;
+const DONE_MS = 15000;
 
 let heardAt = Date.now();
-let fetchedAt = 0;
+let fetchedAt = Date.now();
 let waiting = null;
 let fetching = false;
 let again = false;
@@ -30,15 +31,19 @@ function restore(part, was) {
   if (found) found.focus({ preventScroll: true });
 }
 
+// What can be opened, by what it belongs to.
+function foldable(part) {
+  const name = (details) => details.closest("[id]")?.id + details.querySelector("summary").textContent;
+  return new Map([...part.querySelectorAll("details")].map((details) => [name(details), details]));
+}
+
 function put(old, fresh) {
   if (old.innerHTML === fresh.innerHTML) return;
-  const open = [...old.querySelectorAll("details")].map((details) => [details.querySelector("summary").textContent, details.open]);
+  const before = foldable(old);
   const was = place(old);
   old.replaceChildren(...fresh.childNodes);
-  const opened = new Map(open);
-  for (const details of old.querySelectorAll("details")) {
-    const before = opened.get(details.querySelector("summary").textContent);
-    if (before !== undefined) details.open = before;
+  for (const [name, details] of foldable(old)) {
+    if (before.has(name)) details.open = before.get(name).open;
   }
   restore(old, was);
 }
@@ -115,7 +120,7 @@ function tick() {
     const told = `${duration(seconds)} ago`;
     if (time.textContent !== told) time.textContent = told;
   }
-  if (Date.now() - heardAt > LOST_MS) lost();
+  if (!document.hidden && Date.now() - heardAt > LOST_MS) lost();
 }
 
 function heard() {
@@ -135,13 +140,28 @@ function lost() {
   stale.hidden = false;
 }
 
-const stream = new EventSource("/events");
-stream.addEventListener("open", () => { heard(); soon(); });
-stream.addEventListener("beat", heard);
-stream.addEventListener("cycle", () => { heard(); soon(); });
-stream.addEventListener("night", () => { heard(); soon(); });
-stream.addEventListener("error", lost);
-document.addEventListener("visibilitychange", () => { if (!document.hidden) soon(); });
-addEventListener("pagehide", () => stream.close());
+let stream = null;
+
+function listen() {
+  heardAt = Date.now();
+  stream = new EventSource("/events");
+  stream.addEventListener("open", () => { heard(); soon(); });
+  stream.addEventListener("beat", heard);
+  stream.addEventListener("cycle", () => { heard(); soon(); });
+  stream.addEventListener("night", () => { heard(); soon(); });
+  stream.addEventListener("error", lost);
+}
+
+// A browser has few connections to one address: a tab that nobody sees gives its own back.
+document.addEventListener("visibilitychange", () => {
+  stream?.close();
+  if (!document.hidden) listen();
+});
+addEventListener("pagehide", () => stream?.close());
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+
+// What has just been asked for is said once, and for a while.
+setTimeout(() => document.querySelector("main > .done")?.remove(), DONE_MS);
+if (location.search.includes("done=")) history.replaceState(null, "", location.pathname + location.hash);
+if (!document.hidden) listen();
 setInterval(tick, 1000);
