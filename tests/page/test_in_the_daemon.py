@@ -125,7 +125,7 @@ async def test_a_port_that_is_taken_costs_the_page_and_a_reload_brings_it(
             dotenv.write_text("MONITORD_HTTP__LISTEN=\n")
             daemon.process.send_signal(signal.SIGHUP)
             await daemon.until("settings_reloaded", mark)
-            with pytest.raises(httpx.ConnectError):
+            with pytest.raises(httpx.TransportError):
                 await page.get("/healthz")
             await daemon.check()
 

@@ -93,6 +93,21 @@ async def test_why_it_could_not_be_made_is_kept_for_a_while() -> None:
     assert asked.times == 1
 
 
+async def test_what_fails_inside_is_told_once_and_kept_like_any_other_reason() -> None:
+    times, told = 0, []
+
+    async def fail() -> int:
+        nonlocal times
+        times += 1
+        raise RuntimeError("inside")
+
+    memo = Memo(fail, keep=0.0, fault=lambda what, error: told.append((what, str(error))))
+    found = [await memo.get(PATIENCE) for _ in range(5)]
+    assert {kept.trouble for kept in found if kept is not None} == {"it failed inside, the log says what"}
+    assert told == [("what the page keeps could not be made", "inside")]
+    assert times == 1
+
+
 async def test_different_reports_at_once_are_few(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     from datetime import timedelta
 

@@ -249,7 +249,7 @@ async def test_a_watch_that_has_stopped_looking_is_unknown(good: Source, monkeyp
     assert good.seen is not None
     monkeypatch.setattr(good.seen, "_published", good.seen._published - 3600.0)
     found = await text(good, "/")
-    assert "UNKNOWN Check now Monitord has not looked for 1 h" in said(found)
+    assert "UNKNOWN Check now monitord has not looked for 1 h" in said(found)
     assert "is-unknown" in found
     monkeypatch.undo()
     assert "OK Check now" in said(await text(good, "/"))
@@ -337,3 +337,10 @@ def test_a_label_that_is_due_is_not_missed_yet_and_what_cannot_be_read_is_unknow
 
 def test_a_delay_fits_its_box() -> None:
     assert [short(seconds) for seconds in (0.4, 45, 182, 1574, 7300)] == ["0s", "45s", "3m", "26m", "2h"]
+
+
+async def test_a_single_alert_is_told_in_its_own_words(tmp_path: Path) -> None:
+    source = await recorded(tmp_path, night(0.2, begun=lambda made: made["gateway"].stops()))
+    assert "CRITICAL Check now gateway is stopped; it is expected to be online. Last look" in said(
+        await text(source, "/")
+    )

@@ -41,7 +41,7 @@ class Desk:
     def __init__(self, source: PageSource) -> None:
         self.source = source
         self.hub = Hub()
-        self._night = Memo(self._draw, _KEEP_SECONDS, partial(self.hub.publish, "night", {}))
+        self._night = Memo(self._draw, _KEEP_SECONDS, partial(self.hub.publish, "night", {}), source.fault)
         self._incidents: OrderedDict[timedelta, Memo[tuple[Incident, ...]]] = OrderedDict()
         self._reports: OrderedDict[timedelta, Memo[Night]] = OrderedDict()
 
@@ -75,7 +75,11 @@ class Desk:
         self, back: timedelta = INCIDENTS, wait: float = WAIT_SECONDS
     ) -> Kept[tuple[Incident, ...]] | None:
         """The incidents of so long."""
-        memo = _of(self._incidents, back, lambda: Memo(partial(self.source.incidents, back), _INCIDENTS_KEEP_SECONDS))
+        memo = _of(
+            self._incidents,
+            back,
+            lambda: Memo(partial(self.source.incidents, back), _INCIDENTS_KEEP_SECONDS, fault=self.source.fault),
+        )
         return await memo.get(wait)
 
     async def report(self, back: timedelta, wait: float = WAIT_SECONDS) -> Kept[Night] | None:
@@ -84,7 +88,9 @@ class Desk:
         Raises:
             Busy: too many others are being made.
         """
-        memo = _of(self._reports, back, lambda: Memo(partial(self.source.report, back), _KEEP_SECONDS))
+        memo = _of(
+            self._reports, back, lambda: Memo(partial(self.source.report, back), _KEEP_SECONDS, fault=self.source.fault)
+        )
         return await memo.get(wait)
 
     async def _draw(self) -> Drawn:

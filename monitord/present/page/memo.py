@@ -39,12 +39,20 @@ class Memo(Generic[T]):
         make: makes it; may raise Unavailable.
         keep: for so many seconds, at least, it is as good as new.
         ready: called whenever one has been made.
+        fault: told of what failed that should not have.
     """
 
-    def __init__(self, make: Callable[[], Awaitable[T]], keep: float, ready: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        make: Callable[[], Awaitable[T]],
+        keep: float,
+        ready: Callable[[], None] = lambda: None,
+        fault: Callable[[str, BaseException], None] = lambda _, __: None,
+    ) -> None:
         self._make = make
         self._keep = keep
         self._ready = ready
+        self._fault = fault
         self._kept: Kept[T] | None = None
         self._making: asyncio.Task[None] | None = None
         self._old = False
@@ -89,6 +97,9 @@ class Memo(Generic[T]):
             value = await self._make()
         except Unavailable as error:
             trouble = str(error)
+        except Exception as error:  # noqa: BLE001 - it is kept like any other reason, or every look would fail anew
+            trouble = "it failed inside, the log says what"
+            self._fault("what the page keeps could not be made", error)
         finally:
             self._making = None
         now = time.monotonic()

@@ -39,8 +39,10 @@ def _part(key: str, content: Markup) -> Markup:
 def _state(view: View) -> Markup:
     style, report = view.status, view.seen.report
     word = str(style).upper()
-    told = sentence(verdict(report.as_fields()))
     firing = report.alerts["firing"]
+    told = sentence(verdict(report.as_fields()))
+    if not firing:  # what fires may begin with a name
+        told = told[:1].upper() + told[1:]
     if len(firing) > 1:
         critical = sum(1 for alert in firing if alert["severity"] == "critical")
         told = f"{len(firing)} alerts fire: {critical} critical, {words.plural(len(firing) - critical, 'warning')}."
@@ -67,7 +69,7 @@ def _state(view: View) -> Markup:
             data_part=True,
             class_="line",
         ),
-        tag("p", told[:1].upper() + told[1:], class_="sentence", id="sentence", role="status"),
+        tag("p", told, class_="sentence", id="sentence", role="status"),
         tag("div", look, id="p-look", data_part=True),
         id="state",
         class_=f"state is-{style}",

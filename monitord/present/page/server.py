@@ -114,6 +114,7 @@ class PageServer:
             await asyncio.wait(tuple(state.tasks), timeout=_GRACE_SECONDS)
         for task in tuple(state.tasks):
             task.cancel()
+        await asyncio.sleep(0)  # those that have nothing more to say are gone after this
         for connection in tuple(state.connections):
             transport: Any = connection.transport
             transport.abort()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
 from typing import Final
@@ -87,8 +88,7 @@ class Showing:
         """
         source = self.desk.source
         seen = the_seen(self.desk)
-        night = await self.desk.night()
-        found = await self._incidents(INCIDENTS)
+        night, found = await asyncio.gather(self.desk.night(), self._incidents(INCIDENTS))
         return View(
             now=now(),
             seen=source.seen or seen,
