@@ -344,3 +344,15 @@ async def test_a_single_alert_is_told_in_its_own_words(tmp_path: Path) -> None:
     assert "CRITICAL Check now gateway is stopped; it is expected to be online. Last look" in said(
         await text(source, "/")
     )
+
+
+async def test_of_a_whole_fleet_that_is_out_of_order_the_first_are_told_in_full(tmp_path: Path) -> None:
+    def strangers(made: Night) -> None:
+        for number in range(20):
+            made.appears(f"stranger-{number:02}")
+
+    page = Page(await text(await recorded(tmp_path, night(0.2, begun=strangers)), "/"))
+    assert len(page.all("article")) == 8
+    told = said(page.source)
+    assert "Firing (20)" in told
+    assert all(f"stranger-{number:02} runs under PM2" in told for number in range(20))

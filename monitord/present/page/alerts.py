@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from datetime import timedelta
+from typing import Final
 from urllib.parse import urlencode
 
 from monitord.core import words
@@ -20,6 +21,9 @@ from monitord.present.pieces import grid, mark
 from monitord.present.report_html import section_html
 from monitord.present.terminal import Style
 
+# So many are told in full; of a whole fleet that is out of order the rest is a list.
+_MOST_CARDS: Final = 8
+
 
 def firing(view: View) -> Markup:
     """The alerts that fire, each with its evidence and what to do; that there are none is said by the status."""
@@ -29,7 +33,8 @@ def firing(view: View) -> Markup:
     return tag(
         "section",
         tag("h2", f"Firing ({len(found)})", id="h-firing"),
-        tag("div", *(_card(alert, view) for alert in found), class_="cards"),
+        tag("div", *(_card(alert, view) for alert in found[:_MOST_CARDS]), class_="cards"),
+        _list([("", alert) for alert in found[_MOST_CARDS:]], view) if len(found) > _MOST_CARDS else None,
         aria_labelledby="h-firing",
         class_="firing",
     )
@@ -95,23 +100,32 @@ def waiting(view: View) -> Markup:
     return tag(
         "section",
         tag("h2", f"Known and not told ({len(items)})", id="h-waiting"),
-        tag(
-            "ul",
-            *(
-                tag(
-                    "li",
-                    mark(alert.severity),
-                    tag(
-                        "span",
-                        sentence(alert.finding.summary),
-                        tag("small", f" {alert.rule}: {alert.subject}; {why}, since ", when(alert.since, view.until)),
-                    ),
-                )
-                for why, alert in items
-            ),
-            class_="marked",
-        ),
+        _list(items, view),
         aria_labelledby="h-waiting",
+    )
+
+
+def _list(items: Iterable[tuple[str, Alert]], view: View) -> Markup:
+    """Alerts in a line each, with why they are no more than that."""
+    return tag(
+        "ul",
+        *(
+            tag(
+                "li",
+                mark(alert.severity),
+                tag(
+                    "span",
+                    sentence(alert.finding.summary),
+                    tag(
+                        "small",
+                        f" {alert.rule}: {alert.subject}{f'; {why}' if why else ''}, since ",
+                        when(alert.since, view.until),
+                    ),
+                ),
+            )
+            for why, alert in items
+        ),
+        class_="marked",
     )
 
 
