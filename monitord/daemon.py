@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -116,7 +116,8 @@ class Daemon:
         self._say_what_is_off(self._settings)
         snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
         outbox = Outbox(self._store, self._log, _sender(self._settings))
-        teller = self._teller = Teller(LogTeller(self._log), outbox, pulse(self._settings, self._heartbeat))
+        heart = pulse(self._settings, self._heartbeat)
+        teller = self._teller = Teller(LogTeller(self._log), outbox, heart, self._serving.publish)
         if aside is not None:
             teller.aside(aside)
         if self._probes.tls_unverified:
@@ -130,7 +131,7 @@ class Daemon:
             orders,
             snapshot.state,
             self._store,
-            self._serving.beside(teller),
+            teller,
             self._settings.probe_timeout.total_seconds(),
             self._heard_on_the_bus,
         )
@@ -203,17 +204,17 @@ class Daemon:
         with suppress(asyncio.CancelledError, TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                 await conductor
-        await self._serving.close()
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
-                await self._under_pm2.close()
-                await self._probes.close()
-                await self._deafen()
-        await self._teller.close(STOP_TIMEOUT_SECONDS)
+        endings = (self._serving.close(), self._teller.close(STOP_TIMEOUT_SECONDS), self._look_no_more())
+        await asyncio.gather(*map(_in_time, endings), return_exceptions=True)
         await self._store.close(STOP_TIMEOUT_SECONDS)
         self._lock.release()
         self._log.emit("monitord_stopped", "info", "monitord has stopped.", **self._who())
         self._citizen.close()
+
+    async def _look_no_more(self) -> None:
+        await self._under_pm2.close()
+        await self._probes.close()
+        await self._deafen()
 
     # What may be asked, at any time, from signals, jobs and PM2
 
@@ -382,6 +383,12 @@ class Daemon:
 
     def _who(self) -> dict[str, object]:
         return {"version": __version__, "pid": os.getpid()}
+
+
+async def _in_time(ending: Awaitable[None]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+            await ending
 
 
 def _sender(settings: Settings) -> Sender:

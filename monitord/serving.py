@@ -9,18 +9,16 @@ import asyncio
 import errno
 import socket
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitord.core.decide import Decision
-from monitord.core.model import Command, Gap
-from monitord.cycle import Teller
+from monitord.core.model import Command
 from monitord.logs import Log
 from monitord.settings import Settings
 from monitord.settings_types import listen_address
-from monitord.store import SetAside
 
 if TYPE_CHECKING:
     from monitord.page_source import DaemonSource
@@ -63,10 +61,6 @@ class Serving:
         self._server: PageServer | None = None
         self._listening: asyncio.Task[None] | None = None
         self._trouble = ""
-
-    def beside(self, teller: Teller) -> Teller:
-        """The teller, and after it the page: each cycle is told to both."""
-        return _Beside(teller, self)
 
     def publish(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         """What a cycle decided is what the page shows from now on. Never raises."""
@@ -157,24 +151,6 @@ class Serving:
         server = PageServer(Page(desk, host, None if token is None else token.get_secret_value()).app, host, port)
         await server.start()
         self._source, self._desk, self._server = source, desk, server
-
-
-class _Beside:
-    """A teller that tells the page, too."""
-
-    def __init__(self, teller: Teller, serving: Serving) -> None:
-        self._teller = teller
-        self._serving = serving
-
-    def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
-        self._teller.tell(decision, trigger, duration_ms)
-        self._serving.publish(decision, trigger, duration_ms)
-
-    def aside(self, aside: SetAside) -> None:
-        self._teller.aside(aside)
-
-    def troubles(self) -> Sequence[Gap]:
-        return self._teller.troubles()
 
 
 def _reason(error: Exception) -> tuple[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from monitord.core.decide import Decision
@@ -13,6 +13,9 @@ from monitord.notify.log import LogTeller
 from monitord.notify.outbox import Outbox
 from monitord.store import SetAside
 from monitord.store_outbox import Queued, Told
+
+Publish = Callable[[Decision, str, float], None]
+"""Is told of a decision, who asked for it ("": nobody), and how many milliseconds it took. Never raises."""
 
 
 class Pulse(Protocol):
@@ -37,12 +40,15 @@ class Pulse(Protocol):
 
 
 class Teller:
-    """What a watch tells, to all who are to hear it."""
+    """What a watch tells, to all who are to hear it. `publish` is called with every cycle, last: whoever shows it."""
 
-    def __init__(self, log: LogTeller, outbox: Outbox, pulse: Pulse | None = None) -> None:
+    def __init__(
+        self, log: LogTeller, outbox: Outbox, pulse: Pulse | None = None, publish: Publish | None = None
+    ) -> None:
         self.log = log
         self.outbox = outbox
         self.pulse = pulse
+        self._publish = publish
 
     def begin(self) -> None:
         """A whole cycle begins."""
@@ -57,6 +63,8 @@ class Teller:
         """Say what a cycle decided, and send what was planned of it."""
         self.log.tell(decision, trigger, duration_ms)
         self.outbox.deliver(decision)
+        if self._publish is not None:
+            self._publish(decision, trigger, duration_ms)
 
     def end(self, decision: Decision | None, problem: str) -> None:
         """A whole cycle has ended; `problem` is "" where all of it went well, `decision` None where it was not judged.
