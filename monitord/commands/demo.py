@@ -43,7 +43,9 @@ def add(subparsers: Any) -> None:
         metavar="WHAT",
         help="only this; may be repeated, or be a list: service,crash,postgres,redis,sealing,flood",
     )
-    parser.add_argument("--port", type=int, metavar="N", help="where monitord's page listens on 127.0.0.1")
+    parser.add_argument(
+        "--port", type=int, metavar="N", help="where monitord's page listens on 127.0.0.1 (default: a free port)"
+    )
     parser.set_defaults(run=run)
 
 

@@ -16,7 +16,7 @@ from datetime import UTC, datetime, timedelta
 
 from monitord.core import words
 from monitord.demo.child import ChildError, MonitordChild, Told
-from monitord.demo.sandbox import StackError
+from monitord.demo.sandbox import StackError, free_port
 from monitord.demo.scenario import SETTINGS, Fault
 from monitord.demo.scene import Entry, Kind, Scene
 from monitord.demo.stack import Stack
@@ -45,7 +45,7 @@ class Plan:
     Attributes:
         faults: What to break, in order.
         duration: How long to watch from the moment the fleet is up; None: as long as the faults take.
-        port: Where monitord's page listens on 127.0.0.1; None: nowhere.
+        port: Where monitord's page listens on 127.0.0.1; None: wherever there is room.
     """
 
     faults: tuple[Fault, ...]
@@ -86,13 +86,14 @@ class Tour:
         if self._plan.duration is not None:
             self._ends = self._now() + self._plan.duration.total_seconds()
         settings = self._stack.environment() | SETTINGS | {"MONITORD_LOG_LEVEL": "debug"}
-        settings["MONITORD_HTTP__LISTEN"] = "" if self._plan.port is None else f"127.0.0.1:{self._plan.port}"
+        page = settings["MONITORD_HTTP__LISTEN"] = f"127.0.0.1:{self._plan.port or free_port()}"
         self._growth_window = words.duration(duration(settings["MONITORD_ORDERS__GROWTH_WINDOW"]).total_seconds())
         began = self._now()
         self._child = child = MonitordChild(self._stack.sandbox, settings, self)
         self._view.progress("starting monitord run")
         await child.start()
         self._view.open()
+        self._tell("note", f"the same as a page, while this lasts: http://{page}/")
         frames = asyncio.create_task(self._frames())
         try:
             await self._go(child)

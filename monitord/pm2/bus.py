@@ -53,8 +53,8 @@ class Bus:
             home: PM2's home, the directory that holds `pub.sock`.
             on_exit: called on the loop, once for all that came together, when an exit that no operator made can be
                 drained.
-            say: sees the exits as they come, before anybody can drain them, and returns them marked with what it has
-                said. It must not block.
+            say: sees the exits of which all has been told, before anybody can drain them, and returns them marked with
+                what it has said. It must not block.
             on_edge: told False when nothing could be heard for LOST_SECONDS, and True when it can be again.
         """
         self.heard = 0
@@ -175,14 +175,17 @@ class Bus:
         return bool(chunk)
 
     def _give_out(self, exits: Sequence[Exit]) -> None:
-        self._keep(exits)
+        self._keep(self._marked(exits))
+        self._wake_for(exits)
+
+    def _wake_for(self, exits: Sequence[Exit]) -> None:
         if self._on_exit is not None and any(not each.manually for each in exits):
             # Not called from here: what goes wrong in it is no end of this connection.
             asyncio.get_running_loop().call_soon(self._on_exit)
 
     def _keep(self, exits: Sequence[Exit]) -> None:
         self.heard += len(exits)
-        for each in self._marked(exits):
+        for each in exits:
             if len(self._exits) == MAX_EXITS:
                 dropped = self._exits.popleft()
                 self.dropped += 1
@@ -208,7 +211,11 @@ class Bus:
 
     def _give_out_halves(self) -> None:
         self._timer = None
-        self._give_out(self._joiner.due(asyncio.get_running_loop().time()))
+        # Half of what PM2 says may be the echo of an older end, or does not tell who did it: no words for that before
+        # the list has been looked at.
+        halves = self._joiner.due(asyncio.get_running_loop().time())
+        self._keep(halves)
+        self._wake_for(halves)
         self._wait_for_halves()
 
 

@@ -508,6 +508,20 @@ async def test_exits_are_said_as_they_come_and_carry_that_they_were(home: Path, 
     assert seen == [KILLED]
 
 
+async def test_an_end_of_which_only_half_was_told_is_not_spoken_of(home: Path, pretender: Pretender) -> None:
+    seen: list[Exit] = []
+
+    def say(exits: Sequence[Exit]) -> Sequence[Exit]:
+        seen.extend(exits)
+        return exits
+
+    async with listening(home, say=say) as bus:
+        await pretender.connected()
+        await pretender.say(event(), line(name="gateway", pm_id=0))
+        assert {found.service for found in await heard(bus, 2)} == {"worker", "gateway"}
+    assert seen == []
+
+
 async def test_whoever_says_and_fails_costs_the_words_and_not_the_exits(home: Path, pretender: Pretender) -> None:
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
