@@ -367,7 +367,7 @@ class Daemon:
         if is_taken:
             self._log.emit("heartbeat_recovered", "info", "The heartbeat is taken again.")
         else:
-            self._log.emit("heartbeat_failed", "warning", f"The heartbeat is not taken: {error}.", error=error)
+            self._log.emit("heartbeat_failed", "warning", f"{error[:1].upper()}{error[1:]}.", error=error)
 
     def _say_what_is_off(self, settings: Settings) -> None:
         """Once, at the start: what is not configured is not watched, and that is no failure."""
