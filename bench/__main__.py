@@ -29,10 +29,10 @@ def main() -> int:
     if arguments.only == "trends":
         print(_trends(quick=arguments.quick))
         return 0
-    if arguments.only == "bus":
-        print(asyncio.run(_bus(quick=arguments.quick)))
-        return 0
     try:
+        if arguments.only == "bus":
+            print(asyncio.run(_bus(quick=arguments.quick)))
+            return 0
         healthy = asyncio.run(_bench(arguments.rows, quick=arguments.quick))
     except (StackError, RuntimeError, TimeoutError) as error:
         print(f"bench: {str(error) or type(error).__name__}", file=sys.stderr)

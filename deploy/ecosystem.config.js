@@ -2,6 +2,7 @@
 //
 // Made for a checkout in which `make` has set up .venv: nothing here needs to be changed. Settings come from
 // MONITORD_* in the environment of `pm2 start` (PM2 keeps it) or, better, from .env in `cwd`.
+// Then `pm2 describe monitord` shows what it sees, and `pm2 trigger monitord check` (or status, or report) asks it.
 const path = require("path");
 
 const checkout = path.resolve(__dirname, "..");

@@ -2,6 +2,9 @@
 
 from dataclasses import replace
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from monitord.core.fleet_events import crash_heard, crashes_heard
 from monitord.core.history import Service as Known
 from monitord.core.model import Exit, ServiceEvent
@@ -158,6 +161,42 @@ def test_what_runs_by_the_clock_ends_well_without_a_word_of_a_crash() -> None:
     scout.stops(exit_code=0)
     heard.night.passes(minutes=1)
     assert [change for change, _ in heard.said("cls-discovery")] == ["started", "stopped"]
+
+
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["heard", "unheard", "heard late", "looks", "waits"]), st.integers(1, 40)),
+        max_size=25,
+    )
+)
+def test_every_death_is_said_once_in_whatever_order_the_bus_and_the_list_tell_of_it(
+    steps: list[tuple[str, int]],
+) -> None:
+    heard = begun()
+    night, died = heard.night, 0
+    for step, number in steps:
+        if step in {"heard", "unheard"}:
+            if step == "heard":
+                heard.ends("gateway")
+            night["gateway"].crashes()
+            died += 1
+            night.passes(seconds=0.1)
+        elif step == "heard late":  # while a cycle is under way that has read the list before
+            heard.ends("gateway", after=0.5)
+            night.look()
+            night.passes(seconds=0.5)
+            night["gateway"].crashes()
+            died += 1
+            night.passes(seconds=0.1)
+        elif step == "looks":
+            night.look()
+            night.passes(seconds=0.1)
+        else:
+            night.passes(seconds=number)
+    night.passes(minutes=2)
+    news = [event for event in night.events if not event.said and event.kind == "automatic"]
+    assert sum(event.restarts for event in (*heard.at_once, *news) if event.service == "gateway") == died
+    assert restarts(night, "gateway") == died
 
 
 # One exit
