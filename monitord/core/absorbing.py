@@ -11,6 +11,7 @@ from monitord.core.history import History, absorb_readings, without_future
 from monitord.core.learned import absorb_epochs
 from monitord.core.model import Observation, ServiceEvent
 from monitord.core.orders import StandingOrders
+from monitord.core.quiet import forget
 from monitord.core.restarts import absorb_exits
 from monitord.core.rules.redis import absorb_queues
 from monitord.core.rules.trends import absorb_trends
@@ -30,6 +31,8 @@ def absorb(
     measured = history.taken_at.get("postgres")
     history = absorb_readings(history, observation, orders)
     good = {name: r for name, r in observation.readings.items() if r.failure is None}
+    if forgotten := [command.target for command in observation.commands if command.kind == "forget"]:
+        history = forget(history, forgotten, orders)
     if observation.exits:
         history = absorb_exits(history, observation.exits, now, orders.restarts_window.total_seconds())
     if "pm2" in good:

@@ -113,7 +113,7 @@ def _suppressed(
 
 
 def _fired(counted: Alert, now: datetime, reason: str = "") -> tuple[Alert, Transition]:
-    fired = replace(counted, state="firing", fired_at=now, toward="")
+    fired = replace(counted, state="firing", fired_at=now, confirmed_at=now, toward="")
     return _settled(fired), Transition("firing", fired, now, reason=reason)
 
 
@@ -131,9 +131,10 @@ def _firing(alert: Alert, finding: Finding, now: datetime, orders: StandingOrder
     stepped = replace(counted, severity=finding.severity, toward="")
     if is_calmer:
         stepped = replace(stepped, flaps=0, flapping_since=None, back_at=None, calm_since=None, calm_for=0.0)
-    # Worse is news; better is not, until it is well.
-    worse = Transition("firing", stepped, now, reason="severity") if finding.severity == "critical" else None
-    return _settled(stepped), worse
+    if finding.severity != "critical":
+        return _settled(stepped), None  # better is no news, until it is well
+    worse = replace(stepped, acked_at=None)  # whoever knew of it did not know of this
+    return _settled(worse), Transition("firing", worse, now, reason="severity")
 
 
 def _worse(before: Finding, now: Finding) -> Finding:

@@ -13,7 +13,7 @@ from monitord.core import alerts, causes
 from monitord.core.history import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules import REPLACES, Spec, replaces
+from monitord.core.rules import REPLACES, RULES, Spec, replaces
 
 
 def of_rule(book: Mapping[str, Alert], spec: Spec) -> list[Alert]:
@@ -24,6 +24,16 @@ def of_rule(book: Mapping[str, Alert], spec: Spec) -> list[Alert]:
 def unknown(spec: Spec, book: Mapping[str, Alert]) -> dict[str, Judgement]:
     """The answer of a rule that cannot judge: its alerts stay as they are."""
     return {a.subject: Unknown(spec.name, a.subject, "it could not be judged") for a in of_rule(book, spec)}
+
+
+def frozen(alert: Alert, history: History, book: Mapping[str, Alert]) -> bool:
+    """Whether nobody knows at the moment if what was found still holds: its probe, or the server behind it, is away."""
+    last = history.readings.get(alert.probe)
+    failed = last is not None and last.failure is not None
+    if alert.rule.endswith("_unreachable"):
+        return False
+    judges_failure = any(s.judges_failure for s in RULES if (s.name, s.probe) == (alert.rule, alert.probe))
+    return causes.server_away(alert.probe, history, book) or (failed and not judges_failure)
 
 
 def judge(
@@ -169,11 +179,13 @@ def _of_incident(transition: Transition, alert: Alert) -> Transition:
     return replace(transition, alert=replace(transition.alert, incident=alert.incident))
 
 
-def drop(book: dict[str, Alert], gone: Iterable[Alert], now: datetime) -> list[Transition]:
+def drop(
+    book: dict[str, Alert], gone: Iterable[Alert], now: datetime, reason: str = "not_watched"
+) -> list[Transition]:
     """End alerts whose subject is no longer watched."""
     transitions = []
     for alert in gone:
         del book[alerts.key(alert.rule, alert.subject)]
-        if (ended := alerts.not_watched(alert, now)) is not None:
+        if (ended := alerts.not_watched(alert, now, reason)) is not None:
             transitions.append(ended)
     return transitions

@@ -84,7 +84,8 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
 
 def _starves(alert: Alert, since: datetime, now: datetime) -> bool:
     """Whether this alert says that the host has lately run out of what everything lives on, before `since`."""
-    if alert.state != "firing" or alert.fired_at is None or now - alert.fired_at > NEXT or alert.since > since:
+    began = alert.confirmed_at or alert.fired_at
+    if alert.state != "firing" or began is None or now - began > NEXT or alert.since > since:
         return False
     if alert.rule == "disk_high":
         return isinstance(alert.finding.value, int | float) and alert.finding.value >= DISK_FULL_PERCENT

@@ -7,13 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
-from monitord.core import alerts, book, causes
+from monitord.core import alerts, book, causes, quiet
 from monitord.core.absorbing import absorb
 from monitord.core.actions import advise
 from monitord.core.history import History
-from monitord.core.model import Action, Alert, Judgement, Observation, Recheck, ServiceEvent, Transition
+from monitord.core.model import Action, Alert, Judgement, Observation, Recheck, ServiceEvent, Silence, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.reminders import remind
 from monitord.core.report import Report, build_report
@@ -29,13 +29,14 @@ class State:
     """Everything that outlives a cycle: the history and the alert book. Its SQLite form is the snapshot.
 
     `fired` is when each alert has lately fired (Unix seconds, by its place in the book), `advised` what has been
-    recommended of each living incident: the targets by the incident's id.
+    recommended of each living incident: the targets by the incident's id. `silences` are what is quiet on purpose.
     """
 
     history: History = field(default_factory=History)
     alerts: Mapping[str, Alert] = field(default_factory=dict)
     fired: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     advised: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    silences: Mapping[str, Silence] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,6 +63,7 @@ class Decision:
     probe_edges: tuple[ProbeEdge, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
+    heard: tuple[quiet.Heard, ...] = ()
 
     @property
     def report(self) -> Report:
@@ -73,8 +75,10 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     """The next state, and what there is to say about it."""
     now = observation.now
     history, events, notes = absorb(state.history, observation, orders)
-    held = dict(state.alerts)
-    transitions: list[Transition] = []
+    held, silences = quiet.uncovered(state.alerts), dict(state.silences)
+    if history.set_back != state.history.set_back and state.history.at is not None:
+        silences = quiet.set_back(silences, timedelta(seconds=state.history.at - now.timestamp()))
+    transitions, heard = quiet.hear(observation.commands, silences, held, state.history, orders, now)
     judged: dict[str, dict[str, Judgement]] = {}
     faults: list[str] = []
     for spec in RULES:
@@ -91,9 +95,10 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             transitions += book.advance(spec, judgements, held, observation, orders, history.set_back)
     transitions = book.superseded(held, transitions, now)
     transitions, fired = book.flapping(transitions, held, state.fired, orders, now)
+    transitions = quiet.covered(transitions, held, state.alerts, silences, history, now)
     actions, advised = advise(transitions, held, state.advised, orders, now)
     reminders = remind(held, transitions, orders, now)
-    following = State(history, held, fired, advised)
+    following = State(history, held, fired, advised, silences)
     return Decision(
         state=following,
         transitions=tuple(transitions),
@@ -106,6 +111,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         probe_edges=_probe_edges(state.history, observation),
         notes=tuple(notes),
         faults=tuple(faults),
+        heard=tuple(heard),
     )
 
 

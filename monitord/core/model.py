@@ -197,8 +197,8 @@ Judgement = Finding | Clear | Unknown
 class Alert:
     """The life of (rule, subject): pending until confirmed, then firing until a confirmed clear.
 
-    A confirmed alert that another one explains is suppressed instead of firing: it lives on unsaid, and fires when it
-    outlives its cause. `incident` is the id of the root alert that explained it ("": it is its own root).
+    A confirmed alert that another one explains, or that a silence covers, is suppressed instead of firing: it lives on
+    unsaid, and fires when it outlives its cause, or the silence. `incident` is the id of the root alert that explained it ("": it is its own root).
 
     `toward` is the edge that readings now agree on ("" when they agree with the state as it is), `count` how many
     have agreed, `counted_at` when the last of them was counted. `probe` is whose readings those are. `was_critical`
@@ -208,6 +208,9 @@ class Alert:
     from `calm_since` on, for `calm_for` seconds. `back_at` is when it last came back.
 
     `acked_at` is when an operator said that they know of it, `said_at` when it was last told as firing.
+
+    `silenced_by` is the silence that keeps it suppressed though it would fire; `fired_at` is None while it was never
+    told. `confirmed_at` is when it fired, or would have but for a silence.
     """
 
     id: str
@@ -232,6 +235,8 @@ class Alert:
     calm_for: float = 0.0
     acked_at: datetime | None = None
     said_at: datetime | None = None
+    silenced_by: str = ""
+    confirmed_at: datetime | None = None
 
     @property
     def incident_id(self) -> str:
@@ -249,7 +254,10 @@ Edge = Literal["pending", "firing", "resolved", "suppressed"]
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """An edge of an Alert and why it was crossed: what is saved, logged and delivered."""
+    """An edge of an Alert and why it was crossed: what is saved, logged and delivered.
+
+    `suppressed_by` is the id of the alert that explains it, or of the silence that covers it.
+    """
 
     edge: Edge
     alert: Alert

@@ -69,9 +69,18 @@ def _alerts(book: Mapping[str, Alert], state: str) -> list[Fields]:
 
 
 def _cause_of(alert: Alert, book: Mapping[str, Alert]) -> str:
-    """The id of the alert that a suppressed one waits for: its incident's, which is its id unless it took a place."""
-    firing = (a.id for a in book.values() if a.state == "firing" and a.incident_id == alert.incident_id)
+    """The id of the silence that a suppressed alert waits for, or of the alert that explains it.
+
+    That is its incident's, which is its own unless it took a place.
+    """
+    if alert.silenced_by:
+        return alert.silenced_by
+    firing = (a.id for a in book.values() if _lives(a) and a.incident_id == alert.incident_id)
     return next(firing, alert.incident_id)
+
+
+def _lives(alert: Alert) -> bool:
+    return alert.state == "firing" or bool(alert.silenced_by)
 
 
 def status(history: History, book: Mapping[str, Alert], orders: StandingOrders) -> Status:
@@ -115,6 +124,8 @@ def alert_fields(alert: Alert) -> Fields:
         "evidence": dict(finding.evidence),
         "recommendation": finding.recommendation,
         "incident_id": alert.incident_id,
+        "acked_at": alert.acked_at,
+        "silenced_by": alert.silenced_by or None,
         "flapping": None
         if not alert.flaps
         else {"times": alert.flaps, "since": alert.flapping_since, "calm_after_seconds": round(alert.calm_for, 3)},
