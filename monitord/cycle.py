@@ -17,6 +17,7 @@ from monitord.store_outbox import Queued, Told
 
 # A snapshot on a hung disk must not hold up the watch.
 SAVE_TIMEOUT_SECONDS = 2.0
+HEAR_TIMEOUT_SECONDS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,8 +101,10 @@ class Watch:
 
     async def _cycle(self, turn: Turn) -> Decision:
         began = asyncio.get_running_loop().time()
-        observation = await observe(self.probes, turn, self.timeout, self._own_reading(turn))
-        observation = replace(observation, exits=self._heard())
+        observation, asked = await asyncio.gather(
+            observe(self.probes, turn, self.timeout, self._own_reading(turn)), self._store.hear(HEAR_TIMEOUT_SECONDS)
+        )
+        observation = replace(observation, exits=self._heard(), commands=asked.commands)
         try:
             decision = decide(self.state, observation, self.orders)
         except Exception as error:
@@ -110,18 +113,23 @@ class Watch:
         self._fault = "; ".join(decision.faults)
         self.state = decision.state
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
-        await self._save(observation, decision, turn.trigger, duration_ms)
+        await self._save(observation, decision, turn.trigger, duration_ms, asked.through)
         self._teller.tell(decision, turn.trigger, duration_ms)
         return decision
 
-    async def _save(self, observation: Observation, decision: Decision, trigger: str, duration_ms: float) -> None:
+    async def _save(
+        self, observation: Observation, decision: Decision, trigger: str, duration_ms: float, heard_through: int
+    ) -> None:
         report = {
             "trigger": trigger or "schedule",
             "at": observation.now,
             "duration_ms": round(duration_ms, 3),
             **decision.report.as_fields(),
         }
-        record = Record(decision.state, observation, report, decision.transitions, *self._teller.plan(decision))
+        queued, told = self._teller.plan(decision)
+        record = Record(
+            decision.state, observation, report, decision.transitions, queued, told, heard_through=heard_through
+        )
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self._teller.aside(aside)
 

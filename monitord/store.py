@@ -21,6 +21,8 @@ from monitord.core.decide import State
 from monitord.core.model import Observation, Transition
 from monitord.core.replay import Recorder
 from monitord.lanes import Lane
+from monitord.store_commands import Waiting, strike
+from monitord.store_commands import waiting as waiting_commands
 from monitord.store_outbox import Queued, Told, put, remember_told, take_out, waiting
 from monitord.store_reading import Snapshot, saved_state
 from monitord.store_schema import FILE, MIGRATIONS, Unusable, version
@@ -58,6 +60,7 @@ class Record:
     """What one cycle leaves behind. `report` is JSON-ready, as `check_completed` gives it.
 
     `queued` is what is now to be told, and `told` who has been told of what (None: as it was).
+    `heard_through` is the number of the last command that the state has in it.
     """
 
     state: State
@@ -66,6 +69,7 @@ class Record:
     transitions: Sequence[Transition] = ()
     queued: Sequence[Queued] = ()
     told: Told | None = None
+    heard_through: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +98,7 @@ class Store:
         self._closed = False
         self._loaded = False
         self._unsaved: tuple[Transition, ...] = ()
+        self._heard_through = 0
 
     async def load(self, timeout: float) -> tuple[Snapshot, SetAside | None]:
         """The last snapshot, or an empty one where there is none or it had to be put aside (which is told).
@@ -108,12 +113,23 @@ class Store:
         self.problem = None
         return snapshot, aside
 
+    async def hear(self, timeout: float) -> Waiting:
+        """What operators have asked and no state that was given to `save` has in it; nothing where it cannot be read.
+
+        Commands that stay unread are heard later: whether the file works, saving tells.
+        """
+        try:
+            return await self._lane.run(self._hear, timeout=timeout)
+        except Exception:  # noqa: BLE001 - see above
+            return Waiting(through=self._heard_through)
+
     async def save(self, record: Record, timeout: float) -> SetAside | None:
         """Save a cycle, whole or not at all. `problem` tells whether it worked.
 
         Edges that could not be saved are saved with the next cycle: without its end an alert would seem to go on.
         """
         record = replace(record, transitions=(*self._unsaved, *record.transitions))
+        self._heard_through = record.heard_through  # also if this fails: the state goes on in memory
         try:
             aside = await self._lane.run(self._save, record, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - what was decided must be said, saved or not
@@ -173,6 +189,11 @@ class Store:
         self._loaded = True
         return snapshot, aside
 
+    def _hear(self) -> Waiting:
+        if self._connection is None or self._replaced():
+            return Waiting(through=self._heard_through)
+        return waiting_commands(self._connection, self._heard_through)
+
     def _save(self, record: Record) -> SetAside | None:
         aside = None
         if self._connection is None or self._replaced():
@@ -223,7 +244,8 @@ class Store:
             raise Unusable(f"it was written by a newer monitord (schema {number}, known {len(self._migrations)})")
         for following, script in enumerate(self._migrations[number:], number + 1):
             connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {following}; COMMIT;")
-        self._inode = self.path.stat().st_ino
+        if (inode := self.path.stat().st_ino) != self._inode:
+            self._inode, self._heard_through = inode, 0  # another file: it numbers anew
 
     def _replaced(self) -> bool:
         """Whether the open file is no longer the one at its path: SQLite would go on writing to nowhere."""
@@ -279,6 +301,7 @@ class Store:
                     for t in record.transitions
                 ],
             )
+            strike(connection, record.heard_through)
             connection.execute(
                 "INSERT INTO frames (at, whole, body) VALUES (?, ?, ?)",
                 (at, whole, zlib.compress(_json(frame).encode(), 6)),

@@ -16,7 +16,7 @@ from typing import Any, Final
 
 from monitord.commands import load_settings
 from monitord.commands.once import note, run_once, say
-from monitord.core import words
+from monitord.core import quiet, words
 from monitord.core.decide import Decision, State, decide
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
@@ -140,6 +140,7 @@ async def _judge(
         key: _fired(alert) if alert in _doubtful(decision) else alert for key, alert in decision.state.alerts.items()
     }
     history = decision.state.history
+    quiet.covered((), book, decision.state.alerts, decision.state.silences, history, observation.now)
     at = datetime.fromtimestamp(history.at, UTC) if history.at is not None else observation.now
     return build_report(history, book, orders, at)
 

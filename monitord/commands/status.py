@@ -15,11 +15,13 @@ from typing import Any, Final
 from monitord.commands import load_settings
 from monitord.commands.once import run_once, say
 from monitord.core import words
+from monitord.core.model import Silence
 from monitord.core.report import Fields, Report
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
 from monitord.present.document import document, revived
 from monitord.present.freshness import stale_after
+from monitord.present.silences import in_force_line, silence_fields
 from monitord.present.status import text
 from monitord.present.terminal import terminal
 from monitord.present.verdict import EXIT_CODES
@@ -32,11 +34,15 @@ _LOOK_SECONDS: Final = 3.0
 
 @dataclass(frozen=True, slots=True)
 class _Held:
-    """What was found: the daemon's pid (0: not told, None: none runs), its last report, or why it cannot be read."""
+    """What was found: the daemon's pid (0: not told, None: none runs), its last report, or why it cannot be read.
+
+    `silences` are those that it holds.
+    """
 
     pid: int | None
     report: Mapping[str, Any] | None
     trouble: str | None = None
+    silences: tuple[Silence, ...] = ()
 
 
 def add(subparsers: Any) -> None:
@@ -63,6 +69,7 @@ async def _status(settings: Settings, style: str) -> int:
     at: datetime | None = fields["at"]
     age = None if at is None else max(timedelta(0), now - at)
     fields |= {"age_seconds": None if age is None else round(age.total_seconds(), 3), "pid": held.pid or None}
+    fields["silences"] = [silence_fields(silence, now) for silence in held.silences]
     trouble = _trouble(held, age, settings)
     if trouble and (held.pid is None or fields["status"] != "critical"):
         fields["status"] = "unknown"
@@ -73,7 +80,8 @@ async def _status(settings: Settings, style: str) -> int:
     else:
         who = f"pid {held.pid}" if held.pid else "pid not known"
         heading = f"monitord status ({who}), last check {words.duration(age.total_seconds())} ago, {_at(at)}"
-        notes = (f"STALE: {trouble}.",) if trouble else ()
+        quiet = in_force_line(held.silences, now)
+        notes = tuple(filter(None, (quiet, f"STALE: {trouble}." if trouble else "")))
         say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ), notes))
     return EXIT_CODES[fields["status"]]
 
@@ -97,7 +105,7 @@ def _read(directory: Path) -> _Held:
         return _Held(pid, None, str(error))
     except (ValueError, TypeError, KeyError, AttributeError):  # a report of another shape
         return _Held(pid, None, f"the report in the snapshot at {directory} cannot be read")
-    return _Held(pid, report)
+    return _Held(pid, report, silences=() if snapshot is None else tuple(snapshot.state.silences.values()))
 
 
 def _fields(held: _Held) -> Fields:

@@ -179,9 +179,7 @@ def _of_incident(transition: Transition, alert: Alert) -> Transition:
     return replace(transition, alert=replace(transition.alert, incident=alert.incident))
 
 
-def drop(
-    book: dict[str, Alert], gone: Iterable[Alert], now: datetime, reason: str = "not_watched"
-) -> list[Transition]:
+def drop(book: dict[str, Alert], gone: Iterable[Alert], now: datetime, reason: str = "not_watched") -> list[Transition]:
     """End alerts whose subject is no longer watched."""
     transitions = []
     for alert in gone:

@@ -1,8 +1,8 @@
 """Cron schedules as people write them, in UTC: which moments they mean. Whoever asks says what time it is.
 
-A day must fit both the day of the month and the day of the week: `0 4 1-7 * mon` is the first Monday. The old cron takes
-either where both are set; here, as for the schedules of reports, the narrower reading holds, and what is quiet by a
-schedule is never quiet at a time that its author may not have meant.
+A day must fit both the day of the month and the day of the week: `0 4 1-7 * mon` is the first Monday. Where both are
+set, the old cron takes a day that fits either; here, as for the schedules of reports, the narrower reading holds, and
+what is quiet by a schedule is never quiet at a time that its author may not have meant.
 """
 
 from __future__ import annotations

@@ -13,7 +13,8 @@ from monitord.core.model import Alert, Severity, Transition
 class Part:
     """One alert of an incident: as it last was, when it fired (None: it was suppressed throughout), when it ended.
 
-    `reason` says why it ended where that was not a clear reading: `not_watched`, or `replaced_by` another rule.
+    `reason` says why it ended where that was not a clear reading: `not_watched`, `forgotten`, or `replaced_by` another
+    rule. `silenced_by` is the silence that last kept it from being told ("": none ever did).
     """
 
     alert: Alert
@@ -21,6 +22,12 @@ class Part:
     suppressed_at: datetime | None = None
     ended_at: datetime | None = None
     reason: str = ""
+    silenced_by: str = ""
+
+    @property
+    def stands_alone(self) -> bool:
+        """Whether it fired, or would have but for a silence: no other alert explains it."""
+        return self.fired_at is not None or bool(self.silenced_by)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +58,8 @@ class Incident:
 
     @property
     def severity(self) -> Severity:
-        """The worst that was told of it."""
-        told = [part.alert for part in self.parts if part.fired_at is not None]
+        """The worst that was told of it, or would have been but for a silence."""
+        told = [part.alert for part in self.parts if part.stands_alone]
         return "critical" if any(a.severity == "critical" or a.was_critical for a in told) else "warning"
 
     @property
@@ -64,6 +71,12 @@ class Incident:
     def fired_at(self) -> datetime | None:
         """When it was first told of."""
         return min((part.fired_at for part in self.parts if part.fired_at is not None), default=None)
+
+    @property
+    def silenced_by(self) -> str:
+        """The silence that last kept what is wrong from being told; "" where none ever did."""
+        cause = self.cause
+        return next(part.silenced_by for part in self.parts if part.alert is cause)
 
     @property
     def ended_at(self) -> datetime | None:
@@ -90,7 +103,8 @@ def incidents(transitions: Iterable[Transition], living: Iterable[Alert] = ()) -
         if alert.speaks:
             known = parts.get(alert.id, Part(alert))
             fired = known.fired_at or alert.fired_at
-            parts[alert.id] = replace(known, alert=alert, fired_at=fired, ended_at=None)
+            silenced_by = alert.silenced_by or known.silenced_by
+            parts[alert.id] = replace(known, alert=alert, fired_at=fired, ended_at=None, silenced_by=silenced_by)
     by_incident: dict[str, list[Part]] = {}
     for part in parts.values():
         by_incident.setdefault(part.alert.incident_id, []).append(part)
@@ -112,9 +126,10 @@ def _after(part: Part | None, edge: Transition) -> Part | None:
             return replace(known, alert=edge.alert, fired_at=known.fired_at or edge.alert.fired_at or edge.at)
         case "suppressed":
             known = part or Part(edge.alert)
-            return replace(known, alert=edge.alert, suppressed_at=edge.at)
+            silenced_by = edge.alert.silenced_by or known.silenced_by
+            return replace(known, alert=edge.alert, suppressed_at=edge.at, silenced_by=silenced_by)
         case "resolved":
-            known = part or Part(edge.alert, fired_at=edge.alert.fired_at)
+            known = part or Part(edge.alert, fired_at=edge.alert.fired_at, silenced_by=edge.alert.silenced_by)
             # What is over is remembered by how bad it was, not by how it was when it was nearly over.
             ended = replace(edge.alert, finding=edge.alert.worst or edge.alert.finding)
             return replace(known, alert=ended, ended_at=edge.at, reason=edge.reason)

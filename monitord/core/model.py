@@ -198,7 +198,8 @@ class Alert:
     """The life of (rule, subject): pending until confirmed, then firing until a confirmed clear.
 
     A confirmed alert that another one explains, or that a silence covers, is suppressed instead of firing: it lives on
-    unsaid, and fires when it outlives its cause, or the silence. `incident` is the id of the root alert that explained it ("": it is its own root).
+    unsaid, and fires when it outlives its cause, or the silence. `incident` is the id of the root alert that explained
+    it ("": it is its own root).
 
     `toward` is the edge that readings now agree on ("" when they agree with the state as it is), `count` how many
     have agreed, `counted_at` when the last of them was counted. `probe` is whose readings those are. `was_critical`

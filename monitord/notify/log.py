@@ -8,6 +8,7 @@ from monitord.core.night import Night
 from monitord.core.report import Report
 from monitord.core.verdict import verdict
 from monitord.logs import Level, Log
+from monitord.notify.quiet_lines import tell_heard
 from monitord.notify.sentences import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
 from monitord.store import SetAside
 
@@ -29,6 +30,8 @@ class LogTeller:
         for event in decision.events:
             if not event.said:
                 self.service_event(event)
+        for heard in decision.heard:
+            tell_heard(self._log, heard)
         for transition in decision.transitions:
             self._transition(transition)
         for action in decision.actions:

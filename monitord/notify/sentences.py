@@ -11,7 +11,12 @@ from monitord.core.night import Night
 from monitord.core.report import alert_fields
 
 ACTIONS: Final = {"restart_service": "Restart", "free_disk": "Free space on", "investigate": "Investigate"}
-_ENDS: Final = {"": "is resolved", "not_watched": "ends, as its subject is no longer watched"}
+_ENDS: Final = {
+    "": "is resolved",
+    "not_watched": "ends, as its subject is no longer watched",
+    "forgotten": "ends, as its subject was retired on purpose",
+    "silenced": "is silenced",
+}
 
 
 def edge_fields(edge: Transition) -> dict[str, Any]:
@@ -31,10 +36,15 @@ def edge_sentence(edge: Transition) -> str:
     alert = edge.alert
     if edge.edge == "resolved":
         how = _ENDS.get(edge.reason, f"ends ({edge.reason.replace('_', ' ')})")
-        unsaid = "" if alert.fired_at is not None else " It was explained throughout, and never told by itself."
+        how_quiet = f"silenced by {alert.silenced_by}" if alert.silenced_by else "explained throughout"
+        unsaid = "" if alert.fired_at is not None else f" It was {how_quiet}, and never told by itself."
         return f"{alert.rule} of {alert.subject} {how} after {words.duration(_lasted(edge))}.{unsaid}"
     if edge.edge == "suppressed":
-        return f"{alert.finding.summary} It is explained by alert {edge.suppressed_by} and not told by itself."
+        how_quiet = "silenced by" if alert.silenced_by else "explained by alert"
+        return f"{alert.finding.summary} It is {how_quiet} {edge.suppressed_by} and not told by itself."
+    if edge.edge == "firing" and edge.reason == "silence_ended":
+        since = words.clock(alert.since.timestamp())
+        return f"{alert.finding.summary} It stands since {since}, and was silenced."
     if edge.edge == "firing" and edge.reason == "flapping" and alert.flapping_since is not None:
         return (
             f"{alert.finding.summary} It has come {alert.flaps} times since "

@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 # Where a report that comes from a snapshot carries its times as text.
-_TIMES: Final = ("since", "fired_at")
+_TIMES: Final = ("since", "fired_at", "acked_at")
 
 
 def document(fields: Mapping[str, Any]) -> str:

@@ -30,6 +30,7 @@ def incident_fields(found: Incident, now: datetime) -> dict[str, Any]:
         "open": found.ended_at is None,
         "reason": found.root.reason,
         "flapping": alert.flaps or None,
+        "silenced_by": found.silenced_by or None,
         "recommendation": alert.finding.recommendation,
         "evidence": dict(alert.finding.evidence),
         "explains": [_part(part) for part in found.parts if part.alert.id != alert.id],
@@ -47,6 +48,7 @@ def _part(part: Part) -> Mapping[str, Any]:
         "fired_at": part.fired_at,
         "suppressed_at": part.suppressed_at,
         "ended_at": part.ended_at,
+        "silenced_by": part.silenced_by or None,
         "summary": alert.finding.summary,
     }
 
@@ -77,7 +79,9 @@ def incidents_text(found: Sequence[Incident], since: datetime, now: datetime, sc
     for one in ordered:
         state = "open" if one.ended_at is None else "ended"
         flaps = f" It came {one.cause.flaps} times." if one.cause.flaps else ""
-        lines += ["", *screen.wrapped(f"{one.id} ({state}): {one.cause.finding.summary}{flaps}")]
+        quiet = f" It was silenced by {one.silenced_by}." if one.silenced_by else ""
+        quiet = quiet.replace(" was ", " is ") if one.cause.silenced_by and one.ended_at is None else quiet
+        lines += ["", *screen.wrapped(f"{one.id} ({state}): {one.cause.finding.summary}{flaps}{quiet}")]
         for part in one.parts:
             if part.alert.id != one.cause.id:
                 lines += screen.wrapped(f"{_role(part)}: {part.alert.finding.summary}", indent=" " * 6, hanging=" " * 8)

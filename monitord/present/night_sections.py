@@ -103,6 +103,7 @@ def incidents(night: Night) -> Section:
 def _incident(number: int, found: Incident, night: Night) -> Section:
     alert = found.cause
     fired = "it never fired" if found.fired_at is None else f"fired at {at(found.fired_at, night)}"
+    fired += f"; silenced by {found.silenced_by}" if found.silenced_by else ""
     others = [part for part in found.parts if part.alert.id != alert.id]
     pairs = [
         ("Cause", sentence(alert.finding.summary)),

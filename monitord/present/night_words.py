@@ -122,7 +122,10 @@ def spell(part: Part, night: Ending) -> str:
     """From when to when one alert lasted, and when it fired."""
     start = at(part.alert.since, night)
     end = "still open" if part.ended_at is None else f"to {at(part.ended_at, night)}"
-    fired = "quiet throughout" if part.fired_at is None else f"fired at {at(part.fired_at, night)}"
+    quiet = f"silenced by {part.silenced_by}" if part.silenced_by else ""
+    fired = quiet or "quiet throughout"
+    if part.fired_at is not None:
+        fired = f"fired at {at(part.fired_at, night)}" + (f", and {quiet} for a time" if quiet else "")
     return f"since {start}, {end}; {fired}" if part.ended_at is None else f"{start} {end}; {fired}"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from monitord.core import words
 from monitord.core.report import Fields
 from monitord.core.verdict import verdict
 from monitord.present.terminal import Style, Terminal
@@ -25,7 +26,12 @@ def verdict_lines(fields: Fields, screen: Terminal) -> Iterator[str]:
             mark = f"  {MARKS[severity]:4}  "
             first, *more = screen.wrapped(str(alert["summary"]), indent=mark, hanging=" " * len(mark)) or [mark]
             yield from ("", screen.paint(mark, severity) + first[len(mark) :], *more)
+        indent = " " * 8 if several else "  "
         if alert["recommendation"]:
-            yield from screen.wrapped(str(alert["recommendation"]), indent=" " * 8 if several else "  ")
+            yield from screen.wrapped(str(alert["recommendation"]), indent=indent)
+        if (acked := alert.get("acked_at")) is not None:  # a report that an older monitord saved has none
+            yield from screen.wrapped(f"Acknowledged at {words.clock(acked.timestamp())}.", indent=indent)
     for alert in fields["alerts"]["suppressed"]:
-        yield from screen.wrapped(f"Explained, and not told by itself: {alert['summary']}")
+        by = alert.get("silenced_by")
+        why = f"Silenced by {by}, and not told" if by else "Explained, and not told by itself"
+        yield from screen.wrapped(f"{why}: {alert['summary']}")

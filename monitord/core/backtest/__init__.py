@@ -20,6 +20,7 @@ from monitord.core.decide import ALWAYS, State, decide
 from monitord.core.history import History
 from monitord.core.model import Alert, Observation, Transition
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.quiet import unhushed
 
 _OF_THE_ROSTER = ("service_missing", "service_down")
 
@@ -117,7 +118,7 @@ class _Fold:
 
     def look(self, observation: Observation, *, counts: bool) -> None:
         """Judge one more observation; `counts` when it is of the time that is asked about."""
-        now = observation.now
+        now, observation = observation.now, unhushed(observation)
         if self.first is None:
             self.first = now
         if counts:

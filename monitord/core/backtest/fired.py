@@ -11,6 +11,8 @@ from monitord.core import alerts
 from monitord.core.model import Evidence, Severity, Transition, Value
 
 Counted = Literal["exactly", "by the counters"]
+# Why what fires is said again; the other reasons say of what is known already that it is quiet, or no longer.
+_WORSE = frozenset({"severity", "flapping"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,10 +77,13 @@ class Ledger:
         self._closed: list[Fired] = []
 
     def take(self, transition: Transition, counted: Counted | None = None, *, at_start: bool = False) -> None:
-        """One more edge. Those that did not fire (pending, suppressed throughout) leave nothing."""
+        """One more edge. Those that did not fire (pending, explained throughout) leave nothing.
+
+        What a silence kept quiet counts as if it had fired: to keep pages away is not to keep the watch away.
+        """
         alert = transition.alert
         place = alerts.key(alert.rule, alert.subject)
-        if transition.edge == "firing":
+        if transition.edge == "firing" or (transition.edge == "suppressed" and alert.silenced_by):
             self._fires(place, transition, counted, at_start=at_start)
         elif transition.edge == "resolved":
             spell = self._open.pop(place, None)
@@ -93,9 +98,9 @@ class Ledger:
         if was is None or was.alert_id != alert.id:
             if was is not None:  # its end was never told: it can have lasted no longer than to this
                 self._closed.append(replace(was, resolved_at=transition.at, reason="replaced"))
-            spell = _spell(transition, alert.fired_at or transition.at, counted)
+            spell = _spell(transition, alert.confirmed_at or alert.fired_at or transition.at, counted)
             self._open[place] = replace(spell, at_start=at_start)
-        elif alert.severity == "critical":
+        elif transition.reason in _WORSE and alert.severity == "critical":
             worse = replace(was, severity="critical", summary=finding.summary, evidence=finding.evidence)
             self._open[place] = replace(worse, value=finding.value, limit=finding.limit)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from monitord.core import words
 from monitord.core.absorbing import absorb
 from monitord.core.decide import State
 from monitord.core.escalation import escalation
@@ -97,8 +98,16 @@ def look_back(
         baseline_at=recorded.reported_at,
         recap=recap,
         recap_error=recap_error,
-        notes=tuple(sight.notes()),
+        notes=(*sight.notes(), *_silenced(told)),
     )
+
+
+def _silenced(found: Iterable[Incident]) -> Iterator[str]:
+    """That nobody was told, for a time or at all, does not make the night any better: it is only to be known."""
+    quiet = [f"{one.cause.rule} {one.cause.subject}" for one in found if one.silenced_by]
+    if quiet:
+        incidents_ = "incident" if len(quiet) == 1 else "incidents"
+        yield f"{len(quiet)} {incidents_} silenced on purpose, and judged all the same: {words.listed(quiet)}."
 
 
 def _up_to(until: float, observations: Iterable[Observation]) -> Iterator[Observation]:

@@ -55,7 +55,7 @@ def _quoted(titles: Sequence[str]) -> str:
 def nothing_critical(facts: Facts) -> Criterion:
     """No critical incident that is still open: the system is not ready while one lasts."""
     name, title = "nothing_critical", "No critical incident is open"
-    open_ = [part for part in facts.parts() if part.ended_at is None and part.fired_at is not None]
+    open_ = [part for part in facts.parts() if part.ended_at is None and part.stands_alone]
     critical = [part for part in open_ if part.alert.severity == "critical"]
     if critical:
         details = tuple(told(part, facts) for part in critical)

@@ -56,4 +56,5 @@ def told(part: Part, facts: Facts) -> str:
     since = words.moment(part.alert.since.timestamp(), facts.until)
     ended = part.ended_at and words.moment(part.ended_at.timestamp(), facts.until)
     when = f"from {since} to {ended}" if ended else f"since {since}"
+    when += f", silenced by {part.silenced_by}" if part.silenced_by else ""
     return f"{part.alert.finding.summary.rstrip('.')} ({when})."
