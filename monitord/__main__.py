@@ -75,7 +75,7 @@ def command_line(asked: str | None) -> argparse.ArgumentParser:
         description="Watches a fleet under PM2, with its Postgres, Redis and host; judges it and tells.",
         epilog="`monitord COMMAND --help` says more. Settings are MONITORD_* in the environment or .env.",
     )
-    parser.add_argument("--version", action="version", version=f"monitord {__version__}")
+    parser.add_argument("-V", "--version", action="version", version=f"monitord {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, summary in COMMANDS.items():
         # Only the command that runs is imported: `check` need not pay for the demo, nor the daemon for `init`.

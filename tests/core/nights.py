@@ -16,16 +16,19 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Literal
 
 from monitord.core.codec import decode, encode
 from monitord.core.decide import Decision, State, decide
 from monitord.core.epochs import window_seconds
 from monitord.core.model import (
+    Command,
     Exit,
     Gap,
     Observation,
     Reading,
     Sample,
+    Silence,
     Transition,
     Value,
     sample,
@@ -51,6 +54,7 @@ ROSTER: Mapping[str, Expected] = {name: "periodic" if name == "cls-discovery" el
 ORDERS = StandingOrders(services=ROSTER, queues=("tree-builder",))
 EVERY = 30.0
 ABSENT = "absent"
+Kind = Literal["silence", "unsilence", "ack", "forget"]
 # For nights so long that a look every five minutes must do.
 LONG = replace(ORDERS, late_after=timedelta(minutes=15))
 
@@ -109,6 +113,7 @@ class Night(Told):
         # What a reading says in place of what the simulator would: by sample name and labels.
         self.instead: dict[tuple[str, tuple[tuple[str, str], ...]], Value] = {}
         self.exits: list[Exit] = []
+        self.commands: list[Command] = []
         self._courses: dict[str, tuple[float, Callable[[float], float]]] = {}
         self._late: float = 0.0
         self._due = self.clock.now
@@ -222,7 +227,8 @@ class Night(Told):
 
     def look(self, probes: Iterable[str] | None = None) -> Decision:
         """One cycle: observe and decide. None: every probe."""
-        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes), self._heard())
+        asked, self.commands = tuple(self.commands), []
+        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes), self._heard(), asked)
         decision = self.judge(observation)
         self.state = decision.state
         self.looks.append(Look(observation, decision, self.clock.now))
@@ -231,6 +237,10 @@ class Night(Told):
         self._rechecks = {r.probe: self.clock.now + r.after for r in decision.rechecks if r.after is not None}
         self._exact = frozenset().union(*(r.exact for r in decision.rechecks))
         return decision
+
+    def asks(self, kind: Kind, target: str = "", silence: Silence | None = None) -> None:
+        """An operator asks something of monitord, which hears of it at its next look."""
+        self.commands.append(Command(kind, datetime.fromtimestamp(self.now, UTC), target, silence))
 
     def judge(self, observation: Observation) -> Decision:
         """What monitord makes of an observation."""

@@ -10,10 +10,11 @@ import difflib
 import functools
 import re
 from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from monitord import values
-from monitord.core.model import Exit, Failure, Gap, Kind
+from monitord.core.model import Exit, Failure, Gap, Kind, Silence
+from monitord.core.quiet import silence_id
 from tests.core.fleet import Group, Queue, Server, Service, Table
 from tests.core.habits import some, took
 from tests.core.nights import Night
@@ -301,6 +302,29 @@ def _drain(queue: Queue) -> None:
     queue.waiting, queue.per_second = 0.0, 0.0
 
 
+def _silence(night: Night, subject: str, seconds: float, every: str = "") -> None:
+    at = datetime.fromtimestamp(night.now, UTC)
+    until = None if every else at + timedelta(seconds=seconds)
+    made = Silence(silence_id(subject, "", every, at), subject, at, until, every=every, lasts=seconds if every else 0.0)
+    night.asks("silence", silence=made)
+
+
+def _daily(night: Night, subject: str, seconds: float, clock: float) -> None:
+    _silence(night, subject, seconds, f"{datetime.fromtimestamp(clock, UTC):%-M %-H} * * *")
+
+
+def _unsilence(night: Night, subject: str) -> None:
+    for silence in night.state.silences.values():
+        if silence.subject == subject:
+            night.asks("unsilence", silence.id)
+
+
+def _ack(night: Night, subject: str) -> None:
+    for alert in night.state.alerts.values():
+        if alert.subject == subject:
+            night.asks("ack", alert.id)
+
+
 # Night first, then the places by their names.
 PHRASES: Mapping[str, Callable[..., object]] = {
     # Services
@@ -413,6 +437,14 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     ),
     "{group} always leaves {count} channels out": _always_leave_out,
     "{group} seals what it left out": lambda n, group: _seal_left_out(group),
+    # Operators
+    "an operator silences {name} for {duration}": lambda n, name, duration: _silence(n, name, duration),
+    "an operator silences {name} for {duration} from every {clock} on": (
+        lambda n, name, duration, clock: _daily(n, name, duration, clock)
+    ),
+    "an operator takes the silence over {name} away": lambda n, name: _unsilence(n, name),
+    "an operator acknowledges {name}": lambda n, name: _ack(n, name),
+    "an operator forgets {name}": lambda n, name: n.asks("forget", name),
     # Redis
     "{count} jobs wait in {queue}": lambda n, count, queue: _set(queue, waiting=float(count)),
     "jobs pile up in {queue} at {rate}": lambda n, queue, rate: _set(queue, per_second=rate),
