@@ -244,8 +244,9 @@ class Store:
             raise Unusable(f"it was written by a newer monitord (schema {number}, known {len(self._migrations)})")
         for following, script in enumerate(self._migrations[number:], number + 1):
             connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {following}; COMMIT;")
-        if (inode := self.path.stat().st_ino) != self._inode:
-            self._inode, self._heard_through = inode, 0  # another file: it numbers anew
+        inode = self.path.stat().st_ino
+        if not number or inode != self._inode:  # another file numbers its commands anew; inodes are used again
+            self._inode, self._heard_through = inode, 0
 
     def _replaced(self) -> bool:
         """Whether the open file is no longer the one at its path: SQLite would go on writing to nowhere."""
