@@ -82,7 +82,7 @@ def silences_text(
         rows.append(
             (
                 "unknown" if is_waiting else "ok" if quiet_until(one, now) is not None else "dim",
-                [one.id, one.subject, one.rule or "any", spell(one, now), str(len(covered))],
+                [one.id, one.subject, one.rule or "any", spell(one, now).partition(" for ")[0], str(len(covered))],
             )
         )
         said = [f"Every {one.every} for {words.duration(one.lasts)}."] if one.every else []
@@ -91,7 +91,7 @@ def silences_text(
         said += ["Not heard by the daemon yet."] if is_waiting else []
         if said:
             notes += screen.wrapped(f"{one.id}: {' '.join(said)}", hanging="    ")
-    lines = table(screen, ("ID", "SUBJECT", "RULE", "QUIET", "COVERS"), rows, right=frozenset({4}), flexible=(1, 2))
+    lines = table(screen, ("ID", "SUBJECT", "RULE", "QUIET", "COVERS"), rows, right=frozenset({4}), flexible=(1, 2, 3))
     return "\n".join([*lines, *([""] if notes else []), *notes]) + "\n"
 
 

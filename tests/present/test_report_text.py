@@ -190,3 +190,11 @@ def test_fifty_services_each_have_a_row() -> None:
 def test_a_service_that_was_seen_and_not_restarted_has_zero_restarts() -> None:
     night = replace(good(), services=(service("gateway", 99),))
     assert re.search(r"gateway\s+online\s+online .* 0$", told(night), re.MULTILINE)
+
+
+def test_an_incident_that_was_silenced_says_by_what() -> None:
+    night = bad()
+    (first, *others) = night.incidents
+    quiet = replace(first, root=replace(first.root, silenced_by="s12345678"))
+    assert "silenced by" not in flat(night)
+    assert flat(replace(night, incidents=(quiet, *others))).count("silenced by s12345678") == 1
