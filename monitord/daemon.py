@@ -42,7 +42,7 @@ from monitord.probes import Probes
 from monitord.serving import Serving
 from monitord.settings import Settings, SettingsError, standing_orders
 from monitord.store import Store
-from monitord.store_leaving import leave
+from monitord.store_commands import ask
 from monitord.under_pm2 import UnderPm2
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ class Daemon:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
         self._bus: Bus | None = None
-        self._serving = Serving(log, settings, self._conductor.ask_check, leave)
+        self._serving = Serving(log, settings, self._conductor.ask_check, ask)
 
     @property
     def bus(self) -> Bus | None:

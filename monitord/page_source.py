@@ -19,6 +19,7 @@ from monitord.logs import Log
 from monitord.morning import recorded_night, tell_night
 from monitord.present.page.source import Seen, Unavailable
 from monitord.settings import Settings, standing_orders
+from monitord.store_commands import CannotAsk
 from monitord.store_reading import read_snapshot, read_transitions, recorded_span
 from monitord.store_schema import Unusable
 
@@ -66,7 +67,7 @@ class DaemonSource:
     @property
     def silences(self) -> Sequence[Silence]:
         """What is quiet on purpose."""
-        return ()
+        return () if self._seen is None else tuple(self._seen.decision.state.silences.values())
 
     def ask_check(self) -> None:
         """A full check now."""
@@ -78,7 +79,7 @@ class DaemonSource:
             await self._commands.run(self._leave, self.settings.state_dir, command, timeout=LEAVE_SECONDS)
         except (TimeoutError, LaneBusy):
             raise Unavailable("the state directory does not answer") from None
-        except (Unusable, OSError, sqlite3.Error) as error:
+        except (CannotAsk, OSError, sqlite3.Error) as error:
             raise Unavailable(f"it could not be left for the watch: {error}") from None
 
     async def night(self, back: timedelta) -> Night:

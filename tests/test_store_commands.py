@@ -40,7 +40,7 @@ async def cycle(store: Store, state: State | None = None) -> State:
     heard = await store.hear(WAIT)
     decision = decide(state or State(), Observation(NOON, {}, commands=heard.commands), ORDERS)
     observation = Observation(NOON, {}, commands=heard.commands)
-    await store.save(Record(decision.state, observation, {}, decision.transitions, heard.through), WAIT)
+    await store.save(Record(decision.state, observation, {}, decision.transitions, heard_through=heard.through), WAIT)
     return decision.state
 
 

@@ -67,6 +67,8 @@ def plan(
             message = edge_message(edge, decision.actions, sender)
             wanted = [channel for channel in channels if _wants(channel, alert)]
             known.setdefault(alert.id, set()).update(channel.name for channel in wanted)
+            if edge.reason == "silence_ended" and alert.acked_at is not None:
+                continue  # back in the open, and somebody knows
         elif edge.edge == "resolved" and alert.id in known:
             message = edge_message(edge, (), sender)
             names = known.pop(alert.id)

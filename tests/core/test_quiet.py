@@ -440,7 +440,7 @@ def asks(night: Night, what: str, minutes: int, service: str) -> None:
 
 def bare(alerts: Iterable[Alert]) -> list[Alert]:
     """Alerts without what quiet adds to them."""
-    return [replace(a, fired_at=None, acked_at=None, silenced_by="") for a in alerts]
+    return [replace(a, fired_at=None, said_at=None, acked_at=None, silenced_by="") for a in alerts]
 
 
 def shape(transitions: Iterable[Transition], living: Iterable[Alert]) -> list[object]:

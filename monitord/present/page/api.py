@@ -14,7 +14,7 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from monitord.core import words
-from monitord.core.model import Command, Silence
+from monitord.core.model import Command
 from monitord.present.document import document
 from monitord.present.freshness import stale_after
 from monitord.present.incidents import incident_fields
@@ -24,6 +24,7 @@ from monitord.present.page.guard import body_of
 from monitord.present.page.openapi import DOCUMENT
 from monitord.present.page.source import Seen, Unavailable
 from monitord.present.report_fields import report_fields
+from monitord.present.silences import silence_fields
 
 # A program waits for its answer; what takes longer is a disk that hangs.
 PATIENCE_SECONDS: Final = 60.0
@@ -127,7 +128,7 @@ class Api:
         """What is quiet on purpose and not over."""
         at = now()
         found = [one for one in self._desk.source.silences if one.until is None or one.until > at]
-        return _json({"silences": [silence_fields(one) for one in found]})
+        return _json({"silences": [silence_fields(one, at) for one in found]})
 
     async def silence(self, request: Request) -> Response:
         """Begin a silence."""
@@ -135,7 +136,7 @@ class Api:
         command = asked.silence(await _object(request), now())
         await self._desk.source.leave(command)
         assert command.silence is not None  # noqa: S101 - that is what it says
-        return _json({"silence": silence_fields(command.silence), "message": _ANSWERS["silence"]}, 202)
+        return _json({"silence": silence_fields(command.silence, command.at), "message": _ANSWERS["silence"]}, 202)
 
     async def end(self, kind: Any, request: Request) -> Response:
         """End a silence, or acknowledge an alert."""
@@ -178,6 +179,7 @@ def status_fields(desk: Desk) -> dict[str, Any]:
     """What `status --format json` says, of this process."""
     seen = the_seen(desk)
     fields = seen.fields | {"age_seconds": round(seen.age_seconds, 3), "pid": os.getpid()}
+    fields["silences"] = [silence_fields(one, now()) for one in desk.source.silences]
     settings = desk.source.settings
     if seen.age_seconds > stale_after(settings).total_seconds():
         every = words.duration(settings.check_interval.total_seconds())
@@ -193,20 +195,6 @@ def health(desk: Desk) -> Response:
     fresh = age is not None and age <= stale_after(desk.source.settings).total_seconds()
     fields = {"status": "ok" if fresh else "stale", "age_seconds": None if age is None else round(age, 3)}
     return JSONResponse(fields, 200 if fresh else 503)
-
-
-def silence_fields(one: Silence) -> dict[str, Any]:
-    """A silence, JSON-ready but for its times."""
-    return {
-        "id": one.id,
-        "subject": one.subject,
-        "rule": one.rule or None,
-        "since": one.since,
-        "until": one.until,
-        "reason": one.reason,
-        "every": one.every or None,
-        "lasts_seconds": one.lasts or None,
-    }
 
 
 def _json(fields: Mapping[str, Any], status: int = 200) -> Response:

@@ -2,21 +2,17 @@
 
 from __future__ import annotations
 
-import secrets
 from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from monitord import values
-from monitord.core.model import Command, Silence
+from monitord import asking, values
+from monitord.core.model import Command
 from monitord.core.rules import RULES
-from monitord.crontab import normal
 
 LONGEST_BACK: Final = timedelta(hours=48)
-LONGEST_SILENCE: Final = timedelta(days=30)
 RULE_NAMES: Final = tuple(sorted({spec.name for spec in RULES}))
 FIELDS: Final = ("subject", "rule", "for", "every", "reason")
-_DEFAULT_FOR: Final = "2h"
 _LONGEST: Final = {"subject": 200, "rule": 100, "for": 40, "every": 100, "reason": 500}
 
 
@@ -51,28 +47,17 @@ def silence(fields: Mapping[str, Any], now: datetime) -> Command:
         if name not in FIELDS:
             raise Mistake(f"{name[:40]!r} is nothing that a silence has; it has {', '.join(FIELDS)}.")
     text = {name: _text(name, fields.get(name)) for name in FIELDS}
-    if not text["subject"]:
-        raise Mistake("subject: name what is to be quiet; * is the whole host.")
-    if text["rule"] and text["rule"] not in RULE_NAMES:
-        raise Mistake(f"rule: there is no rule {text['rule']!r}.")
-    lasts = _lasts(text["for"] or _DEFAULT_FOR)
-    every = text["every"]
-    if every:
-        try:
-            normal(every)
-        except ValueError as error:
-            raise Mistake(f"every: {error}.") from None
-    begun = Silence(
-        id=secrets.token_hex(4),
-        subject=text["subject"],
-        since=now,
-        until=None if every else now + lasts,
-        rule=text["rule"],
-        reason=text["reason"],
-        every=every,
-        lasts=lasts.total_seconds() if every else 0.0,
-    )
-    return Command("silence", now, silence=begun)
+    try:
+        return asking.silence(
+            now,
+            text["subject"],
+            rule=text["rule"],
+            lasts=text["for"] or asking.DEFAULT_LENGTH,
+            every=text["every"],
+            reason=text["reason"],
+        )
+    except ValueError as error:  # as of the command line, where these are its words
+        raise Mistake(f"{str(error).removeprefix('--').replace('SUBJECT', 'subject')}.") from None
 
 
 def _text(name: str, value: object) -> str:
@@ -85,14 +70,4 @@ def _text(name: str, value: object) -> str:
         raise Mistake(f"{name}: {_LONGEST[name]} characters are enough.")
     if not found.isprintable():
         raise Mistake(f"{name}: write it on one line.")
-    return found
-
-
-def _lasts(text: str) -> timedelta:
-    try:
-        found = values.duration(text)
-    except ValueError as error:
-        raise Mistake(f"for: {error}.") from None
-    if not timedelta(0) < found <= LONGEST_SILENCE:
-        raise Mistake("for: a silence lasts longer than nothing and 30d at most.")
     return found

@@ -47,7 +47,7 @@ _SEVERITY: Final[Schema] = {"type": "string", "enum": ["warning", "critical"]}
 _ALERT: Final = _object(
     alert_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, value=_ANY, limit=_ANY, unit=_TEXT, since=_TIME,
     fired_at=_MAYBE_TIME, summary=_TEXT, evidence={"type": "object"}, recommendation=_TEXT, incident_id=_TEXT,
-    flapping=_maybe("object"),
+    flapping=_maybe("object"), acked_at=_MAYBE_TIME, silenced_by=_MAYBE_TEXT,
 )  # fmt: skip
 _PROBE: Final = {
     **_object(status={"type": "string", "enum": ["ok", "failed", "off"]}, duration_ms=_MAYBE_NUMBER),
@@ -101,7 +101,7 @@ _FULL: Final = _object(
         suppressed=_list({"allOf": [_ref("Alert"), _object(suppressed_by=_TEXT)]}),
     ),
     age_seconds=_NUMBER,
-    pid=_WHOLE,
+    pid=_WHOLE, silences=_list(_ref("Silence")),
 )
 _INCIDENT: Final = _object(
     incident_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, cause=_TEXT, first_sign=_TIME,
@@ -134,8 +134,9 @@ _REPORT: Final = _object(
     escalations=_map(_TEXT),
 )
 _SILENCE: Final = _object(
-    id=_TEXT, subject=_TEXT, rule=_MAYBE_TEXT, since=_TIME, until=_MAYBE_TIME, reason=_TEXT, every=_MAYBE_TEXT,
-    lasts_seconds=_MAYBE_NUMBER,
+    silence_id=_TEXT, subject=_TEXT, rule=_MAYBE_TEXT, reason=_MAYBE_TEXT, since=_TIME, until=_MAYBE_TIME,
+    every=_MAYBE_TEXT, lasts_seconds=_MAYBE_NUMBER, in_force={"type": "boolean"}, quiet_until=_MAYBE_TIME,
+    next=_MAYBE_TIME,
 )  # fmt: skip
 _SILENCE_ASKED: Final[Schema] = {
     "type": "object",
@@ -144,7 +145,7 @@ _SILENCE_ASKED: Final[Schema] = {
     "properties": {
         "subject": {"type": "string", "description": "A name or a shell pattern; * is the whole host."},
         "rule": {"type": "string", "description": "One rule; left out: any."},
-        "for": {"type": "string", "default": "2h", "description": "30m, 2h, 7d; 30 days at most."},
+        "for": {"type": "string", "default": "2h", "description": "30m, 2h, 7d; 365 days at most."},
         "every": {"type": "string", "description": "A cron schedule (UTC): a maintenance window, each time for `for`."},
         "reason": {"type": "string"},
     },

@@ -12,6 +12,7 @@ from monitord.present.page.asked import RULE_NAMES
 from monitord.present.page.keeper import VARIABLE
 from monitord.present.page.view import NOTHING, View, when
 from monitord.present.pieces import grid
+from monitord.present.silences import spell
 
 NO_TOKEN = f"To silence and to acknowledge from here, set {VARIABLE} and reload; the commands can do it without."
 DONE = {
@@ -61,7 +62,7 @@ def _table(found: list[Silence], view: View, *, ends: bool = False) -> Markup:
 
 
 def _until(one: Silence, view: View) -> Markup:
-    window = f"{one.every}, each time for {words.duration(one.lasts)}" if one.every else ""
+    window = f"{one.every}, each time for {words.duration(one.lasts)}: {spell(one, view.now)}" if one.every else ""
     if one.until is None:
         return joined(window or "it is ended")
     return joined(when(one.until, view.until), f" ({window})" if window else None)
