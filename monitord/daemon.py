@@ -48,6 +48,7 @@ from monitord.under_pm2 import UnderPm2
 if TYPE_CHECKING:
     from monitord.notify.channel import Channel
     from monitord.pm2.bus import Bus
+    from monitord.present.metrics import Facts
 
 LOAD_TIMEOUT_SECONDS: Final = 3.0
 STOP_TIMEOUT_SECONDS: Final = 1.0
@@ -87,7 +88,7 @@ class Daemon:
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
         self._bus: Bus | None = None
-        self._serving = Serving(log, settings, self._conductor.ask_check, ask)
+        self._serving = Serving(log, settings, self._conductor.ask_check, ask, self._facts)
 
     @property
     def bus(self) -> Bus | None:
@@ -283,6 +284,23 @@ class Daemon:
 
     def _bus_in_a_word(self) -> str:
         return "off" if self._bus is None else "heard" if self._bus.connected else "lost"
+
+    def _facts(self, settings: Settings) -> Facts:
+        """What the metrics say of the watch itself, beside its last cycle."""
+        from monitord.present.metrics import ChannelFacts, Facts
+
+        now, bus = datetime.now(UTC).timestamp(), self._bus
+        return Facts(
+            __version__,
+            settings.instance,
+            settings.fleet,
+            bus_connected=None if bus is None else bus.connected,
+            bus_dropped=None if bus is None else bus.dropped,
+            outbox={
+                way.channel.name: ChannelFacts(len(way.waiting), way.oldest_age(now), way.sent, way.failures)
+                for way in self._teller.outbox.ways
+            },
+        )
 
     def _heard_on_the_bus(self) -> tuple[Exit, ...]:
         return self._bus.drain() if self._bus is not None else ()

@@ -5,10 +5,12 @@ from __future__ import annotations
 import sqlite3
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
+from monitord import __version__
 from monitord.core.incidents import Incident, incidents
 from monitord.core.model import Command, Silence
 from monitord.core.morning import look_back
@@ -17,6 +19,7 @@ from monitord.core.orders import StandingOrders
 from monitord.lanes import Lane, LaneBusy
 from monitord.logs import Log
 from monitord.morning import recorded_night, tell_night
+from monitord.present.metrics import Facts, exposition
 from monitord.present.page.source import Seen, Unavailable
 from monitord.settings import Settings, standing_orders
 from monitord.store_commands import CannotAsk
@@ -40,8 +43,10 @@ class DaemonSource:
         settings: Settings,
         ask_check: Callable[[str], None],
         leave: Callable[[Path, Command], None],
+        facts: Callable[[Settings], Facts] | None = None,
     ) -> None:
         self.settings = settings
+        self._facts = facts or _few_facts
         self._log = log
         self._ask_check = ask_check
         self._leave = leave
@@ -110,8 +115,16 @@ class DaemonSource:
             raise Unavailable(str(error)) from None
 
     async def metrics(self) -> tuple[bytes, str] | None:
-        """No metrics are made of it yet."""
-        return None
+        """The last cycle for Prometheus: milliseconds, even with thousands of services."""
+        if (seen := self._seen) is None:
+            raise Unavailable("the first check is not over yet")
+        facts = replace(
+            self._facts(self.settings),
+            at=seen.at,
+            cycle_seconds=seen.duration_ms / 1000,
+            whole_age_seconds=self.whole_age_seconds,
+        )
+        return exposition(seen.report, facts)
 
     def fault(self, what: str, error: BaseException) -> None:
         """Say it in the log."""
@@ -124,6 +137,11 @@ class DaemonSource:
 
     def _orders(self) -> StandingOrders:
         return self._seen.decision.orders if self._seen is not None else standing_orders(self.settings)
+
+
+def _few_facts(settings: Settings) -> Facts:
+    """Who it is, where nobody knows more."""
+    return Facts(__version__, settings.instance, settings.fleet)
 
 
 def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Night:

@@ -22,6 +22,7 @@ from monitord.settings_types import listen_address
 
 if TYPE_CHECKING:
     from monitord.page_source import DaemonSource
+    from monitord.present.metrics import Facts
     from monitord.present.page.desk import Desk
     from monitord.present.page.server import PageServer
     from monitord.present.page.source import Seen
@@ -47,13 +48,22 @@ class Serving:
         settings: in force at the start.
         ask_check: asks the watch for a full check, for a trigger.
         leave: how a command reaches the watch.
+        facts: what the metrics say of the watch itself, beside its last cycle (None: who it is).
     """
 
-    def __init__(self, log: Log, settings: Settings, ask_check: Callable[[str], None], leave: Leave) -> None:
+    def __init__(
+        self,
+        log: Log,
+        settings: Settings,
+        ask_check: Callable[[str], None],
+        leave: Leave,
+        facts: Callable[[Settings], Facts] | None = None,
+    ) -> None:
         self._log = log
         self._settings = settings
         self._ask_check = ask_check
         self._leave = leave
+        self._facts = facts
         self._seen: Seen | None = None
         self._whole_at: float | None = None
         self._source: DaemonSource | None = None
@@ -144,7 +154,7 @@ class Serving:
 
         host, port = listen_address(address)
         token = self._settings.http.token
-        source = DaemonSource(self._log, self._settings, self._ask_check, self._leave)
+        source = DaemonSource(self._log, self._settings, self._ask_check, self._leave, self._facts)
         if self._seen is not None:
             source.saw(self._seen, self._whole_at)
         desk = Desk(source)

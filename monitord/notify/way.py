@@ -77,6 +77,14 @@ class Way:
         """What has not been taken yet, in order."""
         return tuple(self._queue.values())
 
+    def oldest_age(self, now: float) -> float | None:
+        """How many seconds it has owed the oldest of what is due at `now` (Unix seconds); None: nothing is.
+
+        What the quiet hours hold back is not owed yet.
+        """
+        owed = [max(each.due, each.message.at.timestamp()) for each in self._queue.values() if each.due <= now]
+        return max(0.0, now - min(owed)) if owed else None
+
     @property
     def failing(self) -> bool:
         """Whether what it brings is not taken, and has not been for long enough to say so."""

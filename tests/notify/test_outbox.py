@@ -317,6 +317,22 @@ async def test_what_fires_is_said_again_and_again_where_the_receiver_forgets(sto
     assert len(said.events("notification_sent")) == 1
 
 
+async def test_what_is_owed_has_an_age_and_what_waits_on_purpose_has_none(store: Store, said: Said) -> None:
+    listener = Listener()
+    listener.hangs = True
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    now = datetime.now(UTC)
+    (way,) = outbox.ways
+    way.put([ways.Waiting(message(identity="held"), due=(now + timedelta(hours=1)).timestamp())])
+    assert way.oldest_age(now.timestamp()) is None
+    way.put([ways.Waiting(message(identity="owed", at=now - timedelta(seconds=90)))])
+    assert way.oldest_age(now.timestamp()) == pytest.approx(90)
+    # Held back for an hour, it is owed since then, however old it is.
+    assert way.oldest_age((now + timedelta(hours=2)).timestamp()) == pytest.approx(7290)
+    await outbox.close(AT_ONCE)
+
+
 async def test_a_way_out_that_is_replaced_keeps_its_queue_and_one_that_is_gone_says_what_it_leaves(
     store: Store, said: Said
 ) -> None:

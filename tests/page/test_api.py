@@ -19,7 +19,7 @@ from tests.commands.program import monitord
 from tests.commands.recorded import SETTINGS
 from tests.conftest import finish
 from tests.core.nights import Night
-from tests.page.made import TOKEN, Source, client, night, publish, recorded
+from tests.page.made import TOKEN, Source, client, night, publish, recorded, settings_for
 
 BEARER = f"Bearer {TOKEN}"
 NOW = datetime(2025, 11, 5, 4, 0, tzinfo=UTC)
@@ -243,7 +243,6 @@ async def test_every_answer_has_the_fields_that_are_described(source: Source) ->
         ("POST", "/api/check", {}),
         ("GET", "/api/openapi.json", {}),
         ("GET", "/healthz", {}),
-        ("GET", "/metrics", {}),
     ]
     async with client(source, authorization=BEARER) as page:
         for method, path, more in asked:
@@ -302,13 +301,24 @@ def test_differences_are_found() -> None:
     assert list(differences({"status": "ok", "age_seconds": 1, "name": "x"}, schema, ""))
 
 
-async def test_metrics_are_what_the_source_makes_of_the_report(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def made() -> tuple[bytes, str]:
-        return b"monitord_up 1\n", "text/plain; version=1.0.0; charset=utf-8"
+async def test_metrics_are_those_of_the_last_report(source: Source) -> None:
+    async with client(source) as page:
+        answer = await page.get("/metrics")
+    assert answer.status_code == 200
+    assert answer.headers["content-type"] == "text/plain; version=0.0.4; charset=utf-8"
+    assert 'monitord_service_up{service="gateway"} 0.0' in answer.text
+    assert 'monitord_build_info{fleet="",host="box-1"' in answer.text
+    assert "monitord_cycle_duration_seconds 0.0125" in answer.text
 
+
+async def test_before_the_first_check_is_over_there_are_no_metrics(tmp_path: Path) -> None:
+    async with client(Source(settings_for(tmp_path))) as page:
+        assert (await page.get("/metrics")).status_code == 503
+
+
+async def test_a_monitord_without_metrics_has_none(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def none() -> None: ...
+
+    monkeypatch.setattr(source, "metrics", none)
     async with client(source) as page:
         assert (await page.get("/metrics")).status_code == 404
-        monkeypatch.setattr(source, "metrics", made)
-        answer = await page.get("/metrics")
-    assert (answer.status_code, answer.text) == (200, "monitord_up 1\n")
-    assert answer.headers["content-type"] == "text/plain; version=1.0.0; charset=utf-8"

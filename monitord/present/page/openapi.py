@@ -106,11 +106,11 @@ _FULL: Final = _object(
 _INCIDENT: Final = _object(
     incident_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, cause=_TEXT, first_sign=_TIME,
     fired_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, duration_seconds=_NUMBER, open=_FLAG, reason=_TEXT,
-    flapping=_MAYBE_WHOLE, recommendation=_TEXT, evidence={"type": "object"},
+    flapping=_MAYBE_WHOLE, recommendation=_TEXT, evidence={"type": "object"}, silenced_by=_MAYBE_TEXT,
     explains=_list(
         _object(
             alert_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, since=_TIME, fired_at=_MAYBE_TIME,
-            suppressed_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, summary=_TEXT,
+            suppressed_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, summary=_TEXT, silenced_by=_MAYBE_TEXT,
         )
     ),
 )  # fmt: skip
@@ -266,6 +266,7 @@ DOCUMENT: Final[Schema] = {
                 "responses": {
                     "200": _answer("Metrics.", _TEXT, "text/plain"),
                     "404": _answer("This version has none.", _ref("Problem")),
+                    "503": _answer("The first check is not over yet.", _ref("Problem")),
                 },
             }
         },
