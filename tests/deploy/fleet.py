@@ -22,13 +22,17 @@ TOKEN = "a-token-of-the-tests"
 
 @dataclass
 class Pager:
-    """Whoever is paged: every page in order."""
+    """Whoever is paged: every page in order; and that the watchers themselves live."""
 
     receiver: Receiver = field(default_factory=Receiver)
 
     @property
     def pages(self) -> list[dict[str, Any]]:
-        return [request.json() for request in self.receiver.requests]
+        return [request.json() for request in self.receiver.requests if request.target == "/page"]
+
+    @property
+    def hears_that_they_live(self) -> bool:
+        return any(request.target == "/alive" for request in self.receiver.requests)
 
     def about(self, rule: str, status: str = "firing") -> list[dict[str, Any]]:
         """The pages of one group."""
@@ -66,15 +70,15 @@ def adapted(file: Path, changes: Mapping[str, str]) -> str:
 
 
 def start_alertmanager(
-    sandbox: Sandbox, program: str, directory: Path, page: str, *cluster: str, wait: str = GROUP_WAIT
+    sandbox: Sandbox, program: str, directory: Path, pager: str, *cluster: str, wait: str = GROUP_WAIT
 ) -> str:
-    """Start an Alertmanager with the shipped routing that pages `page`; its address."""
+    """Start an Alertmanager with the shipped routing whose pager is at `pager`; its address."""
     directory.mkdir()
     config = directory / "alertmanager.yml"
     changes = {
         "group_wait: 45s": f"group_wait: {wait}",
         "group_interval: 5m": "group_interval: 2s",
-        "http://127.0.0.1:9000/page": page,
+        "http://127.0.0.1:9000": pager,
         "smtp_smarthost: mail.example.com:587": "smtp_smarthost: 127.0.0.1:9",
     }
     config.write_text(adapted(DEPLOY / "alertmanager" / "alertmanager.yml", changes), encoding="utf-8")

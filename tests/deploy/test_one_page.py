@@ -93,6 +93,9 @@ async def test_one_shared_database_dies_two_hosts_see_it_and_one_page_results(
     async def is_over() -> bool:
         return bool(paged.about("postgres_unreachable", "resolved"))
 
+    async def is_watched() -> bool:
+        return paged.hears_that_they_live
+
     async with AsyncExitStack() as running:
         for name in HOSTS:
             own = {
@@ -114,6 +117,7 @@ async def test_one_shared_database_dies_two_hosts_see_it_and_one_page_results(
         finally:
             await postgres.start()
         await eventually(is_over)
+        await eventually(is_watched)
 
     (page,) = paged.about("postgres_unreachable")
     assert instances(page) == set(HOSTS)
