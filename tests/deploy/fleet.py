@@ -114,7 +114,8 @@ def start_prometheus(
     sandbox.spawn(
         [
             program, f"--config.file={directory / 'prometheus.yml'}", f"--storage.tsdb.path={directory / 'data'}",
-            f"--web.listen-address=127.0.0.1:{port}",
+            # What it said before it had found its Alertmanager is said again at once.
+            "--rules.alert.resend-delay=1s", f"--web.listen-address=127.0.0.1:{port}",
         ],
         log=directory / "log",
     )  # fmt: skip
