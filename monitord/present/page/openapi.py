@@ -101,7 +101,8 @@ _FULL: Final = _object(
         suppressed=_list({"allOf": [_ref("Alert"), _object(suppressed_by=_TEXT)]}),
     ),
     age_seconds=_NUMBER,
-    pid=_WHOLE, silences=_list(_ref("Silence")),
+    pid=_WHOLE,
+    silences=_list(_ref("Silence")),
 )
 _INCIDENT: Final = _object(
     incident_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, cause=_TEXT, first_sign=_TIME,
