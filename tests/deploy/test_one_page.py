@@ -16,6 +16,7 @@ from monitord.demo.sandbox import Sandbox, free_port
 from monitord.notify.alertmanager import Alertmanager
 from monitord.notify.message import Message
 from tests.deploy.fleet import TOKEN, Pager, asked, pager, ready, shown, start_alertmanager, start_prometheus
+from tests.deploy.test_grafana import PANELS
 from tests.deploy.tools import tool
 from tests.faults.watched import Watched
 from tests.notify.receivers import message
@@ -52,6 +53,12 @@ def own_sandbox() -> Iterator[Sandbox]:
 async def paged() -> AsyncIterator[Pager]:
     async with pager() as one:
         yield one
+
+
+def drawn(panel: str) -> str:
+    """What the dashboard's panel asks when all hosts of all fleets are chosen."""
+    (expression,) = [target["expr"] for one in PANELS if one["title"] == panel for target in one["targets"]]
+    return str(expression).replace("$fleet", ".*").replace("$instance", ".*")
 
 
 def instances(page: dict[str, Any]) -> set[str]:
@@ -112,6 +119,9 @@ async def test_one_shared_database_dies_two_hosts_see_it_and_one_page_results(
         try:
             await eventually(seen_by_both)
             await eventually(one_problem)
+            assert await asked(prometheus, drawn("Problems")) == {(): 1}
+            assert await asked(prometheus, drawn("Status"), "instance") == dict.fromkeys([(n,) for n in HOSTS], 3)
+            assert await asked(prometheus, drawn("Hosts that answer")) == {(): 1}
             await eventually(is_paged)
             await said_and_nothing_more(Alertmanager(alertmanager, "box-1", "shop"), paged, eventually)
         finally:
