@@ -92,6 +92,12 @@ class Session:
                 except asyncpg.PostgresError:
                     await self._end(connection)
                     raise
+                except AttributeError as error:
+                    # What asyncpg comes to when its connection is closed between two of a statement's steps.
+                    if not connection.is_closed():
+                        self._cut()
+                        raise
+                    raise PostgresError("protocol", f"the connection to {self._where} was closed meanwhile") from error
                 except BaseException:
                     self._cut()
                     raise
