@@ -30,5 +30,14 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
         unit="seconds" if is_late else "troubles",
         summary=f"monitord itself is degraded: {'; '.join(troubles)}.",
         evidence={"troubles": troubles, "parts": [gap.subject for gap in reading.gaps]},
-        recommendation="Look at the machine monitord runs on: its disk, its load, its permissions.",
+        recommendation=_advice([gap.subject for gap in reading.gaps], is_late=is_late),
     )
+
+
+def _advice(parts: list[str], *, is_late: bool) -> str:
+    """What to look at: the machine, or whoever does not take what is told."""
+    ways = [part for part in parts if part.startswith("notify ") or part == "heartbeat"]
+    told = ["Try the ways out: monitord notify test."] if ways else []
+    if is_late or len(ways) < len(parts):
+        told.insert(0, "Look at the machine monitord runs on: its disk, its load, its permissions.")
+    return " ".join(told)
