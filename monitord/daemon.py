@@ -10,7 +10,7 @@ import asyncio
 import logging
 import os
 import signal
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine
 from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Final
@@ -23,30 +23,25 @@ from apscheduler.triggers.interval import IntervalTrigger
 from monitord import __version__
 from monitord.conductor import Conductor
 from monitord.core.history import Service
-from monitord.core.model import Exit
 from monitord.core.night import Night
 from monitord.core.orders import StandingOrders
 from monitord.cycle import Watch
 from monitord.hearing import Hearing
-from monitord.hours import quiet_hours
 from monitord.lanes import Lane, LaneBusy
+from monitord.listening import Listening
 from monitord.lock import DirectoryLock
 from monitord.logs import Log
-from monitord.notify.log import LogTeller
-from monitord.notify.outbox import Outbox
-from monitord.notify.planning import Sender
-from monitord.notify.teller import Teller
-from monitord.notify.ways import channels, pulse
+from monitord.notify.ways import channels
 from monitord.pm2.citizen import Citizen
 from monitord.probes import Probes
 from monitord.serving import Serving
 from monitord.settings import Settings, SettingsError, standing_orders
 from monitord.store import Store
 from monitord.store_commands import ask
+from monitord.telling import Telling
 from monitord.under_pm2 import UnderPm2
 
 if TYPE_CHECKING:
-    from monitord.notify.channel import Channel
     from monitord.pm2.bus import Bus
     from monitord.present.metrics import Facts
 
@@ -79,7 +74,7 @@ class Daemon:
         self._lock = DirectoryLock(settings.state_dir)
         self._store = Store(settings.state_dir)
         self._under_pm2 = UnderPm2(
-            citizen, lambda told: self._conductor.ask_check("pm2", told), self._night, self._bus_in_a_word, log
+            citizen, lambda told: self._conductor.ask_check("pm2", told), self._night, lambda: self._listening.word, log
         )
         self._conductor = Conductor(log, self._reload, self._schedule_anew, self._under_pm2.decided)
         self._stop = asyncio.Event()
@@ -87,13 +82,14 @@ class Daemon:
         self._tidying = Lane("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
-        self._bus: Bus | None = None
         self._serving = Serving(log, settings, self._conductor.ask_check, ask, self._facts)
+        self._teller = Telling(settings, self._store, log, self._serving.publish)
+        self._listening = Listening(log, self._known, self._teller.log.service_event, self._conductor.ask_fleet)
 
     @property
     def bus(self) -> Bus | None:
         """What listens to PM2's bus: `connected`, `heard` and `dropped` tell how well. None where there is no PM2."""
-        return self._bus
+        return self._listening.bus
 
     async def run(self) -> None:
         """Watch until told to stop.
@@ -116,11 +112,8 @@ class Daemon:
         self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
         self._say_what_is_off(self._settings)
         snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
-        outbox = Outbox(self._store, self._log, _sender(self._settings))
-        heart = pulse(self._settings, self._heartbeat)
-        teller = self._teller = Teller(LogTeller(self._log), outbox, heart, self._serving.publish)
         if aside is not None:
-            teller.aside(aside)
+            self._teller.aside(aside)
         if self._probes.tls_unverified:
             message = (
                 "The connection to Postgres is encrypted, but nobody checks with whom: "
@@ -132,12 +125,12 @@ class Daemon:
             orders,
             snapshot.state,
             self._store,
-            teller,
+            self._teller,
             self._settings.probe_timeout.total_seconds(),
-            self._heard_on_the_bus,
+            self._listening.drain,
         )
-        await outbox.open(ways_out)
-        self._listen(self._settings)
+        await self._teller.outbox.open(ways_out)
+        self._listening.start(self._settings.pm2.home)
         conductor = asyncio.create_task(self._conduct(), name="conductor")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         try:
@@ -215,7 +208,7 @@ class Daemon:
     async def _look_no_more(self) -> None:
         await self._under_pm2.close()
         await self._probes.close()
-        await self._deafen()
+        await self._listening.close()
 
     # What may be asked, at any time, from signals, jobs and PM2
 
@@ -254,56 +247,11 @@ class Daemon:
         self._log.emit("pm2_channel_closed", "warning", "PM2 itself has gone: nobody restarts this process any more.")
         self._conductor.ask_check("pm2")
 
-    # PM2's bus
-
-    def _listen(self, settings: Settings) -> None:
-        """Hear of deaths as they happen. Without a PM2, or where its bus cannot be heard, polling has to do."""
-        if settings.pm2.home is not None:
-            from monitord.pm2.bus import Bus
-            from monitord.pm2.crier import Crier
-
-            self._crier = Crier(self._known, self._teller.log.service_event)
-            self._bus = Bus(settings.pm2.home, self._conductor.ask_fleet, say=self._crier.hear, on_edge=self._bus_edge)
-            self._bus.start()
-
-    async def _deafen(self) -> None:
-        bus, self._bus = self._bus, None
-        if bus is not None:
-            await bus.close()
-            self._crier.close()
-
     def _known(self, name: str) -> Service | None:
         return self._watch.state.history.services.get(name)
 
-    def _bus_edge(self, heard: bool) -> None:
-        if heard:
-            self._log.emit("bus_heard", "info", "PM2's bus is heard again: deaths are told of as they happen.")
-        else:
-            message = "PM2's bus cannot be heard: a death is told of when PM2's list is next looked at."
-            self._log.emit("bus_lost", "info", message)
-
-    def _bus_in_a_word(self) -> str:
-        return "off" if self._bus is None else "heard" if self._bus.connected else "lost"
-
     def _facts(self, settings: Settings) -> Facts:
-        """What the metrics say of the watch itself, beside its last cycle."""
-        from monitord.present.metrics import ChannelFacts, Facts
-
-        now, bus = datetime.now(UTC).timestamp(), self._bus
-        return Facts(
-            __version__,
-            settings.instance,
-            settings.fleet,
-            bus_connected=None if bus is None else bus.connected,
-            bus_dropped=None if bus is None else bus.dropped,
-            outbox={
-                way.channel.name: ChannelFacts(len(way.waiting), way.oldest_age(now), way.sent, way.failures)
-                for way in self._teller.outbox.ways
-            },
-        )
-
-    def _heard_on_the_bus(self) -> tuple[Exit, ...]:
-        return self._bus.drain() if self._bus is not None else ()
+        return self._teller.facts(settings, self._listening.bus)
 
     async def _conduct(self) -> None:
         """The first check, and from then on whatever is asked for."""
@@ -347,8 +295,8 @@ class Daemon:
         if settings.pm2.home != before.pm2.home:
             with suppress(TimeoutError):
                 async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
-                    await self._deafen()
-            self._listen(settings)
+                    await self._listening.close()
+            self._listening.start(settings.pm2.home)
         self._settings, self._probes = settings, probes
         self._watch.probes, self._watch.orders = self._probes.all, orders
         self._watch.timeout = settings.probe_timeout.total_seconds()
@@ -367,25 +315,7 @@ class Daemon:
         with suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
                 await old.close()
-        await self._tell_through(ways_out, settings, before)
-
-    async def _tell_through(self, ways_out: Sequence[Channel], settings: Settings, before: Settings) -> None:
-        """The ways out that the new settings ask for; where nothing about them is new, those that are there stay."""
-        about = (settings.notify, settings.instance, settings.fleet, settings.http)
-        if about == (before.notify, before.instance, before.fleet, before.http):
-            return
-        await self._teller.outbox.reopen(ways_out, _sender(settings), STOP_TIMEOUT_SECONDS)
-        if settings.notify.heartbeat_url != before.notify.heartbeat_url:
-            old, self._teller.pulse = self._teller.pulse, pulse(settings, self._heartbeat)
-            if old is not None:
-                await old.close()
-
-    def _heartbeat(self, is_taken: bool, error: str) -> None:
-        """The edges of the heartbeat."""
-        if is_taken:
-            self._log.emit("heartbeat_recovered", "info", "The heartbeat is taken again.")
-        else:
-            self._log.emit("heartbeat_failed", "warning", f"{error[:1].upper()}{error[1:]}.", error=error)
+        await self._teller.reopen(ways_out, settings, before, STOP_TIMEOUT_SECONDS)
 
     def _say_what_is_off(self, settings: Settings) -> None:
         """Once, at the start: what is not configured is not watched, and that is no failure."""
@@ -407,8 +337,3 @@ async def _in_time(ending: Awaitable[None]) -> None:
     with suppress(TimeoutError):
         async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
             await ending
-
-
-def _sender(settings: Settings) -> Sender:
-    written = settings.notify.quiet_hours
-    return Sender(settings.instance, settings.fleet, quiet_hours(written) if written else None)

@@ -1,0 +1,77 @@
+"""Telling as the settings have it: which ways out there are, who tells, and what becomes of both at a reload."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from monitord import __version__
+from monitord.hours import quiet_hours
+from monitord.logs import Log
+from monitord.notify.log import LogTeller
+from monitord.notify.outbox import Outbox
+from monitord.notify.planning import Sender
+from monitord.notify.teller import Publish, Teller
+from monitord.notify.ways import pulse
+from monitord.settings import Settings
+from monitord.store import Store
+
+if TYPE_CHECKING:
+    from monitord.notify.channel import Channel
+    from monitord.pm2.bus import Bus
+    from monitord.present.metrics import Facts
+
+
+class Telling(Teller):
+    """The teller of a daemon. `publish` is called with every cycle: whoever shows it."""
+
+    def __init__(self, settings: Settings, store: Store, log: Log, publish: Publish) -> None:
+        self._log = log
+        outbox = Outbox(store, log, sender(settings))
+        super().__init__(LogTeller(log), outbox, pulse(settings, self._beats), publish)
+
+    async def reopen(self, channels: Sequence[Channel], new: Settings, old: Settings, timeout: float) -> None:
+        """The ways out that the new settings ask for; where nothing about them is new, those that are there stay."""
+        if _about(new) == _about(old):
+            return
+        await self.outbox.reopen(channels, sender(new), timeout)
+        if new.notify.heartbeat_url != old.notify.heartbeat_url:
+            before, self.pulse = self.pulse, pulse(new, self._beats)
+            if before is not None:
+                await before.close()
+
+    def facts(self, settings: Settings, bus: Bus | None) -> Facts:
+        """What the metrics say of the watch itself, beside its last cycle."""
+        from monitord.present.metrics import ChannelFacts, Facts  # only for who scrapes
+
+        now = datetime.now(UTC).timestamp()
+        return Facts(
+            __version__,
+            settings.instance,
+            settings.fleet,
+            bus_connected=None if bus is None else bus.connected,
+            bus_dropped=None if bus is None else bus.dropped,
+            outbox={
+                way.channel.name: ChannelFacts(len(way.waiting), way.oldest_age(now), way.sent, way.failures)
+                for way in self.outbox.ways
+            },
+        )
+
+    def _beats(self, is_taken: bool, error: str) -> None:
+        """The edges of the heartbeat."""
+        if is_taken:
+            self._log.emit("heartbeat_recovered", "info", "The heartbeat is taken again.")
+        else:
+            self._log.emit("heartbeat_failed", "warning", f"{error[:1].upper()}{error[1:]}.", error=error)
+
+
+def sender(settings: Settings) -> Sender:
+    """Who tells, by these settings."""
+    written = settings.notify.quiet_hours
+    return Sender(settings.instance, settings.fleet, quiet_hours(written) if written else None)
+
+
+def _about(settings: Settings) -> tuple[object, ...]:
+    """Everything that a way out is made of; the page's address stands in what Alertmanager is told."""
+    return (settings.notify, settings.instance, settings.fleet, settings.http)
