@@ -35,6 +35,7 @@ class Outbox:
         self._ways: dict[str, Way] = {}
         self._told: Told = {}
         self._unsaved: list[Planned] = []
+        self._begun_anew = False
         self._undeleted: dict[str, set[str]] = {}
 
     @property
@@ -82,27 +83,41 @@ class Outbox:
     # One cycle: planned before it is saved, delivered after
 
     def plan(self, decision: Decision) -> tuple[list[Queued], Told]:
-        """What a cycle gives to tell, as it is to be saved, with what could not be saved before."""
+        """What a cycle gives to tell, as it is to be saved, with what could not be saved before. Never raises."""
         if not self._ways:
             return [], {}
         channels = [way.channel for way in self._ways.values()]
-        planned, self._told = plan(decision, self._told, channels, self.sender)
-        self._unsaved += planned
+        try:
+            planned, self._told = plan(decision, self._told, channels, self.sender)
+            self._unsaved += planned
+        except Exception as error:  # noqa: BLE001 - a bug costs these messages; it must not cost the cycle
+            self._log.internal("what a cycle gives to tell could not be planned", error)
         return [_row(each) for each in self._unsaved], self._told
 
     def deliver(self, decision: Decision) -> None:
-        """Send what was planned: saved, or from memory where saving failed."""
+        """Send what was planned: saved, or from memory where saving failed. Never raises."""
         for each in self._unsaved:
             if (way := self._ways.get(each.channel)) is not None:
                 way.put((Waiting(each.message, each.due),))
-        if self._store.problem is None:
-            self._unsaved = []
-        else:  # saved with the next cycle, unless it was taken by then
-            kept = {(way.channel.name, item.message.id) for way in self._ways.values() for item in way.waiting}
-            self._unsaved = [each for each in self._unsaved if (each.channel, each.message.id) in kept]
+        # What is not in the file is saved with the next cycle, unless it was taken by then.
+        is_saved = self._store.problem is None and not self._begun_anew
+        self._unsaved, self._begun_anew = [] if is_saved else self._waiting(), False
         for way in self._ways.values():
             if way.channel.manners.resend_every is not None:
-                way.firing(still_firing(decision, way.channel, self.sender))
+                self._say_again(way, decision)
+
+    def begun_anew(self) -> None:
+        """The snapshot is another file, in which nothing stands of what waits here."""
+        self._begun_anew = True
+
+    def _waiting(self) -> list[Planned]:
+        return [Planned(name, item.message, item.due) for name, way in self._ways.items() for item in way.waiting]
+
+    def _say_again(self, way: Way, decision: Decision) -> None:
+        try:
+            way.firing(still_firing(decision, way.channel, self.sender))
+        except Exception as error:  # noqa: BLE001 - as above
+            self._log.internal(f"what fires could not be made for {way.channel.name}", error)
 
     async def verdict(self, night: Night) -> None:
         """Tell the verdict over a night, wherever whole sentences are read."""

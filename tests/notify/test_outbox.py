@@ -241,6 +241,43 @@ async def test_what_could_not_be_saved_is_saved_with_the_next_cycle(store: Store
     await outbox.close(WAIT)
 
 
+async def test_what_waits_is_written_into_the_snapshot_that_takes_the_place_of_another(
+    store: Store, said: Said
+) -> None:
+    listener = Listener()
+    listener.refuses = SendError("refused", "nobody listens")
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    identity = await cycle(outbox, store)
+    store.path.unlink()
+    decision, record = firing()
+    quiet = replace(decision, transitions=(), reminders=(), actions=())
+    await store.save(replace(record, queued=outbox.plan(quiet)[0]), WAIT)
+    assert await kept(store) == []
+    outbox.begun_anew()
+    outbox.deliver(quiet)
+    queued, told = outbox.plan(quiet)
+    await store.save(replace(record, queued=queued, told=told), WAIT)
+    outbox.deliver(quiet)
+    await outbox.close(WAIT)
+    assert await kept(store) == [f"webhook {identity}"]
+
+
+async def test_a_bug_in_the_planning_costs_no_cycle(store: Store, said: Said, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise KeyError("a bug")
+
+    monkeypatch.setattr("monitord.notify.outbox.plan", broken)
+    monkeypatch.setattr("monitord.notify.outbox.still_firing", broken)
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([Listener("alertmanager", Manners(coalesces=False, quiet=False, resend_every=60.0))])
+    decision, _ = firing()
+    assert outbox.plan(decision) == ([], {})
+    outbox.deliver(decision)
+    await outbox.close(WAIT)
+    assert len(said.events("internal_error")) == 2
+
+
 async def put(store: Store, *messages: Message, channel: str = "webhook", due: float = 0.0) -> None:
     await store.queue([replace(_row(channel, each), due=due) for each in messages], WAIT)
 
