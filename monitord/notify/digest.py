@@ -29,7 +29,7 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
     worst = max((part.severity for part in parts), key=lambda severity: _RANK[severity])
     lines = list(_lines(parts))
     if len(lines) > LINES_AT_MOST:
-        lines = [*lines[:LINES_AT_MOST], f"… and {len(lines) - LINES_AT_MOST} more"]
+        lines = [f"… {len(lines) - LINES_AT_MOST} earlier, and then", *lines[-LINES_AT_MOST:]]
     return Message(
         id=hashlib.sha256("|".join(sorted(message.id for message in messages)).encode()).hexdigest()[:20],
         kind="digest",
@@ -38,7 +38,7 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
         title=title,
         text="\n".join([f"{title}.", *lines]),
         fields={"messages": len(parts), "until": _stamp(parts[-1].at)},
-        parts=tuple(parts[:PARTS_AT_MOST]),
+        parts=tuple(parts[-PARTS_AT_MOST:]),  # the newest: what comes next must not push itself out
     )
 
 

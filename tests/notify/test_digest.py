@@ -42,6 +42,12 @@ def test_a_thousand_messages_are_a_page_of_text_and_a_bounded_list() -> None:
     many = [replace(message(identity=f"m-{number}"), alert_id=f"a-{number}") for number in range(1000)]
     whole = digest(many, "box-1", "late")
     assert len(whole.text.splitlines()) == LINES_AT_MOST + 2
-    assert whole.text.endswith("… and 950 more")
+    assert "… 950 earlier, and then" in whole.text
     assert len(whole.parts) == PARTS_AT_MOST
     assert whole.fields["messages"] == 1000
+
+
+def test_what_comes_after_a_full_digest_is_in_the_next_one() -> None:
+    full = digest([message(identity=f"m-{number}") for number in range(PARTS_AT_MOST)], "box-1", "x")
+    late = message(identity="late", at=full.at + timedelta(hours=1))
+    assert digest([full, late], "box-1", "x").parts[-1].id == "late"
