@@ -89,6 +89,7 @@ class Store:
     def __init__(self, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> None:
         self.path = directory / FILE
         self.problem: str | None = None
+        self.files = 0  # how many there were, one after the other: what stood in the last is not in this one
         self._migrations = migrations
         self._lane = Lane("snapshot")
         self._connection: sqlite3.Connection | None = None
@@ -247,6 +248,7 @@ class Store:
         inode = self.path.stat().st_ino
         if not number or inode != self._inode:  # another file numbers its commands anew; inodes are used again
             self._inode, self._heard_through = inode, 0
+            self.files += 1
 
     def _replaced(self) -> bool:
         """Whether the open file is no longer the one at its path: SQLite would go on writing to nowhere."""

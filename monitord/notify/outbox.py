@@ -35,8 +35,8 @@ class Outbox:
         self._ways: dict[str, Way] = {}
         self._told: Told = {}
         self._unsaved: list[Planned] = []
-        self._begun_anew = False
         self._undeleted: dict[str, set[str]] = {}
+        self._files = 0
 
     @property
     def ways(self) -> Sequence[Way]:
@@ -51,6 +51,7 @@ class Outbox:
         except Exception as error:  # noqa: BLE001 - what cannot be read is told of by the store; what is new is told
             self._log.internal("what was still to be told could not be read", error)
         self._use(channels)
+        self._files = self._store.files
         lost: dict[str, list[str]] = {}
         for row in rows:
             way, message = self._ways.get(row.channel), _read(row.body)
@@ -58,6 +59,7 @@ class Outbox:
                 lost.setdefault(row.channel, []).append(row.message_id)
             else:
                 way.put((Waiting(message, row.due),))
+        self._files = self._store.files
         for channel, ids in lost.items():
             await self._drop(channel, ids)
 
@@ -88,27 +90,27 @@ class Outbox:
             return [], {}
         channels = [way.channel for way in self._ways.values()]
         try:
-            planned, self._told = plan(decision, self._told, channels, self.sender)
-            self._unsaved += planned
+            planned, told = plan(decision, self._told, channels, self.sender)
+            rows = [_row(each) for each in planned]
         except Exception as error:  # noqa: BLE001 - a bug costs these messages; it must not cost the cycle
-            self._log.internal("what a cycle gives to tell could not be planned", error)
-        return [_row(each) for each in self._unsaved], self._told
+            self._log.internal("what there is to tell of a cycle could not be planned", error)
+            planned, rows, told = [], [], self._told
+        before = [_row(each) for each in self._unsaved]
+        self._told = told
+        self._unsaved += planned
+        return [*before, *rows], told
 
     def deliver(self, decision: Decision) -> None:
         """Send what was planned: saved, or from memory where saving failed. Never raises."""
         for each in self._unsaved:
             if (way := self._ways.get(each.channel)) is not None:
                 way.put((Waiting(each.message, each.due),))
-        # What is not in the file is saved with the next cycle, unless it was taken by then.
-        is_saved = self._store.problem is None and not self._begun_anew
-        self._unsaved, self._begun_anew = [] if is_saved else self._waiting(), False
+        # What is not in the file, or was in one that is gone, is saved with the next cycle, unless it was taken by then.
+        is_saved = self._store.problem is None and self._files == self._store.files
+        self._unsaved, self._files = [] if is_saved else self._waiting(), self._store.files
         for way in self._ways.values():
             if way.channel.manners.resend_every is not None:
                 self._say_again(way, decision)
-
-    def begun_anew(self) -> None:
-        """The snapshot is another file, in which nothing stands of what waits here."""
-        self._begun_anew = True
 
     def _waiting(self) -> list[Planned]:
         return [Planned(name, item.message, item.due) for name, way in self._ways.items() for item in way.waiting]
@@ -126,7 +128,8 @@ class Outbox:
         with suppress(Exception):  # what cannot be kept is told from memory
             await self._store.queue([_row(each) for each in planned], STORE_SECONDS)
         for each in planned:
-            self._ways[each.channel].put((Waiting(message),))
+            if (way := self._ways.get(each.channel)) is not None:  # the settings may be others by now
+                way.put((Waiting(message),))
 
     def troubles(self) -> list[Gap]:
         """The ways out that fail, and how."""
@@ -162,6 +165,7 @@ class Outbox:
             await self._store.merge(channel, sorted(ids), row, STORE_SECONDS)
         except Exception:  # noqa: BLE001 - the disk's trouble is told elsewhere: from memory, then
             self._unsaved.append(Planned(channel, into))
+            self._undeleted.setdefault(channel, set()).update(ids)
 
     async def _drop(self, channel: str, ids: Sequence[str]) -> None:
         """What was to go a way that is no more."""

@@ -89,7 +89,6 @@ class Teller:
     def aside(self, aside: SetAside) -> None:
         """Say that a snapshot had to be put aside."""
         self.log.aside(aside)
-        self.outbox.begun_anew()
 
     def troubles(self) -> list[Gap]:
         """The ways out that fail now, and how."""

@@ -65,6 +65,7 @@ class Way:
         self._keeper, self._log, self._place = keeper, log, place
         self._queue: dict[str, Waiting] = {}
         self._firing: Sequence[Message] = ()
+        self._superseded: dict[str, Message] = {}
         self._resent_at = float("-inf")
         self._wake = asyncio.Event()
         self._task: asyncio.Task[None] | None = None
@@ -114,7 +115,9 @@ class Way:
             self._queue |= {item.message.id: item for item in new}
             if len(self._queue) > QUEUE_AT_MOST and not self.channel.manners.coalesces:
                 latest = {item.message.alert_id: item for item in self._queue.values()}
-                self._queue = {item.message.id: item for item in latest.values()}
+                kept = {item.message.id: item for item in latest.values()}
+                self._superseded |= {key: item.message for key, item in self._queue.items() if key not in kept}
+                self._queue = kept
             self._retry_at = min(self._retry_at, self._tried_at + NEWS_DELAY_SECONDS)
             self._wake.set()
 
@@ -225,7 +228,8 @@ class Way:
             self.sent += len(messages)
             for message in messages:
                 self._say_sent(message, attempt)
-            await self._keeper.delivered(self.channel.name, messages)
+            over, self._superseded = tuple(self._superseded.values()), {}
+            await self._keeper.delivered(self.channel.name, (*messages, *over))
 
     def _failed(self, messages: Sequence[Message], error: SendError) -> None:
         now = asyncio.get_running_loop().time()
