@@ -34,6 +34,8 @@ DIGEST_FROM: Final = 4
 DIGEST_AFTER: Final = timedelta(minutes=2)
 QUEUE_AT_MOST: Final = 1000
 _LOOK_SECONDS: Final = 30.0
+# No quiet hours last longer, summer time or not: what is due later still was held by a clock that was wrong.
+_HELD_AT_MOST_SECONDS: Final = 25 * 3600.0
 
 
 class Keeper(Protocol):
@@ -54,6 +56,10 @@ class Waiting:
 
     message: Message
     due: float = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Whether it may be sent at `now` (Unix seconds)."""
+        return not now < self.due <= now + _HELD_AT_MOST_SECONDS
 
 
 class Way:
@@ -83,7 +89,7 @@ class Way:
 
         What the quiet hours hold back is not owed yet.
         """
-        owed = [max(each.due, each.message.at.timestamp()) for each in self._queue.values() if each.due <= now]
+        owed = [max(each.due, each.message.at.timestamp()) for each in self._queue.values() if each.is_due(now)]
         return max(0.0, now - min(owed)) if owed else None
 
     @property
@@ -182,7 +188,7 @@ class Way:
     async def _next(self) -> Sequence[Message]:
         """What to send now: one message, a digest of many, or all of them where the channel takes many."""
         now = datetime.now(UTC)
-        due = [each for each in self._queue.values() if each.due <= now.timestamp()]
+        due = [each for each in self._queue.values() if each.is_due(now.timestamp())]
         if not self.channel.manners.coalesces:
             return [each.message for each in due[:BATCH_AT_MOST]]
         news = [each for each in due if each.message.kind != "verdict"]

@@ -431,3 +431,11 @@ async def test_what_newer_messages_of_an_alert_make_needless_is_not_kept(
     await outbox.close(WAIT)
     assert "m-5" in listener.ids
     assert await kept(store) == []
+
+
+async def test_what_was_held_by_a_clock_that_was_years_ahead_is_told(store: Store, said: Said) -> None:
+    await put(store, message(severity="warning"), due=(datetime.now(UTC) + timedelta(days=400)).timestamp())
+    outbox, listener = Outbox(store, said.log, BOX), Listener()
+    await outbox.open([listener])
+    await listener.until(lambda: listener.ids == ["m-1"])
+    await outbox.close(WAIT)
