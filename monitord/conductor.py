@@ -126,7 +126,10 @@ class Conductor:
             await self._something_to_do()
             if self._asked.reload:
                 self._asked.reload = False
-                await self._reload()
+                try:
+                    await self._reload()
+                except Exception as error:  # noqa: BLE001 - as of a cycle: the watch goes on
+                    self._log.internal("reading the settings again failed inside; the watch goes on", error)
             elif self._asked.check:
                 await self._full_check()
             elif self._asked.due_at is not None:

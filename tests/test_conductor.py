@@ -29,6 +29,7 @@ class Conducted:
 
     def __init__(self, directory: Path) -> None:
         log = Log(io.StringIO())
+        self.reload_fails = False
         self.store = Store(directory)
         teller = Teller(LogTeller(log), Outbox(self.store, log, Sender("box-1")))
         self.watch = Watch((), StandingOrders(probes=frozenset()), State(), self.store, teller, 1.0)
@@ -37,7 +38,9 @@ class Conducted:
         self.told: asyncio.Queue[Decision | None] = asyncio.Queue()
 
     async def _nothing(self) -> None:
-        """Nothing is read again here."""
+        """Nothing is read again here, and that may fail."""
+        if self.reload_fails:
+            raise LookupError
 
     async def begin(self) -> None:
         await self.store.load(PATIENCE)
@@ -80,6 +83,13 @@ async def test_a_check_that_fails_inside_is_told_as_that_and_the_next_one_is_mad
     conducted.ask()
     assert await conducted.answer() is None
     conducted.watch.orders = orders
+    conducted.ask()
+    assert await conducted.answer() is not None
+
+
+async def test_a_reload_that_fails_inside_does_not_end_the_watch(conducted: Conducted) -> None:
+    conducted.reload_fails = True
+    conducted.conductor.ask_reload()
     conducted.ask()
     assert await conducted.answer() is not None
 
