@@ -47,6 +47,7 @@ if TYPE_CHECKING:
 
 LOAD_TIMEOUT_SECONDS: Final = 3.0
 STOP_TIMEOUT_SECONDS: Final = 1.0
+RELOAD_STEP_SECONDS: Final = 3.0
 TIDY_TIMEOUT_SECONDS: Final = 30.0
 CYCLE_JOB: Final = "cycle"
 VERDICT_JOB: Final = "verdict"
@@ -303,7 +304,6 @@ class Daemon:
         self._log.reconfigure(settings.log_level, settings.log_retention)
         # The old ones too: what is on its way out was opened with them.
         self._log.hide(settings.secrets() | before.secrets())
-        await self._serving.apply(settings)
         self._schedule()
         self._conductor.due_now()
         self._log.emit(
@@ -312,10 +312,17 @@ class Daemon:
             f"Settings read again; changed: {', '.join(changed) or 'nothing'}.",
             changed=list(changed),
         )
-        with suppress(TimeoutError):
-            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
-                await old.close()
-        await self._teller.reopen(ways_out, settings, before, STOP_TIMEOUT_SECONDS)
+        # What goes wrong with one of these costs it, and neither the others nor the watch.
+        await self._do(self._teller.reopen(ways_out, settings, before, STOP_TIMEOUT_SECONDS))
+        await self._do(self._serving.apply(settings))
+        await self._do(old.close())
+
+    async def _do(self, step: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(RELOAD_STEP_SECONDS):
+                await step
+        except Exception as error:  # noqa: BLE001 - see above
+            self._log.internal("a part of the new settings has not taken effect", error)
 
     def _say_what_is_off(self, settings: Settings) -> None:
         """Once, at the start: what is not configured is not watched, and that is no failure."""

@@ -53,8 +53,8 @@ def _lines(parts: Sequence[Message]) -> Iterable[str]:
         if part.kind == "firing":
             begun.add(part.alert_id)
             end = ends.get(part.alert_id)
-            lasted = "still firing" if end is None else f"over at {words.clock(end.at.timestamp())}"
-            yield f"{when}  {part.severity}, {lasted}: {summary}"
+            over = "" if end is None else f", over at {words.clock(end.at.timestamp())}"
+            yield f"{when}  {part.severity}{over}: {summary}"
         elif part.kind == "resolved" and part.alert_id not in begun:
             yield f"{when}  over: {summary}"
         elif part.kind not in ("resolved", "reminder"):

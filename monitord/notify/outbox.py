@@ -87,14 +87,14 @@ class Outbox:
     def plan(self, decision: Decision) -> tuple[list[Queued], Told]:
         """What a cycle gives to tell, as it is to be saved, with what could not be saved before. Never raises."""
         if not self._ways:
-            return [], {}
+            return [], self._told
         channels = [way.channel for way in self._ways.values()]
         try:
             planned, told = plan(decision, self._told, channels, self.sender)
             rows = [_row(each) for each in planned]
         except Exception as error:  # noqa: BLE001 - a bug costs these messages; it must not cost the cycle
             self._log.internal("what there is to tell of a cycle could not be planned", error)
-            planned, rows, told = [], [], self._told
+            planned, rows, told = [], [], dict(self._told)
         before = [_row(each) for each in self._unsaved]
         self._told = told
         self._unsaved += planned
@@ -105,7 +105,7 @@ class Outbox:
         for each in self._unsaved:
             if (way := self._ways.get(each.channel)) is not None:
                 way.put((Waiting(each.message, each.due),))
-        # What is not in the file, or was in one that is gone, is saved with the next cycle, unless it was taken by then.
+        # What is in no file, or in one that is gone, is saved with the next cycle, unless it was taken by then.
         is_saved = self._store.problem is None and self._files == self._store.files
         self._unsaved, self._files = [] if is_saved else self._waiting(), self._store.files
         for way in self._ways.values():

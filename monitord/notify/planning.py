@@ -135,7 +135,7 @@ def verdict_message(night: Night, sender: Sender) -> Message:
         at=at,
         severity=_VERDICTS.get(night.verdict, "warning"),
         title=_line(f"{sender.place}: {sentence}"),
-        text="\n".join(lines),
+        text=mask("\n".join(lines)),
         fields=in_json({**verdict_fields(night), **_of(sender)}, mask),
     )
 
