@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, fields, replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -23,19 +23,13 @@ from monitord.core.replay import Recorder
 from monitord.lanes import Lane
 from monitord.store_commands import Waiting, strike
 from monitord.store_commands import waiting as waiting_commands
+from monitord.store_history import KEEP_TRANSITIONS, prune
 from monitord.store_outbox import Queued, Told, put, remember_told, take_out, waiting
 from monitord.store_reading import Snapshot, saved_state
 from monitord.store_schema import FILE, MIGRATIONS, Unusable, version
 
 T = TypeVar("T")
 
-KEEP_HISTORY: Final = timedelta(hours=48)
-# Past this the oldest history goes even if it is younger than 48 h: a short interval must not fill a disk.
-HISTORY_BYTES_AT_MOST: Final = 256 * 1024 * 1024
-# Edges are kept at least as long as the history they belong to; these many even when they are older, and no more than
-# those however young they are: a fault that makes one at every cycle must not fill a disk either.
-KEEP_TRANSITIONS: Final = 10_000
-TRANSITIONS_AT_MOST: Final = 100_000
 FRAMES_PER_WHOLE: Final = 120
 
 _DISK_TROUBLE: Final = frozenset(
@@ -310,7 +304,7 @@ class Store:
                 (at, whole, zlib.compress(_json(frame).encode(), 6)),
             )
             if whole:
-                _prune(connection, at - KEEP_HISTORY.total_seconds())
+                prune(connection, at)
             put(connection, record.queued)
             if record.told is not None:
                 remember_told(connection, record.told)
@@ -338,29 +332,6 @@ def _is_disk_trouble(error: Exception) -> bool:
 
 def _holds_state(connection: sqlite3.Connection | None) -> bool:
     return connection is not None and connection.execute("SELECT 1 FROM state LIMIT 1").fetchone() is not None
-
-
-def _prune(connection: sqlite3.Connection, before: float) -> None:
-    """Drop history past its age or size, up to a whole frame so that the rest still stands; old transitions too."""
-    connection.execute(
-        "DELETE FROM frames WHERE seq < (SELECT max(seq) FROM frames WHERE whole AND at <= ?)",
-        (before,),
-    )
-    (held,) = connection.execute("SELECT coalesce(sum(length(body)), 0) FROM frames").fetchone()
-    if held > HISTORY_BYTES_AT_MOST:
-        # A quarter at a time, so that this is seldom.
-        connection.execute(
-            "DELETE FROM frames WHERE seq < (SELECT min(seq) FROM frames WHERE whole AND seq >= "
-            "(SELECT min(seq) + (max(seq) - min(seq)) / 4 FROM frames))"
-        )
-    (oldest,) = connection.execute("SELECT at FROM frames ORDER BY seq LIMIT 1").fetchone()
-    connection.execute(
-        "DELETE FROM transitions WHERE seq <= (SELECT max(seq) FROM transitions) - ? AND at < ?",
-        (KEEP_TRANSITIONS, datetime.fromtimestamp(oldest, UTC).isoformat()),
-    )
-    connection.execute(
-        "DELETE FROM transitions WHERE seq <= (SELECT max(seq) FROM transitions) - ?", (TRANSITIONS_AT_MOST,)
-    )
 
 
 def _json(value: object) -> str:

@@ -255,11 +255,7 @@ class Way:
             "notification_sent",
             "info",
             f"{self.channel.name} has been told: {message.title}",
-            channel=self.channel.name,
-            alert_id=message.alert_id or None,
-            message_id=message.id,
-            about=message.kind,
-            attempt=attempt,
+            **self._about(message, attempt),
         )
 
     def _say_failed(self, message: Message, error: SendError) -> None:
@@ -267,11 +263,16 @@ class Way:
             "notification_failed",
             "warning",
             f"{self.channel.name} could not be told: {error.error}. It is tried again.",
-            channel=self.channel.name,
-            alert_id=message.alert_id or None,
-            message_id=message.id,
-            about=message.kind,
-            attempt=self._tries,
+            **self._about(message, self._tries),
             kind=error.kind,
             error=error.error,
         )
+
+    def _about(self, message: Message, attempt: int) -> dict[str, object]:
+        return {
+            "channel": self.channel.name,
+            "alert_id": message.alert_id or None,
+            "message_id": message.id,
+            "about": message.kind,
+            "attempt": attempt,
+        }
