@@ -14,8 +14,8 @@ from typing import Final
 
 DAYS: Final = ("sun", "mon", "tue", "wed", "thu", "fri", "sat")
 _MONTHS: Final = ("jan", "feb", "mar", "apr", "may", "jun", "jul", "aug", "sep", "oct", "nov", "dec")
-# What has not come within eight years and a little (29 February over a century's end) never comes.
-_AT_MOST_DAYS: Final = 8 * 366 + 1
+# What has not come within forty years (29 February on one day of the week, over a century's end) never comes.
+_AT_MOST_DAYS: Final = 40 * 366 + 1
 
 
 @dataclass(frozen=True, slots=True)
