@@ -571,7 +571,14 @@ async def test_a_disk_that_takes_no_more_degrades_the_monitor_and_the_watch_goes
 async def test_a_state_directory_that_is_removed_under_it_is_made_anew(start: Start, eventually: Eventually) -> None:
     daemon = await start(FIRES)
     fired = await daemon.said("alert_firing", rule="disk_high")
-    shutil.rmtree(daemon.state_dir)
+
+    async def removed() -> bool:
+        with suppress(OSError):  # the daemon may write into it meanwhile
+            shutil.rmtree(daemon.state_dir)
+            return True
+        return False
+
+    await eventually(removed)
 
     async def saved_again() -> bool:
         with suppress(Exception):
