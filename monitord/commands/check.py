@@ -140,7 +140,7 @@ async def _judge(
         key: _fired(alert) if alert in _doubtful(decision) else alert for key, alert in decision.state.alerts.items()
     }
     history = decision.state.history
-    quiet.covered((), book, decision.state.alerts, decision.state.silences, history, observation.now)
+    quiet.covered((), book, decision.state.alerts, decision.state.silences, history, orders, observation.now)
     at = datetime.fromtimestamp(history.at, UTC) if history.at is not None else observation.now
     return build_report(history, book, orders, at)
 

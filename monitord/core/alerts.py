@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Literal
 
-from monitord.core.model import Alert, Clear, Finding, Judgement, Transition, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Severity, Transition, Unknown
 from monitord.core.orders import StandingOrders
 
 Book = Mapping[str, Alert]
@@ -33,6 +33,23 @@ CALM_ROUNDS = 2
 def key(rule: str, subject: str) -> str:
     """Where an alert stands in the book: one per rule and subject."""
     return f"{rule}/{subject}"
+
+
+def holds(alert: Alert | None, orders: StandingOrders) -> bool:
+    """Whether a confirmed alert is about something that is wrong now, as far as readings say.
+
+    One that flaps goes on firing through its calm. What it is about has ended when CONFIRMATIONS readings say so, like
+    that of any other alert, and from there on it hides, freezes and explains nothing.
+    """
+    if alert is None or not alert.speaks:
+        return False
+    return alert.calm_since is None or alert.toward != "resolve" or alert.count < orders.confirmations
+
+
+def severity_now(alert: Alert, orders: StandingOrders) -> Severity:
+    """How bad it is by confirmed readings. One that flaps keeps its severity through its calm."""
+    is_better = alert.calm_since is not None and alert.toward == "step" and alert.count >= orders.confirmations
+    return alert.finding.severity if is_better else alert.severity
 
 
 def alert_id(rule: str, subject: str, since: datetime, turn: int = 0) -> str:

@@ -26,14 +26,14 @@ def unknown(spec: Spec, book: Mapping[str, Alert]) -> dict[str, Judgement]:
     return {a.subject: Unknown(spec.name, a.subject, "it could not be judged") for a in of_rule(book, spec)}
 
 
-def frozen(alert: Alert, history: History, book: Mapping[str, Alert]) -> bool:
+def frozen(alert: Alert, history: History, book: Mapping[str, Alert], orders: StandingOrders) -> bool:
     """Whether nobody knows at the moment if what was found still holds: its probe, or the server behind it, is away."""
     last = history.readings.get(alert.probe)
     failed = last is not None and last.failure is not None
     if alert.rule.endswith("_unreachable"):
         return False
     judges_failure = any(s.judges_failure for s in RULES if (s.name, s.probe) == (alert.rule, alert.probe))
-    return causes.server_away(alert.probe, history, book) or (failed and not judges_failure)
+    return causes.server_away(alert.probe, history, book, orders) or (failed and not judges_failure)
 
 
 def judge(
@@ -42,7 +42,7 @@ def judge(
     """One rule's answers by subject; subjects of existing alerts it is silent about are answered for."""
     own = of_rule(book, spec)
     failed = observation.readings[spec.probe].failure is not None
-    away = causes.server_away(spec.probe, history, book) if not spec.name.endswith("_unreachable") else False
+    away = not spec.name.endswith("_unreachable") and causes.server_away(spec.probe, history, book, orders)
     if away or (failed and not spec.judges_failure):
         return {alert.subject: Unknown(spec.name, alert.subject, "its probe cannot measure") for alert in own}
     answers = {judgement.subject: judgement for judgement in spec.judge(observation, history, orders)}
@@ -96,7 +96,7 @@ def advance(
         alert = book.get(place)
         if alert is None and not isinstance(judgement, Finding):
             continue  # nothing was wrong and nothing is: nearly all there ever is
-        if isinstance(judgement, Finding) and _spoken_for(judgement, book):
+        if isinstance(judgement, Finding) and _spoken_for(judgement, book, orders):
             continue
         explained_by = _explanation(alert, judgement, book, orders, now)
         following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, turn)
@@ -146,25 +146,27 @@ def flapping(
     return told, fired
 
 
-def _spoken_for(finding: Finding, book: Mapping[str, Alert]) -> bool:
-    """Whether a stronger rule's alert already fires for this subject."""
+def _spoken_for(finding: Finding, book: Mapping[str, Alert], orders: StandingOrders) -> bool:
+    """Whether a stronger rule's alert already fires for this subject, and not only because it flaps."""
     return any(
         (alert := book.get(alerts.key(stronger, finding.subject))) is not None
-        and alert.speaks
+        and alerts.holds(alert, orders)
         and replaces(alert.finding, finding)
         for stronger, weaker in REPLACES
         if weaker == finding.rule
     )
 
 
-def superseded(book: dict[str, Alert], transitions: list[Transition], now: datetime) -> list[Transition]:
+def superseded(
+    book: dict[str, Alert], transitions: list[Transition], orders: StandingOrders, now: datetime
+) -> list[Transition]:
     """The edges, with the weaker alert ended once the stronger one speaks: one subject, one alert, one incident."""
     told = list(transitions)
     for stronger, weaker in REPLACES:
         for alert in [a for a in book.values() if a.rule == weaker]:
             place = alerts.key(stronger, alert.subject)
             winner = book.get(place)
-            if winner is not None and winner.speaks and replaces(winner.finding, alert.finding):
+            if winner is not None and alerts.holds(winner, orders) and replaces(winner.finding, alert.finding):
                 del book[alerts.key(weaker, alert.subject)]
                 if (ended := alerts.not_watched(alert, now, reason=f"replaced_by {stronger}")) is not None:
                     book[place] = replace(winner, incident=winner.incident or alert.incident_id)

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
-from monitord.core.alerts import Book, key
+from monitord.core.alerts import Book, holds, key, severity_now
 from monitord.core.history import History
 from monitord.core.model import Alert, Finding, Severity
 from monitord.core.orders import StandingOrders
@@ -33,14 +33,18 @@ DISK_FULL_PERCENT = 98.0
 _RANK: dict[Severity, int] = {"warning": 0, "critical": 1}
 
 
-def server_away(probe: str, history: History, book: Book) -> bool:
-    """Whether the server behind `probe` failed its last reading, or is not yet confirmed to be back."""
+def server_away(probe: str, history: History, book: Book, orders: StandingOrders) -> bool:
+    """Whether the server behind `probe` failed its last reading, or is not yet confirmed to be back.
+
+    A server that answers hides nothing: its alert may flap and go on firing through the calm, and only the readings
+    that confirm its return are waited for.
+    """
     server = SERVER.get(probe)
     if server is None:
         return False
     last = history.readings.get(server)
     alert = book.get(key(f"{server}_unreachable", server))
-    return (last is not None and last.failure is not None) or (alert is not None and alert.speaks)
+    return (last is not None and last.failure is not None) or holds(alert, orders)
 
 
 def companions(probe: str) -> tuple[str, ...]:
@@ -52,7 +56,7 @@ def companions(probe: str) -> tuple[str, ...]:
 def explanation(finding: Finding, since: datetime, book: Book, orders: StandingOrders, now: datetime) -> Alert | None:
     """The alert that explains a finding first seen at `since`, or None. A warning never explains what is critical."""
     for cause in _causes(finding, since, book, orders, now):
-        if _RANK[cause.severity] >= _RANK[finding.severity]:
+        if _RANK[severity_now(cause, orders)] >= _RANK[finding.severity]:
             return cause
     return None
 
@@ -60,9 +64,9 @@ def explanation(finding: Finding, since: datetime, book: Book, orders: StandingO
 def _causes(finding: Finding, since: datetime, book: Book, orders: StandingOrders, now: datetime) -> Iterator[Alert]:
     dies = finding.rule in DEATHS or (finding.rule == "service_down" and finding.value == "errored")
     for cause in book.values():
-        # One that flaps and is calm just now may be over: it explains nothing meanwhile.
-        speaks = cause.speaks and cause.calm_since is None
-        is_dead = cause.rule in DEAD and speaks and _works_for(cause.subject, finding, orders)
+        if not holds(cause, orders):
+            continue
+        is_dead = cause.rule in DEAD and _works_for(cause.subject, finding, orders)
         if is_dead or (dies and _starves(cause, since, now)):
             yield cause
 

@@ -169,6 +169,7 @@ def covered(
     before: Mapping[str, Alert],
     silences: Silences,
     history: History,
+    orders: StandingOrders,
     now: datetime,
 ) -> list[Transition]:
     """The edges as they are to be told under these silences. `alerts` are changed in place; `before` is how they were.
@@ -200,7 +201,7 @@ def covered(
             alerts[place] = _hushed(alert, by.id, fired_at)
             if alert.silenced_by != by.id and alert.id not in crossed:
                 told.append(Transition("suppressed", alerts[place], now, suppressed_by=by.id))
-        elif alert.silenced_by and alert.id not in crossed and not _stands(alert, history, alerts):
+        elif alert.silenced_by and alert.id not in crossed and not _stands(alert, history, alerts, orders):
             alerts[place] = replace(alert, state="suppressed")
         elif alert.silenced_by:
             alerts[place] = _loud(alert, now)
@@ -217,6 +218,6 @@ def _loud(alert: Alert, now: datetime) -> Alert:
     return replace(alert, silenced_by="", fired_at=alert.fired_at or now)
 
 
-def _stands(alert: Alert, history: History, alerts: Mapping[str, Alert]) -> bool:
+def _stands(alert: Alert, history: History, alerts: Mapping[str, Alert], orders: StandingOrders) -> bool:
     """Whether the last reading still finds what an alert is about."""
-    return alert.toward != "resolve" and not book.frozen(alert, history, alerts)
+    return alert.toward != "resolve" and not book.frozen(alert, history, alerts, orders)
