@@ -6,15 +6,16 @@ Each raises ValueError, with one sentence, where what is asked cannot be.
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
 from monitord import crontab, values
 from monitord.core.decide import State
 from monitord.core.model import Alert, Command, Silence
+from monitord.core.names import is_exact, is_pattern
 from monitord.core.orders import StandingOrders
-from monitord.core.quiet import Silences, forgettable, silence_id
+from monitord.core.quiet import Silences, forgettable, known_subjects, silence_id
 from monitord.core.rules import RULES
 
 DEFAULT_LENGTH: Final = "2h"
@@ -27,9 +28,19 @@ MOST_SILENCES: Final = 200
 
 
 def silence(
-    now: datetime, subject: str, *, rule: str = "", lasts: str = DEFAULT_LENGTH, every: str = "", reason: str = ""
+    now: datetime,
+    subject: str,
+    *,
+    rule: str = "",
+    lasts: str = DEFAULT_LENGTH,
+    every: str = "",
+    reason: str = "",
+    known: Container[str] = (),
 ) -> Command:
-    """A silence from `now` on for so long, or at each time of a cron schedule (UTC) for so long."""
+    """A silence from `now` on for so long, or at each time of a cron schedule (UTC) for so long.
+
+    A subject that is one of the `known` names is that one only, and no pattern.
+    """
     subject, reason = subject.strip(), " ".join(reason.split())
     if not subject:
         raise ValueError("SUBJECT is empty; '*' is the whole host")
@@ -59,6 +70,7 @@ def silence(
             reason=reason,
             every=every,
             lasts=length.total_seconds() if every else 0.0,
+            exact=is_pattern(subject) and is_exact(subject, known),
         ),
     )
 
@@ -100,11 +112,7 @@ def awaited(silences: Silences, commands: Iterable[Command]) -> dict[str, Silenc
 
 def subjects(state: State, orders: StandingOrders) -> frozenset[str]:
     """Every name that an alert may be about, as far as it is known now."""
-    servers = {name for name in ("pm2", "postgres", "redis") if name in orders.probes}
-    services = {*orders.services, *state.history.roster, *state.history.services}
-    told = {alert.subject for alert in state.alerts.values()}
-    named = {*orders.tables, *orders.queues, *orders.groups, *orders.disks}
-    return frozenset({*servers, *services, *told, *named, "epochs", "host", "monitord"})
+    return known_subjects(state.history, state.alerts, orders)
 
 
 def _known_rule(rule: str) -> None:

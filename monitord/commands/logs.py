@@ -14,17 +14,22 @@ import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from monitord import values
 from monitord.commands import load_settings
 from monitord.commands.saying import note, say
+from monitord.core.names import is_pattern
 from monitord.log_reading import Files, Line, Splitter, hourly_files
 from monitord.present.log_lines import LEVELS, Entry, Selection, entry, line_json, line_text
 from monitord.present.terminal import clean, terminal
+
+if TYPE_CHECKING:
+    from monitord.settings import Settings
 
 UNREADABLE: Final = 3
 STDIN: Final = "-"
@@ -122,7 +127,14 @@ class _Shown:
     def wanted(self, line: Line) -> Entry | None:
         """The line read, where it is asked for."""
         one = entry(line.data, line.missing)
+        if self._selection.subjects:
+            self._selection = self._selection.after(one)
         return one if self._selection.takes(one) else None
+
+    def knows(self, subjects: Callable[[], frozenset[str]]) -> None:
+        """Hear what is called how, where what is asked for may be a pattern or a name."""
+        if any(map(is_pattern, self._selection.subjects)):
+            self._selection = replace(self._selection, known=subjects())
 
     def say(self, entries: Iterable[Entry]) -> None:
         """Write them, and see them leave."""
@@ -175,7 +187,9 @@ def _pieces(descriptor: int) -> Iterator[list[Line]]:
 
 def _daemon(shown: _Shown, last: int | None, *, follow: bool) -> None:
     """Show what the daemon on the state directory has written; OSError where it has not, unless we may wait for it."""
-    directory = load_settings().state_dir / "logs"
+    settings = load_settings()
+    shown.knows(lambda: _subjects(settings))
+    directory = settings.state_dir / "logs"
     try:
         if not hourly_files(directory):
             raise FileNotFoundError(errno.ENOENT, "There are no log files", str(directory))
@@ -184,6 +198,22 @@ def _daemon(shown: _Shown, last: int | None, *, follow: bool) -> None:
             raise
         note(f"monitord logs: waiting for the first line in {clean(str(directory))} ({error.strerror})")
     _files(Files(lambda: hourly_files(directory)), shown, _LINES if last is None else last, follow=follow)
+
+
+def _subjects(settings: Settings) -> frozenset[str]:
+    """What the daemon on the state directory knows by name; nothing where that cannot be read."""
+    import sqlite3
+
+    from monitord.asking import subjects  # with what reads a snapshot: only for who asks by a pattern
+    from monitord.settings import standing_orders
+    from monitord.store_reading import read_snapshot
+    from monitord.store_schema import Unusable
+
+    try:
+        snapshot = read_snapshot(settings.state_dir)
+    except (Unusable, OSError, sqlite3.Error):
+        return frozenset()
+    return frozenset() if snapshot is None else subjects(snapshot.state, standing_orders(settings))
 
 
 def _files(files: Files, shown: _Shown, last: int | None, *, follow: bool) -> None:

@@ -47,6 +47,7 @@ def run(arguments: argparse.Namespace) -> int:
             lasts=arguments.lasts,
             every=arguments.every,
             reason=arguments.reason,
+            known=asking.subjects(held.state, held.orders),
         )
 
     return put("silence", asks, _tells)

@@ -114,6 +114,7 @@ class Silence:
 
     `subject` is a shell pattern ("*": the whole host), `rule` one rule ("": any). It lasts until `until`; or, where
     `every` is a cron schedule (UTC), for `lasts` seconds from each of its times on: a maintenance window.
+    `exact`: a subject was called exactly `subject` when it was made, or has been since: it covers that one only.
     """
 
     id: str
@@ -124,6 +125,7 @@ class Silence:
     reason: str = ""
     every: str = ""
     lasts: float = 0.0
+    exact: bool = False
 
 
 @dataclass(frozen=True, slots=True)

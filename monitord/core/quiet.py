@@ -7,13 +7,12 @@ explains others, flaps, ends. Only what would fire is put down as suppressed, an
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 from typing import Literal
 
-from monitord.core import book, cron
+from monitord.core import book, cron, names
 from monitord.core.history import History
 from monitord.core.model import Alert, Command, Observation, Silence, Transition
 from monitord.core.orders import StandingOrders
@@ -71,8 +70,27 @@ def in_force(silences: Silences, now: datetime) -> tuple[Silence, ...]:
 
 def covers(silence: Silence, rule: str, subject: str) -> bool:
     """Whether a silence is about an alert of this rule and subject."""
-    is_named = silence.subject == subject or fnmatchcase(subject, silence.subject)
-    return is_named and silence.rule in ("", rule)
+    known = (silence.subject,) if silence.exact else ()
+    return names.means(silence.subject, subject, known) and silence.rule in ("", rule)
+
+
+def known_subjects(history: History, alerts: Mapping[str, Alert], orders: StandingOrders) -> frozenset[str]:
+    """Every name that an alert may be about, as far as it is known now."""
+    servers = {name for name in ("pm2", "postgres", "redis") if name in orders.probes}
+    services = {*orders.services, *history.roster, *history.services}
+    told = {alert.subject for alert in alerts.values()}
+    named = {*orders.tables, *orders.queues, *orders.groups, *orders.disks}
+    return frozenset({*servers, *services, *told, *named, "epochs", "host", "monitord"})
+
+
+def settle(silences: dict[str, Silence], known: Container[str]) -> None:
+    """Remember of each silence that a subject is called exactly as it is written. Changes `silences` in place.
+
+    It stays so when that subject is gone: what was meant then does not begin to cover its neighbours.
+    """
+    for name, silence in silences.items():
+        if not silence.exact and names.is_pattern(silence.subject) and names.is_exact(silence.subject, known):
+            silences[name] = replace(silence, exact=True)
 
 
 def silence_of(alert: Alert, forces: Sequence[Silence]) -> Silence | None:
@@ -126,6 +144,8 @@ def hear(
                     gone = [a for a in alerts.values() if a.subject == command.target and a.rule.startswith("service_")]
                     edges += book.drop(alerts, gone, now, reason="forgotten")
                     heard.append(Heard("subject_forgotten", subject=command.target))
+    if any(names.is_pattern(silence.subject) and not silence.exact for silence in silences.values()):
+        settle(silences, known_subjects(history, alerts, orders))
     for name, silence in list(silences.items()):
         if not silence.every and (silence.until is None or silence.until <= now):
             del silences[name]
@@ -138,9 +158,9 @@ def forgettable(name: str, history: History, orders: StandingOrders) -> bool:
     return not orders.services and name in history.roster
 
 
-def forget(history: History, names: Iterable[str], orders: StandingOrders) -> History:
+def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> History:
     """The history without these services, as far as they are gone; what still runs is remembered, and not expected."""
-    for name in names:
+    for name in gone:
         if forgettable(name, history, orders):
             kept = {other: service for other, service in history.services.items() if other != name or service.lives}
             roster = {other: wanted for other, wanted in history.roster.items() if other != name}

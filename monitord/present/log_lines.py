@@ -8,13 +8,12 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Container, Iterator, Mapping
+from dataclasses import dataclass, replace
 from datetime import datetime
-from fnmatch import fnmatchcase
 from typing import Any, Final, TypeGuard
 
-from monitord.core import words
+from monitord.core import names, words
 from monitord.present.terminal import Style, Terminal, clip
 
 LEVELS: Final = ("debug", "info", "warning", "error")
@@ -74,25 +73,36 @@ def entry(data: bytes, missing: int = 0) -> Entry:
 class Selection:
     """Which lines are asked for.
 
-    Events and subjects are shell patterns, of which one must match ((): any). Of a line that is not of this log
-    nothing is known: it is asked for only where everything is.
+    Events and subjects are shell patterns, of which one must match ((): any); a subject that is called exactly so,
+    one of `known`, is no pattern. Of a line that is not of this log nothing is known: it is asked for only where
+    everything is.
     """
 
     level: str = LEVELS[0]
     events: tuple[str, ...] = ()
     subjects: tuple[str, ...] = ()
     since: datetime | None = None
+    known: frozenset[str] = frozenset()
 
     def takes(self, one: Entry) -> bool:
         """Whether a line is asked for."""
         if one.fields is None:
-            return self == Selection()
+            return self == Selection(known=self.known)
         return (
             self._is_level(one.fields["level"])
             and (not self.events or _matches(one.fields["event"], self.events))
-            and (not self.subjects or any(_matches(one.fields.get(name), self.subjects) for name in _SUBJECTS))
+            and (
+                not self.subjects
+                or any(_matches(one.fields.get(name), self.subjects, self.known) for name in _SUBJECTS)
+            )
             and (self.since is None or _is_after(one.fields["timestamp"], self.since))
         )
+
+    def after(self, one: Entry) -> Selection:
+        """What is asked for once this line was read: a subject that it is about is known from then on."""
+        seen = {value for name in _SUBJECTS if isinstance(value := (one.fields or {}).get(name), str)}
+        new = seen.intersection(self.subjects) - self.known
+        return replace(self, known=self.known | new) if new else self
 
     def _is_level(self, level: str) -> bool:
         # A level that nobody knows may be the worst there is.
@@ -125,8 +135,8 @@ def line_text(one: Entry, screen: Terminal, *, verbose: bool = False) -> str:
     return "\n".join(["  ".join(said), *rest]) + "\n"
 
 
-def _matches(value: object, patterns: tuple[str, ...]) -> bool:
-    return isinstance(value, str) and any(fnmatchcase(value, pattern) for pattern in patterns)
+def _matches(value: object, patterns: tuple[str, ...], known: Container[str] = ()) -> bool:
+    return isinstance(value, str) and names.any_means(patterns, value, known)
 
 
 def _is_after(timestamp: str, since: datetime) -> bool:

@@ -194,3 +194,15 @@ async def test_what_a_killed_daemon_has_not_heard_its_successor_hears_once(tmp_p
         assert watched.fired() == set()
     (listed,) = as_json(tmp_path, "silences")["silences"]
     assert (listed["silence_id"], listed["heard"]) == (added["silence_id"], True)
+
+
+async def test_a_name_that_is_there_is_silenced_and_shown_without_its_neighbour(tmp_path: Path) -> None:
+    night = Night(orders(services={}), services=("worker[1]", "worker1"))
+    night.passes(minutes=2)
+    night["worker1"].stops()
+    night.passes(minutes=2)
+    await leave(tmp_path / "state", night)
+    code, out, _ = run(tmp_path, "silence", "worker[1]")
+    assert (code, "It covers" in out, "Nothing that is watched" in out) == (0, False, False)
+    code, out, _ = run(tmp_path, "silence", "worker?")  # nothing is called so: a pattern
+    assert (code, "It covers service_down worker1 now." in out) == (0, True)

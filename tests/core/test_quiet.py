@@ -14,9 +14,10 @@ from monitord.core.decide import State, decide
 from monitord.core.incidents import incidents
 from monitord.core.model import Alert, Silence, Transition
 from monitord.core.morning import Recorded, look_back
+from monitord.core.names import any_means, means
 from monitord.core.quiet import covers, quiet_until, silence_id, uncovered
 
-from .nights import BASELINE, LONG, ORDERS, Night
+from .nights import BASELINE, LONG, MEMORY, ORDERS, Night
 from .test_night_properties import happens, stories
 
 
@@ -131,6 +132,59 @@ def test_a_pattern_names_by_case_and_a_name_may_hold_brackets() -> None:
     assert covers(silence, "service_down", "gate[1]")
     assert covers(silence, "service_down", "gate1")
     assert not covers(silence, "service_down", "Gate1")
+    exact = replace(silence, exact=True)
+    assert covers(exact, "service_down", "gate[1]")
+    assert not covers(exact, "service_down", "gate1")
+
+
+def _two_workers() -> Night:
+    night = Night(replace(ORDERS, services={}), services=(*MEMORY, "worker[1]", "worker1"))
+    night.passes(minutes=5)
+    return night
+
+
+def test_a_silence_over_a_name_that_is_there_leaves_its_neighbour_loud() -> None:
+    night = _two_workers()
+    silenced(night, "worker[1]", hours=2)
+    night["worker[1]"].stops()
+    night["worker1"].stops()
+    night.passes(minutes=5)
+    assert paged(night) == ["service_down/worker1"]
+
+
+def test_a_name_meant_exactly_stays_so_when_what_it_names_is_gone() -> None:
+    night = _two_workers()
+    silenced(night, "worker[1]", hours=2)
+    night.passes(minutes=1)
+    night.vanishes("worker[1]")
+    night.asks("forget", "worker[1]")
+    night.passes(minutes=5)
+    night["worker1"].stops()
+    night.passes(minutes=5)
+    assert "service_down/worker1" in paged(night)
+
+
+def test_a_pattern_becomes_a_name_once_something_is_called_so() -> None:
+    night = Night(replace(ORDERS, services={}), services=(*MEMORY, "worker1"))
+    night.passes(minutes=5)
+    silenced(night, "worker[1]", hours=2)
+    night["worker1"].stops()
+    night.passes(minutes=5)
+    assert paged(night) == []  # it was a pattern, and nothing was called so
+    night.appears("worker[1]")
+    night.passes(minutes=5)
+    assert paged(night) == ["service_down/worker1"]
+    night["worker[1]"].stops()
+    night.passes(minutes=5)
+    assert paged(night) == ["service_down/worker1"]
+
+
+def test_the_star_is_the_whole_host_whatever_is_called_so() -> None:
+    assert means("*", "gateway", {"*"})
+    assert not means("gate*", "gateway", {"gate*"})
+    assert means("gate*", "gateway", {"gatekeeper"})
+    assert any_means(("queue?", "gate*"), "gateway", {"queue?"})
+    assert not any_means(("queue?", "gate*"), "queue1", {"queue?"})
 
 
 def test_growing_worse_under_a_silence_is_recorded_and_not_told() -> None:

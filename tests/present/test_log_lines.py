@@ -181,3 +181,12 @@ def test_a_number_without_end_is_told_as_unknown_and_no_escape_of_a_name_comes_t
     told = text(odd, verbose=True)
     assert "value=unknown" in told
     assert is_harmless(told)
+
+
+def test_a_subject_that_is_called_exactly_as_asked_is_no_pattern() -> None:
+    bracketed, neighbour = (entry(line(event="service_event", service=name)) for name in ("worker[1]", "worker1"))
+    asked = Selection(subjects=("worker[1]",))
+    assert [asked.takes(one) for one in (bracketed, neighbour)] == [True, True]  # nothing is known to be called so
+    known = asked.after(neighbour).after(bracketed)
+    assert [known.takes(one) for one in (bracketed, neighbour)] == [True, False]
+    assert known.after(neighbour) is known
