@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from importlib.resources import files
 from typing import Final
@@ -32,9 +33,15 @@ _STATIC: Final = {
     "live.js": ("page/static/live.js", "text/javascript; charset=utf-8"),
 }
 # What anybody may read even where others can reach the page.
-_OPEN: Final = ("/healthz", "/static/", "/login")
-_FOR_PROGRAMS: Final = ("/api/", "/healthz", "/metrics", "/events", "/static/")
+_HEALTH: Final = "/healthz"
+_STREAM: Final = "/events"
+_OPEN: Final = (_HEALTH, "/static/", "/login")
+_FOR_PROGRAMS: Final = ("/api/", _HEALTH, "/metrics", _STREAM, "/static/")
 _WORDS: Final = {"Not Found": "There is nothing here.", "Method Not Allowed": "That cannot be done here."}
+
+# More than this many requests at once are answered with 503; each is answered within so many seconds, but for streams.
+MOST_REQUESTS: Final = 64
+ANSWER_SECONDS: Final = 90.0
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -47,6 +54,7 @@ class Page:
         self._keeper = Keeper(token, guess_seconds)
         self._is_open = is_loopback(host)
         self._files: dict[str, bytes] = {}
+        self._answered_now = 0
         showing = Showing(desk, self._keeper)
         acts = Acts(showing)
         paths: tuple[tuple[str, str, Handler], ...] = (
@@ -62,8 +70,8 @@ class Page:
             ("GET", "/login", acts.login),
             ("POST", "/login", acts.login),
             ("POST", "/logout", acts.logout),
-            ("GET", "/events", self._events),
-            ("GET", "/healthz", self._healthz),
+            ("GET", _STREAM, self._events),
+            ("GET", _HEALTH, self._healthz),
             ("GET", "/metrics", self._metrics),
             ("GET", "/static/{name}", self._file),
         )
@@ -82,11 +90,22 @@ class Page:
 
         async def gate(scope: Scope, receive: Receive, send: Send) -> None:
             request = Request(scope, receive)
-            path = request.url.path
-            answer: ASGIApp = app
-            if not (self._is_open or path.startswith(_OPEN) or self._keeper.knows(request.headers)):
-                answer = await self._unknown(request) if path.startswith(_FOR_PROGRAMS) else to_login(path)
-            await answer(scope, receive, send)
+            path = path_of(request)
+            if path == _HEALTH:  # whoever asks whether monitoring goes on is answered, however many ask for pages
+                await app(scope, receive, send)
+                return
+            if self._answered_now >= MOST_REQUESTS:
+                await self._refused(request, 503, "Too many ask at once: come again in a moment.")(scope, receive, send)
+                return
+            self._answered_now += 1
+            try:
+                async with asyncio.timeout(None if path == _STREAM else ANSWER_SECONDS):
+                    answer: ASGIApp = app
+                    if not (self._is_open or _under(path, _OPEN) or self._keeper.knows(request.headers)):
+                        answer = await self._unknown(request) if _under(path, _FOR_PROGRAMS) else to_login(path)
+                    await answer(scope, receive, send)
+            finally:
+                self._answered_now -= 1
 
         return gate
 
@@ -101,7 +120,7 @@ class Page:
         """Let through who may act: with the token; and where there is none, who only asks for a look."""
         if self._keeper.has_token:
             await self._know(request)
-        elif request.url.path != "/api/check":
+        elif path_of(request) != "/api/check":
             raise Problem(403, silences.NO_TOKEN)
 
     async def _know(self, request: Request) -> None:
@@ -164,10 +183,21 @@ class Page:
         return answer
 
     async def _fault(self, request: Request, _: Exception) -> Response:
-        return self._refused(request, 500, "Something failed inside; the log says what. The watch goes on.")
+        return self._refused(request, 500, "Something failed inside; the log says what. Monitoring goes on.")
 
     def _refused(self, request: Request, status: int, message: str) -> Response:
-        if request.url.path.startswith(_FOR_PROGRAMS):
+        if _under(path_of(request), _FOR_PROGRAMS):
             return problem(status, message)
         page = frame.framed(str(status), "", None, frame.notice(str(status), message), who="monitord", live=False)
         return HTMLResponse(page, status)
+
+
+def path_of(request: Request) -> str:
+    """The path that is routed by. Not `request.url`: that is built from the Host header, which anybody may write."""
+    path: str = request.scope["path"]
+    return path
+
+
+def _under(path: str, places: tuple[str, ...]) -> bool:
+    """Whether a path is one of these, or lies in one that ends with a slash."""
+    return any(path == place or (place.endswith("/") and path.startswith(place)) for place in places)

@@ -16,6 +16,9 @@ _WAITING: Final = 8
 BEAT_SECONDS: Final = 15.0
 _SEND_SECONDS: Final = 5.0
 _RETRY_MS: Final = 3000
+# Whether a reader still reads cannot be seen while what is said fits into the system's buffers: a stream ends after so
+# long, and a browser opens it again by itself.
+LONGEST_SECONDS: Final = 3600.0
 
 
 class Full(Exception):  # noqa: N818 - it names a state of the hub
@@ -65,6 +68,10 @@ class Hub:
         """Nobody reads this queue any more."""
         self._queues.discard(queue)
 
+    def end(self, queue: asyncio.Queue[bytes | None]) -> None:
+        """End this reader's stream."""
+        self._drop(queue)
+
     def _drop(self, queue: asyncio.Queue[bytes | None]) -> None:
         self._queues.discard(queue)
         while not queue.empty():
@@ -84,7 +91,10 @@ class EventStream:
         speaking = asyncio.create_task(self._speak(send))
         leaving = asyncio.create_task(_left(receive))
         try:
-            await asyncio.wait({speaking, leaving}, return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait({speaking, leaving}, timeout=LONGEST_SECONDS, return_when=asyncio.FIRST_COMPLETED)
+            if not speaking.done() and not leaving.done():
+                self._hub.end(self._queue)
+                await asyncio.wait({speaking, leaving}, timeout=_SEND_SECONDS, return_when=asyncio.FIRST_COMPLETED)
         finally:
             self._hub.leave(self._queue)
             for task in (speaking, leaving):

@@ -56,8 +56,12 @@ class Guard:
         if scope["type"] != "http":
             return
 
+        started = False
+
         async def send_with_headers(message: Message) -> None:
+            nonlocal started
             if message["type"] == "http.response.start":
+                started = True
                 given = {name for name, _ in message.get("headers", [])}
                 message["headers"] = [
                     *message.get("headers", []),
@@ -66,17 +70,26 @@ class Guard:
             await send(message)
 
         request = Request(scope, receive)
-        refused = self._refused(request)
-        answer = self._app if refused is None else self._refuse(request, *refused)
+        trouble = 500, "Something failed inside; the log says what. Monitoring goes on."
         try:
+            refused = self._refused(request)
+            answer = self._app if refused is None else self._refuse(request, *refused)
             await answer(scope, receive, send_with_headers)
-        except (ClientDisconnect, ConnectionError, TimeoutError):
-            return  # whoever asked is gone, or does not listen
-        except Exception as error:  # noqa: BLE001 - a page that fails costs the page, and has been answered with 500
+        except (ClientDisconnect, ConnectionError):
+            return  # whoever asked is gone
+        except TimeoutError:
+            trouble = 503, "This took too long: ask again in a moment."
+        except Exception as error:  # noqa: BLE001 - a page that fails costs the page
             self._fault("a page failed inside", error)
+        else:
+            return
+        if not started:
+            await self._refuse(request, *trouble)(scope, receive, send_with_headers)
 
     def _refused(self, request: Request) -> tuple[int, str] | None:
         headers = request.headers
+        if not request.scope["path"].startswith("/"):  # `GET http://elsewhere/ HTTP/1.1`, `OPTIONS *`
+            return 400, "A request names a path of this address."
         if self._names is not None and _host(headers.get("host", "")) not in self._names:
             return 421, "This address answers to localhost only."
         if len(headers.getlist("host")) != 1:
@@ -95,7 +108,12 @@ def same_origin(headers: Headers) -> bool:
     if site is not None and site not in ("same-origin", "none"):
         return False
     origin = headers.get("origin")
-    return origin is None or urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    if origin is None:
+        return True
+    try:
+        return urlsplit(origin).netloc.lower() == headers.get("host", "").lower()
+    except ValueError:  # it is no address at all: `http://[`
+        return False
 
 
 async def body_of(request: Request) -> bytes:

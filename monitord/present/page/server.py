@@ -4,62 +4,38 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 from typing import Any, Final
 
 from starlette.types import ASGIApp
 from uvicorn.config import Config
 from uvicorn.lifespan.off import LifespanOff
-from uvicorn.protocols.http.h11_impl import H11Protocol
 from uvicorn.server import Server
 
 from monitord.lanes import Lane
+from monitord.present.page.connection import Connection, Deadlines
 
-# More than this many requests at once are answered with 503; past twice as many connections, new ones are not heard.
-_REQUESTS: Final = 64
-_CONNECTIONS: Final = 128
-_KEEP_ALIVE_SECONDS: Final = 15
-# Whoever has connected says what they want by then.
-_PATIENCE_SECONDS: Final = 10.0
+_NAME_SECONDS: Final = 10.0
 _LARGEST_HEAD: Final = 32 * 1024
 _BACKLOG: Final = 64
 _GRACE_SECONDS: Final = 0.5
 
 
-class _Protocol(H11Protocol):
-    """uvicorn's, with an end to its patience: a stranger can hold neither all descriptors nor one for ever."""
-
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
-        super().connection_made(transport)
-        if len(self.connections) > _CONNECTIONS:
-            transport.abort()
-            return
-        self._impatient = self.loop.call_later(_PATIENCE_SECONDS, self._give_up)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        if (timer := getattr(self, "_impatient", None)) is not None:
-            timer.cancel()
-        super().connection_lost(exc)
-
-    def _give_up(self) -> None:
-        asked: object = self.cycle
-        if asked is None:
-            self.transport.abort()
-
-
 class PageServer:
     """Serves one app at one address, on the loop that started it."""
 
-    def __init__(self, app: ASGIApp, host: str, port: int) -> None:
+    def __init__(self, app: ASGIApp, host: str, port: int, deadlines: Deadlines | None = None) -> None:
         """`port` 0 is any that is free."""
         self._host, self._port = host, port
+        allowed = deadlines or Deadlines()
         # What it says is for whoever runs uvicorn by itself: a stranger's nonsense is no news, and what fails inside is
         # said by the app.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         self._config = Config(
             app,
             loop="none",
-            http=_Protocol,
+            http=type("_Connection", (Connection,), {"deadlines": allowed}),
             ws="none",
             lifespan="off",
             interface="asgi3",
@@ -68,9 +44,8 @@ class PageServer:
             proxy_headers=False,
             server_header=False,
             date_header=False,
-            limit_concurrency=_REQUESTS,
             backlog=_BACKLOG,
-            timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+            timeout_keep_alive=math.ceil(allowed.head),
             h11_max_incomplete_event_size=_LARGEST_HEAD,
         )
         self._server: Server | None = None
@@ -129,7 +104,7 @@ async def _bound(host: str, port: int) -> socket.socket:
     except socket.gaierror:
         lane = Lane("the page's name")
         try:
-            found = await lane.run(_looked_up, host, port, timeout=_PATIENCE_SECONDS)
+            found = await lane.run(_looked_up, host, port, timeout=_NAME_SECONDS)
         finally:
             lane.close()
     family, kind, protocol, _, address = found[0]
