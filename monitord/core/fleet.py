@@ -5,13 +5,14 @@ PM2 restarts a crashed process within milliseconds, so its `status` tells nothin
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
 from monitord.core import restarts
 from monitord.core.fleet_events import Told, events_of
 from monitord.core.history import Batch, Death, History, Life, Service
-from monitord.core.model import Reading, ServiceEvent, Value
+from monitord.core.model import Reading, RestartKind, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
 
 STATES: dict[Expected, tuple[str, ...]] = {
@@ -51,6 +52,9 @@ def processes(reading: Reading) -> dict[str, dict[str, Life]]:
             autorestart=row.get("service_autorestart") != 0,
             module=bool(row.get("service_module")),
             own=bool(row.get("service_self")),
+            memory_limit=_number(row.get("service_memory_limit")),
+            watch=bool(row.get("service_watch")),
+            backoff=bool(row.get("service_backoff")),
         )
     return fleet
 
@@ -79,8 +83,17 @@ def absorb_fleet(
     }
     window = orders.restarts_window.total_seconds()
     first = before is None or not history.services
+    seen = {
+        name: _on_their_way(service.lives, lives) if (service := history.services.get(name)) else lives
+        for name, lives in seen.items()
+    }
     changes = {
-        name: restarts.change(service.lives, seen.get(name, {}), _since(service, before))
+        name: restarts.change(
+            service.lives,
+            seen.get(name, {}),
+            _since(service, before),
+            by_hand=service.by_hand_at is not None and service.by_hand_at > _settled(service, before),
+        )
         for name, service in history.services.items()
         if not first
     }
@@ -94,15 +107,27 @@ def absorb_fleet(
         old = history.services.get(name, Service())
         batches = tuple(b for b in old.batches if b.end > now - window)
         crashes = changes[name].crashes if name in changes else 0
-        if crashes and before is not None and together is None:
-            batches = (*batches, Batch(before, now, crashes))
-        lives = _on_their_way(old.lives, seen.get(name, {}))
+        if before is not None and together is None and name in changes:
+            made: dict[RestartKind, int] = {"automatic": crashes, **dict(changes[name].ruled)}
+            batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items() if count))
+        lives = seen.get(name, {})
         if lives or batches or name in orders.services:
+            going = any(_is_going(life) for life in lives.values())
             deaths = tuple(d for d in old.deaths if d.at > now - window)
+            deaths = deaths if going else deaths[-restarts.KEEP_DEATHS :]
             taken_up = name in changes and restarts.is_taken_up(old.lives, lives, changes[name])
             taken_up_at = now if taken_up else old.taken_up_at
             said = _still_said(old, lives, crashes, now)
-            services[name] = Service(lives, batches, deaths, taken_up_at, said, old.said_at if said else 0.0)
+            services[name] = replace(
+                old,
+                lives=lives,
+                batches=batches,
+                deaths=deaths,
+                taken_up_at=taken_up_at,
+                said=said,
+                said_at=old.said_at if said else 0.0,
+                settled_at=_settled(old, before) if going else None,
+            )
         if not first:
             told = Told(_since(old, before), old.said)
             events.extend(events_of(name, old.lives, lives, changes.get(name), together, told, is_many=is_many))
@@ -119,19 +144,36 @@ def _on_their_way(old: Mapping[str, Life], new: Mapping[str, Life]) -> dict[str,
     """The lives, with those that PM2 is just restarting called so.
 
     PM2 counts a restart a moment before it stops calling the process stopped, and is often asked in that moment:
-    the death is what makes us look.
+    the death is what makes us look. Of what it is ending the counters stay as they were: whether it is stopped or
+    restarted, and by whom, is known when it has ended.
     """
     lives = dict(new)
     for instance, life in new.items():
         was = old.get(instance)
-        if was is not None and life.state == "stopped" and restarts.is_restarted(was, life):
+        if was is None:
+            continue
+        if _is_going(life):
+            lives[instance] = replace(life, restarts=was.restarts, created_at=was.created_at)
+        elif life.state == "stopped" and restarts.is_restarted(was, life):
             lives[instance] = replace(life, state="launching")
     return lives
 
 
+def _is_going(life: Life) -> bool:
+    return life.state == "stopping"
+
+
+def _settled(service: Service, before: float | None) -> float:
+    """Since when nothing of a service has been counted that the bus has told of; `before` is the last reading."""
+    if service.settled_at is not None:
+        return service.settled_at
+    return before if before is not None else math.inf
+
+
 def _since(service: Service, before: float | None) -> tuple[Death, ...]:
-    """What the bus has told of a service's deaths since the reading at `before`."""
-    return tuple(death for death in service.deaths if before is not None and death.at > before)
+    """What the bus has told of a service's deaths that no reading has counted."""
+    since = _settled(service, before)
+    return tuple(death for death in service.deaths if death.at > since)
 
 
 def _still_said(old: Service, new: Mapping[str, Life], crashes: int, now: float) -> int:

@@ -12,7 +12,7 @@ from typing import Final, Literal
 
 from monitord.core.history import Death, FleetRestart, Life, Service
 from monitord.core.model import Exit, RestartKind, ServiceEvent
-from monitord.core.restarts import Change, how
+from monitord.core.restarts import BY_RULE, Change, how
 
 _TOGETHER: Final = {
     "deployment": "restarted together with the whole fleet: an operator or a deployment",
@@ -26,7 +26,6 @@ _ONE: Final[dict[RestartKind, tuple[Literal["pm2", "operator"], str]]] = {
     "operator": ("operator", "restarted by an operator"),
     "deployment": ("operator", "restarted with others: a deployment"),
     "schedule": ("pm2", "restarted by its schedule (cron_restart)"),
-    "memory": ("pm2", "restarted by PM2, as it used more memory than its max_memory_restart"),
 }
 
 
@@ -46,7 +45,7 @@ def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
     the bus was heard.
     """
     lives = service.lives if service is not None else {}
-    if told.manually or told.memory or not lives or all(life.own for life in lives.values()):
+    if told.manually or told.memory or told.watch or not lives or all(life.own for life in lives.values()):
         return None
     seen = lives.get(told.instance)
     if seen is not None and seen.restarts is not None and told.restarts is not None and told.restarts < seen.restarts:
@@ -96,7 +95,10 @@ def events_of(
         # No hand was seen on it, and how it ended has been said.
         said = not change.remade and told.said >= restarts
         return [ServiceEvent(name, "restarted", by, _TOGETHER[together.kind], restarts, together.kind, said)]
-    events = []
+    events = [
+        ServiceEvent(name, "restarted", "pm2", f"restarted by PM2{_often(count)}, {BY_RULE[rule]}", count, rule)
+        for rule, count in change.ruled
+    ]
     if change.crashes == 1 and not _up(old):  # its death was told when it was seen
         events.append(ServiceEvent(name, "restarted", "pm2", "restarted by PM2 after its death", 1, "automatic"))
     elif change.crashes:
@@ -107,11 +109,15 @@ def events_of(
             events.append(_crashed(name, new, change.crashes - said_before, told.deaths))
     if (turned := _up_or_down(name, old, new, change, told.deaths)) is not None:
         events.append(replace(turned, said=_is_of_a_said_end(turned, new, told.said - change.crashes)))
-    elif change.remade:
+    elif change.by_hand:
         kind: RestartKind = "deployment" if is_many and change.kind == "operator" else change.kind or "operator"
         who, detail = _ONE[kind]
         events.append(ServiceEvent(name, "restarted", who, detail, 1, kind))
     return events
+
+
+def _often(times: int) -> str:
+    return "" if times == 1 else f" {times} times"
 
 
 def _crashed(name: str, new: Mapping[str, Life], times: int, deaths: Sequence[Death]) -> ServiceEvent:
@@ -135,11 +141,11 @@ def _up_or_down(
     scheduled = any(life.schedule for life in new.values())
     if was and not are:
         return _went_down(name, new, () if change.crashes else deaths, scheduled=scheduled)
-    if are and not was and not change.crashes:
+    if are and not was and not change.automatic:
         if scheduled:
             return ServiceEvent(name, "started", "pm2", "its turn has come")
         return ServiceEvent(name, "started", "operator", "online again")
-    if was != are and not change.crashes:
+    if was != are and not change.automatic:
         changed: Literal["started", "stopped"] = "started" if are > was else "stopped"
         return ServiceEvent(name, changed, "operator", f"{are} of {len(new)} instances are online")
     return None
@@ -161,7 +167,7 @@ def _went_down(name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, s
         return ServiceEvent(name, "crashed", "pm2", detail)
     if state == WAITING:
         detail = f"ended {how(deaths[-1]) or 'by itself'}" if deaths else f"ended by itself{ended}"
-        return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it")
+        return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it{_backoff(new)}")
     is_kept = any(life.autorestart for life in new.values()) and not scheduled
     if state == "stopped" and deaths and is_kept:
         return ServiceEvent(name, "crashed", "pm2", f"ended {how(deaths[-1]) or 'by itself'}")
@@ -173,6 +179,10 @@ def _went_down(name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, s
     if not any(life.autorestart for life in new.values()):
         return ServiceEvent(name, "stopped", "pm2", f"ended, and PM2 is told not to restart it{ended}")
     return ServiceEvent(name, "stopped", "operator", f"PM2 now calls it {state}{ended}")
+
+
+def _backoff(lives: Mapping[str, Life]) -> str:
+    return " (exp_backoff_restart_delay)" if any(life.backoff for life in lives.values()) else ""
 
 
 def _last_code(lives: Mapping[str, Life]) -> str:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from monitord.core.epochs import Sealed
 from monitord.core.learned import Learned
-from monitord.core.model import Observation, Reading
+from monitord.core.model import Observation, Reading, RestartKind
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.trends import Series, shifted
 
@@ -36,7 +36,11 @@ class Span:
 
 @dataclass(frozen=True, slots=True)
 class Life:
-    """One process as PM2 and the kernel last told of it."""
+    """One process as PM2 and the kernel last told of it.
+
+    `memory_limit` (bytes) and `watch` are rules by which PM2 restarts it: past that much memory, when its files change.
+    `backoff`: PM2 waits before it restarts it after a death, longer each time.
+    """
 
     state: str
     restarts: int | None = None
@@ -51,22 +55,26 @@ class Life:
     autorestart: bool = True
     module: bool = False
     own: bool = False
+    memory_limit: float | None = None
+    watch: bool = False
+    backoff: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """`count` automatic restarts that happened somewhere between two readings."""
+    """`count` automatic restarts of one kind that happened somewhere between two readings."""
 
     start: float
     end: float
     count: int
+    kind: RestartKind = "automatic"
 
 
 @dataclass(frozen=True, slots=True)
 class Death:
     """The end of one process, as PM2's bus told of it: how, and after how many seconds of life (None: not known).
 
-    `memory`: PM2 itself ended it, for using more than its max_memory_restart.
+    `memory`: PM2 itself ended it, for using more than its max_memory_restart; `watch`: as a file it watches changed.
     """
 
     at: float
@@ -75,6 +83,12 @@ class Death:
     signal: str = ""
     lived: float | None = None
     memory: bool = False
+    watch: bool = False
+
+    @property
+    def kind(self) -> RestartKind:
+        """By which rule of PM2's own it ended, or that it ended by itself."""
+        return "memory" if self.memory else "watch" if self.watch else "automatic"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +97,9 @@ class Service:
 
     `taken_up_at` is when somebody last began it anew after PM2 had given up on it (None: never).
     `said` is how many of its ends were said as they came and have not been seen in PM2's list yet, the last of them
-    at `said_at`.
+    at `said_at`. `by_hand_at` is when the bus last told that somebody had one of its processes ended. `settled_at` is
+    when it was last seen without a process on its way down (None: at the last reading): what ended since then is
+    counted when the new process is seen.
     """
 
     lives: Mapping[str, Life] = field(default_factory=dict)
@@ -92,6 +108,8 @@ class Service:
     taken_up_at: float | None = None
     said: int = 0
     said_at: float = 0.0
+    by_hand_at: float | None = None
+    settled_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -224,6 +242,8 @@ def without_future(history: History, now: float) -> History:
                 deaths=tuple(replace(d, at=min(d.at, now)) for d in service.deaths),
                 taken_up_at=None if service.taken_up_at is None else min(service.taken_up_at, now),
                 said_at=min(service.said_at, now),
+                by_hand_at=None if service.by_hand_at is None else min(service.by_hand_at, now),
+                settled_at=None if service.settled_at is None else min(service.settled_at, now),
             )
             for name, service in history.services.items()
         },

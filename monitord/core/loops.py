@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from statistics import median
 from typing import Any
 
 from monitord.core import words
 from monitord.core.history import Service
+from monitord.core.model import RestartKind
+from monitord.core.restarts import BY_RULE
 
 
 @dataclass(frozen=True, slots=True)
 class Loop:
     """One service's automatic restarts within the window.
 
-    `since` is when the first of them can have been (Unix seconds); `lives` how long its lives lasted (seconds), as
-    PM2's bus told of them, else one estimate from the counters; `codes` and `signals` how they ended, and `told`
-    whether that is from the bus.
+    `since` is when the first of them can have been (Unix seconds); `kinds` how many there were of each kind; `lives`
+    how long its lives lasted (seconds), as PM2's bus told of them, else one estimate from the counters; `codes` and
+    `signals` how they ended, and `told` whether that is from the bus; `backoff` that PM2 waits longer each time.
     """
 
     since: float
@@ -24,6 +27,24 @@ class Loop:
     codes: tuple[int, ...]
     signals: tuple[str, ...]
     told: bool
+    kinds: Mapping[RestartKind, int] = field(default_factory=dict)
+    backoff: bool = False
+
+    @property
+    def rule(self) -> RestartKind | None:
+        """The rule of PM2's own that made most of them; None where they ended by themselves."""
+        by_count = sorted(self.kinds, key=lambda kind: self.kinds[kind])
+        return by_count[-1] if by_count and by_count[-1] in BY_RULE else None
+
+    def why(self) -> str:
+        """By which of PM2's own rules it was restarted, to follow a number of times; "" where by none."""
+        ruled = {kind: count for kind, count in self.kinds.items() if kind in BY_RULE}
+        parts = [
+            BY_RULE[kind] if len(self.kinds) == 1 else f"{count} of them {BY_RULE[kind]}"
+            for kind, count in ruled.items()
+        ]
+        waits = ", each time after a longer wait (exp_backoff_restart_delay)" if self.backoff else ""
+        return (f", {words.listed(parts)}" if parts else "") + waits
 
     def said(self) -> str:
         """The rest of a sentence: how long each life lasted and how it ended; "" where neither is known."""
@@ -59,6 +80,7 @@ class Loop:
             "exit_codes": list(self.codes),
             "signals": list(self.signals),
             "from_the_bus": self.told,
+            "restarted_by": dict(self.kinds),
         }
 
 
@@ -74,13 +96,17 @@ def look_into(service: Service, now: float, window: float) -> Loop:
     """The loop of a service that has restarted by itself within the last `window` seconds."""
     batches = [batch for batch in service.batches if batch.end > now - window]
     since = max(now - window, batches[0].start) if batches else now
-    deaths = [death for death in service.deaths if death.at > now - window and not death.memory]
+    kinds: dict[RestartKind, int] = {}
+    for batch in batches:
+        kinds[batch.kind] = kinds.get(batch.kind, 0) + batch.count
+    backoff = any(life.backoff for life in service.lives.values())
+    deaths = [death for death in service.deaths if death.at > now - window]
     if deaths:
         # The life that the first death ended was not of the loop.
         lives = tuple(death.lived for death in deaths[1:] or deaths if death.lived is not None)
         codes = tuple(sorted({d.code for d in deaths if d.code is not None and not d.signal}))
-        return Loop(since, lives, codes, tuple(sorted({d.signal for d in deaths if d.signal})), told=True)
+        return Loop(since, lives, codes, tuple(sorted({d.signal for d in deaths if d.signal})), True, kinds, backoff)
     total = sum(batch.count for batch in batches)
     estimate = ((batches[-1].end - batches[0].start) / total,) if total > 1 else ()
     found = {life.exit_code for life in service.lives.values() if life.exit_code is not None}
-    return Loop(since, estimate, tuple(sorted(found)), (), told=False)
+    return Loop(since, estimate, tuple(sorted(found)), (), False, kinds, backoff)

@@ -12,8 +12,10 @@ Severity = Literal["warning", "critical"]
 Status = Literal["ok", "warning", "unknown", "critical"]
 Value = float | int | str | None
 Evidence = Mapping[str, object]
-# Why a process was begun anew. Only automatic restarts make a loop.
-RestartKind = Literal["automatic", "operator", "schedule", "memory", "deployment", "reboot", "resurrected"]
+# Why a process was begun anew. "memory" and "watch" are PM2's own rules: max_memory_restart, and files that changed.
+RestartKind = Literal["automatic", "operator", "schedule", "memory", "watch", "deployment", "reboot", "resurrected"]
+# What PM2 does by itself. Only these make a loop.
+AUTOMATIC: frozenset[RestartKind] = frozenset({"automatic", "memory", "watch"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,9 +93,10 @@ class Exit:
     """The end of one process as PM2's bus told of it, at `at` (Unix seconds).
 
     `code` is its exit code (None: not told), `signal` the name of the signal that ended it ("": none, or not told),
-    `manually` that an operator had it ended, `memory` that PM2 ended it for using too much, `restarts` PM2's counter
-    as the bus gave it, `began` when the life that ended had begun (Unix seconds, None: not told). `said` is how many
-    ends of its service have been said as they came and are not yet counted by an exit before it.
+    `manually` that an operator had it ended, `memory` that PM2 ended it for using too much, `watch` that PM2 ended it
+    as a file it watches changed, `restarts` PM2's counter as the bus gave it, `began` when the life that ended had
+    begun (Unix seconds, None: not told). `said` is how many ends of its service have been said as they came and are
+    not yet counted by an exit before it.
     """
 
     service: str
@@ -106,6 +109,7 @@ class Exit:
     restarts: int | None = None
     began: float | None = None
     said: int = 0
+    watch: bool = False
 
 
 @dataclass(frozen=True, slots=True)

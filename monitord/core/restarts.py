@@ -1,66 +1,124 @@
 """Why processes begin anew: by themselves, by an operator's hand, by a clock, or all of them at once.
 
-Only automatic restarts are crashes. They show in PM2's counter while `created_at` stays; a changed `created_at` is
-somebody's doing, or a schedule's. A whole fleet that begins anew together is a deployment, PM2 coming back with its
-saved list, or the machine coming up.
+A crash shows in PM2's counter while `created_at` stays. A changed `created_at` is somebody's doing, a schedule's, or
+that of one of PM2's own rules: max_memory_restart, watch. Its bus tells which; where it was not heard, what the process
+was like just before. A whole fleet that begins anew together is a deployment, PM2 coming back with its saved list, or
+the machine coming up.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from monitord.core import words
 from monitord.core.history import Death, FleetRestart, History, Life
-from monitord.core.model import Exit, RestartKind
+from monitord.core.model import AUTOMATIC, Exit, RestartKind
 
 # Fewer services than this restarting together is a coincidence, not a deployment.
 FLEET_AT_LEAST = 3
 # PM2 begins a cron_restart within milliseconds of its minute, and the new process stands when the old one has ended.
 CRON_SLACK_SECONDS = 5.0
 KEEP_DEATHS = 20
+# Of ends that no reading of PM2's list has counted yet: as many as its bus keeps.
+KEEP_UNCOUNTED = 500
+# An operator restarts one process this often between two readings at most; a rule of PM2's own has no such limit.
+BY_HAND_AT_MOST = 2
+
+
+# Why PM2 restarts by a rule of its own, as people say it.
+BY_RULE: Mapping[RestartKind, str] = {
+    "memory": "past its max_memory_restart",
+    "watch": "as a file changed that it watches (watch)",
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Change:
     """What became of one name's processes between two readings.
 
-    `crashes` are automatic restarts; `remade` says that an operator's or a schedule's hand was on one of them, and
-    `kind` whose; `restarted` that a process began anew for whatever reason.
+    `crashes` are restarts of what ended by itself, `ruled` those that PM2 made by a rule of its own, by its kind;
+    `remade` says that a process was created anew, and `kind` by whom: an operator or a schedule (`by_hand`), else by
+    the rule; `restarted` that a process began anew for whatever reason.
     """
 
     crashes: int = 0
     remade: bool = False
     restarted: bool = False
     kind: RestartKind | None = None
+    ruled: tuple[tuple[RestartKind, int], ...] = ()
+    by_hand: bool = False
+
+    @property
+    def automatic(self) -> int:
+        """How many restarts PM2 made by itself, whatever for."""
+        return self.crashes + sum(count for _, count in self.ruled)
 
 
-def change(old: Mapping[str, Life], new: Mapping[str, Life], deaths: Iterable[Death]) -> Change:
-    """What became of a name's processes. `deaths` are those the bus has told of since the reading before."""
-    crashes, remade, restarted, told = 0, False, False, tuple(deaths)
+def change(
+    old: Mapping[str, Life], new: Mapping[str, Life], deaths: Iterable[Death], *, by_hand: bool = False
+) -> Change:
+    """What became of a name's processes.
+
+    `deaths` are those the bus has told of since the reading before, and `by_hand` that it has told of an end by
+    somebody's hand.
+    """
+    crashes, remade, restarted, hand, told = 0, False, False, False, tuple(deaths)
     kind: RestartKind = "operator"
+    ruled: dict[RestartKind, int] = {}
     for instance, life in new.items():
         was = old.get(instance)
         if was is None:
             # Another pm_id under a known name: deleted and started again, or PM2 itself came back with its list.
-            remade = remade or (bool(old) and not old.keys() & new.keys())
+            if old and not old.keys() & new.keys():
+                remade = hand = True
             continue
         if _remade(was, life):
             remade = True
-            restarted = restarted or life.state == "online"
-            kind = "schedule" if _on_its_minute(life) else kind
+            restarted = restarted or life.state in {"online", "launching"}
+            rose = max(1, (life.restarts or 0) - (was.restarts or 0))
+            by_rule = _by_rule(was, rose, [d for d in told if d.instance == instance], by_hand=by_hand)
+            for rule, count in by_rule.items():
+                ruled[rule] = ruled.get(rule, 0) + count
+            left = rose - sum(by_rule.values())
             # It may have died before that hand came; the counter has both, and only the bus tells them apart.
-            died = sum(1 for death in told if death.instance == instance and not death.memory)
-            crashes += max(0, min(died, (life.restarts or 0) - (was.restarts or 0) - 1))
+            died = sum(1 for death in told if death.instance == instance and death.kind == "automatic")
+            crashed = min(died, left if by_rule else left - 1)
+            crashes += crashed
+            if left > crashed:
+                hand = True
+                kind = "schedule" if _on_its_minute(life) else kind
         elif is_restarted(was, life):
             assert was.restarts is not None  # noqa: S101 - it has risen
             assert life.restarts is not None  # noqa: S101 - it has risen
             # An operator's restart shows as `stopping` first and in the counter only when the old process has ended.
             crashes += life.restarts - was.restarts - (1 if was.state == "stopping" else 0)
             restarted = True
-    if remade and any(death.memory for death in told):
-        kind = "memory"
-    return Change(crashes, remade, restarted or remade, kind if remade else "automatic" if crashes else None)
+    whose = kind if hand else next(iter(ruled), None) or ("automatic" if crashes else None)
+    return Change(crashes, remade, restarted or remade, whose, tuple(ruled.items()), hand)
+
+
+def _by_rule(was: Life, rose: int, deaths: Sequence[Death], *, by_hand: bool) -> dict[RestartKind, int]:
+    """How many of the `rose` restarts of a process that was created anew PM2 made by its own rules.
+
+    The bus tells. Where it has told of no end of it at all, a process that was past its limit when it was last seen
+    was restarted for that, and so was one with such a rule that was restarted more often than anybody would by hand.
+    """
+    found: dict[RestartKind, int] = {}
+    for death in deaths:
+        if death.kind != "automatic":
+            found[death.kind] = found.get(death.kind, 0) + 1
+    if not found and not deaths and not by_hand:
+        often = rose > BY_HAND_AT_MOST
+        if was.memory_limit is not None and (often or (was.memory is not None and was.memory > was.memory_limit)):
+            return {"memory": rose}
+        return {"watch": rose} if was.watch and often else {}
+    while (excess := sum(found.values()) - rose) > 0:  # the counter is what judgement goes by
+        rule = next(iter(found))
+        found[rule] -= min(excess, found[rule])
+        if not found[rule]:
+            del found[rule]
+    return found
 
 
 def _remade(was: Life, life: Life) -> bool:
@@ -80,7 +138,7 @@ def is_restarted(was: Life, life: Life) -> bool:
 def is_taken_up(old: Mapping[str, Life], new: Mapping[str, Life], changed: Change) -> bool:
     """Whether somebody has begun anew what PM2 had given up on."""
     gave_up = any(life.state == "errored" for life in old.values())
-    return gave_up and changed.remade and not any(life.state == "errored" for life in new.values())
+    return gave_up and changed.by_hand and not any(life.state == "errored" for life in new.values())
 
 
 def _on_its_minute(life: Life) -> bool:
@@ -90,7 +148,7 @@ def _on_its_minute(life: Life) -> bool:
 
 def many(changes: Mapping[str, Change]) -> bool:
     """Whether so many services were restarted by hand between two readings that it is a deployment."""
-    return sum(1 for one in changes.values() if one.remade and one.kind == "operator") >= FLEET_AT_LEAST
+    return sum(1 for one in changes.values() if one.kind == "operator") >= FLEET_AT_LEAST
 
 
 def fleet_restart(
@@ -98,10 +156,10 @@ def fleet_restart(
 ) -> FleetRestart | None:
     """The whole fleet beginning anew between the readings at `before` and `now`, or None.
 
-    An operator remaking every process is one. Every process dying once with nobody's hand in it is taken for one too,
-    but not where the bus has told of most of these deaths, for then it is known that nobody had them ended; nor twice
-    within the restarts window: by then it is crashing. A service that did not come back with the others does not make
-    it any less of one.
+    An operator remaking every process is one; PM2's own rules doing so are none. Every process dying once with nobody's
+    hand in it is taken for one too, but not where the bus has told of most of these deaths, for then it is known that
+    nobody had them ended; nor twice within the restarts window: by then it is crashing. A service that did not come
+    back with the others does not make it any less of one.
     """
     alive = [
         name
@@ -119,6 +177,8 @@ def fleet_restart(
             return None
         once = all(changes[name].crashes <= len(history.services[name].lives) for name in back)
         return FleetRestart(now, "deployment") if once else None
+    if 2 * sum(1 for name in back if changes[name].kind in AUTOMATIC) > len(back):
+        return None
     left_behind = tuple(name for name in alive if name not in seen)
     host = history.reading("host")
     boot_at = host.number("boot_at") if host is not None else None
@@ -131,7 +191,7 @@ def fleet_restart(
 
 def _died(names: Iterable[str], history: History, before: float) -> bool:
     """Whether the bus has told since the reading at `before` that most of these ended, and by nobody's hand."""
-    deaths = [any(death.at > before and not death.memory for death in history.services[name].deaths) for name in names]
+    deaths = [any(death.at > before for death in history.services[name].deaths) for name in names]
     return 2 * sum(deaths) > len(deaths)
 
 
@@ -147,15 +207,19 @@ def absorb_exits(history: History, exits: Iterable[Exit], now: float, window: fl
     services = dict(history.services)
     for told in exits:
         service = services.get(told.service)
-        if service is None or (told.manually and not told.memory):
+        if service is None:
+            continue
+        if told.manually and not told.memory:
+            at = min(told.at, now)
+            services[told.service] = replace(service, by_hand_at=max(at, service.by_hand_at or at))
             continue
         life = service.lives.get(told.instance)
         began = [death.at for death in service.deaths if death.instance == told.instance and death.at <= told.at]
         if life is not None and life.started_at is not None and life.started_at <= told.at:
             began.append(life.started_at)
         lived = round(told.at - max(began), 3) if began else None
-        death = Death(min(told.at, now), told.instance, told.code, told.signal, lived, told.memory)
-        kept = tuple(d for d in (*service.deaths, death) if d.at > now - window)[-KEEP_DEATHS:]
+        death = Death(min(told.at, now), told.instance, told.code, told.signal, lived, told.memory, told.watch)
+        kept = tuple(d for d in (*service.deaths, death) if d.at > now - window)[-KEEP_UNCOUNTED:]
         services[told.service] = replace(
             service,
             deaths=kept,
@@ -168,7 +232,7 @@ def absorb_exits(history: History, exits: Iterable[Exit], now: float, window: fl
 def how(death: Death) -> str:
     """How a process ended, to follow "ended": `by SIGKILL after 3.1 s`, `with exit code 1`."""
     by = f"by {death.signal}" if death.signal else f"with exit code {death.code}" if death.code is not None else ""
-    if death.memory:
-        by = "by PM2, past its max_memory_restart,"
+    if death.kind in BY_RULE:
+        by = f"by PM2, {BY_RULE[death.kind]},"
     after = f"after {words.duration(death.lived)}" if death.lived is not None else ""
     return " ".join(part for part in (by, after) if part)

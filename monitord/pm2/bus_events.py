@@ -17,6 +17,7 @@ Who ended it is in the `status` of (2):
 | pm2 restart, reload, stop | `stopping` | | echo; event `restart`, `reload`, `stop` with `manually` |
 | pm2 delete, cron_restart, pm2 kill | `stopping` | | echo, and nothing says which of the three it was |
 | max_memory_restart | `stopping` | `Process id restarted because it exceeds --max-memory-restart value` | echo |
+| a file changed (watch) | `stopping` | `Change detected on path P for app N - restarting`, once a service | echo |
 | pm2 reload in cluster mode | `stopping` | seconds, in which both run; the old one's id is `_old_7` | echo |
 
 The echo is a second `exit` for the same end, status `stopped`, 0.1 s later, with no line (1) before it. It comes even
@@ -45,7 +46,14 @@ _UNSAID = re.compile(
 _HUNGRY = re.compile(
     r"\[PM2\]\[WORKER\] Process ([0-9]+) restarted because it exceeds --max-memory-restart .*", re.DOTALL
 )
-_TELLING = (b" exited with code [", b" restarted because it exceeds ", b"stale exit event", b"Process undefined ?")
+_CHANGED = re.compile(r"Change detected on path .* for app (.*) - restarting\s*", re.DOTALL)
+_TELLING = (
+    b" exited with code [",
+    b" restarted because it exceeds ",
+    b"Change detected on path ",
+    b"stale exit event",
+    b"Process undefined ?",
+)
 _SIGNAL = re.compile(r"SIG[A-Z0-9+]{1,16}")
 _PROCESS_ID = re.compile(r"(?:_old_)?[0-9]{1,18}")
 _OLD = "_old_"
@@ -99,13 +107,21 @@ class Hungry:
 
 
 @dataclass(frozen=True, slots=True)
+class Changed:
+    """PM2 is to restart every process of this service, as a file it watches changed. `at`: Unix seconds, or None."""
+
+    service: str
+    at: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Unsaid:
     """The line just said of this process is about one that PM2 no longer keeps: no event follows."""
 
     process: str
 
 
-Fact = Line | End | Ordered | Hungry | Unsaid
+Fact = Line | End | Ordered | Hungry | Changed | Unsaid
 
 
 def instance_of(process: str) -> str:
@@ -157,7 +173,7 @@ def _end(at: object, process: dict[str, object]) -> End | None:
     )
 
 
-def _line(body: wire.Argument) -> Line | Hungry | Unsaid | None:
+def _line(body: wire.Argument) -> Line | Hungry | Changed | Unsaid | None:
     match wire.unpack(body, object_pairs_hook=_keep):
         case {"data": str(text), "process": {"pm_id": "PM2"}, **rest}:
             at = fleet.epoch_seconds(rest.get("at"))
@@ -171,6 +187,8 @@ def _line(body: wire.Argument) -> Line | Hungry | Unsaid | None:
         return Line(process, service, at, fleet.integer(said[3]), signal)
     if (said := _HUNGRY.fullmatch(text)) is not None and (process := _process_id(said[1])) is not None:
         return Hungry(process, at)
+    if (said := _CHANGED.fullmatch(text)) is not None and (service := fleet.text(said[1])) is not None:
+        return Changed(service, at)
     if (said := _UNSAID.fullmatch(text)) is not None and (process := _process_id(said[1] or said[2])) is not None:
         return Unsaid(process)
     return None

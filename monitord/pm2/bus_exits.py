@@ -10,11 +10,11 @@ from dataclasses import dataclass, replace
 
 from monitord.core.model import Exit
 
-from .bus_events import End, Fact, Hungry, Line, Ordered, Unsaid, instance_of
+from .bus_events import Changed, End, Fact, Hungry, Line, Ordered, Unsaid, instance_of
 
 HOLD_SECONDS = 0.3
 _MAX_REMEMBERED = 2000  # of each kind; a fleet has fewer processes
-_HUNGRY_SECONDS = 300.0  # what an app may take to go when it is told to, and more
+_RULE_SECONDS = 300.0  # what an app may take to go when it is told to, and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,8 @@ class Joiner:
         self._halves: dict[str, _Half] = {}  # by process, the one that waits longest first
         self._ended: dict[str, float] = {}  # when the life that ended last began, by process
         self._hungry: dict[str, float] = {}  # when PM2 found it so, by instance
+        self._changed: dict[str, float] = {}  # when a file of it changed, by service
+        self._restarted: dict[str, float] = {}  # which such change its last end was for, by instance
 
     @property
     def waiting(self) -> bool:
@@ -54,11 +56,14 @@ class Joiner:
                 return self._end(fact, arrived, now)
             case Hungry():
                 _remember(self._hungry, fact.process, arrived if fact.at is None else fact.at)
+            case Changed():
+                _remember(self._changed, fact.service, arrived if fact.at is None else fact.at)
             case Ordered():
                 # Its exit may be an echo whose original was not heard, which alone does not say who did it.
                 half = self._halves.get(fact.process)
                 if half is not None and not half.line:
-                    self._halves[fact.process] = replace(half, exit=replace(half.exit, manually=not half.exit.memory))
+                    by_rule = half.exit.memory or half.exit.watch
+                    self._halves[fact.process] = replace(half, exit=replace(half.exit, manually=not by_rule))
             case Unsaid():
                 half = self._halves.get(fact.process)
                 if half is not None and half.line:
@@ -95,13 +100,15 @@ class Joiner:
             _remember(self._ended, end.process, end.began)
         at = arrived if end.at is None else end.at
         memory = end.ordered and self._was_hungry(instance_of(end.process), at)
+        watch = end.ordered and not memory and self._was_changed(end.service, instance_of(end.process), at)
         ended = Exit(
             service=end.service,
             instance=instance_of(end.process),
             at=at,
             code=end.code,
-            manually=end.ordered and not memory,
+            manually=end.ordered and not memory and not watch,
             memory=memory,
+            watch=watch,
             restarts=end.restarts,
             began=end.began,
         )
@@ -121,7 +128,15 @@ class Joiner:
 
     def _was_hungry(self, instance: str, at: float) -> bool:
         since = self._hungry.pop(instance, None)
-        return since is not None and at - since <= _HUNGRY_SECONDS
+        return since is not None and at - since <= _RULE_SECONDS
+
+    def _was_changed(self, service: str, instance: str, at: float) -> bool:
+        """Whether this end is the one that a changed file asks of each of a service's processes."""
+        since = self._changed.get(service)
+        if since is None or at - since > _RULE_SECONDS or self._restarted.get(instance) == since:
+            return False
+        _remember(self._restarted, instance, since)
+        return True
 
 
 def _remember(memory: dict[str, float], key: str, value: float) -> None:

@@ -12,12 +12,13 @@ _MAX_INTEGER = 2**63 - 1  # what SQLite can hold
 _MAX_EPOCH_SECONDS = 2**33  # the year 2242; anything later is no start time
 
 _WITH_A_PID = frozenset({"online", "launching", "stopping"})  # elsewhere PM2 still shows the pid that died
+_BEGUN = frozenset({"online", "launching"})
 _SCALARS = frozenset(
     {
         *("pid", "name", "pm_id", "memory", "cpu"),
         *("status", "restart_time", "unstable_restarts", "created_at", "pm_uptime", "exit_code"),
         *("autorestart", "cron_restart", "max_memory_restart", "exec_mode", "pmx_module"),
-        *("pm_out_log_path", "pm_err_log_path"),
+        *("pm_out_log_path", "pm_err_log_path", "kill_timeout", "listen_timeout", "exp_backoff_restart_delay"),
     }
 )
 _BRANCHES = frozenset({"pm2_env", "monit"})
@@ -51,7 +52,7 @@ class Process:
         cpu_percent: of one core; None whenever `memory_bytes` is.
         restarts: PM2's lifetime counter `restart_time`.
         created_at: when an operator last touched it, epoch seconds; None once PM2 gave up on it.
-        started_at: when the running process was started, epoch seconds; None when not online.
+        started_at: when the running process was started, epoch seconds; None when not online or launching.
         exit_code: of the last exit; 0 also stands for every death by signal. None before the first exit.
         unstable_restarts: exits within min_uptime that count towards `errored`.
         autorestart: False when PM2 is told to leave it stopped after an exit.
@@ -59,6 +60,10 @@ class Process:
         memory_limit_bytes: PM2 restarts it past this; such a restart looks like an operator's.
         exec_mode: `fork_mode` or `cluster_mode`.
         module: it is a PM2 module (pm2-logrotate), not an app.
+        watch: PM2 restarts it when its files change; such a restart looks like an operator's.
+        backoff: PM2 waits before it restarts it, longer each time (exp_backoff_restart_delay).
+        kill_timeout: seconds PM2 waits after asking it to end before it kills it; None when PM2 did not say.
+        listen_timeout: seconds PM2 waits for it to be ready before it calls it online; None when PM2 did not say.
         out_log_path: where PM2 writes its stdout.
         err_log_path: where PM2 writes its stderr.
     """
@@ -79,6 +84,10 @@ class Process:
     memory_limit_bytes: int | None
     exec_mode: str | None
     module: bool
+    watch: bool
+    backoff: bool
+    kill_timeout: float | None
+    listen_timeout: float | None
     out_log_path: str | None
     err_log_path: str | None
 
@@ -102,6 +111,8 @@ def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
                 kept[name] = value
         elif name == "error":
             kept[name] = True
+        elif name == "watch":  # of a list of paths no more than that there is one
+            kept[name] = bool(value) and value not in ("false", "0")
     return kept
 
 
@@ -142,7 +153,7 @@ def _process(entry: object) -> Process | None:
         cpu_percent=_number(usage.get("cpu")) if memory is not None else None,
         restarts=integer(env.get("restart_time")),
         created_at=epoch_seconds(env.get("created_at")),
-        started_at=epoch_seconds(env.get("pm_uptime")) if online else None,
+        started_at=epoch_seconds(env.get("pm_uptime")) if status in _BEGUN else None,
         exit_code=integer(env.get("exit_code")),
         unstable_restarts=integer(env.get("unstable_restarts")),
         autorestart=env.get("autorestart") not in (False, "false"),
@@ -150,6 +161,10 @@ def _process(entry: object) -> Process | None:
         memory_limit_bytes=_positive(env.get("max_memory_restart")),
         exec_mode=text(env.get("exec_mode")),
         module=env.get("pmx_module") in (True, "true"),
+        watch=env.get("watch") is True,
+        backoff=_positive(env.get("exp_backoff_restart_delay")) is not None,
+        kill_timeout=_seconds(env.get("kill_timeout")),
+        listen_timeout=_seconds(env.get("listen_timeout")),
         out_log_path=_path(env.get("pm_out_log_path")),
         err_log_path=_path(env.get("pm_err_log_path")),
     )
@@ -179,6 +194,12 @@ def integer(value: object) -> int | None:
 def _positive(value: object) -> int | None:
     number = integer(value)
     return number if number is not None and number > 0 else None
+
+
+def _seconds(milliseconds: object) -> float | None:
+    """PM2's durations, which are in milliseconds."""
+    number = _number(milliseconds)
+    return number / 1000 if number is not None and number > 0 else None
 
 
 def epoch_seconds(milliseconds: object) -> float | None:

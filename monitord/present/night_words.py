@@ -25,6 +25,7 @@ RESTARTS: Final[dict[str, str]] = {
     "operator": "by an operator",
     "schedule": "on schedule",
     "memory": "for its memory",
+    "watch": "for changed files",
     "deployment": "with a deployment",
     "reboot": "with a reboot",
     "resurrected": "resurrected by PM2",

@@ -70,6 +70,12 @@ def _service(process: fleet.Process, own: frozenset[int]) -> Iterator[Sample]:
         yield of("service_autorestart", 0)
         if process.cron_restart is not None:
             yield of("service_schedule", process.cron_restart, "")
+    if process.memory_limit_bytes is not None:
+        yield of("service_memory_limit", process.memory_limit_bytes, "bytes")
+    if process.watch:
+        yield of("service_watch", 1)
+    if process.backoff:
+        yield of("service_backoff", 1)
     if process.module:
         yield of("service_module", 1)
     if process.pid in own:

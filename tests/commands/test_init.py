@@ -170,6 +170,10 @@ PROCESS = Process(
     memory_limit_bytes=None,
     exec_mode=None,
     module=False,
+    watch=False,
+    backoff=False,
+    kill_timeout=None,
+    listen_timeout=None,
     out_log_path=None,
     err_log_path=None,
 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 from collections.abc import Callable, Collection, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitord.core.completeness import silences
 from monitord.core.model import Exit, Failure, Gap, Kind, Reading, Sample, sample
@@ -32,6 +32,8 @@ class Service:
     cron: str | None = None
     module: bool = False
     own: bool = False
+    memory_limit: float | None = None
+    watch: bool = False
     memory_per_hour: float = 0.0
     # Lowest, highest, and seconds from one to the other: what a garbage collector does to memory.
     sawtooth: tuple[float, float, float] | None = None
@@ -76,6 +78,14 @@ class Service:
         """PM2 begins it anew, since it uses more memory than its max_memory_restart; the bus says why."""
         self.exits.append(Exit(self.name, str(self.pm_id), self.clock.now, 0, memory=True, restarts=self.restarts + 1))
         self.is_restarted()
+
+    def is_restarted_by_rule(self, times: int, *, heard: bool, watch: bool = False) -> None:
+        """PM2 begins it anew by a rule of its own, again and again within a moment; `heard`: its bus is."""
+        for _ in range(times):
+            if heard:
+                told = Exit(self.name, str(self.pm_id), self.clock.now, 0, restarts=self.restarts)
+                self.exits.append(replace(told, watch=watch, memory=not watch))
+            self.is_restarted()
 
     def is_restarted(self) -> None:
         """`pm2 restart` by an operator."""
@@ -125,6 +135,10 @@ class Service:
             yield Sample("service_schedule", labels, self.schedule, "")
         if self.cron is not None:
             yield Sample("service_cron", labels, self.cron, "")
+        if self.memory_limit is not None:
+            yield Sample("service_memory_limit", labels, self.memory_limit, "bytes")
+        if self.watch:
+            yield Sample("service_watch", labels, 1, "1")
         if self.module:
             yield Sample("service_module", labels, 1, "1")
         if self.own:

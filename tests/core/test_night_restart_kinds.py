@@ -55,8 +55,76 @@ def test_a_restart_past_max_memory_restart_is_pm2s_and_said_as_that() -> None:
     night["gateway"].is_restarted()
     night.passes(minutes=2)
     assert kinds(night) == [("gateway", "pm2", "memory")]
-    assert night.state.history.services["gateway"].batches == ()
+    batches = night.state.history.services["gateway"].batches
+    assert [(batch.count, batch.kind) for batch in batches] == [(1, "memory")]  # PM2's own doing counts as automatic
     night.is_silent()
+
+
+def test_a_restart_by_a_rule_that_is_caught_half_way_is_the_rules_once() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    gateway = night["gateway"]
+    gateway.state, gateway.created_at = "stopping", night.clock.now  # PM2 sets it first, and the old process lingers
+    night.passes(seconds=31)
+    assert kinds(night) == []
+    night.exits.append(Exit("gateway", str(gateway.pm_id), night.clock.now, 0, memory=True))
+    gateway.restarts += 1
+    gateway.state, gateway.started_at = "online", night.clock.now
+    night.passes(minutes=2)
+    assert kinds(night) == [("gateway", "pm2", "memory")]
+    assert [batch.count for batch in night.state.history.services["gateway"].batches] == [1]
+
+
+def test_a_crash_an_operators_restart_and_one_by_a_rule_between_two_readings_are_one_of_each() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    gateway = night["gateway"]
+    pm_id = str(gateway.pm_id)
+    night.exits += [
+        Exit("gateway", pm_id, night.clock.now + 1, 1),
+        Exit("gateway", pm_id, night.clock.now + 2, 0, watch=True),
+        Exit("gateway", pm_id, night.clock.now + 3, 0, manually=True),
+    ]
+    night.clock.now += 5
+    gateway.crashes()
+    gateway.is_restarted()
+    gateway.is_restarted()
+    night.passes(minutes=2)
+    assert sorted(kinds(night)) == [
+        ("gateway", "operator", "operator"),
+        ("gateway", "pm2", "automatic"),
+        ("gateway", "pm2", "watch"),
+    ]
+    assert sum(batch.count for batch in night.state.history.services["gateway"].batches) == 2
+
+
+def test_three_services_past_their_limits_at_once_are_no_deployment() -> None:
+    night = Night()
+    night.passes(minutes=10, seconds=1)
+    for name in FLEET:
+        night[name].is_too_big()
+    night.passes(minutes=2)
+    assert {kind for _, _, kind in kinds(night)} == {"memory"}
+
+
+def test_without_the_bus_what_was_past_its_limit_was_restarted_for_that() -> None:
+    night = Night()
+    night["gateway"].memory_limit = 90 * 1_000_000
+    night.passes(minutes=10)
+    night["gateway"].is_restarted()
+    night["tree-builder"].is_restarted()
+    night.passes(minutes=2)
+    assert kinds(night) == [("gateway", "pm2", "memory"), ("tree-builder", "operator", "operator")]
+
+
+def test_what_an_operator_restarts_past_its_limit_is_the_operators_where_the_bus_says_so() -> None:
+    night = Night()
+    night["gateway"].memory_limit = 90 * 1_000_000
+    night.passes(minutes=10, seconds=1)
+    night.exits.append(Exit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, manually=True))
+    night["gateway"].is_restarted()
+    night.passes(minutes=2)
+    assert kinds(night) == [("gateway", "operator", "operator")]
 
 
 def test_three_services_restarted_at_once_are_a_deployment() -> None:

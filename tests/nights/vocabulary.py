@@ -348,6 +348,17 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "an operator tells {service} to stop, and it takes its time": lambda n, service: service.is_stopping(),
     "PM2 restarts {service} by its cron_restart": _by_cron,
     "PM2 restarts {service}, past its max_memory_restart": lambda n, service: service.is_too_big(),
+    "PM2 restarts {service} {count} times, past its max_memory_restart": (
+        lambda n, service, count: service.is_restarted_by_rule(count, heard=True)
+    ),
+    "PM2 restarts {service} {count} times, as its files change": (
+        lambda n, service, count: service.is_restarted_by_rule(count, heard=True, watch=True)
+    ),
+    "PM2 restarts {service} {count} times by its rule, and its bus is not heard": (
+        lambda n, service, count: service.is_restarted_by_rule(count, heard=False)
+    ),
+    "PM2 restarts {service} past {size}": lambda n, service, size: _set(service, memory_limit=size),
+    "PM2 watches the files of {service}": lambda n, service: _set(service, watch=True),
     "PM2 runs {service} by the clock": lambda n, service: _set(service, schedule="*/15 * * * *"),
     "{service} is launching": lambda n, service: _set(service, state="launching"),
     "the counters of {service} are reset": lambda n, service: service.is_reset(),

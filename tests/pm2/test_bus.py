@@ -18,7 +18,7 @@ from monitord.core.model import Exit
 from monitord.pm2 import bus as bus_module
 from monitord.pm2 import wire
 from monitord.pm2.bus import MAX_EXITS, Bus
-from monitord.pm2.bus_events import End, Hungry, Line, Ordered, Unsaid, read
+from monitord.pm2.bus_events import Changed, End, Hungry, Line, Ordered, Unsaid, read
 from monitord.pm2.bus_exits import HOLD_SECONDS, Joiner
 from monitord.pm2.fleet import MAX_NAME_CHARACTERS
 
@@ -167,6 +167,9 @@ def test_the_other_things_that_matter_are_read() -> None:
         "(current_memory=76828672 max_memory_limit=41943040 [octets])\n"
     )
     assert read(frame(said(hungry))) == Hungry("3", AT)
+    changed = "Change detected on path for app x/data.json for app shop for app 2 - restarting\n"
+    assert read(frame(said(changed))) == Changed("2", AT)
+    assert read(frame(said(changed, by=3))) is None  # an app's own line
     assert read(frame(event(kind="restart", manually=True))) == Ordered("3")
     assert read(frame(said("App [worker:3] stale exit event ignored (pid 42)\n"))) == Unsaid("3")
     assert read(frame(said("Process undefined ? with process id  3\n"))) == Unsaid("3")
@@ -258,6 +261,33 @@ def test_one_restart_for_memory_explains_one_exit() -> None:
 def test_a_restart_for_memory_that_never_came_explains_nothing_an_hour_later() -> None:
     late = event(status="stopping", at=AT + 3600)
     assert [found.memory for found in joined(HUNGRY, line(), late)] == [False]
+
+
+CHANGED = said("Change detected on path src/a.js for app worker - restarting\n")
+
+
+def test_a_changed_file_explains_one_end_of_each_process_and_not_the_next() -> None:
+    other = event(pm_id=4, status="stopping")
+    again = event(status="stopping", pm_uptime=(BEGAN + 21) * 1000)
+    found = joined(
+        CHANGED,
+        line(),
+        event(status="stopping"),
+        ECHO,
+        line(pm_id=4),
+        other,
+        line(),
+        again,
+        line(),
+        event("gateway", 0),
+    )
+    told = [(one.service, one.instance, one.watch, one.manually) for one in found]
+    assert told == [("worker", "3", True, False), ("worker", "4", True, False), ("worker", "3", False, True)]
+
+
+def test_a_change_that_came_before_a_crash_is_not_what_ended_it() -> None:
+    crash = joined(CHANGED, line(), event())
+    assert [(one.watch, one.manually) for one in crash] == [(False, False)]
 
 
 def test_in_a_reload_the_old_process_is_the_same_instance() -> None:

@@ -322,6 +322,10 @@ async def test_what_pm2_does_not_say_is_none_and_never_zero(home: Path) -> None:
         memory_limit_bytes=None,
         exec_mode=None,
         module=False,
+        watch=False,
+        backoff=False,
+        kill_timeout=None,
+        listen_timeout=None,
         out_log_path=None,
         err_log_path=None,
     )

@@ -6,7 +6,7 @@ from typing import Final
 
 from monitord.core import causes, words
 from monitord.core.actions import recommended
-from monitord.core.model import Alert
+from monitord.core.model import AUTOMATIC, Alert
 from monitord.core.morning.facts import BLIND_SHARE, Facts, told
 from monitord.core.night import Criterion, ServiceNight
 
@@ -93,7 +93,7 @@ def no_restarts(facts: Facts) -> Criterion:
     called_for = [part for part in facts.parts() if recommended(part.alert) == "restart_service"]
     loops = [part for part in facts.parts() if part.alert.rule == "service_restart_loop"]
     details += [told(part, facts) for part in (*loops, *called_for)]
-    crashes = totals.get("automatic", 0) + totals.get("memory", 0)
+    crashes = sum(count for kind, count in totals.items() if kind in AUTOMATIC)
     if crashes or called_for or loops:
         times = "once" if crashes == 1 else f"{words.count(crashes)} times"
         said = [f"PM2 restarted services {times} by itself"] if crashes else []

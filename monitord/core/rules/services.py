@@ -8,9 +8,15 @@ from monitord.core import words
 from monitord.core.fleet import FROZEN, STATES, expected, recent_restarts
 from monitord.core.history import History, Life
 from monitord.core.loops import look_into, since_taken_up
-from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Clear, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import Expected, StandingOrders
 
+_LOOP_ADVICE: dict[RestartKind | None, str] = {
+    None: "Read the end of {name}'s error log: restarting it again is what PM2 already does.",
+    "memory": "Find out what {name} needs its memory for: it leaks, or its max_memory_restart is below what it needs.",
+    "watch": "Find out what writes into the files that PM2 watches for {name}: its own logs or data are to be ignored "
+    "(ignore_watch), and watch is not for production.",
+}
 _STATE_WORDS = {"waiting restart": "waiting for PM2 to restart it"}
 
 
@@ -170,15 +176,15 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
             limit=orders.restarts_critical if is_critical else orders.restarts_warning,
             unit="restarts",
             summary=(
-                f"{name} keeps dying: PM2 restarted it {restarts} times in the last {words.duration(window)}, "
-                f"since {words.clock(loop.since)}{loop.said()}."
+                f"{name} keeps {'being restarted' if loop.rule else 'dying'}: PM2 restarted it {restarts} times in the "
+                f"last {words.duration(window)}, since {words.clock(loop.since)}{loop.why()}{loop.said()}."
             ),
             evidence=loop.evidence()
             | {
                 "window_seconds": window,
                 "lifetime_restarts": sum(life.restarts or 0 for life in lives.values()),
             },
-            recommendation=f"Read the end of {name}'s error log: restarting it again is what PM2 already does.",
+            recommendation=_LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name),
         )
 
 

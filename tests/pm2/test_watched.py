@@ -1,0 +1,64 @@
+"""A daemon that watches a real PM2: who ended what, and when, as it is told."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from tests.faults.watched import Line, Watched
+
+from .conftest import RealPm2
+
+SLEEPER = "import signal; signal.pause()"
+
+
+def settings(pm2: RealPm2, directory: Path, **more: str) -> Mapping[str, str]:
+    return {
+        "MONITORD_STATE_DIR": str(directory / "state"),
+        "MONITORD_PM2__HOME": str(pm2.home),
+        "MONITORD_CHECK_INTERVAL": "5m",  # whatever is told in time is not told by polling
+        "MONITORD_HTTP__LISTEN": "",
+        "MONITORD_ORDERS__CONFIRM_EVERY": "200ms",
+        **more,
+    }
+
+
+def events(watched: Watched, mark: int, **fields: object) -> list[Line]:
+    return watched.said("service_event", mark, **fields)
+
+
+@pytest.mark.servers
+async def test_a_loop_past_max_memory_restart_is_a_loop_and_says_why(real_pm2: RealPm2, tmp_path: Path) -> None:
+    hungry = "import signal; ballast = bytearray(64 * 1024 * 1024); signal.pause()"
+    real_pm2.run("start", real_pm2.app("hungry", hungry, max_memory_restart="40M"))
+    orders = {"MONITORD_ORDERS__RESTARTS_WARNING": "2", "MONITORD_ORDERS__RESTARTS_CRITICAL": "3"}
+    async with Watched(settings(real_pm2, tmp_path, **orders), tmp_path / "cwd") as watched:
+        fired = await watched.until("alert_firing", rule="service_restart_loop", subject="hungry", severity="critical")
+        assert "past its max_memory_restart" in fired["summary"]
+        check = await watched.check()
+        assert check["services"]["hungry"]["restarts_recent"] >= 4
+        told = events(watched, 0, service="hungry", change="restarted")
+        assert {line["by"] for line in told} == {"pm2"}
+        assert all("max_memory_restart" in line["detail"] for line in told)
+
+
+@pytest.mark.servers
+async def test_what_watch_restarts_is_pm2s_doing_and_what_an_operator_restarts_is_not(
+    real_pm2: RealPm2, tmp_path: Path
+) -> None:
+    files = real_pm2.apps / "files"
+    files.mkdir()
+    real_pm2.run("start", real_pm2.app("watched", SLEEPER, watch=[str(files)], cwd=str(files)))
+    async with Watched(settings(real_pm2, tmp_path), tmp_path / "cwd") as watched:
+        (files / "data.json").write_text("{}")
+        told = await watched.until("service_event", service="watched", change="restarted")
+        assert told["by"] == "pm2"
+        assert "(watch)" in told["detail"]
+        mark = len(watched.lines)
+        real_pm2.run("restart", "watched")
+        check = await watched.check()
+        (by_hand,) = events(watched, mark, service="watched")
+        assert (by_hand["change"], by_hand["by"]) == ("restarted", "operator")
+        assert check["services"]["watched"]["restarts_recent"] == 1
