@@ -76,6 +76,9 @@ class Notify(_Section):
     webhook_url: t.HttpUrl | None = None
     webhook_secret: t.Token | None = None
     heartbeat_url: t.HttpUrl | None = None
+    heartbeat_style: Annotated[Literal["auto", "healthchecks", "plain"], t.word("auto", "healthchecks", "plain")] = (
+        "auto"
+    )
     remind_every: t.Length = timedelta(hours=4)
     severity_by_channel: Annotated[
         dict[str, Severity], t.mapping('{"mailto": "critical"}', t.one_of("warning", "critical"))

@@ -36,7 +36,7 @@ class Telling(Teller):
         if _about(new) == _about(old):
             return
         await self.outbox.reopen(channels, sender(new), timeout)
-        if new.notify.heartbeat_url != old.notify.heartbeat_url:
+        if _beat(new) != _beat(old):
             before, self.pulse = self.pulse, pulse(new, self._beats)
             if before is not None:
                 await before.close()
@@ -70,6 +70,11 @@ def sender(settings: Settings) -> Sender:
     """Who tells, by these settings."""
     written = settings.notify.quiet_hours
     return Sender(settings.instance, settings.fleet, quiet_hours(written) if written else None)
+
+
+def _beat(settings: Settings) -> tuple[object, ...]:
+    """Everything that the heartbeat is made of."""
+    return (settings.notify.heartbeat_url, settings.notify.heartbeat_style)
 
 
 def _about(settings: Settings) -> tuple[object, ...]:

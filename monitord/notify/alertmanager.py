@@ -12,7 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from monitord.core.model import Severity
-from monitord.notify.channel import Manners
+from monitord.notify.channel import Manners, receiver_of
 from monitord.notify.http import Http
 from monitord.notify.message import Message
 
@@ -37,7 +37,9 @@ class Alertmanager:
     name = "alertmanager"
 
     def __init__(self, url: str, instance: str, fleet: str = "", page: str = "", least: Severity = "warning") -> None:
-        self.manners = Manners(least=least, coalesces=False, quiet=False, resend_every=RESEND_SECONDS)
+        self.manners = Manners(
+            least=least, coalesces=False, quiet=False, resend_every=RESEND_SECONDS, receiver=receiver_of(url)
+        )
         self._url = endpoint(url)
         self._common = {"job": "monitord", "instance": instance} | ({"fleet": fleet} if fleet else {})
         self._page = page

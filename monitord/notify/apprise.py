@@ -20,7 +20,7 @@ from typing import Any, Final, cast, get_args
 
 from monitord.core import words
 from monitord.core.model import Kind, Severity
-from monitord.notify.channel import Manners, SendError
+from monitord.notify.channel import Manners, SendError, receiver_of
 from monitord.notify.message import Message
 
 DEADLINE_SECONDS: Final = 30.0
@@ -68,7 +68,7 @@ class Apprise:
 
     def __init__(self, url: str, name: str, least: Severity = "warning") -> None:
         self.name = name
-        self.manners = Manners(least=least, deadline=DEADLINE_SECONDS)
+        self.manners = Manners(least=least, deadline=DEADLINE_SECONDS, receiver=receiver_of(url))
         self._url = url
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:

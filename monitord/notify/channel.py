@@ -2,22 +2,42 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Final, Protocol
 
 from monitord.core.model import Kind, Severity
 from monitord.notify.message import Message
 
+# HTTP: the receiver limits how many messages it accepts.
+TOO_MANY: Final = 429
+
 
 class SendError(Exception):
-    """A way out did not take what it was given: a kind to sort by and a sentence to read, free of secrets."""
+    """A channel did not accept what it was given: a kind to sort by and a sentence to read, free of secrets.
 
-    def __init__(self, kind: Kind, error: str) -> None:
+    `status` is the HTTP status, where there was one. `retry_after`: the receiver asks to be left alone for so many
+    seconds (it limits its rate, or is being maintained). `final`: it will never accept this message, however often it
+    is tried.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        error: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        final: bool = False,
+    ) -> None:
         super().__init__(error)
         self.kind: Kind = kind
         self.error = error
+        self.status = status
+        self.retry_after = retry_after
+        self.final = final
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +45,11 @@ class Manners:
     """How a way out wants to be talked to.
 
     `least` is the least severity that is told there. `deadline` is how long one sending may take, in seconds.
-    `coalesces`: a long queue is told as one digest; otherwise many messages go out together, each as it is.
-    `quiet`: it keeps the quiet hours and is reminded; otherwise its receiver has its own ways of that. `resend_every`:
-    what fires is told again and again, every so many seconds, as its receiver forgets what it does not hear of.
+    `coalesces`: a long queue is told as one digest; otherwise messages go out each as it is, up to `batch` of them
+    together. `quiet`: it keeps the quiet hours and is reminded; otherwise its receiver has its own ways of that.
+    `resend_every`: what fires is told again and again, every so many seconds, as its receiver forgets what it does not
+    hear of. `receiver` tells one receiver from another under the same name; "" where there is only ever one. It is a
+    short digest of the address, and no secret.
     """
 
     least: Severity = "warning"
@@ -35,6 +57,8 @@ class Manners:
     coalesces: bool = True
     quiet: bool = True
     resend_every: float | None = None
+    batch: int = 100
+    receiver: str = ""
 
 
 class Channel(Protocol):
@@ -54,3 +78,8 @@ class Channel(Protocol):
     async def close(self) -> None:
         """Let go of connections and children."""
         ...
+
+
+def receiver_of(address: str) -> str:
+    """What tells this receiver from others in the snapshot: too short to say anything of the address."""
+    return hashlib.sha256(f"receiver|{address}".encode()).hexdigest()[:8]

@@ -1,4 +1,4 @@
-"""One POST to somebody else's server: bounded in time and memory, following nobody, and every failure a SendError.
+"""One request to somebody else's server: bounded in time and memory, following nobody, and every failure a SendError.
 
 Addresses may hold tokens anywhere, so that a sentence names the host and the port and nothing else of them. What the
 server says beside its status is not quoted: it may echo what it was sent.
@@ -11,6 +11,8 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
@@ -19,10 +21,15 @@ from urllib.parse import urlsplit
 import httpx
 
 from monitord import __version__
+from monitord.core import words
 from monitord.core.model import Kind
-from monitord.notify.channel import SendError
+from monitord.notify.channel import TOO_MANY, SendError
 
 MOST_READ: Final = 64 * 1024
+# Whoever asks for more is asked again all the same: an alert that waits longer than that has missed its night.
+LONGEST_WAIT_SECONDS: Final = 3600.0
+# Too many requests, and a service that is away for a while.
+_LIMITED: Final = (TOO_MANY, 503)
 _READ_SECONDS: Final = 1.0
 # For the connection, and again for its TLS: a client that is cancelled in the midst of a handshake leaves the socket
 # open, so that its own time must be up before ours.
@@ -62,14 +69,25 @@ class Http:
         )
 
     async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> None:
-        """Send it once; a status of 2xx means that it was taken.
+        """Send it once; a status of 2xx means that it was accepted.
 
         Raises:
             SendError: it was not, or nobody knows.
         """
+        await self._request("POST", url, content, headers)
+
+    async def get(self, url: str) -> None:
+        """Ask for exactly this address once; a status of 2xx means that it was accepted.
+
+        Raises:
+            SendError: it was not, or nobody knows.
+        """
+        await self._request("GET", url, None, {})
+
+    async def _request(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> None:
         try:
             async with asyncio.timeout(self._seconds):
-                await self._post(url, content, headers)
+                await self._send(method, url, content, headers)
         except SendError:
             raise
         except Exception as error:  # noqa: BLE001 - whatever a hostile server makes of the library costs that message
@@ -82,16 +100,44 @@ class Http:
         """Let go of what is open."""
         await self._client.aclose()
 
-    async def _post(self, url: str, content: bytes, headers: Mapping[str, str]) -> None:
-        async with self._client.stream("POST", url, content=content, headers=headers) as response:
+    async def _send(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> None:
+        async with self._client.stream(method, url, content=content, headers=headers) as response:
             refusal = _refusal(response.status_code)
+            wait = retry_after(response.status_code, response.headers)
             # The status is the answer. The rest is read a little, so that a small server is not cut off, and dropped.
             with suppress(httpx.HTTPError, TimeoutError):
                 async with asyncio.timeout(_READ_SECONDS):
                     await _skip(response)
         if refusal is not None:
             kind, what = refusal
-            raise SendError(kind, f"{self.place} {what}")
+            asks = f", and asks to wait {words.duration(round(wait))}" if wait else ""
+            raise SendError(kind, f"{self.place} {what}{asks}", status=response.status_code, retry_after=wait)
+
+
+def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
+    """For how many seconds the receiver asks to be left alone, at most an hour; None where it does not say.
+
+    `Retry-After` is seconds or a date, which is taken against the receiver's own clock where it tells that.
+    """
+    if status not in _LIMITED:
+        return None
+    written = headers.get("Retry-After", "").strip()
+    if written.isascii() and written.isdecimal():
+        seconds = float(written[:10])
+    else:
+        until = _date(written)
+        if until is None:
+            return None
+        seconds = (until - (_date(headers.get("Date", "")) or datetime.now(UTC))).total_seconds()
+    return min(max(0.0, seconds), LONGEST_WAIT_SECONDS)
+
+
+def _date(written: str) -> datetime | None:
+    try:
+        found = parsedate_to_datetime(written)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=1)

@@ -73,7 +73,7 @@ class Outbox:
         self._use(channels)
         for name, old in before.items():
             if (way := self._ways.get(name)) is not None:
-                way.put(old.waiting)
+                way.follow(old)
             elif old.waiting:
                 await self._drop(name, [item.message.id for item in old.waiting])
 

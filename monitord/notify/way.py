@@ -16,7 +16,7 @@ from typing import Final, Protocol
 from monitord.core import words
 from monitord.core.model import Gap
 from monitord.logs import Log
-from monitord.notify.channel import Channel, SendError
+from monitord.notify.channel import TOO_MANY, Channel, SendError
 from monitord.notify.digest import digest
 from monitord.notify.message import Message
 from monitord.notify.planning import WAY
@@ -28,7 +28,12 @@ NEWS_DELAY_SECONDS: Final = 15.0
 # A way out that failed for a moment is no trouble; one that failed so often, and for so long, is.
 TROUBLE_FAILURES: Final = 2
 TROUBLE_SECONDS: Final = 10.0
-BATCH_AT_MOST: Final = 100
+# A receiver that limits its rate and does not say for how long.
+LIMITED_SECONDS: Final = 30.0
+# One that asks to be left alone for longer than this cannot be told: that is worth an alert.
+SHUT_SECONDS: Final = 60.0
+# So slow to answer that many messages one after another would be old news by the end.
+SLOW_SECONDS: Final = 2.0
 # More than so many that are older than that are told as one.
 DIGEST_FROM: Final = 4
 DIGEST_AFTER: Final = timedelta(minutes=2)
@@ -77,6 +82,9 @@ class Way:
         self._task: asyncio.Task[None] | None = None
         self._tries, self._closing = 0, False
         self._failing_since = self._tried_at = self._retry_at = float("-inf")
+        # Not a message before this, whatever is new: the receiver has asked for it.
+        self._banned_until = float("-inf")
+        self._is_limited = self._is_slow = False
         self._error: SendError | None = None
 
     @property
@@ -95,8 +103,12 @@ class Way:
     @property
     def failing(self) -> bool:
         """Whether what it brings is not taken, and has not been for long enough to say so."""
-        lasts = asyncio.get_running_loop().time() - self._failing_since
-        return self._tries >= TROUBLE_FAILURES and lasts >= TROUBLE_SECONDS
+        now = asyncio.get_running_loop().time()
+        # One that is to be left alone for long is not tried often enough to be counted.
+        is_shut = self._tries > 0 and self._banned_until - self._tried_at > SHUT_SECONDS
+        is_lost = self._error is not None and self._error.final
+        fails = self._tries >= TROUBLE_FAILURES or is_shut or is_lost
+        return fails and now - self._failing_since >= TROUBLE_SECONDS
 
     @property
     def trouble(self) -> Gap | None:
@@ -124,8 +136,17 @@ class Way:
                 kept = {item.message.id: item for item in latest.values()}
                 self._superseded |= {key: item.message for key, item in self._queue.items() if key not in kept}
                 self._queue = kept
-            self._retry_at = min(self._retry_at, self._tried_at + NEWS_DELAY_SECONDS)
+            self._retry_at = max(self._banned_until, min(self._retry_at, self._tried_at + NEWS_DELAY_SECONDS))
             self._wake.set()
+
+    def follow(self, before: Way) -> None:
+        """Take over from what was there before: its queue, and for as long as it is to be left alone."""
+        if before.channel.manners.receiver == self.channel.manners.receiver:
+            self._banned_until, self._is_limited = before._banned_until, before._is_limited
+            self._tries, self._error = before._tries, before._error
+            self._failing_since, self._tried_at = before._failing_since, before._tried_at
+            self._retry_at = self._banned_until
+        self.put(before.waiting)
 
     def firing(self, messages: Sequence[Message]) -> None:
         """What fires now: told again and again, where the channel's manners ask for it."""
@@ -190,13 +211,15 @@ class Way:
         now = datetime.now(UTC)
         due = [each for each in self._queue.values() if each.is_due(now.timestamp())]
         if not self.channel.manners.coalesces:
-            return [each.message for each in due[:BATCH_AT_MOST]]
+            return [each.message for each in due[: self.channel.manners.batch]]
         news = [each for each in due if each.message.kind != "verdict"]
         held = [each for each in news if each.due]
         if len(held) > 1:
             return [await self._merge(held, "while it was quiet")]
         old = [each for each in news if now - each.message.at >= DIGEST_AFTER]
-        if len(old) >= DIGEST_FROM or len(news) > QUEUE_AT_MOST:
+        # Each of them would cost a limited receiver another refusal, and the last of them a slow one too long.
+        is_burst = len(news) > 1 if self._is_limited else self._is_slow and len(news) >= DIGEST_FROM
+        if len(old) >= DIGEST_FROM or len(news) > QUEUE_AT_MOST or is_burst:
             return [await self._merge(news, "and could not be told at the time")]
         return [each.message for each in due[:1]]
 
@@ -218,6 +241,8 @@ class Way:
                 await self.channel.send(messages, datetime.now(UTC))
         except SendError as error:
             self._failed(messages, error)
+            if error.final and not again:
+                await self._taken_out(messages)
         except TimeoutError:
             late = SendError("timeout", f"it was not taken within {words.duration(manners.deadline)}")
             self._failed(messages, late)
@@ -226,16 +251,21 @@ class Way:
             self._failed(messages, SendError("internal", f"it failed inside ({type(error).__name__})"))
         else:
             self._resent_at = loop.time()
+            self._is_limited, self._is_slow = False, loop.time() - self._tried_at >= SLOW_SECONDS
             attempt, self._tries, self._error = self._tries + 1, 0, None
             if again:
                 return
-            for message in messages:
-                self._queue.pop(message.id, None)
             self.sent += len(messages)
             for message in messages:
                 self._say_sent(message, attempt)
-            over, self._superseded = tuple(self._superseded.values()), {}
-            await self._keeper.delivered(self.channel.name, (*messages, *over))
+            await self._taken_out(messages)
+
+    async def _taken_out(self, messages: Sequence[Message]) -> None:
+        """These are not sent again: they were accepted, or never will be."""
+        for message in messages:
+            self._queue.pop(message.id, None)
+        over, self._superseded = tuple(self._superseded.values()), {}
+        await self._keeper.delivered(self.channel.name, (*messages, *over))
 
     def _failed(self, messages: Sequence[Message], error: SendError) -> None:
         now = asyncio.get_running_loop().time()
@@ -245,9 +275,17 @@ class Way:
         self._tries += 1
         self.failures += 1
         delay = min(LAST_DELAY_SECONDS, FIRST_DELAY_SECONDS * 2 ** min(self._tries - 1, 20))
-        self._retry_at = now + delay * random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secrecy
+        delay *= random.uniform(0.5, 1.0)  # noqa: S311 - jitter needs no secrecy
+        self._is_limited = error.retry_after is not None or error.status == TOO_MANY
+        if error.final:
+            delay = 0.0  # what comes next may well be accepted
+        elif self._is_limited:
+            least = LIMITED_SECONDS if error.retry_after is None else error.retry_after
+            self._banned_until = now + least
+            delay = max(delay, least)
+        self._retry_at = now + delay
         # The first time, whenever it fails in another way, and ever more seldom.
-        if before is None or before.error != error.error or self._tries & (self._tries - 1) == 0:
+        if before is None or before.error != error.error or self._tries & (self._tries - 1) == 0 or error.final:
             self._say_failed(messages[0], error)
 
     def _say_sent(self, message: Message, attempt: int) -> None:
@@ -262,7 +300,7 @@ class Way:
         self._log.emit(
             "notification_failed",
             "warning",
-            f"{self.channel.name} could not be told: {error.error}. It is tried again.",
+            f"{self.channel.name} could not be told: {error.error}. It is {'not ' if error.final else ''}tried again.",
             **self._about(message, self._tries),
             kind=error.kind,
             error=error.error,

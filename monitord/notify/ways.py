@@ -63,7 +63,7 @@ def pulse(settings: Settings, told: Callable[[bool, str], None] | None = None) -
         return None
     from monitord.notify.heartbeat import Heartbeat
 
-    return Heartbeat(settings.notify.heartbeat_url.get_secret_value(), told)
+    return Heartbeat(settings.notify.heartbeat_url.get_secret_value(), told, style=settings.notify.heartbeat_style)
 
 
 def _page(settings: Settings) -> str:

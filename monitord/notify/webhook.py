@@ -15,7 +15,7 @@ from urllib.parse import quote
 from monitord.core.model import Severity
 from monitord.log_values import in_json
 from monitord.masking import mask
-from monitord.notify.channel import Manners
+from monitord.notify.channel import Manners, receiver_of
 from monitord.notify.http import Http
 from monitord.notify.message import Kind, Message
 
@@ -45,7 +45,7 @@ class Webhook:
     def __init__(
         self, url: str, instance: str, fleet: str = "", secret: str | None = None, least: Severity = "warning"
     ) -> None:
-        self.manners = Manners(least=least)
+        self.manners = Manners(least=least, receiver=receiver_of(url))
         self._url, self._instance, self._fleet = url, instance, fleet
         self._key = signing_key(secret) if secret else None
         self._http = Http(url, self.manners.deadline)

@@ -11,7 +11,7 @@ import pytest
 
 from monitord.core.model import Gap
 from monitord.notify.channel import SendError
-from monitord.notify.heartbeat import Heartbeat, address
+from monitord.notify.heartbeat import Heartbeat, Style, address
 
 from .conftest import Receive
 from .receivers import OK, Receiver, status
@@ -175,3 +175,128 @@ async def test_a_check_leaves_a_line_and_raises_what_is_wrong(receive: Receive) 
     with pytest.raises(SendError):
         await heart.check("This is a test.")
     await heart.close()
+
+
+# Addresses that want GET, exactly there
+
+
+def by_path(accepted: str, methods: tuple[str, ...] = ("GET",)) -> Callable[[Receiver], None]:
+    """A server that knows this one target, and answers 404 to every other."""
+
+    def answer(receiver: Receiver) -> None:
+        async def reply(writer: asyncio.StreamWriter) -> None:
+            last = receiver.requests[-1]
+            writer.write(OK if (last.target, last.method in methods) == (accepted, True) else status("404 Not Found"))
+            await writer.drain()
+
+        receiver.replies = [reply]
+
+    return answer
+
+
+def asked(receiver: Receiver) -> list[str]:
+    return [f"{request.method} {request.target}" for request in receiver.requests]
+
+
+PUSH = f"/kuma/api/push/{KEY}?status=up&msg=OK&ping="
+PLAIN = f"/beat/{KEY}?a=%20b&c"
+
+
+@pytest.mark.parametrize(("target", "style"), [(PUSH, "auto"), (PLAIN, "plain")])
+async def test_a_plain_address_gets_a_get_at_exactly_there_for_each_cycle_that_ended_well(
+    receive: Receive, eventually: Eventually, target: str, style: Style
+) -> None:
+    receiver = await receive()
+    by_path(target)(receiver)
+    heart = Heartbeat(receiver.url + target, style=style)
+    for _ in range(2):
+        heart.begin()
+        heart.end(True, "all is well")
+        heart._last_run = None  # as if 25 s had gone by
+        await reached(eventually, receiver, _ + 1)
+    await heart.close()
+    assert asked(receiver) == [f"GET {target}"] * 2
+    assert trouble_of(heart) is None
+    assert receiver.requests[0].body == b""
+
+
+async def test_a_plain_address_is_not_asked_for_a_cycle_that_failed(receive: Receive, eventually: Eventually) -> None:
+    receiver = await receive()
+    heart = Heartbeat(f"{receiver.url}/api/push/{KEY}")
+    heart.begin()
+    heart.end(False, "the snapshot cannot be written")
+    heart.begin()
+    heart.end(True, "all is well")
+    await reached(eventually, receiver, 1)
+    await heart.close()
+    assert asked(receiver) == [f"GET /api/push/{KEY}"]
+
+
+async def test_an_address_that_knows_no_start_shows_itself_at_the_first_good_end_and_is_remembered(
+    receive: Receive, eventually: Eventually
+) -> None:
+    receiver = await receive()
+    by_path(PLAIN)(receiver)
+    heart = Heartbeat(receiver.url + PLAIN)
+    heart.begin()
+    await reached(eventually, receiver, 1)
+    heart.end(True, "all is well")
+    await reached(eventually, receiver, 2)
+    assert heart.style == "plain"
+    heart._last_run = None
+    heart.begin()
+    heart.end(True, "all is well")
+    await reached(eventually, receiver, 3)
+    await heart.close()
+    assert [line.split("?")[0] for line in asked(receiver)] == [f"POST /beat/{KEY}/start", *[f"GET /beat/{KEY}"] * 2]
+    assert receiver.requests[-1].target == PLAIN
+    assert trouble_of(heart) is None
+
+
+async def test_a_wrong_address_is_trouble_by_either_convention(receive: Receive, eventually: Eventually) -> None:
+    receiver = await receive(status("404 Not Found"))
+    heart = Heartbeat(f"{receiver.url}/{KEY}")
+    heart.begin()
+    heart.end(True, "all is well")
+
+    async def troubled() -> bool:
+        return trouble_of(heart) is not None
+
+    await eventually(troubled)
+    await heart.close()
+    trouble = trouble_of(heart)
+    assert trouble is not None
+    assert trouble.kind == "missing"
+    assert heart.style == "auto"
+
+
+async def test_an_address_that_has_accepted_a_ping_stays_what_it_is_when_it_fails_once(
+    receive: Receive, eventually: Eventually
+) -> None:
+    receiver = await receive(OK, status("404 Not Found"))
+    heart = Heartbeat(f"{receiver.url}/{KEY}")
+    heart.begin()
+    await reached(eventually, receiver, 1)
+    heart.end(True, "all is well")
+    await reached(eventually, receiver, 2)
+    await heart.close()
+    assert (heart.style, {request.method for request in receiver.requests}) == ("healthchecks", {"POST"})
+
+
+async def test_a_server_that_asks_to_be_left_alone_gets_no_ping_meanwhile(
+    receive: Receive, eventually: Eventually
+) -> None:
+    receiver = await receive(status("429 Too Many Requests", "Retry-After: 600"), OK)
+    heart = Heartbeat(f"{receiver.url}/{KEY}", every=0.0)
+    heart.begin()
+
+    async def troubled() -> bool:
+        return trouble_of(heart) is not None
+
+    await eventually(troubled)
+    for _ in range(3):
+        heart.end(True, "all is well")
+        heart.begin()
+    await asyncio.sleep(0)
+    await heart.close()
+    assert len(receiver.requests) == 1

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from monitord.notify.channel import SendError
-from monitord.notify.http import MOST_READ, Http
+from monitord.notify.http import LONGEST_WAIT_SECONDS, MOST_READ, Http
 
 from .conftest import Receive
 from .receivers import OK, Authority, status
@@ -203,3 +203,46 @@ def test_the_daemon_loads_no_client_where_none_is_wanted() -> None:
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""
+
+
+# Receivers that ask to be left alone
+
+
+@pytest.mark.parametrize(
+    ("headers", "seconds"),
+    [
+        (("Retry-After: 30",), 30.0),
+        (("Retry-After: 0",), 0.0),
+        (("Retry-After: 86400",), LONGEST_WAIT_SECONDS),
+        (("Retry-After: 99999999999999999999999",), LONGEST_WAIT_SECONDS),
+        (("Date: Wed, 05 Nov 2025 03:57:00 GMT", "Retry-After: Wed, 05 Nov 2025 03:59:00 GMT"), 120.0),
+        (("Date: Wed, 05 Nov 2025 03:57:00 GMT", "Retry-After: Wed, 05 Nov 2025 03:50:00 GMT"), 0.0),
+        (("Retry-After: Fri, 05 Nov 2100 03:57:00 GMT",), LONGEST_WAIT_SECONDS),
+        (("Retry-After: -5",), None),
+        (("Retry-After: soon",), None),
+        ((), None),
+    ],
+)
+@pytest.mark.parametrize("line", ["429 Too Many Requests", "503 Service Unavailable"])
+async def test_how_long_a_receiver_asks_to_be_left_alone_is_known_and_bounded(
+    receive: Receive, line: str, headers: tuple[str, ...], seconds: float | None
+) -> None:
+    receiver = await receive(status(line, *headers))
+    error = await failure(receiver.url)
+    assert (error.retry_after, error.status, error.final) == (seconds, int(line[:3]), False)
+    assert ("asks to wait" in error.error) is bool(seconds)
+
+
+async def test_of_other_answers_the_header_means_nothing(receive: Receive) -> None:
+    receiver = await receive(status("301 Moved Permanently", "Retry-After: 30"))
+    assert (await failure(receiver.url)).retry_after is None
+
+
+async def test_an_address_is_asked_for_as_it_is_written(receive: Receive) -> None:
+    receiver = await receive()
+    http = Http(receiver.url, 60.0)
+    await http.get(f"{receiver.url}/a%20b/?x=%7E&y&z=#part")
+    await http.close()
+    (request,) = receiver.requests
+    assert (request.method, request.target, request.body) == ("GET", "/a%20b/?x=%7E&y&z=", b"")
+    assert "content-length" not in request.headers

@@ -439,3 +439,103 @@ async def test_what_was_held_by_a_clock_that_was_years_ahead_is_told(store: Stor
     await outbox.open([listener])
     await listener.until(lambda: listener.ids == ["m-1"])
     await outbox.close(WAIT)
+
+
+# Receivers that limit their rate
+
+
+async def refused(way: ways.Way) -> None:
+    """Wait until the way has heard that it was refused."""
+    async with asyncio.timeout(WAIT):
+        while way.failures == 0:  # noqa: ASYNC110 - nobody is told of it but the way itself
+            await asyncio.sleep(0)
+
+
+async def test_nothing_is_sent_before_a_receiver_that_asked_for_it_may_be_told_and_then_it_is_one_digest(
+    store: Store, said: Said
+) -> None:
+    listener = Listener()
+    listener.refuses = SendError("refused", "it answers 429", status=429, retry_after=600.0)
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    (way,) = outbox.ways
+    way.put([ways.Waiting(message(identity="m-1", at=datetime.now(UTC)))])
+    await refused(way)
+    for number in range(2, 7):  # news is no reason to break in
+        way.put([ways.Waiting(message(identity=f"m-{number}", at=datetime.now(UTC)))])
+        await asyncio.sleep(0)
+    assert way._retry_at - way._tried_at >= 600.0
+    assert listener.tried == 1
+    listener.refuses = None
+    way._banned_until = way._retry_at = float("-inf")  # the ten minutes are over
+    way._wake.set()
+    await listener.until(lambda: bool(listener.taken))
+    (digest,) = listener.taken
+    assert (digest.kind, len(digest.parts)) == ("digest", 6)
+    await outbox.close(WAIT)
+    assert await kept(store) == []
+
+
+async def test_a_reload_breaks_no_ban_unless_the_receiver_is_another(store: Store, said: Said) -> None:
+    first = Listener(manners=Manners(receiver="one"))
+    first.refuses = SendError("refused", "it answers 503", status=503, retry_after=600.0)
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([first])
+    outbox.ways[0].put([ways.Waiting(message())])
+    await refused(outbox.ways[0])
+    same = Listener(manners=Manners(receiver="one"))
+    await outbox.reopen([same], BOX, WAIT)
+    assert outbox.ways[0]._retry_at - outbox.ways[0]._tried_at >= 600.0
+    other = Listener(manners=Manners(receiver="two"))
+    await outbox.reopen([other], BOX, WAIT)
+    await other.until(lambda: other.ids == ["m-1"])
+    assert same.tried == 0
+    await outbox.close(WAIT)
+
+
+async def test_a_receiver_that_limits_its_rate_and_says_no_more_is_left_alone_for_a_while(
+    store: Store, said: Said
+) -> None:
+    listener = Listener()
+    listener.refuses = SendError("refused", "it answers 429", status=429)
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    outbox.ways[0].put([ways.Waiting(message())])
+    await refused(outbox.ways[0])
+    await outbox.close(WAIT)
+    assert outbox.ways[0]._retry_at - outbox.ways[0]._tried_at >= ways.LIMITED_SECONDS
+
+
+async def test_a_burst_for_a_receiver_that_is_slow_to_answer_becomes_a_digest(
+    store: Store, said: Said, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ways, "SLOW_SECONDS", 0.0)
+    listener = Listener()
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    now = datetime.now(UTC)
+    outbox.ways[0].put([ways.Waiting(message(identity=f"m-{number}", at=now)) for number in range(6)])
+    await listener.until(lambda: len(listener.taken) == 2)
+    assert [each.kind for each in listener.taken] == ["firing", "digest"]
+    await outbox.close(WAIT)
+
+
+async def test_what_is_refused_for_good_is_not_tried_again_and_holds_up_nothing(store: Store, said: Said) -> None:
+    listener = Listener()
+    listener.refuses = SendError("refused", "it answers 400", status=400, final=True)
+    outbox = Outbox(store, said.log, BOX)
+    await outbox.open([listener])
+    (way,) = outbox.ways
+    await put(store, message())
+    way.put([ways.Waiting(message())])
+    await refused(way)
+    way._failing_since = float("-inf")  # it has been so for a while
+    assert outbox.troubles()  # a page was lost
+    listener.refuses = None
+    way.put([ways.Waiting(message(identity="m-2"))])
+    await listener.until(lambda: listener.ids == ["m-2"])
+    await outbox.close(WAIT)
+    assert not outbox.troubles()
+    assert await kept(store) == []
+    (failed,) = said.events("notification_failed")
+    assert failed["message"].endswith("It is not tried again.")
