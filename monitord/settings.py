@@ -117,6 +117,10 @@ def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
         yield variable, problem["msg"].removeprefix("Value error, ")
 
 
+# Channels that have a setting of their own -> which.
+_ADDRESS_OF: Final = {"webhook": "webhook_url", "alertmanager": "alertmanager_url", "pagerduty": "pagerduty_key"}
+
+
 def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """What no single value can be wrong about: the variable it is told of, the other one, and half a sentence."""
     for name in ("restarts", "seal", "disk"):
@@ -134,7 +138,7 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for name in settings.notify.severity_by_channel:
         if name not in known:
             # Where the address that would bear the name is wrong itself, that is the mistake.
-            also = f"{name}_url" if name in ("webhook", "alertmanager") else "urls"
+            also = _ADDRESS_OF.get(name, "urls")
             ways = f"there are {', '.join(known)}" if known else "none is set"
             yield by_channel, variable_of("notify", also), f"{name!r} is no way out that is set; {ways}"
 

@@ -75,6 +75,8 @@ class Notify(_Section):
     alertmanager_url: t.HttpUrl | None = None
     webhook_url: t.HttpUrl | None = None
     webhook_secret: t.Token | None = None
+    pagerduty_key: t.Token | None = None
+    pagerduty_url: t.HttpUrl | None = None  # the public one
     heartbeat_url: t.HttpUrl | None = None
     heartbeat_style: Annotated[Literal["auto", "healthchecks", "plain"], t.word("auto", "healthchecks", "plain")] = (
         "auto"
@@ -91,6 +93,7 @@ class Notify(_Section):
         names = [
             *(["webhook"] if self.webhook_url is not None else []),
             *(["alertmanager"] if self.alertmanager_url is not None else []),
+            *(["pagerduty"] if self.pagerduty_key is not None else []),
         ]
         for url in self.urls:
             scheme = name = url.get_secret_value().partition("://")[0].lower()

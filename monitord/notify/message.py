@@ -9,7 +9,7 @@ from typing import Literal
 
 from monitord.core.model import Severity
 
-Kind = Literal["firing", "resolved", "reminder", "digest", "verdict", "test"]
+Kind = Literal["firing", "resolved", "reminder", "digest", "verdict", "test", "acknowledged"]
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,11 +76,15 @@ def plan(
         elif edge.edge == "suppressed" and alert.id in known:
             # Somebody silenced what had been told. A receiver that is told again and again would go on paging.
             message = edge_message(replace(edge, edge="resolved", reason="silenced"), (), sender)
-            wanted = [c for c in channels if c.name in known[alert.id] and c.manners.resend_every is not None]
+            wanted = [c for c in channels if c.name in known[alert.id] and _keeps_open(c)]
             known[alert.id] -= {channel.name for channel in wanted}
         else:
             continue
         planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
+    for heard in decision.heard:
+        if heard.kind == "alert_acknowledged" and heard.alert is not None and heard.alert.id in known:
+            wanted = [c for c in channels if c.manners.incidents and c.name in known[heard.alert.id]]
+            planned += [Planned(c.name, ack_message(heard.alert, now, sender)) for c in wanted]
     for alert in decision.reminders:
         wanted = [channel for channel in channels if channel.manners.quiet and _wants(channel, alert)]
         known.setdefault(alert.id, set()).update(channel.name for channel in wanted)
@@ -121,6 +125,12 @@ def reminder_message(alert: Alert, now: datetime, sender: Sender) -> Message:
     title = f"STILL {alert.severity.upper()} {sender.place}: {alert.finding.summary}"
     lines = [alert.finding.summary, f"It has been firing for {lasts}.", alert.finding.recommendation]
     return _message(alert, "reminder", now, title, lines, alert_fields(alert), sender)
+
+
+def ack_message(alert: Alert, now: datetime, sender: Sender) -> Message:
+    """The message that somebody knows of an alert."""
+    title = f"ACKNOWLEDGED {sender.place}: {alert.finding.summary}"
+    return _message(alert, "acknowledged", alert.acked_at or now, title, (), alert_fields(alert), sender)
 
 
 def verdict_message(night: Night, sender: Sender) -> Message:
@@ -171,6 +181,11 @@ def _wants(channel: Channel, alert: Alert) -> bool:
         return False
     parts = alert.finding.evidence.get("parts") if alert.rule == "monitor_degraded" else None
     return not isinstance(parts, list | tuple) or f"{WAY}{channel.name}" not in parts
+
+
+def _keeps_open(channel: Channel) -> bool:
+    """Whether its receiver goes on paging for what it was told, until it hears otherwise."""
+    return channel.manners.resend_every is not None or channel.manners.incidents
 
 
 def _due(channel: Channel, alert: Alert, sender: Sender, now: datetime) -> float:

@@ -45,6 +45,14 @@ def channels(settings: Settings) -> tuple[Channel, ...]:
         url = notify.alertmanager_url.get_secret_value()
         page, severity = _page(settings), least.get("alertmanager", "warning")
         found.append(Alertmanager(url, settings.instance, settings.fleet, page, severity))
+    if notify.pagerduty_key is not None:
+        from monitord.notify.pagerduty import ENDPOINT, PagerDuty
+
+        key, url = notify.pagerduty_key.get_secret_value(), ENDPOINT
+        if notify.pagerduty_url is not None:
+            url = notify.pagerduty_url.get_secret_value()
+        severity = least.get("pagerduty", "warning")
+        found.append(PagerDuty(key, settings.instance, settings.fleet, url, _page(settings), severity))
     if notify.urls:
         from monitord.notify.apprise import Apprise, installed
 

@@ -27,6 +27,7 @@ _TYPES: Final[dict[Kind, str]] = {
     "digest": "monitord.digest",
     "verdict": "monitord.verdict",
     "test": "monitord.test",
+    "acknowledged": "monitord.alert.acknowledged",
 }
 
 

@@ -117,7 +117,7 @@ def message(
         "recommendation": "Look at its log: pm2 logs gateway.",
         "incident_id": "a-1",
     }
-    told = kind in ("firing", "resolved", "reminder")
+    told = kind in ("firing", "resolved", "reminder", "acknowledged")
     return Message(
         id=identity,
         kind=kind,
