@@ -19,6 +19,7 @@ from monitord.core.reminders import remind
 from monitord.core.report import Report, build_report
 from monitord.core.rules import RULES
 from monitord.core.rules.growth import wants_exact
+from monitord.core.states import next_settling
 
 # Readings that are always taken: the monitor looks at itself in every cycle.
 ALWAYS = frozenset({"monitord"})
@@ -128,6 +129,8 @@ def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Rech
             continue
         for probe in causes.companions(alert.probe):
             soon[probe] = min(after, soon.get(probe, after))
+    if (settled := _settles(state.history, orders, now.timestamp())) is not None:
+        soon["pm2"] = min(settled, soon.get("pm2", settled))
     rechecks = [
         Recheck(probe, after, frozenset(exact) if probe == "postgres" else frozenset())
         for probe, after in sorted(soon.items())
@@ -135,6 +138,13 @@ def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Rech
     if exact and "postgres" not in soon:
         rechecks.append(Recheck("postgres", None, frozenset(exact)))
     return tuple(rechecks)
+
+
+def _settles(history: History, orders: StandingOrders, now: float) -> float | None:
+    """In how many seconds a process on its way up or down must have arrived (None: none is, or nobody can look)."""
+    if "pm2" not in orders.probes or history.reading("pm2") is None:
+        return None
+    return next_settling((life for service in history.services.values() for life in service.lives.values()), now)
 
 
 def _probe_edges(before: History, observation: Observation) -> tuple[ProbeEdge, ...]:

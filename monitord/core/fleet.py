@@ -6,7 +6,7 @@ PM2 restarts a crashed process within milliseconds, so its `status` tells nothin
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 
 from monitord.core import restarts
@@ -15,15 +15,10 @@ from monitord.core.history import Batch, Death, History, Life, Service
 from monitord.core.model import Reading, RestartKind, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
 
-STATES: dict[Expected, tuple[str, ...]] = {
-    "online": ("online",),
-    "stopped": ("stopped",),
-    # A periodic run is seen at any point of its life; only giving up is wrong.
-    "periodic": ("online", "stopped", "launching", "stopping"),
-}
+# States whose beginning PM2's list gives.
+_BEGUN = frozenset({"online", "launching"})
 # PM2 tells of an end a moment before it counts it, and rounds its clock.
 SAID_SLACK_SECONDS = 0.05
-FROZEN = {"stopped": "stopped by a signal (state T)", "zombie": "a zombie (state Z)"}
 
 
 def processes(reading: Reading) -> dict[str, dict[str, Life]]:
@@ -55,6 +50,8 @@ def processes(reading: Reading) -> dict[str, dict[str, Life]]:
             memory_limit=_number(row.get("service_memory_limit")),
             watch=bool(row.get("service_watch")),
             backoff=bool(row.get("service_backoff")),
+            kill_timeout=_number(row.get("service_kill_timeout")),
+            listen_timeout=_number(row.get("service_listen_timeout")),
         )
     return fleet
 
@@ -110,7 +107,7 @@ def absorb_fleet(
         if before is not None and together is None and name in changes:
             made: dict[RestartKind, int] = {"automatic": crashes, **dict(changes[name].ruled)}
             batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items() if count))
-        lives = seen.get(name, {})
+        lives = _since_when(old.lives, seen.get(name, {}), now)
         if lives or batches or name in orders.services:
             going = any(_is_going(life) for life in lives.values())
             deaths = tuple(d for d in old.deaths if d.at > now - window)
@@ -159,6 +156,25 @@ def _on_their_way(old: Mapping[str, Life], new: Mapping[str, Life]) -> dict[str,
     return lives
 
 
+def _since_when(old: Mapping[str, Life], new: Mapping[str, Life], now: float) -> dict[str, Life]:
+    """The lives, each with the moment since when it has been in its state, as PM2 tells it, or was first seen in it."""
+    lives = {}
+    for instance, life in new.items():
+        was = old.get(instance)
+        if was is not None and was.state == life.state and was.since is not None and _is_same_run(was, life):
+            since = was.since
+        elif life.state in _BEGUN and life.started_at is not None and life.started_at <= now:
+            since = life.started_at
+        else:
+            since = now
+        lives[instance] = replace(life, since=since)
+    return lives
+
+
+def _is_same_run(was: Life, life: Life) -> bool:
+    return life.state not in _BEGUN or was.started_at == life.started_at
+
+
 def _is_going(life: Life) -> bool:
     return life.state == "stopping"
 
@@ -198,23 +214,6 @@ def _learned(lives: Mapping[str, Life]) -> Expected:
 def expected(history: History, orders: StandingOrders) -> dict[str, Expected]:
     """The roster: as ordered, or as learned where nothing is ordered."""
     return dict(orders.services) if orders.services else dict(history.roster)
-
-
-def standing(lives: Sequence[Life], wanted: Expected | None, *, ordered: bool) -> tuple[str, bool]:
-    """The state of a name's processes in a word, and whether each is as it is expected to be.
-
-    `ordered`: there is a roster, so that a service nothing is expected of is one too many.
-    """
-    wrong = [life for life in lives if not _as_ordered(life, wanted, ordered=ordered)]
-    return (wrong or lives)[0].state if lives else "missing", bool(lives) and not wrong
-
-
-def _as_ordered(life: Life, wanted: Expected | None, *, ordered: bool) -> bool:
-    if life.state == "online" and life.process in FROZEN:
-        return False
-    if wanted is None:  # nothing is expected of it, unless there is a roster and it is not on it
-        return not ordered and life.state != "errored"
-    return life.state in STATES[wanted]
 
 
 def recent_restarts(service: Service, now: float, window: float) -> int:

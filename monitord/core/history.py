@@ -39,7 +39,8 @@ class Life:
     """One process as PM2 and the kernel last told of it.
 
     `memory_limit` (bytes) and `watch` are rules by which PM2 restarts it: past that much memory, when its files change.
-    `backoff`: PM2 waits before it restarts it after a death, longer each time.
+    `backoff`: PM2 waits before it restarts it after a death, longer each time. `kill_timeout` and `listen_timeout` are
+    how long PM2 lets it stop and start (seconds, None: PM2's own). `since` is when its state as it is began.
     """
 
     state: str
@@ -58,6 +59,9 @@ class Life:
     memory_limit: float | None = None
     watch: bool = False
     backoff: bool = False
+    kill_timeout: float | None = None
+    listen_timeout: float | None = None
+    since: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -238,6 +242,10 @@ def without_future(history: History, now: float) -> History:
         services={
             name: replace(
                 service,
+                lives={
+                    key: life if life.since is None else replace(life, since=min(life.since, now))
+                    for key, life in service.lives.items()
+                },
                 batches=tuple(replace(b, start=min(b.start, now), end=min(b.end, now)) for b in service.batches),
                 deaths=tuple(replace(d, at=min(d.at, now)) for d in service.deaths),
                 taken_up_at=None if service.taken_up_at is None else min(service.taken_up_at, now),

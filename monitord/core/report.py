@@ -12,11 +12,12 @@ from typing import Any
 
 from monitord.core import causes
 from monitord.core.epochs import calendar, seals
-from monitord.core.fleet import expected, recent_restarts, standing
+from monitord.core.fleet import expected, recent_restarts
 from monitord.core.growth import rows_per_hour, window_rows
 from monitord.core.history import History
 from monitord.core.model import Alert, Reading, Status, Value
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.states import standing
 
 PROBES = ("pm2", "postgres", "epochs", "redis", "host")
 Fields = dict[str, Any]
@@ -166,7 +167,7 @@ def _service(
     state: str | None = None
     ok: bool | None = None
     if is_known:
-        state, ok = standing(lives, wanted, ordered=bool(orders.services))
+        state, ok = standing(lives, wanted, now, ordered=bool(orders.services))
     memory = [life.memory for life in lives if life.memory is not None]
     cpu = [life.cpu for life in lives if life.cpu is not None]
     started = [life.started_at for life in lives if life.started_at is not None and life.state == "online"]

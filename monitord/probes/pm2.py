@@ -76,6 +76,11 @@ def _service(process: fleet.Process, own: frozenset[int]) -> Iterator[Sample]:
         yield of("service_watch", 1)
     if process.backoff:
         yield of("service_backoff", 1)
+    # Only where it says how long a state may last: most of the time it says nothing.
+    if process.status == "stopping" and process.kill_timeout is not None:
+        yield of("service_kill_timeout", process.kill_timeout, "seconds")
+    if process.status == "launching" and process.listen_timeout is not None:
+        yield of("service_listen_timeout", process.listen_timeout, "seconds")
     if process.module:
         yield of("service_module", 1)
     if process.pid in own:

@@ -34,6 +34,8 @@ class Service:
     own: bool = False
     memory_limit: float | None = None
     watch: bool = False
+    kill_timeout: float | None = None
+    listen_timeout: float | None = None
     memory_per_hour: float = 0.0
     # Lowest, highest, and seconds from one to the other: what a garbage collector does to memory.
     sawtooth: tuple[float, float, float] | None = None
@@ -97,6 +99,11 @@ class Service:
         self.state, self.process, self.exit_code = "online", "running", None
         self.created_at = self.started_at = self.clock.now
 
+    def is_launching(self) -> None:
+        """Begun by PM2, which waits for it to say that it is ready."""
+        self.state, self.process = "launching", "running"
+        self.created_at = self.started_at = self.clock.now
+
     def is_stopping(self) -> None:
         """The first half of an operator's restart: told to end, and not ended yet."""
         self.state = "stopping"
@@ -139,6 +146,10 @@ class Service:
             yield Sample("service_memory_limit", labels, self.memory_limit, "bytes")
         if self.watch:
             yield Sample("service_watch", labels, 1, "1")
+        if self.state == "stopping" and self.kill_timeout is not None:
+            yield Sample("service_kill_timeout", labels, self.kill_timeout, "seconds")
+        if self.state == "launching" and self.listen_timeout is not None:
+            yield Sample("service_listen_timeout", labels, self.listen_timeout, "seconds")
         if self.module:
             yield Sample("service_module", labels, 1, "1")
         if self.own:

@@ -189,6 +189,16 @@ def _instance(night: Night, service: Service, number: int) -> Service:
     return [s for s in night.services if s.name == service.name][number - 1]
 
 
+def _each(night: Night, service: Service, **fields: object) -> None:
+    for one in night.services:
+        if one.name == service.name:
+            _set(one, **fields)
+
+
+def _delete(night: Night, one: Service) -> None:
+    night.services = [service for service in night.services if service is not one]
+
+
 def _empty(night: Night) -> None:
     night.unlisted, night.services = night.services, []
 
@@ -346,6 +356,13 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "PM2 gives up on {service}": lambda n, service: service.is_given_up(),
     "an operator restarts {service}": lambda n, service: service.is_restarted(),
     "an operator tells {service} to stop, and it takes its time": lambda n, service: service.is_stopping(),
+    "PM2 lets {service} take {duration} to stop": lambda n, service, duration: _each(n, service, kill_timeout=duration),
+    "PM2 lets {service} take {duration} to be ready": (
+        lambda n, service, duration: _each(n, service, listen_timeout=duration)
+    ),
+    "{service} begins and is not ready yet": lambda n, service: service.is_launching(),
+    "instance {count} of {service} is stopping": lambda n, count, service: _instance(n, service, count).is_stopping(),
+    "instance {count} of {service} is deleted": lambda n, count, service: _delete(n, _instance(n, service, count)),
     "PM2 restarts {service} by its cron_restart": _by_cron,
     "PM2 restarts {service}, past its max_memory_restart": lambda n, service: service.is_too_big(),
     "PM2 restarts {service} {count} times, past its max_memory_restart": (

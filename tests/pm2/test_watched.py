@@ -62,3 +62,42 @@ async def test_what_watch_restarts_is_pm2s_doing_and_what_an_operator_restarts_i
         (by_hand,) = events(watched, mark, service="watched")
         assert (by_hand["change"], by_hand["by"]) == ("restarted", "operator")
         assert check["services"]["watched"]["restarts_recent"] == 1
+
+
+GRACEFUL = """
+import signal, sys, time
+
+def leave(*_):
+    time.sleep(4)
+    sys.exit(0)
+
+signal.signal(signal.SIGINT, leave)
+while True:
+    signal.pause()
+"""
+
+
+@pytest.mark.servers
+async def test_a_graceful_restart_within_its_kill_timeout_pages_nobody(real_pm2: RealPm2, tmp_path: Path) -> None:
+    real_pm2.run("start", real_pm2.app("graceful", GRACEFUL, kill_timeout=20_000))
+    quick = {"MONITORD_CHECK_INTERVAL": "300ms", "MONITORD_LOG_LEVEL": "debug"}
+    async with Watched(settings(real_pm2, tmp_path, **quick), tmp_path / "cwd") as watched:
+        mark = len(watched.lines)
+        real_pm2.run("restart", "graceful")
+        await watched.until("service_event", mark, service="graceful", change="restarted")
+        seen = [line["services"]["graceful"] for line in watched.said("cycle_completed", mark)]
+        assert ("stopping", None) in {(one["state"], one["ok"]) for one in seen}
+        assert watched.said("alert_pending", mark) == watched.said("alert_firing", mark) == []
+
+
+@pytest.mark.servers
+async def test_what_pm2_kills_past_its_kill_timeout_is_down_and_said_so(real_pm2: RealPm2, tmp_path: Path) -> None:
+    real_pm2.run("start", real_pm2.app("stubborn", GRACEFUL, kill_timeout=500))
+    quick = {"MONITORD_CHECK_INTERVAL": "300ms"}
+    async with Watched(settings(real_pm2, tmp_path, **quick), tmp_path / "cwd") as watched:
+        mark = len(watched.lines)
+        stopping = await real_pm2.run_beside("stop", "stubborn")
+        # PM2 kills it after half a second: it is stopped, and expected online.
+        fired = await watched.until("alert_firing", mark, rule="service_down", subject="stubborn")
+        assert fired["value"] == "stopped"
+        await stopping.wait()

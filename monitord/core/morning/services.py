@@ -6,11 +6,12 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from monitord.core.fleet import expected, standing
+from monitord.core.fleet import expected
 from monitord.core.history import History, Life
 from monitord.core.model import Observation, RestartKind, ServiceEvent
 from monitord.core.night import ServiceNight, State, Stretch
 from monitord.core.orders import StandingOrders
+from monitord.core.states import standing
 
 # A plot is a few hundred pixels wide; more points than that are drawn over each other.
 POINTS = 240
@@ -78,8 +79,9 @@ class Services:
             track = self._tracks.setdefault(name, _Track())
             if not is_new:
                 self._until_now(track, lives, at, anew.get(name, []))
-            track.word, is_ok = standing(list(lives.values()), roster.get(name), ordered=bool(self._orders.services))
-            track.state = "ok" if is_ok else "wrong"
+            is_ordered = bool(self._orders.services)
+            track.word, is_ok = standing(list(lives.values()), roster.get(name), at, ordered=is_ordered)
+            track.state = "wrong" if is_ok is False else "ok"  # what is on its way is not wrong
             track.running = _running(lives)
             self._memory(track, lives, at)
         self._last, self._dark_since = at, None

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import words
-from monitord.core.fleet import FROZEN, STATES, expected, recent_restarts
+from monitord.core.fleet import expected, recent_restarts
 from monitord.core.history import History, Life
 from monitord.core.loops import look_into, since_taken_up
 from monitord.core.model import Clear, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.states import FROZEN, allowed, fits
 
 _LOOP_ADVICE: dict[RestartKind | None, str] = {
     None: "Read the end of {name}'s error log: restarting it again is what PM2 already does.",
@@ -35,9 +36,13 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
         if wanted is None and not _gave_up(lives, orders):
             continue
         wanted = wanted or "online"
-        wrong = [life for life in lives.values() if life.state not in STATES[wanted]]
+        judged = [(life, fits(life, wanted, now)) for life in lives.values()]
+        wrong = [life for life, fit in judged if fit is False]
         if lives and not wrong:
-            yield Clear("service_down", name)
+            if any(fit is None for _, fit in judged):
+                yield Unknown("service_down", name, "on its way from one state to another")
+            else:
+                yield Clear("service_down", name)
             continue
         if _starting(lives, history, orders, now):
             yield Unknown("service_down", name, "within the startup grace")
@@ -55,7 +60,7 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
             unit="",
             summary=(
                 f"{name} is {_STATE_WORDS.get(state, state)}{how_many}; "
-                f"it is expected to be {_wanted(wanted)}.{_why(wrong)}"
+                f"it is expected to be {_wanted(wanted)}.{_why(wrong, now)}"
             ),
             evidence={
                 "instances": {key: life.state for key, life in lives.items()},
@@ -67,6 +72,8 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
                 if state == "errored"
                 else f"Read the end of {name}'s error log: it died, and PM2 restarts it after its restart delay."
                 if state == "waiting restart"
+                else f"PM2 does not get {name} out of {state}: look at its log and its process, and at PM2's own log."
+                if state in ("stopping", "launching")
                 else f"Find out who or what left {name} {state} before starting it again (pm2 describe {name})."
             ),
         )
@@ -81,7 +88,12 @@ def _wanted(wanted: Expected) -> str:
     return "online or stopped" if wanted == "periodic" else wanted
 
 
-def _why(wrong: list[Life]) -> str:
+def _why(wrong: list[Life], now: float) -> str:
+    stuck = next(((life, limit) for life in wrong if (limit := allowed(life)) is not None), None)
+    if stuck is not None:
+        life, (setting, seconds) = stuck
+        lasts = f" for {words.duration(now - life.since)}" if life.since is not None else ""
+        return f" It has been {life.state}{lasts}; its {setting} is {words.duration(seconds)}."
     if any(life.state == "errored" for life in wrong):
         code = next((life.exit_code for life in wrong if life.exit_code is not None), None)
         return " PM2 has given up restarting it" + (f" (last exit code {code})." if code is not None else ".")
