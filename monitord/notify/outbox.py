@@ -87,6 +87,7 @@ class Outbox:
     def plan(self, decision: Decision) -> tuple[list[Queued], Told]:
         """What a cycle gives to tell, as it is to be saved, with what could not be saved before. Never raises."""
         if not self._ways:
+            self._told = {}  # nobody is told, and nobody who comes later was
             return [], self._told
         channels = [way.channel for way in self._ways.values()]
         try:

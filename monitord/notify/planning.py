@@ -6,7 +6,7 @@ What is told of an alert is told where its severity is wanted; its end is told w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
@@ -20,12 +20,16 @@ from monitord.hours import Hours
 from monitord.log_values import in_json
 from monitord.masking import mask
 from monitord.notify.channel import Channel
+from monitord.notify.digest import digest
 from monitord.notify.message import Kind, Message
 from monitord.notify.sentences import edge_fields, edge_sentence, verdict_fields, verdict_sentence
 from monitord.store_outbox import Told
 
 WAY: Final = "notify "
 """What `monitor_degraded` calls a way out that fails: this, and the channel's name."""
+
+NEWCOMER: Final = "before this channel was set up"
+"""Why a channel hears of alerts that fire already."""
 
 _RANK: Final[dict[Severity, int]] = {"warning": 0, "critical": 1}
 _TITLE_LENGTH: Final = 160
@@ -60,48 +64,81 @@ def plan(
 ) -> tuple[list[Planned], dict[str, tuple[str, ...]]]:
     """What there is to tell of a cycle, and who has then been told of which alert."""
     now, planned = decision.at, list[Planned]()
-    known = {alert_id: set(names) for alert_id, names in told.items()}
+    current = {_address(channel) for channel in channels} | {channel.name for channel in channels}
+    # Who was told and is there no more, or is another by now, has to be brought up to date when it comes back.
+    known = {alert_id: current.intersection(names) for alert_id, names in told.items()}
     for edge in decision.transitions:
         alert = edge.alert
         if edge.edge == "firing":
             message = edge_message(edge, decision.actions, sender)
             wanted = [channel for channel in channels if _wants(channel, alert)]
-            known.setdefault(alert.id, set()).update(channel.name for channel in wanted)
+            known.setdefault(alert.id, set()).update(map(_address, wanted))
             if edge.reason == "silence_ended" and alert.acked_at is not None:
                 continue  # back in the open, and somebody knows
         elif edge.edge == "resolved" and alert.id in known:
             message = edge_message(edge, (), sender)
             names = known.pop(alert.id)
-            wanted = [channel for channel in channels if channel.name in names]
+            wanted = [channel for channel in channels if _knows(channel, names)]
         elif edge.edge == "suppressed" and alert.id in known:
             # Somebody silenced what had been told. A receiver that is told again and again would go on paging.
             message = edge_message(replace(edge, edge="resolved", reason="silenced"), (), sender)
-            wanted = [c for c in channels if c.name in known[alert.id] and _keeps_open(c)]
-            known[alert.id] -= {channel.name for channel in wanted}
+            wanted = [c for c in channels if _knows(c, known[alert.id]) and _keeps_open(c)]
+            known[alert.id] -= {name for channel in wanted for name in (channel.name, _address(channel))}
         else:
             continue
         planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
+    for channel in channels:
+        planned += _caught_up(decision, channel, known, sender)
     for heard in decision.heard:
         if heard.kind == "alert_acknowledged" and heard.alert is not None and heard.alert.id in known:
-            wanted = [c for c in channels if c.manners.incidents and c.name in known[heard.alert.id]]
+            wanted = [c for c in channels if c.manners.incidents and _knows(c, known[heard.alert.id])]
             planned += [Planned(c.name, ack_message(heard.alert, now, sender)) for c in wanted]
+    said = {(each.channel, part.alert_id) for each in planned for part in each.message.parts or (each.message,)}
     for alert in decision.reminders:
-        wanted = [channel for channel in channels if channel.manners.quiet and _wants(channel, alert)]
-        known.setdefault(alert.id, set()).update(channel.name for channel in wanted)
+        wanted = [c for c in channels if c.manners.quiet and _wants(c, alert) and (c.name, alert.id) not in said]
         message = reminder_message(alert, now, sender)
         planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
-    for channel in channels:
-        if channel.manners.resend_every is not None:
-            for message in still_firing(decision, channel, sender):  # as they are told there from now on
-                known.setdefault(message.alert_id, set()).add(channel.name)
     living = {alert.id for alert in decision.state.alerts.values()}
     return planned, {key: tuple(sorted(names)) for key, names in known.items() if key in living and names}
+
+
+def _caught_up(decision: Decision, channel: Channel, known: dict[str, set[str]], sender: Sender) -> Iterator[Planned]:
+    """What fires and was never told there: the channel is new, or another receiver by now. Once; `known` then has it.
+
+    Many are one digest, where whole sentences are read.
+    """
+    missed = [
+        alert
+        for alert in decision.state.alerts.values()
+        if alert.state == "firing"
+        and alert.toward != "resolve"  # by the last reading it is over: that is confirmed, or it is told next time
+        and _wants(channel, alert)
+        and not _knows(channel, known.get(alert.id, ()))
+    ]
+    for alert in missed:
+        known.setdefault(alert.id, set()).add(_address(channel))
+    if channel.manners.resend_every is not None:
+        return  # it is told so again and again as it is
+    messages = [_standing(alert, sender) for alert in missed]
+    dues = [_due(channel, alert, sender, decision.at) for alert in missed]
+    if len(messages) > 1 and channel.manners.coalesces:
+        yield Planned(channel.name, digest(messages, sender.place, NEWCOMER), min(dues))
+        return
+    yield from (Planned(channel.name, message, due) for message, due in zip(messages, dues, strict=True))
+    if channel.manners.incidents:
+        known_of = (alert for alert in missed if alert.acked_at is not None)
+        yield from (Planned(channel.name, ack_message(alert, decision.at, sender)) for alert in known_of)
+
+
+def _standing(alert: Alert, sender: Sender) -> Message:
+    """The message of an alert that fires already: the one that was sent when it began to."""
+    return edge_message(Transition("firing", alert, alert.fired_at or alert.since), (), sender)
 
 
 def still_firing(decision: Decision, channel: Channel, sender: Sender) -> list[Message]:
     """What fires now, for a way out that has to be told so again and again."""
     return [
-        edge_message(Transition("firing", alert, alert.fired_at or alert.since), (), sender)
+        _standing(alert, sender)
         for alert in decision.state.alerts.values()
         if alert.state == "firing" and _wants(channel, alert)
     ]
@@ -181,6 +218,16 @@ def _wants(channel: Channel, alert: Alert) -> bool:
         return False
     parts = alert.finding.evidence.get("parts") if alert.rule == "monitor_degraded" else None
     return not isinstance(parts, list | tuple) or f"{WAY}{channel.name}" not in parts
+
+
+def _address(channel: Channel) -> str:
+    """How it is remembered who was told: by name, and by which receiver bears it."""
+    return f"{channel.name}#{channel.manners.receiver}" if channel.manners.receiver else channel.name
+
+
+def _knows(channel: Channel, names: Collection[str]) -> bool:
+    """Whether a channel is among those that were told. An older monitord remembered names only."""
+    return _address(channel) in names or channel.name in names
 
 
 def _keeps_open(channel: Channel) -> bool:

@@ -39,7 +39,8 @@ class Desk:
     """Plans every decision of a night in turn."""
 
     def __init__(self, *channels: Named, sender: Sender = BOX) -> None:
-        self.channels, self.sender = channels, sender
+        self.channels: tuple[Named, ...] = channels
+        self.sender = sender
         self.told: dict[str, tuple[str, ...]] = {}
         self.planned: list[Planned] = []
         self._seen = 0
@@ -230,3 +231,102 @@ def test_what_fires_now_is_what_is_told_again_and_again() -> None:
     only = replace(LEVEL.manners, least="critical")
     firing = still_firing(night.looks[-1].decision, Named("alertmanager", only), BOX)
     assert {message.rule for message in firing} == {"service_down"}
+
+
+# Channels that come while something fires
+
+
+def _two_down(night: Night) -> None:
+    night["gateway"].stops()
+    night["tree-builder"].stops()
+    night.passes(minutes=2)
+
+
+def test_a_channel_that_comes_while_something_fires_is_told_so_once_and_of_the_end() -> None:
+    night, desk = Night(), Desk(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=2)
+    desk.hears(night)
+    desk.channels = (WEBHOOK, CRITICAL)
+    night.passes(hours=1)
+    desk.hears(night)
+    assert desk.kinds(CRITICAL) == ["firing service_down"]
+    assert desk.kinds(WEBHOOK) == ["firing service_down"]
+    first, late = [planned.message for planned in desk.planned]
+    assert (late.id, late.at) == (first.id, first.at)  # the same news, and as old as it is
+    night["gateway"].starts()
+    night.passes(minutes=2)
+    desk.hears(night)
+    assert desk.kinds(CRITICAL) == ["firing service_down", "resolved service_down"]
+
+
+def test_several_alerts_that_fire_already_are_one_digest_and_a_restart_does_not_tell_them_again() -> None:
+    night, desk = Night(), Desk()
+    _two_down(night)
+    desk.hears(night)
+    assert desk.told == {}
+    desk.channels = (WEBHOOK,)
+    night.passes(minutes=2)
+    desk.hears(night)
+    (planned,) = desk.planned
+    assert (planned.message.kind, {part.subject for part in planned.message.parts}) == (
+        *("digest", {"gateway", "tree-builder"}),
+    )
+    again = Desk(WEBHOOK)
+    again.told = dict(desk.told)  # what the snapshot kept
+    night.passes(hours=1)
+    again._seen = len(night.looks) - 10
+    again.hears(night)
+    assert again.planned == []
+
+
+def test_a_channel_that_was_away_or_is_another_receiver_by_now_is_brought_up_to_date() -> None:
+    night, desk = Night(), Desk(Named("ntfy", Manners(receiver="one")))
+    night["gateway"].stops()
+    night.passes(minutes=2)
+    desk.hears(night)
+    comes: tuple[tuple[Named, ...], ...] = (
+        (),
+        (Named("ntfy", Manners(receiver="one")),),
+        (Named("ntfy", Manners(receiver="two")),),
+    )
+    for channels in comes:
+        desk.channels = channels
+        night.passes(minutes=2)
+        desk.hears(night)
+    assert [planned.message.kind for planned in desk.planned] == ["firing", "firing", "firing"]
+
+
+def test_a_snapshot_of_an_older_monitord_knows_channels_by_name_and_nobody_is_told_twice() -> None:
+    night, desk = Night(), Desk(Named("ntfy", Manners(receiver="one")))
+    night["gateway"].stops()
+    night.passes(minutes=2)
+    alert = night.fired_once("service_down", "gateway")
+    desk.told = {alert.id: ("ntfy",)}
+    desk.decides(night.looks[-1].decision)
+    assert desk.planned == []
+
+
+def test_what_is_over_by_the_last_reading_is_no_news_for_a_newcomer() -> None:
+    night, desk = Night(), Desk()
+    night["gateway"].stops()
+    night.passes(minutes=2)
+    desk.hears(night)
+    desk.channels = (WEBHOOK,)
+    night["gateway"].starts()
+    night.passes(minutes=2)
+    desk.hears(night)
+    assert desk.planned == []
+
+
+def test_a_newcomer_hears_of_a_warning_only_where_it_is_wanted_and_after_the_quiet_hours() -> None:
+    night, desk = Night(), Desk(sender=ASLEEP)
+    night.host.disk_used = 75.0
+    night.passes(minutes=2)
+    desk.hears(night)
+    desk.channels = (WEBHOOK, CRITICAL)
+    night.passes(minutes=2)
+    desk.hears(night)
+    assert desk.kinds(CRITICAL) == []
+    (planned,) = desk.planned
+    assert planned.due > night.now
