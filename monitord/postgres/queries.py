@@ -33,7 +33,7 @@ def begin(statement_ms: int, lock_ms: int, idle_ms: int, search_path: tuple[str,
 # The exact size walks the database's files: 60 ms at 15,000 of them. Past 4 MB of pg_class, some 20,000 relations, it
 # is the sum of what the catalogue knows, which lags behind by a VACUUM.
 SERVER = """
-SELECT pg_is_in_recovery() AS replica,
+SELECT pg_is_in_recovery() AS replica, extract(epoch FROM clock_timestamp())::float8 AS clock,
        current_setting('server_version_num')::int8 AS version,
        pg_stat_get_db_numbackends(d.oid)::int8 AS connections,
        CASE WHEN pg_relation_size('pg_catalog.pg_class') > 4194304

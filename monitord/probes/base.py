@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitord.core.model import Failure, Gap, Kind, Reading, Sample
+from monitord.core.model import Failure, Gap, Kind, Reading, Sample, sample
 
 
 class ProbeError(Exception):
@@ -33,11 +33,13 @@ class Request:
 
     `now` is the cycle's one wall-clock time (Unix seconds), `timeout` the deadline in seconds that the runner enforces
     (hand it down to drivers and servers so that they give up first), `exact` the tables to count exactly.
+    `database_ahead` is by how many seconds the database's clock was ahead of `now` when it was last asked.
     """
 
     now: float
     timeout: float
     exact: frozenset[str] = frozenset()
+    database_ahead: float = 0.0
 
 
 class Probe(Protocol):
@@ -52,6 +54,14 @@ class Probe(Protocol):
     async def close(self) -> None:
         """Let go of connections; may be called at any time, also after a failure."""
         ...
+
+
+def server_clock(clock: float, began: float, asked: float, answered: float) -> Sample:
+    """What a server's clock showed when a reading began, by what it told (Unix seconds) in the middle of a question.
+
+    The other times are the loop's. It is wrong by half of the way there and back at most.
+    """
+    return sample("server_clock", round(clock - ((asked + answered) / 2 - began), 3), "timestamp")
 
 
 async def take(probe: Probe, request: Request) -> Reading:

@@ -80,11 +80,12 @@ class EpochsProbe:
             ProbeError: `missing` or `permission` when it is about the table, else as the session had it.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
-        start = int(request.now - self._window)
+        now = request.now + request.database_ahead  # the labels are the server's times
+        start = int(now - self._window)
         wanted = [upper(group) for group in self._groups]
         try:
             async with self._session.read_only(request.timeout * _SHARE) as connection:
-                rows = await connection.fetch(queries.EPOCHS, start, int(request.now), self._length, wanted)
+                rows = await connection.fetch(queries.EPOCHS, start, int(now), self._length, wanted)
         except PostgresError as error:
             raise ProbeError(error.kind, _SENTENCES.get(error.state, error.error)) from error
         samples: list[Sample] = []
@@ -96,7 +97,7 @@ class EpochsProbe:
                     samples.append(sample("seal_at", row["sealed_at"], "timestamp", **labels))
         unaligned = sum(row["labels"] for row in rows if not row["aligned"])
         samples.append(sample("unaligned_labels", unaligned))
-        await self._ask(request.now, deadline)
+        await self._ask(now, deadline)
         return Measured((*samples, *self._of_parts(), *self._of_lives()))
 
     async def close(self) -> None:

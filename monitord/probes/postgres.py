@@ -11,7 +11,7 @@ from monitord.core.model import Gap, Sample, sample
 from monitord.postgres import queries
 from monitord.postgres.errors import LOCK_TIMED_OUT, PostgresError
 from monitord.postgres.session import Session
-from monitord.probes.base import Measured, ProbeError, Request
+from monitord.probes.base import Measured, ProbeError, Request, server_clock
 
 if TYPE_CHECKING:
     import asyncpg
@@ -102,9 +102,10 @@ class PostgresProbe:
             ProbeError: The database could not be asked. A table that cannot be measured is a gap instead.
         """
         loop = asyncio.get_running_loop()
-        deadline = loop.time() + request.timeout * _SHARE
+        began = loop.time()
+        deadline = began + request.timeout * _SHARE
         try:
-            server, relations = await self._look(deadline)
+            server, relations = await self._look(began, deadline)
         except PostgresError as error:
             raise ProbeError(error.kind, error.error) from error
         samples, gaps = list(server), []
@@ -126,13 +127,13 @@ class PostgresProbe:
             samples += _of_table(label, members, replica)
         samples += _of_largest(relations)
         for label, quoted in due:
-            samples += await self._count(label, quoted, request.now, deadline)
+            samples += await self._count(label, quoted, request.now + request.database_ahead, deadline)
         return Measured(tuple(samples), tuple(gaps))
 
     async def close(self) -> None:
         """Nothing to let go of: the session belongs to whoever made it."""
 
-    async def _look(self, deadline: float) -> tuple[list[Sample], list[asyncpg.Record]]:
+    async def _look(self, began: float, deadline: float) -> tuple[list[Sample], list[asyncpg.Record]]:
         """The server's own samples, and a row per relation.
 
         A lock that was taken between looking for locks and measuring fails the statement. The second look sees it
@@ -140,17 +141,22 @@ class PostgresProbe:
         """
         for _ in range(2):
             try:
-                return await self._look_once(deadline, sized=True)
+                return await self._look_once(began, deadline, sized=True)
             except PostgresError as error:
                 if error.state != LOCK_TIMED_OUT:
                     raise
-        return await self._look_once(deadline, sized=False)
+        return await self._look_once(began, deadline, sized=False)
 
-    async def _look_once(self, deadline: float, *, sized: bool) -> tuple[list[Sample], list[asyncpg.Record]]:
-        left = deadline - asyncio.get_running_loop().time()
+    async def _look_once(
+        self, began: float, deadline: float, *, sized: bool
+    ) -> tuple[list[Sample], list[asyncpg.Record]]:
+        loop = asyncio.get_running_loop()
+        left = deadline - loop.time()
         async with self._session.read_only(left) as connection:
             response = self._session.opened_in_ms
+            asked = loop.time()
             server = await connection.fetchrow(queries.SERVER)
+            answered = loop.time()
             schemas, names = [schema for schema, _ in self._names], [name for _, name in self._names]
             relations = await connection.fetch(queries.RELATIONS, schemas, names, sized)
         assert server is not None  # noqa: S101 - a database that is being talked to is in pg_database
@@ -160,6 +166,7 @@ class PostgresProbe:
             sample("database_size", server["bytes"], "bytes"),
             sample("replica", int(server["replica"])),
             sample("server_version", server["version"]),
+            server_clock(server["clock"], began, asked, answered),
         ], relations
 
     async def _count(self, label: str, quoted: str, now: float, deadline: float) -> list[Sample]:

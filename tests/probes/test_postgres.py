@@ -1,6 +1,7 @@
 import asyncio
 import os
 import pwd
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 from typing import Any
@@ -565,3 +566,11 @@ async def test_a_replica_says_so_and_counts_instead_of_trusting_its_statistics(
     assert reading.number("table_rows", table="user_signals") == 2000  # as of the ANALYZE on the primary
     assert set(recent(reading).values()) == {2000}  # though nobody asked for it
     assert (await look_at("user_signals", dsn=primary)).number("replica") == 0
+
+
+async def test_the_servers_clock_is_told_as_of_the_moment_the_reading_began(look_at: LookAt) -> None:
+    before = time.time()
+    reading = await look_at()
+    told = reading.number("server_clock")
+    assert told is not None
+    assert before - 0.5 <= told <= time.time() + 0.5, "the server of the tests has this machine's clock"
