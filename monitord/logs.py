@@ -34,6 +34,8 @@ _FIRST: Final = ("timestamp", "level", "event", "message")
 _FLUSH_SECONDS: Final = 1.0
 _SHORTEST_SECRET: Final = 8
 # Line ends that JSON leaves as they are and others do not, terminal controls, and halves of characters.
+# Libraries whose every line may quote an address that is a secret.
+_OF_REQUESTS: Final = frozenset({"apprise", "asks", "h11", "httpcore", "httpx", "requests", "urllib3"})
 _UNSAFE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
@@ -144,7 +146,8 @@ class Log:
 
         root.handlers, sys.excepthook, threading.excepthook = [handler], uncaught, uncaught_in_thread
         sys.unraisablehook, warnings.showwarning = unraisable, warned
-        root.setLevel(logging.INFO if self._level == "debug" else logging.WARNING)
+        # Whatever the level of this log: what libraries say of their work quotes requests, with the addresses' secrets.
+        root.setLevel(logging.WARNING)
         try:
             yield
         finally:
@@ -191,10 +194,12 @@ class _Handler(logging.Handler):
     """The libraries' own logging, as lines of the log."""
 
     def __init__(self, log: Log) -> None:
-        super().__init__()
+        super().__init__(logging.WARNING)
         self._log = log
 
     def emit(self, record: logging.LogRecord) -> None:
+        if record.name.partition(".")[0] in _OF_REQUESTS:
+            return  # whoever has sent the request says what became of it, without the address
         try:
             message = first_line(record.getMessage())
         except Exception as error:  # noqa: BLE001 - the arguments do not fit the message: a library's mistake

@@ -14,7 +14,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from monitord import settings_types as t
 from monitord.core.model import Severity
 from monitord.core.orders import Expected
-from monitord.masking import secrets_in
+from monitord.masking import parts_of, secrets_in
 from monitord.settings_sources import PREFIX
 
 STATE_DIR: Final = "~/.local/state/monitord"
@@ -189,7 +189,10 @@ class Settings(BaseSettings):
                 if isinstance(secret, SecretStr):
                     text = secret.get_secret_value()
                     found |= set(secrets_in(text)) if name in ADDRESSES else {text, text.partition("://")[2] or text}
-        return frozenset(found)
+                    if name not in ADDRESSES and "://" in text:
+                        found |= set(parts_of(text))
+        # A host's name may well stand in an address, and is in every line.
+        return frozenset(found - {self.instance, self.fleet})
 
 
 def variable_of(*path: str) -> str:

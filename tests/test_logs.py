@@ -203,10 +203,31 @@ def test_a_field_that_cannot_be_said_costs_its_event_and_no_more(heard: Heard) -
         ("password: abc", "password: ***"),
         ("MONITORD_HTTP__TOKEN: it must be set", "MONITORD_HTTP__TOKEN: it must be set"),
         ("nothing here", "nothing here"),
+        ("a://:b://u:p@h and c://u:q@h", "a://:***@h and c://u:***@h"),
+        ("mail a@b, then postgres://u:p@h", "mail a@b, then postgres://u:***@h"),
+        ("u:p@h is no address", "u:p@h is no address"),
+        ("postgres://u:@h", "postgres://u:***@h"),
+        ('it said token="abc', "it said token=***"),
+        ("authorization:   Basic   eDp5", "authorization:   Basic   ***"),
     ],
 )
 def test_what_is_masked_in_a_text(text: str, masked: str) -> None:
     assert mask(text) == masked
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        *("a://:", "a://u:x ", "a://", "a://:@", "@", ":@ ", "a@b=c\t", "a" * 40 + "://", "://:"),
+        *("password ", "token=", 'token="', "token='\"", "authorization:", "authorization: ", "authorization: bearer "),
+        *("pwd: ", "secret\t=", "api_", "="),
+    ],
+)
+def test_a_text_of_any_kind_is_masked_in_one_reading(unit: str) -> None:
+    """Two million characters: what reads the text once for each of its parts takes hours."""
+    mask(unit * (2_000_000 // len(unit)))
+    mask("=authorization:" + unit + " " * 1_000_000)
+    mask(unit + "\n" * 1_000_000 + "@")
 
 
 def test_secrets_are_masked_in_every_part_of_a_line(heard: Heard) -> None:
