@@ -6,7 +6,7 @@ A night is a fold of `decide` over its observations.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from monitord.core import alerts, book, causes, quiet
@@ -15,6 +15,7 @@ from monitord.core.actions import advise
 from monitord.core.history import History
 from monitord.core.model import Action, Alert, Judgement, Observation, Recheck, ServiceEvent, Silence, Transition
 from monitord.core.orders import StandingOrders
+from monitord.core.recovery import now_true
 from monitord.core.reminders import remind
 from monitord.core.report import Report, build_report
 from monitord.core.rules import RULES
@@ -97,6 +98,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     transitions = book.superseded(held, transitions, orders, now)
     transitions, fired = book.flapping(transitions, held, state.fired, orders, now)
     transitions = quiet.covered(transitions, held, state.alerts, silences, history, orders, now)
+    transitions = _with_what_is_true(transitions, history, held, orders, now)
     actions, advised = advise(transitions, held, state.advised, orders, now)
     reminders = remind(held, transitions, orders, now)
     following = State(history, held, fired, advised, silences)
@@ -114,6 +116,21 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         faults=tuple(faults),
         heard=tuple(heard),
     )
+
+
+def _with_what_is_true(
+    transitions: list[Transition], history: History, book: Mapping[str, Alert], orders: StandingOrders, now: datetime
+) -> list[Transition]:
+    """The edges, those of alerts that a reading ended with how their subjects are now. There are few of them."""
+    if not any(edge.edge == "resolved" and not edge.reason for edge in transitions):
+        return transitions
+    report = build_report(history, book, orders, now)
+    return [
+        replace(edge, now=now_true(edge.alert, report, history, orders, now))
+        if edge.edge == "resolved" and not edge.reason
+        else edge
+        for edge in transitions
+    ]
 
 
 def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Recheck, ...]:

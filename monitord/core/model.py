@@ -263,7 +263,8 @@ Edge = Literal["pending", "firing", "resolved", "suppressed"]
 class Transition:
     """An edge of an Alert and why it was crossed: what is saved, logged and delivered.
 
-    `suppressed_by` is the id of the alert that explains it, or of the silence that covers it.
+    `suppressed_by` is the id of the alert that explains it, or of the silence that covers it. `now`: of an alert that a
+    reading ended, what is true since, as a sentence.
     """
 
     edge: Edge
@@ -271,6 +272,7 @@ class Transition:
     at: datetime
     reason: str = ""
     suppressed_by: str = ""
+    now: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ def verdict(fields: Fields) -> str:
     if len(firing) == 1:
         return str(firing[0]["summary"])
     if firing:
-        return f"{len(firing)} alerts fire."
+        return f"{len(firing)} alerts fire, the worst: {firing[0]['summary']}"
     failed = [NAMES.get(name, name) for name, probe in fields["probes"].items() if probe["status"] == "failed"]
     if failed:
         return f"{words.listed(failed)} could not be measured."

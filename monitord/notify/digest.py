@@ -12,6 +12,7 @@ from monitord.notify.message import Message
 
 LINES_AT_MOST: Final = 50
 PARTS_AT_MOST: Final = 200
+TITLE_AT_MOST: Final = 160
 _RANK: Final = {"info": 0, "warning": 1, "critical": 2}
 
 
@@ -24,9 +25,15 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
     fired = {part.alert_id for part in parts if part.kind == "firing"}
     over = fired & {part.alert_id for part in parts if part.kind == "resolved"}
     told = words.plural(len(fired), "alert") + " fired"
-    ended = f", {'it is' if len(fired) == 1 else words.count(len(over)) + ' are'} over" if over else ""
+    how_many = "it is" if len(fired) == 1 else words.count(len(over)) + (" is" if len(over) == 1 else " are")
+    ended = f", {how_many} over" if over else ""
     title = f"{place}: {told}{ended} {why}" if fired else f"{place}: {words.plural(len(parts), 'message')} {why}"
     worst = max((part.severity for part in parts), key=lambda severity: _RANK[severity])
+    first = worst_of(parts)
+    summary = str(first.fields.get("summary") or first.title)
+    if len(fired) > 1:
+        title = f"{title}; the worst: {summary}"
+        title = title if len(title) <= TITLE_AT_MOST else title[: TITLE_AT_MOST - 1] + "…"
     lines = list(_lines(parts))
     if len(lines) > LINES_AT_MOST:
         lines = [f"… {len(lines) - LINES_AT_MOST} earlier, and then", *lines[-LINES_AT_MOST:]]
@@ -36,10 +43,21 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
         at=parts[0].at,
         severity=worst,
         title=title,
-        text="\n".join([f"{title}.", *lines]),
+        text="\n".join([f"The worst: {summary}" if first.kind == "firing" else f"{title}.", *lines]),
         fields={"messages": len(parts), "until": _stamp(parts[-1].at)},
         parts=tuple(parts[-PARTS_AT_MOST:]),  # the newest: what comes next must not push itself out
     )
+
+
+def worst_of(parts: Sequence[Message]) -> Message:
+    """The message that comes first where only one is named: what still fires before what is over, the worst first."""
+    ends = {part.alert_id for part in parts if part.kind == "resolved"}
+
+    def rank(part: Message) -> tuple[bool, bool, int]:
+        fires = part.kind == "firing"
+        return fires and part.alert_id not in ends, fires, _RANK[part.severity]
+
+    return max(parts, key=rank)  # the oldest of the worst
 
 
 def _lines(parts: Sequence[Message]) -> Iterable[str]:

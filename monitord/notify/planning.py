@@ -6,12 +6,12 @@ What is told of an alert is told where its severity is wanted; its end is told w
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final, Literal
 
-from monitord.core import words
+from monitord.core import evidence, words
 from monitord.core.decide import Decision
 from monitord.core.model import Action, Alert, Severity, Transition
 from monitord.core.night import Night
@@ -20,9 +20,16 @@ from monitord.hours import Hours
 from monitord.log_values import in_json
 from monitord.masking import mask
 from monitord.notify.channel import Channel
-from monitord.notify.digest import digest
+from monitord.notify.digest import TITLE_AT_MOST, digest
 from monitord.notify.message import Kind, Message
-from monitord.notify.sentences import edge_fields, edge_sentence, verdict_fields, verdict_sentence
+from monitord.notify.sentences import (
+    edge_fields,
+    edge_sentence,
+    end_lines,
+    end_sentence,
+    verdict_fields,
+    verdict_sentence,
+)
 from monitord.store_outbox import Told
 
 WAY: Final = "notify "
@@ -32,7 +39,6 @@ NEWCOMER: Final = "before this channel was set up"
 """Why a channel hears of alerts that fire already."""
 
 _RANK: Final[dict[Severity, int]] = {"warning": 0, "critical": 1}
-_TITLE_LENGTH: Final = 160
 _VERDICTS: Final[dict[str, Severity | Literal["info"]]] = {"GO": "info", "NO-GO": "critical"}
 
 
@@ -146,21 +152,21 @@ def still_firing(decision: Decision, channel: Channel, sender: Sender) -> list[M
 
 def edge_message(edge: Transition, actions: Sequence[Action], sender: Sender) -> Message:
     """The message of an alert that fires or is resolved, with what is recommended about it."""
+    if edge.edge == "resolved":
+        title = f"RESOLVED {sender.place}: {end_sentence(edge)}"
+        return _message(edge.alert, "resolved", edge.at, title, end_lines(edge), edge_fields(edge), sender)
     alert = edge.alert
-    kind: Kind = "resolved" if edge.edge == "resolved" else "firing"
-    sentence = edge_sentence(edge)
-    head = "RESOLVED" if kind == "resolved" else alert.severity.upper()
-    lines = [sentence]
-    if kind == "firing":
-        lines += [alert.finding.recommendation, *(_looks(action) for action in actions if action.alert_id == alert.id)]
-    return _message(alert, kind, edge.at, f"{head} {sender.place}: {sentence}", lines, edge_fields(edge), sender)
+    title = f"{alert.severity.upper()} {sender.place}: {edge_sentence(edge)}"
+    looks = (line for action in actions if action.alert_id == alert.id for line in _looks(action))
+    lines = (*_to_do(alert, edge.at), *looks)
+    return _message(alert, "firing", edge.at, title, lines, edge_fields(edge), sender)
 
 
 def reminder_message(alert: Alert, now: datetime, sender: Sender) -> Message:
     """The message of an alert that still fires."""
     lasts = words.duration(max(0.0, (now - (alert.fired_at or alert.since)).total_seconds()))
     title = f"STILL {alert.severity.upper()} {sender.place}: {alert.finding.summary}"
-    lines = [alert.finding.summary, f"It has been firing for {lasts}.", alert.finding.recommendation]
+    lines = (f"It has been firing for {lasts}.", *_to_do(alert, now))
     return _message(alert, "reminder", now, title, lines, alert_fields(alert), sender)
 
 
@@ -175,13 +181,14 @@ def verdict_message(night: Night, sender: Sender) -> Message:
     at = datetime.fromtimestamp(night.until, UTC)
     sentence = verdict_sentence(night)
     marks = {True: "met", False: "NOT MET", None: "cannot be told"}
-    lines = [sentence, *(f"{c.name}: {marks[c.met]}. {c.evidence}" for c in night.criteria)]
+    title = f"{sender.place}: {sentence}"
+    lines = [*_cut(title, sentence), *(f"{c.name}: {marks[c.met]}. {c.evidence}" for c in night.criteria)]
     return Message(
         id=_identity("verdict", sender.place, at.isoformat()),
         kind="verdict",
         at=at,
         severity=_VERDICTS.get(night.verdict, "warning"),
-        title=_line(f"{sender.place}: {sentence}"),
+        title=_line(title),
         text=mask("\n".join(lines)),
         fields=in_json({**verdict_fields(night), **_of(sender)}, mask),
     )
@@ -192,19 +199,20 @@ def _message(
     kind: Kind,
     at: datetime,
     title: str,
-    lines: Sequence[str],
+    lines: Iterable[str],
     fields: Mapping[str, object],
     sender: Sender,
 ) -> Message:
     since = words.clock(alert.since.timestamp())
     last = f"{alert.rule} of {alert.subject} on {sender.place}, since {since}, alert {alert.id}."
+    whole = _cut(title, title.partition(": ")[2])
     return Message(
         id=_identity(alert.id, kind, at.isoformat(), str(fields.get("reason", ""))),
         kind=kind,
         at=at,
         severity=alert.severity,
         title=_line(title),
-        text=mask("\n".join([line for line in lines if line] + [last])),
+        text=mask("\n".join([*whole, *(line for line in lines if line), last])),
         alert_id=alert.id,
         rule=alert.rule,
         subject=alert.subject,
@@ -243,8 +251,17 @@ def _due(channel: Channel, alert: Alert, sender: Sender, now: datetime) -> float
     return 0.0 if end is None else end.timestamp()
 
 
-def _looks(action: Action) -> str:
-    return f"Look at: {'; '.join(action.look_at)}" if action.look_at else ""
+def _to_do(alert: Alert, now: datetime) -> Iterator[str]:
+    """What to do about an alert, and what it rests on."""
+    yield alert.finding.recommendation
+    if known := evidence.sentence(alert.finding, now.timestamp()):
+        yield f"Evidence: {known}."
+
+
+def _looks(action: Action) -> Iterator[str]:
+    """The first things to look at, one command a line, so that each can be copied as it is."""
+    for number, command in enumerate(action.look_at):
+        yield f"Look at: {command}" if number == 0 else f"         {command}"
 
 
 def _of(sender: Sender) -> dict[str, object]:
@@ -255,6 +272,15 @@ def _identity(*parts: str) -> str:
     return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]
 
 
+def _cut(title: str, sentence: str) -> list[str]:
+    """The sentence of a title that has to be cut: what stands there whole is not said twice."""
+    return [] if _line(title) == _one_line(title) else [sentence]
+
+
+def _one_line(title: str) -> str:
+    return " ".join(mask(title).split())
+
+
 def _line(title: str) -> str:
-    line = " ".join(mask(title).split())
-    return line if len(line) <= _TITLE_LENGTH else line[: _TITLE_LENGTH - 1] + "…"
+    line = _one_line(title)
+    return line if len(line) <= TITLE_AT_MOST else line[: TITLE_AT_MOST - 1] + "…"

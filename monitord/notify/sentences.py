@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -24,6 +25,7 @@ def edge_fields(edge: Transition) -> dict[str, Any]:
     fields = alert_fields(edge.alert)
     if edge.edge == "resolved":
         fields["duration_seconds"] = round(_lasted(edge), 3)
+        fields["now"] = edge.now or None
     elif edge.edge == "suppressed":
         fields["suppressed_by"] = edge.suppressed_by
     if edge.reason:
@@ -31,14 +33,28 @@ def edge_fields(edge: Transition) -> dict[str, Any]:
     return fields
 
 
+def end_sentence(edge: Transition) -> str:
+    """What is true now that an alert is over; where no reading ended it, why it ends."""
+    return edge.now or f"{edge.alert.rule} of {edge.alert.subject} {_how(edge)}."
+
+
+def end_lines(edge: Transition) -> Iterator[str]:
+    """What it was, and for how long, for the message of its end."""
+    alert = edge.alert
+    began = alert.fired_at or alert.since
+    span = f"from {words.moment(began.timestamp(), edge.at.timestamp())} to {words.clock(edge.at.timestamp())}"
+    yield f"It fired for {words.duration(_lasted(edge))}, {span}. What it was: {(alert.worst or alert.finding).summary}"
+
+
 def edge_sentence(edge: Transition) -> str:
     """What happened to the alert."""
     alert = edge.alert
     if edge.edge == "resolved":
-        how = _ENDS.get(edge.reason, f"ends ({edge.reason.replace('_', ' ')})")
+        how = _how(edge)
         how_quiet = f"silenced by {alert.silenced_by}" if alert.silenced_by else "explained throughout"
         unsaid = "" if alert.fired_at is not None else f" It was {how_quiet}, and never told by itself."
-        return f"{alert.rule} of {alert.subject} {how} after {words.duration(_lasted(edge))}.{unsaid}"
+        now = f" {edge.now}" if edge.now else ""
+        return f"{alert.rule} of {alert.subject} {how} after {words.duration(_lasted(edge))}.{now}{unsaid}"
     if edge.edge == "suppressed":
         how_quiet = "silenced by" if alert.silenced_by else "explained by alert"
         return f"{alert.finding.summary} It is {how_quiet} {edge.suppressed_by} and not told by itself."
@@ -76,6 +92,10 @@ def verdict_fields(night: Night) -> dict[str, Any]:
         "criteria": [{"name": c.name, "met": c.met, "evidence": c.evidence} for c in night.criteria],
         "incidents": len(night.incidents),
     }
+
+
+def _how(edge: Transition) -> str:
+    return _ENDS.get(edge.reason, f"ends ({edge.reason.replace('_', ' ')})")
 
 
 def _lasted(edge: Transition) -> float:

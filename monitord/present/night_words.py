@@ -7,12 +7,13 @@ from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
 from monitord.core import words
+from monitord.core.evidence import UNKNOWN as UNKNOWN
+from monitord.core.evidence import told
 from monitord.core.incidents import Incident, Part
 from monitord.core.model import Finding
 from monitord.core.night import Criterion, Night, SealNight, ServiceNight
 from monitord.present.terminal import Style
 
-UNKNOWN: Final = "unknown"
 NOTHING: Final = "–"
 STYLES: Final[dict[str, Style]] = {"GO": "ok", "NO-GO": "critical", "UNKNOWN": "unknown"}
 MET: Final[dict[bool | None, tuple[Style, str]]] = {
@@ -51,9 +52,6 @@ class Ending(Protocol):
     def until(self) -> float:
         """As of when it is told."""
         ...
-
-
-_SAY: Final[dict[str, Callable[[float], str]]] = {"bytes": words.size, "seconds": words.duration}
 
 
 def at(moment: float | datetime, night: Ending) -> str:
@@ -140,41 +138,8 @@ def ending(incident: Incident, night: Ending) -> str:
 
 
 def evidence(finding: Finding, night: Ending) -> list[tuple[str, str]]:
-    """A finding's evidence as pairs of words.
-
-    The unit at the end of a name decides how its number is said; in a map of numbers it is the finding's own.
-    """
-    return [_evidence(name, value, finding.unit, night) for name, value in finding.evidence.items()]
-
-
-def _evidence(name: str, value: object, unit: str, night: Ending) -> tuple[str, str]:
-    for suffix, say in _SAY.items():
-        if name.endswith(f"_{suffix}") and isinstance(value, int | float):
-            return name.removesuffix(f"_{suffix}").replace("_", " "), say(value)
-    return name.replace("_", " "), _plain(value, unit, night)
-
-
-def _plain(value: object, unit: str, night: Ending) -> str:
-    if value is None:
-        return UNKNOWN
-    if isinstance(value, bool):
-        return "yes" if value else "no"
-    if isinstance(value, datetime):
-        return at(value, night)
-    if isinstance(value, float):
-        return f"{value:.3f}".rstrip("0").rstrip(".")
-    if isinstance(value, Mapping):
-        told = [f"{key} {_measured(part, unit, night)}" for key, part in value.items()]
-        return words.listed(told, most=8) or "none"
-    if isinstance(value, list | tuple | set | frozenset):
-        return words.listed([_plain(part, unit, night) for part in value], most=8) or "none"
-    return str(value)
-
-
-def _measured(value: object, unit: str, night: Ending) -> str:
-    if isinstance(value, int | float) and not isinstance(value, bool) and unit in _SAY:
-        return _SAY[unit](value)
-    return _plain(value, unit, night)
+    """A finding's evidence as pairs of words."""
+    return told(finding, night.until)
 
 
 def seal_state(seal: SealNight) -> str:

@@ -93,7 +93,7 @@ async def test_a_good_night_says_so_first_and_then_everything_that_is_watched(go
 async def test_a_bad_night_says_first_what_is_wrong_and_what_to_do(bad: Source) -> None:
     told = said(await text(bad, "/"))
 
-    assert "CRITICAL Check now 5 alerts fire: 2 critical, 3 warnings." in told
+    assert "CRITICAL Check now 5 alerts fire: 2 critical, 3 warnings. The worst: " in told
     assert "Firing (5)" in told
     assert "gateway is stopped; it is expected to be online." in told
     assert "To do Find out who or what left gateway stopped" in told

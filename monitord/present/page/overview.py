@@ -46,6 +46,7 @@ def _state(view: View) -> Markup:
     if len(firing) > 1:
         critical = sum(1 for alert in firing if alert["severity"] == "critical")
         told = f"{len(firing)} alerts fire: {critical} critical, {words.plural(len(firing) - critical, 'warning')}."
+        told += f" The worst: {sentence(str(firing[0]['summary']))}"
     if view.is_stale:
         told = f"monitord has not looked for {words.duration(view.seen.age_seconds)}; what follows is of then."
     look = tag(

@@ -1,0 +1,89 @@
+"""A finding's evidence as people read it: names without their units, numbers with them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
+from typing import Final
+
+from monitord.core import words
+from monitord.core.model import Finding
+
+UNKNOWN: Final = "unknown"
+MOST: Final = 8
+_EARLIEST_LABEL: Final = 10**9
+# Lists and maps of epoch labels: Unix seconds that are also an hour of the clock.
+_LABELS: Final = frozenset({"label", "labels", "latest", "expected", "missed", "newest_due"})
+# A map by PM2's own number of a process.
+_BY_PM_ID: Final = "instances"
+
+
+def _percent(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0") + "%"
+
+
+# What ends a name, and a finding's unit -> how its number is said.
+_SAY: Final[dict[str, Callable[[float], str]]] = {
+    "bytes": words.size,
+    "seconds": words.duration,
+    "percent": _percent,
+    "ms": lambda value: words.duration(value / 1000.0),
+    "bytes/h": lambda value: f"{words.size(value)} an hour",
+    "percent/h": lambda value: f"{_percent(value)} an hour",
+}
+_ENDINGS: Final = {"bytes_per_hour": "bytes/h", "percent_per_hour": "percent/h"}
+
+
+def told(finding: Finding, today: float) -> list[tuple[str, str]]:
+    """The evidence as pairs of words; `today` (Unix seconds) is the day that clock times need not name.
+
+    The unit at the end of a name decides how its number is said; in a map of numbers it is the finding's own.
+    """
+    return [pair for name, value in finding.evidence.items() for pair in _pairs(name, value, finding.unit, today)]
+
+
+def sentence(finding: Finding, today: float) -> str:
+    """The evidence in one line: `instance 3 (PM2 id): 626 MB; exit codes: 1`; "" where there is none."""
+    return "; ".join(f"{name}: {value}" for name, value in told(finding, today))
+
+
+def _pairs(name: str, value: object, unit: str, today: float) -> Iterator[tuple[str, str]]:
+    if name == _BY_PM_ID and isinstance(value, Mapping) and value and all(str(key).isdigit() for key in value):
+        for number, (key, part) in enumerate(value.items()):
+            if number == MOST:
+                yield "and", f"{len(value) - MOST} more instances"
+                return
+            yield f"instance {key} (PM2 id)", _measured(part, unit, name, today)
+        return
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        for ending, its in (*_ENDINGS.items(), *((each, each) for each in _SAY)):
+            if name.endswith(f"_{ending}") or name == ending:
+                short = name.removesuffix(ending).rstrip("_").replace("_", " ")
+                yield short or name.replace("_", " "), _SAY[its](value)
+                return
+    yield name.replace("_", " "), _plain(value, unit, name, today)
+
+
+def _plain(value: object, unit: str, name: str, today: float) -> str:
+    if value is None:
+        return UNKNOWN
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, datetime):
+        return words.moment(value.timestamp(), today)
+    if isinstance(value, int) and name in _LABELS and value >= _EARLIEST_LABEL:
+        return f"{value} ({words.moment(value, today)})"
+    if isinstance(value, float):
+        return f"{value:.3f}".rstrip("0").rstrip(".")
+    if isinstance(value, Mapping):
+        parts = [f"{key} {_measured(part, unit, name, today)}" for key, part in value.items()]
+        return words.listed(parts, most=MOST) or "none"
+    if isinstance(value, Collection) and not isinstance(value, str | bytes):
+        return words.listed([_plain(part, unit, name, today) for part in value], most=MOST) or "none"
+    return str(value)
+
+
+def _measured(value: object, unit: str, name: str, today: float) -> str:
+    if isinstance(value, int | float) and not isinstance(value, bool) and unit in _SAY:
+        return _SAY[unit](value)
+    return _plain(value, unit, name, today)
