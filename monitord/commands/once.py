@@ -12,10 +12,11 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NoReturn
 
 from monitord.commands.saying import note, say
+from monitord.resolver import Loop
 
-# A thread that still looks up a name gets this long to end by itself.
+# Names are looked up on the loop's own threads, which are left behind. Whatever else has a thread gets this long.
 _PATIENCE_SECONDS: Final = 0.1
-_THREADS: Final = "lookup"
+_THREADS: Final = "aside"
 INTERRUPTED: Final = 130
 __all__ = ["INTERRUPTED", "note", "run_once", "say"]
 
@@ -23,13 +24,13 @@ __all__ = ["INTERRUPTED", "note", "run_once", "say"]
 def run_once(work: Coroutine[Any, Any, int]) -> int:
     """Run `work` to its exit code.
 
-    A name that does not resolve holds the thread that asked for ten seconds and more, and both asyncio and the
-    interpreter would wait for it at the end: then the process ends without them.
+    Both asyncio and the interpreter would wait at the end for a thread that hangs: then the process ends without them.
 
     Raises:
         KeyboardInterrupt: Ctrl-C.
     """
-    return asyncio.run(_run(work))
+    with asyncio.Runner(loop_factory=Loop) as runner:
+        return runner.run(_run(work))
 
 
 async def _run(work: Coroutine[Any, Any, int]) -> int:

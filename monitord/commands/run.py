@@ -15,6 +15,7 @@ from monitord.daemon import Daemon, Loader
 from monitord.lock import DirectoryInUse
 from monitord.logs import Log
 from monitord.pm2.citizen import Citizen
+from monitord.resolver import Loop
 from monitord.settings import Settings, SettingsError, load
 
 
@@ -39,14 +40,14 @@ def run(_: argparse.Namespace) -> int:
     with log.everything():
         code = _watch(settings, reload, log, citizen)
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
-        # A name that the system's resolver is still looking up would hold the exit for as long as it takes.
+        # What a library has left on a thread of its own would hold the exit for as long as it takes.
         log.flush()
         os._exit(code)
     return code
 
 
 def _watch(settings: Settings, reload: Loader, log: Log, citizen: Citizen) -> int:
-    loop = asyncio.new_event_loop()
+    loop = Loop()
     loop.set_exception_handler(partial(_failed, log))
     try:
         loop.run_until_complete(Daemon(settings, reload, log, citizen).run())

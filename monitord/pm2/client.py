@@ -7,8 +7,11 @@ a list in the code, not a setting, and is checked before a byte is sent.
 import asyncio
 import itertools
 import socket
+from functools import partial
 from pathlib import Path
 from typing import Literal, NoReturn, get_args
+
+from monitord.lanes import Lane, LaneBusy
 
 from . import Pm2Error, fleet, wire
 
@@ -18,7 +21,9 @@ _ALLOWED: frozenset[str] = frozenset(get_args(Method))
 _CHUNK_BYTES = 256 * 1024
 _LARGE_BYTES = 1024 * 1024  # parsed in 10 ms or so: past that, beside the event loop
 _FULL_QUEUE_SECONDS = 0.05
+_PARSING_SECONDS = 60.0
 _ids = itertools.count(1)
+_parsing = Lane("PM2's answer")  # a thread of its own: nothing that may hang stands before it
 
 
 async def call(home: Path, method: Method, *, timeout: float) -> object:
@@ -102,8 +107,13 @@ async def _first_frame(home: Path, reader: asyncio.StreamReader) -> wire.Frame:
 async def _result(home: Path, method: Method, body: wire.Argument) -> object:
     hook = fleet.keep if method == "getMonitorData" else None
     if len(body) > _LARGE_BYTES:
-        # The hook is Python, so the thread gives the interpreter up between objects and the loop keeps turning.
-        answer = await asyncio.to_thread(wire.unpack, body, object_pairs_hook=hook)
+        # The hook is Python, so the thread gives the interpreter up between objects and the loop keeps turning. The
+        # deadline is the caller's.
+        unpack = partial(wire.unpack, body, object_pairs_hook=hook)
+        try:
+            answer = await _parsing.run(unpack, timeout=_PARSING_SECONDS)
+        except LaneBusy as error:
+            raise Pm2Error("timeout", f"PM2 at {home} answers more than can be read in time: {error}") from None
     else:
         answer = wire.unpack(body, object_pairs_hook=hook)
     match answer:
