@@ -246,6 +246,7 @@ class Daemon:
 
     def _orphaned(self) -> None:
         self._log.emit("pm2_channel_closed", "warning", "PM2 itself has gone: nobody restarts this process any more.")
+        self._log.orphaned()
         self._conductor.ask_check("pm2")
 
     def _known(self, name: str) -> Service | None:

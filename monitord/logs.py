@@ -30,6 +30,7 @@ from monitord.masking import MASK, mask
 
 Level = Literal["debug", "info", "warning", "error"]
 _NUMBERS: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+STDOUT: Final = "stdout"
 _FIRST: Final = ("timestamp", "level", "event", "message")
 _FLUSH_SECONDS: Final = 1.0
 _SHORTEST_SECRET: Final = 8
@@ -57,7 +58,8 @@ class Log:
         directory: Path | None = None,
         retention: timedelta = timedelta(hours=48),
     ) -> None:
-        self._writers = [Writer("stdout", stream_writer(stream))]
+        self._writers = [Writer(STDOUT, stream_writer(stream))]
+        self._is_orphaned = False
         self._files = HourlyFiles(directory, retention) if directory is not None else None
         if self._files is not None:
             self._writers.append(Writer("files", self._files.write))
@@ -108,7 +110,12 @@ class Log:
     @property
     def trouble(self) -> tuple[Trouble, ...]:
         """The ways out that fail now, with how much they have lost."""
-        return tuple(writer.trouble for writer in self._writers if writer.trouble is not None)
+        found = (writer.trouble for writer in self._writers)
+        return tuple(t for t in found if t is not None and not (self._is_orphaned and t.way == STDOUT))
+
+    def orphaned(self) -> None:
+        """Whoever started this process has gone, and nobody reads stdout any more: that is no trouble of the log's."""
+        self._is_orphaned = True
 
     @property
     def lost(self) -> int:

@@ -13,7 +13,7 @@ from monitord.core import alerts, causes
 from monitord.core.history import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules import REPLACES, RULES, Spec, replaces
+from monitord.core.rules import CONTINUES, REPLACES, RULES, Spec, replaces
 
 
 def of_rule(book: Mapping[str, Alert], spec: Spec) -> list[Alert]:
@@ -42,7 +42,8 @@ def judge(
     """One rule's answers by subject; subjects of existing alerts it is silent about are answered for."""
     own = of_rule(book, spec)
     failed = observation.readings[spec.probe].failure is not None
-    away = not spec.name.endswith("_unreachable") and causes.server_away(spec.probe, history, book, orders)
+    is_of_server = spec.of_server or spec.name.endswith("_unreachable")
+    away = not is_of_server and causes.server_away(spec.probe, history, book, orders)
     if away or (failed and not spec.judges_failure):
         return {alert.subject: Unknown(spec.name, alert.subject, "its probe cannot measure") for alert in own}
     answers = {judgement.subject: judgement for judgement in spec.judge(observation, history, orders)}
@@ -100,6 +101,9 @@ def advance(
             continue
         explained_by = _explanation(alert, judgement, book, orders, now)
         following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, turn)
+        if alert is None and following is not None and (before := _continued(following, book)) is not None:
+            following = replace(following, id=before.id, since=before.since, incident=before.incident)
+            transition = transition and replace(transition, alert=replace(transition.alert, id=before.id))
         if following is None:
             book.pop(place, None)
         else:
@@ -108,6 +112,12 @@ def advance(
         if transition is not None:
             transitions.append(transition)
     return transitions
+
+
+def _continued(alert: Alert, book: Mapping[str, Alert]) -> Alert | None:
+    """The alert that goes on as this new one, if there is such."""
+    found = (book.get(alerts.key(weaker, alert.subject)) for rule, weaker in CONTINUES if rule == alert.rule)
+    return next((one for one in found if one is not None and one.speaks), None)
 
 
 def _explanation(
@@ -168,6 +178,8 @@ def superseded(
             winner = book.get(place)
             if winner is not None and alerts.holds(winner, orders) and replaces(winner.finding, alert.finding):
                 del book[alerts.key(weaker, alert.subject)]
+                if winner.id == alert.id:
+                    continue  # it goes on
                 if (ended := alerts.not_watched(alert, now, reason=f"replaced_by {stronger}")) is not None:
                     book[place] = replace(winner, incident=winner.incident or alert.incident_id)
                     told = [_of_incident(t, book[place]) for t in told]

@@ -67,8 +67,14 @@ def _causes(finding: Finding, since: datetime, book: Book, orders: StandingOrder
         if not holds(cause, orders):
             continue
         is_dead = cause.rule in DEAD and _works_for(cause.subject, finding, orders)
-        if is_dead or (dies and _starves(cause, since, now)):
+        if is_dead or _took_along(cause, finding, orders) or (dies and _starves(cause, since, now)):
             yield cause
+
+
+def _took_along(cause: Alert, finding: Finding, orders: StandingOrders) -> bool:
+    """Whether a PM2 that lost its list runs none of those any more whose work is not being done."""
+    left_behind = cause.finding.evidence.get("left_behind") if cause.rule == "pm2_empty" else None
+    return isinstance(left_behind, list | tuple) and any(_works_for(str(s), finding, orders) for s in left_behind)
 
 
 def _works_for(service: str, finding: Finding, orders: StandingOrders) -> bool:

@@ -96,7 +96,8 @@ def absorb_fleet(
     }
     together = None
     if before is not None and not first:
-        together = restarts.fleet_restart(changes, history, seen, before, now, window)
+        together = restarts.emptied(history, expected(history, orders), reading, seen, before, now)
+        together = together or restarts.fleet_restart(changes, history, seen, before, now, window)
     is_many = restarts.many(changes)
     services: dict[str, Service] = {}
     events: list[ServiceEvent] = []
@@ -133,8 +134,10 @@ def absorb_fleet(
         roster |= {name: _learned(lives) for name, lives in seen.items() if _any_online(lives)}
     last = together or history.fleet_restart
     if last is not None and last.left_behind:
-        last = replace(last, left_behind=tuple(name for name in last.left_behind if name not in seen))
-    return replace(history, services=services, roster=roster, fleet_restart=last), events
+        left_behind = tuple(name for name in last.left_behind if name not in seen)
+        last = replace(last, left_behind=left_behind, is_empty=last.is_empty and left_behind == last.left_behind)
+    following = replace(history, services=services, roster=roster, fleet_restart=last)
+    return replace(following, daemon=reading.by.identity if reading.by is not None else history.daemon), events
 
 
 def _on_their_way(old: Mapping[str, Life], new: Mapping[str, Life]) -> dict[str, Life]:

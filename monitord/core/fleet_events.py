@@ -85,11 +85,13 @@ def events_of(
     if not old:
         return [ServiceEvent(name, "appeared", "operator", "new in PM2's list")] if new else []
     if not new:
-        if together is not None and name in together.left_behind:
+        if together is not None and together.is_empty and together.kind != "deleted":
+            return []  # nobody deleted anything: it is one thing that happened to PM2, and has its alert
+        if together is not None and not together.is_empty and name in together.left_behind:
             return [ServiceEvent(name, "deleted", "pm2", _LEFT_BEHIND)]
         return [ServiceEvent(name, "deleted", "operator", "gone from PM2's list")]
     assert change is not None  # noqa: S101 - a name known before has been compared
-    if together is not None and change.restarted:
+    if together is not None and together.kind != "deleted" and change.restarted:
         by: Literal["pm2", "operator"] = "operator" if together.kind == "deployment" else "pm2"
         restarts = max(1, change.crashes)
         # No hand was seen on it, and how it ended has been said.

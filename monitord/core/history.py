@@ -118,11 +118,17 @@ class Service:
 
 @dataclass(frozen=True, slots=True)
 class FleetRestart:
-    """The whole fleet beginning anew between two readings. `left_behind` were there before and have not come back."""
+    """The whole fleet beginning anew between two readings. `left_behind` were there before and have not come back.
+
+    `is_empty`: nothing has, and nothing of the fleet is in PM2's list: PM2 itself was restarted, and `at` is when its
+    new daemon began; or (`deleted`) somebody took all of it out. `seen_at` is the reading that showed it first.
+    """
 
     at: float
-    kind: Literal["deployment", "reboot", "resurrected"]
+    kind: Literal["deployment", "reboot", "resurrected", "deleted"]
     left_behind: tuple[str, ...] = ()
+    is_empty: bool = False
+    seen_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,6 +177,8 @@ class History:
     services: Mapping[str, Service] = field(default_factory=dict)
     roster: Mapping[str, Expected] = field(default_factory=dict)
     fleet_restart: FleetRestart | None = None
+    # Which PM2 daemon answered last, "" where that cannot be told.
+    daemon: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
     # "memory/<service>/<pm_id>" and "disk/<path>".
@@ -255,7 +263,12 @@ def without_future(history: History, now: float) -> History:
             )
             for name, service in history.services.items()
         },
-        fleet_restart=history.fleet_restart and replace(history.fleet_restart, at=min(history.fleet_restart.at, now)),
+        fleet_restart=history.fleet_restart
+        and replace(
+            history.fleet_restart,
+            at=min(history.fleet_restart.at, now),
+            seen_at=min(history.fleet_restart.seen_at, now),
+        ),
         tables={
             name: replace(
                 table,

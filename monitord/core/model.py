@@ -62,14 +62,26 @@ class Gap:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """Which process of a server answered: what tells it from the one after a restart, and since when it runs."""
+
+    identity: str
+    began_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Reading:
-    """One probe's turn: samples, or the failure that stood in their place, and how long it took."""
+    """One probe's turn: samples, or the failure that stood in their place, and how long it took.
+
+    `by` is who answered, where the probe can tell.
+    """
 
     probe: str
     samples: tuple[Sample, ...] = ()
     failure: Failure | None = None
     gaps: tuple[Gap, ...] = ()
     duration_ms: float = 0.0
+    by: Answered | None = None
 
     def named(self, name: str) -> Iterator[Sample]:
         """Every sample of one name."""

@@ -164,7 +164,10 @@ def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> His
         if forgettable(name, history, orders):
             kept = {other: service for other, service in history.services.items() if other != name or service.lives}
             roster = {other: wanted for other, wanted in history.roster.items() if other != name}
-            history = replace(history, services=kept, roster=roster)
+            last = history.fleet_restart
+            if last is not None and name in last.left_behind:
+                last = replace(last, left_behind=tuple(other for other in last.left_behind if other != name))
+            history = replace(history, services=kept, roster=roster, fleet_restart=last)
     return history
 
 

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from monitord.core.codec import decode, encode
-from monitord.core.model import Command, Exit, Failure, Gap, Observation, Reading, Sample, Value
+from monitord.core.model import Answered, Command, Exit, Failure, Gap, Observation, Reading, Sample, Value
 
 Frame = dict[str, Any]
 
@@ -77,6 +77,8 @@ class Recorder:
         for name, part in (("set", changed), ("gone", gone), ("units", units), ("gaps", encode(reading.gaps))):
             if part:
                 frame[name] = part
+        if reading.by is not None:
+            frame["by"] = encode(reading.by)
         return frame
 
 
@@ -143,7 +145,8 @@ class Replayer:
             return Reading(probe, failure=decode(Failure, frame["failure"]), duration_ms=frame["ms"])
         known = self._known.setdefault(probe, _Rebuilt())
         known.update(frame)
-        return Reading(probe, samples=known.as_read, gaps=known.gaps, duration_ms=frame["ms"])
+        by = decode(Answered, frame["by"]) if "by" in frame else None
+        return Reading(probe, samples=known.as_read, gaps=known.gaps, duration_ms=frame["ms"], by=by)
 
 
 def replay(frames: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:

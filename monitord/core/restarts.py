@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from monitord.core import words
 from monitord.core.history import Death, FleetRestart, History, Life
-from monitord.core.model import AUTOMATIC, Exit, RestartKind
+from monitord.core.model import AUTOMATIC, Exit, Reading, RestartKind
 
 # Fewer services than this restarting together is a coincidence, not a deployment.
 FLEET_AT_LEAST = 3
@@ -187,6 +187,35 @@ def fleet_restart(
     if _pm2_was_away(history, before, now):
         return FleetRestart(now, "resurrected", left_behind)
     return FleetRestart(now, "deployment")
+
+
+def emptied(
+    history: History, expected: Iterable[str], reading: Reading, seen: Iterable[str], before: float, now: float
+) -> FleetRestart | None:
+    """Nothing of the fleet in PM2's list, all of a sudden, between the readings at `before` and `now`; or None.
+
+    Another daemon that answers has lost its list, and so has one that could not be asked in between where that cannot
+    be told. The same daemon with an empty list is somebody's `pm2 delete all`. `expected` are the names of the roster.
+    """
+    last, there = history.fleet_restart, {name for name, service in history.services.items() if service.lives}
+    names = there | set(expected)
+    if any(name in names for name in seen):
+        return None
+    daemon = reading.by.identity if reading.by is not None else ""
+    is_another = daemon != history.daemon if daemon and history.daemon else _pm2_was_away(history, before, now)
+    if not there and not (is_another and last is not None and last.is_empty):
+        return None
+    left_behind = tuple(sorted(names))
+    if not is_another:
+        if not daemon or daemon != history.daemon:
+            return None  # which daemon answers cannot be told: each service is said by itself
+        return FleetRestart(now, "deleted", left_behind, is_empty=True, seen_at=now) if len(names) > 1 else None
+    host = history.reading("host")
+    boot_at = host.number("boot_at") if host is not None else None
+    began = reading.by.began_at if reading.by is not None else None
+    is_boot = boot_at is not None and before < boot_at <= now
+    at = began if began is not None and before < began <= now else now
+    return FleetRestart(at, "reboot" if is_boot else "resurrected", left_behind, is_empty=True, seen_at=now)
 
 
 def _died(names: Iterable[str], history: History, before: float) -> bool:

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitord.core.model import Failure, Gap, Kind, Reading, Sample, sample
+from monitord.core.model import Answered, Failure, Gap, Kind, Reading, Sample, sample
 
 
 class ProbeError(Exception):
@@ -21,10 +21,11 @@ class ProbeError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """What a probe returns: its samples, and what it could not measure though its server answered."""
+    """What a probe returns: its samples, what it could not measure though its server answered, and who answered."""
 
     samples: tuple[Sample, ...]
     gaps: tuple[Gap, ...] = ()
+    by: Answered | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +74,7 @@ async def take(probe: Probe, request: Request) -> Reading:
         took = (loop.time() - began) * 1000.0
         if measured is None:
             return Reading(probe.name, failure=failure, duration_ms=round(took, 3))
-        return Reading(probe.name, measured.samples, None, measured.gaps, round(took, 3))
+        return Reading(probe.name, measured.samples, None, measured.gaps, round(took, 3), measured.by)
 
     try:
         async with asyncio.timeout(request.timeout):

@@ -7,12 +7,14 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Literal
 
-from monitord.core.model import Sample, Value, sample
+from monitord.core.model import Answered, Sample, Value, sample
 from monitord.pm2 import Pm2Error, client, fleet
 
 from .base import Measured, ProbeError, Request
 
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is PM2's and not the runner's
+
+_MAX_PID_BYTES = 20
 
 ProcessState = Literal["running", "stopped", "zombie", "gone"]
 
@@ -44,10 +46,23 @@ class Pm2Probe:
         samples = [sample("pm2_latency", round(latency, 3), "ms")]
         for process in processes:
             samples += _service(process, own)
-        return Measured(tuple(samples))
+        return Measured(tuple(samples), by=_daemon(self._home))
 
     async def close(self) -> None:
         """Nothing is held between readings."""
+
+
+def _daemon(home: Path) -> Answered | None:
+    """Which daemon answers, and since when: what its pid file says. A PM2 that was restarted is another one.
+
+    The number alone may come again, in a container nearly always: the moment it was written is a part of it.
+    """
+    file = home / "pm2.pid"
+    try:
+        pid, written = file.read_bytes()[:_MAX_PID_BYTES].strip(), file.stat().st_mtime
+    except OSError:
+        return None
+    return Answered(f"{pid.decode()} since {written:.3f}", round(written, 3)) if pid.isdigit() else None
 
 
 def _service(process: fleet.Process, own: frozenset[int]) -> Iterator[Sample]:

@@ -22,6 +22,7 @@ from monitord.core.codec import decode, encode
 from monitord.core.decide import Decision, State, decide
 from monitord.core.epochs import window_seconds
 from monitord.core.model import (
+    Answered,
     Command,
     Exit,
     Gap,
@@ -109,6 +110,8 @@ class Night(Told):
         self.host = Host(boot_at=begin - 30 * 86400)
         self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
         self.replica = False
+        # Which PM2 daemon answers ("": its pid file cannot be read).
+        self.daemon = ""
         self.own_gaps: tuple[Gap, ...] = ()
         # What a reading says in place of what the simulator would: by sample name and labels.
         self.instead: dict[tuple[str, tuple[tuple[str, str], ...]], Value] = {}
@@ -266,6 +269,8 @@ class Night(Told):
             "host": (self.machine, self.host.samples(), disk_gap),
         }
         readings = {name: reading(name, *server) for name, server in servers.items() if name in wanted}
+        if self.daemon and "pm2" in readings and readings["pm2"].failure is None:
+            readings["pm2"] = replace(readings["pm2"], by=Answered(self.daemon))
         if self.instead:
             readings = {name: self._as_told(found) for name, found in readings.items()}
         if probes is None:

@@ -203,6 +203,12 @@ def _empty(night: Night) -> None:
     night.unlisted, night.services = night.services, []
 
 
+def _restarted_empty(night: Night) -> None:
+    """PM2's daemon dies, and whoever asks for its list starts another one, without a list."""
+    night.daemon += "'" if night.daemon else ""
+    _empty(night)
+
+
 def _full(night: Night, without: str = "") -> None:
     """PM2 has its list again, as `pm2 resurrect` makes it: every process anew."""
     night.services, night.unlisted = night.services or night.unlisted, []
@@ -405,6 +411,9 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "everything dies {count} times": _everything_dies,
     "the host reboots": _reboot,
     "PM2's list is empty": _empty,
+    "PM2 is restarted with an empty list": _restarted_empty,
+    "PM2's pid file cannot be read": lambda n: _set(n, daemon=""),
+    "PM2's pid file can be read": lambda n: _set(n, daemon="1"),
     "PM2 is resurrected": _full,
     "PM2 is resurrected without {name}": lambda n, name: _full(n, name),
     # Servers

@@ -101,3 +101,39 @@ async def test_what_pm2_kills_past_its_kill_timeout_is_down_and_said_so(real_pm2
         fired = await watched.until("alert_firing", mark, rule="service_down", subject="stubborn")
         assert fired["value"] == "stopped"
         await stopping.wait()
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize("is_seen_away", [True, False], ids=["after it was seen away", "at once"])
+async def test_a_pm2_that_comes_back_empty_is_one_page(real_pm2: RealPm2, tmp_path: Path, is_seen_away: bool) -> None:
+    names = {"gateway", "worker", "listener", "builder", "sealer"}
+    for name in names:
+        real_pm2.run("start", real_pm2.app(name, SLEEPER))
+    often = {"MONITORD_CHECK_INTERVAL": "1s"} if is_seen_away else {}
+    async with Watched(settings(real_pm2, tmp_path, **often), tmp_path / "cwd") as watched:
+        mark = len(watched.lines)
+        real_pm2.kill_hard()
+        if is_seen_away:
+            away = await watched.until("alert_firing", mark, rule="pm2_unreachable")
+        real_pm2.run("ls")
+        await watched.check()
+        empty = await watched.until("alert_firing", mark, rule="pm2_empty")
+        assert "empty list" in empty["summary"]
+        assert "pm2 resurrect" in empty["recommendation"]
+        if is_seen_away:
+            assert empty["alert_id"] == away["alert_id"]
+        for _ in range(3):
+            await watched.check()
+        fired = {(line["rule"], line["alert_id"]) for line in watched.said("alert_firing", mark)}
+        assert fired == {
+            ("pm2_empty", empty["alert_id"]),
+            *([("pm2_unreachable", away["alert_id"])] if is_seen_away else []),
+        }
+        assert watched.said("alert_resolved", mark) == []
+        assert events(watched, mark, change="deleted") == []
+        for name in names:
+            real_pm2.run("start", real_pm2.app(name, SLEEPER))
+        back = len(watched.lines)
+        await watched.check()
+        ended = await watched.until("alert_resolved", back, alert_id=empty["alert_id"])
+        assert ended["rule"] == "pm2_empty"

@@ -15,7 +15,8 @@ class Spec:
     """One rule: a function of (Observation, History, StandingOrders) and when it applies.
 
     `judges_failure`: it also answers when the probe itself failed. `absent`: what it means that a subject with an
-    alert is no longer judged: it is not watched any more, or what was wrong is gone.
+    alert is no longer judged: it is not watched any more, or what was wrong is gone. `of_server`: it is about the
+    server itself, and judged while what is measured through it waits for the server's return to be confirmed.
     """
 
     name: str
@@ -23,6 +24,7 @@ class Spec:
     judge: Rule
     judges_failure: bool = False
     absent: Literal["not_watched", "clear"] = "not_watched"
+    of_server: bool = False
 
 
 # What explains comes before what it may explain: servers, the host, services, then what services do.
@@ -30,6 +32,7 @@ RULES: tuple[Spec, ...] = (
     Spec("host_memory_low", "host", host.host_memory_low),
     Spec("disk_high", "host", host.disk_high),
     Spec("disk_filling", "host", trends.disk_filling),
+    Spec("pm2_empty", "pm2", servers.pm2_empty, of_server=True),
     Spec("pm2_unreachable", "pm2", servers.unreachable("pm2"), judges_failure=True),
     Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True),
     Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True),
@@ -59,12 +62,17 @@ RULES: tuple[Spec, ...] = (
 
 # The first says all that the second would say of the same subject, where `replaces` does not know better.
 REPLACES: tuple[tuple[str, str], ...] = (
+    ("pm2_empty", "pm2_unreachable"),
     ("service_missing", "service_down"),
     ("service_down", "service_restart_loop"),
     ("sealing_stuck", "sealing_late"),
     ("sealing_stuck", "sealing_slow"),
     ("sealing_late", "sealing_slow"),
 )
+
+
+# Of these the first is the second's alert that goes on: it keeps its id and its beginning, and nothing ends.
+CONTINUES: frozenset[tuple[str, str]] = frozenset({("pm2_empty", "pm2_unreachable")})
 
 
 def replaces(stronger: Finding, weaker: Finding) -> bool:

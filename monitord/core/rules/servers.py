@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from monitord.core import words
 from monitord.core.history import History
-from monitord.core.model import Clear, Finding, Judgement, Observation
+from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 
 NAMES = {"pm2": "PM2", "postgres": "Postgres", "redis": "Redis", "epochs": "the epochs", "host": "the host"}
@@ -36,7 +37,11 @@ def unreachable(probe: str) -> Rule:
     def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         failure = observation.readings[probe].failure
         if failure is None:
-            yield Clear(rule, probe)
+            last = history.fleet_restart
+            if probe == "pm2" and last is not None and last.is_empty:
+                yield Unknown(rule, probe, "it answers, and has lost its list")
+            else:
+                yield Clear(rule, probe)
             return
         yield Finding(
             rule=rule,
@@ -51,6 +56,38 @@ def unreachable(probe: str) -> Rule:
         )
 
     return judge
+
+
+def pm2_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """PM2 itself was restarted and nothing of the fleet is in its list."""
+    last = history.fleet_restart
+    if last is None or not last.is_empty or not last.left_behind:
+        yield Clear("pm2_empty", "pm2")
+        return
+    names = words.listed(list(last.left_behind), most=8)
+    what, when = words.plural(len(last.left_behind), "service"), words.clock(last.at)
+    lost = f"it runs none of the {what} it is expected to run ({names})"
+    is_deleted = last.kind == "deleted"
+    yield Finding(
+        rule="pm2_empty",
+        subject="pm2",
+        severity="critical",
+        value="empty",
+        limit=None,
+        unit="",
+        summary=(
+            f"Everything was deleted from PM2's list, by {when}: {lost}."
+            if is_deleted
+            else f"PM2 was restarted with an empty list, at {when}: {lost}. Nobody deleted them."
+        ),
+        evidence={"left_behind": list(last.left_behind), "at": when, "kind": last.kind},
+        recommendation=(
+            "If that was a mistake, run pm2 resurrect, or start the services from their ecosystem file."
+            if is_deleted
+            else "Run pm2 resurrect, and pm2 save once all is back. Where PM2 was killed, the processes of before may "
+            "still run without it: end those first, or they run twice."
+        ),
+    )
 
 
 def unmeasured(probe: str) -> Rule:

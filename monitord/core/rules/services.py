@@ -18,6 +18,7 @@ _LOOP_ADVICE: dict[RestartKind | None, str] = {
     "watch": "Find out what writes into the files that PM2 watches for {name}: its own logs or data are to be ignored "
     "(ignore_watch), and watch is not for production.",
 }
+_LOST = "PM2 has lost its whole list"
 _STATE_WORDS = {"waiting restart": "waiting for PM2 to restart it"}
 
 
@@ -34,6 +35,9 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
     now = observation.now.timestamp()
     for name, wanted, lives in _fleet(history, orders):
         if wanted is None and not _gave_up(lives, orders):
+            continue
+        if not lives and _is_lost(name, history, now):
+            yield Unknown("service_down", name, _LOST)
             continue
         wanted = wanted or "online"
         judged = [(life, fits(life, wanted, now)) for life in lives.values()]
@@ -79,6 +83,12 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
         )
 
 
+def _is_lost(name: str, history: History, now: float) -> bool:
+    """Whether a service is gone with PM2's whole list, which has an alert of its own from the second look on."""
+    last = history.fleet_restart
+    return last is not None and last.is_empty and name in last.left_behind and now > last.seen_at
+
+
 def _gave_up(lives: dict[str, Life], orders: StandingOrders) -> bool:
     """Whether PM2 had given up on a service before it was ever seen online: no roster is needed to call that wrong."""
     return not orders.services and any(life.state == "errored" for life in lives.values())
@@ -113,11 +123,15 @@ def _starting(lives: dict[str, Life], history: History, orders: StandingOrders, 
 
 def service_missing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of the roster that PM2 does not know at all."""
+    now = observation.now.timestamp()
     for name, wanted, lives in _fleet(history, orders):
         if wanted is None:
             continue
         if lives:
             yield Clear("service_missing", name)
+            continue
+        if _is_lost(name, history, now):
+            yield Unknown("service_missing", name, _LOST)
             continue
         learned = "" if orders.services else " It was seen online before."
         last = history.fleet_restart
