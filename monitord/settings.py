@@ -11,7 +11,7 @@ from typing import Any, Final, cast
 
 from pydantic import SecretStr, ValidationError
 
-from monitord.core.orders import StandingOrders
+from monitord.core.orders import QueueOrders, StandingOrders
 from monitord.masking import MASK, mask, mask_address
 from monitord.settings_schema import (
     ADDRESSES,
@@ -204,7 +204,9 @@ def standing_orders(settings: Settings) -> StandingOrders:
         epoch_length=settings.epochs.length,
         epoch_grace=settings.epochs.grace,
         disks=settings.host.disks,
-        queues=settings.redis.queues,
+        queues=tuple(settings.redis.queues),
+        queue_prefix=settings.redis.prefix,
+        queue_by_name={name: queue for name, queue in settings.redis.queues.items() if queue != QueueOrders()},
         remind_every=settings.notify.remind_every,
         late_after=max(3 * settings.check_interval, 2 * settings.probe_timeout),
         probes=frozenset(name for name, is_set in configured.items() if is_set),

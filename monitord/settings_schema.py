@@ -11,6 +11,7 @@ from typing import Annotated, Any, Final, Literal
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from monitord import settings_named as n
 from monitord import settings_types as t
 from monitord.core.model import Severity
 from monitord.core.orders import Expected
@@ -49,10 +50,11 @@ class Epochs(_Section):
 
 
 class Redis(_Section):
-    """Redis, and the BullMQ queues in it."""
+    """Redis, and the BullMQ queues in it: their names, or what is declared of each of them."""
 
     url: t.RedisUrl | None = None
-    queues: Annotated[tuple[str, ...], t.words('["tree-builder"]')] = ()
+    queues: n.Queues = Field(default_factory=dict)
+    prefix: n.KeyPrefix = "bull"
 
 
 class Host(_Section):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import os
 import time
@@ -26,12 +25,6 @@ OTHERS_AT_MOST: Final = 8
 LABELS: Final = 24
 # A seal is a row per channel: enough rows for 24 labels of some hundred channels in each group.
 SEALS_AT_MOST: Final = 10_000
-SCAN_ROUNDS: Final = 20
-SCAN_COUNT: Final = 100
-# What BullMQ keeps for a queue under `bull:<queue>:`, beside its jobs.
-QUEUE_KEYS: Final = frozenset(
-    {"meta", "id", "wait", "active", "paused", "prioritized", "delayed", "completed", "failed", "events"}
-)
 
 # Tables of this database that may be read, the most written first; `epochs` says that an exact count could be bounded.
 TABLES: Final = """
@@ -156,16 +149,21 @@ def epoch_seconds(labels: Sequence[int]) -> int | None:
     return length if times * 2 > len(ordered) - 1 and aligned * 2 > len(ordered) else None
 
 
-async def queues(given: str | None, configured: str | None, timeout: float) -> Queues | None:
-    """The BullMQ queues in the Redis at `given` (from the command line) or else `configured`."""
+async def queues(given: str | None, configured: str | None, timeout: float, prefix: str = "bull") -> Queues | None:
+    """The BullMQ queues in the Redis at `given` (from the command line) or else `configured`, whatever their prefix.
+
+    `prefix` is that of a queue of which none is said.
+    """
     url = given or configured
     if url is None:
         return None
     from monitord.probes.base import Request, take
     from monitord.probes.redis import RedisProbe
+    from monitord.redis.connection import Server
+    from monitord.redis.scan import scan
 
     try:
-        probe = RedisProbe(url, ())
+        server, probe = Server(url), RedisProbe(url, ())
         line = _address("MONITORD_REDIS__URL", "REDIS_URL", given, _redis_without_password(url))
     except ValueError as error:
         return Queues("# MONITORD_REDIS__URL=redis://...", failure=Failure("protocol", str(error)))
@@ -174,37 +172,16 @@ async def queues(given: str | None, configured: str | None, timeout: float) -> Q
     await probe.close()
     if reading.failure is not None:
         return Queues(line, failure=reading.failure)
-    return await _scanned(url, line, timeout / 2)
-
-
-async def _scanned(url: str, line: str, timeout: float) -> Queues:
-    """A bounded walk over the keys, which only this once-run look allows itself."""
-    from redis.asyncio import Redis
-    from redis.asyncio.retry import Retry
-    from redis.backoff import NoBackoff
-    from redis.exceptions import RedisError
-
-    redis = Redis.from_url(
-        url, socket_timeout=timeout, socket_connect_timeout=timeout, retry=Retry(NoBackoff(), 0), protocol=2
+    found = await scan(server, tuple(dict.fromkeys((prefix, "bull"))), timeout / 2)
+    return Queues(
+        line,
+        tuple(found.queues),
+        complete=found.complete,
+        why_unknown="" if found.allowed else "the keys cannot be looked through",
+        prefixes={name: of_queue for name, of_queue in found.queues.items() if of_queue != prefix},
+        doubles=found.doubles,
+        elsewhere=found.elsewhere,
     )
-    names: set[str] = set()
-    cursor = 0
-    try:
-        async with asyncio.timeout(timeout):
-            for _ in range(SCAN_ROUNDS):
-                cursor, keys = await redis.scan(cursor, match="bull:*", count=SCAN_COUNT)
-                for key in keys:
-                    text = key.decode(errors="replace") if isinstance(key, bytes) else key
-                    queue, _, part = text.removeprefix("bull:").rpartition(":")
-                    if queue and part in QUEUE_KEYS:
-                        names.add(queue)
-                if cursor == 0:
-                    break
-    except (RedisError, OSError):
-        return Queues(line, tuple(sorted(names)), complete=False, why_unknown="the keys cannot be looked through")
-    finally:
-        await redis.connection_pool.disconnect(inuse_connections=True)
-    return Queues(line, tuple(sorted(names)), complete=cursor == 0)
 
 
 async def disks(home: Path | None, dsn: str | None, timeout: float) -> tuple[str, ...]:

@@ -321,7 +321,7 @@ def test_names_come_once_in_order_and_groups_whatever_their_case(tmp_path: Path)
     settings = read(tmp_path, environ)
     assert settings.postgres.tables == ("b", "a", "B")
     assert settings.epochs.groups == ("MILO", "cls")
-    assert settings.redis.queues == ()
+    assert settings.redis.queues == {}
 
 
 @pytest.mark.parametrize(
@@ -334,6 +334,29 @@ def test_what_is_no_list_of_names_is_shown_an_example(tmp_path: Path, text: str)
 @pytest.mark.parametrize("text", ["gateway=online", "[]", '{"gateway": ', '{"": "online"}', '"x"'])
 def test_what_is_no_map_is_shown_an_example(tmp_path: Path, text: str) -> None:
     assert '{"gateway": "online"}' in only_mistake(tmp_path, "ORDERS__SERVICES", text)
+
+
+def test_queues_are_a_list_of_names_or_a_map_of_what_is_declared_of_each(tmp_path: Path) -> None:
+    declared = '{"emails": {"waiting": 1000, "prefix": "myapp", "worker": "mail_worker 2"}, "pdf": {}}'
+    settings = read(tmp_path, {"MONITORD_REDIS__QUEUES": declared, "MONITORD_REDIS__PREFIX": "shop"})
+    orders = standing_orders(settings)
+    assert orders.queues == ("emails", "pdf")
+    assert [orders.queue_limit(name) for name in orders.queues] == [1000, 5000]
+    assert [orders.prefix_of(name) for name in orders.queues] == ["myapp", "shop"]
+    assert [orders.workers_of(name) for name in orders.queues] == [("mail_worker 2",), ()]
+    assert shown(settings, "MONITORD_REDIS__QUEUES") == declared.replace('"mail_worker 2"', '["mail_worker 2"]')
+    plain = read(tmp_path, {"MONITORD_REDIS__QUEUES": '["a", "b"]'})
+    assert shown(plain, "MONITORD_REDIS__QUEUES") == '["a", "b"]'
+
+
+def test_what_cannot_be_declared_of_a_queue_is_named_with_what_can(tmp_path: Path) -> None:
+    mistake = only_mistake(tmp_path, "REDIS__QUEUES", '{"emails": {"failed": 50}}')
+    assert mistake.endswith("of emails, failed cannot be declared; what can is waiting, prefix, worker")
+    assert "of emails, waiting: 'many' is no" in only_mistake(
+        tmp_path, "REDIS__QUEUES", '{"emails": {"waiting": "many"}}'
+    )
+    for wrong in ('{"emails": 5}', '{"emails": {"worker": [1]}}', '{"emails": {"prefix": ""}}', "emails", "[1]"):
+        only_mistake(tmp_path, "REDIS__QUEUES", wrong)
 
 
 def test_an_expectation_that_is_none_names_the_service_and_the_choices(tmp_path: Path) -> None:

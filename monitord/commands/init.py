@@ -44,7 +44,7 @@ async def _init(settings: Settings, home: Path | None, arguments: argparse.Names
     fleet, database, queues, disks = await asyncio.gather(
         survey.fleet(home, settings.state_dir, timeout),
         survey.database(arguments.dsn, dsn.get_secret_value() if dsn else None, settings.postgres.ca_file, timeout),
-        survey.queues(arguments.redis, url.get_secret_value() if url else None, timeout),
+        survey.queues(arguments.redis, url.get_secret_value() if url else None, timeout, settings.redis.prefix),
         survey.disks(home, arguments.dsn or (dsn.get_secret_value() if dsn else None), timeout),
     )
     found = Found(fleet, database, queues, disks)

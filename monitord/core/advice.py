@@ -91,8 +91,8 @@ def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
         "literal": "'" + alert.subject.rpartition(".")[2].replace("'", "''") + "'",
         "sealer": _by_pattern(orders.sealed_by),
         "feeder": _by_pattern(orders.fed_by),
-        "worker": quote(f"/{re.escape(alert.subject)}/"),
-        "waiting": quote(f"bull:{alert.subject}:wait"),
+        "worker": _by_pattern(orders.workers_of(alert.subject) or (alert.subject,)),
+        "waiting": quote(f"{orders.prefix_of(alert.subject)}:{alert.subject}:wait"),
     }
     return tuple(_command(form, words) for form in _BY_RULE.get(alert.rule, _MONITOR))
 

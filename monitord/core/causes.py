@@ -83,8 +83,7 @@ def _works_for(service: str, finding: Finding, orders: StandingOrders) -> bool:
         return matches(service, orders.sealed_by)
     if finding.rule in FLOW:
         return matches(service, orders.fed_by)
-    # A queue's worker bears its name, as whole words: `tree-builder`, `tree-builder-2`.
-    return finding.rule == "redis_queue_backlog" and f"-{finding.subject}-" in f"-{service}-"
+    return finding.rule == "redis_queue_backlog" and matches(service, orders.workers_of(finding.subject))
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -46,10 +46,14 @@ def sample(name: str, value: Value, unit: str = "1", **labels: str) -> Sample:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a whole probe could not measure: a kind to sort by and a sentence to read, free of secrets."""
+    """Why a whole probe could not measure: a kind to sort by and a sentence to read, free of secrets.
+
+    `full`: the server is there and accepts no further client.
+    """
 
     kind: Kind
     error: str
+    full: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,26 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Literal
+from typing import Final, Literal
 
 Expected = Literal["online", "stopped", "periodic"]
+
+
+@dataclass(frozen=True, slots=True)
+class QueueOrders:
+    """What is declared of one queue; None: as for any queue.
+
+    `waiting` is the most jobs that may wait, `prefix` what its keys begin with, `worker` shell patterns: the services
+    that work it off, whose death explains its backlog.
+    """
+
+    waiting: int | None = None
+    prefix: str | None = None
+    worker: tuple[str, ...] | None = None
+
+
+# The orders' own queue and who works it off, where nothing else is declared.
+SEED_WORKERS: Final[Mapping[str, tuple[str, ...]]] = {"tree-builder": ("tree-builder", "tree-builder-*")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +76,26 @@ class StandingOrders:
     host_memory: int = 200_000_000
     queues: tuple[str, ...] = ()
     queue_waiting: int = 5000
+    queue_prefix: str = "bull"
+    # What is declared of single queues.
+    queue_by_name: Mapping[str, QueueOrders] = field(default_factory=dict)
     # A cycle that begins later than this after it was due is late; a longer silence between readings was blind.
     late_after: timedelta = timedelta(seconds=90)
     probes: frozenset[str] = frozenset({"pm2", "postgres", "epochs", "redis", "host"})
+
+    def queue_limit(self, queue: str) -> int:
+        """The most jobs that may wait in a queue."""
+        declared = self.queue_by_name.get(queue, QueueOrders()).waiting
+        return self.queue_waiting if declared is None else declared
+
+    def prefix_of(self, queue: str) -> str:
+        """What the keys of a queue begin with."""
+        return self.queue_by_name.get(queue, QueueOrders()).prefix or self.queue_prefix
+
+    def workers_of(self, queue: str) -> tuple[str, ...]:
+        """The services that work a queue off, as shell patterns; none where nobody declared any."""
+        declared = self.queue_by_name.get(queue, QueueOrders()).worker
+        return SEED_WORKERS.get(queue, ()) if declared is None else declared
 
     def memory_limit(self, service: str) -> int:
         """The most memory an instance of `service` may use, in bytes."""

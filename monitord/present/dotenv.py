@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
@@ -48,13 +49,20 @@ class Database:
 
 @dataclass(frozen=True, slots=True)
 class Queues:
-    """What Redis holds. `complete` is False where there are more keys than were looked at."""
+    """What Redis holds. `complete` is False where there are more keys than were looked at.
+
+    `prefixes` are those that must be said, by the queue's name; `doubles` further queues of the same names, as
+    PREFIX:QUEUE; `elsewhere` how many keys other databases of the server hold, by their numbers.
+    """
 
     line: str
     names: Sequence[str] = ()
     complete: bool = True
     why_unknown: str = ""
     failure: Failure | None = None
+    prefixes: Mapping[str, str] = field(default_factory=dict)
+    doubles: Sequence[str] = ()
+    elsewhere: Mapping[int, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +78,7 @@ class Found:
 def dotenv(found: Found, headline: str) -> str:
     """The text of the .env."""
     lines = [_comment(headline)]
-    for section in (_fleet(found.fleet), _database(found.database), _queues(found.queues)):
+    for section in (_fleet(found.fleet), _database(found.database), _queues(found.queues, found.fleet)):
         lines += ["", *section]
     disks = _names("MONITORD_HOST__DISKS", found.disks)
     lines += ["", _comment("Disks: one path on each file system to watch."), *disks]
@@ -142,7 +150,7 @@ def _epochs(database: Database) -> Iterator[str]:
         yield setting("MONITORD_ORDERS__SEAL_CRITICAL", _seconds(4 * length))
 
 
-def _queues(queues: Queues | None) -> Iterator[str]:
+def _queues(queues: Queues | None, fleet: Fleet | None) -> Iterator[str]:
     if queues is None:
         yield _comment("Redis: not looked at; give it as --redis, MONITORD_REDIS__URL or REDIS_URL.")
         return
@@ -156,18 +164,40 @@ def _queues(queues: Queues | None) -> Iterator[str]:
         yield _comment(f"Queues: {queues.why_unknown}; name them in MONITORD_REDIS__QUEUES.")
         return
     if queues.names:
-        yield from _names("MONITORD_REDIS__QUEUES", queues.names)
+        declared = {name: _declared(name, queues, fleet) for name in queues.names}
+        if any("worker" in each for each in declared.values()):
+            yield _comment("worker: the services that work a queue off, by their names; correct it where others do.")
+        yield from _names("MONITORD_REDIS__QUEUES", declared if any(declared.values()) else queues.names)
     elif queues.complete:
         yield _comment("There are no BullMQ queues in it.")
+        for number, keys in queues.elsewhere.items():
+            yield _comment(
+                f"Database {number} of this server holds {keys} keys: is the number in the URL the right one?"
+            )
+    if queues.doubles:
+        yield _comment(f"Also there, under names that are taken: {', '.join(queues.doubles)}")
     if not queues.complete:
         yield _comment("There are more keys than were looked at: name further queues in MONITORD_REDIS__QUEUES.")
+
+
+def _declared(name: str, queues: Queues, fleet: Fleet | None) -> dict[str, object]:
+    """What is to be declared of one queue: a prefix that is not the usual one, and the services that bear its name."""
+    workers = [service for service in (fleet.services if fleet is not None else ()) if _bears(service, name)]
+    prefix = {"prefix": queues.prefixes[name]} if name in queues.prefixes else {}
+    return {**prefix, **({"worker": workers[0] if len(workers) == 1 else workers} if workers else {})}
+
+
+def _bears(service: str, queue: str) -> bool:
+    """Whether a service's name holds the queue's, as whole words: `emails`, `emails-worker`, `emails_worker_2`."""
+    words, wanted = (f"-{re.sub(r'[^a-z0-9]+', '-', name.lower()).strip('-')}-" for name in (service, queue))
+    return wanted != "--" and wanted in words
 
 
 def _seconds(seconds: float) -> str:
     return duration_text(timedelta(seconds=seconds))
 
 
-def _names(name: str, found: Sequence[str] | Mapping[str, str]) -> Iterator[str]:
+def _names(name: str, found: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
     """The line that sets a list or map of names; names that no setting takes are left out, and said."""
     fit = [item for item in found if item.strip() == item != "" and item.isprintable()]
     if fit or not found:

@@ -70,7 +70,7 @@ def _perfdata(fields: Fields, orders: StandingOrders) -> Iterator[str]:
         yield _datum("redis_latency", redis["latency_ms"], "ms", minimum="0")
         yield _datum("redis_memory", redis["memory_bytes"], "B", minimum="0")
         for name, queue in redis["queues"].items():
-            yield _datum(f"{name} waiting", queue["waiting"], limits=f"{orders.queue_waiting};", minimum="0")
+            yield _datum(f"{name} waiting", queue["waiting"], limits=f"{orders.queue_limit(name)};", minimum="0")
     if probes["pm2"]["status"] != "off":
         yield from _of_services(fields, orders)
 

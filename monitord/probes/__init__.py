@@ -45,7 +45,8 @@ class Probes:
             from monitord.probes.redis import RedisProbe
 
             try:
-                self.all.append(RedisProbe(settings.redis.url.get_secret_value(), settings.redis.queues))
+                prefixes = {queue: orders.prefix_of(queue) for queue in orders.queues}
+                self.all.append(RedisProbe(settings.redis.url.get_secret_value(), orders.queues, prefixes=prefixes))
             except ValueError as error:
                 from monitord.settings import SettingsError
 

@@ -11,12 +11,16 @@ from monitord.core.model import Answered, Failure, Gap, Kind, Reading, Sample, s
 
 
 class ProbeError(Exception):
-    """A probe could not measure: a kind to sort by and a sentence for people, free of secrets."""
+    """A probe could not measure: a kind to sort by and a sentence for people, free of secrets.
 
-    def __init__(self, kind: Kind, error: str) -> None:
+    `full`: the server is there and accepts no further client.
+    """
+
+    def __init__(self, kind: Kind, error: str, *, full: bool = False) -> None:
         super().__init__(error)
         self.kind: Kind = kind
         self.error = error
+        self.full = full
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +84,7 @@ async def take(probe: Probe, request: Request) -> Reading:
         async with asyncio.timeout(request.timeout):
             return reading(await probe.measure(request), None)
     except ProbeError as error:
-        return reading(None, Failure(error.kind, error.error))
+        return reading(None, Failure(error.kind, error.error, error.full))
     except asyncio.CancelledError:
         if (task := asyncio.current_task()) is not None and task.cancelling():
             raise

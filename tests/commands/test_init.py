@@ -16,6 +16,7 @@ from monitord.demo.postgres_server import PostgresServer
 from monitord.demo.seed import seed_window
 from monitord.pm2.fleet import Process
 from monitord.present.dotenv import Database, Fleet, Found, Queues, dotenv
+from monitord.redis.scan import SCAN_ROUNDS
 from monitord.settings import Settings, load
 
 from .program import Eventually, monitord
@@ -143,14 +144,48 @@ async def test_it_finds_queues_without_asking_for_all_keys(empty_valkey: str, tm
     assert "cmdstat_keys" not in statistics
 
 
+async def test_it_finds_a_queue_of_any_prefix_among_its_jobs_and_not_what_only_looks_like_one(
+    empty_valkey: str, tmp_path: Path
+) -> None:
+    async with Redis.from_url(empty_valkey, socket_timeout=10) as redis:
+        await redis.hset("myapp:emails:meta", "opts.maxLenEvents", "10000")
+        await redis.mset({f"myapp:emails:{number}": "" for number in range(9000)})
+        await redis.rpush("shop:{eu}:orders:wait", *range(3))
+        await redis.set("old:drained:id", "3")
+        await redis.zadd("old:drained:completed", {"1": 1.0})
+        await redis.hset("user:42:meta", "name", "somebody")
+        await redis.set("user:42:id", "42")
+        out, _ = init(tmp_path, "--redis", empty_valkey)
+    queues = loaded(out, tmp_path).redis.queues
+    assert {name: queue.prefix for name, queue in queues.items()} == {
+        "emails": "myapp",
+        "orders": "shop:{eu}",
+        "drained": "old",
+    }
+
+
+async def test_where_another_database_holds_the_keys_it_says_which(empty_valkey: str, tmp_path: Path) -> None:
+    async with Redis.from_url(empty_valkey, socket_timeout=10) as redis:
+        await redis.rpush("bull:emails:wait", "1")
+    out, _ = init(tmp_path, "--redis", empty_valkey.rstrip("/0").rstrip("/") + "/3")
+    assert "# Database 0 of this server holds 1 keys: is the number in the URL the right one?\n" in out
+
+
+def test_a_service_that_bears_a_queues_name_is_proposed_as_its_worker() -> None:
+    fleet = Fleet("/home/pm2", dict.fromkeys(("mail_worker 2", "emails-worker", "emailsender"), "online"))
+    queues = Queues("# given", ("emails", "orders"), prefixes={"orders": "myapp"})
+    out = dotenv(replace(NOTHING, fleet=fleet, queues=queues), "headline")
+    assert 'MONITORD_REDIS__QUEUES=\'{"emails": {"worker": "emails-worker"}, "orders": {"prefix": "myapp"}}\'' in out
+
+
 async def test_among_too_many_keys_it_stops_and_says_so(empty_valkey: str, tmp_path: Path) -> None:
     async with Redis.from_url(empty_valkey, socket_timeout=10) as redis:
-        await redis.mset({f"key-{number}": "" for number in range(20_000)})
+        await redis.mset({f"key-{number}": "" for number in range(120_000)})
         before = (await redis.info("commandstats")).get("cmdstat_scan", {}).get("calls", 0)
         out, _ = init(tmp_path, "--redis", empty_valkey)
         after = (await redis.info("commandstats"))["cmdstat_scan"]["calls"]
     assert "more keys than were looked at" in out
-    assert after - before == survey.SCAN_ROUNDS
+    assert after - before == SCAN_ROUNDS
 
 
 PROCESS = Process(
@@ -243,7 +278,7 @@ def test_names_come_back_from_the_env_as_they_were_whatever_they_are(tmp_path: P
     assert dict(settings.orders.services) == dict.fromkeys(HOSTILE, "online")
     assert settings.postgres.tables == tuple(HOSTILE)
     assert settings.epochs.groups == tuple(HOSTILE)
-    assert settings.redis.queues == tuple(HOSTILE)
+    assert tuple(settings.redis.queues) == tuple(HOSTILE)
     assert settings.pm2.home == Path("/home/of pm2/it's")
 
 

@@ -9,12 +9,13 @@ import tomllib
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields, is_dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
 from monitord import values
+from monitord.core.codec import decode
 from monitord.core.model import Value
 from monitord.core.orders import StandingOrders
 from monitord.core.rules import RULES
@@ -331,6 +332,8 @@ def _order(kind: Any, value: Any) -> Any:
         return values.duration(value)
     if origin in (tuple, frozenset):
         return origin(value)
+    if is_dataclass(kind) and isinstance(value, dict):
+        return decode(kind, value)
     if kind is int and isinstance(value, str):
         return values.size(value)
     if kind is float and isinstance(value, str):

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -28,8 +28,10 @@ ProbeOf = Callable[..., RedisProbe]
 async def probe_of() -> AsyncIterator[ProbeOf]:
     made: list[RedisProbe] = []
 
-    def make(url: str, *queues: str, ca_file: str | None = None) -> RedisProbe:
-        made.append(RedisProbe(url, queues, ca_file))
+    def make(
+        url: str, *queues: str, ca_file: str | None = None, prefixes: Mapping[str, str] | None = None
+    ) -> RedisProbe:
+        made.append(RedisProbe(url, queues, ca_file, prefixes))
         return made[-1]
 
     yield make
@@ -97,7 +99,7 @@ async def test_the_depths_of_a_queue_are_its_keys_lengths(start_valkey: StartVal
     await server.say("ZADD", "bull:tree-builder:prioritized", "1", "x", "2", "y", "3", "z")
     await server.say("ZADD", "bull:tree-builder:delayed", "1", "d")
     await server.say("ZADD", "bull:tree-builder:failed", *(str(n) for n in range(8)))
-    reading = measured(await take(probe_of(server.url(), "tree-builder", "seal"), ASK))
+    reading = measured(await take(probe_of(server.url(), "tree-builder"), ASK))
     depths = {s.name: s.value for s in reading.samples if s.labels == (("queue", "tree-builder"),)}
     assert depths == {
         "queue_waiting": 9,
@@ -108,8 +110,51 @@ async def test_the_depths_of_a_queue_are_its_keys_lengths(start_valkey: StartVal
         "queue_delayed": 1,
         "queue_failed": 4,
     }
-    assert reading.values("queue_waiting", "queue")["seal"] == 0
     assert reading.gaps == ()
+
+
+@pytest.mark.servers
+async def test_a_queue_that_is_not_there_has_no_length_and_one_that_was_made_has_none_waiting(
+    start_valkey: StartValkey, probe_of: ProbeOf
+) -> None:
+    server = await start_valkey()
+    await server.say("RPUSH", "bull:tree-builder:wait", *map(str, range(9000)))
+    await server.say("HSET", "bull:made:meta", "version", "bullmq:5.0.0")
+    await server.say("SET", "bull:drained:id", "17")  # Bull before 4 writes no meta
+    await server.say("ZADD", "bull:all-done:completed", "1", "1")
+    reading = measured(await take(probe_of(server.url(), "tree-bulider", "made", "drained", "all-done"), ASK))
+    assert reading.values("queue_waiting", "queue") == {"made": 0, "drained": 0, "all-done": 0}
+    assert [(gap.subject, gap.kind) for gap in reading.gaps] == [("tree-bulider", "missing")]
+    assert "no key bull:tree-bulider:* of BullMQ's is in database 0" in reading.gaps[0].error
+
+
+@pytest.mark.servers
+async def test_a_queue_of_another_database_or_another_prefix_is_missing_until_that_is_said(
+    start_valkey: StartValkey, probe_of: ProbeOf
+) -> None:
+    server = await start_valkey()
+    await server.say("RPUSH", "myapp:emails:wait", "1", "2")
+    await server.say("HSET", "myapp:emails:meta", "version", "bullmq:5.0.0")
+    prefixed = {"prefixes": {"emails": "myapp"}}
+    assert measured(await take(probe_of(server.url(), "emails"), ASK)).gaps[0].kind == "missing"
+    (elsewhere,) = measured(await take(probe_of(server.url(db=2), "emails", **prefixed), ASK)).gaps
+    assert (elsewhere.kind, "is in database 2" in elsewhere.error) == ("missing", True)
+    reading = measured(await take(probe_of(server.url(), "emails", **prefixed), ASK))
+    assert (reading.number("queue_waiting", queue="emails"), reading.gaps) == (2, ())
+
+
+@pytest.mark.servers
+async def test_a_user_who_may_not_ask_whether_a_key_is_there_is_told_it_by_its_length(
+    start_valkey: StartValkey, probe_of: ProbeOf
+) -> None:
+    server = await start_valkey()
+    await server.say("HSET", "bull:made:meta", "version", "bullmq:5.0.0")
+    allowed = ("+ping", "+dbsize", "+info", "+llen", "+zcard", "+select", "~bull:*")
+    await server.say("SET", "bull:tree-builder:id", "1")
+    await server.say("ACL", "SETUSER", "watcher", "on", f">{SECRET}", "-@all", *allowed)
+    reading = measured(await take(probe_of(server.url(f"watcher:{SECRET}@"), "made", "mistyped"), ASK))
+    assert reading.values("queue_waiting", "queue") == {"made": 0}
+    assert [(gap.subject, gap.kind) for gap in reading.gaps] == [("mistyped", "missing")]
 
 
 @pytest.mark.servers
@@ -161,6 +206,7 @@ async def test_a_password_for_a_server_without_one_does_no_harm(start_valkey: St
 async def test_a_user_who_may_only_count_is_enough(start_valkey: StartValkey, probe_of: ProbeOf) -> None:
     server = await start_valkey()
     allowed = ("+ping", "+dbsize", "+info", "+llen", "+zcard", "+select", "~bull:*")
+    await server.say("SET", "bull:tree-builder:id", "1")
     await server.say("ACL", "SETUSER", "watcher", "on", f">{SECRET}", "-@all", *allowed)
     reading = measured(await take(probe_of(server.url(f"watcher:{SECRET}@"), "tree-builder"), ASK))
     assert reading.gaps == ()
@@ -175,8 +221,7 @@ async def test_what_a_user_may_not_see_is_unknown_with_its_kind_and_the_rest_is_
     await server.say("ACL", "SETUSER", "narrow", "on", f">{SECRET}", "-@all", "+ping", "+dbsize", "+llen", "~other")
     reading = measured(await take(probe_of(server.url(f"narrow:{SECRET}@"), "tree-builder"), ASK))
     assert {gap.subject: gap.kind for gap in reading.gaps} == {
-        "redis_memory": "permission",
-        "redis_evicted": "permission",
+        "redis": "permission",
         "tree-builder": "permission",
     }
     assert [s.value for s in reading.named("redis_memory")] == [None]
@@ -327,11 +372,13 @@ async def test_what_the_server_will_not_say_is_unknown_and_not_zero(listen: List
     port = await listen(server.serve)
     reading = measured(await take(probe_of(f"redis://127.0.0.1:{port}"), ASK))
     assert {s.name: s.value for s in reading.samples if s.name != "redis_latency"} == {
+        "redis_writes": None,
+        "redis_connections": None,
         "redis_keys": None,
         "redis_memory": None,
         "redis_evicted": None,
     }
-    assert [(gap.subject, gap.kind) for gap in reading.gaps] == [("redis_keys", "protocol")]
+    assert [(gap.subject, gap.kind) for gap in reading.gaps] == [("redis", "protocol")]
 
 
 @pytest.mark.parametrize("answer", [b"$3\r\nabc\r\n", b"$-1\r\n", b"*1\r\n:4\r\n"])
@@ -408,7 +455,7 @@ async def test_one_connection_is_kept_and_nothing_is_asked_that_walks_keys_or_wr
     assert server.connections == 1
     assert {command[0] for command in server.asked} == {
         *(b"AUTH", b"SELECT"),
-        *(b"PING", b"DBSIZE", b"INFO", b"LLEN", b"ZCARD"),
+        *(b"PING", b"DBSIZE", b"INFO", b"LLEN", b"ZCARD", b"EXISTS"),
     }
 
 

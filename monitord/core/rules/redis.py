@@ -30,9 +30,10 @@ def absorb_queues(history: History, reading: Reading, now: float) -> History:
 
 def redis_queue_backlog(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A queue deeper than ordered, or one that rose and has not been drained for as long as a stall lasts."""
-    now, limit = observation.now.timestamp(), orders.queue_waiting
+    now = observation.now.timestamp()
     depths = observation.readings["redis"].values("queue_waiting", "queue")
     for name in orders.queues:
+        limit = orders.queue_limit(name)
         depth, run = depths.get(name), history.queues.get(name)
         if not isinstance(depth, int | float) or run is None:
             yield Unknown("redis_queue_backlog", name, "it cannot be read")

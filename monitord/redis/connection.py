@@ -1,0 +1,160 @@
+"""One connection to a Redis or Valkey, through which no more is read than what was asked for can take.
+
+hiredis would make room for as many elements as a reply announces, and keep a bulk of any length: a reply of 500 MB took
+3.7 GB. So redis-py's own parser reads, from a stream that ends the connection once a budget of bytes is used up. An
+element takes three bytes at least, so that the budget bounds objects too; depth is bounded by Python's own recursion.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+from redis import exceptions
+from redis._parsers import _AsyncRESP2Parser
+from redis.asyncio.connection import (
+    AbstractConnection,
+    Connection,
+    SSLConnection,
+    UnixDomainSocketConnection,
+    parse_url,
+)
+from redis.asyncio.retry import Retry
+from redis.backoff import NoBackoff
+
+from .errors import TooMuch
+
+STEP_SECONDS: Final = 2.0  # for each step: connecting, a PING, a pipeline
+MOST_BYTES: Final = 2**20  # of one exchange: INFO's sections are a few kB each, the count of a key some ten bytes
+_FIRST: Final = frozenset((b"+", b"-", b":", b"$", b"*"))
+_PLACE: Final = ("host", "port", "path", "db", "username", "password")
+_TLS: Final = (
+    *("ssl_cert_reqs", "ssl_check_hostname", "ssl_ca_certs", "ssl_ca_path", "ssl_min_version"),
+    *("ssl_certfile", "ssl_keyfile", "ssl_password"),
+)
+
+
+class BoundedStream:
+    """A stream that hands out at most `left` bytes more: past them it raises TooMuch, before it has read them."""
+
+    def __init__(self, stream: asyncio.StreamReader, left: int) -> None:
+        self.left = left
+        self._stream = stream
+
+    async def readexactly(self, size: int) -> bytes:
+        """So many bytes. TooMuch where they are more than is left."""
+        if not 0 <= size <= self.left:
+            raise TooMuch
+        return self._spent(await self._stream.readexactly(size))
+
+    async def readline(self) -> bytes:
+        """One line. TooMuch where nothing is left, InvalidResponse where it is longer than any (64 kB)."""
+        try:
+            first = await self.readexactly(1)
+        except asyncio.IncompleteReadError:
+            return b""
+        if first not in _FIRST:  # said at once: what speaks another protocol may never end its line
+            raise exceptions.InvalidResponse
+        try:
+            return first + self._spent(await self._stream.readline())
+        except ValueError:  # what a StreamReader raises for a line past its limit
+            raise exceptions.InvalidResponse from None
+
+    def at_eof(self) -> bool:
+        """Whether the other side has ended, and nothing is left."""
+        return self._stream.at_eof()
+
+    def _spent(self, part: bytes) -> bytes:
+        self.left -= len(part)
+        return part
+
+
+class BoundedParser(_AsyncRESP2Parser):
+    """redis-py's own parser over a BoundedStream; what is not in the protocol is InvalidResponse, whatever it is."""
+
+    def on_connect(self, connection: AbstractConnection) -> None:
+        """The stream is there."""
+        super().on_connect(connection)  # type: ignore[no-untyped-call]
+        self._stream: Any = BoundedStream(self._stream, MOST_BYTES)
+
+    def renew(self) -> None:
+        """Let MOST_BYTES be read from here on: before each exchange."""
+        self._stream.left = MOST_BYTES
+
+    async def read_response(self, disable_decoding: bool = False) -> Any:
+        """One reply. InvalidResponse where it is none, or is too large or too deep."""
+        try:
+            return await super().read_response(disable_decoding)
+        except RecursionError:
+            raise TooMuch from None
+        except ValueError:  # a length or a number that is none
+            raise exceptions.InvalidResponse from None
+
+
+class Server:
+    """Where to connect and how, as redis-py reads a URL, without the options that are not the URL's to choose.
+
+    Attributes:
+        where: what the server is called in a sentence; never the password.
+        database: the number of the database whose keys are meant.
+    """
+
+    def __init__(self, url: str, ca_file: str | None = None) -> None:
+        """What a URL means.
+
+        Raises:
+            ValueError: it is no redis://, rediss:// or unix:// URL. Its text is not in the message.
+        """
+        self._class, self._options = _options(url, ca_file)
+        path = self._options.get("path")
+        place = path if path is not None else f"{self._options['host']}:{self._options['port']}"
+        self.where = f"Redis at {place}"
+        self.database = int(self._options.get("db") or 0)
+        self._made()  # a wrong option in the URL is found here, not in the night
+
+    def connection(self) -> AbstractConnection:
+        """A connection that has not connected yet. OSError or ValueError where its certificate files cannot be read."""
+        made = self._made()
+        if isinstance(made, SSLConnection):
+            made.ssl_context.get()
+        return made
+
+    def _made(self) -> AbstractConnection:
+        return self._class(
+            **self._options,
+            socket_timeout=STEP_SECONDS,
+            socket_connect_timeout=STEP_SECONDS,
+            retry=Retry(NoBackoff(), 0),
+            protocol=2,
+            driver_info=None,
+            parser_class=BoundedParser,
+        )
+
+
+def renew(connection: AbstractConnection) -> None:
+    """Let MOST_BYTES be read from here on: before each exchange."""
+    parser = connection._parser
+    if isinstance(parser, BoundedParser):
+        parser.renew()
+
+
+def _options(url: str, ca_file: str | None) -> tuple[type[AbstractConnection], dict[str, Any]]:
+    try:
+        parsed: dict[str, Any] = dict(parse_url(url))
+    except (ValueError, exceptions.RedisError):
+        # `from None`: the original quotes what it took for a port, which can be half a password.
+        raise ValueError("not a redis://, rediss:// or unix:// URL") from None
+    chosen: type[AbstractConnection] = parsed.get("connection_class", Connection)
+    options: dict[str, Any] = {name: parsed[name] for name in _PLACE if name in parsed}
+    if issubclass(chosen, SSLConnection):
+        options |= {name: parsed[name] for name in _TLS if name in parsed}
+        if options.get("ssl_cert_reqs", "required") not in {"none", "optional", "required"}:
+            raise ValueError("ssl_cert_reqs in the Redis URL is none, optional or required")
+        if ca_file is not None:
+            options["ssl_ca_certs"] = ca_file
+        return chosen, {"host": "localhost", "port": 6379} | options
+    if issubclass(chosen, UnixDomainSocketConnection):
+        if not options.get("path"):
+            raise ValueError("a unix:// URL names the path of a socket")
+        return chosen, options
+    return chosen, {"host": "localhost", "port": 6379} | options
