@@ -14,7 +14,7 @@ from redis.asyncio.connection import AbstractConnection
 
 from . import info
 from .connection import Server, renew
-from .queues import PARTS, PARTS_BY_TYPE
+from .queues import KEPT, PARTS, PARTS_BY_TYPE
 
 SCAN_ROUNDS: Final = 100
 SCAN_COUNT: Final = 1000
@@ -94,7 +94,9 @@ async def _confirmed(
         if _split(base, prefixes)[0] in prefixes:
             is_queue = bool(fit)
         elif ":" in base:
-            is_queue = "wait" in fit or len(fit) > 1 or (fit == {"meta"} and await _is_bullmq(connection, base))
+            stated = fit - set(KEPT)  # others keep a `meta` and an `id`, too
+            is_queue = "wait" in stated or (len(fit) > 1 and bool(stated))
+            is_queue = is_queue or ("meta" in fit and await _is_bullmq(connection, base))
         else:
             is_queue = False
         if is_queue:

@@ -332,7 +332,7 @@ def _order(kind: Any, value: Any) -> Any:
         return values.duration(value)
     if origin in (tuple, frozenset):
         return origin(value)
-    if is_dataclass(kind) and isinstance(value, dict):
+    if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
         return decode(kind, value)
     if kind is int and isinstance(value, str):
         return values.size(value)
