@@ -1,19 +1,37 @@
 """What a watched table's counters and bounded exact counts add up to: rows gained, a rate, and how long nothing came.
 
-The counters are cheap and wrong at times: they count rolled-back inserts and fall to zero after a crash. A bounded
-exact count is dear and true. So the counters are followed at every reading, and corrected by every exact count.
+The counters are cheap and wrong at times: they count rolled-back inserts, fall to zero after a crash, and do not see
+every row (track_counts is off, compressed chunks, foreign partitions). A bounded exact count is dear and true. So the
+counters are followed at every reading, and two exact counts with a shared bound outvote them in both directions.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 
 from monitord.core.history import History, Table
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
 POINTS_PER_WINDOW = 120
+# Counters that tell of so much less than an exact count found do not see every row.
+SEEN_SHARE = 0.9
+# Postgres tells of what a busy session inserted within a minute. What was counted earlier is not counted twice.
+LATE_SECONDS = 60.0
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What the exact counts of one reading found of one table: rows by bound, as far as they were counted to the end.
+
+    `capped` is (bound, rows) of a count that stopped at its cap: there are at least so many rows from that bound on.
+    `unfinished`: one was asked for and did not finish in time.
+    """
+
+    rows: Mapping[str, int] = field(default_factory=dict)
+    capped: tuple[str, int] | None = None
+    unfinished: bool = False
 
 
 def absorb_tables(
@@ -23,14 +41,7 @@ def absorb_tables(
     window = orders.growth_window.total_seconds()
     tables, notes = {}, []
     inserted = reading.values("table_inserted", "table")
-    countable = reading.values("table_countable", "table")
-    exact: dict[str, dict[str, int]] = {}
-    unfinished = set()
-    for s in reading.named("table_recent"):
-        if s.value is None:
-            unfinished.add(s.label("table"))
-        elif isinstance(s.value, int):
-            exact.setdefault(s.label("table"), {})[s.label("since")] = s.value
+    counted = _counts(reading)
     for name in orders.tables:
         table = history.tables.get(name)
         if name not in inserted:
@@ -43,22 +54,63 @@ def absorb_tables(
             table = Table(points=((now, 0.0),), flow_at=now, verified_at=now, inserted=number)
         elif number is not None and table.inserted is not None and number < table.inserted:
             notes.append(
-                f"the counters of {name} fell from {table.inserted:.0f} to {number:.0f} inserts: "
-                "its growth is followed from here (statistics were reset, or the table was made anew)"
+                f"the counters of {name} fell from {table.inserted:.0f} to {number:.0f} inserts: its growth is "
+                "followed from here (statistics were reset, or the table or a partition of it was made anew or dropped)"
             )
-            table = replace(table, inserted=number)
-        counts = exact.get(name, {})
-        if len(counts) == 1 or name in unfinished:
-            # A count that stopped at its cap comes without a second bound, and says no more than "at least"; one that
-            # did not finish in time says nothing. Either settles nothing: the counters stand for themselves, where
-            # there are any.
-            counts, settled = {}, number is None
-        else:
-            settled = True
-        is_countable = countable.get(name) != 0 and settled
-        table = replace(table, countable=is_countable, refuted=table.refuted and is_countable)
+            table = replace(table, inserted=number, rebased=True)
+        counts = counted.get(name, Counts())
+        # A count that stopped at its cap or did not finish refutes nothing that the counters tell.
+        settled = bool(counts.rows) or not (counts.capped or counts.unfinished) or number is None
+        indexed = reading.number("table_countable", table=name) != 0
+        seen = reading.number("table_counters", table=name) != 0
+        table = replace(
+            table,
+            indexed=indexed,
+            countable=indexed and settled,
+            refuted=table.refuted and indexed and settled,
+            seen=seen,
+            # What was proven by counters that no longer see is not proven any more.
+            proven_at=table.proven_at if seen or not table.seen else None,
+        )
+        table = _weighed(table, reading, name)
         tables[name] = _thin(_step(table, number, counts, now, window), now, window)
     return replace(history, tables=tables), notes
+
+
+def _counts(reading: Reading) -> dict[str, Counts]:
+    """What was counted exactly, by table.
+
+    A count of a window comes with two bounds, unless it stopped at its cap: then the second one's share is not known.
+    """
+    rows: dict[str, dict[str, int]] = {}
+    newest: dict[str, dict[str, int]] = {}
+    unfinished = set()
+    for s in reading.named("table_recent"):
+        if isinstance(s.value, int):
+            rows.setdefault(s.label("table"), {})[s.label("since")] = s.value
+        else:
+            unfinished.add(s.label("table"))
+    for s in reading.named("table_newest"):
+        if isinstance(s.value, int):
+            newest.setdefault(s.label("table"), {})[s.label("since")] = s.value
+    found = {}
+    for name in {*rows, *newest, *unfinished}:
+        of_window = rows.get(name, {})
+        capped = next(iter(of_window.items())) if len(of_window) == 1 else None
+        complete = newest.get(name, {}) if capped else of_window
+        found[name] = Counts(complete, capped, unfinished=name in unfinished)
+    return found
+
+
+def _weighed(table: Table, reading: Reading, name: str) -> Table:
+    """The table after one reading of its size: rows that no counter saw take room all the same."""
+    table = replace(table, deleted=reading.number("table_deleted", table=name))
+    heap, written = reading.number("table_heap", table=name), reading.number("table_written", table=name)
+    if heap is None or written is None:
+        return replace(table, heap=None, written=None, unexplained=False)
+    if table.heap is None or written != table.written:
+        return replace(table, heap=heap, written=written, unexplained=False)
+    return replace(table, unexplained=table.unexplained or heap > table.heap)
 
 
 def _unseen(table: Table, seconds: float) -> Table:
@@ -73,38 +125,104 @@ def _unseen(table: Table, seconds: float) -> Table:
     )
 
 
-def _step(table: Table, number: float | None, exact: Mapping[str, int], now: float, window: float) -> Table:
+def _step(table: Table, number: float | None, counts: Counts, now: float, window: float) -> Table:
     """One reading further: counters first, then the correction by exact counts where there are any."""
-    # The oldest bound of both counts: the newer may begin in an epoch that has no rows yet.
-    shared = min((since for since in exact if since in table.exact), key=int, default=None)
-    new_rows = None if shared is None else max(0, exact[shared] - table.exact[shared])
-    step = float(new_rows or 0)  # a replica has no counters of its own: the exact counts stand in
-    if number is not None:
-        step = 0.0 if table.inserted is None else number - table.inserted
+    told = 0.0 if number is None or table.inserted is None else number - table.inserted
+    owed = table.owed if 0 <= now - table.owed_at <= LATE_SECONDS else 0.0
+    step = told - min(told, owed)
     table = replace(
         table,
         inserted=number,
         gained=table.gained + step,
         points=(*table.points, (now, table.gained + step)),
         flow_at=now if step > 0 else table.flow_at,
+        told=table.told + told,
+        owed=owed - min(told, owed),
     )
-    if not exact:
+    if told > 0 and table.trusted:
+        table = replace(table, proven_at=now)
+    if counts.unfinished and not counts.rows and not table.trusted:
+        table = replace(table, proven_at=None)
+    if counts.rows or counts.capped:
+        table = _compared(table, counts, now)
+    return _corrected(table, counts.rows, now, window) if counts.rows else table
+
+
+def _compared(table: Table, counts: Counts, now: float) -> Table:
+    """The table after an exact count, held against the one before it."""
+    # The oldest bound of both counts: the newer may begin in an epoch that has no rows yet.
+    shared = min((since for since in counts.rows if since in table.exact), key=int, default=None)
+    if shared is not None:
+        table = replace(_outvoted(table, counts.rows[shared] - table.exact[shared], now), compared_at=now)
+    elif counts.capped and counts.capped[0] in table.exact:
+        table = _proven(table, counts.capped[1] - table.exact[counts.capped[0]], now)
+    elif counts.capped and table.exact_at is not None and table.told <= 0:
+        table = replace(table, missed=True)  # so many rows, and the counters say nothing
+    at_least = None
+    if shared is None:
+        if counts.capped:
+            at_least = counts.capped[1] / max(1.0, now - int(counts.capped[0]))
+            if table.exact_at is not None and 0 < at_least * (now - table.exact_at) <= table.told:
+                table = replace(table, missed=False)  # they tell of as many rows as there can be known to be
+        table = replace(table, compared_at=None, proven_at=table.proven_at if table.trusted else None)
+    return replace(
+        table,
+        exact=dict(counts.rows),
+        exact_at=now,
+        at_least=at_least,
+        gained_then=table.gained,
+        told=0.0,
+        rebased=False,
+        deleted_then=table.deleted,
+    )
+
+
+def _outvoted(table: Table, counted: int, now: float) -> Table:
+    """Two exact counts with a shared bound differ by so many rows: that is what came, whatever the counters told."""
+    claimed = table.gained - table.gained_then
+    rows = float(max(0, counted))
+    moved = counted > 0
+    # Rows that were deleted meanwhile may be some that came meanwhile.
+    gone = 0.0
+    if table.deleted is not None and table.deleted_then is not None:
+        gone = max(0.0, table.deleted - table.deleted_then)
+    came = rows if rows >= claimed else min(claimed, rows + gone)
+    # The rows may have come long before this count; the counters know when, unless they have not told yet.
+    told = table.exact_at is not None and table.flow_at > table.exact_at
+    came_at = table.flow_at if told else now
+    return replace(
+        _regained(table, came, now),
+        owed=table.owed + came - claimed if came > claimed else table.owed,
+        owed_at=now if came > claimed else table.owed_at,
+        missed=rows > 0 and table.told < rows * SEEN_SHARE and not table.rebased,
+        proven_at=now,
+        verified_at=came_at if moved else table.verified_at,
+        flow_at=came_at if moved else table.flow_at,
+        # Moving counters are refuted by a count that stood still meanwhile, and stay so until one moves.
+        refuted=not moved and (table.refuted or (told and gone <= 0)),
+    )
+
+
+def _proven(table: Table, at_least: int, now: float) -> Table:
+    """A count that stopped at its cap found at least so many rows more than the one before: never fewer came."""
+    if at_least <= 0:
         return table
-    compared = table.exact_at is not None and new_rows is not None
-    if compared:
-        moved = new_rows is not None and new_rows > 0
-        # The rows may have come long before this count; the counters know when, unless they have not told yet.
-        told = table.exact_at is not None and table.flow_at > table.exact_at
-        came_at = table.flow_at if told else now
-        table = replace(
-            table,
-            verified_at=came_at if moved else table.verified_at,
-            flow_at=came_at if moved else table.flow_at,
-            # Moving counters are refuted by a count that stood still meanwhile, and stay so until one moves.
-            refuted=not moved and (table.refuted or told),
-        )
-    table = replace(table, exact=dict(exact), exact_at=now, compared_at=now if compared else None)
-    return _corrected(table, exact, now, window)
+    claimed = table.gained - table.gained_then
+    table = replace(table, verified_at=now, flow_at=now, refuted=False, missed=table.told < at_least * SEEN_SHARE)
+    return _regained(table, float(at_least), now) if at_least > claimed else table
+
+
+def _regained(table: Table, came: float, now: float) -> Table:
+    """The series with `came` rows since the last exact count."""
+    then, base = table.exact_at, table.gained_then
+    claimed = table.gained - base
+    if then is None or came == claimed:
+        return table
+    if came > claimed:
+        return replace(table, gained=base + came, points=(*table.points[:-1], (now, base + came)))
+    share = came / claimed
+    points = tuple((t, g if t <= then else base + (g - base) * share) for t, g in table.points)
+    return replace(table, gained=base + came, points=points)
 
 
 def _corrected(table: Table, exact: Mapping[str, int], now: float, window: float) -> Table:
@@ -162,7 +280,9 @@ def _base(table: Table, now: float, window: float) -> tuple[float, float]:
 
 
 def window_rows(table: Table, now: float, window: float) -> float | None:
-    """Rows gained over the span held, at most the window; None before a second reading."""
+    """Rows gained over the span held, at most the window; None before a second reading, or where nothing tells."""
+    if not table.known:
+        return None
     at, gained = _base(table, now, window)
     if now <= at:
         return None
@@ -170,9 +290,18 @@ def window_rows(table: Table, now: float, window: float) -> float | None:
 
 
 def rows_per_hour(table: Table, now: float, window: float) -> float | None:
-    """The rate over the span held; None before a second reading."""
+    """The rate over the span held; None before a second reading, or where nothing that can be trusted tells."""
+    if not table.known:
+        return None
     at, gained = _base(table, now, window)
     return max(0.0, table.gained - gained) / (now - at) * 3600.0 if now > at else None
+
+
+def rows_at_least(table: Table, window: float) -> float | None:
+    """Rows that a count which stopped at its cap proves for a window, where nothing better tells; else None."""
+    if table.at_least is None or (table.trusted and table.proven_at is not None):
+        return None
+    return table.at_least * window
 
 
 def quiet_seconds(history: History, table: Table, now: float) -> float:

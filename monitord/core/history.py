@@ -138,6 +138,17 @@ class Table:
     `gained` adds up inserted rows over resets of the counters; `points` are (time, gained) over the growth window.
     `flow_at` is when rows last came in by the counters, `verified_at` when a bounded exact count last proved it;
     `refuted` says that the exact counts stood still while the counters moved (rolled-back inserts).
+
+    `seen`: the server says that its counters see every insert (track_counts, no foreign partitions). `missed`: two
+    exact counts found rows that the counters did not see. `proven_at` is when a source that can be trusted last told
+    how many rows came (None: none has yet, and a rate of 0 would be a guess). `indexed`: exact counts can be had;
+    `countable`: and the last one settled something. `at_least` is the rate (rows a second) that a count proved which
+    stopped at its cap.
+
+    Since the last exact count: `gained_then` is what had been gained by it, `told` how many rows the counters have
+    told of, `rebased` that they fell meanwhile. `owed` rows were counted before the counters told of them, last at
+    `owed_at`: they may still tell. `heap` is the size of the rows on disk, `written` all that the counters count,
+    `deleted` the deletes; `unexplained`: the size rose though no counter moved.
     """
 
     inserted: float | None = None
@@ -150,6 +161,33 @@ class Table:
     exact: Mapping[str, int] = field(default_factory=dict)
     compared_at: float | None = None
     countable: bool = True
+    indexed: bool = True
+    seen: bool = True
+    missed: bool = False
+    proven_at: float | None = None
+    at_least: float | None = None
+    gained_then: float = 0.0
+    told: float = 0.0
+    rebased: bool = False
+    owed: float = 0.0
+    owed_at: float = 0.0
+    deleted: float | None = None
+    deleted_then: float | None = None
+    heap: float | None = None
+    written: float | None = None
+    unexplained: bool = False
+
+    @property
+    def trusted(self) -> bool:
+        """Whether the counters alone can tell how many rows come."""
+        return self.inserted is not None and self.seen and not self.missed
+
+    @property
+    def known(self) -> bool:
+        """Whether anything that can be trusted tells how many rows come."""
+        if self.unexplained and not self.indexed:
+            return False
+        return self.proven_at is not None or (self.trusted and not self.indexed)
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +314,8 @@ def without_future(history: History, now: float) -> History:
                 flow_at=min(table.flow_at, now),
                 verified_at=min(table.verified_at, now),
                 exact_at=None if table.exact_at is None else min(table.exact_at, now),
+                proven_at=None if table.proven_at is None else min(table.proven_at, now),
+                owed_at=min(table.owed_at, now),
             )
             for name, table in history.tables.items()
         },

@@ -35,12 +35,29 @@ def begin(statement_ms: int, lock_ms: int, idle_ms: int, search_path: tuple[str,
 SERVER = """
 SELECT pg_is_in_recovery() AS replica, extract(epoch FROM clock_timestamp())::float8 AS clock,
        current_setting('server_version_num')::int8 AS version,
+       current_setting('track_counts')::bool AS counting,
+       d.datname AS database, d.oid::int8 AS database_oid,
+       has_function_privilege('pg_control_system()', 'EXECUTE') AS identifiable,
        pg_stat_get_db_numbackends(d.oid)::int8 AS connections,
        CASE WHEN pg_relation_size('pg_catalog.pg_class') > 4194304
             THEN (SELECT sum(c.relpages::int8) * current_setting('block_size')::int8 FROM pg_class c)::int8
             WHEN has_database_privilege(d.oid, 'CONNECT') THEN pg_database_size(d.oid) END AS bytes
 FROM pg_database d
 WHERE d.datname = current_database()
+"""
+
+# Which cluster this is: the same for a primary and its standbys, and kept by a failover. For whoever may ask.
+SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
+
+# What a configured name that was not found may mean: the same word in other case, or in another schema.
+# $1: the name.
+NEAR = """
+SELECT CASE WHEN n.nspname = 'public' THEN c.relname::text ELSE n.nspname || '.' || c.relname END AS label
+FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE lower(c.relname) = lower($1) AND c.relkind IN ('r', 'p', 'm', 'f', 'v')
+  AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND c.relpersistence <> 't'
+ORDER BY 1
+LIMIT 3
 """
 
 # The configured tables with everything that inherits from them (partitions, chunks), and the owners of the forty
@@ -60,7 +77,7 @@ WITH RECURSIVE wanted AS (
         SELECT c.oid
         FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
         WHERE c.relname IN (w.table_name, lower(w.table_name))
-          AND c.relkind IN ('r', 'p', 'm', 'f')
+          AND c.relkind IN ('r', 'p', 'm', 'f', 'v', 'S')
           AND CASE WHEN w.schema_name IS NULL THEN pg_table_is_visible(c.oid) OR n.nspname = 'public'
                    ELSE n.nspname IN (w.schema_name, lower(w.schema_name)) END
         ORDER BY c.relname = w.table_name DESC, n.nspname = w.schema_name DESC, pg_table_is_visible(c.oid) DESC
@@ -93,17 +110,19 @@ WITH RECURSIVE wanted AS (
                       OR b.relation IN (SELECT x.indexrelid FROM pg_index x
                                         WHERE x.indrelid IN (c.oid, c.reltoastrelid))) AS barred
     FROM chosen JOIN pg_class c ON c.oid = chosen.oid JOIN pg_namespace n ON n.oid = c.relnamespace
-    WHERE c.relkind IN ('r', 'p', 'm', 'f')
+    WHERE c.relkind IN ('r', 'p', 'm', 'f', 'v', 'S')
 )
 SELECT coalesce(r.positions, '{}') AS positions, coalesce(r.root_of, '{}') AS root_of,
        format('%I.%I', r.nspname, r.relname) AS quoted,
        CASE WHEN r.nspname = 'public' THEN r.relname::text ELSE r.nspname || '.' || r.relname END AS label,
+       r.relkind::text AS kind, r.relpersistence = 'u' AS unlogged, r.oid::int8 AS oid,
        r.relkind IN ('r', 'm') AS stored, r.barred,
        CASE WHEN NOT r.barred AND $3 THEN pg_total_relation_size(r.oid) END AS bytes,
        CASE WHEN NOT r.barred AND $3 THEN pg_relation_size(r.oid)
             / current_setting('block_size')::int8 END AS pages,
        r.relpages::int8 AS pages_then, r.reltuples::float8 AS rows_then,
        pg_stat_get_tuples_inserted(r.oid) AS inserted, pg_stat_get_tuples_deleted(r.oid) AS deleted,
+       pg_stat_get_tuples_updated(r.oid) AS updated,
        pg_stat_get_live_tuples(r.oid) AS live, pg_stat_get_dead_tuples(r.oid) AS dead,
        coalesce(pg_stat_get_last_analyze_time(r.oid), pg_stat_get_last_autoanalyze_time(r.oid),
                 pg_stat_get_last_vacuum_time(r.oid), pg_stat_get_last_autovacuum_time(r.oid)) IS NOT NULL AS surveyed,

@@ -74,7 +74,7 @@ class Probes:
                 orders.tables,
                 length,
                 window=orders.growth_window.total_seconds() + FLUSH_SECONDS,
-                cap=orders.growth_limit * COUNT_AT_MOST_LIMITS,
+                cap=count_cap(orders),
             ),
             EpochsProbe(
                 self._session,
@@ -99,3 +99,13 @@ class Probes:
         if self._session is not None:
             with suppress(Exception):
                 await self._session.close()
+
+
+def count_cap(orders: StandingOrders) -> int:
+    """Where an exact count stops: many times the rows that the limit allows for the labels it spans.
+
+    They span up to an epoch more than the window, which is half as much again by the default orders.
+    """
+    window = orders.growth_window.total_seconds()
+    spans = (window + orders.epoch_length.total_seconds()) / window / 1.5
+    return round(orders.growth_limit * COUNT_AT_MOST_LIMITS * max(1.0, spans))

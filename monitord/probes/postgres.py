@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from monitord.core.model import Gap, Sample, sample
@@ -20,6 +20,15 @@ _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not 
 _COUNT_SHARE = 0.5  # of what is left of it, for one exact count
 _LARGEST = 5
 
+# pg_class.relkind
+VIEW, SEQUENCE, FOREIGN, MATERIALIZED = "v", "S", "f", "m"
+# What has no rows of its own that could be watched here, and why.
+_NO_TABLE = {
+    VIEW: "is a view: it has no rows of its own; watch the tables that it reads",
+    SEQUENCE: "is a sequence: it has no rows",
+    FOREIGN: "is a foreign table: its rows are kept by another server, and no counter here sees them",
+}
+
 
 @dataclass(frozen=True, slots=True)
 class Table:
@@ -29,6 +38,7 @@ class Table:
     statistics have seen one since they began, `live` and `dead` are their counts of row versions.
     """
 
+    kind: str
     stored: bool
     barred: bool
     bytes: int | None
@@ -37,6 +47,7 @@ class Table:
     rows_then: float
     inserted: int
     deleted: int
+    updated: int
     live: int
     dead: int
     surveyed: bool
@@ -56,6 +67,8 @@ def estimate_rows(table: Table) -> int | None:
     at least one row version until it is vacuumed. Else the density of the last survey is applied to the pages of now,
     as the planner does.
     """
+    if table.kind == FOREIGN:
+        return None
     if not table.stored or table.pages == 0:
         return 0
     if table.surveyed:
@@ -110,25 +123,52 @@ class PostgresProbe:
             raise ProbeError(error.kind, error.error) from error
         samples, gaps = list(server), []
         due: list[tuple[str, str]] = []
-        replica = any(s.name == "replica" and s.value == 1 for s in server)
+        replica, counting = (any(s.name == name and s.value == 1 for s in server) for name in ("replica", "counting"))
         for position, label in enumerate(self._tables, start=1):
             root = next((row for row in relations if position in row["root_of"]), None)
             if root is None:
-                gaps.append(Gap(label, "missing", f"there is no table {label} in this database"))
+                near = await self._near(self._names[position - 1][1], deadline)
+                gaps.append(Gap(label, "missing", f"there is no table {label} in this database{near}"))
+                continue
+            samples.append(sample("table_oid", root["oid"], table=label))
+            if root["kind"] in _NO_TABLE:
+                gaps.append(Gap(label, "protocol", f"{label} {_NO_TABLE[root['kind']]}"))
                 continue
             if not root["readable"]:
                 gaps.append(Gap(label, "permission", f"this role has no SELECT privilege on {label}"))
                 continue
+            if replica and root["unlogged"]:
+                gaps.append(Gap(label, "protocol", f"{label} is unlogged: a replica has none of its rows"))
+                continue
             members = [Table.of(row) for row in relations if position in row["positions"]]
+            if not counting:  # what was counted before it was switched off is no estimate of what is there now
+                members = [replace(member, live=0, dead=0, surveyed=False) for member in members]
+            seen = counting and all(member.kind != FOREIGN for member in members)
+            indexed = all(member.indexed for member in members)
             if any(member.barred or (member.stored and member.bytes is None) for member in members):
                 gaps.append(Gap(label, "timeout", f"the size of {label} waits behind another session's lock"))
-            elif all(member.indexed for member in members) and (label in request.exact or replica):
+            elif root["kind"] == MATERIALIZED:
+                why = "is a materialized view: its rows come when it is refreshed, and are not followed"
+                gaps.append(Gap(label, "protocol", f"{label} {why}"))
+            elif not indexed and not seen:
+                gaps.append(Gap(label, "protocol", _unseen(label, counting=counting)))
+            elif indexed and (label in request.exact or replica or not seen):
                 due.append((label, root["quoted"]))
-            samples += _of_table(label, members, replica)
+            samples += _of_table(label, members, replica=replica, seen=seen)
         samples += _of_largest(relations)
         for label, quoted in due:
             samples += await self._count(label, quoted, request.now + request.database_ahead, deadline)
         return Measured(tuple(samples), tuple(gaps))
+
+    async def _near(self, name: str, deadline: float) -> str:
+        """What else a name that was not found may have meant, to end a sentence."""
+        left = deadline - asyncio.get_running_loop().time()
+        try:
+            async with self._session.read_only(left * _COUNT_SHARE) as connection:
+                found = [row["label"] for row in await connection.fetch(queries.NEAR, name)]
+        except PostgresError:
+            return ""
+        return f"; there is {' and '.join(found)}" if found else ""
 
     async def close(self) -> None:
         """Nothing to let go of: the session belongs to whoever made it."""
@@ -157,6 +197,7 @@ class PostgresProbe:
             asked = loop.time()
             server = await connection.fetchrow(queries.SERVER)
             answered = loop.time()
+            system = await connection.fetchval(queries.SYSTEM) if server and server["identifiable"] else None
             schemas, names = [schema for schema, _ in self._names], [name for _, name in self._names]
             relations = await connection.fetch(queries.RELATIONS, schemas, names, sized)
         assert server is not None  # noqa: S101 - a database that is being talked to is in pg_database
@@ -167,6 +208,9 @@ class PostgresProbe:
             sample("replica", int(server["replica"])),
             sample("server_version", server["version"]),
             server_clock(server["clock"], began, asked, answered),
+            sample("counting", int(server["counting"])),
+            sample("system_identifier", system, ""),
+            sample("database_oid", server["database_oid"], database=server["database"]),
         ], relations
 
     async def _count(self, label: str, quoted: str, now: float, deadline: float) -> list[Sample]:
@@ -174,30 +218,55 @@ class PostgresProbe:
 
         A count without a value when it did not finish in time, which is no failure of the reading.
         """
-        left = deadline - asyncio.get_running_loop().time()
         since = int((now - self._window) // self._length) * self._length
-        later = since + self._length
-        try:
-            async with self._session.read_only(left * _COUNT_SHARE) as connection:
-                row = await connection.fetchrow(queries.recent(quoted), since, later, self._cap)
-        except PostgresError:
-            row = None
+        row = await self._counted(quoted, since, deadline)
         if row is None:
             return [sample("table_recent", None, table=label, since=str(since))]
         found = [sample("table_recent", row["rows"], table=label, since=str(since))]
         if row["rows"] < self._cap:  # else the later bound's share of the rows is anybody's guess
-            found.insert(0, sample("table_recent", row["later_rows"], table=label, since=str(later)))
+            found.insert(0, sample("table_recent", row["later_rows"], table=label, since=str(since + self._length)))
+            return found
+        # So many that the window cannot be counted; the present epoch may be, and shares its bound with the next count.
+        newest = int(now // self._length) * self._length
+        row = await self._counted(quoted, newest, deadline) if newest > since else None
+        if row is not None and row["rows"] < self._cap:
+            found.append(sample("table_newest", row["rows"], table=label, since=str(newest)))
         return found
 
+    async def _counted(self, quoted: str, since: int, deadline: float) -> asyncpg.Record | None:
+        """One bounded count; None when it did not finish in its share of the time."""
+        left = deadline - asyncio.get_running_loop().time()
+        try:
+            async with self._session.read_only(left * _COUNT_SHARE) as connection:
+                return await connection.fetchrow(queries.recent(quoted), since, since + self._length, self._cap)
+        except PostgresError:
+            return None
 
-def _of_table(label: str, members: Sequence[Table], replica: bool) -> list[Sample]:
+
+def _unseen(label: str, *, counting: bool) -> str:
+    """Why nothing tells how many rows come into a table."""
+    why = "a part of it is a foreign table, whose rows no counter here sees" if counting else "track_counts is off"
+    return f"the growth of {label} cannot be told: {why}, and it has no index led by epoch to count new rows by"
+
+
+def _of_table(label: str, members: Sequence[Table], *, replica: bool, seen: bool) -> list[Sample]:
     rows = [estimate_rows(member) for member in members]
     sizes = [member.bytes for member in members if member.stored]
-    return [
+    pages = [member.pages for member in members if member.stored]
+    written = sum(member.inserted + member.updated + member.deleted for member in members)
+    samples = [
         sample("table_rows", None if None in rows else sum(filter(None, rows)), table=label),
+        sample("table_size", None if None in sizes else sum(filter(None, sizes)), "bytes", table=label),
+    ]
+    if any(member.kind == MATERIALIZED for member in members):
+        return samples
+    return [
+        *samples,
         sample("table_inserted", None if replica else sum(member.inserted for member in members), table=label),
         sample("table_deleted", None if replica else sum(member.deleted for member in members), table=label),
-        sample("table_size", None if None in sizes else sum(filter(None, sizes)), "bytes", table=label),
+        sample("table_written", None if replica else written, table=label),
+        sample("table_heap", None if None in pages else sum(filter(None, pages)), "1", table=label),
+        sample("table_counters", int(seen), table=label),
         sample("table_countable", int(all(member.indexed for member in members)), table=label),
     ]
 

@@ -178,6 +178,14 @@ class Table:
     inserted: float = 0.0
     countable: bool = True
     counts: bool = True
+    # Whether the counters see what comes; `counting` is whether the server says that they do (track_counts).
+    seen: bool = True
+    counting: bool = True
+    deleted: float = 0.0
+    deleted_per_second: float = 0.0
+    # Pages that a row takes; while it is 0 nobody measures the size of the rows.
+    heap_per_row: float = 0.0
+    heap: float = 1000.0
     cap: int = 2_000_000
     gap: Gap | None = None
     counted: int = 0
@@ -186,6 +194,7 @@ class Table:
     def advance(self, seconds: float) -> None:
         self._gain(self.per_second * seconds)
         self.inserted += self.rolled_back_per_second * seconds
+        self.deleted += self.deleted_per_second * seconds
 
     def floods(self, rows: int) -> None:
         """So many rows at once."""
@@ -198,8 +207,10 @@ class Table:
     def _gain(self, rows: float) -> None:
         label = math.floor(self.clock.now / self.length) * self.length
         self.by_label[label] = self.by_label.get(label, 0.0) + rows
-        self.inserted += rows
+        if self.seen and self.counting:
+            self.inserted += rows
         self.rows += int(rows)
+        self.heap += rows * self.heap_per_row
 
     def is_truncated(self) -> None:
         """All rows are gone; the counters do not know."""
@@ -213,10 +224,15 @@ class Table:
         labels = {"table": self.name}
         yield sample("table_rows", self.rows, **labels)
         yield sample("table_inserted", None if replica else math.floor(self.inserted), **labels)
-        yield sample("table_deleted", None if replica else 0, **labels)
+        yield sample("table_deleted", None if replica else math.floor(self.deleted), **labels)
+        if self.heap_per_row:
+            yield sample("table_heap", math.floor(self.heap), **labels)
+            yield sample("table_written", math.floor(self.inserted + self.deleted), **labels)
         yield sample("table_size", 1_100_000_000, "bytes", **labels)
         yield sample("table_countable", int(self.countable), **labels)
-        if (self.name in exact or replica) and self.countable and self.counts:
+        if not self.counting:
+            yield sample("table_counters", 0, **labels)
+        if (self.name in exact or replica or not self.counting) and self.countable and self.counts:
             self.counted += 1
             since = math.floor((now - self.window) / self.length) * self.length
             rows = self._since(since)

@@ -410,3 +410,95 @@ def test_the_time_a_table_could_not_be_read_counts_towards_no_stall() -> None:
     assert not night.of("firing", "table_flow_stalled", "user_signals")
     night.passes(minutes=3)
     assert night.of("firing", "table_flow_stalled", "user_signals")
+
+
+def test_rows_that_no_counter_sees_are_known_as_soon_as_two_counts_can_be_compared() -> None:
+    night = Night()
+    night.table.seen = False
+    night.look()
+    assert growth(night)["rows_per_hour"] is None
+    night.passes(seconds=29)
+    assert growth(night)["rows_per_hour"] is None  # counters that have not moved yet tell of nothing
+    night.passes(hours=1)
+    rate = growth(night)["rows_per_hour"]
+    assert rate is not None
+    assert abs(rate - 42_000) < 1_000
+    night.is_silent()
+
+
+def test_counters_that_stop_seeing_in_mid_night_are_outvoted_and_believed_again_later() -> None:
+    night = Night(every=60)
+    night.passes(hours=3)
+    for sees in (False, True):
+        night.table.seen = sees
+        night.passes(hours=4)
+        rate = growth(night)["rows_per_hour"]
+        assert rate is not None
+        assert abs(rate - 42_000) < 1_500, sees
+    night.is_silent()
+    counted = night.table.counted
+    night.passes(hours=1)
+    assert night.table.counted - counted <= 13  # now and then, as with counters that see
+
+
+def test_half_of_the_rows_seen_is_not_half_of_the_growth() -> None:
+    night = Night(every=60)
+    night.passes(minutes=10)
+    night.table.per_second, night.table.rolled_back_per_second = 160, -80
+    night.passes(hours=2)
+    alert = night.fired_once("table_growth_high", SIGNALS)
+    assert isinstance(alert.finding.value, int)
+    night.passes(hours=2)
+    rate = growth(night)["rows_per_hour"]
+    assert rate is not None
+    assert abs(rate - 576_000) < 10_000
+
+
+def test_counters_that_tell_late_are_not_counted_twice() -> None:
+    night = Night(every=60)
+    night.passes(hours=3)
+    for _ in range(20):
+        night.table.rolled_back_per_second = -night.table.per_second
+        night.passes(seconds=330)
+        night.table.rolled_back_per_second = 0
+        night.table.inserted += night.table.per_second * 330
+        night.passes(seconds=330)
+    rate = growth(night)["rows_per_hour"]
+    assert rate is not None
+    assert abs(rate - 42_000) < 1_500
+
+
+def test_rows_that_are_deleted_as_they_come_are_not_rolled_back() -> None:
+    night = Night(every=60)
+    night.passes(hours=1)
+    night.table.per_second, night.table.rolled_back_per_second, night.table.deleted_per_second = 0, 12, 12
+    night.passes(minutes=40)
+    night.is_silent()
+
+
+def test_a_table_that_nothing_counts_is_unknown_and_never_still() -> None:
+    night = Night()
+    night.table.countable, night.table.counting = False, False
+    night.passes(hours=3)
+    assert (growth(night)["rows_per_hour"], growth(night)["window_rows"]) == (None, None)
+    assert night.said() == []
+
+
+def test_a_table_that_grows_on_disk_while_no_counter_moves_is_unknown_and_never_still() -> None:
+    night = Night(every=60)
+    night.table.countable, night.table.seen = False, False
+    night.table.heap_per_row = 0.02
+    night.passes(hours=3)
+    assert growth(night)["rows_per_hour"] is None
+    assert night.said() == []
+    night.table.per_second = 0
+    night.table.countable = True
+    night.passes(minutes=30)
+    night.fired_once("table_flow_stalled", SIGNALS)
+
+
+def test_a_blind_table_makes_the_mornings_growth_unknown() -> None:
+    night = Night()
+    night.table.countable, night.table.counting = False, False
+    night.passes(hours=2)
+    assert all(not table.known for table in night.state.history.tables.values())

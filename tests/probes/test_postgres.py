@@ -428,7 +428,16 @@ async def test_rows_nobody_has_ever_counted_are_unknown_and_not_none_at_all(look
 
 
 def relation(**facts: Any) -> Table:
-    blank = {"stored": True, "barred": False, "bytes": 80_000, "pages": 10, "pages_then": 0, "rows_then": -1.0}
+    blank = {
+        "kind": "r",
+        "updated": 0,
+        "stored": True,
+        "barred": False,
+        "bytes": 80_000,
+        "pages": 10,
+        "pages_then": 0,
+        "rows_then": -1.0,
+    }
     blank |= {"inserted": 0, "deleted": 0, "live": 0, "dead": 0, "surveyed": False, "indexed": True}
     return Table(**{**blank, **facts})
 

@@ -34,7 +34,7 @@ class Tables:
         present = reading.values("table_size", "table")
         for name, points in self._gained.items():
             table = history.tables.get(name)
-            if table is None or name not in present:
+            if table is None or name not in present or not table.known:
                 continue
             while points and points[-1][0] > at:  # the clock was set back: that time is told anew
                 points.pop()

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import words
-from monitord.core.growth import quiet_seconds, rows_per_hour, window_rows
+from monitord.core.growth import quiet_seconds, rows_at_least, rows_per_hour, window_rows
 from monitord.core.history import History, Table
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 
 LOST = "it cannot be read"
+# A table that grows on disk while its counters stand still is counted so many times sooner.
+SOONER = 5
+UNTOLD = "no counter sees its rows, and no two exact counts could be compared"
 
 
 def _tables(
@@ -32,11 +35,20 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
         if table is None:
             yield Unknown("table_growth_high", name, LOST)
             continue
-        rows = round(window_rows(table, now, window) or 0)
+        gained, at_least = window_rows(table, now, window), rows_at_least(table, window)
+        if gained is None and at_least is None and not table.known:
+            yield Unknown("table_growth_high", name, UNTOLD)
+            continue
+        rows = round(max(gained or 0.0, at_least or 0.0))
         if rows <= orders.growth_limit:
-            yield Clear("table_growth_high", name)
+            # A lower bound below the limit says nothing of what came beyond it.
+            if table.known:
+                yield Clear("table_growth_high", name)
+            else:
+                yield Unknown("table_growth_high", name, UNTOLD)
             continue
         rate = rows_per_hour(table, now, window)
+        is_bound = at_least is not None and at_least >= (gained or 0.0)
         yield Finding(
             rule="table_growth_high",
             subject=name,
@@ -45,13 +57,17 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
             limit=orders.growth_limit,
             unit="rows",
             summary=(
-                f"{name} gained {words.count(rows)} rows within {words.duration(window)}, "
-                f"past the limit of {words.count(orders.growth_limit)}."
+                f"{name} gained {'at least ' if is_bound else ''}{words.count(rows)} rows "
+                f"within {words.duration(window)}, past the limit of {words.count(orders.growth_limit)}."
             ),
             evidence={
                 "rows_per_hour": None if rate is None else round(rate),
                 "window_seconds": window,
-                "counted": "exactly" if table.exact_at is not None and table.countable else "by statistics only",
+                "counted": "at least"
+                if is_bound
+                else "exactly"
+                if table.exact_at is not None and table.countable
+                else "by statistics only",
             },
             recommendation=f"Find what writes to {name}: a replayed stream, a loop, or a real surge; watch the disk.",
             needs_exact=(name,) if table.countable and not counted else (),
@@ -68,6 +84,12 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
         quiet = round(quiet_seconds(history, table, now), 3)
         if quiet <= limit:
             yield Clear("table_flow_stalled", name)
+            continue
+        # Counters that do not see every row say nothing by standing still; a count that stopped at its cap says that
+        # there are very many rows, and not when the last of them came.
+        is_capped = table.at_least is not None
+        if is_capped or not table.known or (not table.trusted and table.compared_at is None):
+            yield Unknown("table_flow_stalled", name, UNTOLD)
             continue
         yield Finding(
             rule="table_flow_stalled",
@@ -91,15 +113,19 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
 def wants_exact(history: History, orders: StandingOrders, now: float) -> frozenset[str]:
     """Tables that the next reading should count exactly though nothing is suspected yet.
 
-    An audit every third of the stall limit finds inserts that are all rolled back; from half of the limit on each
-    reading counts, so that a stall can be confirmed the moment it is one. Two counts can be compared while they share
-    a bound, which moves on with the epochs: audits come at least once an epoch.
+    An audit every third of the stall limit finds inserts that are all rolled back, and rows that no counter sees; from
+    half of the limit on each reading counts, so that a stall can be confirmed the moment it is one. So does each where
+    the counters do not see every row, or have not moved yet: until two counts have been compared nothing is known.
+    Two counts can be compared while they share a bound, which moves on with the epochs: audits come at least once an
+    epoch.
     """
     limit = orders.flow_stall.total_seconds()
     audit_every = min(limit / 3, orders.epoch_length.total_seconds() * 0.8)
     wanted = set()
     for name, table in history.tables.items():
-        audit_due = table.exact_at is None or now - table.exact_at >= audit_every
-        if table.countable and (audit_due or table.refuted or quiet_seconds(history, table, now) > limit / 2):
+        since = None if table.exact_at is None else now - table.exact_at
+        audit_due = since is None or since >= audit_every or (table.unexplained and since >= audit_every / SOONER)
+        doubtful = table.refuted or not table.trusted or table.proven_at is None
+        if table.indexed and (audit_due or doubtful or quiet_seconds(history, table, now) > limit / 2):
             wanted.add(name)
     return frozenset(wanted)
