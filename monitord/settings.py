@@ -25,6 +25,7 @@ from monitord.settings_schema import (
 )
 from monitord.settings_sources import Raw, gather
 from monitord.settings_types import is_loopback, listen_address
+from monitord.shell_places import places
 
 __all__ = [
     "Settings",
@@ -210,4 +211,5 @@ def standing_orders(settings: Settings) -> StandingOrders:
         remind_every=settings.notify.remind_every,
         late_after=max(3 * settings.check_interval, 2 * settings.probe_timeout),
         probes=frozenset(name for name, is_set in configured.items() if is_set),
+        places=places(settings),
     )

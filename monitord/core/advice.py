@@ -1,6 +1,6 @@
 """Where to look first: for every rule three commands, the log with its last lines and the query among them.
 
-They are for a person's shell, and only look. Names that come from what is watched are quoted for it.
+They are for a person's shell, and only look: with no variable that nobody set, and names quoted as the shell wants it.
 """
 
 from __future__ import annotations
@@ -12,27 +12,27 @@ from typing import Final
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 
-_PM2_LOG: Final = 'tail -n 50 "${PM2_HOME:-$HOME/.pm2}/pm2.log"'
+_PM2_LOG: Final = "tail -n 50 {home}/pm2.log"
 _OOM: Final = "dmesg --ctime | grep -i 'out of memory' | tail -n 5"
-_SERVICE: Final = ("pm2 logs {name} --err --lines 50 --nostream", "pm2 describe {name}", _PM2_LOG)
-_MEMORY: Final = ("pm2 describe {name}", "pm2 logs {name} --lines 50 --nostream", "free -m")
+_SERVICE: Final = ("{pm2} logs {name} --err --lines 50 --nostream", "{pm2} describe {name}", _PM2_LOG)
+_MEMORY: Final = ("{pm2} describe {name}", "{pm2} logs {name} --lines 50 --nostream", "free -m")
 _SEALS: Final = (
-    "pm2 logs {sealer} --lines 50 --nostream",
+    "{pm2} logs {sealer} --lines 50 --nostream",
     "SELECT token_group, epoch, to_timestamp(epoch), count(*), to_timestamp(max(sealed_at)) FROM sealed_epochs "
     "GROUP BY 1, 2 ORDER BY epoch DESC LIMIT 10",
-    "pm2 status",
+    "{pm2} status",
 )
 _PARTICIPATION: Final = (
-    "pm2 logs {feeder} --lines 50 --nostream",
+    "{pm2} logs {feeder} --lines 50 --nostream",
     "SELECT epoch, to_timestamp(epoch), token_group, count(DISTINCT channel) FROM channel_participation "
     "WHERE epoch > extract(epoch FROM now()) - 86400 GROUP BY 1, 2, 3 ORDER BY epoch DESC LIMIT 10",
-    "pm2 status",
+    "{pm2} status",
 )
 _TABLE: Final = (
-    "pm2 logs {feeder} --lines 50 --nostream",
+    "{pm2} logs {feeder} --lines 50 --nostream",
     "SELECT relname, n_tup_ins, n_tup_del, n_live_tup, last_autovacuum FROM pg_stat_user_tables "
     "WHERE relname = {literal}",
-    "pm2 status",
+    "{pm2} status",
 )
 _DISK: Final = (
     "df -h {name}",
@@ -40,28 +40,28 @@ _DISK: Final = (
     "SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' "
     "ORDER BY pg_total_relation_size(oid) DESC LIMIT 5",
 )
-_MONITOR: Final = ("pm2 logs monitord --lines 50 --nostream", "monitord status", "df -h")
+_MONITOR: Final = ("monitord logs --no-follow -n 50", "monitord status", "df -h")
 
 _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
     "service_down": _SERVICE,
-    "service_missing": ("pm2 status", _PM2_LOG, 'ls -l "${PM2_HOME:-$HOME/.pm2}/dump.pm2"'),
+    "service_missing": ("{pm2} status", _PM2_LOG, "ls -l {home}/dump.pm2"),
     "service_unexpected": _SERVICE,
     "service_restart_loop": _SERVICE,
     "service_frozen": (
-        'ps -o pid,stat,wchan:20,etime,args -p "$(pm2 pid {name})"',
-        "pm2 logs {name} --lines 50 --nostream",
+        'ps -o pid,stat,wchan:20,etime,args -p "$({pm2} pid {name})"',
+        "{pm2} logs {name} --lines 50 --nostream",
         "dmesg --ctime | tail -n 20",
     ),
     "service_memory_high": _MEMORY,
     "service_memory_leak": _MEMORY,
     # `pm2 status` would start a PM2 where none runs, and hide what happened.
-    "pm2_unreachable": (_PM2_LOG, "pgrep -af 'PM2 v'", 'ls -l "${PM2_HOME:-$HOME/.pm2}"'),
+    "pm2_unreachable": (_PM2_LOG, "pgrep -af 'PM2 v'", "ls -l {home}"),
     "postgres_unreachable": (
         "SELECT 1",
         "SELECT state, wait_event_type, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC",
         "df -h",
     ),
-    "redis_unreachable": ('redis-cli -u "$REDIS_URL" ping', 'redis-cli -u "$REDIS_URL" info memory', "free -m"),
+    "redis_unreachable": ("{redis} ping", "{redis} info memory", "free -m"),
     "table_growth_high": _TABLE,
     "table_flow_stalled": _TABLE,
     "sealing_late": _SEALS,
@@ -72,9 +72,9 @@ _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
     "sealing_incomplete": _PARTICIPATION,
     "channel_silent": _PARTICIPATION,
     "redis_queue_backlog": (
-        "pm2 logs {worker} --lines 50 --nostream",
-        'redis-cli -u "$REDIS_URL" llen {waiting}',
-        "pm2 status",
+        "{pm2} logs {worker} --lines 50 --nostream",
+        "{redis} llen {waiting}",
+        "{pm2} status",
     ),
     "disk_high": _DISK,
     "disk_filling": _DISK,
@@ -86,7 +86,12 @@ _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
 
 def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
     """The first three things to look at for this alert, as commands."""
+    home = orders.places.get("pm2")
     words = {
+        "home": "~/.pm2" if home is None else quote(home),
+        "pm2": "pm2" if home is None else f"PM2_HOME={quote(home)} pm2",
+        "postgres": orders.places.get("postgres", "psql"),
+        "redis": orders.places.get("redis", "redis-cli"),
         "name": quote(alert.subject),
         "literal": "'" + alert.subject.rpartition(".")[2].replace("'", "''") + "'",
         "sealer": _by_pattern(orders.sealed_by),
@@ -100,7 +105,7 @@ def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
 def _command(form: str, words: dict[str, str]) -> str:
     # In one pass: what stands in a name is not looked at again.
     filled = re.sub(r"\{(\w+)\}", lambda match: words[match[1]], form)
-    return f'psql "$DATABASE_URL" -c {quote(filled)}' if form.startswith("SELECT ") else filled
+    return f"{words['postgres']} -c {quote(filled)}" if form.startswith("SELECT ") else filled
 
 
 def _by_pattern(patterns: tuple[str, ...]) -> str:

@@ -10,7 +10,12 @@ from monitord.core import words
 from monitord.core.model import Finding
 
 UNKNOWN: Final = "unknown"
+NOTHING: Final = "none"
 MOST: Final = 8
+# A shorter value may stand in a sentence by chance.
+_WORTH: Final = 6
+# From here on digits are hard to count.
+_LONG_NUMBER: Final = 10_000
 _EARLIEST_LABEL: Final = 10**9
 # Lists and maps of epoch labels: Unix seconds that are also an hour of the clock.
 _LABELS: Final = frozenset({"label", "labels", "latest", "expected", "missed", "newest_due"})
@@ -32,6 +37,8 @@ _SAY: Final[dict[str, Callable[[float], str]]] = {
     "percent/h": lambda value: f"{_percent(value)} an hour",
 }
 _ENDINGS: Final = {"bytes_per_hour": "bytes/h", "percent_per_hour": "percent/h"}
+_BEGINNING: Final = "seconds_"
+_RISES: Final = "rises by"
 
 
 def told(finding: Finding, today: float) -> list[tuple[str, str]]:
@@ -43,8 +50,17 @@ def told(finding: Finding, today: float) -> list[tuple[str, str]]:
 
 
 def sentence(finding: Finding, today: float) -> str:
-    """The evidence in one line: `instance 3 (PM2 id): 626 MB; exit codes: 1`; "" where there is none."""
-    return "; ".join(f"{name}: {value}" for name, value in told(finding, today))
+    """The evidence in one line: `instance 3 (PM2 id): 626 MB; exit codes: 1`; "" where there is none.
+
+    What is empty, and what the summary says in the same words, is left out.
+    """
+    said = finding.summary.lower()
+    return "; ".join(
+        f"{name}: {text}"
+        for key, value in finding.evidence.items()
+        for name, text in _pairs(key, value, finding.unit, today)
+        if text != NOTHING and (isinstance(value, Mapping) or len(text) < _WORTH or text.lower() not in said)
+    )
 
 
 def _pairs(name: str, value: object, unit: str, today: float) -> Iterator[tuple[str, str]]:
@@ -59,7 +75,15 @@ def _pairs(name: str, value: object, unit: str, today: float) -> Iterator[tuple[
         for ending, its in (*_ENDINGS.items(), *((each, each) for each in _SAY)):
             if name.endswith(f"_{ending}") or name == ending:
                 short = name.removesuffix(ending).rstrip("_").replace("_", " ")
-                yield short or name.replace("_", " "), _SAY[its](value)
+                yield short or (_RISES if ending in _ENDINGS else name), _SAY[its](value)
+                return
+        if name.startswith(_BEGINNING):
+            yield name.removeprefix(_BEGINNING).replace("_", " "), _SAY["seconds"](value)
+            return
+    if isinstance(value, Mapping):
+        for ending in _SAY:
+            if name.endswith(f"_{ending}"):
+                yield name.removesuffix(f"_{ending}").replace("_", " "), _plain(value, ending, name, today)
                 return
     yield name.replace("_", " "), _plain(value, unit, name, today)
 
@@ -73,13 +97,15 @@ def _plain(value: object, unit: str, name: str, today: float) -> str:
         return words.moment(value.timestamp(), today)
     if isinstance(value, int) and name in _LABELS and value >= _EARLIEST_LABEL:
         return f"{value} ({words.moment(value, today)})"
+    if isinstance(value, int) and abs(value) >= _LONG_NUMBER and name not in _LABELS:
+        return words.count(value)
     if isinstance(value, float):
         return f"{value:.3f}".rstrip("0").rstrip(".")
     if isinstance(value, Mapping):
         parts = [f"{key} {_measured(part, unit, name, today)}" for key, part in value.items()]
-        return words.listed(parts, most=MOST) or "none"
+        return words.listed(parts, most=MOST) or NOTHING
     if isinstance(value, Collection) and not isinstance(value, str | bytes):
-        return words.listed([_plain(part, unit, name, today) for part in value], most=MOST) or "none"
+        return words.listed([_plain(part, unit, name, today) for part in value], most=MOST) or NOTHING
     return str(value)
 
 

@@ -82,6 +82,8 @@ class StandingOrders:
     # A cycle that begins later than this after it was due is late; a longer silence between readings was blind.
     late_after: timedelta = timedelta(seconds=90)
     probes: frozenset[str] = frozenset({"pm2", "postgres", "epochs", "redis", "host"})
+    # How a person's shell gets there: "pm2" -> its home where that is not ~/.pm2, "postgres" and "redis" -> a command.
+    places: Mapping[str, str] = field(default_factory=dict)
 
     def queue_limit(self, queue: str) -> int:
         """The most jobs that may wait in a queue."""

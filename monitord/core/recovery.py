@@ -83,7 +83,7 @@ def _server(alert: Alert, at: _Now) -> str | None:
         well = sum(1 for service in services.values() if service["ok"])
         return f"PM2 answers again: {well} of {len(services)} services are as expected."
     took = at.report.database.get("response_ms") if alert.subject == "postgres" else at.report.redis.get("latency_ms")
-    quick = f", within {words.duration(took / 1000.0)}" if isinstance(took, int | float) and took > 0 else ""
+    quick = f", within {words.duration(took / 1000.0)}" if isinstance(took, int | float) and took >= 1 else ""
     return f"{_NAMES.get(alert.subject, alert.subject)} answers again{quick}."
 
 

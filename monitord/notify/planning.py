@@ -153,7 +153,9 @@ def still_firing(decision: Decision, channel: Channel, sender: Sender) -> list[M
 def edge_message(edge: Transition, actions: Sequence[Action], sender: Sender) -> Message:
     """The message of an alert that fires or is resolved, with what is recommended about it."""
     if edge.edge == "resolved":
-        title = f"RESOLVED {sender.place}: {end_sentence(edge)}"
+        # What a reading did not end may go on: it is no longer watched, silenced, or another alert says more.
+        head = "ENDED" if edge.reason else "RESOLVED"
+        title = f"{head} {sender.place}: {end_sentence(edge)}"
         return _message(edge.alert, "resolved", edge.at, title, end_lines(edge), edge_fields(edge), sender)
     alert = edge.alert
     title = f"{alert.severity.upper()} {sender.place}: {edge_sentence(edge)}"

@@ -12,6 +12,7 @@ from monitord.core.night import Night
 from monitord.core.report import alert_fields
 
 ACTIONS: Final = {"restart_service": "Restart", "free_disk": "Free space on", "investigate": "Investigate"}
+_REPLACED: Final = "replaced_by "
 _ENDS: Final = {
     "": "is resolved",
     "not_watched": "ends, as its subject is no longer watched",
@@ -95,6 +96,8 @@ def verdict_fields(night: Night) -> dict[str, Any]:
 
 
 def _how(edge: Transition) -> str:
+    if edge.reason.startswith(_REPLACED):
+        return f"ends: {edge.reason.removeprefix(_REPLACED)} of {edge.alert.subject} takes its place"
     return _ENDS.get(edge.reason, f"ends ({edge.reason.replace('_', ' ')})")
 
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
 from monitord.core.decide import Decision
-from monitord.core.model import Gap, Transition
+from monitord.core.model import Gap, Silence, Transition
+from monitord.core.quiet import silence_id
+from monitord.core.verdict import verdict
 from monitord.hours import quiet_hours
 from monitord.notify.channel import Manners
 from monitord.notify.message import Message
-from monitord.notify.planning import Planned, Sender, plan, still_firing
-from tests.core.nights import ORDERS, Night
+from monitord.notify.planning import Planned, Sender, edge_message, plan, still_firing
+from monitord.present.nagios import nagios
+from tests.core.nights import BASELINE, ORDERS, Night
 
 BOX = Sender("box-1", "shop")
 ASLEEP = Sender("box-1", "", quiet_hours("03:00-07:00"))
@@ -330,3 +333,68 @@ def test_a_newcomer_hears_of_a_warning_only_where_it_is_wanted_and_after_the_qui
     assert desk.kinds(CRITICAL) == []
     (planned,) = desk.planned
     assert planned.due > night.now
+
+
+# What a message says
+
+
+def test_what_the_title_says_is_not_the_first_line_too_and_the_end_says_what_is_true_now() -> None:
+    night, desk = Night(), Desk(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=10)
+    night["gateway"].starts()
+    night.passes(minutes=10)
+    desk.hears(night)
+    firing, resolved = [planned.message for planned in desk.planned]
+    alert = night.fired_once("service_down", "gateway")
+    assert alert.finding.summary in firing.title
+    assert alert.finding.summary not in firing.text
+    assert "Evidence: instance 3 (PM2 id): stopped" in firing.text
+    assert resolved.title == "RESOLVED shop/box-1: gateway is online again since 04:07 UTC."
+    first, *_ = resolved.text.splitlines()
+    assert first.startswith(
+        "It fired for 10 min 30 s, from 03:57:05 UTC to 04:07:35 UTC. What it was: gateway is stopped"
+    )
+    assert resolved.text.lower().count("resolved") == 0
+    assert resolved.fields["now"] == "gateway is online again since 04:07 UTC."
+
+
+def test_a_title_that_has_to_be_cut_is_said_whole_in_the_text() -> None:
+    night, desk = Night(), Desk(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=10)
+    desk.hears(night)
+    edge = next(t for look in night.looks for t in look.decision.transitions if t.edge == "firing")
+    long = replace(edge.alert.finding, summary="gateway is stopped " + "and stopped " * 30 + "for good.")
+    told = edge_message(replace(edge, alert=replace(edge.alert, finding=long)), (), BOX)
+    assert told.title.endswith("…")
+    assert told.text.splitlines()[0] == long.summary
+
+
+def test_of_several_the_worst_is_named_wherever_they_are_summed_up() -> None:
+    night, desk = Night(), Desk()
+    night.host.disk_used = 75.0
+    night.passes(minutes=1)
+    night["gateway"].stops()
+    night.passes(minutes=2)
+    desk.hears(night)
+    desk.channels = (WEBHOOK,)
+    night.passes(minutes=1)
+    desk.hears(night)
+    (digest,) = [planned.message for planned in desk.planned]
+    assert "the worst: gateway is stopped" in digest.title
+    assert digest.text.startswith("The worst: gateway is stopped")
+    fields = night.looks[-1].decision.report.as_fields()
+    assert verdict(fields).startswith("2 alerts fire, the worst: gateway is stopped")
+    assert "gateway is stopped" in nagios({**fields, "duration_ms": 1.0}, night.orders).splitlines()[0]
+
+
+def test_what_no_reading_ended_is_not_called_resolved() -> None:
+    night, desk = Night(), Desk(LEVEL)
+    night["gateway"].stops()
+    night.passes(minutes=2)
+    name = silence_id("gateway", "", "", BASELINE)
+    night.asks("silence", silence=Silence(name, "gateway", BASELINE, BASELINE + timedelta(days=1)))
+    night.passes(minutes=2)
+    desk.hears(night)
+    assert desk.planned[-1].message.title == "ENDED shop/box-1: service_down of gateway is silenced."

@@ -27,6 +27,27 @@ ADVICE = {
     "internal": "monitord itself failed at it; its log says more.",
 }
 
+# What is not there, by whose probe missed it. A part of a server that answers is not at a wrong address.
+MISSING = {
+    "postgres": "There is no such table in the database and schema that are watched: create it, or correct its name in "
+    "MONITORD_POSTGRES__TABLES.",
+    "epochs": "There is no such table in the database and schema that are watched: is it the right database?",
+    "redis": "There is no such key in the Redis database that is watched: correct its name in MONITORD_REDIS__QUEUES, "
+    "or the database's number or the prefix.",
+    "host": "There is no such path: is the file system mounted, is the name in MONITORD_HOST__DISKS right?",
+}
+PARTS = {
+    "refused": "The server answers, and refuses this: its log says why.",
+    "missing": "It is not there: is its name right in the settings?",
+    "timeout": "The server answers, and this takes too long: look for a lock, a slow query or a disk that hangs.",
+    "auth": "The server refuses monitord's user for this.",
+    "permission": "monitord's user may not read it: grant it the right to (for a table: GRANT SELECT).",
+    "tls": ADVICE["tls"],
+    "dns": ADVICE["dns"],
+    "protocol": "It is of another kind than expected: a queue that is no list, a table that is a view.",
+    "internal": ADVICE["internal"],
+}
+
 Rule = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
 
 
@@ -99,6 +120,7 @@ def unmeasured(probe: str) -> Rule:
     def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading = observation.readings[probe]
         troubles = [(gap.subject, gap.kind, gap.error) for gap in reading.gaps]
+        parts = {**PARTS, "missing": MISSING.get(probe, PARTS["missing"])}
         if reading.failure is not None:
             troubles = [(probe, reading.failure.kind, reading.failure.error)]
         for subject, kind, error in troubles:
@@ -111,7 +133,7 @@ def unmeasured(probe: str) -> Rule:
                 unit="",
                 summary=f"{NAMES.get(subject, subject)} cannot be measured: {error.rstrip('.')}.",
                 evidence={"probe": probe, "kind": kind, "error": error},
-                recommendation=ADVICE[kind],
+                recommendation=parts[kind],
             )
 
     return judge

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from shlex import quote
 
 from monitord.core import words
 from monitord.core.fleet import expected, recent_restarts
@@ -78,7 +79,7 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
                 if state == "waiting restart"
                 else f"PM2 does not get {name} out of {state}: look at its log and its process, and at PM2's own log."
                 if state in ("stopping", "launching")
-                else f"Find out who or what left {name} {state} before starting it again (pm2 describe {name})."
+                else f"Find out who or what left {name} {state} before starting it again (pm2 describe {quote(name)})."
             ),
         )
 

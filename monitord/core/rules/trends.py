@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
+from shlex import quote
 
 from monitord.core import trends, words
 from monitord.core.fleet import expected
@@ -215,8 +216,8 @@ def disk_filling(observation: Observation, history: History, orders: StandingOrd
             }
             | _evidence(outlook),
             recommendation=(
-                f"Find what grows on {path} (du -x --max-depth=2 {path}): logs first, then the database's tables and "
-                f"WAL, then dumps and backups. Stop it or free space {_before(outlook)}."
+                f"Find what grows on {path} (du -x --max-depth=2 {quote(path)}): logs first, then the database's "
+                f"tables and WAL, then dumps and backups. Stop it or free space {_before(outlook)}."
             ),
         )
 
