@@ -22,6 +22,8 @@ OVERDUE_SECONDS: Final = 1.0
 # After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is looked at once.
 SETTLE_SECONDS: Final = 0.05
 FLEET_EVERY_SECONDS: Final = 1.0
+# Checks on demand, and readings of the settings, begin at least so far apart: whoever asks in between is served then.
+ON_DEMAND_EVERY_SECONDS: Final = 1.0
 # Whoever asks for more answers than this before the first is there is not waiting for them.
 MAX_ANSWERS: Final = 100
 
@@ -43,9 +45,13 @@ class _Asked:
     rechecks: dict[str, float] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
 
-    def anything(self) -> bool:
-        """Whether something is to be done now; rechecks have their own time."""
-        return bool(self.check) or self.due_at is not None or self.reload
+    def times(self, check_from: float, reload_from: float) -> list[float]:
+        """When what was asked for may be done: checks and reloads no sooner than this, the due cycle at once."""
+        found = [] if self.due_at is None else [float("-inf")]
+        found += [check_from] if self.check else []
+        found += [reload_from] if self.reload else []
+        found += [] if self.fleet_at is None else [self.fleet_at]
+        return [*found, *self.rechecks.values()]
 
 
 class Conductor:
@@ -72,11 +78,12 @@ class Conductor:
         self._wake = asyncio.Event()
         self._next_due = 0.0
         self._fleet_looked_at = float("-inf")
+        self._check_from = self._reload_from = float("-inf")  # no sooner than then, by the loop's time
 
     # What may be asked, at any time
 
     def ask_check(self, trigger: str, answer: Answer | None = None) -> None:
-        """A full check now, for `trigger`; several at once make one.
+        """A full check for `trigger`: now, or a second after the last one began; several make one.
 
         `answer` is told what it came to, or None where it failed inside. The hundred and first of those who wait is
         not told.
@@ -93,7 +100,7 @@ class Conductor:
         self._wake.set()
 
     def ask_reload(self) -> None:
-        """The settings, read again."""
+        """The settings, read again: now, or a second after they last were."""
         self._asked.reload = True
         self._wake.set()
 
@@ -124,13 +131,16 @@ class Conductor:
         """Do what is asked for, for ever; after `first` and `paced`."""
         while True:
             await self._something_to_do()
-            if self._asked.reload:
+            now = asyncio.get_running_loop().time()
+            if self._asked.reload and now >= self._reload_from:
                 self._asked.reload = False
+                self._reload_from = now + ON_DEMAND_EVERY_SECONDS
                 try:
                     await self._reload()
                 except Exception as error:  # noqa: BLE001 - as of a cycle: the watch goes on
                     self._log.internal("reading the settings again failed inside; the watch goes on", error)
-            elif self._asked.check:
+            elif self._asked.check and now >= self._check_from:
+                self._check_from = now + ON_DEMAND_EVERY_SECONDS
                 await self._full_check()
             elif self._asked.due_at is not None:
                 await self._due_cycle(self._asked.due_at)
@@ -138,18 +148,16 @@ class Conductor:
                 await self._recheck()
 
     async def _something_to_do(self) -> None:
-        """Until asked, or until a recheck is due, or until the scheduler is plainly late."""
-        if self._asked.anything():
-            return
+        """Until something that was asked for may be done, or the scheduler is plainly late."""
         loop = asyncio.get_running_loop()
         overdue_at = self._next_due + OVERDUE_SECONDS
-        fleet_at = () if self._asked.fleet_at is None else (self._asked.fleet_at,)
-        until = min([*self._asked.rechecks.values(), *fleet_at, overdue_at])
-        with suppress(TimeoutError):
-            async with asyncio.timeout_at(until):
-                await self._wake.wait()
+        until = min([*self._asked.times(self._check_from, self._reload_from), overdue_at])
+        if until > loop.time():
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._wake.wait()
         self._wake.clear()
-        if not self._asked.anything() and loop.time() >= overdue_at:
+        if self._asked.due_at is None and loop.time() >= overdue_at:
             self._asked.due_at = self._next_due
             self._overdue()
 

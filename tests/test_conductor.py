@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.conductor import MAX_ANSWERS, Conductor
+from monitord.conductor import MAX_ANSWERS, ON_DEMAND_EVERY_SECONDS, Conductor
 from monitord.core.decide import Decision, State
 from monitord.core.orders import StandingOrders
 from monitord.cycle import Watch
@@ -30,6 +30,7 @@ class Conducted:
     def __init__(self, directory: Path) -> None:
         log = Log(io.StringIO())
         self.reload_fails = False
+        self.reloads = 0
         self.store = Store(directory)
         teller = Teller(LogTeller(log), Outbox(self.store, log, Sender("box-1")))
         self.watch = Watch((), StandingOrders(probes=frozenset()), State(), self.store, teller, 1.0)
@@ -39,6 +40,7 @@ class Conducted:
 
     async def _nothing(self) -> None:
         """Nothing is read again here, and that may fail."""
+        self.reloads += 1
         if self.reload_fails:
             raise LookupError
 
@@ -119,3 +121,43 @@ async def test_every_cycle_is_seen_with_how_long_it_took(conducted: Conducted) -
     conducted.ask()
     decision = await conducted.answer()
     assert conducted.seen[-1] is decision
+
+
+async def test_a_storm_of_demands_makes_a_check_now_and_one_when_a_second_is_over(conducted: Conducted) -> None:
+    loop = asyncio.get_running_loop()
+    checks = 0
+
+    async def ask_all_the_time() -> None:
+        while True:
+            conducted.conductor.ask_check("signal")
+            conducted.conductor.ask_reload()
+            await asyncio.sleep(0)
+
+    began, seen = loop.time(), len(conducted.seen)
+    storm = asyncio.create_task(ask_all_the_time())
+    while checks < 2:
+        await asyncio.sleep(0.01)
+        checks = len(conducted.seen) - seen
+    storm.cancel()
+    second = loop.time()
+    assert second - began >= ON_DEMAND_EVERY_SECONDS
+    conducted.conductor.ask_reload()
+    conducted.ask()  # the last of a storm is not lost
+    assert await conducted.answer() is not None
+    passed = loop.time() - began
+    assert passed >= 2 * ON_DEMAND_EVERY_SECONDS
+    assert len(conducted.seen) - seen <= 1 + passed / ON_DEMAND_EVERY_SECONDS
+    assert 2 <= conducted.reloads <= 1 + passed / ON_DEMAND_EVERY_SECONDS
+
+
+async def test_what_waits_its_second_holds_up_neither_the_due_cycle_nor_the_loop(conducted: Conducted) -> None:
+    conducted.ask()
+    await conducted.answer()
+    conducted.ask()  # waits
+    conducted.conductor.paced(0.05)
+    seen = len(conducted.seen)
+    async with asyncio.timeout(PATIENCE):
+        while len(conducted.seen) == seen:
+            conducted.conductor.ask_cycle()
+            await asyncio.sleep(0.01)
+    assert await conducted.answer() is not None

@@ -4,6 +4,8 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from monitord.core.distinct import distinct
+
 from . import Pm2Error
 
 MAX_NAME_CHARACTERS = 200
@@ -211,13 +213,12 @@ def epoch_seconds(milliseconds: object) -> float | None:
 
 
 def text(value: object) -> str | None:
-    """Text fit for a log line, a page and a database: printable, short, without lone surrogates."""
+    """Text fit for a log line, a page and a database: printable, short, and another one for every other `value`."""
     if isinstance(value, int) and not isinstance(value, bool):
         value = str(value) if abs(value) <= _MAX_INTEGER else ""  # `name: 7` is a name
     if not isinstance(value, str) or not value.strip():
         return None
-    short = value[:MAX_NAME_CHARACTERS]
-    return short if short.isprintable() else "".join(c if c.isprintable() else "\ufffd" for c in short)
+    return distinct(value, MAX_NAME_CHARACTERS)
 
 
 def _schedule(value: object) -> str | None:

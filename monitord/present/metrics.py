@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
+from monitord.core.distinct import distinct
 from monitord.core.report import RANK, Report
 from monitord.present.metrics_families import FAMILIES
 from monitord.present.terminal import clean
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
 
 MOST: Final = 200
 _LONGEST: Final = 200
-_CLIPPED: Final = "…"
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,7 +211,7 @@ class _Collector:
 def label(value: object) -> str:
     """A label's value: on one line, without what could command a terminal, at most 200 characters."""
     text = clean(str(value))
-    return text if len(text) <= _LONGEST else text[: _LONGEST - 1] + _CLIPPED
+    return text if len(text) <= _LONGEST else distinct(str(value), _LONGEST)
 
 
 def _order(found: object) -> int:
