@@ -12,12 +12,15 @@ from monitord.core.decide import Decision, State, decide
 from monitord.core.model import Exit, Gap, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.probes.base import Probe, Request, take_all
-from monitord.store import Record, SetAside, Store
+from monitord.store import Record, Store
+from monitord.store_file import SetAside
 from monitord.store_outbox import Queued, Told
 
 # A snapshot on a hung disk must not hold up the watch.
 SAVE_TIMEOUT_SECONDS = 2.0
 HEAR_TIMEOUT_SECONDS = 1.0
+# For so long monitord counts as degraded after it has lost a part of what it knew: long enough to be read of.
+LOSS_SAID_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +88,14 @@ class Watch:
         self._teller = teller
         self._heard = heard
         self._fault = ""
+        self._loss: tuple[str, float] | None = None  # what was lost, and until when (loop time) it is said
+
+    def aside(self, aside: SetAside) -> None:
+        """Say that the snapshot had to be put aside, or was not whole, and keep saying what was lost for an hour."""
+        self._teller.aside(aside)
+        kept = f" and is kept as {aside.kept_as}" if aside.kept_as else ""
+        said = f"its snapshot was damaged ({aside.reason}){kept}; lost: {aside.lost}"
+        self._loss = said, asyncio.get_running_loop().time() + LOSS_SAID_SECONDS
 
     async def cycle(self, turn: Turn) -> Decision:
         """Observe, decide, save, deliver."""
@@ -131,7 +142,7 @@ class Watch:
             decision.state, observation, report, decision.transitions, queued, told, heard_through=heard_through
         )
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
-            self._teller.aside(aside)
+            self.aside(aside)
 
     def _own_reading(self, turn: Turn) -> Mapping[str, Reading]:
         """What monitord sees of itself, once per due cycle: a recheck in between says nothing new of it."""
@@ -140,6 +151,12 @@ class Watch:
         gaps = list(self._teller.troubles())
         if self._store.problem is not None:
             gaps.insert(0, Gap("snapshot", "internal", self._store.problem))
+        if self._loss is not None:
+            said, until = self._loss
+            if asyncio.get_running_loop().time() < until:
+                gaps.append(Gap("snapshot damage", "internal", said))
+            else:
+                self._loss = None
         if self._fault:
             gaps.append(Gap("judgement", "internal", self._fault))
         late = sample("cycle_late", turn.late_seconds, "seconds")

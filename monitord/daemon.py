@@ -113,8 +113,6 @@ class Daemon:
         self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
         self._say_what_is_off(self._settings)
         snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
-        if aside is not None:
-            self._teller.aside(aside)
         if self._probes.tls_unverified:
             message = (
                 "The connection to Postgres is encrypted, but nobody checks with whom: "
@@ -130,6 +128,8 @@ class Daemon:
             self._settings.probe_timeout.total_seconds(),
             self._listening.drain,
         )
+        if aside is not None:
+            self._watch.aside(aside)
         await self._teller.outbox.open(ways_out)
         self._listening.start(self._settings.pm2.home)
         conductor = asyncio.create_task(self._conduct(), name="conductor")

@@ -6,6 +6,7 @@ written degrades the watch, and never stops it.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import sqlite3
 import zlib
@@ -23,30 +24,22 @@ from monitord.core.replay import Recorder
 from monitord.lanes import Lane
 from monitord.store_commands import Waiting, strike
 from monitord.store_commands import waiting as waiting_commands
+from monitord.store_copy import Copy, read_copy, write_copy
+from monitord.store_damage import damage, structure
+from monitord.store_file import SetAside, SnapshotFile, is_disk_trouble
 from monitord.store_history import KEEP_TRANSITIONS, prune
 from monitord.store_outbox import Queued, Told, put, remember_told, take_out, waiting
 from monitord.store_reading import Snapshot, saved_state
-from monitord.store_schema import FILE, MIGRATIONS, Unusable, version
+from monitord.store_schema import MIGRATIONS, Unusable
 
 T = TypeVar("T")
 
 FRAMES_PER_WHOLE: Final = 120
-
-_DISK_TROUBLE: Final = frozenset(
-    {
-        sqlite3.SQLITE_BUSY,
-        sqlite3.SQLITE_LOCKED,
-        sqlite3.SQLITE_NOMEM,
-        sqlite3.SQLITE_READONLY,
-        sqlite3.SQLITE_INTERRUPT,
-        sqlite3.SQLITE_IOERR,
-        sqlite3.SQLITE_FULL,
-        sqlite3.SQLITE_CANTOPEN,
-        sqlite3.SQLITE_PROTOCOL,
-        sqlite3.SQLITE_PERM,
-        sqlite3.SQLITE_AUTH,
-    }
-)
+# So often the file is examined for damage, and the second copy of the state written where no edge had it written.
+SAVES_PER_EXAMINATION: Final = 20
+EXAMINE_TIMEOUT_SECONDS: Final = 30.0
+# A larger file is not examined before the first check, but soon after.
+_EXAMINED_AT_START_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,12 +59,21 @@ class Record:
     heard_through: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class SetAside:
-    """A snapshot that could not be used: why, and the name it is kept under."""
-
-    reason: str
-    kept_as: str
+_DISK_TROUBLE: Final = frozenset(
+    {
+        sqlite3.SQLITE_BUSY,
+        sqlite3.SQLITE_LOCKED,
+        sqlite3.SQLITE_NOMEM,
+        sqlite3.SQLITE_READONLY,
+        sqlite3.SQLITE_INTERRUPT,
+        sqlite3.SQLITE_IOERR,
+        sqlite3.SQLITE_FULL,
+        sqlite3.SQLITE_CANTOPEN,
+        sqlite3.SQLITE_PROTOCOL,
+        sqlite3.SQLITE_PERM,
+        sqlite3.SQLITE_AUTH,
+    }
+)
 
 
 class Store:
@@ -81,19 +83,31 @@ class Store:
     """
 
     def __init__(self, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> None:
-        self.path = directory / FILE
         self.problem: str | None = None
-        self.files = 0  # how many there were, one after the other: what stood in the last is not in this one
-        self._migrations = migrations
+        self._file = SnapshotFile(directory, migrations)
         self._lane = Lane("snapshot")
-        self._connection: sqlite3.Connection | None = None
-        self._inode = 0
         self._recorder = Recorder()
         self._until_whole = 0
         self._closed = False
         self._loaded = False
         self._unsaved: tuple[Transition, ...] = ()
         self._heard_through = 0
+        self._examining = Lane("snapshot examination")
+        self._examination: asyncio.Task[None] | None = None
+        self._until_examined = SAVES_PER_EXAMINATION
+        self._damage: str | None = None
+        self._until_copied = 0
+        self._files = 0  # as of the last call
+
+    @property
+    def path(self) -> Path:
+        """Where the snapshot is."""
+        return self._file.path
+
+    @property
+    def files(self) -> int:
+        """How many files there were, one after the other: what stood in the last is not in this one."""
+        return self._file.files
 
     async def load(self, timeout: float) -> tuple[Snapshot, SetAside | None]:
         """The last snapshot, or an empty one where there is none or it had to be put aside (which is told).
@@ -133,7 +147,16 @@ class Store:
             self._unsaved = tuple(record.transitions)[-KEEP_TRANSITIONS:]
             return None
         self.problem, self._unsaved = None, ()
+        self._until_examined -= 1
+        if self._until_examined <= 0 and (self._examination is None or self._examination.done()):
+            self._until_examined = SAVES_PER_EXAMINATION
+            self._examination = asyncio.create_task(self._examine(), name="snapshot examination")
         return aside
+
+    async def _examine(self) -> None:
+        """Look for damage while memory can still write a whole new file: the next save then does."""
+        with suppress(Exception):  # an examination that cannot be made is made again: the disk has its own alert
+            self._damage = await self._examining.run(damage, self.path, timeout=EXAMINE_TIMEOUT_SECONDS)
 
     # The outbox between cycles. Raises whatever keeps it from being read or written: who asks has its own way on.
 
@@ -165,129 +188,113 @@ class Store:
         if self._closed:
             return
         self._closed = True
+        if self._examination is not None:
+            self._examination.cancel()
+        self._examining.close()
         with suppress(Exception):  # the end of the process lets go just as well
-            await self._lane.run(self._disconnect, timeout=timeout)
+            await self._lane.run(self._file.disconnect, timeout=timeout)
         self._lane.close()
 
     # Everything below runs on the lane's thread.
 
     def _load(self) -> tuple[Snapshot, SetAside | None]:
-        aside = self._connect()
-        assert self._connection is not None  # noqa: S101 - _connect either sets it or raises
+        copy = read_copy(self.path.parent)
+        wal = self._file.keep_damaged_wal()
+        aside = self._begun(self._file.connect("what stood in it"))
+        snapshot = Snapshot(State(), None)
         try:
-            snapshot = saved_state(self._connection)
+            snapshot = saved_state(self._file.opened)
+            small = self.path.stat().st_size <= _EXAMINED_AT_START_BYTES
+            broken = structure(self._file.opened) if small and aside is None else None
         except (Unusable, sqlite3.Error) as error:
-            if _is_disk_trouble(error):
+            if is_disk_trouble(error):
                 raise
-            aside = self._put_aside(str(error))
-            snapshot = Snapshot(State(), None)
+            broken = str(error)
+        if broken is not None:
+            aside = self._begun(self._file.put_aside(broken, "what stood in it"))
         self._loaded = True
-        return snapshot, aside
+        return self._completed(snapshot, copy, aside or wal, unusable=aside is not None)
+
+    def _completed(
+        self, snapshot: Snapshot, copy: Copy | None, aside: SetAside | None, *, unusable: bool
+    ) -> tuple[Snapshot, SetAside | None]:
+        """The snapshot, or what the second copy holds where that is more; and what is lost all the same."""
+        at = snapshot.state.history.at
+        seq, identity = (0, "") if unusable else self._file.position()
+        is_behind = copy is not None and (not seq or (copy.file == identity and copy.seq > seq))
+        if copy is None or not (is_behind or at is None):
+            if aside is None or not unusable:
+                return snapshot, aside and replace(aside, lost=f"what happened after {_moment(at)}")
+            lost = "the learned roster, the alerts and the history; whoever is down already is not known to be missed"
+            if at is not None:
+                lost = f"the recorded history; the state of {_moment(at)} could be read"
+            return snapshot, replace(aside, lost=lost)
+        kept = copy.state.history.at
+        lost = f"what happened after {_moment(kept)}; the roster and the alerts are those of the second copy of then"
+        reason = "its last cycles are missing" if seq else "it was empty or gone"
+        aside = aside or SetAside(reason, "", lost)
+        if unusable or not seq:
+            lost = f"the recorded history, and {lost}"
+        return Snapshot(copy.state, None), replace(aside, lost=lost)
+
+    def _begun(self, aside: SetAside | None) -> SetAside | None:
+        """Begin anew with a file that was just opened: nothing that rested on the one before holds for it."""
+        self._until_whole = self._until_copied = 0
+        self._damage = None
+        if self._file.files != self._files:  # another file numbers its commands anew
+            self._files, self._heard_through = self._file.files, 0
+        return aside
 
     def _hear(self) -> Waiting:
-        if self._connection is None or self._replaced():
+        if self._file.connection is None or self._file.replaced():
             return Waiting(through=self._heard_through)
-        return waiting_commands(self._connection, self._heard_through)
+        return waiting_commands(self._file.connection, self._heard_through)
 
     def _save(self, record: Record) -> SetAside | None:
         aside = None
-        if self._connection is None or self._replaced():
-            self._disconnect()
-            self._until_whole = 0
-            aside = self._connect()
+        earlier = f"the history and the alerts recorded before {_moment(record.observation.now.timestamp())}"
+        is_open = self._file.connection is not None
+        if not is_open or self._file.replaced():
+            is_gone = is_open and not self.path.exists()
+            self._file.disconnect()
+            aside = self._begun(self._file.connect(earlier))
+            if is_gone and aside is None:
+                aside = SetAside("it was removed while monitord ran", "", earlier)
+        elif self._damage is not None:
+            aside = self._begun(self._file.put_aside(self._damage, earlier))
         if not self._loaded:
             # What could not be read at the start is not ours to overwrite with a state that knows nothing of it.
-            if aside is None and _holds_state(self._connection):
-                aside = self._put_aside("it could not be read when monitord started")
+            if aside is None and self._file.holds_state():
+                aside = self._begun(self._file.put_aside("it could not be read when monitord started", earlier))
             self._loaded = True
         try:
             self._write(record)
         except sqlite3.Error as error:
-            if _is_disk_trouble(error):
-                self._disconnect()  # a full or read-only disk: begin afresh at the next cycle
+            if is_disk_trouble(error):
+                self._file.disconnect()  # a full or read-only disk: begin afresh at the next cycle
                 raise
-            aside = self._put_aside(str(error))
-            self._until_whole = 0
+            aside = self._begun(self._file.put_aside(str(error), earlier))
             self._write(record)
         return aside
 
     def _on_outbox(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        if self._connection is None or self._replaced():
+        if self._file.connection is None or self._file.replaced():
             raise Unusable("the snapshot is not open")  # the next cycle opens it, and saves what is then to be told
-        return _in_transaction(self._connection, work)
-
-    def _connect(self) -> SetAside | None:
-        """Open the file, bring its schema up to date; put it aside first where it is not one of ours."""
-        try:
-            self._open()
-        except (Unusable, sqlite3.Error) as error:
-            if _is_disk_trouble(error):
-                self._disconnect()
-                raise
-            return self._put_aside(str(error))
-        return None
-
-    def _open(self) -> None:
-        self.path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        connection = sqlite3.connect(self.path, timeout=2.0, isolation_level=None)
-        self._connection = connection
-        connection.execute("PRAGMA journal_mode = WAL")
-        # In WAL a killed process loses nothing with NORMAL; only a power cut may lose the last cycles.
-        connection.execute("PRAGMA synchronous = NORMAL")
-        number = version(connection)
-        if number > len(self._migrations):
-            raise Unusable(f"it was written by a newer monitord (schema {number}, known {len(self._migrations)})")
-        for following, script in enumerate(self._migrations[number:], number + 1):
-            connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {following}; COMMIT;")
-        inode = self.path.stat().st_ino
-        if not number or inode != self._inode:  # another file numbers its commands anew; inodes are used again
-            self._inode, self._heard_through = inode, 0
-            self.files += 1
-
-    def _replaced(self) -> bool:
-        """Whether the open file is no longer the one at its path: SQLite would go on writing to nowhere."""
-        try:
-            return self.path.stat().st_ino != self._inode
-        except FileNotFoundError:
-            return True
-
-    def _put_aside(self, reason: str) -> SetAside:
-        self._disconnect()
-        stamp = datetime.now(UTC).strftime("%Y%m%dT%H%M%SZ")
-        kept = self.path.with_name(f"{FILE}.corrupt-{stamp}")
-        for number in range(1, 1000):
-            if not kept.exists():
-                break
-            kept = self.path.with_name(f"{FILE}.corrupt-{stamp}-{number}")
-        self.path.rename(kept)
-        for suffix in ("-wal", "-shm"):  # a journal left behind would be played into the new file
-            with suppress(FileNotFoundError):
-                self.path.with_name(FILE + suffix).rename(kept.with_name(kept.name + suffix))
-        self._open()
-        return SetAside(reason, kept.name)
-
-    def _disconnect(self) -> None:
-        if self._connection is not None:
-            connection, self._connection = self._connection, None
-            with suppress(sqlite3.Error):
-                connection.close()
+        return self._file.in_transaction(work)
 
     def _write(self, record: Record) -> None:
-        connection = self._connection
-        assert connection is not None  # noqa: S101 - _save connects first
         whole = self._until_whole <= 0
         frame = self._recorder.frame(record.observation, whole=whole)
         self._until_whole = FRAMES_PER_WHOLE if whole else self._until_whole - 1
         at = record.observation.now.timestamp()
+        parts = {field.name: _json(encode(getattr(record.state, field.name))) for field in fields(State)}
+        parts["report"] = _json(record.report)
+        parts |= self._file.identify()
 
-        def write(connection: sqlite3.Connection) -> None:
-            parts = (
-                *((field.name, encode(getattr(record.state, field.name))) for field in fields(State)),
-                ("report", record.report),
-            )
+        def write(connection: sqlite3.Connection) -> int:
             connection.executemany(
                 "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
-                [(name, _json(part)) for name, part in parts],
+                parts.items(),
             )
             connection.executemany(
                 # A save that came too late for its deadline may have been one all the same.
@@ -299,39 +306,29 @@ class Store:
                 ],
             )
             strike(connection, record.heard_through)
-            connection.execute(
+            seq = connection.execute(
                 "INSERT INTO frames (at, whole, body) VALUES (?, ?, ?)",
                 (at, whole, zlib.compress(_json(frame).encode(), 6)),
-            )
+            ).lastrowid
             if whole:
                 prune(connection, at)
             put(connection, record.queued)
             if record.told is not None:
                 remember_told(connection, record.told)
+            return seq or 0
 
-        _in_transaction(connection, write)
-
-
-def _in_transaction(connection: sqlite3.Connection, work: Callable[[sqlite3.Connection], T]) -> T:
-    """What `work` does to the file, whole or not at all."""
-    try:
-        connection.execute("BEGIN IMMEDIATE")
-        result = work(connection)
-        connection.execute("COMMIT")
-    except BaseException:
-        with suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise
-    return result
+        seq = self._file.in_transaction(write)
+        self._file.see_wal()
+        self._until_copied -= 1
+        if self._until_copied <= 0 or record.transitions:
+            self._until_copied = SAVES_PER_EXAMINATION
+            # What is in the log since long would go with it; nobody is waited for.
+            self._file.opened.execute("PRAGMA wal_checkpoint(PASSIVE)")
+            write_copy(self.path.parent, parts, self._file.identity, seq)
 
 
-def _is_disk_trouble(error: Exception) -> bool:
-    """Whether an error is of the disk, its space or its permissions: time may mend it. All others are of the file."""
-    return (getattr(error, "sqlite_errorcode", 0) & 0xFF) in _DISK_TROUBLE
-
-
-def _holds_state(connection: sqlite3.Connection | None) -> bool:
-    return connection is not None and connection.execute("SELECT 1 FROM state LIMIT 1").fetchone() is not None
+def _moment(at: float | None) -> str:
+    return "an unknown time" if at is None else f"{datetime.fromtimestamp(at, UTC):%b %d, %H:%M:%S} UTC"
 
 
 def _json(value: object) -> str:

@@ -32,7 +32,8 @@ from monitord.present.verdict import EXIT_CODES
 from monitord.probes import Probes
 from monitord.probes.base import Probe
 from monitord.settings import Settings, SettingsError, standing_orders
-from monitord.store_reading import read_snapshot
+from monitord.store_copy import Copy, read_copy
+from monitord.store_reading import Snapshot, read_snapshot
 from monitord.store_schema import Unusable
 
 # Neither a state directory on a hung disk nor a connection that will not close may hold up the check.
@@ -110,12 +111,27 @@ async def _holder(lane: Lane, directory: Path) -> int | None:
 
 
 async def _remember(lane: Lane, directory: Path, timeout: float) -> tuple[State, str | None]:
-    """What the daemon last saved, or an empty state, and what kept it from being read."""
+    """What the daemon last saved, or an empty state, and what kept it from being read.
+
+    A snapshot that cannot be read has a second copy of its state: the roster in it is not forgotten.
+    """
     try:
-        snapshot = await lane.run(read_snapshot, directory, timeout=timeout)
+        snapshot, copy = await lane.run(_kept, directory, timeout=timeout)
     except (Unusable, OSError, sqlite3.Error, LaneBusy) as error:
         return State(), str(error)
-    return (State() if snapshot is None else snapshot.state), None
+    if isinstance(snapshot, Unusable):
+        return (State(), str(snapshot)) if copy is None else (copy.state, f"{snapshot}; its second copy was read")
+    if snapshot is None:
+        return (State() if copy is None else copy.state), None
+    return snapshot.state, None
+
+
+def _kept(directory: Path) -> tuple[Snapshot | Unusable | None, Copy | None]:
+    try:
+        snapshot = read_snapshot(directory)
+    except Unusable as error:
+        return error, read_copy(directory)
+    return snapshot, read_copy(directory) if snapshot is None else None
 
 
 async def _judge(

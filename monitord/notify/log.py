@@ -10,7 +10,7 @@ from monitord.core.verdict import verdict
 from monitord.logs import Level, Log
 from monitord.notify.quiet_lines import tell_heard
 from monitord.notify.sentences import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
-from monitord.store import SetAside
+from monitord.store_file import SetAside
 
 
 class LogTeller:
@@ -39,13 +39,15 @@ class LogTeller:
         self._check(decision.report, trigger, duration_ms)
 
     def aside(self, aside: SetAside) -> None:
-        """The snapshot was put aside and a new one begun."""
+        """The snapshot was damaged: it was put aside and a new one begun, or its last cycles are gone."""
+        kept = f" it is kept as {aside.kept_as};" if aside.kept_as else ""
         self._log.emit(
             "snapshot_set_aside",
             "warning",
-            f"The snapshot could not be used ({aside.reason}); it is kept as {aside.kept_as} and a new one is begun.",
+            f"The snapshot was damaged ({aside.reason});{kept} lost: {aside.lost}.",
             reason=aside.reason,
-            kept_as=aside.kept_as,
+            kept_as=aside.kept_as or None,
+            lost=aside.lost,
         )
 
     def verdict(self, night: Night) -> None:

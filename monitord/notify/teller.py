@@ -11,7 +11,7 @@ from monitord.core.night import Night
 from monitord.core.verdict import verdict
 from monitord.notify.log import LogTeller
 from monitord.notify.outbox import Outbox
-from monitord.store import SetAside
+from monitord.store_file import SetAside
 from monitord.store_outbox import Queued, Told
 
 Publish = Callable[[Decision, str, float], None]

@@ -1,0 +1,104 @@
+"""Looks for damage in the snapshot file and its write-ahead log. Reads only.
+
+SQLite notices damage when it happens to read the damaged place, and passes over a write-ahead log that is damaged: what
+stood behind the damage is then gone without a word. The log's format is as https://sqlite.org/walformat.html has it.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import struct
+import zlib
+from contextlib import closing
+from pathlib import Path
+from typing import Final
+
+# Whole frames come at least this often (FRAMES_PER_WHOLE of the store): so many are read and unpacked.
+NEWEST_FRAMES: Final = 120
+_WAL_HEADER: Final = 32
+_FRAME_HEADER: Final = 24
+_MAGIC: Final = 0x377F0682  # its last bit set: the checksums are of big-endian words
+# A log of this size and more is not checked: its checksums are computed in Python (about 20 MB a second).
+_WAL_BYTES_AT_MOST: Final = 32 * 1024 * 1024
+
+
+def damage(path: Path) -> str | None:
+    """What is wrong with the snapshot at `path`, or None: its structure, the saved state, the newest history.
+
+    None also where there is no file, or where the disk does not let it be read: saving tells of that.
+    """
+    if not path.exists():
+        return None
+    try:
+        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=1.0)) as connection:
+            if (word := structure(connection)) is not None:
+                return word
+            for name, body in connection.execute("SELECT name, body FROM state"):
+                if not _is_json(body):
+                    return f"its saved {name} is no JSON"
+            newest = connection.execute("SELECT body FROM frames ORDER BY seq DESC LIMIT ?", (NEWEST_FRAMES,))
+            for (body,) in newest:
+                zlib.decompress(body)
+    except sqlite3.OperationalError:
+        return None
+    except (sqlite3.Error, zlib.error, TypeError) as error:
+        return str(error)
+    return None
+
+
+def structure(connection: sqlite3.Connection) -> str | None:
+    """What SQLite's own quick check finds wrong first, in one line; None where nothing is."""
+    (word,) = connection.execute("PRAGMA quick_check(1)").fetchone()
+    return None if word == "ok" else " ".join(str(word).split())
+
+
+def wal_damage(path: Path) -> str | None:
+    """What is wrong with the write-ahead log at `path`, or None. To be asked while nobody has the file open.
+
+    Frames of an earlier round behind the valid ones are no damage, nor is a last frame that was being written when the
+    process was killed.
+
+    Raises:
+        OSError: it cannot be read.
+    """
+    try:
+        if path.stat().st_size > _WAL_BYTES_AT_MOST:
+            return None
+        log = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    if len(log) <= _WAL_HEADER:
+        return None
+    magic, _, page, _, *salts, first, second = struct.unpack(">8I", log[:_WAL_HEADER])
+    order = ">" if magic & 1 else "<"
+    sums = _checksum(log[: _WAL_HEADER - 8], order, (0, 0))
+    if magic & ~1 != _MAGIC or sums != (first, second) or not 512 <= page <= 65536:
+        return "the header of its write-ahead log is damaged"
+    size = _FRAME_HEADER + page
+    starts = range(_WAL_HEADER, len(log) - size + 1, size)
+    for start in starts:
+        frame = log[start : start + size]
+        _, _, salt1, salt2, sum1, sum2 = struct.unpack(">6I", frame[:_FRAME_HEADER])
+        sums = _checksum(frame[_FRAME_HEADER:], order, _checksum(frame[:8], order, sums))
+        if [salt1, salt2] != salts or sums != (sum1, sum2):
+            key = struct.pack(">2I", *salts)
+            follows = any(log[later + 8 : later + 16] == key for later in starts if later > start)
+            return "its write-ahead log is damaged" if follows else None
+    return None
+
+
+def _checksum(data: bytes, order: str, sums: tuple[int, int]) -> tuple[int, int]:
+    first, second = sums
+    for one, other in struct.iter_unpack(order + "2I", data):
+        first = (first + one + second) & 0xFFFFFFFF
+        second = (second + other + first) & 0xFFFFFFFF
+    return first, second
+
+
+def _is_json(body: object) -> bool:
+    try:
+        json.loads(str(body))
+    except ValueError:
+        return False
+    return True
