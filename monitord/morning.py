@@ -19,6 +19,7 @@ from monitord.core.model import Observation
 from monitord.core.morning import Recorded, look_back
 from monitord.core.night import Night, Recap
 from monitord.core.orders import StandingOrders
+from monitord.core.watched import SEALS, effective, seen
 from monitord.lanes import Lane
 from monitord.present.document import moment, revived
 from monitord.settings import Settings
@@ -51,8 +52,13 @@ async def tell_night(
         Unusable: the snapshot is there and cannot be read.
         TimeoutError: the state directory does not answer.
     """
-    recapping = asyncio.create_task(_recap(settings, orders, since, until))
     lane = Lane("the night's record")
+    try:
+        asked = await lane.run(_asked_about, settings.state_dir, orders, timeout=LOOK_SECONDS)
+    except BaseException:
+        lane.close()
+        raise
+    recapping = asyncio.create_task(_recap(settings, asked, since, until))
     try:
         night: Night = await lane.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
         await asyncio.wait({recapping}, timeout=recap_more)
@@ -63,6 +69,14 @@ async def tell_night(
         with suppress(asyncio.CancelledError):
             await recapping
     return replace(night, recap=recap, recap_error=error)
+
+
+def _asked_about(directory: Path, orders: StandingOrders) -> StandingOrders:
+    """The orders for what there may be, as far as the daemon has found out."""
+    snapshot = read_snapshot(directory) if orders.unnamed else None
+    if snapshot is None or seen(snapshot.state.history, SEALS) is None:
+        return orders
+    return effective(orders, snapshot.state.history)
 
 
 def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> Recorded:
@@ -97,7 +111,7 @@ async def _recap(
     settings: Settings, orders: StandingOrders, since: datetime, until: datetime
 ) -> tuple[tuple[Recap, ...] | None, str]:
     """The tiers' night from the database, or None and why not."""
-    if settings.postgres.dsn is None:
+    if settings.postgres.dsn is None or not orders.groups:
         return None, ""
     from monitord.postgres.dsn import DsnError
     from monitord.postgres.errors import PostgresError

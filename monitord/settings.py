@@ -190,18 +190,22 @@ def _hidden(variable: str, secret: SecretStr) -> str:
 
 def standing_orders(settings: Settings) -> StandingOrders:
     """What core judges by."""
+    named: dict[str, Any] = {
+        **{name: getattr(settings.orders, name) for name in Orders.model_fields},
+        "tables": settings.postgres.tables,
+        "groups": settings.epochs.groups,
+        "cemented": settings.epochs.cemented,
+    }
     configured = {
         "pm2": settings.pm2.home is not None,
         "postgres": settings.postgres.dsn is not None,
-        "epochs": settings.postgres.dsn is not None,
+        "epochs": settings.postgres.dsn is not None and settings.epochs.groups != (),
         "redis": settings.redis.url is not None,
         "host": True,
     }
     return StandingOrders(
-        **{name: getattr(settings.orders, name) for name in Orders.model_fields},
-        tables=settings.postgres.tables,
-        groups=settings.epochs.groups,
-        cemented=settings.epochs.cemented,
+        **{name: value for name, value in named.items() if value is not None},
+        unnamed=frozenset(name for name, value in named.items() if value is None),
         epoch_length=settings.epochs.length,
         epoch_grace=settings.epochs.grace,
         disks=settings.host.disks,

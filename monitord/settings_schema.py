@@ -37,16 +37,16 @@ class Postgres(_Section):
 
     dsn: t.PostgresUri | None = None
     ca_file: t.File | None = None
-    tables: Annotated[tuple[str, ...], t.words('["user_signals"]')] = ("user_signals",)
+    tables: Annotated[tuple[str, ...] | None, t.words('["orders"]')] = None  # one fleet's own, where it is there
 
 
 class Epochs(_Section):
     """The epoch calendar and the token groups, which are the same in whatever case."""
 
     length: t.EpochLength = timedelta(hours=1)
-    groups: Annotated[tuple[str, ...], t.words('["MILO", "CLS"]', str.upper)] = ("MILO", "CLS")
+    groups: Annotated[tuple[str, ...] | None, t.words('["A", "B"]', str.upper)] = None  # as above
     grace: t.Duration = timedelta(minutes=15)
-    cemented: Annotated[tuple[str, ...], t.words('["MILO"]', str.upper)] = ("MILO",)
+    cemented: Annotated[tuple[str, ...] | None, t.words('["A"]', str.upper)] = None
 
 
 class Redis(_Section):
@@ -111,7 +111,7 @@ class Orders(_Section):
     """The standing orders' thresholds."""
 
     services: Annotated[
-        dict[str, Expected], t.mapping('{"gateway": "online"}', t.one_of("online", "stopped", "periodic"))
+        dict[str, Expected], t.mapping('{"web": "online"}', t.one_of("online", "stopped", "periodic"))
     ] = Field(default_factory=dict)
     confirmations: t.Count = 2
     confirm_every: t.Duration = timedelta(seconds=5)
@@ -131,9 +131,9 @@ class Orders(_Section):
     disk_critical: t.Percent = 80.0
     host_memory: t.Size = 200_000_000
     queue_waiting: t.Number = 5000
-    user_facing: Annotated[tuple[str, ...], t.words('["gateway"]')] = ("gateway",)
-    sealed_by: Annotated[tuple[str, ...], t.words('["*aggregator*"]')] = ("*aggregator*", "*tree-builder*")
-    fed_by: Annotated[tuple[str, ...], t.words('["*listener*"]')] = ("*listener*", "*worker*")
+    user_facing: Annotated[tuple[str, ...] | None, t.words('["web"]')] = None
+    sealed_by: Annotated[dict[str, tuple[str, ...]] | None, t.patterns('{"A": ["sealer-*"]}', str.upper)] = None
+    fed_by: Annotated[dict[str, tuple[str, ...]] | None, t.patterns('{"orders": ["shop-api"]}')] = None
     flapping_times: t.Count = 3
     flapping_window: t.Length = timedelta(hours=1)
     leak_span: t.Length = timedelta(hours=3)

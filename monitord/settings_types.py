@@ -9,6 +9,7 @@ import ipaddress
 import json
 import re
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Any, Final
@@ -106,6 +107,28 @@ def mapping(example: str, each: Callable[[object], object]) -> BeforeValidator:
                 found[name.strip()] = each(item)
             except ValueError as error:
                 raise ValueError(f"of {name}, {error}") from None
+        return found
+
+    return BeforeValidator(read)
+
+
+def patterns(example: str, same: Callable[[str], str] = str) -> BeforeValidator:
+    """A map from subjects to lists of shell patterns (`same` says when two subjects are the same)."""
+
+    def read(value: object) -> dict[str, tuple[str, ...]]:
+        listed = value
+        if isinstance(value, str):
+            with suppress(ValueError, RecursionError):
+                listed = json.loads(value)
+        if isinstance(listed, list):
+            raise ValueError(f"it is a list, and belongs to no subject; say what each service works for: {example}")
+        found: dict[str, tuple[str, ...]] = {}
+        for name, given in from_json(value, dict, example).items():
+            if not name.strip() or not name.isprintable():
+                raise ValueError(f"it holds something that is no name; write {example}")
+            if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one.strip() for one in given):
+                raise ValueError(f"of {name}, it is not a list of patterns; write {example}")
+            found[same(name.strip())] = tuple(dict.fromkeys(one.strip() for one in given))
         return found
 
     return BeforeValidator(read)
@@ -264,7 +287,7 @@ EpochLength = Annotated[timedelta, BeforeValidator(_epoch), _as_duration]
 Size = Annotated[int, BeforeValidator(_size), PlainSerializer(values.size_text)]
 Sizes = Annotated[
     dict[str, int],
-    mapping('{"gateway": "800MB"}', _size),
+    mapping('{"web": "800MB"}', _size),
     PlainSerializer(lambda sizes: {name: values.size_text(size) for name, size in sizes.items()}),
 ]
 Percent = Annotated[float, BeforeValidator(_percent), PlainSerializer(lambda percent: f"{percent:g}%")]

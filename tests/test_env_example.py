@@ -10,6 +10,12 @@ from monitord.settings import Settings, described, load, variables
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 LINE = re.compile(r"# ((MONITORD_[A-Z0-9_]+)=.*)")
 HAVE_EXAMPLES = {
+    "MONITORD_POSTGRES__TABLES",
+    "MONITORD_EPOCHS__GROUPS",
+    "MONITORD_EPOCHS__CEMENTED",
+    "MONITORD_ORDERS__USER_FACING",
+    "MONITORD_ORDERS__SEALED_BY",
+    "MONITORD_ORDERS__FED_BY",
     "MONITORD_INSTANCE",
     "MONITORD_FLEET",
     "MONITORD_NOTIFY__WEBHOOK_SECRET",

@@ -64,7 +64,10 @@ def only_mistake(directory: Path, name: str, value: str) -> str:
 
 def test_with_nothing_set_only_the_host_is_watched_and_the_orders_are_the_defaults(tmp_path: Path, home: Path) -> None:
     settings = read(tmp_path)
-    assert standing_orders(settings) == StandingOrders(probes=frozenset({"host"}))
+    assert standing_orders(settings) == StandingOrders(
+        probes=frozenset({"host"}),
+        unnamed=frozenset({"tables", "groups", "cemented", "user_facing", "sealed_by", "fed_by"}),
+    )
     assert settings.state_dir == home / ".local/state/monitord"
     assert settings.check_interval == timedelta(seconds=30)
     assert settings.report_schedule == "0 */2 * * *"
@@ -328,12 +331,45 @@ def test_names_come_once_in_order_and_groups_whatever_their_case(tmp_path: Path)
     "text", ["user_signals", "[", '["a" "b"]', '{"a": 1}', '"a"', "[1]", '[""]', "[null]", "[" * 10_000, '["a\\n"]']
 )
 def test_what_is_no_list_of_names_is_shown_an_example(tmp_path: Path, text: str) -> None:
-    assert '["user_signals"]' in only_mistake(tmp_path, "POSTGRES__TABLES", text)
+    assert '["orders"]' in only_mistake(tmp_path, "POSTGRES__TABLES", text)
 
 
 @pytest.mark.parametrize("text", ["gateway=online", "[]", '{"gateway": ', '{"": "online"}', '"x"'])
 def test_what_is_no_map_is_shown_an_example(tmp_path: Path, text: str) -> None:
-    assert '{"gateway": "online"}' in only_mistake(tmp_path, "ORDERS__SERVICES", text)
+    assert '{"web": "online"}' in only_mistake(tmp_path, "ORDERS__SERVICES", text)
+
+
+@pytest.mark.parametrize("text", ['["*worker*"]', '["a", "b"]', "[]"])
+def test_a_list_of_causes_is_shown_the_map_that_takes_its_place(tmp_path: Path, text: str) -> None:
+    fed = only_mistake(tmp_path, "ORDERS__FED_BY", text)
+    assert fed.startswith("MONITORD_ORDERS__FED_BY (environment): it is a list")
+    assert '{"orders": ["shop-api"]}' in fed
+    assert "it is a list" in only_mistake(tmp_path, "ORDERS__SEALED_BY", text)
+
+
+@pytest.mark.parametrize("text", ['{"orders": "shop-api"}', '{"orders": [""]}', '{"": ["a"]}', '{"orders": [1]}'])
+def test_causes_are_lists_of_patterns_by_subject(tmp_path: Path, text: str) -> None:
+    assert '{"orders": ["shop-api"]}' in only_mistake(tmp_path, "ORDERS__FED_BY", text)
+
+
+def test_declared_causes_are_read_by_subject_and_groups_are_the_same_in_whatever_case(tmp_path: Path) -> None:
+    settings = read(
+        tmp_path,
+        {
+            "MONITORD_ORDERS__FED_BY": '{"orders": ["shop-api", "import-*"]}',
+            "MONITORD_ORDERS__SEALED_BY": '{"north": ["sealer"]}',
+        },
+    )
+    orders = standing_orders(settings)
+    assert orders.fed_by == {"orders": ("shop-api", "import-*")}
+    assert orders.sealed_by == {"NORTH": ("sealer",)}
+    assert not {"fed_by", "sealed_by"} & orders.unnamed
+
+
+def test_groups_that_are_none_turn_the_epochs_off(tmp_path: Path) -> None:
+    named = read(tmp_path, {"MONITORD_POSTGRES__DSN": "postgresql:///x", "MONITORD_EPOCHS__GROUPS": "[]"})
+    assert "epochs" not in standing_orders(named).probes
+    assert "groups" not in standing_orders(named).unnamed
 
 
 def test_queues_are_a_list_of_names_or_a_map_of_what_is_declared_of_each(tmp_path: Path) -> None:

@@ -63,8 +63,9 @@ def blocking(alert: Alert, orders: StandingOrders) -> str:
     """What an issue holds up, by the standing orders' reasons to restart: sealing, users; "" where neither is known."""
     if alert.rule == "disk_high":
         return "everything that writes to this disk"
-    dead_sealer = alert.rule in causes.DEAD and causes.matches(alert.subject, orders.sealed_by)
-    seals = dead_sealer or alert.rule in causes.SEALING or alert.rule == "postgres_unreachable"
+    dead_sealer = alert.rule in causes.DEAD and bool(causes.sealed(alert.subject, orders))
+    stops_all = alert.rule == "postgres_unreachable" and bool(orders.groups)
+    seals = dead_sealer or alert.rule in causes.SEALING or stops_all
     faces_users = alert.rule.startswith("service_") and alert.subject in orders.user_facing
     return " and ".join(held for held, so in (("epoch sealing", seals), ("users", faces_users)) if so)
 

@@ -6,9 +6,11 @@ They are for a person's shell, and only look: with no variable that nobody set, 
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from shlex import quote
 from typing import Final
 
+from monitord.core import causes
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 
@@ -94,9 +96,9 @@ def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
         "redis": orders.places.get("redis", "redis-cli"),
         "name": quote(alert.subject),
         "literal": "'" + alert.subject.rpartition(".")[2].replace("'", "''") + "'",
-        "sealer": _by_pattern(orders.sealed_by),
-        "feeder": _by_pattern(orders.fed_by),
-        "worker": _by_pattern(orders.workers_of(alert.subject) or (alert.subject,)),
+        "sealer": _logs_of(by for group in orders.groups for by in causes.sealers(group, orders)),
+        "feeder": _logs_of(causes.feeders(str(alert.finding.evidence.get("group", alert.subject)), orders)),
+        "worker": _logs_of(orders.workers_of(alert.subject) or (alert.subject,)),
         "waiting": quote(f"{orders.prefix_of(alert.subject)}:{alert.subject}:wait"),
     }
     return tuple(_command(form, words) for form in _BY_RULE.get(alert.rule, _MONITOR))
@@ -108,6 +110,7 @@ def _command(form: str, words: dict[str, str]) -> str:
     return f"{words['postgres']} -c {quote(filled)}" if form.startswith("SELECT ") else filled
 
 
-def _by_pattern(patterns: tuple[str, ...]) -> str:
-    """The services that shell patterns name, as `pm2 logs` takes them: a regular expression between slashes."""
-    return quote("/" + "|".join(re.escape(pattern.strip("*")) for pattern in patterns) + "/")
+def _logs_of(patterns: Iterable[str]) -> str:
+    """The services that shell patterns name, as `pm2 logs` takes them: a regular expression, or all of them."""
+    names = dict.fromkeys(re.escape(pattern.strip("*")) for pattern in patterns)
+    return quote("/" + "|".join(names) + "/") if names else "all"

@@ -6,7 +6,7 @@ And an alert may explain another that is measured on its own: a dead sealer expl
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
 from fnmatch import fnmatchcase
 
@@ -80,10 +80,46 @@ def _took_along(cause: Alert, finding: Finding, orders: StandingOrders) -> bool:
 def _works_for(service: str, finding: Finding, orders: StandingOrders) -> bool:
     """Whether what was found is a service's work not being done."""
     if finding.rule in SEALING:
-        return matches(service, orders.sealed_by)
+        return any(matches(service, sealers(group, orders)) for group in _unsealed(finding))
     if finding.rule in FLOW:
-        return matches(service, orders.fed_by)
+        # A channel's rows come in by whatever brings those of its group.
+        return matches(service, feeders(str(finding.evidence.get("group", finding.subject)), orders))
     return finding.rule == "redis_queue_backlog" and matches(service, orders.workers_of(finding.subject))
+
+
+def _unsealed(finding: Finding) -> tuple[str, ...]:
+    """The groups that a finding about sealing is about: one, or those that are behind the others."""
+    newest = finding.evidence.get("newest_due")
+    if not isinstance(newest, Mapping):
+        return (finding.subject,)
+    known = [label for label in newest.values() if isinstance(label, int)]
+    return tuple(str(group) for group, label in newest.items() if label is None or label < max(known))
+
+
+def sealers(group: str, orders: StandingOrders) -> tuple[str, ...]:
+    """The patterns of the services that seal a group, as declared; groups are the same in whatever case."""
+    return _in_any_case(group, orders.sealed_by)
+
+
+def feeders(subject: str, orders: StandingOrders) -> tuple[str, ...]:
+    """The patterns of the services that bring the rows of a table, or of a group's channels, as declared."""
+    if subject in orders.tables:
+        return orders.fed_by.get(subject, ())
+    return _in_any_case(subject, orders.fed_by)
+
+
+def _in_any_case(group: str, declared: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:
+    return next((by for name, by in declared.items() if name.upper() == group.upper()), ())
+
+
+def fed(service: str, orders: StandingOrders) -> tuple[str, ...]:
+    """What is declared to come in by a service: tables, and groups."""
+    return tuple(name for name, by in orders.fed_by.items() if matches(service, by))
+
+
+def sealed(service: str, orders: StandingOrders) -> tuple[str, ...]:
+    """The groups that are declared to be sealed by a service."""
+    return tuple(group for group, by in orders.sealed_by.items() if matches(service, by))
 
 
 def matches(name: str, patterns: tuple[str, ...]) -> bool:

@@ -21,6 +21,7 @@ from monitord.core.report import Report, build_report
 from monitord.core.rules import RULES
 from monitord.core.rules.growth import wants_exact
 from monitord.core.states import next_settling
+from monitord.core.watched import settle
 
 # Readings that are always taken: the monitor looks at itself in every cycle.
 ALWAYS = frozenset({"monitord"})
@@ -76,7 +77,8 @@ class Decision:
 def decide(state: State, observation: Observation, orders: StandingOrders) -> Decision:
     """The next state, and what there is to say about it."""
     now = observation.now
-    history, events, notes = absorb(state.history, observation, orders)
+    before, observation, orders = settle(state.history, observation, orders)
+    history, events, notes = absorb(before, observation, orders)
     held, silences = quiet.uncovered(state.alerts), dict(state.silences)
     if history.set_back != state.history.set_back and state.history.at is not None:
         silences = quiet.set_back(silences, timedelta(seconds=state.history.at - now.timestamp()))

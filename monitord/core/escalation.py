@@ -1,7 +1,7 @@
 """The text that is handed on when an issue goes to somebody else, as operators write it by hand: filled in.
 
-Severity, component, issue, duration, and what it does to collection, to sealing and to claims. Where the rule does
-not say, the impact is told as not known, never as none.
+Severity, component, issue, duration, and the impact: where epochs are watched, what it does to collection, to sealing
+and to claims. Where the rule does not say, the impact is told as not known, never as none.
 """
 
 from __future__ import annotations
@@ -15,6 +15,15 @@ from monitord.core.orders import StandingOrders
 
 NONE: Final = "none known"
 UNKNOWN: Final = "not known while it lasts"
+_PLAIN: Final = {
+    "table_growth_high": "more rows than usual; the disk fills faster",
+    "postgres_unreachable": "nothing can be read from the database or stored in it",
+    "redis_unreachable": "nothing can be queued",
+    "redis_queue_backlog": "jobs wait",
+    "disk_high": "what writes to this disk stops when it is full",
+    "disk_filling": "what writes to this disk stops when it is full",
+    "host_memory_low": "at risk: the kernel may end any process",
+}
 
 
 def escalation(
@@ -24,24 +33,44 @@ def escalation(
     ended: datetime | None = None,
     severity: Severity | None = None,
 ) -> str:
-    """Seven lines, one a field. `ended` is when it was over; None while it lasts. `severity`: the worst it came to."""
+    """A line a field. `ended` is when it was over; None while it lasts. `severity`: the worst it came to."""
     lasted = words.duration(max(0.0, ((ended or now) - alert.since).total_seconds()))
     since = alert.since.strftime("%Y-%m-%d %H:%M UTC")
-    collection, sealing, claims = impact(alert, orders)
     fields = (
         ("Severity", severity or alert.severity),
         ("Component", _component(alert)),
         ("Issue", alert.finding.summary),
         ("Duration", f"{lasted} (since {since}, {'over' if ended else 'ongoing'})"),
-        ("Impact on collection", collection),
-        ("Impact on sealing", sealing),
-        ("Impact on claims", claims),
+        *impact(alert, orders),
     )
     return "\n".join(f"{name}: {value}" for name, value in fields)
 
 
-def impact(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
-    """What an alert means for collection, sealing and claims, a phrase each."""
+def impact(alert: Alert, orders: StandingOrders) -> tuple[tuple[str, str], ...]:
+    """What an alert means for the fleet's work: what is affected, and a phrase for each."""
+    if not orders.groups:
+        return (("Impact", _plainly(alert, orders)),)
+    names = ("Impact on collection", "Impact on sealing", "Impact on claims")
+    return tuple(zip(names, _on_sealing(alert, orders), strict=True))
+
+
+def _plainly(alert: Alert, orders: StandingOrders) -> str:
+    """The impact in a fleet of which nothing is known but what the orders declare."""
+    rule, subject = alert.rule, alert.subject
+    if rule in causes.DEAD:
+        tables = list(causes.fed(subject, orders))
+        brings = [f"what {subject} brings into {words.listed(tables)} is missing"] if tables else []
+        faces = ["people cannot reach it"] if _faces(subject, orders) else []
+        return "; ".join([*brings, *faces]) or UNKNOWN
+    if rule in ("service_memory_high", "service_memory_leak"):
+        return f"{subject} is at risk of being ended for its memory"
+    if rule in causes.FLOW:
+        return f"what should come into {subject} is missing"
+    return _PLAIN.get(rule, UNKNOWN)  # pm2_unreachable, monitor_degraded, what cannot be measured
+
+
+def _on_sealing(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
+    """The impact on collection, sealing and claims."""
     rule, subject = alert.rule, alert.subject
     if rule in causes.DEAD:
         return _of_dead(subject, orders)
@@ -73,7 +102,7 @@ def impact(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
 
 
 def _of_dead(service: str, orders: StandingOrders) -> tuple[str, str, str]:
-    collects, seals = causes.matches(service, orders.fed_by), causes.matches(service, orders.sealed_by)
+    collects, seals = causes.fed(service, orders), causes.sealed(service, orders)
     return (
         f"what {service} collects is missing" if collects else NONE,
         "epochs are not sealed, or their trees not built, without it" if seals else NONE,

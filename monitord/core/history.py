@@ -204,7 +204,8 @@ class History:
     """All that is kept between cycles besides the alerts.
 
     `readings` are the last of each probe, good or failed; `taken_at` is when the last good one was taken. `set_back`
-    counts how often the wall clock was set back.
+    counts how often the wall clock was set back. `seen` is when each default subject was first there (None: asked for,
+    and not there).
     """
 
     at: float | None = None
@@ -223,6 +224,7 @@ class History:
     trends: Mapping[str, Series] = field(default_factory=dict)
     sealed: Sealed = field(default_factory=dict)
     learned: Mapping[str, Learned] = field(default_factory=dict)
+    seen: Mapping[str, float | None] = field(default_factory=dict)
 
     def reading(self, probe: str) -> Reading | None:
         """The last good reading of a probe, or None when the last one failed or none was taken."""

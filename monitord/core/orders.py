@@ -9,6 +9,19 @@ from typing import Final, Literal
 
 Expected = Literal["online", "stopped", "periodic"]
 
+# The fleet that these orders were first given for: what is watched of it by default, and what explains what there.
+TABLES: tuple[str, ...] = ("user_signals",)
+GROUPS: tuple[str, ...] = ("MILO", "CLS")
+SEALED_BY: Mapping[str, tuple[str, ...]] = {
+    "MILO": ("milo-aggregator*", "tree-builder*"),
+    "CLS": ("cls-aggregator*", "milo-aggregator*", "tree-builder*"),
+}
+FED_BY: Mapping[str, tuple[str, ...]] = {
+    "user_signals": ("stream-listener*", "milo-worker*", "cls-worker*"),
+    "MILO": ("stream-listener*", "milo-worker*"),
+    "CLS": ("stream-listener*", "cls-worker*"),
+}
+
 
 @dataclass(frozen=True, slots=True)
 class QueueOrders:
@@ -37,9 +50,10 @@ class StandingOrders:
 
     services: Mapping[str, Expected] = field(default_factory=dict)
     user_facing: tuple[str, ...] = ("gateway",)
-    # Shell patterns: services whose death explains that nothing is sealed, or that no rows come.
-    sealed_by: tuple[str, ...] = ("*aggregator*", "*tree-builder*")
-    fed_by: tuple[str, ...] = ("*listener*", "*worker*")
+    # Subject -> shell patterns of the services whose death explains that nothing of it is sealed (a group), or that no
+    # rows of it come (a table, a group's channels). Nothing else is explained by a name.
+    sealed_by: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(SEALED_BY))
+    fed_by: Mapping[str, tuple[str, ...]] = field(default_factory=lambda: dict(FED_BY))
     confirmations: int = 2
     confirm_every: timedelta = timedelta(seconds=5)
     # An alert that fires so often within the window flaps.
@@ -56,12 +70,12 @@ class StandingOrders:
     restarts_warning: int = 5
     restarts_critical: int = 20
     restarts_window: timedelta = timedelta(hours=1)
-    tables: tuple[str, ...] = ("user_signals",)
+    tables: tuple[str, ...] = TABLES
     growth_limit: int = 1_000_000
     growth_window: timedelta = timedelta(hours=2)
     growth_steady: int = 100_000
     flow_stall: timedelta = timedelta(minutes=15)
-    groups: tuple[str, ...] = ("MILO", "CLS")
+    groups: tuple[str, ...] = GROUPS
     # Groups whose channels are set: one that falls silent is missed. The others' channels come and go.
     cemented: tuple[str, ...] = ("MILO",)
     epoch_length: timedelta = timedelta(hours=1)
@@ -84,6 +98,8 @@ class StandingOrders:
     probes: frozenset[str] = frozenset({"pm2", "postgres", "epochs", "redis", "host"})
     # How a person's shell gets there: "pm2" -> its home where that is not ~/.pm2, "postgres" and "redis" -> a command.
     places: Mapping[str, str] = field(default_factory=dict)
+    # The fields above that hold a default which nobody named: it applies where its subject is there (core/watched.py).
+    unnamed: frozenset[str] = frozenset()
 
     def queue_limit(self, queue: str) -> int:
         """The most jobs that may wait in a queue."""

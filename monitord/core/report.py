@@ -34,7 +34,7 @@ class Report:
     growth: Fields
     database: Fields
     epochs: Fields
-    current_epoch: Fields
+    current_epoch: Fields | None
     redis: Fields
     host: Fields
     alerts: Fields
@@ -236,7 +236,9 @@ def _epochs(history: History, orders: StandingOrders, now: float) -> Fields:
     return groups
 
 
-def _current_epoch(orders: StandingOrders, now: float) -> Fields:
+def _current_epoch(orders: StandingOrders, now: float) -> Fields | None:
+    if "epochs" not in orders.probes:
+        return None
     days = calendar(orders)
     epoch = days.current(now)
     return {

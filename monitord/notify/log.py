@@ -5,6 +5,7 @@ from __future__ import annotations
 from monitord.core.decide import Decision, ProbeEdge
 from monitord.core.model import Action, Gap, ServiceEvent, Transition
 from monitord.core.night import Night
+from monitord.core.orders import StandingOrders
 from monitord.core.report import Report
 from monitord.core.verdict import verdict
 from monitord.logs import Level, Log
@@ -18,6 +19,7 @@ class LogTeller:
 
     def __init__(self, log: Log) -> None:
         self._log = log
+        self._off: frozenset[str] = frozenset()
 
     def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         """One line per edge and event; the full check when somebody asked, else the same for debugging."""
@@ -25,6 +27,7 @@ class LogTeller:
             self._log.emit("history_rebased", "info", note[:1].upper() + note[1:] + ".")
         for fault in decision.faults:
             self._log.internal(fault)
+        self._off_by_default(decision.orders)
         for edge in decision.probe_edges:
             self._probe_edge(edge)
         for event in decision.events:
@@ -80,6 +83,19 @@ class LogTeller:
             duration_ms=round(duration_ms, 3),
             **fields,
         )
+
+    def _off_by_default(self, orders: StandingOrders) -> None:
+        """What is off because nobody named it and there is none: said once, when it is found out."""
+        known = "postgres" in orders.probes
+        off = {
+            "epochs": ("MONITORD_EPOCHS__GROUPS", known and "epochs" not in orders.probes),
+            "growth": ("MONITORD_POSTGRES__TABLES", known and not orders.tables and "epochs" not in orders.probes),
+        }
+        for what, (variable, is_off) in off.items():
+            if is_off and what not in self._off:
+                message = f"{what.capitalize()}: not watched, as none is named in {variable} and none is there."
+                self._log.emit("probe_off", "info", message, what=what, variable=variable)
+        self._off = frozenset(what for what, (_, is_off) in off.items() if is_off)
 
     def _probe_edge(self, edge: ProbeEdge) -> None:
         if edge.kind:

@@ -60,6 +60,17 @@ ORDER BY 1
 LIMIT 3
 """
 
+# $1: names of tables. Whether there is a relation of each name that could be meant; a missing one is no error, so the
+# server's log says nothing of it.
+PRESENT = """
+SELECT w.name, EXISTS (
+    SELECT FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = w.name AND c.relkind IN ('r', 'p', 'm', 'f', 'v')
+      AND (pg_table_is_visible(c.oid) OR n.nspname = 'public')
+) AS there
+FROM unnest($1::text[]) AS w(name)
+"""
+
 # The configured tables with everything that inherits from them (partitions, chunks), and the owners of the forty
 # heaviest relations of the database, as the candidates for the largest tables; one row each.
 #

@@ -179,6 +179,8 @@ class _Collector:
         self._add("database_response_seconds", _seconds(database["response_ms"]))
 
     def _of_epochs(self) -> None:
+        if not self._report.epochs:
+            return
         for name, group in self._shown("group", self._report.epochs):
             missed = group["missed"]
             self._add("epoch_label_timestamp_seconds", group["latest"], name)

@@ -18,9 +18,9 @@ def sections(night: Night) -> tuple[Section, ...]:
         criteria(night),
         incidents(night),
         services(night),
-        growth(night),
-        sealing(night),
-        recap(night),
+        *((growth(night),) if night.tables else ()),
+        # Where no epochs are watched there is nothing to say of them, either.
+        *((sealing(night), recap(night)) if night.groups else ()),
         blind(night),
         baseline(night),
     )
@@ -109,9 +109,11 @@ def _baseline(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         f"{name} {_newest(within(group, 'latest'))}, seal age {said(words.duration, within(group, 'seal_age_seconds'))}"
         for name, group in (within(found, "epochs") or {}).items()
     ]
-    yield "Sealed", "; ".join(sealed) or UNKNOWN
-    yield "Next epoch", _newest(within(found, "current_epoch", "next"))
-    yield "Redis", said(lambda value: f"{words.count(value)} keys", within(found, "redis", "keys"))
+    if sealed:
+        yield "Sealed", "; ".join(sealed)
+        yield "Next epoch", _newest(within(found, "current_epoch", "next"))
+    if within(found, "probes", "redis", "status") != "off":
+        yield "Redis", said(lambda value: f"{words.count(value)} keys", within(found, "redis", "keys"))
     disks = [
         f"{path} {said(lambda value: f'{value:.1f}% used', within(disk, 'used_percent'))}"
         for path, disk in (within(found, "host", "disks") or {}).items()

@@ -90,9 +90,12 @@ def length(night: Night) -> str:
 
 def blindness(night: Night) -> str:
     """How long of the night the monitor could not see, as a sentence."""
-    if night.blind_minutes <= 0:
-        return "The monitor saw all of it."
-    return f"The monitor was blind for {words.duration(night.blind_minutes * 60.0)} of it."
+    missing = spells((found.start, found.end) for found in night.blind if found.why == "unrecorded")
+    rest = sum(end - start for start, end in missing)
+    unrecorded = [f"{words.duration(rest)} of it are not recorded, of a part at least."] if rest else []
+    if night.blind_minutes > 0:
+        unrecorded.insert(0, f"The monitor was blind for {words.duration(night.blind_minutes * 60.0)} of it.")
+    return " ".join(unrecorded) or "The monitor saw all of it."
 
 
 def said(say: Callable[[float], str], value: float | None, otherwise: str = UNKNOWN) -> str:

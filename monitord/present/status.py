@@ -32,7 +32,6 @@ ROOMS: Final = {
 HINTS: Final = {
     "pm2": "Not watched: there is no PM2 home. MONITORD_PM2__HOME (or PM2_HOME) would add it.",
     "postgres": "Not watched. MONITORD_POSTGRES__DSN (or DATABASE_URL) would add it.",
-    "epochs": "Not watched, as Postgres is not.",
     "redis": "Not watched. MONITORD_REDIS__URL (or REDIS_URL) would add it.",
 }
 
@@ -52,15 +51,21 @@ def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] 
         ("Database growth", "postgres", _growth),
         ("Epoch sealing", "epochs", _epochs),
         ("Redis", "redis", _redis),
-        ("Current epoch", None, _current_epoch),
+        ("Current epoch", "epochs", _current_epoch),
         ("Host", "host", _host),
     )
     lines = screen.wrapped(heading, indent="")
     for title, probe, section in sections:
+        state: Fields = fields["probes"][probe]
+        # What is off and needs no setting to be so is in no table: nobody here has any.
+        if probe == "epochs" and not fields["epochs"]:
+            continue
         lines += ["", screen.paint(title, "bold")]
-        state: Fields = fields["probes"][probe] if probe else {"status": "ok"}
-        if probe and state["status"] == "off":
+        if state["status"] == "off":
             lines += [screen.paint(line, "dim") for line in screen.wrapped(HINTS.get(probe, "Not watched."))]
+            continue
+        if section is _current_epoch:
+            lines += section(fields, marks, screen)
             continue
         if state["status"] == "failed":
             why = f" ({state['kind']})" if state.get("kind") else ""

@@ -11,6 +11,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from monitord.core.epochs import window_seconds
+from monitord.core.watched import defaults
 from monitord.probes.base import Probe
 
 if TYPE_CHECKING:
@@ -68,23 +69,28 @@ class Probes:
         except DsnError as error:
             raise SettingsError((f"MONITORD_POSTGRES__DSN: {error}",)) from None
         length = int(orders.epoch_length.total_seconds())
-        return [
+        probes: list[Probe] = [
             PostgresProbe(
                 self._session,
                 orders.tables,
                 length,
                 window=orders.growth_window.total_seconds() + FLUSH_SECONDS,
                 cap=count_cap(orders),
-            ),
-            EpochsProbe(
+                defaults=defaults(orders),
+            )
+        ]
+        if "epochs" in orders.probes:
+            epochs = EpochsProbe(
                 self._session,
                 orders.groups,
                 length,
                 window_seconds(orders),
                 orders.epoch_grace.total_seconds(),
                 orders.cemented,
-            ),
-        ]
+                by_default="groups" in orders.unnamed,
+            )
+            probes.append(epochs)
+        return probes
 
     @property
     def tls_unverified(self) -> bool:

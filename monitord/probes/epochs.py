@@ -9,6 +9,7 @@ from monitord.core.completeness import KEEP_LABELS, silences
 from monitord.core.epochs import Calendar
 from monitord.core.learned import MOST_SILENT
 from monitord.core.model import Sample, sample
+from monitord.core.watched import SEALS
 from monitord.postgres import queries
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
 from monitord.postgres.participation import Part, lives, participation, upper
@@ -47,6 +48,8 @@ class EpochsProbe:
         window: float,
         grace: float = 900.0,
         cemented: Sequence[str] = (),
+        *,
+        by_default: bool = False,
     ) -> None:
         """A probe over a session that somebody else closes.
 
@@ -57,9 +60,12 @@ class EpochsProbe:
             window: How many seconds of labels to look back.
             grace: Seconds after its due time that a label is given to be sealed whole.
             cemented: Groups whose channels are set, so that a silent one is missed.
+            by_default: Nobody named the groups: whether there is such a table is asked before it is read, so that
+                where there is none the server logs no errors.
         """
         self._session = session
         self._groups = tuple(dict.fromkeys(groups))
+        self._by_default = by_default
         self._length = max(1, int(length))
         self._window = window
         self._calendar = Calendar(self._length, grace)
@@ -85,6 +91,10 @@ class EpochsProbe:
         wanted = [upper(group) for group in self._groups]
         try:
             async with self._session.read_only(request.timeout * _SHARE) as connection:
+                if self._by_default and not any(
+                    row["there"] for row in await connection.fetch(queries.PRESENT, [SEALS])
+                ):
+                    raise ProbeError("missing", _SENTENCES[UNDEFINED_TABLE])
                 rows = await connection.fetch(queries.EPOCHS, start, int(now), self._length, wanted)
         except PostgresError as error:
             raise ProbeError(error.kind, _SENTENCES.get(error.state, error.error)) from error

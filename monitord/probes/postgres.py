@@ -89,7 +89,13 @@ class PostgresProbe:
     name = "postgres"
 
     def __init__(
-        self, session: Session, tables: Sequence[str], epoch_length: float, window: float = 7200.0, cap: int = 5_000_000
+        self,
+        session: Session,
+        tables: Sequence[str],
+        epoch_length: float,
+        window: float = 7200.0,
+        cap: int = 5_000_000,
+        defaults: Sequence[str] = (),
     ) -> None:
         """A probe over a session that somebody else closes.
 
@@ -100,6 +106,7 @@ class PostgresProbe:
             window: How many seconds of labels an exact count looks back, at least.
             cap: Where an exact count stops; a count of `cap` means that there are at least so many rows, which is
                 all that a flood is asked for.
+            defaults: Tables that nobody named: whether each is there is asked every time.
         """
         self._session = session
         self._tables = tuple(dict.fromkeys(tables))
@@ -107,6 +114,7 @@ class PostgresProbe:
         self._length = max(1, int(epoch_length))
         self._window = window
         self._cap = cap
+        self._defaults = list(dict.fromkeys(defaults))
 
     async def measure(self, request: Request) -> Measured:
         """One transaction for everything cheap, one more for the exact counts when any are due.
@@ -200,6 +208,7 @@ class PostgresProbe:
             system = await connection.fetchval(queries.SYSTEM) if server and server["identifiable"] else None
             schemas, names = [schema for schema, _ in self._names], [name for _, name in self._names]
             relations = await connection.fetch(queries.RELATIONS, schemas, names, sized)
+            present = await connection.fetch(queries.PRESENT, self._defaults) if self._defaults else []
         assert server is not None  # noqa: S101 - a database that is being talked to is in pg_database
         return [
             sample("response", round(response, 3), "ms"),
@@ -211,6 +220,7 @@ class PostgresProbe:
             sample("counting", int(server["counting"])),
             sample("system_identifier", system, ""),
             sample("database_oid", server["database_oid"], database=server["database"]),
+            *(sample("there", int(row["there"]), table=row["name"]) for row in present),
         ], relations
 
     async def _count(self, label: str, quoted: str, now: float, deadline: float) -> list[Sample]:

@@ -110,7 +110,7 @@ async def test_it_finds_the_table_the_groups_and_the_length_of_an_epoch(
     out, err = init(tmp_path, DATABASE_URL=fleet_database)
     settings = loaded(out, tmp_path)
     assert settings.postgres.tables == ("user_signals",)
-    assert sorted(settings.epochs.groups) == ["CLS", "MILO"]
+    assert sorted(settings.epochs.groups or ()) == ["CLS", "MILO"]
     assert settings.epochs.length.total_seconds() == HOUR
     assert "FUTURE" not in out
     assert postgres.password not in out + err

@@ -35,6 +35,7 @@ from monitord.core.model import (
     sample,
 )
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.watched import SEALS, defaults
 
 from .fleet import MB, Clock, Group, Host, Queue, Server, Service, Table, reading
 from .told import Look, Told
@@ -296,6 +297,10 @@ class Night(Told):
         for table in self.tables.values():
             if table.gap is None:
                 yield from table.samples(self._exact, self.now, replica=self.replica)
+        for name in defaults(self.orders):
+            gap, failure = self.tables[name].gap if name in self.tables else None, self.epochs.failure
+            away = failure if name == SEALS else gap
+            yield sample("there", int(away is None or away.kind != "missing"), table=name)
         yield sample("largest_table", 1_100_000_000, "bytes", table="user_signals")
 
     def _of_epochs(self) -> Iterator[Sample]:

@@ -152,7 +152,7 @@ def test_what_waits_for_a_count_and_is_explained_by_another_alert_is_not_fired_b
     night.passes(minutes=30)
     found = again(night, replace(ORDERS, flow_stall=timedelta(minutes=5)))
     assert called(found.alerts) == [("service_down", "stream-listener")]
-    alone = again(night, replace(ORDERS, flow_stall=timedelta(minutes=5), fed_by=()))
+    alone = again(night, replace(ORDERS, flow_stall=timedelta(minutes=5), fed_by={}))
     assert called(alone.compared.only_found) == [("table_flow_stalled", "user_signals")]
 
 

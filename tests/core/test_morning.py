@@ -220,7 +220,9 @@ def test_a_blip_of_the_watch_is_told_and_forgiven_where_the_same_processes_run_a
 def test_a_watch_that_began_late_does_not_vouch_for_the_time_before() -> None:
     report = morning(quiet(2), 12)
     assert report.verdict == "UNKNOWN"
-    assert report.blind_minutes == pytest.approx(600, abs=1)
+    assert report.blind_minutes == 0  # what was not yet recorded is not blind time
+    assert {(spell.why, round(spell.end - spell.start, -2)) for spell in report.blind} == {("unrecorded", 36_000)}
+    assert criterion(report, "services_online").evidence == "Of 12 h, 10 h are not recorded."
     assert criterion(report, "epochs_sealed").met is True  # the database remembers
     assert report.notes[0].startswith("The recording begins at ")
 

@@ -109,7 +109,7 @@ def test_a_dead_gateway_explains_nothing_of_the_flow() -> None:
 
 
 def test_which_services_feed_and_seal_is_the_operators_to_say() -> None:
-    night = Night(orders(fed_by=("gate*",)))
+    night = Night(orders(fed_by={"user_signals": ("gate*",)}))
     night.passes(minutes=10)
     night["gateway"].stops()
     night.table.per_second = 0

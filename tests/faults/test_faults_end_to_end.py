@@ -114,7 +114,7 @@ async def test_a_crash_loop_says_how_long_each_life_lasts_and_how_it_ends(
 async def test_a_dead_listener_is_one_page_and_the_flow_it_explains_is_not(
     environment: dict[str, str], stack: Stack, tmp_path: Path
 ) -> None:
-    narrow = {"MONITORD_ORDERS__FLOW_STALL": "8s", "MONITORD_ORDERS__FED_BY": '["*listener*"]'}
+    narrow = {"MONITORD_ORDERS__FLOW_STALL": "8s", "MONITORD_ORDERS__FED_BY": '{"user_signals": ["*listener*"]}'}
     async with Watched(environment | narrow, tmp_path / "cwd") as watched:
         mark = len(watched.lines)
         await stack.pm2("stop", "stream-listener")

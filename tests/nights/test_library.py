@@ -56,6 +56,8 @@ TRAPS = (
     "reboot",
     "max_memory_restart",
     "a cause that explains",
+    "a cause that nobody declared",
+    "a default that is not there",
     "a cause that is outlived",
     "a past that is too short",
 )

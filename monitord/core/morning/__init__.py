@@ -22,6 +22,7 @@ from monitord.core.morning.sight import Sight, blind_minutes
 from monitord.core.morning.tables import Tables
 from monitord.core.night import Night, Recap
 from monitord.core.orders import StandingOrders
+from monitord.core.watched import found, seen_by, settle
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,19 +49,22 @@ def look_back(
     recap_error: str = "",
 ) -> Night:
     """The report of the night from `since` to `until` (Unix seconds)."""
-    # Who belongs to the fleet may have been learned before what is recorded begins.
-    history = History(roster=recorded.state.history.roster)
+    kept = recorded.state.history
+    # Who belongs to the fleet, and what is there, may have been learned before what is recorded begins.
+    history = History(roster=kept.roster, seen=seen_by(kept.seen, since))
+    configured, orders = orders, found(orders, kept)
     sight = Sight(orders, since, until)
     services, tables, seals = Services(orders, since, until), Tables(orders, since, until), Seals(orders, since, until)
     for observation in _up_to(until, recorded.observations):
-        history, events, _ = absorb(history, observation, orders)
+        history, observation, applied = settle(history, observation, configured)
+        history, events, _ = absorb(history, observation, applied)
         sight.saw(observation)
         services.saw(observation, history, events)
         tables.saw(observation, history)
         seals.saw(observation)
     now = datetime.fromtimestamp(until, UTC)
     told = _of_the_night(incidents(recorded.transitions, recorded.state.alerts.values()), since)
-    blind = sight.spells(history)
+    blind = sight.spells(history, kept)
     facts = Facts(
         orders=orders,
         since=since,

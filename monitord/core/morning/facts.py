@@ -45,9 +45,13 @@ class Facts:
 
     def too_blind(self, *probes: str) -> str:
         """Why the moment cannot be told of, as a sentence; "" where it can."""
-        blind = self.blind_for(*probes)
-        if blind <= BLIND_SHARE * (self.until - self.since):
+        unseen = self.blind_for(*probes)
+        if unseen <= BLIND_SHARE * (self.until - self.since):
             return ""
+        blind = blind_seconds([spell for spell in self.blind if spell.why != "unrecorded"], probes)
+        if unseen - blind > blind:
+            rest = words.duration(unseen - blind)
+            return f"Of {words.duration(self.until - self.since)}, {rest} are not recorded."
         return f"The watch was blind for {words.duration(blind)} of {words.duration(self.until - self.since)}."
 
 

@@ -33,9 +33,13 @@ class Sight:
             if reading.failure is not None:
                 self._errors[name, at] = reading.failure.error
 
-    def spells(self, history: History) -> tuple[Blind, ...]:
-        """Every spell of blindness in the night, in order; `history` is the one after the last observation."""
-        found = [spell for name in sorted(self._orders.probes) for spell in self._of(name, history)]
+    def spells(self, history: History, kept: History) -> tuple[Blind, ...]:
+        """Every spell of blindness in the night, in order, and what of it was not recorded.
+
+        `history` is the one after the last observation, `kept` that of the snapshot: it remembers from when on a probe
+        was taken, and when nobody took it.
+        """
+        found = [spell for name in sorted(self._orders.probes) for spell in self._of(name, history, kept)]
         return tuple(sorted(found, key=lambda spell: (spell.start, spell.probe)))
 
     def notes(self) -> Iterator[str]:
@@ -47,14 +51,16 @@ class Sight:
         elif (began := min(self._first.values())) > self._since + self._orders.late_after.total_seconds():
             yield f"The recording begins at {words.moment(began, self._until)}; nothing is known of the time before."
 
-    def _of(self, name: str, history: History) -> Iterator[Blind]:
+    def _of(self, name: str, history: History, kept: History) -> Iterator[Blind]:
         first, last = self._first.get(name), self._last.get(name)
         if first is None or last is None or last < self._since:
-            yield Blind(name, self._since, self._until, "unrecorded")
+            # It was watched before, and then nobody took it; or it never was.
+            began = name in kept.readings and (kept.at or 0.0) < self._since
+            yield Blind(name, self._since, self._until, "away" if began else "unrecorded")
             return
         late = self._orders.late_after.total_seconds()
         if first - self._since > late:
-            yield Blind(name, self._since, first, "unrecorded")
+            yield from self._before(name, first, kept)
         for span in history.blind.get(name, ()):
             end = min(self._until, span.end if span.end is not None else self._until)
             start = max(self._since, span.start)
@@ -62,7 +68,23 @@ class Sight:
                 yield Blind(name, start, end, span.why, self._errors.get((name, span.start), ""))
         still_failing = any(span.end is None for span in history.blind.get(name, ()))
         if self._until - last > late and not still_failing:
-            yield Blind(name, last, self._until, "unrecorded")
+            yield Blind(name, last, self._until, "away")
+
+    def _before(self, name: str, first: float, kept: History) -> Iterator[Blind]:
+        """The time before the first of the recording: blind where the probe was taken before it, else not recorded."""
+        at = self._since
+        for span in kept.blind.get(name, ()):
+            start, end = max(at, span.start), min(first, span.end if span.end is not None else first)
+            if end <= start:
+                continue
+            if start - at > self._orders.late_after.total_seconds():
+                yield Blind(name, at, start, "unrecorded")
+            else:
+                start = at
+            yield Blind(name, start, end, span.why)
+            at = end
+        if first - at > self._orders.late_after.total_seconds():
+            yield Blind(name, at, first, "unrecorded")
 
 
 def blind_seconds(blind: Iterable[Blind], probes: Iterable[str]) -> float:
@@ -77,6 +99,6 @@ def blind_seconds(blind: Iterable[Blind], probes: Iterable[str]) -> float:
 
 
 def blind_minutes(blind: Iterable[Blind]) -> float:
-    """How many minutes a part of what is watched could not be seen."""
-    spells = tuple(blind)
+    """How many minutes a part of what is watched could not be seen. What was not yet recorded is not blind time."""
+    spells = tuple(spell for spell in blind if spell.why != "unrecorded")
     return round(blind_seconds(spells, {spell.probe for spell in spells}) / 60.0, 1)

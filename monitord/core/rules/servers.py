@@ -12,7 +12,6 @@ from monitord.core.orders import StandingOrders
 NAMES = {"pm2": "PM2", "postgres": "Postgres", "redis": "Redis", "epochs": "the epochs", "host": "the host"}
 BLOCKS = {
     "pm2": "whether the services run cannot be told",
-    "postgres": "growth and sealing cannot be told",
     "redis": "the queues cannot be told",
 }
 ADVICE = {
@@ -51,6 +50,13 @@ PARTS = {
 Rule = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
 
 
+def _blocks(probe: str, orders: StandingOrders) -> str:
+    """What cannot be told while a server cannot be measured, by what is watched of it."""
+    parts = (("growth", orders.tables), ("sealing", orders.groups))
+    watched = [what for what, subjects in parts if subjects]
+    return BLOCKS.get(probe) or f"{' and '.join(watched) or 'what it holds'} cannot be told"
+
+
 def unreachable(probe: str) -> Rule:
     """The rule `<probe>_unreachable`: a server that cannot be measured."""
     rule = f"{probe}_unreachable"
@@ -71,7 +77,7 @@ def unreachable(probe: str) -> Rule:
             value=failure.kind,
             limit=None,
             unit="",
-            summary=f"{NAMES[probe]} cannot be measured: {failure.error.rstrip('.')}; {BLOCKS[probe]}.",
+            summary=f"{NAMES[probe]} cannot be measured: {failure.error.rstrip('.')}; {_blocks(probe, orders)}.",
             evidence={"kind": failure.kind, "error": failure.error},
             recommendation=ADVICE[failure.kind],
         )

@@ -70,7 +70,7 @@ def epochs(view: View) -> Markup:
     report, orders = view.seen.report, view.seen.decision.orders
     grace = words.duration(orders.epoch_grace.total_seconds())
     current = report.current_epoch
-    told = (
+    told = current and (
         f"The epoch of {dated(current['epoch'])} is running; the next begins in "
         f"{words.duration(max(0, round(current['next'] - view.until)))}."
     )
@@ -79,7 +79,7 @@ def epochs(view: View) -> Markup:
         "✕ missed, … due, ? unknown."
     )
     return joined(
-        tag("p", told),
+        tag("p", told) if told else None,
         *(_group(group, found, view) for group, found in report.epochs.items()),
         tag("p", key, class_="key"),
     )

@@ -87,7 +87,7 @@ _FULL: Final = _object(
     growth=_map(_GROWTH),
     database=_DATABASE,
     epochs=_map(_EPOCHS),
-    current_epoch=_object(epoch=_WHOLE, next=_WHOLE, seconds_until_next=_NUMBER),
+    current_epoch=_object(epoch=_WHOLE, next=_WHOLE, seconds_until_next=_NUMBER) | {"type": ["object", "null"]},
     redis=_object(
         keys=_MAYBE_WHOLE,
         latency_ms=_MAYBE_NUMBER,

@@ -19,7 +19,9 @@ def overview(view: View, done: str = "") -> Markup:
         _part("firing", alerts.firing(view)),
         _part("waiting", alerts.waiting(view)),
         _part("fleet", rooms.room(view, "services", "Fleet", "pm2", fleet.fleet(view))),
-        _part("epochs", rooms.room(view, "epochs", "Epochs", "epochs", epochs.epochs(view))),
+        _part("epochs", rooms.room(view, "epochs", "Epochs", "epochs", epochs.epochs(view)))
+        if view.seen.report.epochs
+        else None,
         tag(
             "div",
             tag("div", _part("growth", rooms.growth(view)), _part("redis", rooms.redis(view))),

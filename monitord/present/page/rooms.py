@@ -157,6 +157,8 @@ def watch(view: View) -> Markup:
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
     for name, found in view.seen.report.probes.items():
         state = found["status"]
+        if state == "off" and name not in HINTS:  # there is none here: off is off
+            continue
         style: Style | None = {"ok": "ok", "failed": "unknown"}.get(state)  # type: ignore[assignment]
         rows.append(
             (

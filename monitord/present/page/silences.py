@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 
 from monitord.core import words
+from monitord.core.decide import ALWAYS
 from monitord.core.model import Silence
+from monitord.core.rules import RULES
 from monitord.present.markup import Markup, joined, tag
 from monitord.present.night_sections import Grid
 from monitord.present.page.asked import RULE_NAMES
@@ -88,13 +90,19 @@ def silences_page(view: View, given: Mapping[str, str], mistake: str = "", done:
     )
 
 
+def _rules(view: View) -> Iterator[str]:
+    """The rules that are judged here: what is off has none."""
+    judged = view.seen.decision.orders.probes | ALWAYS
+    return (name for name in RULE_NAMES if any(spec.name == name and spec.probe in judged for spec in RULES))
+
+
 def _form(view: View, given: Mapping[str, str], mistake: str) -> Markup:
     if not view.has_token:
         return tag("p", NO_TOKEN, class_="quietly")
     if not view.acts:
         return tag("p", tag("a", "Log in with the token", href="/login?to=/silences"), " to silence something.")
     rules = [tag("option", "any rule", value="")]
-    rules += [tag("option", name, value=name, selected=given.get("rule") == name) for name in RULE_NAMES]
+    rules += [tag("option", name, value=name, selected=given.get("rule") == name) for name in _rules(view)]
     subjects = [
         *view.seen.report.services,
         *view.seen.report.growth,
