@@ -1,4 +1,4 @@
-"""What nobody named is watched where it is there or was seen before, and nowhere else; what is off is off everywhere."""
+"""What nobody named is watched where it is there or was seen before; what is off is off everywhere."""
 
 from dataclasses import replace
 
