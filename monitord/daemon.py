@@ -131,6 +131,7 @@ class Daemon:
         if aside is not None:
             self._watch.aside(aside)
         await self._teller.outbox.open(ways_out)
+        self._teller.describe(ways_out)
         self._listening.start(self._settings.pm2.home)
         conductor = asyncio.create_task(self._conduct(), name="conductor")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 from monitord import __version__
 from monitord.hours import quiet_hours
 from monitord.logs import Log
+from monitord.notify.channel import Describes, SendError
 from monitord.notify.log import LogTeller
 from monitord.notify.outbox import Outbox
 from monitord.notify.planning import Sender
@@ -28,14 +30,50 @@ class Telling(Teller):
 
     def __init__(self, settings: Settings, store: Store, log: Log, publish: Publish) -> None:
         self._log = log
+        self._describing: asyncio.Task[None] | None = None
         outbox = Outbox(store, log, sender(settings))
         super().__init__(LogTeller(log), outbox, pulse(settings, self._beats), publish)
+
+    def describe(self, channels: Sequence[Channel]) -> None:
+        """Say of each channel that cannot close what it opens that it cannot. Asked in the background."""
+        self._undescribe()
+        if asked := [channel for channel in channels if isinstance(channel, Describes)]:
+            self._describing = asyncio.get_running_loop().create_task(self._describe(asked), name="describe channels")
+
+    async def _describe(self, channels: Sequence[Describes]) -> None:
+        for channel in channels:
+            name = getattr(channel, "name", "")
+            try:
+                closes = await channel.closes()
+            except SendError as error:
+                message = f"{name} cannot be used as it is set: {error.error}."
+                self._log.emit("channel_unusable", "warning", message, channel=name, kind=error.kind, error=error.error)
+            except Exception as error:  # noqa: BLE001 - it is only asked; what goes wrong in sending is said then
+                self._log.internal(f"what {name} can do could not be asked", error)
+            else:
+                if not closes:
+                    message = (
+                        f"{name} cannot close what it opens: it takes no identity of an alert, so that an alert's end "
+                        "is a message of its own there."
+                    )
+                    self._log.emit("channel_cannot_close", "info", message, channel=name)
+
+    def _undescribe(self) -> None:
+        task, self._describing = self._describing, None
+        if task is not None:
+            task.cancel()
+
+    async def close(self, timeout: float) -> None:
+        """Stop telling through all but the log."""
+        self._undescribe()
+        await super().close(timeout)
 
     async def reopen(self, channels: Sequence[Channel], new: Settings, old: Settings, timeout: float) -> None:
         """The ways out that the new settings ask for; where nothing about them is new, those that are there stay."""
         if _about(new) == _about(old):
             return
         await self.outbox.reopen(channels, sender(new), timeout)
+        self.describe(channels)
         if _beat(new) != _beat(old):
             before, self.pulse = self.pulse, pulse(new, self._beats)
             if before is not None:

@@ -64,10 +64,12 @@ class Apprise:
         url: the address. All of it but its scheme may be a secret.
         name: how it is called.
         least: the least severity that is told.
+        store: a directory of its own, where services remember what they have opened (None: until they are done).
     """
 
-    def __init__(self, url: str, name: str, least: Severity = "warning") -> None:
+    def __init__(self, url: str, name: str, least: Severity = "warning", store: Path | None = None) -> None:
         self.name = name
+        self._store = None if store is None else str(store)
         self.manners = Manners(least=least, deadline=DEADLINE_SECONDS, receiver=receiver_of(url))
         self._url = url
 
@@ -77,12 +79,30 @@ class Apprise:
         Raises:
             SendError: they were not taken.
         """
-        notes = [{"title": title(m), "body": body(m, now), "type": notify_type(m)} for m in messages]
-        answer = await _child(json.dumps({"url": self._url, "notes": notes}).encode())
-        if answer.get("ok") is not True:
-            kind = answer.get("kind")
-            told = str(answer.get("error") or "Apprise could not send it and did not say why")
-            raise SendError(cast("Kind", kind) if kind in get_args(Kind) else "internal", told)
+        await self._ask({"notes": [note(message, now) for message in messages]})
+
+    async def closes(self) -> bool:
+        """Whether what a message opens there is closed by that of the alert's end.
+
+        Raises:
+            SendError: nobody can tell.
+        """
+        return (await self._ask({"describe": True})).get("closes") is True
+
+    async def _ask(self, question: dict[str, object]) -> dict[str, Any]:
+        answer = await _child(json.dumps({"url": self._url, "store": self._store} | question).encode())
+        if answer.get("ok") is True:
+            return answer
+        kind, status, wait = answer.get("kind"), answer.get("status"), answer.get("retry_after")
+        asks = f", and asks to wait {words.duration(round(wait))}" if isinstance(wait, float) and wait else ""
+        told = str(answer.get("error") or "Apprise could not send it and did not say why")
+        raise SendError(
+            cast("Kind", kind) if kind in get_args(Kind) else "internal",
+            told + asks,
+            status=status if isinstance(status, int) else None,
+            retry_after=wait if isinstance(wait, float) else None,
+            final=answer.get("final") is True,
+        )
 
     async def close(self) -> None:
         """Nothing to let go of: a child never outlives its sending."""
@@ -91,6 +111,18 @@ class Apprise:
 def installed() -> bool:
     """Whether Apprise is there. It is not loaded for the answer."""
     return find_spec("apprise") is not None
+
+
+def note(message: Message, now: datetime) -> dict[str, Any]:
+    """A message as the child is told it. `identity` is what it is about: the same for an alert and its end."""
+    return {
+        "title": title(message),
+        "body": body(message, now),
+        "type": notify_type(message),
+        "kind": message.kind,
+        "identity": message.alert_id or (message.id if message.kind == "test" else ""),
+        "parts": [note(part, now) for part in message.parts],
+    }
 
 
 def title(message: Message) -> str:

@@ -11,12 +11,14 @@ import logging
 import os
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, Final
-from urllib.parse import unquote, unquote_plus
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from monitord.masking import MASK, mask, mask_address
+from monitord.notify.apprise_identity import taken
+from monitord.notify.limits import retry_after
 
 _NICE: Final = 5
 _LONGEST_REASON: Final = 200
@@ -31,6 +33,10 @@ _KINDS: Final = (
     (r"timed? ?out", "timeout"),
     (r"connection|refused|error=\d", "refused"),
 )
+# What opens, or ends, an incident.
+_INCIDENTS: Final = ("firing", "resolved")
+# What an address of something that was opened ends with, but for its own.
+_VERBS: Final = ("close", "acknowledge", "notes")
 _UNKNOWN_ADDRESS: Final = "Apprise does not understand this address: the service or a part of it is wrong"
 
 
@@ -45,6 +51,50 @@ class _Heard(logging.Handler):
         """Keep it; the oldest of too many goes."""
         self.lines.append((record.levelno, record.getMessage()))
         del self.lines[:-_MOST_LINES]
+
+
+class _Calls:
+    """The requests that a plugin makes for one message, and what was answered to the last of them."""
+
+    def __init__(self) -> None:
+        self._identity = ""
+        self.many = 0
+        self.status: int | None = None
+        self.retry_after: float | None = None
+
+    def begin(self, identity: str) -> None:
+        """A message of this identity ("": none that the service takes)."""
+        self._identity, self.many, self.status, self.retry_after = identity, 0, None, None
+
+    def listen(self, session: Any) -> None:
+        """Hear of every request that `requests` sends. What it is asked is not kept."""
+        send = session.send
+
+        def heard(own: Any, request: Any, **settings: Any) -> Any:
+            request.url = by_alias(request.url, self._identity)
+            self.many += 1
+            response = send(own, request, **settings)
+            self.status = response.status_code
+            self.retry_after = retry_after(response.status_code, response.headers)
+            return response
+
+        session.send = heard
+
+
+def by_alias(url: str, identity: str) -> str:
+    """The address of something that was opened, by the alert's identity instead of by its request's id.
+
+    Apprise remembers the id of the request that opened an alert, and asks for the alert of that id: there is none. The
+    alias it was opened with is the alert's identity.
+    """
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    if not identity or query.get("identifierType") != "id":
+        return url
+    segments = parts.path.split("/")
+    place = -1 if segments[-1] not in _VERBS else -2
+    segments[place] = quote(identity, safe="")
+    return urlunsplit(parts._replace(path="/".join(segments), query=urlencode(query | {"identifierType": "alias"})))
 
 
 def main() -> int:
@@ -66,25 +116,65 @@ def main() -> int:
 
 def _answer(question: dict[str, Any]) -> dict[str, Any]:
     import apprise  # here, so that its absence is an answer
+    import requests
 
-    heard = _Heard()
+    heard, calls = _Heard(), _Calls()
     logger = logging.getLogger("apprise")
     logger.addHandler(heard)
     logger.setLevel(logging.DEBUG)
     logger.propagate = False
     # What is longer than a service takes comes in several pieces, where the address says nothing else.
     apprise.NotifyBase.overflow_mode = apprise.OverflowMode.SPLIT
-    url, sender = question["url"], apprise.Apprise()
-    if not sender.add(url):
+    calls.listen(requests.Session)
+    url, asset = question["url"], _asset(apprise, question.get("store"))
+    service = apprise.Apprise.instantiate(url, asset=asset)
+    if service is None:
         return {"ok": False, "kind": "protocol", "error": _UNKNOWN_ADDRESS}
-    for note in question["notes"]:
+    takes = taken(service.template_args, url)
+    if question.get("describe"):
+        return {"ok": True, "closes": takes.closes}
+    for note in _notes(question["notes"], incidents=takes.incidents):
         heard.lines.clear()
-        taken = sender.notify(
+        calls.begin(note["identity"] if takes.names else "")
+        sender = apprise.Apprise(asset=asset)
+        if not sender.add(takes.address(url, note["identity"]) if note["identity"] else url):
+            return {"ok": False, "kind": "protocol", "error": _UNKNOWN_ADDRESS}
+        is_taken = sender.notify(
             body=note["body"], title=note["title"], notify_type=note["type"], body_format=apprise.NotifyFormat.TEXT
         )
-        if not taken:
-            return {"ok": False} | _reason(heard.lines, url)
+        if not is_taken:
+            return {"ok": False, "status": calls.status, "retry_after": calls.retry_after} | _reason(heard.lines, url)
+        if note["kind"] == "resolved" and takes.incidents and not calls.many and _asks_by_http(service):
+            scheme = mask_address(url).partition(":")[0]
+            error = f"{scheme} sent nothing: it does not know what was opened for this alert, and cannot close it"
+            return {"ok": False, "kind": "missing", "error": error, "final": True}
     return {"ok": True}
+
+
+def _asset(apprise: Any, directory: str | None) -> Any:
+    """Where services remember, from one child to the next, what they have opened."""
+    if not directory:
+        return apprise.AppriseAsset()
+    return apprise.AppriseAsset(storage_path=directory, storage_mode=apprise.PersistentStoreMode.FLUSH)
+
+
+def _asks_by_http(service: object) -> bool:
+    return hasattr(sys.modules.get(type(service).__module__), "requests")
+
+
+def _notes(notes: Iterable[dict[str, Any]], *, incidents: bool) -> Iterator[dict[str, Any]]:
+    """What is to be sent. Where a message opens an incident, each alert has its own, and what has no end opens none."""
+    for note in notes:
+        if not incidents:
+            yield note
+        elif note["kind"] == "digest":
+            # What is over was perhaps never opened there, and closing that does no harm.
+            last = {part["identity"]: part for part in note["parts"] if part["kind"] in _INCIDENTS}
+            yield from last.values()
+        elif note["kind"] in _INCIDENTS:
+            yield note
+        elif note["kind"] == "test":  # shown, and closed at once
+            yield from (note, note | {"type": "success"})
 
 
 def _reason(lines: Sequence[tuple[int, str]], url: str) -> dict[str, str]:

@@ -6,13 +6,10 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Protocol, runtime_checkable
 
 from monitord.core.model import Kind, Severity
 from monitord.notify.message import Message
-
-# HTTP: the receiver limits how many messages it accepts.
-TOO_MANY: Final = 429
 
 
 class SendError(Exception):
@@ -79,6 +76,15 @@ class Channel(Protocol):
 
     async def close(self) -> None:
         """Let go of connections and children."""
+        ...
+
+
+@runtime_checkable
+class Describes(Protocol):
+    """A channel to which it depends on the service whether an alert's end closes what its beginning opened."""
+
+    async def closes(self) -> bool:
+        """Whether it does. SendError where nobody can tell."""
         ...
 
 

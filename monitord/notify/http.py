@@ -11,8 +11,6 @@ import socket
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import lru_cache
 from http import HTTPStatus
 from typing import Final
@@ -23,13 +21,10 @@ import httpx
 from monitord import __version__
 from monitord.core import words
 from monitord.core.model import Kind
-from monitord.notify.channel import TOO_MANY, SendError
+from monitord.notify.channel import SendError
+from monitord.notify.limits import retry_after
 
 MOST_READ: Final = 64 * 1024
-# Whoever asks for more is asked again all the same: an alert that waits longer than that has missed its night.
-LONGEST_WAIT_SECONDS: Final = 3600.0
-# Too many requests, and a service that is away for a while.
-_LIMITED: Final = (TOO_MANY, 503)
 _READ_SECONDS: Final = 1.0
 # For the connection, and again for its TLS: a client that is cancelled in the midst of a handshake leaves the socket
 # open, so that its own time must be up before ours.
@@ -112,32 +107,6 @@ class Http:
             kind, what = refusal
             asks = f", and asks to wait {words.duration(round(wait))}" if wait else ""
             raise SendError(kind, f"{self.place} {what}{asks}", status=response.status_code, retry_after=wait)
-
-
-def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
-    """For how many seconds the receiver asks to be left alone, at most an hour; None where it does not say.
-
-    `Retry-After` is seconds or a date, which is taken against the receiver's own clock where it tells that.
-    """
-    if status not in _LIMITED:
-        return None
-    written = headers.get("Retry-After", "").strip()
-    if written.isascii() and written.isdecimal():
-        seconds = float(written[:10])
-    else:
-        until = _date(written)
-        if until is None:
-            return None
-        seconds = (until - (_date(headers.get("Date", "")) or datetime.now(UTC))).total_seconds()
-    return min(max(0.0, seconds), LONGEST_WAIT_SECONDS)
-
-
-def _date(written: str) -> datetime | None:
-    try:
-        found = parsedate_to_datetime(written)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
 
 
 @lru_cache(maxsize=1)

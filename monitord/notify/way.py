@@ -16,8 +16,9 @@ from typing import Final, Protocol
 from monitord.core import words
 from monitord.core.model import Gap
 from monitord.logs import Log
-from monitord.notify.channel import TOO_MANY, Channel, SendError
+from monitord.notify.channel import Channel, SendError
 from monitord.notify.digest import digest
+from monitord.notify.limits import TOO_MANY
 from monitord.notify.message import Message
 from monitord.notify.planning import WAY
 

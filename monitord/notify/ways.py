@@ -60,8 +60,9 @@ def channels(settings: Settings) -> tuple[Channel, ...]:
             raise SettingsError(
                 (f'{_URLS}: Apprise is not installed, and these are its addresses: pip install "monitord[apprise]"',)
             )
+        store = settings.state_dir / "apprise"
         for name, secret_url in zip(names(settings)[-len(notify.urls) :], notify.urls, strict=True):
-            found.append(Apprise(secret_url.get_secret_value(), name, least.get(name, "warning")))
+            found.append(Apprise(secret_url.get_secret_value(), name, least.get(name, "warning"), store))
     return tuple(found)
 
 

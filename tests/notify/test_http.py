@@ -9,7 +9,8 @@ import sys
 import pytest
 
 from monitord.notify.channel import SendError
-from monitord.notify.http import LONGEST_WAIT_SECONDS, MOST_READ, Http
+from monitord.notify.http import MOST_READ, Http
+from monitord.notify.limits import LONGEST_WAIT_SECONDS
 
 from .conftest import Receive
 from .receivers import OK, Authority, status

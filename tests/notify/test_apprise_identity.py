@@ -1,0 +1,146 @@
+"""The alert's identity at Apprise's services: what each of them is sent when an alert begins and when it ends."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitord.notify.apprise import Apprise, installed, note
+from monitord.notify.apprise_child import _answer, by_alias
+from monitord.notify.apprise_identity import taken
+from monitord.notify.digest import digest
+
+from .conftest import Receive
+from .receivers import AT, message, status
+
+pytestmark = [
+    pytest.mark.skipif(not installed(), reason="Apprise is not installed"),
+    pytest.mark.filterwarnings("ignore::DeprecationWarning"),  # Apprise's own libraries have some
+]
+
+
+class Service:
+    """What is asked of the services in the place of the network; each request is answered 202."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, store: Path) -> None:
+        import requests
+
+        self.asked: list[tuple[str, dict[str, Any]]] = []
+        self._store = store
+
+        def send(own: Any, request: Any, **settings: Any) -> Any:
+            del own, settings
+            self.asked.append((request.url, json.loads(request.body)))
+            answer = requests.Response()
+            answer.status_code = 202
+            answer._content = b'{"requestId": "r-1"}'
+            return answer
+
+        self._send = send
+        self._patch = monkeypatch
+
+    def hears(self, url: str, **question: Any) -> dict[str, Any]:
+        import requests
+
+        self.asked.clear()
+        self._patch.setattr(requests.Session, "send", self._send)  # a child lives for one question
+        return _answer({"url": url, "store": str(self._store), "notes": []} | question)
+
+
+@pytest.fixture
+def service(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Service:
+    return Service(monkeypatch, tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("url", "identity", "end"),
+    [
+        ("pagerduty://key@token", "dedup_key", '"event_action": "resolve"'),
+        ("opsgenie://planted-api-key", "alias", "/a-1/close?identifierType=alias"),
+        ("jira://planted-api-key", "alias", "/a-1/close?identifierType=alias"),
+        ("ilert://planted-key", "alertKey", '"eventType": "RESOLVE"'),
+        ("squadcast://planted-key", "event_id", '"status": "resolve"'),
+        ("pagertree://int_aaaaaaaaaa", "id", '"event_type": "resolve"'),
+    ],
+)
+def test_the_end_of_an_alert_closes_what_its_beginning_opened(
+    service: Service, url: str, identity: str, end: str
+) -> None:
+    assert service.hears(url, notes=[note(message("firing"), AT)])["ok"] is True
+    ((_, opened),) = service.asked
+    assert opened[identity] == "a-1"
+    assert service.hears(url, notes=[note(message("resolved"), AT)])["ok"] is True
+    ((where, closed),) = service.asked
+    assert end in f"{where} {json.dumps(closed)}"
+    assert service.hears(url, describe=True) == {"ok": True, "closes": True}
+
+
+def test_what_opens_incidents_hears_of_each_alert_by_itself_and_of_nothing_that_has_no_end(service: Service) -> None:
+    url = "pagerduty://key@token"
+    other = message("firing", identity="m-9")
+    parts = (message("firing", identity="m-1"), message("resolved", identity="m-2"), other)
+    whole = digest(parts[:2], "box-1", "late")
+    service.hears(url, notes=[note(whole, AT)])
+    assert [event["event_action"] for _, event in service.asked] == ["resolve"]
+    for kind in ("verdict", "reminder"):
+        service.hears(url, notes=[note(message(kind), AT)])
+        assert service.asked == []
+    service.hears(url, notes=[note(message("test", identity="t-1"), AT)])
+    assert [(event["event_action"], event["dedup_key"]) for _, event in service.asked] == [
+        ("trigger", "t-1"),
+        ("resolve", "t-1"),
+    ]
+
+
+def test_an_end_that_sends_nothing_is_no_delivery(service: Service) -> None:
+    answer = service.hears("opsgenie://planted-api-key", notes=[note(message("resolved"), AT)])
+    assert service.asked == []
+    assert (answer["ok"], answer["final"], "cannot close it" in answer["error"]) == (False, True, True)
+
+
+@pytest.mark.parametrize(
+    ("url", "closes"),
+    [
+        ("pagerduty://key@token?action=trigger", False),
+        ("pagerduty://key@token?dedup=mine", False),
+        ("json://127.0.0.1:1/", False),
+        ("ntfy://127.0.0.1/topic", False),
+        ("hassio://127.0.0.1/token", True),
+    ],
+)
+def test_a_service_that_cannot_close_what_it_opens_is_known_to(service: Service, url: str, closes: bool) -> None:
+    assert service.hears(url, describe=True) == {"ok": True, "closes": closes}
+
+
+def test_what_the_operator_has_set_stays_as_it_is() -> None:
+    about = {"dedup": {}, "action": {"values": ("trigger", "map"), "default": "trigger"}}
+    assert taken(about, "x://y").address("x://y", "a 1") == "x://y?dedup=a%201&action=map"
+    assert taken(about, "x://y?dedup=z").address("x://y?dedup=z", "a") == "x://y?dedup=z&action=map"
+    assert taken(about, "x://y?action=map").address("x://y?action=map", "a") == "x://y?action=map&dedup=a"
+    assert taken({}, "x://y").address("x://y", "a") == "x://y"
+
+
+def test_only_what_asks_by_a_requests_id_is_asked_by_the_alias() -> None:
+    assert (
+        by_alias("https://h/v2/alerts/r-1?identifierType=id", "a/1") == "https://h/v2/alerts/a%2F1?identifierType=alias"
+    )
+    for url, identity in (("https://h/v2/alerts/r-1?identifierType=id", ""), ("https://h/x/r-1/close?q=1", "a")):
+        assert by_alias(url, identity) == url
+
+
+async def test_a_child_tells_for_how_long_a_service_asks_to_be_left_alone(receive: Receive) -> None:
+    from monitord.notify.channel import SendError
+
+    receiver = await receive(status("429 Too Many Requests", "Retry-After: 42"))
+    with pytest.raises(SendError) as caught:
+        await Apprise(f"json://127.0.0.1:{receiver.port}/", "json").send([message()], AT)
+    assert (caught.value.status, caught.value.retry_after) == (429, 42.0)
+    assert "asks to wait 42 s" in caught.value.error
+
+
+async def test_a_child_says_whether_a_service_closes_what_it_opens() -> None:
+    assert await Apprise("pagerduty://key@token", "pagerduty-2").closes()
+    assert not await Apprise("json://127.0.0.1:1/", "json").closes()
