@@ -12,7 +12,9 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from monitord.core.model import Failure
+from monitord.core.orders import TABLES as OWN_TABLES
 from monitord.core.orders import Expected
+from monitord.core.watched import SEALS as SEALED
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
 from monitord.pm2 import Pm2Error, client
@@ -20,7 +22,6 @@ from monitord.pm2.fleet import Process, parse
 from monitord.present.dotenv import Database, Fleet, Queues, setting
 from monitord.present.terminal import clean
 
-SIGNALS: Final = "user_signals"
 OTHERS_AT_MOST: Final = 8
 LABELS: Final = 24
 # A seal is a row per channel: enough rows for 24 labels of some hundred channels in each group.
@@ -93,6 +94,7 @@ async def database(given: str | None, configured: str | None, ca_file: Path | No
     if dsn is None:
         return None
     # Only whoever has a database pays for its driver.
+    from monitord.postgres import queries as statements
     from monitord.postgres.dsn import DsnError
     from monitord.postgres.dsn import parse as parse_dsn
     from monitord.postgres.errors import PostgresError
@@ -113,18 +115,21 @@ async def database(given: str | None, configured: str | None, ca_file: Path | No
         watched, others = watchable(tables)
         try:
             async with session.read_only(timeout / 2) as connection:
+                if not any(row["there"] for row in await connection.fetch(statements.PRESENT, [SEALED])):
+                    return Database(line, watched, others)
                 seals = [
                     (r["name"], r["epoch"]) for r in await connection.fetch(SEALS, int(time.time()), SEALS_AT_MOST)
                 ]
         except PostgresError as error:
-            return Database(line, watched, others, why_no_epochs=f"sealed_epochs cannot be read: {error.error}")
+            return Database(line, watched, others, why_no_epochs=f"{SEALED} cannot be read: {error.error}")
     except PostgresError as error:
         return Database(line, failure=Failure(error.kind, error.error))
     finally:
         await session.close()
     labels = sorted({epoch for _, epoch in seals}, reverse=True)[:LABELS]
     groups = Counter(name for name, epoch in seals if epoch in set(labels))
-    return Database(line, watched, others, epoch_seconds(labels), dict(sorted(groups.items())), len(labels))
+    why = "" if groups else f"no seals were found in {SEALED}"
+    return Database(line, watched, others, epoch_seconds(labels), dict(sorted(groups.items())), len(labels), why)
 
 
 def watchable(tables: Mapping[str, bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -132,8 +137,9 @@ def watchable(tables: Mapping[str, bool]) -> tuple[tuple[str, ...], tuple[str, .
 
     Only one: a table that is written to once an hour would look stalled for most of it.
     """
+    own = [name for name in tables if name in OWN_TABLES]
     with_epochs = [name for name, epochs in tables.items() if epochs]
-    first = SIGNALS if SIGNALS in tables else next(iter(with_epochs or tables), None)
+    first = next(iter(own or with_epochs or tables), None)
     others = [name for name in tables if name != first]
     return (() if first is None else (first,)), tuple(others[:OTHERS_AT_MOST])
 

@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from typing import Final
 
 from monitord.core.model import Failure
-from monitord.core.orders import Expected
+from monitord.core.orders import FED_BY, SEALED_BY, Expected
 from monitord.present.terminal import clean
 from monitord.values import duration_text
 
 HOUR: Final = 3600
+# So many services are proposed as a cause, for a person to choose from.
+_MOST_PROPOSED: Final = 8
 # What JSON may say as it is and .env readers and shells take for something of their own.
 _ESCAPED: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "'$`"})
 
@@ -80,6 +83,7 @@ def dotenv(found: Found, headline: str) -> str:
     lines = [_comment(headline)]
     for section in (_fleet(found.fleet), _database(found.database), _queues(found.queues, found.fleet)):
         lines += ["", *section]
+    lines += _causes(found.fleet, found.database)
     disks = _names("MONITORD_HOST__DISKS", found.disks)
     lines += ["", _comment("Disks: one path on each file system to watch."), *disks]
     return "\n".join(lines) + "\n"
@@ -127,9 +131,36 @@ def _database(database: Database | None) -> Iterator[str]:
     yield from _epochs(database)
 
 
+def _causes(fleet: Fleet | None, database: Database | None) -> Iterator[str]:
+    """What explains that no rows come, or that nothing is sealed: what is known to, else a comment to be filled in."""
+    if fleet is None or database is None or not fleet.services:
+        return
+    for name, subjects, known, what in (
+        ("MONITORD_ORDERS__FED_BY", [*database.tables, *database.sealed], FED_BY, "no rows of it come"),
+        ("MONITORD_ORDERS__SEALED_BY", list(database.sealed), SEALED_BY, "nothing of it is sealed"),
+    ):
+        declared = {subject: _meant(known.get(subject, ()), fleet.services) for subject in subjects}
+        found = {subject: services for subject, services in declared.items() if services}
+        if not subjects:
+            continue
+        yield ""
+        yield _comment(f"What explains what: the services whose death means that {what}.")
+        if found:
+            yield from _names(name, found)
+            continue
+        online = [service for service, wanted in fleet.services.items() if wanted == "online"]
+        yield _comment("Nothing here shows which they are: keep those that are, and uncomment the line.")
+        yield from (_comment(line) for line in _names(name, {subjects[0]: online[:_MOST_PROPOSED]}))
+
+
+def _meant(patterns: Sequence[str], services: Iterable[str]) -> list[str]:
+    return [name for name in services if any(fnmatchcase(name, pattern) for pattern in patterns)]
+
+
 def _epochs(database: Database) -> Iterator[str]:
     if not database.sealed:
-        yield _comment(f"Epochs: {database.why_no_epochs or 'no seals were found'}.")
+        if database.why_no_epochs:  # else there is no such table, and nothing to say of it
+            yield _comment(f"Epochs: {database.why_no_epochs}.")
         return
     yield _comment(f"Epochs: groups found in the newest {database.labels} labels of sealed_epochs.")
     yield from _names("MONITORD_EPOCHS__GROUPS", list(database.sealed))

@@ -128,7 +128,29 @@ async def test_it_finds_a_table_to_watch_where_there_is_no_user_signals(empty_da
     out, _ = init(tmp_path, "--dsn", empty_database)
     assert loaded(out, tmp_path).postgres.tables == ("its $HOME",)
     assert "# Also there: plain\n" in out
-    assert "# Epochs: sealed_epochs cannot be read: " in out
+    assert not [word for word in ("epoch", "seal", "user_signals", "milo") if word in out.lower()]
+
+
+def test_what_explains_what_is_proposed_from_what_is_there(tmp_path: Path) -> None:
+    seeds = Fleet(
+        "/home/pm2", dict.fromkeys(("stream-listener", "cls-worker-s0", "tree-builder", "mail-worker"), "online")
+    )
+    theirs = Database("# given", ("user_signals",), sealed={"CLS": 24}, labels=24)
+    out = dotenv(replace(NOTHING, fleet=seeds, database=theirs), "headline")
+    orders = loaded(out, tmp_path).orders
+    assert orders.fed_by == {
+        "user_signals": ("stream-listener", "cls-worker-s0"),
+        "CLS": ("stream-listener", "cls-worker-s0"),
+    }
+    assert orders.sealed_by == {"CLS": ("tree-builder",)}
+
+
+def test_in_a_fleet_that_shows_no_causes_none_is_set_and_a_choice_is_a_comment(tmp_path: Path) -> None:
+    shop = Fleet("/home/pm2", {"shop-api": "online", "mail-worker": "online", "import": "periodic"})
+    out = dotenv(replace(NOTHING, fleet=shop, database=Database("# given", ("orders",))), "headline")
+    assert loaded(out, tmp_path).orders.fed_by is None
+    assert '# MONITORD_ORDERS__FED_BY=\'{"orders": ["shop-api", "mail-worker"]}\'\n' in out
+    assert "SEALED_BY" not in out
 
 
 async def test_it_finds_queues_without_asking_for_all_keys(empty_valkey: str, tmp_path: Path) -> None:
