@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from typing import Protocol
 
 from monitord.core.decide import Decision, State, decide
-from monitord.core.model import Exit, Gap, Observation, Reading, sample
+from monitord.core.model import Act, Exit, Gap, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.probes.base import Probe, Request, take_all
 from monitord.store import Record, Store
@@ -77,7 +77,7 @@ class Watch:
         store: Store,
         teller: Teller,
         timeout: float,
-        heard: Callable[[], tuple[Exit, ...]] = tuple,
+        heard: Callable[[], tuple[Exit | Act, ...]] = tuple,
     ) -> None:
         """A watch that has not looked yet. `heard` gives what PM2's bus has told since it was last asked."""
         self.probes = probes
@@ -115,7 +115,13 @@ class Watch:
         observation, asked = await asyncio.gather(
             observe(self.probes, turn, self.timeout, self._own_reading(turn)), self._store.hear(HEAR_TIMEOUT_SECONDS)
         )
-        observation = replace(observation, exits=self._heard(), commands=asked.commands)
+        heard = self._heard()
+        observation = replace(
+            observation,
+            exits=tuple(one for one in heard if isinstance(one, Exit)),
+            acts=tuple(one for one in heard if isinstance(one, Act)),
+            commands=asked.commands,
+        )
         try:
             decision = decide(self.state, observation, self.orders)
         except Exception as error:

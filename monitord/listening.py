@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitord.core.history import Service
-from monitord.core.model import Exit, ServiceEvent
+from monitord.core.model import Act, Exit, ServiceEvent
 from monitord.logs import Log
 
 if TYPE_CHECKING:
@@ -57,12 +57,19 @@ class Listening:
             from monitord.pm2.crier import Crier
 
             self._crier = Crier(self._known, self._say)
-            self._bus = Bus(home, self._look, say=self._crier.hear, on_edge=self._edge)
+            self._bus = Bus(
+                home,
+                self._look,
+                say=self._crier.hear,
+                say_act=self._crier.hear_act,
+                on_act=self._look,
+                on_edge=self._edge,
+            )
             self._bus.start()
 
-    def drain(self) -> tuple[Exit, ...]:
+    def drain(self) -> tuple[Exit | Act, ...]:
         """What was heard since the last call."""
-        return self._bus.drain() if self._bus is not None else ()
+        return (*self._bus.drain(), *self._bus.drain_acts()) if self._bus is not None else ()
 
     async def close(self) -> None:
         """Listen no more."""

@@ -12,7 +12,7 @@ from monitord.core.learned import absorb_epochs
 from monitord.core.model import Observation, ServiceEvent
 from monitord.core.orders import StandingOrders
 from monitord.core.quiet import forget
-from monitord.core.restarts import absorb_exits
+from monitord.core.restarts import absorb_acts, absorb_exits
 from monitord.core.rules.redis import absorb_queues
 from monitord.core.rules.trends import absorb_trends
 
@@ -35,6 +35,8 @@ def absorb(
         history = forget(history, forgotten, orders)
     if observation.exits:
         history = absorb_exits(history, observation.exits, now, orders.restarts_window.total_seconds())
+    if observation.acts:
+        history = absorb_acts(history, observation.acts)
     if "pm2" in good:
         history, events = absorb_fleet(history, good["pm2"], before, now, orders)
     if "postgres" in good:

@@ -87,6 +87,8 @@ def step(
             return _clearing(alert, now, orders)
         case Finding():
             if alert is None:
+                began = None if judgement.began is None else datetime.fromtimestamp(judgement.began, UTC)
+                is_before = began is not None and began < now
                 alert = Alert(
                     id=alert_id(judgement.rule, judgement.subject, now, turn),
                     rule=judgement.rule,
@@ -94,8 +96,9 @@ def step(
                     probe=probe,
                     state="pending",
                     severity=judgement.severity,
-                    since=now,
+                    since=began if began is not None and is_before else now,
                     finding=judgement,
+                    seen_at=now if is_before else None,
                 )
                 return _pending(alert, judgement, now, orders, explained_by, began=True)
             if alert.state == "pending":

@@ -126,7 +126,7 @@ def _explanation(
     """What explains a finding that does not fire yet."""
     if not isinstance(judgement, Finding) or (alert is not None and alert.state == "firing"):
         return None
-    return causes.explanation(judgement, alert.since if alert is not None else now, book, orders, now)
+    return causes.explanation(judgement, alert.first_seen if alert is not None else now, book, orders, now)
 
 
 def flapping(
@@ -145,7 +145,9 @@ def flapping(
     for edge in transitions:
         place = alerts.key(edge.alert.rule, edge.alert.subject)
         # Growing worse is no round, unless it had been as bad before.
-        if edge.edge == "firing" and (edge.reason != "severity" or edge.alert.was_critical):
+        if edge.edge == "firing" and edge.alert.finding.by_hand:
+            pass  # what somebody does on purpose is not flapping, however often
+        elif edge.edge == "firing" and (edge.reason != "severity" or edge.alert.was_critical):
             times = fired[place] = (*fired.get(place, ()), at)
             if len(times) >= max(2, orders.flapping_times):
                 edge = replace(edge, alert=alerts.flapping(edge.alert, times, orders), reason="flapping")

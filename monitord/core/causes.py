@@ -130,7 +130,7 @@ def matches(name: str, patterns: tuple[str, ...]) -> bool:
 def _starves(alert: Alert, since: datetime, now: datetime) -> bool:
     """Whether this alert says that the host has lately run out of what everything lives on, before `since`."""
     began = alert.confirmed_at or alert.fired_at
-    if alert.state != "firing" or began is None or now - began > NEXT or alert.since > since:
+    if alert.state != "firing" or began is None or now - began > NEXT or alert.first_seen > since:
         return False
     if alert.rule == "disk_high":
         return isinstance(alert.finding.value, int | float) and alert.finding.value >= DISK_FULL_PERCENT

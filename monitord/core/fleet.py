@@ -12,7 +12,7 @@ from dataclasses import replace
 from monitord.core import restarts
 from monitord.core.fleet_events import Told, events_of
 from monitord.core.history import Batch, Death, History, Life, Service
-from monitord.core.model import Reading, RestartKind, ServiceEvent, Value
+from monitord.core.model import Act, Reading, RestartKind, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
 
 # States whose beginning PM2's list gives.
@@ -89,7 +89,7 @@ def absorb_fleet(
             service.lives,
             seen.get(name, {}),
             _since(service, before),
-            by_hand=service.by_hand_at is not None and service.by_hand_at > _settled(service, before),
+            by_hand=_is_by_hand(service, before),
         )
         for name, service in history.services.items()
         if not first
@@ -108,8 +108,12 @@ def absorb_fleet(
         if before is not None and together is None and name in changes:
             made: dict[RestartKind, int] = {"automatic": crashes, **dict(changes[name].ruled)}
             batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items() if count))
-        lives = _since_when(old.lives, seen.get(name, {}), now)
-        if lives or batches or name in orders.services:
+        told = Told(_since(old, before), old.said, _acts(old, before), _settled(old, before), now)
+        lives = _since_when(old.lives, seen.get(name, {}), told)
+        happened: list[ServiceEvent] = []
+        if not first:
+            happened = events_of(name, old.lives, lives, changes.get(name), together, told, is_many=is_many)
+        if lives or batches or name in orders.services or name in history.roster:
             going = any(_is_going(life) for life in lives.values())
             deaths = tuple(d for d in old.deaths if d.at > now - window)
             deaths = deaths if going else deaths[-restarts.KEEP_DEATHS :]
@@ -125,10 +129,10 @@ def absorb_fleet(
                 said=said,
                 said_at=old.said_at if said else 0.0,
                 settled_at=_settled(old, before) if going else None,
+                acts=tuple(act for act in old.acts if going or act.at > now),
+                by_hand=_by_hand(old, happened, told),
             )
-        if not first:
-            told = Told(_since(old, before), old.said)
-            events.extend(events_of(name, old.lives, lives, changes.get(name), together, told, is_many=is_many))
+        events.extend(happened)
     roster = dict(history.roster)
     if not orders.services:
         roster |= {name: _learned(lives) for name, lives in seen.items() if _any_online(lives)}
@@ -159,17 +163,40 @@ def _on_their_way(old: Mapping[str, Life], new: Mapping[str, Life]) -> dict[str,
     return lives
 
 
-def _since_when(old: Mapping[str, Life], new: Mapping[str, Life], now: float) -> dict[str, Life]:
+def _is_by_hand(service: Service, before: float | None) -> bool:
+    """Whether the bus has told, since the last reading that counted, that somebody's hand was on a process of it."""
+    hand = service.by_hand_at is not None and service.by_hand_at > _settled(service, before)
+    return hand or any(act.what in {"restart", "reload"} for act in _acts(service, before))
+
+
+def _acts(service: Service, before: float | None) -> tuple[Act, ...]:
+    since = _settled(service, before)
+    return tuple(act for act in service.acts if act.at > since)
+
+
+def _by_hand(service: Service, happened: list[ServiceEvent], told: Told) -> bool:
+    """Whether what is down or gone of a service is so by an operator's hand, as PM2's bus has told."""
+    is_so, is_told = service.by_hand, any(act.what in {"ended", "stop"} for act in told.acts)
+    for event in happened:
+        is_so = is_told and event.by == "operator" and event.change in {"stopped", "deleted"}
+    return is_so
+
+
+def _since_when(old: Mapping[str, Life], new: Mapping[str, Life], told: Told) -> dict[str, Life]:
     """The lives, each with the moment since when it has been in its state, as PM2 tells it, or was first seen in it."""
-    lives = {}
+    lives, now = {}, told.now
     for instance, life in new.items():
+        ended = [one.at for one in told.deaths if one.instance == instance]
+        ended += [act.at for act in told.acts if act.instance == instance and act.what in {"ended", "stop"}]
+        going = [act.at for act in told.acts if act.instance == instance and act.what == "stopping"]
         was = old.get(instance)
         if was is not None and was.state == life.state and was.since is not None and _is_same_run(was, life):
             since = was.since
         elif life.state in _BEGUN and life.started_at is not None and life.started_at <= now:
             since = life.started_at
         else:
-            since = now
+            moments = going if _is_going(life) else ended if life.state not in _BEGUN else []
+            since = min((at for at in moments[-1:] if told.since < at <= now), default=now)
         lives[instance] = replace(life, since=since)
     return lives
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Final, Literal
 
 from monitord.core.history import Death, FleetRestart, Life, Service
-from monitord.core.model import Exit, RestartKind, ServiceEvent
+from monitord.core.model import Act, Exit, RestartKind, ServiceEvent
 from monitord.core.restarts import BY_RULE, Change, how
 
 _TOGETHER: Final = {
@@ -31,10 +31,16 @@ _ONE: Final[dict[RestartKind, tuple[Literal["pm2", "operator"], str]]] = {
 
 @dataclass(frozen=True, slots=True)
 class Told:
-    """What PM2's bus has told of a service's ends since the reading before; `said` of them were said as they came."""
+    """What PM2's bus has told of a service's ends since `since`; `said` of them were said as they came.
+
+    `acts` are operators' doing. What lies between `since` and `now` (Unix seconds) is news of this reading.
+    """
 
     deaths: tuple[Death, ...] = ()
     said: int = 0
+    acts: tuple[Act, ...] = ()
+    since: float = 0.0
+    now: float = 0.0
 
 
 def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
@@ -54,13 +60,34 @@ def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
     is_kept = life.autorestart and life.schedule is None
     if life.own or (not is_kept and not told.signal and not told.code):
         return None
-    return ServiceEvent(told.service, "crashed", "pm2", f"ended {_how(told)}", 1, "automatic")
+    return ServiceEvent(told.service, "crashed", "pm2", f"ended {_how(told)}", 1, "automatic", at=told.at)
+
+
+def act_heard(act: Act, service: Service | None) -> ServiceEvent | None:
+    """The event of what an operator did, as PM2's bus tells that it is done; None where it is no news, or half of it.
+
+    Of several instances, what became of the service is in PM2's list; so it is of what is not known yet.
+    """
+    if act.what in {"stopping", "ended"} or service is None or len(service.lives) != 1:
+        return None
+    seen = service.lives.get(act.instance)
+    if seen is None or seen.own:
+        return None
+    if act.what == "stop":
+        if seen.state == "stopped":
+            return None  # the list has shown it
+        return ServiceEvent(act.service, "stopped", "operator", "stopped by an operator", at=act.at)
+    if act.created_at is not None and seen.created_at == act.created_at and seen.state != "stopping":
+        return None
+    if seen.state in {"stopped", "errored"}:
+        return ServiceEvent(act.service, "started", "operator", "started by an operator", at=act.at)
+    return ServiceEvent(act.service, "restarted", "operator", "restarted by an operator", 1, "operator", at=act.at)
 
 
 def crashes_heard(told: Exit, times: int) -> ServiceEvent:
     """The event of `times` ends that followed one that was said; `told` is the last of them."""
     often = "once more" if times == 1 else f"{times} times more, the last time"
-    return ServiceEvent(told.service, "crashed", "pm2", f"ended {often} {_how(told)}", times, "automatic")
+    return ServiceEvent(told.service, "crashed", "pm2", f"ended {often} {_how(told)}", times, "automatic", at=told.at)
 
 
 def _how(told: Exit) -> str:
@@ -78,10 +105,45 @@ def events_of(
     *,
     is_many: bool,
 ) -> list[ServiceEvent]:
-    """The events of one name between two readings.
+    """The events of one name between two readings, each with its moment where it is known.
 
     `is_many`: so many services were restarted by hand that it is a deployment.
     """
+    found = _events_of(name, old, new, change, together, told, is_many=is_many)
+    done = any(act.said for act in told.acts)
+    return [
+        replace(event, at=_moment(event, new, told), said=event.said or (done and _is_of_an_act(event)))
+        for event in found
+    ]
+
+
+def _is_of_an_act(event: ServiceEvent) -> bool:
+    return event.by == "operator" and event.change in {"restarted", "stopped", "started"}
+
+
+def _moment(event: ServiceEvent, new: Mapping[str, Life], told: Told) -> float | None:
+    """When it happened, as PM2's bus or its list tells; None where neither does."""
+    ends = [death.at for death in told.deaths] + [act.at for act in told.acts if act.what == "ended"]
+    begins = [life.started_at for life in new.values() if life.started_at is not None]
+    if event.change in {"stopped", "deleted"}:
+        moments = ends or [act.at for act in told.acts if act.what == "stop"]
+    elif event.change == "crashed":
+        moments = [death.at for death in told.deaths] or (begins if event.restarts else [])
+    else:
+        moments = begins
+    return max((at for at in moments if told.since < at <= told.now), default=None)
+
+
+def _events_of(
+    name: str,
+    old: Mapping[str, Life],
+    new: Mapping[str, Life],
+    change: Change | None,
+    together: FleetRestart | None,
+    told: Told,
+    *,
+    is_many: bool,
+) -> list[ServiceEvent]:
     if not old:
         return [ServiceEvent(name, "appeared", "operator", "new in PM2's list")] if new else []
     if not new:

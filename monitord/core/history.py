@@ -11,7 +11,7 @@ from typing import Literal
 
 from monitord.core.epochs import Sealed
 from monitord.core.learned import Learned
-from monitord.core.model import Observation, Reading, RestartKind
+from monitord.core.model import Act, Observation, Reading, RestartKind
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.trends import Series, shifted
 
@@ -103,7 +103,8 @@ class Service:
     `said` is how many of its ends were said as they came and have not been seen in PM2's list yet, the last of them
     at `said_at`. `by_hand_at` is when the bus last told that somebody had one of its processes ended. `settled_at` is
     when it was last seen without a process on its way down (None: at the last reading): what ended since then is
-    counted when the new process is seen.
+    counted when the new process is seen. `acts` are what the bus has told of operators' doing that no reading has shown
+    yet, and `by_hand` says that what is down or gone of it is so by an operator's hand.
     """
 
     lives: Mapping[str, Life] = field(default_factory=dict)
@@ -114,6 +115,8 @@ class Service:
     said_at: float = 0.0
     by_hand_at: float | None = None
     settled_at: float | None = None
+    acts: tuple[Act, ...] = ()
+    by_hand: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -299,6 +302,7 @@ def without_future(history: History, now: float) -> History:
                 taken_up_at=None if service.taken_up_at is None else min(service.taken_up_at, now),
                 said_at=min(service.said_at, now),
                 by_hand_at=None if service.by_hand_at is None else min(service.by_hand_at, now),
+                acts=tuple(replace(act, at=min(act.at, now)) for act in service.acts),
                 settled_at=None if service.settled_at is None else min(service.settled_at, now),
             )
             for name, service in history.services.items()

@@ -129,6 +129,23 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
+class Act:
+    """What PM2's bus told, at `at` (Unix seconds), of a process that is stopped or restarted, by hand or by a rule.
+
+    `what`: PM2 begins to end it (`stopping`), it has `ended`; or what an operator asked for is done: `restart`,
+    `reload`, `stop`. `restarts` and `created_at` are PM2's as the bus gave them. `said`: it has been said as it came.
+    """
+
+    service: str
+    instance: str
+    at: float
+    what: Literal["stopping", "ended", "restart", "reload", "stop"]
+    restarts: int | None = None
+    created_at: float | None = None
+    said: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Silence:
     """Quiet on purpose, from `since` on: what it covers is watched, judged and recorded as ever, and pages nobody.
 
@@ -166,7 +183,7 @@ class Command:
 class Observation:
     """The readings of one cycle, whichever were taken, and the one `now` of that cycle (aware, UTC).
 
-    `exits` are what PM2's bus has told since the last observation; a bus that cannot be heard tells nothing.
+    `exits` and `acts` are what PM2's bus has told since the last observation; one that cannot be heard tells nothing.
     `commands` are what operators have asked of the watch since.
     """
 
@@ -174,6 +191,7 @@ class Observation:
     readings: Mapping[str, Reading]
     exits: tuple[Exit, ...] = ()
     commands: tuple[Command, ...] = ()
+    acts: tuple[Act, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,6 +199,8 @@ class Finding:
     """A rule's answer: something is wrong with this subject.
 
     `needs_exact` names what must be counted exactly before this finding may fire (a cheap counter is only a sign).
+    `by_hand`: an operator did it, which is not flapping however often. `began` is when it began (Unix seconds), where
+    that is known; None: when it was first found.
     """
 
     rule: str
@@ -193,6 +213,8 @@ class Finding:
     evidence: Evidence = field(default_factory=dict)
     recommendation: str = ""
     needs_exact: tuple[str, ...] = ()
+    by_hand: bool = False
+    began: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +255,8 @@ class Alert:
     `acked_at` is when an operator said that they know of it, `said_at` when it was last told as firing.
 
     `silenced_by` is the silence that keeps it suppressed though it would fire; `fired_at` is None while it was never
-    told. `confirmed_at` is when it fired, or would have but for a silence.
+    told. `confirmed_at` is when it fired, or would have but for a silence. `seen_at` is when it was first found, where
+    it is known to have begun before (`since`).
     """
 
     id: str
@@ -260,6 +283,12 @@ class Alert:
     said_at: datetime | None = None
     silenced_by: str = ""
     confirmed_at: datetime | None = None
+    seen_at: datetime | None = None
+
+    @property
+    def first_seen(self) -> datetime:
+        """When a reading first showed it: at its beginning, or some time later."""
+        return self.seen_at or self.since
 
     @property
     def incident_id(self) -> str:
@@ -296,7 +325,8 @@ class ServiceEvent:
     """Something that happened to a service between two readings of PM2, and by whom.
 
     `restarts` is how many restarts it stands for, and `kind` of which kind they are. `said`: nothing of it is news, as
-    it has been said when PM2's bus told of it.
+    it has been said when PM2's bus told of it. `at` is the moment it happened, as PM2's bus or its list tells it (Unix
+    seconds, None: only known to lie between the readings).
     """
 
     service: str
@@ -306,6 +336,7 @@ class ServiceEvent:
     restarts: int = 0
     kind: RestartKind | None = None
     said: bool = False
+    at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,7 +14,7 @@ from functools import lru_cache
 from typing import Any
 
 from monitord.core.codec import decode, encode
-from monitord.core.model import Answered, Command, Exit, Failure, Gap, Observation, Reading, Sample, Value
+from monitord.core.model import Act, Answered, Command, Exit, Failure, Gap, Observation, Reading, Sample, Value
 
 Frame = dict[str, Any]
 
@@ -49,6 +49,8 @@ class Recorder:
             frame["whole"] = True
         if observation.exits:
             frame["exits"] = encode(observation.exits)
+        if observation.acts:
+            frame["acts"] = encode(observation.acts)
         if observation.commands:
             frame["commands"] = encode(observation.commands)
         return frame
@@ -138,7 +140,8 @@ class Replayer:
         readings = {name: self._reading(name, part) for name, part in frame["readings"].items()}
         exits = tuple(decode(Exit, part) for part in frame.get("exits", ()))
         commands = tuple(decode(Command, part) for part in frame.get("commands", ()))
-        return Observation(datetime.fromisoformat(frame["at"]), readings, exits, commands)
+        acts = tuple(decode(Act, part) for part in frame.get("acts", ()))
+        return Observation(datetime.fromisoformat(frame["at"]), readings, exits, commands, acts)
 
     def _reading(self, probe: str, frame: Mapping[str, Any]) -> Reading:
         if "failure" in frame:

@@ -13,13 +13,14 @@ from dataclasses import dataclass, replace
 
 from monitord.core import words
 from monitord.core.history import Death, FleetRestart, History, Life
-from monitord.core.model import AUTOMATIC, Exit, Reading, RestartKind
+from monitord.core.model import AUTOMATIC, Act, Exit, Reading, RestartKind
 
 # Fewer services than this restarting together is a coincidence, not a deployment.
 FLEET_AT_LEAST = 3
 # PM2 begins a cron_restart within milliseconds of its minute, and the new process stands when the old one has ended.
 CRON_SLACK_SECONDS = 5.0
 KEEP_DEATHS = 20
+KEEP_ACTS = 50
 # Of ends that no reading of PM2's list has counted yet: as many as its bus keeps.
 KEEP_UNCOUNTED = 500
 # An operator restarts one process this often between two readings at most; a rule of PM2's own has no such limit.
@@ -255,6 +256,15 @@ def absorb_exits(history: History, exits: Iterable[Exit], now: float, window: fl
             said=service.said + told.said,
             said_at=max(service.said_at, told.at) if told.said else service.said_at,
         )
+    return replace(history, services=services)
+
+
+def absorb_acts(history: History, acts: Iterable[Act]) -> History:
+    """The history with what the bus told of hands on processes, until a reading of PM2's list has shown it."""
+    services = dict(history.services)
+    for act in acts:
+        if (service := services.get(act.service)) is not None:
+            services[act.service] = replace(service, acts=(*service.acts, act)[-KEEP_ACTS:])
     return replace(history, services=services)
 
 

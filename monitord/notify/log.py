@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 from monitord.core.decide import Decision, ProbeEdge
 from monitord.core.model import Action, Gap, ServiceEvent, Transition
 from monitord.core.night import Night
@@ -114,6 +116,7 @@ class LogTeller:
             change=event.change,
             by=event.by,
             detail=event.detail,
+            at=None if event.at is None else datetime.fromtimestamp(event.at, UTC),
         )
 
     def _transition(self, transition: Transition) -> None:

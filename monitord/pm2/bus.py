@@ -14,9 +14,10 @@ from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
-from monitord.core.model import Exit
+from monitord.core.model import Act, Exit
 
 from . import bus_events, wire
+from .bus_acts import act_of
 from .bus_exits import HOLD_SECONDS, Joiner
 from .client import connect
 
@@ -45,6 +46,8 @@ class Bus:
         on_exit: Callable[[], None] | None = None,
         *,
         say: Callable[[Sequence[Exit]], Sequence[Exit]] = tuple,
+        say_act: Callable[[Act], bool] = lambda _: False,
+        on_act: Callable[[], None] | None = None,
         on_edge: Callable[[bool], None] | None = None,
     ) -> None:
         """A listener to the PM2 whose home is `home`.
@@ -55,6 +58,8 @@ class Bus:
                 drained.
             say: sees the exits of which all has been told, before anybody can drain them, and returns them marked with
                 what it has said. It must not block.
+            say_act: sees what an operator did, and returns whether it has said it. It must not block.
+            on_act: called on the loop when an operator's doing, or an end that somebody asked for, is over.
             on_edge: told False when nothing could be heard for LOST_SECONDS, and True when it can be again.
         """
         self.heard = 0
@@ -62,6 +67,9 @@ class Bus:
         self._socket = home / "pub.sock"
         self._on_exit = on_exit
         self._say = say
+        self._say_act = say_act
+        self._on_act = on_act
+        self._acts: dict[tuple[str, str, str], Act] = {}  # the last of each kind, by process
         self._on_edge = on_edge
         self._lost = False
         self._losing: asyncio.TimerHandle | None = None
@@ -94,6 +102,11 @@ class Bus:
                 exits[place] = replace(exits[place], said=exits[place].said + said)
         self._said_of_dropped.clear()
         return tuple(exits)
+
+    def drain_acts(self) -> tuple[Act, ...]:
+        """What was heard of operators' doing since the last call, oldest first: the last of each kind, by process."""
+        acts, self._acts = self._acts, {}
+        return tuple(sorted(acts.values(), key=attrgetter("at")))
 
     async def close(self) -> None:
         """Listen no more. What has been heard can still be drained."""
@@ -169,10 +182,34 @@ class Bus:
             self._heard = True
             with contextlib.suppress(wire.WireError):  # one message that is none; the stream is still in step
                 if (fact := bus_events.read(frame)) is not None:
-                    exits += self._joiner.take(fact, arrived=arrived, now=now)
+                    given = self._joiner.take(fact, arrived=arrived, now=now)
+                    exits += given
+                    # What is told once more has gone by now: stopped, deleted, or about to be begun anew.
+                    is_echo = isinstance(fact, bus_events.End) and not fact.ordered and not given
+                    self._hear_act(fact, arrived, is_over=is_echo or isinstance(fact, bus_events.Ordered))
         self._give_out(exits)
         self._wait_for_halves()
         return bool(chunk)
+
+    def _hear_act(self, fact: bus_events.Fact, arrived: float, *, is_over: bool) -> None:
+        """What this fact says of a hand on a process, kept, and said where it is news."""
+        if is_over and self._on_act is not None:
+            asyncio.get_running_loop().call_soon(self._on_act)
+        if (act := act_of(fact, arrived)) is None:
+            return
+        key = (act.service, act.instance, act.what)
+        before = self._acts.pop(key, None)
+        said = self._is_said(act) or (before is not None and before.said)
+        if len(self._acts) < MAX_EXITS:
+            self._acts[key] = replace(act, said=said)
+
+    def _is_said(self, act: Act) -> bool:
+        try:
+            return self._say_act(act)
+        except Exception as error:  # noqa: BLE001 - it costs the words; the list shows it all the same
+            context = {"message": "an operator's doing could not be said", "exception": error}
+            asyncio.get_running_loop().call_exception_handler(context)
+            return False
 
     def _give_out(self, exits: Sequence[Exit]) -> None:
         self._keep(self._marked(exits))

@@ -47,7 +47,10 @@ _HUNGRY = re.compile(
     r"\[PM2\]\[WORKER\] Process ([0-9]+) restarted because it exceeds --max-memory-restart .*", re.DOTALL
 )
 _CHANGED = re.compile(r"Change detected on path .* for app (.*) - restarting\s*", re.DOTALL)
+_STOPPING = re.compile(r"Stopping app:(.*) id:(\S+)\s*", re.DOTALL)
+_MAX_WHAT = 32
 _TELLING = (
+    b"Stopping app:",
     b" exited with code [",
     b" restarted because it exceeds ",
     b"Change detected on path ",
@@ -59,7 +62,19 @@ _PROCESS_ID = re.compile(r"(?:_old_)?[0-9]{1,18}")
 _OLD = "_old_"
 
 _KEPT = frozenset(
-    {"event", "manually", "at", "pm_id", "name", "status", "restart_time", "exit_code", "pm_uptime", "data"}
+    {
+        "event",
+        "manually",
+        "at",
+        "pm_id",
+        "name",
+        "status",
+        "restart_time",
+        "exit_code",
+        "pm_uptime",
+        "created_at",
+        "data",
+    }
 )
 
 
@@ -93,9 +108,26 @@ class End:
 
 @dataclass(frozen=True, slots=True)
 class Ordered:
-    """An operator's restart, reload or stop of this process is done."""
+    """An operator's restart, reload or stop of this process is done.
+
+    `what`: PM2's name for it. `at` and `created_at`: Unix seconds, None if unsaid.
+    """
 
     process: str
+    service: str
+    what: str
+    at: float | None
+    restarts: int | None
+    created_at: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stopping:
+    """PM2 begins to end this process, whoever asked for it. `at`: Unix seconds, None if unsaid."""
+
+    process: str
+    service: str
+    at: float | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +153,7 @@ class Unsaid:
     process: str
 
 
-Fact = Line | End | Ordered | Hungry | Changed | Unsaid
+Fact = Line | End | Ordered | Stopping | Hungry | Changed | Unsaid
 
 
 def instance_of(process: str) -> str:
@@ -152,10 +184,24 @@ def _event(body: wire.Argument) -> End | Ordered | None:
     match wire.unpack(body, object_pairs_hook=_keep):
         case {"event": "exit", "process": {"pm_id": _} as process, **rest}:
             return _end(rest.get("at"), process)
-        case {"manually": True, "process": {"pm_id": pm_id}} if (known := _process_id(pm_id)) is not None:
-            return Ordered(known)
+        case {"event": str(what), "manually": True, "process": {"pm_id": _} as process, **rest}:
+            return _ordered(what, rest.get("at"), process)
         case _:
             return None
+
+
+def _ordered(what: str, at: object, process: dict[str, object]) -> Ordered | None:
+    known = _process_id(process["pm_id"])
+    if known is None:
+        return None
+    return Ordered(
+        process=known,
+        service=fleet.text(process.get("name")) or "",
+        what=what[:_MAX_WHAT],
+        at=fleet.epoch_seconds(at),
+        restarts=fleet.integer(process.get("restart_time")),
+        created_at=fleet.epoch_seconds(process.get("created_at")),
+    )
 
 
 def _end(at: object, process: dict[str, object]) -> End | None:
@@ -173,7 +219,7 @@ def _end(at: object, process: dict[str, object]) -> End | None:
     )
 
 
-def _line(body: wire.Argument) -> Line | Hungry | Changed | Unsaid | None:
+def _line(body: wire.Argument) -> Line | Stopping | Hungry | Changed | Unsaid | None:
     match wire.unpack(body, object_pairs_hook=_keep):
         case {"data": str(text), "process": {"pm_id": "PM2"}, **rest}:
             at = fleet.epoch_seconds(rest.get("at"))
@@ -189,6 +235,8 @@ def _line(body: wire.Argument) -> Line | Hungry | Changed | Unsaid | None:
         return Hungry(process, at)
     if (said := _CHANGED.fullmatch(text)) is not None and (service := fleet.text(said[1])) is not None:
         return Changed(service, at)
+    if (said := _STOPPING.fullmatch(text)) is not None and (process := _process_id(said[2])) is not None:
+        return Stopping(process, fleet.text(said[1]) or "", at)
     if (said := _UNSAID.fullmatch(text)) is not None and (process := _process_id(said[1] or said[2])) is not None:
         return Unsaid(process)
     return None

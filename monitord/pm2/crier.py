@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from monitord.core.fleet_events import crash_heard, crashes_heard
+from monitord.core.fleet_events import act_heard, crash_heard, crashes_heard
 from monitord.core.history import Service
-from monitord.core.model import Exit, ServiceEvent
+from monitord.core.model import Act, Exit, ServiceEvent
 
 PACE_SECONDS = 1.0
 MAX_SERVICES = 200  # spoken of within a second; whose name it is does not matter, so names cannot grow memory
@@ -48,6 +48,13 @@ class Crier:
     def hear(self, exits: Sequence[Exit]) -> tuple[Exit, ...]:
         """The exits, each marked with how many ends of its service are said with it; on the running loop."""
         return tuple(map(self._hear, exits))
+
+    def hear_act(self, act: Act) -> bool:
+        """Say what an operator did, where it is news; whether it was said. Nobody does it often enough to be paced."""
+        event = act_heard(act, self._known(act.service))
+        if event is not None:
+            self._say(event)
+        return event is not None
 
     def close(self) -> None:
         """Say what was to be said later. What is heard from now on is said as before."""

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from monitord.core.completeness import silences
-from monitord.core.model import Exit, Failure, Gap, Kind, Reading, Sample, sample
+from monitord.core.model import Act, Exit, Failure, Gap, Kind, Reading, Sample, sample
 
 HOUR = 3600.0
 MB = 1_000_000
@@ -43,6 +43,7 @@ class Service:
     # By which signal it dies again and again, as PM2's bus tells of it ("": the bus is not heard).
     crash_signal: str = ""
     exits: list[Exit] = field(default_factory=list)
+    acts: list[Act] = field(default_factory=list)
     _crash_due: float = 0.0
 
     def advance(self) -> None:
@@ -110,6 +111,13 @@ class Service:
 
     def stops(self, exit_code: int | None = None) -> None:
         self.state, self.process, self.exit_code = "stopped", None, exit_code
+
+    def is_stopped_by_hand(self) -> None:
+        """`pm2 stop`, which PM2's bus tells of."""
+        at, pm_id = self.clock.now, str(self.pm_id)
+        self.acts += [Act(self.name, pm_id, at, what) for what in ("stopping", "ended", "stop")]
+        self.exits.append(Exit(self.name, pm_id, at, 0, manually=True, restarts=self.restarts))
+        self.stops(0)
 
     def is_given_up(self, after: int = 16) -> None:
         """PM2 has restarted it often enough: it forgets when it made it."""

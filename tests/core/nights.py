@@ -22,6 +22,7 @@ from monitord.core.codec import decode, encode
 from monitord.core.decide import Decision, State, decide
 from monitord.core.epochs import window_seconds
 from monitord.core.model import (
+    Act,
     Answered,
     Command,
     Exit,
@@ -232,7 +233,8 @@ class Night(Told):
     def look(self, probes: Iterable[str] | None = None) -> Decision:
         """One cycle: observe and decide. None: every probe."""
         asked, self.commands = tuple(self.commands), []
-        observation = Observation(datetime.fromtimestamp(self.now, UTC), self._readings(probes), self._heard(), asked)
+        now = datetime.fromtimestamp(self.now, UTC)
+        observation = Observation(now, self._readings(probes), self._heard(), asked, self._heard_acts())
         decision = self.judge(observation)
         self.state = decision.state
         self.looks.append(Look(observation, decision, self.clock.now))
@@ -257,6 +259,13 @@ class Night(Told):
         for service in self.services:
             service.exits = []
         return tuple(sorted(heard, key=lambda told: told.at))
+
+    def _heard_acts(self) -> tuple[Act, ...]:
+        """What PM2's bus has told of operators' doing since the last look."""
+        heard = [one for service in self.services for one in service.acts]
+        for service in self.services:
+            service.acts = []
+        return tuple(sorted(heard, key=lambda act: act.at))
 
     def _readings(self, probes: Iterable[str] | None) -> dict[str, Reading]:
         wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)

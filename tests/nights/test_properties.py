@@ -145,6 +145,17 @@ class Fault:
         return f"{self.rule}/{self.subject}"
 
 
+def _pm2_list(night: Night, *, lost: bool) -> None:
+    """PM2 is another one from here on, without a list; or has its list again."""
+    if lost:
+        night.daemon = night.daemon or "1"
+        night.look(["pm2"])
+        night.daemon += "'"
+        night.unlisted, night.services = night.services, []
+    else:
+        night.services, night.unlisted = [*night.unlisted, *night.services], []
+
+
 def _postgres(night: Night, *, up: bool) -> None:
     for server in (night.postgres, night.epochs):
         server.recovers() if up else server.fails()
@@ -225,6 +236,7 @@ FAULTS = (
         limit=120.0,
         over=HOUR,
     ),
+    Fault("pm2_empty", "pm2", lambda n: _pm2_list(n, lost=True), lambda n: _pm2_list(n, lost=False)),
     Fault("pm2_unreachable", "pm2", lambda n: n.pm2.fails("missing", "no socket"), lambda n: n.pm2.recovers()),
     Fault("postgres_unreachable", "postgres", lambda n: _postgres(n, up=False), lambda n: _postgres(n, up=True)),
     Fault("redis_unreachable", "redis", lambda n: n.redis.fails("auth", "no"), lambda n: n.redis.recovers()),

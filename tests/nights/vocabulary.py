@@ -360,6 +360,7 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     ),
     "{service} dies no more": lambda n, service: _set(service, crash_every=None),
     "PM2 gives up on {service}": lambda n, service: service.is_given_up(),
+    "an operator stops {service}": lambda n, service: service.is_stopped_by_hand(),
     "an operator restarts {service}": lambda n, service: service.is_restarted(),
     "an operator tells {service} to stop, and it takes its time": lambda n, service: service.is_stopping(),
     "PM2 lets {service} take {duration} to stop": lambda n, service, duration: _each(n, service, kill_timeout=duration),

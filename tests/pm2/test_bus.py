@@ -18,7 +18,7 @@ from monitord.core.model import Exit
 from monitord.pm2 import bus as bus_module
 from monitord.pm2 import wire
 from monitord.pm2.bus import MAX_EXITS, Bus
-from monitord.pm2.bus_events import Changed, End, Hungry, Line, Ordered, Unsaid, read
+from monitord.pm2.bus_events import Changed, End, Hungry, Line, Ordered, Stopping, Unsaid, read
 from monitord.pm2.bus_exits import HOLD_SECONDS, Joiner
 from monitord.pm2.fleet import MAX_NAME_CHARACTERS
 
@@ -170,7 +170,11 @@ def test_the_other_things_that_matter_are_read() -> None:
     changed = "Change detected on path for app x/data.json for app shop for app 2 - restarting\n"
     assert read(frame(said(changed))) == Changed("2", AT)
     assert read(frame(said(changed, by=3))) is None  # an app's own line
-    assert read(frame(event(kind="restart", manually=True))) == Ordered("3")
+    assert read(frame(event(kind="restart", manually=True, created_at=BEGAN * 1000))) == Ordered(
+        "3", "worker", "restart", AT, 567, BEGAN
+    )
+    assert read(frame(said("Stopping app:shop id:9 id:3\n"))) == Stopping("3", "shop id:9", AT)
+    assert read(frame(said("Stopping app:shop id:3\n", by=3))) is None
     assert read(frame(said("App [worker:3] stale exit event ignored (pid 42)\n"))) == Unsaid("3")
     assert read(frame(said("Process undefined ? with process id  3\n"))) == Unsaid("3")
 

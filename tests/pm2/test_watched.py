@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -137,3 +138,51 @@ async def test_a_pm2_that_comes_back_empty_is_one_page(real_pm2: RealPm2, tmp_pa
         await watched.check()
         ended = await watched.until("alert_resolved", back, alert_id=empty["alert_id"])
         assert ended["rule"] == "pm2_empty"
+
+
+@pytest.mark.servers
+async def test_what_an_operator_does_is_said_at_once_with_its_moment_and_once(
+    real_pm2: RealPm2, tmp_path: Path
+) -> None:
+    real_pm2.run("start", real_pm2.app("gateway", SLEEPER), real_pm2.app("worker", SLEEPER))
+    # The next cycle is five minutes away: nothing here is told by one.
+    async with Watched(settings(real_pm2, tmp_path), tmp_path / "cwd") as watched:
+        for command, change in [
+            ("restart", "restarted"),
+            ("reload", "restarted"),
+            ("stop", "stopped"),
+            ("start", "started"),
+        ]:
+            mark = len(watched.lines)
+            before = datetime.now(UTC)
+            real_pm2.run(command, "gateway")
+            after = datetime.now(UTC)
+            line = await watched.until("service_event", mark, service="gateway")
+            assert (line["change"], line["by"]) == (change, "operator")
+            said_at = datetime.fromisoformat(line["timestamp"])
+            assert before <= datetime.fromisoformat(line["at"]) <= said_at
+            assert said_at <= after + timedelta(seconds=5)
+            await watched.check()
+            assert len(events(watched, mark, service="gateway")) == 1
+        mark = len(watched.lines)
+        real_pm2.run("delete", "worker")
+        deleted = await watched.until("service_event", mark, service="worker")
+        assert (deleted["change"], deleted["by"]) == ("deleted", "operator")
+        assert len(events(watched, mark, service="worker")) == 1
+
+
+@pytest.mark.servers
+async def test_three_stops_by_hand_are_three_alerts_and_no_flapping(real_pm2: RealPm2, tmp_path: Path) -> None:
+    real_pm2.run("start", real_pm2.app("gateway", SLEEPER))
+    async with Watched(settings(real_pm2, tmp_path), tmp_path / "cwd") as watched:
+        for _ in range(3):
+            mark = len(watched.lines)
+            real_pm2.run("stop", "gateway")
+            stopped = await watched.until("service_event", mark, service="gateway", change="stopped")
+            fired = await watched.until("alert_firing", mark, rule="service_down", subject="gateway")
+            assert fired.get("reason") != "flapping"
+            assert fired["flapping"] is None
+            moments = [datetime.fromisoformat(line) for line in (fired["since"], stopped["at"])]
+            assert abs((moments[0] - moments[1]).total_seconds()) < 1
+            real_pm2.run("start", "gateway")
+            await watched.until("alert_resolved", mark, rule="service_down", subject="gateway")

@@ -67,6 +67,8 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
                 f"{name} is {_STATE_WORDS.get(state, state)}{how_many}; "
                 f"it is expected to be {_wanted(wanted)}.{_why(wrong, now)}"
             ),
+            by_hand=_is_by_hand(name, history),
+            began=min((life.since for life in wrong if life.since is not None), default=None),
             evidence={
                 "instances": {key: life.state for key, life in lives.items()},
                 "exit_codes": [life.exit_code for life in wrong if life.exit_code is not None],
@@ -82,6 +84,12 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
                 else f"Find out who or what left {name} {state} before starting it again (pm2 describe {quote(name)})."
             ),
         )
+
+
+def _is_by_hand(name: str, history: History) -> bool:
+    """Whether what is down or gone of a service is so by an operator's hand."""
+    service = history.services.get(name)
+    return service is not None and service.by_hand
 
 
 def _is_lost(name: str, history: History, now: float) -> bool:
@@ -148,6 +156,7 @@ def service_missing(observation: Observation, history: History, orders: Standing
             limit=wanted,
             unit="",
             summary=f"{name} is not in PM2's list; it is expected to be {_wanted(wanted)}.{learned}",
+            by_hand=_is_by_hand(name, history),
             evidence={
                 "in_pm2": sorted(n for n, service in history.services.items() if service.lives),
                 "left_behind": is_left_behind,
