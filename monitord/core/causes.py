@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from datetime import datetime, timedelta
-from fnmatch import fnmatchcase
 
 from monitord.core.alerts import Book, holds, key, severity_now
 from monitord.core.history import History
 from monitord.core.model import Alert, Finding, Severity
+from monitord.core.names import any_means
 from monitord.core.orders import StandingOrders
 
 # Probe -> the server it looks through. A failing server freezes the rules of every probe that looks through it.
@@ -80,11 +80,11 @@ def _took_along(cause: Alert, finding: Finding, orders: StandingOrders) -> bool:
 def _works_for(service: str, finding: Finding, orders: StandingOrders) -> bool:
     """Whether what was found is a service's work not being done."""
     if finding.rule in SEALING:
-        return any(matches(service, sealers(group, orders)) for group in _unsealed(finding))
+        return any(matches(service, sealers(group, orders), orders) for group in _unsealed(finding))
     if finding.rule in FLOW:
         # A channel's rows come in by whatever brings those of its group.
-        return matches(service, feeders(str(finding.evidence.get("group", finding.subject)), orders))
-    return finding.rule == "redis_queue_backlog" and matches(service, orders.workers_of(finding.subject))
+        return matches(service, feeders(str(finding.evidence.get("group", finding.subject)), orders), orders)
+    return finding.rule == "redis_queue_backlog" and matches(service, orders.workers_of(finding.subject), orders)
 
 
 def _unsealed(finding: Finding) -> tuple[str, ...]:
@@ -114,17 +114,17 @@ def _in_any_case(group: str, declared: Mapping[str, tuple[str, ...]]) -> tuple[s
 
 def fed(service: str, orders: StandingOrders) -> tuple[str, ...]:
     """What is declared to come in by a service: tables, and groups."""
-    return tuple(name for name, by in orders.fed_by.items() if matches(service, by))
+    return tuple(name for name, by in orders.fed_by.items() if matches(service, by, orders))
 
 
 def sealed(service: str, orders: StandingOrders) -> tuple[str, ...]:
     """The groups that are declared to be sealed by a service."""
-    return tuple(group for group, by in orders.sealed_by.items() if matches(service, by))
+    return tuple(group for group, by in orders.sealed_by.items() if matches(service, by, orders))
 
 
-def matches(name: str, patterns: tuple[str, ...]) -> bool:
-    """Whether a service's name is meant by one of these shell patterns."""
-    return any(fnmatchcase(name, pattern) for pattern in patterns)
+def matches(name: str, patterns: tuple[str, ...], orders: StandingOrders) -> bool:
+    """Whether a service's name is meant by one of these names or shell patterns. Exact names win."""
+    return any_means(patterns, name, orders.exact_names)
 
 
 def _starves(alert: Alert, since: datetime, now: datetime) -> bool:

@@ -98,6 +98,8 @@ class StandingOrders:
     probes: frozenset[str] = frozenset({"pm2", "postgres", "epochs", "redis", "host"})
     # How a person's shell gets there: "pm2" -> its home where that is not ~/.pm2, "postgres" and "redis" -> a command.
     places: Mapping[str, str] = field(default_factory=dict)
+    # Services that are called what would otherwise be a shell pattern: written so, they alone are meant.
+    exact_names: frozenset[str] = frozenset()
     # The fields above that hold a default which nobody named: it applies where its subject is there (core/watched.py).
     unnamed: frozenset[str] = frozenset()
 

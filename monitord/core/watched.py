@@ -13,6 +13,7 @@ from typing import Final
 
 from monitord.core.history import History
 from monitord.core.model import Observation
+from monitord.core.names import is_pattern
 from monitord.core.orders import GROUPS, TABLES, StandingOrders
 
 # The table that the epochs' seals are read from.
@@ -67,6 +68,11 @@ def effective(orders: StandingOrders, history: History) -> StandingOrders:
         cemented=tuple(group for group in orders.cemented if _named(group, groups)),
         sealed_by={group: by for group, by in orders.sealed_by.items() if _named(group, groups)},
         fed_by={name: by for name, by in orders.fed_by.items() if name in tables or _named(name, groups)},
+        exact_names=frozenset(
+            filter(
+                is_pattern, (name for names in (orders.services, history.roster, history.services) for name in names)
+            )
+        ),
     )
 
 

@@ -1,10 +1,12 @@
 """Nights with a root cause: it is said once, what it explains waits, and outlives it or ends with it."""
 
+from dataclasses import replace
+
 import pytest
 
 from monitord.core.orders import QueueOrders
 
-from .nights import LONG, Night, orders
+from .nights import LONG, ORDERS, Night, orders
 
 
 def stop_sealing(night: Night) -> None:
@@ -281,3 +283,29 @@ def test_the_queue_of_the_orders_has_its_worker_unless_another_is_declared() -> 
         night.queues["tree-builder"].waiting = 9000
         night.passes(minutes=5)
         assert night.of(told, "redis_queue_backlog", "tree-builder")
+
+
+def test_a_declared_name_that_a_service_bears_is_no_pattern() -> None:
+    bears_it = replace(ORDERS, services={}, fed_by={"user_signals": ("feed[1]",)})
+    night = Night(bears_it, services=("feed[1]", "feed1"))
+    night.passes(minutes=5)
+    night["feed1"].stops()  # the neighbour that the pattern would mean
+    night.table.per_second = 0.0
+    night.passes(minutes=20)
+    night.fired_once("table_flow_stalled", "user_signals", alone=False)
+
+    explained = Night(bears_it, services=("feed[1]", "feed1"))
+    explained.passes(minutes=5)
+    explained["feed[1]"].stops()
+    explained.table.per_second = 0.0
+    explained.passes(minutes=20)
+    assert explained.of("firing", "table_flow_stalled", "user_signals") == []
+
+
+def test_a_pattern_that_no_service_bears_means_what_it_matches() -> None:
+    night = Night(replace(ORDERS, services={}, fed_by={"user_signals": ("feed[1]",)}), services=("feed1",))
+    night.passes(minutes=5)
+    night["feed1"].stops()
+    night.table.per_second = 0.0
+    night.passes(minutes=20)
+    assert night.of("firing", "table_flow_stalled", "user_signals") == []
