@@ -31,7 +31,7 @@ def now_true(alert: Alert, report: Report, history: History, orders: StandingOrd
     if say is not None:
         with suppress(KeyError, TypeError, ValueError, AttributeError):  # the end is told all the same
             told = say(alert, _Now(report, history, orders, now))
-    return told or f"{alert.subject} is as expected again."
+    return told or f"{_NAMES.get(alert.subject, alert.subject)} is as expected again."
 
 
 def _service(alert: Alert, at: _Now) -> str | None:
@@ -81,7 +81,8 @@ def _server(alert: Alert, at: _Now) -> str | None:
     services = at.report.services
     if alert.subject == "pm2":
         well = sum(1 for service in services.values() if service["ok"])
-        return f"PM2 answers again: {well} of {len(services)} services are as expected."
+        how = "PM2 has its list again" if alert.rule == "pm2_empty" else "PM2 answers again"
+        return f"{how}: {well} of {len(services)} services are as expected."
     took = at.report.database.get("response_ms") if alert.subject == "postgres" else at.report.redis.get("latency_ms")
     quick = f", within {words.duration(took / 1000.0)}" if isinstance(took, int | float) and took >= 1 else ""
     return f"{_NAMES.get(alert.subject, alert.subject)} answers again{quick}."
@@ -173,6 +174,7 @@ _SAY: Final[dict[str, Callable[[Alert, _Now], str | None]]] = {
     "service_memory_high": _memory,
     "service_memory_leak": _memory,
     "pm2_unreachable": _server,
+    "pm2_empty": _server,
     "postgres_unreachable": _server,
     "redis_unreachable": _server,
     "table_growth_high": _growth,

@@ -172,3 +172,30 @@ async def test_settings_read_again_change_the_ways_out_and_keep_what_waits(
         event = await receiver.until(type=FIRING, rule="redis_unreachable")
     assert reloaded["changed"] == ["MONITORD_NOTIFY__WEBHOOK_URL"]
     assert event["id"] == failed["message_id"]
+
+
+async def test_a_channel_that_comes_while_something_fires_is_told_so_once_by_a_reload_and_by_a_start(
+    hooks: tuple[Hooks, int], tmp_path: Path
+) -> None:
+    receiver, port = hooks
+    where = settings(tmp_path, port)
+    address = where.pop("MONITORD_NOTIFY__WEBHOOK_URL")
+    async with Watched(where, tmp_path) as watched:
+        fired = await watched.until("alert_firing", rule="redis_unreachable")
+        (tmp_path / ".env").write_text(f"MONITORD_NOTIFY__WEBHOOK_URL={address}\n")
+        watched.process.send_signal(signal.SIGHUP)
+        event = await receiver.until(type=FIRING, rule="redis_unreachable")
+        await watched.until("notification_sent", channel="webhook")
+    assert event["data"]["alert"]["alert_id"] == fired["alert_id"]
+    more = settings(tmp_path, port, MONITORD_NOTIFY__URLS=json.dumps([f"json://127.0.0.1:{port}/second"]))
+    async with Watched(more, tmp_path) as watched:
+        sent = await watched.until("notification_sent", channel="json")
+        assert sent["alert_id"] == fired["alert_id"]
+        said = await watched.until("channel_cannot_close")
+        assert said["channel"] == "json"
+        await watched.check()
+    async with Watched(more, tmp_path) as watched:
+        await watched.check()
+        await watched.check()
+        assert watched.said("notification_sent") == []
+    assert len(receiver.found(FIRING, "redis_unreachable")) == 1
