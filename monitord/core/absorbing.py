@@ -12,6 +12,7 @@ from monitord.core.learned import absorb_epochs
 from monitord.core.model import Observation, ServiceEvent
 from monitord.core.orders import StandingOrders
 from monitord.core.quiet import forget
+from monitord.core.recognizing import absorb_identity, absorb_seals
 from monitord.core.restarts import absorb_acts, absorb_exits
 from monitord.core.rules.redis import absorb_queues
 from monitord.core.rules.trends import absorb_trends
@@ -40,10 +41,13 @@ def absorb(
     if "pm2" in good:
         history, events = absorb_fleet(history, good["pm2"], before, now, orders)
     if "postgres" in good:
+        history, notes_of_identity = absorb_identity(history, good["postgres"])
+        notes += notes_of_identity
         history, notes_of_tables = absorb_tables(history, good["postgres"], measured, now, orders)
         notes += notes_of_tables
     if "epochs" in good:
         history = replace(history, sealed=sealed_labels(good["epochs"]))
+        history = absorb_seals(history, history.sealed, now, orders)
         history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], now, orders))
     if "redis" in good:
         history = absorb_queues(history, good["redis"], now)

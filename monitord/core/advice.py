@@ -63,6 +63,11 @@ _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
         "SELECT state, wait_event_type, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC",
         "df -h",
     ),
+    "database_changed": (
+        "SELECT current_database(), inet_server_addr(), inet_server_port()",
+        "SELECT system_identifier FROM pg_control_system()",
+        "monitord config",
+    ),
     "redis_unreachable": ("{redis} ping", "{redis} info memory", "free -m"),
     "table_growth_high": _TABLE,
     "table_flow_stalled": _TABLE,

@@ -15,10 +15,11 @@ from monitord.core.actions import advise
 from monitord.core.history import History
 from monitord.core.model import Action, Alert, Judgement, Observation, Recheck, ServiceEvent, Silence, Transition
 from monitord.core.orders import StandingOrders
+from monitord.core.recognizing import adopted
 from monitord.core.recovery import now_true
 from monitord.core.reminders import remind
 from monitord.core.report import Report, build_report
-from monitord.core.rules import RULES
+from monitord.core.rules import ADOPTED, RULES
 from monitord.core.rules.growth import wants_exact
 from monitord.core.states import next_settling
 from monitord.core.watched import settle
@@ -83,6 +84,8 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     if history.set_back != state.history.set_back and state.history.at is not None:
         silences = quiet.set_back(silences, timedelta(seconds=state.history.at - now.timestamp()))
     transitions, heard = quiet.hear(observation.commands, silences, held, state.history, orders, now)
+    if any(one.kind == "alert_acknowledged" and one.alert and one.alert.rule in ADOPTED for one in heard):
+        history = adopted(history)
     judged: dict[str, dict[str, Judgement]] = {}
     faults: list[str] = []
     for spec in RULES:

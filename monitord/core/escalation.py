@@ -89,6 +89,8 @@ def _on_sealing(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
         return "more rows than usual; the disk fills faster", NONE, NONE
     if rule == "postgres_unreachable":
         return "signals cannot be stored", "epochs cannot be sealed", "proofs cannot be read"
+    if rule == "database_changed":
+        return "may be stored in the wrong database", "may be sealed in the wrong database", UNKNOWN
     if rule == "redis_unreachable":
         return NONE, "trees cannot be queued", UNKNOWN
     if rule == "redis_queue_backlog":

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from monitord.core.epochs import Sealed
+from monitord.core.identity import Identity
 from monitord.core.learned import Learned
 from monitord.core.model import Act, Observation, Reading, RestartKind
 from monitord.core.orders import Expected, StandingOrders
@@ -226,6 +227,12 @@ class History:
     # "memory/<service>/<pm_id>" and "disk/<path>".
     trends: Mapping[str, Series] = field(default_factory=dict)
     sealed: Sealed = field(default_factory=dict)
+    # The database that is known, and the one that was last read; the known newest seals that are gone from it, in so
+    # many readings in a row.
+    identity: Identity | None = None
+    present: Identity | None = None
+    vanished: tuple[str, ...] = ()
+    vanished_times: int = 0
     learned: Mapping[str, Learned] = field(default_factory=dict)
     seen: Mapping[str, float | None] = field(default_factory=dict)
 

@@ -16,7 +16,10 @@ from monitord.core import book, cron, names
 from monitord.core.history import History
 from monitord.core.model import Alert, Command, Observation, Silence, Transition
 from monitord.core.orders import StandingOrders
+from monitord.core.rules import ADOPTED
 
+# The name under which the known database is forgotten.
+DATABASE = "postgres"
 Silences = Mapping[str, Silence]
 
 
@@ -141,7 +144,11 @@ def hear(
                         heard.append(Heard("alert_acknowledged", alert=alerts[place]))
             case "forget":
                 if forgettable(command.target, history, orders):
-                    gone = [a for a in alerts.values() if a.subject == command.target and a.rule.startswith("service_")]
+                    gone = [
+                        a
+                        for a in alerts.values()
+                        if a.subject == command.target and (a.rule.startswith("service_") or a.rule in ADOPTED)
+                    ]
                     edges += book.drop(alerts, gone, now, reason="forgotten")
                     heard.append(Heard("subject_forgotten", subject=command.target))
     if any(names.is_pattern(silence.subject) and not silence.exact for silence in silences.values()):
@@ -154,14 +161,21 @@ def hear(
 
 
 def forgettable(name: str, history: History, orders: StandingOrders) -> bool:
-    """Whether a service is expected only because it was seen: what the orders name is not ours to forget."""
+    """Whether a service is expected only because it was seen: what the orders name is not ours to forget.
+
+    The database that is known can be forgotten, too: the one that is read next is then the known one.
+    """
+    if name == DATABASE and history.identity is not None:
+        return True
     return not orders.services and name in history.roster
 
 
 def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> History:
     """The history without these services, as far as they are gone; what still runs is remembered, and not expected."""
     for name in gone:
-        if forgettable(name, history, orders):
+        if name == DATABASE:
+            history = replace(history, identity=None, vanished=(), vanished_times=0)
+        if name in history.roster and forgettable(name, history, orders):
             kept = {other: service for other, service in history.services.items() if other != name or service.lives}
             roster = {other: wanted for other, wanted in history.roster.items() if other != name}
             last = history.fleet_restart

@@ -19,7 +19,7 @@ def tell_heard(log: Log, heard: Heard) -> None:
     elif heard.kind == "alert_acknowledged" and heard.alert is not None:
         _acknowledged(log, heard.alert)
     elif heard.kind == "subject_forgotten":
-        message = f"{heard.subject} was retired on purpose, and is not expected any more."
+        message = f"{heard.subject} was forgotten on purpose, and is not expected to be as it was any more."
         log.emit("subject_forgotten", "info", message, subject=heard.subject)
 
 

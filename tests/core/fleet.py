@@ -195,6 +195,7 @@ class Table:
     heap_per_row: float = 0.0
     heap: float = 1000.0
     cap: int = 2_000_000
+    oid: int = 16_400
     gap: Gap | None = None
     counted: int = 0
     by_label: dict[int, float] = field(default_factory=dict)
@@ -230,6 +231,7 @@ class Table:
 
     def samples(self, exact: frozenset[str], now: float, *, replica: bool) -> Iterator[Sample]:
         labels = {"table": self.name}
+        yield sample("table_oid", self.oid, **labels)
         yield sample("table_rows", self.rows, **labels)
         yield sample("table_inserted", None if replica else math.floor(self.inserted), **labels)
         yield sample("table_deleted", None if replica else math.floor(self.deleted), **labels)

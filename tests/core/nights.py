@@ -112,6 +112,8 @@ class Night(Told):
         self.host = Host(boot_at=begin - 30 * 86400)
         self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
         self.replica = False
+        self.system: str | None = "7301"
+        self.database = ("fleet", 16_384)
         # Which PM2 daemon answers ("": its pid file cannot be read).
         self.daemon = ""
         self.own_gaps: tuple[Gap, ...] = ()
@@ -303,6 +305,8 @@ class Night(Told):
         yield sample("connections", 41)
         yield sample("database_size", 2_200_000_000, "bytes")
         yield sample("replica", int(self.replica))
+        yield sample("system_identifier", self.system, "")
+        yield sample("database_oid", self.database[1], database=self.database[0])
         for table in self.tables.values():
             if table.gap is None:
                 yield from table.samples(self._exact, self.now, replica=self.replica)

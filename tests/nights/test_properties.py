@@ -212,6 +212,10 @@ def _hears(group: Group, now: float, changed: Callable[[frozenset[str]], frozens
     group.takes_part = lambda label: changed(frozenset(before(label))) if label >= since else before(label)
 
 
+def _is_server(night: Night, system: str) -> None:
+    night.system = system
+
+
 HOUR = 3600.0
 WINDOW = 2 * HOUR
 LOCKED = Gap("user_signals", "timeout", "user_signals is locked")
@@ -239,6 +243,7 @@ FAULTS = (
     Fault("pm2_empty", "pm2", lambda n: _pm2_list(n, lost=True), lambda n: _pm2_list(n, lost=False)),
     Fault("pm2_unreachable", "pm2", lambda n: n.pm2.fails("missing", "no socket"), lambda n: n.pm2.recovers()),
     Fault("postgres_unreachable", "postgres", lambda n: _postgres(n, up=False), lambda n: _postgres(n, up=True)),
+    Fault("database_changed", "postgres", lambda n: _is_server(n, "7302"), lambda n: _is_server(n, "7301")),
     Fault("redis_unreachable", "redis", lambda n: n.redis.fails("auth", "no"), lambda n: n.redis.recovers()),
     Fault("subject_unmeasured", "epochs", lambda n: n.epochs.fails("permission", "no"), lambda n: n.epochs.recovers()),
     Fault("subject_unmeasured", "host", lambda n: n.machine.fails("internal", "no"), lambda n: n.machine.recovers()),

@@ -190,12 +190,16 @@ class Pool:
     def __init__(self, postgres: PostgresServer, directory: Path, program: str) -> None:
         self._postgres, self._directory, self._program = postgres, directory, program
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = free_port()
+        self.port, self._behind = free_port(), postgres.port
 
     def dsn(self, database: str, *, user: str = "postgres", password: str | None = None, query: str = "") -> str:
         return f"postgresql://{user}:{password or self._postgres.password}@127.0.0.1:{self.port}/{database}" + (
             f"?{query}" if query else ""
         )
+
+    def leads_to(self, port: int) -> None:
+        """From its next start on it is before another server, of the same password."""
+        self._behind = port
 
     async def start(self, **settings: str) -> None:
         options = {
@@ -209,7 +213,7 @@ class Pool:
             **settings,
         }
         lines = ["[databases]", f"nowhere = host=127.0.0.1 port={free_port()}"]
-        lines += [f"* = host=127.0.0.1 port={self._postgres.port}"] if "only" not in settings else []
+        lines += [f"* = host=127.0.0.1 port={self._behind}"] if "only" not in settings else []
         options.pop("only", None)
         lines += ["[pgbouncer]", *(f"{name} = {value}" for name, value in options.items())]
         (self._directory / "ini").write_text("\n".join(lines))

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from monitord.core.model import Finding
-from monitord.core.rules import growth, host, learned, monitor, redis, sealing, servers, services, trends
+from monitord.core.rules import growth, host, identity, learned, monitor, redis, sealing, servers, services, trends
 from monitord.core.rules.servers import Rule
 
 
@@ -17,6 +17,7 @@ class Spec:
     `judges_failure`: it also answers when the probe itself failed. `absent`: what it means that a subject with an
     alert is no longer judged: it is not watched any more, or what was wrong is gone. `of_server`: it is about the
     server itself, and judged while what is measured through it waits for the server's return to be confirmed.
+    `adopted_by_ack`: whoever acknowledges its alert says that what was found is right from now on.
     """
 
     name: str
@@ -25,6 +26,7 @@ class Spec:
     judges_failure: bool = False
     absent: Literal["not_watched", "clear"] = "not_watched"
     of_server: bool = False
+    adopted_by_ack: bool = False
 
 
 # What explains comes before what it may explain: servers, the host, services, then what services do.
@@ -35,6 +37,7 @@ RULES: tuple[Spec, ...] = (
     Spec("pm2_empty", "pm2", servers.pm2_empty, of_server=True),
     Spec("pm2_unreachable", "pm2", servers.unreachable("pm2"), judges_failure=True),
     Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True),
+    Spec("database_changed", "postgres", identity.database_changed, adopted_by_ack=True),
     Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True),
     Spec("service_missing", "pm2", services.service_missing),
     Spec("service_down", "pm2", services.service_down),
@@ -59,6 +62,9 @@ RULES: tuple[Spec, ...] = (
     Spec("subject_unmeasured", "host", servers.unmeasured("host"), judges_failure=True, absent="clear"),
     Spec("monitor_degraded", "monitord", monitor.monitor_degraded),
 )
+
+# Whoever acknowledges one of these adopts what it found.
+ADOPTED: frozenset[str] = frozenset(spec.name for spec in RULES if spec.adopted_by_ack)
 
 # The first says all that the second would say of the same subject, where `replaces` does not know better.
 REPLACES: tuple[tuple[str, str], ...] = (

@@ -1,0 +1,82 @@
+"""Which database is watched: what identifies it, and in what another one differs. Its address is no identity.
+
+A standby that is promoted keeps its cluster's system identifier, its database and every table's oid: it is the same
+database. A copy elsewhere, a restored dump or a database made anew differ in one of them, or have none of the seals
+that were known to be there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from monitord.core.model import Reading
+
+# A single table that was dropped and made anew has another oid, too. Several at once are another database.
+TABLES_AT_LEAST = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """What identifies a database. `system` is None where the role may not ask for the cluster's system identifier.
+
+    `tables` are the oids of the watched tables, `sealed` the newest label that each group is known to have sealed.
+    """
+
+    database: str
+    oid: int
+    system: str | None = None
+    tables: Mapping[str, int] = field(default_factory=dict)
+    sealed: Mapping[str, int] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        system = f", system identifier {self.system}" if self.system is not None else ""
+        return f"{self.database} (oid {self.oid}{system})"
+
+
+def identity(reading: Reading) -> Identity | None:
+    """What a reading of Postgres says of the database's identity; None where it says nothing."""
+    named = next(reading.named("database_oid"), None)
+    if named is None or not isinstance(named.value, int):
+        return None
+    system = next((s.value for s in reading.named("system_identifier")), None)
+    oids = reading.values("table_oid", "table")
+    return Identity(
+        named.label("database"),
+        named.value,
+        system if isinstance(system, str) else None,
+        {table: oid for table, oid in oids.items() if isinstance(oid, int)},
+    )
+
+
+def differences(known: Identity, found: Identity) -> tuple[str, ...]:
+    """In what another database than the known one was found, a sentence's part each; none where it is the same."""
+    if known.system is not None and found.system is not None:
+        if known.system != found.system:
+            return (f"the server's system identifier is {found.system} and was {known.system}",)
+        if known.oid != found.oid:
+            return (f"the database is {found.database} (oid {found.oid}) and was {known.database} (oid {known.oid})",)
+        return ()
+    if (known.database, known.oid) != (found.database, found.oid):
+        return (f"the database is {found.database} (oid {found.oid}) and was {known.database} (oid {known.oid})",)
+    shared = known.tables.keys() & found.tables.keys()
+    if len(shared) >= TABLES_AT_LEAST and all(known.tables[name] != found.tables[name] for name in shared):
+        return ("every watched table is another one, by its oid",)
+    return ()
+
+
+def made_anew(known: Identity, found: Identity) -> tuple[str, ...]:
+    """The watched tables that were dropped and created in a database that is the same."""
+    shared = known.tables.keys() & found.tables.keys()
+    return tuple(sorted(name for name in shared if known.tables[name] != found.tables[name]))
+
+
+def vanished(known: Identity, labels: Mapping[str, frozenset[int]], oldest: int) -> tuple[str, ...]:
+    """The newest seals that were known, where not one group has its own any more.
+
+    `labels` are the sealed ones by group, as far back as `oldest`. One seal that was taken back is no other database.
+    """
+    judged = {group: label for group, label in known.sealed.items() if label >= oldest and group in labels}
+    if not judged or any(label in labels[group] for group, label in judged.items()):
+        return ()
+    return tuple(f"{group} {label}" for group, label in sorted(judged.items()))
