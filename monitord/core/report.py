@@ -18,6 +18,7 @@ from monitord.core.history import History
 from monitord.core.model import Alert, Reading, Status, Value
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.states import standing
+from monitord.core.watched import effective
 
 PROBES = ("pm2", "postgres", "epochs", "redis", "host")
 Fields = dict[str, Any]
@@ -47,6 +48,7 @@ class Report:
 def build_report(history: History, book: Mapping[str, Alert], orders: StandingOrders, now: datetime) -> Report:
     """What the history and the alert book amount to at `now`."""
     at = now.timestamp()
+    orders = effective(orders, history)
     return Report(
         status=status(history, book, orders),
         probes={name: _probe(name, history, orders) for name in PROBES},

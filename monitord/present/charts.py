@@ -255,5 +255,5 @@ def _absent(ident: str, seal: SealNight, slots: Span, n: int) -> Markup:
 def _seal(x: float, y: float, seal: SealNight) -> Markup:
     stem = tag("line", x1=percent(x), x2=percent(x), y1=f"{y:.1f}", y2=_LOWER, class_="stem")
     late = seal.state == "late"
-    mark = shape(x, y, _UP if late else _DISC, "late" if late else "seal")
+    mark = shape(x, y, _UP if late else _DISC, "late" if late else "disc")
     return joined(stem, shape(x, y, _RING, "unusual") if seal.unusual else None, mark)
