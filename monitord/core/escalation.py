@@ -120,7 +120,17 @@ def _faces(service: str, orders: StandingOrders) -> bool:
     return service in orders.user_facing
 
 
+# What is looked at through a probe, and what the servers and the rest are called.
+_KINDS: Final = {"pm2": "service", "postgres": "table", "epochs": "token group", "redis": "queue", "host": "disk"}
+_NAMES: Final = {
+    "pm2": "PM2",
+    "postgres": "Postgres",
+    "redis": "Redis",
+    "epochs": "epoch sealing",
+    "host": "the host",
+    "monitord": "monitord",
+}
+
+
 def _component(alert: Alert) -> str:
-    kind = {"service": "service", "table": "table", "sealing": "token group", "disk": "disk", "redis": "Redis"}
-    what = kind.get(alert.rule.partition("_")[0], "")
-    return f"{what} {alert.subject}".strip()
+    return _NAMES.get(alert.subject) or f"{_KINDS.get(alert.probe, '')} {alert.subject}".strip()

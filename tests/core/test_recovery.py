@@ -118,3 +118,20 @@ def test_an_edge_of_an_older_monitord_is_read_as_it_was() -> None:
     assert isinstance(written, dict)
     written.pop("now", None)
     assert decode(Transition, written) == edge
+
+
+@pytest.mark.parametrize(
+    ("breaks", "rule", "component"),
+    [
+        (lambda n: n["gateway"].stops(), "service_down", "Component: service gateway\n"),
+        (lambda n: n.redis.fails(), "redis_unreachable", "Component: Redis\n"),
+        (lambda n: _disk(n, 90.0), "disk_high", "Component: disk /\n"),
+    ],
+)
+def test_what_is_handed_on_names_the_component_as_people_do(breaks: Does, rule: str, component: str) -> None:
+    night = Night()
+    night.passes(minutes=5)
+    breaks(night)
+    night.passes(minutes=5)
+    (action,) = [action for action in night.actions if action.rule == rule]
+    assert component in action.escalation
