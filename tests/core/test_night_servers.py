@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitord.core.model import Kind
+from monitord.core.model import Gap, Kind
 
 from .nights import MEMORY, Night, orders
 
@@ -357,3 +357,28 @@ def test_nothing_is_judged_through_a_server_before_it_is_confirmed_to_be_back() 
     (server,) = night.of("resolved", "pm2_unreachable", "pm2")
     (service,) = night.of("resolved", "service_down", "gateway")
     assert server.at < service.at
+
+
+def test_advice_fits_what_is_missing() -> None:
+    night = Night()
+    night.passes(minutes=2)
+    night.table.gap = Gap("user_signals", "missing", "there is no table user_signals in this database")
+    night.queues["tree-builder"].gap = Gap("tree-builder", "missing", "there is no queue tree-builder")
+    night.host.disk_gap = Gap("/", "missing", "/ does not exist")
+    night.passes(minutes=2)
+    said = {t.alert.subject: t.alert.finding.recommendation for t in night.transitions if t.edge == "firing"}
+    assert "MONITORD_POSTGRES__TABLES" in said["user_signals"]
+    assert "MONITORD_REDIS__QUEUES" in said["tree-builder"]
+    assert "MONITORD_HOST__DISKS" in said["/"]
+    assert not [advice for advice in said.values() if "address" in advice]
+
+
+@pytest.mark.parametrize(("server", "named"), [("postgres", "MONITORD_POSTGRES__DSN"), ("pm2", "MONITORD_PM2__HOME")])
+def test_a_server_whose_database_or_home_is_missing_is_not_told_to_be_started(server: str, named: str) -> None:
+    night = Night()
+    night.passes(minutes=2)
+    getattr(night, server).fails("missing", "it has no such thing")
+    night.passes(minutes=2)
+    advice = night.fired_once(f"{server}_unreachable", server).finding.recommendation
+    assert named in advice
+    assert "address" not in advice

@@ -26,6 +26,13 @@ ADVICE = {
     "internal": "monitord itself failed at it; its log says more.",
 }
 
+# What is not there where a server should be: a socket, or a database of a server that answers.
+NOT_THERE = {
+    "pm2": "There is no PM2 in the home that is watched: does it run, as the same user, is MONITORD_PM2__HOME right? "
+    "Do not ask it by pm2 ls, which would start an empty one.",
+    "postgres": "The server answers, and has no such database: correct its name in MONITORD_POSTGRES__DSN, or find out "
+    "who dropped it.",
+}
 # What is not there, by whose probe missed it. A part of a server that answers is not at a wrong address.
 MISSING = {
     "postgres": "There is no such table in the database and schema that are watched: create it, or correct its name in "
@@ -36,9 +43,9 @@ MISSING = {
     "host": "There is no such path: is the file system mounted, is the name in MONITORD_HOST__DISKS right?",
 }
 PARTS = {
-    "refused": "The server answers, and refuses this: its log says why.",
+    "refused": "It is refused though the server answers: the server's log says why.",
     "missing": "It is not there: is its name right in the settings?",
-    "timeout": "The server answers, and this takes too long: look for a lock, a slow query or a disk that hangs.",
+    "timeout": "It takes too long though the rest is measured: look for a lock, a slow query or a disk that hangs.",
     "auth": "The server refuses monitord's user for this.",
     "permission": "monitord's user may not read it: grant it the right to (for a table: GRANT SELECT).",
     "tls": ADVICE["tls"],
@@ -79,7 +86,9 @@ def unreachable(probe: str) -> Rule:
             unit="",
             summary=f"{NAMES[probe]} cannot be measured: {failure.error.rstrip('.')}; {_blocks(probe, orders)}.",
             evidence={"kind": failure.kind, "error": failure.error},
-            recommendation=ADVICE[failure.kind],
+            recommendation=NOT_THERE.get(probe, ADVICE["missing"])
+            if failure.kind == "missing"
+            else ADVICE[failure.kind],
         )
 
     return judge
