@@ -5,6 +5,7 @@ The session's fixtures are synchronous: the servers belong to no event loop, so 
 
 import asyncio
 import itertools
+import signal
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
@@ -21,6 +22,13 @@ from monitord.demo.sandbox import Sandbox, StackError
 from monitord.demo.seed import apply_schema
 from monitord.demo.stack import Stack
 from monitord.demo.valkey_server import ValkeyServer
+from tests.untried import told
+
+# Whoever starts the tests in the background, or by nohup, has these ignored; children would inherit that, and could not
+# be interrupted by the tests that try it. A handler is not inherited, and this one ignores them all the same.
+for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
+    if signal.getsignal(_number) is signal.SIG_IGN:
+        signal.signal(_number, lambda *_: None)
 
 SERVERS = {"postgres", "valkey", "pm2", "stack"}
 PATIENCE = 60.0
@@ -38,6 +46,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """At the end: what was not tried on this machine, and how to have it tried."""
+    skipped = terminalreporter.stats.get("skipped", [])
+    lines = list(told(report.longrepr[2] for report in skipped if isinstance(report.longrepr, tuple)))
+    if lines:
+        terminalreporter.section("not tried")
+        for line in lines:
+            terminalreporter.line(line)
 
 
 def finish(work: Coroutine[Any, Any, T]) -> T:

@@ -109,9 +109,10 @@ class LiveView(View):
 
     every = FRAME_SECONDS
 
-    def __init__(self, outlet: Outlet, screen: Terminal) -> None:
-        """Args: as View's."""
+    def __init__(self, outlet: Outlet, screen: Terminal, environment: Mapping[str, str]) -> None:
+        """Args: as View's. environment: for TERM and COLUMNS."""
         super().__init__(outlet, screen)
+        self._environment = environment
         self._live: Live | None = None
         self._story: list[Entry] = []
 
@@ -125,6 +126,7 @@ class LiveView(View):
             force_terminal=True,
             no_color=not self.screen.colour,
             highlight=False,
+            _environ=self._environment,  # what decided for a live picture decides how it is drawn
         )
         self._live = Live(
             console=console, screen=True, auto_refresh=False, redirect_stdout=False, redirect_stderr=False
@@ -171,7 +173,7 @@ def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None
     """
     outlet = Outlet(stream, gone)
     if stream.isatty() and environment.get("TERM", "dumb") != "dumb":
-        return LiveView(outlet, terminal(is_terminal=True, environment=environment))
+        return LiveView(outlet, terminal(is_terminal=True, environment=environment), environment)
     return View(outlet, Terminal())
 
 

@@ -1,0 +1,59 @@
+"""The end of a run says what was not tried, also where the tests run on several workers."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.untried import told
+
+REPOSITORY = Path(__file__).parents[1]
+PATIENCE = 60.0
+SKIPS = """
+import pytest
+
+@pytest.mark.parametrize("number", range(3))
+def test_one(number): pytest.skip("there is no pgbouncer program here")
+
+@pytest.mark.skipif(True, reason="needs chromium, chromium-browser or google-chrome on PATH")
+def test_two(): ...
+
+def test_three(): ...
+"""
+
+
+def test_each_reason_is_told_once_with_how_many_and_what_brings_it() -> None:
+    lines = list(told(["Skipped: there is no promtool here"] * 2 + ["root may write everywhere"]))
+    assert lines == [
+        "3 tests were not tried here:",
+        "   2  there is no promtool here  ->  apt-get install prometheus",
+        "   1  root may write everywhere  ->  run as another user than root",
+    ]
+    assert list(told([])) == []
+
+
+def test_every_reason_for_which_a_test_of_this_suite_is_skipped_says_what_brings_it() -> None:
+    texts = [path.read_text() for path in (REPOSITORY / "tests").rglob("*.py") if "untried" not in path.name]
+    found = (re.findall(r'(?:skipif\([^\n]*reason=|pytest\.skip\()f?"([^"]+)"', text) for text in texts)
+    reasons = [reason for each in found for reason in each]
+    assert len(reasons) > 10
+    unknown = [line for line in told(reasons) if line.endswith("see the reason") and "{name}" not in line]
+    assert unknown == []
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+def test_the_end_of_a_run_says_it(tmp_path: Path, workers: tuple[str, ...]) -> None:
+    (tmp_path / "test_some.py").write_text(SKIPS)
+    (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_terminal_summary\n")
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-pno:cacheprovider", f"--rootdir={tmp_path}", *workers, tmp_path],
+        cwd=REPOSITORY, capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "4 tests were not tried here:" in done.stdout
+    assert "3  there is no pgbouncer program here  ->  apt-get install pgbouncer" in done.stdout
+    assert "->  apt-get install chromium" in done.stdout
