@@ -44,6 +44,7 @@ class TreeBuilder:
         redis = await self._service.redis()
         queue = TreeQueue(redis)
         if not self._started:
+            await queue.open()
             await queue.put_back_stalled()
             self._started = True
         for _ in range(JOBS_A_TURN):

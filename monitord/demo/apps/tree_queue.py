@@ -27,6 +27,10 @@ class TreeQueue:
         """Args: redis: A connection that decodes responses."""
         self._redis = redis
 
+    async def open(self) -> None:
+        """Make the queue, as BullMQ does when anybody opens one: this key tells an empty queue from none."""
+        await self._redis.hset(f"{PREFIX}meta", "opts.maxLenEvents", 10000)
+
     async def add(self, epoch: int, channel: str, token_group: str) -> None:
         """Put a job at the end of the waiting ones."""
         number = await self._redis.incr(f"{PREFIX}id")
@@ -36,7 +40,7 @@ class TreeQueue:
                 f"{PREFIX}{number}",
                 mapping={"name": "build", "data": json.dumps(data), "timestamp": int(time.time() * 1000)},
             )
-            pipe.hset(f"{PREFIX}meta", "opts.maxLenEvents", 10000)  # what tells a queue of BullMQ's by
+            pipe.hset(f"{PREFIX}meta", "opts.maxLenEvents", 10000)
             pipe.lpush(f"{PREFIX}wait", number)
             await pipe.execute()
 
