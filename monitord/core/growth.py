@@ -26,11 +26,13 @@ class Counts:
     """What the exact counts of one reading found of one table: rows by bound, as far as they were counted to the end.
 
     `capped` is (bound, rows) of a count that stopped at its cap: there are at least so many rows from that bound on.
-    `unfinished`: one was asked for and did not finish in time.
+    `by_key`: the bounds are keys drawn from a sequence, and not labels. `unfinished`: one was asked for and did not
+    finish in time.
     """
 
     rows: Mapping[str, int] = field(default_factory=dict)
     capped: tuple[str, int] | None = None
+    by_key: bool = False
     unfinished: bool = False
 
 
@@ -93,7 +95,16 @@ def _counts(reading: Reading) -> dict[str, Counts]:
     for s in reading.named("table_newest"):
         if isinstance(s.value, int):
             newest.setdefault(s.label("table"), {})[s.label("since")] = s.value
-    found = {}
+    found: dict[str, Counts] = {}
+    for s in reading.named("table_arrived"):
+        if not isinstance(s.value, int):
+            continue
+        name, since = s.label("table"), s.label("since")
+        if s.label("capped") == "1":
+            found[name] = Counts({}, (since, s.value), by_key=True)
+        else:
+            before = found.get(name, Counts()).rows
+            found[name] = Counts({**before, since: s.value}, by_key=True)
     for name in {*rows, *newest, *unfinished}:
         of_window = rows.get(name, {})
         capped = next(iter(of_window.items())) if len(of_window) == 1 else None
@@ -145,7 +156,7 @@ def _step(table: Table, number: float | None, counts: Counts, now: float, window
         table = replace(table, proven_at=None)
     if counts.rows or counts.capped:
         table = _compared(table, counts, now)
-    return _corrected(table, counts.rows, now, window) if counts.rows else table
+    return _corrected(table, counts.rows, now, window) if counts.rows and not counts.by_key else table
 
 
 def _compared(table: Table, counts: Counts, now: float) -> Table:
@@ -160,7 +171,7 @@ def _compared(table: Table, counts: Counts, now: float) -> Table:
         table = replace(table, missed=True)  # so many rows, and the counters say nothing
     at_least = None
     if shared is None:
-        if counts.capped:
+        if counts.capped and not counts.by_key:
             at_least = counts.capped[1] / max(1.0, now - int(counts.capped[0]))
             if table.exact_at is not None and 0 < at_least * (now - table.exact_at) <= table.told:
                 table = replace(table, missed=False)  # they tell of as many rows as there can be known to be

@@ -145,7 +145,15 @@ SELECT coalesce(r.positions, '{}') AS positions, coalesce(r.root_of, '{}') AS ro
            JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
            WHERE x.indrelid = r.oid AND x.indisvalid AND x.indisready AND x.indpred IS NULL AND am.amname = 'btree'
              AND a.attname = 'epoch' AND a.atttypid IN (20, 21, 23, 1700) -- int8, int2, int4, numeric
-       ) AS indexed
+       ) AS indexed,
+       CASE WHEN r.relkind = 'r' AND NOT row_security_active(r.oid) THEN (
+           SELECT format('%I', a.attname) FROM pg_index x
+           JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
+           LEFT JOIN pg_attrdef d ON d.adrelid = x.indrelid AND d.adnum = a.attnum
+           WHERE x.indrelid = r.oid AND x.indisprimary AND x.indisvalid AND x.indnkeyatts = 1
+             AND a.atttypid IN (20, 21, 23)
+             AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%')
+       ) END AS serial
 FROM relations r
 """
 
@@ -269,3 +277,19 @@ def recent(quoted: str) -> str:
 SELECT count(*) AS rows, count(*) FILTER (WHERE bounded.epoch >= $2::int8) AS later_rows
 FROM (SELECT epoch FROM {quoted} WHERE epoch >= $1::int8 LIMIT $3::int8) AS bounded
 """  # noqa: S608 - quoted by format('%I.%I') in the server
+
+
+def arrived(quoted: str, serial: str) -> str:
+    """The bounded exact count of what came into a table whose key is drawn from a sequence; Postgres quoted both names.
+
+    $1: the last key that is not counted, $2: where to stop counting. `top` is the last key that was.
+    """
+    return f"""
+SELECT count(*) AS rows, max(bounded.key)::int8 AS top
+FROM (SELECT {serial} AS key FROM {quoted} WHERE {serial} > $1::int8 ORDER BY {serial} LIMIT $2::int8) AS bounded
+"""  # noqa: S608 - quoted by format('%I') in the server
+
+
+def newest_key(quoted: str, serial: str) -> str:
+    """The largest key of such a table, by its index; NULL where it is empty."""
+    return f"SELECT max({serial})::int8 FROM {quoted}"  # noqa: S608 - as above

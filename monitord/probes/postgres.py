@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 _COUNT_SHARE = 0.5  # of what is left of it, for one exact count
 _LARGEST = 5
+_KEYS_MOVE_AFTER = 100_000  # rows counted after one key
 
 # pg_class.relkind
 VIEW, SEQUENCE, FOREIGN, MATERIALIZED = "v", "S", "f", "m"
@@ -114,6 +115,8 @@ class PostgresProbe:
         self._length = max(1, int(epoch_length))
         self._window = window
         self._cap = cap
+        # The key after which what comes into a table is counted, by label, with the table's oid.
+        self._keys: dict[str, tuple[int, int]] = {}
         self._defaults = list(dict.fromkeys(defaults))
 
     async def measure(self, request: Request) -> Measured:
@@ -131,6 +134,7 @@ class PostgresProbe:
             raise ProbeError(error.kind, error.error) from error
         samples, gaps = list(server), []
         due: list[tuple[str, str]] = []
+        arriving: list[tuple[str, asyncpg.Record]] = []
         replica, counting = (any(s.name == name and s.value == 1 for s in server) for name in ("replica", "counting"))
         for position, label in enumerate(self._tables, start=1):
             root = next((row for row in relations if position in row["root_of"]), None)
@@ -153,20 +157,54 @@ class PostgresProbe:
                 members = [replace(member, live=0, dead=0, surveyed=False) for member in members]
             seen = counting and all(member.kind != FOREIGN for member in members)
             indexed = all(member.indexed for member in members)
+            serial = len(members) == 1 and root["serial"] is not None
             if any(member.barred or (member.stored and member.bytes is None) for member in members):
                 gaps.append(Gap(label, "timeout", f"the size of {label} waits behind another session's lock"))
             elif root["kind"] == MATERIALIZED:
                 why = "is a materialized view: its rows come when it is refreshed, and are not followed"
                 gaps.append(Gap(label, "protocol", f"{label} {why}"))
+            elif not indexed and serial:
+                if label in request.exact or replica or not seen:
+                    arriving.append((label, root))
             elif not indexed and not seen:
                 gaps.append(Gap(label, "protocol", _unseen(label, counting=counting)))
             elif indexed and (label in request.exact or replica or not seen):
                 due.append((label, root["quoted"]))
-            samples += _of_table(label, members, replica=replica, seen=seen)
+            samples += _of_table(label, members, replica=replica, seen=seen, countable=indexed or serial)
         samples += _of_largest(relations)
         for label, quoted in due:
             samples += await self._count(label, quoted, request.now + request.database_ahead, deadline)
+        for label, root in arriving:
+            samples += await self._arrived(label, root, deadline)
         return Measured(tuple(samples), tuple(gaps))
+
+    async def _arrived(self, label: str, root: asyncpg.Record, deadline: float) -> list[Sample]:
+        """Rows that came after a key, for a table whose key is drawn from a sequence.
+
+        The key stays for many counts, so that what is committed late is counted; then two counts share the next one.
+        """
+        left = deadline - asyncio.get_running_loop().time()
+        quoted, serial = root["quoted"], root["serial"]
+        oid, after = self._keys.get(label, (None, 0))
+        try:
+            async with self._session.read_only(left * _COUNT_SHARE) as connection:
+                newest = await connection.fetchval(queries.newest_key(quoted, serial)) or 0
+                if oid != root["oid"] or newest < after:  # the first count, or the sequence was begun anew
+                    after = newest
+                row = await connection.fetchrow(queries.arrived(quoted, serial), after, self._cap)
+        except PostgresError:
+            row = None
+        if row is None:
+            return [sample("table_recent", None, table=label, since=str(after))]
+        self._keys[label] = (root["oid"], after)
+        is_capped = row["rows"] >= self._cap
+        found = [sample("table_arrived", row["rows"], table=label, since=str(after), capped=str(int(is_capped)))]
+        if row["rows"] >= min(_KEYS_MOVE_AFTER, self._cap):
+            # What is beyond a cap is counted from where the count stopped.
+            self._keys[label] = (root["oid"], row["top"])
+            if not is_capped:
+                found.append(sample("table_arrived", 0, table=label, since=str(row["top"]), capped="0"))
+        return found
 
     async def _near(self, name: str, deadline: float) -> str:
         """What else a name that was not found may have meant, to end a sentence."""
@@ -256,10 +294,11 @@ class PostgresProbe:
 def _unseen(label: str, *, counting: bool) -> str:
     """Why nothing tells how many rows come into a table."""
     why = "a part of it is a foreign table, whose rows no counter here sees" if counting else "track_counts is off"
-    return f"the growth of {label} cannot be told: {why}, and it has no index led by epoch to count new rows by"
+    which = "neither an index led by epoch nor a serial key to count new rows by"
+    return f"the growth of {label} cannot be told: {why}, and it has {which}"
 
 
-def _of_table(label: str, members: Sequence[Table], *, replica: bool, seen: bool) -> list[Sample]:
+def _of_table(label: str, members: Sequence[Table], *, replica: bool, seen: bool, countable: bool) -> list[Sample]:
     rows = [estimate_rows(member) for member in members]
     sizes = [member.bytes for member in members if member.stored]
     pages = [member.pages for member in members if member.stored]
@@ -277,7 +316,7 @@ def _of_table(label: str, members: Sequence[Table], *, replica: bool, seen: bool
         sample("table_written", None if replica else written, table=label),
         sample("table_heap", None if None in pages else sum(filter(None, pages)), "1", table=label),
         sample("table_counters", int(seen), table=label),
-        sample("table_countable", int(all(member.indexed for member in members)), table=label),
+        sample("table_countable", int(countable), table=label),
     ]
 
 

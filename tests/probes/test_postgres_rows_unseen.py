@@ -50,10 +50,12 @@ class Watch:
         self.fired += [(t.alert.rule, t.alert.subject) for t in decision.transitions if t.edge == "firing"]
         return decision
 
-    async def goes_on(self, seconds: int, rows: int) -> Decision:
+    async def goes_on(self, seconds: int, rows: int, statement: str = "") -> Decision:
         for _ in range(seconds):
             self.now += 1
-            if rows:
+            if statement:
+                await self.admin.execute(statement)
+            elif rows:
                 await self.admin.execute(
                     "INSERT INTO user_signals SELECT $1, 'c', i::text, 'chat', 1, i "
                     "FROM generate_series($2::int, $3::int) i",
@@ -138,7 +140,7 @@ async def test_a_flow_that_stops_behind_track_counts_off_is_a_stall(
 async def test_a_table_that_nothing_can_count_is_unknown_with_its_reason(
     fleet_database: str, admin: Any, counters_off: None
 ) -> None:
-    await admin.execute("CREATE TABLE orders (id bigserial PRIMARY KEY, note text)")
+    await admin.execute("CREATE TABLE orders (id uuid PRIMARY KEY, note text)")
     watch = Watch(fleet_database, admin, replace(ORDERS, tables=("orders",)))
     decision = await watch.goes_on(10, 0)
     (gap,) = decision.state.history.readings["postgres"].gaps
@@ -147,6 +149,54 @@ async def test_a_table_that_nothing_can_count_is_unknown_with_its_reason(
     assert decision.report.growth["orders"]["rows_per_hour"] is None
     assert decision.report.status != "ok"
     assert watch.fired == [("subject_unmeasured", "orders")]
+    await watch.session.close()
+
+
+SIGNALS = "INSERT INTO user_signals SELECT 1762300800, 'c', i::text, 'chat', 1, i FROM generate_series(1, 250) i"
+ORDER = "INSERT INTO orders (note) SELECT 'x' FROM generate_series(1, 250)"
+
+
+async def test_a_table_without_epochs_is_counted_by_its_serial_key(
+    fleet_database: str, admin: Any, counters_off: None
+) -> None:
+    await admin.execute("CREATE TABLE orders (id bigserial PRIMARY KEY, note text)")
+    watch = Watch(fleet_database, admin, replace(ORDERS, tables=("orders",)))
+    await watch.goes_on(3, 0)
+    decision = await watch.goes_on(24, 0, ORDER)
+    assert watch.fired == [("table_growth_high", "orders")]
+    assert decision.report.growth["orders"]["rows_per_hour"] == pytest.approx(900_000, rel=0.1)
+    await admin.execute("TRUNCATE orders RESTART IDENTITY")
+    decision = await watch.goes_on(24, 0, ORDER)
+    assert decision.report.growth["orders"]["rows_per_hour"] == pytest.approx(900_000, rel=0.15)
+    await watch.goes_on(9, 0)
+    assert watch.fired[1:] == [("table_flow_stalled", "orders")]
+    await watch.session.close()
+
+
+@pytest.mark.parametrize("name", ["orders", "user_signals"])
+async def test_inserts_that_are_rolled_back_are_no_growth_by_either_way_of_counting(
+    fleet_database: str, admin: Any, name: str
+) -> None:
+    await admin.execute("CREATE TABLE orders (id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY, note text)")
+    what = ORDER if name == "orders" else SIGNALS
+    watch = Watch(fleet_database, admin, replace(ORDERS, tables=(name,)))
+    await watch.goes_on(2, 0)
+    await watch.goes_on(12, 0, f"BEGIN; {what}; ROLLBACK")
+    assert watch.fired == [("table_flow_stalled", name)]
+    await watch.session.close()
+
+
+async def test_a_key_is_moved_on_before_the_count_after_it_grows_dear(
+    fleet_database: str, admin: Any, counters_off: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("monitord.probes.postgres._KEYS_MOVE_AFTER", 1000)
+    await admin.execute("CREATE TABLE orders (id serial PRIMARY KEY, note text)")
+    watch = Watch(fleet_database, admin, replace(ORDERS, tables=("orders",), growth_limit=100_000))
+    decision = await watch.goes_on(24, 0, ORDER)
+    counts = list(decision.state.history.readings["postgres"].named("table_arrived"))
+    assert all(isinstance(s.value, int) and s.value < 1300 for s in counts)
+    assert decision.report.growth["orders"]["rows_per_hour"] == pytest.approx(900_000, rel=0.1)
+    assert watch.fired == []
     await watch.session.close()
 
 
