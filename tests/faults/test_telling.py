@@ -7,6 +7,7 @@ import json
 import signal
 from collections.abc import AsyncIterator
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -199,3 +200,24 @@ async def test_a_channel_that_comes_while_something_fires_is_told_so_once_by_a_r
         await watched.check()
         assert watched.said("notification_sent") == []
     assert len(receiver.found(FIRING, "redis_unreachable")) == 1
+
+
+async def test_a_receiver_that_asks_for_it_hears_nothing_until_its_time_is_over_and_then_one_digest(
+    hooks: tuple[Hooks, int], tmp_path: Path
+) -> None:
+    receiver, port = hooks
+    receiver.answer = "429 Too Many Requests\r\nRetry-After: 6"
+    more = {"MONITORD_POSTGRES__DSN": "postgresql://127.0.0.1:1/nothing"}
+    async with Watched(settings(tmp_path, port, **more), tmp_path) as watched:
+        failed = await watched.until("notification_failed", channel="webhook")
+        assert "asks to wait 6 s" in failed["error"]
+        receiver.answer = "204 No Content"
+        for rule in ("redis_unreachable", "postgres_unreachable"):
+            await watched.until("alert_firing", rule=rule)
+        digest = await receiver.until(type="monitord.digest")
+        sent = await watched.until("notification_sent", channel="webhook")
+    rules = {part["alert"]["rule"] for part in digest["data"]["parts"]}
+    assert rules == {"redis_unreachable", "postgres_unreachable"}
+    assert len(receiver.bodies) == 2  # the one that was refused, and the digest
+    waited = datetime.fromisoformat(sent["timestamp"]) - datetime.fromisoformat(failed["timestamp"])
+    assert waited >= timedelta(seconds=5.9)
