@@ -13,6 +13,7 @@ import signal
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -84,10 +85,15 @@ class Apprise:
     async def closes(self) -> bool:
         """Whether what a message opens there is closed by that of the alert's end.
 
+        A service that opens incidents hears from then on of acknowledgements too, and of silences.
+
         Raises:
             SendError: nobody can tell.
         """
-        return (await self._ask({"describe": True})).get("closes") is True
+        answer = await self._ask({"describe": True})
+        if answer.get("incidents") is True and answer.get("closes") is True:
+            self.manners = replace(self.manners, incidents=True, acknowledges=answer.get("acknowledges") is True)
+        return answer.get("closes") is True
 
     async def _ask(self, question: dict[str, object]) -> dict[str, Any]:
         answer = await _child(json.dumps({"url": self._url, "store": self._store} | question).encode())

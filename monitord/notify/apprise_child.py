@@ -17,7 +17,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from monitord.masking import MASK, mask, mask_address
-from monitord.notify.apprise_identity import taken
+from monitord.notify.apprise_identity import Taken, taken
 from monitord.notify.limits import retry_after
 
 _NICE: Final = 5
@@ -132,12 +132,14 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         return {"ok": False, "kind": "protocol", "error": _UNKNOWN_ADDRESS}
     takes = taken(service.template_args, url)
     if question.get("describe"):
-        return {"ok": True, "closes": takes.closes}
-    for note in _notes(question["notes"], incidents=takes.incidents):
+        known = bool(takes.acknowledges)
+        return {"ok": True, "closes": takes.closes, "incidents": takes.incidents, "acknowledges": known}
+    for note in _notes(question["notes"], takes):
+        action = takes.acknowledges if note["kind"] == "acknowledged" else ""
         heard.lines.clear()
         calls.begin(note["identity"] if takes.names else "")
         sender = apprise.Apprise(asset=asset)
-        if not sender.add(takes.address(url, note["identity"]) if note["identity"] else url):
+        if not sender.add(takes.address(url, note["identity"], action) if note["identity"] else url):
             return {"ok": False, "kind": "protocol", "error": _UNKNOWN_ADDRESS}
         is_taken = sender.notify(
             body=note["body"], title=note["title"], notify_type=note["type"], body_format=apprise.NotifyFormat.TEXT
@@ -162,16 +164,16 @@ def _asks_by_http(service: object) -> bool:
     return hasattr(sys.modules.get(type(service).__module__), "requests")
 
 
-def _notes(notes: Iterable[dict[str, Any]], *, incidents: bool) -> Iterator[dict[str, Any]]:
+def _notes(notes: Iterable[dict[str, Any]], takes: Taken) -> Iterator[dict[str, Any]]:
     """What is to be sent. Where a message opens an incident, each alert has its own, and what has no end opens none."""
     for note in notes:
-        if not incidents:
+        if not takes.incidents:
             yield note
         elif note["kind"] == "digest":
             # What is over was perhaps never opened there, and closing that does no harm.
             last = {part["identity"]: part for part in note["parts"] if part["kind"] in _INCIDENTS}
             yield from last.values()
-        elif note["kind"] in _INCIDENTS:
+        elif note["kind"] in _INCIDENTS or (note["kind"] == "acknowledged" and takes.acknowledges):
             yield note
         elif note["kind"] == "test":  # shown, and closed at once
             yield from (note, note | {"type": "success"})

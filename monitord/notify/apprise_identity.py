@@ -17,6 +17,7 @@ IDENTITIES: Final = frozenset(
 )
 _ACTION: Final = "action"
 _MAP: Final = "map"
+_KNOWN: Final = "acknowledge"
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,17 +25,20 @@ class Taken:
     """What a service takes. `names` are the parameters that identify and that the address leaves open.
 
     `incidents`: it opens something for a message, which a later one of the same identity can close. `maps`: it has to
-    be asked to. `closes`: what is opened there is closed, or replaced, by the message of the end.
+    be asked to. `closes`: what is opened there is closed, or replaced, by the message of the end. `acknowledges` is the
+    action that says that somebody knows of it ("": there is none, or the address asks for one of its own).
     """
 
     names: tuple[str, ...] = ()
     incidents: bool = False
     maps: bool = False
     closes: bool = False
+    acknowledges: str = ""
 
-    def address(self, url: str, identity: str) -> str:
-        """The address for a message of this identity."""
-        given = dict.fromkeys(self.names, identity) | ({_ACTION: _MAP} if self.maps else {})
+    def address(self, url: str, identity: str, action: str = "") -> str:
+        """The address for a message of this identity, and for this action where it is not the usual one."""
+        asked = action or (_MAP if self.maps else "")
+        given = dict.fromkeys(self.names, identity) | ({_ACTION: asked} if asked else {})
         extra = "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items())
         if not extra:
             return url
@@ -56,4 +60,5 @@ def taken(arguments: Mapping[str, Mapping[str, Any]], url: str) -> Taken:
     maps = can_map and _ACTION not in given and asked != _MAP
     # A key that the operator has set himself is the same for every alert: the end of one would close another.
     closes = bool(names) and (not can_map or maps or asked == _MAP)
-    return Taken(names, can_map and bool(by_meaning), maps, closes)
+    knows = next((word for word in action.get("values") or () if word.startswith(_KNOWN)), "") if names else ""
+    return Taken(names, can_map and bool(by_meaning), maps, closes, "" if _ACTION in given else knows)

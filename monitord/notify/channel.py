@@ -45,9 +45,10 @@ class Manners:
     `coalesces`: a long queue is told as one digest; otherwise messages go out each as it is, up to `batch` of them
     together. `quiet`: it keeps the quiet hours and is reminded; otherwise its receiver has its own ways of that.
     `resend_every`: what fires is told again and again, every so many seconds, as its receiver forgets what it does not
-    hear of. `incidents`: its receiver keeps what fires open, and pages, until it hears the end; it hears of an
-    acknowledgement too, and of a silence as of an end. `receiver` tells one receiver from another under the same name
-    ("" where there is only ever one): a short digest of the address, and no secret.
+    hear of. `incidents`: its receiver keeps what fires open, and pages, until it hears the end; it hears of a silence
+    as of an end, and of nothing that has none. `acknowledges`: it is told that somebody knows. `receiver` tells one
+    receiver from another under the same name ("" where there is only ever one): a short digest of the address, and no
+    secret.
     """
 
     least: Severity = "warning"
@@ -56,6 +57,7 @@ class Manners:
     quiet: bool = True
     resend_every: float | None = None
     incidents: bool = False
+    acknowledges: bool = False
     batch: int = 100
     receiver: str = ""
 

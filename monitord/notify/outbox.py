@@ -125,7 +125,7 @@ class Outbox:
     async def verdict(self, night: Night) -> None:
         """Tell the verdict over a night, wherever whole sentences are read."""
         message = verdict_message(night, self.sender)
-        planned = [Planned(way.channel.name, message) for way in self._ways.values() if way.channel.manners.coalesces]
+        planned = [Planned(way.channel.name, message) for way in self._ways.values() if _reads(way.channel)]
         with suppress(Exception):  # what cannot be kept is told from memory
             await self._store.queue([_row(each) for each in planned], STORE_SECONDS)
         for each in planned:
@@ -179,6 +179,11 @@ class Outbox:
         )
         with suppress(Exception):
             await self._store.delivered(channel, ids, STORE_SECONDS)
+
+
+def _reads(channel: Channel) -> bool:
+    """Whether whole sentences are read there, of what has no end too."""
+    return channel.manners.coalesces and not channel.manners.incidents
 
 
 async def _close(ways: Sequence[Way], timeout: float) -> None:

@@ -56,7 +56,13 @@ class PagerDuty:
         least: Severity = "warning",
     ) -> None:
         self.manners = Manners(
-            least=least, coalesces=False, quiet=False, incidents=True, batch=1, receiver=receiver_of(f"{url}|{key}")
+            least=least,
+            coalesces=False,
+            quiet=False,
+            incidents=True,
+            acknowledges=True,
+            batch=1,
+            receiver=receiver_of(f"{url}|{key}"),
         )
         self._key, self._url, self._page = key, url, page
         self._instance, self._fleet = instance, fleet

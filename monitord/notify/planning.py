@@ -97,11 +97,11 @@ def plan(
         planned += _caught_up(decision, channel, known, sender)
     for heard in decision.heard:
         if heard.kind == "alert_acknowledged" and heard.alert is not None and heard.alert.id in known:
-            wanted = [c for c in channels if c.manners.incidents and _knows(c, known[heard.alert.id])]
+            wanted = [c for c in channels if c.manners.acknowledges and _knows(c, known[heard.alert.id])]
             planned += [Planned(c.name, ack_message(heard.alert, now, sender)) for c in wanted]
     said = {(each.channel, part.alert_id) for each in planned for part in each.message.parts or (each.message,)}
     for alert in decision.reminders:
-        wanted = [c for c in channels if c.manners.quiet and _wants(c, alert) and (c.name, alert.id) not in said]
+        wanted = [c for c in channels if _is_reminded(c) and _wants(c, alert) and (c.name, alert.id) not in said]
         message = reminder_message(alert, now, sender)
         planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
     living = {alert.id for alert in decision.state.alerts.values()}
@@ -131,7 +131,7 @@ def _caught_up(decision: Decision, channel: Channel, known: dict[str, set[str]],
         yield Planned(channel.name, digest(messages, sender.place, NEWCOMER), min(dues))
         return
     yield from (Planned(channel.name, message, due) for message, due in zip(messages, dues, strict=True))
-    if channel.manners.incidents:
+    if channel.manners.acknowledges:
         known_of = (alert for alert in missed if alert.acked_at is not None)
         yield from (Planned(channel.name, ack_message(alert, decision.at, sender)) for alert in known_of)
 
@@ -243,6 +243,11 @@ def _knows(channel: Channel, names: Collection[str]) -> bool:
 def _keeps_open(channel: Channel) -> bool:
     """Whether its receiver goes on paging for what it was told, until it hears otherwise."""
     return channel.manners.resend_every is not None or channel.manners.incidents
+
+
+def _is_reminded(channel: Channel) -> bool:
+    """Whether it has no reminders of its own."""
+    return channel.manners.quiet and not channel.manners.incidents
 
 
 def _due(channel: Channel, alert: Alert, sender: Sender, now: datetime) -> float:

@@ -75,7 +75,8 @@ def test_the_end_of_an_alert_closes_what_its_beginning_opened(
     assert service.hears(url, notes=[note(message("resolved"), AT)])["ok"] is True
     ((where, closed),) = service.asked
     assert end in f"{where} {json.dumps(closed)}"
-    assert service.hears(url, describe=True) == {"ok": True, "closes": True}
+    described = service.hears(url, describe=True)
+    assert (described["closes"], described["incidents"]) == (True, True)
 
 
 def test_what_opens_incidents_hears_of_each_alert_by_itself_and_of_nothing_that_has_no_end(service: Service) -> None:
@@ -112,7 +113,23 @@ def test_an_end_that_sends_nothing_is_no_delivery(service: Service) -> None:
     ],
 )
 def test_a_service_that_cannot_close_what_it_opens_is_known_to(service: Service, url: str, closes: bool) -> None:
-    assert service.hears(url, describe=True) == {"ok": True, "closes": closes}
+    assert service.hears(url, describe=True)["closes"] is closes
+
+
+@pytest.mark.parametrize(
+    ("url", "said"),
+    [
+        ("opsgenie://planted-api-key", "/a-1/acknowledge?identifierType=alias"),
+        ("ilert://planted-key", '"eventType": "ACCEPT"'),
+        ("pagerduty://key@token", ""),
+    ],
+)
+def test_an_acknowledgement_reaches_a_service_that_has_one(service: Service, url: str, said: str) -> None:
+    service.hears(url, notes=[note(message("firing"), AT)])
+    assert service.hears(url, notes=[note(message("acknowledged"), AT)])["ok"] is True
+    asked = [f"{where} {json.dumps(body)}" for where, body in service.asked]
+    assert len(asked) == (1 if said else 0)
+    assert all(said in each for each in asked)
 
 
 def test_what_the_operator_has_set_stays_as_it_is() -> None:
@@ -142,5 +159,8 @@ async def test_a_child_tells_for_how_long_a_service_asks_to_be_left_alone(receiv
 
 
 async def test_a_child_says_whether_a_service_closes_what_it_opens() -> None:
-    assert await Apprise("pagerduty://key@token", "pagerduty-2").closes()
+    way = Apprise("pagerduty://key@token", "pagerduty-2")
+    kept_open = [way.manners.incidents]
+    assert await way.closes()
+    assert [*kept_open, way.manners.incidents] == [False, True]
     assert not await Apprise("json://127.0.0.1:1/", "json").closes()
