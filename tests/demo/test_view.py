@@ -232,9 +232,15 @@ def shown_on(far: int, shown: View) -> str:
         return sent.result(60)
 
 
+@pytest.mark.parametrize("around", [{}, {"TERM": "dumb"}, {"NO_COLOR": "1"}, {"COLUMNS": "20", "LINES": "3"}])
 def test_a_terminal_gets_a_live_picture_in_colour_and_the_story_when_it_is_over(
-    terminal_pair: tuple[int, io.TextIOWrapper],
+    terminal_pair: tuple[int, io.TextIOWrapper], monkeypatch: pytest.MonkeyPatch, around: dict[str, str]
 ) -> None:
+    """By the environment it is given, whatever is around the tests."""
+    for name in ("TERM", "NO_COLOR", "COLUMNS", "LINES"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in around.items():
+        monkeypatch.setenv(name, value)
     far, stream = terminal_pair
     shown = view(stream, {"TERM": "xterm-256color"}, gone)
     assert isinstance(shown, LiveView)

@@ -1,0 +1,57 @@
+"""The daemon as a background job: signals that its shell has ignored for it are heard, and a storm of them is borne."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import signal
+import sys
+from asyncio.subprocess import PIPE
+from pathlib import Path
+
+import pytest
+
+from tests.commands.program import environment
+from tests.faults.watched import PATIENCE, Watched
+
+STORM = 1000
+
+
+def quiet(directory: Path) -> dict[str, str]:
+    return {
+        "MONITORD_STATE_DIR": str(directory / "state"),
+        "MONITORD_PM2__HOME": "",
+        "MONITORD_HTTP__LISTEN": "",
+        "MONITORD_CHECK_INTERVAL": "1h",
+    }
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_it_stops_in_good_order_though_it_was_started_with_interrupts_ignored(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    process = await asyncio.create_subprocess_exec(
+        *("sh", "-c", 'trap "" INT QUIT HUP; exec "$0" -m monitord run', sys.executable),
+        env=environment(tmp_path, quiet(tmp_path)), cwd=tmp_path, stdout=PIPE, stderr=PIPE,
+    )  # fmt: skip
+    assert process.stdout is not None
+    async with asyncio.timeout(PATIENCE):
+        async for line in process.stdout:
+            if json.loads(line)["event"] == "monitord_ready":
+                process.send_signal(number)
+        assert await process.wait() == 0
+
+
+async def test_a_thousand_signals_make_few_checks_and_the_last_is_answered(tmp_path: Path) -> None:
+    async with Watched(quiet(tmp_path), tmp_path) as daemon:
+        loop, began, mark = asyncio.get_running_loop(), asyncio.get_running_loop().time(), len(daemon.lines)
+        for _ in range(STORM):
+            daemon.process.send_signal(signal.SIGUSR1)
+            await asyncio.sleep(0.0005)
+        over = len(daemon.said("check_completed", mark, trigger="signal"))
+        daemon.process.send_signal(signal.SIGUSR1)
+        async with asyncio.timeout(PATIENCE):
+            while len(daemon.said("check_completed", mark, trigger="signal")) <= over:  # noqa: ASYNC110 - lines come
+                await asyncio.sleep(0.01)
+        checks = len(daemon.said("check_completed", mark, trigger="signal"))
+        assert 2 <= checks <= 2 + (loop.time() - began)
