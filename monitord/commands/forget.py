@@ -10,6 +10,7 @@ from typing import Any
 from monitord import asking
 from monitord.commands.asked import Held, put
 from monitord.core.model import Command
+from monitord.core.quiet import DATABASE
 
 
 def add(subparsers: Any) -> None:
@@ -18,10 +19,10 @@ def add(subparsers: Any) -> None:
         "forget",
         help="a service was retired on purpose: expect it no more",
         description="Takes a service out of the roster that monitord has learned, and ends its alerts. What "
-        "MONITORD_ORDERS__SERVICES names is expected all the same. Exits 0, 2 for mistakes, 3 when the snapshot cannot "
-        "be read or written.",
+        "MONITORD_ORDERS__SERVICES names is expected all the same. `postgres` forgets which database it was: the one "
+        "that is read next is the known one. Exits 0, 2 for mistakes, 3 when the snapshot cannot be read or written.",
     )
-    parser.add_argument("subject", metavar="SUBJECT", help="the service's name in PM2")
+    parser.add_argument("subject", metavar="SUBJECT", help="the service's name in PM2, or postgres")
     parser.set_defaults(run=run)
 
 
@@ -33,6 +34,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _tells(held: Held, command: Command, _: datetime) -> Iterable[str]:
     name = command.target
+    if name == DATABASE:
+        yield "The database that is read next is the known one from then on."
+        return
     ending = [a.rule for a in held.state.alerts.values() if a.subject == name and a.rule.startswith("service_")]
     yield f"{name} is not expected any more" + (f"; {', '.join(ending)} ends." if ending else ".")
     service = held.state.history.services.get(name)

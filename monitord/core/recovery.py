@@ -161,11 +161,17 @@ def _measured(alert: Alert, at: _Now) -> str | None:  # noqa: ARG001 - one shape
     return f"{name[:1].upper() + name[1:] if name != alert.subject else name} can be measured again."
 
 
+def _database(alert: Alert, at: _Now) -> str | None:  # noqa: ARG001 - one shape for all
+    known = at.history.identity
+    return None if known is None else f"The database that is read is the known one: {known}."
+
+
 def _monitor(alert: Alert, at: _Now) -> str | None:  # noqa: ARG001 - one shape for all
     return "monitord works as expected again: cycles on time, the snapshot written, every channel accepting."
 
 
 _SAY: Final[dict[str, Callable[[Alert, _Now], str | None]]] = {
+    "database_changed": _database,
     "service_down": _service,
     "service_missing": _service,
     "service_unexpected": _service,

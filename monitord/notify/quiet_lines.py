@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitord.core.model import Alert, Silence
-from monitord.core.quiet import Heard
+from monitord.core.quiet import DATABASE, Heard
 from monitord.logs import Log
 
 
@@ -19,7 +19,9 @@ def tell_heard(log: Log, heard: Heard) -> None:
     elif heard.kind == "alert_acknowledged" and heard.alert is not None:
         _acknowledged(log, heard.alert)
     elif heard.kind == "subject_forgotten":
-        message = f"{heard.subject} was forgotten on purpose, and is not expected to be as it was any more."
+        message = f"{heard.subject} was retired on purpose, and is not expected any more."
+        if heard.subject == DATABASE:
+            message = "The known database was forgotten on purpose: the one that is read next is the known one."
         log.emit("subject_forgotten", "info", message, subject=heard.subject)
 
 

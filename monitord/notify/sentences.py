@@ -16,7 +16,7 @@ _REPLACED: Final = "replaced_by "
 _ENDS: Final = {
     "": "is resolved",
     "not_watched": "ends, as its subject is no longer watched",
-    "forgotten": "ends, as its subject was retired on purpose",
+    "forgotten": "ends, as it was forgotten on purpose",
     "silenced": "is silenced",
 }
 

@@ -206,3 +206,15 @@ async def test_a_name_that_is_there_is_silenced_and_shown_without_its_neighbour(
     assert (code, "It covers" in out, "Nothing that is watched" in out) == (0, False, False)
     code, out, _ = run(tmp_path, "silence", "worker?")  # nothing is called so: a pattern
     assert (code, "It covers service_down worker1 now." in out) == (0, True)
+
+
+async def test_the_known_database_is_forgotten_by_its_name(tmp_path: Path) -> None:
+    night = Night()
+    night.passes(minutes=2)
+    night.system = "7302"
+    night.passes(minutes=2)
+    assert night.firing() == {("database_changed", "postgres")}
+    await leave(tmp_path / "state", night)
+    code, out, err = run(tmp_path, "forget", "postgres")
+    assert (code, err) == (0, "")
+    assert "the known one" in out
