@@ -131,6 +131,7 @@ def absorb_fleet(
                 settled_at=_settled(old, before) if going else None,
                 acts=tuple(act for act in old.acts if going or act.at > now),
                 by_hand=_by_hand(old, happened, told),
+                gone_at=None if lives else next((e.at for e in happened if e.change == "deleted"), old.gone_at),
             )
         events.extend(happened)
     roster = dict(history.roster)

@@ -19,6 +19,8 @@ _TOGETHER: Final = {
     "reboot": "started with the whole fleet, as the machine came up",
     "resurrected": "started with the whole fleet, as PM2 came back with its saved list",
 }
+LIST_SECONDS: Final = 5.0
+"""How long after a reading began its list may have been made: no answer is waited for much longer."""
 WAITING: Final = "waiting restart"
 """PM2's word for a dead process that it restarts after a delay (restart_delay, exp_backoff_restart_delay)."""
 _LEFT_BEHIND: Final = "not in PM2's list since PM2 came back: its saved list is incomplete (pm2 save)"
@@ -131,7 +133,8 @@ def _moment(event: ServiceEvent, new: Mapping[str, Life], told: Told) -> float |
         moments = [death.at for death in told.deaths] or (begins if event.restarts else [])
     else:
         moments = begins
-    return max((at for at in moments if told.since < at <= told.now), default=None)
+    # The list is asked a moment after its reading began.
+    return max((at for at in moments if told.since < at <= told.now + LIST_SECONDS), default=None)
 
 
 def _events_of(

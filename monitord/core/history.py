@@ -106,6 +106,7 @@ class Service:
     when it was last seen without a process on its way down (None: at the last reading): what ended since then is
     counted when the new process is seen. `acts` are what the bus has told of operators' doing that no reading has shown
     yet, and `by_hand` says that what is down or gone of it is so by an operator's hand.
+    `gone_at` is when it was deleted, where the bus has told.
     """
 
     lives: Mapping[str, Life] = field(default_factory=dict)
@@ -118,6 +119,7 @@ class Service:
     settled_at: float | None = None
     acts: tuple[Act, ...] = ()
     by_hand: bool = False
+    gone_at: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,6 +311,7 @@ def without_future(history: History, now: float) -> History:
                 taken_up_at=None if service.taken_up_at is None else min(service.taken_up_at, now),
                 said_at=min(service.said_at, now),
                 by_hand_at=None if service.by_hand_at is None else min(service.by_hand_at, now),
+                gone_at=None if service.gone_at is None else min(service.gone_at, now),
                 acts=tuple(replace(act, at=min(act.at, now)) for act in service.acts),
                 settled_at=None if service.settled_at is None else min(service.settled_at, now),
             )

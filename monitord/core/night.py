@@ -13,7 +13,8 @@ from monitord.core.incidents import Incident
 from monitord.core.model import RestartKind
 
 Verdict = Literal["GO", "NO-GO", "UNKNOWN"]
-State = Literal["ok", "wrong", "restarted", "unknown"]
+# "unconfirmed": not as expected, for too short a time to be confirmed by a second look.
+State = Literal["ok", "wrong", "unconfirmed", "restarted", "unknown"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +45,8 @@ class Stretch:
 class ServiceNight:
     """One service's night. `memory` is (time, bytes of its largest instance), None where it was not running or seen.
 
-    `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory.
+    `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory. `unconfirmed`: it was not as expected
+    at the last look, and no other has confirmed that.
     """
 
     name: str
@@ -58,6 +60,7 @@ class ServiceNight:
     memory_peak_at: float | None
     memory_limit: int
     unmeasured: float = 0.0
+    unconfirmed: bool = False
 
 
 @dataclass(frozen=True, slots=True)

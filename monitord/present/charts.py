@@ -36,7 +36,7 @@ def strip(ident: str, service: ServiceNight, span: Span, *, axis: bool = True) -
     A restart is a mark above the band. `axis` adds the hours.
     """
     upper, lower = 8.0, 30.0
-    order: tuple[State, ...] = ("ok", "unknown", "wrong", "restarted")
+    order: tuple[State, ...] = ("ok", "unknown", "unconfirmed", "wrong", "restarted")
     stretches = service.stretches or (Stretch(span.since, span.until, "unknown", ""),)
     parts = [part for state in order for part in stretches if part.state == state]
     rules = (
@@ -68,13 +68,19 @@ def _stretch(ident: str, part: Stretch, span: Span, upper: float, lower: float) 
         return shape(start, upper, _DOWN + f"M0 0V{lower - upper}", "restarted")
     if part.state == "ok":
         return tag("rect", **where, y=f"{lower - 14}", height="10", class_="ok")
-    return tag("rect", **where, **high, fill=fill(ident, part.state), class_=f"edge {part.state}")
+    look = "unknown" if part.state == "unconfirmed" else part.state
+    return tag("rect", **where, **high, fill=fill(ident, look), class_=f"edge {look}")
 
 
 def _strip_words(stretches: Sequence[Stretch]) -> str:
     if not stretches:
         return "Nothing is known of it."
-    names: dict[State, str] = {"ok": "as expected", "wrong": "not as expected", "unknown": UNKNOWN}
+    names: dict[State, str] = {
+        "ok": "as expected",
+        "wrong": "not as expected",
+        "unconfirmed": "not as expected and not confirmed",
+        "unknown": UNKNOWN,
+    }
     told = []
     for state, name in names.items():
         seconds = sum(part.end - part.start for part in stretches if part.state == state)

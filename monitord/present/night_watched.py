@@ -95,19 +95,20 @@ def _apart(night: Night) -> Iterator[tuple[Style | None, str]]:
 
 
 def _spells(service: ServiceNight, night: Night) -> Iterator[tuple[Style, str]]:
-    styles: dict[str, Style] = {"wrong": "critical", "unknown": "unknown"}
+    styles: dict[str, Style] = {"wrong": "critical", "unconfirmed": "warning", "unknown": "unknown"}
     for state, style in styles.items():
+        doubt = ", not confirmed by a second look" if state == "unconfirmed" else ""
         by_word: dict[str, list[Stretch]] = {}
         for part in service.stretches:
             if part.state == state:
                 by_word.setdefault(part.word or UNKNOWN, []).append(part)
         for word, found in by_word.items():
             if len(found) <= _FEW:
-                yield style, f"{word} {words.listed([span(part.start, part.end, night) for part in found])}"
+                yield style, f"{word} {words.listed([span(part.start, part.end, night) for part in found])}{doubt}"
             else:
                 total = words.duration(sum(part.end - part.start for part in found))
                 between = f"between {at(found[0].start, night)} and {at(found[-1].end, night)}"
-                yield style, f"{word} {len(found)} times, {total} in all, {between}"
+                yield style, f"{word} {len(found)} times, {total} in all, {between}{doubt}"
 
 
 def growth(night: Night) -> Section:

@@ -17,7 +17,7 @@ from monitord.core.model import Observation, Transition
 from monitord.core.morning.criteria import judged, sentence, verdict
 from monitord.core.morning.facts import Facts
 from monitord.core.morning.seals import Seals
-from monitord.core.morning.services import Services
+from monitord.core.morning.services import Services, confirmed
 from monitord.core.morning.sight import Sight, blind_minutes
 from monitord.core.morning.tables import Tables
 from monitord.core.night import Night, Recap
@@ -69,7 +69,7 @@ def look_back(
         orders=orders,
         since=since,
         until=until,
-        services=services.nights(history),
+        services=confirmed(services.nights(history), told),
         unproven=services.unproven(),
         tables=tables.nights(),
         groups=seals.nights(recorded.state.history),

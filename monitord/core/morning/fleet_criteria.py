@@ -28,13 +28,16 @@ def services_online(facts: Facts) -> Criterion:
     details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in named]
     limit = BLIND_SHARE * (facts.until - facts.since)
     # Too short each time to be an alert, and too long together to be nothing.
-    apart = {s.name: away for s in watched if s.name not in named and s.ok and (away := _away(s)) > limit}
+    apart = {s.name: away for s in watched if s.name not in named and s.ok is not False and (away := _away(s)) > limit}
     details += [f"{name} was not as expected for {words.duration(away)} in all." for name, away in apart.items()]
     if details:
         who = words.listed(sorted(named | apart.keys() | {s.name for s in wrong}))
         return Criterion(name, title, False, f"Not always as expected: {who}.", tuple(details))
     if why := facts.too_blind("pm2"):
         return Criterion(name, title, None, why)
+    if unconfirmed := [s for s in watched if s.unconfirmed]:
+        seen = words.listed([f"{s.name} ({s.word})" for s in unconfirmed])
+        return Criterion(name, title, None, f"Not as expected at the last look, and not confirmed by another: {seen}.")
     doubtful = [s.name for s in watched if s.ok is None or facts.unproven.get(s.name, 0.0) > limit]
     if doubtful:
         return Criterion(name, title, None, f"Not seen well enough: {words.listed(doubtful)}.")
@@ -50,7 +53,7 @@ def _away(service: ServiceNight) -> float:
     there = [stretch for stretch in service.stretches if stretch.state != "unknown"]
     if there and there[0].word == "missing":
         del there[0]  # it is new, or the orders that name it are
-    return sum(stretch.end - stretch.start for stretch in there if stretch.state == "wrong")
+    return sum(stretch.end - stretch.start for stretch in there if stretch.state in {"wrong", "unconfirmed"})
 
 
 def memory_stable(facts: Facts) -> Criterion:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from monitord.core.fleet import expected
 from monitord.core.history import History, Life
+from monitord.core.incidents import Incident
 from monitord.core.model import Observation, RestartKind, ServiceEvent
 from monitord.core.night import ServiceNight, State, Stretch
 from monitord.core.orders import StandingOrders
@@ -15,6 +17,7 @@ from monitord.core.states import standing
 
 # A plot is a few hundred pixels wide; more points than that are drawn over each other.
 POINTS = 240
+LEAST_SECONDS = 0.001
 
 
 @dataclass(slots=True)
@@ -66,10 +69,9 @@ class Services:
             return
         if self._last is not None and self._dark_since is None and at - self._last > self._late:
             self._dark_since = self._last  # nobody looked
-        anew: dict[str, list[ServiceEvent]] = {}
+        happened: dict[str, list[ServiceEvent]] = {}
         for event in events:
-            if event.kind is not None:
-                anew.setdefault(event.service, []).append(event)
+            happened.setdefault(event.service, []).append(event)
         roster = expected(history, self._orders)
         there = {name for name, service in history.services.items() if service.lives}
         for name in sorted(roster.keys() | there | self._tracks.keys()):
@@ -77,11 +79,12 @@ class Services:
             lives = service.lives if service is not None else {}
             is_new = name not in self._tracks
             track = self._tracks.setdefault(name, _Track())
-            if not is_new:
-                self._until_now(track, lives, at, anew.get(name, []))
             is_ordered = bool(self._orders.services)
-            track.word, is_ok = standing(list(lives.values()), roster.get(name), at, ordered=is_ordered)
-            track.state = "wrong" if is_ok is False else "ok"  # what is on its way is not wrong
+            word, is_ok = standing(list(lives.values()), roster.get(name), at, ordered=is_ordered)
+            state: State = "wrong" if is_ok is False else "ok"  # what is on its way is not wrong
+            if not is_new:
+                self._until_now(track, lives, at, happened.get(name, []), (state, word))
+            track.state, track.word = state, word
             track.running = _running(lives)
             self._memory(track, lives, at)
         self._last, self._dark_since = at, None
@@ -122,22 +125,44 @@ class Services:
             open_for = self._until - max(open_since, self._since)
         return {name: track.unproven + open_for for name, track in self._tracks.items()}
 
-    def _until_now(self, track: _Track, lives: Mapping[str, Life], at: float, anew: Sequence[ServiceEvent]) -> None:
-        """What lies between the last reading and this one."""
+    def _until_now(
+        self,
+        track: _Track,
+        lives: Mapping[str, Life],
+        at: float,
+        happened: Sequence[ServiceEvent],
+        now: tuple[State, str],
+    ) -> None:
+        """What lies between the last reading and this one. Where the moment of a change is known, that is where it is.
+
+        `now` is the state and the word of this reading.
+        """
         assert self._last is not None  # noqa: S101 - a track was begun by a reading
         start = self._dark_since if self._dark_since is not None else self._last
-        kinds = [(event.kind, max(1, event.restarts)) for event in anew if event.kind is not None]
+        kinds = [(event.kind, max(1, event.restarts)) for event in happened if event.kind is not None]
+        before: tuple[State, str] = (track.state, track.word) if self._dark_since is None else ("unknown", "unknown")
         if kinds:
             if at >= self._since:
                 for kind, restarts in kinds:
                     track.restarts[kind] += restarts
-            self._pass(track, start, at, "restarted", f"restarted ({kinds[0][0]})")
+            moments = [event.at for event in happened if event.kind is not None and event.at is not None]
+            # One that was over as the reading was made is told as of then.
+            began = min((min(moment, at - LEAST_SECONDS) for moment in moments if moment > start), default=start)
+            self._pass(track, start, began, *before)
+            self._pass(track, began, at, "restarted", f"restarted ({kinds[0][0]})")
         elif self._dark_since is not None:
             self._pass(track, start, at, "unknown", "unknown")
             if not track.running or track.running != _running(lives):
                 track.unproven += max(0.0, min(at, self._until) - max(start, self._since))
         else:
-            self._pass(track, start, at, track.state, track.word)
+            changed = at if now == before else self._changed(lives, happened, start, at)
+            self._pass(track, start, changed, *before)
+            self._pass(track, changed, at, *now)
+
+    def _changed(self, lives: Mapping[str, Life], happened: Sequence[ServiceEvent], start: float, at: float) -> float:
+        """When the state became what it now is, between two readings: by PM2's bus or its list, else at the second."""
+        moments = [life.since for life in lives.values()] if lives else [event.at for event in happened]
+        return max((moment for moment in moments if moment is not None and start < moment < at), default=at)
 
     def _pass(self, track: _Track, start: float, end: float, state: State, word: str) -> None:
         _add(track.stretches, max(start, self._since), min(end, self._until), state, word)
@@ -175,6 +200,29 @@ class Services:
                 if since_point == apart + 1:
                     points.append((at, None))
         return tuple(points)
+
+
+def confirmed(nights: Iterable[ServiceNight], incidents: Iterable[Incident]) -> tuple[ServiceNight, ...]:
+    """The services' nights, with what no alert was ever confirmed for told as that: it is neither wrong nor well."""
+    lasted: dict[str, list[tuple[float, float]]] = {}
+    for part in (part for incident in incidents for part in incident.parts):
+        alert = part.alert
+        names = alert.finding.evidence.get("left_behind") if alert.rule == "pm2_empty" else None
+        end = part.ended_at.timestamp() if part.ended_at is not None else math.inf
+        for name in names if isinstance(names, list | tuple) else (alert.subject,):
+            lasted.setdefault(str(name), []).append((alert.since.timestamp(), end))
+    return tuple(_confirmed(night, lasted.get(night.name, [])) for night in nights)
+
+
+def _confirmed(night: ServiceNight, lasted: Sequence[tuple[float, float]]) -> ServiceNight:
+    stretches = tuple(
+        replace(part, state="unconfirmed")
+        if part.state == "wrong" and not any(start < part.end and part.start < end for start, end in lasted)
+        else part
+        for part in night.stretches
+    )
+    is_doubtful = night.ok is False and not any(end == math.inf for _, end in lasted)
+    return replace(night, stretches=stretches, ok=None if is_doubtful else night.ok, unconfirmed=is_doubtful)
 
 
 def _running(lives: Mapping[str, Life]) -> frozenset[tuple[str, float | None]]:

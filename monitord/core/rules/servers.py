@@ -116,6 +116,7 @@ def pm2_empty(observation: Observation, history: History, orders: StandingOrders
             if is_deleted
             else f"PM2 was restarted with an empty list, at {when}: {lost}. Nobody deleted them."
         ),
+        began=last.at,
         evidence={"left_behind": list(last.left_behind), "at": when, "kind": last.kind},
         recommendation=(
             "If that was a mistake, run pm2 resurrect, or start the services from their ecosystem file."

@@ -157,6 +157,7 @@ def service_missing(observation: Observation, history: History, orders: Standing
             unit="",
             summary=f"{name} is not in PM2's list; it is expected to be {_wanted(wanted)}.{learned}",
             by_hand=_is_by_hand(name, history),
+            began=service.gone_at if (service := history.services.get(name)) is not None else None,
             evidence={
                 "in_pm2": sorted(n for n, service in history.services.items() if service.lives),
                 "left_behind": is_left_behind,
