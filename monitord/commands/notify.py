@@ -72,7 +72,7 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
         note(f"monitord notify test: {clean(only)!r} is no way out that is set; there are {', '.join(known)}")
         return 2
     try:
-        ways, heart = channels(settings), pulse(settings)
+        ways, heart = channels(settings, remembers=False), pulse(settings)
     except SettingsError as error:
         for mistake in error.mistakes:
             note(mistake)

@@ -12,7 +12,8 @@ import os
 import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
@@ -104,7 +105,12 @@ def main() -> int:
         with suppress(OSError):
             os.nice(_NICE)  # the fleet that is watched comes first
         try:
-            answer = _answer(json.loads(sys.stdin.buffer.read()))
+            question = json.loads(sys.stdin.buffer.read())
+            with ExitStack() as stack:
+                if not question.get("store"):
+                    own = TemporaryDirectory(prefix="monitord-apprise-", ignore_cleanup_errors=True)
+                    question["store"] = stack.enter_context(own)
+                answer = _answer(question)
         except ImportError:
             answer = {"ok": False, "kind": "missing", "error": 'Apprise is not there: pip install "monitord[apprise]"'}
         except Exception as error:  # noqa: BLE001 - a plugin that breaks is that message's failure
@@ -126,7 +132,7 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     # What is longer than a service takes comes in several pieces, where the address says nothing else.
     apprise.NotifyBase.overflow_mode = apprise.OverflowMode.SPLIT
     calls.listen(requests.Session)
-    url, asset = question["url"], _asset(apprise, question.get("store"))
+    url, asset = question["url"], _asset(apprise, question["store"])
     service = apprise.Apprise.instantiate(url, asset=asset)
     if service is None:
         return {"ok": False, "kind": "protocol", "error": _UNKNOWN_ADDRESS}
@@ -153,10 +159,8 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     return {"ok": True}
 
 
-def _asset(apprise: Any, directory: str | None) -> Any:
-    """Where services remember, from one child to the next, what they have opened."""
-    if not directory:
-        return apprise.AppriseAsset()
+def _asset(apprise: Any, directory: str) -> Any:
+    """Where services remember, from one message to the next, what they have opened."""
     return apprise.AppriseAsset(storage_path=directory, storage_mode=apprise.PersistentStoreMode.FLUSH)
 
 

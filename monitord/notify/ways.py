@@ -22,8 +22,10 @@ def names(settings: Settings) -> tuple[str, ...]:
     return settings.notify.channel_names
 
 
-def channels(settings: Settings) -> tuple[Channel, ...]:
+def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ...]:
     """Every way out that is configured, the heartbeat aside. Nothing is connected yet.
+
+    `remembers`: what a service opens is remembered in the state directory, so that a later message can close it.
 
     Raises:
         SettingsError: what one of them needs is not installed, or the webhook's secret is no secret.
@@ -60,7 +62,7 @@ def channels(settings: Settings) -> tuple[Channel, ...]:
             raise SettingsError(
                 (f'{_URLS}: Apprise is not installed, and these are its addresses: pip install "monitord[apprise]"',)
             )
-        store = settings.state_dir / "apprise"
+        store = settings.state_dir / "apprise" if remembers else None
         for name, secret_url in zip(names(settings)[-len(notify.urls) :], notify.urls, strict=True):
             found.append(Apprise(secret_url.get_secret_value(), name, least.get(name, "warning"), store))
     return tuple(found)
