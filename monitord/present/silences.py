@@ -8,6 +8,7 @@ from typing import Any
 
 from monitord.core import words
 from monitord.core.model import Alert, Silence
+from monitord.core.names import is_pattern
 from monitord.core.quiet import covers, next_window, quiet_until
 from monitord.present.terminal import Style, Terminal, table
 
@@ -21,6 +22,7 @@ def silence_fields(silence: Silence, now: datetime) -> dict[str, Any]:
     return {
         "silence_id": silence.id,
         "subject": silence.subject,
+        "exact": silence.exact or not is_pattern(silence.subject),
         "rule": silence.rule or None,
         "reason": silence.reason or None,
         "since": silence.since,

@@ -137,7 +137,7 @@ _REPORT: Final = _object(
 _SILENCE: Final = _object(
     silence_id=_TEXT, subject=_TEXT, rule=_MAYBE_TEXT, reason=_MAYBE_TEXT, since=_TIME, until=_MAYBE_TIME,
     every=_MAYBE_TEXT, lasts_seconds=_MAYBE_NUMBER, in_force={"type": "boolean"}, quiet_until=_MAYBE_TIME,
-    next=_MAYBE_TIME,
+    next=_MAYBE_TIME, exact=_FLAG,
 )  # fmt: skip
 _SILENCE_ASKED: Final[Schema] = {
     "type": "object",
