@@ -45,7 +45,7 @@ def test_every_reason_for_which_a_test_of_this_suite_is_skipped_says_what_brings
     assert unknown == []
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")])
+@pytest.mark.parametrize("workers", [(), ("-n", "1")])
 def test_the_end_of_a_run_says_it(tmp_path: Path, workers: tuple[str, ...]) -> None:
     (tmp_path / "test_some.py").write_text(SKIPS)
     (tmp_path / "conftest.py").write_text("from tests.conftest import pytest_terminal_summary\n")

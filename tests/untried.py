@@ -30,7 +30,8 @@ def told(reasons: Iterable[str]) -> Iterator[str]:
     counted = Counter(reason.removeprefix("Skipped: ").strip() for reason in reasons)
     if not counted:
         return
-    yield f"{counted.total()} tests were not tried here:"
+    total = counted.total()
+    yield "one test was not tried here:" if total == 1 else f"{total} tests were not tried here:"
     for reason, number in sorted(counted.items(), key=lambda item: (-item[1], item[0])):
         brings = next((what for word, what in _BRINGS if word in reason.lower()), "see the reason")
         yield f"{number:4}  {reason}  ->  {brings}"
