@@ -78,7 +78,7 @@ def _key_prefix(value: object) -> str:
 
 
 _read_queues, _queues_written = named(
-    '["tree-builder"] or {"emails": {"waiting": 1000, "prefix": "myapp", "worker": "mail-worker"}}',
+    '["emails"] or {"emails": {"waiting": 1000, "prefix": "myapp", "worker": "mail-worker"}}',
     QueueOrders,
     {"waiting": _number, "prefix": _key_prefix, "worker": patterns},
 )

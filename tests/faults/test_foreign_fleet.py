@@ -173,6 +173,7 @@ async def test_a_foreign_fleet_is_watched_from_init_to_a_go_without_a_word_of_an
                 said[f"report {style} {when}"] = await run("report", "--since", "4s", "--format", style)
             for style in ("text", "json"):
                 said[f"alerts {style} {when}"] = await run("alerts", "--format", style)
+                said[f"backtest {style} {when}"] = await run("backtest", "--since", "1m", "--format", style)
             for page in ("", "alerts", "report", "silences", "metrics", "api/status"):
                 said[f"/{page} {when}"] = await asyncio.to_thread(fetched, f"http://127.0.0.1:{port}/{page}")
 
@@ -201,3 +202,23 @@ async def test_a_foreign_fleet_is_watched_from_init_to_a_go_without_a_word_of_an
                 said[name] = json.dumps(without_keys(json.loads(text)))
     found = {name: words for name, text in said.items() if (words := foreign(text))}
     assert found == {}, "\n".join(line for name in found for line in said[name].splitlines() if foreign(line))[:4000]
+
+
+@pytest.mark.parametrize("style", ["text", "nagios", "json"])
+def test_while_nobody_could_be_asked_what_is_there_it_is_unknown_and_no_other_fleet_is_named(
+    style: str, tmp_path: Path
+) -> None:
+    settings = {
+        "MONITORD_POSTGRES__DSN": f"postgresql://watch@127.0.0.1:{free_port()}/shop",
+        "MONITORD_POSTGRES__TABLES": '["orders"]',
+        "MONITORD_STATE_DIR": str(tmp_path / "state"),
+    }
+    done = monitord("check", "--format", style, directory=tmp_path, settings=settings)
+    assert done.returncode == 2, done.stdout  # the server itself cannot be reached
+    if style == "json":
+        document = json.loads(done.stdout)
+        assert document["probes"]["epochs"]["status"] == "failed"
+        assert document["epochs"] == {}
+        assert "orders" in document["growth"]
+        return
+    assert foreign(done.stdout + done.stderr) == set()

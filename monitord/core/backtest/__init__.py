@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import get_args
 
-from monitord.core import alerts
+from monitord.core import alerts, watched
 from monitord.core.backtest.caveats import Known, added, caveats, recorded_now
 from monitord.core.backtest.counts import counted_tables, uncountable, uncounted, waiting_for_count
 from monitord.core.backtest.fired import Comparison, Counted, Fired, Ledger, between, compared, fired
@@ -86,6 +86,8 @@ def backtest(
     since = max(since, fold.first)
     found = between(fold.ledger.spells(), since, fold.until)
     comparison = compared(found, between(fired(recorded), since, fold.until), fold.until)
+    # What is off by default is no part of the recording that is missing.
+    known = [watched.found(one, fold.state.history) for one in (orders, as_recorded or orders)]
     return Backtest(
         since=since,
         until=fold.until,
@@ -93,7 +95,7 @@ def backtest(
         alerts=found,
         compared=comparison,
         blind_seconds=blind_seconds(fold.state.history, since.timestamp(), fold.until.timestamp()),
-        caveats=tuple(caveats(fold.known(), orders, as_recorded or orders, since, warm_up(orders), comparison)),
+        caveats=tuple(caveats(fold.known(), *known, since, warm_up(orders), comparison)),
     )
 
 

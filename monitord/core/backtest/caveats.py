@@ -104,7 +104,7 @@ def caveats(
             f"Rows were counted exactly over {words.duration(as_recorded.growth_window.total_seconds())} only: "
             "over the longer window the counters are believed."
         )
-    if window_seconds(orders) > window_seconds(as_recorded):
+    if orders.groups and window_seconds(orders) > window_seconds(as_recorded):
         yield (
             f"Seals were looked at {words.duration(window_seconds(as_recorded))} back only: a group that sealed "
             "nothing for so long counts as stuck."

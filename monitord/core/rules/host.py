@@ -35,7 +35,7 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
             summary=f"The disk at {path} is {used:.1f}% full, past {limit:g}%{left}.",
             evidence={"free_bytes": free},
             recommendation=(
-                f"Free space on {path} now: old logs, old epochs, backups."
+                f"Free space on {path} now: old logs, old rows, backups."
                 if is_critical
                 else f"Plan to free space on {path}."
             ),
