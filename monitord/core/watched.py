@@ -40,14 +40,15 @@ def seen(history: History, subject: str) -> bool | None:
 def effective(orders: StandingOrders, history: History) -> StandingOrders:
     """The orders as far as they apply to what is there: everything downstream walks these.
 
-    While nobody could be asked whether there are seals, the epochs probe stays, so that its failure is not taken for
-    nothing, and no group is named.
+    What nobody could be asked about is not off but unknown: tables and groups stay, and are null. Only where other
+    tables are named, which shows that it is another fleet, no group is named meanwhile; the epochs probe stays.
     """
     tables, groups, probes = orders.tables, orders.groups, orders.probes
     if "tables" in orders.unnamed:
-        tables = tuple(name for name in tables if seen(history, name))
+        tables = tuple(name for name in tables if seen(history, name) is not False)
     is_open = "groups" in orders.unnamed and seen(history, SEALS) is None
-    if "groups" in orders.unnamed and not seen(history, SEALS):
+    may_be_own = is_open and any(name in TABLES for name in orders.tables)
+    if "groups" in orders.unnamed and not seen(history, SEALS) and not may_be_own:
         groups = ()
     if not groups and not is_open:
         probes -= {"epochs"}

@@ -53,13 +53,24 @@ def test_defaults_of_its_own_hold_where_its_subjects_are() -> None:
     assert replace(orders, unnamed=frozenset()) == named
 
 
-def test_what_could_not_be_asked_is_not_off_and_names_nobody() -> None:
-    night = Night(StandingOrders(unnamed=UNNAMED), services=("shop-api",))
+def test_what_could_not_be_asked_about_is_unknown_and_not_off() -> None:
+    night = Night(StandingOrders(unnamed=UNNAMED))
     night.postgres.fails()
     night.epochs.fails()
     night.passes(minutes=5)
     assert night.report.probes["epochs"]["status"] == "failed"
-    assert (night.report.epochs, night.report.growth) == ({}, {})
+    assert night.report.growth["user_signals"]["rows"] is None
+    assert {group["missed"] for group in night.report.epochs.values()} == {None}
+    assert night.report.status == "critical"
+
+
+def test_where_other_tables_are_named_no_group_is_meanwhile() -> None:
+    night = shop()
+    night.postgres.fails()
+    night.epochs.fails()
+    night.passes(minutes=5)
+    assert night.report.probes["epochs"]["status"] == "failed"
+    assert (night.report.epochs, set(night.report.growth)) == ({}, {"orders"})
     assert night.report.status == "critical"
 
 

@@ -87,7 +87,8 @@ def backtest(
     found = between(fold.ledger.spells(), since, fold.until)
     comparison = compared(found, between(fired(recorded), since, fold.until), fold.until)
     # What is off by default is no part of the recording that is missing.
-    known = [watched.found(one, fold.state.history) for one in (orders, as_recorded or orders)]
+    history = fold.state.history
+    tried, present = watched.found(orders, history), watched.found(as_recorded or orders, history)
     return Backtest(
         since=since,
         until=fold.until,
@@ -95,7 +96,7 @@ def backtest(
         alerts=found,
         compared=comparison,
         blind_seconds=blind_seconds(fold.state.history, since.timestamp(), fold.until.timestamp()),
-        caveats=tuple(caveats(fold.known(), *known, since, warm_up(orders), comparison)),
+        caveats=tuple(caveats(fold.known(), tried, present, since, warm_up(orders), comparison)),
     )
 
 
