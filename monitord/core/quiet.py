@@ -186,10 +186,13 @@ def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> His
 
 
 def unhushed(observation: Observation) -> Observation:
-    """The observation as whoever judges a night again sees it: nobody was to be kept from hearing anything."""
+    """The observation as whoever judges a night again sees it: nobody was to be kept from hearing anything.
+
+    What was forgotten stays so, and so does the database that somebody acknowledged.
+    """
     if not observation.commands:
         return observation
-    return replace(observation, commands=tuple(c for c in observation.commands if c.kind == "forget"))
+    return replace(observation, commands=tuple(c for c in observation.commands if c.kind in ("forget", "ack")))
 
 
 # The sheet

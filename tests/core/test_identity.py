@@ -5,8 +5,9 @@ from dataclasses import replace
 import pytest
 
 from monitord.core.identity import Identity, differences, made_anew, vanished
+from monitord.core.quiet import unhushed
 
-from .nights import Night, restored
+from .nights import Night, fold, restored
 
 KNOWN = Identity(
     "fleet", 16_384, "7301", {"user_signals": 16_400, "sealed_epochs": 16_410}, {"MILO": 7200, "CLS": 7200}
@@ -113,3 +114,15 @@ def test_counters_of_another_server_raise_no_alarm_of_growth() -> None:
     night.passes(hours=3)
     assert night.firing() == {("database_changed", "postgres")}
     assert not night.of("pending", "table_growth_high", "user_signals")
+
+
+def test_a_night_that_is_judged_again_knows_what_was_acknowledged() -> None:
+    night = Night()
+    night.passes(minutes=10)
+    night.system = "7302"
+    night.passes(minutes=2)
+    night.asks("ack", night.state.alerts["database_changed/postgres"].id)
+    night.passes(minutes=2)
+    state, edges = fold([unhushed(look.observation) for look in night.looks], night.orders)
+    assert dict(state.alerts) == {}
+    assert [edge.edge for _, edge in edges] == ["pending", "firing", "resolved"]
