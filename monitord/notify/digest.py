@@ -25,9 +25,11 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
     fired = {part.alert_id for part in parts if part.kind == "firing"}
     over = fired & {part.alert_id for part in parts if part.kind == "resolved"}
     told = words.plural(len(fired), "alert") + " fired"
-    how_many = "it is" if len(fired) == 1 else words.count(len(over)) + (" is" if len(over) == 1 else " are")
-    ended = f", {how_many} over" if over else ""
-    title = f"{place}: {told}{ended} {why}" if fired else f"{place}: {words.plural(len(parts), 'message')} {why}"
+    title = f"{place}: {told} {why}" if fired else f"{place}: {words.plural(len(parts), 'message')} {why}"
+    if over and len(fired) == 1:
+        title = f"{place}: {told}, it is over {why}"
+    elif over:
+        title = f"{title} ({words.count(len(over))} {'is' if len(over) == 1 else 'are'} over)"
     worst = max((part.severity for part in parts), key=lambda severity: _RANK[severity])
     first = worst_of(parts)
     summary = str(first.fields.get("summary") or first.title)
