@@ -35,6 +35,11 @@ COMMANDS: Final = {
 }
 
 
+# They read no settings, or bring their own.
+WITHOUT_SETTINGS: Final = frozenset({"completion", "demo"})
+ENV_FILE: Final = "MONITORD_ENV_FILE"
+
+
 class _Parser(argparse.ArgumentParser):
     """A mistake in the command line is one line."""
 
@@ -58,6 +63,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         _stop_quietly()
     try:
         parsed = command_line(asked).parse_args(arguments)
+        if getattr(parsed, "env_file", None):
+            os.environ[ENV_FILE] = parsed.env_file
         code: int = parsed.run(parsed)
     except KeyboardInterrupt:
         return 130
@@ -81,10 +88,22 @@ def command_line(asked: str | None) -> argparse.ArgumentParser:
         # Only the command that runs is imported: `check` need not pay for the demo, nor the daemon for `init`.
         if asked in (name, "completion"):
             importlib.import_module(f"monitord.commands.{name}").add(subparsers)
+            if name not in WITHOUT_SETTINGS:
+                _take_env_file(subparsers.choices[name])
         else:
             subparsers.add_parser(name, help=summary)
     parser.set_defaults(command_line=parser)
     return parser
+
+
+def _take_env_file(parser: argparse.ArgumentParser) -> None:
+    """Let a command, or each of its own commands, be told where its settings are."""
+    inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
+    for action in inner:
+        for each in action.choices.values():
+            _take_env_file(each)
+    if not inner:
+        parser.add_argument("--env-file", metavar="FILE", help=f"the settings, in place of ./.env (or {ENV_FILE})")
 
 
 def _write_nowhere() -> None:

@@ -56,20 +56,30 @@ VERDICT_SPAN: Final = timedelta(hours=12)
 SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
 Loader = Callable[[], Settings]
+# Leaves the settings' origin in the state directory, for commands that are run from elsewhere.
+Recorder = Callable[[], None]
 
 
 class Daemon:
     """One watch, from the lock on its state directory to the last saved cycle.
 
-    `load` reads the settings anew at a reload; it raises SettingsError for what is wrong with them. `scheduler` says
+    `load` reads the settings anew at a reload; it raises SettingsError for what is wrong with them. `record` is called
+    when they have taken effect, on a thread. `scheduler` says
     when cycles are due, and is itself watched: one that falls silent is made up for.
     """
 
     def __init__(
-        self, settings: Settings, load: Loader, log: Log, citizen: Citizen, scheduler: AsyncIOScheduler | None = None
+        self,
+        settings: Settings,
+        load: Loader,
+        log: Log,
+        citizen: Citizen,
+        scheduler: AsyncIOScheduler | None = None,
+        record: Recorder | None = None,
     ) -> None:
         self._settings = settings
         self._load = load
+        self._record = record
         self._log = log
         self._citizen = citizen
         self._lock = DirectoryLock(settings.state_dir)
@@ -112,6 +122,7 @@ class Daemon:
         self._under_pm2.register()
         self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
         self._say_what_is_off(self._settings)
+        await self._record_settings()
         snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
         if self._probes.tls_unverified:
             message = (
@@ -241,6 +252,11 @@ class Daemon:
         with suppress(OSError, LaneBusy):  # a disk that hangs has its own alert
             await self._tidying.run(self._log.tidy, timeout=TIDY_TIMEOUT_SECONDS)
 
+    async def _record_settings(self) -> None:
+        if self._record is not None:
+            with suppress(OSError, LaneBusy, SettingsError):  # whether the directory can be written, saving tells
+                await self._tidying.run(self._record, timeout=LOAD_TIMEOUT_SECONDS)
+
     def _ask_stop(self, reason: str) -> None:
         self._stop_reason = reason
         self._stop.set()
@@ -308,6 +324,7 @@ class Daemon:
         self._log.hide(settings.secrets() | before.secrets())
         self._schedule()
         self._conductor.due_now()
+        await self._record_settings()
         self._log.emit(
             "settings_reloaded",
             "info",

@@ -22,6 +22,8 @@ ALIASES: Final = {
     "DATABASE_URL": f"{PREFIX}POSTGRES__DSN",
     "REDIS_URL": f"{PREFIX}REDIS__URL",
 }
+# Where another file than ./.env is named; the command line's --env-file is the same.
+ENV_FILE: Final = f"{PREFIX}ENV_FILE"
 ENVIRONMENT, DOTENV, TOML = "environment", ".env", "monitord.toml"
 
 
@@ -46,18 +48,23 @@ def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) 
     """Every set variable of `known`: the environment over .env over monitord.toml, a prefixed name over its alias.
 
     A prefixed name that is set to nothing is kept, as it speaks louder than its alias and than what stands below; an
-    alias that is set to nothing is somebody else's business.
+    alias that is set to nothing is somebody else's business. Where ENV_FILE names another .env, a monitord.toml beside
+    that one counts.
     """
     found = Gathered()
-    toml = _toml(directory / TOML, found)
-    dotenv = _dotenv(directory / DOTENV, found)
-    for source, variables in ((DOTENV, dotenv), (ENVIRONMENT, environ)):
+    named = environ.get(ENV_FILE, "")
+    file, called = directory / (named or DOTENV), named or DOTENV
+    if named and not file.is_file():
+        found.mistakes.append(f"{ENV_FILE}: there is no file {named}")
+    toml = _toml(file.parent / TOML, found)
+    dotenv = _dotenv(file, called, found)
+    for source, variables in ((called, dotenv), (ENVIRONMENT, environ)):
         for alias, variable in ALIASES.items():
             if variables.get(alias):
                 found.values[variable] = Raw(variables[alias], alias, source)
-    for source, layer in ((TOML, toml), (DOTENV, dotenv), (ENVIRONMENT, environ)):
+    for source, layer in ((TOML, toml), (called, dotenv), (ENVIRONMENT, environ)):
         for name, value in layer.items():
-            if not name.startswith(PREFIX):
+            if not name.startswith(PREFIX) or name == ENV_FILE:
                 continue
             if name in known:
                 found.values[name] = Raw(value, name, source)
@@ -79,8 +86,8 @@ def _read(path: Path, found: Gathered) -> str:
     return ""
 
 
-def _dotenv(path: Path, found: Gathered) -> dict[str, str]:
-    """The variables of a .env file. A `$` in a password stands for itself."""
+def _dotenv(path: Path, called: str, found: Gathered) -> dict[str, str]:
+    """The variables of a .env file, which mistakes call `called`. A `$` in a password stands for itself."""
     variables: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(_read(path, found))):
         written = binding.original.string.strip().removeprefix("export ")
@@ -89,7 +96,7 @@ def _dotenv(path: Path, found: Gathered) -> dict[str, str]:
         elif written.startswith(PREFIX):
             # Only the name: the rest of a broken line may be half a password.
             name = written.split("=", 1)[0].split()[0][:60]
-            found.mistakes.append(f"{name} ({DOTENV}): the line cannot be understood; write NAME=value")
+            found.mistakes.append(f"{name} ({called}): the line cannot be understood; write NAME=value")
     return variables
 
 

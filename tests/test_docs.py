@@ -14,6 +14,7 @@ from monitord.__main__ import COMMANDS
 from monitord.core.model import RestartKind
 from monitord.core.rules import RULES
 from monitord.settings import variables
+from monitord.settings_sources import ENV_FILE
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -51,7 +52,7 @@ def test_every_kind_of_restart_is_in_the_reference_and_no_other() -> None:
 
 
 def test_every_setting_named_in_a_document_is_one() -> None:
-    known = set(variables())
+    known = {*variables(), ENV_FILE}
     named = set(re.findall(r"\bMONITORD_[A-Z0-9_]*[A-Z0-9]\b", README + REFERENCE))
     assert named <= known
 

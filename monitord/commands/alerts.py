@@ -9,7 +9,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from monitord.commands import load_settings
+from monitord.commands import find_settings
 from monitord.commands.looking_back import UNREADABLE, length
 from monitord.commands.once import note, run_once, say
 from monitord.core.incidents import Incident, incidents
@@ -43,7 +43,10 @@ def run(arguments: argparse.Namespace) -> int:
     if back is None:
         return 2
     now = datetime.now(UTC)
-    return run_once(_alerts(load_settings(), now - back, now, arguments.format))
+    found = find_settings()
+    if found.word:
+        note(found.word)
+    return run_once(_alerts(found.settings, now - back, now, arguments.format))
 
 
 async def _alerts(settings: Settings, since: datetime, now: datetime, style: str) -> int:

@@ -11,7 +11,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from monitord import asking
-from monitord.commands import load_settings
+from monitord.commands import Found, find_settings
 from monitord.commands.once import note, run_once, say
 from monitord.core import words
 from monitord.core.decide import State
@@ -20,7 +20,7 @@ from monitord.core.orders import StandingOrders
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
 from monitord.present.terminal import clean, terminal
-from monitord.settings import Settings, standing_orders
+from monitord.settings import Settings
 from monitord.store_commands import BUSY_SECONDS, CannotAsk, ask, read_waiting
 from monitord.store_reading import read_snapshot
 from monitord.store_schema import Unusable
@@ -57,10 +57,10 @@ def put(name: str, asks: Asker, tells: Teller) -> int:
     """
     now = datetime.now(UTC)
 
-    def leave(settings: Settings) -> str:
-        held = read(settings)
+    def leave(found: Found) -> str:
+        held = read(found)
         command = asks(held, now)
-        ask(settings.state_dir, command)
+        ask(found.settings.state_dir, command)
         return _told(held, tells(held, command, now))
 
     return run_once(_say(name, leave))
@@ -69,16 +69,17 @@ def put(name: str, asks: Asker, tells: Teller) -> int:
 def look(name: str, tells: Callable[[Held, datetime], str]) -> int:
     """Say what `tells` says of what the daemon holds, and ask nothing of it. Returns the exit code."""
     now = datetime.now(UTC)
-    return run_once(_say(name, lambda settings: tells(read(settings), now)))
+    return run_once(_say(name, lambda found: tells(read(found), now)))
 
 
-def read(settings: Settings) -> Held:
+def read(found: Found) -> Held:
     """What there is. Raises CannotAsk where no daemon has run, and Unusable where its snapshot cannot be read."""
+    settings = found.settings
     snapshot = read_snapshot(settings.state_dir)
     if snapshot is None:
         raise CannotAsk(f"no monitord has run on {settings.state_dir} yet")
     runs = holder(settings.state_dir) is not None
-    return Held(settings, standing_orders(settings), snapshot.state, read_waiting(settings.state_dir), runs)
+    return Held(settings, found.orders, snapshot.state, read_waiting(settings.state_dir), runs)
 
 
 def _told(held: Held, lines: Iterable[str]) -> str:
@@ -93,12 +94,15 @@ def _told(held: Held, lines: Iterable[str]) -> str:
     return "\n".join(line for text in (*lines, when) for line in screen.wrapped(text, indent="")) + "\n"
 
 
-async def _say(name: str, work: Callable[[Settings], str]) -> int:
+async def _say(name: str, work: Callable[[Found], str]) -> int:
     """Say what `work` has to say, done on a thread: a state directory may hang."""
-    settings = load_settings()
+    found = find_settings()
+    if found.word:
+        note(found.word)
+    settings = found.settings
     lane = Lane("state directory")
     try:
-        said = await lane.run(work, settings, timeout=_SECONDS)
+        said = await lane.run(work, found, timeout=_SECONDS)
     except (ValueError, CannotAsk) as error:
         note(f"monitord {name}: {clean(str(error))}")
         return MISTAKE

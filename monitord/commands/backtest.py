@@ -7,9 +7,9 @@ import os
 import sqlite3
 import sys
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
+from monitord.commands import find_settings
 from monitord.commands.looking_back import UNREADABLE, length, with_progress
 from monitord.commands.once import note, say
 from monitord.core.backtest import backtest, warm_up
@@ -50,7 +50,10 @@ def run(arguments: argparse.Namespace) -> int:
     if back is None:
         return 2
     try:
-        trial = tried(arguments.changes, os.environ, Path.cwd())
+        found = find_settings()
+        if found.word:
+            note(found.word)
+        trial = tried(arguments.changes, found.environ, found.directory)
     except SettingsError as error:
         for mistake in error.mistakes:
             note(clean(mistake))

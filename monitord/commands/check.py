@@ -14,13 +14,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.commands import load_settings
+from monitord.commands import Found, find_settings
 from monitord.commands.once import note, run_once, say
 from monitord.core import quiet, words
+from monitord.core.coverage import shortfall
 from monitord.core.decide import Decision, State, decide
-from monitord.core.model import Alert
+from monitord.core.model import Alert, Status
 from monitord.core.orders import StandingOrders
-from monitord.core.report import Report, build_report
+from monitord.core.report import RANK, Report, build_report
 from monitord.cycle import Turn, observe
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
@@ -31,7 +32,8 @@ from monitord.present.terminal import terminal
 from monitord.present.verdict import EXIT_CODES
 from monitord.probes import Probes
 from monitord.probes.base import Probe
-from monitord.settings import Settings, SettingsError, standing_orders
+from monitord.settings import SettingsError, standing_orders
+from monitord.settings_schema import PATHS
 from monitord.store_copy import Copy, read_copy
 from monitord.store_reading import Snapshot, read_snapshot
 from monitord.store_schema import Unusable
@@ -61,10 +63,11 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Check, say it, and return the exit code."""
-    return run_once(_check(load_settings(), arguments.format))
+    return run_once(_check(find_settings(), arguments.format))
 
 
-async def _check(settings: Settings, style: str) -> int:
+async def _check(found: Found, style: str) -> int:
+    settings = found.settings
     loop = asyncio.get_running_loop()
     began, timeout = loop.time(), settings.probe_timeout.total_seconds()
     orders = replace(standing_orders(settings), confirmations=1)
@@ -81,7 +84,7 @@ async def _check(settings: Settings, style: str) -> int:
     try:
         remembering = asyncio.create_task(_remember(lane, settings.state_dir, timeout))
         report = await _judge(probes.all, orders, remembering, timeout, alone=daemon is None)
-        _, trouble = await remembering
+        state, trouble = await remembering
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
@@ -89,17 +92,41 @@ async def _check(settings: Settings, style: str) -> int:
         lane.close()
     took = round((loop.time() - began) * 1000.0, 3)
     fields = {"trigger": "cli", "at": now, "status": report.status, "duration_ms": took} | report.as_fields()
+    status: Status = report.status
+    fields["settings"] = {"files": [str(path) for path in found.files], "of_daemon": found.borrowed}
+    if unasked := _unasked(found, orders, roster_lost=bool(trouble) and not state.history.roster):
+        fields["unasked"] = unasked
+        if RANK[status] < RANK["unknown"]:
+            fields["status"] = status = "unknown"
     if style == "json":
         say(document(fields))
     elif style == "nagios":
-        say(nagios(fields, orders))
+        say(nagios(fields, orders) + (f"{found.word}\n" if found.borrowed else ""))
     else:
         if trouble:
             note(f"monitord: {trouble}; the check goes on without what it holds")
         heading = f"monitord check, {now:%Y-%m-%d %H:%M:%S} UTC, took {words.duration(took / 1000.0)}"
         notes = (UNVERIFIED,) if probes.tls_unverified else ()
+        if found.word:
+            notes = (*notes, f"{found.word[:1].upper()}{found.word[1:]}.")
         say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ), notes))
-    return EXIT_CODES[report.status]
+    return EXIT_CODES[status]
+
+
+def _unasked(found: Found, orders: StandingOrders, *, roster_lost: bool) -> str:
+    """Why this check cannot say OK though all that it asked is well: a sentence without its full stop, or ""."""
+    if found.trouble:
+        return found.trouble
+    if found.record is not None and (missing := shortfall(orders, found.record.orders)):
+        withheld = [name for name in found.withheld if name not in found.sources]
+        why = f": {words.listed(withheld)} stood in its environment, and is not known here" if withheld else ""
+        return f"this check does not ask about {missing}, which the daemon watches{why}"
+    if orders.probes == {"host"} and not any(PATHS[name][0] == "host" for name in found.sources):
+        read = words.listed([str(path) for path in found.files]) if found.files else f"no .env in {found.directory}"
+        return f"nothing is configured to be watched ({read}): there is no PM2 home, no Postgres and no Redis"
+    if roster_lost and "pm2" in orders.probes and not orders.services:
+        return "the roster that was learned cannot be read, so that a service may be missed that nobody asks for"
+    return ""
 
 
 async def _holder(lane: Lane, directory: Path) -> int | None:

@@ -6,8 +6,8 @@ import argparse
 import json
 from typing import Any
 
-from monitord.commands import load_settings_with_sources
-from monitord.commands.once import say
+from monitord.commands import find_settings
+from monitord.commands.once import note, say
 from monitord.settings import described
 
 
@@ -20,8 +20,10 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Print every setting. Exit 2 and one line per mistake where they are wrong."""
-    settings, sources = load_settings_with_sources()
-    rows = [(name, text, sources.get(name, "default")) for name, text in described(settings)]
+    found = find_settings()
+    rows = [(name, text, found.sources.get(name, "default")) for name, text in described(found.settings)]
+    for line in filter(None, (found.word, found.trouble)):
+        note(line)
     if arguments.format == "json":
         document = {name: {"value": text, "source": source} for name, text, source in rows}
         say(json.dumps(document, indent=2) + "\n")

@@ -11,13 +11,12 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.commands import load_settings
+from monitord.commands import Found, find_settings
 from monitord.commands.looking_back import UNREADABLE, length, with_progress
 from monitord.commands.once import note, run_once, say
 from monitord.core.night import Night, Verdict
 from monitord.morning import tell_night
 from monitord.present.terminal import clean, terminal
-from monitord.settings import Settings, standing_orders
 from monitord.store_schema import Unusable
 
 EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
@@ -47,15 +46,18 @@ def run(arguments: argparse.Namespace) -> int:
     back = length(arguments.since)
     if back is None:
         return 2
-    return run_once(_report(load_settings(), back, arguments.format, arguments.output))
+    return run_once(_report(find_settings(), back, arguments.format, arguments.output))
 
 
-async def _report(settings: Settings, back: timedelta, style: str, output: Path | None) -> int:
+async def _report(found: Found, back: timedelta, style: str, output: Path | None) -> int:
+    settings = found.settings
+    for line in filter(None, (found.word, found.trouble)):
+        note(line)
     until = datetime.now(UTC)
     since = until - back
     passing = partial(with_progress, begin=since, end=until, doing="looking back on")
     try:
-        night = await tell_night(settings, standing_orders(settings), since, until, passing)
+        night = await tell_night(settings, found.orders, since, until, passing)
     except TimeoutError:
         note(f"monitord report: the state directory {settings.state_dir} does not answer")
         return UNREADABLE

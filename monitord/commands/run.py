@@ -11,12 +11,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from monitord.daemon import Daemon, Loader
+from monitord import __version__
+from monitord.daemon import Daemon, Loader, Recorder
 from monitord.lock import DirectoryInUse
 from monitord.logs import Log
 from monitord.pm2.citizen import Citizen
 from monitord.resolver import Loop
 from monitord.settings import Settings, SettingsError, load
+from monitord.settings_record import write_record
 
 
 def add(subparsers: Any) -> None:
@@ -38,7 +40,7 @@ def run(_: argparse.Namespace) -> int:
     log = Log(sys.stdout, settings.log_level, directory=settings.state_dir / "logs", retention=settings.log_retention)
     log.hide(settings.secrets())
     with log.everything():
-        code = _watch(settings, reload, log, citizen)
+        code = _watch(settings, reload, log, citizen, partial(write_record, dict(os.environ), Path.cwd(), __version__))
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
         # What a library has left on a thread of its own would hold the exit for as long as it takes.
         log.flush()
@@ -46,11 +48,11 @@ def run(_: argparse.Namespace) -> int:
     return code
 
 
-def _watch(settings: Settings, reload: Loader, log: Log, citizen: Citizen) -> int:
+def _watch(settings: Settings, reload: Loader, log: Log, citizen: Citizen, record: Recorder) -> int:
     loop = Loop()
     loop.set_exception_handler(partial(_failed, log))
     try:
-        loop.run_until_complete(Daemon(settings, reload, log, citizen).run())
+        loop.run_until_complete(Daemon(settings, reload, log, citizen, record=record).run())
     except SettingsError as error:
         return _refuse(error)
     except DirectoryInUse as error:

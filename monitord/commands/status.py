@@ -12,7 +12,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.commands import load_settings
+from monitord.commands import Found, find_settings
 from monitord.commands.once import run_once, say
 from monitord.core import words
 from monitord.core.model import Silence
@@ -20,12 +20,11 @@ from monitord.core.report import Fields, Report
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
 from monitord.present.document import document, revived
-from monitord.present.freshness import stale_after
+from monitord.present.freshness import Rhythm, stale_after
 from monitord.present.silences import in_force_line, silence_fields
 from monitord.present.status import text
 from monitord.present.terminal import terminal
 from monitord.present.verdict import EXIT_CODES
-from monitord.settings import Settings
 from monitord.store_reading import read_snapshot
 from monitord.store_schema import Unusable
 
@@ -59,10 +58,11 @@ def add(subparsers: Any) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Look, say it, and return the exit code."""
-    return run_once(_status(load_settings(), arguments.format))
+    return run_once(_status(find_settings(), arguments.format))
 
 
-async def _status(settings: Settings, style: str) -> int:
+async def _status(found: Found, style: str) -> int:
+    settings = found.settings
     held = await _look(settings.state_dir)
     now = datetime.now(UTC)
     fields = _fields(held)
@@ -70,7 +70,8 @@ async def _status(settings: Settings, style: str) -> int:
     age = None if at is None else max(timedelta(0), now - at)
     fields |= {"age_seconds": None if age is None else round(age.total_seconds(), 3), "pid": held.pid or None}
     fields["silences"] = [silence_fields(silence, now) for silence in held.silences]
-    trouble = _trouble(held, age, settings)
+    # By the rhythm of the daemon, not by that of the shell which asks.
+    trouble = _trouble(held, age, settings.state_dir, found.record or settings)
     if trouble and (held.pid is None or fields["status"] != "critical"):
         fields["status"] = "unknown"
     if style == "json":
@@ -81,7 +82,8 @@ async def _status(settings: Settings, style: str) -> int:
         who = f"pid {held.pid}" if held.pid else "pid not known"
         heading = f"monitord status ({who}), last check {words.duration(age.total_seconds())} ago, {_at(at)}"
         quiet = in_force_line(held.silences, now)
-        notes = tuple(filter(None, (quiet, f"STALE: {trouble}." if trouble else "")))
+        where = f"{found.word[:1].upper()}{found.word[1:]}." if found.word else ""
+        notes = tuple(filter(None, (where, quiet, f"STALE: {trouble}." if trouble else "")))
         say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ), notes))
     return EXIT_CODES[fields["status"]]
 
@@ -114,19 +116,19 @@ def _fields(held: _Held) -> Fields:
     return dict.fromkeys(names) | {"status": "unknown"} | dict(held.report or {})
 
 
-def _trouble(held: _Held, age: timedelta | None, settings: Settings) -> str | None:
+def _trouble(held: _Held, age: timedelta | None, directory: Path, rhythm: Rhythm) -> str | None:
     """Why what is held is not the present, or None where it is. A sentence without its full stop."""
     if held.pid is None:
         last = f"; the last check was {words.duration(age.total_seconds())} ago" if age is not None else ""
-        return f"no monitord runs on {settings.state_dir}{last}"
+        return f"no monitord runs on {directory}{last}"
     if held.trouble is not None:
         return held.trouble
     if age is None:
         return "monitord runs and has not saved a report yet"
-    if age > stale_after(settings):
+    if age > stale_after(rhythm):
         return (
             f"the last report is {words.duration(age.total_seconds())} old, and one is due every "
-            f"{words.duration(settings.check_interval.total_seconds())}"
+            f"{words.duration(rhythm.check_interval.total_seconds())}"
         )
     return None
 

@@ -54,13 +54,18 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
         probes={name: _probe(name, history, orders) for name in PROBES},
         services=_services(history, orders, at),
         growth=_growth(history, orders, at),
-        database=_database(history.reading("postgres")),
+        database=_database(_asked("postgres", history, orders)),
         epochs=_epochs(history, orders, at),
         current_epoch=_current_epoch(orders, at),
-        redis=_redis(history.reading("redis"), orders),
-        host=_host(history.reading("host"), orders),
+        redis=_redis(_asked("redis", history, orders), orders),
+        host=_host(_asked("host", history, orders), orders),
         alerts={state: _alerts(book, state) for state in ("firing", "suppressed")},
     )
+
+
+def _asked(probe: str, history: History, orders: StandingOrders) -> Reading | None:
+    """The last good reading of a probe that is configured: what a snapshot holds of another one is not the present."""
+    return history.reading(probe) if probe in orders.probes else None
 
 
 def _alerts(book: Mapping[str, Alert], state: str) -> list[Fields]:
@@ -153,6 +158,8 @@ def _probe(name: str, history: History, orders: StandingOrders) -> Fields:
 
 
 def _services(history: History, orders: StandingOrders, now: float) -> Fields:
+    if "pm2" not in orders.probes:
+        return {}  # the snapshot may know of services; nobody asked for them here
     roster = expected(history, orders)
     is_known = history.reading("pm2") is not None
     return {

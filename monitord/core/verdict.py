@@ -23,6 +23,8 @@ def verdict(fields: Fields) -> str:
         return str(firing[0]["summary"])
     if firing:
         return f"{len(firing)} alerts fire, the worst: {firing[0]['summary']}"
+    if fields.get("unasked"):
+        return f"{fields['unasked']}."
     failed = [NAMES.get(name, name) for name, probe in fields["probes"].items() if _failed(name, probe, fields)]
     if failed:
         return f"{words.listed(failed)} could not be measured."

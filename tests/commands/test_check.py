@@ -20,6 +20,7 @@ from .program import PATIENCE, Eventually, monitord, start
 
 # However full the disk of the machine that runs the tests is.
 ROOMY = {"MONITORD_ORDERS__DISK_WARNING": "100%", "MONITORD_ORDERS__DISK_CRITICAL": "100%"}
+HOST_ALONE = ROOMY | {"MONITORD_HOST__DISKS": '["/"]'}
 
 
 def check(directory: Path, settings: dict[str, str], style: str = "json") -> tuple[int, str, str]:
@@ -41,14 +42,14 @@ def firing(fields: dict[str, Any]) -> set[tuple[str, str]]:
     return {(alert["rule"], alert["subject"]) for alert in fields["alerts"]["firing"]}
 
 
-def test_with_nothing_configured_it_checks_the_host_and_says_how_to_add_the_rest(tmp_path: Path) -> None:
+def test_with_nothing_configured_it_checks_the_host_says_how_to_add_the_rest_and_is_not_ok(tmp_path: Path) -> None:
     code, out, err = check(tmp_path, ROOMY, "text")
-    assert (code, err) == (0, "")
+    assert (code, err) == (3, "")
     for variable in ("MONITORD_PM2__HOME", "MONITORD_POSTGRES__DSN", "MONITORD_REDIS__URL"):
         assert out.count(variable) == 1
     assert "\x1b" not in out
     assert max(len(line) for line in out.splitlines()) <= 80
-    assert out.splitlines()[-1].startswith("OK: ")
+    assert "UNKNOWN: nothing is configured to be watched" in out
 
 
 def test_mistakes_are_one_line_each_and_nothing_is_checked(tmp_path: Path) -> None:
@@ -75,6 +76,8 @@ def test_what_cannot_be_reached_is_critical_and_every_number_of_it_null(tmp_path
                 "MONITORD_PM2__HOME": str(tmp_path / "no-pm2"),
                 "MONITORD_POSTGRES__DSN": f"postgresql://watcher:hunter2@127.0.0.1:{port}/fleet",
                 "MONITORD_REDIS__URL": f"redis://:hunter2@127.0.0.1:{port}",
+                "MONITORD_POSTGRES__TABLES": '["user_signals"]',
+                "MONITORD_EPOCHS__GROUPS": '["MILO"]',
                 "MONITORD_REDIS__QUEUES": '["tree-builder"]',
                 "MONITORD_ORDERS__SERVICES": '{"gateway": "online"}',
             },
@@ -149,14 +152,14 @@ def test_ctrl_c_ends_it_at_once_and_quietly(tmp_path: Path, silent: tuple[int, t
 
 def test_plugin_output_and_exit_code_agree(tmp_path: Path) -> None:
     full = {"MONITORD_ORDERS__DISK_WARNING": "0%", "MONITORD_ORDERS__DISK_CRITICAL": "100%"}
-    code, out, err = check(tmp_path, full, "nagios")
+    code, out, err = check(tmp_path, HOST_ALONE | full, "nagios")
     assert (code, err) == (1, "")
     assert out.startswith("MONITORD WARNING - The disk at / is ")
     assert " | " in out.splitlines()[0]
 
 
 def test_it_leaves_no_trace(tmp_path: Path) -> None:
-    fields_of(tmp_path, ROOMY)
+    fields_of(tmp_path, HOST_ALONE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -165,7 +168,7 @@ def test_a_snapshot_that_cannot_be_read_is_passed_over(tmp_path: Path, style: st
     snapshot = tmp_path / "state" / "snapshot.db"
     snapshot.parent.mkdir()
     snapshot.write_bytes(b"not a database" * 1000)
-    code, out, err = check(tmp_path, ROOMY, style)
+    code, out, err = check(tmp_path, HOST_ALONE, style)
     assert code == 0
     assert ("cannot be read" in err) == (style == "text")
     assert out

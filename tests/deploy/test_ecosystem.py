@@ -147,6 +147,7 @@ async def test_sigusr1_through_pm2_is_a_check_and_many_at_once_are_few(checkout:
     assert process.pid is not None
     for _ in range(200):
         os.kill(process.pid, signal.SIGUSR1)
+    await checkout.said("check_completed", trigger="signal", times=before + 1)
     cycles = len(checkout.of("cycle_completed"))
     await checkout.said("cycle_completed", times=cycles + 2)
     assert 1 <= len(checkout.of("check_completed", trigger="signal")) - before < 20
