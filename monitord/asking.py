@@ -17,6 +17,7 @@ from monitord.core.names import is_exact, is_pattern
 from monitord.core.orders import StandingOrders
 from monitord.core.quiet import Silences, forgettable, known_subjects, silence_id
 from monitord.core.rules import RULES
+from monitord.core.watched import defaults, effective
 
 DEFAULT_LENGTH: Final = "2h"
 LONGEST: Final = timedelta(days=365)
@@ -112,7 +113,7 @@ def awaited(silences: Silences, commands: Iterable[Command]) -> dict[str, Silenc
 
 def subjects(state: State, orders: StandingOrders) -> frozenset[str]:
     """Every name that an alert may be about, as far as it is known now."""
-    return known_subjects(state.history, state.alerts, orders)
+    return known_subjects(state.history, state.alerts, effective(orders, state.history))
 
 
 def _known_rule(rule: str) -> None:
@@ -149,12 +150,17 @@ def _one_of(prefix: str, known: Mapping[str, object], what: str, shortest: int) 
 def _why_not(name: str, state: State, orders: StandingOrders) -> str:
     if name in orders.services:
         return f"{name} is expected because MONITORD_ORDERS__SERVICES names it; take it out there"
+    orders = effective(orders, state.history)
     for variable, named in (
         ("MONITORD_POSTGRES__TABLES", orders.tables),
         ("MONITORD_REDIS__QUEUES", orders.queues),
         ("MONITORD_EPOCHS__GROUPS", orders.groups),
         ("MONITORD_HOST__DISKS", orders.disks),
     ):
+        if name in named and name in defaults(orders):
+            return (
+                f"{name} is watched because it was there; set {variable} without it, or to [], if it is gone for good"
+            )
         if name in named:
             return f"{name} is watched because {variable} names it; take it out there"
     if orders.services:

@@ -91,7 +91,7 @@ class LogTeller:
         known = "postgres" in orders.probes
         off = {
             "epochs": ("MONITORD_EPOCHS__GROUPS", known and "epochs" not in orders.probes),
-            "growth": ("MONITORD_POSTGRES__TABLES", known and not orders.tables and "epochs" not in orders.probes),
+            "growth": ("MONITORD_POSTGRES__TABLES", known and not orders.tables),
         }
         for what, (variable, is_off) in off.items():
             if is_off and what not in self._off:

@@ -1,7 +1,11 @@
 """What nobody named is watched where it is there or was seen before; what is off is off everywhere."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 
+import pytest
+
+from monitord.asking import forget, subjects
 from monitord.core.codec import decode, encode
 from monitord.core.decide import State
 from monitord.core.history import History, Table
@@ -132,3 +136,16 @@ def test_an_impact_speaks_of_sealing_where_epochs_are_watched_only() -> None:
     (_, away) = night.actions
     assert away.blocking == ""
     assert "growth cannot be told" in away.escalation
+
+
+def test_what_is_off_is_no_subject_and_what_was_seen_says_how_to_be_rid_of_it() -> None:
+    night = shop()
+    night.passes(minutes=5)
+    assert not {"MILO", "CLS", "user_signals"} & subjects(night.state, SHOP)
+    own = Night(StandingOrders(unnamed=UNNAMED))
+    own.passes(minutes=5)
+    assert {"MILO", "CLS", "user_signals"} <= subjects(own.state, own.orders)
+    with pytest.raises(
+        ValueError, match=r"^user_signals is watched because it was there; set MONITORD_POSTGRES__TABLES"
+    ):
+        forget(datetime.now(UTC), "user_signals", own.state, own.orders)
