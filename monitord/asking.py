@@ -17,7 +17,7 @@ from monitord.core.names import is_exact, is_pattern
 from monitord.core.orders import StandingOrders
 from monitord.core.quiet import Silences, forgettable, known_subjects, silence_id
 from monitord.core.rules import RULES
-from monitord.core.watched import defaults, effective
+from monitord.core.watched import defaults, effective, seen
 
 DEFAULT_LENGTH: Final = "2h"
 LONGEST: Final = timedelta(days=365)
@@ -150,17 +150,14 @@ def _one_of(prefix: str, known: Mapping[str, object], what: str, shortest: int) 
 def _why_not(name: str, state: State, orders: StandingOrders) -> str:
     if name in orders.services:
         return f"{name} is expected because MONITORD_ORDERS__SERVICES names it; take it out there"
-    orders = effective(orders, state.history)
     for variable, named in (
         ("MONITORD_POSTGRES__TABLES", orders.tables),
         ("MONITORD_REDIS__QUEUES", orders.queues),
         ("MONITORD_EPOCHS__GROUPS", orders.groups),
         ("MONITORD_HOST__DISKS", orders.disks),
     ):
-        if name in named and name in defaults(orders):
-            return (
-                f"{name} is watched because it was there; set {variable} without it, or to [], if it is gone for good"
-            )
+        if name in named and name in defaults(orders) and seen(state.history, name):
+            return f"{name} is watched because it was there; set {variable} without it if it is gone for good"
         if name in named:
             return f"{name} is watched because {variable} names it; take it out there"
     if orders.services:
