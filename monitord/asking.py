@@ -157,7 +157,8 @@ def _why_not(name: str, state: State, orders: StandingOrders) -> str:
         ("MONITORD_HOST__DISKS", orders.disks),
     ):
         if name in named and name in defaults(orders) and seen(state.history, name):
-            return f"{name} is watched because it was there; set {variable} without it if it is gone for good"
+            why = f"it was there and, not being set, {variable} names it"
+            return f"{name} is watched because {why}; set that without it if it is gone for good"
         if name in named:
             return f"{name} is watched because {variable} names it; take it out there"
     if orders.services:

@@ -145,5 +145,5 @@ def test_what_is_off_is_no_subject_and_what_was_seen_says_how_to_be_rid_of_it() 
     own = Night(StandingOrders(unnamed=UNNAMED))
     own.passes(minutes=5)
     assert {"MILO", "CLS", "user_signals"} <= subjects(own.state, own.orders)
-    with pytest.raises(ValueError, match="it was there; set MONITORD_POSTGRES__TABLES"):
+    with pytest.raises(ValueError, match="it was there and, not being set, MONITORD_POSTGRES__TABLES names it"):
         forget(datetime.now(UTC), "user_signals", own.state, own.orders)
