@@ -76,8 +76,8 @@ def act_heard(act: Act, service: Service | None) -> ServiceEvent | None:
     if seen is None or seen.own:
         return None
     if act.what == "stop":
-        if seen.state == "stopped":
-            return None  # the list has shown it
+        if seen.state == "stopped" and act.created_at in (None, seen.created_at):
+            return None  # the list has shown it, and it was not started since
         return ServiceEvent(act.service, "stopped", "operator", "stopped by an operator", at=act.at)
     if act.created_at is not None and seen.created_at == act.created_at and seen.state != "stopping":
         return None

@@ -5,9 +5,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitord.core.fleet_events import crash_heard, crashes_heard
+from monitord.core.fleet_events import act_heard, crash_heard, crashes_heard
+from monitord.core.history import Life
 from monitord.core.history import Service as Known
-from monitord.core.model import Exit, ServiceEvent
+from monitord.core.model import Act, Exit, ServiceEvent
 
 from .nights import Night
 
@@ -253,3 +254,11 @@ def test_ends_that_followed_are_one_sentence() -> None:
     assert crashes_heard(KILLED, 1).detail == "ended once more by SIGKILL after 20 s"
     assert crashes_heard(KILLED, 37).detail == "ended 37 times more, the last time by SIGKILL after 20 s"
     assert crashes_heard(KILLED, 37).restarts == 37
+
+
+def test_a_stop_after_a_start_that_no_list_has_shown_is_news() -> None:
+    stopped = Known(lives={"3": Life("stopped", restarts=1, created_at=100.0)})
+    assert act_heard(Act("gateway", "3", 130.0, "stop", 1, 100.0), stopped) is None  # the list has shown this one
+    again = act_heard(Act("gateway", "3", 140.0, "stop", 1, 135.0), stopped)
+    assert again is not None
+    assert (again.change, again.by, again.at) == ("stopped", "operator", 140.0)
