@@ -15,6 +15,7 @@ from monitord.core.quiet import forget
 from monitord.core.recognizing import absorb_identity, absorb_seals
 from monitord.core.restarts import absorb_acts, absorb_exits
 from monitord.core.rules.redis import absorb_queues
+from monitord.core.rules.served import absorb_refusals
 from monitord.core.rules.trends import absorb_trends
 
 
@@ -49,6 +50,8 @@ def absorb(
         history = replace(history, sealed=sealed_labels(good["epochs"]))
         history = absorb_seals(history, history.sealed, now, orders)
         history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], now, orders))
+    for reading in good.values():
+        history = absorb_refusals(history, reading)
     if "redis" in good:
         history = absorb_queues(history, good["redis"], now)
     history = absorb_trends(history, good, now, orders)

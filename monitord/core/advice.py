@@ -69,6 +69,16 @@ _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
         "monitord config",
     ),
     "redis_unreachable": ("{redis} ping", "{redis} info memory", "free -m"),
+    "redis_not_writable": (
+        "{redis} info persistence",
+        "{redis} info memory",
+        "{redis} info replication",
+    ),
+    "postgres_full": (
+        "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC",
+        "SELECT name, setting, source FROM pg_settings WHERE name ~ 'connections|read_only'",
+        "df -h",
+    ),
     "table_growth_high": _TABLE,
     "table_flow_stalled": _TABLE,
     "sealing_late": _SEALS,

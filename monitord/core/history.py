@@ -226,6 +226,10 @@ class History:
     daemon: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
+    # Why each server refused the fleet's next write or connection when that could last be told.
+    refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    # The servers that were seen to be primaries.
+    primaries: frozenset[str] = frozenset()
     # "memory/<service>/<pm_id>" and "disk/<path>".
     trends: Mapping[str, Series] = field(default_factory=dict)
     sealed: Sealed = field(default_factory=dict)

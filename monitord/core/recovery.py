@@ -166,6 +166,10 @@ def _database(alert: Alert, at: _Now) -> str | None:  # noqa: ARG001 - one shape
     return None if known is None else f"The database that is read is the known one: {known}."
 
 
+def _serves(alert: Alert, at: _Now) -> str | None:  # noqa: ARG001 - one shape for all
+    return f"{_NAMES.get(alert.subject, alert.subject)} accepts writes and connections again."
+
+
 def _monitor(alert: Alert, at: _Now) -> str | None:  # noqa: ARG001 - one shape for all
     return "monitord works as expected again: cycles on time, the snapshot written, every channel accepting."
 
@@ -183,6 +187,8 @@ _SAY: Final[dict[str, Callable[[Alert, _Now], str | None]]] = {
     "pm2_empty": _server,
     "postgres_unreachable": _server,
     "redis_unreachable": _server,
+    "postgres_full": _serves,
+    "redis_not_writable": _serves,
     "table_growth_high": _growth,
     "table_flow_stalled": _flow,
     "sealing_late": _sealing,

@@ -17,6 +17,7 @@ from monitord.core.growth import rows_per_hour, window_rows
 from monitord.core.history import History
 from monitord.core.model import Alert, Reading, Status, Value
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.rules import served, servers
 from monitord.core.states import standing
 from monitord.core.watched import effective
 
@@ -109,10 +110,10 @@ def _blind(probe: str, history: History, book: Mapping[str, Alert]) -> bool:
         return True
     if last.failure is not None:
         server = causes.SERVER.get(probe, probe)
-        away = book.get(f"{server}_unreachable/{server}")
-        return away is None or away.state != "firing"
+        rules = (f"{server}_unreachable", served.REFUSING.get(server))
+        return not any(a.state == "firing" for a in book.values() if a.subject == server and a.rule in rules)
     told = {alert.subject for alert in book.values() if alert.rule == "subject_unmeasured" and alert.state == "firing"}
-    return any(gap.subject not in told for gap in last.gaps)
+    return any(subject not in told for subject, _, _ in servers.troubled(last))
 
 
 def alert_fields(alert: Alert) -> Fields:

@@ -12,6 +12,7 @@ from monitord.core.model import Kind
 UNDEFINED_TABLE, UNDEFINED_COLUMN, NO_PRIVILEGE = "42P01", "42703", "42501"
 LOCK_TIMED_OUT = "55P03"
 
+TOO_MANY, NONE_FREE = "has too many connections already", "had no server connection free in time"
 # By SQLSTATE: the whole of it, or its class. The words are ours: a server's own may be in any language.
 _BY_STATE: dict[str, tuple[Kind, str]] = {
     "28": ("auth", "rejects this user, password or way of connecting"),
@@ -20,7 +21,7 @@ _BY_STATE: dict[str, tuple[Kind, str]] = {
     UNDEFINED_COLUMN: ("missing", "has the table, but not its expected columns"),
     "3F000": ("missing", "has no such schema"),
     NO_PRIVILEGE: ("permission", "does not give this role the privilege"),
-    "53300": ("refused", "has too many connections already"),
+    "53300": ("refused", TOO_MANY),
     "57P01": ("refused", "is shutting down"),
     "57P02": ("refused", "crashed and is restarting"),
     "57P03": ("refused", "is starting up or shutting down"),
@@ -41,13 +42,13 @@ _BY_WORDS: tuple[tuple[str, Kind, str], ...] = (
     ("server refused ssl", "tls", "finds no TLS at the server behind it"),
     ("login_retry", "refused", "cannot log in to the server behind it, and tries again later"),
     ("server login failed", "refused", "cannot log in to the server behind it"),
-    ("query_wait_timeout", "timeout", "had no server connection free in time"),
+    ("query_wait_timeout", "timeout", NONE_FREE),
     ("server down", "refused", "finds the server behind it down"),
     ("login_timeout", "timeout", "did not finish the login in time"),
     ("connect timeout", "timeout", "could not reach the server behind it in time"),
     ("query timeout", "timeout", "did not finish the query in time"),
-    ("no more connections", "refused", "has too many connections already"),
-    ("too many", "refused", "has too many connections already"),
+    ("no more connections", "refused", TOO_MANY),
+    ("too many", "refused", TOO_MANY),
     ("shutting down", "refused", "is shutting down"),
     ("server conn crashed", "refused", "lost the connection to the server behind it"),
     ("connection closed", "refused", "lost the connection to the server behind it"),
@@ -59,13 +60,15 @@ class PostgresError(Exception):
     """The session could not do its work: a kind to sort by and a sentence for people, free of secrets.
 
     `state` is the SQLSTATE of a statement that failed in the server; "" for everything else, connecting included.
+    `full`: the server, or the pool before it, is there and serves no further client.
     """
 
-    def __init__(self, kind: Kind, error: str, state: str = "") -> None:
+    def __init__(self, kind: Kind, error: str, state: str = "", *, full: bool = False) -> None:
         super().__init__(error)
         self.kind: Kind = kind
         self.error = error
         self.state = state
+        self.full = full
 
 
 def explain(error: BaseException, where: str, sslmode: str, secret: str | None, *, connecting: bool) -> PostgresError:
@@ -98,7 +101,9 @@ def explain(error: BaseException, where: str, sslmode: str, secret: str | None, 
         )
     else:
         kind, words = "internal", f"was asked in a way that failed inside: {type(error).__name__}"
-    return PostgresError(kind, f"Postgres at {where} {words}", state)
+    # A limit of monitord's own role says nothing about the fleet's connections.
+    full = words in (TOO_MANY, NONE_FREE) and "for role" not in str(error)
+    return PostgresError(kind, f"Postgres at {where} {words}", state, full=full)
 
 
 def _of_server(error: asyncpg.PostgresError, secret: str | None) -> tuple[Kind, str]:

@@ -29,6 +29,7 @@ _LOCK_SHARE, _STATEMENT_SHARE = 0.2, 0.85
 _LOCK_SECONDS = 1.0
 # A kept connection may have been forgotten by a firewall, and then nobody ever answers on it: a new one gets the rest.
 _KEPT_SHARE = 1 / 3
+_KNOCK_SHARE = 1 / 2  # of what is left of a reading, to see whether one more connection is accepted
 _CLOSE_SECONDS = 1.0
 _COMMAND_SECONDS = 60.0  # a backstop: the deadline of each transaction comes sooner
 # Errors after which another host of the DSN is worth trying; a wrong password is wrong everywhere.
@@ -104,6 +105,21 @@ class Session:
                 await self._end(connection)
         except _ERRORS as error:
             raise self._explained(error) from error
+
+    async def accepted(self, timeout: float) -> bool | None:
+        """Whether one more connection is accepted now; it is closed at once. None where that cannot be told."""
+        loop = asyncio.get_running_loop()
+        deadline = loop.time() + timeout * _KNOCK_SHARE
+        try:
+            async with asyncio.timeout_at(deadline):
+                connection = await self._connect(deadline)
+        except PostgresError as error:
+            return False if error.full else None
+        except _ERRORS:
+            return None
+        with suppress(*_ERRORS):
+            await connection.close(timeout=_CLOSE_SECONDS)
+        return True
 
     async def close(self) -> None:
         """Let go of the connection: in order when it is idle, by cutting it when it is in use. Never raises."""

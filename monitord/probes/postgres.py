@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from monitord.core.model import Gap, Sample, sample
-from monitord.postgres import queries
+from monitord.postgres import queries, served
 from monitord.postgres.errors import LOCK_TIMED_OUT, PostgresError
 from monitord.postgres.session import Session
 from monitord.probes.base import Measured, ProbeError, Request, server_clock
@@ -131,7 +131,7 @@ class PostgresProbe:
         try:
             server, relations = await self._look(began, deadline)
         except PostgresError as error:
-            raise ProbeError(error.kind, error.error) from error
+            raise ProbeError(error.kind, error.error, full=error.full) from error
         samples, gaps = list(server), []
         due: list[tuple[str, str]] = []
         arriving: list[tuple[str, asyncpg.Record]] = []
@@ -247,6 +247,13 @@ class PostgresProbe:
             schemas, names = [schema for schema, _ in self._names], [name for _, name in self._names]
             relations = await connection.fetch(queries.RELATIONS, schemas, names, sized)
             present = await connection.fetch(queries.PRESENT, self._defaults) if self._defaults else []
+            next_client = await connection.fetchrow(served.SERVED)
+            pid_told = connection.get_server_pid()
+        refusals = []
+        if next_client is not None:
+            refusals = await served.refusals(
+                next_client, pid_told, lambda: self._session.accepted(deadline - loop.time())
+            )
         assert server is not None  # noqa: S101 - a database that is being talked to is in pg_database
         return [
             sample("response", round(response, 3), "ms"),
@@ -259,6 +266,7 @@ class PostgresProbe:
             sample("system_identifier", system, ""),
             sample("database_oid", server["database_oid"], database=server["database"]),
             *(sample("there", int(row["there"]), table=row["name"]) for row in present),
+            *refusals,
         ], relations
 
     async def _count(self, label: str, quoted: str, now: float, deadline: float) -> list[Sample]:

@@ -82,7 +82,10 @@ class RedisProbe:
         samples = [
             sample("redis_latency", latency, "ms"),
             *self._of_server(replies, fields, gaps),
-            *_of_service(info.served(fields, config, misconf=misconf)),
+            *(
+                sample("redis_refusal", said, "", why=why)
+                for why, said in info.refusals(fields, config, misconf=misconf).items()
+            ),
         ]
         for queue in self._prefixes:
             samples += self._queue(queue, replies, gaps)
@@ -250,13 +253,6 @@ _LOST: Final[Mapping[tuple[str, ...], str]] = {
     ("INFO", "clients"): "whether it accepts clients",
     ("INFO", "replication"): "whether it is a replica",
 }
-
-
-def _of_service(served: info.Served) -> Iterator[Sample]:
-    for name, is_served in (("redis_writes", served.writes), ("redis_connections", served.connections)):
-        yield sample(name, None if is_served is None else int(is_served))
-    for why, said in served.refusals.items():
-        yield sample("redis_refusal", said, "", why=why)
 
 
 def _soon(deadline: float) -> float:

@@ -1,8 +1,8 @@
 """One connection to a Redis or Valkey, through which no more is read than what was asked for can take.
 
 hiredis would make room for as many elements as a reply announces, and keep a bulk of any length: a reply of 500 MB took
-3.7 GB. So redis-py's own parser reads, from a stream that ends the connection once a budget of bytes is used up. An
-element takes three bytes at least, so that the budget bounds objects too; depth is bounded by Python's own recursion.
+3.7 GB. So redis-py's own parser reads, from a stream that ends the connection
+once a budget of bytes, or of elements, is used up; depth is bounded by Python's own recursion.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from .errors import TooMuch
 
 STEP_SECONDS: Final = 2.0  # for each step: connecting, a PING, a pipeline
 MOST_BYTES: Final = 2**20  # of one exchange: INFO's sections are a few kB each, the count of a key some ten bytes
+MOST_LINES: Final = 20_000  # each element of a reply begins with one
 _FIRST: Final = frozenset((b"+", b"-", b":", b"$", b"*"))
 _PLACE: Final = ("host", "port", "path", "db", "username", "password")
 _TLS: Final = (
@@ -39,6 +40,7 @@ class BoundedStream:
 
     def __init__(self, stream: asyncio.StreamReader, left: int) -> None:
         self.left = left
+        self.lines = MOST_LINES
         self._stream = stream
 
     async def readexactly(self, size: int) -> bytes:
@@ -49,6 +51,9 @@ class BoundedStream:
 
     async def readline(self) -> bytes:
         """One line. TooMuch where nothing is left, InvalidResponse where it is longer than any (64 kB)."""
+        self.lines -= 1
+        if self.lines < 0:
+            raise TooMuch
         try:
             first = await self.readexactly(1)
         except asyncio.IncompleteReadError:
@@ -79,7 +84,7 @@ class BoundedParser(_AsyncRESP2Parser):
 
     def renew(self) -> None:
         """Let MOST_BYTES be read from here on: before each exchange."""
-        self._stream.left = MOST_BYTES
+        self._stream.left, self._stream.lines = MOST_BYTES, MOST_LINES
 
     async def read_response(self, disable_decoding: bool = False) -> Any:
         """One reply. InvalidResponse where it is none, or is too large or too deep."""

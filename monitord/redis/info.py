@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
 
 # What is read of INFO, each in one small answer. `INFO` alone would be one command, and twice as long.
@@ -21,18 +20,6 @@ STOP_WRITES: Final = "stop-writes-on-bgsave-error"
 SAVE: Final = "save"
 
 Fields = Mapping[str, str]
-
-
-@dataclass(frozen=True, slots=True)
-class Served:
-    """Whether the next write and the next connection would be accepted; None where that cannot be told.
-
-    `refusals` are the reasons why not, by a word for each: half a sentence about the server.
-    """
-
-    writes: bool | None
-    connections: bool | None
-    refusals: Mapping[str, str]
 
 
 def parse(answer: bytes) -> dict[str, str]:
@@ -57,59 +44,71 @@ def wanted(fields: Fields, *, misconf: bool) -> tuple[str, ...]:
     return tuple(asked)
 
 
-def served(fields: Fields, config: Fields, *, misconf: bool) -> Served:
-    """What follows from what the server said.
+def refusals(fields: Fields, config: Fields, *, misconf: bool) -> dict[str, str | None]:
+    """Why the next client would not be served: for each reason half a sentence, "" where it does not hold.
+
+    None is what cannot be told.
 
     Args:
         fields: of INFO, all sections together; a section that was not answered leaves its fields out.
         config: name -> value of what CONFIG GET was asked for and told.
         misconf: whether it refused the PING with MISCONF.
     """
-    refusals: dict[str, str] = {}
-    unknown = not {"role", "used_memory"} <= fields.keys()
-    if misconf or _cannot_save(fields, config):
-        if fields.get("aof_enabled") == "1" and fields.get("aof_last_write_status") == "err":
-            refusals["misconf"] = "its last write to the append-only file failed"
-        else:
-            refusals["misconf"] = "its last save to disk failed"
-    if (full := _full(fields)) is not None:
-        refusals["oom"] = full
-    if fields.get("role") == "slave" and fields.get("slave_read_only", "1") != "0":
-        place = f"{fields.get('master_host', '?')}:{fields.get('master_port', '?')}"
-        refusals["readonly"] = f"it is a read-only replica of {place}"
-    if (good := number(fields, "min_slaves_good_slaves")) is not None:
-        needed = next((number(config, name) for name in config if re.fullmatch(r"min-\w+-to-write", name)), None)
-        if good == 0 or (needed is not None and good < needed):  # the line is there only where at least one is needed
-            refusals["noreplicas"] = f"{good} of the {needed or 'at least 1'} replicas it needs are in step"
-        unknown = unknown or needed is None
-    writes = False if refusals else None if unknown else True
-    clients, limit = number(fields, "connected_clients"), number(fields, "maxclients")
-    connections = None if clients is None or limit is None else clients < limit
-    if connections is False:
-        refusals["maxclients"] = f"{clients} of {limit} clients are connected, and no further one is accepted"
-    return Served(writes, connections, refusals)
+    return {
+        "misconf": _unsaved(fields, config, misconf=misconf),
+        "oom": _full(fields),
+        "replica": _replica(fields),
+        "noreplicas": _alone(fields, config),
+        "connections": _crowded(fields),
+    }
 
 
-def _cannot_save(fields: Fields, config: Fields) -> bool:
-    """What the server itself refuses writes for, where a PING did not tell."""
+def _unsaved(fields: Fields, config: Fields, *, misconf: bool) -> str | None:
     if fields.get("aof_enabled") == "1" and fields.get("aof_last_write_status") == "err":
-        return True
+        return "its last write to the append-only file failed (MISCONF)"
     stops = config.get(STOP_WRITES) == "yes" and bool(config.get(SAVE))
-    return fields.get("rdb_last_bgsave_status") == "err" and stops
+    if misconf or (fields.get("rdb_last_bgsave_status") == "err" and stops):
+        return "its last save to disk failed (MISCONF)"
+    return ""  # by the PING, which would have been refused
+
+
+def _replica(fields: Fields) -> str | None:
+    if "role" not in fields:
+        return None
+    if fields["role"] != "slave" or fields.get("slave_read_only") == "0":
+        return ""
+    return f"it is a read-only replica of {fields.get('master_host', '?')}:{fields.get('master_port', '?')}"
+
+
+def _alone(fields: Fields, config: Fields) -> str | None:
+    if "role" not in fields:
+        return None
+    if (good := number(fields, "min_slaves_good_slaves")) is None:
+        return ""  # INFO has the line only where at least one replica is needed
+    needed = next((number(config, name) for name in config if re.fullmatch(r"min-\w+-to-write", name)), None)
+    if good == 0 or (needed is not None and good < needed):
+        return f"{good} replicas are in step, and it needs {needed or 'at least one'} to accept a write"
+    return None if needed is None else ""
+
+
+def _crowded(fields: Fields) -> str | None:
+    clients, limit = number(fields, "connected_clients"), number(fields, "maxclients")
+    if clients is None or limit is None:
+        return None
+    return f"{clients} of {limit} clients are connected, and no further one is accepted" if clients >= limit else ""
 
 
 def _full(fields: Fields) -> str | None:
     """How full memory is, where the next write is refused for it: at the limit, and nothing may be evicted."""
     used, limit = number(fields, "used_memory"), number(fields, "maxmemory")
-    if not limit or used is None:
+    if used is None or limit is None:
         return None
     counted = used - (number(fields, "mem_not_counted_for_evict") or 0)
+    if not limit or counted + _CLIENT_BYTES <= limit:
+        return ""
     policy = fields.get("maxmemory_policy", "")
     keys = [value for name, value in fields.items() if re.fullmatch(r"db\d+", name)]
     none_expires = all("expires=0" in value.split(",") for value in keys)
-    if counted + _CLIENT_BYTES <= limit or not (
-        policy == "noeviction" or (policy.startswith("volatile-") and keys and none_expires)
-    ):
-        return None
-    why = "keys are never evicted (noeviction)" if policy == "noeviction" else f"no key may be evicted ({policy})"
-    return f"its memory is full: {counted} of {limit} bytes, and {why}"
+    if policy != "noeviction" and not (policy.startswith("volatile-") and keys and none_expires):
+        return ""
+    return f"its memory is full: {counted} of {limit} bytes are used, and no key may be evicted ({policy})"

@@ -307,6 +307,8 @@ class Night(Told):
         yield sample("replica", int(self.replica))
         yield sample("system_identifier", self.system, "")
         yield sample("database_oid", self.database[1], database=self.database[0])
+        for why in ("connections", "readonly"):
+            yield sample("postgres_refusal", "", "", why=why)
         for table in self.tables.values():
             if table.gap is None:
                 yield from table.samples(self._exact, self.now, replica=self.replica)
@@ -328,6 +330,8 @@ class Night(Told):
         yield sample("redis_memory", 3 * MB, "bytes")
         yield sample("redis_evicted", 0)
         yield sample("redis_latency", 0.4, "ms")
+        for why in ("misconf", "oom", "replica", "noreplicas", "connections"):
+            yield sample("redis_refusal", "", "", why=why)
         for queue in self.queues.values():
             if queue.gap is None:
                 yield from queue.samples()

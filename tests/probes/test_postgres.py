@@ -583,3 +583,28 @@ async def test_the_servers_clock_is_told_as_of_the_moment_the_reading_began(look
     told = reading.number("server_clock")
     assert told is not None
     assert before - 0.5 <= told <= time.time() + 0.5, "the server of the tests has this machine's clock"
+
+
+def refused(reading: Reading) -> dict[str, Any]:
+    assert reading.failure is None
+    return {why: said for why, said in reading.values("postgres_refusal", "why").items() if said}
+
+
+async def test_a_database_that_is_read_only_for_all_refuses_writes_and_one_for_monitord_alone_does_not(
+    look_at: LookAt, admin: Admin, fleet_database: str
+) -> None:
+    assert refused(await look_at()) == {}
+    name = await admin.fetchval("SELECT current_database()")
+    await admin.execute(f'ALTER DATABASE "{name}" SET default_transaction_read_only = on')
+    assert list(refused(await look_at())) == ["readonly"]
+    await admin.execute(f'ALTER DATABASE "{name}" RESET default_transaction_read_only')
+    assert refused(await look_at()) == {}
+
+
+async def test_a_database_whose_connections_are_all_in_use_refuses_the_next(look_at: LookAt, admin: Admin) -> None:
+    await look_at()
+    name = await admin.fetchval("SELECT current_database()")
+    await admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 2')  # the admin's and monitord's
+    assert list(refused(await look_at())) == ["connections"]
+    await admin.execute(f'ALTER DATABASE "{name}" CONNECTION LIMIT 3')
+    assert refused(await look_at()) == {}

@@ -12,7 +12,7 @@ from monitord.core.model import Failure, Reading
 from monitord.probes.base import Request, take
 from monitord.probes.redis import RedisProbe
 
-from .conftest import Authority, RealValkey, Script, ScriptedRedis
+from .conftest import PATIENCE, Authority, RealValkey, Script, ScriptedRedis
 
 ASK = Request(now=1_762_308_000.0, timeout=20.0)
 IN_A_HURRY = Request(now=1_762_308_000.0, timeout=0.3)
@@ -372,8 +372,7 @@ async def test_what_the_server_will_not_say_is_unknown_and_not_zero(listen: List
     port = await listen(server.serve)
     reading = measured(await take(probe_of(f"redis://127.0.0.1:{port}"), ASK))
     assert {s.name: s.value for s in reading.samples if s.name != "redis_latency"} == {
-        "redis_writes": None,
-        "redis_connections": None,
+        "redis_refusal": None,
         "redis_keys": None,
         "redis_memory": None,
         "redis_evicted": None,
@@ -606,3 +605,88 @@ async def test_a_real_server_behind_tls_is_measured_and_a_frozen_one_times_out(
     assert failed(await take(probe, IN_A_HURRY)).kind == "timeout"
     server.thaw()
     measured(await take(probe, ASK))
+
+
+# Alive, and of use to nobody
+
+
+def refused(reading: Reading) -> dict[str, object]:
+    return {why: said for why, said in measured(reading).values("redis_refusal", "why").items() if said}
+
+
+@pytest.mark.servers
+async def test_a_server_whose_save_failed_refuses_writes_and_one_that_saves_again_does_not(
+    start_valkey: StartValkey, probe_of: ProbeOf, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    server = await start_valkey("--dir", str(data), "--save", "900", "1")
+    probe = probe_of(server.url())
+    assert refused(await take(probe, ASK)) == {}
+    data.rmdir()
+    async with asyncio.timeout(PATIENCE):
+        await server.say("BGSAVE")
+        while not (await server.say("SET", "a", "1")).startswith(b"-MISCONF"):  # noqa: ASYNC110 - only asking tells
+            await asyncio.sleep(0.02)
+    assert refused(await take(probe, ASK)) == {"misconf": "its last save to disk failed (MISCONF)"}
+    await server.say("CONFIG", "SET", "stop-writes-on-bgsave-error", "no")
+    assert refused(await take(probe, ASK)) == {}
+
+
+@pytest.mark.servers
+@pytest.mark.parametrize(
+    ("settings", "why"),
+    [
+        ((("maxmemory", "1mb"),), "oom"),
+        ((("maxmemory-policy", "volatile-lru"), ("maxmemory", "1mb")), "oom"),
+        ((("maxmemory-policy", "allkeys-lru"), ("maxmemory", "1mb")), None),
+        ((("min-replicas-to-write", "1"),), "noreplicas"),
+        ((("maxclients", "1"),), "connections"),
+    ],
+)
+async def test_a_state_in_which_the_next_client_is_refused_is_told(
+    start_valkey: StartValkey, probe_of: ProbeOf, settings: tuple[tuple[str, str], ...], why: str | None
+) -> None:
+    server = await start_valkey()
+    await server.say("SET", "a", "1")
+    for name, value in settings:
+        await server.say("CONFIG", "SET", name, value)
+    assert list(refused(await take(probe_of(server.url()), ASK))) == ([] if why is None else [why])
+
+
+@pytest.mark.servers
+async def test_a_read_only_replica_refuses_writes(start_valkey: StartValkey, probe_of: ProbeOf) -> None:
+    server = await start_valkey()
+    await server.say("REPLICAOF", "127.0.0.1", "1")
+    assert refused(await take(probe_of(server.url()), ASK)) == {"replica": "it is a read-only replica of 127.0.0.1:1"}
+
+
+@pytest.mark.servers
+async def test_a_server_that_accepts_no_further_client_is_full_and_not_away(
+    start_valkey: StartValkey, probe_of: ProbeOf
+) -> None:
+    server = await start_valkey()
+    await server.say("CONFIG", "SET", "maxclients", "1")
+    first = probe_of(server.url())
+    measured(await take(first, ASK))
+    assert failed(await take(probe_of(server.url()), ASK)).full
+
+
+# How much is read
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        b"$500000000\r\n" + b"x" * 2_000_000,
+        b"*4294967295\r\n" + b":1\r\n" * 500_000,
+        b"*1\r\n" * 100_000,
+        b"*1000000\r\n" + b"*0\r\n" * 500_000,
+    ],
+)
+async def test_an_answer_that_is_too_large_or_too_deep_is_not_read_to_its_end(
+    listen: Listen, probe_of: ProbeOf, answer: bytes
+) -> None:
+    for command in (b"PING", b"INFO"):
+        port = await listen(ScriptedRedis(but({command: answer})).serve)
+        assert failed(await take(probe_of(f"redis://127.0.0.1:{port}"), ASK)).kind == "protocol"

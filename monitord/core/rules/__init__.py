@@ -6,7 +6,19 @@ from dataclasses import dataclass
 from typing import Literal
 
 from monitord.core.model import Finding
-from monitord.core.rules import growth, host, identity, learned, monitor, redis, sealing, servers, services, trends
+from monitord.core.rules import (
+    growth,
+    host,
+    identity,
+    learned,
+    monitor,
+    redis,
+    sealing,
+    served,
+    servers,
+    services,
+    trends,
+)
 from monitord.core.rules.servers import Rule
 
 
@@ -39,6 +51,10 @@ RULES: tuple[Spec, ...] = (
     Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True),
     Spec("database_changed", "postgres", identity.database_changed, adopted_by_ack=True),
     Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True),
+    *(
+        Spec(rule, probe, served.refusing(probe), judges_failure=True, of_server=True)
+        for probe, rule in served.REFUSING.items()
+    ),
     Spec("service_missing", "pm2", services.service_missing),
     Spec("service_down", "pm2", services.service_down),
     Spec("service_unexpected", "pm2", services.service_unexpected, absent="clear"),

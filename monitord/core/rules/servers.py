@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 
 from monitord.core import words
 from monitord.core.history import History
-from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Clear, Finding, Judgement, Kind, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 
 NAMES = {"pm2": "PM2", "postgres": "Postgres", "redis": "Redis", "epochs": "the epochs", "host": "the host"}
@@ -53,6 +53,7 @@ PARTS = {
     "protocol": "It is of another kind than expected: a queue that is no list, a table that is a view.",
     "internal": ADVICE["internal"],
 }
+MOST_NAMED = 20
 
 Rule = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
 
@@ -70,7 +71,7 @@ def unreachable(probe: str) -> Rule:
 
     def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         failure = observation.readings[probe].failure
-        if failure is None:
+        if failure is None or failure.full:  # that it is full another rule says: it is there, and answers
             last = history.fleet_restart
             if probe == "pm2" and last is not None and last.is_empty:
                 yield Unknown(rule, probe, "it answers, and has lost its list")
@@ -127,6 +128,21 @@ def pm2_empty(observation: Observation, history: History, orders: StandingOrders
     )
 
 
+def troubled(reading: Reading) -> list[tuple[str, Kind, str]]:
+    """What could not be measured though the server answered, one entry a cause: subject, kind, sentence.
+
+    What is missing is missed each for itself. Several refusals are the privileges of one user, and one
+    finding, of the server.
+    """
+    refused = [gap for gap in reading.gaps if gap.kind == "permission"]
+    found = [(gap.subject, gap.kind, gap.error) for gap in reading.gaps if len(refused) < 2 or gap.kind != "permission"]
+    if len(refused) > 1:
+        said = "; ".join(dict.fromkeys(gap.error.rstrip(".") for gap in refused[:MOST_NAMED]))
+        more = f"; and {len(refused) - MOST_NAMED} more" if len(refused) > MOST_NAMED else ""
+        found.append((reading.probe, "permission", f"monitord's user lacks privileges: {said}{more}"))
+    return found
+
+
 def unmeasured(probe: str) -> Rule:
     """The rule `subject_unmeasured` for what `probe` looks at: unreadable although its server answers.
 
@@ -135,8 +151,8 @@ def unmeasured(probe: str) -> Rule:
 
     def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading = observation.readings[probe]
-        troubles = [(gap.subject, gap.kind, gap.error) for gap in reading.gaps]
         parts = {**PARTS, "missing": MISSING.get(probe, PARTS["missing"])}
+        troubles = troubled(reading)
         if reading.failure is not None:
             troubles = [(probe, reading.failure.kind, reading.failure.error)]
         for subject, kind, error in troubles:
