@@ -39,6 +39,7 @@ class Crier:
         self._say = say
         self._turns: dict[str, _Turn] = {}  # the one that is due first first: all wait equally long
         self._timer: asyncio.TimerHandle | None = None
+        self._stopped: set[str] = set()  # what was last said to be stopped; only names of the fleet
 
     @property
     def busy(self) -> bool:
@@ -52,9 +53,15 @@ class Crier:
     def hear_act(self, act: Act) -> bool:
         """Say what an operator did, where it is news; whether it was said. Nobody does it often enough to be paced."""
         event = act_heard(act, self._known(act.service))
-        if event is not None:
-            self._say(event)
-        return event is not None
+        if event is None:
+            return False
+        if event.change == "restarted" and act.service in self._stopped:  # the list has not shown the stop yet
+            event = replace(event, change="started", detail="started by an operator", restarts=0, kind=None)
+        self._stopped.discard(act.service)
+        if event.change == "stopped":
+            self._stopped.add(act.service)
+        self._say(event)
+        return True
 
     def close(self) -> None:
         """Say what was to be said later. What is heard from now on is said as before."""

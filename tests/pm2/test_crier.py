@@ -6,7 +6,7 @@ from dataclasses import replace
 import pytest
 
 from monitord.core.history import Life, Service
-from monitord.core.model import Exit, ServiceEvent
+from monitord.core.model import Act, Exit, ServiceEvent
 from monitord.pm2.crier import MAX_SERVICES, Crier
 
 from .conftest import DEADLINE
@@ -100,3 +100,9 @@ async def test_after_its_second_a_service_is_spoken_of_at_once_again(crier: Crie
             await asyncio.sleep(0.01)
     crier.hear([DEAD])
     assert ear.details()[3] == "ended by SIGKILL after 500 ms"
+
+
+async def test_a_restart_of_what_was_just_said_to_be_stopped_is_a_start(crier: Crier, ear: Ear) -> None:
+    assert crier.hear_act(Act("gateway", "3", 10.0, "stop", created_at=5.0))
+    assert crier.hear_act(Act("gateway", "3", 11.0, "restart", created_at=11.0))
+    assert [event.change for event in ear.events] == ["stopped", "started"]

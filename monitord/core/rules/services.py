@@ -144,7 +144,7 @@ def service_missing(observation: Observation, history: History, orders: Standing
             continue
         learned = "" if orders.services else " It was seen online before."
         last = history.fleet_restart
-        is_left_behind = last is not None and name in last.left_behind
+        is_left_behind = last is not None and name in last.left_behind and last.kind != "deleted"
         if last is not None and is_left_behind:
             back = "The machine came up" if last.kind == "reboot" else "PM2 came back"
             learned = f" {back} at {words.clock(last.at)} without it: PM2's saved list is incomplete."
