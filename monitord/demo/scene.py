@@ -61,7 +61,7 @@ class Scene:
     @property
     def next_seal(self) -> str:
         """How long until the current epoch ends and is to be sealed, in words."""
-        if self.report is None or (at := self.report["current_epoch"]["next"]) is None:
+        if self.report is None or (at := (self.report["current_epoch"] or {}).get("next")) is None:
             return "unknown"
         return words.duration(max(0, round(at - self.now)))
 
