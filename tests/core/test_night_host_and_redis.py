@@ -2,10 +2,10 @@
 
 import pytest
 
-from monitord.core.model import Gap, Severity
+from monitord.core.model import Failure, Gap, Severity
 
 from .fleet import MB
-from .nights import Night
+from .nights import Night, orders
 
 QUEUE = "tree-builder"
 
@@ -201,3 +201,26 @@ def test_a_queue_of_the_wrong_type_is_unknown_and_said_and_redis_is_not_unreacha
     night.queues[QUEUE].gap = None
     night.passes(minutes=1)
     night.resolved_once("subject_unmeasured", QUEUE)
+
+
+def test_privileges_that_one_user_lacks_are_one_finding_that_names_them_all_and_what_is_missing_is_its_own() -> None:
+    night = Night(orders(queues=("mails", "pdfs", "gone")))
+    for name in ("mails", "pdfs"):
+        night.queues[name].gap = Gap(name, "permission", f"bull:{name}:wait cannot be counted: not allowed")
+    night.queues["gone"].gap = Gap("gone", "missing", "there is no such queue")
+    night.passes(minutes=10)
+    assert night.firing() == {("subject_unmeasured", "redis"), ("subject_unmeasured", "gone")}
+    summary = night.fired_once("subject_unmeasured", "redis", alone=False).finding.summary
+    assert "bull:mails:wait" in summary
+    assert "bull:pdfs:wait" in summary
+
+
+def test_a_server_that_accepts_no_further_client_is_full_and_not_unreachable() -> None:
+    night = Night()
+    night.passes(minutes=1)
+    night.redis.failure = Failure("refused", "Redis has reached its maximum number of clients", full=True)
+    night.passes(minutes=2)
+    assert night.firing() == {("redis_not_writable", "redis")}
+    night.redis.recovers()
+    night.passes(minutes=2)
+    assert night.firing() == set()

@@ -122,3 +122,9 @@ def test_a_hook_decides_what_is_kept_of_each_object() -> None:
 def test_more_arguments_than_the_head_can_count_are_refused() -> None:
     with pytest.raises(wire.WireError, match="at most 15"):
         wire.encode([0] * 16)
+
+
+@pytest.mark.parametrize("json_text", [b"[" + b"[]," * 1_000_000 + b"[]]", b"[" * 100_000, b'{"a":' * 100_000])
+def test_an_argument_of_more_values_or_depth_than_any_answer_has_is_refused(json_text: bytes) -> None:
+    with pytest.raises(wire.WireError):
+        wire.unpack(b"j:" + json_text)
