@@ -57,6 +57,7 @@ _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
     "service_memory_high": _MEMORY,
     "service_memory_leak": _MEMORY,
     # `pm2 status` would start a PM2 where none runs, and hide what happened.
+    "pm2_empty": ("{pm2} status", _PM2_LOG, "ls -l {home}/dump.pm2"),
     "pm2_unreachable": (_PM2_LOG, "pgrep -af 'PM2 v'", "ls -l {home}"),
     "postgres_unreachable": (
         "SELECT 1",
