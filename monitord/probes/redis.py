@@ -239,7 +239,7 @@ class RedisProbe:
                 queue,
                 "missing",
                 f"there is no such queue: no key {prefix}:{queue}:* of BullMQ's is in database {self._server.database} "
-                f"of {self._where}. Is the name right, the prefix, the number of the database?",
+                f"of {self._where}: check its name, its prefix and the number of the database",
             )
         kind, why = refusal(exists)
         return Gap(queue, kind, f"whether {prefix}:{queue} exists cannot be asked (EXISTS): {why}")
