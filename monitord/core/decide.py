@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
-from monitord.core import alerts, book, causes, quiet
+from monitord.core import alerts, book, causes, mounts, quiet
 from monitord.core.absorbing import absorb
 from monitord.core.actions import advise
 from monitord.core.history import History
@@ -79,7 +79,9 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     """The next state, and what there is to say about it."""
     now = observation.now
     before, observation, orders = settle(state.history, observation, orders)
-    history, events, notes = absorb(before, observation, orders)
+    remembered, observation, noted = mounts.checked(before.mounts, observation, orders)
+    history, events, notes = absorb(replace(before, mounts=remembered), observation, orders)
+    notes += noted
     held, silences = quiet.uncovered(state.alerts), dict(state.silences)
     if history.set_back != state.history.set_back and state.history.at is not None:
         silences = quiet.set_back(silences, timedelta(seconds=state.history.at - now.timestamp()))

@@ -13,6 +13,7 @@ from monitord.core.epochs import Sealed
 from monitord.core.identity import Identity
 from monitord.core.learned import Learned
 from monitord.core.model import Act, Observation, Reading, RestartKind
+from monitord.core.mounts import Mount
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.trends import Series, shifted
 
@@ -241,6 +242,8 @@ class History:
     vanished_times: int = 0
     learned: Mapping[str, Learned] = field(default_factory=dict)
     seen: Mapping[str, float | None] = field(default_factory=dict)
+    # Where each watched path lay when it was last whole.
+    mounts: Mapping[str, Mount] = field(default_factory=dict)
 
     def reading(self, probe: str) -> Reading | None:
         """The last good reading of a probe, or None when the last one failed or none was taken."""

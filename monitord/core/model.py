@@ -95,6 +95,12 @@ class Reading:
         """Label value -> sample value, for samples of one name told apart by one label."""
         return {s.label(label): s.value for s in self.named(name)}
 
+    def word(self, name: str, **labels: str) -> str | None:
+        """The word under a name and labels, or None where there is no such word."""
+        wanted = tuple(sorted(labels.items()))
+        found = next((s.value for s in self.named(name) if s.labels == wanted), None)
+        return found if isinstance(found, str) else None
+
     def number(self, name: str, **labels: str) -> float | None:
         """The number under a name and labels, or None where there is no such number."""
         wanted = tuple(sorted(labels.items()))

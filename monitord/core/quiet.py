@@ -161,13 +161,13 @@ def hear(
 
 
 def forgettable(name: str, history: History, orders: StandingOrders) -> bool:
-    """Whether a service is expected only because it was seen: what the orders name is not ours to forget.
+    """Whether it is expected only because it was seen: a service, or what was mounted. What the orders name is not.
 
     The database that is known can be forgotten, too: the one that is read next is then the known one.
     """
     if name == DATABASE and history.identity is not None:
         return True
-    return not orders.services and name in history.roster
+    return (not orders.services and name in history.roster) or name in history.mounts
 
 
 def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> History:
@@ -175,6 +175,7 @@ def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> His
     for name in gone:
         if name == DATABASE:
             history = replace(history, identity=None, vanished=(), vanished_times=0)
+        history = replace(history, mounts={path: m for path, m in history.mounts.items() if path != name})
         if name in history.roster and forgettable(name, history, orders):
             kept = {other: service for other, service in history.services.items() if other != name or service.lives}
             roster = {other: wanted for other, wanted in history.roster.items() if other != name}

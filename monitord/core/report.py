@@ -279,11 +279,18 @@ def _host(reading: Reading | None, orders: StandingOrders) -> Fields:
     for path in orders.disks:
         used = reading.number("disk_used", path=path) if reading else None
         free = reading.number("disk_free", path=path) if reading else None
-        disks[path] = {"used_percent": None if used is None else round(used, 2), "free_bytes": _whole(free)}
+        inodes = reading.number("disk_inodes_used", path=path) if reading else None
+        disks[path] = {
+            "used_percent": None if used is None else round(used, 2),
+            "free_bytes": _whole(free),
+            "inodes_used_percent": None if inodes is None else round(inodes, 2),
+            "mount": reading.word("disk_mount", path=path) if reading else None,
+        }
     load = [reading.number(f"load{minutes}") if reading else None for minutes in (1, 5, 15)]
     return {
         "disks": disks,
         "memory_available_bytes": _whole(reading.number("memory_available")) if reading else None,
+        "memory_available_of": reading.word("memory_available_of") if reading else None,
         "swap_percent": reading.number("swap") if reading else None,
         "load": None if None in load else load,
     }

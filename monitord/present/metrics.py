@@ -204,6 +204,7 @@ class _Collector:
         for path, disk in self._shown("disk", host["disks"]):
             self._add("disk_used_ratio", _ratio(disk["used_percent"]), path)
             self._add("disk_free_bytes", disk["free_bytes"], path)
+            self._add("disk_inodes_used_ratio", _ratio(disk.get("inodes_used_percent")), path)
         self._add("host_memory_available_bytes", host["memory_available_bytes"])
         self._add("host_swap_used_ratio", _ratio(host["swap_percent"]))
         for minutes, load in zip(("1", "5", "15"), host["load"] or (), strict=False):

@@ -73,6 +73,7 @@ _ALL: Final = (
     Family("monitord_queue_jobs", "Jobs of a queue by state.", ("queue", "state")),
     Family("monitord_disk_used_ratio", "How full a file system is.", ("path",)),
     Family("monitord_disk_free_bytes", "What is free on a file system.", ("path",)),
+    Family("monitord_disk_inodes_used_ratio", "How many of a file system's inodes are used.", ("path",)),
     Family("monitord_host_memory_available_bytes", "Memory the host has available."),
     Family("monitord_host_swap_used_ratio", "How much of the swap is in use."),
     Family("monitord_host_load", "Load average over 1, 5 and 15 minutes.", ("minutes",)),

@@ -61,6 +61,8 @@ def _perfdata(fields: Fields, orders: StandingOrders) -> Iterator[str]:
     for path, disk in host["disks"].items():
         limits = f"{orders.disk_warning:g};{orders.disk_critical:g}"
         yield _datum(f"{path} used", disk["used_percent"], "%", limits, "0", "100")
+        if disk.get("inodes_used_percent") is not None:
+            yield _datum(f"{path} inodes", disk["inodes_used_percent"], "%", limits, "0", "100")
     yield _datum("memory_available", host["memory_available_bytes"], "B", f";{orders.host_memory}:", "0")
     if probes["postgres"]["status"] != "off":
         yield from _of_postgres(fields, orders)

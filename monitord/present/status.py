@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from typing import Final
 
-from monitord.core import words
+from monitord.core import mounts, words
 from monitord.core.model import Severity
 from monitord.core.report import Fields
 from monitord.present.terminal import Style, Terminal, table
@@ -221,12 +221,17 @@ def _host(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
     for path, disk in host["disks"].items():
         style: Style = marks.get(("host", path)) or ("unknown" if disk["used_percent"] is None else "ok")
         used = UNKNOWN if disk["used_percent"] is None else f"{disk['used_percent']:.1f}%"
-        rows.append((style, [MARKS[style], path, used, _said(words.size, disk["free_bytes"], UNKNOWN)]))
-    lines = table(screen, ("", "DISK", "USED", "FREE"), rows, right=frozenset({2, 3})) if rows else []
+        inodes = _said(lambda value: f"{value:.1f}%", disk.get("inodes_used_percent"))
+        free = _said(words.size, disk["free_bytes"], UNKNOWN)
+        rows.append((style, [MARKS[style], path, used, free, inodes]))
+    lines = table(screen, ("", "DISK", "USED", "FREE", "INODES"), rows, right=frozenset({2, 3, 4})) if rows else []
+    for sentence in mounts.said_of(host["disks"]):
+        lines += screen.wrapped(f"{sentence}.")
     memory = _said(words.size, host["memory_available_bytes"], UNKNOWN)
     swap = UNKNOWN if host["swap_percent"] is None else f"{host['swap_percent']:.0f}%"
     load = UNKNOWN if host["load"] is None else " ".join(f"{value:.2f}" for value in host["load"])
-    return lines + screen.wrapped(f"Memory available {memory}, swap used {swap}, load {load}.")
+    where = " in the container" if host.get("memory_available_of") == "cgroup" else ""
+    return lines + screen.wrapped(f"Memory available{where} {memory}, swap used {swap}, load {load}.")
 
 
 def _said(say: Callable[[float], str], value: float | None, otherwise: str = NOTHING) -> str:

@@ -1,21 +1,47 @@
-"""Looks at the machine itself: memory, swap, load, boot time, and the disks, each on a thread that may hang alone."""
+"""Looks at the machine itself: memory, swap, load, boot time, and the disks, each on a thread that may hang alone.
+
+In a container memory and swap are the smaller of what the host has and what the control group leaves.
+"""
 
 import asyncio
 import os
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import psutil
 
 from monitord.core.model import Gap, Sample, sample
 from monitord.lanes import Lane, LaneBusy
+from monitord.probes import cgroup
 
 from .base import Measured, Request
 
 _SHARE = 0.8  # of the reading's deadline: what a hung disk may take of it
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """On which file system a path lies: its mount point, and its device as "major:minor"."""
+
+    mount: str
+    device: str
+
+
+def place_of(path: str) -> Place | None:
+    """Where a path lies, by the directories above it; None where that cannot be told. May block like any look at it."""
+    try:
+        point = Path(path).resolve()
+        while not point.is_mount():
+            point = point.parent
+        device = Path(path).stat().st_dev
+    except OSError:
+        return None
+    return Place(str(point), f"{os.major(device)}:{os.minor(device)}")
+
+
 class HostProbe:
-    """Memory, swap, load, boot time, and how full each disk is.
+    """Memory, swap, load, boot time, and how full each disk is: its space, and its inodes where it has a set number.
 
     A mount whose server is gone blocks whoever asks about it, for hours. So each path has a thread of its own, which
     is left with its question until the answer comes, while the other paths and the next readings go on.
@@ -58,7 +84,7 @@ class HostProbe:
         if lane is None:
             lane = self._lanes[path] = Lane(f"disk {path}")
         try:
-            found = await lane.run(self._statvfs, path, timeout=timeout)
+            found, place = await lane.run(self._ask, path, timeout=timeout)
         except LaneBusy as busy:
             return Gap(path, "timeout", f"{path} has not answered for {busy.seconds:.0f} s: its file system hangs")
         except TimeoutError as error:
@@ -71,7 +97,16 @@ class HostProbe:
             return Gap(path, "permission", f"{path} may not be looked at by this user")
         except OSError as error:
             return Gap(path, "refused", f"{path} cannot be read: {error.strerror}")
-        return _fullness(path, found)
+        return [*_fullness(path, found), *_whereabouts(path, place)]
+
+    def _ask(self, path: str) -> tuple[os.statvfs_result, Place | None]:
+        return self._statvfs(path), place_of(path)
+
+
+def _whereabouts(path: str, place: Place | None) -> list[Sample]:
+    if place is None:
+        return []
+    return [sample("disk_mount", place.mount, "", path=path), sample("disk_device", place.device, "", path=path)]
 
 
 def _fullness(path: str, found: os.statvfs_result) -> list[Sample]:
@@ -79,19 +114,32 @@ def _fullness(path: str, found: os.statvfs_result) -> list[Sample]:
     used = found.f_blocks - found.f_bfree
     reachable = used + found.f_bavail
     percent = round(100.0 * used / reachable, 3) if reachable > 0 else None  # /proc has no blocks at all
+    taken = found.f_files - found.f_ffree
+    nodes = taken + found.f_favail
+    # Without a set number of inodes (btrfs, FAT) f_files is 0: they cannot run out.
+    inodes = round(100.0 * taken / nodes, 3) if found.f_files > 0 and nodes > 0 else None
     return [
         sample("disk_used", percent, "percent", path=path),
         sample("disk_free", found.f_bavail * found.f_frsize, "bytes", path=path),
+        sample("disk_inodes_used", inodes, "percent", path=path),
     ]
 
 
 def _machine() -> list[Sample]:
     memory = psutil.virtual_memory()
     load1, load5, load15 = os.getloadavg()
+    group = cgroup.headroom()
+    is_tighter = group is not None and group.available < memory.available
+    swap = psutil.swap_memory().percent
+    if group is not None and group.swap_percent is not None:
+        swap = max(swap, group.swap_percent) if group.swap_percent > 0 else group.swap_percent
+    limited = [] if group is None else [sample("memory_limit", group.limit, "bytes")]
     return [
-        sample("memory_available", memory.available, "bytes"),
+        sample("memory_available", group.available if group and is_tighter else memory.available, "bytes"),
+        sample("memory_available_of", "cgroup" if is_tighter else "host", ""),
+        *limited,
         sample("memory_total", memory.total, "bytes"),
-        sample("swap", psutil.swap_memory().percent, "percent"),
+        sample("swap", swap, "percent"),
         sample("load1", round(load1, 2)),
         sample("load5", round(load5, 2)),
         sample("load15", round(load15, 2)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 
 from monitord.core import words
@@ -11,20 +12,34 @@ from monitord.core.orders import StandingOrders
 
 
 def disk_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """A disk used past the limits (percent, as df counts it)."""
+    """A disk past the limits, by space (percent, as df counts it) or by inodes, whichever is worse."""
     reading = observation.readings["host"]
     for path in orders.disks:
-        used, free = reading.number("disk_used", path=path), reading.number("disk_free", path=path)
-        if used is None:
+        space, free = reading.number("disk_used", path=path), reading.number("disk_free", path=path)
+        inodes = reading.number("disk_inodes_used", path=path)
+        found = [(round(used, 2), what) for used, what in ((space, "space"), (inodes, "inodes")) if used is not None]
+        if not found:
             yield Unknown("disk_high", path, "it cannot be measured")
             continue
-        used = round(used, 2)
+        used, what = max(found, key=lambda one: one[0])
         if used <= orders.disk_warning:
             yield Clear("disk_high", path)
             continue
         is_critical = used > orders.disk_critical
         limit = orders.disk_critical if is_critical else orders.disk_warning
         left = "" if free is None else f"; {words.size(free)} are left"
+        said = {
+            "space": f"The disk at {path} is {used:.1f}% full, past {limit:g}%{left}.",
+            "inodes": f"The disk at {path} has used {used:.1f}% of its inodes, past {limit:g}%: when they are gone no "
+            f"file can be made, whatever space is left{left}.",
+        }
+        remedy = {
+            "space": f"Free space on {path} now: old logs, old rows, backups."
+            if is_critical
+            else f"Plan to free space on {path}.",
+            "inodes": f"Find the directories with the most files on {path} (du --inodes -x {shlex.quote(path)} | sort -n | "
+            "tail) and delete what is not needed.",
+        }
         yield Finding(
             rule="disk_high",
             subject=path,
@@ -32,13 +47,10 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
             value=used,
             limit=limit,
             unit="percent",
-            summary=f"The disk at {path} is {used:.1f}% full, past {limit:g}%{left}.",
-            evidence={"free_bytes": free},
-            recommendation=(
-                f"Free space on {path} now: old logs, old rows, backups."
-                if is_critical
-                else f"Plan to free space on {path}."
-            ),
+            summary=said[what],
+            evidence={"free_bytes": free}
+            | ({} if inodes is None else {"full_of": what, "used_percent": space, "inodes_used_percent": inodes}),
+            recommendation=remedy[what],
         )
 
 
@@ -56,6 +68,11 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
         ((life.memory, name) for name, s in history.services.items() for life in s.lives.values() if life.memory),
         reverse=True,
     )[:3]
+    is_group = reading.word("memory_available_of") == "cgroup"
+    limit = reading.number("memory_limit")
+    where = "in monitord's container (its control group's limit" if is_group else "on the host"
+    if is_group:
+        where += f" is {words.size(limit)})" if limit is not None else ")"
     yield Finding(
         rule="host_memory_low",
         subject="host",
@@ -64,9 +81,10 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
         limit=orders.host_memory,
         unit="bytes",
         summary=(
-            f"Only {words.size(available)} of memory is available on the host, "
+            f"Only {words.size(available)} of memory is available {where}, "
             f"under the limit of {words.size(orders.host_memory)}."
         ),
-        evidence={"largest_services": {name: memory for memory, name in hungriest}},
+        evidence={"largest_services": {name: memory for memory, name in hungriest}}
+        | ({"available_of": "cgroup", "limit_bytes": limit} if is_group else {}),
         recommendation="Find what took the memory before the kernel chooses a process to kill.",
     )

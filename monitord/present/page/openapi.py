@@ -72,8 +72,16 @@ _EPOCHS: Final = _object(
 )  # fmt: skip
 _QUEUE: Final = _object(waiting=_MAYBE_WHOLE, active=_MAYBE_WHOLE, delayed=_MAYBE_WHOLE, failed=_MAYBE_WHOLE)
 _HOST: Final = _object(
-    disks=_map(_object(used_percent=_MAYBE_NUMBER, free_bytes=_MAYBE_WHOLE)),
+    disks=_map(
+        _object(
+            used_percent=_MAYBE_NUMBER,
+            free_bytes=_MAYBE_WHOLE,
+            inodes_used_percent=_MAYBE_NUMBER,
+            mount={"type": ["string", "null"]},
+        )
+    ),
     memory_available_bytes=_MAYBE_WHOLE,
+    memory_available_of={"type": ["string", "null"], "enum": ["host", "cgroup", None]},
     swap_percent=_MAYBE_NUMBER,
     load={"type": ["array", "null"], "items": _NUMBER},
 )

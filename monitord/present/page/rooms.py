@@ -124,17 +124,18 @@ def host(view: View) -> Markup:
                     said(lambda value: f"{value:.1f}%", used),
                     _bar(used, view) if used is not None else Markup(UNKNOWN),
                     said(words.size, disk["free_bytes"]),
+                    said(lambda value: f"{value:.1f}%", disk.get("inodes_used_percent")),
                 ),
             )
         )
-    disks = grid(
-        Grid("Disks; the ticks are the limits", ("Disk", "Used", "Of it", "Free"), tuple(rows), frozenset({1, 3}))
-    )
+    heads = ("Disk", "Used", "Of it", "Free", "Inodes used")
+    disks = grid(Grid("Disks; the ticks are the limits", heads, tuple(rows), frozenset({1, 3, 4})))
     load = found["load"]
     low = view.severity("host", "host")
     memory = said(words.size, found["memory_available_bytes"])
+    of_group = " (in the container)" if found.get("memory_available_of") == "cgroup" else ""
     facts = (
-        ("Memory available", joined(memory, " ", mark(low)) if low else memory),
+        ("Memory available" + of_group, joined(memory, " ", mark(low)) if low else memory),
         ("Swap used", said(lambda value: f"{value:.0f}%", found["swap_percent"])),
         ("Load", UNKNOWN if load is None else " ".join(f"{value:.2f}" for value in load)),
     )
