@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from monitord.core.model import Failure
+from monitord.core.mounts import shared
 from monitord.core.orders import TABLES as OWN_TABLES
 from monitord.core.orders import Expected
 from monitord.core.watched import SEALS as SEALED
@@ -202,16 +203,27 @@ async def disks(home: Path | None, dsn: str | None, timeout: float) -> tuple[str
         except DsnError:
             hosts = ()
         places += [Path(host.name) for host in hosts if host.name is not None and host.name.startswith("/")]
-    found = ["/"]
+    return tuple(dict.fromkeys(["/", *(await _points(places, timeout)).values()]))
+
+
+async def no_mounts(paths: Sequence[str], timeout: float) -> tuple[str, ...]:
+    """A sentence for each of these watched paths that is no mount point: what is measured there is another's."""
+    points = await _points([Path(path) for path in paths], timeout)
+    return tuple(shared(str(path), point) for path, point in points.items() if str(path) != point)
+
+
+async def _points(places: Sequence[Path], timeout: float) -> dict[Path, str]:
+    """On which mount point each place lies; without those that hang, or are not there."""
+    found: dict[Path, str] = {}
     for place in places:
         lane = Lane(f"mount point of {place}")
         try:
-            found.append(await lane.run(_mount_point, place, timeout=timeout / (2 * len(places))))
-        except (OSError, LaneBusy):  # it hangs, or is not there
+            found[place] = await lane.run(_mount_point, place, timeout=timeout / (2 * len(places)))
+        except (OSError, LaneBusy):
             continue
         finally:
             lane.close()
-    return tuple(dict.fromkeys(found))
+    return found
 
 
 def _mount_point(path: Path) -> str:

@@ -41,15 +41,16 @@ def run(arguments: argparse.Namespace) -> int:
 async def _init(settings: Settings, home: Path | None, arguments: argparse.Namespace) -> int:
     timeout = settings.probe_timeout.total_seconds()
     dsn, url = settings.postgres.dsn, settings.redis.url
-    fleet, database, queues, disks = await asyncio.gather(
+    fleet, database, queues, disks, shared = await asyncio.gather(
         survey.fleet(home, settings.state_dir, timeout),
         survey.database(arguments.dsn, dsn.get_secret_value() if dsn else None, settings.postgres.ca_file, timeout),
         survey.queues(arguments.redis, url.get_secret_value() if url else None, timeout, settings.redis.prefix),
         survey.disks(home, arguments.dsn or (dsn.get_secret_value() if dsn else None), timeout),
+        survey.no_mounts(settings.host.disks, timeout),
     )
     found = Found(fleet, database, queues, disks)
     say(dotenv(found, f"What monitord found on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC."))
-    for sentence in _notes(found):
+    for sentence in (*(f"Disks: {each}." for each in shared), *_notes(found)):
         note(sentence)
     return 0
 

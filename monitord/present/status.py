@@ -218,13 +218,15 @@ def _current_epoch(fields: Fields, _: Marks, screen: Terminal) -> list[str]:
 def _host(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
     host = fields["host"]
     rows: list[tuple[Style | None, list[str]]] = []
+    has_inodes = any(disk.get("inodes_used_percent") is not None for disk in host["disks"].values())
     for path, disk in host["disks"].items():
         style: Style = marks.get(("host", path)) or ("unknown" if disk["used_percent"] is None else "ok")
         used = UNKNOWN if disk["used_percent"] is None else f"{disk['used_percent']:.1f}%"
-        inodes = _said(lambda value: f"{value:.1f}%", disk.get("inodes_used_percent"))
         free = _said(words.size, disk["free_bytes"], UNKNOWN)
-        rows.append((style, [MARKS[style], path, used, free, inodes]))
-    lines = table(screen, ("", "DISK", "USED", "FREE", "INODES"), rows, right=frozenset({2, 3, 4})) if rows else []
+        nodes = _said(lambda value: f"{value:.1f}%", disk.get("inodes_used_percent"))
+        rows.append((style, [MARKS[style], path, used, free, *([nodes] if has_inodes else [])]))
+    heads = ("", "DISK", "USED", "FREE", *(["INODES USED"] if has_inodes else []))
+    lines = table(screen, heads, rows, right=frozenset({2, 3, 4})) if rows else []
     for sentence in mounts.said_of(host["disks"]):
         lines += screen.wrapped(f"{sentence}.")
     memory = _said(words.size, host["memory_available_bytes"], UNKNOWN)

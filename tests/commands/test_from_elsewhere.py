@@ -80,7 +80,7 @@ async def test_check_from_another_directory_asks_what_the_daemon_watches(
     assert fields["settings"] == {"files": [str(there / ".env")], "of_daemon": True}
     assert "nobody-made-it" in fields["redis"]["queues"]
     assert found.returncode != 0
-    assert str(there / ".env") in text.stdout
+    assert str(there / ".env") in "".join(text.stdout.split())
     assert str(there / ".env") in plugin.stdout
     assert "services" not in plugin.stdout
 
@@ -150,7 +150,7 @@ async def test_looking_back_and_status_go_by_the_daemons_orders(places: tuple[Pa
         alerts = monitord("alerts", home=home, directory=elsewhere)
     for each in (report, config, alerts):
         assert str(there / "monitord.toml") in each.stderr
-    assert str(there / "monitord.toml") in status.stdout.replace("\n", "")
+    assert str(there / "monitord.toml") in "".join(status.stdout.split())
     assert '["/", "/proc"]' in config.stdout
     assert json.loads(report.stdout)["verdict"] in ("GO", "NO-GO", "UNKNOWN")
 

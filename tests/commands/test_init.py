@@ -350,3 +350,11 @@ async def test_an_address_that_was_not_given_here_is_not_repeated() -> None:
     assert queues is not None
     assert queues.line.startswith("# MONITORD_REDIS__URL or REDIS_URL is taken from the environment")
     assert "127.0.0.1" not in queues.line
+
+
+def test_a_watched_path_that_is_no_mount_point_is_said(tmp_path: Path) -> None:
+    done = monitord("init", directory=tmp_path, settings={"MONITORD_HOST__DISKS": f'["{tmp_path}"]'})
+    assert done.returncode == 0
+    assert f"Disks: {tmp_path} is not a mount point: what is measured there is the file system at /" in done.stderr
+    checked = monitord("check", directory=tmp_path, settings={"MONITORD_HOST__DISKS": f'["{tmp_path}"]'})
+    assert "is not a mount point" in " ".join(checked.stdout.split())

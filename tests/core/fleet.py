@@ -369,6 +369,10 @@ class Host:
     disk_used: float = 24.0
     disk_per_hour: float = 0.0
     disk_gap: Gap | None = None
+    inodes_used: float | None = 3.0
+    # A second disk at /data, where there is one: how full it is, and whether it is mounted.
+    data_used: float | None = None
+    data_mounted: bool = True
     boot_at: float = 0.0
 
     def samples(self) -> Iterator[Sample]:
@@ -381,6 +385,18 @@ class Host:
         if self.disk_gap is None:
             yield sample("disk_used", self.disk_used, "percent", path="/")
             yield sample("disk_free", round(621e9 * (1 - self.disk_used / 100)), "bytes", path="/")
+            yield sample("disk_inodes_used", self.inodes_used, "percent", path="/")
+            yield from self._place("/", "/")
+        if self.data_used is not None:
+            # What is unmounted is answered for by its parent.
+            used = self.data_used if self.data_mounted else self.disk_used
+            yield sample("disk_used", used, "percent", path="/data")
+            yield sample("disk_free", round(100e9 * (1 - used / 100)), "bytes", path="/data")
+            yield from self._place("/data", "/data" if self.data_mounted else "/")
+
+    def _place(self, path: str, point: str) -> Iterator[Sample]:
+        yield sample("disk_mount", point, "", path=path)
+        yield sample("disk_device", {"/": "8:1", "/data": "8:17"}[point], "", path=path)
 
 
 @dataclass

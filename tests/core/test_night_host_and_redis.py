@@ -61,6 +61,84 @@ def test_a_disk_that_gets_better_by_half_stays_an_alert_and_is_not_said_again() 
     assert night.status == "warning"
 
 
+@pytest.mark.parametrize(
+    ("inodes", "severity", "limit"),
+    [(70.01, "warning", 70), (99.0, "critical", 80), (None, None, None), (70.0, None, None)],
+)
+def test_a_disk_that_runs_out_of_inodes_is_as_full_as_one_without_space(
+    inodes: float | None, severity: Severity | None, limit: float | None
+) -> None:
+    night = Night()
+    night.host.inodes_used = inodes
+    night.passes(minutes=1)
+    assert night.report.host["disks"]["/"]["inodes_used_percent"] == inodes
+    if severity is None:
+        night.is_silent()
+        return
+    alert = night.fired_once("disk_high", "/")
+    assert (alert.severity, alert.finding.value, alert.finding.limit) == (severity, inodes, limit)
+    assert "inodes" in alert.finding.summary
+    night.host.inodes_used, night.host.disk_used = 10.0, 24.0
+    night.passes(minutes=1)
+    night.resolved_once("disk_high", "/")
+
+
+def test_of_space_and_inodes_the_worse_is_said() -> None:
+    night = Night()
+    night.host.inodes_used, night.host.disk_used = 71.0, 90.0
+    night.passes(minutes=1)
+    alert = night.fired_once("disk_high", "/")
+    assert alert.finding.value == 90.0
+    assert alert.finding.evidence["full_of"] == "space"
+
+
+def test_a_disk_that_is_unmounted_is_missing_until_it_is_back_and_its_parent_is_not_accused() -> None:
+    night = Night(orders(disks=("/", "/data")))
+    night.host.data_used = 75.0
+    night.passes(minutes=2)
+    night.fired_once("disk_high", "/data")
+    night.host.data_mounted, night.host.disk_used = False, 24.0
+    night.passes(minutes=10)
+    disks = night.report.host["disks"]
+    assert (disks["/data"]["used_percent"], disks["/"]["used_percent"]) == (None, 24.0)
+    # What was known of it stays as it was, and its being gone is said.
+    assert night.firing() == {("disk_high", "/data"), ("subject_unmeasured", "/data")}
+    assert (
+        "no longer a file system of its own"
+        in night.fired_once("subject_unmeasured", "/data", alone=False).finding.summary
+    )
+    assert night.status != "ok"
+    night.monitord_restarts()
+    night.passes(minutes=2)
+    assert night.firing() == {("disk_high", "/data"), ("subject_unmeasured", "/data")}
+    night.host.data_mounted = True
+    night.passes(minutes=2)
+    night.resolved_once("subject_unmeasured", "/data")
+    night.host.data_used = 20.0
+    night.passes(minutes=2)
+    assert night.firing() == set()
+
+
+def test_a_path_that_never_was_a_disk_of_its_own_is_measured_as_what_it_lies_on() -> None:
+    night = Night(orders(disks=("/", "/data")))
+    night.host.data_used, night.host.data_mounted = 20.0, False
+    night.passes(minutes=10)
+    night.is_silent()
+    assert night.report.host["disks"]["/data"]["mount"] == "/"
+
+
+def test_a_disk_that_was_taken_away_for_good_can_be_forgotten() -> None:
+    night = Night(orders(disks=("/", "/data")))
+    night.host.data_used = 20.0
+    night.passes(minutes=2)
+    night.host.data_mounted = False
+    night.passes(minutes=2)
+    night.asks("forget", "/data")
+    night.passes(minutes=2)
+    assert night.firing() == set()
+    assert night.report.host["disks"]["/data"]["used_percent"] == 24.0
+
+
 def test_a_disk_that_cannot_be_measured_is_unknown_and_said() -> None:
     night = Night()
     night.host.disk_used = 85.0
@@ -68,7 +146,7 @@ def test_a_disk_that_cannot_be_measured_is_unknown_and_said() -> None:
     night.host.disk_gap = Gap("/", "timeout", "statvfs did not answer within 2 s")
     night.passes(minutes=10)
     assert night.firing() == {("disk_high", "/"), ("subject_unmeasured", "/")}
-    assert night.report.host["disks"]["/"] == {"used_percent": None, "free_bytes": None}
+    assert set(night.report.host["disks"]["/"].values()) == {None}
     night.host.disk_gap, night.host.disk_used = None, 24.0
     night.passes(minutes=1)
     assert night.firing() == set()

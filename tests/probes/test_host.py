@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -199,3 +199,46 @@ async def test_closing_while_a_disk_hangs_waits_for_nobody_and_the_threads_end(
     for thread in ours:
         await asyncio.to_thread(thread.join, 10)
         assert not thread.is_alive()
+
+
+async def test_inodes_are_counted_as_df_does_and_are_null_where_their_number_is_not_set(
+    probe_of: Callable[..., HostProbe],
+) -> None:
+    # block size, fragment size, blocks, free, available to users, files, free, free to users…
+    found = os.statvfs_result((4096, 4096, 1000, 300, 250, 1000, 200, 200, 0, 255))
+    reading = await take(probe_of("/data", statvfs=lambda path: found), ASK)
+    assert reading.number("disk_inodes_used", path="/data") == 80.0
+    unset = os.statvfs_result((4096, 4096, 1000, 300, 250, 0, 0, 0, 0, 255))
+    reading = await take(probe_of("/data", statvfs=lambda path: unset), ASK)
+    assert reading.values("disk_inodes_used", "path") == {"/data": None}
+
+
+@pytest.fixture
+def tmpfs(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 50 inodes of its own."""
+    place = tmp_path / "data"
+    place.mkdir()
+    made = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=50", "none", str(place)], capture_output=True, check=False
+    )
+    if made.returncode:
+        pytest.skip("mounting a file system needs root")
+    yield place
+    subprocess.run(["umount", str(place)], capture_output=True, check=False)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+async def test_a_file_system_full_of_empty_files_has_no_inode_left_and_lies_where_it_is_mounted(
+    probe_of: Callable[..., HostProbe], tmpfs: Path
+) -> None:
+    for number in range(49):
+        (tmpfs / str(number)).touch()
+    path, probe = str(tmpfs), probe_of(str(tmpfs))
+    reading = await take(probe, ASK)
+    assert reading.number("disk_used", path=path) == 0.0
+    assert reading.number("disk_inodes_used", path=path) == 100.0
+    assert reading.word("disk_mount", path=path) == path
+    subprocess.run(["umount", path], check=True)
+    after = await take(probe, ASK)
+    assert after.word("disk_mount", path=path) != path
+    assert after.word("disk_device", path=path) != reading.word("disk_device", path=path)

@@ -37,8 +37,8 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
             "space": f"Free space on {path} now: old logs, old rows, backups."
             if is_critical
             else f"Plan to free space on {path}.",
-            "inodes": f"Find the directories with the most files on {path} (du --inodes -x {shlex.quote(path)} | sort -n | "
-            "tail) and delete what is not needed.",
+            "inodes": f"Find the directories with the most files on {path} and delete what is not needed: "
+            f"du --inodes -x {shlex.quote(path)} | sort -n | tail",
         }
         yield Finding(
             rule="disk_high",
