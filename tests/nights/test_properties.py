@@ -216,6 +216,10 @@ def _is_server(night: Night, system: str) -> None:
     night.system = system
 
 
+def _refuses(night: Night, server: str, why: str, said: str = "") -> None:
+    night.instead[(f"{server}_refusal", (("why", why),))] = said
+
+
 HOUR = 3600.0
 WINDOW = 2 * HOUR
 LOCKED = Gap("user_signals", "timeout", "user_signals is locked")
@@ -244,6 +248,18 @@ FAULTS = (
     Fault("pm2_unreachable", "pm2", lambda n: n.pm2.fails("missing", "no socket"), lambda n: n.pm2.recovers()),
     Fault("postgres_unreachable", "postgres", lambda n: _postgres(n, up=False), lambda n: _postgres(n, up=True)),
     Fault("database_changed", "postgres", lambda n: _is_server(n, "7302"), lambda n: _is_server(n, "7301")),
+    Fault(
+        "postgres_full",
+        "postgres",
+        lambda n: _refuses(n, "postgres", "readonly", "it is read-only for all"),
+        lambda n: _refuses(n, "postgres", "readonly"),
+    ),
+    Fault(
+        "redis_not_writable",
+        "redis",
+        lambda n: _refuses(n, "redis", "misconf", "its last save failed"),
+        lambda n: _refuses(n, "redis", "misconf"),
+    ),
     Fault("redis_unreachable", "redis", lambda n: n.redis.fails("auth", "no"), lambda n: n.redis.recovers()),
     Fault("subject_unmeasured", "epochs", lambda n: n.epochs.fails("permission", "no"), lambda n: n.epochs.recovers()),
     Fault("subject_unmeasured", "host", lambda n: n.machine.fails("internal", "no"), lambda n: n.machine.recovers()),
