@@ -26,6 +26,12 @@ SEALING = frozenset(
 FLOW = frozenset({"table_flow_stalled", "channel_silent"})
 # What a host without memory or disk takes with it. A service that somebody stopped is not among them.
 DEATHS = frozenset({"service_restart_loop", "pm2_unreachable", "postgres_unreachable", "redis_unreachable"})
+# What a server that answers, and is another one or refuses the fleet's writes, takes with it: no page of its own.
+TAKES: dict[str, frozenset[str]] = {
+    "database_changed": SEALING | FLOW | {"table_growth_high"},
+    "postgres_full": SEALING | FLOW,
+    "redis_not_writable": frozenset({"redis_queue_backlog"}),
+}
 # A host's trouble explains what dies next, not what dies some day: past this, a death is news of its own.
 NEXT = timedelta(hours=1)
 # A disk past its limit still takes rows; one as full as this does not.
@@ -67,7 +73,8 @@ def _causes(finding: Finding, since: datetime, book: Book, orders: StandingOrder
         if not holds(cause, orders):
             continue
         is_dead = cause.rule in DEAD and _works_for(cause.subject, finding, orders)
-        if is_dead or _took_along(cause, finding, orders) or (dies and _starves(cause, since, now)):
+        took = _took_along(cause, finding, orders) or _serves_no_more(cause, finding, since)
+        if is_dead or took or (dies and _starves(cause, since, now)):
             yield cause
 
 
@@ -75,6 +82,11 @@ def _took_along(cause: Alert, finding: Finding, orders: StandingOrders) -> bool:
     """Whether a PM2 that lost its list runs none of those any more whose work is not being done."""
     left_behind = cause.finding.evidence.get("left_behind") if cause.rule == "pm2_empty" else None
     return isinstance(left_behind, list | tuple) and any(_works_for(str(s), finding, orders) for s in left_behind)
+
+
+def _serves_no_more(cause: Alert, finding: Finding, since: datetime) -> bool:
+    """Whether what was found follows from a server that is another one since, or takes no writes."""
+    return finding.rule in TAKES.get(cause.rule, ()) and cause.first_seen <= since
 
 
 def _works_for(service: str, finding: Finding, orders: StandingOrders) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from monitord.core.distinct import distinct
 from monitord.postgres import queries
 from monitord.postgres.session import Session
 
@@ -37,11 +38,6 @@ def lower(group: str) -> str:
     return "".join(letter.lower() if letter.isascii() else letter for letter in group)
 
 
-def printable(name: str) -> str:
-    """A name from the database, fit for a log line and a page."""
-    return "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in name)
-
-
 async def participation(
     session: Session, groups: Sequence[str], labels: Sequence[int], timeout: float
 ) -> dict[tuple[str, int], Part]:
@@ -54,7 +50,7 @@ async def participation(
         rows = await connection.fetch(queries.PARTICIPATION, *spellings(groups), list(labels), _MOST_NAMES)
     parts = {(group, label): Part() for group in groups for label in labels}
     for row in rows:
-        names = tuple(printable(name) for name in row["channels"] or ())
+        names = tuple(distinct(name) for name in row["channels"] or ())
         parts[groups[row["position"] - 1], row["epoch"]] = Part(row["participating"], row["unsealed"], names)
     return parts
 
@@ -71,5 +67,5 @@ async def lives(
         rows = await connection.fetch(queries.LIVES, *spellings(groups), first, last, length, _MOST_CHANNELS + 1)
     found: dict[str, dict[str, tuple[int, ...]]] = {group: {} for group in groups}
     for row in rows:
-        found[groups[row["position"] - 1]][printable(row["channel"])] = tuple(row["labels"])
+        found[groups[row["position"] - 1]][distinct(row["channel"])] = tuple(row["labels"])
     return {group: channels for group, channels in found.items() if len(channels) <= _MOST_CHANNELS}

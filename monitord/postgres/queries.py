@@ -171,6 +171,14 @@ FROM (SELECT upper(token_group COLLATE "C") AS name, epoch::int8 AS epoch, chann
 GROUP BY 1, 2, 3
 """
 
+
+def _short(column: str) -> str:
+    """A name of at most 200 characters, and another one for every other name: its beginning and a part of its hash."""
+    return (
+        f"CASE WHEN length({column}) <= 200 THEN {column} ELSE left({column}, 191) || '~' || left(md5({column}), 8) END"
+    )
+
+
 # Who took part and was not sealed, by leaps through indexes, so that no number of participants adds to the cost: from
 # channel to channel of a label by the primary key, then one look per group into (token_group, channel, epoch), and one
 # into the seals. The LIMITs keep the planner from turning the looks into one scan of everything. A look asks for one
@@ -178,7 +186,7 @@ GROUP BY 1, 2, 3
 #
 # $1, $2, $3: each group's name as given, in upper and in lower case: an index on token_group has no other use of case;
 # $4: labels; $5: how many names. Groups that nobody took part for have no row.
-PARTICIPATION = """
+PARTICIPATION = f"""
 WITH RECURSIVE took(epoch, channel) AS (
     SELECT e.epoch, (SELECT p.channel FROM channel_participation p
                      WHERE p.epoch = e.epoch ORDER BY p.channel LIMIT 1)
@@ -190,7 +198,7 @@ WITH RECURSIVE took(epoch, channel) AS (
     WHERE t.channel IS NOT NULL
 )
 SELECT g.position, t.epoch, count(*) AS participating, count(*) FILTER (WHERE s.found IS NULL) AS unsealed,
-       (array_agg(left(t.channel, 200) ORDER BY t.channel COLLATE "C") FILTER (WHERE s.found IS NULL))[1:$5::int4]
+       (array_agg({_short("t.channel")} ORDER BY t.channel COLLATE "C") FILTER (WHERE s.found IS NULL))[1:$5::int4]
            AS channels
 FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g(given, upper, lower, position)
 CROSS JOIN took t
@@ -211,15 +219,15 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS s(found) ON true
 GROUP BY 1, 2
-"""
+"""  # noqa: S608 - put together from constants
 
 # In which labels each channel that a group has sealed in the window took part: one leap through the index for every
 # channel and label. A channel that took part in none of them has a row all the same, with an empty list.
 #
 # $1, $2, $3: groups as above; $4, $5, $6: first and last label and the epoch length; $7: the most channels per group.
-LIVES = """
-SELECT k.position, left(k.channel, 200) AS channel,
-       coalesce(array_agg(e.epoch) FILTER (WHERE p.found), '{}') AS labels
+LIVES = f"""
+SELECT k.position, {_short("k.channel")} AS channel,
+       coalesce(array_agg(e.epoch) FILTER (WHERE p.found), '{{}}') AS labels
 FROM (
     SELECT g.*, s.channel
     FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g(given, upper, lower, position)
@@ -239,7 +247,7 @@ LEFT JOIN LATERAL (
     LIMIT 1
 ) AS p(found) ON true
 GROUP BY k.position, k.channel
-"""
+"""  # noqa: S608 - put together from constants
 
 # The parts of a recap; `records` are the rows looked at. $1: a group's name in the cases above; $2, $3: labels from and
 # before; $4: where to stop.
@@ -260,7 +268,7 @@ FROM (SELECT count(*) AS records FROM {_TOOK_PART} GROUP BY user_hash) AS v
 """  # noqa: S608 - as above
 
 LEADER = f"""
-SELECT (sum(sum(v.records)) OVER ())::int8 AS records, left(v.channel, 200) AS channel, count(*) AS viewers
+SELECT (sum(sum(v.records)) OVER ())::int8 AS records, {_short("v.channel")} AS channel, count(*) AS viewers
 FROM (SELECT channel, count(*) AS records FROM {_TOOK_PART} GROUP BY channel, user_hash) AS v
 GROUP BY v.channel
 ORDER BY count(*) DESC, v.channel COLLATE "C"

@@ -6,10 +6,11 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from monitord.core.distinct import distinct
 from monitord.core.night import Recap
 from monitord.postgres import queries
 from monitord.postgres.errors import PostgresError
-from monitord.postgres.participation import printable, spellings
+from monitord.postgres.participation import spellings
 from monitord.postgres.session import Session
 
 if TYPE_CHECKING:
@@ -77,7 +78,7 @@ def _recap(
         participant_records=min(records[0]["records"], cap) if records else None,
         unique_viewers=viewers[0]["viewers"] if viewers else None,
         categories=records[0]["categories"] if records else None,
-        leader=printable(first["channel"]) if first else None,
+        leader=distinct(first["channel"]) if first else None,
         leader_viewers=first["viewers"] if first else None,
         capped=capped,
     )

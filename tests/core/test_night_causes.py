@@ -32,6 +32,50 @@ def test_a_dead_sealer_explains_that_nothing_is_sealed(sealer: str) -> None:
     ]
 
 
+def test_another_database_explains_what_is_judged_on_it() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night.system = "7302"
+    stop_sealing(night)
+    night.passes(hours=6)
+    changed = night.fired_once("database_changed", "postgres")
+    for group in ("MILO", "CLS"):
+        assert {unsaid.suppressed_by for unsaid in night.of("suppressed", "sealing_stuck", group)} == {changed.id}
+
+
+@pytest.mark.parametrize("began_before", [True, False])
+def test_a_database_that_takes_no_writes_explains_what_stops_after_and_not_what_had_stopped_before(
+    began_before: bool,
+) -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    refusal = ("postgres_refusal", (("why", "readonly"),))
+    if not began_before:
+        night.instead[refusal] = "it is read-only for all"
+    night.table.per_second = 0
+    night.passes(minutes=40)
+    night.instead[refusal] = "it is read-only for all"
+    night.passes(minutes=10)
+    full = night.of("firing", "postgres_full", "postgres")[0].alert
+    if began_before:
+        assert night.of("firing", "table_flow_stalled", "user_signals")
+    else:
+        (unsaid,) = night.of("suppressed", "table_flow_stalled", "user_signals")
+        assert unsaid.suppressed_by == full.id
+
+
+def test_a_redis_that_takes_no_writes_explains_its_queues_backlog() -> None:
+    night = Night(orders(queues=("emails",)))
+    night.passes(minutes=2)
+    night.instead[("redis_refusal", (("why", "oom"),))] = "its memory is full"
+    night.passes(minutes=2)
+    night.queues["emails"].waiting = 9000
+    night.passes(minutes=2)
+    full = night.fired_once("redis_not_writable", "redis")
+    (unsaid,) = night.of("suppressed", "redis_queue_backlog", "emails")
+    assert unsaid.suppressed_by == full.id
+
+
 def test_what_becomes_critical_is_not_explained_by_a_warning_and_is_by_what_is_critical() -> None:
     night = Night(LONG, every=60)
     night.passes(minutes=10)

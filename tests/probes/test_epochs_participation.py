@@ -230,10 +230,13 @@ async def test_a_cemented_channel_that_stays_away_is_silent_and_others_may_come_
     assert await probe.asked(LOOK_AT + 30) == 1
 
 
-async def test_names_are_printable_and_short(probe: Probe, admin: Admin) -> None:
-    await takes_part(admin, "MILO", COMPLETE, "a\x1b[31mb", "y" * 1000)
+async def test_names_are_printable_and_short_and_stay_as_many_as_they_are(probe: Probe, admin: Admin) -> None:
+    await takes_part(admin, "MILO", COMPLETE, "a\x1b[31mb", "a\x1c[31mb", "y" * 1000, "y" * 999 + "z")
     names = [s.label("channel") for s in (await probe.look()).named("unsealed_channel")]
-    assert names == ["a\N{REPLACEMENT CHARACTER}[31mb", "y" * 200]
+    assert len(set(names)) == 4
+    assert all(name.isprintable() and len(name) <= 200 for name in names)
+    assert names[0].startswith("a\N{REPLACEMENT CHARACTER}[31mb~")
+    assert names[2].startswith("y" * 191 + "~")
 
 
 async def test_a_clock_that_is_set_back_has_it_asked_again(probe: Probe, admin: Admin) -> None:
