@@ -22,10 +22,13 @@ from monitord.core.codec import decode, encode
 from monitord.core.orders import StandingOrders
 from monitord.masking import mask
 from monitord.settings import Settings, load_with_sources, shown, standing_orders
-from monitord.settings_schema import ADDRESSES, flat, variable_of
+from monitord.settings_schema import ADDRESSES, STATE_DIR, flat, variable_of
 from monitord.settings_sources import DOTENV, ENV_FILE, ENVIRONMENT, TOML
 
 FILE: Final = "daemon.json"
+# In the usual state directory: where this user's daemons have theirs, when it is not there.
+ELSEWHERE: Final = "elsewhere.json"
+_ELSEWHERE_AT_MOST: Final = 20
 _BYTES_AT_MOST: Final = 4 * 1024 * 1024
 _READ_SECONDS: Final = 1.0
 
@@ -74,14 +77,21 @@ def write_record(environ: Mapping[str, str], directory: Path, version: str) -> N
         probe_timeout=settings.probe_timeout,
         version=version,
     )
-    path = settings.state_dir / FILE
-    beside = path.with_name(f"{FILE}.new")
-    with suppress(FileNotFoundError):
-        beside.unlink()
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump(encode(record), out, ensure_ascii=False)
-    beside.replace(path)
+    _put(settings.state_dir / FILE, encode(record))
+    usual = Path(STATE_DIR).expanduser()
+    if settings.state_dir != usual:
+        others = [str(path) for path in elsewhere() if path != settings.state_dir]
+        usual.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _put(usual / ELSEWHERE, [str(settings.state_dir), *others][:_ELSEWHERE_AT_MOST])
+
+
+def elsewhere() -> tuple[Path, ...]:
+    """The state directories other than the usual one on which this user's daemons have run, the latest first."""
+    found: list[str] = []
+    reading = threading.Thread(target=_read_places, args=(found,), daemon=True, name="daemon records")
+    reading.start()
+    reading.join(_READ_SECONDS)
+    return tuple(Path(place) for place in found)
 
 
 def read_record(state_dir: Path) -> DaemonRecord | None:
@@ -100,6 +110,24 @@ def files_of(environ: Mapping[str, str], directory: Path) -> list[Path]:
     """The files that settings of this environment and directory are read from, as far as they are there."""
     dotenv = directory / (environ.get(ENV_FILE) or DOTENV)
     return [path.absolute() for path in (dotenv, dotenv.parent / TOML) if path.is_file()]
+
+
+def _put(path: Path, content: object) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    with suppress(FileNotFoundError):
+        beside.unlink()
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump(content, out, ensure_ascii=False)
+    beside.replace(path)
+
+
+def _read_places(found: list[str]) -> None:
+    with suppress(OSError, ValueError, TypeError, RuntimeError):
+        path = Path(STATE_DIR).expanduser() / ELSEWHERE
+        if path.stat().st_size <= _BYTES_AT_MOST:
+            places = json.loads(path.read_text(encoding="utf-8"))
+            found += [place for place in places if isinstance(place, str) and (Path(place) / FILE).is_file()]
 
 
 def _read(path: Path, found: list[DaemonRecord]) -> None:

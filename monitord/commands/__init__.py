@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
+from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -64,7 +65,7 @@ def find_settings() -> Found:
     """
     # They cost a third of a second, and not every command needs them.
     from monitord.settings import SettingsError, load_with_sources, variables
-    from monitord.settings_record import files_of, read_record
+    from monitord.settings_record import elsewhere, files_of, read_record
     from monitord.settings_schema import variable_of
     from monitord.settings_sources import ALIASES, ENV_FILE
 
@@ -79,8 +80,18 @@ def find_settings() -> Found:
     aliased = {f"{alias})" for alias in ALIASES}
     said = {name for name, source in sources.items() if source.partition("(")[2] not in aliased}
     record = read_record(settings.state_dir)
-    if record is None or os.environ.get(ENV_FILE) or said - {place}:
+    if os.environ.get(ENV_FILE) or said - {place}:
         return replace(own, record=record)
+    if record is None and place not in sources:
+        others = elsewhere()
+        if len(others) > 1:
+            names = ", ".join(map(str, others))
+            return replace(own, trouble=f"several daemons have run here, and MONITORD_STATE_DIR names none of {names}")
+        if others:
+            settings = settings.model_copy(update={"state_dir": others[0]})
+            record = read_record(others[0])
+    if record is None:
+        return own
     environ = {name: text for name, text in record.environment.items() if name in variables()}
     environ[place] = str(settings.state_dir)
     if record.env_file:
@@ -90,9 +101,11 @@ def find_settings() -> Found:
     try:
         if missing:
             raise SettingsError(tuple(f"{path} cannot be read" for path in missing))
-        settings, sources = load_with_sources(environ, there)
-    except SettingsError as error:
-        trouble = f"the settings of the daemon on {settings.state_dir} cannot be read: {'; '.join(error.mistakes)}"
-        return replace(own, record=record, trouble=trouble)
+        with chdir(there):  # what is relative in them is relative to there
+            settings, sources = load_with_sources(environ, there)
+    except (SettingsError, OSError) as error:
+        why = "; ".join(error.mistakes) if isinstance(error, SettingsError) else f"{there}: {error.strerror}"
+        trouble = f"the settings of the daemon on {settings.state_dir} cannot be read: {why}"
+        return replace(own, settings=settings, record=record, trouble=trouble)
     files = tuple(files_of(environ, there))
     return Found(settings, sources, environ, there, files, record, borrowed=True, withheld=record.withheld)

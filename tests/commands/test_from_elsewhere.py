@@ -179,3 +179,34 @@ def test_a_file_that_is_named_and_not_there_is_a_mistake(
     found = monitord(*command, "--env-file", "nowhere.env", home=home, directory=elsewhere)
     assert found.returncode == 2
     assert "MONITORD_ENV_FILE: there is no file nowhere.env" in found.stderr
+
+
+async def test_a_daemon_whose_state_directory_only_its_own_settings_name_is_found_all_the_same(
+    places: tuple[Path, Path, Path],
+) -> None:
+    home, there, elsewhere = places
+    authority = there / "ca.pem"
+    authority.write_text("")
+    (there / ".env").write_text(f"{FAST}MONITORD_STATE_DIR=../state\nMONITORD_POSTGRES__CA_FILE=ca.pem\n")
+    async with watched(home, there):
+        status = monitord("status", "--format", "json", home=home, directory=elsewhere)
+        config = monitord("config", "--format", "json", home=home, directory=elsewhere)
+    assert json.loads(status.stdout)["pid"]
+    assert json.loads(config.stdout)["MONITORD_POSTGRES__CA_FILE"]["value"] == str(authority)
+
+
+async def test_of_several_daemons_none_is_guessed(places: tuple[Path, Path, Path], tmp_path: Path) -> None:
+    home, there, elsewhere = places
+    (there / ".env").write_text(FAST)
+    async with (
+        watched(home, there, {"MONITORD_STATE_DIR": str(tmp_path / "one")}),
+        watched(home, there, {"MONITORD_STATE_DIR": str(tmp_path / "two")}),
+    ):
+        guessed = monitord("check", "--format", "nagios", home=home, directory=elsewhere)
+        named = monitord(
+            "status", "--format", "json", home=home, directory=elsewhere,
+            more={"MONITORD_STATE_DIR": str(tmp_path / "two")},
+        )  # fmt: skip
+    assert guessed.returncode == 3
+    assert str(tmp_path / "one") in guessed.stdout
+    assert json.loads(named.stdout)["pid"]
