@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
 from typing import Protocol
 
+from monitord.core import clocks
 from monitord.core.decide import Decision, State, decide
+from monitord.core.history import History
 from monitord.core.model import Act, Exit, Gap, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
+from monitord.lived import BOOT, both_clocks
 from monitord.probes.base import Probe, Request, take_all
 from monitord.store import Record, Store
 from monitord.store_file import SetAside
@@ -113,7 +115,8 @@ class Watch:
     async def _cycle(self, turn: Turn) -> Decision:
         began = asyncio.get_running_loop().time()
         observation, asked = await asyncio.gather(
-            observe(self.probes, turn, self.timeout, self._own_reading(turn)), self._store.hear(HEAR_TIMEOUT_SECONDS)
+            observe(self.probes, turn, self.timeout, self._own_reading(turn), self.state.history),
+            self._store.hear(HEAR_TIMEOUT_SECONDS),
         )
         heard = self._heard()
         observation = replace(
@@ -170,13 +173,22 @@ class Watch:
 
 
 async def observe(
-    probes: Sequence[Probe], turn: Turn, timeout: float, extra: Mapping[str, Reading] | None = None
+    probes: Sequence[Probe],
+    turn: Turn,
+    timeout: float,
+    extra: Mapping[str, Reading] | None = None,
+    history: History | None = None,
 ) -> Observation:
-    """Every probe of this turn, taken at once, under one `now`. `timeout` is each probe's deadline in seconds."""
-    now = datetime.now(UTC)
+    """Every probe of this turn, taken at once, under one `now`. `timeout` is each probe's deadline in seconds.
+
+    `history` is what is known of the database's clock.
+    """
+    now, lived = both_clocks()
+    ahead = 0.0 if history is None else clocks.ahead(history, now.timestamp(), lived, BOOT)
     requests = {
-        probe.name: Request(now.timestamp(), timeout, turn.exact)
+        probe.name: Request(now.timestamp(), timeout, turn.exact, ahead)
         for probe in probes
         if turn.probes is None or probe.name in turn.probes
     }
-    return Observation(now, {**await take_all(probes, requests), **(extra or {})})
+    readings = {**await take_all(probes, requests), **(extra or {})}
+    return Observation(now, readings, lived=lived, boot=BOOT)

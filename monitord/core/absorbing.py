@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from monitord.core.clocks import absorb_clocks, disagree, server_now
 from monitord.core.epochs import sealed_labels
 from monitord.core.fleet import absorb_fleet
 from monitord.core.growth import absorb_tables
-from monitord.core.history import History, absorb_readings, without_future
+from monitord.core.history import History, absorb_readings
 from monitord.core.learned import absorb_epochs
 from monitord.core.model import Observation, ServiceEvent
 from monitord.core.orders import StandingOrders
@@ -25,10 +26,7 @@ def absorb(
     """The history with this cycle's readings in it, what happened to services, and what there is to note."""
     now = observation.now.timestamp()
     events: list[ServiceEvent] = []
-    notes: list[str] = []
-    if history.at is not None and now < history.at:
-        notes.append(f"the wall clock was set back by {history.at - now:.1f} s: rates start anew")
-        history = without_future(history, now)
+    history, notes = absorb_clocks(history, observation, orders)
     before = history.taken_at.get("pm2") if history.services else None
     measured = history.taken_at.get("postgres")
     history = absorb_readings(history, observation, orders)
@@ -48,8 +46,10 @@ def absorb(
         notes += notes_of_tables
     if "epochs" in good:
         history = replace(history, sealed=sealed_labels(good["epochs"]))
-        history = absorb_seals(history, history.sealed, now, orders)
-        history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], now, orders))
+        if not disagree(history):
+            at = server_now(history, now)
+            history = absorb_seals(history, history.sealed, at, orders)
+            history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], at, orders))
     for reading in good.values():
         history = absorb_refusals(history, reading)
     if "redis" in good:

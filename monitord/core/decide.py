@@ -83,8 +83,8 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     history, events, notes = absorb(replace(before, mounts=remembered), observation, orders)
     notes += noted
     held, silences = quiet.uncovered(state.alerts), dict(state.silences)
-    if history.set_back != state.history.set_back and state.history.at is not None:
-        silences = quiet.set_back(silences, timedelta(seconds=state.history.at - now.timestamp()))
+    if history.moved != state.history.moved:
+        silences = quiet.set_back(silences, timedelta(seconds=state.history.moved - history.moved))
     transitions, heard = quiet.hear(observation.commands, silences, held, state.history, orders, now)
     if any(one.kind == "alert_acknowledged" and one.alert and one.alert.rule in ADOPTED for one in heard):
         history = adopted(history)

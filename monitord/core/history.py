@@ -5,7 +5,7 @@ All times are Unix seconds of the cycles that saw them. Nothing here judges.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
@@ -207,16 +207,37 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Step:
+    """The wall clock was set by `seconds` (below 0: back) at `at`; it has been said in `cycles` whole cycles."""
+
+    seconds: float
+    at: float
+    cycles: int = 0
+
+
+@dataclass(frozen=True, slots=True)
 class History:
     """All that is kept between cycles besides the alerts.
 
     `readings` are the last of each probe, good or failed; `taken_at` is when the last good one was taken. `set_back`
     counts how often the wall clock was set back. `seen` is when each default subject was first there (None: asked for,
     and not there).
+
+    `lived` is the seconds since the boot `boot` as of `at` (None: not told), `moved` by how much all that is kept was
+    moved with steps of the wall clock, `step` the last step as long as it is said. `ahead` is by how many seconds the
+    database's clock was ahead of the wall clock (None: never told). `off` is by how much the clock that seals are
+    judged by has been set since `off_at`.
     """
 
     at: float | None = None
     set_back: int = 0
+    lived: float | None = None
+    boot: str = ""
+    moved: float = 0.0
+    step: Step | None = None
+    ahead: float | None = None
+    off: float = 0.0
+    off_at: float | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     taken_at: Mapping[str, float] = field(default_factory=dict)
     blind: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
@@ -292,57 +313,91 @@ def _spells(
 
 
 def without_future(history: History, now: float) -> History:
-    """The history with no time after `now`: the wall clock was set back, and what it said then cannot be compared."""
+    """The history with no time after `now`: the wall clock was set back, and nobody knows by how much.
+
+    What it said then cannot be compared.
+    """
     if history.at is None or history.at <= now:
         return history
+    by = now - history.at
     return replace(
-        history,
+        _with_times(history, lambda at: min(at, now)),
         at=now,
         set_back=history.set_back + 1,
-        taken_at={name: min(at, now) for name, at in history.taken_at.items()},
+        moved=round(history.moved + by, 3),
+        tables={
+            name: replace(_table(table, lambda at: min(at, now)), points=((now, table.gained),))
+            for name, table in history.tables.items()
+        },
+        learned={group: past.until(now) for group, past in history.learned.items()},
+        trends={name: shifted(series, -by) for name, series in history.trends.items()},
+    )
+
+
+def moved(history: History, by: float) -> History:
+    """The history as a wall clock tells it that was set by so many seconds: what was lived through keeps its age.
+
+    What other clocks told stays as it is: PM2's creation times, and all that is known by label.
+    """
+
+    def later(at: float) -> float:
+        return at + by
+
+    return replace(
+        _with_times(history, later),
+        at=None if history.at is None else history.at + by,
+        moved=round(history.moved + by, 3),
+        step=history.step and replace(history.step, at=history.step.at + by),
+        off_at=None if history.off_at is None else history.off_at + by,
+        tables={
+            name: replace(_table(table, later), points=tuple((at + by, gained) for at, gained in table.points))
+            for name, table in history.tables.items()
+        },
+        trends={name: shifted(series, -by) for name, series in history.trends.items()},
+    )
+
+
+def _table(table: Table, to: Callable[[float], float]) -> Table:
+    return replace(
+        table,
+        flow_at=to(table.flow_at),
+        verified_at=to(table.verified_at),
+        exact_at=None if table.exact_at is None else to(table.exact_at),
+        compared_at=None if table.compared_at is None else to(table.compared_at),
+        proven_at=None if table.proven_at is None else to(table.proven_at),
+        owed_at=to(table.owed_at),
+    )
+
+
+def _with_times(history: History, to: Callable[[float], float]) -> History:
+    """The history with each time of the wall clock that is kept of readings and services put `to` another."""
+
+    def maybe(at: float | None) -> float | None:
+        return None if at is None else to(at)
+
+    return replace(
+        history,
+        taken_at={name: to(at) for name, at in history.taken_at.items()},
         blind={
-            name: tuple(
-                replace(s, start=min(s.start, now), end=None if s.end is None else min(s.end, now)) for s in spans
-            )
+            name: tuple(replace(span, start=to(span.start), end=maybe(span.end)) for span in spans)
             for name, spans in history.blind.items()
         },
         services={
             name: replace(
                 service,
-                lives={
-                    key: life if life.since is None else replace(life, since=min(life.since, now))
-                    for key, life in service.lives.items()
-                },
-                batches=tuple(replace(b, start=min(b.start, now), end=min(b.end, now)) for b in service.batches),
-                deaths=tuple(replace(d, at=min(d.at, now)) for d in service.deaths),
-                taken_up_at=None if service.taken_up_at is None else min(service.taken_up_at, now),
-                said_at=min(service.said_at, now),
-                by_hand_at=None if service.by_hand_at is None else min(service.by_hand_at, now),
-                gone_at=None if service.gone_at is None else min(service.gone_at, now),
-                acts=tuple(replace(act, at=min(act.at, now)) for act in service.acts),
-                settled_at=None if service.settled_at is None else min(service.settled_at, now),
+                lives={key: replace(life, since=maybe(life.since)) for key, life in service.lives.items()},
+                batches=tuple(replace(b, start=to(b.start), end=to(b.end)) for b in service.batches),
+                deaths=tuple(replace(d, at=to(d.at)) for d in service.deaths),
+                taken_up_at=maybe(service.taken_up_at),
+                said_at=to(service.said_at),
+                by_hand_at=maybe(service.by_hand_at),
+                gone_at=maybe(service.gone_at),
+                acts=tuple(replace(act, at=to(act.at)) for act in service.acts),
+                settled_at=maybe(service.settled_at),
             )
             for name, service in history.services.items()
         },
         fleet_restart=history.fleet_restart
-        and replace(
-            history.fleet_restart,
-            at=min(history.fleet_restart.at, now),
-            seen_at=min(history.fleet_restart.seen_at, now),
-        ),
-        tables={
-            name: replace(
-                table,
-                points=((now, table.gained),),
-                flow_at=min(table.flow_at, now),
-                verified_at=min(table.verified_at, now),
-                exact_at=None if table.exact_at is None else min(table.exact_at, now),
-                proven_at=None if table.proven_at is None else min(table.proven_at, now),
-                owed_at=min(table.owed_at, now),
-            )
-            for name, table in history.tables.items()
-        },
-        queues={name: replace(queue, since=min(queue.since, now)) for name, queue in history.queues.items()},
-        learned={group: past.until(now) for group, past in history.learned.items()},
-        trends={name: shifted(series, history.at - now) for name, series in history.trends.items()},
+        and replace(history.fleet_restart, at=to(history.fleet_restart.at), seen_at=to(history.fleet_restart.seen_at)),
+        queues={name: replace(queue, since=to(queue.since)) for name, queue in history.queues.items()},
     )

@@ -190,7 +190,8 @@ class Observation:
     """The readings of one cycle, whichever were taken, and the one `now` of that cycle (aware, UTC).
 
     `exits` and `acts` are what PM2's bus has told since the last observation; one that cannot be heard tells nothing.
-    `commands` are what operators have asked of the watch since.
+    `commands` are what operators have asked of the watch since. `lived` is how many seconds had passed since the boot
+    `boot` at `now`, however the wall clock was set meanwhile (None: not told).
     """
 
     now: datetime
@@ -198,6 +199,8 @@ class Observation:
     exits: tuple[Exit, ...] = ()
     commands: tuple[Command, ...] = ()
     acts: tuple[Act, ...] = ()
+    lived: float | None = None
+    boot: str = ""
 
 
 @dataclass(frozen=True, slots=True)

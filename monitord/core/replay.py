@@ -47,6 +47,10 @@ class Recorder:
         frame: Frame = {"at": observation.now.isoformat(), "readings": readings}
         if whole:
             frame["whole"] = True
+        if observation.lived is not None:
+            frame["lived"] = observation.lived
+        if observation.boot:
+            frame["boot"] = observation.boot
         if observation.exits:
             frame["exits"] = encode(observation.exits)
         if observation.acts:
@@ -141,7 +145,8 @@ class Replayer:
         exits = tuple(decode(Exit, part) for part in frame.get("exits", ()))
         commands = tuple(decode(Command, part) for part in frame.get("commands", ()))
         acts = tuple(decode(Act, part) for part in frame.get("acts", ()))
-        return Observation(datetime.fromisoformat(frame["at"]), readings, exits, commands, acts)
+        lived, boot = frame.get("lived"), frame.get("boot", "")
+        return Observation(datetime.fromisoformat(frame["at"]), readings, exits, commands, acts, lived, boot)
 
     def _reading(self, probe: str, frame: Mapping[str, Any]) -> Reading:
         if "failure" in frame:

@@ -11,6 +11,7 @@ from datetime import datetime
 from typing import Any
 
 from monitord.core import causes
+from monitord.core.clocks import server_now
 from monitord.core.epochs import calendar, seals
 from monitord.core.fleet import expected, recent_restarts
 from monitord.core.growth import rows_per_hour, window_rows
@@ -232,6 +233,7 @@ def _epochs(history: History, orders: StandingOrders, now: float) -> Fields:
     if "epochs" not in orders.probes:
         return {}
     is_known = history.reading("epochs") is not None
+    now = server_now(history, now)
     groups: Fields = {}
     for group in orders.groups:
         found = seals(history.sealed, group, now, orders) if is_known else None

@@ -81,6 +81,9 @@ class Night(Told):
         self.state = state or State()
         self.clock = Clock(start.timestamp())
         self.clock_error = 0.0
+        self.lives = True  # whether the seconds that were lived through are told
+        # By how much the database server's clock is wrong (None: it is not told).
+        self.database_error: float | None = 0.0
         length, begin = int(orders.epoch_length.total_seconds()), self.clock.now
         self.services: list[Service] = []
         self.unlisted: list[Service] = []  # alive, and for the moment not in PM2's list
@@ -167,6 +170,11 @@ class Night(Told):
         """What monitord's wall clock says (Unix seconds)."""
         return self.clock.now + self.clock_error
 
+    @property
+    def _asked_at(self) -> float:
+        """What the clock says that bounds the labels which the database is asked for."""
+        return self.now if self.database_error is None else self.clock.now + self.database_error
+
     def clock_steps(self, **by: float) -> None:
         """monitord's wall clock is set forward, or back."""
         self.clock_error += timedelta(**by).total_seconds()
@@ -236,7 +244,10 @@ class Night(Told):
         """One cycle: observe and decide. None: every probe."""
         asked, self.commands = tuple(self.commands), []
         now = datetime.fromtimestamp(self.now, UTC)
-        observation = Observation(now, self._readings(probes), self._heard(), asked, self._heard_acts())
+        lived = self.clock.now - BASELINE.timestamp() + 1e9 if self.lives else None
+        observation = Observation(
+            now, self._readings(probes), self._heard(), asked, self._heard_acts(), lived, "one" if self.lives else ""
+        )
         decision = self.judge(observation)
         self.state = decision.state
         self.looks.append(Look(observation, decision, self.clock.now))
@@ -305,6 +316,8 @@ class Night(Told):
         yield sample("connections", 41)
         yield sample("database_size", 2_200_000_000, "bytes")
         yield sample("replica", int(self.replica))
+        if self.database_error is not None:
+            yield sample("server_clock", self.clock.now + self.database_error, "timestamp")
         yield sample("system_identifier", self.system, "")
         yield sample("database_oid", self.database[1], database=self.database[0])
         for why in ("connections", "readonly"):
@@ -320,10 +333,10 @@ class Night(Told):
 
     def _of_epochs(self) -> Iterator[Sample]:
         for group in self.groups.values():
-            yield from group.samples(self.now)
+            yield from group.samples(self._asked_at)
         yield sample("unaligned_labels", 0)
         for group in self.groups.values():
-            yield from group.participation(self.now)
+            yield from group.participation(self._asked_at)
 
     def _of_redis(self) -> Iterator[Sample]:
         yield sample("redis_keys", 125)

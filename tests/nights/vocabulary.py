@@ -243,6 +243,12 @@ def _code(night: Night, service: Service, code: int) -> None:
     night.exits.append(Exit(service.name, str(service.pm_id), night.clock.now, code, restarts=service.restarts))
 
 
+def _both_set(night: Night, step: float) -> None:
+    """Postgres runs on monitord's machine: one clock for both."""
+    night.clock_steps(seconds=step)
+    night.database_error = (night.database_error or 0.0) + step
+
+
 def _label(group: Group, clock: float) -> int:
     return int(clock) // group.length * group.length
 
@@ -508,6 +514,9 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     # monitord and its clock
     "the clock is set {step}": lambda n, step: n.clock_steps(seconds=step),
     "the clock is right again": lambda n: _set(n, clock_error=0.0),
+    "Postgres's clock is wrong by {step}": lambda n, step: _set(n, database_error=step),
+    "both clocks are set {step}": lambda n, step: _both_set(n, step),
+    "Postgres does not tell its clock": lambda n: _set(n, database_error=None),
     "monitord restarts": lambda n: n.monitord_restarts(),
     "monitord is away for {duration}": lambda n, duration: n.monitord_is_away(seconds=duration),
     "cycles begin {duration} late": lambda n, duration: n.cycles_begin_late(seconds=duration),

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import words
+from monitord.core.clocks import DISAGREE, disagree, server_now
 from monitord.core.completeness import KEEP_LABELS, incomplete
 from monitord.core.epochs import Seals, calendar, seals
 from monitord.core.history import History
@@ -35,9 +36,12 @@ def sealing_slow(observation: Observation, history: History, orders: StandingOrd
     """
     if not orders.learned_warnings:
         return
+    if disagree(history):
+        yield from (Unknown("sealing_slow", group, DISAGREE) for group in orders.groups)
+        return
     now, length = observation.now.timestamp(), calendar(orders).length
     for group in orders.groups:
-        found = seals(history.sealed, group, now, orders)
+        found = seals(history.sealed, group, server_now(history, now), orders)
         learned = history.learned.get(group, Learned())
         answer: Judgement = Unknown("sealing_slow", group, UNTOLD)
         for label, late, is_sealed in _lateness(found, learned, history, now, orders):
@@ -61,14 +65,14 @@ def _lateness(
     """
     if found.latest is None:
         return
-    days = calendar(orders)
+    days, ahead = calendar(orders), server_now(history, now) - now
     waiting = found.latest + days.length
-    if days.due_at(waiting) <= now:
-        due = days.due_at(waiting)
+    if days.due_at(waiting) <= now + ahead:
+        due = days.due_at(waiting) - ahead
         yield waiting, now - due - history.blind_seconds("epochs", due, now, away=False), False
     delay = learned.delays.get(found.latest)
     if delay is not None:
-        due = days.due_at(found.latest)
+        due = days.due_at(found.latest) - ahead
         yield found.latest, delay - history.blind_seconds("epochs", due, due + delay, away=False), True
 
 
@@ -103,8 +107,11 @@ def sealing_incomplete(observation: Observation, history: History, orders: Stand
     """Channels took part in the newest complete label and were not sealed for it, more of them than ever lately."""
     if not orders.learned_warnings:
         return
+    if disagree(history):
+        yield from (Unknown("sealing_incomplete", group, DISAGREE) for group in orders.groups)
+        return
     days = calendar(orders)
-    expected = days.expected(observation.now.timestamp())
+    expected = days.expected(server_now(history, observation.now.timestamp()))
     for group in orders.groups:
         seen = history.learned.get(group, Learned()).completeness
         newest = seen.participating.newest
@@ -148,9 +155,12 @@ def channel_silent(observation: Observation, history: History, orders: StandingO
     if not orders.learned_warnings:
         return
     days = calendar(orders)
-    expected = days.expected(observation.now.timestamp())
+    expected = days.expected(server_now(history, observation.now.timestamp()))
     for group in orders.groups:
         silence = history.learned.get(group, Learned()).silence
+        if disagree(history):
+            yield from (Unknown("channel_silent", f"{group}/{channel}", DISAGREE) for channel in silence.channels)
+            continue
         if silence.label is None or silence.label < expected - KEEP_LABELS * days.length:
             continue
         is_new = silence.label >= expected

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from monitord.core import words
+from monitord.core import clocks, words
 from monitord.core.history import History
 from monitord.core.model import Clear, Finding, Judgement, Observation
 from monitord.core.orders import StandingOrders
@@ -16,6 +16,8 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
     late, limit = reading.number("cycle_late"), orders.late_after.total_seconds()
     troubles = [gap.error for gap in reading.gaps]
     is_late = late is not None and late > limit
+    of_clocks = clocks.troubles(history)
+    troubles = [*of_clocks, *troubles]
     if late is not None and is_late:
         troubles.insert(0, f"its cycle began {words.duration(late)} late")
     if not troubles:
@@ -29,15 +31,20 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
         limit=limit if is_late else 0,
         unit="seconds" if is_late else "troubles",
         summary=f"monitord itself is degraded: {'; '.join(troubles)}.",
-        evidence={"troubles": troubles, "parts": [gap.subject for gap in reading.gaps]},
-        recommendation=_advice([gap.subject for gap in reading.gaps], is_late=is_late),
+        evidence={
+            "troubles": troubles,
+            "parts": [*(["clock"] if of_clocks else []), *(gap.subject for gap in reading.gaps)],
+        },
+        recommendation=_advice([gap.subject for gap in reading.gaps], is_late=is_late, is_clock=bool(of_clocks)),
     )
 
 
-def _advice(parts: list[str], *, is_late: bool) -> str:
+def _advice(parts: list[str], *, is_late: bool, is_clock: bool) -> str:
     """What to look at: the machine, or whoever does not take what is told."""
     ways = [part for part in parts if part.startswith("notify ") or part == "heartbeat"]
     told = ["Try the ways out: monitord notify test."] if ways else []
     if is_late or len(ways) < len(parts):
         told.insert(0, "Look at the machine monitord runs on: its disk, its load, its permissions.")
+    if is_clock:
+        told.insert(0, "Check the time synchronisation of this machine and the database's: timedatectl, chronyc.")
     return " ".join(told)

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import words
+from monitord.core.clocks import DISAGREE, disagree, server_now
 from monitord.core.epochs import Seals, calendar, seals, window_seconds
 from monitord.core.history import History
-from monitord.core.model import Clear, Evidence, Finding, Judgement, Observation
+from monitord.core.model import Clear, Evidence, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 
 
@@ -17,12 +18,12 @@ def _groups(observation: Observation, history: History, orders: StandingOrders) 
     While Postgres could not be reached nobody could seal either: that time counts towards no limit.
     """
     now = observation.now.timestamp()
-    days = calendar(orders)
+    days, at = calendar(orders), server_now(history, now)
     for group in orders.groups:
-        found = seals(history.sealed, group, now, orders)
+        found = seals(history.sealed, group, at, orders)
         age = found.age_seconds
         if age is not None and found.latest is not None:
-            age -= history.blind_seconds("epochs", days.due_at(found.latest), now, away=False)
+            age -= history.blind_seconds("epochs", days.due_at(found.latest) - (at - now), now, away=False)
         yield found, age
 
 
@@ -41,6 +42,9 @@ def _newest(found: Seals) -> str:
 
 def sealing_stuck(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A group whose seal age is past the critical limit, or that sealed nothing in the whole window."""
+    if disagree(history):
+        yield from (Unknown("sealing_stuck", group, DISAGREE) for group in orders.groups)
+        return
     limit = orders.seal_critical.total_seconds()
     for found, age in _groups(observation, history, orders):
         if age is not None and age <= limit:
@@ -67,6 +71,9 @@ def sealing_stuck(observation: Observation, history: History, orders: StandingOr
 
 def sealing_late(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A group whose seal age is past the warning limit."""
+    if disagree(history):
+        yield from (Unknown("sealing_late", group, DISAGREE) for group in orders.groups)
+        return
     limit = orders.seal_warning.total_seconds()
     for found, age in _groups(observation, history, orders):
         if age is not None and age <= limit:
@@ -90,6 +97,9 @@ def sealing_late(observation: Observation, history: History, orders: StandingOrd
 
 def sealing_gap(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A group that left a label out although it sealed a later one."""
+    if disagree(history):
+        yield from (Unknown("sealing_gap", group, DISAGREE) for group in orders.groups)
+        return
     for found, _ in _groups(observation, history, orders):
         if not found.gaps:
             yield Clear("sealing_gap", found.group)
@@ -110,6 +120,9 @@ def sealing_gap(observation: Observation, history: History, orders: StandingOrde
 
 def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """Groups whose newest due labels differ: two groups of a healthy system move together."""
+    if disagree(history):
+        yield from (Unknown("groups_out_of_sync", group, DISAGREE) for group in ("epochs",))
+        return
     found = [group for group, _ in _groups(observation, history, orders)]
     newest = {group.group: group.latest_due for group in found}
     if len(set(newest.values())) <= 1:
