@@ -175,6 +175,10 @@ class Night(Told):
         """What the clock says that bounds the labels which the database is asked for."""
         return self.now if self.database_error is None else self.clock.now + self.database_error
 
+    def tells_no_clock(self) -> None:
+        """As recordings from before have it: neither what was lived through nor the server's clock is told."""
+        self.lives, self.database_error = False, None
+
     def clock_steps(self, **by: float) -> None:
         """monitord's wall clock is set forward, or back."""
         self.clock_error += timedelta(**by).total_seconds()
@@ -324,7 +328,7 @@ class Night(Told):
             yield sample("postgres_refusal", "", "", why=why)
         for table in self.tables.values():
             if table.gap is None:
-                yield from table.samples(self._exact, self.now, replica=self.replica)
+                yield from table.samples(self._exact, self._asked_at, replica=self.replica)
         for name in defaults(self.orders):
             gap, failure = self.tables[name].gap if name in self.tables else None, self.epochs.failure
             away = failure if name == SEALS else gap

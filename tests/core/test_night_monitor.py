@@ -109,6 +109,7 @@ def test_what_happened_to_services_while_monitord_was_away_is_said_on_its_return
 
 def test_a_wall_clock_set_back_by_an_hour_raises_nothing_and_is_noted() -> None:
     night = Night(every=60)
+    night.tells_no_clock()
     night.passes(hours=2, minutes=30)
     night.clock_steps(hours=-1)
     night.passes(hours=3)
@@ -119,6 +120,7 @@ def test_a_wall_clock_set_back_by_an_hour_raises_nothing_and_is_noted() -> None:
 
 def test_a_wall_clock_set_back_by_an_hour_does_not_stop_alerts_from_firing_and_resolving() -> None:
     night = Night()
+    night.tells_no_clock()
     night.passes(minutes=30)
     night["gateway"].stops()
     night.look()
@@ -133,6 +135,7 @@ def test_a_wall_clock_set_back_by_an_hour_does_not_stop_alerts_from_firing_and_r
 
 def test_after_the_wall_clock_was_set_back_growth_starts_anew_and_still_fires() -> None:
     night = Night()
+    night.tells_no_clock()
     night.passes(hours=3)
     night.clock_steps(hours=-1)
     night.passes(minutes=1)
@@ -143,6 +146,7 @@ def test_after_the_wall_clock_was_set_back_growth_starts_anew_and_still_fires() 
 
 def test_a_wall_clock_set_forward_by_an_hour_is_no_growth_no_stall_and_no_restart_loop() -> None:
     night = Night(every=60)
+    night.tells_no_clock()
     night.passes(hours=2, minutes=30)
     night["gateway"].crashes(3)
     night.clock_steps(hours=1)
@@ -172,6 +176,7 @@ def test_the_turn_of_an_hour_is_no_event() -> None:
 
 def test_after_the_wall_clock_was_set_back_a_stall_is_not_found_an_hour_late() -> None:
     night = Night()
+    night.tells_no_clock()
     night.passes(minutes=10)
     night.clock_steps(hours=-1)
     night.table.per_second = 0

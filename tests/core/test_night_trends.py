@@ -177,6 +177,7 @@ def test_time_in_which_pm2_is_blind_or_monitord_away_joins_a_leak_and_is_not_cou
 
 def test_a_leak_is_seen_though_the_clock_is_set_back_in_the_middle() -> None:
     night = watched()
+    night.tells_no_clock()
     night.memory_goes("gateway", lambda hour: (99 + 30 * hour) * MB)
     night.passes(hours=4)
     night.clock_steps(minutes=-50)

@@ -305,6 +305,7 @@ def test_a_window_comes_again_the_next_night() -> None:
 
 def test_two_hours_of_quiet_stay_two_hours_when_the_clock_is_set_back() -> None:
     night = Night()
+    night.tells_no_clock()
     silenced(night, "gateway", hours=2)
     night.passes(minutes=30)
     night.clock_steps(hours=-1)
