@@ -17,6 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TextIO
 
+from monitord.lived_clock import TRUSTED_AFTER_SECONDS, LivedClock, lived_now, newest_lived
+
 BACKLOG_BYTES: Final = 4 * 2**20
 FILE_NAME: Final = re.compile(r"monitord-(\d{4}-\d{2}-\d{2}T\d{2}(?:\d{4})?)\.jsonl")
 _STAMP, _FINE_STAMP = "%Y-%m-%dT%H", "%Y-%m-%dT%H%M%S"
@@ -156,13 +158,15 @@ class _Whole:
 class HourlyFiles:
     """`monitord-2025-11-05T03.jsonl` and its like in one directory, hours in UTC; shorter spans for a short retention.
 
-    A file goes when its last line, or the end of its hour, lies further back than `retention`. Files of other names are
-    never touched.
+    A file goes when its last line within its hour lies further back than `retention`, by a clock that was lived with:
+    none goes because the clock has jumped. Files of other names are never touched.
     The directory and the file are opened anew for each line, so that neither need survive.
     """
 
-    def __init__(self, directory: Path, retention: timedelta) -> None:
+    def __init__(self, directory: Path, retention: timedelta, lived: Callable[[], float] = lived_now) -> None:
         self.retention = retention
+        self._lived = lived
+        self._clock: LivedClock | None = None
         self._directory = directory
         self._hour = ""
         self._whole = _Whole()
@@ -188,11 +192,27 @@ class HourlyFiles:
     def tidy(self, now: datetime) -> None:
         """Delete what is past the retention; what cannot be deleted stays."""
         with suppress(OSError):
-            for path in self._directory.iterdir():
+            files = list(self._directory.iterdir()) if self._directory.exists() else []
+            verified = datetime.fromtimestamp(self._verified(files, now.timestamp()), UTC)
+            for path in files:
                 with suppress(OSError, ValueError, OverflowError):
                     match = FILE_NAME.fullmatch(path.name)
-                    if match and match[1] != self._stamp(now) and self._is_past(path, match[1], now):
+                    if match and match[1] != self._stamp(now) and self._is_past(path, match[1], verified):
                         path.unlink()
+
+    def _verified(self, files: list[Path], wall: float) -> float:
+        lived = self._lived()
+        if self._clock is None:
+            begins = []
+            for match in filter(None, (FILE_NAME.fullmatch(path.name) for path in files)):
+                with suppress(ValueError):
+                    begins.append(_begin(match[1]).timestamp())
+            # A file each hour is what a life leaves behind; three in a row are no short jump.
+            span = float(self._span())
+            recorded = newest_lived(begins, span, 2 * span)
+            trusted = min(TRUSTED_AFTER_SECONDS, self.retention.total_seconds())
+            self._clock = LivedClock(None if recorded is None else recorded + span, trusted)
+        return self._clock.verified(wall, lived)
 
     def _span(self) -> int:
         wanted = self.retention.total_seconds() / 4
@@ -204,8 +224,15 @@ class HourlyFiles:
         return begin.strftime(_STAMP if span == _SPANS[0] else _FINE_STAMP)
 
     def _is_past(self, path: Path, stamp: str, now: datetime) -> bool:
-        is_hour = len(stamp) == len("2025-11-05T03")
-        begin = datetime.strptime(stamp, _STAMP if is_hour else _FINE_STAMP).replace(tzinfo=UTC)
-        end = begin + timedelta(seconds=_SPANS[0] if is_hour else self._span())
+        begin = _begin(stamp)
+        end = begin + timedelta(seconds=_SPANS[0] if _is_hour(stamp) else self._span())
         last = datetime.fromtimestamp(path.stat().st_mtime, UTC)
-        return now - min(end, last) > self.retention
+        return now - max(begin, min(end, last)) > self.retention
+
+
+def _is_hour(stamp: str) -> bool:
+    return len(stamp) == len("2025-11-05T03")
+
+
+def _begin(stamp: str) -> datetime:
+    return datetime.strptime(stamp, _STAMP if _is_hour(stamp) else _FINE_STAMP).replace(tzinfo=UTC)

@@ -22,6 +22,7 @@ from monitord.core.decide import State
 from monitord.core.model import Observation, Transition
 from monitord.core.replay import Recorder
 from monitord.lanes import Lane
+from monitord.lived_clock import TRUSTED_AFTER_SECONDS, LivedClock, lived_now, newest_lived
 from monitord.store_commands import Waiting, strike
 from monitord.store_commands import waiting as waiting_commands
 from monitord.store_copy import Copy, read_copy, write_copy
@@ -82,9 +83,13 @@ class Store:
     `problem` is None while saving works, else the sentence that says why it does not.
     """
 
-    def __init__(self, directory: Path, *, migrations: Sequence[str] = MIGRATIONS) -> None:
+    def __init__(
+        self, directory: Path, *, migrations: Sequence[str] = MIGRATIONS, lived: Callable[[], float] = lived_now
+    ) -> None:
         self.problem: str | None = None
         self._file = SnapshotFile(directory, migrations)
+        self._lived = lived
+        self._clock: LivedClock | None = None  # what is deleted by age is deleted by this one
         self._lane = Lane("snapshot")
         self._recorder = Recorder()
         self._until_whole = 0
@@ -292,6 +297,7 @@ class Store:
         parts |= self._file.identify()
 
         def write(connection: sqlite3.Connection) -> int:
+            verified = self._verified(connection, at)
             connection.executemany(
                 "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
                 parts.items(),
@@ -311,7 +317,7 @@ class Store:
                 (at, whole, zlib.compress(_json(frame).encode(), 6)),
             ).lastrowid
             if whole:
-                prune(connection, at)
+                prune(connection, verified)
             put(connection, record.queued)
             if record.told is not None:
                 remember_told(connection, record.told)
@@ -325,6 +331,16 @@ class Store:
             # What is in the log since long would go with it; nobody is waited for.
             self._file.opened.execute("PRAGMA wal_checkpoint(PASSIVE)")
             write_copy(self.path.parent, parts, self._file.identity, seq)
+
+    def _verified(self, connection: sqlite3.Connection, wall: float) -> float:
+        if self._clock is None:
+            recorded = newest_lived(
+                (at for (at,) in connection.execute("SELECT at FROM frames")),
+                TRUSTED_AFTER_SECONDS,
+                TRUSTED_AFTER_SECONDS,
+            )
+            self._clock = LivedClock(recorded)
+        return self._clock.verified(wall, self._lived())
 
 
 def _moment(at: float | None) -> str:

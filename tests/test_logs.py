@@ -451,17 +451,28 @@ def test_a_short_retention_has_short_files_and_is_kept_to(tmp_path: Path) -> Non
     assert kept[-1] == 29
 
 
-def test_a_file_whose_last_line_is_past_the_retention_goes_whatever_its_name_says(tmp_path: Path) -> None:
-    files = HourlyFiles(tmp_path, timedelta(hours=48))
-    path = tmp_path / "monitord-2025-11-05T02.jsonl"
-    path.write_text("{}\n")
-    old = (NIGHT - timedelta(hours=49)).timestamp()
-    os.utime(path, (old, old))
-    files.tidy(NIGHT)
-    assert not path.exists()
+class Hours:
+    """Hourly files on a machine whose wall clock and lived time are handed in."""
+
+    def __init__(self, directory: Path, now: datetime = NIGHT) -> None:
+        self.directory, self.now, self.lived = directory, now, 0.0
+        self.start()
+
+    def start(self) -> None:
+        self.files = HourlyFiles(self.directory, timedelta(hours=48), lived=lambda: self.lived)
+
+    def live(self, seconds: float, ahead: timedelta = timedelta()) -> None:
+        self.lived += seconds
+        self.now += timedelta(seconds=seconds)
+        self.files.write(self.now + ahead, b"a\n")
+        self.files.tidy(self.now + ahead)
+
+    @property
+    def names(self) -> set[str]:
+        return {path.name for path in self.directory.iterdir()}
 
 
-def test_files_past_the_retention_go_with_a_new_hour_and_foreign_ones_stay(tmp_path: Path) -> None:
+def test_files_past_the_retention_go_by_their_hour_and_foreign_ones_stay(tmp_path: Path) -> None:
     kept = {
         "monitord-2025-11-03T03.jsonl",  # ended 47:57 before
         "monitord-2025-11-06T00.jsonl",  # of a clock that ran ahead
@@ -470,23 +481,66 @@ def test_files_past_the_retention_go_with_a_new_hour_and_foreign_ones_stay(tmp_p
         "other-2025-11-01T00.jsonl",
         "notes.txt",
     }
-    for name in (*kept, "monitord-2025-11-03T02.jsonl", "monitord-2024-01-01T00.jsonl"):
+    lived = {f"monitord-2025-11-05T{hour:02}.jsonl" for hour in range(4)}
+    for name in (*kept, *lived, "monitord-2025-11-03T02.jsonl", "monitord-2024-01-01T00.jsonl"):
         (tmp_path / name).touch()
     (tmp_path / "monitord-2025-11-01T00.jsonl").mkdir()
     HourlyFiles(tmp_path, timedelta(hours=48)).write(NIGHT, b"a\n")
     found = {file.name for file in tmp_path.iterdir()}
-    assert found == kept | {"monitord-2025-11-05T03.jsonl", "monitord-2025-11-01T00.jsonl"}
+    assert found == kept | lived | {"monitord-2025-11-01T00.jsonl"}
+
+
+def test_a_file_of_this_night_stays_though_its_time_of_change_is_set_back(tmp_path: Path) -> None:
+    machine = Hours(tmp_path)
+    machine.live(0)
+    earlier = tmp_path / "monitord-2025-11-05T02.jsonl"
+    earlier.touch()
+    os.utime(earlier, (0, 0))
+    machine.live(3600)
+    assert earlier.exists()
+
+
+def test_a_clock_three_days_ahead_for_35_seconds_deletes_no_file(tmp_path: Path) -> None:
+    machine = Hours(tmp_path)
+    for _ in range(6):
+        machine.live(3600)
+    night = machine.names
+    for _ in range(7):
+        machine.live(5, timedelta(days=3))
+    machine.start()  # a restart while it is ahead
+    for _ in range(7):
+        machine.live(5, timedelta(days=3))
+    assert machine.names > night
+    machine.live(5)
+    machine.live(3600)
+    assert machine.names > night
+
+
+def test_after_an_hour_at_the_new_time_the_old_files_go(tmp_path: Path) -> None:
+    machine = Hours(tmp_path)
+    for _ in range(6):
+        machine.live(3600)
+    night = machine.names
+    machine.now += timedelta(days=3)  # it was off
+    machine.start()
+    for _ in range(5):
+        machine.live(600)
+    assert machine.names > night
+    for _ in range(3):
+        machine.live(600)
+    assert not machine.names & night
 
 
 def test_tidying_keeps_to_the_retention_as_it_is_now(tmp_path: Path) -> None:
     heard = Heard(directory=tmp_path)
-    old = datetime.now(UTC) - timedelta(hours=10)
-    (tmp_path / f"monitord-{old:%Y-%m-%dT%H}.jsonl").touch()
+    names = [f"monitord-{datetime.now(UTC) - timedelta(hours=back):%Y-%m-%dT%H}.jsonl" for back in range(11)]
+    for name in names:
+        (tmp_path / name).touch()
     heard.log.tidy()
-    assert len(list(tmp_path.iterdir())) == 1
-    heard.log.reconfigure("info", timedelta(hours=1))
+    assert len(list(tmp_path.iterdir())) == 11
+    heard.log.reconfigure("info", timedelta(hours=5))
     heard.log.tidy()
-    assert list(tmp_path.iterdir()) == []
+    assert names[10] not in {path.name for path in tmp_path.iterdir()}
 
 
 def test_a_directory_that_is_deleted_is_made_again(tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ from monitord.core.codec import encode
 from monitord.core.decide import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
-from monitord.store import Record, Store
+from monitord.store import FRAMES_PER_WHOLE, Record, Store
 from monitord.store_reading import read_history, read_snapshot, read_transitions
 from monitord.store_schema import FILE, MIGRATIONS, Unusable
 
@@ -100,16 +100,84 @@ async def test_history_replays_in_the_order_it_was_made_though_the_clock_was_set
     assert list(read_history(tmp_path, NOON)) == observations
 
 
-async def test_history_older_than_48_hours_is_dropped_and_the_rest_still_replays(store: Store, tmp_path: Path) -> None:
-    await store.load(WAIT)
-    state = State()
-    for number in range(300):  # an hour apart: twelve days
-        saved = record(state, host(20.0, number * 3600))
-        state = saved.state
-        await store.save(saved, WAIT)
+class Machine:
+    """A store on a machine whose wall clock and lived time are handed in."""
+
+    def __init__(self, directory: Path) -> None:
+        self.lived = 0.0
+        self.ahead = 0.0
+        self.wall = 0.0
+        self.directory = directory
+        self.state = State()
+
+    async def __aenter__(self) -> Machine:
+        self.store = Store(self.directory, lived=lambda: self.lived)
+        await self.store.load(WAIT)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.store.close(WAIT)
+
+    async def live(self, cycles: int, each: float) -> None:
+        for _ in range(cycles):
+            self.lived += each
+            self.wall += each
+            saved = record(self.state, host(20.0, self.wall + self.ahead))
+            self.state = saved.state
+            await self.store.save(saved, WAIT)
+            assert self.store.problem is None
+
+    def oldest(self) -> datetime:
+        with closing(sqlite3.connect(self.directory / FILE)) as connection:
+            (at,) = connection.execute("SELECT min(at) FROM frames").fetchone()
+        return datetime.fromtimestamp(at, UTC)
+
+
+THREE_DAYS = 3 * 86400.0
+
+
+async def test_history_older_than_48_hours_is_dropped_and_the_rest_still_replays(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as machine:
+        await machine.live(300, 3600)  # an hour apart: twelve days
     kept = list(read_history(tmp_path, NOON - timedelta(days=9)))
     assert kept[-1].now - kept[0].now >= timedelta(hours=20)
-    assert kept[0].now > NOON
+    assert kept[0].now > NOON + timedelta(hours=2)
+
+
+async def test_a_clock_three_days_ahead_for_a_while_deletes_no_history(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as machine:
+        await machine.live(FRAMES_PER_WHOLE + 10, 15)
+        begin = machine.oldest()
+        machine.ahead = THREE_DAYS
+        await machine.live(FRAMES_PER_WHOLE + 2, 15)  # a whole frame is among them: the moment to delete
+        assert machine.oldest() == begin
+        machine.ahead = 0.0
+        await machine.live(2 * FRAMES_PER_WHOLE, 15)
+        assert machine.oldest() == begin
+
+
+async def test_a_start_while_the_clock_is_ahead_deletes_no_history(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as machine:
+        await machine.live(FRAMES_PER_WHOLE + 10, 30)
+        begin = machine.oldest()
+        machine.ahead = THREE_DAYS
+        await machine.live(10, 15)
+    for _ in range(3):  # each start writes a whole frame first
+        async with machine:
+            await machine.live(3, 15)
+            assert machine.oldest() == begin
+
+
+async def test_an_hour_lived_at_the_new_time_deletes_what_is_too_old_by_it(tmp_path: Path) -> None:
+    async with Machine(tmp_path) as machine:
+        await machine.live(FRAMES_PER_WHOLE + 10, 15)
+    begin = machine.oldest()
+    machine.wall += THREE_DAYS  # it was off
+    async with machine:
+        await machine.live(2 * FRAMES_PER_WHOLE - 5, 15)
+        assert machine.oldest() == begin
+        await machine.live(FRAMES_PER_WHOLE + 10, 15)
+        assert machine.oldest() > begin
 
 
 async def test_a_corrupt_file_is_put_aside_and_the_watch_goes_on(store: Store, tmp_path: Path) -> None:

@@ -31,11 +31,13 @@ def host(minutes: float, used: float, path: str = "/") -> Observation:
 
 async def record(directory: Path, looks: Sequence[Observation]) -> list[Transition]:
     """A recording of these looks, and every edge in it."""
-    store = Store(directory)
+    lived = NOON.timestamp()
+    store = Store(directory, lived=lambda: lived)
     snapshot, _ = await store.load(WAIT)
     state = snapshot.state
     edges: list[Transition] = []
     for observation in looks:
+        lived = observation.now.timestamp()
         decision = decide(state, observation, ORDERS)
         state = decision.state
         edges += decision.transitions
