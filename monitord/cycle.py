@@ -90,6 +90,7 @@ class Watch:
         self._teller = teller
         self._heard = heard
         self._fault = ""
+        self._lived: float | None = None  # as of the last cycle
         self._loss: tuple[str, float] | None = None  # what was lost, and until when (loop time) it is said
 
     def aside(self, aside: SetAside) -> None:
@@ -118,6 +119,7 @@ class Watch:
             observe(self.probes, turn, self.timeout, self._own_reading(turn), self.state.history),
             self._store.hear(HEAR_TIMEOUT_SECONDS),
         )
+        gap, self._lived = self._gap(observation.lived), observation.lived
         heard = self._heard()
         observation = replace(
             observation,
@@ -126,7 +128,7 @@ class Watch:
             commands=asked.commands,
         )
         try:
-            decision = decide(self.state, observation, self.orders)
+            decision = replace(decide(self.state, observation, self.orders), gap=gap)
         except Exception as error:
             self._fault = f"a cycle could not be judged ({type(error).__name__})"
             raise
@@ -136,6 +138,11 @@ class Watch:
         await self._save(observation, decision, turn.trigger, duration_ms, asked.through)
         self._teller.tell(decision, turn.trigger, duration_ms)
         return decision
+
+    def _gap(self, lived: float | None) -> float:
+        """For how many seconds this process has not run up to now, where that is longer than a cycle may be late."""
+        since = 0.0 if lived is None or self._lived is None else lived - self._lived
+        return since if since > self.orders.late_after.total_seconds() else 0.0
 
     async def _save(
         self, observation: Observation, decision: Decision, trigger: str, duration_ms: float, heard_through: int

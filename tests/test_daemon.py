@@ -353,6 +353,23 @@ async def test_several_sigusr1_at_once_make_one_check_beside_the_one_in_progress
     assert await daemon.stop() == 0
 
 
+async def test_a_gap_in_its_own_life_is_said_in_one_line(start: Start) -> None:
+    daemon = await start({"MONITORD_CHECK_INTERVAL": "1s", "MONITORD_PROBE_TIMEOUT": "1s"})
+    await daemon.cycles()
+    assert daemon.of("monitoring_gap") == []
+    daemon.send(signal.SIGSTOP)
+    await asyncio.sleep(5)  # it is the time itself that is missed: three intervals are not yet a gap
+    daemon.send(signal.SIGCONT)
+    gap = await daemon.said("monitoring_gap")
+    await daemon.cycles()
+    assert daemon.of("monitoring_gap") == [gap]
+    assert gap["level"] == "warning"
+    lasted = datetime.fromisoformat(gap["to"]) - datetime.fromisoformat(gap["from"])
+    assert lasted.total_seconds() == pytest.approx(gap["seconds"], abs=0.2)
+    assert gap["seconds"] >= 4.9
+    assert await daemon.stop() == 0
+
+
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc here says what a process ignores")
 async def test_sigusr1_does_not_end_it_before_it_can_answer_and_is_answered_once_it_can(start: Start) -> None:
     for _ in range(5):

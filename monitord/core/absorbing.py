@@ -10,7 +10,7 @@ from monitord.core.fleet import absorb_fleet
 from monitord.core.growth import absorb_tables
 from monitord.core.history import History, absorb_readings
 from monitord.core.learned import absorb_epochs
-from monitord.core.model import Observation, ServiceEvent
+from monitord.core.model import Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
 from monitord.core.quiet import forget
 from monitord.core.recognizing import absorb_identity, absorb_seals
@@ -18,6 +18,8 @@ from monitord.core.restarts import absorb_acts, absorb_exits
 from monitord.core.rules.redis import absorb_queues
 from monitord.core.rules.served import absorb_refusals
 from monitord.core.rules.trends import absorb_trends
+
+_BY_LABEL = frozenset({"table_recent", "table_newest"})
 
 
 def absorb(
@@ -42,7 +44,7 @@ def absorb(
     if "postgres" in good:
         history, notes_of_identity = absorb_identity(history, good["postgres"])
         notes += notes_of_identity
-        history, notes_of_tables = absorb_tables(history, good["postgres"], measured, now, orders)
+        history, notes_of_tables = absorb_tables(history, _countable(history, good["postgres"]), measured, now, orders)
         notes += notes_of_tables
     if "epochs" in good:
         history = replace(history, sealed=sealed_labels(good["epochs"]))
@@ -56,3 +58,10 @@ def absorb(
         history = absorb_queues(history, good["redis"], now)
     history = absorb_trends(history, good, now, orders)
     return history, events, notes
+
+
+def _countable(history: History, reading: Reading) -> Reading:
+    """The reading without its counts by label where the clock that bounds their labels was set."""
+    if not disagree(history):
+        return reading
+    return replace(reading, samples=tuple(s for s in reading.samples if s.name not in _BY_LABEL))

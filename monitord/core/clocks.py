@@ -106,6 +106,8 @@ def troubles(history: History) -> list[str]:
         told.append(
             f"its clock was set {_direction(by)} by {words.duration(abs(by))} at {words.clock(history.step.at)}"
         )
+    if disagree(history):
+        told.append("seals are not judged until the clocks agree again")
     if history.ahead is not None and abs(history.ahead) > SKEW_SECONDS:
         side = "behind" if history.ahead > 0 else "ahead of"
         told.append(f"its clock is {words.duration(abs(history.ahead))} {side} the database server's")

@@ -54,7 +54,10 @@ class ProbeEdge:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What one cycle amounts to."""
+    """What one cycle amounts to.
+
+    `gap` is for how many seconds up to now monitord itself did not run (0.0: it did): stopped, or suspended.
+    """
 
     state: State
     transitions: tuple[Transition, ...]
@@ -68,6 +71,7 @@ class Decision:
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
     heard: tuple[quiet.Heard, ...] = ()
+    gap: float = 0.0
 
     @property
     def report(self) -> Report:

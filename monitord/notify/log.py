@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 from monitord.core.decide import Decision, ProbeEdge
 from monitord.core.model import Action, Gap, ServiceEvent, Transition
@@ -10,6 +10,7 @@ from monitord.core.night import Night
 from monitord.core.orders import StandingOrders
 from monitord.core.report import Report
 from monitord.core.verdict import verdict
+from monitord.core.words import duration
 from monitord.logs import Level, Log
 from monitord.notify.quiet_lines import tell_heard
 from monitord.notify.sentences import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
@@ -25,6 +26,14 @@ class LogTeller:
 
     def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         """One line per edge and event; the full check when somebody asked, else the same for debugging."""
+        if decision.gap:
+            began = decision.at - timedelta(seconds=decision.gap)
+            self._log.emit(
+                "monitoring_gap",
+                "warning",
+                f"monitord itself did not run for {duration(decision.gap)}: it was stopped, suspended or starved.",
+                **{"from": began, "to": decision.at, "seconds": round(decision.gap, 1)},
+            )
         for note in decision.notes:
             self._log.emit("history_rebased", "info", note[:1].upper() + note[1:] + ".")
         for fault in decision.faults:
