@@ -17,6 +17,8 @@ from monitord.core.orders import StandingOrders
 # A step above this is said (seconds); smaller ones of at least _SMALL are followed in silence.
 STEP_SECONDS = 10.0
 _SMALL = 1.0
+# A server's clock that is corrected by less than this (seconds) changes no judgement of seals that are an hour apart.
+_SERVER_STEP_SECONDS = 300.0
 SKEW_SECONDS = 30.0
 # A step is said for so long (seconds lived through) and in so many whole cycles at least.
 _SAID_SECONDS = 300.0
@@ -75,7 +77,9 @@ def _judging_clock(history: History, postgres: Reading | None, now: float, step:
     found = told - now
     if before is None:
         return replace(history, ahead=found, off=0.0, off_at=None)
-    return _set(replace(history, ahead=found), found - before if abs(found - before) > STEP_SECONDS else 0.0, now)
+    return _set(
+        replace(history, ahead=found), found - before if abs(found - before) > _SERVER_STEP_SECONDS else 0.0, now
+    )
 
 
 def _set(history: History, by: float, now: float) -> History:
