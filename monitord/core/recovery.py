@@ -119,6 +119,26 @@ def _sealing(alert: Alert, at: _Now) -> str | None:
     return f"{alert.subject} has sealed {newest}; its seal age is {words.duration(age)}, the limit {limit}{lacks}."
 
 
+def _complete(alert: Alert, at: _Now) -> str | None:
+    seen = at.history.learned[alert.subject].completeness
+    newest = seen.participating.newest
+    if newest is None:
+        return None
+    took, unsealed = seen.participating.get(newest), seen.unsealed.get(newest)
+    if not took or unsealed is None:
+        return None
+    label = f"{newest} ({words.moment(newest, at.now)})"
+    return f"{alert.subject} has sealed {took - unsealed} of the {words.plural(took, 'channel')} of {label}."
+
+
+def _heard(alert: Alert, at: _Now) -> str | None:
+    group, _, channel = alert.subject.partition("/")
+    label = at.history.learned[group].silence.label
+    if label is None:
+        return None
+    return f"{channel} of {group} takes part again, in {label} ({words.moment(label, at.now)})."
+
+
 def _in_step(alert: Alert, at: _Now) -> str | None:  # noqa: ARG001 - one shape for all
     newest = {name: group.get("latest") for name, group in at.report.epochs.items()}
     if not newest or None in newest.values():
@@ -195,6 +215,8 @@ _SAY: Final[dict[str, Callable[[Alert, _Now], str | None]]] = {
     "sealing_stuck": _sealing,
     "sealing_gap": _sealing,
     "sealing_slow": _sealing,
+    "sealing_incomplete": _complete,
+    "channel_silent": _heard,
     "groups_out_of_sync": _in_step,
     "redis_queue_backlog": _queue,
     "disk_high": _disk,

@@ -151,6 +151,8 @@ def test_channels_left_out_of_an_epoch_are_named_until_they_are_sealed() -> None
     group.left_out[label] = set()
     night.passes(minutes=1)
     night.resolved_once("sealing_incomplete", "CLS")
+    (edge,) = night.of("resolved", "sealing_incomplete", "CLS")
+    assert edge.now.startswith(f"CLS has sealed {len(took)} of the {len(took)} channels of {label} (")
 
 
 def test_a_group_that_always_leaves_some_out_is_warned_of_when_it_leaves_out_many_more() -> None:
@@ -193,6 +195,8 @@ def test_a_cemented_channel_that_falls_silent_is_missed_until_it_is_back() -> No
     assert night.firing() == {("channel_silent", "MILO/milo03")}
     night.until(9, 30)
     night.resolved_once("channel_silent", "MILO/milo03")
+    (edge,) = night.of("resolved", "channel_silent", "MILO/milo03")
+    assert edge.now.startswith("milo03 of MILO takes part again, in ")
 
 
 def test_a_channel_that_never_comes_back_is_forgotten_and_not_called_well() -> None:
