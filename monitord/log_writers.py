@@ -167,6 +167,7 @@ class HourlyFiles:
         self.retention = retention
         self._lived = lived
         self._clock: LivedClock | None = None
+        self._reading = threading.Lock()  # files are tidied by whoever writes and by a job of the daemon's
         self._directory = directory
         self._hour = ""
         self._whole = _Whole()
@@ -193,7 +194,8 @@ class HourlyFiles:
         """Delete what is past the retention; what cannot be deleted stays."""
         with suppress(OSError):
             files = list(self._directory.iterdir()) if self._directory.exists() else []
-            verified = datetime.fromtimestamp(self._verified(files, now.timestamp()), UTC)
+            with self._reading:
+                verified = datetime.fromtimestamp(self._verified(files, now.timestamp()), UTC)
             for path in files:
                 with suppress(OSError, ValueError, OverflowError):
                     match = FILE_NAME.fullmatch(path.name)
