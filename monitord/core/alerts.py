@@ -18,7 +18,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
 
@@ -50,6 +50,19 @@ def severity_now(alert: Alert, orders: StandingOrders) -> Severity:
     """How bad it is by confirmed readings. One that flaps keeps its severity through its calm."""
     is_better = alert.calm_since is not None and alert.toward == "step" and alert.count >= orders.confirmations
     return alert.finding.severity if is_better else alert.severity
+
+
+def moved(alert: Alert, by: timedelta) -> Alert:
+    """The alert after the wall clock was set by so much: what it waits for takes as long as before.
+
+    When it began and fired stays as it was said.
+    """
+    return replace(
+        alert,
+        counted_at=alert.counted_at and alert.counted_at + by,
+        calm_since=alert.calm_since and alert.calm_since + by,
+        back_at=alert.back_at and alert.back_at + by,
+    )
 
 
 def alert_id(rule: str, subject: str, since: datetime, turn: int = 0) -> str:

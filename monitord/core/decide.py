@@ -87,8 +87,10 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     history, events, notes = absorb(replace(before, mounts=remembered), observation, orders)
     notes += noted
     held, silences = quiet.uncovered(state.alerts), dict(state.silences)
+    fired_before = state.fired
     if history.moved != state.history.moved:
         silences = quiet.set_back(silences, timedelta(seconds=state.history.moved - history.moved))
+        held, fired_before = _moved(held, fired_before, history.moved - state.history.moved)
     transitions, heard = quiet.hear(observation.commands, silences, held, state.history, orders, now)
     if any(one.kind == "alert_acknowledged" and one.alert and one.alert.rule in ADOPTED for one in heard):
         history = adopted(history)
@@ -107,7 +109,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             book.replaced(spec.name, judgements, judged, held)
             transitions += book.advance(spec, judgements, held, observation, orders, history.set_back)
     transitions = book.superseded(held, transitions, orders, now)
-    transitions, fired = book.flapping(transitions, held, state.fired, orders, now)
+    transitions, fired = book.flapping(transitions, held, fired_before, orders, now)
     transitions = quiet.covered(transitions, held, state.alerts, silences, history, orders, now)
     transitions = _with_what_is_true(transitions, history, held, orders, now)
     actions, advised = advise(transitions, held, state.advised, orders, now)
@@ -126,6 +128,17 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         notes=tuple(notes),
         faults=tuple(faults),
         heard=tuple(heard),
+    )
+
+
+def _moved(
+    held: Mapping[str, Alert], fired: Mapping[str, tuple[float, ...]], seconds: float
+) -> tuple[dict[str, Alert], dict[str, tuple[float, ...]]]:
+    """The alerts, and when each fired lately, after the wall clock was set by so many seconds."""
+    by = timedelta(seconds=seconds)
+    return (
+        {place: alerts.moved(alert, by) for place, alert in held.items()},
+        {place: tuple(at + seconds for at in times) for place, times in fired.items()},
     )
 
 
