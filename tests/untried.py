@@ -22,6 +22,7 @@ _BRINGS: Final = (
     ("/proc", "run on Linux"),
     ("linux", "run on Linux"),
     ("/dev/full", "run on Linux"),
+    ("boot id", "run on Linux"),
 )
 
 

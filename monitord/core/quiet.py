@@ -167,7 +167,12 @@ def forgettable(name: str, history: History, orders: StandingOrders) -> bool:
     """
     if name == DATABASE and history.identity is not None:
         return True
-    return (not orders.services and name in history.roster) or name in history.mounts
+    return (not orders.services and name in history.roster) or _is_unmounted(name, history)
+
+
+def _is_unmounted(path: str, history: History) -> bool:
+    last = history.readings.get("host")
+    return path in history.mounts and last is not None and any(gap.subject == path for gap in last.gaps)
 
 
 def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> History:

@@ -38,7 +38,8 @@ def environment(stack: Stack, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 async def watched(environment: dict[str, str], tmp_path: Path) -> AsyncIterator[Watched]:
     async with Watched(environment, tmp_path / "cwd") as watched:
-        assert (await watched.check())["status"] == "ok"
+        check = await watched.check()
+        assert check["status"] == "ok", (check["message"], check["probes"], check["alerts"])
         yield watched
 
 

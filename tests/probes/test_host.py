@@ -227,7 +227,7 @@ def tmpfs(tmp_path: Path) -> Iterator[Path]:
     subprocess.run(["umount", str(place)], capture_output=True, check=False)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="mounts a tmpfs")
+@pytest.mark.skipif(sys.platform != "linux", reason="a tmpfs is mounted on Linux only")
 async def test_a_file_system_full_of_empty_files_has_no_inode_left_and_lies_where_it_is_mounted(
     probe_of: Callable[..., HostProbe], tmpfs: Path
 ) -> None:
