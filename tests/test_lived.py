@@ -10,6 +10,8 @@ from monitord.core.clocks import step_of
 from monitord.core.history import History
 from monitord.core.model import Observation
 from monitord.core.replay import Recorder, replay
+from monitord.cycle import Turn, observe
+from monitord.probes.base import Measured, Request
 
 
 def test_the_wall_clock_and_the_lived_seconds_are_read_at_one_moment() -> None:
@@ -55,3 +57,26 @@ def test_what_was_lived_through_comes_back_from_a_recording_and_an_old_one_tells
     told = [Observation(at, {}, lived=12.5, boot="a"), Observation(at, {})]
     recorder = Recorder()
     assert list(replay(recorder.frame(one, whole=True) for one in told)) == told
+
+
+async def test_probes_are_told_by_how_much_the_databases_clock_is_ahead_also_right_after_a_step() -> None:
+    asked: list[Request] = []
+
+    class Seen:
+        name = "epochs"
+
+        async def measure(self, request: Request) -> Measured:
+            asked.append(request)
+            return Measured(())
+
+        async def close(self) -> None:
+            pass
+
+    now, seconds = lived.both_clocks()
+    assert seconds is not None
+    # As the last cycle had it, a moment ago: the wall clock was an hour behind what it is now.
+    history = History(at=now.timestamp() - 3600, lived=seconds, boot=lived.BOOT, ahead=90.0)
+    observation = await observe([Seen()], Turn(), 5.0, history=history)
+    assert asked[0].database_ahead == pytest.approx(90.0 - 3600.0, abs=1.0)
+    assert observation.lived is not None
+    assert observation.boot == lived.BOOT
