@@ -50,7 +50,7 @@ def damage(path: Path) -> str | None:
 def structure(connection: sqlite3.Connection) -> str | None:
     """What SQLite's own quick check finds wrong first, in one line; None where nothing is."""
     (word,) = connection.execute("PRAGMA quick_check(1)").fetchone()
-    return None if word == "ok" else " ".join(str(word).split())
+    return None if word == "ok" else " ".join(str(word).removeprefix("*** in database main ***").split())
 
 
 def wal_damage(path: Path) -> str | None:
