@@ -44,23 +44,24 @@ _RISES: Final = "rises by"
 def told(finding: Finding, today: float) -> list[tuple[str, str]]:
     """The evidence as pairs of words; `today` (Unix seconds) is the day that clock times need not name.
 
-    The unit at the end of a name decides how its number is said; in a map of numbers it is the finding's own.
+    The unit at the end of a name decides how its number is said; in a map of numbers it is the finding's own. What the
+    summary says in the same words is left out.
     """
-    return [pair for name, value in finding.evidence.items() for pair in _pairs(name, value, finding.unit, today)]
+    said = finding.summary.lower()
+    return [
+        (name, text)
+        for key, value in finding.evidence.items()
+        for name, text in _pairs(key, value, finding.unit, today)
+        if isinstance(value, Mapping) or len(text) < _WORTH or text.lower() not in said
+    ]
 
 
 def sentence(finding: Finding, today: float) -> str:
     """The evidence in one line: `instance 3 (PM2 id): 626 MB; exit codes: 1`; "" where there is none.
 
-    What is empty, and what the summary says in the same words, is left out.
+    What is empty is left out.
     """
-    said = finding.summary.lower()
-    return "; ".join(
-        f"{name}: {text}"
-        for key, value in finding.evidence.items()
-        for name, text in _pairs(key, value, finding.unit, today)
-        if text != NOTHING and (isinstance(value, Mapping) or len(text) < _WORTH or text.lower() not in said)
-    )
+    return "; ".join(f"{name}: {text}" for name, text in told(finding, today) if text != NOTHING)
 
 
 def _pairs(name: str, value: object, unit: str, today: float) -> Iterator[tuple[str, str]]:
