@@ -7,18 +7,12 @@ days therefore deletes what is too old an hour after its start.
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterable
 from typing import Final
 
 TRUSTED_AFTER_SECONDS: Final = 3600.0
 # Less than this is a clock being set right or the time between two readings, and no retention is that exact.
 TOLERANCE_SECONDS: Final = 60.0
-
-
-def lived_now() -> float:
-    """Seconds since the machine's start, its sleep included; no step of the wall clock moves it."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME) if hasattr(time, "CLOCK_BOOTTIME") else time.monotonic()
 
 
 def newest_lived(moments: Iterable[float], gap: float, enough: float) -> float | None:

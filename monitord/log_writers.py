@@ -17,7 +17,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TextIO
 
-from monitord.lived_clock import TRUSTED_AFTER_SECONDS, LivedClock, lived_now, newest_lived
+from monitord.lived import lived_seconds
+from monitord.lived_clock import TRUSTED_AFTER_SECONDS, LivedClock, newest_lived
 
 BACKLOG_BYTES: Final = 4 * 2**20
 FILE_NAME: Final = re.compile(r"monitord-(\d{4}-\d{2}-\d{2}T\d{2}(?:\d{4})?)\.jsonl")
@@ -163,7 +164,7 @@ class HourlyFiles:
     The directory and the file are opened anew for each line, so that neither need survive.
     """
 
-    def __init__(self, directory: Path, retention: timedelta, lived: Callable[[], float] = lived_now) -> None:
+    def __init__(self, directory: Path, retention: timedelta, lived: Callable[[], float] = lived_seconds) -> None:
         self.retention = retention
         self._lived = lived
         self._clock: LivedClock | None = None

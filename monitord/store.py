@@ -22,7 +22,8 @@ from monitord.core.decide import State
 from monitord.core.model import Observation, Transition
 from monitord.core.replay import Recorder
 from monitord.lanes import Lane
-from monitord.lived_clock import TRUSTED_AFTER_SECONDS, LivedClock, lived_now, newest_lived
+from monitord.lived import lived_seconds
+from monitord.lived_clock import TRUSTED_AFTER_SECONDS, LivedClock, newest_lived
 from monitord.store_commands import Waiting, strike
 from monitord.store_commands import waiting as waiting_commands
 from monitord.store_copy import Copy, read_copy, write_copy
@@ -67,7 +68,7 @@ class Store:
     """
 
     def __init__(
-        self, directory: Path, *, migrations: Sequence[str] = MIGRATIONS, lived: Callable[[], float] = lived_now
+        self, directory: Path, *, migrations: Sequence[str] = MIGRATIONS, lived: Callable[[], float] = lived_seconds
     ) -> None:
         self.problem: str | None = None
         self._file = SnapshotFile(directory, migrations)
