@@ -106,6 +106,15 @@ def read_record(state_dir: Path) -> DaemonRecord | None:
     return found[0] if found else None
 
 
+def hidden(state_dir: Path) -> str:
+    """Why nobody can tell here what the daemon on this directory watches, though one has run; "" where none has."""
+    if os.access(state_dir, os.F_OK) and not os.access(state_dir, os.R_OK | os.X_OK):
+        return f"the state directory {state_dir} cannot be read by this user"
+    if os.access(state_dir / FILE, os.F_OK):
+        return f"{state_dir / FILE} cannot be read, so that nobody knows here what the daemon watches"
+    return ""
+
+
 def files_of(environ: Mapping[str, str], directory: Path) -> list[Path]:
     """The files that settings of this environment and directory are read from, as far as they are there."""
     dotenv = directory / (environ.get(ENV_FILE) or DOTENV)

@@ -65,7 +65,7 @@ def find_settings() -> Found:
     """
     # They cost a third of a second, and not every command needs them.
     from monitord.settings import SettingsError, load_with_sources, variables
-    from monitord.settings_record import elsewhere, files_of, read_record
+    from monitord.settings_record import elsewhere, files_of, hidden, read_record
     from monitord.settings_schema import variable_of
     from monitord.settings_sources import ALIASES, ENV_FILE
 
@@ -80,6 +80,8 @@ def find_settings() -> Found:
     aliased = {f"{alias})" for alias in ALIASES}
     said = {name for name, source in sources.items() if source.partition("(")[2] not in aliased}
     record = read_record(settings.state_dir)
+    if record is None and (why := hidden(settings.state_dir)):
+        return replace(own, trouble=why)
     if os.environ.get(ENV_FILE) or said - {place}:
         return replace(own, record=record)
     if record is None and place not in sources:

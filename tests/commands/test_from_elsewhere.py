@@ -210,3 +210,16 @@ async def test_of_several_daemons_none_is_guessed(places: tuple[Path, Path, Path
     assert guessed.returncode == 3
     assert str(tmp_path / "one") in guessed.stdout
     assert json.loads(named.stdout)["pid"]
+
+
+@pytest.mark.parametrize("left", ["", "{", '{"directory": 7}'])
+def test_what_the_daemon_has_left_and_nobody_can_read_is_never_ok(places: tuple[Path, Path, Path], left: str) -> None:
+    home, _, elsewhere = places
+    state = home / ".local/state/monitord"
+    state.mkdir(parents=True)
+    (state / FILE).write_text(left)
+    host = {"MONITORD_HOST__DISKS": '["/"]', "MONITORD_ORDERS__DISK_WARNING": "100%"}
+    host |= {"MONITORD_ORDERS__DISK_CRITICAL": "100%", "MONITORD_ORDERS__HOST_MEMORY": "0MB"}
+    found = monitord("check", "--format", "nagios", home=home, directory=elsewhere, more=host)
+    assert found.returncode == 3
+    assert f"{FILE} cannot be read" in found.stdout
