@@ -70,6 +70,24 @@ class Said:
 
 
 @dataclass(frozen=True, slots=True)
+class Morning:
+    """What the report from `since` to `at` (seconds since the start) must come to.
+
+    `criteria`: whether each is met, or None where that is not to be known; `without`: those that are not judged.
+    `text`: parts of what the sentence and the criteria say. `blind`: the least and the most minutes.
+    """
+
+    where: str
+    since: float
+    at: float
+    verdict: str
+    criteria: Mapping[str, bool | None]
+    without: tuple[str, ...] = ()
+    text: tuple[str, ...] = ()
+    blind: tuple[float, float] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Story:
     """A night of the library. `past` is for how long monitord has watched before its start (seconds)."""
 
@@ -92,6 +110,7 @@ class Story:
     traps: tuple[str, ...]
     noted: tuple[str, ...] | None
     events: tuple[str, ...] | None
+    mornings: tuple[Morning, ...] = ()
 
 
 RULE_NAMES = frozenset(spec.name for spec in RULES)
@@ -111,7 +130,7 @@ _TOP = {
     "silent",
     "never",
 }
-_TOP |= {"suspected", "covers", "traps", "noted", "events"}
+_TOP |= {"suspected", "covers", "traps", "noted", "events", "report"}
 _THEN = {"at", "what", "readings", "orders", "status"}
 _SAID = {
     *EDGES,
@@ -126,6 +145,8 @@ _SAID = {
     "advised",
     "blocking",
 }
+_REPORT = {"at", "since", "verdict", "criteria", "without", "text", "blind"}
+VERDICTS = ("GO", "NO-GO", "UNKNOWN")
 ADVICE = ("restart_service", "free_disk", "investigate")
 
 
@@ -185,6 +206,7 @@ def _story(name: str, table: dict[str, Any]) -> Story:
         traps=tuple(table.get("traps", ())),
         noted=_optional(table, "noted"),
         events=_optional(table, "events"),
+        mornings=tuple(_mornings(table.get("report", ()), start, end)),
     )
 
 
@@ -194,7 +216,7 @@ T = TypeVar("T")
 def _numbered(tables: Iterable[dict[str, Any]], what: str, read: Callable[[str, dict[str, Any]], T]) -> list[T]:
     found = []
     for number, table in enumerate(tables, 1):
-        at = table.get("at", table.get("between", ["?"])[0])
+        at = table.get("at", table.get("between", ["the end" if what == "report" else "?"])[0])
         where = f"{what} {number} (at {at})"
         with _in(where):
             found.append(read(where, table))
@@ -270,6 +292,33 @@ def _said(where: str, table: dict[str, Any], start: datetime) -> Said:
         _one_of(table["advised"], ADVICE, "advised") if "advised" in table else "",
         table.get("blocking", ""),
     )
+
+
+def _mornings(tables: object, start: datetime, end: float) -> list[Morning]:
+    """`[report]`, or several `[[report]]`."""
+    listed = [tables] if isinstance(tables, dict) else list(tables) if isinstance(tables, Iterable) else []
+    return _numbered(listed, "report", lambda where, one: _morning(where, one, start, end))
+
+
+def _morning(where: str, table: dict[str, Any], start: datetime, end: float) -> Morning:
+    _only(table, _REPORT, "a report")
+    text, blind = table.get("text", ()), table.get("blind")
+    return Morning(
+        where,
+        words.moment(table["since"], start) if "since" in table else 0.0,
+        words.moment(table["at"], start) if "at" in table else end,
+        _one_of(table["verdict"], VERDICTS, "verdict"),
+        {name: _met(name, said) for name, said in table.get("criteria", {}).items()},
+        tuple(table.get("without", ())),
+        (text,) if isinstance(text, str) else tuple(text),
+        None if blind is None else (blind[0], blind[1]),
+    )
+
+
+def _met(name: str, said: object) -> bool | None:
+    if said != "unknown" and not isinstance(said, bool):
+        raise ValueError(f"{name} is {said!r}; it is true, false or 'unknown'")
+    return said if isinstance(said, bool) else None
 
 
 def _span(texts: object, start: datetime) -> tuple[float, float]:

@@ -16,6 +16,7 @@ from tests.core.habits import has_habits, looked_at_again, looked_at_seldom
 from tests.core.nights import Night, restored
 
 from .files import NightError, Said, Step, Story
+from .mornings import differences, morning
 from .vocabulary import happens
 
 # A frame in so many stands by itself.
@@ -157,6 +158,10 @@ def complaints(played: Played) -> list[str]:
         told.append(f"events were {events}, not {list(story.events)}")
     if story.noted is not None and not _each_in(story.noted, night.notes):
         told.append(f"notes were {night.notes}, not {list(story.noted)}")
+    begin = story.start.timestamp()
+    for wanted in story.mornings:
+        report = morning(night, since=begin + wanted.since, until=begin + wanted.at)
+        told += [f"{wanted.where}: {how}" for how in differences(wanted, report)]
     return told
 
 

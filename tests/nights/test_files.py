@@ -72,6 +72,17 @@ def test_the_night_without_a_mistake_has_no_complaints(written: Path) -> None:
         ("[[then]]", '[orders]\nseal_waning = "1h"\n[[then]]', "[orders]: there is no order called seal_waning"),
         ("[[then]]", '[orders]\nseal_warning = "soon"\n[[then]]', "[orders]: seal_warning: 'soon' is no duration"),
         ("[[then]]", "silent = true\n[[then]]", "a night says something ([[said]]), or silent = true"),
+        (
+            "[[then]]",
+            '[report]\nverdict = "NOGO"\n[[then]]',
+            "report 1 (at the end): verdict is 'NOGO'; it is one of GO",
+        ),
+        ("[[then]]", "[report]\ncriteria = {}\n[[then]]", "report 1 (at the end): verdict is missing"),
+        (
+            "[[then]]",
+            '[[report]]\nat = "+9m"\nverdict = "GO"\ncriteria = { no_restarts = 1 }\n[[then]]',
+            "report 1 (at +9m): no_restarts is 1; it is true, false or 'unknown'",
+        ),
         ("what =", 'readings = { "disk_used /" = 1 }\nwhat =', "step 1 (at +10m): 'disk_used /' names no sample"),
     ],
 )
@@ -114,6 +125,31 @@ def test_a_step_about_somebody_who_is_not_there_is_told_when_it_is_played(writte
         ('"investigate"', '"restart_service"', "comes with the advice 'investigate', not 'restart_service'"),
         ('"users"', '"epoch sealing"', "is said to block 'users', not 'epoch sealing'"),
         ("firing =", "resolved =", "not in the file: +0h11m05s investigate gateway"),
+        (
+            "[[then]]",
+            '[report]\nverdict = "GO"\n[[then]]',
+            "report 1 (at the end): the verdict is NO-GO, not GO: ",
+        ),
+        (
+            "[[then]]",
+            '[report]\nverdict = "NO-GO"\ncriteria = { memory_stable = false }\n[[then]]',
+            "report 1 (at the end): memory_stable is met, not not met",
+        ),
+        (
+            "[[then]]",
+            '[report]\nverdict = "NO-GO"\nwithout = ["no_restarts"]\n[[then]]',
+            "report 1 (at the end): no_restarts is judged",
+        ),
+        (
+            "[[then]]",
+            '[report]\nverdict = "NO-GO"\ntext = ["it rained"]\n[[then]]',
+            "report 1 (at the end): does not say 'it rained'",
+        ),
+        (
+            "[[then]]",
+            '[report]\nverdict = "NO-GO"\nblind = [1, 2]\n[[then]]',
+            "report 1 (at the end): was blind for 0.0 minutes, not 1 to 2",
+        ),
         ("[[then]]", 'noted = ["fell"]\n[[then]]', "notes were [], not ['fell']"),
     ],
 )
