@@ -5,14 +5,14 @@ All times are Unix seconds of the cycles that saw them. Nothing here judges.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from monitord.core.epochs import Sealed
 from monitord.core.identity import Identity
 from monitord.core.learned import Learned
-from monitord.core.model import Act, Observation, Reading, RestartKind
+from monitord.core.model import Act, Kind, Observation, Reading, RestartKind
 from monitord.core.mounts import Mount
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.trends import Series, shifted
@@ -22,6 +22,8 @@ KEEP_BLIND_SECONDS = 48 * 3600.0
 KEEP_BLIND_SPANS = 500
 # What these measure is kept in another form below: the fleet, and the labels sealed.
 KEPT_OTHERWISE = frozenset({"pm2", "epochs"})
+# Failures that show the server to be there, or are monitord's own: no absence of the server.
+ANSWERED: frozenset[Kind] = frozenset({"auth", "permission", "internal"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,11 +31,13 @@ class Span:
     """A spell in which a probe saw nothing; `end` is None while it lasts.
 
     `failed`: the probe was taken and failed. `away`: nobody took it (monitord was down, or the clock jumped).
+    `answered`: the server was there, and refused monitord (its password, its rights), or monitord itself failed.
     """
 
     start: float
     end: float | None
     why: Literal["failed", "away"]
+    answered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -271,17 +275,31 @@ class History:
         last = self.readings.get(probe)
         return last if last is not None and last.failure is None else None
 
-    def blind_seconds(self, probe: str, start: float, end: float, *, away: bool = True) -> float:
-        """How much of [start, end] the probe was blind; without `away`, only by its own failing."""
-        total = 0.0
-        for span in self.blind.get(probe, ()):
-            if away or span.why == "failed":
-                total += max(0.0, min(end, span.end if span.end is not None else end) - max(start, span.start))
-        return total
+    def blind_seconds(self, probe: str, start: float, end: float) -> float:
+        """How much of [start, end] the probe was blind."""
+        return _seconds(self.blind.get(probe, ()), start, end)
+
+    def failed_seconds(self, probe: str, now: float) -> float:
+        """For how long the probe has failed since it last measured."""
+        failed = (s for s in self.blind.get(probe, ()) if s.why == "failed")
+        return _seconds(failed, self.taken_at.get(probe, 0.0), now)
+
+    def absent_seconds(self, server: str, start: float, end: float) -> float:
+        """How much of [start, end] the server itself was away, as far as its probe could tell.
+
+        What monitord did not see, and what a server that answers refused it, is no absence.
+        """
+        absent = (s for s in self.blind.get(server, ()) if s.why == "failed" and not s.answered)
+        return _seconds(absent, start, end)
 
     def watched_seconds(self, probe: str, start: float, end: float) -> float:
         """How much of [start, end] the probe could see."""
         return max(0.0, end - start - self.blind_seconds(probe, start, end))
+
+
+def _seconds(spans: Iterable[Span], start: float, end: float) -> float:
+    """How much of [start, end] lies in these spans."""
+    return sum(max(0.0, min(end, end if s.end is None else s.end) - max(start, s.start)) for s in spans)
 
 
 def absorb_readings(history: History, observation: Observation, orders: StandingOrders) -> History:
@@ -289,7 +307,7 @@ def absorb_readings(history: History, observation: Observation, orders: Standing
     now = observation.now.timestamp()
     readings, taken, blind = dict(history.readings), dict(history.taken_at), dict(history.blind)
     for name, reading in observation.readings.items():
-        blind[name] = _spells(blind.get(name, ()), taken.get(name), reading, now, orders)
+        blind[name] = _spells(blind.get(name, ()), taken.get(name), history.at, reading, now, orders)
         readings[name] = replace(reading, samples=()) if name in KEPT_OTHERWISE else reading
         if reading.failure is None:
             taken[name] = now
@@ -297,17 +315,36 @@ def absorb_readings(history: History, observation: Observation, orders: Standing
 
 
 def _spells(
-    spans: tuple[Span, ...], last: float | None, reading: Reading, now: float, orders: StandingOrders
+    spans: tuple[Span, ...],
+    last: float | None,
+    seen: float | None,
+    reading: Reading,
+    now: float,
+    orders: StandingOrders,
 ) -> tuple[Span, ...]:
-    """One probe's blind spells after one more reading: a failure opens one, a good reading closes it."""
+    """One probe's blind spells after one more reading: a failure opens one, a good reading closes it.
+
+    `last` is when it was last taken and good, `seen` when anything was last taken: since then monitord did not run.
+    What failed before that and fails after it in the same way is held to have failed all along.
+    """
     limit = orders.late_after.total_seconds()
     kept = [s for s in spans if s.end is None or s.end > now - KEEP_BLIND_SECONDS][-KEEP_BLIND_SPANS:]
     is_open = bool(kept) and kept[-1].end is None
-    if not is_open and last is not None and now - last > limit:
+    failure = reading.failure
+    answered = failure is not None and (failure.full or failure.kind in ANSWERED)
+    goes_on = is_open and failure is not None and kept[-1].answered == answered
+    if is_open and not goes_on and seen is not None and now - seen > limit:  # until when it failed nobody knows
+        kept[-1] = replace(kept[-1], end=max(seen, kept[-1].start))
+        kept.append(Span(seen, now, "away"))
+        is_open = False
+    elif is_open and failure is not None and not goes_on:
+        kept[-1] = replace(kept[-1], end=now)
+        is_open = False
+    elif not is_open and last is not None and now - last > limit:
         kept.append(Span(last, now, "away"))
-    if reading.failure is not None and not is_open:
-        kept.append(Span(now, None, "failed"))
-    elif reading.failure is None and is_open:
+    if failure is not None and not is_open:
+        kept.append(Span(now, None, "failed", answered=answered))
+    elif failure is None and is_open:
         kept[-1] = replace(kept[-1], end=now)
     return tuple(kept)
 

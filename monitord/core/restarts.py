@@ -227,9 +227,7 @@ def _died(names: Iterable[str], history: History, before: float) -> bool:
 
 def _pm2_was_away(history: History, before: float, now: float) -> bool:
     """Whether PM2 itself could not be asked between the readings at `before` and `now`."""
-    return any(
-        span.why == "failed" and span.end == now and span.start >= before for span in history.blind.get("pm2", ())
-    )
+    return any(span.why == "failed" and before <= span.start < now for span in history.blind.get("pm2", ()))
 
 
 def absorb_exits(history: History, exits: Iterable[Exit], now: float, window: float) -> History:

@@ -61,7 +61,7 @@ def _lateness(
 ) -> Iterator[tuple[int, float, bool]]:
     """(label, seconds late, sealed) of the oldest label due and not sealed after the newest seal, and of that seal.
 
-    While Postgres could not be reached nobody could seal either: that time is nobody's lateness.
+    While Postgres itself was away nobody could seal: that time is nobody's lateness.
     """
     if found.latest is None:
         return
@@ -69,11 +69,11 @@ def _lateness(
     waiting = found.latest + days.length
     if days.due_at(waiting) <= now + ahead:
         due = days.due_at(waiting) - ahead
-        yield waiting, now - due - history.blind_seconds("epochs", due, now, away=False), False
+        yield waiting, now - due - history.absent_seconds("postgres", due, now), False
     delay = learned.delays.get(found.latest)
     if delay is not None:
         due = days.due_at(found.latest) - ahead
-        yield found.latest, delay - history.blind_seconds("epochs", due, due + delay, away=False), True
+        yield found.latest, delay - history.absent_seconds("postgres", due, due + delay), True
 
 
 def _slow(group: str, label: int, late: float, past: Usual, length: int, *, is_sealed: bool) -> Finding:

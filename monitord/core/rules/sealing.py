@@ -15,7 +15,8 @@ from monitord.core.orders import StandingOrders
 def _groups(observation: Observation, history: History, orders: StandingOrders) -> Iterator[tuple[Seals, float | None]]:
     """Each group's seals, and the age they are judged by.
 
-    While Postgres could not be reached nobody could seal either: that time counts towards no limit.
+    While Postgres itself was away nobody could seal: that time counts towards no limit. A query that failed, or
+    monitord's own absence, kept nobody from sealing.
     """
     now = observation.now.timestamp()
     days, at = calendar(orders), server_now(history, now)
@@ -23,7 +24,7 @@ def _groups(observation: Observation, history: History, orders: StandingOrders) 
         found = seals(history.sealed, group, at, orders)
         age = found.age_seconds
         if age is not None and found.latest is not None:
-            age -= history.blind_seconds("epochs", days.due_at(found.latest) - (at - now), now, away=False)
+            age -= history.absent_seconds("postgres", days.due_at(found.latest) - (at - now), now)
         yield found, age
 
 

@@ -143,28 +143,44 @@ def troubled(reading: Reading) -> list[tuple[str, Kind, str]]:
     return found
 
 
+def _seals_unknown(history: History, now: float) -> float:
+    """For how long the seals could not be read; while Postgres itself was away that was said by another rule."""
+    since = history.taken_at.get("epochs", 0.0)
+    return max(0.0, history.failed_seconds("epochs", now) - history.absent_seconds("postgres", since, now))
+
+
 def unmeasured(probe: str) -> Rule:
     """The rule `subject_unmeasured` for what `probe` looks at: unreadable although its server answers.
 
-    A probe with a rule of its own for failing answers here only for its parts (a table, a queue).
+    A probe with a rule of its own for failing answers here only for its parts (a table, a queue). Seals that could not
+    be read for as long as a group may go without one are as bad as a group that is stuck: it may be.
     """
 
     def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading = observation.readings[probe]
         parts = {**PARTS, "missing": MISSING.get(probe, PARTS["missing"])}
         troubles = troubled(reading)
+        unsure: float | None = None
         if reading.failure is not None:
             troubles = [(probe, reading.failure.kind, reading.failure.error)]
+            unsure = _seals_unknown(history, observation.now.timestamp()) if probe == "epochs" else None
+        is_critical = unsure is not None and unsure > orders.seal_critical.total_seconds()
+        lasting = (
+            f"; whether anything is sealed has not been known for {words.duration(unsure)}"
+            if unsure is not None and is_critical
+            else ""
+        )
         for subject, kind, error in troubles:
             yield Finding(
                 rule="subject_unmeasured",
                 subject=subject,
-                severity="warning",
+                severity="critical" if is_critical else "warning",
                 value=kind,
                 limit=None,
                 unit="",
-                summary=f"{NAMES.get(subject, subject)} cannot be measured: {error.rstrip('.')}.",
-                evidence={"probe": probe, "kind": kind, "error": error},
+                summary=f"{NAMES.get(subject, subject)} cannot be measured: {error.rstrip('.')}{lasting}.",
+                evidence={"probe": probe, "kind": kind, "error": error}
+                | ({} if unsure is None else {"unknown_seconds": round(unsure)}),
                 recommendation=parts[kind],
             )
 
