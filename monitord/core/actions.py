@@ -1,8 +1,8 @@
 """What to recommend to a person, by the standing orders' "When to Take Action". Nothing is ever done here.
 
 Restarting is recommended only of what several readings confirm, and only when PM2's own restart has failed, memory has
-passed its limit, or sealing is stuck; space is to be freed on a disk past its critical limit; everything else that is
-critical is to be investigated, beginning with three things to look at.
+been past its limit for as long as FLOW_STALL, or sealing is stuck; space is to be freed on a disk past its critical
+limit; everything else that is critical is to be investigated, beginning with three things to look at.
 """
 
 from __future__ import annotations
@@ -20,6 +20,8 @@ from monitord.core.orders import StandingOrders
 What = Literal["restart_service", "free_disk", "investigate"]
 # Of two recommendations about one target at once, the one that does more is the one to follow.
 _RANK: Final[dict[What, int]] = {"restart_service": 2, "free_disk": 1, "investigate": 0}
+# What often passes by itself: nothing is recommended when these alerts fire, but once they have lasted.
+LASTING: Final = frozenset({"service_memory_high"})
 
 
 def advise(
@@ -29,16 +31,19 @@ def advise(
     orders: StandingOrders,
     now: datetime,
 ) -> tuple[tuple[Action, ...], dict[str, tuple[str, ...]]]:
-    """The recommendations that go with these edges, and what has now been recommended of each living incident.
+    """The recommendations due now, and what has by now been recommended of each living incident.
+
+    They go with these edges, or with what fires and has lasted.
 
     Never more than one per incident and target, nor two about one target at once.
     """
     living = {alert.incident_id for alert in book.values()}
     told = {incident: targets for incident, targets in advised.items() if incident in living}
     chosen: dict[str, Action] = {}
-    for transition in transitions:
-        alert = transition.alert
-        what = recommended(alert) if transition.edge == "firing" else None
+    firing = [edge.alert for edge in transitions if edge.edge == "firing" and edge.alert.rule not in LASTING]
+    lasting = [alert for alert in book.values() if alert.rule in LASTING and has_lasted(alert, orders, now)]
+    for alert in (*firing, *lasting):
+        what = recommended(alert)
         if what is None or alert.subject in told.get(alert.incident_id, ()):
             continue
         told[alert.incident_id] = (*told.get(alert.incident_id, ()), alert.subject)
@@ -57,6 +62,11 @@ def recommended(alert: Alert) -> What | None:
     if alert.rule == "service_down" and alert.finding.value == "errored":
         return "restart_service"  # PM2's own restart has failed
     return "investigate" if alert.severity == "critical" else None
+
+
+def has_lasted(alert: Alert, orders: StandingOrders, now: datetime) -> bool:
+    """Whether what this alert is about is found now, and has been seen to go on for as long as FLOW_STALL."""
+    return alert.state == "firing" and alert.found_at == now and alert.lasted >= orders.flow_stall.total_seconds()
 
 
 def blocking(alert: Alert, orders: StandingOrders) -> str:

@@ -62,6 +62,7 @@ def moved(alert: Alert, by: timedelta) -> Alert:
         counted_at=alert.counted_at and alert.counted_at + by,
         calm_since=alert.calm_since and alert.calm_since + by,
         back_at=alert.back_at and alert.back_at + by,
+        found_at=alert.found_at and alert.found_at + by,
     )
 
 
@@ -93,11 +94,11 @@ def step(
             if alert is None:
                 return None, None
             toward: Literal["", "fire"] = "fire" if alert.state == "pending" else ""
-            return replace(alert, toward=toward, count=0, counted_at=None, calm_since=None), None
+            return replace(alert, toward=toward, count=0, counted_at=None, calm_since=None, found_at=None), None
         case Clear():
             if alert is None or alert.state == "pending":
                 return None, None
-            return _clearing(alert, now, orders)
+            return _clearing(replace(alert, found_at=None), now, orders)
         case Finding():
             if alert is None:
                 began = None if judgement.began is None else datetime.fromtimestamp(judgement.began, UTC)
@@ -112,13 +113,22 @@ def step(
                     since=began if began is not None and is_before else now,
                     finding=judgement,
                     seen_at=now if is_before else None,
+                    found_at=now,
                 )
                 return _pending(alert, judgement, now, orders, explained_by, began=True)
+            alert = _found(alert, now, orders)
             if alert.state == "pending":
                 return _pending(alert, judgement, now, orders, explained_by, began=False)
             if alert.state == "suppressed":
                 return _suppressed(alert, judgement, now, orders, explained_by)
             return _firing(_back(alert, judgement, now, orders), judgement, now, orders)
+
+
+def _found(alert: Alert, now: datetime, orders: StandingOrders) -> Alert:
+    """The alert found once more: what lies between two such readings has lasted, unless they are too far apart."""
+    since = timedelta(0) if alert.found_at is None else now - alert.found_at
+    seen = since.total_seconds() if timedelta(0) <= since <= orders.late_after else 0.0
+    return replace(alert, found_at=now, lasted=alert.lasted + seen)
 
 
 def _pending(
@@ -225,7 +235,7 @@ def _back(alert: Alert, finding: Finding, now: datetime, orders: StandingOrders)
         return replace(alert, calm_since=None)
     this_round = (now - alert.back_at).total_seconds() if alert.back_at is not None else 0.0
     calm_for = max(alert.calm_for, _calm(this_round, orders))
-    return replace(alert, flaps=alert.flaps + 1, back_at=now, calm_since=None, calm_for=calm_for)
+    return replace(alert, flaps=alert.flaps + 1, back_at=now, calm_since=None, calm_for=calm_for, lasted=0.0)
 
 
 def _calm(longest_round: float, orders: StandingOrders) -> float:

@@ -265,7 +265,8 @@ class Alert:
 
     `silenced_by` is the silence that keeps it suppressed though it would fire; `fired_at` is None while it was never
     told. `confirmed_at` is when it fired, or would have but for a silence. `seen_at` is when it was first found, where
-    it is known to have begun before (`since`).
+    it is known to have begun before (`since`). `found_at` is when it was last found, if nothing else was since, and
+    `lasted` for how many seconds it has been found again and again: time in which nobody could look is not in it.
     """
 
     id: str
@@ -293,6 +294,8 @@ class Alert:
     silenced_by: str = ""
     confirmed_at: datetime | None = None
     seen_at: datetime | None = None
+    found_at: datetime | None = None
+    lasted: float = 0.0
 
     @property
     def first_seen(self) -> datetime:

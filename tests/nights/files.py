@@ -50,7 +50,8 @@ class Step:
 class Said:
     """One edge that must be said; None: whatever it is. Times are seconds since the start.
 
-    `advised` is the action recommended with it ("": none), `blocking` what it says to be held up.
+    `advised` is the action recommended with it ("": none), `blocking` what it says to be held up. `advised_at`: the
+    action comes then, and not with the edge.
     """
 
     where: str
@@ -67,6 +68,7 @@ class Said:
     suppressed_by: str = ""
     advised: str = ""
     blocking: str = ""
+    advised_at: tuple[float, float] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ _SAID = {
     "reason",
     "suppressed_by",
     "advised",
+    "advised_at",
     "blocking",
 }
 _REPORT = {"at", "since", "verdict", "criteria", "without", "text", "blind"}
@@ -291,6 +294,7 @@ def _said(where: str, table: dict[str, Any], start: datetime) -> Said:
         "/".join(_place(table["suppressed_by"])) if "suppressed_by" in table else "",
         _one_of(table["advised"], ADVICE, "advised") if "advised" in table else "",
         table.get("blocking", ""),
+        _span(table["advised_at"], start) if "advised_at" in table else None,
     )
 
 

@@ -146,7 +146,7 @@ def complaints(played: Played) -> list[str]:
             told.append(f"{said.where}: {said.edge} {said.rule}/{said.subject} was never said")
             continue
         spoken.remove(of[0])
-        unlike = [*_unlike(said, *of[0], played), *_unadvised(said, advice.pop((of[0][1].alert.id, of[0][0]), None))]
+        unlike = [*_unlike(said, *of[0], played), *_unadvised(said, _advice(said, *of[0], advice))]
         told += [f"{said.where}: {said.edge} {said.rule}/{said.subject} {how}" for how in unlike]
     told += [f"not in the file: {_line(at, t)}" for at, t in spoken]
     told += [f"not in the file: {_time(at)} {a.action} {a.target}" for (_, at), a in advice.items()]
@@ -201,6 +201,13 @@ def _unlike(said: Said, at: float, transition: Transition, played: Played) -> It
         by = places.get(transition.suppressed_by, transition.suppressed_by)
         if by != said.suppressed_by:
             yield f"is suppressed by {by!r}, not {said.suppressed_by!r}"
+
+
+def _advice(said: Said, at: float, edge: Transition, advice: dict[tuple[str, float], Action]) -> Action | None:
+    """What is recommended with an edge, or about its alert in the span that the file gives; taken out of `advice`."""
+    first, last = said.advised_at or (at, at)
+    due = next((moment for alert, moment in advice if alert == edge.alert.id and first <= moment <= last), None)
+    return None if due is None else advice.pop((edge.alert.id, due))
 
 
 def _unadvised(said: Said, action: Action | None) -> Iterator[str]:
