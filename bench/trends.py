@@ -12,12 +12,13 @@ from bench.measure import table
 from monitord.core import trends
 from monitord.core.orders import StandingOrders
 from monitord.core.rises import Terms
-from monitord.core.rules.trends import WARM_UP, disk_terms, memory_terms
+from monitord.core.rules.trends import WARM_UP, disk_outlook, disk_terms, fast_disk_terms, memory_terms
 from monitord.core.trends import Outlook, Series
 
 COURSES_OF_A_KIND = 200
 ORDERS = StandingOrders(service_memory=int(courses.MEMORY_LIMIT))
 MEMORY, DISK = memory_terms(ORDERS, "any"), disk_terms(ORDERS)
+FAST_DISK = fast_disk_terms(ORDERS)
 
 Make = Callable[[random.Random], Course]
 HEALTHY: tuple[tuple[Make, Terms], ...] = (
@@ -73,6 +74,7 @@ def judged(make: Make, number: int, terms: Terms) -> Verdict:
     readings = course.readings(random.Random(f"{SEED}/{make.__name__}/{number}/noise"))  # noqa: S311 - so too its noise
     warm = WARM_UP * terms.span if terms is MEMORY else 0.0
     series: Series | None = None
+    fast: Series | None = None
     first: tuple[float, Outlook] | None = None
     telling, times = False, 0
     for at, value in readings:
@@ -81,7 +83,11 @@ def judged(make: Make, number: int, terms: Terms) -> Verdict:
         if course.until is not None and (at > course.until * HOUR or (terms is MEMORY and value > terms.limit)):
             break
         series = trends.begin(value, at, terms) if series is None else trends.absorb(series, value, at, terms)
-        outlook = trends.outlook(series, at, terms)
+        if terms is DISK and FAST_DISK is not None:
+            fast = trends.absorb(fast, value, at, FAST_DISK) if fast else trends.begin(value, at, FAST_DISK)
+            outlook = disk_outlook(series, fast, value, at, ORDERS)
+        else:
+            outlook = trends.outlook(series, at, terms)
         if outlook is not None and not telling:
             times += 1
             first = first or (at / HOUR, outlook)

@@ -40,7 +40,8 @@ class Series:
 class Outlook:
     """When the limit will be reached if nothing changes: seconds from now, at the soonest and latest (None: open).
 
-    `per_hour` is the rise, `span` the seconds it was watched, `confidence` the share of pairs of troughs that rise.
+    `per_hour` is the rise, `span` the seconds it was watched, `lowest` the lowest reading since twice as long
+    ago, `confidence` the share of pairs of troughs that rise.
     """
 
     per_hour: float
@@ -49,6 +50,7 @@ class Outlook:
     seconds: float
     soonest: float
     latest: float | None
+    lowest: float
 
 
 def begin(
@@ -105,6 +107,22 @@ def outlook(series: Series, now: float, terms: Terms) -> Outlook | None:
         seconds=left(room, trend.slope),
         soonest=left(room - trend.slack, trend.fastest),
         latest=left(room + trend.slack, trend.slowest) if trend.slowest > 0 else None,
+        lowest=_lowest(series, round(2 * trend.span / series.width), terms),
+    )
+
+
+def highest(series: Series, now: float, ago: tuple[float, float], grain: float) -> float | None:
+    """The highest reading between so many seconds ago, from the nearer to the farther; None where nobody watched."""
+    nearer, farther = ago
+    return max(
+        (
+            (low + swing) * grain
+            for number, (low, swing) in enumerate(zip(series.troughs, series.swings, strict=True))
+            if low is not None
+            and swing is not None
+            and now - farther <= series.begun + number * series.width <= now - nearer
+        ),
+        default=None,
     )
 
 
@@ -119,6 +137,12 @@ def _topped(series: Series, terms: Terms) -> float:
     if not series.troughs or series.troughs[-1] is None:
         return series.high
     return max(series.high, (series.troughs[-1] + (series.swings[-1] or 0)) * terms.grain)
+
+
+def _lowest(series: Series, count: int, terms: Terms) -> float:
+    """The lowest reading of the open bucket and so many before it."""
+    told = [low * terms.grain for low in series.troughs[-count:] if low is not None]
+    return min([series.low, *told])
 
 
 def _closed(series: Series, watched: float, skipped: int, terms: Terms) -> Series:

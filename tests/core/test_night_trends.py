@@ -364,5 +364,5 @@ def test_what_is_kept_of_a_long_night_is_small() -> None:
         night.memory_goes(name, lambda hour: (220 + 20 * wobble(hour)) * MB)
     night["cls-discovery"].starts()
     night.passes(hours=40)
-    assert len(night.state.history.trends) == len(MEMORY) + 1
+    assert len(night.state.history.trends) == len(MEMORY) + 2  # of a disk two: slow and fast
     assert len(json.dumps(encode(night.state.history.trends), separators=(",", ":"))) < 10_000

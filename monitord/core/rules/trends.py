@@ -11,7 +11,7 @@ from monitord.core.fleet import expected
 from monitord.core.history import History, Life
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rises import Terms
+from monitord.core.rises import BUCKETS_PER_SPAN, Terms
 from monitord.core.trends import Outlook, Series
 
 # With the default spans (3 h and 6 h) a limit is told of a day ahead; shorter spans shorten that alike.
@@ -23,8 +23,18 @@ LEAK_AHEAD, FILL_AHEAD = 0.85, 2.0
 LEAK_TRUST, FILL_TRUST = 0.75, 0.9
 # A process that began so recently (this part of the span) is still warming up.
 WARM_UP = 1 / 6
-# A disk full within this part of the horizon (4 h of 24) is critical.
+# A disk full within this part of the horizon (4 h of 24) is critical, once it has taken half of what was free.
 SOON = 1 / 6
+# A disk that fills fast is told of before its span is over: the same rise, looked at in buckets so much shorter.
+FAST = 1 / 12
+# It has to go further before it is told of: two fifths of what was free, since a dump that is moved away rises alike.
+FAST_AHEAD = 1.5
+# Each of those holds this many readings at least, as often as they come.
+FAST_READINGS = 6
+# A cycle is late after so many intervals: that is how often readings come.
+LATE_CYCLES = 3
+# What was as high at about this time of yesterday (seconds ago), and came down by itself, is a nightly job.
+YESTERDAY = 22 * 3600.0, 26 * 3600.0
 FULL = 100.0
 MEMORY = "memory/"
 MEMORY_GRAIN, DISK_GRAIN = 100_000.0, 0.01
@@ -35,7 +45,8 @@ def absorb_trends(history: History, good: Mapping[str, Reading], now: float, ord
 
     A process that began anew begins its series anew, once it is warm; one that is gone takes its series with it.
     """
-    disks = {disk_key(path) for path in orders.disks}
+    slow, fast = disk_terms(orders), fast_disk_terms(orders)
+    disks = {disk_key(path) for path in orders.disks} | {fast_disk_key(path) for path in orders.disks if fast}
     # While PM2 does not tell, what its processes told before is kept.
     following = {
         key: series
@@ -53,12 +64,14 @@ def absorb_trends(history: History, good: Mapping[str, Reading], now: float, ord
                 if series is not None:
                     following[key] = series
     if "host" in good:
-        terms = disk_terms(orders)
         for path in orders.disks:
             used = good["host"].number("disk_used", path=path)
-            if used is not None:
-                key = disk_key(path)
-                following[key] = _with(history.trends.get(key), used, now, terms)
+            if used is None:
+                continue
+            following[disk_key(path)] = _with(history.trends.get(disk_key(path)), used, now, slow)
+            if fast is not None:
+                key = fast_disk_key(path)
+                following[key] = _with(history.trends.get(key), used, now, fast)
     return replace(history, trends=following)
 
 
@@ -70,6 +83,11 @@ def memory_key(service: str, instance: str) -> str:
 def disk_key(path: str) -> str:
     """Where the series of a disk stands."""
     return f"disk/{path}"
+
+
+def fast_disk_key(path: str) -> str:
+    """Where the series of a disk stands in which a fast rise is looked for."""
+    return f"disk-fast/{path}"
 
 
 def memory_terms(orders: StandingOrders, service: str) -> Terms:
@@ -100,6 +118,13 @@ def disk_terms(orders: StandingOrders) -> Terms:
         grain=DISK_GRAIN,
         blind_after=orders.late_after.total_seconds(),
     )
+
+
+def fast_disk_terms(orders: StandingOrders) -> Terms | None:
+    """What a disk that fills fast is judged by; None where readings come too seldom for anything faster."""
+    terms, often = disk_terms(orders), orders.late_after.total_seconds() / LATE_CYCLES
+    span = max(FAST * terms.span, FAST_READINGS * often * BUCKETS_PER_SPAN)
+    return replace(terms, span=span, ahead=FAST_AHEAD) if span < terms.span else None
 
 
 def _of_life(series: Series | None, life: Life, now: float, terms: Terms) -> Series | None:
@@ -191,11 +216,11 @@ def disk_filling(observation: Observation, history: History, orders: StandingOrd
         if used is None or series is None:
             yield Unknown("disk_filling", path, "it cannot be measured")
             continue
-        outlook = trends.outlook(series, now, terms)
+        outlook = disk_outlook(series, history.trends.get(fast_disk_key(path)), used, now, orders)
         if outlook is None:
             yield Clear("disk_filling", path)
             continue
-        is_critical = outlook.seconds <= SOON * terms.horizon
+        is_critical = outlook.seconds <= SOON * terms.horizon and used - outlook.lowest >= FULL - used
         free = reading.number("disk_free", path=path)
         yield Finding(
             rule="disk_filling",
@@ -220,6 +245,18 @@ def disk_filling(observation: Observation, history: History, orders: StandingOrd
                 f"tables and WAL, then dumps and backups. Stop it or free space {_before(outlook)}."
             ),
         )
+
+
+def disk_outlook(slow: Series, fast: Series | None, used: float, now: float, orders: StandingOrders) -> Outlook | None:
+    """What a disk's two series foretell, the sooner of both."""
+    slowly = trends.outlook(slow, now, disk_terms(orders))
+    terms = fast_disk_terms(orders)
+    soon = None if fast is None or terms is None else trends.outlook(fast, now, terms)
+    if soon is None or terms is None or (slowly is not None and slowly.seconds <= soon.seconds):
+        return slowly
+    yesterday = trends.highest(slow, now, YESTERDAY, DISK_GRAIN)
+    is_nightly = yesterday is not None and used <= yesterday and soon.seconds > terms.span
+    return slowly if is_nightly else soon
 
 
 def _seen(outlook: Outlook) -> str:
