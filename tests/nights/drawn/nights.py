@@ -1,0 +1,131 @@
+"""A night drawn from a seed, played and looked back on, and all in which it is not as it must be."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from monitord.core.incidents import incidents
+from monitord.core.model import Transition
+from monitord.core.morning import Recorded, look_back
+from monitord.core.night import Night as Report
+
+from . import faults, fleets, habits
+from .faults import NEVER, Fault
+from .living import HOUR, OFTEN, OFTEN_FOR, SELDOM, Living, drawn_start
+
+# How often monitord looks: its default now and then, and mostly what takes less time.
+CYCLES = (30.0, 60.0, 60.0, 120.0, 120.0)
+PASTS = (0.0, 3.0, 5.0)
+# One page more than the fault's own is borne, and counted.
+MOST_PAGES = 1
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A night that was drawn and has passed: what was done, what was said, and the report of its morning."""
+
+    seed: int
+    night: Living
+    fault: Fault | None
+    report: Report
+    edges: tuple[tuple[float, Transition], ...]
+
+    @property
+    def fired(self) -> list[tuple[float, Transition]]:
+        """What fired from the beginning of the night on, and when."""
+        return [(at, t) for at, t in self.edges if t.edge == "firing" and at >= self.night.begins]
+
+    @property
+    def pages(self) -> list[str]:
+        """The incidents that were told and are not the fault's own."""
+        own = frozenset() if self.fault is None else self.fault.subjects | self.fault.also
+        found = incidents([t for _, t in self.edges], self.night.state.alerts.values())
+        told = [one for one in found if one.fired_at is not None and one.fired_at.timestamp() >= self.night.begins]
+        return [f"{one.cause.rule}/{one.cause.subject}" for one in told if one.cause.subject not in own]
+
+
+def play(seed: int, *, faulty: bool, hours: float | None = None, every: float | None = None) -> Drawn:
+    """Draw and play a night: healthy, or with one certain fault. The same seed gives the same night."""
+    chance = random.Random(f"{seed} {faulty}")  # noqa: S311 - the same night each time
+    cycle = chance.choice(CYCLES) if every is None else every
+    span = (chance.uniform(6, 12) if hours is None else hours) * HOUR
+    past = chance.choice(PASTS) * 24 * HOUR
+    night = Living(fleets.drawn(chance, cycle), drawn_start(chance), cycle, past)
+    end = night.begins + span
+    for habit in habits.HABITS:
+        habit(night, chance, end)
+    if past:
+        night.looked_at(SELDOM)
+        night.goes_on(night.begins - OFTEN_FOR)
+        night.looked_at(OFTEN)
+        night.goes_on(night.begins)
+    night.looked_at(cycle)
+    fault = faults.drawn(night, chance, end) if faulty else None
+    if fault is not None:
+        night.plan(fault.at, f"FAULT: {fault.text}", lambda: fault.breaks(night))
+        if fault.lasts is not None:
+            night.plan(fault.at + fault.lasts, f"OVER: {fault.text}", lambda: fault.mends(night))
+    night.goes_on(end)
+    return Drawn(seed, night, fault, _looked_back(night), _edges(night))
+
+
+def _looked_back(night: Living) -> Report:
+    """The report of the night, of what the daemon would have recorded of it."""
+    first = night.looks[-1].observation.now.timestamp() - (night.clock.now - night.begins)
+    late = night.orders.late_after.total_seconds()
+    seen = [look.observation for look in night.looks if look.at >= night.begins - late]
+    edges = [t for at, t in _edges(night) if at >= night.begins]
+    until = night.looks[-1].observation.now.timestamp()
+    return look_back(Recorded(seen, edges, night.state), night.orders, first, until)
+
+
+def _edges(night: Living) -> tuple[tuple[float, Transition], ...]:
+    return tuple((look.at, t) for look in night.looks for t in look.decision.transitions)
+
+
+def complaints(drawn: Drawn) -> list[str]:
+    """All in which a night is not as it must be, one line each."""
+    return list(_of_healthy(drawn) if drawn.fault is None else _of_faulty(drawn, drawn.fault))
+
+
+def _of_healthy(drawn: Drawn) -> Iterator[str]:
+    yield from (f"{drawn.night.told(at)} {_line(t)}" for at, t in drawn.fired)
+    if drawn.report.verdict != "GO":
+        yield f"the verdict is {drawn.report.verdict}: {drawn.report.sentence}"
+
+
+def _of_faulty(drawn: Drawn, fault: Fault) -> Iterator[str]:
+    night = drawn.night
+    if drawn.report.verdict == "GO":
+        yield f"the verdict is GO: {drawn.report.sentence}"
+    yield from (f"before the fault: {night.told(at)} {_line(t)}" for at, t in drawn.fired if at < fault.at)
+    if fault.within != NEVER:
+        named = [at for at, t in drawn.fired if t.alert.subject in fault.subjects]
+        due = fault.at + fault.within + 2 * night.cycle + 10
+        if not named:
+            yield f"nothing named {sorted(fault.subjects)}; said: {[_line(t) for _, t in drawn.fired]}"
+        elif min(named) > due:
+            yield f"told {night.told(min(named))}, due {night.told(due)}"
+    if len(drawn.pages) > MOST_PAGES:
+        yield f"{len(drawn.pages)} pages more than its own: {drawn.pages}"
+
+
+def _line(transition: Transition) -> str:
+    alert = transition.alert
+    return f"{alert.rule}/{alert.subject} {alert.severity}: {alert.finding.summary}"
+
+
+def story(drawn: Drawn) -> str:
+    """A drawn night, as whoever looks into a failure reads it."""
+    night = drawn.night
+    fault = "" if drawn.fault is None else f", {drawn.fault.kind}"
+    head = (
+        f"seed {drawn.seed}{fault}: {night.fleet.name}, every {night.cycle:.0f} s, "
+        f"{(night.clock.now - night.begins) / HOUR:.1f} h; probes {', '.join(sorted(night.orders.probes))}"
+    )
+    edges = [f"  {night.told(at)} {t.edge} {_line(t)}" for at, t in drawn.edges if t.edge != "pending"]
+    met = [f"  {c.name}: {c.met}: {c.evidence}" for c in drawn.report.criteria if c.met is not True]
+    lived = [f"  {line}" for line in night.happened]
+    return "\n".join([head, *lived, " said:", *edges, f" verdict {drawn.report.verdict}", *met])
