@@ -53,10 +53,12 @@ def varied(night: Night) -> None:
 
 
 def has_habits(night: Night) -> None:
-    """From here on seals vary; all of MILO's channels take part in every label, and some of CLS's."""
+    """From here on seals vary; every channel of a cemented group takes part in every label, and some of the others'."""
     varied(night)
-    night.groups["MILO"].takes_part = all_but("", float("inf"))
-    night.groups["CLS"].takes_part = some(CLS, 50, 160)
+    for name, group in night.groups.items():
+        of_its_own = [f"{name.lower()}{n:03}" for n in range(400)]
+        cemented = MILO if name == "MILO" else [f"{name.lower()}{n:02}" for n in range(12)]
+        group.takes_part = some(cemented, 12, 12) if group.cemented else some(of_its_own, 50, 160)
 
 
 def looked_at_seldom(night: Night) -> None:

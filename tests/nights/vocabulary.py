@@ -89,6 +89,8 @@ _PLACES = {
     "how": "|".join(FAILURES),
     "words": ".+",
 }
+# A name, in quotes where there is a space in it.
+_NAME = '"[^"]+"|[^ ]+'
 
 
 @functools.cache
@@ -97,7 +99,7 @@ def _pattern(template: str) -> re.Pattern[str]:
     parts = re.split(r"\{(\w+)(?::(\w+))?\}", template)
     pattern = re.escape(parts[0])
     for name, kind, text in zip(parts[1::3], parts[2::3], parts[3::3], strict=True):
-        pattern += f"(?P<{name}>{_PLACES.get(kind or name, '[^ ]+')})" + re.escape(text)
+        pattern += f"(?P<{name}>{_PLACES.get(kind or name, _NAME)})" + re.escape(text)
     return re.compile(pattern)
 
 
@@ -137,7 +139,9 @@ def happens(night: Night, phrase: str) -> None:
     match = _pattern(template).fullmatch(phrase)
     assert match is not None
     kinds = _kinds(template)
-    PHRASES[template](night, **{name: _of(night, kinds[name], text) for name, text in match.groupdict().items()})
+    PHRASES[template](
+        night, **{name: _of(night, kinds[name], text.strip('"')) for name, text in match.groupdict().items()}
+    )
 
 
 def _fail(night: Night, server: tuple[Server, ...], how: str) -> None:

@@ -100,7 +100,9 @@ def _server(name: str, probes: tuple[str, ...]) -> Callable[[Living, random.Rand
             for server in servers:
                 server.recovers()
 
-        follows = _data(night) if name == "postgres" else frozenset({name, *night.queues} if name == "redis" else {name})
+        follows = (
+            _data(night) if name == "postgres" else frozenset({name, *night.queues} if name == "redis" else {name})
+        )
         return Made(f"{name} is away: {failure.error}", frozenset({name}), fails, recovers, follows)
 
     return makes
@@ -334,9 +336,7 @@ def _rolled_back(night: Living, chance: random.Random) -> Made:
 
 def _flood(night: Living, chance: random.Random) -> Made:
     table, rows = night.tables[_first(night)[0]], chance.randint(1_500_000, 9_000_000)
-    return Made(
-        f"{rows:,} rows are replayed into {table.name}", frozenset({table.name}), lambda n: table.floods(rows)
-    )
+    return Made(f"{rows:,} rows are replayed into {table.name}", frozenset({table.name}), lambda n: table.floods(rows))
 
 
 def _surge(night: Living, chance: random.Random) -> Made:
@@ -439,7 +439,9 @@ def _backlog(night: Living, chance: random.Random) -> Made:
         night.queue_courses.pop(name, None)
         night.queues[name].waiting = jobs
 
-    return Made(f"{jobs:,.0f} jobs wait in {name}", frozenset({name}), fills, lambda n: _set(n.queues[name], waiting=1.0))
+    return Made(
+        f"{jobs:,.0f} jobs wait in {name}", frozenset({name}), fills, lambda n: _set(n.queues[name], waiting=1.0)
+    )
 
 
 def _disk(night: Living, chance: random.Random) -> Made:
@@ -534,9 +536,7 @@ KINDS: Final = (
     Kind("a loop", of("pm2"), _service("dies every 20 s"), HOUR, 5 * MINUTE),
     Kind("a loop by a signal", of("pm2"), _service("dies every 20 s by SIGSEGV"), HOUR, 5 * MINUTE),
     Kind("a slow loop", of("pm2"), _service("dies every three minutes"), 2 * HOUR, 20 * MINUTE),
-    Kind(
-        "one instance dead", lambda n: any(c > 1 for c in n.fleet.instances.values()), _one_of_several, 40 * MINUTE
-    ),
+    Kind("one instance dead", lambda n: any(c > 1 for c in n.fleet.instances.values()), _one_of_several, 40 * MINUTE),
     Kind("a dead listener", lambda n: _has_tables(n) and bool(n.fleet.listeners), _dead_listener, 75 * MINUTE),
     Kind("memory over", of("pm2"), _memory_over, HOUR),
     Kind("memory leak", of("pm2"), _memory_leak, 5 * HOUR, 4.5 * HOUR, stays=True),

@@ -21,8 +21,8 @@ PROBES = ("pm2", "postgres", "epochs", "redis", "host")
 class Fleet:
     """What there is to watch, before a night is drawn of it.
 
-    `instances` are the services by how many there are of each, `periodic` those that come and go by how often (seconds).
-    `listeners` are the services without which no row comes at all, `busy` the rows of an hour at most.
+    `instances` are the services by how many there are of each, `periodic` those that come and go by how often
+    (seconds). `listeners` are the services without which no row comes at all, `busy` the rows of an hour at most.
     """
 
     name: str

@@ -1,4 +1,4 @@
-"""What a healthy fleet does all night: work by its own rhythm, restarts on purpose, clean-ups, and readings that fail."""
+"""What a healthy fleet does all night: work by its rhythm, restarts on purpose, clean-ups, and readings that fail."""
 
 from __future__ import annotations
 
@@ -189,9 +189,9 @@ def readings(night: Living, chance: random.Random, end: float) -> None:
     for _ in range(chance.choice((0, 0, 1, 2))):
         at = _between(chance, night.begins, end)
         away = chance.choice((1.0, 1.0, 120.0, 300.0))
-        night.plan(at, f"monitord restarts, {away:.0f} s", lambda away=away: night.monitord_is_away(seconds=away))
+        night.plan(at, f"monitord restarts, {away:.0f} s", functools.partial(night.monitord_is_away, seconds=away))
     if chance.random() < 0.4:
-        at, step = _between(chance, night.begins, end), chance.uniform(-20, 20)
+        at, step = _between(chance, night.begins, end), chance.uniform(-4, 4)
         night.plan(at, f"the clock is set by {step:.1f} s", lambda: night.clock_steps(seconds=step))
 
 
@@ -216,7 +216,7 @@ def database(night: Living, chance: random.Random, end: float) -> None:
             night.plan(at, f"old rows of {table.name} are deleted", functools.partial(_prunes, night, table))
         if chance.random() < 0.3:
             at, many = _between(chance, night.begins, end), chance.randint(100, 900_000)
-            night.plan(at, f"{many:,} rows of {table.name} are rolled back", lambda t=table, m=many: t.rolls_back(m))
+            night.plan(at, f"{many:,} rows of {table.name} are rolled back", functools.partial(table.rolls_back, many))
         if chance.random() < 0.15:
             at = _between(chance, night.begins, end)
             night.plan(at, f"the statistics of {table.name} are reset", table.forgets_statistics)

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 from monitord.core.incidents import incidents
 from monitord.core.model import Transition
-from monitord.core.morning import Recorded, look_back
 from monitord.core.night import Night as Report
+from tests.nights.mornings import morning
 
 from . import faults, fleets, habits
 from .faults import NEVER, Fault
@@ -68,17 +68,7 @@ def play(seed: int, *, faulty: bool, hours: float | None = None, every: float | 
         if fault.lasts is not None:
             night.plan(fault.at + fault.lasts, f"OVER: {fault.text}", lambda: fault.mends(night))
     night.goes_on(end)
-    return Drawn(seed, night, fault, _looked_back(night), _edges(night))
-
-
-def _looked_back(night: Living) -> Report:
-    """The report of the night, of what the daemon would have recorded of it."""
-    first = night.looks[-1].observation.now.timestamp() - (night.clock.now - night.begins)
-    late = night.orders.late_after.total_seconds()
-    seen = [look.observation for look in night.looks if look.at >= night.begins - late]
-    edges = [t for at, t in _edges(night) if at >= night.begins]
-    until = night.looks[-1].observation.now.timestamp()
-    return look_back(Recorded(seen, edges, night.state), night.orders, first, until)
+    return Drawn(seed, night, fault, morning(night, since=night.begins), _edges(night))
 
 
 def _edges(night: Living) -> tuple[tuple[float, Transition], ...]:
