@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 
-from bench import hearing, month, nights, oldway, trends
+from bench import detection, hearing, month, nights, oldway, trends
 from bench.measure import Run, milliseconds, seconds, size, spread, table
 from bench.watching import Watching, watch
 from monitord import __version__
@@ -24,8 +24,17 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="bench", description="What monitord costs beside the script it replaces.")
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows in user_signals (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
-    parser.add_argument("--only", choices=["trends", "bus"], help="this part alone; trends need no server")
+    parser.add_argument(
+        "--only", choices=["trends", "bus", "detection"], help="this part alone; trends and detection need no server"
+    )
+    parser.add_argument("--markdown", action="store_true", help="with --only detection: into docs/reference.md")
     arguments = parser.parse_args()
+    if arguments.only == "detection":
+        found = detection.detected(count=6 if arguments.quick else detection.PHASES)
+        print(detection.text(found))
+        if arguments.markdown:
+            detection.written(found)
+        return 0
     if arguments.only == "trends":
         print(_trends(quick=arguments.quick))
         return 0
@@ -58,6 +67,8 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
     days = 1 if quick else 30
     _say(f"{days} healthy days")
     healthy = month.healthy(days)
+    _say("how soon each fault is told")
+    soon = detection.text(detection.detected(count=2 if quick else 6))
     told = _trends(quick=quick)
     heard = await _bus(quick=quick)
     print()
@@ -71,6 +82,7 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
         _history(histories),
         _fold(fold, reading, judging, hours),
         _month(healthy, days),
+        soon,
         told,
         heard,
     ):

@@ -262,8 +262,15 @@ def filling(chance: random.Random) -> Course:
     return _filling(chance)
 
 
-def _filling(chance: random.Random, extra: Level = lambda _: 0.0, portion: float = 0.0) -> Course:
-    base, takes = chance.uniform(20, 50), chance.uniform(16, 44)
+def fast_filling(chance: random.Random) -> Course:
+    """From 20 to 50%, full in 2 to 14 hours."""
+    return _filling(chance, takes=chance.uniform(2, 14))
+
+
+def _filling(
+    chance: random.Random, extra: Level = lambda _: 0.0, portion: float = 0.0, takes: float | None = None
+) -> Course:
+    base, takes = chance.uniform(20, 50), chance.uniform(16, 44) if takes is None else takes
     rate = (100 - base) / takes
 
     def level(hour: float) -> float:

@@ -42,6 +42,7 @@ GUILTY: tuple[tuple[Make, Terms], ...] = (
     (courses.sawtooth_leak, MEMORY),
     (courses.noisy_leak, MEMORY),
     (courses.gappy_leak, MEMORY),
+    (courses.fast_filling, DISK),
     (courses.filling, DISK),
     (courses.bursty_filling, DISK),
     (courses.stepwise_filling, DISK),
