@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from itertools import pairwise
 
 from monitord.core.incidents import incidents
 from monitord.core.model import Transition
@@ -93,13 +94,21 @@ def _of_faulty(drawn: Drawn, fault: Fault) -> Iterator[str]:
     yield from (f"before the fault: {night.told(at)} {_line(t)}" for at, t in drawn.fired if at < fault.at)
     if fault.within != NEVER:
         named = [at for at, t in drawn.fired if t.alert.subject in fault.subjects]
-        due = fault.at + fault.within + 2 * night.cycle + 10
+        due = fault.at + fault.within + 2 * night.cycle + 10 + _unseen(night, fault.at)
         if not named:
             yield f"nothing named {sorted(fault.subjects)}; said: {[_line(t) for _, t in drawn.fired]}"
         elif min(named) > due:
             yield f"told {night.told(min(named))}, due {night.told(due)}"
     if len(drawn.pages) > MOST_PAGES:
         yield f"{len(drawn.pages)} pages more than its own: {drawn.pages}"
+
+
+def _unseen(night: Living, since: float) -> float:
+    """For how long after a moment nobody looked, or a reading was lost: what is told is told so much later."""
+    looks = [look for look in night.looks if since - 600 <= look.at <= since + HOUR]
+    late = [after.at - look.at for look, after in pairwise(looks) if after.at - look.at > 1.5 * night.cycle]
+    lost = any(r.failure is not None for look in looks for r in look.observation.readings.values())
+    return sum(late) + (night.cycle if lost else 0.0)
 
 
 def _line(transition: Transition) -> str:
