@@ -36,6 +36,8 @@ CAUTION = 2.0
 KNOWN = 0.9
 # The part of a rise that must lie above what is known.
 NEW_GROUND = 0.25
+# The least slope, beside that of the whole, over the newest buckets where they are looked at by themselves.
+LATELY_SLOPE = 0.3
 # What has been said is held to less, so that it is not unsaid at the next breath.
 HELD_AGREEMENT, HELD_PART, HELD_RISE, HELD_REACH = 0.7, 0.3, 0.5, 2.0
 
@@ -47,7 +49,8 @@ class Terms:
     Past `spoken` another rule speaks. `span` is the least time a trend must have been watched, `horizon` how far off
     the limit may be and still be told, `ahead` how far in times of what was watched. `trust` is the part of the later
     half's slope that is believed where the question is whether the rise slows. `grain` is the unit that values are
-    rounded to, `blind_after` the silence after which nobody watched.
+    rounded to, `blind_after` the silence after which nobody watched. `lately`: over so many of the newest buckets it
+    must still rise when it is first told (0: no matter), since what has just ended is no trend.
     """
 
     limit: float
@@ -58,6 +61,7 @@ class Terms:
     trust: float
     grain: float
     blind_after: float
+    lately: int = 0
 
     @property
     def width(self) -> float:
@@ -138,7 +142,8 @@ def _rise(buckets: list[Bucket], past: list[Bucket], now: float, terms: Terms, *
     if left > reach:
         return None
     if not held and (
-        _jumps(points) > JUMPS * (ends - origin)
+        _has_ended(buckets, whole.middle, terms)
+        or _jumps(points) > JUMPS * (ends - origin)
         or level + _still_to_come(halves[0], terms.trust * halves[1], points[-1][0] - points[0][0]) < terms.limit
         or (_is_known(last - NEW_GROUND * (last - first), past) and left > terms.span)
     ):
@@ -158,6 +163,14 @@ def _rise(buckets: list[Bucket], past: list[Bucket], now: float, terms: Terms, *
 
 def _level(buckets: list[Bucket]) -> float:
     return median([bucket.low for bucket in buckets])
+
+
+def _has_ended(buckets: list[Bucket], slope: float, terms: Terms) -> bool:
+    """Whether it no longer rises over the newest buckets."""
+    if not terms.lately or len(buckets) <= terms.lately:
+        return False
+    newest, before = buckets[-1], buckets[-1 - terms.lately]
+    return newest.low - before.low < LATELY_SLOPE * slope * (newest.at - before.at)
 
 
 def _longest(room: float, slack: float, slowest: float) -> float:

@@ -29,6 +29,8 @@ SOON = 1 / 6
 FAST = 1 / 12
 # It has to go further before it is told of: two fifths of what was free, since a dump that is moved away rises alike.
 FAST_AHEAD = 1.5
+# Over so many of its newest buckets (12 min) it must go on: a dump that has just ended is no trend.
+FAST_LATELY = 4
 # Each of those holds this many readings at least, as often as they come.
 FAST_READINGS = 6
 # A cycle is late after so many intervals: that is how often readings come.
@@ -124,7 +126,7 @@ def fast_disk_terms(orders: StandingOrders) -> Terms | None:
     """What a disk that fills fast is judged by; None where readings come too seldom for anything faster."""
     terms, often = disk_terms(orders), orders.late_after.total_seconds() / LATE_CYCLES
     span = max(FAST * terms.span, FAST_READINGS * often * BUCKETS_PER_SPAN)
-    return replace(terms, span=span, ahead=FAST_AHEAD) if span < terms.span else None
+    return replace(terms, span=span, ahead=FAST_AHEAD, lately=FAST_LATELY) if span < terms.span else None
 
 
 def _of_life(series: Series | None, life: Life, now: float, terms: Terms) -> Series | None:
