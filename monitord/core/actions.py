@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Final, Literal
 
-from monitord.core import causes
+from monitord.core import causes, words
 from monitord.core.advice import look_at
 from monitord.core.escalation import escalation
 from monitord.core.model import Action, Alert, Transition
@@ -70,14 +70,16 @@ def has_lasted(alert: Alert, orders: StandingOrders, now: datetime) -> bool:
 
 
 def blocking(alert: Alert, orders: StandingOrders) -> str:
-    """What an issue holds up, by the standing orders' reasons to restart: sealing, users; "" where neither is known."""
+    """What an issue holds up: sealing and users, the standing orders' reasons to restart, or trees; "": not known."""
     if alert.rule == "disk_high":
         return "everything that writes to this disk"
     dead_sealer = alert.rule in causes.DEAD and bool(causes.sealed(alert.subject, orders))
     stops_all = alert.rule == "postgres_unreachable" and bool(orders.groups)
     seals = dead_sealer or alert.rule in causes.SEALING or stops_all
+    trees = alert.rule in causes.DEAD and causes.builds_trees(alert.subject, orders)
     faces_users = alert.rule.startswith("service_") and alert.subject in orders.user_facing
-    return " and ".join(held for held, so in (("epoch sealing", seals), ("users", faces_users)) if so)
+    held = (("epoch sealing", seals), ("trees and publishing", trees), ("users", faces_users))
+    return words.listed([what for what, so in held if so])
 
 
 def _action(what: What, alert: Alert, orders: StandingOrders, now: datetime) -> Action:

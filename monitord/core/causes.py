@@ -13,7 +13,7 @@ from monitord.core.alerts import Book, holds, key, severity_now
 from monitord.core.history import History
 from monitord.core.model import Alert, Finding, Severity
 from monitord.core.names import any_means
-from monitord.core.orders import StandingOrders
+from monitord.core.orders import GROUPS, TREES, StandingOrders
 
 # Probe -> the server it looks through. A failing server freezes the rules of every probe that looks through it.
 SERVER: dict[str, str] = {"pm2": "pm2", "postgres": "postgres", "epochs": "postgres", "redis": "redis"}
@@ -132,6 +132,17 @@ def fed(service: str, orders: StandingOrders) -> tuple[str, ...]:
 def sealed(service: str, orders: StandingOrders) -> tuple[str, ...]:
     """The groups that are declared to be sealed by a service."""
     return tuple(group for group, by in orders.sealed_by.items() if matches(service, by, orders))
+
+
+def builds_trees(service: str, orders: StandingOrders) -> bool:
+    """Whether a service builds the trees of what the orders' own groups have sealed: it works off their queue."""
+    is_own = any(group.upper() in GROUPS for group in orders.groups)
+    return is_own and matches(service, orders.workers_of(TREES), orders)
+
+
+def worked_off(service: str, orders: StandingOrders) -> tuple[str, ...]:
+    """The watched queues that are declared to be worked off by a service."""
+    return tuple(queue for queue in orders.queues if matches(service, orders.workers_of(queue), orders))
 
 
 def matches(name: str, patterns: tuple[str, ...], orders: StandingOrders) -> bool:

@@ -61,7 +61,9 @@ def _plainly(alert: Alert, orders: StandingOrders) -> str:
         tables = list(causes.fed(subject, orders))
         brings = [f"what {subject} brings into {words.listed(tables)} is missing"] if tables else []
         faces = ["people cannot reach it"] if _faces(subject, orders) else []
-        return "; ".join([*brings, *faces]) or UNKNOWN
+        queues = list(causes.worked_off(subject, orders))
+        waits = [f"jobs of {words.listed(queues)} wait"] if queues else []
+        return "; ".join([*brings, *waits, *faces]) or UNKNOWN
     if rule in ("service_memory_high", "service_memory_leak"):
         return f"{subject} is at risk of being ended for its memory"
     if rule in causes.FLOW:
@@ -105,14 +107,17 @@ def _on_sealing(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
 
 def _of_dead(service: str, orders: StandingOrders) -> tuple[str, str, str]:
     collects, seals = causes.fed(service, orders), causes.sealed(service, orders)
+    claims = {
+        "people cannot reach it": _faces(service, orders),
+        "what is not sealed cannot be claimed": bool(seals),
+        "trees are not built and nothing new is published: what is sealed meanwhile cannot be claimed yet": (
+            causes.builds_trees(service, orders)
+        ),
+    }
     return (
         f"what {service} collects is missing" if collects else NONE,
-        "epochs are not sealed, or their trees not built, without it" if seals else NONE,
-        "people cannot reach it"
-        if _faces(service, orders)
-        else "what is not sealed cannot be claimed"
-        if seals
-        else NONE,
+        "epochs are not sealed without it" if seals else NONE,
+        next((impact for impact, so in claims.items() if so), NONE),
     )
 
 

@@ -12,9 +12,10 @@ Expected = Literal["online", "stopped", "periodic"]
 # The fleet that these orders were first given for: what is watched of it by default, and what explains what there.
 TABLES: tuple[str, ...] = ("user_signals",)
 GROUPS: tuple[str, ...] = ("MILO", "CLS")
+# The aggregator alone seals; trees are built and published from what is sealed.
 SEALED_BY: Mapping[str, tuple[str, ...]] = {
-    "MILO": ("milo-aggregator*", "tree-builder*"),
-    "CLS": ("cls-aggregator*", "milo-aggregator*", "tree-builder*"),
+    "MILO": ("milo-aggregator*",),
+    "CLS": ("cls-aggregator*", "milo-aggregator*"),
 }
 FED_BY: Mapping[str, tuple[str, ...]] = {
     "user_signals": ("stream-listener*", "milo-worker*", "cls-worker*"),
@@ -37,7 +38,8 @@ class QueueOrders:
 
 
 # The orders' own queue and who works it off, where nothing else is declared.
-SEED_WORKERS: Final[Mapping[str, tuple[str, ...]]] = {"tree-builder": ("tree-builder", "tree-builder-*")}
+TREES: Final = "tree-builder"
+SEED_WORKERS: Final[Mapping[str, tuple[str, ...]]] = {TREES: ("tree-builder", "tree-builder-*")}
 
 
 @dataclass(frozen=True, slots=True)

@@ -133,7 +133,8 @@ async def test_it_finds_a_table_to_watch_where_there_is_no_user_signals(empty_da
 
 def test_what_explains_what_is_proposed_from_what_is_there(tmp_path: Path) -> None:
     seeds = Fleet(
-        "/home/pm2", dict.fromkeys(("stream-listener", "cls-worker-s0", "tree-builder", "mail-worker"), "online")
+        "/home/pm2",
+        dict.fromkeys(("stream-listener", "cls-worker-s0", "milo-aggregator", "tree-builder", "mail-worker"), "online"),
     )
     theirs = Database("# given", ("user_signals",), sealed={"CLS": 24}, labels=24)
     out = dotenv(replace(NOTHING, fleet=seeds, database=theirs), "headline")
@@ -142,7 +143,7 @@ def test_what_explains_what_is_proposed_from_what_is_there(tmp_path: Path) -> No
         "user_signals": ("stream-listener", "cls-worker-s0"),
         "CLS": ("stream-listener", "cls-worker-s0"),
     }
-    assert orders.sealed_by == {"CLS": ("tree-builder",)}
+    assert orders.sealed_by == {"CLS": ("milo-aggregator",)}  # it seals; trees come after
 
 
 def test_in_a_fleet_that_shows_no_causes_none_is_set_and_a_choice_is_a_comment(tmp_path: Path) -> None:

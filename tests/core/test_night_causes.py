@@ -14,8 +14,8 @@ def stop_sealing(night: Night) -> None:
         group.sealing = False
 
 
-@pytest.mark.parametrize("sealer", ["milo-aggregator", "tree-builder"])
-def test_a_dead_sealer_explains_that_nothing_is_sealed(sealer: str) -> None:
+def test_a_dead_sealer_explains_that_nothing_is_sealed() -> None:
+    sealer = "milo-aggregator"
     night = Night(LONG, every=60)
     night.passes(minutes=10)
     night[sealer].stops()
@@ -79,10 +79,10 @@ def test_a_redis_that_takes_no_writes_explains_its_queues_backlog() -> None:
 def test_what_becomes_critical_is_not_explained_by_a_warning_and_is_by_what_is_critical() -> None:
     night = Night(LONG, every=60)
     night.passes(minutes=10)
-    night["tree-builder"].stops()
+    night["milo-aggregator"].stops()
     stop_sealing(night)
     night.passes(hours=6)
-    night.fired_once("service_down", "tree-builder")
+    night.fired_once("service_down", "milo-aggregator")
     assert len(night.of("suppressed", "sealing_stuck", "MILO")) == 1
 
 
@@ -91,7 +91,7 @@ def test_a_looping_sealer_that_is_only_a_warning_does_not_hide_that_sealing_is_s
     night.passes(minutes=10)
     stop_sealing(night)
     for _ in range(24):  # eight automatic restarts an hour
-        night["tree-builder"].crashes(2)
+        night["milo-aggregator"].crashes(2)
         night.passes(minutes=15)
     assert night.of("suppressed", "sealing_late", "MILO")
     assert night.of("firing", "sealing_stuck", "MILO")
@@ -100,13 +100,13 @@ def test_a_looping_sealer_that_is_only_a_warning_does_not_hide_that_sealing_is_s
 def test_what_outlives_its_cause_fires_then_with_its_own_since() -> None:
     night = Night(LONG, every=60)
     night.passes(minutes=10)
-    night["tree-builder"].stops()
+    night["milo-aggregator"].stops()
     stop_sealing(night)
     night.passes(hours=2, minutes=30)
     (unsaid,) = night.of("suppressed", "sealing_late", "MILO")
-    night["tree-builder"].starts()  # and still nothing is sealed
+    night["milo-aggregator"].starts()  # and still nothing is sealed
     night.passes(minutes=5)
-    night.resolved_once("service_down", "tree-builder")
+    night.resolved_once("service_down", "milo-aggregator")
     (fired,) = night.of("firing", "sealing_late", "MILO")
     assert fired.reason == "outlived_cause"
     assert (fired.alert.id, fired.alert.since) == (unsaid.alert.id, unsaid.alert.since)
@@ -120,13 +120,13 @@ def test_what_outlives_its_cause_fires_then_with_its_own_since() -> None:
 def test_what_ends_with_its_cause_never_fires_and_its_end_is_said() -> None:
     night = Night(LONG, every=60)
     night.passes(minutes=10)
-    night["tree-builder"].stops()
+    night["milo-aggregator"].stops()
     stop_sealing(night)
     night.passes(hours=2, minutes=30)
     for group in night.groups.values():
         group.sealing = True
     night.passes(minutes=5)
-    night["tree-builder"].starts()
+    night["milo-aggregator"].starts()
     night.passes(minutes=5)
     assert not night.of("firing", "sealing_late", "MILO")
     assert night.resolved_once("sealing_late", "MILO").fired_at is None
@@ -238,18 +238,18 @@ def test_a_chain_of_causes_is_one_incident() -> None:
     night = Night(LONG, every=60)
     night.passes(minutes=10)
     night.host.available = 50e6
-    night["tree-builder"].is_given_up()
+    night["milo-aggregator"].is_given_up()
     stop_sealing(night)
     night.passes(hours=3)
     low = night.of("firing", "host_memory_low", "host")[0].alert
-    (down,) = night.of("suppressed", "service_down", "tree-builder")
+    (down,) = night.of("suppressed", "service_down", "milo-aggregator")
     assert down.alert.incident_id == low.id
 
 
 def test_an_unknown_reading_keeps_what_is_suppressed_as_it_is() -> None:
     night = Night(LONG, every=60)
     night.passes(minutes=10)
-    night["tree-builder"].stops()
+    night["milo-aggregator"].stops()
     stop_sealing(night)
     night.passes(hours=2, minutes=30)
     before = night.state.alerts["sealing_late/MILO"]
@@ -263,25 +263,25 @@ def test_an_unknown_reading_keeps_what_is_suppressed_as_it_is() -> None:
 def test_suppression_survives_a_restart_of_monitord() -> None:
     night = Night(LONG, every=60)
     night.passes(minutes=10)
-    night["tree-builder"].stops()
+    night["milo-aggregator"].stops()
     stop_sealing(night)
     night.passes(hours=2, minutes=30)
     night.monitord_restarts()
     night.passes(hours=1)
-    night.fired_once("service_down", "tree-builder")
+    night.fired_once("service_down", "milo-aggregator")
     assert len(night.of("suppressed", "sealing_late", "MILO")) == 1
 
 
 def test_a_suppressed_alert_is_recommended_upon_only_when_it_fires() -> None:
     night = Night(LONG, every=60)
     night.passes(minutes=10)
-    night["tree-builder"].stops()
+    night["milo-aggregator"].stops()
     stop_sealing(night)
     night.passes(hours=5)
-    assert [action.target for action in night.actions] == ["tree-builder"]
-    night["tree-builder"].starts()
+    assert [action.target for action in night.actions] == ["milo-aggregator"]
+    night["milo-aggregator"].starts()
     night.passes(minutes=5)
-    assert [action.target for action in night.actions] == ["tree-builder", "MILO", "CLS"]
+    assert [action.target for action in night.actions] == ["milo-aggregator", "MILO", "CLS"]
     assert len({action.incident_id for action in night.actions}) == 1
 
 
@@ -292,16 +292,16 @@ def test_a_cause_that_flaps_and_is_calm_just_now_explains_nothing() -> None:
         group.sealing = False
     night.passes(hours=2, minutes=20)
     for _ in range(3):
-        night["tree-builder"].stops()
+        night["milo-aggregator"].stops()
         night.passes(minutes=3)
-        night["tree-builder"].starts()
+        night["milo-aggregator"].starts()
         night.passes(minutes=10)
-    night["tree-builder"].stops()
+    night["milo-aggregator"].stops()
     night.until(7, 57)
-    night["tree-builder"].starts()
+    night["milo-aggregator"].starts()
     night.until(8, 6)
     assert night.of("suppressed", "sealing_stuck", "MILO") == []
-    assert ("service_down", "tree-builder") in night.firing()  # it flaps, and is not over yet
+    assert ("service_down", "milo-aggregator") in night.firing()  # it flaps, and is not over yet
     assert ("sealing_stuck", "MILO") in night.firing()
 
 
@@ -353,3 +353,27 @@ def test_a_pattern_that_no_service_bears_means_what_it_matches() -> None:
     night.table.per_second = 0.0
     night.passes(minutes=20)
     assert night.of("firing", "table_flow_stalled", "user_signals") == []
+
+
+def test_a_dead_tree_builder_holds_up_trees_and_no_sealing() -> None:
+    night = Night()
+    night.passes(minutes=5)
+    night["tree-builder"].stops()
+    night.passes(minutes=2)
+    (action,) = night.actions
+    assert action.blocking == "trees and publishing"
+    assert "Impact on sealing: none known" in action.escalation
+    assert "trees are not built" in action.escalation
+
+
+def test_a_dead_worker_of_a_fleet_without_groups_holds_up_its_queue() -> None:
+    declared = {"mail": QueueOrders(worker=("mail-worker",))}
+    night = Night(
+        orders(services={}, groups=(), tables=(), queues=("mail",), queue_by_name=declared), services=("mail-worker",)
+    )
+    night.passes(minutes=5)
+    night["mail-worker"].stops()
+    night.passes(minutes=2)
+    (action,) = night.actions
+    assert "jobs of mail wait" in action.escalation
+    assert "tree" not in f"{action.blocking} {action.escalation}"
