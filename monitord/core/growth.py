@@ -1,8 +1,10 @@
 """What a watched table's counters and bounded exact counts add up to: rows gained, a rate, and how long nothing came.
 
-The counters are cheap and wrong at times: they count rolled-back inserts, fall to zero after a crash, and do not see
-every row (track_counts is off, compressed chunks, foreign partitions). A bounded exact count is dear and true. So the
-counters are followed at every reading, and two exact counts with a shared bound outvote them in both directions.
+Rows count when they arrive, whatever label they carry. The counters are cheap and tell of arrivals (arrivals.py), but
+they fall to zero after a crash and do not see every row (track_counts is off, compressed chunks, foreign partitions). A
+bounded exact count is dear and true, of the labels that it counts: rows with older ones it does not see. So the
+counters are followed at every reading. Two exact counts with a shared bound add what no counter saw, and take back
+what the counters leave in doubt; what the counters prove they do not overrule.
 """
 
 from __future__ import annotations
@@ -10,6 +12,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from monitord.core.arrivals import Counters, arrived
 from monitord.core.history import History, Table
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
@@ -59,7 +62,7 @@ def absorb_tables(
                 f"the counters of {name} fell from {table.inserted:.0f} to {number:.0f} inserts: its growth is "
                 "followed from here (statistics were reset, or the table or a partition of it was made anew or dropped)"
             )
-            table = replace(table, inserted=number, rebased=True)
+            table = replace(table, inserted=number, rebased=True, counters=None)
         counts = counted.get(name, Counts())
         # A count that stopped at its cap or did not finish refutes nothing that the counters tell.
         settled = bool(counts.rows) or not (counts.capped or counts.unfinished) or number is None
@@ -75,7 +78,7 @@ def absorb_tables(
             proven_at=table.proven_at if seen or not table.seen else None,
         )
         table = _weighed(table, reading, name)
-        tables[name] = _thin(_step(table, number, counts, now, window), now, window)
+        tables[name] = _thin(_step(table, number, Counters.of(reading, name), counts, now, window), now, window)
     return replace(history, tables=tables), notes
 
 
@@ -136,30 +139,46 @@ def _unseen(table: Table, seconds: float) -> Table:
     )
 
 
-def _step(table: Table, number: float | None, counts: Counts, now: float, window: float) -> Table:
+def _step(
+    table: Table, number: float | None, counters: Counters | None, counts: Counts, now: float, window: float
+) -> Table:
     """One reading further: counters first, then the correction by exact counts where there are any."""
-    told = 0.0 if number is None or table.inserted is None else number - table.inserted
+    inserted = 0.0 if number is None or table.inserted is None else number - table.inserted
+    if counters is not None and table.counters is not None and counters.started != table.counters.started:
+        table = replace(table, deleted_then=table.deleted)  # another server's deletes are none of this table's
+    came = arrived(table.counters, counters, inserted, table.share)
     owed = table.owed if 0 <= now - table.owed_at <= LATE_SECONDS else 0.0
-    step = told - min(told, owed)
+    step = came.rows - min(came.rows, owed)
+    is_proven = came.rows > came.doubt
     table = replace(
         table,
         inserted=number,
+        counters=counters,
         gained=table.gained + step,
         points=(*table.points, (now, table.gained + step)),
         flow_at=now if step > 0 else table.flow_at,
-        told=table.told + told,
-        owed=owed - min(told, owed),
+        verified_at=now if is_proven else table.verified_at,
+        refuted=table.refuted and not is_proven,
+        undone=came.rows <= 0 and (inserted > 0 or table.undone),
+        told=table.told + came.rows,
+        owed=owed - min(came.rows, owed),
+        doubt=table.doubt + min(step, came.doubt),
+        doubt_before=table.doubt_before if now < table.doubt_until else 0.0,
     )
-    if told > 0 and table.trusted:
+    if came.tells_share and inserted > 0:
+        table = replace(table, share=came.rows / inserted)
+    if inserted > 0 and table.trusted:
         table = replace(table, proven_at=now)
     if counts.unfinished and not counts.rows and not table.trusted:
         table = replace(table, proven_at=None)
     if counts.rows or counts.capped:
-        table = _compared(table, counts, now)
-    return _corrected(table, counts.rows, now, window) if counts.rows and not counts.by_key else table
+        table = _compared(table, counts, now, window)
+    if counts.rows and not counts.by_key:
+        return _labelled(_corrected(table, counts.rows, now, window), now, window)
+    return table
 
 
-def _compared(table: Table, counts: Counts, now: float) -> Table:
+def _compared(table: Table, counts: Counts, now: float, window: float) -> Table:
     """The table after an exact count, held against the one before it."""
     # The oldest bound of both counts: the newer may begin in an epoch that has no rows yet.
     shared = min((since for since in counts.rows if since in table.exact), key=int, default=None)
@@ -171,6 +190,8 @@ def _compared(table: Table, counts: Counts, now: float) -> Table:
         table = replace(table, missed=True)  # so many rows, and the counters say nothing
     at_least = None
     if shared is None:
+        doubt = table.doubt_before + table.doubt
+        table = replace(table, doubt_before=doubt, doubt_until=now + window if table.doubt else table.doubt_until)
         if counts.capped and not counts.by_key:
             at_least = counts.capped[1] / max(1.0, now - int(counts.capped[0]))
             if table.exact_at is not None and 0 < at_least * (now - table.exact_at) <= table.told:
@@ -185,19 +206,24 @@ def _compared(table: Table, counts: Counts, now: float) -> Table:
         told=0.0,
         rebased=False,
         deleted_then=table.deleted,
+        doubt=0.0,
     )
 
 
 def _outvoted(table: Table, counted: int, now: float) -> Table:
-    """Two exact counts with a shared bound differ by so many rows: that is what came, whatever the counters told."""
+    """Two exact counts with a shared bound differ by so many rows: as many came at least, and of the doubtful no more.
+
+    What the counters prove stays: those rows carry labels that were not counted.
+    """
     claimed = table.gained - table.gained_then
+    sure = max(0.0, claimed - table.doubt)
     rows = float(max(0, counted))
-    moved = counted > 0
+    moved = counted > 0 or sure > 0
     # Rows that were deleted meanwhile may be some that came meanwhile.
     gone = 0.0
     if table.deleted is not None and table.deleted_then is not None:
         gone = max(0.0, table.deleted - table.deleted_then)
-    came = rows if rows >= claimed else min(claimed, rows + gone)
+    came = rows if rows >= claimed else max(sure, min(claimed, rows + gone))
     # The rows may have come long before this count; the counters know when, unless they have not told yet.
     told = table.exact_at is not None and table.flow_at > table.exact_at
     came_at = table.flow_at if told else now
@@ -237,17 +263,17 @@ def _regained(table: Table, came: float, now: float) -> Table:
 
 
 def _corrected(table: Table, exact: Mapping[str, int], now: float, window: float) -> Table:
-    """The series scaled down to what an exact count of the whole window found, where the counters claim more.
+    """The series scaled down to what an exact count of the whole window found, as far as it is in doubt.
 
-    The largest bound at or before the start of the series counts all that the series can have gained, and perhaps a
-    little more: it can refute the counters, never add to them.
+    The largest bound at or before the start of the series counts all that the series can have gained with labels of
+    the window, and perhaps a little more: it can refute what is in doubt, never add to it.
     """
     base_at, base = _base(table, now, window)
     bounds = [int(since) for since in exact if int(since) <= base_at]
     claimed = table.gained - base
-    if not bounds or claimed <= 0:
+    if not bounds or claimed <= 0 or table.doubt_before <= 0:
         return table
-    found = exact[str(max(bounds))]
+    found = max(float(exact[str(max(bounds))]), claimed - table.doubt_before)
     if found >= claimed:
         return table
     share = found / claimed
@@ -256,7 +282,18 @@ def _corrected(table: Table, exact: Mapping[str, int], now: float, window: float
         (base_at, base),
         *((t, base + (gained - base) * share) for t, gained in table.points if t > base_at),
     )
-    return replace(table, points=points, gained=base + found)
+    doubt = table.doubt_before - (claimed - found)
+    return replace(table, points=points, gained=base + found, gained_then=base + found, doubt_before=doubt)
+
+
+def _labelled(table: Table, now: float, window: float) -> Table:
+    """The table with how many rows of the window carry labels from before it: those that the count did not find."""
+    base_at, base = _base(table, now, window)
+    bounds = [int(since) for since in table.exact if int(since) <= base_at]
+    if not bounds or now <= base_at:
+        return replace(table, late=None)
+    sure = table.gained - base - table.doubt_before
+    return replace(table, late=max(0.0, sure - table.exact[str(max(bounds))]), late_before=max(bounds))
 
 
 def _thin(table: Table, now: float, window: float) -> Table:
@@ -306,6 +343,13 @@ def rows_per_hour(table: Table, now: float, window: float) -> float | None:
         return None
     at, gained = _base(table, now, window)
     return max(0.0, table.gained - gained) / (now - at) * 3600.0 if now > at else None
+
+
+def late_rows(table: Table, now: float, window: float) -> float | None:
+    """How many rows of the window carry labels from before `late_before`, by the last exact count; None: not known."""
+    if table.late is None or table.exact_at is None or now - table.exact_at > window:
+        return None
+    return table.late
 
 
 def rows_at_least(table: Table, window: float) -> float | None:

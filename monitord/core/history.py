@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from monitord.core.arrivals import Counters
 from monitord.core.epochs import Sealed
 from monitord.core.identity import Identity
 from monitord.core.learned import Learned
@@ -146,9 +147,16 @@ class FleetRestart:
 class Table:
     """A watched table's counters and what they add up to.
 
-    `gained` adds up inserted rows over resets of the counters; `points` are (time, gained) over the growth window.
-    `flow_at` is when rows last came in by the counters, `verified_at` when a bounded exact count last proved it;
-    `refuted` says that the exact counts stood still while the counters moved (rolled-back inserts).
+    `gained` adds up committed rows over resets of the counters; `points` are (time, gained) over the growth window.
+    `flow_at` is when rows last came in by the counters, `verified_at` when that was last proven; `refuted` says that
+    the exact counts stood still while the counters of inserts moved and nothing proved a commit, `undone` that the
+    counters prove themselves that the last inserts were rolled back.
+
+    `counters` are those of the last reading (None: not all of them were told), `share` is the part of the inserts that
+    was committed when that could last be told. Of what was gained since the last exact count, `doubt` rows may have
+    been rolled back after all, of what was gained before it `doubt_before`, until the growth window has passed
+    `doubt_until`. `late` rows of the growth window before the last exact count carry labels from before `late_before`
+    (None: not known).
 
     `seen`: the server says that its counters see every insert (track_counts, no foreign partitions). `missed`: two
     exact counts found rows that the counters did not see. `proven_at` is when a source that can be trusted last told
@@ -187,11 +195,24 @@ class Table:
     heap: float | None = None
     written: float | None = None
     unexplained: bool = False
+    counters: Counters | None = None
+    share: float = 1.0
+    doubt: float = 0.0
+    doubt_before: float = 0.0
+    doubt_until: float = 0.0
+    undone: bool = False
+    late: float | None = None
+    late_before: int = 0
 
     @property
     def trusted(self) -> bool:
         """Whether the counters alone can tell how many rows come."""
         return self.inserted is not None and self.seen and not self.missed
+
+    @property
+    def rolled_back(self) -> bool:
+        """Whether inserts are tried and none of them is committed."""
+        return self.refuted or self.undone
 
     @property
     def known(self) -> bool:
@@ -403,6 +424,7 @@ def _table(table: Table, to: Callable[[float], float]) -> Table:
         compared_at=None if table.compared_at is None else to(table.compared_at),
         proven_at=None if table.proven_at is None else to(table.proven_at),
         owed_at=to(table.owed_at),
+        doubt_until=to(table.doubt_until),
     )
 
 

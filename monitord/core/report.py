@@ -14,7 +14,7 @@ from monitord.core import causes
 from monitord.core.clocks import server_now
 from monitord.core.epochs import calendar, seals
 from monitord.core.fleet import expected, recent_restarts
-from monitord.core.growth import rows_per_hour, window_rows
+from monitord.core.growth import late_rows, rows_per_hour, window_rows
 from monitord.core.history import History
 from monitord.core.model import Alert, Reading, Status, Value
 from monitord.core.orders import Expected, StandingOrders
@@ -212,6 +212,7 @@ def _growth(history: History, orders: StandingOrders, now: float) -> Fields:
             "exact": False,
             "rows_per_hour": None if rate is None else round(rate, 1),
             "window_rows": _whole(gained),
+            "late_rows": _whole(late_rows(table, now, window)) if readable and table else None,
             "total_bytes": _whole(size),
         }
     return growth

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 _COUNT_SHARE = 0.5  # of what is left of it, for one exact count
 _LARGEST = 5
+# What tells which inserts were committed: only where every insert is counted.
+_OF_COMMITS = ("updated", "live", "changed", "vacuums", "analyses")
 _KEYS_MOVE_AFTER = 100_000  # rows counted after one key
 
 # pg_class.relkind
@@ -36,7 +38,8 @@ class Table:
     """What one statement found out about a relation. `pages` and `bytes` are None where they could not be measured.
 
     `rows_then` and `pages_then` are of the last VACUUM or ANALYZE (-1 rows: never), `surveyed` says that the
-    statistics have seen one since they began, `live` and `dead` are their counts of row versions.
+    statistics have seen one since they began, `live` and `dead` are their counts of row versions. `changed` counts what
+    was committed since the last ANALYZE; `vacuums` and `analyses` count those.
     """
 
     kind: str
@@ -51,6 +54,9 @@ class Table:
     updated: int
     live: int
     dead: int
+    changed: int
+    vacuums: int
+    analyses: int
     surveyed: bool
     indexed: bool
 
@@ -263,6 +269,7 @@ class PostgresProbe:
             sample("server_version", server["version"]),
             server_clock(server["clock"], began, asked, answered),
             sample("counting", int(server["counting"])),
+            sample("server_started", server["started"], "timestamp"),
             sample("system_identifier", system, ""),
             sample("database_oid", server["database_oid"], database=server["database"]),
             *(sample("there", int(row["there"]), table=row["name"]) for row in present),
@@ -317,10 +324,15 @@ def _of_table(label: str, members: Sequence[Table], *, replica: bool, seen: bool
     ]
     if any(member.kind == MATERIALIZED for member in members):
         return samples
+
+    def told(name: str) -> int | None:
+        return None if replica else sum(getattr(member, name) for member in members)
+
     return [
         *samples,
-        sample("table_inserted", None if replica else sum(member.inserted for member in members), table=label),
-        sample("table_deleted", None if replica else sum(member.deleted for member in members), table=label),
+        sample("table_inserted", told("inserted"), table=label),
+        sample("table_deleted", told("deleted"), table=label),
+        *(sample(f"table_{name}", told(name) if seen else None, table=label) for name in _OF_COMMITS),
         sample("table_written", None if replica else written, table=label),
         sample("table_heap", None if None in pages else sum(filter(None, pages)), "1", table=label),
         sample("table_counters", int(seen), table=label),

@@ -189,8 +189,28 @@ class Table:
     # Whether the counters see what comes; `counting` is whether the server says that they do (track_counts).
     seen: bool = True
     counting: bool = True
+    # What is moved by commits alone, and VACUUM and ANALYZE, which estimate the live rows anew.
+    live: float = 4_096_837.0
+    changed: float = 0.0
+    vacuums: int = 0
+    analyses: int = 0
+    # How much older than the present one the labels of arriving rows are (seconds).
+    late_by: float = 0.0
     deleted: float = 0.0
     deleted_per_second: float = 0.0
+    # Whether the counters that commits alone move are told (not by a monitord of before they were).
+    tells_commits: bool = True
+    # Whether rows are counted by a key drawn from a sequence, and not by labels; `came` has drawn so many.
+    keyed: bool = False
+    came: float = 0.0
+    # The rate doubles in so many seconds, time and again.
+    doubles_every: float | None = None
+    # So many rows at once, every so many seconds; and when next.
+    bulk: tuple[int, float] | None = None
+    # Lowest and highest rate of a day: lowest at 04:00 UTC, highest at 16:00.
+    rhythm: tuple[float, float] | None = None
+    # Rows that are inserted and deleted again at once.
+    fleeting_per_second: float = 0.0
     # Pages that a row takes; while it is 0 nobody measures the size of the rows.
     heap_per_row: float = 0.0
     heap: float = 1000.0
@@ -199,35 +219,85 @@ class Table:
     gap: Gap | None = None
     counted: int = 0
     by_label: dict[int, float] = field(default_factory=dict)
+    _rest: dict[str, float] = field(default_factory=dict)
 
     def advance(self, seconds: float) -> None:
-        self._gain(self.per_second * seconds)
+        if self.rhythm is not None:
+            low, high = self.rhythm
+            self.per_second = low + (high - low) * (1 - math.cos((self.clock.now / 86400 - 1 / 6) * 2 * math.pi)) / 2
+        if self.doubles_every is not None and seconds > 0:
+            grown = 2 ** (seconds / self.doubles_every)
+            self._gain(self.per_second * self.doubles_every * (grown - 1) / math.log(2))
+            self.per_second *= grown
+        else:
+            self._gain(self.per_second * seconds)
+        if self.bulk is not None:
+            rows, every = self.bulk
+            self._gain(rows * (self.clock.now // every - (self.clock.now - seconds) // every))
         self.inserted += self.rolled_back_per_second * seconds
-        self.deleted += self.deleted_per_second * seconds
+        self._lose(self.deleted_per_second * seconds)
+        fleeting = self._whole("fleeting", self.fleeting_per_second * seconds)
+        self.inserted, self.deleted = self.inserted + fleeting, self.deleted + fleeting
+        self.changed += 2 * fleeting
 
-    def floods(self, rows: int) -> None:
-        """So many rows at once."""
-        self._gain(rows)
+    def floods(self, rows: int, late_by: float | None = None) -> None:
+        """So many rows at once, with labels that are so many seconds old (None: as old as the others')."""
+        self._gain(rows, late_by)
+
+    def tells_late(self, rows: float) -> None:
+        """The counters tell of so many rows that they did not see as they came."""
+        whole = self._whole("inserted", rows)
+        self.inserted, self.live, self.changed = self.inserted + whole, self.live + whole, self.changed + whole
+
+    def is_vacuumed(self, live: float) -> None:
+        """VACUUM: the live rows are estimated anew."""
+        self.vacuums, self.live = self.vacuums + 1, live
+
+    def is_analyzed(self, live: float | None = None) -> None:
+        """ANALYZE: the changes begin from nothing, and the live rows are estimated anew (None: well)."""
+        self.analyses, self.changed = self.analyses + 1, 0.0
+        if live is not None:
+            self.live = live
+
+    def jumps(self, rows: int) -> None:
+        """The counters stand elsewhere, as those of another server do: so many rows were inserted, half are there."""
+        gone = rows // 2
+        self.inserted, self.deleted = self.inserted + rows, self.deleted + gone
+        self.live, self.changed = self.live + rows - gone, self.changed + rows + gone
 
     def rolls_back(self, rows: int) -> None:
         """So many rows that are inserted and taken back: the counter keeps them."""
         self.inserted += rows
 
-    def _gain(self, rows: float) -> None:
-        label = math.floor(self.clock.now / self.length) * self.length
+    def _gain(self, rows: float, late_by: float | None = None) -> None:
+        late = self.late_by if late_by is None else late_by
+        label = math.floor((self.clock.now - late) / self.length) * self.length
         self.by_label[label] = self.by_label.get(label, 0.0) + rows
         if self.seen and self.counting:
-            self.inserted += rows
+            self.tells_late(rows)
         self.rows += int(rows)
+        self.came += rows
         self.heap += rows * self.heap_per_row
 
+    def _lose(self, rows: float) -> None:
+        gone = self._whole("deleted", rows)
+        self.deleted, self.live, self.changed = self.deleted + gone, max(0.0, self.live - gone), self.changed + gone
+
+    def _whole(self, counter: str, rows: float) -> int:
+        """The whole rows among so many more; the rest is counted with the next."""
+        self._rest[counter] = self._rest.get(counter, 0.0) + rows
+        whole = math.floor(self._rest[counter])
+        self._rest[counter] -= whole
+        return whole
+
     def is_truncated(self) -> None:
-        """All rows are gone; the counters do not know."""
-        self.by_label, self.rows = {}, 0
+        """All rows are gone; the counters of inserts and deletes do not know."""
+        self.by_label, self.rows, self.live = {}, 0, 0.0
 
     def forgets_statistics(self) -> None:
         """An unclean restart, or pg_stat_reset."""
-        self.inserted = 0.0
+        self.inserted = self.deleted = self.live = self.changed = 0.0
+        self.vacuums = self.analyses = 0
 
     def samples(self, exact: frozenset[str], now: float, *, replica: bool) -> Iterator[Sample]:
         labels = {"table": self.name}
@@ -238,12 +308,20 @@ class Table:
         if self.heap_per_row:
             yield sample("table_heap", math.floor(self.heap), **labels)
             yield sample("table_written", math.floor(self.inserted + self.deleted), **labels)
+        if self.counting and self.tells_commits:
+            told = {"updated": 0, "live": math.floor(self.live), "changed": math.floor(self.changed)}
+            told |= {"vacuums": self.vacuums, "analyses": self.analyses}
+            for name, value in told.items():
+                yield sample(f"table_{name}", None if replica else value, **labels)
         yield sample("table_size", 1_100_000_000, "bytes", **labels)
         yield sample("table_countable", int(self.countable), **labels)
         if not self.counting:
             yield sample("table_counters", 0, **labels)
         if (self.name in exact or replica or not self.counting) and self.countable and self.counts:
             self.counted += 1
+            if self.keyed:
+                yield sample("table_arrived", math.floor(self.came), table=self.name, since="0", capped="0")
+                return
             since = math.floor((now - self.window) / self.length) * self.length
             rows = self._since(since)
             if rows < self.cap:
@@ -254,7 +332,9 @@ class Table:
     def is_pruned(self, before: float) -> None:
         """Rows of labels before a moment are deleted in bulk: the counters of inserts do not fall."""
         old = [label for label in self.by_label if label < before]
-        self.rows -= math.floor(sum(self.by_label.pop(label) for label in old))
+        gone = math.floor(sum(self.by_label.pop(label) for label in old))
+        self.rows -= gone
+        self._lose(gone)
 
     def _since(self, label: int) -> int:
         return math.floor(sum(rows for at, rows in self.by_label.items() if at >= label))

@@ -116,6 +116,7 @@ class Night(Told):
         self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
         self.replica = False
         self.system: str | None = "7301"
+        self.server_started = 1_760_000_000.0
         self.database = ("fleet", 16_384)
         # Which PM2 daemon answers ("": its pid file cannot be read).
         self.daemon = ""
@@ -305,6 +306,11 @@ class Night(Told):
             readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
         return readings
 
+    def counters_jump(self, rows: int) -> None:
+        """Another server counts, and so many more rows."""
+        self.server_started += 86400
+        self.table.jumps(rows)
+
     def _as_told(self, found: Reading) -> Reading:
         """The reading with the values in it that the story gives; ABSENT ones are left out."""
         told = ((s, self.instead.get((s.name, s.labels), s.value)) for s in found.samples)
@@ -323,6 +329,7 @@ class Night(Told):
         if self.database_error is not None:
             yield sample("server_clock", self.clock.now + self.database_error, "timestamp")
         yield sample("system_identifier", self.system, "")
+        yield sample("server_started", self.server_started, "timestamp")
         yield sample("database_oid", self.database[1], database=self.database[0])
         for why in ("connections", "readonly"):
             yield sample("postgres_refusal", "", "", why=why)

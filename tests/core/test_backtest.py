@@ -169,6 +169,7 @@ def test_a_count_that_comes_while_it_fires_confirms_it() -> None:
 
 def test_a_count_of_then_that_refutes_the_counters_takes_the_alert_back_and_that_is_said() -> None:
     night = Night()
+    night.table.tells_commits = False
     night.passes(minutes=11, seconds=40)  # just after a count: the next is five minutes away
     night.table.rolls_back(400_000)
     night.passes(minutes=20)

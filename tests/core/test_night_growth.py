@@ -58,14 +58,17 @@ def test_a_real_flood_fires_at_the_second_reading_once_it_has_been_counted() -> 
     assert night.table.counted > counted
 
 
-def test_a_flood_that_is_rolled_back_never_fires() -> None:
+@pytest.mark.parametrize("told", [True, False])
+def test_a_flood_that_is_rolled_back_never_fires(told: bool) -> None:
     night = Night(every=60)
+    night.table.tells_commits = told
     night.passes(minutes=30)
     for _ in range(20):
         night.table.rolls_back(1_200_000)
         night.passes(minutes=10)
     assert night.said() == []
-    assert night.of("pending", "table_growth_high", SIGNALS)
+    # Counters that tell of commits raise no suspicion; the others do, and the exact count refutes it.
+    assert bool(night.of("pending", "table_growth_high", SIGNALS)) is not told
     rows = growth(night)["window_rows"]
     assert rows is not None
     assert rows < 1_000_000
@@ -109,6 +112,9 @@ def test_a_table_that_cannot_be_counted_fires_by_its_statistics_and_says_so() ->
     night.table.countable = False
     night.passes(minutes=30)
     night.table.rolls_back(1_200_000)
+    night.passes(minutes=1)
+    night.is_silent()
+    night.table.floods(1_200_000)
     night.passes(minutes=1)
     alert = night.fired_once("table_growth_high", SIGNALS)
     assert alert.finding.evidence["counted"] == "by statistics only"
@@ -213,7 +219,7 @@ def test_counters_that_fall_are_followed_from_there_and_said() -> None:
 def test_counters_that_jump_as_those_of_another_server_do_are_refuted_by_the_count() -> None:
     night = Night(every=60)
     night.passes(hours=1)
-    night.table.inserted += 50_000_000
+    night.counters_jump(50_000_000)
     night.passes(hours=1)
     assert night.said() == []
 
@@ -277,6 +283,7 @@ def test_rows_all_of_one_hour_do_not_stall_when_the_growth_window_is_shorter_tha
 
 def test_a_table_that_can_no_longer_be_counted_is_not_held_to_an_old_count() -> None:
     night = Night(every=60)
+    night.table.tells_commits = False
     night.passes(hours=1)
     night.table.per_second, night.table.rolled_back_per_second = 0, 12
     night.passes(minutes=7)
@@ -458,10 +465,10 @@ def test_counters_that_tell_late_are_not_counted_twice() -> None:
     night = Night(every=60)
     night.passes(hours=3)
     for _ in range(20):
-        night.table.rolled_back_per_second = -night.table.per_second
+        night.table.seen = False
         night.passes(seconds=330)
-        night.table.rolled_back_per_second = 0
-        night.table.inserted += night.table.per_second * 330
+        night.table.seen = True
+        night.table.tells_late(night.table.per_second * 330)
         night.passes(seconds=330)
     rate = growth(night)["rows_per_hour"]
     assert rate is not None
@@ -471,7 +478,7 @@ def test_counters_that_tell_late_are_not_counted_twice() -> None:
 def test_rows_that_are_deleted_as_they_come_are_not_rolled_back() -> None:
     night = Night(every=60)
     night.passes(hours=1)
-    night.table.per_second, night.table.rolled_back_per_second, night.table.deleted_per_second = 0, 12, 12
+    night.table.per_second, night.table.fleeting_per_second = 0, 12
     night.passes(minutes=40)
     night.is_silent()
 
@@ -502,3 +509,29 @@ def test_a_blind_table_makes_the_mornings_growth_unknown() -> None:
     night.table.countable, night.table.counting = False, False
     night.passes(hours=2)
     assert all(not table.known for table in night.state.history.tables.values())
+
+
+def test_rows_with_old_labels_are_growth_of_the_window_they_arrive_in() -> None:
+    night = Night(every=60)
+    night.passes(hours=1)
+    night.table.late_by = 3 * 3600
+    night.passes(hours=3)
+    night.is_silent()
+    told = growth(night)
+    assert told["window_rows"] == pytest.approx(84_000, rel=0.01)
+    assert told["rows_per_hour"] == pytest.approx(42_000, rel=0.01)
+    assert told["late_rows"] == pytest.approx(84_000, rel=0.1)
+    night.table.floods(5_000_000, late_by=7 * 86400)
+    night.passes(minutes=2)
+    evidence = night.fired_once("table_growth_high", SIGNALS).finding.evidence
+    assert evidence["late_rows"] == pytest.approx(5_084_000, rel=0.01)
+    assert growth(night)["window_rows"] == pytest.approx(5_084_000, rel=0.01)
+
+
+def test_rows_of_the_present_carry_no_old_labels() -> None:
+    night = Night(every=60)
+    night.passes(hours=3)
+    assert growth(night)["late_rows"] == 0
+    night.table.countable = False
+    night.passes(hours=3)
+    assert growth(night)["late_rows"] is None

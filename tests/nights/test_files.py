@@ -209,6 +209,8 @@ def _example(template: str) -> str:
         "size": "90MB",
         "low": "90MB",
         "high": "190MB",
+        "slow": "1/s",
+        "busy": "4/s",
         "percent": "40%",
         "count": "1",
         "code": "0",

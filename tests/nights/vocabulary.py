@@ -312,7 +312,7 @@ def _set(thing: object, **fields: object) -> None:
 
 def _future_row(table: Table) -> None:
     table.by_label[9_999_999_999] = table.by_label.get(9_999_999_999, 0) + 1
-    table.inserted += 1
+    table.tells_late(1)
 
 
 def _future_seal(group: Group, now: float) -> None:
@@ -437,11 +437,31 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "no rows come": lambda n: _set(n.table, per_second=0.0),
     "{count} rows come at once": lambda n, count: n.table.floods(count),
     "{count} rows come at once into {table}": lambda n, count, table: table.floods(count),
+    "{count} rows labelled {duration} ago come at once": (
+        lambda n, count, duration: n.table.floods(count, late_by=duration)
+    ),
+    "rows labelled {duration} ago come at {rate}": (
+        lambda n, duration, rate: _set(n.table, late_by=duration, per_second=rate)
+    ),
+    "rows come at {rate}, and twice as many every {duration}": (
+        lambda n, rate, duration: _set(n.table, per_second=rate, doubles_every=duration)
+    ),
+    "rows come at a steady {rate}": lambda n, rate: _set(n.table, per_second=rate, doubles_every=None, rhythm=None),
+    "{count} rows come at once every {duration}": lambda n, count, duration: _set(n.table, bulk=(count, duration)),
+    "rows come in the rhythm of a day, from {slow:rate} to {busy:rate}": (
+        lambda n, slow, busy: _set(n.table, rhythm=(slow, busy))
+    ),
+    "rows that are deleted at once come at {rate}": lambda n, rate: _set(n.table, fleeting_per_second=rate),
+    "the table is analyzed": lambda n: n.table.is_analyzed(),
+    "the table is analyzed, and {count} live rows are estimated": lambda n, count: n.table.is_analyzed(float(count)),
+    "the table is vacuumed, and {count} live rows are estimated": lambda n, count: n.table.is_vacuumed(float(count)),
+    "{table} is counted by its serial key": lambda n, table: _set(table, keyed=True),
+    "the counters do not tell of commits": lambda n: _set(n.table, tells_commits=False),
     "{count} rows are inserted and rolled back": lambda n, count: n.table.rolls_back(count),
     "rows are rolled back at {rate}": lambda n, rate: _set(n.table, rolled_back_per_second=rate),
     "the table is truncated": lambda n: n.table.is_truncated(),
     "the statistics are reset": lambda n: n.table.forgets_statistics(),
-    "the statistics jump by {count}": lambda n, count: n.table.rolls_back(count),
+    "the statistics jump by {count}": lambda n, count: n.counters_jump(count),
     "rows older than {duration} are deleted": lambda n, duration: _prune(n.table, duration, n.clock.now),
     "a row labelled 9999999999 is inserted": lambda n: _future_row(n.table),
     "Postgres is a replica": lambda n: _set(n, replica=True),

@@ -439,6 +439,7 @@ def relation(**facts: Any) -> Table:
         "rows_then": -1.0,
     }
     blank |= {"inserted": 0, "deleted": 0, "live": 0, "dead": 0, "surveyed": False, "indexed": True}
+    blank |= {"changed": 0, "vacuums": 0, "analyses": 0}
     return Table(**{**blank, **facts})
 
 

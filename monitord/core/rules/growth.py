@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import words
-from monitord.core.growth import quiet_seconds, rows_at_least, rows_per_hour, window_rows
+from monitord.core.growth import late_rows, quiet_seconds, rows_at_least, rows_per_hour, window_rows
 from monitord.core.history import History, Table
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 
 LOST = "it cannot be read"
+# From this share of the rows on it is said how many carry labels from before the window.
+LATE_SHARE = 0.05
 # A table that grows on disk while its counters stand still is counted so many times sooner.
 SOONER = 5
 UNTOLD = "no counter sees its rows, and no two exact counts could be compared"
@@ -29,7 +31,7 @@ def _tables(
 
 
 def table_growth_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """More rows gained per window than the orders allow; rows a bounded exact count does not find do not count."""
+    """More rows arrived per window than the orders allow, whatever their labels; rows rolled back do not count."""
     now, window = observation.now.timestamp(), orders.growth_window.total_seconds()
     for name, table, counted in _tables(observation, history, orders):
         if table is None:
@@ -49,6 +51,8 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
             continue
         rate = rows_per_hour(table, now, window)
         is_bound = at_least is not None and at_least >= (gained or 0.0)
+        late = late_rows(table, now, window)
+        has_late = late is not None and late >= LATE_SHARE * rows
         yield Finding(
             rule="table_growth_high",
             subject=name,
@@ -58,7 +62,8 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
             unit="rows",
             summary=(
                 f"{name} gained {'at least ' if is_bound else ''}{words.count(rows)} rows "
-                f"within {words.duration(window)}, past the limit of {words.count(orders.growth_limit)}."
+                f"within {words.duration(window)}, past the limit of {words.count(orders.growth_limit)}"
+                + (f"; {_late(late, rows, table.late_before, now)}." if late is not None and has_late else ".")
             ),
             evidence={
                 "rows_per_hour": None if rate is None else round(rate),
@@ -68,10 +73,23 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
                 else "exactly"
                 if table.exact_at is not None and table.countable
                 else "by statistics only",
+                **(
+                    {"late_rows": round(late), "late_before": table.late_before}
+                    if late is not None and has_late
+                    else {}
+                ),
             },
-            recommendation=f"Find what writes to {name}: a replayed stream, a loop, or a real surge; watch the disk.",
+            recommendation=f"Find what writes to {name}: "
+            + ("a stream that is replayed, a backfill" if has_late else "a replayed stream, a loop, or a real surge")
+            + "; watch the disk.",
             needs_exact=(name,) if table.countable and not counted else (),
         )
+
+
+def _late(late: float, rows: int, before: int, now: float) -> str:
+    """What is said of rows that carry labels from before the window, to end a sentence."""
+    which = "all of it carries" if late >= rows else f"{words.count(late)} of them carry"
+    return f"{which} labels before {words.moment(before, now)} (a replay, a backfill or a backlog)"
 
 
 def table_flow_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -99,10 +117,10 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
             limit=limit,
             unit="seconds",
             summary=f"No new row has come into {name} for {words.duration(quiet)}"
-            + (" (inserts are tried and rolled back)." if table.refuted else "."),
+            + (" (inserts are tried and rolled back)." if table.rolled_back else "."),
             evidence={
                 "last_row_at": words.clock(table.verified_at if table.refuted else table.flow_at),
-                "rolled_back": table.refuted,
+                "rolled_back": table.rolled_back,
                 "counted": "exactly" if table.compared_at == now else "by statistics only",
             },
             recommendation=f"Look at the services that write to {name}: are they connected, do they log errors?",

@@ -58,7 +58,12 @@ _SERVICE: Final = _object(
     uptime_seconds=_MAYBE_NUMBER, restarts_recent=_MAYBE_WHOLE, ok=_MAYBE_FLAG, instances=_MAYBE_WHOLE,
 )  # fmt: skip
 _GROWTH: Final = _object(
-    rows=_MAYBE_WHOLE, exact=_FLAG, rows_per_hour=_MAYBE_NUMBER, window_rows=_MAYBE_WHOLE, total_bytes=_MAYBE_WHOLE
+    rows=_MAYBE_WHOLE,
+    exact=_FLAG,
+    rows_per_hour=_MAYBE_NUMBER,
+    window_rows=_MAYBE_WHOLE,
+    late_rows=_MAYBE_WHOLE,
+    total_bytes=_MAYBE_WHOLE,
 )
 _DATABASE: Final = _object(
     bytes=_MAYBE_WHOLE,
