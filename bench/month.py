@@ -1,15 +1,18 @@
 """A healthy month: what a fleet does in thirty days when nothing is wrong, looked at every 30 seconds.
 
+What is unusual by the fleet's own past is warned of, too: nothing is.
+
 Rows and channels follow day and night, memory is a sawtooth, seals take their time, old epochs are deleted, the Scout
 runs, somebody deploys once a week and restarts a service now and then, and a reading fails here and there. Whoever says
 anything about such a month is wrong.
 """
 
+import functools
 import math
 import random
 import time
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
@@ -69,7 +72,25 @@ def healthy(days: float, every: float = 30.0, seed: int = 20251101) -> Month:
 
 
 def _orders(every: float) -> StandingOrders:
-    return replace(ORDERS, late_after=max(timedelta(seconds=every) * 3, timedelta(seconds=10)))
+    return replace(ORDERS, late_after=max(timedelta(seconds=every) * 3, timedelta(seconds=10)), learned_warnings=True)
+
+
+def _rhythm(label: float) -> float:
+    """How busy an hour is, from 0 to 1: evening in America, where most viewers are, is the middle of the night here."""
+    return (1 + math.cos((label % DAY // HOUR - 2) / 24 * 2 * math.pi)) / 2
+
+
+def _partly(group: str, seed: int) -> Callable[[int], frozenset[str]]:
+    """Who takes part in a label: most channels in a busy hour, some in a quiet one, drawn anew for each."""
+    known = [f"{group.lower()}{number:03}" for number in range(12 if group == "MILO" else 400)]
+    busiest, quietest = (12, 7) if group == "MILO" else (160, 50)
+
+    @functools.cache
+    def takes_part(label: int) -> frozenset[str]:
+        chance = random.Random(f"{seed} {group} {label}")  # noqa: S311 - the same month each time
+        return frozenset(chance.sample(known, round(quietest + (busiest - quietest) * _rhythm(label))))
+
+    return takes_part
 
 
 class Living(Night):
@@ -85,6 +106,8 @@ class Living(Night):
             self[name].sawtooth = teeth
         self.next_hour = self.clock.now
         self.scout_ends = math.inf
+        for name, group in self.groups.items():
+            group.takes_part = _partly(name, seed)
 
     def look(self, probes: Iterable[str] | None = None) -> Decision:
         """A look of which only what was said is kept."""
@@ -125,13 +148,9 @@ class Living(Night):
     def _hour(self, now: float) -> None:
         """The turn of an hour: day and night, seals to come, and what is done by the clock."""
         hour = int(now % DAY // HOUR)
-        # Evening in America is the middle of the night here: most viewers at 02:00 UTC, fewest at 14:00.
-        rhythm = (1 + math.cos((hour - 2) / 24 * 2 * math.pi)) / 2
+        rhythm = _rhythm(now)
         self.table.per_second = (15_000 + 135_000 * rhythm) * self.chance.uniform(0.9, 1.1) / HOUR
         for group in self.groups.values():
-            busiest = 12 if group.name == "MILO" else 160
-            quietest = 7 if group.name == "MILO" else 50
-            group.channels = round(quietest + (busiest - quietest) * rhythm)
             # Of the epoch that begins now; that of the one before it is needed for minutes yet.
             drawn = min(self.chance.lognormvariate(math.log(SEAL_SECONDS), SEAL_SIGMA), SEAL_MOST)
             kept = {label: delay for label, delay in group.delays.items() if label >= now - group.length}

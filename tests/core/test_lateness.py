@@ -206,6 +206,16 @@ def test_channels_that_come_and_go_by_chance_are_hardly_ever_silent() -> None:
     assert alarms == 0  # in sixty days
 
 
+def test_a_silence_in_the_hours_in_which_the_others_rest_every_day_is_none() -> None:
+    # The labels run back from the newest. By day all take part, and of a night of ten hours every third label at most.
+    others = [("x" * 14 + "".join("x" if (h + n) % 3 == 0 else "." for h in range(10))) * 3 for n in range(11)]
+    rests = ("x" * 14 + "x........." + "x" * 14 + "..x......." + "x" * 14 + "." * 10)[:72]
+    found = silences(lives(rests, *others), newest(72))
+    assert found == {}
+    # Among channels that never rest, as many labels without it are its end.
+    assert silences(lives(rests, *["x" * 72] * 11), newest(72)) == {"a": 10}
+
+
 # What is kept of it
 
 

@@ -52,6 +52,23 @@ def test_a_healthy_fleet_that_varies_is_silent(every: float) -> None:
     assert night.state.history.learned["CLS"].completeness.participating.numbers[-1] is not None
 
 
+def test_a_seal_within_a_quarter_of_an_epoch_is_not_slow_however_fast_they_were_before() -> None:
+    night = experienced()
+    for group in night.groups.values():
+        group.delay, group.delays = 60.0, {}
+    looked_at_again(night, 1800, timedelta(hours=2))
+    night.passes(days=8)  # so that the habit is of a minute, and not of thirteen
+    both_take(night, next_label(night), 890)
+    night.passes(hours=2)
+    night.is_silent()
+    both_take(night, next_label(night), 1000)
+    night.passes(hours=2)
+    assert {subject for rule, subject in {(t.alert.rule, t.alert.subject) for t in night.transitions}} == {
+        "MILO",
+        "CLS",
+    }
+
+
 def test_a_seal_later_than_all_before_is_slow_from_the_moment_it_is_until_one_is_in_time() -> None:
     night = experienced()
     label = next_label(night)

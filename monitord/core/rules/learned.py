@@ -12,12 +12,14 @@ from monitord.core.clocks import DISAGREE, disagree, server_now
 from monitord.core.completeness import KEEP_LABELS, incomplete
 from monitord.core.epochs import Seals, calendar, seals
 from monitord.core.history import History
-from monitord.core.lateness import is_unusual, unusual_past, usual
+from monitord.core.lateness import unusual_past, usual
 from monitord.core.learned import Learned
 from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.night import Usual
 from monitord.core.orders import StandingOrders
 
+# Of an epoch: what is sealed within this is in time, however fast seals were lately.
+IN_TIME_SHARE = 0.25
 UNTOLD = "too little of its past is known"
 
 
@@ -33,6 +35,7 @@ def sealing_slow(observation: Observation, history: History, orders: StandingOrd
     """A group that takes longer to seal than 99% of its own seals of the last days did.
 
     A label that is due and not sealed is judged as soon as it is later than that; the newest seal until the next.
+    Within a quarter of an epoch none is slow: in a month some are slower than all of the week before.
     """
     if not orders.learned_warnings:
         return
@@ -48,8 +51,9 @@ def sealing_slow(observation: Observation, history: History, orders: StandingOrd
             past = usual(learned.delays, before=label)
             if unusual_past(past, length) is None:
                 continue
-            if is_unusual(late, past, length):
-                answer = _slow(group, label, late, past, length, is_sealed=is_sealed)
+            limit = max(unusual_past(past, length) or 0.0, length * IN_TIME_SHARE)
+            if late > limit:
+                answer = _slow(group, label, late, past, limit, is_sealed=is_sealed)
                 break
             if is_sealed:
                 answer = Clear("sealing_slow", group)
@@ -76,7 +80,7 @@ def _lateness(
         yield found.latest, delay - history.absent_seconds("postgres", due, due + delay), True
 
 
-def _slow(group: str, label: int, late: float, past: Usual, length: int, *, is_sealed: bool) -> Finding:
+def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_sealed: bool) -> Finding:
     so_far = (
         f"{group} took {words.duration(round(late))} to seal {_label(label)}"
         if is_sealed
@@ -87,7 +91,7 @@ def _slow(group: str, label: int, late: float, past: Usual, length: int, *, is_s
         subject=group,
         severity="warning",
         value=round(late),
-        limit=round(unusual_past(past, length) or 0),
+        limit=round(limit),
         unit="seconds",
         summary=f"{so_far}: later than 99% of its {past.count} seals of the last {words.duration(past.days * 86_400)}.",
         evidence={
