@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from monitord.core.clocks import absorb_clocks, disagree, server_now
-from monitord.core.epochs import sealed_labels
+from monitord.core.epochs import empty_labels, sealed_labels
 from monitord.core.fleet import absorb_fleet
 from monitord.core.growth import absorb_tables
 from monitord.core.history import History, absorb_readings
@@ -47,7 +47,7 @@ def absorb(
         history, notes_of_tables = absorb_tables(history, _countable(history, good["postgres"]), measured, now, orders)
         notes += notes_of_tables
     if "epochs" in good:
-        history = replace(history, sealed=sealed_labels(good["epochs"]))
+        history = replace(history, sealed=sealed_labels(good["epochs"]), empty=empty_labels(good["epochs"]))
         if not disagree(history):
             at = server_now(history, now)
             history = absorb_seals(history, history.sealed, at, orders)

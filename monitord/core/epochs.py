@@ -7,7 +7,7 @@ A healthy newest label is therefore one to two lengths old, so what is judged is
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -16,6 +16,8 @@ from monitord.core.orders import StandingOrders
 
 # Group -> (label, channels sealed) pairs.
 Sealed = Mapping[str, tuple[tuple[int, int | None], ...]]
+# Group -> labels that nobody took part in, as far as that is known: there is nothing to seal.
+Empty = Mapping[str, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +42,12 @@ class Calendar:
 
 @dataclass(frozen=True, slots=True)
 class Seals:
-    """What one group's seals in the window amount to. Labels are Unix seconds; None where nothing is sealed."""
+    """What one group's seals in the window amount to. Labels are Unix seconds; None where nothing is sealed.
+
+    A label that nobody took part in counts as done. `latest_due` is the newest due label up to which that is so after
+    a seal, `waiting` the oldest label due and not done after the newest seal, and `judged_seconds` how long that has
+    been so: where nothing was passed over, the seal age. None: nothing is done in the window.
+    """
 
     group: str
     expected: int
@@ -49,6 +56,9 @@ class Seals:
     missed: tuple[int, ...]
     channels_sealed: int | None
     age_seconds: float | None
+    judged_seconds: float | None = None
+    waiting: int | None = None
+    passed_over: int = 0
 
     @property
     def gaps(self) -> tuple[int, ...]:
@@ -77,22 +87,61 @@ def sealed_labels(reading: Reading) -> Sealed:
     return {group: tuple(labels) for group, labels in groups.items()}
 
 
-def seals(sealed: Sealed, group: str, now: float, orders: StandingOrders) -> Seals:
+def empty_labels(reading: Reading) -> Empty:
+    """Every group's labels that nobody took part in, by a reading of the epochs probe; of others that is not known."""
+    groups: dict[str, list[int]] = {}
+    for s in reading.named("nothing_to_seal"):
+        groups.setdefault(s.label("group"), []).append(int(s.label("epoch")))
+    return {group: tuple(sorted(labels)) for group, labels in groups.items()}
+
+
+def seals(sealed: Sealed, group: str, now: float, orders: StandingOrders, empty: Empty | None = None) -> Seals:
     """What has been sealed of `group` as of `now` (Unix seconds). Labels of the future are nobody's."""
-    return _seals(sealed.get(group, ()), group, now, calendar(orders))
+    nobodys = (empty or {}).get(group, ())
+    return _seals(sealed.get(group, ()), nobodys, group, now, calendar(orders), window_seconds(orders))
+
+
+def passing_over(label: int, empty: Collection[int], last: int, length: int) -> int:
+    """The newest label, `last` at most, that is done when `label` is: those after it that nobody took part in are."""
+    while label < last and label + length in empty:
+        label += length
+    return label
 
 
 @lru_cache(maxsize=16)  # four rules and the report ask for the same in one cycle
-def _seals(labels: tuple[tuple[int, int | None], ...], group: str, now: float, days: Calendar) -> Seals:
-    expected = days.expected(now)
+def _seals(
+    labels: tuple[tuple[int, int | None], ...],
+    nobodys: tuple[int, ...],
+    group: str,
+    now: float,
+    days: Calendar,
+    window: float,
+) -> Seals:
+    length, expected, due_last = days.length, days.expected(now), days.current(now) - days.length
     channels = {label: count for label, count in labels if label <= now}
-    if not channels:
-        return Seals(group, expected, None, None, (), None, None)
-    latest = max(channels)
-    due = [label for label in channels if label <= expected]
-    missed = tuple(
-        label for label in range(min(channels) + days.length, expected + 1, days.length) if label not in channels
-    )
+    empty = frozenset(nobodys) - channels.keys()
+    # Where nothing is sealed, what went before the window is taken for done if its first labels are nobody's.
+    before = -int((window - now) // length) * length - length
+    latest = max(channels, default=None)
+    begin = before if latest is None else latest
+    done = begin if begin > due_last else passing_over(begin, empty, due_last, length)
+    passed_over = max(0, (done - begin) // length)
+    is_known = latest is not None or passed_over > 0
+    last_due = max((label for label in channels if label <= expected), default=before if not channels else None)
+    newest = None if last_due is None else passing_over(last_due, empty, expected, length)
     return Seals(
-        group, expected, latest, max(due, default=None), missed, channels[latest], max(0.0, now - days.due_at(latest))
+        group=group,
+        expected=expected,
+        latest=latest,
+        latest_due=newest if channels or newest != before else None,
+        missed=tuple(
+            label
+            for label in range(min(channels, default=expected) + length, expected + 1, length)
+            if label not in channels and label not in empty
+        ),
+        channels_sealed=None if latest is None else channels[latest],
+        age_seconds=None if latest is None else max(0.0, now - days.due_at(latest)),
+        judged_seconds=max(0.0, now - days.due_at(done)) if is_known else None,
+        waiting=done + length if is_known and done < due_last else None,
+        passed_over=passed_over,
     )

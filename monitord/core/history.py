@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from monitord.core.arrivals import Counters
-from monitord.core.epochs import Sealed
+from monitord.core.epochs import Empty, Sealed
 from monitord.core.identity import Identity
 from monitord.core.learned import Learned
 from monitord.core.model import Act, Kind, Observation, Reading, RestartKind
@@ -280,6 +280,8 @@ class History:
     # "memory/<service>/<pm_id>" and "disk/<path>".
     trends: Mapping[str, Series] = field(default_factory=dict)
     sealed: Sealed = field(default_factory=dict)
+    # The labels that nobody took part in, by group.
+    empty: Empty = field(default_factory=dict)
     # The database that is known, and the one that was last read; the known newest seals that are gone from it, in so
     # many readings in a row.
     identity: Identity | None = None

@@ -97,13 +97,14 @@ class SealNight:
     """One label of one group. `delay` is from its due time to its (last channel's) seal.
 
     `state`: "sealed" in the grace; "late" after it; "missed": due, past its grace and absent; "open": neither sealed
-    nor past its grace yet; "unknown": the epochs could not be read since. `unusual`: later than nearly all before.
+    nor past its grace yet; "nothing": nobody took part, so there is nothing to seal; "unknown": the epochs could not be
+    read since. `unusual`: later than nearly all before.
     `participating` channels took part, `unsealed` of them were not sealed (None: not counted).
     """
 
     label: int
     due_at: float
-    state: Literal["sealed", "late", "missed", "open", "unknown"]
+    state: Literal["sealed", "late", "missed", "open", "nothing", "unknown"]
     sealed_at: float | None = None
     delay: float | None = None
     channels: int | None = None

@@ -237,7 +237,7 @@ def _epochs(history: History, orders: StandingOrders, now: float) -> Fields:
     now = server_now(history, now)
     groups: Fields = {}
     for group in orders.groups:
-        found = seals(history.sealed, group, now, orders) if is_known else None
+        found = seals(history.sealed, group, now, orders, history.empty) if is_known else None
         age = found.age_seconds if found else None
         groups[group] = {
             "latest": found.latest if found else None,

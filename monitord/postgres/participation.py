@@ -55,6 +55,19 @@ async def participation(
     return parts
 
 
+async def lived(session: Session, labels: Sequence[tuple[str, int]], timeout: float) -> dict[tuple[str, int], bool]:
+    """Whether anybody took part in each of these labels of a group.
+
+    Raises:
+        PostgresError: As above.
+    """
+    cases = spellings([group for group, _ in labels])
+    async with session.read_only(timeout) as connection:
+        rows = await connection.fetch(queries.TOOK_PART, *cases, [label for _, label in labels])
+    took = {row["position"] - 1 for row in rows}
+    return {asked: place in took for place, asked in enumerate(labels)}
+
+
 async def lives(
     session: Session, groups: Sequence[str], first: int, last: int, length: int, timeout: float
 ) -> dict[str, dict[str, tuple[int, ...]]]:

@@ -225,6 +225,25 @@ LEFT JOIN LATERAL (
 GROUP BY 1, 2
 """  # noqa: S608 - put together from constants
 
+# Which of these labels of a group anybody took part in: for each a leap through (token_group, epoch) to the first row
+# at or after it. Asked for by the order of both, which no other index has: for a bare LIMIT 1 a planner that thinks the
+# group is everywhere reads all rows of a label, or the table from its beginning, and where nobody took part to the end.
+#
+# $1, $2, $3: for each label the group's name in the cases above; $4: the labels.
+TOOK_PART = """
+SELECT w.position
+FROM unnest($1::text[], $2::text[], $3::text[], $4::int8[]) WITH ORDINALITY AS w(given, upper, lower, epoch, position)
+WHERE EXISTS (
+    SELECT FROM unnest(ARRAY[w.given, w.upper, w.lower]) AS v(name) CROSS JOIN LATERAL (
+        SELECT p.token_group, p.epoch FROM channel_participation p
+        WHERE (p.token_group, p.epoch) >= (v.name, w.epoch)
+        ORDER BY p.token_group, p.epoch
+        LIMIT 1
+    ) p
+    WHERE p.token_group = v.name AND p.epoch = w.epoch
+)
+"""
+
 # In which labels each channel that a group has sealed in the window took part: one leap through the index for every
 # channel and label. A channel that took part in none of them has a row all the same, with an empty list.
 #

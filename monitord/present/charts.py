@@ -250,6 +250,8 @@ def _absent(ident: str, seal: SealNight, slots: Span, n: int) -> Markup:
     start, end, x = slots.place(n), slots.place(n + 1), slots.place(n + 0.5)
     if seal.state == "open":
         return letters("…", x, _LOWER - 4, kind="tick", anchor="middle")
+    if seal.state == "nothing":
+        return letters("–", x, _LOWER - 4, kind="tick", anchor="middle")
     where = {"x": percent(start), "width": percent(end - start), "y": _UPPER, "height": _LOWER - _UPPER}
     if seal.state == "missed":
         gap = tag("rect", **where, fill=fill(ident, "wrong"), class_="gap")

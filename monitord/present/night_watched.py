@@ -210,6 +210,7 @@ def _summed(seals: tuple[SealNight, ...]) -> str:
         "late": "late",
         "missed": "missed",
         "open": "not sealed yet",
+        "nothing": "with nothing to seal",
         "unknown": UNKNOWN,
     }
     told_of = ", ".join(f"{number} {named[state]}" for state, number in counts.items() if number)

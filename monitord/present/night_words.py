@@ -41,6 +41,7 @@ SEALS: Final[dict[str, tuple[Style | None, str]]] = {
     "late": ("warning", "late"),
     "missed": ("critical", "missed"),
     "open": (None, "not sealed yet"),
+    "nothing": (None, "nothing to seal"),
     "unknown": ("unknown", "unknown"),
 }
 
@@ -159,7 +160,7 @@ def seal_channels(seal: SealNight) -> str:
 
 def is_ordinary(seal: SealNight) -> bool:
     """Whether there is nothing to say about a seal but that it is there, or that its time has not come."""
-    return seal.state in ("sealed", "open") and not seal.unusual and not seal.unsealed
+    return seal.state in ("sealed", "open", "nothing") and not seal.unusual and not seal.unsealed
 
 
 def spells(times: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:

@@ -131,7 +131,8 @@ def _figures(key: str, night: Night) -> tuple[list[Markup], list[Markup]]:
 
 
 _SEAL_KEY: Final = (
-    "Disc: in time. Triangle: late. Ring: unusual. Cross on hatching: missed. Question mark on dots: unknown."
+    "Disc: in time. Triangle: late. Ring: unusual. Cross on hatching: missed. Dash: nobody took part. "
+    "Question mark on dots: unknown."
 )
 
 

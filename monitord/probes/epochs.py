@@ -12,7 +12,7 @@ from monitord.core.model import Sample, sample
 from monitord.core.watched import SEALS
 from monitord.postgres import queries
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
-from monitord.postgres.participation import Part, lives, participation, upper
+from monitord.postgres.participation import Part, lived, lives, participation, upper
 from monitord.postgres.session import Session
 from monitord.probes.base import Measured, ProbeError, Request
 
@@ -23,6 +23,8 @@ _EXTRA_SHARE = 0.25
 _AGAIN_PER_EPOCH = 12
 # Labels before the newest that are asked for again, while some of their channels are not sealed.
 _MOST_OPEN = 3
+# Labels that are not sealed, and of which it is asked at once whether anybody took part.
+_MOST_ABSENT = 200
 _SENTENCES = {
     UNDEFINED_TABLE: "there is no table sealed_epochs in this database",
     UNDEFINED_COLUMN: "sealed_epochs lacks one of the columns epoch, channel, token_group and sealed_at",
@@ -34,8 +36,9 @@ class EpochsProbe:
     """The seals of the last hours, by one statement that is bounded on both sides and answered from an index.
 
     Once an epoch, when its grace is over, also who took part in it and was not sealed, and who of a cemented group
-    is silent. In between that is answered from memory. It is an extra: where participation cannot be read, the seals
-    are reported all the same.
+    is silent. In between that is answered from memory. Of a label that is due and absent also whether nobody took part
+    in it: there is nothing to seal then. It is an extra: where participation cannot be read, the seals are reported all
+    the same, and no label is said to be nobody's.
     """
 
     name = "epochs"
@@ -76,6 +79,11 @@ class EpochsProbe:
         self._asked_at = 0.0
         self._parts: dict[tuple[str, int], Part] | None = None
         self._lives: dict[str, dict[str, tuple[int, ...]]] | None = None
+        # The labels that somebody took part in; those that nobody did, and when that was found; when it was asked last.
+        self._lived: set[tuple[str, int]] = set()
+        self._empty: dict[tuple[str, int], float] = {}
+        self._lived_asked_at = 0.0
+        self._lived_failed = False
 
     async def measure(self, request: Request) -> Measured:
         """Channels and time of sealing for each aligned label from the window's start to now, and what was not sealed.
@@ -99,19 +107,66 @@ class EpochsProbe:
         except PostgresError as error:
             raise ProbeError(error.kind, _SENTENCES.get(error.state, error.error)) from error
         samples: list[Sample] = []
+        sealed: set[tuple[str, int]] = set()
         for row in rows:
             for group, name in zip(self._groups, wanted, strict=True):
                 if row["epoch"] is not None and row["name"] == name:
                     labels = {"group": group, "epoch": str(row["epoch"])}
+                    sealed.add((group, row["epoch"]))
                     samples.append(sample("seal_channels", row["channels"], **labels))
                     samples.append(sample("seal_at", row["sealed_at"], "timestamp", **labels))
         unaligned = sum(row["labels"] for row in rows if not row["aligned"])
         samples.append(sample("unaligned_labels", unaligned))
-        await self._ask(now, deadline)
-        return Measured((*samples, *self._of_parts(), *self._of_lives()))
+        absent = self._absent(sealed, start, now)
+        try:
+            await self._ask(now, deadline)
+            await self._ask_of(absent, now, deadline)
+        except PostgresError as error:
+            self._could_not_ask(error, now)  # nothing is said of what could not be asked
+        return Measured((*samples, *self._of_parts(), *self._of_lives(), *self._of_empty(absent)))
 
     async def close(self) -> None:
         """Nothing to let go of: the session belongs to whoever made it."""
+
+    def _absent(self, sealed: set[tuple[str, int]], start: int, now: float) -> list[tuple[str, int]]:
+        """The due labels that are not sealed, after the oldest seal of their group; all, of one without any."""
+        first = -(-start // self._length) * self._length
+        last = self._calendar.current(now) - self._length
+        found = []
+        for group in self._groups:
+            oldest = min((label for name, label in sealed if name == group), default=first)
+            labels = range(oldest, last + 1, self._length)
+            found += [(group, label) for label in labels if (group, label) not in sealed]
+        return found
+
+    async def _ask_of(self, absent: Sequence[tuple[str, int]], now: float, deadline: float) -> None:
+        """Ask whether anybody took part in labels that are not sealed; again, where nobody has so far."""
+        self._lived &= set(absent)
+        self._empty = {label: at for label, at in self._empty.items() if label in set(absent) and at <= now}
+        is_time = not 0 <= now - self._lived_asked_at < self._length / _AGAIN_PER_EPOCH
+        new = [label for label in absent if label not in self._lived and label not in self._empty]
+        if not is_time and (self._lived_failed or not new):
+            return
+        wanted = ([label for label in absent if label not in self._lived] if is_time else new)[:_MOST_ABSENT]
+        if not wanted:
+            return
+        self._lived_asked_at, self._lived_failed = now if is_time else self._lived_asked_at, True
+        left = deadline - asyncio.get_running_loop().time()
+        answers = await lived(self._session, wanted, left * _EXTRA_SHARE)
+        self._lived_failed = False
+        self._lived |= {label for label, took in answers.items() if took}
+        self._empty = {label: at for label, at in self._empty.items() if label not in self._lived}
+        self._empty |= {label: now for label, took in answers.items() if not took}
+
+    def _could_not_ask(self, error: PostgresError, now: float) -> None:
+        """What was found of a label long over still holds; of one that had hardly ended nobody knows."""
+        self._lived_asked_at, self._lived_failed = now, True
+        is_barred = error.state in _SENTENCES
+        self._empty = {
+            (group, label): at
+            for (group, label), at in self._empty.items()
+            if not is_barred and label <= self._calendar.expected(at)
+        }
 
     async def _ask(self, now: float, deadline: float) -> None:
         """Ask about participation, if there is anything new to be learned."""
@@ -124,17 +179,12 @@ class EpochsProbe:
         labels = [*sorted(still_open)[-_MOST_OPEN:], newest]
         self._newest, self._asked_at, self._parts = newest, now, None
         loop = asyncio.get_running_loop()
-        try:
-            self._parts = await participation(
-                self._session, self._groups, labels, (deadline - loop.time()) * _EXTRA_SHARE
+        self._parts = await participation(self._session, self._groups, labels, (deadline - loop.time()) * _EXTRA_SHARE)
+        if self._cemented and self._lives is None:
+            first = newest - (KEEP_LABELS - 1) * self._length
+            self._lives = await lives(
+                self._session, self._cemented, first, newest, self._length, (deadline - loop.time()) * _EXTRA_SHARE
             )
-            if self._cemented and self._lives is None:
-                first = newest - (KEEP_LABELS - 1) * self._length
-                self._lives = await lives(
-                    self._session, self._cemented, first, newest, self._length, (deadline - loop.time()) * _EXTRA_SHARE
-                )
-        except PostgresError:
-            pass  # nothing is said of what could not be asked
 
     def _unfinished(self) -> bool:
         if self._parts is None or (self._cemented and self._lives is None):
@@ -148,6 +198,11 @@ class EpochsProbe:
             yield sample("seal_unsealed", part.unsealed, **labels)
             for channel in dict.fromkeys(part.channels):
                 yield sample("unsealed_channel", 1, channel=channel, **labels)
+
+    def _of_empty(self, absent: Sequence[tuple[str, int]]) -> Iterator[Sample]:
+        for group, label in absent:
+            if (group, label) in self._empty:
+                yield sample("nothing_to_seal", 1, group=group, epoch=str(label))
 
     def _of_lives(self) -> Iterator[Sample]:
         for group, channels in (self._lives or {}).items():

@@ -363,6 +363,8 @@ class Group:
     sealed_at: dict[int, float] = field(default_factory=dict)
     takes_part: Callable[[int], Collection[str]] | None = None
     left_out: dict[int, set[str]] = field(default_factory=dict)
+    # Who took part before it fell silent.
+    heard: Callable[[int], Collection[str]] | None = None
     _advanced: float = -math.inf
 
     def advance(self, now: float) -> None:
@@ -379,7 +381,8 @@ class Group:
     def seals(self, label: int, at: float) -> None:
         """One label is sealed at a moment (Unix seconds)."""
         channels = self.channels if self.takes_part is None else len(self._sealed_of(label))
-        self.sealed[label], self.sealed_at[label] = channels, at
+        if channels or self.takes_part is None:  # without channels there are no rows
+            self.sealed[label], self.sealed_at[label] = channels, at
 
     def forgets(self, before: float) -> None:
         """Labels before a moment are deleted."""
@@ -397,9 +400,15 @@ class Group:
                 yield from _seal(self.name, label, self.sealed[label], self.sealed_at.get(label, due))
 
     def participation(self, now: float) -> Iterator[Sample]:
-        """Who took part in the newest complete label, as the probe tells it."""
+        """Who took part in the newest complete label, and in which absent ones nobody did, as the probe tells."""
         if self.takes_part is None:
             return
+        first = -(-math.floor(now - self.window) // self.length) * self.length
+        last = math.floor(now / self.length) * self.length - self.length
+        oldest = min((label for label in self.sealed if label >= first), default=first)
+        for label in range(oldest, last + self.length, self.length):
+            if label not in self.sealed and not self.takes_part(label):
+                yield sample("nothing_to_seal", 1, group=self.name, epoch=str(label))
         newest = math.floor((now - self.grace) / self.length) * self.length - self.length
         took = set(self.takes_part(newest))
         unsealed = sorted(took - (self._sealed_of(newest) if newest in self.sealed else set()))

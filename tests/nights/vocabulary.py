@@ -269,6 +269,26 @@ def _take_part(group: Group, now: float, changed: Callable[[frozenset[str]], fro
     group.takes_part = lambda label: changed(frozenset(before(label))) if label >= since else before(label)
 
 
+def _fall_silent(group: Group, now: float) -> None:
+    """From the epoch that lasts now on nobody takes part."""
+    group.heard = group.takes_part
+    _take_part(group, now, lambda took: frozenset())
+
+
+def _heard_again(group: Group, now: float) -> None:
+    heard, silent, since = group.heard or group.takes_part, group.takes_part, _label(group, now)
+    if heard is None or silent is None:
+        raise ValueError(f"nobody counts who takes part in {group.name}; give the night a past")
+    group.takes_part = lambda label: heard(label) if label >= since else silent(label)
+
+
+def _lonely(group: Group, every: int) -> None:
+    """One channel, which takes part in one label of so many, as it always has."""
+    group.takes_part = lambda label: frozenset({"lonely"} if label // group.length % every == 0 else ())
+    for label in [label for label in group.sealed if not group.takes_part(label)]:
+        del group.sealed[label], group.sealed_at[label]
+
+
 def _come_and_go(night: Night, count: int, group: Group) -> None:
     """Of all that take part now, another few do in each label, before and after."""
     channels = sorted(took(group, _label(group, night.clock.now)))
@@ -277,6 +297,16 @@ def _come_and_go(night: Night, count: int, group: Group) -> None:
 
 def _leave_out(group: Group, count: int, label: int) -> None:
     group.left_out[label] = set(sorted(took(group, label))[:count])
+
+
+def _keep_leaving_out(group: Group, count: int, first: int) -> None:
+    """The same few of each label, from one on."""
+    for label in range(first, first + WEEKS, group.length):
+        _leave_out(group, count, label)
+
+
+def _leave_nobody_out(group: Group, first: int) -> None:
+    group.left_out = {label: channels for label, channels in group.left_out.items() if label < first}
 
 
 def _always_leave_out(night: Night, group: Group, count: int) -> None:
@@ -506,10 +536,18 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "{channel} of {group} is heard again": (
         lambda n, channel, group: _take_part(group, n.clock.now, lambda took: took | {channel})
     ),
-    "{group} falls silent": lambda n, group: _take_part(group, n.clock.now, lambda took: frozenset()),
+    "{group} falls silent": lambda n, group: _fall_silent(group, n.clock.now),
+    "{group} is heard again": lambda n, group: _heard_again(group, n.clock.now),
+    "{group} is one channel that takes part in one hour of {count}": lambda n, group, count: _lonely(group, count),
     "{count} channels of {group} come and go": _come_and_go,
     "{group} will leave {count} channels out of the hour of {clock}": (
         lambda n, group, count, clock: _leave_out(group, count, _label(group, clock))
+    ),
+    "{group} leaves {count} channels out from the hour of {clock} on": (
+        lambda n, group, count, clock: _keep_leaving_out(group, count, _label(group, clock))
+    ),
+    "{group} leaves nobody out from the hour of {clock} on": (
+        lambda n, group, clock: _leave_nobody_out(group, _label(group, clock))
     ),
     "{group} always leaves {count} channels out": _always_leave_out,
     "{group} seals what it left out": lambda n, group: _seal_left_out(group),

@@ -1,5 +1,6 @@
 """What the epochs probe learns of participation: once an epoch, by leaps through indexes, and never at others' cost."""
 
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -145,7 +146,7 @@ async def test_it_is_asked_once_an_epoch_and_answered_from_memory_in_between(pro
     first = await probe.look()
     assert await probe.asked(LOOK_AT + 30) == 1  # the seals
     await takes_part(admin, "MILO", COMPLETE + HOUR, "a", "b")
-    assert await probe.asked(LOOK_AT + HOUR - 60) == 1
+    assert await probe.asked(LOOK_AT + HOUR - 60) == 2  # whether anybody took part in what has fallen due since
     later = await probe.look(LOOK_AT + HOUR - 60)
     assert counts(later) == counts(first) == {"MILO": (1, 0), "CLS": (0, 0)}
     assert await probe.asked(LOOK_AT + HOUR) == 3  # the seals, participation, the cemented channels
@@ -155,6 +156,7 @@ async def test_it_is_asked_once_an_epoch_and_answered_from_memory_in_between(pro
 async def test_what_is_unsealed_is_asked_for_again_and_seen_when_it_is_sealed_late(probe: Probe, admin: Admin) -> None:
     await takes_part(admin, "MILO", COMPLETE, "a", "b")
     await seal(admin, "MILO", COMPLETE, "a")
+    await seal(admin, "CLS", COMPLETE, "a")
     assert counts(await probe.look())["MILO"] == (2, 1)
     assert await probe.asked(LOOK_AT + 299) == 1
     await seal(admin, "MILO", COMPLETE, "b")
@@ -244,6 +246,98 @@ async def test_a_clock_that_is_set_back_has_it_asked_again(probe: Probe, admin: 
     await takes_part(admin, "MILO", COMPLETE, "a", "b")
     assert counts(await probe.look())["MILO"] == (2, 2)
     assert counts(await probe.look(LOOK_AT - HOUR), COMPLETE - HOUR)["MILO"] == (1, 1)
+
+
+def nothing(reading: Reading) -> set[tuple[str, int]]:
+    return {(s.label("group"), int(s.label("epoch"))) for s in reading.named("nothing_to_seal") if s.value == 1}
+
+
+async def test_a_due_label_that_is_not_sealed_is_nobodys_only_where_nobody_took_part(
+    probe: Probe, admin: Admin
+) -> None:
+    """In whatever case the group is written; not before its oldest seal, and not what is sealed or not due."""
+    await seal(admin, "MILO", COMPLETE - 5 * HOUR, "a")
+    await seal(admin, "CLS", COMPLETE - 3 * HOUR, "x")
+    await takes_part(admin, "MILO", COMPLETE - 5 * HOUR, "a")
+    await takes_part(admin, "milo", COMPLETE - 4 * HOUR, "a", viewers=1)
+    await takes_part(admin, "CLS", COMPLETE - 2 * HOUR, "x")
+    await takes_part(admin, "OTHER", COMPLETE, "x")
+    hours = {"MILO": (3, 2, 1, 0), "CLS": (1, 0)}
+    assert nothing(await probe.look()) == {
+        (group, COMPLETE - back * HOUR) for group, found in hours.items() for back in found
+    }
+    await seal(admin, "MILO", COMPLETE - 2 * HOUR, "a")
+    assert ("MILO", COMPLETE - 2 * HOUR) not in nothing(await probe.look(LOOK_AT + 30))
+
+
+async def test_of_a_group_that_has_sealed_nothing_every_due_label_of_the_window_is_asked(
+    probe: Probe, admin: Admin
+) -> None:
+    await takes_part(admin, "CLS", COMPLETE - 3 * HOUR, "x")
+    labels = {int(label) for group, label in nothing(await probe.look()) if group == "CLS"}
+    assert labels == {COMPLETE - back * HOUR for back in range(23)} - {COMPLETE - 3 * HOUR}
+
+
+async def test_whether_anybody_took_part_is_asked_once_a_label_and_again_while_nobody_has(
+    probe: Probe, admin: Admin
+) -> None:
+    for group in ("MILO", "CLS"):
+        await seal(admin, group, COMPLETE, group)
+        await takes_part(admin, group, COMPLETE, group)
+    await takes_part(admin, "MILO", NOON, "a")
+    await probe.look()
+    due = NOON + HOUR
+    assert await probe.asked(due - 1) == 1  # the seals
+    assert await probe.asked(due + 5) == 2
+    assert nothing(await probe.look(due + 5)) == {("CLS", NOON)}
+    assert await probe.asked(due + 35) == 1
+    await takes_part(admin, "CLS", NOON, "came late")
+    assert nothing(await probe.look(due + 35)) == {("CLS", NOON)}
+    assert await probe.asked(due + 305) == 2
+    assert nothing(await probe.look(due + 305)) == set()
+    assert await probe.asked(due + 700) == 1  # somebody took part in all that is absent, and that is never asked again
+
+
+@pytest.mark.parametrize("over", [False, True])
+async def test_a_label_that_could_not_be_asked_of_is_not_said_to_be_nobodys(
+    probe: Probe, admin: Admin, over: bool
+) -> None:
+    """What was found of one that was long over still holds; soon after its end rows may be on their way."""
+    for group in ("MILO", "CLS"):
+        await seal(admin, group, COMPLETE - HOUR, group)
+        await takes_part(admin, group, COMPLETE - HOUR, group)
+    await takes_part(admin, "MILO", COMPLETE, "a")
+    first = LOOK_AT if over else NOON + 60
+    assert nothing(await probe.look(first)) == {("CLS", COMPLETE)}
+    async with admin.transaction():
+        await admin.execute("LOCK TABLE channel_participation IN ACCESS EXCLUSIVE MODE")
+        assert nothing(await probe.look(first + 300)) == ({("CLS", COMPLETE)} if over else set())
+    assert nothing(await probe.look(first + 600)) == {("CLS", COMPLETE)}
+
+
+async def test_whether_anybody_took_part_is_found_by_a_leap_among_hundreds_of_thousands(admin: Admin) -> None:
+    """A group that is nearly everywhere in the table, and in the labels asked for nowhere: the planner is misled."""
+    await admin.execute(
+        "INSERT INTO channel_participation "
+        "SELECT $1::int8 - 3600 * (i / 8000), 'c' || i % 100, 'u' || i, 1, "
+        "CASE WHEN i < 120000 THEN 'CLS' ELSE 'MILO' END "
+        "FROM generate_series(1, 400000) i",
+        COMPLETE,
+    )
+    labels = [COMPLETE - back * HOUR for back in range(24)]
+    cases = (["MILO"] * 24, ["MILO"] * 24, ["milo"] * 24, labels)
+    for analyzed in (False, True):
+        if analyzed:
+            await admin.execute("ANALYZE channel_participation")
+        plan = await admin.fetch("EXPLAIN (ANALYZE, BUFFERS, FORMAT TEXT) " + queries.TOOK_PART, *cases)
+        text = "\n".join(row[0] for row in plan)
+        assert "Seq Scan" not in text
+        assert "channel_participation_group_epoch" in text, text
+        buffers = max(int(word) for word in re.findall(r"shared hit=(\d+)", text))
+        assert buffers < 24 * 3 * 8  # three levels of an index and a row for each of them
+    rows = await admin.fetch(queries.TOOK_PART, *cases)
+    assert [row["position"] for row in rows] == list(range(16, 25))
+    assert len(await admin.fetch(queries.TOOK_PART, ["CLS"] * 24, ["CLS"] * 24, ["cls"] * 24, labels)) == 15
 
 
 async def test_participation_is_found_by_leaps_through_indexes_among_hundreds_of_thousands(admin: Admin) -> None:

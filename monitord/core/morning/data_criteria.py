@@ -25,11 +25,14 @@ def epochs_sealed(facts: Facts) -> Criterion:
         open_ += len(unknown)
         late += len(slow)
         sealed += len(done)
-        due = len(group.seals) - sum(1 for seal in group.seals if seal.state == "open")
+        nothing = [seal for seal in group.seals if seal.state == "nothing"]
+        due = sum(1 for seal in group.seals if seal.state not in ("open", "nothing"))
         known = "are known to be sealed" if unknown else "sealed"
         details.append(f"{group.group}: {len(done)} of {words.plural(due, 'due epoch')} {known}.")
         if absent:
             details.append(f"{group.group} has no seal of {_labels(absent)}.")
+        if nothing:
+            details.append(f"{group.group}: nobody took part in {_labels(nothing)}: nothing to seal.")
         if slow:
             details.append(f"{group.group} sealed late: {_delays(slow)}.")
         if unknown:
@@ -60,7 +63,9 @@ def epochs_sealed(facts: Facts) -> Criterion:
     if open_ or is_stale:
         return Criterion(name, title, None, "The epochs could not be read at the end of the night.", tuple(details))
     if not sealed:
-        return Criterion(name, title, None, "No epoch fell due in this time.", tuple(details))
+        nobody = any(seal.state == "nothing" for group in facts.groups for seal in group.seals)
+        why = "Nobody took part in any epoch that fell due." if nobody else "No epoch fell due in this time."
+        return Criterion(name, title, None, why, tuple(details))
     some_late = f", {late} of them after the grace" if late else ""
     all_ = f"All {sealed} due seals are" if sealed != 1 else "The one due seal is"
     return Criterion(name, title, True, f"{all_} there{some_late}; groups in step.", tuple(details))

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from monitord.core.epochs import calendar, window_seconds
+from monitord.core.epochs import calendar, empty_labels, seals, window_seconds
 from monitord.core.history import History
 from monitord.core.lateness import delay_of, is_unusual, usual
 from monitord.core.learned import Learned
@@ -45,6 +45,7 @@ class Seals:
         self._days = calendar(orders)
         self._seals: dict[str, dict[int, _Seal]] = {group: {} for group in orders.groups}
         self._counted: dict[str, dict[int, _Counted]] = {group: {} for group in orders.groups}
+        self._empty: dict[str, set[int]] = {group: set() for group in orders.groups}
         self._latest_due: Mapping[str, int | None] = {}
         self._looked_for: set[int] = set()
         self.read_at: float | None = None
@@ -75,9 +76,14 @@ class Seals:
         if expected not in self._looked_for:
             oldest = -int((window_seconds(self._orders) - at) // self._days.length) * self._days.length
             self._looked_for.update(range(oldest, expected + 1, self._days.length))
+        empty = empty_labels(reading)
+        for group, labels in self._empty.items():
+            # Of each label in the window it is told anew; what has left it stays as it was.
+            self._empty[group] = {label for label in labels if label < at - window_seconds(self._orders)}
+            self._empty[group].update(empty.get(group, ()))
+        sealed = {group: tuple((label, None) for label in found) for group, found in self._seals.items()}
         self._latest_due = {
-            group: max((label for label in seals if label <= expected), default=None)
-            for group, seals in self._seals.items()
+            group: seals(sealed, group, at, self._orders, empty).latest_due for group in self._orders.groups
         }
 
     def nights(self, history: History) -> tuple[GroupNight, ...]:
@@ -122,7 +128,7 @@ class Seals:
         found = self._seals[group].get(label)
         counted = self._counted[group].get(label, _Counted())
         if found is None:
-            return SealNight(label, due_at, self._absent(due_at))
+            return SealNight(label, due_at, "nothing" if label in self._empty[group] else self._absent(due_at))
         told = delay_of(label, found.sealed_at, self._until, self._days.length)
         sealed_at = found.sealed_at if told is not None else None
         delay = None if sealed_at is None else max(0.0, sealed_at - due_at)

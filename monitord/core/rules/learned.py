@@ -44,7 +44,7 @@ def sealing_slow(observation: Observation, history: History, orders: StandingOrd
         return
     now, length = observation.now.timestamp(), calendar(orders).length
     for group in orders.groups:
-        found = seals(history.sealed, group, server_now(history, now), orders)
+        found = seals(history.sealed, group, server_now(history, now), orders, history.empty)
         learned = history.learned.get(group, Learned())
         answer: Judgement = Unknown("sealing_slow", group, UNTOLD)
         for label, late, is_sealed in _lateness(found, learned, history, now, orders):
@@ -63,17 +63,16 @@ def sealing_slow(observation: Observation, history: History, orders: StandingOrd
 def _lateness(
     found: Seals, learned: Learned, history: History, now: float, orders: StandingOrders
 ) -> Iterator[tuple[int, float, bool]]:
-    """(label, seconds late, sealed) of the oldest label due and not sealed after the newest seal, and of that seal.
+    """(label, seconds late, sealed) of the oldest label due and not done after the newest seal, and of that seal.
 
     While Postgres itself was away nobody could seal: that time is nobody's lateness.
     """
+    days, ahead = calendar(orders), server_now(history, now) - now
+    if found.waiting is not None:
+        due = days.due_at(found.waiting) - ahead
+        yield found.waiting, now - due - history.absent_seconds("postgres", due, now), False
     if found.latest is None:
         return
-    days, ahead = calendar(orders), server_now(history, now) - now
-    waiting = found.latest + days.length
-    if days.due_at(waiting) <= now + ahead:
-        due = days.due_at(waiting) - ahead
-        yield waiting, now - due - history.absent_seconds("postgres", due, now), False
     delay = learned.delays.get(found.latest)
     if delay is not None:
         due = days.due_at(found.latest) - ahead

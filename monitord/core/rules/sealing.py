@@ -19,12 +19,12 @@ def _groups(observation: Observation, history: History, orders: StandingOrders) 
     monitord's own absence, kept nobody from sealing.
     """
     now = observation.now.timestamp()
-    days, at = calendar(orders), server_now(history, now)
+    at = server_now(history, now)
     for group in orders.groups:
-        found = seals(history.sealed, group, at, orders)
-        age = found.age_seconds
-        if age is not None and found.latest is not None:
-            age -= history.absent_seconds("postgres", days.due_at(found.latest) - (at - now), now)
+        found = seals(history.sealed, group, at, orders, history.empty)
+        age = found.judged_seconds
+        if age is not None:
+            age -= history.absent_seconds("postgres", now - age, now)
         yield found, age
 
 
@@ -35,6 +35,20 @@ def _evidence(found: Seals) -> Evidence:
         "missed": list(found.missed),
         "seal_age_seconds": None if found.age_seconds is None else round(found.age_seconds, 3),
     }
+
+
+def _value(found: Seals) -> float | None:
+    return None if found.judged_seconds is None else round(found.judged_seconds, 3)
+
+
+def _passed_over(found: Seals, length: int) -> str:
+    """The lateness of a group that had nothing to seal before what it has not sealed."""
+    overdue = words.duration(max(0.0, (found.judged_seconds or 0.0) - length))
+    nobodys = words.plural(found.passed_over, "epoch")
+    return (
+        f"{found.group} has not sealed {found.waiting} ({words.clock(found.waiting or 0)}) {overdue} after it was due; "
+        f"in the {nobodys} before it nobody took part."
+    )
 
 
 def _newest(found: Seals) -> str:
@@ -51,7 +65,9 @@ def sealing_stuck(observation: Observation, history: History, orders: StandingOr
         if age is not None and age <= limit:
             yield Clear("sealing_stuck", found.group)
             continue
-        if age is None:
+        if found.passed_over:
+            summary = _passed_over(found, calendar(orders).length)
+        elif age is None:
             summary = f"{found.group} has sealed no epoch in the last {words.duration(window_seconds(orders))}."
         else:
             summary = (
@@ -61,7 +77,7 @@ def sealing_stuck(observation: Observation, history: History, orders: StandingOr
             rule="sealing_stuck",
             subject=found.group,
             severity="critical",
-            value=None if found.age_seconds is None else round(found.age_seconds, 3),
+            value=_value(found),
             limit=limit,
             unit="seconds",
             summary=summary,
@@ -84,11 +100,13 @@ def sealing_late(observation: Observation, history: History, orders: StandingOrd
             rule="sealing_late",
             subject=found.group,
             severity="warning",
-            value=None if found.age_seconds is None else round(found.age_seconds, 3),
+            value=_value(found),
             limit=limit,
             unit="seconds",
             summary=(
-                f"{found.group} is late: no epoch sealed for {words.duration(found.age_seconds or 0)}; "
+                _passed_over(found, calendar(orders).length)
+                if found.passed_over
+                else f"{found.group} is late: no epoch sealed for {words.duration(found.age_seconds or 0)}; "
                 f"{_newest(found)}."
             ),
             evidence=_evidence(found),

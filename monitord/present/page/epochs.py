@@ -18,8 +18,15 @@ from monitord.present.terminal import Style
 LABELS: Final = 24
 _HOUR_EVERY: Final = 4
 
-Fate = Literal["soon", "slow", "late", "sealed", "missed", "due", "unknown", "running"]
-_GLYPHS: Final[dict[Fate, str]] = {"sealed": "✓", "missed": "✕", "due": "…", "unknown": "?", "running": "now"}
+Fate = Literal["soon", "slow", "late", "sealed", "missed", "due", "nothing", "unknown", "running"]
+_GLYPHS: Final[dict[Fate, str]] = {
+    "sealed": "✓",
+    "missed": "✕",
+    "due": "…",
+    "nothing": "–",
+    "unknown": "?",
+    "running": "now",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +58,8 @@ def labels(view: View, group: str) -> list[Label]:
             fate = "sealed" if delay is None else _fate(delay, days.grace)
         elif label == current:
             fate = "running"
+        elif is_known and label in history.empty.get(group, ()):
+            fate = "nothing"
         elif not is_known or (first is not None and label < first):
             fate = "unknown"
         else:
@@ -76,7 +85,7 @@ def epochs(view: View) -> Markup:
     )
     key = (
         f"Each box is a label: how long after it fell due it was sealed (late: after {grace}). "
-        "✕ missed, … due, ? unknown."
+        "✕ missed, … due, – nobody took part, ? unknown."
     )
     return joined(
         tag("p", told) if told else None,
@@ -129,6 +138,7 @@ def _words(one: Label) -> str:
     told = {
         "missed": "missed",
         "due": "due, not sealed yet",
+        "nothing": "nobody took part, nothing to seal",
         "unknown": UNKNOWN,
         "running": "running",
         "sealed": "sealed",
