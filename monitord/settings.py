@@ -11,6 +11,7 @@ from typing import Any, Final, cast
 
 from pydantic import SecretStr, ValidationError
 
+from monitord import values
 from monitord.core.orders import QueueOrders, StandingOrders
 from monitord.masking import MASK, mask, mask_address
 from monitord.settings_schema import (
@@ -192,6 +193,12 @@ def standing_orders(settings: Settings) -> StandingOrders:
     """What core judges by."""
     named: dict[str, Any] = {
         **{name: getattr(settings.orders, name) for name in Orders.model_fields},
+        "services": {name: wanted.partition(":")[0] for name, wanted in settings.orders.services.items()},
+        "rhythms": {
+            name: values.duration(every)
+            for name, wanted in settings.orders.services.items()
+            if (every := wanted.partition(":")[2])
+        },
         "tables": settings.postgres.tables,
         "groups": settings.epochs.groups,
         "cemented": settings.epochs.cemented,

@@ -14,7 +14,6 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from monitord import settings_named as n
 from monitord import settings_types as t
 from monitord.core.model import Severity
-from monitord.core.orders import Expected
 from monitord.masking import parts_of, secrets_in
 from monitord.settings_sources import PREFIX
 
@@ -110,9 +109,7 @@ class Notify(_Section):
 class Orders(_Section):
     """The standing orders' thresholds."""
 
-    services: Annotated[
-        dict[str, Expected], t.mapping('{"web": "online"}', t.one_of("online", "stopped", "periodic"))
-    ] = Field(default_factory=dict)
+    services: Annotated[dict[str, str], t.mapping('{"web": "online"}', t.expected)] = Field(default_factory=dict)
     confirmations: t.Count = 2
     confirm_every: t.Duration = timedelta(seconds=5)
     service_memory: t.Size = 500_000_000

@@ -157,6 +157,20 @@ def one_of(*allowed: str) -> Callable[[object], str]:
     return read
 
 
+def expected(value: object) -> str:
+    """`online`, `stopped` or `periodic`; or `periodic:30m`, which names how often it runs."""
+    written = text_of(value, "online")
+    word, colon, every = (part.strip() for part in written.partition(":"))
+    if not colon or word.lower() != "periodic":
+        return one_of("online", "stopped", "periodic")(written)
+    try:
+        if values.duration(every) > timedelta(0):
+            return f"periodic:{every}"
+    except ValueError:
+        pass
+    raise ValueError(f"{written!r} names no rhythm; write periodic:30m")
+
+
 def word(*allowed: str) -> BeforeValidator:
     """One of these words, in whatever case it is written."""
     return BeforeValidator(one_of(*allowed))

@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from monitord.core.history import Life
 from monitord.core.model import Failure
 from monitord.core.mounts import shared
 from monitord.core.orders import TABLES as OWN_TABLES
 from monitord.core.orders import Expected
+from monitord.core.states import WAITING, expectation
 from monitord.core.watched import SEALS as SEALED
 from monitord.lanes import Lane, LaneBusy
 from monitord.lock import holder
@@ -67,26 +69,29 @@ async def fleet(home: Path | None, state_dir: Path, timeout: float) -> Fleet | N
     except Pm2Error as error:
         return Fleet(str(home), failure=Failure(error.kind, str(error)))
     theirs = [p for p in processes if not p.module and (not own or p.pid != own)]
-    troubled = sorted({p.name for p in theirs if p.status in ("errored", "waiting restart")})
-    return Fleet(str(home), expectations(theirs), tuple(troubled))
+    wanted = expectations(theirs)
+    ended = {p.name for p in theirs if p.status in WAITING and wanted[p.name] != "periodic"}
+    troubled = sorted({p.name for p in theirs if p.status == "errored"} | ended)
+    return Fleet(str(home), wanted, tuple(troubled))
 
 
 def expectations(processes: Sequence[Process]) -> dict[str, Expected]:
     """What each service is to be expected to be, by what it is now and by how PM2 is told to keep it."""
-    instances: dict[str, list[Process]] = {}
+    instances: dict[str, list[Life]] = {}
     for process in processes:
-        instances.setdefault(process.name, []).append(process)
-    return {name: _expected(instances[name]) for name in sorted(instances)}
+        instances.setdefault(process.name, []).append(_life(process))
+    return {name: expectation(instances[name]) for name in sorted(instances)}
 
 
-def _expected(instances: Sequence[Process]) -> Expected:
-    if all(not p.autorestart and (p.cron_restart is not None or _ran_to_its_end(p)) for p in instances):
-        return "periodic"
-    return "stopped" if all(p.status == "stopped" for p in instances) else "online"
-
-
-def _ran_to_its_end(process: Process) -> bool:
-    return process.status == "stopped" and process.exit_code == 0
+def _life(process: Process) -> Life:
+    return Life(
+        state=process.status,
+        exit_code=process.exit_code,
+        schedule=None if process.autorestart else process.cron_restart,
+        autorestart=process.autorestart,
+        restart_delay=process.restart_delay,
+        may_end=process.may_end,
+    )
 
 
 async def database(given: str | None, configured: str | None, ca_file: Path | None, timeout: float) -> Database | None:

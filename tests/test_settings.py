@@ -127,6 +127,7 @@ def test_every_order_reaches_the_core(tmp_path: Path) -> None:
     assert (orders.epoch_length, orders.epoch_grace) == (timedelta(seconds=20), timedelta(seconds=5))
     assert (orders.groups, orders.tables, orders.disks, orders.queues) == (("A",), ("t",), ("/srv",), ("q",))
     assert orders.services == {"gateway": "online", "scout": "periodic"}
+    assert orders.rhythms == {}
     assert (orders.memory_limit("gateway"), orders.memory_limit("scout")) == (300_000_000, 2**30)
     assert (orders.disk_warning, orders.confirmations) == (50.0, 1)
     assert orders.late_after == timedelta(seconds=8)  # the larger of three intervals and two timeouts
@@ -695,3 +696,16 @@ def test_a_mistake_that_quotes_a_long_value_can_still_be_read(tmp_path: Path) ->
     told = only_mistake(tmp_path, "ORDERS__CONFIRMATIONS", "[" * 50_000)
     assert len(told) <= 601
     assert "whole number" in told
+
+
+def test_a_periodic_service_may_name_its_rhythm(tmp_path: Path) -> None:
+    written = '{"scout": "Periodic: 30m", "export": "periodic", "gateway": "online"}'
+    orders = standing_orders(read(tmp_path, {"MONITORD_ORDERS__SERVICES": written}))
+    assert orders.services == {"scout": "periodic", "export": "periodic", "gateway": "online"}
+    assert orders.rhythms == {"scout": timedelta(minutes=30)}
+
+
+@pytest.mark.parametrize("written", ["periodic:", "periodic:soon", "periodic:0s"])
+def test_a_rhythm_that_is_none_is_a_mistake(tmp_path: Path, written: str) -> None:
+    mistake = only_mistake(tmp_path, "ORDERS__SERVICES", f'{{"scout": "{written}"}}')
+    assert "names no rhythm; write periodic:30m" in mistake

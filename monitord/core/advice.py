@@ -47,6 +47,11 @@ _MONITOR: Final = ("monitord logs --no-follow -n 50", "monitord status", "df -h"
 _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
     "service_down": _SERVICE,
     "service_missing": ("{pm2} status", _PM2_LOG, "ls -l {home}/dump.pm2"),
+    "service_overdue": (
+        "{pm2} describe {name}",
+        "{pm2} logs {name} --lines 50 --nostream",
+        "crontab -l; systemctl list-timers --all",
+    ),
     "service_unexpected": _SERVICE,
     "service_restart_loop": _SERVICE,
     "service_frozen": (

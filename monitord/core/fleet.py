@@ -8,12 +8,15 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import timedelta
 
 from monitord.core import restarts
 from monitord.core.fleet_events import Told, events_of
 from monitord.core.history import Batch, Death, History, Life, Service
 from monitord.core.model import Act, Reading, RestartKind, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.rhythms import Rhythm, rhythm, seen
+from monitord.core.states import UP, WAITING, comes_and_goes, ended_well, may_rest
 
 # States whose beginning PM2's list gives.
 _BEGUN = frozenset({"online", "launching"})
@@ -52,6 +55,9 @@ def processes(reading: Reading) -> dict[str, dict[str, Life]]:
             backoff=bool(row.get("service_backoff")),
             kill_timeout=_number(row.get("service_kill_timeout")),
             listen_timeout=_number(row.get("service_listen_timeout")),
+            last_started_at=_number(row.get("service_last_started_at")),
+            restart_delay=_number(row.get("service_restart_delay")),
+            may_end=bool(row.get("service_may_end")),
         )
     return fleet
 
@@ -90,6 +96,7 @@ def absorb_fleet(
             seen.get(name, {}),
             _since(service, before),
             by_hand=_is_by_hand(service, before),
+            periodic=service.periodic,
         )
         for name, service in history.services.items()
         if not first
@@ -101,6 +108,7 @@ def absorb_fleet(
     is_many = restarts.many(changes)
     services: dict[str, Service] = {}
     events: list[ServiceEvent] = []
+    roster = dict(history.roster)
     for name in sorted(history.services.keys() | seen.keys()):
         old = history.services.get(name, Service())
         batches = tuple(b for b in old.batches if b.end > now - window)
@@ -108,7 +116,7 @@ def absorb_fleet(
         if before is not None and together is None and name in changes:
             made: dict[RestartKind, int] = {"automatic": crashes, **dict(changes[name].ruled)}
             batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items() if count))
-        told = Told(_since(old, before), old.said, _acts(old, before), _settled(old, before), now)
+        told = Told(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
         lives = _since_when(old.lives, seen.get(name, {}), told)
         happened: list[ServiceEvent] = []
         if not first:
@@ -133,10 +141,23 @@ def absorb_fleet(
                 by_hand=_by_hand(old, happened, told),
                 gone_at=None if lives else next((e.at for e in happened if e.change == "deleted"), old.gone_at),
             )
+            is_by_hand = services[name].by_hand or _is_by_hand(old, before)
+            wanted = _learned(lives, roster.get(name), told, by_hand=is_by_hand)
+            if wanted is not None and not orders.services:
+                roster[name] = wanted
         events.extend(happened)
-    roster = dict(history.roster)
-    if not orders.services:
-        roster |= {name: _learned(lives) for name, lives in seen.items() if _any_online(lives)}
+    wanted_now: Mapping[str, Expected] = orders.services or roster
+    dark = now - before if before is not None and now - before > orders.late_after.total_seconds() else 0.0
+    services = {
+        name: _with_runs(
+            replace(service, periodic=wanted_now.get(name) == "periodic"),
+            history.services.get(name, Service()).lives,
+            now,
+            dark,
+            orders.rhythms.get(name),
+        )
+        for name, service in services.items()
+    }
     last = together or history.fleet_restart
     if last is not None and last.left_behind:
         left_behind = tuple(name for name in last.left_behind if name not in seen)
@@ -198,8 +219,27 @@ def _since_when(old: Mapping[str, Life], new: Mapping[str, Life], told: Told) ->
         else:
             moments = going if _is_going(life) else ended if life.state not in _BEGUN else []
             since = min((at for at in moments[-1:] if told.since < at <= now), default=now)
-        lives[instance] = replace(life, since=since)
+        lives[instance] = replace(
+            life, since=since, signal=_signal(instance, was, life, told), given_up=_is_given_up(was, life)
+        )
     return lives
+
+
+def _signal(instance: str, was: Life | None, life: Life, told: Told) -> str:
+    """By which signal the last run of a process that does not run ended, as far as the bus has told."""
+    if life.state in _BEGUN or _is_going(life):
+        return ""
+    deaths = [death for death in told.deaths if death.instance == instance]
+    return deaths[-1].signal if deaths else was.signal if was is not None and was.state == life.state else ""
+
+
+def _is_given_up(was: Life | None, life: Life) -> bool:
+    """Whether PM2 has given up on a process that it calls waiting: it then forgets when it was created."""
+    if life.state not in WAITING:
+        return False
+    if was is None:
+        return life.created_at is None and life.last_started_at is not None
+    return was.given_up if was.state == life.state else was.created_at is not None and life.created_at is None
 
 
 def _is_same_run(was: Life, life: Life) -> bool:
@@ -233,13 +273,58 @@ def _still_said(old: Service, new: Mapping[str, Life], crashes: int, now: float)
     return left if old.said_at > now - SAID_SLACK_SECONDS or any(life.state != "online" for life in new.values()) else 0
 
 
-def _any_online(lives: Mapping[str, Life]) -> bool:
-    return any(life.state == "online" for life in lives.values())
+def _with_runs(service: Service, old: Mapping[str, Life], now: float, dark: float, named: timedelta | None) -> Service:
+    """The service with the runs that this reading told of; of what neither comes and goes nor may, none are kept."""
+    lives = service.lives
+    if not service.periodic and not any(may_rest(life) or life.schedule for life in lives.values()):
+        return replace(service, runs=None) if service.runs is not None else service
+    began = [at for instance, life in lives.items() if (at := _began(life, old.get(instance), now)) is not None]
+    is_up = any(life.state in UP for life in lives.values())
+    usual = rhythm_of(service, named)
+    limit = usual.limit if usual is not None else None
+    return replace(service, runs=seen(service.runs, began, is_up=is_up, now=now, dark=dark, limit=limit))
 
 
-def _learned(lives: Mapping[str, Life]) -> Expected:
-    """What to expect of a service seen online: to stay so, unless PM2 itself is told to run it by the clock."""
-    return "periodic" if any(life.schedule for life in lives.values()) else "online"
+def _began(life: Life, was: Life | None, now: float) -> float | None:
+    """When the run began that a reading tells of as new; of one first seen, its last."""
+    at = life.started_at if life.started_at is not None else life.last_started_at
+    if was is None:
+        return at
+    if at is not None:
+        return None if at in (was.started_at, was.last_started_at) else at
+    if life.created_at not in (None, was.created_at):
+        return life.created_at
+    return now if restarts.is_restarted(was, life) else None  # it has ended, and nobody tells when it began
+
+
+def rhythm_of(service: Service, named: timedelta | None) -> Rhythm | None:
+    """The rhythm of what comes and goes: as named in the orders, as PM2 is told, or as learned."""
+    lives = service.lives.values()
+    schedules = [written for life in lives if (written := life.schedule or life.cron) is not None]
+    # Of what PM2 does not begin again the delay stands for nothing.
+    delays = [life.restart_delay for life in lives if life.autorestart and not life.may_end and life.restart_delay]
+    delay = max(delays) if delays and len(delays) == len(service.lives) else None
+    return rhythm(service.runs, named.total_seconds() if named is not None else None, schedules, delay)
+
+
+def _learned(lives: Mapping[str, Life], was: Expected | None, told: Told, *, by_hand: bool) -> Expected | None:
+    """What to expect of a service from now on; None of one that was never seen online.
+
+    To stay online, unless PM2 itself is told to run it by the clock, or it has ended well, by itself and as it may. A
+    later run that fails is wrong, and is looked for to be online again.
+    """
+    if any(life.state == "online" for life in lives.values()):
+        if any(life.schedule for life in lives.values()):
+            return "periodic"
+        return "periodic" if was == "periodic" and all(may_rest(life) for life in lives.values()) else "online"
+    if was is None or by_hand or not lives:
+        return was
+    # What PM2 keeps going is also stopped by hand: only the bus tells that it ended by itself.
+    kept = [life for life in lives.values() if life.autorestart and life.state == "stopped"]
+    if comes_and_goes(lives.values()) and (not kept or any(death.kind == "automatic" for death in told.deaths)):
+        return "periodic"
+    failed = any(ended_well(life) is False and life.state == "stopped" for life in lives.values())
+    return "online" if failed and not any(life.schedule for life in lives.values()) else was
 
 
 def expected(history: History, orders: StandingOrders) -> dict[str, Expected]:

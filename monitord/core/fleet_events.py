@@ -13,6 +13,7 @@ from typing import Final, Literal
 from monitord.core.history import Death, FleetRestart, Life, Service
 from monitord.core.model import Act, Exit, RestartKind, ServiceEvent
 from monitord.core.restarts import BY_RULE, Change, how
+from monitord.core.states import WAITING, ended_well, may_rest
 
 _TOGETHER: Final = {
     "deployment": "restarted together with the whole fleet: an operator or a deployment",
@@ -21,8 +22,6 @@ _TOGETHER: Final = {
 }
 LIST_SECONDS: Final = 5.0
 """How long after a reading began its list may have been made: no answer is waited for much longer."""
-WAITING: Final = "waiting restart"
-"""PM2's word for a dead process that it restarts after a delay (restart_delay, exp_backoff_restart_delay)."""
 _LEFT_BEHIND: Final = "not in PM2's list since PM2 came back: its saved list is incomplete (pm2 save)"
 _ONE: Final[dict[RestartKind, tuple[Literal["pm2", "operator"], str]]] = {
     "operator": ("operator", "restarted by an operator"),
@@ -36,6 +35,7 @@ class Told:
     """What PM2's bus has told of a service's ends since `since`; `said` of them were said as they came.
 
     `acts` are operators' doing. What lies between `since` and `now` (Unix seconds) is news of this reading.
+    `periodic`: the service comes and goes, as expected of it.
     """
 
     deaths: tuple[Death, ...] = ()
@@ -43,6 +43,7 @@ class Told:
     acts: tuple[Act, ...] = ()
     since: float = 0.0
     now: float = 0.0
+    periodic: bool = False
 
 
 def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
@@ -59,7 +60,7 @@ def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
     if seen is not None and seen.restarts is not None and told.restarts is not None and told.restarts < seen.restarts:
         return None
     life = seen or next(iter(lives.values()))
-    is_kept = life.autorestart and life.schedule is None
+    is_kept = not may_rest(life) and life.schedule is None and not (service is not None and service.periodic)
     if life.own or (not is_kept and not told.signal and not told.code):
         return None
     return ServiceEvent(told.service, "crashed", "pm2", f"ended {_how(told)}", 1, "automatic", at=told.at)
@@ -174,7 +175,10 @@ def _events_of(
             events.append(replace(_crashed(name, new, said_before, told.deaths), said=True))
         if change.crashes > said_before:
             events.append(_crashed(name, new, change.crashes - said_before, told.deaths))
-    if (turned := _up_or_down(name, old, new, change, told.deaths)) is not None:
+    if change.turns and _up(old):  # it was not seen to rest in between
+        detail = f"ended well and was begun again by PM2{_often(change.turns)}, as it comes and goes"
+        events.append(ServiceEvent(name, "restarted", "pm2", detail, change.turns, "schedule"))
+    if (turned := _up_or_down(name, old, new, change, told)) is not None:
         events.append(replace(turned, said=_is_of_a_said_end(turned, new, told.said - change.crashes)))
     elif change.by_hand:
         kind: RestartKind = "deployment" if is_many and change.kind == "operator" else change.kind or "operator"
@@ -198,7 +202,7 @@ def _crashed(name: str, new: Mapping[str, Life], times: int, deaths: Sequence[De
 
 
 def _up_or_down(
-    name: str, old: Mapping[str, Life], new: Mapping[str, Life], change: Change, deaths: Sequence[Death]
+    name: str, old: Mapping[str, Life], new: Mapping[str, Life], change: Change, told: Told
 ) -> ServiceEvent | None:
     """The event of a service that came up or went down, or of which an instance did.
 
@@ -207,9 +211,9 @@ def _up_or_down(
     was, are = _up(old), _up(new)
     scheduled = any(life.schedule for life in new.values())
     if was and not are:
-        return _went_down(name, new, () if change.crashes else deaths, scheduled=scheduled)
+        return _went_down(name, new, () if change.crashes else told.deaths, scheduled=scheduled, told=told)
     if are and not was and not change.automatic:
-        if scheduled:
+        if scheduled or change.turns:
             return ServiceEvent(name, "started", "pm2", "its turn has come")
         return ServiceEvent(name, "started", "operator", "online again")
     if was != are and not change.automatic:
@@ -223,19 +227,27 @@ def _is_of_a_said_end(event: ServiceEvent, new: Mapping[str, Life], said: int) -
     return said > 0 and event.change in {"crashed", "stopped"} and all(life.state != "errored" for life in new.values())
 
 
-def _went_down(name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, scheduled: bool) -> ServiceEvent:
+def _went_down(
+    name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, scheduled: bool, told: Told
+) -> ServiceEvent:
     """The event of a service of which nothing is up. `deaths`: those that no count has told of yet."""
     state = next(iter(new.values())).state
     ended = _last_code(new)
+    is_well = all(ended_well(life) for life in new.values())
+    if is_well and state in WAITING and (told.periodic or all(may_rest(life) for life in new.values())):
+        return ServiceEvent(name, "stopped", "pm2", f"ended by itself until PM2 begins it again{ended}")
     if state == "errored":
         detail = f"PM2 has given up restarting it{ended}"
         if deaths and (end := how(deaths[-1])):
             detail = f"PM2 has given up restarting it; it ended {end}"
         return ServiceEvent(name, "crashed", "pm2", detail)
-    if state == WAITING:
+    if state in WAITING:
         detail = f"ended {how(deaths[-1]) or 'by itself'}" if deaths else f"ended by itself{ended}"
         return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it{_backoff(new)}")
-    is_kept = any(life.autorestart for life in new.values()) and not scheduled
+    if is_well and told.periodic:
+        return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
+    may_end = all(life.may_end for life in new.values()) and bool(deaths)
+    is_kept = any(life.autorestart for life in new.values()) and not scheduled and not may_end
     if state == "stopped" and deaths and is_kept:
         return ServiceEvent(name, "crashed", "pm2", f"ended {how(deaths[-1]) or 'by itself'}")
     # What PM2 keeps going stays stopped only where somebody stops it, whatever code it ends with.
@@ -243,7 +255,7 @@ def _went_down(name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, s
         return ServiceEvent(name, "crashed", "pm2", f"ended by itself{ended}")
     if scheduled:
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
-    if not any(life.autorestart for life in new.values()):
+    if may_end or not any(life.autorestart for life in new.values()):
         return ServiceEvent(name, "stopped", "pm2", f"ended, and PM2 is told not to restart it{ended}")
     return ServiceEvent(name, "stopped", "operator", f"PM2 now calls it {state}{ended}")
 

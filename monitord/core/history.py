@@ -16,6 +16,7 @@ from monitord.core.learned import Learned
 from monitord.core.model import Act, Kind, Observation, Reading, RestartKind
 from monitord.core.mounts import Mount
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.rhythms import Runs
 from monitord.core.trends import Series, shifted
 
 KEEP_BLIND_SECONDS = 48 * 3600.0
@@ -48,6 +49,11 @@ class Life:
     `memory_limit` (bytes) and `watch` are rules by which PM2 restarts it: past that much memory, when its files change.
     `backoff`: PM2 waits before it restarts it after a death, longer each time. `kill_timeout` and `listen_timeout` are
     how long PM2 lets it stop and start (seconds, None: PM2's own). `since` is when its state as it is began.
+
+    `last_started_at` is when its last run began, `restart_delay` how long PM2 waits after each end before it restarts
+    it (seconds, None: not at all), `may_end` that PM2 leaves it stopped after the exit code it has (stop_exit_codes).
+    `signal` is the one that ended its last run, where PM2's bus has told; `given_up`: PM2 will not restart it any
+    more and calls it waiting all the same.
     """
 
     state: str
@@ -69,6 +75,11 @@ class Life:
     kill_timeout: float | None = None
     listen_timeout: float | None = None
     since: float | None = None
+    last_started_at: float | None = None
+    restart_delay: float | None = None
+    may_end: bool = False
+    signal: str = ""
+    given_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +123,8 @@ class Service:
     when it was last seen without a process on its way down (None: at the last reading): what ended since then is
     counted when the new process is seen. `acts` are what the bus has told of operators' doing that no reading has shown
     yet, and `by_hand` says that what is down or gone of it is so by an operator's hand.
-    `gone_at` is when it was deleted, where the bus has told.
+    `gone_at` is when it was deleted, where the bus has told. `periodic`: it comes and goes, as expected of it.
+    `runs` are the runs of what is, or may be, periodic.
     """
 
     lives: Mapping[str, Life] = field(default_factory=dict)
@@ -126,6 +138,8 @@ class Service:
     acts: tuple[Act, ...] = ()
     by_hand: bool = False
     gone_at: float | None = None
+    periodic: bool = False
+    runs: Runs | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -455,6 +469,14 @@ def _with_times(history: History, to: Callable[[float], float]) -> History:
                 gone_at=maybe(service.gone_at),
                 acts=tuple(replace(act, at=to(act.at)) for act in service.acts),
                 settled_at=maybe(service.settled_at),
+                runs=service.runs
+                and replace(
+                    service.runs,
+                    since=to(service.runs.since),
+                    last=maybe(service.runs.last),
+                    up_at=maybe(service.runs.up_at),
+                    first=maybe(service.runs.first),
+                ),
             )
             for name, service in history.services.items()
         },

@@ -13,7 +13,7 @@ from monitord.core.history import History
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report import Report
-from monitord.core.states import STATES
+from monitord.core.states import fits
 
 _NAMES: Final = {"pm2": "PM2", "postgres": "Postgres", "redis": "Redis", "epochs": "epoch sealing", "host": "the host"}
 
@@ -42,7 +42,7 @@ def _service(alert: Alert, at: _Now) -> str | None:
         return f"{name} is no longer in PM2's list."
     wanted = expected(at.history, at.orders).get(name) or "online"
     states = sorted({life.state for life in lives})
-    well = sum(1 for life in lives if life.state in STATES[wanted])
+    well = sum(1 for life in lives if fits(life, wanted, at.now))
     online = [life.started_at for life in lives if life.state == "online"]
     many = f", {well} of {len(lives)} instances" if len(lives) > 1 else ""
     if not online:
@@ -198,6 +198,7 @@ _SAY: Final[dict[str, Callable[[Alert, _Now], str | None]]] = {
     "database_changed": _database,
     "service_down": _service,
     "service_missing": _service,
+    "service_overdue": _service,
     "service_unexpected": _service,
     "service_restart_loop": _loop,
     "service_frozen": _frozen,

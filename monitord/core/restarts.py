@@ -38,9 +38,10 @@ BY_RULE: Mapping[RestartKind, str] = {
 class Change:
     """What became of one name's processes between two readings.
 
-    `crashes` are restarts of what ended by itself, `ruled` those that PM2 made by a rule of its own, by its kind;
-    `remade` says that a process was created anew, and `kind` by whom: an operator or a schedule (`by_hand`), else by
-    the rule; `restarted` that a process began anew for whatever reason.
+    `crashes` are restarts of what ended by itself, `turns` those of what comes and goes and had ended well, `ruled`
+    those that PM2 made by a rule of its own, by its kind; `remade` says that a process was created anew, and `kind` by
+    whom: an operator or a schedule (`by_hand`), else by the rule; `restarted` that a process began anew for whatever
+    reason.
     """
 
     crashes: int = 0
@@ -49,6 +50,7 @@ class Change:
     kind: RestartKind | None = None
     ruled: tuple[tuple[RestartKind, int], ...] = ()
     by_hand: bool = False
+    turns: int = 0
 
     @property
     def automatic(self) -> int:
@@ -57,14 +59,19 @@ class Change:
 
 
 def change(
-    old: Mapping[str, Life], new: Mapping[str, Life], deaths: Iterable[Death], *, by_hand: bool = False
+    old: Mapping[str, Life],
+    new: Mapping[str, Life],
+    deaths: Iterable[Death],
+    *,
+    by_hand: bool = False,
+    periodic: bool = False,
 ) -> Change:
     """What became of a name's processes.
 
     `deaths` are those the bus has told of since the reading before, and `by_hand` that it has told of an end by
-    somebody's hand.
+    somebody's hand. `periodic`: it comes and goes, as expected of it.
     """
-    crashes, remade, restarted, hand, told = 0, False, False, False, tuple(deaths)
+    crashes, turns, remade, restarted, hand, told = 0, 0, False, False, False, tuple(deaths)
     kind: RestartKind = "operator"
     ruled: dict[RestartKind, int] = {}
     for instance, life in new.items():
@@ -93,10 +100,19 @@ def change(
             assert was.restarts is not None  # noqa: S101 - it has risen
             assert life.restarts is not None  # noqa: S101 - it has risen
             # An operator's restart shows as `stopping` first and in the counter only when the old process has ended.
-            crashes += life.restarts - was.restarts - (1 if was.state == "stopping" else 0)
-            restarted = True
-    whose = kind if hand else next(iter(ruled), None) or ("automatic" if crashes else None)
-    return Change(crashes, remade, restarted or remade, whose, tuple(ruled.items()), hand)
+            count = life.restarts - was.restarts - (1 if was.state == "stopping" else 0)
+            well = _ended_well(count, life, [d for d in told if d.instance == instance]) if periodic else 0
+            crashes, turns, restarted = crashes + count - well, turns + well, True
+    by_itself: RestartKind | None = "automatic" if crashes else "schedule" if turns else None
+    whose = kind if hand else next(iter(ruled), by_itself)
+    return Change(crashes, remade, restarted or remade, whose, tuple(ruled.items()), hand, turns)
+
+
+def _ended_well(count: int, life: Life, deaths: Sequence[Death]) -> int:
+    """How many of the `count` runs before this one ended well: as the bus has told, else as the last of them did."""
+    told = [death.kind == "automatic" and not death.signal and death.code == 0 for death in deaths][-count:]
+    left = max(0, count - len(told)) if life.exit_code in (0, None) else 0
+    return min(count, sum(told) + left)
 
 
 def _by_rule(was: Life, rose: int, deaths: Sequence[Death], *, by_hand: bool) -> dict[RestartKind, int]:

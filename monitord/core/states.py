@@ -6,7 +6,7 @@ a start as long as its listen_timeout. Until then they are neither wrong nor as 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 from monitord.core.history import Life
@@ -15,9 +15,14 @@ from monitord.core.orders import Expected
 STATES: Final[dict[Expected, tuple[str, ...]]] = {
     "online": ("online",),
     "stopped": ("stopped",),
-    # A periodic run is seen at any point of its life; only giving up is wrong.
+    # A periodic run is seen at any point of its life; only giving up is wrong, and a run that failed.
     "periodic": ("online", "stopped", "launching", "stopping"),
 }
+WAITING: Final = frozenset({"waiting restart", "waiting_restart"})
+"""PM2's words for a dead process that it restarts after a delay (restart_delay, exp_backoff_restart_delay)."""
+UP: Final = frozenset({"online", "launching", "stopping"})
+REST_SECONDS: Final = 60.0
+"""Nobody lets a service that is to be online rest for so long after each end: such a restart_delay is a rhythm."""
 FROZEN: Final = {"stopped": "stopped by a signal (state T)", "zombie": "a zombie (state Z)"}
 # PM2's own, where it does not list the process's: kill_timeout and listen_timeout.
 KILL_SECONDS: Final = 1.6
@@ -46,8 +51,39 @@ def allowed(life: Life) -> tuple[str, float] | None:
     return None
 
 
+def ended_well(life: Life) -> bool | None:
+    """Whether a process that does not run ended well and by itself; None where its exit code is not known.
+
+    PM2 keeps the code 0 for a death by signal, too: only its bus tells of the signal.
+    """
+    if life.state != "stopped" and life.state not in WAITING:
+        return False
+    if life.exit_code is None:
+        return None
+    return not life.signal and not life.given_up and (life.exit_code == 0 or life.may_end)
+
+
+def may_rest(life: Life) -> bool:
+    """Whether PM2 is told that a process may end, or to let it rest between its runs."""
+    return not life.autorestart or life.may_end or (life.restart_delay or 0.0) >= REST_SECONDS
+
+
+def comes_and_goes(lives: Collection[Life]) -> bool:
+    """Whether a name's processes run by the clock, or each has run to its end as it may."""
+    return bool(lives) and all(life.schedule or (may_rest(life) and ended_well(life)) for life in lives)
+
+
+def expectation(lives: Collection[Life]) -> Expected:
+    """What to expect of a service, by what it is now and by how PM2 is told to keep it."""
+    if comes_and_goes(lives):
+        return "periodic"
+    return "stopped" if all(life.state == "stopped" for life in lives) else "online"
+
+
 def fits(life: Life, wanted: Expected, now: float) -> bool | None:
     """Whether a process is in a state it is expected to be in; None while it is on its way from one to another."""
+    if wanted == "periodic" and life.state in WAITING:
+        return ended_well(life)
     if life.state in STATES[wanted]:
         return True
     until = passes_until(life)

@@ -21,9 +21,11 @@ _SCALARS = frozenset(
         *("status", "restart_time", "unstable_restarts", "created_at", "pm_uptime", "exit_code"),
         *("autorestart", "cron_restart", "max_memory_restart", "exec_mode", "pmx_module"),
         *("pm_out_log_path", "pm_err_log_path", "kill_timeout", "listen_timeout", "exp_backoff_restart_delay"),
+        *("restart_delay", "stop_exit_codes"),
     }
 )
 _BRANCHES = frozenset({"pm2_env", "monit"})
+_MAX_STOP_CODES = 256  # there are no more exit codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +42,9 @@ class Process:
     | pm2 restart or start of what is stopped or errored | same | now | 0 |
     | pm2 stop | same | same | may rise, as for an exit |
     | pm2 reset (the process itself runs on) | 0 | now | 0 |
+
+    An end moves nothing by itself. What has a restart_delay is called `waiting restart` after each end, also where PM2
+    will not restart it (autorestart false, a code of stop_exit_codes, given up on); `pm2 stop` makes it `stopped`.
 
     An operator's restart moves `created_at` and `status` (`stopping`) first and `restarts` only when the old
     process is gone, 0.1 s to kill_timeout later: two readings around that moment show the two halves apart.
@@ -66,6 +71,9 @@ class Process:
         backoff: PM2 waits before it restarts it, longer each time (exp_backoff_restart_delay).
         kill_timeout: seconds PM2 waits after asking it to end before it kills it; None when PM2 did not say.
         listen_timeout: seconds PM2 waits for it to be ready before it calls it online; None when PM2 did not say.
+        last_started_at: when its last run was started, epoch seconds, whether it runs or not; None when unsaid.
+        restart_delay: seconds PM2 waits after each end before it restarts it; None when it does not.
+        may_end: PM2 leaves it stopped after the exit code it has, or 0 where it has none (stop_exit_codes).
         out_log_path: where PM2 writes its stdout.
         err_log_path: where PM2 writes its stderr.
     """
@@ -90,6 +98,9 @@ class Process:
     backoff: bool
     kill_timeout: float | None
     listen_timeout: float | None
+    last_started_at: float | None
+    restart_delay: float | None
+    may_end: bool
     out_log_path: str | None
     err_log_path: str | None
 
@@ -105,12 +116,13 @@ def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
         return dict(pairs)
     kept: dict[str, object] = {}
     for name, value in pairs:
-        if name in _SCALARS:
-            if not isinstance(value, dict | list):
-                kept[name] = value
+        if name in _SCALARS and not isinstance(value, dict | list):
+            kept[name] = value
         elif name in _BRANCHES:
             if isinstance(value, dict):
                 kept[name] = value
+        elif name == "stop_exit_codes" and isinstance(value, list):
+            kept[name] = [code for code in value[:_MAX_STOP_CODES] if not isinstance(code, dict | list)]
         elif name == "error":
             kept[name] = True
         elif name == "watch":  # of a list of paths no more than that there is one
@@ -167,9 +179,17 @@ def _process(entry: object) -> Process | None:
         backoff=_positive(env.get("exp_backoff_restart_delay")) is not None,
         kill_timeout=_seconds(env.get("kill_timeout")),
         listen_timeout=_seconds(env.get("listen_timeout")),
+        last_started_at=epoch_seconds(env.get("pm_uptime")),
+        restart_delay=_seconds(env.get("restart_delay")),
+        may_end=(integer(env.get("exit_code")) or 0) in _stop_codes(env.get("stop_exit_codes")),
         out_log_path=_path(env.get("pm_out_log_path")),
         err_log_path=_path(env.get("pm_err_log_path")),
     )
+
+
+def _stop_codes(value: object) -> frozenset[int]:
+    codes = (integer(code) for code in (value if isinstance(value, list) else [value]))
+    return frozenset(code for code in codes if code is not None)
 
 
 def _number(value: object) -> float | None:

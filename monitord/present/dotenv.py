@@ -107,6 +107,8 @@ def _fleet(fleet: Fleet | None) -> Iterator[str]:
         yield setting("MONITORD_PM2__HOME", fleet.home)
         return
     yield _comment("PM2: each service and what it is expected to be: online, stopped, or periodic (either is right).")
+    if "periodic" in fleet.services.values():
+        yield _comment('"periodic:30m" names how often it is to run; without, that is learned.')
     yield setting("MONITORD_PM2__HOME", fleet.home)
     if fleet.services:
         yield from _names("MONITORD_ORDERS__SERVICES", fleet.services)

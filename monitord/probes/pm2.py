@@ -89,6 +89,12 @@ def _service(process: fleet.Process, own: frozenset[int]) -> Iterator[Sample]:
         yield of("service_memory_limit", process.memory_limit_bytes, "bytes")
     if process.watch:
         yield of("service_watch", 1)
+    if process.last_started_at is not None and process.started_at is None:
+        yield of("service_last_started_at", process.last_started_at, "timestamp")
+    if process.restart_delay is not None:
+        yield of("service_restart_delay", process.restart_delay, "seconds")
+    if process.may_end:
+        yield of("service_may_end", 1)
     if process.backoff:
         yield of("service_backoff", 1)
     # Only where it says how long a state may last: most of the time it says nothing.

@@ -232,6 +232,9 @@ PROCESS = Process(
     backoff=False,
     kill_timeout=None,
     listen_timeout=None,
+    last_started_at=None,
+    restart_delay=None,
+    may_end=False,
     out_log_path=None,
     err_log_path=None,
 )

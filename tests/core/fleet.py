@@ -34,6 +34,11 @@ class Service:
     own: bool = False
     memory_limit: float | None = None
     watch: bool = False
+    autorestart: bool = True
+    restart_delay: float | None = None
+    may_end: bool = False
+    # It runs for so many seconds, every so many.
+    rhythm: tuple[float, float] | None = None
     kill_timeout: float | None = None
     listen_timeout: float | None = None
     memory_per_hour: float = 0.0
@@ -45,6 +50,7 @@ class Service:
     exits: list[Exit] = field(default_factory=list)
     acts: list[Act] = field(default_factory=list)
     _crash_due: float = 0.0
+    _run_due: float = 0.0
 
     def advance(self) -> None:
         """What it does by itself up to now: its memory moves, and it may die again and again."""
@@ -54,6 +60,16 @@ class Service:
             self.memory = round(low + (high - low) * (now % period) / period)
         elif self.memory_per_hour and self.memory is not None:
             self.memory += self.memory_per_hour * seconds / HOUR
+        if self.rhythm is not None:
+            lasts, every = self.rhythm
+            while self._run_due <= now:
+                begun = self.started_at or 0.0
+                if self.state != "online":
+                    self.begins(self._run_due)
+                    self._run_due += lasts
+                else:
+                    self.ends(0, at=self._run_due)
+                    self._run_due += max(1.0, begun + every - self._run_due)
         if self.crash_every is not None:
             while self._crash_due <= now:
                 if self.crash_signal:
@@ -61,6 +77,33 @@ class Service:
                 else:
                     self.crashes()
                 self._crash_due += self.crash_every
+
+    def runs(self, lasts: float, every: float) -> None:
+        """From here on it runs for so many seconds, every so many, beginning now."""
+        self.rhythm, self._run_due = (lasts, every), self.clock.now + (0.0 if self.state != "online" else lasts)
+
+    def runs_no_more(self) -> None:
+        """It ends, and nobody begins it again."""
+        self.rhythm = None
+        if self.state == "online":
+            self.ends(0)
+
+    def begins(self, at: float | None = None) -> None:
+        """Its next run: PM2 begins it again, or somebody starts it."""
+        at = self.clock.now if at is None else at
+        if self.state == "waiting restart":
+            self.restarts += 1
+        else:
+            self.created_at = at
+        self.state, self.process, self.started_at = "online", "running", at
+
+    def ends(self, code: int, signal: str = "", at: float | None = None) -> None:
+        """It ends by itself, and PM2 does as it is told for that; its bus tells."""
+        at = self.clock.now if at is None else at
+        self.exits.append(Exit(self.name, str(self.pm_id), at, code, signal, restarts=self.restarts))
+        self.stops(code)
+        if self.restart_delay is not None:
+            self.state = "waiting restart"
 
     def crashes_every(self, seconds: float) -> None:
         """From here on it lives so long and no longer, again and again."""
@@ -142,7 +185,8 @@ class Service:
         yield Sample("service_process", labels, self.process, "")
         yield Sample("service_memory", labels, self.memory if alive else None, "bytes")
         yield Sample("service_cpu", labels, 1.5 if alive else None, "percent")
-        yield Sample("service_started_at", labels, self.started_at, "timestamp")
+        begun = self.started_at if self.state in {"online", "launching"} else None
+        yield Sample("service_started_at", labels, begun, "timestamp")
         yield Sample("service_restarts", labels, self.restarts, "1")
         yield Sample("service_created_at", labels, self.created_at, "timestamp")
         yield Sample("service_exit_code", labels, self.exit_code, "1")
@@ -152,6 +196,14 @@ class Service:
             yield Sample("service_cron", labels, self.cron, "")
         if self.memory_limit is not None:
             yield Sample("service_memory_limit", labels, self.memory_limit, "bytes")
+        if self.state not in {"online", "launching"}:
+            yield Sample("service_last_started_at", labels, self.started_at, "timestamp")
+        if not self.autorestart:
+            yield Sample("service_autorestart", labels, 0, "1")
+        if self.restart_delay is not None:
+            yield Sample("service_restart_delay", labels, self.restart_delay, "seconds")
+        if self.may_end:
+            yield Sample("service_may_end", labels, 1, "1")
         if self.watch:
             yield Sample("service_watch", labels, 1, "1")
         if self.state == "stopping" and self.kill_timeout is not None:

@@ -202,6 +202,7 @@ def _example(template: str) -> str:
         "queue": "tree-builder",
         "subject": "user_signals",
         "duration": "10m",
+        "every": "30m",
         "step": "-1h",
         "clock": "05:00",
         "past": "01:00",

@@ -229,6 +229,13 @@ FAULTS = (
     Fault("service_down", "gateway", lambda n: n["gateway"].stops(), lambda n: n["gateway"].starts()),
     Fault("service_missing", "cls-worker", lambda n: n.vanishes("cls-worker"), lambda n: n.appears("cls-worker")),
     Fault("service_unexpected", "test", lambda n: n.appears("test"), lambda n: n.vanishes("test")),
+    Fault(
+        "service_overdue",
+        "cls-discovery",
+        _to_set(lambda n: n["cls-discovery"], schedule="*/15 * * * *", autorestart=False),
+        lambda n: n["cls-discovery"].begins(),
+        limit=1800.0,
+    ),
     Fault("service_frozen", "gateway", lambda n: n["gateway"].is_frozen(), lambda n: n["gateway"].thaws()),
     Fault(
         "service_memory_high",

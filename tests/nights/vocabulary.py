@@ -424,6 +424,18 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "PM2 restarts {service} past {size}": lambda n, service, size: _set(service, memory_limit=size),
     "PM2 watches the files of {service}": lambda n, service: _set(service, watch=True),
     "PM2 runs {service} by the clock": lambda n, service: _set(service, schedule="*/15 * * * *"),
+    "PM2 does not begin {service} again when it ends": lambda n, service: _set(service, autorestart=False),
+    "PM2 leaves {service} stopped when it ends well": lambda n, service: _set(service, may_end=True),
+    "PM2 begins {service} again {duration} after each end": (
+        lambda n, service, duration: _set(service, restart_delay=duration)
+    ),
+    "{service} ends with exit code {code:count}": lambda n, service, code: service.ends(code),
+    "{service} ends by {signal}": lambda n, service, signal: service.ends(0, signal),
+    "{service} begins its next run": lambda n, service: service.begins(),
+    "{service} runs for {duration} every {every:duration}": (
+        lambda n, service, duration, every: service.runs(duration, every)
+    ),
+    "{service} runs no more": lambda n, service: service.runs_no_more(),
     "{service} is launching": lambda n, service: _set(service, state="launching"),
     "the counters of {service} are reset": lambda n, service: service.is_reset(),
     "{service} has been restarted {count} times in its life": lambda n, service, count: _set(service, restarts=count),

@@ -326,6 +326,9 @@ async def test_what_pm2_does_not_say_is_none_and_never_zero(home: Path) -> None:
         backoff=False,
         kill_timeout=None,
         listen_timeout=None,
+        last_started_at=None,
+        restart_delay=None,
+        may_end=False,
         out_log_path=None,
         err_log_path=None,
     )

@@ -10,7 +10,7 @@ from monitord.core.model import AUTOMATIC, Alert
 from monitord.core.morning.facts import BLIND_SHARE, Facts, told
 from monitord.core.night import Criterion, ServiceNight
 
-DOWN: Final = causes.DEAD - {"service_restart_loop"}
+DOWN: Final = causes.DEAD - {"service_restart_loop"} | {"service_overdue"}
 
 
 def services_online(facts: Facts) -> Criterion:

@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from shlex import quote
 
 from monitord.core import words
-from monitord.core.fleet import expected, recent_restarts
+from monitord.core.fleet import expected, recent_restarts, rhythm_of
 from monitord.core.history import History, Life
 from monitord.core.loops import look_into, since_taken_up
 from monitord.core.model import Clear, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.states import FROZEN, allowed, fits
+from monitord.core.states import FROZEN, UP, WAITING, allowed, fits
 
 _LOOP_ADVICE: dict[RestartKind | None, str] = {
     None: "Read the end of {name}'s error log: restarting it again is what PM2 already does.",
@@ -20,7 +20,7 @@ _LOOP_ADVICE: dict[RestartKind | None, str] = {
     "(ignore_watch), and watch is not for production.",
 }
 _LOST = "PM2 has lost its whole list"
-_STATE_WORDS = {"waiting restart": "waiting for PM2 to restart it"}
+_STATE_WORDS = dict.fromkeys(WAITING, "waiting for PM2 to restart it")
 
 
 def _fleet(history: History, orders: StandingOrders) -> Iterator[tuple[str, Expected | None, dict[str, Life]]]:
@@ -78,7 +78,7 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
                 f"PM2 has given up on {name}: read its error log, then restart it."
                 if state == "errored"
                 else f"Read the end of {name}'s error log: it died, and PM2 restarts it after its restart delay."
-                if state == "waiting restart"
+                if state in WAITING
                 else f"PM2 does not get {name} out of {state}: look at its log and its process, and at PM2's own log."
                 if state in ("stopping", "launching")
                 else f"Find out who or what left {name} {state} before starting it again (pm2 describe {quote(name)})."
@@ -116,6 +116,13 @@ def _why(wrong: list[Life], now: float) -> str:
     if any(life.state == "errored" for life in wrong):
         code = next((life.exit_code for life in wrong if life.exit_code is not None), None)
         return " PM2 has given up restarting it" + (f" (last exit code {code})." if code is not None else ".")
+    if any(life.given_up for life in wrong):
+        return " PM2 has given up restarting it, whatever it calls it."
+    failed = next((life for life in wrong if life.signal or (life.exit_code and not life.autorestart)), None)
+    if failed is not None:
+        return (
+            f" Its last run ended {f'by {failed.signal}' if failed.signal else f'with exit code {failed.exit_code}'}."
+        )
     return ""
 
 
@@ -222,6 +229,52 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
                 "lifetime_restarts": sum(life.restarts or 0 for life in lives.values()),
             },
             recommendation=_LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name),
+        )
+
+
+def service_overdue(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that comes and goes, and has not come for far longer than usual."""
+    now = observation.now.timestamp()
+    for name, wanted, lives in _fleet(history, orders):
+        service = history.services.get(name)
+        if wanted != "periodic" or service is None:
+            continue
+        if any(life.state in UP for life in lives.values()):
+            yield Clear("service_overdue", name)
+            continue
+        usual = rhythm_of(service, orders.rhythms.get(name))
+        if not lives or usual is None or service.runs is None:
+            yield Unknown("service_overdue", name, "not in PM2's list" if not lives else "its rhythm is not known yet")
+            continue
+        rested = service.runs.rested(now)
+        if rested <= usual.limit:
+            yield Clear("service_overdue", name)
+            continue
+        state = next(iter(lives.values())).state
+        last = service.runs.last
+        began = f"its last run began at {words.moment(last, now)}" if last is not None else "no run of it was seen"
+        yield Finding(
+            rule="service_overdue",
+            subject=name,
+            severity="warning",
+            value=int(rested),
+            limit=int(usual.limit),
+            unit="seconds",
+            summary=(
+                f"{name} has not run for {words.duration(rested)}: {began}, and by {usual.source} it runs "
+                f"every {words.duration(usual.every)}{' at the longest' if usual.source == 'its past' else ''}."
+            ),
+            evidence={
+                "state": state,
+                "last_began_at": words.clock(last) if last is not None else None,
+                "rhythm_seconds": round(usual.every),
+                "rhythm_by": usual.source,
+                "runs_seen": sum(day.gaps for day in service.runs.days) + (last is not None),
+            },
+            recommendation=(
+                f"Find out what begins {name}, and why it does not (pm2 describe {quote(name)}; whose cron, or "
+                f"schedule?). If it is to rest, say so: monitord forget {quote(name)}, or stopped in the orders."
+            ),
         )
 
 

@@ -1,0 +1,160 @@
+"""The rhythm of what comes and goes: when its runs began, how far apart, and when one is overdue.
+
+A rhythm is named in the orders, or PM2 is told it (cron_restart, restart_delay), or it is learned from the runs that
+were seen. Runs come unevenly: what is usual is the longest time between two beginnings, of the days that are kept. A
+time that was overdue is no habit, unless there were two such.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from functools import lru_cache
+from typing import Final
+
+from monitord.core.cron import schedule
+
+# So many days on which runs began are kept: two weeks of what runs daily, a year of what runs monthly.
+KEEP_DAYS: Final = 14
+# A rhythm is known once so many times between runs were seen.
+LEAST_GAPS: Final = 4
+DAY: Final = 86400.0
+# A named or scheduled run is overdue when it has not come twice; a learned one after thrice the longest usual time.
+TIMES_NAMED: Final = 2.0
+TIMES_LEARNED: Final = 3.0
+# A learned rhythm is not taken for finer than this; nor for finer than a day before it was watched for one.
+LEAST_LEARNED: Final = 900.0
+_MOST_TURNS: Final = 3000
+# Any Monday: how far apart the times of a schedule are does not depend on it.
+_REFERENCE: Final = datetime(2025, 1, 6, tzinfo=UTC)
+_SHORT: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True)
+class Day:
+    """The times between runs that ended with one that began on this day (days since 1970, UTC), in seconds.
+
+    `gaps` of them, up to `longest`; those that were overdue are not among them, and `late` is the longest of those.
+    """
+
+    day: int
+    gaps: int = 0
+    longest: float = 0.0
+    late: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Runs:
+    """A service's runs, as they were seen (Unix seconds).
+
+    `since` is when it was first seen, `last` when its last run began (None: not known), `up_at` when it was last seen
+    to run. `blind` is for how many seconds nobody looked since then, and `unseen` that runs since the last may have
+    been missed. `first` is the beginning that the times between runs are counted from, `days` what they were.
+    """
+
+    since: float
+    last: float | None = None
+    up_at: float | None = None
+    blind: float = 0.0
+    unseen: bool = False
+    first: float | None = None
+    days: tuple[Day, ...] = ()
+
+    @property
+    def rests_since(self) -> float:
+        """Since when it has not run, as far as it was seen."""
+        return max(self.since, self.last or self.since, self.up_at or self.since)
+
+    def rested(self, now: float) -> float:
+        """For how many seconds it has been seen not to run."""
+        return max(0.0, now - self.rests_since - self.blind)
+
+
+@dataclass(frozen=True, slots=True)
+class Rhythm:
+    """What is usual: a run every `every` seconds at the longest, and overdue after `limit`. `source`: who says so."""
+
+    every: float
+    limit: float
+    source: str
+
+
+def seen(
+    runs: Runs | None, began: Iterable[float], *, is_up: bool, now: float, dark: float, limit: float | None
+) -> Runs:
+    """The runs after one more reading.
+
+    `began` are the beginnings of runs it told of, `dark` for how many seconds before it nobody had looked (0: it was
+    watched), `limit` after how many seconds of rest a run was overdue.
+    """
+    starts = sorted(at for at in began if at <= now + _SHORT)
+    if runs is None:
+        return Runs(now, last=starts[-1] if starts else None, up_at=now if is_up else None)
+    following = replace(runs, blind=runs.blind + dark, unseen=runs.unseen or dark > 0)
+    for at in starts:
+        if following.last is not None and at <= following.last + _SHORT:
+            continue
+        following = _begun(following, at, limit)
+        following = replace(following, blind=max(0.0, min(dark, now - at)), unseen=False)
+    return replace(following, up_at=now, blind=0.0) if is_up else following
+
+
+def _begun(runs: Runs, at: float, limit: float | None) -> Runs:
+    if runs.last is None or runs.unseen:
+        return replace(runs, last=at, first=runs.first if runs.first is not None else at)
+    gap, day = at - runs.last, int(at // DAY)
+    days = [*runs.days] if runs.days and runs.days[-1].day == day else [*runs.days, Day(day)]
+    if limit is not None and gap > limit:
+        days[-1] = replace(days[-1], late=max(days[-1].late, gap))
+    else:
+        days[-1] = replace(days[-1], gaps=days[-1].gaps + 1, longest=max(days[-1].longest, gap))
+    first = runs.first if runs.first is not None else runs.last
+    return replace(runs, last=at, first=first, days=tuple(days[-KEEP_DAYS:]))
+
+
+def rhythm(runs: Runs | None, named: float | None, schedules: Collection[str], delay: float | None) -> Rhythm | None:
+    """The rhythm of a service, or None while it is not known.
+
+    `named` is what the orders say (seconds), `schedules` PM2's cron_restarts, `delay` for how long PM2 waits after each
+    end.
+    """
+    if named is not None:
+        return Rhythm(named, TIMES_NAMED * named, "the orders")
+    apart = [found for written in schedules if (found := _apart(written)) is not None]
+    if apart:
+        return Rhythm(max(apart), TIMES_NAMED * max(apart), "PM2's cron_restart")
+    if delay is not None:
+        return Rhythm(delay, TIMES_NAMED * delay + LEAST_LEARNED, "PM2's restart_delay")
+    return None if runs is None else _learned(runs)
+
+
+def _learned(runs: Runs) -> Rhythm | None:
+    if sum(day.gaps for day in runs.days) < LEAST_GAPS or runs.first is None or runs.last is None:
+        return None
+    late = sorted(day.late for day in runs.days if day.late)
+    usual = max([day.longest for day in runs.days] + late[-2:-1])
+    is_short = runs.last - runs.first < DAY
+    return Rhythm(usual, max(TIMES_LEARNED * usual, DAY if is_short else LEAST_LEARNED), "its past")
+
+
+@lru_cache(maxsize=256)
+def _apart(written: str) -> float | None:
+    """The longest time between two moments of a schedule (seconds); None of one that cannot be read.
+
+    PM2 keeps it by its own clock's zone, and takes a field of seconds before the five.
+    """
+    fields = written.split()
+    try:
+        times = schedule(" ".join(fields[1:] if len(fields) == 6 else fields))
+    except ValueError:
+        return None
+    at, longest = times.following(_REFERENCE), 0.0
+    for _ in range(_MOST_TURNS):
+        if at is None or (following := times.following(at)) is None:
+            break
+        longest = max(longest, (following - at).total_seconds())
+        at = following
+        if (at - _REFERENCE).days > 370:
+            break
+    return longest or None
