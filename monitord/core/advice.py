@@ -54,6 +54,7 @@ _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
     ),
     "service_unexpected": _SERVICE,
     "service_restart_loop": _SERVICE,
+    "service_unstable": _SERVICE,
     "service_frozen": (
         'ps -o pid,stat,wchan:20,etime,args -p "$({pm2} pid {name})"',
         "{pm2} logs {name} --lines 50 --nostream",

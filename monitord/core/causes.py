@@ -25,7 +25,9 @@ SEALING = frozenset(
 )
 FLOW = frozenset({"table_flow_stalled", "channel_silent"})
 # What a host without memory or disk takes with it. A service that somebody stopped is not among them.
-DEATHS = frozenset({"service_restart_loop", "pm2_unreachable", "postgres_unreachable", "redis_unreachable"})
+DEATHS = frozenset(
+    {"service_restart_loop", "service_unstable", "pm2_unreachable", "postgres_unreachable", "redis_unreachable"}
+)
 # What a server that answers, and is another one or refuses the fleet's writes, takes with it: no page of its own.
 TAKES: dict[str, frozenset[str]] = {
     "database_changed": SEALING | FLOW | {"table_growth_high"},

@@ -64,6 +64,8 @@ def _plainly(alert: Alert, orders: StandingOrders) -> str:
         queues = list(causes.worked_off(subject, orders))
         waits = [f"jobs of {words.listed(queues)} wait"] if queues else []
         return "; ".join([*brings, *waits, *faces]) or UNKNOWN
+    if rule == "service_unstable":
+        return f"{subject} is away for a moment each time, and loses what it was at"
     if rule == "service_overdue":
         return f"what {subject} does in its runs is not done"
     if rule in ("service_memory_high", "service_memory_leak"):
@@ -76,7 +78,7 @@ def _plainly(alert: Alert, orders: StandingOrders) -> str:
 def _on_sealing(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
     """The impact on collection, sealing and claims."""
     rule, subject = alert.rule, alert.subject
-    if rule in causes.DEAD or rule == "service_overdue":
+    if rule in causes.DEAD or rule in ("service_overdue", "service_unstable"):
         return _of_dead(subject, orders)
     if rule in ("service_memory_high", "service_memory_leak"):
         return NONE, NONE, "at risk when the process is ended for its memory" if _faces(subject, orders) else NONE

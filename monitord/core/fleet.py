@@ -13,6 +13,7 @@ from datetime import timedelta
 from monitord.core import restarts
 from monitord.core.fleet_events import Told, events_of
 from monitord.core.history import Batch, Death, History, Life, Service
+from monitord.core.loops import tallied
 from monitord.core.model import Act, Reading, RestartKind, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.rhythms import Rhythm, rhythm, seen
@@ -113,15 +114,17 @@ def absorb_fleet(
         old = history.services.get(name, Service())
         batches = tuple(b for b in old.batches if b.end > now - window)
         crashes = changes[name].crashes if name in changes else 0
+        tallies = old.tallies
         if before is not None and together is None and name in changes:
             made: dict[RestartKind, int] = {"automatic": crashes, **dict(changes[name].ruled)}
             batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items() if count))
+            tallies = tallied(tallies, {kind: count for kind, count in made.items() if count}, before, now, window)
         told = Told(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
         lives = _since_when(old.lives, seen.get(name, {}), told)
         happened: list[ServiceEvent] = []
         if not first:
             happened = events_of(name, old.lives, lives, changes.get(name), together, told, is_many=is_many)
-        if lives or batches or name in orders.services or name in history.roster:
+        if lives or batches or tallies or name in orders.services or name in history.roster:
             going = any(_is_going(life) for life in lives.values())
             deaths = tuple(d for d in old.deaths if d.at > now - window)
             deaths = deaths if going else deaths[-restarts.KEEP_DEATHS :]
@@ -132,6 +135,7 @@ def absorb_fleet(
                 old,
                 lives=lives,
                 batches=batches,
+                tallies=tallies,
                 deaths=deaths,
                 taken_up_at=taken_up_at,
                 said=said,

@@ -93,6 +93,21 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
+class Tally:
+    """Automatic restarts in the window of the orders that began at `start`, by kind; between `first` and `last`."""
+
+    start: float
+    first: float
+    last: float
+    kinds: Mapping[RestartKind, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        """All of them."""
+        return sum(self.kinds.values())
+
+
+@dataclass(frozen=True, slots=True)
 class Death:
     """The end of one process, as PM2's bus told of it: how, and after how many seconds of life (None: not known).
 
@@ -124,7 +139,7 @@ class Service:
     counted when the new process is seen. `acts` are what the bus has told of operators' doing that no reading has shown
     yet, and `by_hand` says that what is down or gone of it is so by an operator's hand.
     `gone_at` is when it was deleted, where the bus has told. `periodic`: it comes and goes, as expected of it.
-    `runs` are the runs of what is, or may be, periodic.
+    `runs` are the runs of what is, or may be, periodic. `tallies` count its automatic restarts of the last day.
     """
 
     lives: Mapping[str, Life] = field(default_factory=dict)
@@ -140,6 +155,7 @@ class Service:
     gone_at: float | None = None
     periodic: bool = False
     runs: Runs | None = None
+    tallies: tuple[Tally, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -469,6 +485,9 @@ def _with_times(history: History, to: Callable[[float], float]) -> History:
                 gone_at=maybe(service.gone_at),
                 acts=tuple(replace(act, at=to(act.at)) for act in service.acts),
                 settled_at=maybe(service.settled_at),
+                tallies=tuple(
+                    replace(t, start=to(t.start), first=to(t.first), last=to(t.last)) for t in service.tallies
+                ),
                 runs=service.runs
                 and replace(
                     service.runs,

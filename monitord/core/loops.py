@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from statistics import median
-from typing import Any
+from typing import Any, Final
 
 from monitord.core import words
-from monitord.core.history import Service
+from monitord.core.history import Service, Tally
 from monitord.core.model import RestartKind
 from monitord.core.restarts import BY_RULE
 
@@ -82,6 +82,61 @@ class Loop:
             "from_the_bus": self.told,
             "restarted_by": dict(self.kinds),
         }
+
+
+# Restarts are counted over so many windows (a day, at an hour each), and are at an end after so many without one.
+DAY_WINDOWS: Final = 24
+CALM_WINDOWS: Final = 6
+# A window with more than so many times what a loop takes was a loop, and had its own alert.
+LOOP_TIMES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Unrest:
+    """A service's automatic restarts within the last day: `count` of them, `apart` from loops; when the last was."""
+
+    count: int
+    apart: int
+    first: float
+    last: float
+    kinds: Mapping[RestartKind, int]
+
+    @property
+    def every(self) -> float:
+        """How many seconds lay between two of them, on average."""
+        return (self.last - self.first) / max(1, self.count - 1)
+
+
+def tallied(
+    tallies: tuple[Tally, ...], made: Mapping[RestartKind, int], before: float, now: float, window: float
+) -> tuple[Tally, ...]:
+    """The tallies with the restarts that were made between two readings; of a long absence evenly spread over it."""
+    kept = {tally.start: tally for tally in tallies if tally.start + window > now - DAY_WINDOWS * window}
+    for kind, count in made.items():
+        parts = min(count, DAY_WINDOWS, max(1, round((now - before) / window)))
+        for part in range(parts):
+            at = now - part * window
+            start = at // window * window
+            share = count // parts + (1 if part < count % parts else 0)
+            tally = kept.get(start, Tally(start, at, at))
+            kinds = {**tally.kinds, kind: tally.kinds.get(kind, 0) + share}
+            kept[start] = replace(tally, first=min(tally.first, at), last=max(tally.last, at), kinds=kinds)
+    return tuple(sorted(kept.values(), key=lambda tally: tally.start))
+
+
+def unrest(service: Service, now: float, window: float, loops_past: int) -> Unrest | None:
+    """The automatic restarts of the last day; None where there were none, or none for long."""
+    since = max(now - DAY_WINDOWS * window, service.taken_up_at or 0.0)
+    tallies = [tally for tally in service.tallies if tally.last > since and tally.count]
+    if not tallies or now - tallies[-1].last > CALM_WINDOWS * window:
+        return None
+    apart = sum(tally.count for tally in tallies if tally.count <= LOOP_TIMES * loops_past)
+    kinds: dict[RestartKind, int] = {}
+    for tally in tallies:
+        for kind, count in tally.kinds.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+    count = sum(tally.count for tally in tallies)
+    return Unrest(count, apart, max(since, tallies[0].first), tallies[-1].last, kinds)
 
 
 def since_taken_up(service: Service | None) -> Service | None:

@@ -209,7 +209,7 @@ class Finding:
 
     `needs_exact` names what must be counted exactly before this finding may fire (a cheap counter is only a sign).
     `by_hand`: an operator did it, which is not flapping however often. `began` is when it began (Unix seconds), where
-    that is known; None: when it was first found.
+    that is known; None: when it was first found. `remind_every` is the least time between two reminders (seconds).
     """
 
     rule: str
@@ -224,6 +224,7 @@ class Finding:
     needs_exact: tuple[str, ...] = ()
     by_hand: bool = False
     began: float | None = None
+    remind_every: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,7 @@ from typing import Any, Final
 from monitord.core import words
 from monitord.core.fleet import expected
 from monitord.core.history import History
+from monitord.core.loops import CALM_WINDOWS
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report import Report
@@ -61,6 +62,12 @@ def _loop(alert: Alert, at: _Now) -> str | None:
         return state
     limit = at.orders.restarts_warning
     return f"{state.rstrip('.')}; {words.plural(restarts, 'restart')} in the last {window}, up to {limit} are expected."
+
+
+def _unstable(alert: Alert, at: _Now) -> str | None:
+    state = _service(alert, at)
+    calm = words.duration(CALM_WINDOWS * at.orders.restarts_window.total_seconds())
+    return None if state is None else f"{state.rstrip('.')}; PM2 did not restart it for {calm}, or not often any more."
 
 
 def _frozen(alert: Alert, at: _Now) -> str | None:
@@ -199,6 +206,7 @@ _SAY: Final[dict[str, Callable[[Alert, _Now], str | None]]] = {
     "service_down": _service,
     "service_missing": _service,
     "service_overdue": _service,
+    "service_unstable": _unstable,
     "service_unexpected": _service,
     "service_restart_loop": _loop,
     "service_frozen": _frozen,

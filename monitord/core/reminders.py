@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from monitord.core.alerts import key
 from monitord.core.model import Alert, Transition
@@ -27,7 +27,11 @@ def remind(
         since = alert.said_at or alert.fired_at or now
         if alert.id in said or now < since:  # said just now; or the clock was set back, and the wait begins here
             book[place] = replace(alert, said_at=now)
-        elif alert.acked_at is None and now - since >= orders.remind_every:
+        elif alert.acked_at is None and now - since >= max(orders.remind_every, _at_least(alert)):
             book[place] = replace(alert, said_at=now)
             again.append(book[place])
     return tuple(again)
+
+
+def _at_least(alert: Alert) -> timedelta:
+    return timedelta(seconds=alert.finding.remind_every)

@@ -6,7 +6,7 @@ from monitord.core.incidents import incidents
 from monitord.core.model import Exit, Finding, Severity, Value
 from monitord.core.rules import replaces
 
-from .nights import MEMORY, ORDERS, Night, orders
+from .nights import LONG, MEMORY, ORDERS, Night, orders
 
 
 def restarts(night: Night, service: str) -> int:
@@ -365,3 +365,12 @@ def test_a_service_that_is_gone_from_pm2_keeps_dying_no_more() -> None:
     night.passes(minutes=5)
     assert len(night.of("resolved", "service_restart_loop", "cls-worker")) == 1
     assert len(night.of("firing", "service_missing", "cls-worker")) == 1
+
+
+def test_what_dies_now_and_then_for_two_days_is_said_once_and_reminded_of_once_a_day() -> None:
+    night = Night(LONG, every=300)
+    night["gateway"].crashes_every(720.0)
+    night.passes(hours=52)
+    assert night.said() == ["firing service_unstable/gateway"]
+    reminded = [alert.rule for look in night.looks for alert in look.decision.reminders]
+    assert reminded == ["service_unstable"]

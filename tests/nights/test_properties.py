@@ -318,6 +318,14 @@ SLOW = (
         limit=10 * HOUR,
     ),
     Fault(
+        "service_unstable",
+        "tree-builder",
+        lambda n: n["tree-builder"].crashes_every(800.0),
+        _to_set(lambda n: n["tree-builder"], crash_every=None),
+        limit=21 * 800.0,
+        over=6 * HOUR,
+    ),
+    Fault(
         "sealing_late",
         "MILO",
         lambda n: _sealing(n, "MILO", "CLS", on=False),

@@ -94,7 +94,7 @@ def no_restarts(facts: Facts) -> Criterion:
         for kind, count in service.restarts.items():
             totals[kind] = totals.get(kind, 0) + count
     called_for = [part for part in facts.parts() if recommended(part.alert) == "restart_service"]
-    loops = [part for part in facts.parts() if part.alert.rule == "service_restart_loop"]
+    loops = [part for part in facts.parts() if part.alert.rule in ("service_restart_loop", "service_unstable")]
     details += [told(part, facts) for part in (*loops, *called_for)]
     crashes = sum(count for kind, count in totals.items() if kind in AUTOMATIC)
     if crashes or called_for or loops:

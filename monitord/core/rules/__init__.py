@@ -60,6 +60,7 @@ RULES: tuple[Spec, ...] = (
     Spec("service_overdue", "pm2", services.service_overdue),
     Spec("service_unexpected", "pm2", services.service_unexpected, absent="clear"),
     Spec("service_restart_loop", "pm2", services.service_restart_loop),
+    Spec("service_unstable", "pm2", services.service_unstable),
     Spec("service_frozen", "pm2", services.service_frozen),
     Spec("service_memory_high", "pm2", services.service_memory_high),
     Spec("service_memory_leak", "pm2", trends.service_memory_leak),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from shlex import quote
 
 from monitord.core import words
 from monitord.core.fleet import expected, recent_restarts, rhythm_of
 from monitord.core.history import History, Life
-from monitord.core.loops import look_into, since_taken_up
+from monitord.core.loops import DAY_WINDOWS, look_into, since_taken_up, unrest
 from monitord.core.model import Clear, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.states import FROZEN, UP, WAITING, allowed, fits
@@ -229,6 +230,38 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
                 "lifetime_restarts": sum(life.restarts or 0 for life in lives.values()),
             },
             recommendation=_LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name),
+        )
+
+
+def service_unstable(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that dies now and then, never often enough for a loop, and over a day too often: news once a day."""
+    now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
+    day = DAY_WINDOWS * window
+    for name, _, lives in _fleet(history, orders):
+        service = history.services.get(name)
+        found = unrest(service, now, window, orders.restarts_warning) if service is not None else None
+        if service is None or found is None or found.apart <= orders.restarts_critical or not lives:
+            yield Clear("service_unstable", name)
+            continue
+        if recent_restarts(service, now, window) > orders.restarts_warning:
+            yield Unknown("service_unstable", name, "it dies so often now that it is a loop")
+            continue
+        loop = replace(look_into(service, now, window), kinds=found.kinds)
+        loop = loop if loop.told else replace(loop, lives=())  # of the last few there is no telling
+        yield Finding(
+            rule="service_unstable",
+            subject=name,
+            severity="warning",
+            value=found.count,
+            limit=orders.restarts_critical,
+            unit="restarts",
+            summary=(
+                f"{name} is restarted by PM2 again and again: {found.count} times in the last {words.duration(day)}, "
+                f"every {words.duration(found.every)} or so{loop.why()}{loop.said()}."
+            ),
+            evidence=loop.evidence() | {"first_at": words.clock(found.first), "window_seconds": day},
+            recommendation=_LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name),
+            remind_every=day,
         )
 
 
