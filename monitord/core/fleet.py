@@ -91,6 +91,8 @@ def absorb_fleet(
         name: _on_their_way(service.lives, lives) if (service := history.services.get(name)) else lives
         for name, lives in seen.items()
     }
+    late = orders.late_after.total_seconds()
+    another = False if before is None else restarts.answers_another(history, reading, before, now, late)
     changes = {
         name: restarts.change(
             service.lives,
@@ -98,6 +100,7 @@ def absorb_fleet(
             _since(service, before),
             by_hand=_is_by_hand(service, before),
             periodic=service.periodic,
+            another=another is not False,
         )
         for name, service in history.services.items()
         if not first
@@ -105,7 +108,7 @@ def absorb_fleet(
     together = None
     if before is not None and not first:
         together = restarts.emptied(history, expected(history, orders), reading, seen, before, now)
-        together = together or restarts.fleet_restart(changes, history, seen, before, now, window)
+        together = together or restarts.fleet_restart(changes, history, seen, before, now, window, is_another=another)
     is_many = restarts.many(changes)
     services: dict[str, Service] = {}
     events: list[ServiceEvent] = []
@@ -151,7 +154,7 @@ def absorb_fleet(
                 roster[name] = wanted
         events.extend(happened)
     wanted_now: Mapping[str, Expected] = orders.services or roster
-    dark = now - before if before is not None and now - before > orders.late_after.total_seconds() else 0.0
+    dark = now - before if before is not None and now - before > late else 0.0
     services = {
         name: _with_runs(
             replace(service, periodic=wanted_now.get(name) == "periodic"),

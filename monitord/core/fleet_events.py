@@ -19,6 +19,7 @@ _TOGETHER: Final = {
     "deployment": "restarted together with the whole fleet: an operator or a deployment",
     "reboot": "started with the whole fleet, as the machine came up",
     "resurrected": "started with the whole fleet, as PM2 came back with its saved list",
+    "unknown": "restarted together with the whole fleet; by whom, or why, is not known",
 }
 LIST_SECONDS: Final = 5.0
 """How long after a reading began its list may have been made: no answer is waited for much longer."""
@@ -158,7 +159,8 @@ def _events_of(
         return [ServiceEvent(name, "deleted", "operator", "gone from PM2's list")]
     assert change is not None  # noqa: S101 - a name known before has been compared
     if together is not None and together.kind != "deleted" and change.restarted:
-        by: Literal["pm2", "operator"] = "operator" if together.kind == "deployment" else "pm2"
+        by: Literal["pm2", "operator", "unknown"] = "operator" if together.kind == "deployment" else "pm2"
+        by = "unknown" if together.kind == "unknown" else by
         restarts = max(1, change.crashes)
         # No hand was seen on it, and how it ended has been said.
         said = not change.remade and told.said >= restarts
@@ -175,6 +177,9 @@ def _events_of(
             events.append(replace(_crashed(name, new, said_before, told.deaths), said=True))
         if change.crashes > said_before:
             events.append(_crashed(name, new, change.crashes - said_before, told.deaths))
+    if change.unknown:
+        detail = f"restarted{_often(change.unknown)}; by whom, or why, is not known, as PM2's bus was not heard"
+        events.append(ServiceEvent(name, "restarted", "unknown", detail, change.unknown, "unknown"))
     if change.turns and _up(old):  # it was not seen to rest in between
         detail = f"ended well and was begun again by PM2{_often(change.turns)}, as it comes and goes"
         events.append(ServiceEvent(name, "restarted", "pm2", detail, change.turns, "schedule"))
@@ -244,7 +249,7 @@ def _went_down(
     if state in WAITING:
         detail = f"ended {how(deaths[-1]) or 'by itself'}" if deaths else f"ended by itself{ended}"
         return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it{_backoff(new)}")
-    if is_well and told.periodic:
+    if is_well and told.periodic and (deaths or not any(life.autorestart for life in new.values())):
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
     may_end = all(life.may_end for life in new.values()) and bool(deaths)
     is_kept = any(life.autorestart for life in new.values()) and not scheduled and not may_end

@@ -163,11 +163,12 @@ class FleetRestart:
     """The whole fleet beginning anew between two readings. `left_behind` were there before and have not come back.
 
     `is_empty`: nothing has, and nothing of the fleet is in PM2's list: PM2 itself was restarted, and `at` is when its
-    new daemon began; or (`deleted`) somebody took all of it out. `seen_at` is the reading that showed it first.
+    new daemon began; or (`deleted`) somebody took all of it out. `unknown`: who did it, or what, cannot be told.
+    `seen_at` is the reading that showed it first.
     """
 
     at: float
-    kind: Literal["deployment", "reboot", "resurrected", "deleted"]
+    kind: Literal["deployment", "reboot", "resurrected", "deleted", "unknown"]
     left_behind: tuple[str, ...] = ()
     is_empty: bool = False
     seen_at: float = 0.0

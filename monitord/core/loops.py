@@ -87,6 +87,8 @@ class Loop:
 # Restarts are counted over so many windows (a day, at an hour each), and are at an end after so many without one.
 DAY_WINDOWS: Final = 24
 CALM_WINDOWS: Final = 6
+# As many as are still no loop, for a quarter of the day, are too many for a day.
+QUARTER_WINDOWS: Final = DAY_WINDOWS // 4
 # A window with more than so many times what a loop takes was a loop, and had its own alert.
 LOOP_TIMES: Final = 2
 

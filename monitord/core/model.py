@@ -13,7 +13,10 @@ Status = Literal["ok", "warning", "unknown", "critical"]
 Value = float | int | str | None
 Evidence = Mapping[str, object]
 # Why a process was begun anew. "memory" and "watch" are PM2's own rules: max_memory_restart, and files that changed.
-RestartKind = Literal["automatic", "operator", "schedule", "memory", "watch", "deployment", "reboot", "resurrected"]
+# "unknown": it may have been one of several, and PM2's bus, which alone tells them apart, was not heard.
+RestartKind = Literal[
+    "automatic", "operator", "schedule", "memory", "watch", "deployment", "reboot", "resurrected", "unknown"
+]
 # What PM2 does by itself. Only these make a loop.
 AUTOMATIC: frozenset[RestartKind] = frozenset({"automatic", "memory", "watch"})
 
@@ -344,7 +347,7 @@ class ServiceEvent:
 
     service: str
     change: Literal["crashed", "restarted", "stopped", "started", "deleted", "appeared"]
-    by: Literal["pm2", "operator"]
+    by: Literal["pm2", "operator", "unknown"]
     detail: str
     restarts: int = 0
     kind: RestartKind | None = None

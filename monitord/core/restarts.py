@@ -2,8 +2,8 @@
 
 A crash shows in PM2's counter while `created_at` stays. A changed `created_at` is somebody's doing, a schedule's, or
 that of one of PM2's own rules: max_memory_restart, watch. Its bus tells which; where it was not heard, what the process
-was like just before. A whole fleet that begins anew together is a deployment, PM2 coming back with its saved list, or
-the machine coming up.
+was like just before, or how PM2 is told to keep it. What may have been one of several is not known. A whole fleet that
+begins anew together is a deployment, PM2 coming back with its saved list, or the machine coming up.
 """
 
 from __future__ import annotations
@@ -41,7 +41,8 @@ class Change:
     `crashes` are restarts of what ended by itself, `turns` those of what comes and goes and had ended well, `ruled`
     those that PM2 made by a rule of its own, by its kind; `remade` says that a process was created anew, and `kind` by
     whom: an operator or a schedule (`by_hand`), else by the rule; `restarted` that a process began anew for whatever
-    reason.
+    reason. `unknown` are those of which nobody can tell whether anybody did them; `told`: PM2's
+    bus has told of somebody's hand.
     """
 
     crashes: int = 0
@@ -51,6 +52,8 @@ class Change:
     ruled: tuple[tuple[RestartKind, int], ...] = ()
     by_hand: bool = False
     turns: int = 0
+    unknown: int = 0
+    told: bool = False
 
     @property
     def automatic(self) -> int:
@@ -65,12 +68,15 @@ def change(
     *,
     by_hand: bool = False,
     periodic: bool = False,
+    another: bool = False,
 ) -> Change:
     """What became of a name's processes.
 
     `deaths` are those the bus has told of since the reading before, and `by_hand` that it has told of an end by
-    somebody's hand. `periodic`: it comes and goes, as expected of it.
+    somebody's hand. `periodic`: it comes and goes, as expected of it. `another`: another
+    PM2 daemon answers than before, or may.
     """
+    unknown = 0
     crashes, turns, remade, restarted, hand, told = 0, 0, False, False, False, tuple(deaths)
     kind: RestartKind = "operator"
     ruled: dict[RestartKind, int] = {}
@@ -89,6 +95,11 @@ def change(
             for rule, count in by_rule.items():
                 ruled[rule] = ruled.get(rule, 0) + count
             left = rose - sum(by_rule.values())
+            is_told = by_hand or any(death.instance == instance for death in told)
+            is_timed = rose == 1 and _on_its_minute(life)
+            if left and not is_told and not is_timed and (another or _may_be_another(was, rose)):
+                unknown += left
+                continue
             # It may have died before that hand came; the counter has both, and only the bus tells them apart.
             died = sum(1 for death in told if death.instance == instance and death.kind == "automatic")
             crashed = min(died, left if by_rule else left - 1)
@@ -104,8 +115,19 @@ def change(
             well = _ended_well(count, life, [d for d in told if d.instance == instance]) if periodic else 0
             crashes, turns, restarted = crashes + count - well, turns + well, True
     by_itself: RestartKind | None = "automatic" if crashes else "schedule" if turns else None
-    whose = kind if hand else next(iter(ruled), by_itself)
-    return Change(crashes, remade, restarted or remade, whose, tuple(ruled.items()), hand, turns)
+    whose = kind if hand else "unknown" if unknown else next(iter(ruled), by_itself)
+    return Change(crashes, remade, restarted or remade, whose, tuple(ruled.items()), hand, turns, unknown, by_hand)
+
+
+def _may_be_another(was: Life, rose: int) -> bool:
+    """Whether it may have been another than an operator who began a process anew, of whose end the bus told nothing.
+
+    PM2 begins by itself what it watches, or what may be past its limit; and of several restarts only the last is known
+    to have created it. What is stopped, or given up on, only a hand begins.
+    """
+    if was.state in {"stopped", "errored"}:
+        return False
+    return rose > 1 or was.watch or was.memory_limit is not None
 
 
 def _ended_well(count: int, life: Life, deaths: Sequence[Death]) -> int:
@@ -169,14 +191,22 @@ def many(changes: Mapping[str, Change]) -> bool:
 
 
 def fleet_restart(
-    changes: Mapping[str, Change], history: History, seen: Iterable[str], before: float, now: float, window: float
+    changes: Mapping[str, Change],
+    history: History,
+    seen: Iterable[str],
+    before: float,
+    now: float,
+    window: float,
+    *,
+    is_another: bool | None = False,
 ) -> FleetRestart | None:
     """The whole fleet beginning anew between the readings at `before` and `now`, or None.
 
     An operator remaking every process is one; PM2's own rules doing so are none. Every process dying once with nobody's
-    hand in it is taken for one too, but not where the bus has told of most of these deaths, for then it is known that
-    nobody had them ended; nor twice within the restarts window: by then it is crashing. A service that did not come
-    back with the others does not make it any less of one.
+    hand in it is one of which nobody knows why, but not where the bus has told of most of these deaths, for then it is
+    known that nobody had them ended; nor twice within the restarts window: by then it is crashing. A service that did
+    not come back with the others does not make it any less of one. `is_another`: another PM2 daemon answers than before
+    (None: nobody knows).
     """
     alive = [
         name
@@ -193,7 +223,8 @@ def fleet_restart(
         if recently or len(back) < len(alive) or _died(back, history, before):
             return None
         once = all(changes[name].crashes <= len(history.services[name].lives) for name in back)
-        return FleetRestart(now, "deployment") if once else None
+        is_told = 2 * sum(1 for name in back if changes[name].told) > len(back)
+        return FleetRestart(now, "deployment" if is_told else "unknown") if once else None
     if 2 * sum(1 for name in back if changes[name].kind in AUTOMATIC) > len(back):
         return None
     left_behind = tuple(name for name in alive if name not in seen)
@@ -201,9 +232,11 @@ def fleet_restart(
     boot_at = host.number("boot_at") if host is not None else None
     if boot_at is not None and before < boot_at <= now:
         return FleetRestart(now, "reboot", left_behind)
-    if _pm2_was_away(history, before, now):
+    if is_another is True or _pm2_was_away(history, before, now):
         return FleetRestart(now, "resurrected", left_behind)
-    return FleetRestart(now, "deployment")
+    # Nobody looked, and whether it is the same PM2 cannot be told; or PM2's own rules may have done it.
+    is_open = is_another is None or 2 * sum(1 for name in back if changes[name].kind == "unknown") > len(back)
+    return FleetRestart(now, "unknown" if is_open else "deployment")
 
 
 def emptied(
@@ -239,6 +272,14 @@ def _died(names: Iterable[str], history: History, before: float) -> bool:
     """Whether the bus has told since the reading at `before` that most of these ended, and by nobody's hand."""
     deaths = [any(death.at > before for death in history.services[name].deaths) for name in names]
     return 2 * sum(deaths) > len(deaths)
+
+
+def answers_another(history: History, reading: Reading, before: float, now: float, late: float) -> bool | None:
+    """Whether another PM2 daemon answers than before; None where that cannot be told, and nobody looked in between."""
+    daemon = reading.by.identity if reading.by is not None else ""
+    if daemon and history.daemon:
+        return daemon != history.daemon
+    return None if now - before > late else False
 
 
 def _pm2_was_away(history: History, before: float, now: float) -> bool:

@@ -25,6 +25,8 @@ TIMES_NAMED: Final = 2.0
 TIMES_LEARNED: Final = 3.0
 # A learned rhythm is not taken for finer than this; nor for finer than a day before it was watched for one.
 LEAST_LEARNED: Final = 900.0
+# PM2 begins what it runs by the clock itself; one turn or more that it leaves out is no reason to wake anybody.
+LEAST_SCHEDULED: Final = 7200.0
 _MOST_TURNS: Final = 3000
 # Any Monday: how far apart the times of a schedule are does not depend on it.
 _REFERENCE: Final = datetime(2025, 1, 6, tzinfo=UTC)
@@ -123,7 +125,7 @@ def rhythm(runs: Runs | None, named: float | None, schedules: Collection[str], d
         return Rhythm(named, TIMES_NAMED * named, "the orders")
     apart = [found for written in schedules if (found := _apart(written)) is not None]
     if apart:
-        return Rhythm(max(apart), TIMES_NAMED * max(apart), "PM2's cron_restart")
+        return Rhythm(max(apart), max(TIMES_NAMED * max(apart), LEAST_SCHEDULED), "PM2's cron_restart")
     if delay is not None:
         return Rhythm(delay, TIMES_NAMED * delay + LEAST_LEARNED, "PM2's restart_delay")
     return None if runs is None else _learned(runs)

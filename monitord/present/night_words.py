@@ -30,6 +30,7 @@ RESTARTS: Final[dict[str, str]] = {
     "deployment": "with a deployment",
     "reboot": "with a reboot",
     "resurrected": "resurrected by PM2",
+    "unknown": "for a reason that is not known",
 }
 WHY_BLIND: Final[dict[str, str]] = {
     "failed": "its probe failed",

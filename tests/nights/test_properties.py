@@ -234,7 +234,7 @@ FAULTS = (
         "cls-discovery",
         _to_set(lambda n: n["cls-discovery"], schedule="*/15 * * * *", autorestart=False),
         lambda n: n["cls-discovery"].begins(),
-        limit=1800.0,
+        limit=7200.0,
     ),
     Fault("service_frozen", "gateway", lambda n: n["gateway"].is_frozen(), lambda n: n["gateway"].thaws()),
     Fault(
@@ -322,7 +322,7 @@ SLOW = (
         "tree-builder",
         lambda n: n["tree-builder"].crashes_every(800.0),
         _to_set(lambda n: n["tree-builder"], crash_every=None),
-        limit=21 * 800.0,
+        limit=31 * 800.0,
         over=6 * HOUR,
     ),
     Fault(

@@ -467,6 +467,7 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "PM2 is restarted with an empty list": _restarted_empty,
     "PM2's pid file cannot be read": lambda n: _set(n, daemon=""),
     "PM2's pid file can be read": lambda n: _set(n, daemon="1"),
+    "PM2 is another daemon": lambda n: _set(n, daemon=n.daemon + "'"),
     "PM2 is resurrected": _full,
     "PM2 is resurrected without {name}": lambda n, name: _full(n, name),
     # Servers

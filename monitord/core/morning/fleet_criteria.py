@@ -116,6 +116,9 @@ def no_restarts(facts: Facts) -> Criterion:
         if totals.get(kind):
             text = f"{what} came back with {words.plural(totals[kind], 'service')}: whether on purpose is not known."
             return Criterion(name, title, None, text, tuple(details))
+    if totals.get("unknown"):
+        text = f"{words.plural(totals['unknown'], 'restart')} of which nobody can tell whether on purpose or not: "
+        return Criterion(name, title, None, f"{text}PM2's bus was not heard.", tuple(details))
     purpose = sum(totals.values())
     on_purpose = f"{words.plural(purpose, 'restart')}, {'each ' if purpose > 1 else ''}on purpose"
     return Criterion(name, title, True, f"{on_purpose if purpose else 'No restart of any kind'}.", tuple(details))

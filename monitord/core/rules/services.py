@@ -9,7 +9,7 @@ from shlex import quote
 from monitord.core import words
 from monitord.core.fleet import expected, recent_restarts, rhythm_of
 from monitord.core.history import History, Life
-from monitord.core.loops import DAY_WINDOWS, look_into, since_taken_up, unrest
+from monitord.core.loops import DAY_WINDOWS, QUARTER_WINDOWS, look_into, since_taken_up, unrest
 from monitord.core.model import Clear, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.states import FROZEN, UP, WAITING, allowed, fits
@@ -236,11 +236,11 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
 def service_unstable(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that dies now and then, never often enough for a loop, and over a day too often: news once a day."""
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
-    day = DAY_WINDOWS * window
+    day, limit = DAY_WINDOWS * window, QUARTER_WINDOWS * orders.restarts_warning
     for name, _, lives in _fleet(history, orders):
         service = history.services.get(name)
         found = unrest(service, now, window, orders.restarts_warning) if service is not None else None
-        if service is None or found is None or found.apart <= orders.restarts_critical or not lives:
+        if service is None or found is None or found.apart <= limit or not lives:
             yield Clear("service_unstable", name)
             continue
         if recent_restarts(service, now, window) > orders.restarts_warning:
@@ -253,7 +253,7 @@ def service_unstable(observation: Observation, history: History, orders: Standin
             subject=name,
             severity="warning",
             value=found.count,
-            limit=orders.restarts_critical,
+            limit=limit,
             unit="restarts",
             summary=(
                 f"{name} is restarted by PM2 again and again: {found.count} times in the last {words.duration(day)}, "
