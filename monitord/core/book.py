@@ -82,8 +82,8 @@ def advance(
     judgements: Mapping[str, Judgement],
     book: dict[str, Alert],
     observation: Observation,
+    history: History,
     orders: StandingOrders,
-    turn: int,
 ) -> list[Transition]:
     """The book after one rule's judgements, and the edges crossed."""
     now = observation.now
@@ -99,8 +99,8 @@ def advance(
             continue  # nothing was wrong and nothing is: nearly all there ever is
         if isinstance(judgement, Finding) and _spoken_for(judgement, book, orders):
             continue
-        explained_by = _explanation(alert, judgement, book, orders, now)
-        following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, turn)
+        explained_by = _explanation(alert, judgement, book, history, orders, now)
+        following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, history.set_back)
         if alert is None and following is not None and (before := _continued(following, book)) is not None:
             following = replace(following, id=before.id, since=before.since, incident=before.incident)
             transition = transition and replace(transition, alert=replace(transition.alert, id=before.id))
@@ -121,12 +121,18 @@ def _continued(alert: Alert, book: Mapping[str, Alert]) -> Alert | None:
 
 
 def _explanation(
-    alert: Alert | None, judgement: Judgement, book: Mapping[str, Alert], orders: StandingOrders, now: datetime
+    alert: Alert | None,
+    judgement: Judgement,
+    book: Mapping[str, Alert],
+    history: History,
+    orders: StandingOrders,
+    now: datetime,
 ) -> Alert | None:
     """What explains a finding that does not fire yet."""
     if not isinstance(judgement, Finding) or (alert is not None and alert.state == "firing"):
         return None
-    return causes.explanation(judgement, alert.first_seen if alert is not None else now, book, orders, now)
+    since = alert.first_seen if alert is not None else now
+    return causes.explanation(judgement, since, book, history, orders, now)
 
 
 def flapping(

@@ -1,7 +1,8 @@
 """What explains what: a root cause is said once, and what follows from it waits unsaid.
 
 Two ways. While a server cannot be reached, all that is measured through it is unknown, not wrong: its alerts freeze.
-And an alert may explain another that is measured on its own: a dead sealer explains that nothing is sealed.
+And an alert may explain another that is measured on its own: a dead sealer explains that nothing is sealed. What is
+declared of a subject is a chain of roles, each of which it needs: one that is wholly dead explains what is missing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from monitord.core.history import History
 from monitord.core.model import Alert, Finding, Severity
 from monitord.core.names import any_means
 from monitord.core.orders import GROUPS, TREES, StandingOrders
+from monitord.core.works import has_dead_role
 
 # Probe -> the server it looks through. A failing server freezes the rules of every probe that looks through it.
 SERVER: dict[str, str] = {"pm2": "pm2", "postgres": "postgres", "epochs": "postgres", "redis": "redis"}
@@ -61,29 +63,39 @@ def companions(probe: str) -> tuple[str, ...]:
     return (probe,) if server == probe else (server, probe)
 
 
-def explanation(finding: Finding, since: datetime, book: Book, orders: StandingOrders, now: datetime) -> Alert | None:
+def explanation(
+    finding: Finding, since: datetime, book: Book, history: History, orders: StandingOrders, now: datetime
+) -> Alert | None:
     """The alert that explains a finding first seen at `since`, or None. A warning never explains what is critical."""
-    for cause in _causes(finding, since, book, orders, now):
+    for cause in _causes(finding, since, book, history, orders, now):
         if _RANK[severity_now(cause, orders)] >= _RANK[finding.severity]:
             return cause
     return None
 
 
-def _causes(finding: Finding, since: datetime, book: Book, orders: StandingOrders, now: datetime) -> Iterator[Alert]:
+def _causes(
+    finding: Finding, since: datetime, book: Book, history: History, orders: StandingOrders, now: datetime
+) -> Iterator[Alert]:
+    workers = _workers(finding, orders)
     dies = finding.rule in DEATHS or (finding.rule == "service_down" and finding.value == "errored")
     for cause in book.values():
         if not holds(cause, orders):
             continue
-        is_dead = cause.rule in DEAD and _works_for(cause.subject, finding, orders)
-        took = _took_along(cause, finding, orders) or _serves_no_more(cause, finding, since)
-        if is_dead or took or (dies and _starves(cause, since, now)):
+        is_dead = any(
+            has_dead_role(service, patterns, history, book, orders, now.timestamp())
+            for service in _dead(cause)
+            for patterns in workers
+        )
+        if is_dead or _serves_no_more(cause, finding, since) or (dies and _starves(cause, since, now)):
             yield cause
 
 
-def _took_along(cause: Alert, finding: Finding, orders: StandingOrders) -> bool:
-    """Whether a PM2 that lost its list runs none of those any more whose work is not being done."""
+def _dead(cause: Alert) -> tuple[str, ...]:
+    """The services that an alert says do no work: its own, or all that a PM2 without its list left behind."""
+    if cause.rule in DEAD:
+        return (cause.subject,)
     left_behind = cause.finding.evidence.get("left_behind") if cause.rule == "pm2_empty" else None
-    return isinstance(left_behind, list | tuple) and any(_works_for(str(s), finding, orders) for s in left_behind)
+    return tuple(map(str, left_behind)) if isinstance(left_behind, list | tuple) else ()
 
 
 def _serves_no_more(cause: Alert, finding: Finding, since: datetime) -> bool:
@@ -91,14 +103,14 @@ def _serves_no_more(cause: Alert, finding: Finding, since: datetime) -> bool:
     return finding.rule in TAKES.get(cause.rule, ()) and cause.first_seen <= since
 
 
-def _works_for(service: str, finding: Finding, orders: StandingOrders) -> bool:
-    """Whether what was found is a service's work not being done."""
+def _workers(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:
+    """Whose work is not being done, by what was found: the patterns declared for it, or for each group it is about."""
     if finding.rule in SEALING:
-        return any(matches(service, sealers(group, orders), orders) for group in _unsealed(finding))
+        return tuple(sealers(group, orders) for group in _unsealed(finding))
     if finding.rule in FLOW:
         # A channel's rows come in by whatever brings those of its group.
-        return matches(service, feeders(str(finding.evidence.get("group", finding.subject)), orders), orders)
-    return finding.rule == "redis_queue_backlog" and matches(service, orders.workers_of(finding.subject), orders)
+        return (feeders(str(finding.evidence.get("group", finding.subject)), orders),)
+    return (orders.workers_of(finding.subject),) if finding.rule == "redis_queue_backlog" else ()
 
 
 def _unsealed(finding: Finding) -> tuple[str, ...]:

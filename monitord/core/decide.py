@@ -107,7 +107,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
                 judgements = book.unknown(spec, held)
             judged.setdefault(spec.name, {}).update(judgements)
             book.replaced(spec.name, judgements, judged, held)
-            transitions += book.advance(spec, judgements, held, observation, orders, history.set_back)
+            transitions += book.advance(spec, judgements, held, observation, history, orders)
     transitions = book.superseded(held, transitions, orders, now)
     transitions, fired = book.flapping(transitions, held, fired_before, orders, now)
     transitions = quiet.covered(transitions, held, state.alerts, silences, history, orders, now)

@@ -6,6 +6,7 @@ and to claims. Where the rule does not say, the impact is told as not known, nev
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Final
 
@@ -59,7 +60,8 @@ def _plainly(alert: Alert, orders: StandingOrders) -> str:
     rule, subject = alert.rule, alert.subject
     if rule in causes.DEAD:
         tables = list(causes.fed(subject, orders))
-        brings = [f"what {subject} brings into {words.listed(tables)} is missing"] if tables else []
+        lacks = "may be missing in part: others of its instances live" if _in_part(alert) else "is missing"
+        brings = [f"what {subject} brings into {words.listed(tables)} {lacks}"] if tables else []
         faces = ["people cannot reach it"] if _faces(subject, orders) else []
         queues = list(causes.worked_off(subject, orders))
         waits = [f"jobs of {words.listed(queues)} wait"] if queues else []
@@ -79,7 +81,7 @@ def _on_sealing(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
     """The impact on collection, sealing and claims."""
     rule, subject = alert.rule, alert.subject
     if rule in causes.DEAD or rule in ("service_overdue", "service_unstable"):
-        return _of_dead(subject, orders)
+        return _of_part(subject, orders) if _in_part(alert) else _of_dead(subject, orders)
     if rule in ("service_memory_high", "service_memory_leak"):
         return NONE, NONE, "at risk when the process is ended for its memory" if _faces(subject, orders) else NONE
     if rule in causes.SEALING:
@@ -107,6 +109,21 @@ def _on_sealing(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
         same = "at risk: the kernel may end any process"
         return same, same, same
     return UNKNOWN, UNKNOWN, UNKNOWN  # pm2_unreachable, monitor_degraded, what cannot be measured
+
+
+def _in_part(alert: Alert) -> bool:
+    """Whether others of a service's instances live."""
+    instances = alert.finding.evidence.get("instances")
+    return alert.rule == "service_down" and isinstance(instances, Mapping) and "online" in instances.values()
+
+
+def _of_part(service: str, orders: StandingOrders) -> tuple[str, str, str]:
+    late = "at most slower: others of its instances live"
+    return (
+        late if causes.fed(service, orders) else NONE,
+        late if causes.sealed(service, orders) else NONE,
+        late if _faces(service, orders) or causes.builds_trees(service, orders) else NONE,
+    )
 
 
 def _of_dead(service: str, orders: StandingOrders) -> tuple[str, str, str]:

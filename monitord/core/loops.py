@@ -12,6 +12,9 @@ from monitord.core.history import Service, Tally
 from monitord.core.model import RestartKind
 from monitord.core.restarts import BY_RULE
 
+# A service that has lived for so many times what lay between its restarts is not dying any more.
+ROUNDS = 2
+
 
 @dataclass(frozen=True, slots=True)
 class Loop:
@@ -147,6 +150,19 @@ def since_taken_up(service: Service | None) -> Service | None:
         return service
     batches = tuple(batch for batch in service.batches if batch.end > at)
     return replace(service, batches=batches, deaths=tuple(death for death in service.deaths if death.at > at))
+
+
+def outlived_after(service: Service, now: float, window: float, at_least: float) -> tuple[float, float] | None:
+    """When a service last restarted by itself (Unix seconds), and how long it must live to have outlived its loop.
+
+    That is twice what lay between the restarts of one of its processes, and `at_least` so many seconds: whoever
+    begins anew needs a moment until its work shows. None where it did not restart within the last `window` seconds.
+    """
+    batches = [batch for batch in service.batches if batch.end > now - window]
+    if not batches:
+        return None
+    between = (batches[-1].end - batches[0].start) / sum(batch.count for batch in batches)
+    return batches[-1].end, max(at_least, ROUNDS * between * max(1, len(service.lives)))
 
 
 def look_into(service: Service, now: float, window: float) -> Loop:

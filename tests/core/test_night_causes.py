@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from monitord.core.orders import QueueOrders
+from monitord.core.works import roles
 
 from .nights import LONG, ORDERS, Night, orders
 
@@ -377,3 +378,51 @@ def test_a_dead_worker_of_a_fleet_without_groups_holds_up_its_queue() -> None:
     (action,) = night.actions
     assert "jobs of mail wait" in action.escalation
     assert "tree" not in f"{action.blocking} {action.escalation}"
+
+
+@pytest.mark.parametrize("how", ["stops", "is_frozen", "is_given_up"])
+def test_an_instance_of_a_queues_worker_explains_no_backlog_and_all_of_them_do(how: str) -> None:
+    declared = {"mail": QueueOrders(worker=("mail-worker",))}
+    for dead, told in ((1, "firing"), (2, "suppressed")):
+        night = Night(
+            orders(services={}, groups=(), tables=(), queues=("mail",), queue_by_name=declared),
+            services=("mail-worker",),
+        )
+        night.appears("mail-worker")
+        night.passes(minutes=5)
+        for instance in night.services[:dead]:
+            getattr(instance, how)()
+        night.queues["mail"].waiting = 9000
+        night.passes(minutes=5)
+        assert night.of(told, "redis_queue_backlog", "mail"), (how, dead)
+
+
+def test_of_several_instances_one_that_keeps_dying_explains_nothing_while_the_others_live() -> None:
+    for dying, told in ((1, "firing"), (2, "suppressed")):
+        night = Night()
+        night.appears("cls-worker")
+        night.passes(minutes=30)
+        for instance in [s for s in night.services if s.name == "cls-worker"][:dying]:
+            instance.crashes_every(40.0)
+        night.table.per_second = 0
+        night.passes(minutes=20)
+        assert night.of("firing", "service_restart_loop", "cls-worker")
+        assert night.of(told, "table_flow_stalled", "user_signals"), dying
+
+
+def test_names_that_differ_in_a_number_only_are_one_role_and_others_are_each_their_own() -> None:
+    assert list(roles(("sealer-1", "stream-*", "sealer-2", "cls-worker-s0"))) == [
+        ("sealer-1", "sealer-2"),
+        ("stream-*",),
+        ("cls-worker-s0",),
+    ]
+
+
+def test_an_impact_of_one_instance_of_several_is_no_impact_of_all() -> None:
+    night = Night(orders(user_facing=("cls-worker",)))
+    night.appears("cls-worker")
+    night.passes(minutes=5)
+    night.services[-1].stops()
+    night.passes(minutes=2)
+    (action,) = night.actions
+    assert "Impact on collection: at most slower" in action.escalation
