@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 
 from monitord.core import alerts, causes
 from monitord.core.history import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
+from monitord.core.model import Aftermath, Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.rules import CONTINUES, REPLACES, RULES, Spec, replaces
 
@@ -84,6 +84,7 @@ def advance(
     observation: Observation,
     history: History,
     orders: StandingOrders,
+    aftermaths: Mapping[str, Aftermath],
 ) -> list[Transition]:
     """The book after one rule's judgements, and the edges crossed."""
     now = observation.now
@@ -99,7 +100,7 @@ def advance(
             continue  # nothing was wrong and nothing is: nearly all there ever is
         if isinstance(judgement, Finding) and _spoken_for(judgement, book, orders):
             continue
-        explained_by = _explanation(alert, judgement, book, history, orders, now)
+        explained_by = _explanation(alert, judgement, book, history, orders, now, aftermaths)
         following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, history.set_back)
         if alert is None and following is not None and (before := _continued(following, book)) is not None:
             following = replace(following, id=before.id, since=before.since, incident=before.incident)
@@ -127,12 +128,13 @@ def _explanation(
     history: History,
     orders: StandingOrders,
     now: datetime,
+    aftermaths: Mapping[str, Aftermath],
 ) -> Alert | None:
     """What explains a finding that does not fire yet."""
     if not isinstance(judgement, Finding) or (alert is not None and alert.state == "firing"):
         return None
     since = alert.first_seen if alert is not None else now
-    return causes.explanation(judgement, since, book, history, orders, now)
+    return causes.explanation(judgement, since, book, history, orders, now, aftermaths)
 
 
 def flapping(

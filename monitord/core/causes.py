@@ -8,13 +8,14 @@ declared of a subject is a chain of roles, each of which it needs: one that is w
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from monitord.core.alerts import Book, holds, key, severity_now
+from monitord.core.epochs import calendar, seals, window_seconds
 from monitord.core.history import History
-from monitord.core.model import Alert, Finding, Severity
+from monitord.core.model import Aftermath, Alert, Finding, Severity
 from monitord.core.names import any_means
-from monitord.core.orders import GROUPS, TREES, StandingOrders
+from monitord.core.orders import GROUPS, TABLES, TREES, Expected, StandingOrders
 from monitord.core.works import has_dead_role
 
 # Probe -> the server it looks through. A failing server freezes the rules of every probe that looks through it.
@@ -64,9 +65,19 @@ def companions(probe: str) -> tuple[str, ...]:
 
 
 def explanation(
-    finding: Finding, since: datetime, book: Book, history: History, orders: StandingOrders, now: datetime
+    finding: Finding,
+    since: datetime,
+    book: Book,
+    history: History,
+    orders: StandingOrders,
+    now: datetime,
+    aftermaths: Mapping[str, Aftermath],
 ) -> Alert | None:
     """The alert that explains a finding first seen at `since`, or None. A warning never explains what is critical."""
+    for after in aftermaths.values():
+        is_bad_enough = _RANK[after.cause.severity] >= _RANK[finding.severity]
+        if is_bad_enough and _nothing_came(after.cause, finding, history, orders, now, after.at):
+            return after.cause
     for cause in _causes(finding, since, book, history, orders, now):
         if _RANK[severity_now(cause, orders)] >= _RANK[finding.severity]:
             return cause
@@ -86,8 +97,69 @@ def _causes(
             for service in _dead(cause)
             for patterns in workers
         )
-        if is_dead or _serves_no_more(cause, finding, since) or (dies and _starves(cause, since, now)):
+        took = _serves_no_more(cause, finding, since) or _nothing_came(cause, finding, history, orders, now, now)
+        if is_dead or took or (dies and _starves(cause, since, now)):
             yield cause
+
+
+def aftermath(cause: Alert, orders: StandingOrders, now: datetime) -> Aftermath | None:
+    """What a cause that ends now goes on explaining: of rows that come again the first epoch is yet to be sealed."""
+    if cause.rule != "table_flow_stalled" or not orders.groups:
+        return None
+    days = calendar(orders)
+    due = days.due_at(days.current(now.timestamp()))
+    return Aftermath(cause, now, datetime.fromtimestamp(due + days.grace, UTC))
+
+
+def _nothing_came(
+    cause: Alert, finding: Finding, history: History, orders: StandingOrders, now: datetime, until: datetime
+) -> bool:
+    """Whether nothing is sealed because no rows come (or came, `until` then) into the table that the seals are made of.
+
+    Each group that is behind was up to date when the rows stopped, and no other has sealed an epoch that it has not.
+    """
+    if cause.rule != "table_flow_stalled" or finding.rule not in SEALING:
+        return False
+    behind = _unsealed(finding)
+    groups = [group for group in orders.groups if brings(cause.subject, group, history, orders)]
+    if not {group.upper() for group in behind} <= {group.upper() for group in groups}:
+        return False
+    stopped = cause.since.timestamp() - orders.flow_stall.total_seconds()
+    if stopped < now.timestamp() - window_seconds(orders):
+        return True  # longer ago than seals are looked at
+    days = calendar(orders)
+    newest = [max((label for label, _ in history.sealed.get(group, ())), default=0) for group in behind]
+    others_go_on = range(min(newest, default=0) + days.length, days.current(until.timestamp()), days.length)
+    if any(label in others_go_on for group in groups for label, _ in history.sealed.get(group, ())):
+        return False
+    then = [seals(history.sealed, group, stopped, orders, history.empty) for group in behind]
+    return all(found.latest_due is not None and found.latest_due >= found.expected for found in then)
+
+
+def brings(table: str, group: str, history: History, orders: StandingOrders) -> bool:
+    """Whether what is sealed of a group is made of a table's rows: the schema's own table, or they share a feeder."""
+    of_table, of_group = feeders(table, orders), feeders(group, orders)
+    shared = set(of_table) & set(of_group) or set(fleet_of(of_table, history, orders)) & set(
+        fleet_of(of_group, history, orders)
+    )
+    return table in TABLES or bool(shared)
+
+
+def fleet_of(patterns: tuple[str, ...], history: History, orders: StandingOrders) -> tuple[str, ...]:
+    """The services of the fleet that these patterns mean, in the order of the patterns."""
+    return tuple(
+        dict.fromkeys(
+            name
+            for pattern in patterns
+            for name in sorted(history.services)
+            if matches(name, (pattern,), orders)
+            and (history.services[name].lives or name in _expected(history, orders))
+        )
+    )
+
+
+def _expected(history: History, orders: StandingOrders) -> Mapping[str, Expected]:
+    return orders.services or history.roster
 
 
 def _dead(cause: Alert) -> tuple[str, ...]:

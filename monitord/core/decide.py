@@ -13,7 +13,17 @@ from monitord.core import alerts, book, causes, mounts, quiet
 from monitord.core.absorbing import absorb
 from monitord.core.actions import advise
 from monitord.core.history import History
-from monitord.core.model import Action, Alert, Judgement, Observation, Recheck, ServiceEvent, Silence, Transition
+from monitord.core.model import (
+    Action,
+    Aftermath,
+    Alert,
+    Judgement,
+    Observation,
+    Recheck,
+    ServiceEvent,
+    Silence,
+    Transition,
+)
 from monitord.core.orders import StandingOrders
 from monitord.core.recognizing import adopted
 from monitord.core.recovery import now_true
@@ -34,6 +44,7 @@ class State:
 
     `fired` is when each alert has lately fired (Unix seconds, by its place in the book), `advised` what has been
     recommended of each living incident: the targets by the incident's id. `silences` are what is quiet on purpose.
+    `aftermaths` are causes that have ended and explain still, by their places in the book.
     """
 
     history: History = field(default_factory=History)
@@ -41,6 +52,7 @@ class State:
     fired: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
     advised: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     silences: Mapping[str, Silence] = field(default_factory=dict)
+    aftermaths: Mapping[str, Aftermath] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,13 +99,18 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     history, events, notes = absorb(replace(before, mounts=remembered), observation, orders)
     notes += noted
     held, silences = quiet.uncovered(state.alerts), dict(state.silences)
-    fired_before = state.fired
+    fired_before, aftermaths = state.fired, dict(state.aftermaths)
     if history.moved != state.history.moved:
         silences = quiet.set_back(silences, timedelta(seconds=state.history.moved - history.moved))
-        held, fired_before = _moved(held, fired_before, history.moved - state.history.moved)
+        by = history.moved - state.history.moved
+        held, fired_before = _moved(held, fired_before, by)
+        aftermaths = {
+            place: replace(after, until=after.until + timedelta(seconds=by)) for place, after in aftermaths.items()
+        }
     transitions, heard = quiet.hear(observation.commands, silences, held, state.history, orders, now)
     if any(one.kind == "alert_acknowledged" and one.alert and one.alert.rule in ADOPTED for one in heard):
         history = adopted(history)
+    aftermaths = {place: after for place, after in aftermaths.items() if now < after.until}
     judged: dict[str, dict[str, Judgement]] = {}
     faults: list[str] = []
     for spec in RULES:
@@ -107,14 +124,18 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
                 judgements = book.unknown(spec, held)
             judged.setdefault(spec.name, {}).update(judgements)
             book.replaced(spec.name, judgements, judged, held)
-            transitions += book.advance(spec, judgements, held, observation, history, orders)
+            edges = book.advance(spec, judgements, held, observation, history, orders, aftermaths)
+            transitions += edges
+            for edge in edges:
+                if edge.edge == "resolved" and (after := causes.aftermath(edge.alert, orders, now)) is not None:
+                    aftermaths[alerts.key(edge.alert.rule, edge.alert.subject)] = after
     transitions = book.superseded(held, transitions, orders, now)
     transitions, fired = book.flapping(transitions, held, fired_before, orders, now)
     transitions = quiet.covered(transitions, held, state.alerts, silences, history, orders, now)
     transitions = _with_what_is_true(transitions, history, held, orders, now)
     actions, advised = advise(transitions, held, state.advised, orders, now)
     reminders = remind(held, transitions, orders, now)
-    following = State(history, held, fired, advised, silences)
+    following = State(history, held, fired, advised, silences, aftermaths)
     return Decision(
         state=following,
         transitions=tuple(transitions),

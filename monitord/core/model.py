@@ -317,6 +317,15 @@ class Alert:
         return self.state != "pending"
 
 
+@dataclass(frozen=True, slots=True)
+class Aftermath:
+    """A cause that ended at `at` and explains until `until`: what it kept back needs its time to come."""
+
+    cause: Alert
+    at: datetime
+    until: datetime
+
+
 Edge = Literal["pending", "firing", "resolved", "suppressed"]
 
 

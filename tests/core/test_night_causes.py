@@ -1,6 +1,7 @@
 """Nights with a root cause: it is said once, what it explains waits, and outlives it or ends with it."""
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -426,3 +427,51 @@ def test_an_impact_of_one_instance_of_several_is_no_impact_of_all() -> None:
     night.passes(minutes=2)
     (action,) = night.actions
     assert "Impact on collection: at most slower" in action.escalation
+
+
+def test_a_stall_is_critical_after_an_epoch_and_after_four_limits_where_there_is_none() -> None:
+    shop = orders(services={}, tables=("orders",), groups=(), flow_stall=timedelta(minutes=10), fed_by={})
+    for ordered, after in ((orders(), 60), (shop, 40)):
+        night = Night(ordered, every=60)
+        night.passes(minutes=10)
+        began = night.clock.now
+        night.table.per_second = 0
+        night.passes(minutes=90)
+        first, second = night.of("firing", "table_flow_stalled", night.table.name)
+        assert (first.alert.severity, second.alert.severity, second.reason) == ("warning", "critical", "severity")
+        assert first.alert.id == second.alert.id
+        assert after * 60 < second.at.timestamp() - began < after * 60 + 150
+
+
+def test_the_stalls_advice_names_who_brings_the_rows_and_begins_with_who_is_down() -> None:
+    night = Night(orders(fed_by={"user_signals": ("stream-listener*", "cls-worker*", "gone-*")}), every=60)
+    night.passes(minutes=10)
+    night.table.per_second = 0
+    night.passes(minutes=30)
+    (stall,) = night.of("firing", "table_flow_stalled", "user_signals")
+    advice = stall.alert.finding.recommendation
+    assert "come in by stream-listener (online) and cls-worker (online). Begin with stream-listener" in advice
+    night["cls-worker"].stops()
+    night.passes(minutes=2)
+    assert (
+        "cls-worker (stopped). Begin with cls-worker"
+        in night.state.alerts["table_flow_stalled/user_signals"].finding.recommendation
+    )
+
+
+def test_what_a_stall_explains_after_its_end_is_kept_in_the_snapshot() -> None:
+    night = Night(LONG, every=60)
+    night.until(4, 10)
+    night.table.per_second = 0
+    stop_sealing(night)
+    night.until(6, 30)
+    assert night.of("suppressed", "sealing_late", "MILO")
+    night.table.per_second = 12
+    night.until(6, 35)
+    night.resolved_once("table_flow_stalled", "user_signals")
+    night.monitord_restarts()
+    night.until(7, 14)
+    assert not night.of("firing", "sealing_late", "MILO")
+    night.until(7, 20)
+    assert [t.reason for t in night.of("firing", "sealing_late", "MILO")] == ["outlived_cause"]
+    assert not night.state.aftermaths

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from monitord.core import words
+from monitord.core import causes, words
 from monitord.core.growth import late_rows, quiet_seconds, rows_at_least, rows_per_hour, window_rows
 from monitord.core.history import History, Table
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
@@ -15,6 +15,8 @@ LOST = "it cannot be read"
 LATE_SHARE = 0.05
 # A table that grows on disk while its counters stand still is counted so many times sooner.
 SOONER = 5
+# Where there are no epochs, a stall of so many limits is critical.
+STALLS = 4
 UNTOLD = "no counter sees its rows, and no two exact counts could be compared"
 
 
@@ -109,12 +111,13 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
         if is_capped or not table.known or (not table.trusted and table.compared_at is None):
             yield Unknown("table_flow_stalled", name, UNTOLD)
             continue
+        worse = lost_for_good(orders)
         yield Finding(
             rule="table_flow_stalled",
             subject=name,
-            severity="warning",
+            severity="critical" if quiet > worse else "warning",
             value=quiet,
-            limit=limit,
+            limit=worse if quiet > worse else limit,
             unit="seconds",
             summary=f"No new row has come into {name} for {words.duration(quiet)}"
             + (" (inserts are tried and rolled back)." if table.rolled_back else "."),
@@ -123,9 +126,37 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
                 "rolled_back": table.rolled_back,
                 "counted": "exactly" if table.compared_at == now else "by statistics only",
             },
-            recommendation=f"Look at the services that write to {name}: are they connected, do they log errors?",
+            recommendation=_who_brings(name, history, orders),
             needs_exact=(name,) if table.countable and table.compared_at != now else (),
         )
+
+
+def lost_for_good(orders: StandingOrders) -> float:
+    """Past how many seconds a stall is critical: an epoch of rows is lost for good; without epochs, four limits are.
+
+    A table that may stand still for longer than an epoch has four limits, too.
+    """
+    limit, epoch = orders.flow_stall.total_seconds(), orders.epoch_length.total_seconds()
+    return epoch if orders.groups and epoch > limit else STALLS * limit
+
+
+def _who_brings(name: str, history: History, orders: StandingOrders) -> str:
+    """What to do about a table without new rows: who is declared to bring them, in order, and whether they run."""
+    found = [
+        (service, "/".join(sorted({life.state for life in history.services[service].lives.values()})) or "not in PM2")
+        for service in causes.fleet_of(causes.feeders(name, orders), history, orders)
+    ]
+    if not found:
+        return (
+            f"Look at the services that write to {name}: are they connected, do they log errors? Which they are can be "
+            "declared (MONITORD_ORDERS__FED_BY)."
+        )
+    said = words.listed([f"{service} ({state})" for service, state in found])
+    first = next((service for service, state in found if state != "online"), found[0][0])
+    return (
+        f"The rows of {name} come in by {said}. Begin with {first}: is it connected, does its log show errors? "
+        "What is online may still have lost its connection."
+    )
 
 
 def wants_exact(history: History, orders: StandingOrders, now: float) -> frozenset[str]:
