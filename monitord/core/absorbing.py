@@ -15,6 +15,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.quiet import forget
 from monitord.core.recognizing import absorb_identity, absorb_seals
 from monitord.core.restarts import absorb_acts, absorb_exits
+from monitord.core.rules.host import absorb_full
 from monitord.core.rules.redis import absorb_queues
 from monitord.core.rules.served import absorb_refusals
 from monitord.core.rules.trends import absorb_trends
@@ -30,7 +31,7 @@ def absorb(
     events: list[ServiceEvent] = []
     history, notes = absorb_clocks(history, observation, orders)
     before = history.taken_at.get("pm2") if history.services else None
-    measured = history.taken_at.get("postgres")
+    measured, looked = history.taken_at.get("postgres"), history.taken_at.get("host")
     history = absorb_readings(history, observation, orders)
     good = {name: r for name, r in observation.readings.items() if r.failure is None}
     if forgotten := [command.target for command in observation.commands if command.kind == "forget"]:
@@ -54,6 +55,8 @@ def absorb(
             history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], at, orders))
     for reading in good.values():
         history = absorb_refusals(history, reading)
+    if "host" in good:
+        history = absorb_full(history, good["host"], looked, now, orders)
     if "redis" in good:
         history = absorb_queues(history, good["redis"], now)
     history = absorb_trends(history, good, now, orders)

@@ -121,7 +121,7 @@ def step(
                 return _pending(alert, judgement, now, orders, explained_by, began=False)
             if alert.state == "suppressed":
                 return _suppressed(alert, judgement, now, orders, explained_by)
-            return _firing(_back(alert, judgement, now, orders), judgement, now, orders)
+            return _firing(_back(alert, judgement, now, orders), judgement, now, orders, explained_by)
 
 
 def _found(alert: Alert, now: datetime, orders: StandingOrders) -> Alert:
@@ -160,7 +160,9 @@ def _fired(counted: Alert, now: datetime, reason: str = "") -> tuple[Alert, Tran
     return _settled(fired), Transition("firing", fired, now, reason=reason)
 
 
-def _firing(alert: Alert, finding: Finding, now: datetime, orders: StandingOrders) -> tuple[Alert, Transition | None]:
+def _firing(
+    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, explained_by: Alert | None
+) -> tuple[Alert, Transition | None]:
     alert = replace(alert, worst=_worse(alert.worst or alert.finding, finding))
     if finding.severity == alert.severity:
         return replace(alert, finding=finding, toward="", count=0, counted_at=None), None
@@ -176,6 +178,8 @@ def _firing(alert: Alert, finding: Finding, now: datetime, orders: StandingOrder
         stepped = replace(stepped, flaps=0, flapping_since=None, back_at=None, calm_since=None, calm_for=0.0)
     if finding.severity != "critical":
         return _settled(stepped), None  # better is no news, until it is well
+    if explained_by is not None:
+        return _settled(stepped), None  # it was told before its cause was known: that is the page
     worse = replace(stepped, acked_at=None)  # whoever knew of it did not know of this
     return _settled(worse), Transition("firing", worse, now, reason="severity")
 

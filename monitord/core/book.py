@@ -105,6 +105,8 @@ def advance(
         if alert is None and following is not None and (before := _continued(following, book)) is not None:
             following = replace(following, id=before.id, since=before.since, incident=before.incident)
             transition = transition and replace(transition, alert=replace(transition.alert, id=before.id))
+        if following is not None and explained_by is not None and not following.incident:
+            following = _joined(following, explained_by, book)
         if following is None:
             book.pop(place, None)
         else:
@@ -113,6 +115,16 @@ def advance(
         if transition is not None:
             transitions.append(transition)
     return transitions
+
+
+def _joined(alert: Alert, cause: Alert, book: dict[str, Alert]) -> Alert:
+    """The alert that fires already, of the incident of its cause that was found later; what it explains joins it."""
+    if alert.state != "firing" or cause.incident_id == alert.id:
+        return alert
+    for place, other in book.items():
+        if other.incident == alert.id:
+            book[place] = replace(other, incident=cause.incident_id)
+    return replace(alert, incident=cause.incident_id)
 
 
 def _continued(alert: Alert, book: Mapping[str, Alert]) -> Alert | None:
@@ -130,11 +142,14 @@ def _explanation(
     now: datetime,
     aftermaths: Mapping[str, Aftermath],
 ) -> Alert | None:
-    """What explains a finding that does not fire yet."""
-    if not isinstance(judgement, Finding) or (alert is not None and alert.state == "firing"):
+    """What explains a finding; of one that fires already only what is known to have begun before it."""
+    if not isinstance(judgement, Finding):
         return None
     since = alert.first_seen if alert is not None else now
-    return causes.explanation(judgement, since, book, history, orders, now, aftermaths)
+    cause = causes.explanation(judgement, since, book, history, orders, now, aftermaths)
+    if alert is not None and alert.state == "firing" and (cause is None or not causes.overtakes(cause)):
+        return None
+    return cause
 
 
 def flapping(

@@ -39,8 +39,8 @@ TAKES: dict[str, frozenset[str]] = {
 }
 # A host's trouble explains what dies next, not what dies some day: past this, a death is news of its own.
 NEXT = timedelta(hours=1)
-# A disk past its limit still takes rows; one as full as this does not.
-DISK_FULL_PERCENT = 98.0
+# Of what is refused, the reasons that a full disk may be behind.
+NO_ROOM = frozenset({"readonly", "misconf"})
 _RANK: dict[Severity, int] = {"warning": 0, "critical": 1}
 
 
@@ -76,7 +76,10 @@ def explanation(
     """The alert that explains a finding first seen at `since`, or None. A warning never explains what is critical."""
     for after in aftermaths.values():
         is_bad_enough = _RANK[after.cause.severity] >= _RANK[finding.severity]
-        if is_bad_enough and _nothing_came(after.cause, finding, history, orders, now, after.at):
+        if is_bad_enough and (
+            _nothing_came(after.cause, finding, history, orders, now, after.at)
+            or _has_no_room(after.cause, finding, since, history, orders, now)
+        ):
             return after.cause
     for cause in _causes(finding, since, book, history, orders, now):
         if _RANK[severity_now(cause, orders)] >= _RANK[finding.severity]:
@@ -98,12 +101,23 @@ def _causes(
             for patterns in workers
         )
         took = _serves_no_more(cause, finding, since) or _nothing_came(cause, finding, history, orders, now, now)
-        if is_dead or took or (dies and _starves(cause, since, now)):
+        is_short = dies and _starves(cause, since, history, now)
+        if is_dead or took or is_short or _has_no_room(cause, finding, since, history, orders, now):
             yield cause
 
 
+def overtakes(cause: Alert) -> bool:
+    """Whether what a cause explains is known to have begun after it, though it may have been told before."""
+    return cause.rule in ("disk_high", "host_memory_low", "table_flow_stalled")
+
+
 def aftermath(cause: Alert, orders: StandingOrders, now: datetime) -> Aftermath | None:
-    """What a cause that ends now goes on explaining: of rows that come again the first epoch is yet to be sealed."""
+    """What a cause that ends now goes on explaining: of rows that come again the first epoch is yet to be sealed.
+
+    Where a disk has room again, rows are yet to come.
+    """
+    if cause.rule == "disk_high":
+        return Aftermath(cause, now, now + orders.late_after)
     if cause.rule != "table_flow_stalled" or not orders.groups:
         return None
     days = calendar(orders)
@@ -124,15 +138,21 @@ def _nothing_came(
     groups = [group for group in orders.groups if brings(cause.subject, group, history, orders)]
     if not {group.upper() for group in behind} <= {group.upper() for group in groups}:
         return False
-    stopped = cause.since.timestamp() - orders.flow_stall.total_seconds()
-    if stopped < now.timestamp() - window_seconds(orders):
-        return True  # longer ago than seals are looked at
-    days = calendar(orders)
+    stopped, days = cause.since.timestamp() - orders.flow_stall.total_seconds(), calendar(orders)
     newest = [max((label for label, _ in history.sealed.get(group, ())), default=0) for group in behind]
     others_go_on = range(min(newest, default=0) + days.length, days.current(until.timestamp()), days.length)
     if any(label in others_go_on for group in groups for label, _ in history.sealed.get(group, ())):
         return False
-    then = [seals(history.sealed, group, stopped, orders, history.empty) for group in behind]
+    return _were_up_to_date(behind, stopped, history, orders, now)
+
+
+def _were_up_to_date(
+    groups: tuple[str, ...], at: float, history: History, orders: StandingOrders, now: datetime
+) -> bool:
+    """Whether all that was due at a moment of these groups was sealed, or is longer ago than seals are looked at."""
+    if at < now.timestamp() - window_seconds(orders):
+        return True
+    then = [seals(history.sealed, group, at, orders, history.empty) for group in groups]
     return all(found.latest_due is not None and found.latest_due >= found.expected for found in then)
 
 
@@ -236,11 +256,45 @@ def matches(name: str, patterns: tuple[str, ...], orders: StandingOrders) -> boo
     return any_means(patterns, name, orders.exact_names)
 
 
-def _starves(alert: Alert, since: datetime, now: datetime) -> bool:
+def _starves(alert: Alert, since: datetime, history: History, now: datetime) -> bool:
     """Whether this alert says that the host has lately run out of what everything lives on, before `since`."""
     began = alert.confirmed_at or alert.fired_at
-    if alert.state != "firing" or began is None or now - began > NEXT or alert.first_seen > since:
+    if alert.state != "firing" or began is None:
         return False
     if alert.rule == "disk_high":
-        return isinstance(alert.finding.value, int | float) and alert.finding.value >= DISK_FULL_PERCENT
-    return alert.rule == "host_memory_low"
+        full = history.full.get(alert.subject)
+        lately = full is not None and now.timestamp() - max(full.seen_at, began.timestamp()) <= NEXT.total_seconds()
+        return lately and full is not None and full.after <= since.timestamp()
+    return alert.rule == "host_memory_low" and now - began <= NEXT and alert.first_seen <= since
+
+
+def _has_no_room(
+    cause: Alert, finding: Finding, since: datetime, history: History, orders: StandingOrders, now: datetime
+) -> bool:
+    """Whether a full disk is why no rows come, nothing is sealed or drained, or a server refuses to write.
+
+    What was found began after the disk was last seen to have room, and no watched table takes rows meanwhile.
+    """
+    full = history.full.get(cause.subject) if cause.rule == "disk_high" else None
+    if full is None:
+        return False
+    if finding.rule in ("postgres_full", "redis_not_writable"):
+        return finding.value in NO_ROOM and full.after <= since.timestamp()
+    if finding.rule == "redis_queue_backlog":
+        return full.after <= since.timestamp()
+    if finding.rule not in SEALING | FLOW or _takes_rows(history, orders, now.timestamp()):
+        return False
+    if finding.rule == "table_flow_stalled":
+        table = history.tables.get(finding.subject)
+        last = None if table is None else table.verified_at if table.refuted else table.flow_at
+        return last is not None and full.after <= last + orders.late_after.total_seconds()
+    if finding.rule in FLOW:
+        return full.after <= since.timestamp()
+    return _were_up_to_date(_unsealed(finding), full.after, history, orders, now)
+
+
+def _takes_rows(history: History, orders: StandingOrders, now: float) -> bool:
+    """Whether rows still come into a watched table."""
+    known = [table for name in orders.tables if (table := history.tables.get(name)) is not None]
+    quiet = orders.flow_stall.total_seconds()
+    return any(now - (table.verified_at if table.refuted else table.flow_at) <= quiet for table in known)

@@ -263,6 +263,18 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
+class Full:
+    """A disk that takes no more: it was first found so at `seen_at`, and the reading before that was at `after`.
+
+    `room_at` is when it was found to have room again: until rows come, too, that is not forgotten.
+    """
+
+    after: float
+    seen_at: float
+    room_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """The wall clock was set by `seconds` (below 0: back) at `at`; it has been said in `cycles` whole cycles."""
 
@@ -304,6 +316,8 @@ class History:
     daemon: str = ""
     tables: Mapping[str, Table] = field(default_factory=dict)
     queues: Mapping[str, Queue] = field(default_factory=dict)
+    # The watched disks that are full, or have no inode left, by path.
+    full: Mapping[str, Full] = field(default_factory=dict)
     # Why each server refused the fleet's next write or connection when that could last be told.
     refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # The servers that were seen to be primaries.
@@ -503,4 +517,5 @@ def _with_times(history: History, to: Callable[[float], float]) -> History:
         fleet_restart=history.fleet_restart
         and replace(history.fleet_restart, at=to(history.fleet_restart.at), seen_at=to(history.fleet_restart.seen_at)),
         queues={name: replace(queue, since=to(queue.since)) for name, queue in history.queues.items()},
+        full={path: Full(to(full.after), to(full.seen_at), maybe(full.room_at)) for path, full in history.full.items()},
     )

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 
+from monitord.core.incidents import incidents
 from monitord.core.orders import QueueOrders
 from monitord.core.works import roles
 
@@ -475,3 +476,53 @@ def test_what_a_stall_explains_after_its_end_is_kept_in_the_snapshot() -> None:
     night.until(7, 20)
     assert [t.reason for t in night.of("firing", "sealing_late", "MILO")] == ["outlived_cause"]
     assert not night.state.aftermaths
+
+
+def test_a_full_disk_that_is_found_after_what_it_stops_is_the_root_of_one_incident() -> None:
+    night = Night(LONG, every=60)
+    night.passes(minutes=10)
+    night.machine.fails()  # nobody can tell how full the disk is
+    night.host.disk_used = 99.5
+    night.passes(minutes=2)
+    night.table.per_second = 0
+    night["gateway"].crashes_every(20.0)
+    night.passes(minutes=30)
+    stall = night.of("firing", "table_flow_stalled", "user_signals")[0].alert
+    loop = night.of("firing", "service_restart_loop", "gateway")[0].alert
+    night.machine.recovers()
+    night.passes(minutes=2)
+    disk = night.of("firing", "disk_high", "/")[0].alert
+    assert [night.state.alerts[f"{a.rule}/{a.subject}"].incident_id for a in (stall, loop)] == [disk.id] * 2
+    night.passes(hours=2)
+    assert len(night.of("firing", "table_flow_stalled", "user_signals")) == 1, "worse is no page of its own"
+    (found,) = [i for i in incidents(night.transitions, night.state.alerts.values()) if i.id == disk.id]
+    assert found.root.alert.rule == "disk_high"
+    assert "free_disk" in {action.action for action in night.actions if action.incident_id == disk.id}
+
+
+@pytest.mark.parametrize("rule", ["space", "inodes"])
+def test_a_disk_without_room_or_inodes_explains_a_stall_that_begins_after_it(rule: str) -> None:
+    for before in (False, True):
+        night = Night(every=60)
+        night.passes(minutes=10)
+        if before:
+            night.table.per_second = 0
+            night.passes(minutes=8)
+        if rule == "space":
+            night.host.disk_used = 99.0
+        else:
+            night.instead[("disk_inodes_used", (("path", "/"),))] = 100.0
+        if not before:
+            night.table.per_second = 0
+        night.passes(minutes=20)
+        assert night.of("firing" if before else "suppressed", "table_flow_stalled", "user_signals"), before
+
+
+def test_a_disk_at_85_percent_and_one_that_still_takes_rows_explain_no_missing_seal() -> None:
+    for used in (85.0, 99.0):
+        night = Night(LONG, every=300)
+        night.until(4, 10)
+        night.host.disk_used = used
+        stop_sealing(night)
+        night.until(6, 15)
+        assert night.of("firing", "sealing_late", "MILO"), used

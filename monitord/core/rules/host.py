@@ -4,11 +4,33 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Iterator
+from dataclasses import replace
 
 from monitord.core import words
-from monitord.core.history import History
-from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.history import Full, History
+from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+
+# A disk past its limit still takes rows; one as full as this does not.
+DISK_FULL_PERCENT = 98.0
+
+
+def absorb_full(
+    history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
+) -> History:
+    """The history after one good reading of the host, the last of which was at `before`: which disks take no more."""
+    full = {}
+    for path in orders.disks:
+        used = (reading.number("disk_used", path=path), reading.number("disk_inodes_used", path=path))
+        known = [percent for percent in used if percent is not None]
+        was = history.full.get(path)
+        if known and max(known) >= DISK_FULL_PERCENT:
+            full[path] = Full(now if before is None else before, now) if was is None else replace(was, room_at=None)
+        elif was is not None:
+            room_at = was.room_at if was.room_at is not None else now if known else None
+            if room_at is None or now - room_at <= orders.late_after.total_seconds():
+                full[path] = replace(was, room_at=room_at)
+    return history if full == history.full else replace(history, full=full)
 
 
 def disk_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
