@@ -57,7 +57,8 @@ class Waiting(Night):
     def __init__(self, fault: Fault, start: datetime) -> None:
         self.fault = fault
         self.told_at: float | None = None
-        super().__init__(replace(ORDERS, learned_warnings=fault.by_habit), start=start, keep=1)
+        declared = {"learned_warnings": fault.by_habit, **fault.orders}
+        super().__init__(replace(ORDERS, **declared), start=start, keep=1)  # type: ignore[arg-type]
         for phrase in fault.before:
             happens(self, phrase)
 

@@ -19,8 +19,8 @@ class Fault:
     `{hour}` in a phrase is the epoch that lasts. `severity` is the one that is waited for ("": whichever comes
     first). `over`: of what all phases are tried; `by_habit`: monitord has watched for five days and warns of what is
     unusual. `bus`: PM2's bus is heard. `from_end`: it counts from the end of the lasting epoch, when it shows.
-    `before` happens as the night begins, `readings` are samples that read so from the fault on, and `called` is the
-    fault in words where the phrases are none.
+    `before` happens as the night begins, `readings` are samples that read so from the fault on, `orders` what is
+    declared beside the defaults, and `called` is the fault in words where the phrases are none.
     """
 
     rule: str
@@ -36,6 +36,7 @@ class Fault:
     from_end: bool = False
     before: tuple[str, ...] = ()
     readings: Mapping[str, str] = field(default_factory=dict)
+    orders: Mapping[str, object] = field(default_factory=dict)
 
     @property
     def title(self) -> str:
@@ -242,6 +243,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault("subject_unmeasured", "/", ("the disk cannot be measured: timeout",), 66),
     Fault("subject_unmeasured", "host", ("the host breaks the probe",), 487),
     Fault("subject_unmeasured", "epochs", ("the seals' query denies permission",), 381),
+    Fault(
+        "subject_unmeasured",
+        "epochs",
+        ("the seals' query is not there",),
+        380,
+        "what makes sealing unknowable is critical once it has lasted `SEAL_CRITICAL` (4 h)",
+        "critical",
+    ),
     Fault(
         "monitor_degraded",
         "monitord",
