@@ -158,7 +158,8 @@ FAULTS: tuple[Fault, ...] = (
         "milo-aggregator",
         ("memory of milo-aggregator rises by 30MB an hour",),
         123,
-        "more than half of the way to the limit must be seen (and `LEAK_SPAN`, 3 h, at least): a cache fills alike",
+        "more than half of the way to the limit (and `LEAK_SPAN`, 3 h): a cache and a batch job fill alike; what is "
+        "faster `service_memory_high` tells at its limit",
     ),
     Fault("table_growth_high", "user_signals", ("1_200_000 rows come at once",), 40),
     Fault(
