@@ -28,9 +28,11 @@ def main() -> int:
         "--only", choices=["trends", "bus", "detection"], help="this part alone; trends and detection need no server"
     )
     parser.add_argument("--markdown", action="store_true", help="with --only detection: into docs/reference.md")
+    parser.add_argument("--rule", help="with --only detection: this rule alone")
     arguments = parser.parse_args()
     if arguments.only == "detection":
-        found = detection.detected(count=6 if arguments.quick else detection.PHASES)
+        faults = [one for one in detection.FAULTS if arguments.rule in (None, one.rule)]
+        found = detection.detected(faults, 6 if arguments.quick else detection.PHASES)
         print(detection.text(found))
         if arguments.markdown:
             detection.written(found)

@@ -175,18 +175,26 @@ def text(found: Sequence[Detection]) -> str:
     return table(title, HEADS[1:-1], rows)
 
 
-def markdown(found: Sequence[Detection]) -> str:
-    """The table, for docs/reference.md."""
-    rows = [(heading(one.fault), one.fault.title, *one.cells, one.fault.why) for one in found]
-    lines = [HEADS, ("---",) * len(HEADS), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" if cells[0] != "---" else f"|{'|'.join(cells)}|" for cells in lines)
-
-
 def written(found: Sequence[Detection], path: Path = REFERENCE) -> None:
-    """Put the table into the document, between its marks."""
+    """Put the table into the document, between its marks. What was not measured now keeps its figures there."""
     before, rest = path.read_text(encoding="utf-8").split(BEGIN)
-    _, after = rest.split(END)
-    path.write_text(f"{before}{BEGIN}\n{markdown(found)}\n{END}{after}", encoding="utf-8")
+    table, after = rest.split(END)
+    cells = {key: tuple(row[2:5]) for key, row in rows(table).items()}
+    cells |= {(heading(one.fault), one.fault.title): one.cells for one in found}
+    measured = [(fault, cells.get((heading(fault), fault.title))) for fault in FAULTS]
+    lines = [f"| {' | '.join(HEADS)} |", "|---" * len(HEADS) + "|"]
+    lines += [
+        f"| {' | '.join((heading(fault), fault.title, *figures, fault.why))} |"
+        for fault, figures in measured
+        if figures
+    ]
+    path.write_text("\n".join([f"{before}{BEGIN}", *lines, f"{END}{after}"]), encoding="utf-8")
+
+
+def rows(table: str) -> dict[tuple[str, str], list[str]]:
+    """The cells of each row of the document's table, by its rule and its fault."""
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in table.strip().splitlines()[2:]]
+    return {(cells[0], cells[1]): cells for cells in lines}
 
 
 def heading(fault: Fault) -> str:

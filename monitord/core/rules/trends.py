@@ -37,6 +37,8 @@ FAST_READINGS = 6
 LATE_CYCLES = 3
 # What was as high at about this time of yesterday (seconds ago), and came down by itself, is a nightly job.
 YESTERDAY = 22 * 3600.0, 26 * 3600.0
+# It is not exactly as high each night (points).
+AS_HIGH = 2.0
 FULL = 100.0
 MEMORY = "memory/"
 MEMORY_GRAIN, DISK_GRAIN = 100_000.0, 0.01
@@ -257,7 +259,7 @@ def disk_outlook(slow: Series, fast: Series | None, used: float, now: float, ord
     if soon is None or terms is None or (slowly is not None and slowly.seconds <= soon.seconds):
         return slowly
     yesterday = trends.highest(slow, now, YESTERDAY, DISK_GRAIN)
-    is_nightly = yesterday is not None and used <= yesterday and soon.seconds > terms.span
+    is_nightly = yesterday is not None and used <= yesterday + AS_HIGH and soon.seconds > terms.span
     return slowly if is_nightly else soon
 
 
