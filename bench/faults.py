@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Literal
 
 from monitord.core.model import Severity
@@ -150,6 +151,23 @@ FAULTS: tuple[Fault, ...] = (
         11,
         "more than `RESTARTS_WARNING` (5) deaths, confirmed 5 s later",
         bus=True,
+    ),
+    Fault(
+        "service_unstable",
+        "gateway",
+        ("gateway dies every 12m",),
+        369,
+        "thirty restarts (`RESTARTS_WARNING` in each of six windows): a deployment that goes wrong once has fewer",
+    ),
+    Fault(
+        "service_overdue",
+        "cls-discovery",
+        ("cls-discovery runs no more",),
+        366,
+        "twice the rhythm that is named (`periodic:30m`), from the end of its last run; thrice a learned one",
+        called="cls-discovery runs no more, and its rhythm is 30 min",
+        before=("cls-discovery runs for 2m every 30m",),
+        orders={"rhythms": {"cls-discovery": timedelta(minutes=30)}},
     ),
     Fault("service_frozen", "stream-listener", ("stream-listener is frozen",), 20),
     Fault("service_memory_high", "gateway", ("memory of gateway is 501MB",), 360),
