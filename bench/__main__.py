@@ -12,6 +12,7 @@ import sys
 import time
 
 from bench import detection, hearing, month, nights, oldway, trends
+from bench.faults import FAULTS
 from bench.measure import Run, milliseconds, seconds, size, spread, table
 from bench.watching import Watching, watch
 from monitord import __version__
@@ -31,7 +32,7 @@ def main() -> int:
     parser.add_argument("--rule", help="with --only detection: this rule alone")
     arguments = parser.parse_args()
     if arguments.only == "detection":
-        faults = [one for one in detection.FAULTS if arguments.rule in (None, one.rule)]
+        faults = [one for one in FAULTS if arguments.rule in (None, one.rule)]
         found = detection.detected(faults, 6 if arguments.quick else detection.PHASES)
         print(detection.text(found))
         if arguments.markdown:

@@ -153,13 +153,6 @@ FAULTS: tuple[Fault, ...] = (
         bus=True,
     ),
     Fault(
-        "service_unstable",
-        "gateway",
-        ("gateway dies every 12m",),
-        369,
-        "thirty restarts (`RESTARTS_WARNING` in each of six windows): a deployment that goes wrong once has fewer",
-    ),
-    Fault(
         "service_overdue",
         "cls-discovery",
         ("cls-discovery runs no more",),
@@ -201,6 +194,14 @@ FAULTS: tuple[Fault, ...] = (
         ("no rows come",),
         49,
         "`FLOW_STALL` (15 min) counts from the last row that was seen to come",
+    ),
+    Fault(
+        "table_flow_stalled",
+        "user_signals",
+        ("no rows come",),
+        340,
+        "it must have lasted an epoch (1 h): then the rows of one are lost for good",
+        "critical",
     ),
     Fault(
         "sealing_slow",
