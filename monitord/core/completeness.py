@@ -8,6 +8,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
+from monitord.core.habit import Habit
 from monitord.core.series import Series
 
 # Three days of hourly labels.
@@ -20,42 +21,94 @@ UNLIKELY = 1e-5
 DAY, DAYS = 86_400, 3
 
 
+# Where too little of the past is known, more than this of a label's channels unsealed is too much to be called well;
+# and so much is not learned as a habit of a group that has another.
+TOO_MUCH = 0.25
+_MILLION = 1_000_000
+
+
 @dataclass(frozen=True, slots=True)
 class Completeness:
     """Of a group's recent labels how many channels took part, and how many of them were not sealed.
 
     `at_first` is what was unsealed when the label was first looked at, soon after the grace; `unsealed` what it is by
-    now. `channels` are some of the newest label's, by name.
+    now. `channels` are some of the newest label's, by name. `habit` are the shares (of a million) that were unsealed
+    at first of the labels that were no incident.
     """
 
     participating: Series = field(default_factory=Series)
     unsealed: Series = field(default_factory=Series)
     at_first: Series = field(default_factory=Series)
     channels: tuple[str, ...] = ()
+    habit: Habit = field(default_factory=Habit)
+
+    @property
+    def newest(self) -> int | None:
+        """The newest label that anybody took part in."""
+        return max((label for label, took in self.participating.items() if took), default=None)
+
+
+def habit(seen: Completeness) -> Habit:
+    """The group's habit with every label before the newest in it that was no incident."""
+    length, newest = seen.participating.length, seen.participating.newest
+    before = seen.habit if seen.habit.length == length else Habit(length)
+    if newest is None:
+        return before
+    pairs, judged = before.pairs, before.judged
+    for label, first in seen.at_first.items():
+        if not judged < label < newest:
+            continue
+        judged = label
+        took = seen.participating.get(label)
+        if took and first < took:  # of a label of which nothing was sealed nothing is learned: that is lateness
+            pairs = _with(pairs, label, -(-first * _MILLION // took))
+    return Habit(length, pairs, judged)
+
+
+def _with(pairs: tuple[tuple[int, int], ...], label: int, share: int) -> tuple[tuple[int, int], ...]:
+    if len(pairs) >= ENOUGH_LABELS:
+        most = max(number for _, number in pairs)
+        if share > 2 * most or (share > most and share > TOO_MUCH * _MILLION):
+            return pairs
+        return (*pairs, (label, share))[-KEEP_LABELS:]
+    pairs = (*pairs, (label, share))
+    if len(pairs) == ENOUGH_LABELS:
+        # What is told by no habit may have been an incident: where most labels are well, those that are not were one.
+        well = tuple(pair for pair in pairs if pair[1] <= TOO_MUCH * _MILLION)
+        pairs = well if len(well) * 2 >= len(pairs) else pairs
+    return pairs
 
 
 def incomplete(seen: Completeness) -> bool | None:
-    """Whether more of the newest label is unsealed than the past explains: over twice the largest share of any label.
+    """Whether more of the newest label is unsealed than is the group's habit: over twice the largest share of any.
 
     The past is compared as it was when first looked at: a group that is habitually a little late is so every time.
     None where it cannot be told: too few labels before, or nothing of the newest is sealed, which is lateness.
     """
-    newest = seen.participating.newest
+    newest = seen.newest
     if newest is None:
         return None
     took, unsealed = seen.participating.get(newest), seen.unsealed.get(newest)
-    if took is None or unsealed is None:
+    if took is None or unsealed is None or unsealed >= took:
         return None
-    if unsealed == 0:
+    return excess(habit(seen), took, unsealed)
+
+
+def excess(usual: Habit, took: int, unsealed: int) -> bool | None:
+    """Whether so many unsealed of the channels that took part are more than the habit; None: it is not known yet."""
+    if not unsealed or not took:
         return False
-    past = [
-        first / many
-        for label, first in seen.at_first.items()
-        if label < newest and (many := seen.participating.get(label)) and first < many
-    ]
-    if unsealed >= took or len(past) < ENOUGH_LABELS:
+    if len(usual.pairs) < ENOUGH_LABELS:
         return None
-    return unsealed / took > 2 * max(past)
+    return unsealed * _MILLION > 2 * took * max(number for _, number in usual.pairs)
+
+
+def falls_short(usual: Habit, took: int | None, unsealed: int | None) -> bool | None:
+    """Whether a label that is sealed lacks more channels than is the habit; while that is not known, a few are well."""
+    if not took or not unsealed:
+        return False
+    told = excess(usual, took, unsealed)
+    return None if told is None and unsealed > took * TOO_MUCH else bool(told)
 
 
 def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str, int]:
@@ -63,7 +116,8 @@ def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str,
 
     Only labels in which somebody of the group took part count, and there is no silence unless `newest` is one. A
     silence must be longer than any before it, the time before the first sign of life included, and of a length that
-    a channel absent as often as this one was before reaches by chance only once in a hundred thousand. In the hours in
+    a channel absent as often as this one was before reaches by chance only once in a hundred thousand. One silence that
+    was such an incident is not of the past that others are compared with. In the hours in
     which more of the others are absent day by day, so is each.
 
     Args:
@@ -82,9 +136,10 @@ def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str,
             continue
         silent = len(alive) - 1 - places[-1]
         gaps = [after - before - 1 for before, after in pairwise(places)]
-        longest = max([places[0], *gaps])
+        told = _told_of(places[0], gaps)
+        longest = max(places[0], *(gap for gap in gaps if gap != told), 0)
         before = len(alive) - silent
-        absent = (before - len(places) + 1) / (before + 2)  # never quite 0 nor 1: the past is short
+        absent = _absent(places[0] + sum(gaps) - told, len(places))
         if silent < LEAST_SILENCE or silent <= longest or absent**silent >= UNLIKELY:
             continue
         others = {label: heard[label] - (label in labels) for label in alive}
@@ -92,6 +147,22 @@ def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str,
         if math.prod(min(1.0, absent * quiet[label]) for label in alive[before:]) < UNLIKELY:
             found[channel] = silent
     return found
+
+
+def _absent(missed: int, present: int) -> float:
+    """How often a channel is absent by its past; never quite 0 nor 1, since that is short."""
+    return (missed + 1) / (missed + present + 2)
+
+
+def _told_of(first: int, gaps: list[int]) -> int:
+    """A past silence that was an incident and no habit: one, and twice as long as any other; 0 where there was none."""
+    longest = max(gaps, default=0)
+    rest = [first, *gaps]
+    if longest < LEAST_SILENCE:
+        return 0
+    rest.remove(longest)
+    others = max(rest, default=0)
+    return longest if longest > 2 * others and _absent(sum(rest), len(gaps) + 1) ** longest < UNLIKELY else 0
 
 
 def _quiet_hours(heard: Mapping[int, int], channels: int) -> dict[int, float]:

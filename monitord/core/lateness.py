@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+from monitord.core.habit import Habit
 from monitord.core.night import Usual
 from monitord.core.series import Series
 
@@ -12,6 +13,10 @@ KEEP_SEALS = 168
 # Of fewer seals nobody can say what 99% of them are.
 ENOUGH_SEALS = 100
 _MOST = 0.99
+# Of an epoch: what is sealed within this is in time, however fast seals were lately.
+IN_TIME_SHARE = 0.25
+# When nothing has been as ever for so many labels, that is how it is now, and a new habit is learned.
+NEW_HABIT = 72
 
 
 def delay_of(label: int, sealed_at: object, now: float, length: int) -> int | None:
@@ -28,7 +33,7 @@ def delay_of(label: int, sealed_at: object, now: float, length: int) -> int | No
     return max(0, round(sealed_at - due))
 
 
-def usual(delays: Series, before: float = math.inf) -> Usual:
+def usual(delays: Series | Habit, before: float = math.inf) -> Usual:
     """What is usual of a group's sealing delay, by its labels before `before`; quantiles are ones that occurred."""
     known = [(label, delay) for label, delay in delays.items() if label < before]
     if not known:
@@ -56,6 +61,31 @@ def unusual_past(past: Usual, length: int) -> float | None:
     if past.most is None or past.median is None:
         return None
     return past.most + max(length / 60, (past.most - past.median) / 2)
+
+
+def slow_past(past: Usual, length: int) -> float | None:
+    """The delay (seconds) past which a seal is slow: unusual, and not within a quarter of an epoch."""
+    limit = unusual_past(past, length)
+    return None if limit is None else max(limit, length * IN_TIME_SHARE)
+
+
+def habit(before: Habit, delays: Series) -> Habit:
+    """The delays of the seals before the newest that were no incident: not slow, and not after the next was due."""
+    length, newest = delays.length, delays.newest
+    before = before if before.length == length else Habit(length)
+    if newest is None:
+        return before
+    pairs, judged = before.pairs, before.judged
+    for label, delay in delays.items():
+        if not judged < label < newest:
+            continue
+        judged = label
+        if pairs and label - pairs[-1][0] > NEW_HABIT * length:
+            pairs = tuple(pair for pair in delays.items() if pairs[-1][0] < pair[0] < label)
+        limit = slow_past(usual(Habit(length, pairs)), length)
+        if delay <= length if limit is None else delay <= limit:
+            pairs = (*pairs, (label, delay))[-KEEP_SEALS:]
+    return Habit(length, pairs, judged)
 
 
 def is_unusual(delay: float, past: Usual, length: int) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
+from monitord.core import completeness, lateness
 from monitord.core.completeness import KEEP_LABELS, Completeness
 from monitord.core.epochs import calendar
+from monitord.core.habit import Habit
 from monitord.core.lateness import KEEP_SEALS, delay_of
 from monitord.core.model import Reading, Sample
 from monitord.core.orders import StandingOrders
@@ -31,12 +33,21 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Learned:
-    """One group's past. `delays` are seconds from due to sealed, `channels` how many were sealed, by label."""
+    """One group's past. `delays` are seconds from due to sealed, `channels` how many were sealed, by label.
+
+    `habit` are the delays of those that were no incident.
+    """
 
     delays: Series = field(default_factory=Series)
     channels: Series = field(default_factory=Series)
     completeness: Completeness = field(default_factory=Completeness)
     silence: Silence = field(default_factory=Silence)
+    habit: Habit = field(default_factory=Habit)
+
+    @property
+    def usual(self) -> Habit:
+        """What is usual of its delays."""
+        return lateness.habit(self.habit, self.delays)
 
     def until(self, now: float) -> Learned:
         """Without the labels that have not ended at `now`."""
@@ -48,8 +59,11 @@ class Learned:
         return Learned(
             self.delays.until(last),
             self.channels.until(last),
-            Completeness(participating, seen.unsealed.until(last), seen.at_first.until(last), names),
+            Completeness(
+                participating, seen.unsealed.until(last), seen.at_first.until(last), names, seen.habit.until(last)
+            ),
             Silence() if is_future else self.silence,
+            self.habit.until(last),
         )
 
 
@@ -83,12 +97,13 @@ def absorb_epochs(
         before = learned.get(group, Learned())
         new = {name: found[name].get(group, {}) for name in _BY_LABEL}
         mine = [s for s in named if s.label("group") == group]
-        completeness = _completeness(before.completeness, new, mine, length)
+        delays = before.delays.merged(new["seal_at"], length, KEEP_SEALS)
         out[group] = Learned(
-            before.delays.merged(new["seal_at"], length, KEEP_SEALS),
+            delays,
             before.channels.merged(new["seal_channels"], length, KEEP_SEALS),
-            completeness,
+            _completeness(before.completeness, new, mine, length),
             _silence(before.silence, new["seal_participating"], mine, length),
+            before.habit if delays is before.delays else lateness.habit(before.habit, delays),
         )
     return out
 
@@ -106,14 +121,16 @@ def _completeness(
     known = before.at_first if before.at_first.length == length else Series()
     first = {label: number for label, number in unsealed.items() if known.get(label) is None}
     participating = before.participating.merged(took, length, KEEP_LABELS)
-    newest = str(participating.newest)
+    newest = str(Completeness(participating).newest)
     names = (s.label("channel") for s in named if s.name == "unsealed_channel" and s.label("epoch") == newest)
-    return Completeness(
+    seen = Completeness(
         participating,
         before.unsealed.merged(unsealed, length, KEEP_LABELS),
         before.at_first.merged(first, length, KEEP_LABELS),
         tuple(sorted(names)),
+        before.habit,
     )
+    return replace(seen, habit=completeness.habit(seen))
 
 
 def _silence(before: Silence, took: Mapping[int, int], named: Sequence[Sample], length: int) -> Silence:

@@ -99,7 +99,8 @@ class SealNight:
     `state`: "sealed" in the grace; "late" after it; "missed": due, past its grace and absent; "open": neither sealed
     nor past its grace yet; "nothing": nobody took part, so there is nothing to seal; "unknown": the epochs could not be
     read since. `unusual`: later than nearly all before.
-    `participating` channels took part, `unsealed` of them were not sealed (None: not counted).
+    `participating` channels took part, `unsealed` of them were not sealed (None: not counted). `incomplete`: those are
+    more than is the group's habit; None: a great part, and whether that is its habit is not known yet.
     """
 
     label: int
@@ -112,6 +113,7 @@ class SealNight:
     participating: int | None = None
     unsealed: int | None = None
     unsealed_channels: tuple[str, ...] = ()
+    incomplete: bool | None = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,9 +9,11 @@ from datetime import UTC, datetime
 
 import pytest
 
+from monitord.core import lateness
 from monitord.core.codec import decode, encode
-from monitord.core.completeness import KEEP_LABELS, Completeness, incomplete, silences
+from monitord.core.completeness import KEEP_LABELS, Completeness, falls_short, habit, incomplete, silences
 from monitord.core.epochs import calendar
+from monitord.core.habit import Habit
 from monitord.core.history import History, without_future
 from monitord.core.lateness import ENOUGH_SEALS, KEEP_SEALS, delay_of, is_unusual, unusual_past, usual
 from monitord.core.learned import Learned, absorb_epochs
@@ -117,6 +119,22 @@ def test_healthy_delays_are_seldom_unusual() -> None:
     assert alarms / seals < 0.004
 
 
+def learned_delays(*delays: int) -> list[int]:
+    return [delay for _, delay in lateness.habit(Habit(), series(*delays)).pairs]
+
+
+def test_the_delay_of_an_incident_is_not_learned_as_a_habit() -> None:
+    steady = [182] * ENOUGH_SEALS
+    assert learned_delays(*steady, 3000, 182, 3000, 200, 182) == [*steady, 182, 200]
+    assert learned_delays(*[182] * 20, 9000, 182, 0) == [182] * 21  # later than the next fell due, and no habit yet
+
+
+def test_what_has_been_so_for_three_days_is_how_it_is_now() -> None:
+    slow = [1500] * 60
+    assert learned_delays(*[182] * ENOUGH_SEALS, *slow, 0) == [182] * ENOUGH_SEALS
+    assert learned_delays(*[182] * ENOUGH_SEALS, *slow * 2, 0)[-120:] == slow * 2
+
+
 # Completeness
 
 
@@ -138,7 +156,7 @@ def test_one_channel_left_out_is_unusual_where_none_ever_was() -> None:
 
 
 def test_a_group_that_leaves_out_some_is_compared_by_share() -> None:
-    habit = (*WHOLE, (50, 5))
+    habit = ((50, 5), *WHOLE)
     assert incomplete(seen(*habit, (160, 32))) is False
     assert incomplete(seen(*habit, (160, 33))) is True
 
@@ -157,6 +175,50 @@ def test_too_short_a_past_or_nothing_sealed_at_all_is_not_told() -> None:
 
 def test_a_past_label_that_was_not_sealed_at_all_excuses_nothing() -> None:
     assert incomplete(seen(*WHOLE, (54, 54), (54, 3))) is True
+
+
+def test_a_label_that_was_an_incident_is_not_learned_as_a_habit() -> None:
+    half = (54, 27)
+    assert incomplete(seen(*WHOLE, half)) is True
+    assert incomplete(seen(*WHOLE, *[half] * 60)) is True
+    assert incomplete(seen(*WHOLE, half, (54, 0), (54, 1))) is True
+    assert incomplete(seen(*WHOLE, half, (54, 0))) is False
+
+
+def test_an_incident_of_days_does_not_push_the_habit_out() -> None:
+    kept = seen(*WHOLE, (54, 0))
+    for n in range(100):
+        label = NOON - 900 * HOUR + n * HOUR
+        kept = Completeness(
+            kept.participating.merged({label: 54}, HOUR, KEEP_LABELS),
+            kept.unsealed.merged({label: 27}, HOUR, KEEP_LABELS),
+            kept.at_first.merged({label: 27}, HOUR, KEEP_LABELS),
+            habit=habit(kept),
+        )
+    assert incomplete(kept) is True
+    assert len(kept.habit.pairs) == 12
+
+
+def test_a_habit_does_not_creep_up_to_half() -> None:
+    creeping = [(60, 5), (60, 10), (60, 20), (60, 40)]
+    assert incomplete(seen(*[(60, 5)] * 12, *creeping)) is True
+
+
+def test_a_group_that_has_always_left_out_half_is_as_ever_and_one_bad_label_of_its_first_is_none() -> None:
+    assert incomplete(seen(*[(12, 6)] * 13)) is False
+    assert incomplete(seen(*WHOLE[:5], (54, 27), *WHOLE, (54, 27))) is True
+
+
+def test_while_no_habit_is_known_more_than_a_quarter_unsealed_is_not_called_well() -> None:
+    nothing = Habit(HOUR)
+    assert [falls_short(nothing, 12, unsealed) for unsealed in (0, 3, 4, 12)] == [False, False, None, None]
+    assert falls_short(nothing, None, None) is False
+    usual_of = habit(seen(*WHOLE, (54, 0)))
+    assert [falls_short(usual_of, 12, unsealed) for unsealed in (0, 1)] == [False, True]
+
+
+def test_a_label_in_which_nobody_took_part_ends_no_incident() -> None:
+    assert incomplete(seen(*WHOLE, (54, 27), (0, 0))) is True
 
 
 # Silence
@@ -178,7 +240,8 @@ def newest(length: int) -> int:
         ("x" * 70 + "..", None),  # too short
         ("x" * 68 + "...x", None),  # back again
         ("x" * 30 + "...." + "x" * 33 + ".....", 5),
-        ("x" * 20 + "." * 24 + "x" * 20 + "." * 8, None),  # it was away for longer
+        ("x" * 20 + "." * 24 + "x" * 20 + "." * 8, 8),  # one incident is no habit
+        ("x" * 12 + "." * 12 + "x" * 18 + "." * 12 + "x" * 10 + "." * 8, None),  # it was away for longer, and twice
         ("xxx." * 16 + "xxx.....", None),  # one that comes and goes
         ("xxx." * 15 + "xxx" + "." * 9, 9),
         ("." * 66 + "xxx...", None),  # new: nobody knows its ways
@@ -237,7 +300,12 @@ def test_a_reading_teaches_delays_and_channels_of_labels_that_are_over() -> None
     )
     assert list(found["MILO"].delays.items()) == [(NOON - 2 * HOUR, 182)]
     assert list(found["MILO"].channels.items()) == [(NOON - 2 * HOUR, 9), (NOON - HOUR, 9)]
-    assert found["CLS"] == Learned(Series(HOUR), Series(HOUR), Completeness(Series(HOUR), Series(HOUR), Series(HOUR)))
+    assert found["CLS"] == Learned(
+        Series(HOUR),
+        Series(HOUR),
+        Completeness(Series(HOUR), Series(HOUR), Series(HOUR)),
+        habit=Habit(HOUR),
+    )
 
 
 def test_a_last_channel_sealed_later_makes_the_label_later() -> None:
@@ -271,7 +339,7 @@ def full() -> dict[str, Learned]:
 def test_what_is_kept_stays_small_and_survives_its_text() -> None:
     history = History(at=NOON, learned=full())
     text = json.dumps(encode(history)["learned"])
-    assert len(text) < 10_000
+    assert len(text) < 18_000
     assert decode(History, json.loads(json.dumps(encode(history)))) == history
     milo = history.learned["MILO"]
     assert (len(milo.delays.numbers), len(milo.completeness.participating.numbers)) == (KEEP_SEALS, KEEP_LABELS)

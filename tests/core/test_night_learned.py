@@ -81,7 +81,7 @@ def test_a_seal_later_than_all_before_is_slow_from_the_moment_it_is_until_one_is
     assert isinstance(alert.finding.value, int)
     assert 1095 < alert.finding.value < 1130
     assert "has not sealed" in alert.finding.summary
-    assert "later than 99% of its 143 seals of the last 5 d 23 h." in alert.finding.summary
+    assert "later than 99% of its 142 seals of the last 5 d 22 h." in alert.finding.summary
     assert (alert.finding.evidence["label"], alert.finding.evidence["sealed"]) == (label, False)
     night.until(5, 1)
     still = night.state.alerts["sealing_slow/MILO"]

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from monitord.core import words
 from monitord.core.morning.facts import Facts, told
-from monitord.core.night import Criterion, SealNight
+from monitord.core.night import Criterion, GroupNight, SealNight
 
 
 def epochs_sealed(facts: Facts) -> Criterion:
@@ -57,11 +57,18 @@ def epochs_sealed(facts: Facts) -> Criterion:
         what = f"{what} was due" if missed else "Sealing was late"
         what = what if missed or stuck else "The groups are not in step"
         return Criterion(name, title, False, f"{what}.", tuple(details))
+    partial = [group for group in facts.groups if any(seal.incomplete for seal in group.seals)]
+    if partial:
+        what = f"{words.listed([_left_out(group) for group in partial])}, more than is usual"
+        return Criterion(name, title, False, f"{what}.", tuple(details))
     is_stale = facts.seals_read_at is None or (
         facts.until - facts.seals_read_at > max(facts.orders.late_after.total_seconds(), length)
     )
     if open_ or is_stale:
         return Criterion(name, title, None, "The epochs could not be read at the end of the night.", tuple(details))
+    if doubtful := [group.group for group in facts.groups if any(seal.incomplete is None for seal in group.seals)]:
+        why = f"{words.listed(doubtful)} left many channels out, and whether that is usual is not known yet."
+        return Criterion(name, title, None, why, tuple(details))
     if not sealed:
         nobody = any(seal.state == "nothing" for group in facts.groups for seal in group.seals)
         why = "Nobody took part in any epoch that fell due." if nobody else "No epoch fell due in this time."
@@ -69,6 +76,17 @@ def epochs_sealed(facts: Facts) -> Criterion:
     some_late = f", {late} of them after the grace" if late else ""
     all_ = f"All {sealed} due seals are" if sealed != 1 else "The one due seal is"
     return Criterion(name, title, True, f"{all_} there{some_late}; groups in step.", tuple(details))
+
+
+def _left_out(group: GroupNight) -> str:
+    """How many of the channels that took part were not sealed, of how many labels that lack more than ever."""
+    lacking = [seal for seal in group.seals if seal.incomplete]
+    worst = max(lacking, key=lambda seal: (seal.unsealed or 0) / (seal.participating or 1))
+    up_to = "up to " if len({seal.unsealed for seal in lacking}) > 1 else ""
+    return (
+        f"{group.group} sealed {words.plural(len(lacking), 'epoch')} without {up_to}{worst.unsealed} of the "
+        f"{words.plural(worst.participating or 0, 'channel')} that took part"
+    )
 
 
 def _some(seal: SealNight) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from monitord.core.completeness import falls_short, habit
 from monitord.core.epochs import calendar, empty_labels, seals, window_seconds
 from monitord.core.history import History
 from monitord.core.lateness import delay_of, is_unusual, usual
@@ -117,7 +118,7 @@ class Seals:
             if self._since <= self._days.due_at(label) <= self._until and not self._before_the_first(group, label)
         ]
         silent = tuple(sorted(learned.silence.channels))
-        return GroupNight(group, tuple(seals), usual(learned.delays), self._days.grace, silent)
+        return GroupNight(group, tuple(seals), usual(learned.usual), self._days.grace, silent)
 
     def _before_the_first(self, group: str, label: int) -> bool:
         """Whether the group had not begun to seal by then: what it never did it cannot have missed."""
@@ -142,10 +143,11 @@ class Seals:
             sealed_at=sealed_at,
             delay=delay,
             channels=found.channels,
-            unusual=told is not None and is_unusual(told, usual(learned.delays, label), self._days.length),
+            unusual=told is not None and is_unusual(told, usual(learned.usual, label), self._days.length),
             participating=counted.participating,
             unsealed=counted.unsealed,
             unsealed_channels=counted.names,
+            incomplete=falls_short(habit(learned.completeness), counted.participating, counted.unsealed),
         )
 
     def _absent(self, due_at: float) -> Literal["missed", "open", "unknown"]:

@@ -9,17 +9,15 @@ from collections.abc import Iterator
 
 from monitord.core import words
 from monitord.core.clocks import DISAGREE, disagree, server_now
-from monitord.core.completeness import KEEP_LABELS, incomplete
+from monitord.core.completeness import KEEP_LABELS, habit, incomplete
 from monitord.core.epochs import Seals, calendar, seals
 from monitord.core.history import History
-from monitord.core.lateness import unusual_past, usual
+from monitord.core.lateness import slow_past, usual
 from monitord.core.learned import Learned
 from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.night import Usual
 from monitord.core.orders import StandingOrders
 
-# Of an epoch: what is sealed within this is in time, however fast seals were lately.
-IN_TIME_SHARE = 0.25
 UNTOLD = "too little of its past is known"
 
 
@@ -48,10 +46,10 @@ def sealing_slow(observation: Observation, history: History, orders: StandingOrd
         learned = history.learned.get(group, Learned())
         answer: Judgement = Unknown("sealing_slow", group, UNTOLD)
         for label, late, is_sealed in _lateness(found, learned, history, now, orders):
-            past = usual(learned.delays, before=label)
-            if unusual_past(past, length) is None:
+            past = usual(learned.usual, before=label)
+            limit = slow_past(past, length)
+            if limit is None:
                 continue
-            limit = max(unusual_past(past, length) or 0.0, length * IN_TIME_SHARE)
             if late > limit:
                 answer = _slow(group, label, late, past, limit, is_sealed=is_sealed)
                 break
@@ -107,7 +105,7 @@ def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_
 
 
 def sealing_incomplete(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """Channels took part in the newest complete label and were not sealed for it, more of them than ever lately."""
+    """Channels took part in the newest complete label and were not sealed for it, more of them than is its habit."""
     if not orders.learned_warnings:
         return
     if disagree(history):
@@ -126,6 +124,7 @@ def sealing_incomplete(observation: Observation, history: History, orders: Stand
         elif not judged:
             yield Clear("sealing_incomplete", group)
         else:
+            newest = seen.newest or newest
             took, unsealed = seen.participating.get(newest) or 0, seen.unsealed.get(newest) or 0
             more = unsealed - len(seen.channels)
             names = ", ".join(seen.channels) + (f" and {more} more" if seen.channels and more > 0 else "")
@@ -145,7 +144,7 @@ def sealing_incomplete(observation: Observation, history: History, orders: Stand
                     "participating": took,
                     "unsealed": unsealed,
                     "channels": list(seen.channels),
-                    "labels_before": sum(1 for label, _ in seen.at_first.items() if label < newest),
+                    "labels_before": len(habit(seen).pairs),
                 },
                 recommendation=(
                     f"Have {group} seal the channels that are left out; their participants cannot claim until then."
