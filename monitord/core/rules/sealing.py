@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 from monitord.core import words
 from monitord.core.clocks import DISAGREE, disagree, server_now
 from monitord.core.epochs import Seals, calendar, seals, window_seconds
 from monitord.core.history import History
+from monitord.core.learned import Learned
 from monitord.core.model import Clear, Evidence, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
+
+# Of the grace: for so long after the first group's seal of a label the others are not behind.
+FOLLOW_SHARE = 1 / 3
 
 
 def _groups(observation: Observation, history: History, orders: StandingOrders) -> Iterator[tuple[Seals, float | None]]:
@@ -138,13 +142,17 @@ def sealing_gap(observation: Observation, history: History, orders: StandingOrde
 
 
 def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """Groups whose newest due labels differ: two groups of a healthy system move together."""
+    """Groups whose newest due labels differ: two groups of a healthy system move together.
+
+    On a slow night each seals a label after the grace, and none in the same moment: the others have a share of the
+    grace from the first one's seal on.
+    """
     if disagree(history):
         yield from (Unknown("groups_out_of_sync", group, DISAGREE) for group in ("epochs",))
         return
     found = [group for group, _ in _groups(observation, history, orders)]
     newest = {group.group: group.latest_due for group in found}
-    if len(set(newest.values())) <= 1:
+    if len(set(newest.values())) <= 1 or _follow(newest, observation, history, orders):
         yield Clear("groups_out_of_sync", "epochs")
         return
     known = [label for label in newest.values() if label is not None]
@@ -163,3 +171,21 @@ def groups_out_of_sync(observation: Observation, history: History, orders: Stand
         evidence={"newest_due": newest, "expected": found[0].expected},
         recommendation=f"Look at what seals {words.listed(behind)}: the other group shows that the rest works.",
     )
+
+
+def _follow(
+    newest: Mapping[str, int | None], observation: Observation, history: History, orders: StandingOrders
+) -> bool:
+    """Whether the groups that are behind may yet follow: by one label only, which the first has only just sealed."""
+    days = calendar(orders)
+    labels = [label for label in newest.values() if label is not None]
+    first = max(labels)
+    if len(labels) < len(newest) or first - min(labels) > days.length:
+        return False
+    delays = [
+        delay
+        for group, label in newest.items()
+        if label == first and (delay := history.learned.get(group, Learned()).delays.get(first)) is not None
+    ]
+    now = server_now(history, observation.now.timestamp())
+    return bool(delays) and now - days.due_at(first) - min(delays) <= days.grace * FOLLOW_SHARE

@@ -7,8 +7,7 @@ import math
 import random
 from collections.abc import Callable, Sequence
 
-from monitord.core.model import Failure
-from tests.core.fleet import MB, Group, Table
+from tests.core.fleet import MB, Group, Server, Table
 
 from .living import HOUR, Living
 
@@ -182,7 +181,7 @@ def readings(night: Living, chance: random.Random, end: float) -> None:
     }
     for _ in range(chance.randint(0, 8)):
         name, at = chance.choice(list(servers)), _between(chance, night.begins, end)
-        night.plan(at, f"{name} fails one reading", functools.partial(_hiccup, servers[name]))
+        night.plan(at, f"{name} fails one reading", functools.partial(_hiccup, night, name, servers[name]))
     if chance.random() < 0.4:
         name, at = chance.choice(night.fleet.always), _between(chance, night.begins, end)
         night.plan(at, f"{name} is seen launching once", functools.partial(_blip, night, name))
@@ -195,8 +194,11 @@ def readings(night: Living, chance: random.Random, end: float) -> None:
         night.plan(at, f"the clock is set by {step:.1f} s", lambda: night.clock_steps(seconds=step))
 
 
-def _hiccup(server: object) -> None:
-    server.hiccups.append(Failure("timeout", "no answer within 5 s"))  # type: ignore[attr-defined]
+def _hiccup(night: Living, name: str, server: Server) -> None:
+    """One reading fails, and never two in a row: that would be a fault."""
+    if night.clock.now - night.lost_at.get(name, 0.0) > 5 * night.cycle and server.failure is None:
+        server.hiccups_once()
+        night.lost_at[name] = night.clock.now
 
 
 def _blip(night: Living, name: str) -> None:

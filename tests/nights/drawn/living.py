@@ -27,6 +27,7 @@ class Living(Night):
         self.begins = start.timestamp()
         self.broken: set[str] = set()
         self.happened: list[str] = []
+        self.lost_at: dict[str, float] = {}
         self.queue_courses: dict[str, Callable[[float], float]] = {}
         self._plan: list[tuple[float, int, str, Callable[[], object]]] = []
         self._order = itertools.count()

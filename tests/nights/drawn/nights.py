@@ -17,7 +17,7 @@ from .faults import NEVER, Fault
 from .living import HOUR, OFTEN, OFTEN_FOR, SELDOM, Living, drawn_start
 
 # How often monitord looks: its default now and then, and mostly what takes less time.
-CYCLES = (30.0, 60.0, 60.0, 120.0, 120.0)
+CYCLES = (30.0, 60.0, 120.0, 120.0, 180.0, 180.0, 300.0, 300.0)
 PASTS = (0.0, 3.0, 5.0)
 # One page more than the fault's own is borne, and counted.
 MOST_PAGES = 1
