@@ -177,10 +177,10 @@ def _firing(
     if is_calmer:
         stepped = replace(stepped, flaps=0, flapping_since=None, back_at=None, calm_since=None, calm_for=0.0)
     if finding.severity != "critical":
-        return _settled(stepped), None  # better is no news, until it is well
+        return _settled(replace(stepped, eased_at=now)), None  # better is no news, until it is well
     if explained_by is not None:
         return _settled(stepped), None  # it was told before its cause was known: that is the page
-    worse = replace(stepped, acked_at=None)  # whoever knew of it did not know of this
+    worse = replace(stepped, acked_at=None, eased_at=None)  # whoever knew of it did not know of this
     return _settled(worse), Transition("firing", worse, now, reason="severity")
 
 

@@ -260,7 +260,8 @@ class Alert:
 
     `toward` is the edge that readings now agree on ("" when they agree with the state as it is), `count` how many
     have agreed, `counted_at` when the last of them was counted. `probe` is whose readings those are. `was_critical`
-    says that it has been said to be critical before, `worst` is what was found when it was worst.
+    says that it has been said to be critical before, `eased_at` when it last became less than that (None: it did not),
+    `worst` is what was found when it was worst.
 
     `flaps` counts how often a flapping alert has come back (0: it does not flap); it resolves once it has been calm,
     from `calm_since` on, for `calm_for` seconds. `back_at` is when it last came back.
@@ -300,6 +301,7 @@ class Alert:
     seen_at: datetime | None = None
     found_at: datetime | None = None
     lasted: float = 0.0
+    eased_at: datetime | None = None
 
     @property
     def first_seen(self) -> datetime:

@@ -141,6 +141,20 @@ class GroupNight:
 
 
 @dataclass(frozen=True, slots=True)
+class OpenWarning:
+    """A warning that fires as the night ends: no reason for a NO-GO, and no plain GO either.
+
+    `silenced_by` is the silence that keeps it from being told ("": none does).
+    """
+
+    rule: str
+    subject: str
+    since: float
+    summary: str
+    silenced_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Blind:
     """A spell in which the monitor could not see: its probe failed, it was away, or nothing was recorded of then."""
 
@@ -194,3 +208,12 @@ class Night:
     recap: tuple[Recap, ...] | None = None
     recap_error: str = ""
     notes: tuple[str, ...] = field(default=())
+    open_warnings: tuple[OpenWarning, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The verdict, and whether a GO leaves something open: `GO, with 2 warnings open`."""
+        count = len(self.open_warnings)
+        if self.verdict != "GO" or not count:
+            return self.verdict
+        return f"GO, with {count} {'warning' if count == 1 else 'warnings'} open"

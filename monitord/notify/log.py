@@ -66,7 +66,7 @@ class LogTeller:
 
     def verdict(self, night: Night) -> None:
         """The verdict over the night, as the morning's schedule asks for it."""
-        level: Level = "info" if night.verdict == "GO" else "warning"
+        level: Level = "info" if night.headline == "GO" else "warning"
         self._log.emit("verdict_reported", level, verdict_sentence(night), **verdict_fields(night))
 
     def troubles(self) -> list[Gap]:

@@ -189,7 +189,7 @@ def verdict_message(night: Night, sender: Sender) -> Message:
         id=_identity("verdict", sender.place, at.isoformat()),
         kind="verdict",
         at=at,
-        severity=_VERDICTS.get(night.verdict, "warning"),
+        severity="warning" if night.headline != night.verdict else _VERDICTS.get(night.verdict, "warning"),
         title=_line(title),
         text=mask("\n".join(lines)),
         fields=in_json({**verdict_fields(night), **_of(sender)}, mask),

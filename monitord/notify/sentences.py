@@ -80,7 +80,7 @@ def action_sentence(action: Action) -> str:
 
 def verdict_sentence(night: Night) -> str:
     """The verdict over a night."""
-    return f"{night.verdict}: {night.sentence}"
+    return f"{night.headline}: {night.sentence}"
 
 
 def verdict_fields(night: Night) -> dict[str, Any]:
@@ -91,6 +91,7 @@ def verdict_fields(night: Night) -> dict[str, Any]:
         "until": datetime.fromtimestamp(night.until, UTC),
         "blind_minutes": night.blind_minutes,
         "criteria": [{"name": c.name, "met": c.met, "evidence": c.evidence} for c in night.criteria],
+        "open_warnings": [{"rule": w.rule, "subject": w.subject, "summary": w.summary} for w in night.open_warnings],
         "incidents": len(night.incidents),
     }
 

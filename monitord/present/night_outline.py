@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from monitord.core import words
 from monitord.core.night import Night, Recap
-from monitord.present.night_sections import Block, Bullets, Facts, Grid, Says, Section, criteria, incidents
+from monitord.present.night_sections import Block, Bullets, Facts, Grid, Says, Section, criteria, incidents, still_open
 from monitord.present.night_watched import MOST, growth, sealing, services
 from monitord.present.night_words import UNKNOWN, WHY_BLIND, dated, label, said, sentence, span, within
 from monitord.present.terminal import Style
@@ -16,6 +16,7 @@ def sections(night: Night) -> tuple[Section, ...]:
     """The whole report below its verdict."""
     found = (
         criteria(night),
+        *((still_open(night),) if night.open_warnings else ()),
         incidents(night),
         services(night),
         *((growth(night),) if night.tables else ()),

@@ -92,6 +92,16 @@ def criteria(night: Night) -> Section:
     return Section("criteria", "Success criteria", (Checklist(items) if items else Says("No criteria were judged."),))
 
 
+def still_open(night: Night) -> Section:
+    """The warnings that fire as the night ends: a GO leaves them to whoever reads it."""
+    items: list[tuple[Style | None, str]] = []
+    for found in night.open_warnings:
+        quiet = f", silenced by {found.silenced_by}" if found.silenced_by else ""
+        when = f"{_name(found.rule, found.subject)}, since {at(found.since, night)}{quiet}"
+        items.append(("warning", f"{when}. {sentence(found.summary)}"))
+    return Section("open", f"Still open ({len(items)})", (Bullets(tuple(items)),))
+
+
 def incidents(night: Night) -> Section:
     """What went wrong, in order."""
     if not night.incidents:

@@ -47,6 +47,11 @@ SEALS: Final[dict[str, tuple[Style | None, str]]] = {
 }
 
 
+def style_of(night: Night) -> Style:
+    """How a verdict looks: a GO that leaves something open is no plain one."""
+    return "warning" if night.headline != night.verdict else STYLES[night.verdict]
+
+
 class Ending(Protocol):
     """Whatever is told as of a moment: a night, or a page. `until` is that moment, in Unix seconds."""
 

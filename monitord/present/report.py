@@ -8,7 +8,7 @@ from typing import Final
 from monitord.core.night import Night
 from monitord.present.night_outline import sections
 from monitord.present.night_sections import Block, Bullets, Checklist, Facts, Grid, Says, Section, Verbatim
-from monitord.present.night_words import STYLES, blindness, length, sentence
+from monitord.present.night_words import blindness, length, sentence, style_of
 from monitord.present.terminal import Terminal, cells, clean, table
 from monitord.present.verdict import MARKS
 
@@ -19,8 +19,8 @@ _ANSWER: Final = 7
 
 def report_text(night: Night, screen: Terminal) -> str:
     """The whole report for people at a terminal."""
-    style = STYLES[night.verdict]
-    lines = [screen.paint(line, style) for line in screen.wrapped(f"{night.verdict}: {sentence(night.sentence)}", "")]
+    style = style_of(night)
+    lines = [screen.paint(line, style) for line in screen.wrapped(f"{night.headline}: {sentence(night.sentence)}", "")]
     lines += screen.wrapped(f"{length(night)}. {blindness(night)}", indent="")
     for section in sections(night):
         lines += ["", screen.paint(clean(section.title), "bold"), *_blocks(section, screen, "  ")]

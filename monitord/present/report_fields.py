@@ -33,6 +33,7 @@ def report_fields(night: Night) -> dict[str, Any]:
         "until": _time(night.until),
         "blind_minutes": night.blind_minutes,
         "criteria": [_plain(criterion) for criterion in night.criteria],
+        "open_warnings": [_plain(warning) for warning in night.open_warnings],
         "incidents": [_plain(incident_fields(found, now)) for found in night.incidents],
         "services": [_service(service) for service in night.services],
         "tables": [_table(table) for table in night.tables],

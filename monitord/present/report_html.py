@@ -14,7 +14,7 @@ from monitord.present.markup import Markup, tag
 from monitord.present.night_outline import sections
 from monitord.present.night_sections import Section
 from monitord.present.night_watched import seal_grid
-from monitord.present.night_words import STYLES, blindness, dated, length, sentence
+from monitord.present.night_words import blindness, dated, length, sentence, style_of
 from monitord.present.pieces import block_html, figure, grid, mark
 
 _CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
@@ -24,7 +24,7 @@ _HOURS_EVERY: Final = 8
 
 def report_html(night: Night) -> str:
     """The whole report as a page to open, to send or to print."""
-    title = f"{night.verdict}: the night to {dated(night.until)}"
+    title = f"{night.headline}: the night to {dated(night.until)}"
     css = files("monitord.present").joinpath("report.css").read_text(encoding="utf-8")
     head = tag(
         "head",
@@ -47,11 +47,11 @@ def report_html(night: Night) -> str:
 
 def report_head(night: Night) -> Markup:
     """The verdict, its sentence, and what time it is about."""
-    style = STYLES[night.verdict]
+    style = style_of(night)
     return tag(
         "header",
         tag("p", "The morning verdict", class_="kicker"),
-        tag("h1", mark(style, word=False), tag("span", night.verdict), class_="verdict"),
+        tag("h1", mark(style, word=False), tag("span", night.headline), class_="verdict"),
         tag("p", sentence(night.sentence), class_="sentence"),
         tag("p", f"{length(night)}. {blindness(night)}", class_="span"),
         class_=f"is-{style}",

@@ -9,7 +9,7 @@ from typing import Final
 from monitord.core.night import Night
 from monitord.present.night_outline import sections
 from monitord.present.night_sections import Block, Bullets, Checklist, Facts, Grid, Says, Section, Verbatim
-from monitord.present.night_words import blindness, length, sentence
+from monitord.present.night_words import blindness, length, sentence, style_of
 from monitord.present.terminal import Style, clean
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|~$&])")
@@ -24,12 +24,11 @@ _ICONS: Final[dict[Style | None, str]] = {
     "unknown": "❔ unknown",
     None: "",
 }
-_VERDICTS: Final = {"GO": "✅ GO", "NO-GO": "❌ NO-GO", "UNKNOWN": "❔ UNKNOWN"}
 
 
 def report_markdown(night: Night) -> str:
     """The whole report, for an issue, a chat or a file."""
-    lines = [f"# {_VERDICTS[night.verdict]}: {escaped(sentence(night.sentence))}", ""]
+    lines = [f"# {_ICONS[style_of(night)].split()[0]} {night.headline}: {escaped(sentence(night.sentence))}", ""]
     lines += [f"{escaped(length(night))}. {escaped(blindness(night))}"]
     for section in sections(night):
         lines += ["", f"## {escaped(section.title)}", *_blocks(section)]

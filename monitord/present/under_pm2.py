@@ -74,6 +74,7 @@ def report_answer(night: Night) -> Answer:
         "since": datetime.fromtimestamp(night.since, UTC),
         "until": datetime.fromtimestamp(night.until, UTC),
         "criteria": {c.name: f"{words[c.met]}: {c.evidence}" for c in night.criteria},
+        "open_warnings": [f"{w.rule} {w.subject}: {w.summary}" for w in night.open_warnings],
         "incidents": len(night.incidents),
         "blind_minutes": night.blind_minutes,
     }

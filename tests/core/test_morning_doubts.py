@@ -128,7 +128,7 @@ def test_a_critical_alert_that_outlived_its_lesser_cause_is_an_open_critical_inc
     assert criterion(report, "nothing_critical").met is False
 
 
-def test_a_cause_that_is_over_is_not_told_as_open() -> None:
+def test_a_cause_that_is_over_is_told_as_over_and_what_outlived_it_as_open() -> None:
     night = quiet(1)
     night["tree-builder"].stops()
     for group in night.groups.values():
@@ -137,9 +137,12 @@ def test_a_cause_that_is_over_is_not_told_as_open() -> None:
     night["tree-builder"].starts()
     night.passes(minutes=5)
     assert night.of("firing", "sealing_late", "MILO")
-    found = criterion(morning(night, 4), "nothing_critical")
-    assert found.met is True
-    assert found.evidence == "No critical incident is open; 2 warnings are."
+    report = morning(night, 4)
+    found = criterion(report, "nothing_critical")
+    assert found.met is False
+    assert "tree-builder is stopped" in found.evidence
+    assert "(from 04:58 UTC to 07:28:05 UTC, 2 h 30 min)" in found.evidence
+    assert [(w.rule, w.subject) for w in report.open_warnings] == [("sealing_late", "MILO"), ("sealing_late", "CLS")]
 
 
 def test_what_ended_is_told_with_its_end() -> None:

@@ -12,15 +12,16 @@ from monitord.core.absorbing import absorb
 from monitord.core.decide import State
 from monitord.core.escalation import escalation
 from monitord.core.history import History
-from monitord.core.incidents import Incident, incidents
+from monitord.core.incidents import Incident, Part, incidents
 from monitord.core.model import Observation, Transition
 from monitord.core.morning.criteria import judged, sentence, verdict
 from monitord.core.morning.facts import Facts
+from monitord.core.morning.levels import Levels
 from monitord.core.morning.seals import Seals
 from monitord.core.morning.services import Services, confirmed
 from monitord.core.morning.sight import Sight, blind_minutes
 from monitord.core.morning.tables import Tables
-from monitord.core.night import Night, Recap
+from monitord.core.night import Night, OpenWarning, Recap
 from monitord.core.orders import StandingOrders
 from monitord.core.watched import found, seen_by, settle
 
@@ -55,6 +56,7 @@ def look_back(
     configured, orders = orders, found(orders, kept)
     sight = Sight(orders, since, until)
     services, tables, seals = Services(orders, since, until), Tables(orders, since, until), Seals(orders, since, until)
+    levels = Levels(orders, since, until)
     for observation in _up_to(until, recorded.observations):
         history, observation, applied = settle(history, observation, configured)
         history, events, _ = absorb(history, observation, applied)
@@ -62,6 +64,7 @@ def look_back(
         services.saw(observation, history, events)
         tables.saw(observation, history)
         seals.saw(observation)
+        levels.saw(observation)
     now = datetime.fromtimestamp(until, UTC)
     told = _of_the_night(incidents(recorded.transitions, recorded.state.alerts.values()), since)
     blind = sight.spells(history, kept)
@@ -77,15 +80,17 @@ def look_back(
         incidents=told,
         blind=blind,
         seals_read_at=seals.read_at,
+        levels=levels,
     )
     criteria = judged(facts)
     word = verdict(criteria)
     minutes = blind_minutes(blind)
+    warnings = tuple(_open(part) for part in facts.open_warnings())
     return Night(
         since=since,
         until=until,
         verdict=word,
-        sentence=sentence(word, criteria, minutes),
+        sentence=sentence(word, criteria, minutes, warnings),
         blind_minutes=minutes,
         criteria=criteria,
         services=facts.services,
@@ -103,7 +108,14 @@ def look_back(
         recap=recap,
         recap_error=recap_error,
         notes=(*sight.notes(), *_silenced(told)),
+        open_warnings=warnings,
     )
+
+
+def _open(part: Part) -> OpenWarning:
+    alert = part.alert
+    since = alert.since.timestamp()
+    return OpenWarning(alert.rule, alert.subject, since, alert.finding.summary, part.silenced_by)
 
 
 def _silenced(found: Iterable[Incident]) -> Iterator[str]:

@@ -11,13 +11,19 @@ from collections.abc import Iterable, Sequence
 
 from monitord.core import words
 from monitord.core.morning.data_criteria import epochs_sealed, growth_steady
-from monitord.core.morning.facts import Facts, told
+from monitord.core.morning.facts import Facts, named, told
 from monitord.core.morning.fleet_criteria import memory_stable, no_restarts, services_online
-from monitord.core.night import Criterion, Verdict
+from monitord.core.morning.server_criteria import SERVERS, host_healthy, servers_reachable
+from monitord.core.night import Criterion, OpenWarning, Verdict
+from monitord.core.verdict import NAMES
 
 
 def judged(facts: Facts) -> tuple[Criterion, ...]:
-    """Every criterion, in the order of the standing orders. A fleet without a database is not judged by one."""
+    """Every criterion, in the order of the standing orders. A fleet without a database is not judged by one.
+
+    Each probe's readings are judged by one that cannot be told while the probe is blind for long, and all of them by
+    the last.
+    """
     probes = facts.orders.probes
     return (
         services_online(facts),
@@ -25,6 +31,8 @@ def judged(facts: Facts) -> tuple[Criterion, ...]:
         *((growth_steady(facts),) if "postgres" in probes and facts.orders.tables else ()),
         memory_stable(facts),
         no_restarts(facts),
+        *((servers_reachable(facts),) if not probes.isdisjoint(SERVERS) else ()),
+        *((host_healthy(facts),) if "host" in probes else ()),
         nothing_critical(facts),
     )
 
@@ -35,8 +43,8 @@ def verdict(criteria: Iterable[Criterion]) -> Verdict:
     return "NO-GO" if False in met else "UNKNOWN" if None in met else "GO"
 
 
-def sentence(word: Verdict, criteria: Sequence[Criterion], minutes: float) -> str:
-    """The verdict in a sentence."""
+def sentence(word: Verdict, criteria: Sequence[Criterion], minutes: float, warnings: Sequence[OpenWarning]) -> str:
+    """The verdict in a sentence. A GO names what it leaves open."""
     failed = [c.title for c in criteria if c.met is False]
     open_ = [c.title for c in criteria if c.met is None]
     blind = f" The watch was blind for {words.duration(minutes * 60)}." if minutes else ""
@@ -45,7 +53,9 @@ def sentence(word: Verdict, criteria: Sequence[Criterion], minutes: float) -> st
         return f"{len(failed)} of {len(criteria)} criteria not met{rest}: {_quoted(failed)}.{blind}"
     if word == "UNKNOWN":
         return f"{len(open_)} of {len(criteria)} criteria cannot be told: {_quoted(open_)}.{blind}"
-    return f"Every one of the {len(criteria)} criteria is met.{blind}"
+    still = words.listed([f"{warning.rule} {warning.subject}" for warning in warnings])
+    rest = f"; still open: {still}" if still else ""
+    return f"Every one of the {len(criteria)} criteria is met{rest}.{blind}"
 
 
 def _quoted(titles: Sequence[str]) -> str:
@@ -53,17 +63,21 @@ def _quoted(titles: Sequence[str]) -> str:
 
 
 def nothing_critical(facts: Facts) -> Criterion:
-    """No critical incident that is still open: the system is not ready while one lasts."""
-    name, title = "nothing_critical", "No critical incident is open"
-    open_ = [part for part in facts.parts() if part.ended_at is None and part.stands_alone]
-    critical = [part for part in open_ if part.alert.severity == "critical"]
-    if critical:
-        details = tuple(told(part, facts) for part in critical)
+    """No critical alert in the whole night, be it over: a server that was away for hours is not well for being back."""
+    name, title = "nothing_critical", "No critical alert fired"
+    if critical := facts.critical():
+        details = tuple(told(part, facts, at_worst=True) for part in critical)
         return Criterion(name, title, False, details[0], details[1:])
     if why := _unwatched_end(facts):
         return Criterion(name, title, None, why)
-    others = f"; {len(open_)} warnings are" if len(open_) > 1 else "; one warning is" if open_ else ""
-    return Criterion(name, title, True, f"No critical incident is open{others}.")
+    if unseen := [f"{NAMES.get(probe, probe)}: {facts.too_blind(probe)}" for probe in facts.blind_probes()]:
+        return Criterion(name, title, None, "For too long nobody could have seen one.", tuple(unseen))
+    open_ = facts.open_warnings()
+    over = [p for p in facts.parts() if p.stands_alone and p.ended_at is not None]
+    details = tuple(told(part, facts) for part in open_)
+    said = [f"{words.plural(len(over), 'warning')} came and went: {named(over)}"] if over else []
+    said += [f"still open: {named(open_)}"] if open_ else []
+    return Criterion(name, title, True, "; ".join(["No critical alert fired", *said]) + ".", details)
 
 
 def _unwatched_end(facts: Facts) -> str:

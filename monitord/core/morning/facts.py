@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from monitord.core import words
 from monitord.core.incidents import Incident, Part
+from monitord.core.model import Alert
+from monitord.core.morning.levels import Levels
 from monitord.core.morning.sight import blind_seconds
 from monitord.core.night import Blind, GroupNight, ServiceNight, TableNight
 from monitord.core.orders import StandingOrders
@@ -31,17 +33,53 @@ class Facts:
     incidents: tuple[Incident, ...]
     blind: tuple[Blind, ...]
     seals_read_at: float | None
+    levels: Levels
 
     def parts(self) -> Iterator[Part]:
-        """Every alert of the night that was confirmed, told or explained, and when it ended."""
-        for incident in self.incidents:
-            for part in incident.parts:
-                if part.ended_at is None or part.ended_at.timestamp() >= self.since:
-                    yield part
+        """Every alert of the night that was confirmed, told or explained, and when it ended.
+
+        An alert is of the night when it was confirmed in it or is open, and else when it lasted into it: one whose end
+        was confirmed in the night's first moments, no later than a cycle may come, was over when the night began.
+        """
+        return (part for incident in self.incidents for part in incident.parts if self._is_of_the_night(part))
+
+    def critical(self) -> tuple[Part, ...]:
+        """The alerts that were critical in the night, open or over, told or silenced on purpose.
+
+        What another alert explains is a part of that one's incident. One that had been critical and was less when the
+        night began is not among them.
+        """
+        return tuple(part for part in self.parts() if part.stands_alone and self.was_critical(part.alert))
+
+    def open_warnings(self) -> tuple[Part, ...]:
+        """The warnings that fire as the night ends, told or silenced on purpose, the oldest first."""
+        found = (part for part in self.parts() if part.ended_at is None and part.stands_alone)
+        return tuple(sorted((p for p in found if p.alert.severity == "warning"), key=lambda p: p.alert.since))
+
+    def _is_of_the_night(self, part: Part) -> bool:
+        alert = part.alert
+        if part.ended_at is None:
+            return True
+        confirmed = part.fired_at or part.suppressed_at
+        if confirmed is not None and confirmed.timestamp() >= self.since:
+            return True
+        over = alert.calm_since or part.ended_at  # one that flapped had been calm for a while
+        return over.timestamp() >= self.since + self.orders.late_after.total_seconds()
+
+    def was_critical(self, alert: Alert) -> bool:
+        """Whether an alert of the night was critical in it."""
+        if alert.severity == "critical":
+            return True
+        return alert.was_critical and (alert.eased_at is None or alert.eased_at.timestamp() >= self.since)
 
     def blind_for(self, *probes: str) -> float:
         """How long one of these probes was blind, in seconds."""
         return blind_seconds(self.blind, probes)
+
+    def blind_probes(self) -> tuple[str, ...]:
+        """The configured probes, each of which was blind for more of the night than the verdict bears."""
+        limit = BLIND_SHARE * (self.until - self.since)
+        return tuple(name for name in sorted(self.orders.probes) if self.blind_for(name) > limit)
 
     def too_blind(self, *probes: str) -> str:
         """Why the moment cannot be told of, as a sentence; "" where it can."""
@@ -55,10 +93,18 @@ class Facts:
         return f"The watch was blind for {words.duration(blind)} of {words.duration(self.until - self.since)}."
 
 
-def told(part: Part, facts: Facts) -> str:
-    """One alert in a sentence, with from when to when it lasted."""
-    since = words.moment(part.alert.since.timestamp(), facts.until)
-    ended = part.ended_at and words.moment(part.ended_at.timestamp(), facts.until)
-    when = f"from {since} to {ended}" if ended else f"since {since}"
+def told(part: Part, facts: Facts, *, at_worst: bool = False) -> str:
+    """One alert in a sentence, with from when to when it lasted and for how long. `at_worst`: as it was then."""
+    alert = part.alert
+    finding = alert.worst if at_worst and alert.worst is not None else alert.finding
+    began, ended = alert.since.timestamp(), part.ended_at and part.ended_at.timestamp()
+    lasted = words.duration(max(0.0, (ended or facts.until) - began))
+    since = words.moment(began, facts.until)
+    when = f"from {since} to {words.moment(ended, facts.until)}, {lasted}" if ended else f"since {since}, for {lasted}"
     when += f", silenced by {part.silenced_by}" if part.silenced_by else ""
-    return f"{part.alert.finding.summary.rstrip('.')} ({when})."
+    return f"{finding.summary.rstrip('.')} ({when})."
+
+
+def named(parts: Iterable[Part]) -> str:
+    """Alerts by rule and subject, to stand in a sentence."""
+    return words.listed(list(dict.fromkeys(f"{part.alert.rule} {part.alert.subject}" for part in parts)))

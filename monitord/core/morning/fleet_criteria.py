@@ -8,9 +8,10 @@ from monitord.core import causes, words
 from monitord.core.actions import recommended
 from monitord.core.model import AUTOMATIC, Alert
 from monitord.core.morning.facts import BLIND_SHARE, Facts, told
+from monitord.core.morning.services import left_behind
 from monitord.core.night import Criterion, ServiceNight
 
-DOWN: Final = causes.DEAD - {"service_restart_loop"} | {"service_overdue"}
+DOWN: Final = causes.DEAD - {"service_restart_loop"} | {"service_overdue", "pm2_empty"}
 
 
 def services_online(facts: Facts) -> Criterion:
@@ -22,7 +23,7 @@ def services_online(facts: Facts) -> Criterion:
     if "pm2" not in facts.orders.probes or not watched:
         return Criterion(name, title, None, "No services were watched.")
     down = [part for part in facts.parts() if part.alert.rule in DOWN]
-    named = {part.alert.subject for part in down}
+    named = {name for part in down for name in left_behind(part.alert)}
     wrong = [s for s in watched if s.ok is False]
     details = [told(part, facts) for part in down]
     details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in named]

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from monitord.core.fleet import expected
 from monitord.core.history import History, Life
 from monitord.core.incidents import Incident
-from monitord.core.model import Observation, RestartKind, ServiceEvent
+from monitord.core.model import Alert, Observation, RestartKind, ServiceEvent
 from monitord.core.night import ServiceNight, State, Stretch
 from monitord.core.orders import StandingOrders
 from monitord.core.states import standing
@@ -206,12 +206,16 @@ def confirmed(nights: Iterable[ServiceNight], incidents: Iterable[Incident]) -> 
     """The services' nights, with what no alert was ever confirmed for told as that: it is neither wrong nor well."""
     lasted: dict[str, list[tuple[float, float]]] = {}
     for part in (part for incident in incidents for part in incident.parts):
-        alert = part.alert
-        names = alert.finding.evidence.get("left_behind") if alert.rule == "pm2_empty" else None
         end = part.ended_at.timestamp() if part.ended_at is not None else math.inf
-        for name in names if isinstance(names, list | tuple) else (alert.subject,):
-            lasted.setdefault(str(name), []).append((alert.since.timestamp(), end))
+        for name in left_behind(part.alert):
+            lasted.setdefault(name, []).append((part.alert.since.timestamp(), end))
     return tuple(_confirmed(night, lasted.get(night.name, [])) for night in nights)
+
+
+def left_behind(alert: Alert) -> tuple[str, ...]:
+    """The services that an alert is about: its subject, or those that a PM2 without its list runs no more."""
+    names = alert.finding.evidence.get("left_behind") if alert.rule == "pm2_empty" else None
+    return tuple(str(name) for name in names) if isinstance(names, list | tuple) else (alert.subject,)
 
 
 def _confirmed(night: ServiceNight, lasted: Sequence[tuple[float, float]]) -> ServiceNight:

@@ -135,6 +135,7 @@ _REPORT: Final = _object(
     until=_TIME,
     blind_minutes=_NUMBER,
     criteria=_list(_object(name=_TEXT, title=_TEXT, met=_MAYBE_FLAG, evidence=_TEXT, details=_list(_TEXT))),
+    open_warnings=_list(_object(rule=_TEXT, subject=_TEXT, since=_TIME, summary=_TEXT, silenced_by=_TEXT)),
     incidents=_list(_ref("Incident")),
     services=_list({"type": "object"}),
     tables=_list({"type": "object"}),

@@ -78,7 +78,7 @@ class Showing:
         main = await self.desk.source.aside(
             lambda: joined(_spans(back), report_head(night), *report_sections(night)),
         )
-        return self.framed(f"{night.verdict}: the report", "/report", view, main, live=False)
+        return self.framed(f"{night.headline}: the report", "/report", view, main, live=False)
 
     async def view(self, request: Request) -> View:
         """Everything a page may show, as of now.

@@ -1,0 +1,112 @@
+"""The criteria that what the fleet runs on must meet: its servers answered all night, and the host had room."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from monitord.core import words
+from monitord.core.morning.facts import BLIND_SHARE, Facts, told
+from monitord.core.morning.levels import Level
+from monitord.core.night import Criterion
+from monitord.core.rules import RULES, served
+from monitord.core.rules.servers import NAMES
+
+SERVERS: Final = ("pm2", "postgres", "redis")
+# What is looked at through each server.
+THROUGH: Final = {"pm2": ("pm2",), "postgres": ("postgres", "epochs"), "redis": ("redis",)}
+# A server that is not there, is not what it was, or serves nobody.
+_OUTAGES: Final = frozenset(
+    spec.name
+    for spec in RULES
+    if spec.name.endswith("_unreachable") or spec.adopted_by_ack or spec.name in served.REFUSING.values()
+)
+
+
+def servers_reachable(facts: Facts) -> Criterion:
+    """Every server that is watched answered all night, as the one it was, and served its clients."""
+    servers = [server for server in SERVERS if server in facts.orders.probes]
+    names = words.listed([NAMES[server] for server in servers])
+    name, title = "servers_reachable", f"Servers reachable ({names})"
+    queues = tuple(_queue(level, facts) for level in facts.levels.queues.values() if level.most is not None)
+    outages = [p for p in facts.parts() if p.alert.rule in _OUTAGES and facts.was_critical(p.alert)]
+    if outages:
+        who = words.listed(sorted({NAMES.get(part.alert.subject, part.alert.subject) for part in outages}))
+        details = (*(told(part, facts, at_worst=True) for part in outages), *queues)
+        return Criterion(name, title, False, f"Not all night: {who}.", details)
+    probes = [probe for server in servers for probe in THROUGH[server] if probe in facts.orders.probes]
+    if unseen := [f"{_named(probe)}: {why}" for probe in probes if (why := facts.too_blind(probe))]:
+        return Criterion(name, title, None, unseen[0], (*unseen[1:], *queues))
+    if unread := _untold(facts.levels.queues.values(), facts):
+        return Criterion(name, title, None, f"Not measured of Redis: the queue {words.listed(unread)}.", queues)
+    blips = tuple(_blips(probes, facts))
+    but = ", but for moments" if blips else ""
+    return Criterion(name, title, True, f"{names} answered all night{but}.", (*blips, *queues))
+
+
+def host_healthy(facts: Facts) -> Criterion:
+    """Disks below their critical limit and memory above its own, all night."""
+    orders = facts.orders
+    limits = f"disks up to {orders.disk_critical:g}%, {words.size(orders.host_memory)} of memory available"
+    name, title = "host_healthy", f"Host healthy ({limits})"
+    measured = tuple(_peaks(facts))
+    critical = [p for p in facts.parts() if p.alert.probe == "host" and facts.was_critical(p.alert)]
+    if critical:
+        who = words.listed(sorted({_of_host(part.alert.rule, part.alert.subject) for part in critical}))
+        details = (*(told(part, facts, at_worst=True) for part in critical), *measured)
+        return Criterion(name, title, False, f"Not all night: {who}.", details)
+    if why := facts.too_blind("host"):
+        return Criterion(name, title, None, why, measured)
+    if unread := _untold((*facts.levels.disks.values(), facts.levels.memory), facts):
+        return Criterion(name, title, None, f"Not measured: {words.listed(unread)}.", measured)
+    return Criterion(name, title, True, measured[0] if measured else "Healthy.", measured[1:])
+
+
+def _named(probe: str) -> str:
+    said = NAMES.get(probe, probe)
+    return said[:1].upper() + said[1:]
+
+
+def _of_host(rule: str, subject: str) -> str:
+    return "memory" if rule == "host_memory_low" else f"the disk at {subject}" if rule.startswith("disk_") else subject
+
+
+def _peaks(facts: Facts) -> Iterator[str]:
+    orders = facts.orders
+    for path, level in facts.levels.disks.items():
+        if level.most is not None:
+            past = level.most > orders.disk_critical
+            yield f"The disk at {path} was at most {level.most:.1f}% full{_at(level.most_at, facts, moment=past)}."
+    memory = facts.levels.memory
+    if memory.least is not None:
+        past = memory.least < orders.host_memory
+        least = words.size(memory.least)
+        yield f"At least {least} of memory was available{_at(memory.least_at, facts, moment=past)}."
+
+
+def _at(when: float, facts: Facts, *, moment: bool) -> str:
+    """When it was; `moment`: it was past its limit then, and where no alert says so, not for long."""
+    said = f" at {words.moment(when, facts.until)}"
+    is_told = any(part.alert.probe == "host" for part in facts.parts())
+    return f"{said}, past the limit for too short a time to be confirmed" if moment and not is_told else said
+
+
+def _queue(level: Level, facts: Facts) -> str:
+    limit = words.count(facts.orders.queue_limit(level.subject))
+    most = f"{words.plural(level.most or 0, 'job')} waiting at most, of {limit}"
+    return f"The queue {level.subject} had {most}, at {words.moment(level.most_at, facts.until)}."
+
+
+def _untold(levels: Iterable[Level], facts: Facts) -> list[str]:
+    """What was not told for more of the night than a criterion bears, though its probe could measure."""
+    limit = BLIND_SHARE * (facts.until - facts.since)
+    return [level.subject for level in levels if level.most is None or level.unmeasured > limit]
+
+
+def _blips(probes: list[str], facts: Facts) -> Iterator[str]:
+    """What failed for so short a time that it was no outage."""
+    for spell in facts.blind:
+        if spell.probe in probes and spell.why == "failed":
+            lasted, when = words.duration(spell.end - spell.start), words.moment(spell.start, facts.until)
+            error = f": {spell.error.rstrip('.')}" if spell.error else ""
+            yield f"{_named(spell.probe)} could not be measured for {lasted} at {when}{error}."
