@@ -87,7 +87,7 @@ def fields_of(directory: Path, *arguments: str) -> tuple[int, dict[str, Any]]:
 def test_a_healthy_night_is_a_go_and_exits_0(good: Path) -> None:
     code, fields = fields_of(good, "report", "--since", "110m")
     assert (code, fields["verdict"]) == (0, "GO")
-    assert [criterion["met"] for criterion in fields["criteria"]] == [True] * 6
+    assert [criterion["met"] for criterion in fields["criteria"]] == [True] * 8
     assert all(criterion["evidence"] for criterion in fields["criteria"])
     assert (fields["blind_minutes"], fields["incidents"]) == (0, [])
     assert fields["baseline"]["status"] == "ok"
@@ -181,7 +181,7 @@ def test_a_record_that_cannot_be_read_is_a_sentence_and_exits_3(tmp_path: Path, 
 def test_alerts_lists_incidents_the_open_ones_first(bad: Path) -> None:
     code, out, _ = run(bad, "alerts")
     assert code == 0
-    assert out.index("service_down gateway") < out.index("service_down stream-listener")
+    assert out.index("gateway is stopped") < out.index("stream-listener is stopped")
     assert "explained by it: No new row has come into user_signals" in out
     assert out.rstrip().endswith("2 incidents, 1 of them open.")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Literal
 
 from monitord.core.completeness import falls_short, habit
-from monitord.core.epochs import calendar, empty_labels, seals, window_seconds
+from monitord.core.epochs import Calendar, calendar, empty_labels, seals, window_seconds
 from monitord.core.history import History
 from monitord.core.lateness import delay_of, is_unusual, usual
 from monitord.core.learned import Learned
@@ -37,13 +37,15 @@ class _Counted:
 class Seals:
     """Follows both groups' seals; the labels that fall due between `since` and `until` (Unix seconds) are the night's.
 
-    What is sealed is in the database: a label sealed while nobody looked is known as soon as somebody looks again.
+    What is sealed is in the database: a label sealed while nobody looked is known as soon as somebody looks again. A
+    label is open until the next is due, and missed from then on: a slow seal makes the same verdict at every minute.
     """
 
     def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
         self._orders = orders
         self._since, self._until = since, until
         self._days = calendar(orders)
+        self._overdue = Calendar(self._days.length, max(self._days.grace, self._days.length))
         self._seals: dict[str, dict[int, _Seal]] = {group: {} for group in orders.groups}
         self._counted: dict[str, dict[int, _Counted]] = {group: {} for group in orders.groups}
         self._empty: dict[str, set[int]] = {group: set() for group in orders.groups}
@@ -71,7 +73,7 @@ class Seals:
             if label in self._seals.get(group, {}) and isinstance(s.value, int | float):
                 self._seals[group][label] = replace(self._seals[group][label], sealed_at=float(s.value))
         self._participation(reading)
-        expected = self._days.expected(at)
+        expected = self._overdue.expected(at)
         if before is not None and at < before:  # the clock was set back: what was due by then is not due yet
             self._looked_for = {label for label in self._looked_for if label <= expected}
         if expected not in self._looked_for:
@@ -83,9 +85,9 @@ class Seals:
             self._empty[group] = {label for label in labels if label < at - window_seconds(self._orders)}
             self._empty[group].update(empty.get(group, ()))
         sealed = {group: tuple((label, None) for label in found) for group, found in self._seals.items()}
-        self._latest_due = {
-            group: seals(sealed, group, at, self._orders, empty).latest_due for group in self._orders.groups
-        }
+        newest = {group: seals(sealed, group, at, self._orders, empty).latest_due for group in self._orders.groups}
+        # Who has sealed a label that is open for the others is not out of step with them.
+        self._latest_due = {group: None if label is None else min(label, expected) for group, label in newest.items()}
 
     def nights(self, history: History) -> tuple[GroupNight, ...]:
         """Each group's night, once everything has been seen; `history` knows what is usual."""
@@ -153,8 +155,8 @@ class Seals:
     def _absent(self, due_at: float) -> Literal["missed", "open", "unknown"]:
         if due_at - self._days.length in self._looked_for:
             return "missed"
-        if self.read_at is not None and self.read_at >= due_at + self._days.grace:
+        if self.read_at is not None and self.read_at >= due_at + self._overdue.grace:
             return "unknown"  # nobody looked for so long that it was out of the window when somebody did
-        # Within its grace, as far as anybody has looked: open, unless nobody has looked for a while.
+        # Before the next is due, as far as anybody has looked: open, unless nobody has looked for a while.
         is_fresh = self.read_at is not None and self._until - self.read_at <= self._orders.late_after.total_seconds()
         return "open" if is_fresh else "unknown"
