@@ -97,10 +97,10 @@ class SealNight:
     """One label of one group. `delay` is from its due time to its (last channel's) seal.
 
     `state`: "sealed" in the grace; "late" after it; "missed": absent when the next fell due; "open": not sealed,
-    and the next is not due yet; "nothing": nobody took part, so there is nothing to seal; "unknown": the epochs could not be
-    read since. `unusual`: later than nearly all before.
-    `participating` channels took part, `unsealed` of them were not sealed (None: not counted). `incomplete`: those are
-    more than is the group's habit; None: a great part, and whether that is its habit is not known yet.
+    and the next is not due yet; "nothing": nobody took part, so there is nothing to seal; "unknown": the epochs could
+    not be read since. `unusual`: later than nearly all before. `participating` channels took part, `unsealed` of them
+    were not sealed (None: not counted). `incomplete`: those are more than is the group's habit; None: a great part, and
+    whether that is its habit is not known yet.
     """
 
     label: int

@@ -11,7 +11,7 @@ def of(night: Night) -> tuple[Incident, ...]:
     return incidents(night.transitions, night.state.alerts.values())
 
 
-def stuck_behind(night: Night, sealer: str = "tree-builder") -> None:
+def stuck_behind(night: Night, sealer: str = "milo-aggregator") -> None:
     night.passes(minutes=10)
     night[sealer].stops()
     for group in night.groups.values():
@@ -60,7 +60,7 @@ def test_a_root_and_what_it_explains_are_one_and_last_until_the_last_of_them_end
         ("sealing_late", "CLS"),
     }
     assert incident.ended_at is None
-    night["tree-builder"].starts()
+    night["milo-aggregator"].starts()
     night.passes(seconds=20)
     assert of(night)[0].ended_at is None
     for group in night.groups.values():
@@ -69,7 +69,7 @@ def test_a_root_and_what_it_explains_are_one_and_last_until_the_last_of_them_end
     (incident,) = of(night)
     ends = [t.at for t in night.transitions if t.edge == "resolved"]
     assert incident.ended_at == max(ends)
-    assert incident.first_sign == night.of("firing", "service_down", "tree-builder")[0].alert.since
+    assert incident.first_sign == night.of("firing", "service_down", "milo-aggregator")[0].alert.since
 
 
 def test_late_that_becomes_stuck_is_one_incident_that_is_told_by_the_stronger_word() -> None:
@@ -101,7 +101,7 @@ def test_an_incident_whose_first_edges_are_forgotten_still_stands() -> None:
     late = [t for t in night.transitions if t.alert.rule == "sealing_late"]
     (incident,) = incidents(late)
     assert len(incident.parts) == 2
-    assert incident.id == night.of("firing", "service_down", "tree-builder")[0].alert.id
+    assert incident.id == night.of("firing", "service_down", "milo-aggregator")[0].alert.id
 
 
 def test_an_open_incident_shows_its_alerts_as_they_are_now() -> None:

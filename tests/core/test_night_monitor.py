@@ -102,7 +102,7 @@ def test_what_happened_to_services_while_monitord_was_away_is_said_on_its_return
     night.look()
     assert {(event.service, event.change, event.by) for event in night.events} == {
         ("gateway", "crashed", "pm2"),
-        ("cls-worker", "restarted", "operator"),
+        ("cls-worker", "restarted", "unknown"),
         ("tree-builder", "deleted", "operator"),
     }
 
