@@ -13,11 +13,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from monitord.core.arrivals import Counters, arrived
+from monitord.core.doubling import WINDOWS, followed
 from monitord.core.history import History, Table
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
 POINTS_PER_WINDOW = 120
+# And so many in each window before the last.
+POINTS_BEFORE = 12
 # Counters that tell of so much less than an exact count found do not see every row.
 SEEN_SHARE = 0.9
 # Postgres tells of what a busy session inserted within a minute. What was counted earlier is not counted twice.
@@ -78,7 +81,8 @@ def absorb_tables(
             proven_at=table.proven_at if seen or not table.seen else None,
         )
         table = _weighed(table, reading, name)
-        tables[name] = _thin(_step(table, number, Counters.of(reading, name), counts, now, window), now, window)
+        table = _thin(_step(table, number, Counters.of(reading, name), counts, now, window), now, window)
+        tables[name] = followed(table, now, orders)
     return replace(history, tables=tables), notes
 
 
@@ -297,14 +301,24 @@ def _labelled(table: Table, now: float, window: float) -> Table:
 
 
 def _thin(table: Table, now: float, window: float) -> Table:
-    """The series with points no closer than window / 120, and one point at or before the window's start."""
-    spacing = window / POINTS_PER_WINDOW
+    """The series as far back as it is needed, with one point at or before that.
+
+    Its points are no closer than window / 120, and window / 12 before the last window.
+    """
+    spacing, earlier = window / POINTS_PER_WINDOW, window / POINTS_BEFORE
     points = list(table.points)
     # The newest point always stays; the one before it goes when it is too close to the one before that.
     if len(points) >= 3 and points[-2][0] - points[-3][0] < spacing:
         del points[-2]
-    while len(points) >= 2 and points[1][0] <= now - window:
+    while len(points) >= 2 and points[1][0] <= now - WINDOWS * window:
         del points[0]
+    # Around the start of the window the points stay close: a line between two distant ones would smear a burst.
+    place = 1
+    while place + 1 < len(points) and points[place + 1][0] <= now - window - earlier:
+        if points[place + 1][0] - points[place - 1][0] <= earlier:
+            del points[place]
+        else:
+            place += 1
     return replace(table, points=tuple(points))
 
 

@@ -178,7 +178,7 @@ class FleetRestart:
 class Table:
     """A watched table's counters and what they add up to.
 
-    `gained` adds up committed rows over resets of the counters; `points` are (time, gained) over the growth window.
+    `gained` adds up committed rows over resets of the counters; `points` are (time, gained).
     `flow_at` is when rows last came in by the counters, `verified_at` when that was last proven; `refuted` says that
     the exact counts stood still while the counters of inserts moved and nothing proved a commit, `undone` that the
     counters prove themselves that the last inserts were rolled back.
@@ -234,6 +234,8 @@ class Table:
     undone: bool = False
     late: float | None = None
     late_before: int = 0
+    doubling: bool = False
+    peaks: tuple[tuple[float, float], ...] = ()
 
     @property
     def trusted(self) -> bool:
@@ -472,6 +474,7 @@ def _table(table: Table, to: Callable[[float], float]) -> Table:
         proven_at=None if table.proven_at is None else to(table.proven_at),
         owed_at=to(table.owed_at),
         doubt_until=to(table.doubt_until),
+        peaks=tuple((to(at), rows) for at, rows in table.peaks),
     )
 
 

@@ -285,7 +285,7 @@ class Table:
             self._gain(self.per_second * seconds)
         if self.bulk is not None:
             rows, every = self.bulk
-            self._gain(rows * (self.clock.now // every - (self.clock.now - seconds) // every))
+            self._gain(rows * ((self.clock.now + seconds) // every - self.clock.now // every))
         self.inserted += self.rolled_back_per_second * seconds
         self._lose(self.deleted_per_second * seconds)
         fleeting = self._whole("fleeting", self.fleeting_per_second * seconds)

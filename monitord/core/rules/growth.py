@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import causes, words
+from monitord.core.doubling import TWICE, half_windows, whole_windows
 from monitord.core.growth import late_rows, quiet_seconds, rows_at_least, rows_per_hour, window_rows
 from monitord.core.history import History, Table
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
@@ -17,6 +18,7 @@ LATE_SHARE = 0.05
 SOONER = 5
 # Where there are no epochs, a stall of so many limits is critical.
 STALLS = 4
+UNWATCHED = "it doubled from window to window, and has not been watched for three of them since"
 UNTOLD = "no counter sees its rows, and no two exact counts could be compared"
 
 
@@ -44,6 +46,9 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
             yield Unknown("table_growth_high", name, UNTOLD)
             continue
         rows = round(max(gained or 0.0, at_least or 0.0))
+        if rows <= orders.growth_limit and table.known and table.doubling:
+            yield _doubling(name, table, now, counted, orders)
+            continue
         if rows <= orders.growth_limit:
             # A lower bound below the limit says nothing of what came beyond it.
             if table.known:
@@ -86,6 +91,37 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
             + "; watch the disk.",
             needs_exact=(name,) if table.countable and not counted else (),
         )
+
+
+def _doubling(name: str, table: Table, now: float, counted: bool, orders: StandingOrders) -> Judgement:
+    """A table that gains about twice as many rows in each window as in the one before it."""
+    window = orders.growth_window.total_seconds()
+    halves = half_windows(table, now, window)
+    if halves is None:
+        return Unknown("table_growth_high", name, UNWATCHED)
+    parts = [round(rows) for rows in whole_windows(halves)]
+    each = words.listed([words.count(rows) for rows in parts])
+    how = "doubles every" if parts[1] >= TWICE * parts[0] and parts[2] >= TWICE * parts[1] else "grows faster every"
+    return Finding(
+        rule="table_growth_high",
+        subject=name,
+        severity="warning",
+        value=parts[-1],
+        limit=round(orders.growth_steady * window / 3600.0),
+        unit="rows",
+        summary=f"{name} {how} {words.duration(window)}: {each} rows.",
+        evidence={
+            "rows_per_hour": round(parts[-1] / window * 3600.0),
+            "window_seconds": window,
+            "windows": parts,
+            "counted": "exactly" if table.exact_at is not None and table.countable else "by statistics only",
+        },
+        recommendation=(
+            f"Find what writes to {name} more and more: a loop that feeds itself, a replayed stream, or a surge; "
+            "watch the disk."
+        ),
+        needs_exact=(name,) if table.countable and not counted else (),
+    )
 
 
 def _late(late: float, rows: int, before: int, now: float) -> str:
