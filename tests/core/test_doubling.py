@@ -1,5 +1,6 @@
 """What passes for growth that doubles from window to window, and what does not."""
 
+import functools
 import math
 from collections.abc import Callable
 
@@ -59,14 +60,20 @@ def test_thirty_days_of_day_and_night_are_silent() -> None:
 
 
 def test_a_step_up_and_a_burst_are_no_doubling() -> None:
+    def step(hour: float, times: int, end: float) -> float:
+        return 60_000.0 * (times if 9.2 < hour < end else 1)
+
     for times in (4, 5, 6, 8):
-        assert told(lambda hour, n=times: 60_000 * (n if hour > 9.2 else 1), 24) == []
-        assert told(lambda hour, n=times: 60_000 * (n if 9.2 < hour < 10.7 else 1), 24) == []
+        assert told(functools.partial(step, times=times, end=99.0), 24) == []
+        assert told(functools.partial(step, times=times, end=10.7), 24) == []
 
 
 def test_a_bulk_every_hour_or_two_hours_or_six_is_no_doubling() -> None:
+    def bulk(hour: float, every: int) -> float:
+        return 42_000.0 + (3_000_000 if hour % every < 0.1 else 0)
+
     for every in (1, 2, 3, 6):
-        assert told(lambda hour, n=every: 42_000 + (3_000_000 if hour % n < 0.1 else 0), 48) == []
+        assert told(functools.partial(bulk, every=every), 48) == []
 
 
 def test_a_table_that_begins_or_stays_small_is_no_doubling() -> None:
@@ -90,7 +97,8 @@ def test_what_a_table_did_the_day_before_is_its_habit() -> None:
 
 def test_it_stays_told_while_it_goes_on_more_slowly_and_no_longer() -> None:
     def rate(hour: float) -> float:
-        return 42_000 * 2 ** (min(6.0, max(0.0, hour - 8)) / 2) * 1.3 ** (min(4.0, max(0.0, hour - 14)) / 2)
+        first, then = min(6.0, max(0.0, hour - 8)), min(4.0, max(0.0, hour - 14))
+        return 42_000 * math.pow(2, first / 2) * math.pow(1.3, then / 2)
 
     found = told(rate, 30)
     assert found[-1] == pytest.approx(19.0, abs=1.0)
