@@ -8,7 +8,6 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import timedelta
 
 from monitord.core import restarts
 from monitord.core.fleet_events import Told, events_of
@@ -157,11 +156,12 @@ def absorb_fleet(
     dark = now - before if before is not None and now - before > late else 0.0
     services = {
         name: _with_runs(
+            name,
             replace(service, periodic=wanted_now.get(name) == "periodic"),
             history.services.get(name, Service()).lives,
             now,
             dark,
-            orders.rhythms.get(name),
+            orders,
         )
         for name, service in services.items()
     }
@@ -280,14 +280,16 @@ def _still_said(old: Service, new: Mapping[str, Life], crashes: int, now: float)
     return left if old.said_at > now - SAID_SLACK_SECONDS or any(life.state != "online" for life in new.values()) else 0
 
 
-def _with_runs(service: Service, old: Mapping[str, Life], now: float, dark: float, named: timedelta | None) -> Service:
+def _with_runs(
+    name: str, service: Service, old: Mapping[str, Life], now: float, dark: float, orders: StandingOrders
+) -> Service:
     """The service with the runs that this reading told of; of what neither comes and goes nor may, none are kept."""
     lives = service.lives
     if not service.periodic and not any(may_rest(life) or life.schedule for life in lives.values()):
         return replace(service, runs=None) if service.runs is not None else service
     began = [at for instance, life in lives.items() if (at := _began(life, old.get(instance), now)) is not None]
     is_up = any(life.state in UP for life in lives.values())
-    usual = rhythm_of(service, named)
+    usual = rhythm_of(name, service, orders)
     limit = usual.limit if usual is not None else None
     return replace(service, runs=seen(service.runs, began, is_up=is_up, now=now, dark=dark, limit=limit))
 
@@ -304,14 +306,17 @@ def _began(life: Life, was: Life | None, now: float) -> float | None:
     return now if restarts.is_restarted(was, life) else None  # it has ended, and nobody tells when it began
 
 
-def rhythm_of(service: Service, named: timedelta | None) -> Rhythm | None:
+def rhythm_of(name: str, service: Service, orders: StandingOrders) -> Rhythm | None:
     """The rhythm of what comes and goes: as named in the orders, as PM2 is told, or as learned."""
     lives = service.lives.values()
     schedules = [written for life in lives if (written := life.schedule or life.cron) is not None]
-    # Of what PM2 does not begin again the delay stands for nothing.
-    delays = [life.restart_delay for life in lives if life.autorestart and not life.may_end and life.restart_delay]
+    # PM2 calls waiting whatever has a delay; it begins again only what may not end.
+    waiting = [life for life in lives if life.state in WAITING and life.autorestart and not life.may_end]
+    delays = [life.restart_delay for life in waiting if life.restart_delay]
     delay = max(delays) if delays and len(delays) == len(service.lives) else None
-    return rhythm(service.runs, named.total_seconds() if named is not None else None, schedules, delay)
+    named = orders.rhythms.get(name)
+    seconds = named.total_seconds() if named is not None else None
+    return rhythm(service.runs, seconds, schedules, delay, declared=name in orders.services)
 
 
 def _learned(lives: Mapping[str, Life], was: Expected | None, told: Told, *, by_hand: bool) -> Expected | None:

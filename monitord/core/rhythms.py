@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from functools import lru_cache
+from statistics import median
 from typing import Final
 
 from monitord.core.cron import schedule
@@ -25,6 +26,10 @@ TIMES_NAMED: Final = 2.0
 TIMES_LEARNED: Final = 3.0
 # A learned rhythm is not taken for finer than this; nor for finer than a day before it was watched for one.
 LEAST_LEARNED: Final = 900.0
+# What nobody called periodic is one only where it is regular: seen to run on so many days, and no day's longest time
+# between two runs so many times the usual day's. What is run by hand, or with each deployment, has no rhythm.
+UNDECLARED_DAYS: Final = 4
+UNDECLARED_TIMES: Final = 5.0
 # PM2 begins what it runs by the clock itself; one turn or more that it leaves out is no reason to wake anybody.
 LEAST_SCHEDULED: Final = 7200.0
 _MOST_TURNS: Final = 3000
@@ -115,11 +120,18 @@ def _begun(runs: Runs, at: float, limit: float | None) -> Runs:
     return replace(runs, last=at, first=first, days=tuple(days[-KEEP_DAYS:]))
 
 
-def rhythm(runs: Runs | None, named: float | None, schedules: Collection[str], delay: float | None) -> Rhythm | None:
+def rhythm(
+    runs: Runs | None,
+    named: float | None = None,
+    schedules: Collection[str] = (),
+    delay: float | None = None,
+    *,
+    declared: bool = True,
+) -> Rhythm | None:
     """The rhythm of a service, or None while it is not known.
 
-    `named` is what the orders say (seconds), `schedules` PM2's cron_restarts, `delay` for how long PM2 waits after each
-    end.
+    `named` is what the orders say (seconds), `schedules` PM2's cron_restarts, `delay` for how long PM2 waits from now
+    on. `declared`: the orders call it periodic.
     """
     if named is not None:
         return Rhythm(named, TIMES_NAMED * named, "the orders")
@@ -128,7 +140,12 @@ def rhythm(runs: Runs | None, named: float | None, schedules: Collection[str], d
         return Rhythm(max(apart), max(TIMES_NAMED * max(apart), LEAST_SCHEDULED), "PM2's cron_restart")
     if delay is not None:
         return Rhythm(delay, TIMES_NAMED * delay + LEAST_LEARNED, "PM2's restart_delay")
-    return None if runs is None else _learned(runs)
+    return None if runs is None or not (declared or _is_regular(runs)) else _learned(runs)
+
+
+def _is_regular(runs: Runs) -> bool:
+    longest = [day.longest for day in runs.days if day.gaps]
+    return len(longest) >= UNDECLARED_DAYS and max(longest) <= UNDECLARED_TIMES * median(longest)
 
 
 def _learned(runs: Runs) -> Rhythm | None:

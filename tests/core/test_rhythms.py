@@ -16,7 +16,7 @@ def learned(starts: Iterable[float], *, lasts: float = 60.0) -> Runs:
     """The runs as a watch that looked at each beginning and each end has seen them."""
     runs: Runs | None = None
     for at in starts:
-        found = rhythm(runs, None, (), None)
+        found = rhythm(runs)
         limit = None if found is None else found.limit
         runs = seen(runs, [at], is_up=True, now=at + 1, dark=0.0, limit=limit)
         runs = seen(runs, [], is_up=False, now=at + lasts, dark=0.0, limit=limit)
@@ -25,7 +25,7 @@ def learned(starts: Iterable[float], *, lasts: float = 60.0) -> Runs:
 
 
 def limit(runs: Runs) -> float | None:
-    found = rhythm(runs, None, (), None)
+    found = rhythm(runs)
     return None if found is None else found.limit
 
 
@@ -82,3 +82,12 @@ def test_what_nobody_looked_at_is_neither_rest_nor_a_time_between_runs() -> None
 def test_a_long_run_counts_as_rest_only_when_it_is_over() -> None:
     runs = seen(learned([MONDAY]), [], is_up=True, now=MONDAY + 9 * HOUR, dark=0.0, limit=None)
     assert runs.rested(MONDAY + 10 * HOUR) == HOUR
+
+
+def test_what_nobody_called_periodic_has_a_rhythm_only_where_it_is_regular() -> None:
+    daily = learned(MONDAY + n * DAY for n in range(6))
+    assert rhythm(daily, declared=False) == rhythm(daily)
+    assert rhythm(learned(MONDAY + n * HOUR for n in range(40)), declared=False) is None  # not two days yet
+    deployments = learned(MONDAY + at * HOUR for at in (0, 1, 1.2, 50, 51, 170, 171, 172))
+    assert rhythm(deployments, declared=False) is None
+    assert rhythm(deployments) is not None

@@ -46,7 +46,17 @@ def services_online(facts: Facts) -> Criterion:
     were = "was" if always == 1 else "were"
     except_ = f" {words.listed(periodic)} may come and go." if periodic else ""
     except_ += f" {words.listed(stopped)} stayed stopped." if stopped else ""
+    if rested := [s.name for s in watched if _rested(s)]:
+        except_ += f" Not seen to run: {words.listed(rested)}."
     return Criterion(name, title, True, f"{words.plural(always, 'service')} {were} online all night.{except_}")
+
+
+def _rested(service: ServiceNight) -> bool:
+    """Whether a service that comes and goes was seen all the time, and never seen to run."""
+    is_still = all(stretch.word == "stopped" for stretch in service.stretches)
+    return (
+        service.expected == "periodic" and bool(service.stretches) and is_still and not any(service.restarts.values())
+    )
 
 
 def _away(service: ServiceNight) -> float:

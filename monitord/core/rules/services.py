@@ -275,7 +275,7 @@ def service_overdue(observation: Observation, history: History, orders: Standing
         if any(life.state in UP for life in lives.values()):
             yield Clear("service_overdue", name)
             continue
-        usual = rhythm_of(service, orders.rhythms.get(name))
+        usual = rhythm_of(name, service, orders)
         if not lives or usual is None or service.runs is None:
             yield Unknown("service_overdue", name, "not in PM2's list" if not lives else "its rhythm is not known yet")
             continue
