@@ -17,6 +17,7 @@ from monitord.core.recognizing import absorb_identity, absorb_seals
 from monitord.core.restarts import absorb_acts, absorb_exits
 from monitord.core.rules.host import absorb_full
 from monitord.core.rules.redis import absorb_queues
+from monitord.core.rules.sealing import absorb_left_out
 from monitord.core.rules.served import absorb_refusals
 from monitord.core.rules.trends import absorb_trends
 
@@ -52,6 +53,7 @@ def absorb(
         if not disagree(history):
             at = server_now(history, now)
             history = absorb_seals(history, history.sealed, at, orders)
+            history = absorb_left_out(history, now, orders)
             history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], at, orders))
     for reading in good.values():
         history = absorb_refusals(history, reading)

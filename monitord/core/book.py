@@ -13,7 +13,7 @@ from monitord.core import alerts, causes
 from monitord.core.history import History
 from monitord.core.model import Aftermath, Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules import CONTINUES, REPLACES, RULES, Spec, replaces
+from monitord.core.rules import CONTINUES, REPLACES, RULES, SUCCEEDS, Spec, replaces
 
 
 def of_rule(book: Mapping[str, Alert], spec: Spec) -> list[Alert]:
@@ -64,8 +64,21 @@ def replaced(
     judgements: dict[str, Judgement],
     judged: Mapping[str, Mapping[str, Judgement]],
     book: Mapping[str, Alert],
-) -> None:
-    """Leave to the stronger rule what it says too, unless the weaker one has spoken already and must be ended first."""
+) -> dict[str, str]:
+    """Leave to the stronger rule what it says too, unless the weaker one has spoken already and must be ended first.
+
+    What has spoken and is found no more while the stronger rule finds something is not over: its alert waits for the
+    stronger one's. Returns those that wait, by their places, and what each waits for.
+    """
+    waiting: dict[str, str] = {}
+    for stronger, weaker in (*REPLACES, *SUCCEEDS):
+        if weaker == rule:
+            for subject, judgement in judged.get(stronger, {}).items():
+                alert = book.get(alerts.key(weaker, subject))
+                is_over = isinstance(judgements.get(subject), Clear) and alert is not None and alert.speaks
+                if is_over and isinstance(judgement, Finding):
+                    judgements[subject] = Unknown(weaker, subject, f"{stronger} takes its place")
+                    waiting[alerts.key(weaker, subject)] = stronger
     for stronger, weaker in REPLACES:
         if weaker != rule:
             continue
@@ -75,6 +88,7 @@ def replaced(
                 continue
             if speaking is None or not speaking.speaks:
                 judgements[subject] = Clear(weaker, subject)
+    return waiting
 
 
 def advance(
@@ -102,6 +116,8 @@ def advance(
             continue
         explained_by = _explanation(alert, judgement, book, history, orders, now, aftermaths)
         following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, history.set_back)
+        if transition is not None and transition.edge == "resolved" and spec.over is not None:
+            transition = replace(transition, reason=transition.reason or spec.over(transition.alert, history))
         if alert is None and following is not None and (before := _continued(following, book)) is not None:
             following = replace(following, id=before.id, since=before.since, incident=before.incident)
             transition = transition and replace(transition, alert=replace(transition.alert, id=before.id))
@@ -186,30 +202,49 @@ def _spoken_for(finding: Finding, book: Mapping[str, Alert], orders: StandingOrd
     return any(
         (alert := book.get(alerts.key(stronger, finding.subject))) is not None
         and alerts.holds(alert, orders)
-        and replaces(alert.finding, finding)
+        and replaces(_said(alert, orders), finding)
         for stronger, weaker in REPLACES
         if weaker == finding.rule
     )
 
 
 def superseded(
-    book: dict[str, Alert], transitions: list[Transition], orders: StandingOrders, now: datetime
+    book: dict[str, Alert],
+    transitions: list[Transition],
+    waiting: Mapping[str, str],
+    orders: StandingOrders,
+    now: datetime,
 ) -> list[Transition]:
-    """The edges, with the weaker alert ended once the stronger one speaks: one subject, one alert, one incident."""
+    """The edges, with the weaker alert ended once the stronger one speaks: one subject, one alert, one incident.
+
+    `waiting` are alerts that are found no more, and the rule that each of them waits for.
+    """
     told = list(transitions)
-    for stronger, weaker in REPLACES:
+    for stronger, weaker in (*REPLACES, *SUCCEEDS):
         for alert in [a for a in book.values() if a.rule == weaker]:
             place = alerts.key(stronger, alert.subject)
             winner = book.get(place)
-            if winner is not None and alerts.holds(winner, orders) and replaces(winner.finding, alert.finding):
+            if winner is None or not alerts.holds(winner, orders):
+                continue
+            follows = waiting.get(alerts.key(weaker, alert.subject)) == stronger
+            if follows or ((stronger, weaker) in REPLACES and replaces(_said(winner, orders), alert.finding)):
                 del book[alerts.key(weaker, alert.subject)]
                 if winner.id == alert.id:
                     continue  # it goes on
-                if (ended := alerts.not_watched(alert, now, reason=f"replaced_by {stronger}")) is not None:
+                ended = alerts.not_watched(alert, now, reason=f"replaced_by {stronger}")
+                if ended is not None and winner.confirmed_at is not None and winner.confirmed_at < now:
+                    # It was told before, by itself: what it takes the place of now joins it.
+                    told.append(replace(ended, alert=replace(alert, incident=winner.incident_id)))
+                elif ended is not None:
                     book[place] = replace(winner, incident=winner.incident or alert.incident_id)
                     told = [_of_incident(t, book[place]) for t in told]
                     told.append(ended)
     return told
+
+
+def _said(alert: Alert, orders: StandingOrders) -> Finding:
+    """What an alert says: its finding, as bad as readings have confirmed it."""
+    return replace(alert.finding, severity=alerts.severity_now(alert, orders))
 
 
 def _of_incident(transition: Transition, alert: Alert) -> Transition:

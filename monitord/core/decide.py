@@ -31,11 +31,14 @@ from monitord.core.reminders import remind
 from monitord.core.report import Report, build_report
 from monitord.core.rules import ADOPTED, RULES
 from monitord.core.rules.growth import wants_exact
+from monitord.core.rules.sealing import LEFT_WINDOW
 from monitord.core.states import next_settling
 from monitord.core.watched import settle
 
 # Readings that are always taken: the monitor looks at itself in every cycle.
 ALWAYS = frozenset({"monitord"})
+# The reasons of an end that a reading brought: what is true since can be said.
+BY_READING = frozenset({"", LEFT_WINDOW})
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +115,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         history = adopted(history)
     aftermaths = {place: after for place, after in aftermaths.items() if now < after.until}
     judged: dict[str, dict[str, Judgement]] = {}
+    waiting: dict[str, str] = {}
     faults: list[str] = []
     for spec in RULES:
         if spec.probe not in orders.probes | ALWAYS:
@@ -123,13 +127,13 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
                 faults.append(f"the rule {spec.name} failed inside ({type(error).__name__})")
                 judgements = book.unknown(spec, held)
             judged.setdefault(spec.name, {}).update(judgements)
-            book.replaced(spec.name, judgements, judged, held)
+            waiting |= book.replaced(spec.name, judgements, judged, held)
             edges = book.advance(spec, judgements, held, observation, history, orders, aftermaths)
             transitions += edges
             for edge in edges:
                 if edge.edge == "resolved" and (after := causes.aftermath(edge.alert, orders, now)) is not None:
                     aftermaths[alerts.key(edge.alert.rule, edge.alert.subject)] = after
-    transitions = book.superseded(held, transitions, orders, now)
+    transitions = book.superseded(held, transitions, waiting, orders, now)
     transitions, fired = book.flapping(transitions, held, fired_before, orders, now)
     transitions = quiet.covered(transitions, held, state.alerts, silences, history, orders, now)
     transitions = _with_what_is_true(transitions, history, held, orders, now)
@@ -167,12 +171,12 @@ def _with_what_is_true(
     transitions: list[Transition], history: History, book: Mapping[str, Alert], orders: StandingOrders, now: datetime
 ) -> list[Transition]:
     """The edges, those of alerts that a reading ended with how their subjects are now. There are few of them."""
-    if not any(edge.edge == "resolved" and not edge.reason for edge in transitions):
+    if not any(edge.edge == "resolved" and edge.reason in BY_READING for edge in transitions):
         return transitions
     report = build_report(history, book, orders, now)
     return [
         replace(edge, now=now_true(edge.alert, report, history, orders, now))
-        if edge.edge == "resolved" and not edge.reason
+        if edge.edge == "resolved" and edge.reason in BY_READING
         else edge
         for edge in transitions
     ]

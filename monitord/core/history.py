@@ -329,6 +329,8 @@ class History:
     sealed: Sealed = field(default_factory=dict)
     # The labels that nobody took part in, by group.
     empty: Empty = field(default_factory=dict)
+    # Group -> the labels that it left out though it sealed later ones, and when each left the window unsealed.
+    left_out: Mapping[str, tuple[tuple[int, float | None], ...]] = field(default_factory=dict)
     # The database that is known, and the one that was last read; the known newest seals that are gone from it, in so
     # many readings in a row.
     identity: Identity | None = None
@@ -521,4 +523,8 @@ def _with_times(history: History, to: Callable[[float], float]) -> History:
         and replace(history.fleet_restart, at=to(history.fleet_restart.at), seen_at=to(history.fleet_restart.seen_at)),
         queues={name: replace(queue, since=to(queue.since)) for name, queue in history.queues.items()},
         full={path: Full(to(full.after), to(full.seen_at), maybe(full.room_at)) for path, full in history.full.items()},
+        left_out={
+            group: tuple((label, maybe(left_at)) for label, left_at in labels)
+            for group, labels in history.left_out.items()
+        },
     )

@@ -14,6 +14,7 @@ from monitord.core.loops import CALM_WINDOWS
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report import Report
+from monitord.core.rules.sealing import left_unsealed
 from monitord.core.states import fits
 
 _NAMES: Final = {"pm2": "PM2", "postgres": "Postgres", "redis": "Redis", "epochs": "epoch sealing", "host": "the host"}
@@ -126,6 +127,17 @@ def _sealing(alert: Alert, at: _Now) -> str | None:
     return f"{alert.subject} has sealed {newest}; its seal age is {words.duration(age)}, the limit {limit}{lacks}."
 
 
+def _gap(alert: Alert, at: _Now) -> str | None:
+    lost = left_unsealed(alert, at.history)
+    if not lost:
+        return _sealing(alert, at)
+    labels = words.listed([f"{label} ({words.moment(label, at.now)})" for label in lost])
+    return (
+        f"{alert.subject} never sealed {labels}: {'it has' if len(lost) == 1 else 'they have'} left the window that is "
+        "looked at, unsealed."
+    )
+
+
 def _complete(alert: Alert, at: _Now) -> str | None:
     seen = at.history.learned[alert.subject].completeness
     newest = seen.participating.newest
@@ -222,7 +234,7 @@ _SAY: Final[dict[str, Callable[[Alert, _Now], str | None]]] = {
     "table_flow_stalled": _flow,
     "sealing_late": _sealing,
     "sealing_stuck": _sealing,
-    "sealing_gap": _sealing,
+    "sealing_gap": _gap,
     "sealing_slow": _sealing,
     "sealing_incomplete": _complete,
     "channel_silent": _heard,

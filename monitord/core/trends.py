@@ -126,6 +126,12 @@ def highest(series: Series, now: float, ago: tuple[float, float], grain: float) 
     )
 
 
+def is_past(series: Series, terms: Terms) -> bool:
+    """Whether what was foretold has come: the rise goes on past its limit, where another rule speaks."""
+    has_risen = series.trend is not None and series.low >= series.trend.origin
+    return has_risen and _topped(series, terms) > terms.spoken
+
+
 def shifted(series: Series, seconds: float) -> Series:
     """The series as a wall clock tells it that was set back by so much: what was lived through stays in order."""
     trend = None if series.trend is None else replace(series.trend, at=series.trend.at - seconds)

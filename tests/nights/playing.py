@@ -192,7 +192,7 @@ def _unlike(said: Said, at: float, transition: Transition, played: Played) -> It
     for name, found, wanted in (("value", finding.value, said.value), ("limit", finding.limit, said.limit)):
         if wanted is not None and not _fits(found, wanted):
             yield f"has the {name} {found!r}, not {wanted!r}"
-    spoken = f"{finding.summary} {finding.recommendation}"
+    spoken = f"{finding.summary} {finding.recommendation} {transition.now}"
     yield from (f"does not say {part!r}: {spoken}" for part in said.text if part not in spoken)
     if transition.reason != said.reason:
         yield f"has the reason {transition.reason!r}, not {said.reason!r}"

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from monitord.core.decide import BY_READING
 from monitord.core.model import Kind
 from monitord.core.rules import RULES
 
@@ -77,6 +78,28 @@ def test_a_night_is_judged_as_its_file_says(night: Played) -> None:
 def test_a_night_is_judged_the_same_across_snapshots(night: Played) -> None:
     # It was played in one go: what is the same in pieces is the same.
     assert judged(night.observations, night.orders, cuts(night)) == (night.night.state, night.transitions)
+
+
+# Ends that go with a beginning of the same subject, each true by itself: why.
+TRUE_ENDS = {
+    ("sealing_late", "sealing_gap"): "it seals again, and the end names how many labels are missing",
+}
+
+
+def test_nothing_ends_as_something_no_better_of_its_subject_begins(night: Played) -> None:
+    # Such an end is no good news, and must say so: its reason is what takes its place.
+    looks = [look.decision.transitions for look in night.night.looks]
+    ends = [(n, t) for n, edges in enumerate(looks) for t in edges if t.edge == "resolved" and t.reason in BY_READING]
+    contradicted = [
+        (end.alert.rule, edge.alert.rule, end.alert.subject)
+        for n, end in ends
+        for edge in (edge for edges in looks[max(0, n - 1) : n + 2] for edge in edges)
+        if edge.edge == "firing"
+        and (edge.alert.subject, edge.alert.rule != end.alert.rule) == (end.alert.subject, True)
+        and (edge.alert.severity == "critical" or end.alert.severity == "warning")
+        and (end.alert.rule, edge.alert.rule) not in TRUE_ENDS
+    ]
+    assert contradicted == []
 
 
 def test_a_night_comes_back_from_its_recording_as_it_was(night: Played) -> None:

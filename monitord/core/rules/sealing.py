@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from typing import Final
 
 from monitord.core import words
 from monitord.core.clocks import DISAGREE, disagree, server_now
 from monitord.core.epochs import Seals, calendar, seals, window_seconds
 from monitord.core.history import History
 from monitord.core.learned import Learned
-from monitord.core.model import Clear, Evidence, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Clear, Evidence, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 
 # Of the grace: for so long after the first group's seal of a label the others are not behind.
 FOLLOW_SHARE = 1 / 3
+# Why a gap ends that nobody filled: its label can be read no longer.
+LEFT_WINDOW: Final = "left_window"
+MOST_LEFT_OUT = 100
 
 
 def _groups(observation: Observation, history: History, orders: StandingOrders) -> Iterator[tuple[Seals, float | None]]:
@@ -141,6 +146,39 @@ def sealing_gap(observation: Observation, history: History, orders: StandingOrde
         )
 
 
+def absorb_left_out(history: History, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of the seals: the labels left out, also those that are out of the window."""
+    kept: dict[str, tuple[tuple[int, float | None], ...]] = {}
+    for group in orders.groups:
+        known = dict(history.left_out.get(group, ()))
+        labels = [label for label, _ in history.sealed.get(group, ())]
+        oldest = min(labels, default=None)
+        gone = {
+            label: now if left_at is None else left_at
+            for label, left_at in known.items()
+            if left_at is not None or oldest is None or label < oldest
+        }
+        found: dict[int, float | None] = dict.fromkeys(
+            seals(history.sealed, group, server_now(history, now), orders).gaps
+        )
+        if both := sorted({**gone, **found}.items()):
+            kept[group] = tuple(both[-MOST_LEFT_OUT:])
+    return history if kept == history.left_out else replace(history, left_out=kept)
+
+
+def left_unsealed(alert: Alert, history: History) -> tuple[int, ...]:
+    """The labels of an alert's group that left the window unsealed while it fired."""
+    since = alert.since.timestamp()
+    return tuple(
+        label for label, left_at in history.left_out.get(alert.subject, ()) if left_at is not None and left_at > since
+    )
+
+
+def gap_over(alert: Alert, history: History) -> str:
+    """Why a gap is over where its labels were not sealed after all."""
+    return LEFT_WINDOW if left_unsealed(alert, history) else ""
+
+
 def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """Groups whose newest due labels differ: two groups of a healthy system move together.
 
@@ -152,6 +190,9 @@ def groups_out_of_sync(observation: Observation, history: History, orders: Stand
         return
     found = [group for group, _ in _groups(observation, history, orders)]
     newest = {group.group: group.latest_due for group in found}
+    if newest and not any(newest.values()):
+        yield Unknown("groups_out_of_sync", "epochs", "no group has sealed anything that can be compared")
+        return
     if len(set(newest.values())) <= 1 or _follow(newest, observation, history, orders):
         yield Clear("groups_out_of_sync", "epochs")
         return

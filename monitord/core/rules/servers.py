@@ -170,6 +170,10 @@ def unmeasured(probe: str) -> Rule:
             if unsure is not None and is_critical
             else ""
         )
+        told = {subject for subject, _, _ in troubles}
+        for gap in reading.gaps:
+            if gap.subject not in told and reading.failure is None:  # one of several that are said together now
+                yield Unknown("subject_unmeasured", gap.subject, "it cannot be measured, like others of its server")
         for subject, kind, error in troubles:
             yield Finding(
                 rule="subject_unmeasured",

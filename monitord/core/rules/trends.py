@@ -40,6 +40,8 @@ YESTERDAY = 22 * 3600.0, 26 * 3600.0
 # It is not exactly as high each night (points).
 AS_HIGH = 2.0
 FULL = 100.0
+# What was foretold has come: it ends as the rule that says so takes its place, and is not over before.
+PAST = "it is past the limit that it rose to"
 MEMORY = "memory/"
 MEMORY_GRAIN, DISK_GRAIN = 100_000.0, 0.01
 
@@ -169,7 +171,7 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
     now = observation.now.timestamp()
     for name in sorted(expected(history, orders).keys() | history.services.keys()):
         soonest: tuple[Outlook, float] | None = None
-        unknown = False
+        unknown = is_past = False
         service = history.services.get(name)
         for instance, life in () if service is None else service.lives.items():
             if life.memory is None:
@@ -178,11 +180,15 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
             series = history.trends.get(memory_key(name, instance))
             if series is None or series.trend is None:
                 continue
-            outlook = trends.outlook(series, now, memory_terms(orders, name))
+            terms = memory_terms(orders, name)
+            is_past = is_past or trends.is_past(series, terms)
+            outlook = trends.outlook(series, now, terms)
             if outlook is not None and (soonest is None or outlook.seconds < soonest[0].seconds):
                 soonest = outlook, life.memory
         if soonest is not None:
             yield _leak(name, *soonest, orders)
+        elif is_past:
+            yield Unknown("service_memory_leak", name, PAST)
         elif unknown:
             yield Unknown("service_memory_leak", name, "PM2 did not tell its memory")
         else:
@@ -222,7 +228,10 @@ def disk_filling(observation: Observation, history: History, orders: StandingOrd
             continue
         outlook = disk_outlook(series, history.trends.get(fast_disk_key(path)), used, now, orders)
         if outlook is None:
-            yield Clear("disk_filling", path)
+            fast, fast_terms = history.trends.get(fast_disk_key(path)), fast_disk_terms(orders)
+            past = trends.is_past(series, terms)
+            past = past or (fast is not None and fast_terms is not None and trends.is_past(fast, fast_terms))
+            yield Unknown("disk_filling", path, PAST) if past else Clear("disk_filling", path)
             continue
         is_critical = outlook.seconds <= SOON * terms.horizon and used - outlook.lowest >= FULL - used
         free = reading.number("disk_free", path=path)
