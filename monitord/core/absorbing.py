@@ -60,7 +60,7 @@ def absorb(
     if "host" in good:
         history = absorb_full(history, good["host"], looked, now, orders)
     if "redis" in good:
-        history = absorb_queues(history, good["redis"], now)
+        history = absorb_queues(history, good["redis"], now, orders)
     history = absorb_trends(history, good, now, orders)
     return history, events, notes
 

@@ -257,11 +257,18 @@ class Table:
 
 @dataclass(frozen=True, slots=True)
 class Queue:
-    """A queue's present rise without a fall: since when, from what depth, to what depth."""
+    """A queue's present rise without a fall: since when, from what depth, to what depth.
+
+    `deep_since` is since when it has been deep without a fall (None: it is not). `thirds` are the lowest and highest
+    readings of stretches of a third of a stall, oldest first, the last of them open since `third_at`.
+    """
 
     since: float
     first: float
     last: float
+    deep_since: float | None = None
+    third_at: float = 0.0
+    thirds: tuple[tuple[float, float], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -521,8 +528,11 @@ def _with_times(history: History, to: Callable[[float], float]) -> History:
         },
         fleet_restart=history.fleet_restart
         and replace(history.fleet_restart, at=to(history.fleet_restart.at), seen_at=to(history.fleet_restart.seen_at)),
-        queues={name: replace(queue, since=to(queue.since)) for name, queue in history.queues.items()},
         full={path: Full(to(full.after), to(full.seen_at), maybe(full.room_at)) for path, full in history.full.items()},
+        queues={
+            name: replace(queue, since=to(queue.since), deep_since=maybe(queue.deep_since), third_at=to(queue.third_at))
+            for name, queue in history.queues.items()
+        },
         left_out={
             group: tuple((label, maybe(left_at)) for label, left_at in labels)
             for group, labels in history.left_out.items()

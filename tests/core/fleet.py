@@ -488,12 +488,26 @@ def _seal(group: str, label: int, channels: int, at: float) -> tuple[Sample, Sam
 
 @dataclass
 class Queue:
-    """A BullMQ queue: how many jobs wait, and how many more come than are done."""
+    """A BullMQ queue: how many jobs wait, and how many more come than are done.
+
+    `taken` is how many are taken at once every so many seconds (None: at no such times).
+    """
 
     name: str
     waiting: float = 3.0
     per_second: float = 0.0
     gap: Gap | None = None
+    taken: tuple[int, float] | None = None
+    _lived: float = 0.0
+
+    def advance(self, seconds: float) -> None:
+        self.waiting = max(0.0, self.waiting + self.per_second * seconds)
+        if self.taken is not None:
+            count, every = self.taken
+            self._lived += seconds
+            while self._lived >= every:
+                self._lived -= every
+                self.waiting = max(0.0, self.waiting - count)
 
     def samples(self) -> Iterator[Sample]:
         for part in ("waiting", "wait", "paused", "prioritized", "active", "delayed", "failed"):

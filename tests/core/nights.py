@@ -228,7 +228,7 @@ class Night(Told):
             for table in self.tables.values():
                 table.advance(step)
             for queue in self.queues.values():
-                queue.waiting += queue.per_second * step
+                queue.advance(step)
             self.host.disk_used += self.host.disk_per_hour * step / 3600
             self.clock.now, self.clock.step = self.clock.now + step, step
             for service in self.services:

@@ -355,7 +355,7 @@ def _prune(table: Table, hours: float, now: float) -> None:
 
 
 def _drain(queue: Queue) -> None:
-    queue.waiting, queue.per_second = 0.0, 0.0
+    queue.waiting, queue.per_second, queue.taken = 0.0, 0.0, None
 
 
 def _silence(night: Night, subject: str, seconds: float, every: str = "") -> None:
@@ -575,6 +575,9 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     # Redis
     "{count} jobs wait in {queue}": lambda n, count, queue: _set(queue, waiting=float(count)),
     "jobs pile up in {queue} at {rate}": lambda n, queue, rate: _set(queue, per_second=rate),
+    "{count} jobs of {queue} are taken every {duration}": (
+        lambda n, count, queue, duration: _set(queue, taken=(count, duration))
+    ),
     "{queue} is drained": lambda n, queue: _drain(queue),
     # The host
     "the disk is {percent} full": lambda n, percent: _set(n.host, disk_used=percent),

@@ -12,20 +12,68 @@ from monitord.core.orders import StandingOrders
 
 # A queue that rose and never fell is not drained; it must have risen by this share of the limit to be worth a word.
 RISE_SHARE = 0.1
+# One that stands still, job for job, is not worked off; it must be this deep to be worth a word, since a few jobs may
+# stand for long (those of a worker that is paused by day).
+DEEP_SHARE = 0.5
+# Of one that rises through dips the lowest readings count, of stretches as long as a stall, looked at in thirds. Each
+# must lie above the one before by this share of the limit, STRETCHES of them in a row.
+STEP_SHARE = 0.01
+THIRDS, STRETCHES, THIRDS_KEPT = 3, 3, 36
 
 
-def absorb_queues(history: History, reading: Reading, now: float) -> History:
-    """The history after one good reading of the redis probe: each queue's rise without a fall."""
+def absorb_queues(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of the redis probe: each queue's rise, and its lowest and highest readings."""
     queues = {}
+    width = orders.flow_stall.total_seconds() / THIRDS
     for name, depth in reading.values("queue_waiting", "queue").items():
         if not isinstance(depth, int | float):
             continue
-        run = history.queues.get(name)
-        if run is None or depth < run.last or depth <= run.first:  # it fell, or has not begun to rise
-            queues[name] = Queue(now, float(depth), float(depth))
-        else:
-            queues[name] = replace(run, last=float(depth))
+        run, deep = history.queues.get(name), depth > orders.queue_limit(name) * DEEP_SHARE
+        if run is None:
+            queues[name] = Queue(now, float(depth), float(depth), now if deep else None, now, ((depth, depth),))
+            continue
+        fell = depth < run.last
+        begins = fell or depth <= run.first  # it fell, or has not begun to rise
+        began, thirds = _thirds(run, float(depth), now, width)
+        queues[name] = Queue(
+            now if begins else run.since,
+            float(depth) if begins else run.first,
+            float(depth),
+            None if not deep else now if fell or run.deep_since is None else run.deep_since,
+            began,
+            thirds,
+        )
     return replace(history, queues={**{n: q for n, q in history.queues.items() if n not in queues}, **queues})
+
+
+def _thirds(run: Queue, depth: float, now: float, width: float) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """When the open third of a stall began, and the lowest and highest reading of each, the open one last.
+
+    They begin anew where nobody looked for one of them.
+    """
+    passed = now - run.third_at
+    if not run.thirds or not 0 <= passed < 2 * width:
+        return now, ((depth, depth),)
+    if passed >= width:
+        return run.third_at + width, (*run.thirds[-THIRDS_KEPT:], (depth, depth))
+    low, high = run.thirds[-1]
+    return run.third_at, (*run.thirds[:-1], (min(low, depth), max(high, depth)))
+
+
+def _net_rise(run: Queue, limit: float) -> tuple[int, float]:
+    """Over how many stretches as long as a stall a queue has risen net, and by how much; (0, 0.0) where it has not.
+
+    One that was filled at once and is worked off since has not: of its last stretch the beginning is the highest.
+    """
+    closed = run.thirds[:-1]
+    stretches = [closed[end - THIRDS : end] for end in range(len(closed), THIRDS - 1, -THIRDS)]  # the newest first
+    lows = [min(low for low, _ in stretch) for stretch in stretches]
+    many = 0
+    while many + 1 < len(lows) and lows[many] - lows[many + 1] > limit * STEP_SHARE:
+        many += 1
+    if many + 1 < STRETCHES or run.last < lows[0] or max(high for _, high in stretches[0][1:]) <= stretches[0][0][1]:
+        return 0, 0.0
+    return many, lows[0] - lows[many]
 
 
 def redis_queue_backlog(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -40,15 +88,22 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
             continue
         risen = run.last - run.first
         lasting = history.watched_seconds("redis", run.since, now)
-        undrained = lasting > orders.flow_stall.total_seconds() and risen > limit * RISE_SHARE
-        if depth <= limit and not undrained:
-            yield Clear("redis_queue_backlog", name)
-            continue
-        how = (
-            f"past the limit of {words.count(limit)}"
-            if depth > limit
-            else f"which rose by {words.count(risen)} and has not been drained for {words.duration(lasting)}"
-        )
+        stall, net = orders.flow_stall.total_seconds(), 0.0
+        undrained = lasting > stall and risen > limit * RISE_SHARE
+        still = None if run.deep_since is None else history.watched_seconds("redis", run.deep_since, now)
+        if depth > limit:
+            how = f"past the limit of {words.count(limit)}"
+        elif undrained:
+            how = f"which rose by {words.count(risen)} and has not been drained for {words.duration(lasting)}"
+        elif still is not None and still > stall:
+            how, risen, lasting = f"and none was taken for {words.duration(still)}", 0.0, still
+        else:
+            stretches, net = _net_rise(run, limit)
+            if net <= limit * RISE_SHARE:
+                yield Clear("redis_queue_backlog", name)
+                continue
+            risen, lasting = net, stretches * stall
+            how = f"{words.count(net)} more than {words.duration(lasting)} ago, though some were taken meanwhile"
         yield Finding(
             rule="redis_queue_backlog",
             subject=name,
