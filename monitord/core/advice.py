@@ -91,6 +91,7 @@ _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
     "sealing_late": _SEALS,
     "sealing_stuck": _SEALS,
     "sealing_gap": _SEALS,
+    "labels_unaligned": _SEALS,
     "sealing_slow": _SEALS,
     "groups_out_of_sync": _SEALS,
     "sealing_incomplete": _PARTICIPATION,

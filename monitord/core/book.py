@@ -117,7 +117,7 @@ def advance(
         explained_by = _explanation(alert, judgement, book, history, orders, now, aftermaths)
         following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, history.set_back)
         if transition is not None and transition.edge == "resolved" and spec.over is not None:
-            transition = replace(transition, reason=transition.reason or spec.over(transition.alert, history))
+            transition = replace(transition, reason=transition.reason or spec.over(transition.alert, history, orders))
         if alert is None and following is not None and (before := _continued(following, book)) is not None:
             following = replace(following, id=before.id, since=before.since, incident=before.incident)
             transition = transition and replace(transition, alert=replace(transition.alert, id=before.id))

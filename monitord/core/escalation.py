@@ -91,6 +91,12 @@ def _on_sealing(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
             f"epochs of {group} are unsealed or incomplete",
             f"what is not sealed for {group} cannot be claimed",
         )
+    if rule == "labels_unaligned":
+        return (
+            NONE,
+            f"seals of {subject} carry labels that nobody looks for",
+            "what carries such a label may not be claimed",
+        )
     if rule in causes.FLOW:
         return "signals are not collected", "epochs will hold fewer participants, or none", NONE
     if rule == "table_growth_high":

@@ -14,7 +14,7 @@ from monitord.core.loops import CALM_WINDOWS
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report import Report
-from monitord.core.rules.sealing import left_unsealed
+from monitord.core.rules.sealing import left_unsealed, unaligned_over
 from monitord.core.states import fits
 
 _NAMES: Final = {"pm2": "PM2", "postgres": "Postgres", "redis": "Redis", "epochs": "epoch sealing", "host": "the host"}
@@ -138,6 +138,16 @@ def _gap(alert: Alert, at: _Now) -> str | None:
     )
 
 
+def _aligned(alert: Alert, at: _Now) -> str | None:
+    if unaligned_over(alert, at.history, at.orders):
+        label = alert.finding.evidence["label"]
+        return (
+            f"The seals of {alert.subject} whose labels are no start of an epoch have left the window that is looked "
+            f"at, as they were; the newest was {label}."
+        )
+    return f"Every label of {alert.subject} in the window is the start of an epoch again."
+
+
 def _complete(alert: Alert, at: _Now) -> str | None:
     seen = at.history.learned[alert.subject].completeness
     newest = seen.participating.newest
@@ -235,6 +245,7 @@ _SAY: Final[dict[str, Callable[[Alert, _Now], str | None]]] = {
     "sealing_late": _sealing,
     "sealing_stuck": _sealing,
     "sealing_gap": _gap,
+    "labels_unaligned": _aligned,
     "sealing_slow": _sealing,
     "sealing_incomplete": _complete,
     "channel_silent": _heard,

@@ -18,7 +18,7 @@ _ENDS: Final = {
     "not_watched": "ends, as its subject is no longer watched",
     "forgotten": "ends, as it was forgotten on purpose",
     "silenced": "is silenced",
-    "left_window": "ends, as its label left the window unsealed",
+    "left_window": "ends, as its label left the window as it was",
 }
 
 

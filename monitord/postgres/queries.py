@@ -164,9 +164,9 @@ FROM relations r
 # $1: window start, $2: now, $3: epoch length, all whole seconds; $4: the groups in upper case. Rows with a label that
 # is not aligned come back as one row without an epoch, so that a writer gone wrong cannot make the answer long.
 EPOCHS = """
-SELECT CASE WHEN s.aligned AND s.known THEN s.name END AS name,
+SELECT CASE WHEN s.known THEN s.name END AS name,
        CASE WHEN s.aligned AND s.known THEN s.epoch END AS epoch,
-       s.aligned, count(*) AS labels,
+       s.aligned, count(*) AS labels, max(s.epoch) AS newest,
        count(DISTINCT s.channel COLLATE "C") AS channels, max(s.sealed_at)::float8 AS sealed_at
 FROM (SELECT upper(token_group COLLATE "C") AS name, epoch::int8 AS epoch, channel, sealed_at,
              epoch % $3::int8 = 0 AS aligned, upper(token_group COLLATE "C") = ANY($4::text[]) AS known

@@ -88,6 +88,7 @@ class EpochsProbe:
     async def measure(self, request: Request) -> Measured:
         """Channels and time of sealing for each aligned label from the window's start to now, and what was not sealed.
 
+        Of labels that are no start of an epoch, how many seals carry one, by group, and the newest of them.
         Labels of the future, which test scripts have left behind, are out of the window and change nothing.
 
         Raises:
@@ -115,6 +116,10 @@ class EpochsProbe:
                     sealed.add((group, row["epoch"]))
                     samples.append(sample("seal_channels", row["channels"], **labels))
                     samples.append(sample("seal_at", row["sealed_at"], "timestamp", **labels))
+            if row["name"] is not None and not row["aligned"]:
+                group = self._groups[wanted.index(row["name"])]
+                samples.append(sample("unaligned_seals", row["labels"], group=group))
+                samples.append(sample("unaligned_newest", row["newest"], "timestamp", group=group))
         unaligned = sum(row["labels"] for row in rows if not row["aligned"])
         samples.append(sample("unaligned_labels", unaligned))
         absent = self._absent(sealed, start, now)

@@ -417,6 +417,8 @@ class Group:
     left_out: dict[int, set[str]] = field(default_factory=dict)
     # Who took part before it fell silent.
     heard: Callable[[int], Collection[str]] | None = None
+    # Labels off the grid, and how many seals carry each.
+    odd: dict[int, int] = field(default_factory=dict)
     _advanced: float = -math.inf
 
     def advance(self, now: float) -> None:
@@ -450,6 +452,9 @@ class Group:
             if now - self.window <= label and (label <= now or self.careless):
                 due = label + self.length + self.delay
                 yield from _seal(self.name, label, self.sealed[label], self.sealed_at.get(label, due))
+        if odd := {label: count for label, count in self.odd.items() if now - self.window <= label <= now}:
+            yield sample("unaligned_seals", sum(odd.values()), group=self.name)
+            yield sample("unaligned_newest", max(odd), "timestamp", group=self.name)
 
     def participation(self, now: float) -> Iterator[Sample]:
         """Who took part in the newest complete label, and in which absent ones nobody did, as the probe tells."""

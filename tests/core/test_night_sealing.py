@@ -151,7 +151,7 @@ def test_a_gap_that_was_never_filled_is_over_when_it_leaves_the_window() -> None
     night.groups["MILO"].skips = night.groups["CLS"].skips = {TWO_O_CLOCK + 3600}
     night.passes(hours=27)
     night.fired_once("sealing_gap", "MILO", alone=False)
-    night.resolved_once("sealing_gap", "MILO")
+    assert [t.reason for t in night.of("resolved", "sealing_gap", "MILO")] == ["left_window"]
     assert night.firing() == set()
 
 

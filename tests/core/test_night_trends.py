@@ -224,7 +224,7 @@ def test_past_the_limit_another_rule_speaks() -> None:
     night.memory_goes("gateway", lambda hour: (99 + 30 * hour) * MB)
     night.passes(hours=14)
     assert night.firing() == {("service_memory_high", "gateway")}
-    night.resolved_once(LEAK, "gateway")
+    assert [t.reason for t in night.of("resolved", LEAK, "gateway")] == ["replaced_by service_memory_high"]
 
 
 def test_a_leak_freezes_while_its_memory_is_not_told() -> None:
@@ -255,7 +255,7 @@ def test_a_service_that_is_gone_leaks_no_more() -> None:
     night.passes(hours=9)
     night.vanishes("gateway")
     night.passes(minutes=10)
-    night.resolved_once(LEAK, "gateway")
+    assert [t.reason for t in night.of("resolved", LEAK, "gateway")] == ["replaced_by service_missing"]
     assert not [key for key in night.state.history.trends if key.startswith("memory/gateway/")]
 
 
@@ -330,7 +330,7 @@ def test_past_the_limit_of_disks_another_rule_speaks_of_them() -> None:
     night.disk_goes(lambda hour: 40 + 4 * hour)
     night.passes(hours=10.5)
     assert night.firing() == {("disk_high", "/")}
-    night.resolved_once(FILLING, "/")
+    assert [t.reason for t in night.of("resolved", FILLING, "/")] == ["replaced_by disk_high"]
 
 
 def test_space_that_is_freed_ends_it_at_once() -> None:

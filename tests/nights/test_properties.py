@@ -286,6 +286,12 @@ FAULTS = (
         _to_set(lambda n: n.table, per_second=12.0),
         limit=900.0 + EVERY,
     ),
+    Fault(
+        "labels_unaligned",
+        "CLS",
+        lambda n: n.groups["CLS"].odd.update({int(n.clock.now) // 3600 * 3600 - 1800: 9}),
+        lambda n: n.groups["CLS"].odd.clear(),
+    ),
     Fault("redis_queue_backlog", "tree-builder", _to_set(_queue, waiting=9e3), _to_set(_queue, waiting=3.0)),
     Fault("disk_high", "/", _to_set(lambda n: n.host, disk_used=75.0), _to_set(lambda n: n.host, disk_used=24.0)),
     Fault(

@@ -540,6 +540,10 @@ PHRASES: Mapping[str, Callable[..., object]] = {
         lambda n, group, duration, clock: group.delays.update({_label(group, clock): duration})
     ),
     "{group} seals {count} channels": lambda n, group, count: _set(group, channels=count),
+    "{count} seals of {group} are labelled {duration} past the hour of {past}": (
+        lambda n, count, group, duration, past: group.odd.update({int(past + duration): count})
+    ),
+    "the labels of {group} are put right": lambda n, group: group.odd.clear(),
     "a seal of {group} labelled 9999999999 is inserted": lambda n, group: _future_seal(group, n.clock.now),
     # Who takes part
     "nobody counts who takes part in {group}": lambda n, group: _set(group, takes_part=None),

@@ -115,6 +115,8 @@ async def test_labels_that_are_not_aligned_are_counted_and_not_taken_for_epochs(
     reading = await look_at("MILO")
     assert seals(reading) == {("MILO", str(NOON - HOUR)): 1}
     assert reading.number("unaligned_labels") == 8
+    assert reading.values("unaligned_seals", "group") == {"MILO": 7}  # of the groups that are watched
+    assert reading.values("unaligned_newest", "group") == {"MILO": NOON - 1}
 
 
 async def test_a_missing_table_is_missing_and_named(look_at: LookAt, admin: Admin) -> None:

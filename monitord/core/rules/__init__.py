@@ -8,6 +8,7 @@ from typing import Literal
 
 from monitord.core.history import History
 from monitord.core.model import Alert, Finding
+from monitord.core.orders import StandingOrders
 from monitord.core.rules import (
     growth,
     host,
@@ -42,7 +43,7 @@ class Spec:
     absent: Literal["not_watched", "clear"] = "not_watched"
     of_server: bool = False
     adopted_by_ack: bool = False
-    over: Callable[[Alert, History], str] | None = None
+    over: Callable[[Alert, History, StandingOrders], str] | None = None
 
 
 # What explains comes before what it may explain: servers, the host, services, then what services do.
@@ -73,6 +74,7 @@ RULES: tuple[Spec, ...] = (
     Spec("sealing_stuck", "epochs", sealing.sealing_stuck),
     Spec("sealing_late", "epochs", sealing.sealing_late),
     Spec("sealing_gap", "epochs", sealing.sealing_gap, over=sealing.gap_over),
+    Spec("labels_unaligned", "epochs", sealing.labels_unaligned, over=sealing.unaligned_over),
     Spec("groups_out_of_sync", "epochs", sealing.groups_out_of_sync),
     Spec("sealing_slow", "epochs", learned.sealing_slow),
     Spec("sealing_incomplete", "epochs", learned.sealing_incomplete),

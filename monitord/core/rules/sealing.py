@@ -159,7 +159,7 @@ def absorb_left_out(history: History, now: float, orders: StandingOrders) -> His
             if left_at is not None or oldest is None or label < oldest
         }
         found: dict[int, float | None] = dict.fromkeys(
-            seals(history.sealed, group, server_now(history, now), orders).gaps
+            seals(history.sealed, group, server_now(history, now), orders, history.empty).gaps
         )
         if both := sorted({**gone, **found}.items()):
             kept[group] = tuple(both[-MOST_LEFT_OUT:])
@@ -174,9 +174,45 @@ def left_unsealed(alert: Alert, history: History) -> tuple[int, ...]:
     )
 
 
-def gap_over(alert: Alert, history: History) -> str:
+def gap_over(alert: Alert, history: History, orders: StandingOrders) -> str:
     """Why a gap is over where its labels were not sealed after all."""
     return LEFT_WINDOW if left_unsealed(alert, history) else ""
+
+
+def labels_unaligned(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A group of which seals in the window carry labels that are no start of an epoch: nobody finds them by theirs."""
+    reading, length = observation.readings["epochs"], calendar(orders).length
+    found, newest = reading.values("unaligned_seals", "group"), reading.values("unaligned_newest", "group")
+    for group in orders.groups:
+        many, label = found.get(group), newest.get(group)
+        if not many or not isinstance(many, int) or not isinstance(label, int):
+            yield Clear("labels_unaligned", group)
+            continue
+        off = label % length
+        yield Finding(
+            rule="labels_unaligned",
+            subject=group,
+            severity="warning",
+            value=many,
+            limit=0,
+            unit="seals",
+            summary=(
+                f"{words.plural(many, 'seal')} of {group} {'carries' if many == 1 else 'carry'} a label that is no "
+                f"start of an epoch, the newest {label} ({words.clock(label)}), {words.duration(off)} past one."
+            ),
+            evidence={"label": label, "seconds_past": off, "epoch_seconds": length},
+            recommendation=(
+                f"Look at how what seals {group} makes its labels, at its clock, and for test scripts; if its epochs "
+                "are of another length, correct MONITORD_EPOCHS__LENGTH."
+            ),
+        )
+
+
+def unaligned_over(alert: Alert, history: History, orders: StandingOrders) -> str:
+    """Why seals off the grid are over where nobody put them right: their labels are out of the window."""
+    label = alert.finding.evidence.get("label")
+    at = server_now(history, history.at or 0.0)
+    return LEFT_WINDOW if isinstance(label, int) and label < at - window_seconds(orders) else ""
 
 
 def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
