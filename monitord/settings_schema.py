@@ -135,7 +135,7 @@ class Orders(_Section):
     flapping_window: t.Length = timedelta(hours=1)
     leak_span: t.Length = timedelta(hours=3)
     fill_span: t.Length = timedelta(hours=6)
-    learned_warnings: t.Flag = False
+    learned_warnings: t.Flag = True
 
 
 class Settings(BaseSettings):

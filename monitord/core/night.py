@@ -45,7 +45,8 @@ class Stretch:
 class ServiceNight:
     """One service's night. `memory` is (time, bytes of its largest instance), None where it was not running or seen.
 
-    `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory. `unconfirmed`: it was not as expected
+    `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory, `past_limit` for how long it was past
+    its limit, and `past_limit_longest` the longest of those spells. `unconfirmed`: it was not as expected
     at the last look, and no other has confirmed that.
     """
 
@@ -60,6 +61,8 @@ class ServiceNight:
     memory_peak_at: float | None
     memory_limit: int
     unmeasured: float = 0.0
+    past_limit: float = 0.0
+    past_limit_longest: float = 0.0
     unconfirmed: bool = False
 
 

@@ -88,7 +88,7 @@ class StandingOrders:
     seal_warning: timedelta = timedelta(hours=2)
     seal_critical: timedelta = timedelta(hours=4)
     # Whether what is unusual by the system's own past is warned of, or only told in the report.
-    learned_warnings: bool = False
+    learned_warnings: bool = True
     disks: tuple[str, ...] = ("/",)
     disk_warning: float = 70.0
     disk_critical: float = 80.0

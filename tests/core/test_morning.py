@@ -137,12 +137,34 @@ def test_a_peak_between_two_looks_at_the_report_is_kept_with_its_time() -> None:
     assert criterion(report, "memory_stable").met is True
 
 
-def test_memory_past_its_limit_for_one_reading_is_not_stable() -> None:
+def past_its_limit(**spell: float) -> Night:
     night = quiet(1)
     night["cls-worker"].memory = 501e6
-    night.look()
+    night.passes(**spell)
     night["cls-worker"].memory = 90e6
     night.passes(hours=1)
+    return night
+
+
+def test_memory_past_its_limit_for_two_minutes_is_named_and_is_no_reason_for_a_no_go() -> None:
+    report = morning(past_its_limit(minutes=2), 2)
+    found = criterion(report, "memory_stable")
+    assert (found.met, criterion(report, "no_restarts").met, report.verdict) == (True, True, "GO")
+    assert any("cls-worker peaked at 501 MB of 500 MB" in line and "past it for" in line for line in found.details)
+
+
+def test_memory_past_its_limit_for_the_time_of_a_stall_is_not_stable_and_calls_for_a_restart() -> None:
+    report = morning(past_its_limit(minutes=16), 2)
+    assert (criterion(report, "memory_stable").met, criterion(report, "no_restarts").met) == (False, False)
+
+
+def test_memory_past_its_limit_in_many_short_spells_is_not_stable() -> None:
+    night = quiet(1)
+    for _ in range(6):
+        night["cls-worker"].memory = 501e6
+        night.passes(minutes=5)
+        night["cls-worker"].memory = 90e6
+        night.passes(minutes=5)
     assert criterion(morning(night, 2), "memory_stable").met is False
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitord.core import causes, words
-from monitord.core.actions import recommended
+from monitord.core.actions import LASTING, recommended
 from monitord.core.model import AUTOMATIC, Alert
 from monitord.core.morning.facts import BLIND_SHARE, Facts, told
 from monitord.core.morning.services import left_behind
@@ -68,15 +68,21 @@ def _away(service: ServiceNight) -> float:
 
 
 def memory_stable(facts: Facts) -> Criterion:
-    """The peak of every service against its limit."""
+    """Every service's memory against its limit: past it for `FLOW_STALL`, or for as long in pieces, is not stable.
+
+    The orders restart what leaks; a peak that passes before that is named and forgiven.
+    """
     name, title = "memory_stable", f"Memory usage stable (<{words.size(facts.orders.service_memory)} per service)"
     measured = [(s, s.memory_peak) for s in facts.services if s.memory_peak is not None]
     details = tuple(
         f"{s.name} peaked at {words.size(peak)} of {words.size(s.memory_limit)}"
-        + (f" at {words.moment(s.memory_peak_at, facts.until)}." if s.memory_peak_at is not None else ".")
+        + (f" at {words.moment(s.memory_peak_at, facts.until)}" if s.memory_peak_at is not None else "")
+        + (f", past it for {words.duration(s.past_limit)} in all." if s.past_limit else ".")
         for s, peak in measured
     )
-    over = [s.name for s, peak in measured if peak > s.memory_limit]
+    stall = facts.orders.flow_stall.total_seconds()
+    in_pieces = max(stall, BLIND_SHARE * (facts.until - facts.since))
+    over = [s.name for s, _ in measured if s.past_limit_longest >= stall or s.past_limit > in_pieces]
     leaks = [part for part in facts.parts() if part.alert.rule == "service_memory_leak"]
     details += tuple(told(part, facts) for part in leaks)
     if over or leaks:
@@ -93,6 +99,13 @@ def memory_stable(facts: Facts) -> Criterion:
     return Criterion(name, title, True, f"The largest peak was {largest.name}'s, {words.size(peak)}.", details)
 
 
+def _calls_for_restart(alert: Alert, facts: Facts) -> bool:
+    """Whether the orders called for a restart: of what often passes by itself, only once it had lasted."""
+    if recommended(alert) != "restart_service":
+        return False
+    return alert.rule not in LASTING or alert.lasted >= facts.orders.flow_stall.total_seconds()
+
+
 def no_restarts(facts: Facts) -> Criterion:
     """No restart that PM2 had to make, and none that the orders call for; those made on purpose are told."""
     name, title = "no_restarts", "No service restarts required"
@@ -104,7 +117,7 @@ def no_restarts(facts: Facts) -> Criterion:
             details.append(f"{service.name}: {kinds}.")
         for kind, count in service.restarts.items():
             totals[kind] = totals.get(kind, 0) + count
-    called_for = [part for part in facts.parts() if recommended(part.alert) == "restart_service"]
+    called_for = [part for part in facts.parts() if _calls_for_restart(part.alert, facts)]
     loops = [part for part in facts.parts() if part.alert.rule in ("service_restart_loop", "service_unstable")]
     details += [told(part, facts) for part in (*loops, *called_for)]
     crashes = sum(count for kind, count in totals.items() if kind in AUTOMATIC)

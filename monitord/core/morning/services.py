@@ -26,7 +26,8 @@ class _Track:
 
     `running` tells its processes: where the same ones run after a blind spell as before it, they were never away.
     `unproven` are the seconds of which that cannot be told. `unmeasured` are those in which an instance ran whose
-    memory was not told, as it now is while `is_unmeasured`.
+    memory was not told, as it now is while `is_unmeasured`. `past` are the seconds seen past the memory limit in all,
+    `past_longest` those of the longest spell and `past_spell` of the present one, as it is while `is_past`.
     """
 
     state: State = "unknown"
@@ -40,6 +41,10 @@ class _Track:
     peak_at: float | None = None
     unmeasured: float = 0.0
     is_unmeasured: bool = False
+    past: float = 0.0
+    past_longest: float = 0.0
+    past_spell: float = 0.0
+    is_past: bool = False
 
 
 class Services:
@@ -86,7 +91,7 @@ class Services:
                 self._until_now(track, lives, at, happened.get(name, []), (state, word))
             track.state, track.word = state, word
             track.running = _running(lives)
-            self._memory(track, lives, at)
+            self._memory(track, lives, at, self._orders.memory_limit(name))
         self._last, self._dark_since = at, None
 
     def nights(self, history: History) -> tuple[ServiceNight, ...]:
@@ -113,6 +118,8 @@ class Services:
                     memory_peak_at=track.peak_at,
                     memory_limit=self._orders.memory_limit(name),
                     unmeasured=track.unmeasured,
+                    past_limit=track.past,
+                    past_limit_longest=track.past_longest,
                 )
             )
         return tuple(found)
@@ -167,9 +174,18 @@ class Services:
     def _pass(self, track: _Track, start: float, end: float, state: State, word: str) -> None:
         _add(track.stretches, max(start, self._since), min(end, self._until), state, word)
 
-    def _memory(self, track: _Track, lives: Mapping[str, Life], at: float) -> None:
-        if track.is_unmeasured and self._last is not None and self._dark_since is None:
-            track.unmeasured += max(0.0, min(at, self._until) - max(self._last, self._since))
+    def _memory(self, track: _Track, lives: Mapping[str, Life], at: float, limit: float) -> None:
+        seen = 0.0
+        if self._last is not None and self._dark_since is None:
+            seen = max(0.0, min(at, self._until) - max(self._last, self._since))
+        if track.is_unmeasured:
+            track.unmeasured += seen
+        if track.is_past:
+            track.past += seen
+            track.past_spell += seen
+            track.past_longest = max(track.past_longest, track.past_spell)
+        track.is_past = any(life.memory is not None and life.memory > limit for life in lives.values())
+        track.past_spell = track.past_spell if track.is_past else 0.0
         track.is_unmeasured = any(life.state == "online" and life.memory is None for life in lives.values())
         if at < self._since:
             return

@@ -1,6 +1,6 @@
 """Judgement by the system's own recent past: a seal unusually slow, an epoch unusually incomplete, a channel silent.
 
-Nothing is judged unless the orders ask for it: these are habits, not limits that somebody set.
+Nothing is judged before the habit is known, nor where the orders want none of it: nobody set these limits.
 """
 
 from __future__ import annotations
