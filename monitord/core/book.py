@@ -64,21 +64,23 @@ def replaced(
     judgements: dict[str, Judgement],
     judged: Mapping[str, Mapping[str, Judgement]],
     book: Mapping[str, Alert],
-) -> dict[str, str]:
+) -> dict[str, frozenset[str]]:
     """Leave to the stronger rule what it says too, unless the weaker one has spoken already and must be ended first.
 
     What has spoken and is found no more while the stronger rule finds something is not over: its alert waits for the
-    stronger one's. Returns those that wait, by their places, and what each waits for.
+    stronger one's. Returns those that wait, by their places, and what each waits for: whichever of them speaks first,
+    since of two that find something one may leave it to the other.
     """
-    waiting: dict[str, str] = {}
+    waiting: dict[str, frozenset[str]] = {}
+    over = {subject for subject, judgement in judgements.items() if isinstance(judgement, Clear)}
     for stronger, weaker in (*REPLACES, *SUCCEEDS):
         if weaker == rule:
             for subject, judgement in judged.get(stronger, {}).items():
-                alert = book.get(alerts.key(weaker, subject))
-                is_over = isinstance(judgements.get(subject), Clear) and alert is not None and alert.speaks
-                if is_over and isinstance(judgement, Finding):
+                place = alerts.key(weaker, subject)
+                alert = book.get(place)
+                if subject in over and alert is not None and alert.speaks and isinstance(judgement, Finding):
                     judgements[subject] = Unknown(weaker, subject, f"{stronger} takes its place")
-                    waiting[alerts.key(weaker, subject)] = stronger
+                    waiting[place] = waiting.get(place, frozenset()) | {stronger}
     for stronger, weaker in REPLACES:
         if weaker != rule:
             continue
@@ -211,13 +213,13 @@ def _spoken_for(finding: Finding, book: Mapping[str, Alert], orders: StandingOrd
 def superseded(
     book: dict[str, Alert],
     transitions: list[Transition],
-    waiting: Mapping[str, str],
+    waiting: Mapping[str, frozenset[str]],
     orders: StandingOrders,
     now: datetime,
 ) -> list[Transition]:
     """The edges, with the weaker alert ended once the stronger one speaks: one subject, one alert, one incident.
 
-    `waiting` are alerts that are found no more, and the rule that each of them waits for.
+    `waiting` are alerts that are found no more, and the rules that each of them waits for.
     """
     told = list(transitions)
     for stronger, weaker in (*REPLACES, *SUCCEEDS):
@@ -226,7 +228,7 @@ def superseded(
             winner = book.get(place)
             if winner is None or not alerts.holds(winner, orders):
                 continue
-            follows = waiting.get(alerts.key(weaker, alert.subject)) == stronger
+            follows = stronger in waiting.get(alerts.key(weaker, alert.subject), ())
             if follows or ((stronger, weaker) in REPLACES and replaces(_said(winner, orders), alert.finding)):
                 del book[alerts.key(weaker, alert.subject)]
                 if winner.id == alert.id:

@@ -115,7 +115,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         history = adopted(history)
     aftermaths = {place: after for place, after in aftermaths.items() if now < after.until}
     judged: dict[str, dict[str, Judgement]] = {}
-    waiting: dict[str, str] = {}
+    waiting: dict[str, frozenset[str]] = {}
     faults: list[str] = []
     for spec in RULES:
         if spec.probe not in orders.probes | ALWAYS:

@@ -363,8 +363,10 @@ def test_a_service_that_is_gone_from_pm2_keeps_dying_no_more() -> None:
     night.fired_once("service_restart_loop", "cls-worker")
     night.vanishes("cls-worker")
     night.passes(minutes=5)
-    assert len(night.of("resolved", "service_restart_loop", "cls-worker")) == 1
-    assert len(night.of("firing", "service_missing", "cls-worker")) == 1
+    (ended,) = night.of("resolved", "service_restart_loop", "cls-worker")
+    assert ended.reason == "replaced_by service_missing"
+    (gone,) = night.of("firing", "service_missing", "cls-worker")
+    assert gone.alert.incident_id == ended.alert.incident_id
 
 
 def test_what_dies_now_and_then_for_two_days_is_said_once_and_reminded_of_once_a_day() -> None:
