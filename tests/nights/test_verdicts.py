@@ -1,0 +1,140 @@
+"""The verdict is over the whole night, and each probe is judged by a criterion."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+
+import pytest
+
+from monitord.core.night import Night as Report
+from monitord.core.report import PROBES
+from tests.core.nights import LONG, Night
+
+from .mornings import morning
+
+HOST = {"disk_used": 99.0, "available": 50e6}
+WELL = {"disk_used": 24.0, "available": 6e9}
+
+
+def unmet(report: Report) -> set[str]:
+    return {criterion.name for criterion in report.criteria if criterion.met is False}
+
+
+def untold(report: Report) -> set[str]:
+    return {criterion.name for criterion in report.criteria if criterion.met is None}
+
+
+def away(*names: str, minutes: float, every: float = 120, before: float = 3) -> Report:
+    """The report of a night in which these servers are away for so long, and back long before it ends."""
+    night = Night(LONG, every=every)
+    night.passes(hours=before)
+    for name in names:
+        getattr(night, name).fails()
+    night.passes(minutes=minutes)
+    for name in names:
+        getattr(night, name).recovers()
+    night.passes(hours=3)
+    return morning(night)
+
+
+@pytest.mark.parametrize("names", [("redis",), ("pm2",), ("postgres", "epochs")])
+def test_a_server_that_was_away_is_a_no_go_though_it_is_back(names: tuple[str, ...]) -> None:
+    report = away(*names, minutes=34)
+    assert report.verdict == "NO-GO"
+    assert unmet(report) == {"servers_reachable", "nothing_critical"}
+
+
+def test_a_server_that_did_not_answer_one_reading_is_named_and_forgiven() -> None:
+    night = Night(LONG, every=120)
+    night.passes(hours=3)
+    night.redis.fails()
+    night.look()
+    night.redis.recovers()
+    night.passes(hours=3)
+    report = morning(night)
+    assert report.verdict == "GO"
+    (found,) = [criterion for criterion in report.criteria if criterion.name == "servers_reachable"]
+    assert "but for moments" in found.evidence
+
+
+def test_a_full_disk_and_no_memory_are_a_no_go_though_they_are_over() -> None:
+    night = Night(LONG, every=300)
+    night.passes(minutes=30)
+    for name, value in HOST.items():
+        setattr(night.host, name, value)
+    night.passes(hours=11)
+    for name, value in WELL.items():
+        setattr(night.host, name, value)
+    night.passes(minutes=30)
+    report = morning(night)
+    assert (report.verdict, unmet(report)) == ("NO-GO", {"host_healthy", "nothing_critical"})
+
+
+def test_a_warning_that_fires_at_the_end_is_named_beside_the_go_and_one_that_is_over_is_not() -> None:
+    night = Night(LONG, every=120)
+    night.passes(hours=2)
+    night.queues["tree-builder"].waiting = 50_000
+    night.passes(minutes=30)
+    open_ = morning(night)
+    assert (open_.verdict, open_.headline) == ("GO", "GO, with 1 warning open")
+    assert [(warning.rule, warning.subject) for warning in open_.open_warnings] == [
+        ("redis_queue_backlog", "tree-builder")
+    ]
+    assert "redis_queue_backlog tree-builder" in open_.sentence
+    night.queues["tree-builder"].waiting = 3
+    night.passes(minutes=30)
+    assert morning(night).headline == "GO"
+
+
+def test_a_critical_alert_that_was_over_before_the_night_began_is_not_of_the_night() -> None:
+    night = Night(LONG, every=120)
+    night.passes(hours=1)
+    night["gateway"].stops()
+    night.passes(minutes=10)
+    night["gateway"].starts()
+    night.passes(hours=3)
+    assert morning(night).verdict == "NO-GO"
+    assert morning(night, hours=2).verdict == "GO"
+
+
+@pytest.mark.parametrize("name", PROBES)
+def test_each_probe_has_a_criterion_of_its_own_that_cannot_be_told_without_it(name: str) -> None:
+    night = Night(LONG, every=120)
+    place = {"host": night.machine}.get(name) or getattr(night, name)
+    night.passes(hours=3)
+    place.fails("internal", "the probe broke")
+    night.passes(minutes=40)
+    place.recovers()
+    night.passes(hours=3)
+    report = morning(night)
+    assert report.verdict != "GO"
+    assert (untold(report) | unmet(report)) - {"nothing_critical"}
+
+
+def test_a_probe_that_was_blind_for_less_than_a_twentieth_is_borne() -> None:
+    night = Night(LONG, every=120)
+    night.passes(hours=8)
+    night.machine.fails("internal", "the probe broke")
+    night.passes(minutes=10)
+    night.machine.recovers()
+    night.passes(hours=3)
+    assert morning(night).verdict == "GO"
+
+
+def test_slow_is_not_missed_at_any_minute_of_the_hour() -> None:
+    night = Night(replace(LONG, learned_warnings=False), every=120)
+    for group in night.groups.values():
+        group.delay = 1574.0
+    night.passes(hours=5)
+    now = night.clock.now
+    found = Counter(morning(night, hours=3, until=now - minute * 60 + 1).verdict for minute in range(0, 60, 3))
+    assert found == {"GO": 20}
+
+
+def test_a_label_that_is_absent_when_the_next_is_due_is_missed() -> None:
+    night = Night(LONG, every=300)
+    night.passes(hours=3)
+    night.groups["MILO"].sealing = False
+    night.passes(hours=2)
+    assert "epochs_sealed" in unmet(morning(night))
