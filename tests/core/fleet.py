@@ -369,7 +369,10 @@ class Table:
         yield sample("table_countable", int(self.countable), **labels)
         if not self.counting:
             yield sample("table_counters", 0, **labels)
-        if (self.name in exact or replica or not self.counting) and self.countable and self.counts:
+        if (self.name in exact or replica or not self.counting) and self.countable:
+            if not self.counts:  # as the probe says that one did not finish in time
+                yield sample("table_recent", None, table=self.name, since="0")
+                return
             self.counted += 1
             if self.keyed:
                 yield sample("table_arrived", math.floor(self.came), table=self.name, since="0", capped="0")
