@@ -99,6 +99,14 @@ FAULTS: tuple[Fault, ...] = (
     Fault("redis_unreachable", "redis", ("Redis refuses connections",), 26),
     Fault("redis_unreachable", "redis", ("Redis does not answer",), 26, DEADLINES),
     Fault("database_changed", "postgres", ("Postgres is another server",), 208),
+    Fault(
+        "replica_lagging",
+        "postgres",
+        ("the replica replays nothing more",),
+        398,
+        "half of `FLOW_STALL` (15 min): from then on rows that are not replayed would soon be taken for a stall",
+        before=("Postgres is a replica",),
+    ),
     Fault("postgres_full", "postgres", ("Postgres is a replica",), 53),
     Fault(
         "redis_not_writable",

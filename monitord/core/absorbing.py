@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from monitord.core.clocks import absorb_clocks, disagree, server_now
+from monitord.core.clocks import absorb_clocks, absorb_lag, disagree, judged_at
 from monitord.core.epochs import empty_labels, sealed_labels
 from monitord.core.fleet import absorb_fleet
 from monitord.core.growth import absorb_tables
@@ -44,6 +44,7 @@ def absorb(
     if "pm2" in good:
         history, events = absorb_fleet(history, good["pm2"], before, now, orders)
     if "postgres" in good:
+        history = absorb_lag(history, good["postgres"])
         history, notes_of_identity = absorb_identity(history, good["postgres"])
         notes += notes_of_identity
         history, notes_of_tables = absorb_tables(history, _countable(history, good["postgres"]), measured, now, orders)
@@ -51,7 +52,7 @@ def absorb(
     if "epochs" in good:
         history = replace(history, sealed=sealed_labels(good["epochs"]), empty=empty_labels(good["epochs"]))
         if not disagree(history):
-            at = server_now(history, now)
+            at = judged_at(history, now)
             history = absorb_seals(history, history.sealed, at, orders)
             history = absorb_left_out(history, now, orders)
             history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], at, orders))

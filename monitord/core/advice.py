@@ -86,6 +86,11 @@ _BY_RULE: Final[dict[str, tuple[str, str, str]]] = {
         "SELECT name, setting, source FROM pg_settings WHERE name ~ 'connections|read_only'",
         "df -h",
     ),
+    "replica_lagging": (
+        "SELECT pg_is_in_recovery(), pg_is_wal_replay_paused(), pg_last_xact_replay_timestamp()",
+        "SELECT status, sender_host, latest_end_time FROM pg_stat_wal_receiver",
+        "SELECT pid, state, xact_start, left(query, 80) FROM pg_stat_activity WHERE state <> 'idle' ORDER BY 3 LIMIT 5",
+    ),
     "table_growth_high": _TABLE,
     "table_flow_stalled": _TABLE,
     "sealing_late": _SEALS,

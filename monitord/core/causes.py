@@ -34,7 +34,7 @@ DEATHS = frozenset(
 # What a server that answers, and is another one or refuses the fleet's writes, takes with it: no page of its own.
 TAKES: dict[str, frozenset[str]] = {
     "database_changed": SEALING | FLOW | {"table_growth_high"},
-    "postgres_full": SEALING | FLOW,
+    "postgres_full": SEALING | FLOW | {"replica_lagging"},
     "redis_not_writable": frozenset({"redis_queue_backlog"}),
 }
 # A host's trouble explains what dies next, not what dies some day: past this, a death is news of its own.

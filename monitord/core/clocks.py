@@ -97,6 +97,18 @@ def server_now(history: History, now: float) -> float:
     return now + (history.ahead or 0.0)
 
 
+def judged_at(history: History, now: float) -> float:
+    """As of when seals are judged: what a standby that lags has not replayed yet, nobody can miss."""
+    return server_now(history, now) - history.behind
+
+
+def absorb_lag(history: History, postgres: Reading) -> History:
+    """The history after one good reading of the database: how old what is read of it is."""
+    lag = postgres.number("replica_lag") if postgres.number("replica") else None
+    behind = lag if lag is not None and lag > STEP_SECONDS else 0.0
+    return history if behind == history.behind else replace(history, behind=behind)
+
+
 def disagree(history: History) -> bool:
     """Whether the clock that seals are judged by was set, and nothing can be said of what is due by it."""
     return abs(history.off) > STEP_SECONDS

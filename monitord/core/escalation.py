@@ -103,6 +103,8 @@ def _on_sealing(alert: Alert, orders: StandingOrders) -> tuple[str, str, str]:
         return "more rows than usual; the disk fills faster", NONE, NONE
     if rule == "postgres_unreachable":
         return "signals cannot be stored", "epochs cannot be sealed", "proofs cannot be read"
+    if rule == "replica_lagging":
+        return "not known since", "not known since", UNKNOWN
     if rule == "database_changed":
         return "may be stored in the wrong database", "may be sealed in the wrong database", UNKNOWN
     if rule == "redis_unreachable":

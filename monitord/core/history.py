@@ -313,6 +313,8 @@ class History:
     moved: float = 0.0
     step: Step | None = None
     ahead: float | None = None
+    # By how many seconds what was last read of the database is old: it is a standby that lags behind its primary.
+    behind: float = 0.0
     off: float = 0.0
     off_at: float | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)

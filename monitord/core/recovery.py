@@ -138,6 +138,10 @@ def _gap(alert: Alert, at: _Now) -> str | None:
     )
 
 
+def _caught_up(alert: Alert, at: _Now) -> str | None:  # noqa: ARG001 - one shape for all
+    return "Postgres is read as it is again: a primary, or a standby that has caught up with its own."
+
+
 def _aligned(alert: Alert, at: _Now) -> str | None:
     if unaligned_over(alert, at.history, at.orders):
         label = alert.finding.evidence["label"]
@@ -244,6 +248,7 @@ _SAY: Final[dict[str, Callable[[Alert, _Now], str | None]]] = {
     "table_flow_stalled": _flow,
     "sealing_late": _sealing,
     "sealing_stuck": _sealing,
+    "replica_lagging": _caught_up,
     "sealing_gap": _gap,
     "labels_unaligned": _aligned,
     "sealing_slow": _sealing,

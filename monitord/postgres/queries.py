@@ -47,6 +47,15 @@ FROM pg_database d
 WHERE d.datname = current_database()
 """
 
+# How many seconds behind its primary a standby is. Where all that its receiver got is replayed, it is not: the primary
+# may have had nothing to send. Without a receiver it may have sent much that nobody fetched.
+LAG = """
+SELECT CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT FROM pg_stat_wal_receiver)
+            THEN 0.0
+            ELSE greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0.0)
+       END::float8 AS lag
+"""
+
 # Which cluster this is: the same for a primary and its standbys, and kept by a failover. For whoever may ask.
 SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 

@@ -177,6 +177,8 @@ class PostgresProbe:
             elif indexed and (label in request.exact or replica or not seen):
                 due.append((label, root["quoted"]))
             samples += _of_table(label, members, replica=replica, seen=seen, countable=indexed or serial)
+        if replica:
+            samples.append(sample("replica_lag", await self._lag(deadline), "seconds"))
         samples += _of_largest(relations)
         for label, quoted in due:
             samples += await self._count(label, quoted, request.now + request.database_ahead, deadline)
@@ -211,6 +213,16 @@ class PostgresProbe:
             if not is_capped:
                 found.append(sample("table_arrived", 0, table=label, since=str(row["top"]), capped="0"))
         return found
+
+    async def _lag(self, deadline: float) -> float | None:
+        """Seconds a standby is behind its primary; None where it does not tell (some that are managed do not)."""
+        left = deadline - asyncio.get_running_loop().time()
+        try:
+            async with self._session.read_only(left * _COUNT_SHARE) as connection:
+                lag = await connection.fetchval(queries.LAG)
+        except PostgresError:
+            return None
+        return None if lag is None else round(float(lag), 3)
 
     async def _near(self, name: str, deadline: float) -> str:
         """What else a name that was not found may have meant, to end a sentence."""

@@ -115,6 +115,11 @@ class Night(Told):
         self.host = Host(boot_at=begin - 30 * 86400)
         self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
         self.replica = False
+        # When the standby stopped to replay (None: it has replayed all), and whether it tells.
+        self.replay_stopped: float | None = None
+        self.tells_lag = True
+        # How fast rows come into each table that is not replayed, and since when.
+        self.unread: dict[str, tuple[float, float]] = {}
         self.system: str | None = "7301"
         self.server_started = 1_760_000_000.0
         self.database = ("fleet", 16_384)
@@ -326,6 +331,9 @@ class Night(Told):
         yield sample("connections", 41)
         yield sample("database_size", 2_200_000_000, "bytes")
         yield sample("replica", int(self.replica))
+        if self.replica:
+            lag = 0.0 if self.replay_stopped is None else self.clock.now - self.replay_stopped
+            yield sample("replica_lag", lag if self.tells_lag else None, "seconds")
         if self.database_error is not None:
             yield sample("server_clock", self.clock.now + self.database_error, "timestamp")
         yield sample("system_identifier", self.system, "")

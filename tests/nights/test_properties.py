@@ -17,6 +17,8 @@ from tests.core.fleet import Group
 from tests.core.habits import has_habits, looked_at_again, looked_at_seldom, took
 from tests.core.nights import MEMORY, ORDERS, Night, fold
 
+from .vocabulary import happens
+
 # The same examples each time: the suite is stable, and what it finds is found by everybody.
 DRAWN = settings(
     max_examples=20,
@@ -130,6 +132,7 @@ class Fault:
 
     `limit`: how many seconds it must last before it is one. `over`: how many seconds after it was mended it may still
     be told of. `also`: what follows from it, and may be said too. `habits`: it is one only by the system's own past.
+    `standby`: what is read is one from the beginning.
     """
 
     rule: str
@@ -140,6 +143,7 @@ class Fault:
     over: float = 0.0
     also: frozenset[str] = field(default_factory=frozenset)
     habits: bool = False
+    standby: bool = False
 
     def __repr__(self) -> str:
         return f"{self.rule}/{self.subject}"
@@ -255,6 +259,14 @@ FAULTS = (
     Fault("pm2_unreachable", "pm2", lambda n: n.pm2.fails("missing", "no socket"), lambda n: n.pm2.recovers()),
     Fault("postgres_unreachable", "postgres", lambda n: _postgres(n, up=False), lambda n: _postgres(n, up=True)),
     Fault("database_changed", "postgres", lambda n: _is_server(n, "7302"), lambda n: _is_server(n, "7301")),
+    Fault(
+        "replica_lagging",
+        "postgres",
+        lambda n: happens(n, "the replica replays nothing more"),
+        lambda n: happens(n, "the replica has caught up"),
+        limit=450.0,
+        standby=True,
+    ),
     Fault(
         "postgres_full",
         "postgres",
@@ -397,6 +409,7 @@ def _begins(fault: Fault, start: datetime) -> Night:
     """A quiet night, before this fault; after some days where it is to be judged by them."""
     if not fault.habits:
         night = Night(PATIENT, start=start, every=EVERY)
+        night.replica = fault.standby
     else:
         night = Night(replace(PATIENT, learned_warnings=True), start=start)
         has_habits(night)

@@ -340,6 +340,20 @@ def _set(thing: object, **fields: object) -> None:
         setattr(thing, name, value)
 
 
+def _replays(night: Night, *, on: bool) -> None:
+    """What the fleet writes meanwhile is not read: as if it were not there."""
+    night.replay_stopped = None if on else night.clock.now
+    for table in night.tables.values():
+        if not on:
+            night.unread[table.name] = table.per_second, night.clock.now
+            table.per_second = 0.0
+        else:
+            table.per_second, since = night.unread.pop(table.name, (table.per_second, night.clock.now))
+            table.floods(round(table.per_second * (night.clock.now - since)))
+    for group in night.groups.values():
+        group.sealing = on
+
+
 def _future_row(table: Table) -> None:
     table.by_label[9_999_999_999] = table.by_label.get(9_999_999_999, 0) + 1
     table.tells_late(1)
@@ -508,6 +522,9 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "rows older than {duration} are deleted": lambda n, duration: _prune(n.table, duration, n.clock.now),
     "a row labelled 9999999999 is inserted": lambda n: _future_row(n.table),
     "Postgres is a replica": lambda n: _set(n, replica=True),
+    "the replica replays nothing more": lambda n: _replays(n, on=False),
+    "the replica has caught up": lambda n: _replays(n, on=True),
+    "the replica does not tell how far it is behind": lambda n: _set(n, tells_lag=False),
     "Postgres is a primary": lambda n: _set(n, replica=False),
     "Postgres is another server": lambda n: _set(n, system="7302"),
     "Postgres is the server it was": lambda n: _set(n, system="7301"),

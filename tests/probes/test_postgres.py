@@ -578,6 +578,34 @@ async def test_a_replica_says_so_and_counts_instead_of_trusting_its_statistics(
     assert (await look_at("user_signals", dsn=primary)).number("replica") == 0
 
 
+async def test_a_replica_says_how_far_it_is_behind_and_a_primary_says_nothing_of_it(
+    look_at: LookAt, pair: tuple[str, str], eventually: Eventually
+) -> None:
+    primary, replica = pair
+    assert (await look_at(dsn=primary)).number("replica_lag") is None
+
+    async def lag(wanted: Callable[[float], bool]) -> bool | None:
+        told = (await look_at(dsn=replica)).number("replica_lag")
+        return True if told is not None and wanted(told) else None
+
+    async def write() -> None:
+        admin = await asyncpg.connect(primary, timeout=10, command_timeout=PATIENCE)
+        await admin.execute("CREATE TABLE IF NOT EXISTS written (at timestamptz); INSERT INTO written VALUES (now())")
+        await admin.close(timeout=5)
+
+    await write()
+    assert await eventually(lambda: lag(lambda seconds: seconds == 0.0))
+    standby = await asyncpg.connect(replica, timeout=10, command_timeout=PATIENCE)
+    try:
+        await standby.execute("SELECT pg_wal_replay_pause()")
+        await write()
+        assert await eventually(lambda: lag(lambda seconds: seconds > 0.5))
+        await standby.execute("SELECT pg_wal_replay_resume()")
+    finally:
+        await standby.close(timeout=5)
+    assert await eventually(lambda: lag(lambda seconds: seconds == 0.0))
+
+
 async def test_the_servers_clock_is_told_as_of_the_moment_the_reading_began(look_at: LookAt) -> None:
     before = time.time()
     reading = await look_at()

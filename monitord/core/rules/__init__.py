@@ -16,6 +16,7 @@ from monitord.core.rules import (
     learned,
     monitor,
     redis,
+    replica,
     sealing,
     served,
     servers,
@@ -58,6 +59,7 @@ RULES: tuple[Spec, ...] = (
         for probe, rule in served.REFUSING.items()
     ),
     Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True),
+    Spec("replica_lagging", "postgres", replica.replica_lagging),
     Spec("database_changed", "postgres", identity.database_changed, adopted_by_ack=True),
     Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True),
     Spec("service_missing", "pm2", services.service_missing),

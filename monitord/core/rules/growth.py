@@ -10,6 +10,7 @@ from monitord.core.growth import late_rows, quiet_seconds, rows_at_least, rows_p
 from monitord.core.history import History, Table
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.rules.replica import LAGS, lags
 
 LOST = "it cannot be read"
 # From this share of the rows on it is said how many carry labels from before the window.
@@ -133,6 +134,9 @@ def _late(late: float, rows: int, before: int, now: float) -> str:
 def table_flow_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """No new row for too long, as far as the watch could see; confirmed by exact counts that stand still."""
     now, limit = observation.now.timestamp(), orders.flow_stall.total_seconds()
+    if lags(observation.readings["postgres"], orders):
+        yield from (Unknown("table_flow_stalled", name, LAGS) for name in orders.tables)
+        return
     for name, table, _ in _tables(observation, history, orders):
         if table is None:
             yield Unknown("table_flow_stalled", name, LOST)

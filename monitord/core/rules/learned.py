@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import words
-from monitord.core.clocks import DISAGREE, disagree, server_now
+from monitord.core.clocks import DISAGREE, disagree, judged_at
 from monitord.core.completeness import KEEP_LABELS, habit, incomplete
 from monitord.core.epochs import Seals, calendar, seals
 from monitord.core.history import History
@@ -42,7 +42,7 @@ def sealing_slow(observation: Observation, history: History, orders: StandingOrd
         return
     now, length = observation.now.timestamp(), calendar(orders).length
     for group in orders.groups:
-        found = seals(history.sealed, group, server_now(history, now), orders, history.empty)
+        found = seals(history.sealed, group, judged_at(history, now), orders, history.empty)
         learned = history.learned.get(group, Learned())
         answer: Judgement = Unknown("sealing_slow", group, UNTOLD)
         for label, late, is_sealed in _lateness(found, learned, history, now, orders):
@@ -65,7 +65,7 @@ def _lateness(
 
     While Postgres itself was away nobody could seal: that time is nobody's lateness.
     """
-    days, ahead = calendar(orders), server_now(history, now) - now
+    days, ahead = calendar(orders), judged_at(history, now) - now
     if found.waiting is not None:
         due = days.due_at(found.waiting) - ahead
         yield found.waiting, now - due - history.absent_seconds("postgres", due, now), False
@@ -112,7 +112,7 @@ def sealing_incomplete(observation: Observation, history: History, orders: Stand
         yield from (Unknown("sealing_incomplete", group, DISAGREE) for group in orders.groups)
         return
     days = calendar(orders)
-    expected = days.expected(server_now(history, observation.now.timestamp()))
+    expected = days.expected(judged_at(history, observation.now.timestamp()))
     for group in orders.groups:
         seen = history.learned.get(group, Learned()).completeness
         newest = seen.participating.newest
@@ -157,7 +157,7 @@ def channel_silent(observation: Observation, history: History, orders: StandingO
     if not orders.learned_warnings:
         return
     days = calendar(orders)
-    expected = days.expected(server_now(history, observation.now.timestamp()))
+    expected = days.expected(judged_at(history, observation.now.timestamp()))
     for group in orders.groups:
         silence = history.learned.get(group, Learned()).silence
         if disagree(history):

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Final
 
 from monitord.core import words
-from monitord.core.clocks import DISAGREE, disagree, server_now
+from monitord.core.clocks import DISAGREE, disagree, judged_at
 from monitord.core.epochs import Seals, calendar, seals, window_seconds
 from monitord.core.history import History
 from monitord.core.learned import Learned
@@ -28,7 +28,7 @@ def _groups(observation: Observation, history: History, orders: StandingOrders) 
     monitord's own absence, kept nobody from sealing.
     """
     now = observation.now.timestamp()
-    at = server_now(history, now)
+    at = judged_at(history, now)
     for group in orders.groups:
         found = seals(history.sealed, group, at, orders, history.empty)
         age = found.judged_seconds
@@ -159,7 +159,7 @@ def absorb_left_out(history: History, now: float, orders: StandingOrders) -> His
             if left_at is not None or oldest is None or label < oldest
         }
         found: dict[int, float | None] = dict.fromkeys(
-            seals(history.sealed, group, server_now(history, now), orders, history.empty).gaps
+            seals(history.sealed, group, judged_at(history, now), orders, history.empty).gaps
         )
         if both := sorted({**gone, **found}.items()):
             kept[group] = tuple(both[-MOST_LEFT_OUT:])
@@ -211,7 +211,7 @@ def labels_unaligned(observation: Observation, history: History, orders: Standin
 def unaligned_over(alert: Alert, history: History, orders: StandingOrders) -> str:
     """Why seals off the grid are over where nobody put them right: their labels are out of the window."""
     label = alert.finding.evidence.get("label")
-    at = server_now(history, history.at or 0.0)
+    at = judged_at(history, history.at or 0.0)
     return LEFT_WINDOW if isinstance(label, int) and label < at - window_seconds(orders) else ""
 
 
@@ -264,5 +264,5 @@ def _follow(
         for group, label in newest.items()
         if label == first and (delay := history.learned.get(group, Learned()).delays.get(first)) is not None
     ]
-    now = server_now(history, observation.now.timestamp())
+    now = judged_at(history, observation.now.timestamp())
     return bool(delays) and now - days.due_at(first) - min(delays) <= days.grace * FOLLOW_SHARE
