@@ -68,7 +68,7 @@ class Waiting(Night):
         for transition in decision.transitions:
             alert, fault = transition.alert, self.fault
             if (
-                transition.edge == "firing"
+                transition.edge in ("firing", "suppressed")  # what explains it was told before
                 and (alert.rule, alert.subject) == (fault.rule, fault.subject)
                 and fault.severity in ("", alert.severity)
             ):

@@ -156,7 +156,8 @@ def _suppressed(
 
 
 def _fired(counted: Alert, now: datetime, reason: str = "") -> tuple[Alert, Transition]:
-    fired = replace(counted, state="firing", fired_at=now, confirmed_at=now, toward="")
+    # What it was while another alert explained it was not said of it.
+    fired = replace(counted, state="firing", fired_at=now, confirmed_at=now, toward="", was_critical=False)
     return _settled(fired), Transition("firing", fired, now, reason=reason)
 
 

@@ -78,6 +78,7 @@ def explanation(
         is_bad_enough = _RANK[after.cause.severity] >= _RANK[finding.severity]
         if is_bad_enough and (
             _nothing_came(after.cause, finding, history, orders, now, after.at)
+            or _is_said_of(after.cause, finding)
             or _has_no_room(after.cause, finding, since, history, orders, now)
         ):
             return after.cause
@@ -102,8 +103,16 @@ def _causes(
         )
         took = _serves_no_more(cause, finding, since) or _nothing_came(cause, finding, history, orders, now, now)
         is_short = dies and _starves(cause, since, history, now)
-        if is_dead or took or is_short or _has_no_room(cause, finding, since, history, orders, now):
+        is_behind = _is_said_of(cause, finding)
+        if is_dead or took or is_short or is_behind or _has_no_room(cause, finding, since, history, orders, now):
             yield cause
+
+
+def _is_said_of(cause: Alert, finding: Finding) -> bool:
+    """Whether a group is slow that is known to be behind the others: one page says so."""
+    if (cause.rule, finding.rule) != ("groups_out_of_sync", "sealing_slow"):
+        return False
+    return finding.subject in _unsealed(cause.finding)
 
 
 def overtakes(cause: Alert) -> bool:
@@ -114,11 +123,12 @@ def overtakes(cause: Alert) -> bool:
 def aftermath(cause: Alert, orders: StandingOrders, now: datetime) -> Aftermath | None:
     """What a cause that ends now goes on explaining: of rows that come again the first epoch is yet to be sealed.
 
-    Where a disk has room again, rows are yet to come.
+    Where a disk has room again, rows are yet to come. What a group sealed at last, for which it was behind the others,
+    stays a slow seal until its next.
     """
     if cause.rule == "disk_high":
         return Aftermath(cause, now, now + orders.late_after)
-    if cause.rule != "table_flow_stalled" or not orders.groups:
+    if cause.rule not in ("table_flow_stalled", "groups_out_of_sync") or not orders.groups:
         return None
     days = calendar(orders)
     due = days.due_at(days.current(now.timestamp()))

@@ -19,8 +19,6 @@ LEAST_SILENCE = 3
 UNLIKELY = 1e-5
 # A day, in seconds, and how many of them are compared.
 DAY, DAYS = 86_400, 3
-
-
 # Where too little of the past is known, more than this of a label's channels unsealed is too much to be called well;
 # and so much is not learned as a habit of a group that has another.
 TOO_MUCH = 0.25
@@ -116,9 +114,9 @@ def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str,
 
     Only labels in which somebody of the group took part count, and there is no silence unless `newest` is one. A
     silence must be longer than any before it, the time before the first sign of life included, and of a length that
-    a channel absent as often as this one was before reaches by chance only once in a hundred thousand. One silence that
-    was such an incident is not of the past that others are compared with. In the hours in
-    which more of the others are absent day by day, so is each.
+    a channel absent as often as this one may be reaches by chance only once in a hundred thousand. One silence that was
+    such an incident is not of the past that others are compared with. In the hours in which more of the others are
+    absent day by day, so is each.
 
     Args:
         took_part: The labels that each channel took part in, within the window looked at.
@@ -150,8 +148,12 @@ def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str,
 
 
 def _absent(missed: int, present: int) -> float:
-    """How often a channel is absent by its past; never quite 0 nor 1, since that is short."""
-    return (missed + 1) / (missed + present + 2)
+    """How often a channel is absent at most, by its past: that is short, and may have been better than it is.
+
+    By two standard deviations more than was seen; never quite 0 nor 1.
+    """
+    labels = missed + present + 2
+    return min((missed + 1 + 2 * math.sqrt(missed)) / labels, 1 - 1 / labels)
 
 
 def _told_of(first: int, gaps: list[int]) -> int:

@@ -11,6 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from monitord.core.history import Table
+from monitord.core.interpolation import value_at
 from monitord.core.orders import StandingOrders
 
 WINDOWS = 3
@@ -52,7 +53,7 @@ def half_windows(table: Table, now: float, window: float) -> tuple[float, ...] |
         return None
     if any(b[0] - a[0] > half for a, b in pairwise(points) if b[0] > start):
         return None
-    gained = [_gained(points, start + part * half) for part in range(2 * WINDOWS + 1)]
+    gained = [value_at(points, start + part * half) for part in range(2 * WINDOWS + 1)]
     return tuple(max(0.0, b - a) for a, b in pairwise(gained))
 
 
@@ -81,13 +82,3 @@ def _with_peak(table: Table, now: float, rows: float, window: float) -> Table:
             return table
         peaks = peaks[:-1]
     return replace(table, peaks=(*peaks, (now, rows))[-KEEP_PEAKS:])
-
-
-def _gained(points: tuple[tuple[float, float], ...], at: float) -> float:
-    """What had been gained by then, on a straight line between the points around it."""
-    before = points[0]
-    for after in points:
-        if after[0] > at:
-            return before[1] + (after[1] - before[1]) * (at - before[0]) / (after[0] - before[0])
-        before = after
-    return before[1]

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field, replace
 from monitord.core.arrivals import Counters, arrived
 from monitord.core.doubling import WINDOWS, followed
 from monitord.core.history import History, Table
+from monitord.core.interpolation import value_at
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
@@ -328,17 +329,10 @@ def _base(table: Table, now: float, window: float) -> tuple[float, float]:
     The window's start, by a straight line between the points around it: of a span without readings (monitord was
     away) the window gets its share. The oldest point while the series is younger than the window.
     """
-    start = now - window
-    before = table.points[0]
-    for after in table.points:
-        if after[0] > start:
-            break
-        before = after
-    else:
-        after = before
-    if before[0] >= start or after[0] <= before[0]:
-        return before
-    return start, before[1] + (after[1] - before[1]) * (start - before[0]) / (after[0] - before[0])
+    start, points = now - window, table.points
+    if points[0][0] >= start:
+        return points[0]
+    return (start, value_at(points, start)) if points[-1][0] > start else points[-1]
 
 
 def window_rows(table: Table, now: float, window: float) -> float | None:

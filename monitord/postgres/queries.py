@@ -48,9 +48,11 @@ WHERE d.datname = current_database()
 """
 
 # How many seconds behind its primary a standby is. Where all that its receiver got is replayed, it is not: the primary
-# may have had nothing to send. Without a receiver it may have sent much that nobody fetched.
+# may have had nothing to send. Without a receiver it may have sent much that nobody fetched. A standby that has never
+# streamed lives on shipped files, and nothing tells how many there are to come: NULL.
 LAG = """
-SELECT CASE WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT FROM pg_stat_wal_receiver)
+SELECT CASE WHEN pg_last_wal_receive_lsn() IS NULL THEN NULL
+            WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT FROM pg_stat_wal_receiver)
             THEN 0.0
             ELSE greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0.0)
        END::float8 AS lag

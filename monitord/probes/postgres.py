@@ -141,6 +141,7 @@ class PostgresProbe:
         samples, gaps = list(server), []
         due: list[tuple[str, str]] = []
         arriving: list[tuple[str, asyncpg.Record]] = []
+        uncounted: set[str] = set()  # of these no counter tells how many rows come, only the exact counts do
         replica, counting = (any(s.name == name and s.value == 1 for s in server) for name in ("replica", "counting"))
         for position, label in enumerate(self._tables, start=1):
             root = next((row for row in relations if position in row["root_of"]), None)
@@ -164,6 +165,8 @@ class PostgresProbe:
             seen = counting and all(member.kind != FOREIGN for member in members)
             indexed = all(member.indexed for member in members)
             serial = len(members) == 1 and root["serial"] is not None
+            if replica or not seen:
+                uncounted.add(label)
             if any(member.barred or (member.stored and member.bytes is None) for member in members):
                 gaps.append(Gap(label, "timeout", f"the size of {label} waits behind another session's lock"))
             elif root["kind"] == MATERIALIZED:
@@ -180,10 +183,13 @@ class PostgresProbe:
         if replica:
             samples.append(sample("replica_lag", await self._lag(deadline), "seconds"))
         samples += _of_largest(relations)
-        for label, quoted in due:
-            samples += await self._count(label, quoted, request.now + request.database_ahead, deadline)
-        for label, root in arriving:
-            samples += await self._arrived(label, root, deadline)
+        now = request.now + request.database_ahead
+        counted = [(label, await self._count(label, quoted, now, deadline)) for label, quoted in due]
+        counted += [(label, await self._arrived(label, root, deadline)) for label, root in arriving]
+        for label, found in counted:
+            samples += found
+            if label in uncounted and all(one.value is None for one in found):
+                gaps.append(Gap(label, "timeout", _uncounted(label, replica=replica, counting=counting)))
         return Measured(tuple(samples), tuple(gaps))
 
     async def _arrived(self, label: str, root: asyncpg.Record, deadline: float) -> list[Sample]:
@@ -318,9 +324,22 @@ class PostgresProbe:
             return None
 
 
+def _untold(*, replica: bool, counting: bool) -> str:
+    """Why no counter tells how many rows come into a table."""
+    if replica:
+        return "a standby's counters say nothing of it"
+    return "a part of it is a foreign table, whose rows no counter here sees" if counting else "track_counts is off"
+
+
+def _uncounted(label: str, *, replica: bool, counting: bool) -> str:
+    """Why nothing tells how many rows have come into a table since the last reading."""
+    why = _untold(replica=replica, counting=counting)
+    return f"the growth of {label} cannot be told: {why}, and its exact count did not finish in time"
+
+
 def _unseen(label: str, *, counting: bool) -> str:
-    """Why nothing tells how many rows come into a table."""
-    why = "a part of it is a foreign table, whose rows no counter here sees" if counting else "track_counts is off"
+    """Why nothing ever tells how many rows come into a table."""
+    why = _untold(replica=False, counting=counting)
     which = "neither an index led by epoch nor a serial key to count new rows by"
     return f"the growth of {label} cannot be told: {why}, and it has {which}"
 

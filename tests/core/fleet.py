@@ -273,6 +273,13 @@ class Table:
     by_label: dict[int, float] = field(default_factory=dict)
     _rest: dict[str, float] = field(default_factory=dict)
 
+    @property
+    def uncounted(self) -> Gap | None:
+        """What the probe says where no counter tells and the exact count does not finish."""
+        if self.counting or self.counts or not self.countable:
+            return None
+        return Gap(self.name, "timeout", f"the growth of {self.name} cannot be told: no counter and no count tells")
+
     def advance(self, seconds: float) -> None:
         if self.rhythm is not None:
             low, high = self.rhythm

@@ -370,7 +370,8 @@ class Night(Told):
 
 
 def _gaps(parts: Iterable[Table] | Iterable[Queue]) -> tuple[Gap, ...]:
-    return tuple(part.gap for part in parts if part.gap is not None)
+    found = (part.gap or (part.uncounted if isinstance(part, Table) else None) for part in parts)
+    return tuple(gap for gap in found if gap is not None)
 
 
 def restored(state: State) -> State:

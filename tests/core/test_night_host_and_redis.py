@@ -5,7 +5,7 @@ import pytest
 from monitord.core.model import Failure, Gap, Severity
 
 from .fleet import MB
-from .nights import Night, orders
+from .nights import LONG, Night, orders
 
 QUEUE = "tree-builder"
 
@@ -247,6 +247,16 @@ def test_a_queue_that_rises_and_falls_is_drained() -> None:
         night.queues[QUEUE].per_second = 2
         night.passes(minutes=10)
         night.queues[QUEUE].per_second = -4
+        night.passes(minutes=5)
+    assert night.said() == []
+
+
+@pytest.mark.parametrize(("period", "share"), [(620.5, 0.89), (905.0, 0.9), (1210.0, 0.6)])
+def test_a_queue_that_is_filled_and_drained_is_none_though_the_looks_at_it_drift(period: float, share: float) -> None:
+    night = Night(LONG, every=300)
+    for _ in range(12 * 12):
+        # Readings nearly as far apart as the swings drift slowly up one side of them.
+        night.queues[QUEUE].waiting = 3000 * max(0.0, 1 - (night.clock.now % period) / (period * share))
         night.passes(minutes=5)
     assert night.said() == []
 

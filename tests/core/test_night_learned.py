@@ -103,6 +103,27 @@ def test_a_group_that_seals_nothing_is_slow_then_late_then_stuck_and_one_at_a_ti
     assert {rule for rule, _ in night.firing()} == {"sealing_stuck"}
 
 
+@pytest.mark.parametrize("name", ["MILO", "CLS"])
+def test_one_group_that_stops_is_one_incident_from_out_of_step_to_stuck(name: str) -> None:
+    night = experienced()
+    night.groups[name].sealing = False
+    night.passes(hours=5)
+    fired = [edge.alert for edge in night.transitions if edge.edge == "firing"]
+    assert [alert.rule for alert in fired] == ["groups_out_of_sync", "sealing_late", "sealing_stuck"]
+    assert len({alert.incident_id for alert in fired}) == 1
+
+
+@pytest.mark.parametrize("minutes", [75, 90, 130])
+def test_what_waited_behind_a_label_that_was_told_as_late_is_no_news_of_its_own(minutes: int) -> None:
+    night = experienced()
+    night.groups["MILO"].sealing = False
+    night.passes(minutes=minutes)
+    night.groups["MILO"].sealing = True
+    night.passes(hours=3)
+    assert night.of("firing", "sealing_slow", "MILO") == []
+    assert night.firing() == set()
+
+
 def test_nothing_is_said_of_it_unless_the_operator_turns_it_on() -> None:
     night = experienced(replace(WARN, learned_warnings=False, late_after=timedelta(minutes=15)))
     night.every = 300
@@ -191,7 +212,8 @@ def test_an_epoch_that_is_not_sealed_at_all_is_late_and_not_incomplete() -> None
     night = experienced()
     night.groups["CLS"].delays[next_label(night)] = 3000
     night.until(4, 45)
-    assert ("sealing_slow", "CLS") in night.firing()
+    assert night.firing() == {("groups_out_of_sync", "epochs")}
+    assert len(night.of("suppressed", "sealing_slow", "CLS")) == 1
     assert [said for said in night.said() if "incomplete" in said] == []
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from bench.month import Living, healthy
 
 
@@ -16,6 +18,12 @@ def test_thirty_healthy_days_say_nothing() -> None:
     assert month.lived["restarts by hand"] > 0
     assert month.lived["lone crashes"] > 0
     assert month.suspected > 0
+
+
+@pytest.mark.parametrize("seed", [7, 52006])
+def test_another_healthy_month_says_nothing(seed: int) -> None:
+    """In each of these a channel is silent for longer than ever before, by chance."""
+    assert healthy(30, every=1800, seed=seed).said == ()
 
 
 def test_half_a_healthy_day_looked_at_every_thirty_seconds_says_nothing() -> None:

@@ -12,6 +12,7 @@ from monitord.core.decide import Decision, State, decide
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.demo.postgres_server import PostgresServer
+from monitord.postgres import queries
 from monitord.postgres.session import Session
 from monitord.probes import count_cap
 from monitord.probes.base import Request, take
@@ -134,6 +135,23 @@ async def test_a_flow_that_stops_behind_track_counts_off_is_a_stall(
     assert watch.fired == []
     await watch.goes_on(9, 0)
     assert watch.fired == [("table_flow_stalled", "user_signals")]
+    await watch.session.close()
+
+
+async def test_a_count_that_does_not_finish_where_no_counter_tells_is_unknown_with_its_reason(
+    fleet_database: str, admin: Any, counters_off: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    watch = Watch(fleet_database, admin)
+    await watch.look()
+    slow = "SELECT $1::int8 AS rows, $2::int8 AS later_rows FROM pg_sleep(600) WHERE $3::int8 > 0"
+    with monkeypatch.context() as patched:
+        patched.setattr(queries, "recent", lambda _: slow)
+        reading = await take(watch.probe, Request(watch.now, 2.0))
+    assert reading.failure is None, reading.failure
+    (gap,) = reading.gaps
+    assert (gap.subject, gap.kind) == ("user_signals", "timeout")
+    assert "track_counts is off, and its exact count did not finish in time" in gap.error
+    assert (await take(watch.probe, Request(watch.now, 20.0))).gaps == ()
     await watch.session.close()
 
 

@@ -9,18 +9,13 @@ from monitord.core import words
 from monitord.core.morning.facts import BLIND_SHARE, Facts, told
 from monitord.core.morning.levels import Level
 from monitord.core.night import Criterion
-from monitord.core.rules import RULES, served
+from monitord.core.orders import StandingOrders
+from monitord.core.rules import OUTAGES
 from monitord.core.rules.servers import NAMES
 
 SERVERS: Final = ("pm2", "postgres", "redis")
 # What is looked at through each server.
 THROUGH: Final = {"pm2": ("pm2",), "postgres": ("postgres", "epochs"), "redis": ("redis",)}
-# A server that is not there, is not what it was, or serves nobody.
-_OUTAGES: Final = frozenset(
-    spec.name
-    for spec in RULES
-    if spec.name.endswith("_unreachable") or spec.adopted_by_ack or spec.name in served.REFUSING.values()
-)
 
 
 def servers_reachable(facts: Facts) -> Criterion:
@@ -29,7 +24,7 @@ def servers_reachable(facts: Facts) -> Criterion:
     names = words.listed([NAMES[server] for server in servers])
     name, title = "servers_reachable", f"Servers reachable ({names})"
     queues = tuple(_queue(level, facts) for level in facts.levels.queues.values() if level.most is not None)
-    outages = [p for p in facts.parts() if p.alert.rule in _OUTAGES and facts.was_critical(p.alert)]
+    outages = [p for p in facts.parts() if p.alert.rule in OUTAGES and facts.was_critical(p.alert)]
     if outages:
         who = words.listed(sorted({NAMES.get(part.alert.subject, part.alert.subject) for part in outages}))
         details = (*(told(part, facts, at_worst=True) for part in outages), *queues)
@@ -52,7 +47,7 @@ def host_healthy(facts: Facts) -> Criterion:
     measured = tuple(_peaks(facts))
     critical = [p for p in facts.parts() if p.alert.probe == "host" and facts.was_critical(p.alert)]
     if critical:
-        who = words.listed(sorted({_of_host(part.alert.rule, part.alert.subject) for part in critical}))
+        who = words.listed(sorted({_of_host(part.alert.rule, part.alert.subject, orders) for part in critical}))
         details = (*(told(part, facts, at_worst=True) for part in critical), *measured)
         return Criterion(name, title, False, f"Not all night: {who}.", details)
     if why := facts.too_blind("host"):
@@ -67,8 +62,8 @@ def _named(probe: str) -> str:
     return said[:1].upper() + said[1:]
 
 
-def _of_host(rule: str, subject: str) -> str:
-    return "memory" if rule == "host_memory_low" else f"the disk at {subject}" if rule.startswith("disk_") else subject
+def _of_host(rule: str, subject: str, orders: StandingOrders) -> str:
+    return f"the disk at {subject}" if subject in orders.disks else "memory" if rule == "host_memory_low" else subject
 
 
 def _peaks(facts: Facts) -> Iterator[str]:

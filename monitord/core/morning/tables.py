@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from monitord.core.history import History
+from monitord.core.interpolation import value_at
 from monitord.core.model import Observation
 from monitord.core.night import Hour, TableNight
 from monitord.core.orders import StandingOrders
@@ -77,21 +78,4 @@ class Tables:
         slack = self._orders.late_after.total_seconds()
         if not points or points[0][0] > start + slack or points[-1][0] < end - slack:
             return None
-        return max(0.0, _at(points, end) - _at(points, start))
-
-
-def _at(points: list[tuple[float, float]], at: float) -> float:
-    """What had been gained by then, on a straight line between the readings around it."""
-    low, high = 0, len(points)
-    while low < high:
-        middle = (low + high) // 2
-        if points[middle][0] < at:
-            low = middle + 1
-        else:
-            high = middle
-    if low == 0:
-        return points[0][1]
-    if low == len(points):
-        return points[-1][1]
-    (t0, before), (t1, after) = points[low - 1], points[low]
-    return before + (after - before) * (at - t0) / (t1 - t0) if t1 > t0 else after
+        return max(0.0, value_at(points, end) - value_at(points, start))

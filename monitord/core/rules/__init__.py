@@ -34,7 +34,8 @@ class Spec:
     alert is no longer judged: it is not watched any more, or what was wrong is gone. `of_server`: it is about the
     server itself, and judged while what is measured through it waits for the server's return to be confirmed.
     `over`: why an alert that a reading ends is over, where that is not that all is well ("": it is).
-    `adopted_by_ack`: whoever acknowledges its alert says that what was found is right from now on.
+    `adopted_by_ack`: whoever acknowledges its alert says that what was found is right from now on. `outage`: it says
+    that a server does not serve the fleet, because it is away, another one, or refuses.
     """
 
     name: str
@@ -44,6 +45,7 @@ class Spec:
     absent: Literal["not_watched", "clear"] = "not_watched"
     of_server: bool = False
     adopted_by_ack: bool = False
+    outage: bool = False
     over: Callable[[Alert, History, StandingOrders], str] | None = None
 
 
@@ -53,15 +55,15 @@ RULES: tuple[Spec, ...] = (
     Spec("disk_high", "host", host.disk_high),
     Spec("disk_filling", "host", trends.disk_filling),
     Spec("pm2_empty", "pm2", servers.pm2_empty, of_server=True),
-    Spec("pm2_unreachable", "pm2", servers.unreachable("pm2"), judges_failure=True),
+    Spec("pm2_unreachable", "pm2", servers.unreachable("pm2"), judges_failure=True, outage=True),
     *(
-        Spec(rule, probe, served.refusing(probe), judges_failure=True, of_server=True)
+        Spec(rule, probe, served.refusing(probe), judges_failure=True, of_server=True, outage=True)
         for probe, rule in served.REFUSING.items()
     ),
-    Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True),
+    Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True, outage=True),
     Spec("replica_lagging", "postgres", replica.replica_lagging),
-    Spec("database_changed", "postgres", identity.database_changed, adopted_by_ack=True),
-    Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True),
+    Spec("database_changed", "postgres", identity.database_changed, adopted_by_ack=True, outage=True),
+    Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True, outage=True),
     Spec("service_missing", "pm2", services.service_missing),
     Spec("service_down", "pm2", services.service_down),
     Spec("service_overdue", "pm2", services.service_overdue),
@@ -88,6 +90,9 @@ RULES: tuple[Spec, ...] = (
     Spec("subject_unmeasured", "host", servers.unmeasured("host"), judges_failure=True, absent="clear"),
     Spec("monitor_degraded", "monitord", monitor.monitor_degraded),
 )
+
+# A server that serves nobody, as each of these says.
+OUTAGES: frozenset[str] = frozenset(spec.name for spec in RULES if spec.outage)
 
 # Whoever acknowledges one of these adopts what it found.
 ADOPTED: frozenset[str] = frozenset(spec.name for spec in RULES if spec.adopted_by_ack)

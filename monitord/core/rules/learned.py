@@ -73,6 +73,9 @@ def _lateness(
         return
     delay = learned.delays.get(found.latest)
     if delay is not None:
+        before = learned.delays.get(found.latest - days.length)
+        if before is not None and before > days.length:
+            delay = 0  # it waited for the label before it, which came after this one was due, and that was told
         due = days.due_at(found.latest) - ahead
         yield found.latest, delay - history.absent_seconds("postgres", due, due + delay), True
 

@@ -16,7 +16,8 @@ RISE_SHARE = 0.1
 # stand for long (those of a worker that is paused by day).
 DEEP_SHARE = 0.5
 # Of one that rises through dips the lowest readings count, of stretches as long as a stall, looked at in thirds. Each
-# must lie above the one before by this share of the limit, STRETCHES of them in a row.
+# must lie above the one before by this share of the limit, STRETCHES of them in a row, and the last above all of the
+# first: readings of a queue that is filled and drained again and again drift by chance, within its swings.
 STEP_SHARE = 0.01
 THIRDS, STRETCHES, THIRDS_KEPT = 3, 3, 36
 
@@ -72,6 +73,8 @@ def _net_rise(run: Queue, limit: float) -> tuple[int, float]:
     while many + 1 < len(lows) and lows[many] - lows[many + 1] > limit * STEP_SHARE:
         many += 1
     if many + 1 < STRETCHES or run.last < lows[0] or max(high for _, high in stretches[0][1:]) <= stretches[0][0][1]:
+        return 0, 0.0
+    if lows[0] <= max(high for _, high in stretches[many]):
         return 0, 0.0
     return many, lows[0] - lows[many]
 
