@@ -84,7 +84,8 @@ class Hour:
 class TableNight:
     """One watched table's night against `limit` rows an hour.
 
-    `most` is the busiest hour's rate; of an hour that the night holds little of, what came in that little.
+    `most` is the busiest hour's rate; of an hour that the night holds little of, what came in that little. `unmeasured`
+    is for how many seconds Postgres answered and the table could not be measured.
     """
 
     name: str
@@ -93,6 +94,7 @@ class TableNight:
     per_hour: float | None
     most: float | None
     limit: int
+    unmeasured: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from monitord.core.model import Gap
 from monitord.core.night import Night as Report
 from monitord.core.report import PROBES
 from tests.core.nights import LONG, Night
@@ -138,3 +139,18 @@ def test_a_label_that_is_absent_when_the_next_is_due_is_missed() -> None:
     night.groups["MILO"].sealing = False
     night.passes(hours=2)
     assert "epochs_sealed" in unmet(morning(night))
+
+
+@pytest.mark.parametrize(("minutes", "verdict"), [(50, "UNKNOWN"), (6, "GO")])
+def test_a_table_that_could_not_be_measured_for_long_is_not_known_to_have_grown_steadily(
+    minutes: float, verdict: str
+) -> None:
+    night = Night(LONG, every=120)
+    night.passes(hours=3)
+    night.table.gap = Gap("user_signals", "timeout", "its size waits behind another session's lock")
+    night.passes(minutes=minutes)
+    night.table.gap = None
+    night.passes(hours=3)
+    report = morning(night)
+    assert report.verdict == verdict
+    assert untold(report) == (set() if verdict == "GO" else {"growth_steady"})

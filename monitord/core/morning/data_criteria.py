@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitord.core import words
-from monitord.core.morning.facts import Facts, told
+from monitord.core.morning.facts import BLIND_SHARE, Facts, told
 from monitord.core.night import Criterion, GroupNight, SealNight
 
 
@@ -117,6 +117,9 @@ def growth_steady(facts: Facts) -> Criterion:
         if rate is None or holes:
             unknown.append(table.name)
             details.append(f"{table.name}: not known for a part of the night.")
+        elif table.unmeasured > BLIND_SHARE * (facts.until - facts.since):
+            unknown.append(table.name)
+            details.append(f"{table.name} could not be measured for {words.duration(table.unmeasured)}.")
     for part in unsteady:
         bad.append(part.alert.subject)
         details.append(told(part, facts))

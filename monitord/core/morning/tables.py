@@ -18,20 +18,32 @@ WHOLE_ENOUGH = 0.5
 class Tables:
     """Follows every watched table between `since` and `until` (Unix seconds).
 
-    Postgres' counters are cumulative: what came while nobody looked is known as soon as somebody looks again.
+    Postgres' counters are cumulative: what came while nobody looked is known as soon as somebody looks again. Whether
+    it came all the time is not: how long a table could not be measured is counted.
     """
 
     def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
         self._orders = orders
         self._since, self._until = since, until
         self._gained: dict[str, list[tuple[float, float]]] = {name: [] for name in orders.tables}
+        self._late = orders.late_after.total_seconds()
+        self._last: float | None = None
+        self._gaps: frozenset[str] = frozenset()
+        self._unmeasured: dict[str, float] = dict.fromkeys(orders.tables, 0.0)
 
     def saw(self, observation: Observation, history: History) -> None:
         """One more observation, in order; `history` is what it led to."""
         reading = observation.readings.get("postgres")
-        if reading is None or reading.failure is not None:
+        if reading is None:
             return
         at = observation.now.timestamp()
+        if self._last is not None and at - self._last <= self._late:  # a longer silence was blind, and is told as that
+            seen = max(0.0, min(at, self._until) - max(self._last, self._since))
+            for name in self._gaps & self._unmeasured.keys():
+                self._unmeasured[name] += seen
+        self._last, self._gaps = at, frozenset(gap.subject for gap in reading.gaps)
+        if reading.failure is not None:
+            return
         present = reading.values("table_size", "table")
         for name, points in self._gained.items():
             table = history.tables.get(name)
@@ -71,6 +83,7 @@ class Tables:
             # The rate of a few seconds is noise: the counters are flushed seconds late.
             most=max(rates, default=None) if span > HOUR else None,
             limit=self._orders.growth_steady,
+            unmeasured=self._unmeasured[name],
         )
 
     def _between(self, points: list[tuple[float, float]], start: float, end: float) -> float | None:

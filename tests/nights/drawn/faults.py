@@ -290,8 +290,13 @@ def _lost_list(night: Living, chance: random.Random) -> Made:
     )
 
 
+def _to_run(night: Living) -> list[str]:
+    """The services whose rhythm is named: of others it takes longer than a night to be certain."""
+    return [name for name, rhythm in night.orders.rhythms.items() if rhythm.total_seconds() <= 2 * HOUR]
+
+
 def _never_runs(night: Living, chance: random.Random) -> Made:
-    name = chance.choice(list(night.fleet.periodic))
+    name = chance.choice(_to_run(night))
 
     def rests(night: Living) -> None:
         night[name].stops(0)
@@ -541,7 +546,7 @@ KINDS: Final = (
     Kind("memory over", of("pm2"), _memory_over, HOUR),
     Kind("memory leak", of("pm2"), _memory_leak, 5 * HOUR, 4.5 * HOUR, stays=True),
     Kind("PM2 emptied", of("pm2"), _lost_list, 20 * MINUTE),
-    Kind("never runs", lambda n: bool(n.fleet.periodic), _never_runs, 6 * HOUR, NEVER, stays=True),
+    Kind("never runs", lambda n: bool(_to_run(n)), _never_runs, 6 * HOUR, NEVER, stays=True),
     Kind("ingest stop", _has_tables, _stall, 80 * MINUTE, 20 * MINUTE),
     Kind("all rolled back", _has_tables, _rolled_back, 80 * MINUTE, 20 * MINUTE),
     Kind("replay flood", _has_tables, _flood, 10 * MINUTE, 10 * MINUTE),
@@ -551,7 +556,7 @@ KINDS: Final = (
     Kind("all groups stop", _has_groups, _all_groups, 4 * HOUR, 3.3 * HOUR, most=8 * HOUR),
     Kind("gap", _has_groups, _gap, 3 * HOUR, 2.5 * HOUR, stays=True),
     Kind("half unsealed", _counts_channels, _half_unsealed, 3 * HOUR, 1.6 * HOUR),
-    Kind("backlog", _has_queues, _backlog, HOUR),
+    Kind("backlog", _has_queues, _backlog, HOUR, stays=True),
     Kind("disk full", of("host"), _disk, 30 * MINUTE),
     Kind("disk filling", of("host"), _filling, 4 * HOUR, 3.7 * HOUR),
     Kind("little memory", of("host"), _memory_low, 30 * MINUTE),

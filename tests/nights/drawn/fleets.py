@@ -148,6 +148,7 @@ def drawn(chance: random.Random, every: float) -> Fleet:
     orders = replace(
         fleet.orders,
         services=roster if fleet.periodic or chance.random() < 0.6 else {},
+        rhythms={n: timedelta(seconds=s) for n, s in fleet.periodic.items() if chance.random() < 0.5},
         late_after=max(timedelta(seconds=3 * every), timedelta(seconds=10)),
         learned_warnings=True,
     )

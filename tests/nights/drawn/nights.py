@@ -89,7 +89,7 @@ def _of_healthy(drawn: Drawn) -> Iterator[str]:
 
 def _of_faulty(drawn: Drawn, fault: Fault) -> Iterator[str]:
     night = drawn.night
-    if drawn.report.verdict == "GO":
+    if drawn.report.headline == "GO":  # one that names what is open is none
         yield f"the verdict is GO: {drawn.report.sentence}"
     yield from (f"before the fault: {night.told(at)} {_line(t)}" for at, t in drawn.fired if at < fault.at)
     if fault.within != NEVER:
