@@ -296,7 +296,7 @@ def _with_runs(
 
 def _began(life: Life, was: Life | None, now: float) -> float | None:
     """When the run began that a reading tells of as new; of one first seen, its last."""
-    at = life.started_at if life.started_at is not None else life.last_started_at
+    at = life.began
     if was is None:
         return at
     if at is not None:

@@ -81,6 +81,11 @@ class Life:
     signal: str = ""
     given_up: bool = False
 
+    @property
+    def began(self) -> float | None:
+        """When its last run began (Unix seconds), though it is on its way down or up; None where PM2 does not say."""
+        return self.last_started_at if self.started_at is None else self.started_at
+
 
 @dataclass(frozen=True, slots=True)
 class Batch:

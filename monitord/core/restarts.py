@@ -165,7 +165,7 @@ def _remade(was: Life, life: Life) -> bool:
 
     PM2 forgets `created_at` when it gives up on a process, and sets it without a restart when counters are reset.
     """
-    return life.created_at not in (None, was.created_at) and life.started_at != was.started_at
+    return life.created_at not in (None, was.created_at) and life.began != was.began
 
 
 def is_restarted(was: Life, life: Life) -> bool:

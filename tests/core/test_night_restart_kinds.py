@@ -1,6 +1,8 @@
 """Nights of restarts of every kind: who began it anew is told, and a loop is told with its rhythm and its ends."""
 
+from monitord.core.history import Death, Life
 from monitord.core.model import Exit
+from monitord.core.restarts import change
 
 from .nights import MEMORY, Night
 
@@ -73,6 +75,15 @@ def test_a_restart_by_a_rule_that_is_caught_half_way_is_the_rules_once() -> None
     night.passes(minutes=2)
     assert kinds(night) == [("gateway", "pm2", "memory")]
     assert [batch.count for batch in night.state.history.services["gateway"].batches] == [1]
+
+
+def test_a_loop_by_a_rule_that_is_read_on_its_way_down_and_again_on_its_way_up_is_the_rules() -> None:
+    # PM2 says no start of a process it is ending or starting, only when its last run began.
+    was = Life("stopping", restarts=4, created_at=124.7, last_started_at=126.3)
+    now = Life("launching", restarts=10, created_at=127.7, last_started_at=127.3)
+    deaths = [Death(125.2 + at * 0.5, "0", 0, "", 0.5, memory=True) for at in range(6)]
+    changed = change({"0": was}, {"0": now}, deaths)
+    assert (changed.crashes, changed.ruled) == (0, (("memory", 6),))
 
 
 def test_a_crash_an_operators_restart_and_one_by_a_rule_between_two_readings_are_one_of_each() -> None:
