@@ -56,8 +56,9 @@ def absorb(
             history = absorb_seals(history, history.sealed, at, orders)
             history = absorb_left_out(history, now, orders)
             history = replace(history, learned=absorb_epochs(history.learned, good["epochs"], at, orders))
-    for reading in good.values():
-        history = absorb_refusals(history, reading)
+    for server in ("postgres", "redis"):
+        if server in good:
+            history = absorb_refusals(history, good[server])
     if "host" in good:
         history = absorb_full(history, good["host"], looked, now, orders)
     if "redis" in good:

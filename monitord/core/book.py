@@ -13,47 +13,47 @@ from monitord.core import alerts, causes
 from monitord.core.history import History
 from monitord.core.model import Aftermath, Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules import CONTINUES, REPLACES, RULES, SUCCEEDS, Spec, replaces
+from monitord.core.rules import CONTINUES, REPLACES, RULES, SUCCEEDS, declared, replaces
+from monitord.core.rules.base import Rule
 
 
-def of_rule(book: Mapping[str, Alert], spec: Spec) -> list[Alert]:
+def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
     """The alerts of one rule, on one probe's readings."""
-    return [alert for alert in book.values() if alert.rule == spec.name and alert.probe == spec.probe]
+    return [alert for alert in book.values() if alert.rule == rule.name and alert.probe == rule.probe]
 
 
-def unknown(spec: Spec, book: Mapping[str, Alert]) -> dict[str, Judgement]:
+def unknown(rule: Rule, book: Mapping[str, Alert]) -> dict[str, Judgement]:
     """The answer of a rule that cannot judge: its alerts stay as they are."""
-    return {a.subject: Unknown(spec.name, a.subject, "it could not be judged") for a in of_rule(book, spec)}
+    return {a.subject: Unknown(rule.name, a.subject, "it could not be judged") for a in of_rule(book, rule)}
 
 
 def frozen(alert: Alert, history: History, book: Mapping[str, Alert], orders: StandingOrders) -> bool:
     """Whether nobody knows at the moment if what was found still holds: its probe, or the server behind it, is away."""
     last = history.readings.get(alert.probe)
     failed = last is not None and last.failure is not None
-    if alert.rule.endswith("_unreachable"):
+    if "unreachable" in declared(alert.rule).roles:
         return False
-    judges_failure = any(s.judges_failure for s in RULES if (s.name, s.probe) == (alert.rule, alert.probe))
+    judges_failure = any(r.judges_failure for r in RULES if (r.name, r.probe) == (alert.rule, alert.probe))
     return causes.server_away(alert.probe, history, book, orders) or (failed and not judges_failure)
 
 
 def judge(
-    spec: Spec, book: Mapping[str, Alert], observation: Observation, history: History, orders: StandingOrders
+    rule: Rule, book: Mapping[str, Alert], observation: Observation, history: History, orders: StandingOrders
 ) -> dict[str, Judgement]:
     """One rule's answers by subject; subjects of existing alerts it is silent about are answered for."""
-    own = of_rule(book, spec)
-    failed = observation.readings[spec.probe].failure is not None
-    is_of_server = spec.of_server or spec.name.endswith("_unreachable")
-    away = not is_of_server and causes.server_away(spec.probe, history, book, orders)
-    if away or (failed and not spec.judges_failure):
-        return {alert.subject: Unknown(spec.name, alert.subject, "its probe cannot measure") for alert in own}
-    answers = {judgement.subject: judgement for judgement in spec.judge(observation, history, orders)}
-    if spec.absent == "clear":
+    own = of_rule(book, rule)
+    failed = observation.readings[rule.probe].failure is not None
+    away = not rule.of_server and causes.server_away(rule.probe, history, book, orders)
+    if away or (failed and not rule.judges_failure):
+        return {alert.subject: Unknown(rule.name, alert.subject, "its probe cannot measure") for alert in own}
+    answers = {judgement.subject: judgement for judgement in rule.evaluate(observation, history, orders)}
+    if rule.absent == "clear":
         for alert in own:
             if alert.subject not in answers:
                 silent: Judgement = (
-                    Unknown(spec.name, alert.subject, "its probe cannot measure")
+                    Unknown(rule.name, alert.subject, "its probe cannot measure")
                     if failed
-                    else Clear(spec.name, alert.subject)
+                    else Clear(rule.name, alert.subject)
                 )
                 answers[alert.subject] = silent
     return answers
@@ -94,7 +94,7 @@ def replaced(
 
 
 def advance(
-    spec: Spec,
+    rule: Rule,
     judgements: Mapping[str, Judgement],
     book: dict[str, Alert],
     observation: Observation,
@@ -106,20 +106,20 @@ def advance(
     now = observation.now
     # A reading that hung was taken when that was over, and the next must be apart from there; of one that came at once
     # the beginning is as good, and lets cycles that are CONFIRM_EVERY apart count.
-    took = timedelta(milliseconds=observation.readings[spec.probe].duration_ms)
+    took = timedelta(milliseconds=observation.readings[rule.probe].duration_ms)
     taken = now + took if took > orders.confirm_every / 10 else now
-    transitions = drop(book, [alert for alert in of_rule(book, spec) if alert.subject not in judgements], now)
+    transitions = drop(book, [alert for alert in of_rule(book, rule) if alert.subject not in judgements], now)
     for subject, judgement in judgements.items():
-        place = alerts.key(spec.name, subject)
+        place = alerts.key(rule.name, subject)
         alert = book.get(place)
         if alert is None and not isinstance(judgement, Finding):
             continue  # nothing was wrong and nothing is: nearly all there ever is
         if isinstance(judgement, Finding) and _spoken_for(judgement, book, orders):
             continue
         explained_by = _explanation(alert, judgement, book, history, orders, now, aftermaths)
-        following, transition = alerts.step(alert, judgement, spec.probe, now, orders, explained_by, history.set_back)
-        if transition is not None and transition.edge == "resolved" and spec.over is not None:
-            transition = replace(transition, reason=transition.reason or spec.over(transition.alert, history, orders))
+        following, transition = alerts.step(alert, judgement, rule.probe, now, orders, explained_by, history.set_back)
+        if transition is not None and transition.edge == "resolved" and rule.over is not None:
+            transition = replace(transition, reason=transition.reason or rule.over(transition.alert, history, orders))
         if alert is None and following is not None and (before := _continued(following, book)) is not None:
             following = replace(following, id=before.id, since=before.since, incident=before.incident)
             transition = transition and replace(transition, alert=replace(transition.alert, id=before.id))

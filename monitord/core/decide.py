@@ -29,7 +29,7 @@ from monitord.core.recognizing import adopted
 from monitord.core.recovery import now_true
 from monitord.core.reminders import remind
 from monitord.core.report import Report, build_report
-from monitord.core.rules import ADOPTED, RULES
+from monitord.core.rules import RULES, declared
 from monitord.core.rules.growth import wants_exact
 from monitord.core.rules.sealing import LEFT_WINDOW
 from monitord.core.states import next_settling
@@ -111,24 +111,24 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             place: replace(after, until=after.until + timedelta(seconds=by)) for place, after in aftermaths.items()
         }
     transitions, heard = quiet.hear(observation.commands, silences, held, state.history, orders, now)
-    if any(one.kind == "alert_acknowledged" and one.alert and one.alert.rule in ADOPTED for one in heard):
+    if any(one.kind == "alert_acknowledged" and one.alert and declared(one.alert.rule).adopted_by_ack for one in heard):
         history = adopted(history)
     aftermaths = {place: after for place, after in aftermaths.items() if now < after.until}
     judged: dict[str, dict[str, Judgement]] = {}
     waiting: dict[str, frozenset[str]] = {}
     faults: list[str] = []
-    for spec in RULES:
-        if spec.probe not in orders.probes | ALWAYS:
-            transitions += book.drop(held, book.of_rule(held, spec), now)
-        elif spec.probe in observation.readings:
+    for rule in RULES:
+        if rule.probe not in orders.probes | ALWAYS:
+            transitions += book.drop(held, book.of_rule(held, rule), now)
+        elif rule.probe in observation.readings:
             try:
-                judgements = book.judge(spec, held, observation, history, orders)
+                judgements = book.judge(rule, held, observation, history, orders)
             except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others
-                faults.append(f"the rule {spec.name} failed inside ({type(error).__name__})")
-                judgements = book.unknown(spec, held)
-            judged.setdefault(spec.name, {}).update(judgements)
-            waiting |= book.replaced(spec.name, judgements, judged, held)
-            edges = book.advance(spec, judgements, held, observation, history, orders, aftermaths)
+                faults.append(f"the rule {rule.name} failed inside ({type(error).__name__})")
+                judgements = book.unknown(rule, held)
+            judged.setdefault(rule.name, {}).update(judgements)
+            waiting |= book.replaced(rule.name, judgements, judged, held)
+            edges = book.advance(rule, judgements, held, observation, history, orders, aftermaths)
             transitions += edges
             for edge in edges:
                 if edge.edge == "resolved" and (after := causes.aftermath(edge.alert, orders, now)) is not None:

@@ -16,7 +16,7 @@ from monitord.core import book, cron, names
 from monitord.core.history import History
 from monitord.core.model import Alert, Command, Observation, Silence, Transition
 from monitord.core.orders import StandingOrders
-from monitord.core.rules import ADOPTED
+from monitord.core.rules import declared
 
 # The name under which the known database is forgotten.
 DATABASE = "postgres"
@@ -147,7 +147,8 @@ def hear(
                     gone = [
                         a
                         for a in alerts.values()
-                        if a.subject == command.target and (a.rule.startswith("service_") or a.rule in ADOPTED)
+                        if a.subject == command.target
+                        and (a.rule.startswith("service_") or declared(a.rule).adopted_by_ack)
                     ]
                     edges += book.drop(alerts, gone, now, reason="forgotten")
                     heard.append(Heard("subject_forgotten", subject=command.target))

@@ -18,7 +18,7 @@ from monitord.core.growth import late_rows, rows_per_hour, window_rows
 from monitord.core.history import History
 from monitord.core.model import Alert, Reading, Status, Value
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.rules import served, servers
+from monitord.core.rules import declared, servers
 from monitord.core.states import standing
 from monitord.core.watched import effective
 
@@ -111,8 +111,8 @@ def _blind(probe: str, history: History, book: Mapping[str, Alert]) -> bool:
         return True
     if last.failure is not None:
         server = causes.SERVER.get(probe, probe)
-        rules = (f"{server}_unreachable", served.REFUSING.get(server))
-        return not any(a.state == "firing" for a in book.values() if a.subject == server and a.rule in rules)
+        firing = (a for a in book.values() if a.subject == server and a.state == "firing")
+        return all(declared(a.rule).roles.isdisjoint(("unreachable", "refusal")) for a in firing)
     told = {alert.subject for alert in book.values() if alert.rule == "subject_unmeasured" and alert.state == "firing"}
     return any(subject not in told for subject, _, _ in servers.troubled(last))
 

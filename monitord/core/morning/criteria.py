@@ -31,7 +31,7 @@ def judged(facts: Facts) -> tuple[Criterion, ...]:
         *((growth_steady(facts),) if "postgres" in probes and facts.orders.tables else ()),
         memory_stable(facts),
         no_restarts(facts),
-        *((servers_reachable(facts),) if not probes.isdisjoint(SERVERS) else ()),
+        *((servers_reachable(facts),) if any(server.name in probes for server in SERVERS) else ()),
         *((host_healthy(facts),) if "host" in probes else ()),
         nothing_critical(facts),
     )

@@ -10,26 +10,25 @@ from monitord.core.morning.facts import BLIND_SHARE, Facts, told
 from monitord.core.morning.levels import Level
 from monitord.core.night import Criterion
 from monitord.core.orders import StandingOrders
-from monitord.core.rules import OUTAGES
-from monitord.core.rules.servers import NAMES
+from monitord.core.rules import declared
+from monitord.core.rules.subjects import BY_NAME, SUBJECTS
 
-SERVERS: Final = ("pm2", "postgres", "redis")
-# What is looked at through each server.
-THROUGH: Final = {"pm2": ("pm2",), "postgres": ("postgres", "epochs"), "redis": ("redis",)}
+SERVERS: Final = tuple(subject for subject in SUBJECTS if subject.is_server)
 
 
 def servers_reachable(facts: Facts) -> Criterion:
     """Every server that is watched answered all night, as the one it was, and served its clients."""
-    servers = [server for server in SERVERS if server in facts.orders.probes]
-    names = words.listed([NAMES[server] for server in servers])
+    servers = [server for server in SERVERS if server.name in facts.orders.probes]
+    names = words.listed([server.title for server in servers])
     name, title = "servers_reachable", f"Servers reachable ({names})"
     queues = tuple(_queue(level, facts) for level in facts.levels.queues.values() if level.most is not None)
-    outages = [p for p in facts.parts() if p.alert.rule in OUTAGES and facts.was_critical(p.alert)]
+    outages = [p for p in facts.parts() if declared(p.alert.rule).criterion == name and facts.was_critical(p.alert)]
     if outages:
-        who = words.listed(sorted({NAMES.get(part.alert.subject, part.alert.subject) for part in outages}))
+        who = words.listed(sorted({BY_NAME[part.alert.subject].title for part in outages}))
         details = (*(told(part, facts, at_worst=True) for part in outages), *queues)
         return Criterion(name, title, False, f"Not all night: {who}.", details)
-    probes = [probe for server in servers for probe in THROUGH[server] if probe in facts.orders.probes]
+    measured = [subject for server in servers for subject in SUBJECTS if subject.server == server.name]
+    probes = [subject.name for subject in measured if subject.name in facts.orders.probes]
     if unseen := [f"{_named(probe)}: {why}" for probe in probes if (why := facts.too_blind(probe))]:
         return Criterion(name, title, None, unseen[0], (*unseen[1:], *queues))
     if unread := _untold(facts.levels.queues.values(), facts):
@@ -58,7 +57,7 @@ def host_healthy(facts: Facts) -> Criterion:
 
 
 def _named(probe: str) -> str:
-    said = NAMES.get(probe, probe)
+    said = BY_NAME[probe].noun
     return said[:1].upper() + said[1:]
 
 

@@ -1,101 +1,45 @@
-"""The rules, one line each: which probe's readings they judge, and what the end of a subject means."""
+"""Every rule, in the order of causation, and how one speaks in place of another."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping
 
-from monitord.core.history import History
-from monitord.core.model import Alert, Finding
-from monitord.core.orders import StandingOrders
-from monitord.core.rules import (
-    growth,
-    host,
-    identity,
-    learned,
-    monitor,
-    redis,
-    replica,
-    sealing,
-    served,
-    servers,
-    services,
-    trends,
-)
-from monitord.core.rules.servers import Rule
+from monitord.core.model import Finding
+from monitord.core.rules import epochs, growth, host, learned, monitor, pm2, postgres, redis, sealing, services
+from monitord.core.rules.base import Rule
+from monitord.core.rules.identity import DATABASE_CHANGED
+from monitord.core.rules.replica import REPLICA_LAGGING
 
-
-@dataclass(frozen=True, slots=True)
-class Spec:
-    """One rule: a function of (Observation, History, StandingOrders) and when it applies.
-
-    `judges_failure`: it also answers when the probe itself failed. `absent`: what it means that a subject with an
-    alert is no longer judged: it is not watched any more, or what was wrong is gone. `of_server`: it is about the
-    server itself, and judged while what is measured through it waits for the server's return to be confirmed.
-    `over`: why an alert that a reading ends is over, where that is not that all is well ("": it is).
-    `adopted_by_ack`: whoever acknowledges its alert says that what was found is right from now on. `outage`: it says
-    that a server does not serve the fleet, because it is away, another one, or refuses.
-    """
-
-    name: str
-    probe: str
-    judge: Rule
-    judges_failure: bool = False
-    absent: Literal["not_watched", "clear"] = "not_watched"
-    of_server: bool = False
-    adopted_by_ack: bool = False
-    outage: bool = False
-    over: Callable[[Alert, History, StandingOrders], str] | None = None
-
-
-# What explains comes before what it may explain: servers, the host, services, then what services do.
-RULES: tuple[Spec, ...] = (
-    Spec("host_memory_low", "host", host.host_memory_low),
-    Spec("disk_high", "host", host.disk_high),
-    Spec("disk_filling", "host", trends.disk_filling),
-    Spec("pm2_empty", "pm2", servers.pm2_empty, of_server=True),
-    Spec("pm2_unreachable", "pm2", servers.unreachable("pm2"), judges_failure=True, outage=True),
-    *(
-        Spec(rule, probe, served.refusing(probe), judges_failure=True, of_server=True, outage=True)
-        for probe, rule in served.REFUSING.items()
-    ),
-    Spec("postgres_unreachable", "postgres", servers.unreachable("postgres"), judges_failure=True, outage=True),
-    Spec("replica_lagging", "postgres", replica.replica_lagging),
-    Spec("database_changed", "postgres", identity.database_changed, adopted_by_ack=True, outage=True),
-    Spec("redis_unreachable", "redis", servers.unreachable("redis"), judges_failure=True, outage=True),
-    Spec("service_missing", "pm2", services.service_missing),
-    Spec("service_down", "pm2", services.service_down),
-    Spec("service_overdue", "pm2", services.service_overdue),
-    Spec("service_unexpected", "pm2", services.service_unexpected, absent="clear"),
-    Spec("service_restart_loop", "pm2", services.service_restart_loop),
-    Spec("service_unstable", "pm2", services.service_unstable),
-    Spec("service_frozen", "pm2", services.service_frozen),
-    Spec("service_memory_high", "pm2", services.service_memory_high),
-    Spec("service_memory_leak", "pm2", trends.service_memory_leak),
-    Spec("table_growth_high", "postgres", growth.table_growth_high),
-    Spec("table_flow_stalled", "postgres", growth.table_flow_stalled),
-    Spec("sealing_stuck", "epochs", sealing.sealing_stuck),
-    Spec("sealing_late", "epochs", sealing.sealing_late),
-    Spec("sealing_gap", "epochs", sealing.sealing_gap, over=sealing.gap_over),
-    Spec("labels_unaligned", "epochs", sealing.labels_unaligned, over=sealing.unaligned_over),
-    Spec("groups_out_of_sync", "epochs", sealing.groups_out_of_sync),
-    Spec("sealing_slow", "epochs", learned.sealing_slow),
-    Spec("sealing_incomplete", "epochs", learned.sealing_incomplete),
-    Spec("channel_silent", "epochs", learned.channel_silent),
-    Spec("redis_queue_backlog", "redis", redis.redis_queue_backlog),
-    Spec("subject_unmeasured", "postgres", servers.unmeasured("postgres"), absent="clear"),
-    Spec("subject_unmeasured", "redis", servers.unmeasured("redis"), absent="clear"),
-    Spec("subject_unmeasured", "epochs", servers.unmeasured("epochs"), judges_failure=True, absent="clear"),
-    Spec("subject_unmeasured", "host", servers.unmeasured("host"), judges_failure=True, absent="clear"),
-    Spec("monitor_degraded", "monitord", monitor.monitor_degraded),
+# What explains comes before what it may explain: the host, servers, services, then what services do.
+RULES: tuple[Rule, ...] = (
+    *host.RULES,
+    *pm2.RULES,
+    postgres.POSTGRES_FULL,
+    redis.REDIS_NOT_WRITABLE,
+    postgres.POSTGRES_UNREACHABLE,
+    REPLICA_LAGGING,
+    DATABASE_CHANGED,
+    redis.REDIS_UNREACHABLE,
+    *services.RULES,
+    *growth.RULES,
+    *sealing.RULES,
+    *learned.RULES,
+    redis.REDIS_QUEUE_BACKLOG,
+    postgres.UNMEASURED,
+    redis.UNMEASURED,
+    epochs.UNMEASURED,
+    host.UNMEASURED,
+    monitor.MONITOR_DEGRADED,
 )
 
-# A server that serves nobody, as each of these says.
-OUTAGES: frozenset[str] = frozenset(spec.name for spec in RULES if spec.outage)
+# Of a rule that judges several probes' readings, the first: what is said of it is the same for all.
+BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in reversed(RULES)}
 
-# Whoever acknowledges one of these adopts what it found.
-ADOPTED: frozenset[str] = frozenset(spec.name for spec in RULES if spec.adopted_by_ack)
+
+def declared(name: str) -> Rule:
+    """The rule of this name; one of which nothing is known where a snapshot holds alerts of a rule that is no more."""
+    return BY_NAME.get(name) or Rule(name, "", ())
+
 
 # The first says all that the second would say of the same subject, where `replaces` does not know better.
 REPLACES: tuple[tuple[str, str], ...] = (

@@ -10,6 +10,7 @@ from monitord.core.growth import late_rows, quiet_seconds, rows_at_least, rows_p
 from monitord.core.history import History, Table
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.rules.base import Rule
 from monitord.core.rules.replica import LAGS, lags
 
 LOST = "it cannot be read"
@@ -218,3 +219,8 @@ def wants_exact(history: History, orders: StandingOrders, now: float) -> frozens
         if table.indexed and (audit_due or doubtful or quiet_seconds(history, table, now) > limit / 2):
             wanted.add(name)
     return frozenset(wanted)
+
+
+TABLE_GROWTH_HIGH = Rule("table_growth_high", "postgres", ("warning",), table_growth_high)
+TABLE_FLOW_STALLED = Rule("table_flow_stalled", "postgres", ("warning", "critical"), table_flow_stalled)
+RULES = (TABLE_GROWTH_HIGH, TABLE_FLOW_STALLED)

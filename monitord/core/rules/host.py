@@ -2,14 +2,30 @@
 
 from __future__ import annotations
 
-import shlex
 from collections.abc import Iterator
 from dataclasses import replace
+from shlex import quote
 
-from monitord.core import words
+from monitord.core import trends, words
 from monitord.core.history import Full, History
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.rules.base import Rule, Subject
+from monitord.core.rules.servers import unmeasured
+from monitord.core.rules.trends import (
+    FULL,
+    PAST,
+    SOON,
+    deadline,
+    disk_key,
+    disk_outlook,
+    disk_terms,
+    fast_disk_key,
+    fast_disk_terms,
+    outlook_evidence,
+    reached,
+    seen_for,
+)
 
 # A disk past its limit still takes rows; one as full as this does not.
 DISK_FULL_PERCENT = 98.0
@@ -60,7 +76,7 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
             if is_critical
             else f"Plan to free space on {path}.",
             "inodes": f"Find the directories with the most files on {path} and delete what is not needed: "
-            f"du --inodes -x {shlex.quote(path)} | sort -n | tail",
+            f"du --inodes -x {quote(path)} | sort -n | tail",
         }
         yield Finding(
             rule="disk_high",
@@ -73,6 +89,48 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
             evidence={"free_bytes": free}
             | ({} if inodes is None else {"full_of": what, "used_percent": space, "inodes_used_percent": inodes}),
             recommendation=remedy[what],
+        )
+
+
+def disk_filling(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A disk that fills so steadily that it will be full."""
+    now, reading, terms = observation.now.timestamp(), observation.readings["host"], disk_terms(orders)
+    for path in orders.disks:
+        used, series = reading.number("disk_used", path=path), history.trends.get(disk_key(path))
+        if used is None or series is None:
+            yield Unknown("disk_filling", path, "it cannot be measured")
+            continue
+        outlook = disk_outlook(series, history.trends.get(fast_disk_key(path)), used, now, orders)
+        if outlook is None:
+            fast, fast_terms = history.trends.get(fast_disk_key(path)), fast_disk_terms(orders)
+            past = trends.is_past(series, terms)
+            past = past or (fast is not None and fast_terms is not None and trends.is_past(fast, fast_terms))
+            yield Unknown("disk_filling", path, PAST) if past else Clear("disk_filling", path)
+            continue
+        is_critical = outlook.seconds <= SOON * terms.horizon and used - outlook.lowest >= FULL - used
+        free = reading.number("disk_free", path=path)
+        yield Finding(
+            rule="disk_filling",
+            subject=path,
+            severity="critical" if is_critical else "warning",
+            value=round(outlook.per_hour, 2),
+            limit=None,
+            unit="percent/h",
+            summary=(
+                f"The disk at {path} fills by {outlook.per_hour:.3g}% an hour ({seen_for(outlook)}) and would be full "
+                f"{reached(outlook)}; it is {used:.1f}% full now."
+            ),
+            evidence={
+                "used_percent": round(used, 2),
+                "limit_percent": FULL,
+                "free_bytes": free,
+                "percent_per_hour": round(outlook.per_hour, 3),
+            }
+            | outlook_evidence(outlook),
+            recommendation=(
+                f"Find what grows on {path} (du -x --max-depth=2 {quote(path)}): logs first, then the database's "
+                f"tables and WAL, then dumps and backups. Stop it or free space {deadline(outlook)}."
+            ),
         )
 
 
@@ -110,3 +168,17 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
         | ({"available_of": "cgroup", "limit_bytes": limit} if is_group else {}),
         recommendation="Find what took the memory before the kernel chooses a process to kill.",
     )
+
+
+HOST_MEMORY_LOW = Rule("host_memory_low", "host", ("critical",), host_memory_low)
+DISK_HIGH = Rule("disk_high", "host", ("warning", "critical"), disk_high)
+DISK_FILLING = Rule("disk_filling", "host", ("warning", "critical"), disk_filling)
+UNMEASURED = unmeasured(
+    "host",
+    "the host",
+    "There is no such path: is the file system mounted, is the name in MONITORD_HOST__DISKS right?",
+    judges_failure=True,
+)
+RULES = (HOST_MEMORY_LOW, DISK_HIGH, DISK_FILLING)
+
+HOST = Subject("host", "the host", rules=(*RULES, UNMEASURED), members="disks", member="disk")

@@ -8,6 +8,7 @@ from monitord.core.history import History
 from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.recognizing import unlike
+from monitord.core.rules.base import Rule
 
 _SUBJECT = "postgres"
 
@@ -37,3 +38,8 @@ def database_changed(observation: Observation, history: History, orders: Standin
             "the known one."
         ),
     )
+
+
+DATABASE_CHANGED = Rule(
+    "database_changed", _SUBJECT, ("critical",), database_changed, adopted_by_ack=True, criterion="servers_reachable"
+)

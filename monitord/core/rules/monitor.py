@@ -8,6 +8,7 @@ from monitord.core import clocks, words
 from monitord.core.history import History
 from monitord.core.model import Clear, Finding, Judgement, Observation
 from monitord.core.orders import StandingOrders
+from monitord.core.rules.base import Rule, Subject
 
 
 def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -48,3 +49,8 @@ def _advice(parts: list[str], *, is_late: bool, is_clock: bool) -> str:
     if is_clock:
         told.insert(0, "Check the time synchronisation of this machine and the database's: timedatectl, chronyc.")
     return " ".join(told)
+
+
+MONITOR_DEGRADED = Rule("monitor_degraded", "monitord", ("warning",), monitor_degraded)
+
+MONITORD = Subject("monitord", "monitord", rules=(MONITOR_DEGRADED,))

@@ -1,4 +1,4 @@
-"""Judgement of queues: too deep, or risen and not drained."""
+"""Judgement of Redis: away, refusing writes; and of its queues: too deep, or risen and not drained."""
 
 from __future__ import annotations
 
@@ -9,6 +9,9 @@ from monitord.core import words
 from monitord.core.history import History, Queue
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.rules.base import Rule, Subject
+from monitord.core.rules.served import refusing
+from monitord.core.rules.servers import unmeasured, unreachable
 
 # A queue that rose and never fell is not drained; it must have risen by this share of the limit to be worth a word.
 RISE_SHARE = 0.1
@@ -118,3 +121,23 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
             evidence={"risen": int(risen), "undrained_seconds": round(lasting, 3)},
             recommendation=f"Look at the worker of {name}: is it alive, and does it finish what it takes?",
         )
+
+
+REDIS_NOT_WRITABLE = refusing("redis_not_writable", "redis", "Redis", criterion="servers_reachable")
+REDIS_UNREACHABLE = unreachable("redis", "Redis", blocks=lambda _: "the queues", criterion="servers_reachable")
+REDIS_QUEUE_BACKLOG = Rule("redis_queue_backlog", "redis", ("warning",), redis_queue_backlog)
+UNMEASURED = unmeasured(
+    "redis",
+    "Redis",
+    "There is no such key in the Redis database that is watched: correct its name in MONITORD_REDIS__QUEUES, "
+    "or the database's number or the prefix.",
+)
+
+REDIS = Subject(
+    "redis",
+    "Redis",
+    server="redis",
+    rules=(REDIS_NOT_WRITABLE, REDIS_UNREACHABLE, REDIS_QUEUE_BACKLOG, UNMEASURED),
+    members="queues",
+    member="queue",
+)

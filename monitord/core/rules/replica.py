@@ -9,6 +9,7 @@ from monitord.core import words
 from monitord.core.history import History
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.rules.base import Rule
 
 # From this part of FLOW_STALL on, rows that are not there yet would soon be taken for a stall.
 LAG_SHARE: Final = 0.5
@@ -60,3 +61,6 @@ def replica_lagging(observation: Observation, history: History, orders: Standing
             "Until it has caught up, watch the primary (MONITORD_POSTGRES__DSN)."
         ),
     )
+
+
+REPLICA_LAGGING = Rule("replica_lagging", "postgres", ("warning", "critical"), replica_lagging)

@@ -8,15 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final
+from typing import Any, Final
 
 from monitord.core.history import History
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.servers import NAMES, Rule
+from monitord.core.rules.base import Role, Rule
 
-# Server -> the rule that says so.
-REFUSING: Final = {"postgres": "postgres_full", "redis": "redis_not_writable"}
 STANDBY: Final = "standby"
 _FULL: Final = "connections"
 _ADVICE: Final = {
@@ -31,10 +29,8 @@ _ADVICE: Final = {
 
 
 def absorb_refusals(history: History, reading: Reading) -> History:
-    """The history after one good reading: why its server refuses what, and whether it was ever a primary."""
+    """The history after one good reading of a server: why it refuses what, and whether it was ever a primary."""
     probe = reading.probe
-    if probe not in REFUSING:
-        return history
     told: dict[str, object] = dict(reading.values(f"{probe}_refusal", "why"))
     if (replica := reading.number("replica")) is not None:
         # One that was a standby from the first is meant to be watched as that.
@@ -49,11 +45,10 @@ def absorb_refusals(history: History, reading: Reading) -> History:
     )
 
 
-def refusing(probe: str) -> Rule:
-    """The rule that the server behind `probe` is alive and refuses the fleet's next write or connection."""
-    rule = REFUSING[probe]
+def refusing(rule: str, probe: str, title: str, **declared: Any) -> Rule:
+    """The rule that a server is alive and refuses the fleet's next write or connection."""
 
-    def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading = observation.readings[probe]
         failure = reading.failure
         if failure is not None and not failure.full:
@@ -76,9 +71,10 @@ def refusing(probe: str) -> Rule:
             value=next(iter(said)),
             limit=None,
             unit="",
-            summary=f"{NAMES[probe]} is alive and refuses the fleet's next {what}: {', and '.join(said.values())}.",
+            summary=f"{title} is alive and refuses the fleet's next {what}: {', and '.join(said.values())}.",
             evidence=dict(said),
             recommendation=" ".join(_ADVICE[why] for why in said if why in _ADVICE),
         )
 
-    return judge
+    roles: frozenset[Role] = frozenset({"refusal"})
+    return Rule(rule, probe, ("critical",), evaluate, judges_failure=True, of_server=True, roles=roles, **declared)

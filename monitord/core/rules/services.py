@@ -6,13 +6,24 @@ from collections.abc import Iterator
 from dataclasses import replace
 from shlex import quote
 
-from monitord.core import words
+from monitord.core import trends, words
 from monitord.core.fleet import expected, recent_restarts, rhythm_of
 from monitord.core.history import History, Life
 from monitord.core.loops import DAY_WINDOWS, QUARTER_WINDOWS, look_into, since_taken_up, unrest
 from monitord.core.model import Clear, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.rules.base import Rule
+from monitord.core.rules.trends import (
+    PAST,
+    deadline,
+    memory_key,
+    memory_terms,
+    outlook_evidence,
+    reached,
+    seen_for,
+)
 from monitord.core.states import FROZEN, UP, WAITING, allowed, fits
+from monitord.core.trends import Outlook
 
 _LOOP_ADVICE: dict[RestartKind | None, str] = {
     None: "Read the end of {name}'s error log: restarting it again is what PM2 already does.",
@@ -358,3 +369,77 @@ def service_memory_high(observation: Observation, history: History, orders: Stan
             evidence={"instances": {key: life.memory for key, life in lives.items()}},
             recommendation=f"A leak is possible: restart {name} if its memory keeps rising.",
         )
+
+
+def service_memory_leak(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service of which an instance's memory rises so steadily that it will reach its limit."""
+    now = observation.now.timestamp()
+    for name in sorted(expected(history, orders).keys() | history.services.keys()):
+        soonest: tuple[Outlook, float] | None = None
+        unknown = is_past = False
+        service = history.services.get(name)
+        for instance, life in () if service is None else service.lives.items():
+            if life.memory is None:
+                unknown = unknown or life.state == "online"
+                continue
+            series = history.trends.get(memory_key(name, instance))
+            if series is None or series.trend is None:
+                continue
+            terms = memory_terms(orders, name)
+            is_past = is_past or trends.is_past(series, terms)
+            outlook = trends.outlook(series, now, terms)
+            if outlook is not None and (soonest is None or outlook.seconds < soonest[0].seconds):
+                soonest = outlook, life.memory
+        if soonest is not None:
+            yield _leak(name, *soonest, orders)
+        elif is_past:
+            yield Unknown("service_memory_leak", name, PAST)
+        elif unknown:
+            yield Unknown("service_memory_leak", name, "PM2 did not tell its memory")
+        else:
+            yield Clear("service_memory_leak", name)
+
+
+def _leak(name: str, outlook: Outlook, memory: float, orders: StandingOrders) -> Finding:
+    limit = orders.memory_limit(name)
+    return Finding(
+        rule="service_memory_leak",
+        subject=name,
+        severity="warning",
+        value=round(outlook.per_hour),
+        limit=None,  # of a slope there is none: the limit of what rises is in the evidence
+        unit="bytes/h",
+        summary=(
+            f"{name}'s memory rises by {words.size(outlook.per_hour)} an hour ({seen_for(outlook)}) and would reach "
+            f"its limit of {words.size(limit)} {reached(outlook)}."
+        ),
+        evidence={"memory_bytes": int(memory), "limit_bytes": limit, "bytes_per_hour": round(outlook.per_hour)}
+        | outlook_evidence(outlook),
+        recommendation=(
+            f"Look first at {name}'s log for what has grown since the rise began, then at its queues, caches and open "
+            f"connections, then at a heap snapshot. If the cause is not found, plan a restart of {name} "
+            f"{deadline(outlook)}."
+        ),
+    )
+
+
+SERVICE_MISSING = Rule("service_missing", "pm2", ("critical",), service_missing)
+SERVICE_DOWN = Rule("service_down", "pm2", ("warning", "critical"), service_down)
+SERVICE_OVERDUE = Rule("service_overdue", "pm2", ("warning",), service_overdue)
+SERVICE_UNEXPECTED = Rule("service_unexpected", "pm2", ("warning",), service_unexpected, absent="clear")
+SERVICE_RESTART_LOOP = Rule("service_restart_loop", "pm2", ("warning", "critical"), service_restart_loop)
+SERVICE_UNSTABLE = Rule("service_unstable", "pm2", ("warning",), service_unstable)
+SERVICE_FROZEN = Rule("service_frozen", "pm2", ("critical",), service_frozen)
+SERVICE_MEMORY_HIGH = Rule("service_memory_high", "pm2", ("warning",), service_memory_high)
+SERVICE_MEMORY_LEAK = Rule("service_memory_leak", "pm2", ("warning",), service_memory_leak)
+RULES = (
+    SERVICE_MISSING,
+    SERVICE_DOWN,
+    SERVICE_OVERDUE,
+    SERVICE_UNEXPECTED,
+    SERVICE_RESTART_LOOP,
+    SERVICE_UNSTABLE,
+    SERVICE_FROZEN,
+    SERVICE_MEMORY_HIGH,
+    SERVICE_MEMORY_LEAK,
+)

@@ -1,15 +1,13 @@
-"""Judgement of what rises steadily: a service's memory towards its limit, a disk until it is full."""
+"""What is followed to see it rise steadily: a service's memory towards its limit, a disk until it is full."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import replace
-from shlex import quote
 
 from monitord.core import trends, words
-from monitord.core.fleet import expected
 from monitord.core.history import History, Life
-from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.rises import BUCKETS_PER_SPAN, Terms
 from monitord.core.trends import Outlook, Series
@@ -166,100 +164,6 @@ def _with(
     return trends.absorb(series, value, now, terms)
 
 
-def service_memory_leak(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """A service of which an instance's memory rises so steadily that it will reach its limit."""
-    now = observation.now.timestamp()
-    for name in sorted(expected(history, orders).keys() | history.services.keys()):
-        soonest: tuple[Outlook, float] | None = None
-        unknown = is_past = False
-        service = history.services.get(name)
-        for instance, life in () if service is None else service.lives.items():
-            if life.memory is None:
-                unknown = unknown or life.state == "online"
-                continue
-            series = history.trends.get(memory_key(name, instance))
-            if series is None or series.trend is None:
-                continue
-            terms = memory_terms(orders, name)
-            is_past = is_past or trends.is_past(series, terms)
-            outlook = trends.outlook(series, now, terms)
-            if outlook is not None and (soonest is None or outlook.seconds < soonest[0].seconds):
-                soonest = outlook, life.memory
-        if soonest is not None:
-            yield _leak(name, *soonest, orders)
-        elif is_past:
-            yield Unknown("service_memory_leak", name, PAST)
-        elif unknown:
-            yield Unknown("service_memory_leak", name, "PM2 did not tell its memory")
-        else:
-            yield Clear("service_memory_leak", name)
-
-
-def _leak(name: str, outlook: Outlook, memory: float, orders: StandingOrders) -> Finding:
-    limit = orders.memory_limit(name)
-    return Finding(
-        rule="service_memory_leak",
-        subject=name,
-        severity="warning",
-        value=round(outlook.per_hour),
-        limit=None,  # of a slope there is none: the limit of what rises is in the evidence
-        unit="bytes/h",
-        summary=(
-            f"{name}'s memory rises by {words.size(outlook.per_hour)} an hour ({_seen(outlook)}) and would reach its "
-            f"limit of {words.size(limit)} {_when(outlook)}."
-        ),
-        evidence={"memory_bytes": int(memory), "limit_bytes": limit, "bytes_per_hour": round(outlook.per_hour)}
-        | _evidence(outlook),
-        recommendation=(
-            f"Look first at {name}'s log for what has grown since the rise began, then at its queues, caches and open "
-            f"connections, then at a heap snapshot. If the cause is not found, plan a restart of {name} "
-            f"{_before(outlook)}."
-        ),
-    )
-
-
-def disk_filling(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """A disk that fills so steadily that it will be full."""
-    now, reading, terms = observation.now.timestamp(), observation.readings["host"], disk_terms(orders)
-    for path in orders.disks:
-        used, series = reading.number("disk_used", path=path), history.trends.get(disk_key(path))
-        if used is None or series is None:
-            yield Unknown("disk_filling", path, "it cannot be measured")
-            continue
-        outlook = disk_outlook(series, history.trends.get(fast_disk_key(path)), used, now, orders)
-        if outlook is None:
-            fast, fast_terms = history.trends.get(fast_disk_key(path)), fast_disk_terms(orders)
-            past = trends.is_past(series, terms)
-            past = past or (fast is not None and fast_terms is not None and trends.is_past(fast, fast_terms))
-            yield Unknown("disk_filling", path, PAST) if past else Clear("disk_filling", path)
-            continue
-        is_critical = outlook.seconds <= SOON * terms.horizon and used - outlook.lowest >= FULL - used
-        free = reading.number("disk_free", path=path)
-        yield Finding(
-            rule="disk_filling",
-            subject=path,
-            severity="critical" if is_critical else "warning",
-            value=round(outlook.per_hour, 2),
-            limit=None,
-            unit="percent/h",
-            summary=(
-                f"The disk at {path} fills by {outlook.per_hour:.3g}% an hour ({_seen(outlook)}) and would be full "
-                f"{_when(outlook)}; it is {used:.1f}% full now."
-            ),
-            evidence={
-                "used_percent": round(used, 2),
-                "limit_percent": FULL,
-                "free_bytes": free,
-                "percent_per_hour": round(outlook.per_hour, 3),
-            }
-            | _evidence(outlook),
-            recommendation=(
-                f"Find what grows on {path} (du -x --max-depth=2 {quote(path)}): logs first, then the database's "
-                f"tables and WAL, then dumps and backups. Stop it or free space {_before(outlook)}."
-            ),
-        )
-
-
 def disk_outlook(slow: Series, fast: Series | None, used: float, now: float, orders: StandingOrders) -> Outlook | None:
     """What a disk's two series foretell, the sooner of both."""
     slowly = trends.outlook(slow, now, disk_terms(orders))
@@ -272,15 +176,18 @@ def disk_outlook(slow: Series, fast: Series | None, used: float, now: float, ord
     return slowly if is_nightly else soon
 
 
-def _seen(outlook: Outlook) -> str:
+def seen_for(outlook: Outlook) -> str:
+    """For how long a rise was seen, and how sure it is."""
     return f"seen for {words.duration(outlook.span)}, confidence {outlook.confidence:.0%}"
 
 
-def _when(outlook: Outlook) -> str:
+def reached(outlook: Outlook) -> str:
+    """When what rises is expected to be at its limit."""
     return f"in about {_roughly(outlook.seconds)}" if outlook.seconds >= 1 else "about now"
 
 
-def _before(outlook: Outlook) -> str:
+def deadline(outlook: Outlook) -> str:
+    """By when something is to be done about it."""
     return f"within {_roughly(outlook.soonest)}" if outlook.soonest >= 1 else "now"
 
 
@@ -290,7 +197,8 @@ def _roughly(seconds: float) -> str:
     return words.duration(round(seconds / step) * step)
 
 
-def _evidence(outlook: Outlook) -> dict[str, object]:
+def outlook_evidence(outlook: Outlook) -> dict[str, object]:
+    """An outlook as evidence of a finding."""
     return {
         "span_seconds": round(outlook.span),
         "confidence": outlook.confidence,

@@ -1,0 +1,194 @@
+"""What a rule is and what a watched thing is: everything known of one, declared in one place, in the file it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final, Literal
+
+from monitord.core.history import History
+from monitord.core.model import Alert, Finding, Judgement, Observation, Severity
+from monitord.core.orders import StandingOrders
+
+if TYPE_CHECKING:
+    from monitord.core.report import Report
+
+Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
+What = Literal["restart_service", "free_disk", "investigate"]
+CriterionName = Literal[
+    "services_online", "epochs_sealed", "growth_steady", "memory_stable", "no_restarts", "servers_reachable"
+]
+OnEpochs = tuple[str, str, str]
+
+NONE: Final = "none known"
+UNKNOWN: Final = "not known while it lasts"
+MONITOR_RUNBOOK: Final = ("monitord logs --no-follow -n 50", "monitord status", "df -h")
+
+# What an alert can explain, or be explained by.
+Role = Literal[
+    "service",  # about one service of the fleet
+    "dead_service",  # its services do not do their work
+    "restart_loop",
+    "roster",  # what is expected of it is the limit
+    "unreachable",  # a server cannot be measured, and nothing behind it
+    "refusal",  # a server answers, and refuses the fleet's next write or connection
+    "full_disk",
+    "no_memory",
+    "growth",
+    "flow",  # what should come in does not
+    "stall",  # no rows come into a table
+    "lag",  # what is read is of an earlier time
+    "sealing",  # what should be sealed is not, or not whole, or late
+    "behind",  # groups are behind others
+    "slow_seal",
+    "backlog",  # jobs wait
+    "unmeasured",
+    "monitor",  # about monitord itself
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Now:
+    """What is known as of the cycle in which an alert ended; `now` in Unix seconds."""
+
+    report: Report
+    history: History
+    orders: StandingOrders
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What an alert means for the fleet's work.
+
+    `plainly` is one phrase; `on_epochs`, where epochs are watched, one each on collection, sealing and claims.
+    """
+
+    plainly: str | Callable[[Alert, StandingOrders], str] = UNKNOWN
+    on_epochs: OnEpochs | Callable[[Alert, StandingOrders], OnEpochs] = (UNKNOWN, UNKNOWN, UNKNOWN)
+
+
+def investigated(alert: Alert) -> What | None:
+    """What is recommended of an alert where its rule says nothing else: critical ones are to be looked into."""
+    return "investigate" if alert.severity == "critical" else None
+
+
+def _always(stronger: Finding, weaker: Finding) -> bool:
+    return True
+
+
+def _never(finding: Finding) -> bool:
+    return False
+
+
+def _nobody(alert: Alert) -> tuple[str, ...]:
+    return ()
+
+
+def _no_workers(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:
+    return ()
+
+
+def _nothing(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+    return ()
+
+
+def _unsaid(alert: Alert, at: Now) -> str | None:
+    return None
+
+
+def _silent(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    yield from ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replaces:
+    """Another rule that has nothing left to say of a subject once this one speaks of it, where `when` agrees."""
+
+    rule: Rule
+    when: Callable[[Finding, Finding], bool] = _always
+    """Whether the first finding, of the stronger rule, leaves the second nothing to say."""
+    continues: bool = False
+    """The stronger alert is the weaker one that goes on: it keeps its id and its beginning, and nothing ends."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """One rule, and all that is known of it.
+
+    Judging: `probe` is whose readings it judges, `evaluate` how. `judges_failure`: it also answers when the probe
+    itself failed. `absent`: what it means that a subject with an alert is no longer judged: it is not watched any more,
+    or what was wrong is gone. `of_server`: it is about the server itself, and judged while what is measured through it
+    waits for the server's return to be confirmed. `over`: why an alert that a reading ends is over, where that is not
+    that all is well ("": it is). `adopted_by_ack`: whoever acknowledges its alert says that what was found is right.
+
+    Between alerts: `replaces` are rules of which it says all that they would say of the same subject. `succeeds` are
+    rules of which an alert is not over where they find nothing more because this one finds something: it takes their
+    place. `roles` are what it can explain or be explained by; `takes` the roles of what follows from it; `stops` the
+    services that an alert says do no work; `workers` whose work is not done, by a finding: for each thing that is
+    missing the patterns declared of it. `dies`: a host without memory or disk may be behind it. `overtakes`: what it
+    explains is known to have begun after it, though it may have been told before.
+
+    For people: `recommend` is what to do about an alert that fires, `lasting` that nothing is recommended until it has
+    lasted; `target` names whom that is about. `runbook` are three things to look at, as commands. `impact` is what it
+    means for the fleet's work, `blocking` what it holds up. `recovered` says in a sentence what is true since it is
+    over (None: nothing better than that it is as expected). `criterion` of the report is not met when its alert was
+    there.
+    """
+
+    name: str
+    probe: str
+    severities: tuple[Severity, ...] = ("warning",)
+    evaluate: Evaluate = _silent
+    judges_failure: bool = False
+    absent: Literal["not_watched", "clear"] = "not_watched"
+    of_server: bool = False
+    over: Callable[[Alert, History, StandingOrders], str] | None = None
+    adopted_by_ack: bool = False
+    replaces: tuple[Replaces, ...] = ()
+    succeeds: tuple[Rule, ...] = ()
+    roles: frozenset[Role] = frozenset()
+    takes: frozenset[Role] = frozenset()
+    stops: Callable[[Alert], tuple[str, ...]] = _nobody
+    workers: Callable[[Finding, StandingOrders], tuple[tuple[str, ...], ...]] = _no_workers
+    dies: Callable[[Finding], bool] = _never
+    overtakes: bool = False
+    recommend: Callable[[Alert], What | None] = investigated
+    lasting: bool = False
+    target: str = "{}"
+    runbook: tuple[str, str, str] = MONITOR_RUNBOOK
+    impact: Impact = field(default_factory=Impact)
+    blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = _nothing
+    recovered: Callable[[Alert, Now], str | None] = _unsaid
+    criterion: CriterionName | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One watched thing, by the name of the probe that measures it, and the rules that judge it.
+
+    `server` is the subject that it is measured through: itself where it is a server, "" where there is none. `title` is
+    what it is called; `readings` what its probe tells of, and `noun` how a sentence about measuring it begins, where
+    that is something else. `members` is the field of the orders that names what is watched of it, `member` what one of
+    those is called, `component` the same for whoever does not know it.
+    """
+
+    name: str
+    title: str
+    server: str = ""
+    rules: tuple[Rule, ...] = ()
+    members: str = ""
+    member: str = ""
+    readings: str = ""
+    noun: str = ""
+    component: str = ""
+
+    def __post_init__(self) -> None:
+        for name, default in (("readings", self.title), ("noun", self.title), ("component", self.member)):
+            if not getattr(self, name):
+                object.__setattr__(self, name, default)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether other things are measured through it."""
+        return self.server == self.name

@@ -1,0 +1,74 @@
+"""Judgement of PM2 itself: away, or come back without its list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from monitord.core import words
+from monitord.core.history import History
+from monitord.core.model import Clear, Finding, Judgement, Observation
+from monitord.core.orders import StandingOrders
+from monitord.core.rules import services
+from monitord.core.rules.base import Rule, Subject
+from monitord.core.rules.servers import unreachable
+
+
+def pm2_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """PM2 itself was restarted and nothing of the fleet is in its list."""
+    last = history.fleet_restart
+    if last is None or not last.is_empty or not last.left_behind:
+        yield Clear("pm2_empty", "pm2")
+        return
+    names = words.listed(list(last.left_behind), most=8)
+    what, when = words.plural(len(last.left_behind), "service"), words.clock(last.at)
+    lost = f"it runs none of the {what} it is expected to run ({names})"
+    is_deleted = last.kind == "deleted"
+    yield Finding(
+        rule="pm2_empty",
+        subject="pm2",
+        severity="critical",
+        value="empty",
+        limit=None,
+        unit="",
+        summary=(
+            f"Everything was deleted from PM2's list, by {when}: {lost}."
+            if is_deleted
+            else f"PM2 was restarted with an empty list, at {when}: {lost}. Nobody deleted them."
+        ),
+        began=last.at,
+        evidence={"left_behind": list(last.left_behind), "at": when, "kind": last.kind},
+        recommendation=(
+            "If that was a mistake, run pm2 resurrect, or start the services from their ecosystem file."
+            if is_deleted
+            else "Run pm2 resurrect, and pm2 save once all is back. Where PM2 was killed, the processes of before may "
+            "still run without it: end those first, or they run twice."
+        ),
+    )
+
+
+def _has_lost_its_list(history: History) -> str:
+    last = history.fleet_restart
+    return "it answers, and has lost its list" if last is not None and last.is_empty else ""
+
+
+PM2_UNREACHABLE = unreachable(
+    "pm2",
+    "PM2",
+    blocks=lambda _: "whether the services run",
+    not_there="There is no PM2 in the home that is watched: does it run, as the same user, is MONITORD_PM2__HOME "
+    "right? Do not ask it by pm2 ls, which would start an empty one.",
+    is_lost=_has_lost_its_list,
+    criterion="servers_reachable",
+)
+PM2_EMPTY = Rule("pm2_empty", "pm2", ("critical",), pm2_empty, of_server=True)
+RULES = (PM2_EMPTY, PM2_UNREACHABLE)
+
+PM2 = Subject(
+    "pm2",
+    "PM2",
+    server="pm2",
+    rules=(*RULES, *services.RULES),
+    members="services",
+    member="service",
+    readings="the services under PM2",
+)
