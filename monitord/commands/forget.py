@@ -11,6 +11,7 @@ from monitord import asking
 from monitord.commands.asked import Held, put
 from monitord.core.model import Command
 from monitord.core.quiet import DATABASE
+from monitord.core.rules import declared
 
 
 def add(subparsers: Any) -> None:
@@ -37,7 +38,7 @@ def _tells(held: Held, command: Command, _: datetime) -> Iterable[str]:
     if name == DATABASE:
         yield "The database that is read next is the known one from then on."
         return
-    ending = [a.rule for a in held.state.alerts.values() if a.subject == name and a.rule.startswith("service_")]
+    ending = [a.rule for a in held.state.alerts.values() if a.subject == name and "service" in declared(a.rule).roles]
     yield f"{name} is not expected any more" + (f"; {', '.join(ending)} ends." if ending else ".")
     service = held.state.history.services.get(name)
     if service is not None and any(life.state == "online" for life in service.lives.values()):

@@ -9,19 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final
 
-from monitord.core import causes, words
+from monitord.core import words
 from monitord.core.advice import look_at
 from monitord.core.escalation import escalation
 from monitord.core.model import Action, Alert, Transition
 from monitord.core.orders import StandingOrders
+from monitord.core.rules import declared
+from monitord.core.rules.base import What
 
-What = Literal["restart_service", "free_disk", "investigate"]
 # Of two recommendations about one target at once, the one that does more is the one to follow.
 _RANK: Final[dict[What, int]] = {"restart_service": 2, "free_disk": 1, "investigate": 0}
-# What often passes by itself: nothing is recommended when these alerts fire, but once they have lasted.
-LASTING: Final = frozenset({"service_memory_high"})
 
 
 def advise(
@@ -40,10 +39,10 @@ def advise(
     living = {alert.incident_id for alert in book.values()}
     told = {incident: targets for incident, targets in advised.items() if incident in living}
     chosen: dict[str, Action] = {}
-    firing = [edge.alert for edge in transitions if edge.edge == "firing" and edge.alert.rule not in LASTING]
-    lasting = [alert for alert in book.values() if alert.rule in LASTING and has_lasted(alert, orders, now)]
+    firing = [edge.alert for edge in transitions if edge.edge == "firing" and not declared(edge.alert.rule).lasting]
+    lasting = [alert for alert in book.values() if declared(alert.rule).lasting and has_lasted(alert, orders, now)]
     for alert in (*firing, *lasting):
-        what = recommended(alert)
+        what = declared(alert.rule).recommend(alert)
         if what is None or alert.subject in told.get(alert.incident_id, ()):
             continue
         told[alert.incident_id] = (*told.get(alert.incident_id, ()), alert.subject)
@@ -53,17 +52,6 @@ def advise(
     return tuple(chosen.values()), told
 
 
-def recommended(alert: Alert) -> What | None:
-    """What the standing orders say to do about an alert that fires; None where they say to leave it."""
-    if alert.rule == "disk_high":
-        return "free_disk" if alert.severity == "critical" else None
-    if alert.rule in ("service_memory_high", "sealing_stuck"):
-        return "restart_service"
-    if alert.rule == "service_down" and alert.finding.value == "errored":
-        return "restart_service"  # PM2's own restart has failed
-    return "investigate" if alert.severity == "critical" else None
-
-
 def has_lasted(alert: Alert, orders: StandingOrders, now: datetime) -> bool:
     """Whether what this alert is about is found now, and has been seen to go on for as long as FLOW_STALL."""
     return alert.state == "firing" and alert.found_at == now and alert.lasted >= orders.flow_stall.total_seconds()
@@ -71,15 +59,7 @@ def has_lasted(alert: Alert, orders: StandingOrders, now: datetime) -> bool:
 
 def blocking(alert: Alert, orders: StandingOrders) -> str:
     """What an issue holds up: sealing and users, the standing orders' reasons to restart, or trees; "": not known."""
-    if alert.rule == "disk_high":
-        return "everything that writes to this disk"
-    dead_sealer = alert.rule in causes.DEAD and bool(causes.sealed(alert.subject, orders))
-    stops_all = alert.rule == "postgres_unreachable" and bool(orders.groups)
-    seals = dead_sealer or alert.rule in causes.SEALING or stops_all
-    trees = alert.rule in causes.DEAD and causes.builds_trees(alert.subject, orders)
-    faces_users = alert.rule.startswith("service_") and alert.subject in orders.user_facing
-    held = (("epoch sealing", seals), ("trees and publishing", trees), ("users", faces_users))
-    return words.listed([what for what, so in held if so])
+    return words.listed(list(declared(alert.rule).blocking(alert, orders)))
 
 
 def _action(what: What, alert: Alert, orders: StandingOrders, now: datetime) -> Action:

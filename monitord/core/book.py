@@ -13,7 +13,7 @@ from monitord.core import alerts, causes
 from monitord.core.history import History
 from monitord.core.model import Aftermath, Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules import CONTINUES, REPLACES, RULES, SUCCEEDS, declared, replaces
+from monitord.core.rules import CONTINUES, REPLACES, SUCCEEDS, declared, replaces
 from monitord.core.rules.base import Rule
 
 
@@ -31,10 +31,10 @@ def frozen(alert: Alert, history: History, book: Mapping[str, Alert], orders: St
     """Whether nobody knows at the moment if what was found still holds: its probe, or the server behind it, is away."""
     last = history.readings.get(alert.probe)
     failed = last is not None and last.failure is not None
-    if "unreachable" in declared(alert.rule).roles:
+    rule = declared(alert.rule, alert.probe)
+    if "unreachable" in rule.roles:
         return False
-    judges_failure = any(r.judges_failure for r in RULES if (r.name, r.probe) == (alert.rule, alert.probe))
-    return causes.server_away(alert.probe, history, book, orders) or (failed and not judges_failure)
+    return causes.server_away(alert.probe, history, book, orders) or (failed and not rule.judges_failure)
 
 
 def judge(

@@ -3,20 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
 
 from monitord.core import words
 from monitord.core.orders import StandingOrders
-from monitord.core.verdict import NAMES
-
-# The fields of the orders that name subjects, by the probe that measures them.
-_SUBJECTS: Final = {
-    "pm2": (("services", "service"),),
-    "postgres": (("tables", "table"),),
-    "epochs": (("groups", "group"),),
-    "redis": (("queues", "queue"),),
-    "host": (("disks", "disk"),),
-}
+from monitord.core.rules.subjects import SUBJECTS
 
 
 def shortfall(asked: StandingOrders, watched: StandingOrders) -> str:
@@ -28,17 +18,16 @@ def shortfall(asked: StandingOrders, watched: StandingOrders) -> str:
 
 
 def _missing(asked: StandingOrders, watched: StandingOrders) -> Iterator[str]:
-    for probe, subjects in _SUBJECTS.items():
-        if probe not in watched.probes:
+    for subject in SUBJECTS:
+        if subject.name not in watched.probes:
             continue
-        if probe not in asked.probes:
-            yield NAMES[probe]
+        if subject.name not in asked.probes:
+            yield subject.readings
             continue
-        for field, called in subjects:
-            if field in watched.unnamed:
-                continue
-            held, wanted = set(getattr(asked, field)), list(getattr(watched, field))
-            # An empty roster is learned from the snapshot, which a check reads too.
-            names = [] if field == "services" and not held else [name for name in wanted if name not in held]
-            if names:
-                yield f"the {called}{'s' if len(names) > 1 else ''} {words.listed(names)}"
+        if not subject.members or subject.members in watched.unnamed:
+            continue
+        held, wanted = set(getattr(asked, subject.members)), list(getattr(watched, subject.members))
+        # An empty roster is learned from the snapshot, which a check reads too.
+        names = [] if subject.members == "services" and not held else [name for name in wanted if name not in held]
+        if names:
+            yield f"the {subject.member}{'s' if len(names) > 1 else ''} {words.listed(names)}"

@@ -17,6 +17,7 @@ from monitord.core.history import History
 from monitord.core.model import Alert, Command, Observation, Silence, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.rules import declared
+from monitord.core.rules.subjects import SUBJECTS
 
 # The name under which the known database is forgotten.
 DATABASE = "postgres"
@@ -79,11 +80,11 @@ def covers(silence: Silence, rule: str, subject: str) -> bool:
 
 def known_subjects(history: History, alerts: Mapping[str, Alert], orders: StandingOrders) -> frozenset[str]:
     """Every name that an alert may be about, as far as it is known now."""
-    servers = {name for name in ("pm2", "postgres", "redis") if name in orders.probes}
+    things = {subject.name for subject in SUBJECTS if not subject.is_server or subject.name in orders.probes}
     services = {*orders.services, *history.roster, *history.services}
     told = {alert.subject for alert in alerts.values()}
     named = {*orders.tables, *orders.queues, *orders.groups, *orders.disks}
-    return frozenset({*servers, *services, *told, *named, "epochs", "host", "monitord"})
+    return frozenset({*things, *services, *told, *named})
 
 
 def settle(silences: dict[str, Silence], known: Container[str]) -> None:
@@ -148,7 +149,7 @@ def hear(
                         a
                         for a in alerts.values()
                         if a.subject == command.target
-                        and (a.rule.startswith("service_") or declared(a.rule).adopted_by_ack)
+                        and ("service" in declared(a.rule).roles or declared(a.rule).adopted_by_ack)
                     ]
                     edges += book.drop(alerts, gone, now, reason="forgotten")
                     heard.append(Heard("subject_forgotten", subject=command.target))

@@ -10,7 +10,6 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
-from monitord.core import causes
 from monitord.core.clocks import server_now
 from monitord.core.epochs import calendar, seals
 from monitord.core.fleet import expected, recent_restarts
@@ -19,10 +18,10 @@ from monitord.core.history import History
 from monitord.core.model import Alert, Reading, Status, Value
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.rules import declared, servers
+from monitord.core.rules.subjects import MEASURED, server_of
 from monitord.core.states import standing
 from monitord.core.watched import effective
 
-PROBES = ("pm2", "postgres", "epochs", "redis", "host")
 Fields = dict[str, Any]
 RANK: dict[Status, int] = {"ok": 0, "warning": 1, "unknown": 2, "critical": 3}
 
@@ -53,7 +52,7 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
     orders = effective(orders, history)
     return Report(
         status=status(history, book, orders),
-        probes={name: _probe(name, history, orders) for name in PROBES},
+        probes={name: _probe(name, history, orders) for name in MEASURED},
         services=_services(history, orders, at),
         growth=_growth(history, orders, at),
         database=_database(_asked("postgres", history, orders)),
@@ -110,10 +109,11 @@ def _blind(probe: str, history: History, book: Mapping[str, Alert]) -> bool:
     if last is None:
         return True
     if last.failure is not None:
-        server = causes.SERVER.get(probe, probe)
+        server = server_of(probe) or probe
         firing = (a for a in book.values() if a.subject == server and a.state == "firing")
         return all(declared(a.rule).roles.isdisjoint(("unreachable", "refusal")) for a in firing)
-    told = {alert.subject for alert in book.values() if alert.rule == "subject_unmeasured" and alert.state == "firing"}
+    firing = (alert for alert in book.values() if alert.state == "firing")
+    told = {alert.subject for alert in firing if "unmeasured" in declared(alert.rule).roles}
     return any(subject not in told for subject, _, _ in servers.troubled(last))
 
 

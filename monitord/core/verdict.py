@@ -2,18 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Final
-
 from monitord.core import words
 from monitord.core.report import Fields
-
-NAMES: Final = {
-    "pm2": "the services under PM2",
-    "postgres": "Postgres",
-    "epochs": "epoch sealing",
-    "redis": "Redis",
-    "host": "the host",
-}
+from monitord.core.rules.subjects import readings_of
 
 
 def verdict(fields: Fields) -> str:
@@ -25,7 +16,7 @@ def verdict(fields: Fields) -> str:
         return f"{len(firing)} alerts fire, the worst: {firing[0]['summary']}"
     if fields.get("unasked"):
         return f"{fields['unasked']}."
-    failed = [NAMES.get(name, name) for name, probe in fields["probes"].items() if _failed(name, probe, fields)]
+    failed = [readings_of(name) for name, probe in fields["probes"].items() if _failed(name, probe, fields)]
     if failed:
         return f"{words.listed(failed)} could not be measured."
     if fields["status"] == "unknown":

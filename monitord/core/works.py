@@ -15,7 +15,10 @@ from monitord.core.history import History
 from monitord.core.loops import outlived_after, since_taken_up
 from monitord.core.names import any_means
 from monitord.core.orders import StandingOrders
+from monitord.core.rules import RULES
 from monitord.core.states import FROZEN
+
+_LOOPS = tuple(rule.name for rule in RULES if "restart_loop" in rule.roles)
 
 
 def roles(patterns: Iterable[str]) -> Iterator[tuple[str, ...]]:
@@ -50,7 +53,7 @@ def works(name: str, history: History, book: Book, orders: StandingOrders, now: 
     if service is None:
         return False
     lives = [life for life in service.lives.values() if life.state == "online" and life.process not in FROZEN]
-    if not lives or not holds(book.get(key("service_restart_loop", name)), orders):
+    if not lives or not any(holds(book.get(key(loop, name)), orders) for loop in _LOOPS):
         return bool(lives)
     dying = outlived_after(service, now, orders.restarts_window.total_seconds(), orders.late_after.total_seconds())
     if dying is None:

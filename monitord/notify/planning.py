@@ -16,6 +16,7 @@ from monitord.core.decide import Decision
 from monitord.core.model import Action, Alert, Severity, Transition
 from monitord.core.night import Night
 from monitord.core.report import alert_fields
+from monitord.core.rules import declared
 from monitord.hours import Hours
 from monitord.log_values import in_json
 from monitord.masking import mask
@@ -226,7 +227,7 @@ def _wants(channel: Channel, alert: Alert) -> bool:
     """Whether an alert is to be told there: it is severe enough, and is not that this very way out fails."""
     if _RANK[alert.severity] < _RANK[channel.manners.least]:
         return False
-    parts = alert.finding.evidence.get("parts") if alert.rule == "monitor_degraded" else None
+    parts = alert.finding.evidence.get("parts") if "monitor" in declared(alert.rule).roles else None
     return not isinstance(parts, list | tuple) or f"{WAY}{channel.name}" not in parts
 
 

@@ -10,6 +10,7 @@ from monitord.core import words
 from monitord.core.model import Action, Transition
 from monitord.core.night import Night
 from monitord.core.report import alert_fields
+from monitord.core.rules import declared
 
 ACTIONS: Final = {"restart_service": "Restart", "free_disk": "Free space on", "investigate": "Investigate"}
 _REPLACED: Final = "replaced_by "
@@ -75,7 +76,7 @@ def edge_sentence(edge: Transition) -> str:
 def action_sentence(action: Action) -> str:
     """What a person should do, and why."""
     # Of a group: whatever seals it.
-    whom = f"what seals {action.target}" if action.rule == "sealing_stuck" else action.target
+    whom = declared(action.rule).target.format(action.target)
     return f"{ACTIONS[action.action]} {whom}: {action.reason}"
 
 

@@ -12,6 +12,7 @@ from typing import Final
 from monitord.core import mounts, words
 from monitord.core.model import Severity
 from monitord.core.report import Fields
+from monitord.core.rules import declared
 from monitord.present.terminal import Style, Terminal, table
 from monitord.present.verdict import MARKS, verdict_lines
 
@@ -19,16 +20,8 @@ UNKNOWN: Final = "unknown"
 
 Marks = Mapping[tuple[str, str], Severity]
 NOTHING: Final = "–"
-# The room of the report that a rule's alerts belong to, by how the rule's name begins.
-ROOMS: Final = {
-    "service": "services",
-    "table": "growth",
-    "sealing": "epochs",
-    "groups": "epochs",
-    "redis": "redis",
-    "disk": "host",
-    "host": "host",
-}
+# The room of the report that a probe's subjects are shown in.
+ROOMS: Final = {"pm2": "services", "postgres": "growth", "epochs": "epochs", "redis": "redis", "host": "host"}
 HINTS: Final = {
     "pm2": "Not watched: there is no PM2 home. MONITORD_PM2__HOME (or PM2_HOME) would add it.",
     "postgres": "Not watched. MONITORD_POSTGRES__DSN (or DATABASE_URL) would add it.",
@@ -84,7 +77,10 @@ def _marks(fields: Fields) -> Marks:
     """(room, subject) -> the worst severity confirmed of it: what another alert explains is no better for it."""
     marks: dict[tuple[str, str], Severity] = {}
     for alert in (*fields["alerts"]["firing"], *fields["alerts"]["suppressed"]):
-        place = (ROOMS.get(alert["rule"].partition("_")[0], ""), alert["subject"])
+        rule = declared(alert["rule"])
+        if not rule.is_of_member:
+            continue
+        place = (ROOMS.get(rule.probe, ""), alert["subject"])
         severity: Severity = alert["severity"]
         if marks.get(place) != "critical":
             marks[place] = severity

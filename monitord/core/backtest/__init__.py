@@ -21,8 +21,7 @@ from monitord.core.history import History
 from monitord.core.model import Alert, Observation, Transition
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.quiet import unhushed
-
-_OF_THE_ROSTER = ("service_missing", "service_down")
+from monitord.core.rules import declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,7 +186,7 @@ class _Fold:
         if told is None:
             return None
         # Counts were taken over the window of then: they cannot tell what a longer one holds.
-        is_short = self._longer_window and alert.rule == "table_growth_high"
+        is_short = self._longer_window and "growth" in declared(alert.rule).roles
         return "exactly" if told == "exactly" and not is_short else "by the counters"
 
     def _count(self, exact: frozenset[str]) -> None:
@@ -230,7 +229,8 @@ def _roster(recorded: Iterable[Transition], at: datetime, orders: StandingOrders
         return State()
     away: dict[str, Expected] = {}
     for spell in fired(recorded):
-        if spell.rule in _OF_THE_ROSTER and spell.since <= at and (spell.resolved_at is None or spell.resolved_at > at):
+        is_of_roster = "roster" in declared(spell.rule).roles
+        if is_of_roster and spell.since <= at and (spell.resolved_at is None or spell.resolved_at > at):
             for wanted in get_args(Expected):
                 if spell.limit == wanted:
                     away[spell.subject] = wanted

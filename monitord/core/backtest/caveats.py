@@ -11,7 +11,7 @@ from monitord.core.backtest.fired import Comparison
 from monitord.core.epochs import window_seconds
 from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.verdict import NAMES
+from monitord.core.rules.subjects import readings_of
 
 # What orders name -> the probe that looks at it, the sample that tells of it, and the label it goes by.
 _SUBJECTS = {
@@ -94,7 +94,7 @@ def caveats(
     if comparison.only_found:
         yield "Where nothing was suspected then, nobody looked again at once: a new alert is confirmed a cycle later."
     for probe in sorted(as_recorded.probes - known.probes):
-        name = NAMES.get(probe, probe)
+        name = readings_of(probe)
         yield f"{name[0].upper()}{name[1:]}: never measured in the recording, so nothing of it is judged."
     for kind, missing in known.unrecorded.items():
         for name in sorted(missing):

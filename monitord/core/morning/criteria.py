@@ -15,7 +15,7 @@ from monitord.core.morning.facts import Facts, named, told
 from monitord.core.morning.fleet_criteria import memory_stable, no_restarts, services_online
 from monitord.core.morning.server_criteria import SERVERS, host_healthy, servers_reachable
 from monitord.core.night import Criterion, OpenWarning, Verdict
-from monitord.core.verdict import NAMES
+from monitord.core.rules.subjects import readings_of
 
 
 def judged(facts: Facts) -> tuple[Criterion, ...]:
@@ -70,7 +70,7 @@ def nothing_critical(facts: Facts) -> Criterion:
         return Criterion(name, title, False, details[0], details[1:])
     if why := _unwatched_end(facts):
         return Criterion(name, title, None, why)
-    if unseen := [f"{NAMES.get(probe, probe)}: {facts.too_blind(probe)}" for probe in facts.blind_probes()]:
+    if unseen := [f"{readings_of(probe)}: {facts.too_blind(probe)}" for probe in facts.blind_probes()]:
         return Criterion(name, title, None, "For too long nobody could have seen one.", tuple(unseen))
     open_ = facts.open_warnings()
     over = [p for p in facts.parts() if p.stands_alone and p.ended_at is not None]

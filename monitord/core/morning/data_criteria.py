@@ -48,7 +48,7 @@ def epochs_sealed(facts: Facts) -> Criterion:
         ]
         if group.silent:
             details.append(f"{group.group}: silent for longer than ever before: {words.listed(list(group.silent))}.")
-    stuck = [part for part in facts.parts() if part.alert.rule in ("sealing_stuck", "sealing_late")]
+    stuck = facts.against(name)
     details += [told(part, facts) for part in stuck]
     if facts.groups_in_step is False:
         details.append("The groups are not in step.")
@@ -103,7 +103,7 @@ def growth_steady(facts: Facts) -> Criterion:
     limit = facts.orders.growth_steady
     name, title = "growth_steady", f"Database growth steady (<{words.count(limit)} rows/hour)"
     details, bad, unknown = [], [], []
-    unsteady = [part for part in facts.parts() if part.alert.rule in ("table_growth_high", "table_flow_stalled")]
+    unsteady = facts.against(name)
     for table in facts.tables:
         rate = table.most if table.most is not None else table.per_hour
         holes = sum(1 for hour in table.hours if hour.rows is None)

@@ -13,6 +13,7 @@ from monitord.core.morning.levels import Levels
 from monitord.core.morning.sight import blind_seconds
 from monitord.core.night import Blind, GroupNight, ServiceNight, TableNight
 from monitord.core.orders import StandingOrders
+from monitord.core.rules import declared
 
 # Of the night: more blindness than this and what is of the moment is not known any more.
 BLIND_SHARE: Final = 0.05
@@ -42,6 +43,10 @@ class Facts:
         was confirmed in the night's first moments, no later than a cycle may come, was over when the night began.
         """
         return (part for incident in self.incidents for part in incident.parts if self._is_of_the_night(part))
+
+    def against(self, criterion: str) -> tuple[Part, ...]:
+        """The alerts of the night for which a criterion is not met."""
+        return tuple(part for part in self.parts() if declared(part.alert.rule).criterion == criterion)
 
     def critical(self) -> tuple[Part, ...]:
         """The alerts that were critical in the night, open or over, told or silenced on purpose.

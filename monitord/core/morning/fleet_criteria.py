@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Final
-
-from monitord.core import causes, words
-from monitord.core.actions import LASTING, recommended
+from monitord.core import words
 from monitord.core.model import AUTOMATIC, Alert
 from monitord.core.morning.facts import BLIND_SHARE, Facts, told
 from monitord.core.morning.services import left_behind
 from monitord.core.night import Criterion, ServiceNight
-
-DOWN: Final = causes.DEAD - {"service_restart_loop"} | {"service_overdue", "pm2_empty"}
+from monitord.core.rules import declared
 
 
 def services_online(facts: Facts) -> Criterion:
@@ -22,7 +18,7 @@ def services_online(facts: Facts) -> Criterion:
     stopped = [s.name for s in watched if s.expected == "stopped"]
     if "pm2" not in facts.orders.probes or not watched:
         return Criterion(name, title, None, "No services were watched.")
-    down = [part for part in facts.parts() if part.alert.rule in DOWN]
+    down = facts.against(name)
     named = {name for part in down for name in left_behind(part.alert)}
     wrong = [s for s in watched if s.ok is False]
     details = [told(part, facts) for part in down]
@@ -83,7 +79,7 @@ def memory_stable(facts: Facts) -> Criterion:
     stall = facts.orders.flow_stall.total_seconds()
     in_pieces = max(stall, BLIND_SHARE * (facts.until - facts.since))
     over = [s.name for s, _ in measured if s.past_limit_longest >= stall or s.past_limit > in_pieces]
-    leaks = [part for part in facts.parts() if part.alert.rule == "service_memory_leak"]
+    leaks = facts.against(name)
     details += tuple(told(part, facts) for part in leaks)
     if over or leaks:
         who = words.listed(sorted({*over, *(part.alert.subject for part in leaks)}))
@@ -101,9 +97,10 @@ def memory_stable(facts: Facts) -> Criterion:
 
 def _calls_for_restart(alert: Alert, facts: Facts) -> bool:
     """Whether the orders called for a restart: of what often passes by itself, only once it had lasted."""
-    if recommended(alert) != "restart_service":
+    rule = declared(alert.rule)
+    if rule.recommend(alert) != "restart_service":
         return False
-    return alert.rule not in LASTING or alert.lasted >= facts.orders.flow_stall.total_seconds()
+    return not rule.lasting or alert.lasted >= facts.orders.flow_stall.total_seconds()
 
 
 def no_restarts(facts: Facts) -> Criterion:
@@ -118,7 +115,7 @@ def no_restarts(facts: Facts) -> Criterion:
         for kind, count in service.restarts.items():
             totals[kind] = totals.get(kind, 0) + count
     called_for = [part for part in facts.parts() if _calls_for_restart(part.alert, facts)]
-    loops = [part for part in facts.parts() if part.alert.rule in ("service_restart_loop", "service_unstable")]
+    loops = facts.against(name)
     details += [told(part, facts) for part in (*loops, *called_for)]
     crashes = sum(count for kind, count in totals.items() if kind in AUTOMATIC)
     if crashes or called_for or loops:
@@ -149,4 +146,4 @@ def no_restarts(facts: Facts) -> Criterion:
 
 
 def _restartable(alert: Alert) -> str:
-    return alert.subject if alert.rule.startswith("service_") else f"what seals {alert.subject}"
+    return declared(alert.rule).target.format(alert.subject)

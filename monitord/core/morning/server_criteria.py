@@ -22,7 +22,7 @@ def servers_reachable(facts: Facts) -> Criterion:
     names = words.listed([server.title for server in servers])
     name, title = "servers_reachable", f"Servers reachable ({names})"
     queues = tuple(_queue(level, facts) for level in facts.levels.queues.values() if level.most is not None)
-    outages = [p for p in facts.parts() if declared(p.alert.rule).criterion == name and facts.was_critical(p.alert)]
+    outages = [part for part in facts.against(name) if facts.was_critical(part.alert)]
     if outages:
         who = words.listed(sorted({BY_NAME[part.alert.subject].title for part in outages}))
         details = (*(told(part, facts, at_worst=True) for part in outages), *queues)
@@ -62,7 +62,8 @@ def _named(probe: str) -> str:
 
 
 def _of_host(rule: str, subject: str, orders: StandingOrders) -> str:
-    return f"the disk at {subject}" if subject in orders.disks else "memory" if rule == "host_memory_low" else subject
+    is_memory = "no_memory" in declared(rule).roles
+    return f"the disk at {subject}" if subject in orders.disks else "memory" if is_memory else subject
 
 
 def _peaks(facts: Facts) -> Iterator[str]:

@@ -13,6 +13,7 @@ from monitord.core.incidents import Incident
 from monitord.core.model import Alert, Observation, RestartKind, ServiceEvent
 from monitord.core.night import ServiceNight, State, Stretch
 from monitord.core.orders import StandingOrders
+from monitord.core.rules import declared
 from monitord.core.states import standing
 
 # A plot is a few hundred pixels wide; more points than that are drawn over each other.
@@ -230,8 +231,7 @@ def confirmed(nights: Iterable[ServiceNight], incidents: Iterable[Incident]) -> 
 
 def left_behind(alert: Alert) -> tuple[str, ...]:
     """The services that an alert is about: its subject, or those that a PM2 without its list runs no more."""
-    names = alert.finding.evidence.get("left_behind") if alert.rule == "pm2_empty" else None
-    return tuple(str(name) for name in names) if isinstance(names, list | tuple) else (alert.subject,)
+    return declared(alert.rule).stops(alert) or (alert.subject,)
 
 
 def _confirmed(night: ServiceNight, lasted: Sequence[tuple[float, float]]) -> ServiceNight:

@@ -9,7 +9,7 @@ from monitord.core.history import History
 from monitord.core.model import Observation
 from monitord.core.night import Blind
 from monitord.core.orders import StandingOrders
-from monitord.core.verdict import NAMES
+from monitord.core.rules.subjects import SUBJECTS
 
 
 class Sight:
@@ -44,8 +44,8 @@ class Sight:
 
     def notes(self) -> Iterator[str]:
         """What there is to say of the recording as a whole."""
-        if off := [name for name in ("pm2", "postgres", "redis") if name not in self._orders.probes]:
-            yield f"Not watched, and so not judged: {words.listed([NAMES[name] for name in off])}."
+        if off := [s.readings for s in SUBJECTS if s.is_server and s.name not in self._orders.probes]:
+            yield f"Not watched, and so not judged: {words.listed(off)}."
         if not self._looks:
             yield "Nothing is recorded of this time: was monitord running?"
         elif (began := min(self._first.values())) > self._since + self._orders.late_after.total_seconds():

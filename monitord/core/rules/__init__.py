@@ -34,52 +34,29 @@ RULES: tuple[Rule, ...] = (
 
 # Of a rule that judges several probes' readings, the first: what is said of it is the same for all.
 BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in reversed(RULES)}
+_BY_PLACE: Mapping[tuple[str, str], Rule] = {(rule.name, rule.probe): rule for rule in RULES}
 
 
-def declared(name: str) -> Rule:
-    """The rule of this name; one of which nothing is known where a snapshot holds alerts of a rule that is no more."""
-    return BY_NAME.get(name) or Rule(name, "", ())
+def declared(name: str, probe: str = "") -> Rule:
+    """The rule of this name, as it judges this probe's readings.
+
+    One of which nothing is known where a snapshot holds alerts of a rule that is no more.
+    """
+    return _BY_PLACE.get((name, probe)) or BY_NAME.get(name) or Rule(name, probe, ())
 
 
 # The first says all that the second would say of the same subject, where `replaces` does not know better.
-REPLACES: tuple[tuple[str, str], ...] = (
-    ("pm2_empty", "pm2_unreachable"),
-    ("service_missing", "service_down"),
-    ("service_down", "service_restart_loop"),
-    ("service_missing", "service_overdue"),
-    ("service_down", "service_overdue"),
-    ("sealing_stuck", "sealing_late"),
-    ("sealing_stuck", "sealing_slow"),
-    ("sealing_late", "sealing_slow"),
-    ("disk_high", "disk_filling"),
-    ("service_memory_high", "service_memory_leak"),
-)
-
+REPLACES = tuple((rule.name, weaker.rule.name) for rule in RULES for weaker in rule.replaces)
 
 # Where the second is found no more because the first is, it is not over: the first takes its place.
-SUCCEEDS: tuple[tuple[str, str], ...] = (
-    ("postgres_full", "postgres_unreachable"),
-    ("redis_not_writable", "redis_unreachable"),
-    *(
-        (gone, rule)
-        for gone in ("service_missing", "service_down")
-        for rule in ("service_frozen", "service_memory_high", "service_memory_leak", "service_restart_loop")
-    ),
-    ("sealing_gap", "sealing_slow"),
-)
+SUCCEEDS = tuple((rule.name, weaker.name) for rule in RULES for weaker in rule.succeeds)
 
 # Of these the first is the second's alert that goes on: it keeps its id and its beginning, and nothing ends.
-CONTINUES: frozenset[tuple[str, str]] = frozenset({("pm2_empty", "pm2_unreachable")})
+CONTINUES = frozenset((rule.name, weaker.rule.name) for rule in RULES for weaker in rule.replaces if weaker.continues)
+
+_WHEN = {(rule.name, weaker.rule.name): weaker.when for rule in RULES for weaker in rule.replaces}
 
 
 def replaces(stronger: Finding, weaker: Finding) -> bool:
-    """Whether the first of two findings, whose rules REPLACES has in this order, leaves the second nothing to say.
-
-    A loop is at its end when PM2 gives up; while it goes on, being down for a moment is what it consists of. What is
-    critical is not replaced by a warning. A disk past its first limit fills on: it is full for good at the second.
-    """
-    if weaker.rule == "disk_filling":
-        return stronger.severity == "critical"
-    if weaker.rule != "service_restart_loop":
-        return True
-    return stronger.value == "errored" and (stronger.severity == "critical" or weaker.severity == "warning")
+    """Whether the first of two findings, whose rules REPLACES has in this order, leaves the second nothing to say."""
+    return _WHEN[stronger.rule, weaker.rule](stronger, weaker)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitord.core.history import History
@@ -27,7 +27,6 @@ MONITOR_RUNBOOK: Final = ("monitord logs --no-follow -n 50", "monitord status", 
 # What an alert can explain, or be explained by.
 Role = Literal[
     "service",  # about one service of the fleet
-    "dead_service",  # its services do not do their work
     "restart_loop",
     "roster",  # what is expected of it is the limit
     "unreachable",  # a server cannot be measured, and nothing behind it
@@ -68,16 +67,21 @@ class Impact:
     on_epochs: OnEpochs | Callable[[Alert, StandingOrders], OnEpochs] = (UNKNOWN, UNKNOWN, UNKNOWN)
 
 
+NOT_KNOWN: Final = Impact()
+
+
 def investigated(alert: Alert) -> What | None:
     """What is recommended of an alert where its rule says nothing else: critical ones are to be looked into."""
     return "investigate" if alert.severity == "critical" else None
 
 
-def _always(stronger: Finding, weaker: Finding) -> bool:
+def always(*_: object) -> bool:
+    """Yes, whatever was found."""
     return True
 
 
-def _never(finding: Finding) -> bool:
+def never(*_: object) -> bool:
+    """No, whatever was found."""
     return False
 
 
@@ -89,7 +93,8 @@ def _no_workers(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ..
     return ()
 
 
-def _nothing(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+def nothing(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+    """Nothing that is known is held up."""
     return ()
 
 
@@ -103,13 +108,15 @@ def _silent(observation: Observation, history: History, orders: StandingOrders) 
 
 @dataclass(frozen=True, slots=True)
 class Replaces:
-    """Another rule that has nothing left to say of a subject once this one speaks of it, where `when` agrees."""
+    """Another rule that has nothing left to say of a subject once this one speaks of it.
+
+    `when` says of two findings, the stronger rule's first, whether that is so. `continues`: the stronger alert is the
+    weaker one that goes on; it keeps its id and its beginning, and nothing ends.
+    """
 
     rule: Rule
-    when: Callable[[Finding, Finding], bool] = _always
-    """Whether the first finding, of the stronger rule, leaves the second nothing to say."""
+    when: Callable[[Finding, Finding], bool] = always
     continues: bool = False
-    """The stronger alert is the weaker one that goes on: it keeps its id and its beginning, and nothing ends."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -151,16 +158,21 @@ class Rule:
     takes: frozenset[Role] = frozenset()
     stops: Callable[[Alert], tuple[str, ...]] = _nobody
     workers: Callable[[Finding, StandingOrders], tuple[tuple[str, ...], ...]] = _no_workers
-    dies: Callable[[Finding], bool] = _never
+    dies: Callable[[Finding], bool] = never
     overtakes: bool = False
     recommend: Callable[[Alert], What | None] = investigated
     lasting: bool = False
     target: str = "{}"
     runbook: tuple[str, str, str] = MONITOR_RUNBOOK
-    impact: Impact = field(default_factory=Impact)
-    blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = _nothing
+    impact: Impact = NOT_KNOWN
+    blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = nothing
     recovered: Callable[[Alert, Now], str | None] = _unsaid
     criterion: CriterionName | None = None
+
+    @property
+    def is_of_member(self) -> bool:
+        """Whether its alerts are about the things that are watched of its subject, and say how those are."""
+        return not self.of_server and "unmeasured" not in self.roles
 
 
 @dataclass(frozen=True, slots=True)

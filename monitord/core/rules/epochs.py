@@ -16,8 +16,9 @@ def _seals_unknown(history: History, now: float) -> float:
 
 UNMEASURED = unmeasured(
     "epochs",
-    "the epochs",
+    "epoch sealing",
     "There is no such table in the database and schema that are watched: is it the right database?",
+    noun="the epochs",
     judges_failure=True,
     unknown_for=_seals_unknown,
 )

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
-from monitord.core import causes, words
+from monitord.core import words
+from monitord.core.dependencies import feeders, fleet_of
 from monitord.core.doubling import TWICE, half_windows, whole_windows
 from monitord.core.growth import late_rows, quiet_seconds, rows_at_least, rows_per_hour, window_rows
 from monitord.core.history import History, Table
-from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Rule
+from monitord.core.rules.base import NONE, Impact, Now, Rule
 from monitord.core.rules.replica import LAGS, lags
 
 LOST = "it cannot be read"
@@ -185,7 +187,7 @@ def _who_brings(name: str, history: History, orders: StandingOrders) -> str:
     """What to do about a table without new rows: who is declared to bring them, in order, and whether they run."""
     found = [
         (service, "/".join(sorted({life.state for life in history.services[service].lives.values()})) or "not in PM2")
-        for service in causes.fleet_of(causes.feeders(name, orders), history, orders)
+        for service in fleet_of(feeders(name, orders), history, orders)
     ]
     if not found:
         return (
@@ -221,6 +223,64 @@ def wants_exact(history: History, orders: StandingOrders, now: float) -> frozens
     return frozenset(wanted)
 
 
-TABLE_GROWTH_HIGH = Rule("table_growth_high", "postgres", ("warning",), table_growth_high)
-TABLE_FLOW_STALLED = Rule("table_flow_stalled", "postgres", ("warning", "critical"), table_flow_stalled)
+def _gained_now(alert: Alert, at: Now) -> str | None:
+    rows = (at.report.growth.get(alert.subject) or {}).get("window_rows")
+    if rows is None:
+        return None
+    window = words.duration(at.orders.growth_window.total_seconds())
+    limit = words.count(at.orders.growth_limit)
+    return f"{alert.subject} gained {words.count(rows)} rows within the last {window}; the limit is {limit}."
+
+
+def _flows_now(alert: Alert, at: Now) -> str | None:
+    table = at.history.tables.get(alert.subject)
+    rate = (at.report.growth.get(alert.subject) or {}).get("rows_per_hour")
+    if table is None:
+        return None
+    last = words.moment(max(table.flow_at, table.verified_at), at.now)
+    pace = f", {words.count(rate)} an hour" if rate else ""
+    return f"Rows come into {alert.subject} again{pace}; the last one seen at {last}."
+
+
+def fed_by(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:
+    """Whoever brings the rows of a table, or of a channel: those of its group."""
+    return (feeders(str(finding.evidence.get("group", finding.subject)), orders),)
+
+
+_RUNBOOK: Final = (
+    "{pm2} logs {feeder} --lines 50 --nostream",
+    "SELECT relname, n_tup_ins, n_tup_del, n_live_tup, last_autovacuum FROM pg_stat_user_tables "
+    "WHERE relname = {literal}",
+    "{pm2} status",
+)
+_MORE_ROWS: Final = "more rows than usual; the disk fills faster"
+NO_FLOW: Final = Impact(
+    lambda alert, _: f"what should come into {alert.subject} is missing",
+    ("signals are not collected", "epochs will hold fewer participants, or none", NONE),
+)
+
+TABLE_GROWTH_HIGH = Rule(
+    name="table_growth_high",
+    probe="postgres",
+    severities=("warning",),
+    evaluate=table_growth_high,
+    roles=frozenset({"growth"}),
+    runbook=_RUNBOOK,
+    impact=Impact(_MORE_ROWS, (_MORE_ROWS, NONE, NONE)),
+    recovered=_gained_now,
+    criterion="growth_steady",
+)
+TABLE_FLOW_STALLED = Rule(
+    name="table_flow_stalled",
+    probe="postgres",
+    severities=("warning", "critical"),
+    evaluate=table_flow_stalled,
+    roles=frozenset({"flow", "stall"}),
+    workers=fed_by,
+    overtakes=True,
+    runbook=_RUNBOOK,
+    impact=NO_FLOW,
+    recovered=_flows_now,
+    criterion="growth_steady",
+)
 RULES = (TABLE_GROWTH_HIGH, TABLE_FLOW_STALLED)

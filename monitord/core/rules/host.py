@@ -5,12 +5,13 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import replace
 from shlex import quote
+from typing import Any, Final
 
 from monitord.core import trends, words
 from monitord.core.history import Full, History
-from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Rule, Subject
+from monitord.core.rules.base import NONE, Impact, Now, Replaces, Rule, Subject
 from monitord.core.rules.servers import unmeasured
 from monitord.core.rules.trends import (
     FULL,
@@ -170,9 +171,73 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
     )
 
 
-HOST_MEMORY_LOW = Rule("host_memory_low", "host", ("critical",), host_memory_low)
-DISK_HIGH = Rule("disk_high", "host", ("warning", "critical"), disk_high)
-DISK_FILLING = Rule("disk_filling", "host", ("warning", "critical"), disk_filling)
+def _used_now(alert: Alert, at: Now, steady: str = "") -> str | None:
+    disk: Any = (at.report.host.get("disks") or {}).get(alert.subject) or {}
+    used, free = disk.get("used_percent"), disk.get("free_bytes")
+    if used is None:
+        return None
+    left = "" if free is None else f", {words.size(free)} are left"
+    limit = at.orders.disk_warning
+    return f"The disk at {alert.subject} is {used:.1f}% full now{steady}{left}; the limit is {limit:g}%."
+
+
+def _no_longer_fills(alert: Alert, at: Now) -> str | None:
+    return _used_now(alert, at, " and no longer fills steadily")
+
+
+def _available_now(alert: Alert, at: Now) -> str | None:
+    available = at.report.host.get("memory_available_bytes")
+    if available is None:
+        return None
+    limit = words.size(at.orders.host_memory)
+    return f"{words.size(available)} of memory is available on the host now; the limit is {limit}."
+
+
+_AT_RISK: Final = "at risk: the kernel may end any process"
+_STOPS: Final = "stops when the disk is full"
+_DISK: Final = Impact("what writes to this disk stops when it is full", (_STOPS, _STOPS, NONE))
+_DISK_RUNBOOK: Final = (
+    "df -h {name}",
+    "du -xh --max-depth=2 {name} 2>/dev/null | sort -h | tail -n 20",
+    "SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' "
+    "ORDER BY pg_total_relation_size(oid) DESC LIMIT 5",
+)
+
+HOST_MEMORY_LOW = Rule(
+    name="host_memory_low",
+    probe="host",
+    severities=("critical",),
+    evaluate=host_memory_low,
+    roles=frozenset({"no_memory"}),
+    overtakes=True,
+    runbook=("free -m", "ps aux --sort=-rss | head -n 10", "dmesg --ctime | grep -i 'out of memory' | tail -n 5"),
+    impact=Impact(_AT_RISK, (_AT_RISK, _AT_RISK, _AT_RISK)),
+    recovered=_available_now,
+)
+DISK_FILLING = Rule(
+    name="disk_filling",
+    probe="host",
+    severities=("warning", "critical"),
+    evaluate=disk_filling,
+    runbook=_DISK_RUNBOOK,
+    impact=_DISK,
+    recovered=_no_longer_fills,
+)
+DISK_HIGH = Rule(
+    name="disk_high",
+    probe="host",
+    severities=("warning", "critical"),
+    evaluate=disk_high,
+    # A disk past its first limit fills on: it is full for good at the second.
+    replaces=(Replaces(DISK_FILLING, when=lambda stronger, _: stronger.severity == "critical"),),
+    roles=frozenset({"full_disk"}),
+    overtakes=True,
+    recommend=lambda alert: "free_disk" if alert.severity == "critical" else None,
+    runbook=_DISK_RUNBOOK,
+    impact=_DISK,
+    blocking=lambda *_: ("everything that writes to this disk",),
+    recovered=_used_now,
+)
 UNMEASURED = unmeasured(
     "host",
     "the host",

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core.history import History
-from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.recognizing import unlike
-from monitord.core.rules.base import Rule
+from monitord.core.rules.base import UNKNOWN, Impact, Now, Rule
 
 _SUBJECT = "postgres"
 
@@ -40,6 +40,24 @@ def database_changed(observation: Observation, history: History, orders: Standin
     )
 
 
+def _known_now(alert: Alert, at: Now) -> str | None:
+    known = at.history.identity
+    return None if known is None else f"The database that is read is the known one: {known}."
+
+
 DATABASE_CHANGED = Rule(
-    "database_changed", _SUBJECT, ("critical",), database_changed, adopted_by_ack=True, criterion="servers_reachable"
+    name="database_changed",
+    probe=_SUBJECT,
+    severities=("critical",),
+    evaluate=database_changed,
+    adopted_by_ack=True,
+    takes=frozenset({"sealing", "flow", "growth"}),
+    runbook=(
+        "SELECT current_database(), inet_server_addr(), inet_server_port()",
+        "SELECT system_identifier FROM pg_control_system()",
+        "monitord config",
+    ),
+    impact=Impact(on_epochs=("may be stored in the wrong database", "may be sealed in the wrong database", UNKNOWN)),
+    recovered=_known_now,
+    criterion="servers_reachable",
 )

@@ -6,16 +6,19 @@ Nothing is judged before the habit is known, nor where the orders want none of i
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from monitord.core import words
 from monitord.core.clocks import DISAGREE, disagree, judged_at
 from monitord.core.completeness import KEEP_LABELS, habit, incomplete
+from monitord.core.dependencies import sealers, unsealed
 from monitord.core.epochs import calendar
 from monitord.core.history import History
 from monitord.core.learned import Learned
-from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Rule
+from monitord.core.rules.base import NONE, Impact, Now, OnEpochs, Rule
+from monitord.core.rules.growth import NO_FLOW, fed_by
 
 UNTOLD = "too little of its past is known"
 
@@ -117,6 +120,68 @@ def channel_silent(observation: Observation, history: History, orders: StandingO
             )
 
 
-SEALING_INCOMPLETE = Rule("sealing_incomplete", "epochs", ("warning",), sealing_incomplete)
-CHANNEL_SILENT = Rule("channel_silent", "epochs", ("warning",), channel_silent)
+def _complete_now(alert: Alert, at: Now) -> str | None:
+    seen = at.history.learned[alert.subject].completeness
+    newest = seen.participating.newest
+    if newest is None:
+        return None
+    took, left_out = seen.participating.get(newest), seen.unsealed.get(newest)
+    if not took or left_out is None:
+        return None
+    label = f"{newest} ({words.moment(newest, at.now)})"
+    return f"{alert.subject} has sealed {took - left_out} of the {words.plural(took, 'channel')} of {label}."
+
+
+def _heard_now(alert: Alert, at: Now) -> str | None:
+    group, _, channel = alert.subject.partition("/")
+    label = at.history.learned[group].silence.label
+    if label is None:
+        return None
+    return f"{channel} of {group} takes part again, in {label} ({words.moment(label, at.now)})."
+
+
+def sealed_by(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:
+    """Whoever seals each of the groups that a finding is about."""
+    return tuple(sealers(group, orders) for group in unsealed(finding))
+
+
+def not_sealed(group: str) -> OnEpochs:
+    """What it means that a group's epochs are not sealed, or not whole."""
+    return (
+        NONE,
+        f"epochs of {group} are unsealed or incomplete",
+        f"what is not sealed for {group} cannot be claimed",
+    )
+
+
+_RUNBOOK: Final = (
+    "{pm2} logs {feeder} --lines 50 --nostream",
+    "SELECT epoch, to_timestamp(epoch), token_group, count(DISTINCT channel) FROM channel_participation "
+    "WHERE epoch > extract(epoch FROM now()) - 86400 GROUP BY 1, 2, 3 ORDER BY epoch DESC LIMIT 10",
+    "{pm2} status",
+)
+
+SEALING_INCOMPLETE = Rule(
+    name="sealing_incomplete",
+    probe="epochs",
+    severities=("warning",),
+    evaluate=sealing_incomplete,
+    roles=frozenset({"sealing"}),
+    workers=sealed_by,
+    runbook=_RUNBOOK,
+    impact=Impact(on_epochs=lambda alert, _: not_sealed(alert.subject)),
+    blocking=lambda *_: ("epoch sealing",),
+    recovered=_complete_now,
+)
+CHANNEL_SILENT = Rule(
+    name="channel_silent",
+    probe="epochs",
+    severities=("warning",),
+    evaluate=channel_silent,
+    roles=frozenset({"flow"}),
+    workers=fed_by,
+    runbook=_RUNBOOK,
+    impact=NO_FLOW,
+    recovered=_heard_now,
+)
 RULES = (SEALING_INCOMPLETE, CHANNEL_SILENT)

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 from monitord.core import clocks, words
 from monitord.core.history import History
-from monitord.core.model import Clear, Finding, Judgement, Observation
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Rule, Subject
+from monitord.core.rules.base import Now, Rule, Subject
 
 
 def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -51,6 +51,17 @@ def _advice(parts: list[str], *, is_late: bool, is_clock: bool) -> str:
     return " ".join(told)
 
 
-MONITOR_DEGRADED = Rule("monitor_degraded", "monitord", ("warning",), monitor_degraded)
+def _well_now(alert: Alert, at: Now) -> str:
+    return "monitord works as expected again: cycles on time, the snapshot written, every channel accepting."
+
+
+MONITOR_DEGRADED = Rule(
+    name="monitor_degraded",
+    probe="monitord",
+    severities=("warning",),
+    evaluate=monitor_degraded,
+    roles=frozenset({"monitor"}),
+    recovered=_well_now,
+)
 
 MONITORD = Subject("monitord", "monitord", rules=(MONITOR_DEGRADED,))

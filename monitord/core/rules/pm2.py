@@ -6,11 +6,12 @@ from collections.abc import Iterator
 
 from monitord.core import words
 from monitord.core.history import History
-from monitord.core.model import Clear, Finding, Judgement, Observation
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.rules import services
-from monitord.core.rules.base import Rule, Subject
+from monitord.core.rules.base import Now, Replaces, Rule, Subject
 from monitord.core.rules.servers import unreachable
+from monitord.core.rules.services import PM2_LOG
 
 
 def pm2_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -51,16 +52,50 @@ def _has_lost_its_list(history: History) -> str:
     return "it answers, and has lost its list" if last is not None and last.is_empty else ""
 
 
+def _left_behind(alert: Alert) -> tuple[str, ...]:
+    """All that a PM2 without its list runs no more."""
+    names = alert.finding.evidence.get("left_behind")
+    return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
+
+
+def _as_expected(at: Now) -> str:
+    services = at.report.services
+    well = sum(1 for service in services.values() if service["ok"])
+    return f"{well} of {len(services)} services are as expected."
+
+
+def _answers_now(alert: Alert, at: Now) -> str:
+    return f"PM2 answers again: {_as_expected(at)}"
+
+
+def _listed_now(alert: Alert, at: Now) -> str:
+    return f"PM2 has its list again: {_as_expected(at)}"
+
+
 PM2_UNREACHABLE = unreachable(
+    "pm2_unreachable",
     "pm2",
     "PM2",
     blocks=lambda _: "whether the services run",
     not_there="There is no PM2 in the home that is watched: does it run, as the same user, is MONITORD_PM2__HOME "
     "right? Do not ask it by pm2 ls, which would start an empty one.",
     is_lost=_has_lost_its_list,
-    criterion="servers_reachable",
+    # `pm2 status` would start a PM2 where none runs, and hide what happened.
+    runbook=(PM2_LOG, "pgrep -af 'PM2 v'", "ls -l {home}"),
+    recovered=_answers_now,
 )
-PM2_EMPTY = Rule("pm2_empty", "pm2", ("critical",), pm2_empty, of_server=True)
+PM2_EMPTY = Rule(
+    name="pm2_empty",
+    probe="pm2",
+    severities=("critical",),
+    evaluate=pm2_empty,
+    of_server=True,
+    replaces=(Replaces(PM2_UNREACHABLE, continues=True),),
+    stops=_left_behind,
+    runbook=("{pm2} status", PM2_LOG, "ls -l {home}/dump.pm2"),
+    recovered=_listed_now,
+    criterion="services_online",
+)
 RULES = (PM2_EMPTY, PM2_UNREACHABLE)
 
 PM2 = Subject(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitord.core.orders import StandingOrders
 from monitord.core.rules import growth
-from monitord.core.rules.base import Subject
+from monitord.core.rules.base import Impact, Subject
 from monitord.core.rules.identity import DATABASE_CHANGED
 from monitord.core.rules.replica import REPLICA_LAGGING
 from monitord.core.rules.served import refusing
@@ -17,14 +17,35 @@ def _blocks(orders: StandingOrders) -> str:
     return " and ".join(what for what, subjects in parts if subjects) or "what it holds"
 
 
-POSTGRES_FULL = refusing("postgres_full", "postgres", "Postgres", criterion="servers_reachable")
 POSTGRES_UNREACHABLE = unreachable(
+    "postgres_unreachable",
     "postgres",
     "Postgres",
     blocks=_blocks,
     not_there="The server answers, and has no such database: correct its name in MONITORD_POSTGRES__DSN, or find out "
     "who dropped it.",
-    criterion="servers_reachable",
+    response=lambda report: report.database.get("response_ms"),
+    runbook=(
+        "SELECT 1",
+        "SELECT state, wait_event_type, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC",
+        "df -h",
+    ),
+    impact=Impact(
+        "nothing can be read from the database or stored in it",
+        ("signals cannot be stored", "epochs cannot be sealed", "proofs cannot be read"),
+    ),
+    blocking=lambda _, orders: ("epoch sealing",) if orders.groups else (),
+)
+POSTGRES_FULL = refusing(
+    "postgres_full",
+    "Postgres",
+    POSTGRES_UNREACHABLE,
+    takes=frozenset({"sealing", "flow", "lag"}),
+    runbook=(
+        "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC",
+        "SELECT name, setting, source FROM pg_settings WHERE name ~ 'connections|read_only'",
+        "df -h",
+    ),
 )
 UNMEASURED = unmeasured(
     "postgres",

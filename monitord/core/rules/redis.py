@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
+from typing import Any
 
 from monitord.core import words
 from monitord.core.history import History, Queue
-from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Rule, Subject
+from monitord.core.rules.base import NONE, UNKNOWN, Impact, Now, Rule, Subject
 from monitord.core.rules.served import refusing
 from monitord.core.rules.servers import unmeasured, unreachable
 
@@ -123,9 +124,43 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
         )
 
 
-REDIS_NOT_WRITABLE = refusing("redis_not_writable", "redis", "Redis", criterion="servers_reachable")
-REDIS_UNREACHABLE = unreachable("redis", "Redis", blocks=lambda _: "the queues", criterion="servers_reachable")
-REDIS_QUEUE_BACKLOG = Rule("redis_queue_backlog", "redis", ("warning",), redis_queue_backlog)
+def _waiting_now(alert: Alert, at: Now) -> str | None:
+    queue: Any = (at.report.redis.get("queues") or {}).get(alert.subject) or {}
+    waiting = queue.get("waiting")
+    if waiting is None:
+        return None
+    limit = words.count(at.orders.queue_waiting)
+    wait = f"{words.plural(waiting, 'job')} wait{'s' if waiting == 1 else ''}"
+    return f"{wait} in {alert.subject} now; the limit is {limit}."
+
+
+REDIS_UNREACHABLE = unreachable(
+    "redis_unreachable",
+    "redis",
+    "Redis",
+    blocks=lambda _: "the queues",
+    response=lambda report: report.redis.get("latency_ms"),
+    runbook=("{redis} ping", "{redis} info memory", "free -m"),
+    impact=Impact("nothing can be queued", (NONE, "trees cannot be queued", UNKNOWN)),
+)
+REDIS_NOT_WRITABLE = refusing(
+    "redis_not_writable",
+    "Redis",
+    REDIS_UNREACHABLE,
+    takes=frozenset({"backlog"}),
+    runbook=("{redis} info persistence", "{redis} info memory", "{redis} info replication"),
+)
+REDIS_QUEUE_BACKLOG = Rule(
+    name="redis_queue_backlog",
+    probe="redis",
+    severities=("warning",),
+    evaluate=redis_queue_backlog,
+    roles=frozenset({"backlog"}),
+    workers=lambda finding, orders: (orders.workers_of(finding.subject),),
+    runbook=("{pm2} logs {worker} --lines 50 --nostream", "{redis} llen {waiting}", "{pm2} status"),
+    impact=Impact("jobs wait", (NONE, "trees are built late", "claims of the newest epochs wait")),
+    recovered=_waiting_now,
+)
 UNMEASURED = unmeasured(
     "redis",
     "Redis",

@@ -7,9 +7,9 @@ from typing import Final
 
 from monitord.core import words
 from monitord.core.history import History
-from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Rule
+from monitord.core.rules.base import UNKNOWN, Impact, Now, Rule
 
 # From this part of FLOW_STALL on, rows that are not there yet would soon be taken for a stall.
 LAG_SHARE: Final = 0.5
@@ -63,4 +63,21 @@ def replica_lagging(observation: Observation, history: History, orders: Standing
     )
 
 
-REPLICA_LAGGING = Rule("replica_lagging", "postgres", ("warning", "critical"), replica_lagging)
+def _caught_up_now(alert: Alert, at: Now) -> str:
+    return "Postgres is read as it is again: a primary, or a standby that has caught up with its own."
+
+
+REPLICA_LAGGING = Rule(
+    name="replica_lagging",
+    probe="postgres",
+    severities=("warning", "critical"),
+    evaluate=replica_lagging,
+    roles=frozenset({"lag"}),
+    runbook=(
+        "SELECT pg_is_in_recovery(), pg_is_wal_replay_paused(), pg_last_xact_replay_timestamp()",
+        "SELECT status, sender_host, latest_end_time FROM pg_stat_wal_receiver",
+        "SELECT pid, state, xact_start, left(query, 80) FROM pg_stat_activity WHERE state <> 'idle' ORDER BY 3 LIMIT 5",
+    ),
+    impact=Impact(on_epochs=("not known since", "not known since", UNKNOWN)),
+    recovered=_caught_up_now,
+)

@@ -15,8 +15,8 @@ from monitord.core.learned import Learned
 from monitord.core.model import Alert, Clear, Evidence, Finding, Judgement, Observation, Unknown
 from monitord.core.night import Usual
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Rule
-from monitord.core.rules.learned import UNTOLD, said_label
+from monitord.core.rules.base import NONE, Impact, Now, Replaces, Role, Rule
+from monitord.core.rules.learned import UNTOLD, not_sealed, said_label, sealed_by
 
 # Of the grace: for so long after the first group's seal of a label the others are not behind.
 FOLLOW_SHARE = 1 / 3
@@ -350,10 +350,142 @@ def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_
     )
 
 
-SEALING_STUCK = Rule("sealing_stuck", "epochs", ("critical",), sealing_stuck)
-SEALING_LATE = Rule("sealing_late", "epochs", ("warning",), sealing_late)
-SEALING_GAP = Rule("sealing_gap", "epochs", ("warning",), sealing_gap, over=gap_over)
-LABELS_UNALIGNED = Rule("labels_unaligned", "epochs", ("warning",), labels_unaligned, over=unaligned_over)
-GROUPS_OUT_OF_SYNC = Rule("groups_out_of_sync", "epochs", ("warning",), groups_out_of_sync)
-SEALING_SLOW = Rule("sealing_slow", "epochs", ("warning",), sealing_slow)
+def _sealed_now(alert: Alert, at: Now) -> str | None:
+    group = at.report.epochs.get(alert.subject) or {}
+    latest, age = group.get("latest"), group.get("seal_age_seconds")
+    if latest is None or age is None:
+        return None
+    missed = group.get("missed") or ()
+    lacks = f"; {words.plural(len(missed), 'label')} still missing" if missed else ""
+    limit = words.duration(at.orders.seal_warning.total_seconds())
+    newest = f"{latest} ({words.moment(latest, at.now)})"
+    return f"{alert.subject} has sealed {newest}; its seal age is {words.duration(age)}, the limit {limit}{lacks}."
+
+
+def _gap_now(alert: Alert, at: Now) -> str | None:
+    lost = left_unsealed(alert, at.history)
+    if not lost:
+        return _sealed_now(alert, at)
+    labels = words.listed([f"{label} ({words.moment(label, at.now)})" for label in lost])
+    return (
+        f"{alert.subject} never sealed {labels}: {'it has' if len(lost) == 1 else 'they have'} left the window that is "
+        "looked at, unsealed."
+    )
+
+
+def _aligned_now(alert: Alert, at: Now) -> str | None:
+    if unaligned_over(alert, at.history, at.orders):
+        label = alert.finding.evidence["label"]
+        return (
+            f"The seals of {alert.subject} whose labels are no start of an epoch have left the window that is looked "
+            f"at, as they were; the newest was {label}."
+        )
+    return f"Every label of {alert.subject} in the window is the start of an epoch again."
+
+
+def _in_step_now(alert: Alert, at: Now) -> str | None:
+    newest = {name: group.get("latest") for name, group in at.report.epochs.items()}
+    if not newest or None in newest.values():
+        return None
+    each = [f"{name} at {label} ({words.clock(label)})" for name, label in newest.items() if label is not None]
+    return f"The groups are in step again: {words.listed(each)}."
+
+
+def _blocking(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+    return ("epoch sealing",)
+
+
+_RUNBOOK: Final = (
+    "{pm2} logs {sealer} --lines 50 --nostream",
+    "SELECT token_group, epoch, to_timestamp(epoch), count(*), to_timestamp(max(sealed_at)) FROM sealed_epochs "
+    "GROUP BY 1, 2 ORDER BY epoch DESC LIMIT 10",
+    "{pm2} status",
+)
+_IMPACT: Final = Impact(on_epochs=lambda alert, _: not_sealed(alert.subject))
+_SEALING: Final[frozenset[Role]] = frozenset({"sealing"})
+
+SEALING_SLOW = Rule(
+    name="sealing_slow",
+    probe="epochs",
+    severities=("warning",),
+    evaluate=sealing_slow,
+    roles=frozenset({"sealing", "slow_seal"}),
+    workers=sealed_by,
+    runbook=_RUNBOOK,
+    impact=_IMPACT,
+    blocking=_blocking,
+    recovered=_sealed_now,
+)
+SEALING_LATE = Rule(
+    name="sealing_late",
+    probe="epochs",
+    severities=("warning",),
+    evaluate=sealing_late,
+    replaces=(Replaces(SEALING_SLOW),),
+    roles=_SEALING,
+    workers=sealed_by,
+    runbook=_RUNBOOK,
+    impact=_IMPACT,
+    blocking=_blocking,
+    recovered=_sealed_now,
+    criterion="epochs_sealed",
+)
+SEALING_STUCK = Rule(
+    name="sealing_stuck",
+    probe="epochs",
+    severities=("critical",),
+    evaluate=sealing_stuck,
+    replaces=(Replaces(SEALING_LATE), Replaces(SEALING_SLOW)),
+    roles=_SEALING,
+    workers=sealed_by,
+    recommend=lambda _: "restart_service",
+    target="what seals {}",
+    runbook=_RUNBOOK,
+    impact=_IMPACT,
+    blocking=_blocking,
+    recovered=_sealed_now,
+    criterion="epochs_sealed",
+)
+SEALING_GAP = Rule(
+    name="sealing_gap",
+    probe="epochs",
+    severities=("warning",),
+    evaluate=sealing_gap,
+    over=gap_over,
+    succeeds=(SEALING_SLOW,),
+    roles=_SEALING,
+    workers=sealed_by,
+    runbook=_RUNBOOK,
+    impact=_IMPACT,
+    blocking=_blocking,
+    recovered=_gap_now,
+)
+LABELS_UNALIGNED = Rule(
+    name="labels_unaligned",
+    probe="epochs",
+    severities=("warning",),
+    evaluate=labels_unaligned,
+    over=unaligned_over,
+    runbook=_RUNBOOK,
+    impact=Impact(
+        on_epochs=lambda alert, _: (
+            NONE,
+            f"seals of {alert.subject} carry labels that nobody looks for",
+            "what carries such a label may not be claimed",
+        )
+    ),
+    recovered=_aligned_now,
+)
+GROUPS_OUT_OF_SYNC = Rule(
+    name="groups_out_of_sync",
+    probe="epochs",
+    severities=("warning",),
+    evaluate=groups_out_of_sync,
+    roles=frozenset({"sealing", "behind"}),
+    workers=sealed_by,
+    runbook=_RUNBOOK,
+    impact=Impact(on_epochs=not_sealed("the group that is behind")),
+    blocking=_blocking,
+    recovered=_in_step_now,
+)
 RULES = (SEALING_STUCK, SEALING_LATE, SEALING_GAP, LABELS_UNALIGNED, GROUPS_OUT_OF_SYNC, SEALING_SLOW)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Any, Final
+from typing import Final
 
 from monitord.core.history import History
-from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Role, Rule
+from monitord.core.rules.base import Now, Role, Rule
 
 STANDBY: Final = "standby"
 _FULL: Final = "connections"
@@ -45,8 +45,11 @@ def absorb_refusals(history: History, reading: Reading) -> History:
     )
 
 
-def refusing(rule: str, probe: str, title: str, **declared: Any) -> Rule:
-    """The rule that a server is alive and refuses the fleet's next write or connection."""
+def refusing(
+    rule: str, title: str, unreachable: Rule, *, takes: frozenset[Role], runbook: tuple[str, str, str]
+) -> Rule:
+    """The rule that a server is alive and refuses the fleet's next write or connection: it is not unreachable then."""
+    probe = unreachable.probe
 
     def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading = observation.readings[probe]
@@ -76,5 +79,20 @@ def refusing(rule: str, probe: str, title: str, **declared: Any) -> Rule:
             recommendation=" ".join(_ADVICE[why] for why in said if why in _ADVICE),
         )
 
-    roles: frozenset[Role] = frozenset({"refusal"})
-    return Rule(rule, probe, ("critical",), evaluate, judges_failure=True, of_server=True, roles=roles, **declared)
+    def serves_now(alert: Alert, at: Now) -> str:
+        return f"{title} accepts writes and connections again."
+
+    return Rule(
+        rule,
+        probe,
+        ("critical",),
+        evaluate,
+        judges_failure=True,
+        of_server=True,
+        succeeds=(unreachable,),
+        roles=frozenset({"refusal"}),
+        takes=takes,
+        runbook=runbook,
+        recovered=serves_now,
+        criterion="servers_reachable",
+    )

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING
 
 from monitord.core import words
 from monitord.core.history import History
-from monitord.core.model import Clear, Finding, Judgement, Kind, Observation, Reading, Severity, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Kind, Observation, Reading, Severity, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Rule
+from monitord.core.rules.base import NOT_KNOWN, Impact, Now, Rule, always, nothing
+
+if TYPE_CHECKING:
+    from monitord.core.report import Report
 
 ADVICE = {
     "refused": "Is it running? Start it, or correct the address it is watched at.",
@@ -39,19 +42,24 @@ _UNMEASURED = "subject_unmeasured"
 
 
 def unreachable(
+    name: str,
     probe: str,
     title: str,
     blocks: Callable[[StandingOrders], str],
     not_there: str | None = None,
     is_lost: Callable[[History], str] = lambda _: "",
-    **declared: Any,
+    response: Callable[[Report], object] = lambda _: None,
+    recovered: Callable[[Alert, Now], str | None] | None = None,
+    *,
+    runbook: tuple[str, str, str],
+    impact: Impact = NOT_KNOWN,
+    blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = nothing,
 ) -> Rule:
-    """The rule `<probe>_unreachable`: a server that cannot be measured.
+    """The rule that a server cannot be measured.
 
     `blocks` says what cannot be told meanwhile, `not_there` what to do where nothing is at its address, `is_lost` why
-    an answer of it is no sign that all is well ("": it is).
+    an answer of it is no sign that all is well ("": it is), `response` in how many milliseconds it answers.
     """
-    name = f"{probe}_unreachable"
 
     def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         failure = observation.readings[probe].failure
@@ -70,6 +78,11 @@ def unreachable(
             recommendation=not_there if not_there and failure.kind == "missing" else ADVICE[failure.kind],
         )
 
+    def answers_now(alert: Alert, at: Now) -> str:
+        took = response(at.report)
+        quick = f", within {words.duration(took / 1000.0)}" if isinstance(took, int | float) and took >= 1 else ""
+        return f"{title} answers again{quick}."
+
     return Rule(
         name,
         probe,
@@ -78,7 +91,12 @@ def unreachable(
         judges_failure=True,
         of_server=True,
         roles=frozenset({"unreachable"}),
-        **declared,
+        dies=always,
+        runbook=runbook,
+        impact=impact,
+        blocking=blocking,
+        recovered=recovered or answers_now,
+        criterion="servers_reachable",
     )
 
 
@@ -99,9 +117,10 @@ def troubled(reading: Reading) -> list[tuple[str, Kind, str]]:
 
 def unmeasured(
     probe: str,
-    noun: str,
+    title: str,
     missing: str,
     *,
+    noun: str = "",
     judges_failure: bool = False,
     unknown_for: Callable[[History, float], float] | None = None,
 ) -> Rule:
@@ -111,7 +130,7 @@ def unmeasured(
     how many seconds what it tells has been unknown: as long as a group may go without a seal is as bad as one that is
     stuck, since it may be.
     """
-    advice = {**PARTS, "missing": missing}
+    called, advice = noun or title, {**PARTS, "missing": missing}
 
     def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading = observation.readings[probe]
@@ -138,11 +157,25 @@ def unmeasured(
                 value=kind,
                 limit=None,
                 unit="",
-                summary=f"{noun if subject == probe else subject} cannot be measured: {error.rstrip('.')}{lasting}.",
+                summary=f"{called if subject == probe else subject} cannot be measured: {error.rstrip('.')}{lasting}.",
                 evidence={"probe": probe, "kind": kind, "error": error}
                 | ({} if unsure is None else {"unknown_seconds": round(unsure)}),
                 recommendation=advice[kind],
             )
 
     severities: tuple[Severity, ...] = ("warning",) if unknown_for is None else ("warning", "critical")
-    return Rule(_UNMEASURED, probe, severities, evaluate, judges_failure=judges_failure, absent="clear")
+
+    def measured_now(alert: Alert, at: Now) -> str:
+        name = title if alert.subject == probe else alert.subject
+        return f"{name[:1].upper() + name[1:] if alert.subject == probe else name} can be measured again."
+
+    return Rule(
+        _UNMEASURED,
+        probe,
+        severities,
+        evaluate,
+        judges_failure=judges_failure,
+        absent="clear",
+        roles=frozenset({"unmeasured"}),
+        recovered=measured_now,
+    )

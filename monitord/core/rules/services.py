@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from shlex import quote
+from typing import Final
 
 from monitord.core import trends, words
+from monitord.core.dependencies import builds_trees, fed, sealed, worked_off
 from monitord.core.fleet import expected, recent_restarts, rhythm_of
 from monitord.core.history import History, Life
-from monitord.core.loops import DAY_WINDOWS, QUARTER_WINDOWS, look_into, since_taken_up, unrest
-from monitord.core.model import Clear, Finding, Judgement, Observation, RestartKind, Unknown
+from monitord.core.loops import CALM_WINDOWS, DAY_WINDOWS, QUARTER_WINDOWS, look_into, since_taken_up, unrest
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.rules.base import Rule
+from monitord.core.rules.base import (
+    NONE,
+    UNKNOWN,
+    Impact,
+    Now,
+    OnEpochs,
+    Replaces,
+    Role,
+    Rule,
+    What,
+    always,
+    investigated,
+)
 from monitord.core.rules.trends import (
     PAST,
     deadline,
@@ -423,15 +437,288 @@ def _leak(name: str, outlook: Outlook, memory: float, orders: StandingOrders) ->
     )
 
 
-SERVICE_MISSING = Rule("service_missing", "pm2", ("critical",), service_missing)
-SERVICE_DOWN = Rule("service_down", "pm2", ("warning", "critical"), service_down)
-SERVICE_OVERDUE = Rule("service_overdue", "pm2", ("warning",), service_overdue)
-SERVICE_UNEXPECTED = Rule("service_unexpected", "pm2", ("warning",), service_unexpected, absent="clear")
-SERVICE_RESTART_LOOP = Rule("service_restart_loop", "pm2", ("warning", "critical"), service_restart_loop)
-SERVICE_UNSTABLE = Rule("service_unstable", "pm2", ("warning",), service_unstable)
-SERVICE_FROZEN = Rule("service_frozen", "pm2", ("critical",), service_frozen)
-SERVICE_MEMORY_HIGH = Rule("service_memory_high", "pm2", ("warning",), service_memory_high)
-SERVICE_MEMORY_LEAK = Rule("service_memory_leak", "pm2", ("warning",), service_memory_leak)
+def _itself(alert: Alert) -> tuple[str, ...]:
+    return (alert.subject,)
+
+
+def _faces_users(service: str, orders: StandingOrders) -> bool:
+    return service in orders.user_facing
+
+
+def _lacks_users(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+    return ("users",) if _faces_users(alert.subject, orders) else ()
+
+
+def _blocking(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+    """What a service that does no work holds up: the orders' reasons to restart it."""
+    seals = ("epoch sealing",) if sealed(alert.subject, orders) else ()
+    trees = ("trees and publishing",) if builds_trees(alert.subject, orders) else ()
+    return (*seals, *trees, *_lacks_users(alert, orders))
+
+
+def _lives_in_part(alert: Alert) -> bool:
+    """Whether others of a service's instances live."""
+    instances = alert.finding.evidence.get("instances")
+    return isinstance(instances, Mapping) and "online" in instances.values()
+
+
+def _on_fleet_of_dead(alert: Alert, orders: StandingOrders, lacks: str = "is missing") -> str:
+    service = alert.subject
+    tables, queues = list(fed(service, orders)), list(worked_off(service, orders))
+    brings = [f"what {service} brings into {words.listed(tables)} {lacks}"] if tables else []
+    waits = [f"jobs of {words.listed(queues)} wait"] if queues else []
+    faces = ["people cannot reach it"] if _faces_users(service, orders) else []
+    return "; ".join([*brings, *waits, *faces]) or UNKNOWN
+
+
+def _on_fleet_of_down(alert: Alert, orders: StandingOrders) -> str:
+    if _lives_in_part(alert):
+        return _on_fleet_of_dead(alert, orders, "may be missing in part: others of its instances live")
+    return _on_fleet_of_dead(alert, orders)
+
+
+def _on_epochs_of_dead(alert: Alert, orders: StandingOrders) -> OnEpochs:
+    service = alert.subject
+    seals, builds = bool(sealed(service, orders)), builds_trees(service, orders)
+    claims = {
+        "people cannot reach it": _faces_users(service, orders),
+        "what is not sealed cannot be claimed": seals,
+        "trees are not built and nothing new is published: what is sealed meanwhile cannot be claimed yet": builds,
+    }
+    return (
+        f"what {service} collects is missing" if fed(service, orders) else NONE,
+        "epochs are not sealed without it" if seals else NONE,
+        next((impact for impact, so in claims.items() if so), NONE),
+    )
+
+
+def _on_epochs_of_down(alert: Alert, orders: StandingOrders) -> OnEpochs:
+    if not _lives_in_part(alert):
+        return _on_epochs_of_dead(alert, orders)
+    service, late = alert.subject, "at most slower: others of its instances live"
+    return (
+        late if fed(service, orders) else NONE,
+        late if sealed(service, orders) else NONE,
+        late if _faces_users(service, orders) or builds_trees(service, orders) else NONE,
+    )
+
+
+def _on_epochs_of_memory(alert: Alert, orders: StandingOrders) -> OnEpochs:
+    at_risk = "at risk when the process is ended for its memory"
+    return NONE, NONE, at_risk if _faces_users(alert.subject, orders) else NONE
+
+
+def _state_now(alert: Alert, at: Now, again: str = " again") -> str | None:
+    name = alert.subject
+    known = at.history.services.get(name)
+    lives = list(known.lives.values()) if known is not None else []
+    if not lives:
+        return f"{name} is no longer in PM2's list."
+    wanted = expected(at.history, at.orders).get(name) or "online"
+    states = sorted({life.state for life in lives})
+    well = sum(1 for life in lives if fits(life, wanted, at.now))
+    online = [life.started_at for life in lives if life.state == "online"]
+    many = f", {well} of {len(lives)} instances" if len(lives) > 1 else ""
+    if not online:
+        return f"{name} is {words.listed(states)}, as expected{many}."
+    began = [moment for moment in online if moment is not None]
+    since = f" since {words.moment(max(began), at.now)}" if began else ""
+    return f"{name} is {words.listed(states)}{again}{since}{many}."
+
+
+def _expected_now(alert: Alert, at: Now) -> str | None:
+    return _state_now(alert, at, again="")
+
+
+def _restarts_now(alert: Alert, at: Now) -> str | None:
+    found = at.report.services.get(alert.subject) or {}
+    restarts, window = found.get("restarts_recent"), words.duration(at.orders.restarts_window.total_seconds())
+    state = _state_now(alert, at)
+    if restarts is None or state is None:
+        return state
+    limit = at.orders.restarts_warning
+    return f"{state.rstrip('.')}; {words.plural(restarts, 'restart')} in the last {window}, up to {limit} are expected."
+
+
+def _calm_now(alert: Alert, at: Now) -> str | None:
+    state = _state_now(alert, at)
+    calm = words.duration(CALM_WINDOWS * at.orders.restarts_window.total_seconds())
+    return None if state is None else f"{state.rstrip('.')}; PM2 did not restart it for {calm}, or not often any more."
+
+
+def _runs_now(alert: Alert, at: Now) -> str | None:
+    state = _state_now(alert, at)
+    return None if state is None else f"{state.rstrip('.')}, and its process runs."
+
+
+def _memory_now(alert: Alert, at: Now, steady: str = "") -> str | None:
+    used = (at.report.services.get(alert.subject) or {}).get("memory_bytes")
+    if used is None:
+        return _state_now(alert, at)
+    limit = words.size(at.orders.memory_limit(alert.subject))
+    return f"{alert.subject} uses {words.size(used)} of memory now{steady}; the limit is {limit}."
+
+
+def _no_leak_now(alert: Alert, at: Now) -> str | None:
+    return _memory_now(alert, at, ", and no longer rises steadily")
+
+
+def _is_given_up(stronger: Finding, weaker: Finding) -> bool:
+    """Whether a loop is at its end: PM2 gave up. While it goes on, being down for a moment is what it consists of.
+
+    What is critical is not replaced by a warning.
+    """
+    return stronger.value == "errored" and (stronger.severity == "critical" or weaker.severity == "warning")
+
+
+def _restart_where_given_up(alert: Alert) -> What | None:
+    """What to do about a service that is down: where PM2's own restart has failed, it is to be restarted."""
+    return "restart_service" if alert.finding.value == "errored" else investigated(alert)
+
+
+PM2_LOG: Final = "tail -n 50 {home}/pm2.log"
+_RUNBOOK: Final = ("{pm2} logs {name} --err --lines 50 --nostream", "{pm2} describe {name}", PM2_LOG)
+_MEMORY_RUNBOOK: Final = ("{pm2} describe {name}", "{pm2} logs {name} --lines 50 --nostream", "free -m")
+_DEAD: Final = Impact(_on_fleet_of_dead, _on_epochs_of_dead)
+_MEMORY: Final = Impact(
+    lambda alert, _: f"{alert.subject} is at risk of being ended for its memory", _on_epochs_of_memory
+)
+_SERVICE: Final[frozenset[Role]] = frozenset({"service"})
+
+SERVICE_MEMORY_LEAK = Rule(
+    name="service_memory_leak",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_memory_leak,
+    roles=_SERVICE,
+    runbook=_MEMORY_RUNBOOK,
+    impact=_MEMORY,
+    blocking=_lacks_users,
+    recovered=_no_leak_now,
+    criterion="memory_stable",
+)
+SERVICE_MEMORY_HIGH = Rule(
+    name="service_memory_high",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_memory_high,
+    replaces=(Replaces(SERVICE_MEMORY_LEAK),),
+    roles=_SERVICE,
+    recommend=lambda _: "restart_service",
+    lasting=True,
+    runbook=_MEMORY_RUNBOOK,
+    impact=_MEMORY,
+    blocking=_lacks_users,
+    recovered=_memory_now,
+)
+SERVICE_FROZEN = Rule(
+    name="service_frozen",
+    probe="pm2",
+    severities=("critical",),
+    evaluate=service_frozen,
+    roles=_SERVICE,
+    stops=_itself,
+    runbook=(
+        'ps -o pid,stat,wchan:20,etime,args -p "$({pm2} pid {name})"',
+        "{pm2} logs {name} --lines 50 --nostream",
+        "dmesg --ctime | tail -n 20",
+    ),
+    impact=_DEAD,
+    blocking=_blocking,
+    recovered=_runs_now,
+    criterion="services_online",
+)
+SERVICE_UNSTABLE = Rule(
+    name="service_unstable",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_unstable,
+    roles=_SERVICE,
+    dies=always,
+    runbook=_RUNBOOK,
+    impact=Impact(
+        lambda alert, _: f"{alert.subject} is away for a moment each time, and loses what it was at",
+        _on_epochs_of_dead,
+    ),
+    blocking=_lacks_users,
+    recovered=_calm_now,
+    criterion="no_restarts",
+)
+SERVICE_RESTART_LOOP = Rule(
+    name="service_restart_loop",
+    probe="pm2",
+    severities=("warning", "critical"),
+    evaluate=service_restart_loop,
+    roles=frozenset({"service", "restart_loop"}),
+    stops=_itself,
+    dies=always,
+    runbook=_RUNBOOK,
+    impact=_DEAD,
+    blocking=_blocking,
+    recovered=_restarts_now,
+    criterion="no_restarts",
+)
+SERVICE_UNEXPECTED = Rule(
+    name="service_unexpected",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_unexpected,
+    absent="clear",
+    roles=_SERVICE,
+    runbook=_RUNBOOK,
+    blocking=_lacks_users,
+    recovered=_expected_now,
+)
+SERVICE_OVERDUE = Rule(
+    name="service_overdue",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_overdue,
+    roles=_SERVICE,
+    runbook=(
+        "{pm2} describe {name}",
+        "{pm2} logs {name} --lines 50 --nostream",
+        "crontab -l; systemctl list-timers --all",
+    ),
+    impact=Impact(lambda alert, _: f"what {alert.subject} does in its runs is not done", _on_epochs_of_dead),
+    blocking=_lacks_users,
+    recovered=_state_now,
+    criterion="services_online",
+)
+# While a service is gone or down nothing else is found of it.
+_HIDDEN: Final = (SERVICE_FROZEN, SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK, SERVICE_RESTART_LOOP)
+SERVICE_DOWN = Rule(
+    name="service_down",
+    probe="pm2",
+    severities=("warning", "critical"),
+    evaluate=service_down,
+    replaces=(Replaces(SERVICE_RESTART_LOOP, when=_is_given_up), Replaces(SERVICE_OVERDUE)),
+    succeeds=_HIDDEN,
+    roles=frozenset({"service", "roster"}),
+    stops=_itself,
+    dies=lambda finding: finding.value == "errored",  # not what somebody stopped
+    recommend=_restart_where_given_up,
+    runbook=_RUNBOOK,
+    impact=Impact(_on_fleet_of_down, _on_epochs_of_down),
+    blocking=_blocking,
+    recovered=_state_now,
+    criterion="services_online",
+)
+SERVICE_MISSING = Rule(
+    name="service_missing",
+    probe="pm2",
+    severities=("critical",),
+    evaluate=service_missing,
+    replaces=(Replaces(SERVICE_DOWN), Replaces(SERVICE_OVERDUE)),
+    succeeds=_HIDDEN,
+    roles=frozenset({"service", "roster"}),
+    stops=_itself,
+    runbook=("{pm2} status", PM2_LOG, "ls -l {home}/dump.pm2"),
+    impact=_DEAD,
+    blocking=_blocking,
+    recovered=_state_now,
+    criterion="services_online",
+)
 RULES = (
     SERVICE_MISSING,
     SERVICE_DOWN,

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from monitord import __version__
 from monitord.core import words
-from monitord.core.verdict import NAMES
+from monitord.core.rules.subjects import readings_of
 from monitord.present.axes import Span, percent
 from monitord.present.charts import growth_bars
 from monitord.present.markup import Markup, joined, tag
@@ -164,7 +164,7 @@ def watch(view: View) -> Markup:
         rows.append(
             (
                 style,
-                (NAMES.get(name, name), "measured" if state == "ok" else state, said(_ms, found["duration_ms"], "–")),
+                (readings_of(name), "measured" if state == "ok" else state, said(_ms, found["duration_ms"], "–")),
             )
         )
     every = words.duration(view.settings.check_interval.total_seconds())

@@ -12,6 +12,7 @@ from monitord.core import words
 from monitord.core.incidents import Incident
 from monitord.core.model import Alert, Severity, Silence
 from monitord.core.night import Night
+from monitord.core.rules import declared
 from monitord.present.freshness import stale_after
 from monitord.present.markup import Markup, tag
 from monitord.present.page.memo import Kept
@@ -74,7 +75,10 @@ class View:
         found = [
             alert.severity
             for alert in self.seen.decision.state.alerts.values()
-            if alert.speaks and alert.subject == subject and ROOMS.get(alert.rule.partition("_")[0]) == room
+            if alert.speaks
+            and alert.subject == subject
+            and ROOMS.get(alert.probe) == room
+            and declared(alert.rule).is_of_member
         ]
         return "critical" if "critical" in found else "warning" if found else None
 

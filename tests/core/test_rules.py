@@ -1,0 +1,130 @@
+"""A rule is declared once: its name stands in its own file, and what is known of it in its declaration."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import get_args
+
+import pytest
+
+import monitord
+from monitord.core import causes
+from monitord.core.actions import blocking
+from monitord.core.advice import look_at
+from monitord.core.escalation import escalation
+from monitord.core.history import History
+from monitord.core.model import Alert, Finding
+from monitord.core.orders import StandingOrders
+from monitord.core.recovery import now_true
+from monitord.core.report import build_report
+from monitord.core.rules import BY_NAME, CONTINUES, REPLACES, RULES, SUCCEEDS, base, declared
+from monitord.core.rules.base import MONITOR_RUNBOOK, NOT_KNOWN, Role, Rule
+from monitord.core.rules.subjects import SUBJECTS
+
+PACKAGE = Path(monitord.__file__).parent
+DECLARED_IN = Path(base.__file__).parent
+# What the demo breaks on purpose, and what it expects to hear.
+DATA = {PACKAGE / "demo" / "scenario.py"}
+# A probe's sample of the same name.
+SAMPLES = {"channel_silent"}
+PARTS = {"startswith", "endswith", "partition", "rpartition", "removeprefix", "removesuffix", "split"}
+NOW = datetime(2026, 3, 1, 4, 0, tzinfo=UTC)
+
+each_rule = pytest.mark.parametrize("rule", RULES, ids=lambda rule: f"{rule.name}-{rule.probe}")
+
+
+def sources() -> Iterator[tuple[Path, ast.Module]]:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        yield path, ast.parse(path.read_text(encoding="utf-8"))
+
+
+def named() -> dict[str, set[Path]]:
+    """Which files spell which rule's name."""
+    found: dict[str, set[Path]] = {name: set() for name in BY_NAME}
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Constant) and node.value in found:
+                found[node.value].add(path)
+    return found
+
+
+def test_a_rules_name_stands_in_one_file_of_the_rules_and_in_no_other() -> None:
+    for name, files in named().items():
+        elsewhere = {path for path in files if path.parent != DECLARED_IN} - DATA
+        assert name in SAMPLES or not elsewhere, f"{name} is spelled in {sorted(map(str, elsewhere))}"
+        own = [path for path in files if path.parent == DECLARED_IN]
+        # Whether a server can be measured, and a part of what is measured through it, is judged alike of each.
+        assert len(own) <= 1, f"{name} is spelled in {sorted(map(str, own))}"
+
+
+def test_nothing_branches_on_a_part_of_a_rules_name() -> None:
+    for path, tree in sources():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Attribute) and node.attr in PARTS:
+                of = node.value
+                is_name = isinstance(of, ast.Attribute) and of.attr == "rule"
+                assert not is_name, f"{path}:{node.lineno} takes a rule's name apart"
+
+
+def test_the_registry_holds_every_subjects_rules_once() -> None:
+    assert len(set(RULES)) == len(RULES)
+    assert {id(rule) for rule in RULES} == {id(rule) for subject in SUBJECTS for rule in subject.rules}
+    assert all(rule.probe == subject.name for subject in SUBJECTS for rule in subject.rules)
+    places = [(rule.name, rule.probe) for rule in RULES]
+    assert len(set(places)) == len(places)
+
+
+def test_what_explains_comes_before_what_it_may_explain() -> None:
+    place = {rule.name: number for number, rule in reversed(list(enumerate(RULES)))}
+    for stronger, weaker in (*REPLACES, *SUCCEEDS):
+        assert place[stronger] < place[weaker], f"{stronger} speaks in place of {weaker}, and is judged after it"
+    for cause in RULES:
+        for rule in RULES:
+            if not cause.takes.isdisjoint(rule.roles):
+                assert place[cause.name] < place[rule.name]
+    assert set(REPLACES) >= CONTINUES
+
+
+@each_rule
+def test_all_is_said_of_a_rule(rule: Rule) -> None:
+    assert len(rule.runbook) == 3
+    assert rule.severities
+    assert rule.recovered is not Rule("", "").recovered
+    assert "{}" in rule.target
+    if rule.runbook == MONITOR_RUNBOOK:
+        assert rule.roles & {"monitor", "unmeasured"}
+    if "critical" in rule.severities and not rule.of_server and "unmeasured" not in rule.roles:
+        assert rule.impact is not NOT_KNOWN
+
+
+@each_rule
+def test_what_is_said_of_a_rule_is_the_same_whichever_probe_it_judges(rule: Rule) -> None:
+    first = BY_NAME[rule.name]
+    assert (rule.roles, rule.runbook, rule.impact, rule.criterion) == (
+        first.roles,
+        first.runbook,
+        first.impact,
+        first.criterion,
+    )
+
+
+def test_every_role_is_some_rules() -> None:
+    assert {role for rule in RULES for role in rule.roles} == set(get_args(Role))
+    assert {role for rule in RULES for role in rule.takes} <= set(get_args(Role))
+
+
+def test_an_alert_of_a_rule_that_is_no_more_is_told_all_the_same() -> None:
+    finding = Finding("moon_full", "the moon", "critical", 1, None, "", "The moon is full.")
+    alert = Alert("a1", "moon_full", "the moon", "sky", "firing", "critical", NOW, finding)
+    orders, history = StandingOrders(), History()
+    report = build_report(history, {}, orders, NOW)
+    assert declared("moon_full").name == "moon_full"
+    assert look_at(alert, orders) == MONITOR_RUNBOOK
+    assert blocking(alert, orders) == ""
+    assert "Component: the moon\n" in escalation(alert, orders, NOW)
+    assert now_true(alert, report, history, orders, NOW) == "the moon is as expected again."
+    assert causes.companions("sky") == ("sky",)
+    assert not causes.server_away("sky", history, {}, orders)
