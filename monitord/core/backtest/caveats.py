@@ -11,15 +11,10 @@ from monitord.core.backtest.fired import Comparison
 from monitord.core.epochs import window_seconds
 from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.subjects import readings_of
+from monitord.core.rules.subjects import SUBJECTS, readings_of
 
-# What orders name -> the probe that looks at it, the sample that tells of it, and the label it goes by.
-_SUBJECTS = {
-    "tables": ("postgres", "table_size", "table"),
-    "groups": ("epochs", "seal_channels", "group"),
-    "queues": ("redis", "queue_waiting", "queue"),
-    "disks": ("host", "disk_used", "path"),
-}
+# What orders name, by the field that they name it in, of what a recording can tell whether it is there.
+_NAMED = {subject.members: (subject.name, subject.told_by) for subject in SUBJECTS if subject.told_by is not None}
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +35,7 @@ class Known:
 
 def added(orders: StandingOrders, as_recorded: StandingOrders) -> dict[str, frozenset[str]]:
     """By kind, the subjects that `orders` name and the others do not."""
-    return {kind: frozenset(getattr(orders, kind)) - frozenset(getattr(as_recorded, kind)) for kind in _SUBJECTS}
+    return {kind: frozenset(getattr(orders, kind)) - frozenset(getattr(as_recorded, kind)) for kind in _NAMED}
 
 
 def recorded_now(
@@ -48,7 +43,7 @@ def recorded_now(
 ) -> dict[str, frozenset[str]]:
     """Those of `unrecorded` that these readings do not tell of either."""
     rest = {}
-    for kind, (probe, name, label) in _SUBJECTS.items():
+    for kind, (probe, (name, label)) in _NAMED.items():
         missing = unrecorded[kind]
         if missing and probe in readings:
             reading = readings[probe]

@@ -182,7 +182,8 @@ class Subject:
     `server` is the subject that it is measured through: itself where it is a server, "" where there is none. `title` is
     what it is called; `readings` what its probe tells of, and `noun` how a sentence about measuring it begins, where
     that is something else. `members` is the field of the orders that names what is watched of it, `member` what one of
-    those is called, `component` the same for whoever does not know it.
+    those is called, `component` the same for whoever does not know it; `told_by` are a sample that tells of each of
+    them and the label that it goes by (None: they are learned).
     """
 
     name: str
@@ -194,6 +195,7 @@ class Subject:
     readings: str = ""
     noun: str = ""
     component: str = ""
+    told_by: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         for name, default in (("readings", self.title), ("noun", self.title), ("component", self.member)):

@@ -30,6 +30,7 @@ EPOCHS = Subject(
     rules=(*sealing.RULES, *learned.RULES, UNMEASURED),
     members="groups",
     member="group",
+    told_by=("seal_channels", "group"),
     noun="the epochs",
     component="token group",
 )

@@ -246,4 +246,6 @@ UNMEASURED = unmeasured(
 )
 RULES = (HOST_MEMORY_LOW, DISK_HIGH, DISK_FILLING)
 
-HOST = Subject("host", "the host", rules=(*RULES, UNMEASURED), members="disks", member="disk")
+HOST = Subject(
+    "host", "the host", rules=(*RULES, UNMEASURED), members="disks", member="disk", told_by=("disk_used", "path")
+)

@@ -61,4 +61,5 @@ POSTGRES = Subject(
     rules=(POSTGRES_FULL, POSTGRES_UNREACHABLE, REPLICA_LAGGING, DATABASE_CHANGED, *growth.RULES, UNMEASURED),
     members="tables",
     member="table",
+    told_by=("table_size", "table"),
 )

@@ -175,4 +175,5 @@ REDIS = Subject(
     rules=(REDIS_NOT_WRITABLE, REDIS_UNREACHABLE, REDIS_QUEUE_BACKLOG, UNMEASURED),
     members="queues",
     member="queue",
+    told_by=("queue_waiting", "queue"),
 )
