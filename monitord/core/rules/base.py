@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final, Literal
 
 from monitord.core.history import History
-from monitord.core.model import Alert, Finding, Judgement, Observation, Severity
+from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, ServiceEvent, Severity
 from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
@@ -176,8 +176,24 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Updated:
+    """The history after a reading, what happened to services, and what there is to note."""
+
+    history: History
+    events: tuple[ServiceEvent, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _unchanged(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    return Updated(history)
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """One watched thing, by the name of the probe that measures it, and the rules that judge it.
+
+    `update` moves the history on by one good reading, taken at `now` and the last one at `before` (Unix seconds, None:
+    there was none).
 
     `server` is the subject that it is measured through: itself where it is a server, "" where there is none. `title` is
     what it is called; `readings` what its probe tells of, and `noun` how a sentence about measuring it begins, where
@@ -190,6 +206,7 @@ class Subject:
     title: str
     server: str = ""
     rules: tuple[Rule, ...] = ()
+    update: Callable[[History, Reading, float | None, float, StandingOrders], Updated] = _unchanged
     members: str = ""
     member: str = ""
     readings: str = ""

@@ -2,9 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
+from monitord.core.clocks import disagree, judged_at
+from monitord.core.epochs import empty_labels, sealed_labels
 from monitord.core.history import History
+from monitord.core.learned import absorb_epochs
+from monitord.core.model import Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.recognizing import absorb_seals
 from monitord.core.rules import learned, sealing
-from monitord.core.rules.base import Subject
+from monitord.core.rules.base import Subject, Updated
 from monitord.core.rules.servers import unmeasured
 
 
@@ -23,11 +31,22 @@ UNMEASURED = unmeasured(
     unknown_for=_seals_unknown,
 )
 
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    history = replace(history, sealed=sealed_labels(reading), empty=empty_labels(reading))
+    if disagree(history):
+        return Updated(history)
+    at = judged_at(history, now)
+    history = sealing.absorb_left_out(absorb_seals(history, history.sealed, at, orders), now, orders)
+    return Updated(replace(history, learned=absorb_epochs(history.learned, reading, at, orders)))
+
+
 EPOCHS = Subject(
     "epochs",
     "epoch sealing",
     server="postgres",
     rules=(*sealing.RULES, *learned.RULES, UNMEASURED),
+    update=_update,
     members="groups",
     member="group",
     told_by=("seal_channels", "group"),

@@ -11,12 +11,13 @@ from monitord.core import trends, words
 from monitord.core.history import Full, History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import NONE, Impact, Now, Replaces, Rule, Subject
+from monitord.core.rules.base import NONE, Impact, Now, Replaces, Rule, Subject, Updated
 from monitord.core.rules.servers import unmeasured
 from monitord.core.rules.trends import (
     FULL,
     PAST,
     SOON,
+    absorb_disks,
     deadline,
     disk_key,
     disk_outlook,
@@ -246,6 +247,18 @@ UNMEASURED = unmeasured(
 )
 RULES = (HOST_MEMORY_LOW, DISK_HIGH, DISK_FILLING)
 
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    history = absorb_full(history, reading, before, now, orders)
+    return Updated(absorb_disks(history, reading, now, orders))
+
+
 HOST = Subject(
-    "host", "the host", rules=(*RULES, UNMEASURED), members="disks", member="disk", told_by=("disk_used", "path")
+    "host",
+    "the host",
+    rules=(*RULES, UNMEASURED),
+    update=_update,
+    members="disks",
+    member="disk",
+    told_by=("disk_used", "path"),
 )

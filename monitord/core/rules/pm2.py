@@ -5,13 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import words
+from monitord.core.fleet import absorb_fleet
 from monitord.core.history import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.rules import services
-from monitord.core.rules.base import Now, Replaces, Rule, Subject
+from monitord.core.rules.base import Now, Replaces, Rule, Subject, Updated
 from monitord.core.rules.servers import unreachable
 from monitord.core.rules.services import PM2_LOG
+from monitord.core.rules.trends import absorb_memory
 
 
 def pm2_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -98,11 +100,18 @@ PM2_EMPTY = Rule(
 )
 RULES = (PM2_EMPTY, PM2_UNREACHABLE)
 
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    history, events = absorb_fleet(history, reading, before if history.services else None, now, orders)
+    return Updated(absorb_memory(history, now, orders), tuple(events))
+
+
 PM2 = Subject(
     "pm2",
     "PM2",
     server="pm2",
     rules=(*RULES, *services.RULES),
+    update=_update,
     members="services",
     member="service",
     readings="the services under PM2",

@@ -2,13 +2,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import Final
+
+from monitord.core.clocks import absorb_lag, disagree
+from monitord.core.growth import absorb_tables
+from monitord.core.history import History
+from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
+from monitord.core.recognizing import absorb_identity
 from monitord.core.rules import growth
-from monitord.core.rules.base import Impact, Subject
+from monitord.core.rules.base import Impact, Subject, Updated
 from monitord.core.rules.identity import DATABASE_CHANGED
 from monitord.core.rules.replica import REPLICA_LAGGING
-from monitord.core.rules.served import refusing
+from monitord.core.rules.served import absorb_refusals, refusing
 from monitord.core.rules.servers import unmeasured, unreachable
+
+_BY_LABEL: Final = frozenset({"table_recent", "table_newest"})
 
 
 def _blocks(orders: StandingOrders) -> str:
@@ -54,11 +64,26 @@ UNMEASURED = unmeasured(
     "MONITORD_POSTGRES__TABLES.",
 )
 
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    history, notes = absorb_identity(absorb_lag(history, reading), reading)
+    history, of_tables = absorb_tables(history, _countable(history, reading), before, now, orders)
+    return Updated(absorb_refusals(history, reading), notes=(*notes, *of_tables))
+
+
+def _countable(history: History, reading: Reading) -> Reading:
+    """The reading without its counts by label where the clock that bounds their labels was set."""
+    if not disagree(history):
+        return reading
+    return replace(reading, samples=tuple(s for s in reading.samples if s.name not in _BY_LABEL))
+
+
 POSTGRES = Subject(
     "postgres",
     "Postgres",
     server="postgres",
     rules=(POSTGRES_FULL, POSTGRES_UNREACHABLE, REPLICA_LAGGING, DATABASE_CHANGED, *growth.RULES, UNMEASURED),
+    update=_update,
     members="tables",
     member="table",
     told_by=("table_size", "table"),

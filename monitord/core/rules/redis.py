@@ -10,8 +10,8 @@ from monitord.core import words
 from monitord.core.history import History, Queue
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import NONE, UNKNOWN, Impact, Now, Rule, Subject
-from monitord.core.rules.served import refusing
+from monitord.core.rules.base import NONE, UNKNOWN, Impact, Now, Rule, Subject, Updated
+from monitord.core.rules.served import absorb_refusals, refusing
 from monitord.core.rules.servers import unmeasured, unreachable
 
 # A queue that rose and never fell is not drained; it must have risen by this share of the limit to be worth a word.
@@ -168,11 +168,17 @@ UNMEASURED = unmeasured(
     "or the database's number or the prefix.",
 )
 
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    return Updated(absorb_queues(absorb_refusals(history, reading), reading, now, orders))
+
+
 REDIS = Subject(
     "redis",
     "Redis",
     server="redis",
     rules=(REDIS_NOT_WRITABLE, REDIS_UNREACHABLE, REDIS_QUEUE_BACKLOG, UNMEASURED),
+    update=_update,
     members="queues",
     member="queue",
     told_by=("queue_waiting", "queue"),

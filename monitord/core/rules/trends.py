@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import replace
 
 from monitord.core import trends, words
@@ -44,38 +43,37 @@ MEMORY = "memory/"
 MEMORY_GRAIN, DISK_GRAIN = 100_000.0, 0.01
 
 
-def absorb_trends(history: History, good: Mapping[str, Reading], now: float, orders: StandingOrders) -> History:
-    """The history after these good readings (those of PM2 absorbed before): each process's and disk's series.
+def absorb_memory(history: History, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of PM2, absorbed before: each process's series of memory.
 
     A process that began anew begins its series anew, once it is warm; one that is gone takes its series with it.
     """
+    following = {key: series for key, series in history.trends.items() if not key.startswith(MEMORY)}
+    by_limit: dict[int, Terms] = {}  # nearly always one for all
+    for service, known in history.services.items():
+        limit = orders.memory_limit(service)
+        terms = by_limit.get(limit) or by_limit.setdefault(limit, memory_terms(orders, service))
+        for instance, life in known.lives.items():
+            key = memory_key(service, instance)
+            series = _of_life(history.trends.get(key), life, now, terms)
+            if series is not None:
+                following[key] = series
+    return replace(history, trends=following)
+
+
+def absorb_disks(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of the host: the series of each disk that the orders name."""
     slow, fast = disk_terms(orders), fast_disk_terms(orders)
     disks = {disk_key(path) for path in orders.disks} | {fast_disk_key(path) for path in orders.disks if fast}
-    # While PM2 does not tell, what its processes told before is kept.
-    following = {
-        key: series
-        for key, series in history.trends.items()
-        if key in disks or (key.startswith(MEMORY) and "pm2" not in good)
-    }
-    if "pm2" in good:
-        by_limit: dict[int, Terms] = {}  # nearly always one for all
-        for service, known in history.services.items():
-            limit = orders.memory_limit(service)
-            terms = by_limit.get(limit) or by_limit.setdefault(limit, memory_terms(orders, service))
-            for instance, life in known.lives.items():
-                key = memory_key(service, instance)
-                series = _of_life(history.trends.get(key), life, now, terms)
-                if series is not None:
-                    following[key] = series
-    if "host" in good:
-        for path in orders.disks:
-            used = good["host"].number("disk_used", path=path)
-            if used is None:
-                continue
-            following[disk_key(path)] = _with(history.trends.get(disk_key(path)), used, now, slow)
-            if fast is not None:
-                key = fast_disk_key(path)
-                following[key] = _with(history.trends.get(key), used, now, fast)
+    following = {key: series for key, series in history.trends.items() if key in disks or key.startswith(MEMORY)}
+    for path in orders.disks:
+        used = reading.number("disk_used", path=path)
+        if used is None:
+            continue
+        following[disk_key(path)] = _with(history.trends.get(disk_key(path)), used, now, slow)
+        if fast is not None:
+            key = fast_disk_key(path)
+            following[key] = _with(history.trends.get(key), used, now, fast)
     return replace(history, trends=following)
 
 
