@@ -17,10 +17,10 @@ from monitord.core.escalation import escalation
 from monitord.core.model import Action, Alert, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.rules import declared
-from monitord.core.rules.base import What
+from monitord.core.rules.base import ActionKind
 
 # Of two recommendations about one target at once, the one that does more is the one to follow.
-_RANK: Final[dict[What, int]] = {"restart_service": 2, "free_disk": 1, "investigate": 0}
+_RANK: Final[dict[ActionKind, int]] = {"restart_service": 2, "free_disk": 1, "investigate": 0}
 
 
 def advise(
@@ -62,7 +62,7 @@ def blocking(alert: Alert, orders: StandingOrders) -> str:
     return words.listed(list(declared(alert.rule).blocking(alert, orders)))
 
 
-def _action(what: What, alert: Alert, orders: StandingOrders, now: datetime) -> Action:
+def _action(what: ActionKind, alert: Alert, orders: StandingOrders, now: datetime) -> Action:
     return Action(
         action=what,
         target=alert.subject,

@@ -165,7 +165,7 @@ def _explanation(
         return None
     since = alert.first_seen if alert is not None else now
     cause = causes.explanation(judgement, since, book, history, orders, now, aftermaths)
-    if alert is not None and alert.state == "firing" and (cause is None or not causes.overtakes(cause)):
+    if alert is not None and alert.state == "firing" and (cause is None or not causes.inhibits_firing(cause)):
         return None
     return cause
 

@@ -78,13 +78,13 @@ def _causes(
     finding: Finding, since: datetime, book: Book, history: History, orders: StandingOrders, now: datetime
 ) -> Iterator[Alert]:
     rule = declared(finding.rule)
-    workers, dies = rule.workers(finding, orders), rule.dies(finding)
+    workers, dies = rule.workers(finding, orders), rule.host_may_cause(finding)
     for cause in book.values():
         if not holds(cause, orders):
             continue
         is_dead = any(
             has_dead_role(service, patterns, history, book, orders, now.timestamp())
-            for service in declared(cause.rule).stops(cause)
+            for service in declared(cause.rule).dead_services(cause)
             for patterns in workers
         )
         took = _serves_no_more(cause, finding, since) or _nothing_came(cause, finding, history, orders, now, now)
@@ -101,9 +101,9 @@ def _is_said_of(cause: Alert, finding: Finding) -> bool:
     return finding.subject in unsealed(cause.finding)
 
 
-def overtakes(cause: Alert) -> bool:
+def inhibits_firing(cause: Alert) -> bool:
     """Whether what a cause explains is known to have begun after it, though it may have been told before."""
-    return declared(cause.rule).overtakes
+    return declared(cause.rule).inhibits_firing
 
 
 def aftermath(cause: Alert, orders: StandingOrders, now: datetime) -> Aftermath | None:
@@ -154,8 +154,8 @@ def _were_up_to_date(
 
 def _serves_no_more(cause: Alert, finding: Finding, since: datetime) -> bool:
     """Whether what was found follows from a server that is another one since, or takes no writes."""
-    takes = declared(cause.rule).takes
-    return not takes.isdisjoint(declared(finding.rule).roles) and cause.first_seen <= since
+    inhibits = declared(cause.rule).inhibits
+    return not inhibits.isdisjoint(declared(finding.rule).roles) and cause.first_seen <= since
 
 
 def _starves(alert: Alert, since: datetime, history: History, now: datetime) -> bool:

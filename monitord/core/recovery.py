@@ -10,13 +10,13 @@ from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report import Report
 from monitord.core.rules import declared
-from monitord.core.rules.base import Now
+from monitord.core.rules.base import RecoveryContext
 from monitord.core.rules.subjects import title_of
 
 
 def now_true(alert: Alert, report: Report, history: History, orders: StandingOrders, now: datetime) -> str:
     """One sentence on how the alert's subject is now; where no number says it, that it is as expected again."""
-    said = None
+    said, at = None, RecoveryContext(report, history, orders, now.timestamp())
     with suppress(KeyError, TypeError, ValueError, AttributeError):  # the end is told all the same
-        said = declared(alert.rule, alert.probe).recovered(alert, Now(report, history, orders, now.timestamp()))
+        said = declared(alert.rule, alert.probe).recovered(alert, at)
     return said or f"{title_of(alert.subject)} is as expected again."

@@ -78,7 +78,7 @@ def _marks(fields: Fields) -> Marks:
     marks: dict[tuple[str, str], Severity] = {}
     for alert in (*fields["alerts"]["firing"], *fields["alerts"]["suppressed"]):
         rule = declared(alert["rule"])
-        if not rule.is_of_member:
+        if not rule.about_member:
             continue
         place = (ROOMS.get(rule.probe, ""), alert["subject"])
         severity: Severity = alert["severity"]

@@ -83,7 +83,7 @@ def test_what_explains_comes_before_what_it_may_explain() -> None:
         assert place[stronger] < place[weaker], f"{stronger} speaks in place of {weaker}, and is judged after it"
     for cause in RULES:
         for rule in RULES:
-            if not cause.takes.isdisjoint(rule.roles):
+            if not cause.inhibits.isdisjoint(rule.roles):
                 assert place[cause.name] < place[rule.name]
     assert set(REPLACES) >= CONTINUES
 
@@ -113,7 +113,7 @@ def test_what_is_said_of_a_rule_is_the_same_whichever_probe_it_judges(rule: Rule
 
 def test_every_role_is_some_rules() -> None:
     assert {role for rule in RULES for role in rule.roles} == set(get_args(Role))
-    assert {role for rule in RULES for role in rule.takes} <= set(get_args(Role))
+    assert {role for rule in RULES for role in rule.inhibits} <= set(get_args(Role))
 
 
 def test_an_alert_of_a_rule_that_is_no_more_is_told_all_the_same() -> None:

@@ -14,7 +14,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.rules.subjects import SUBJECTS, readings_of
 
 # What orders name, by the field that they name it in, of what a recording can tell whether it is there.
-_NAMED = {subject.members: (subject.name, subject.told_by) for subject in SUBJECTS if subject.told_by is not None}
+_NAMED = {thing.members: (thing.name, thing.member_sample) for thing in SUBJECTS if thing.member_sample is not None}
 
 
 @dataclass(frozen=True, slots=True)

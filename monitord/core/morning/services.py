@@ -231,7 +231,7 @@ def confirmed(nights: Iterable[ServiceNight], incidents: Iterable[Incident]) -> 
 
 def left_behind(alert: Alert) -> tuple[str, ...]:
     """The services that an alert is about: its subject, or those that a PM2 without its list runs no more."""
-    return declared(alert.rule).stops(alert) or (alert.subject,)
+    return declared(alert.rule).dead_services(alert) or (alert.subject,)
 
 
 def _confirmed(night: ServiceNight, lasted: Sequence[tuple[float, float]]) -> ServiceNight:

@@ -14,11 +14,11 @@ if TYPE_CHECKING:
     from monitord.core.report import Report
 
 Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
-What = Literal["restart_service", "free_disk", "investigate"]
+ActionKind = Literal["restart_service", "free_disk", "investigate"]
 CriterionName = Literal[
     "services_online", "epochs_sealed", "growth_steady", "memory_stable", "no_restarts", "servers_reachable"
 ]
-OnEpochs = tuple[str, str, str]
+EpochImpact = tuple[str, str, str]
 
 NONE: Final = "none known"
 UNKNOWN: Final = "not known while it lasts"
@@ -47,7 +47,7 @@ Role = Literal[
 
 
 @dataclass(frozen=True, slots=True)
-class Now:
+class RecoveryContext:
     """What is known as of the cycle in which an alert ended; `now` in Unix seconds."""
 
     report: Report
@@ -64,13 +64,13 @@ class Impact:
     """
 
     plainly: str | Callable[[Alert, StandingOrders], str] = UNKNOWN
-    on_epochs: OnEpochs | Callable[[Alert, StandingOrders], OnEpochs] = (UNKNOWN, UNKNOWN, UNKNOWN)
+    on_epochs: EpochImpact | Callable[[Alert, StandingOrders], EpochImpact] = (UNKNOWN, UNKNOWN, UNKNOWN)
 
 
 NOT_KNOWN: Final = Impact()
 
 
-def investigated(alert: Alert) -> What | None:
+def investigated(alert: Alert) -> ActionKind | None:
     """What is recommended of an alert where its rule says nothing else: critical ones are to be looked into."""
     return "investigate" if alert.severity == "critical" else None
 
@@ -98,7 +98,7 @@ def nothing(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
     return ()
 
 
-def _unsaid(alert: Alert, at: Now) -> str | None:
+def _unsaid(alert: Alert, at: RecoveryContext) -> str | None:
     return None
 
 
@@ -131,16 +131,15 @@ class Rule:
 
     Between alerts: `replaces` are rules of which it says all that they would say of the same subject. `succeeds` are
     rules of which an alert is not over where they find nothing more because this one finds something: it takes their
-    place. `roles` are what it can explain or be explained by; `takes` the roles of what follows from it; `stops` the
-    services that an alert says do no work; `workers` whose work is not done, by a finding: for each thing that is
-    missing the patterns declared of it. `dies`: a host without memory or disk may be behind it. `overtakes`: what it
-    explains is known to have begun after it, though it may have been told before.
+    place. `roles` are what it can explain or be explained by, `inhibits` the roles of what follows from it.
+    `dead_services` are those that an alert says do no work, `workers` those whose work is not done, by a finding: for
+    each thing that is missing the patterns declared of it. `host_may_cause`: a host without memory or disk may be
+    behind it. `inhibits_firing`: what it explains is known to have begun after it, also where that fires already.
 
     For people: `recommend` is what to do about an alert that fires, `lasting` that nothing is recommended until it has
     lasted; `target` names whom that is about. `runbook` are three things to look at, as commands. `impact` is what it
     means for the fleet's work, `blocking` what it holds up. `recovered` says in a sentence what is true since it is
-    over (None: nothing better than that it is as expected). `criterion` of the report is not met when its alert was
-    there.
+    over (None: that it is as expected). `criterion` of the report is not met when there was an alert of it.
     """
 
     name: str
@@ -155,22 +154,22 @@ class Rule:
     replaces: tuple[Replaces, ...] = ()
     succeeds: tuple[Rule, ...] = ()
     roles: frozenset[Role] = frozenset()
-    takes: frozenset[Role] = frozenset()
-    stops: Callable[[Alert], tuple[str, ...]] = _nobody
+    inhibits: frozenset[Role] = frozenset()
+    dead_services: Callable[[Alert], tuple[str, ...]] = _nobody
     workers: Callable[[Finding, StandingOrders], tuple[tuple[str, ...], ...]] = _no_workers
-    dies: Callable[[Finding], bool] = never
-    overtakes: bool = False
-    recommend: Callable[[Alert], What | None] = investigated
+    host_may_cause: Callable[[Finding], bool] = never
+    inhibits_firing: bool = False
+    recommend: Callable[[Alert], ActionKind | None] = investigated
     lasting: bool = False
     target: str = "{}"
     runbook: tuple[str, str, str] = MONITOR_RUNBOOK
     impact: Impact = NOT_KNOWN
     blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = nothing
-    recovered: Callable[[Alert, Now], str | None] = _unsaid
+    recovered: Callable[[Alert, RecoveryContext], str | None] = _unsaid
     criterion: CriterionName | None = None
 
     @property
-    def is_of_member(self) -> bool:
+    def about_member(self) -> bool:
         """Whether its alerts are about the things that are watched of its subject, and say how those are."""
         return not self.of_server and "unmeasured" not in self.roles
 
@@ -198,8 +197,8 @@ class Subject:
     `server` is the subject that it is measured through: itself where it is a server, "" where there is none. `title` is
     what it is called; `readings` what its probe tells of, and `noun` how a sentence about measuring it begins, where
     that is something else. `members` is the field of the orders that names what is watched of it, `member` what one of
-    those is called, `component` the same for whoever does not know it; `told_by` are a sample that tells of each of
-    them and the label that it goes by (None: they are learned).
+    those is called, `component` the same for whoever does not know it; `member_sample` are a sample that tells of each
+    of them and the label that it goes by (None: they are learned).
     """
 
     name: str
@@ -212,7 +211,7 @@ class Subject:
     readings: str = ""
     noun: str = ""
     component: str = ""
-    told_by: tuple[str, str] | None = None
+    member_sample: tuple[str, str] | None = None
 
     def __post_init__(self) -> None:
         for name, default in (("readings", self.title), ("noun", self.title), ("component", self.member)):

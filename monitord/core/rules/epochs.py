@@ -49,7 +49,7 @@ EPOCHS = Subject(
     update=_update,
     members="groups",
     member="group",
-    told_by=("seal_channels", "group"),
+    member_sample=("seal_channels", "group"),
     noun="the epochs",
     component="token group",
 )

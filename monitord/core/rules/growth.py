@@ -12,7 +12,7 @@ from monitord.core.growth import late_rows, quiet_seconds, rows_at_least, rows_p
 from monitord.core.history import History, Table
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import NONE, Impact, Now, Rule
+from monitord.core.rules.base import NONE, Impact, RecoveryContext, Rule
 from monitord.core.rules.replica import LAGS, lags
 
 LOST = "it cannot be read"
@@ -223,7 +223,7 @@ def wants_exact(history: History, orders: StandingOrders, now: float) -> frozens
     return frozenset(wanted)
 
 
-def _gained_now(alert: Alert, at: Now) -> str | None:
+def _gained_now(alert: Alert, at: RecoveryContext) -> str | None:
     rows = (at.report.growth.get(alert.subject) or {}).get("window_rows")
     if rows is None:
         return None
@@ -232,7 +232,7 @@ def _gained_now(alert: Alert, at: Now) -> str | None:
     return f"{alert.subject} gained {words.count(rows)} rows within the last {window}; the limit is {limit}."
 
 
-def _flows_now(alert: Alert, at: Now) -> str | None:
+def _flows_now(alert: Alert, at: RecoveryContext) -> str | None:
     table = at.history.tables.get(alert.subject)
     rate = (at.report.growth.get(alert.subject) or {}).get("rows_per_hour")
     if table is None:
@@ -277,7 +277,7 @@ TABLE_FLOW_STALLED = Rule(
     evaluate=table_flow_stalled,
     roles=frozenset({"flow", "stall"}),
     workers=fed_by,
-    overtakes=True,
+    inhibits_firing=True,
     runbook=_RUNBOOK,
     impact=NO_FLOW,
     recovered=_flows_now,

@@ -11,7 +11,7 @@ from monitord.core import trends, words
 from monitord.core.history import Full, History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import NONE, Impact, Now, Replaces, Rule, Subject, Updated
+from monitord.core.rules.base import NONE, Impact, RecoveryContext, Replaces, Rule, Subject, Updated
 from monitord.core.rules.servers import unmeasured
 from monitord.core.rules.trends import (
     FULL,
@@ -172,7 +172,7 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
     )
 
 
-def _used_now(alert: Alert, at: Now, steady: str = "") -> str | None:
+def _used_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None:
     disk: Any = (at.report.host.get("disks") or {}).get(alert.subject) or {}
     used, free = disk.get("used_percent"), disk.get("free_bytes")
     if used is None:
@@ -182,11 +182,11 @@ def _used_now(alert: Alert, at: Now, steady: str = "") -> str | None:
     return f"The disk at {alert.subject} is {used:.1f}% full now{steady}{left}; the limit is {limit:g}%."
 
 
-def _no_longer_fills(alert: Alert, at: Now) -> str | None:
+def _no_longer_fills(alert: Alert, at: RecoveryContext) -> str | None:
     return _used_now(alert, at, " and no longer fills steadily")
 
 
-def _available_now(alert: Alert, at: Now) -> str | None:
+def _available_now(alert: Alert, at: RecoveryContext) -> str | None:
     available = at.report.host.get("memory_available_bytes")
     if available is None:
         return None
@@ -210,7 +210,7 @@ HOST_MEMORY_LOW = Rule(
     severities=("critical",),
     evaluate=host_memory_low,
     roles=frozenset({"no_memory"}),
-    overtakes=True,
+    inhibits_firing=True,
     runbook=("free -m", "ps aux --sort=-rss | head -n 10", "dmesg --ctime | grep -i 'out of memory' | tail -n 5"),
     impact=Impact(_AT_RISK, (_AT_RISK, _AT_RISK, _AT_RISK)),
     recovered=_available_now,
@@ -232,7 +232,7 @@ DISK_HIGH = Rule(
     # A disk past its first limit fills on: it is full for good at the second.
     replaces=(Replaces(DISK_FILLING, when=lambda stronger, _: stronger.severity == "critical"),),
     roles=frozenset({"full_disk"}),
-    overtakes=True,
+    inhibits_firing=True,
     recommend=lambda alert: "free_disk" if alert.severity == "critical" else None,
     runbook=_DISK_RUNBOOK,
     impact=_DISK,
@@ -260,5 +260,5 @@ HOST = Subject(
     update=_update,
     members="disks",
     member="disk",
-    told_by=("disk_used", "path"),
+    member_sample=("disk_used", "path"),
 )

@@ -8,7 +8,7 @@ from monitord.core.history import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.recognizing import unlike
-from monitord.core.rules.base import UNKNOWN, Impact, Now, Rule
+from monitord.core.rules.base import UNKNOWN, Impact, RecoveryContext, Rule
 
 _SUBJECT = "postgres"
 
@@ -40,7 +40,7 @@ def database_changed(observation: Observation, history: History, orders: Standin
     )
 
 
-def _known_now(alert: Alert, at: Now) -> str | None:
+def _known_now(alert: Alert, at: RecoveryContext) -> str | None:
     known = at.history.identity
     return None if known is None else f"The database that is read is the known one: {known}."
 
@@ -51,7 +51,7 @@ DATABASE_CHANGED = Rule(
     severities=("critical",),
     evaluate=database_changed,
     adopted_by_ack=True,
-    takes=frozenset({"sealing", "flow", "growth"}),
+    inhibits=frozenset({"sealing", "flow", "growth"}),
     runbook=(
         "SELECT current_database(), inet_server_addr(), inet_server_port()",
         "SELECT system_identifier FROM pg_control_system()",

@@ -17,7 +17,7 @@ from monitord.core.history import History
 from monitord.core.learned import Learned
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import NONE, Impact, Now, OnEpochs, Rule
+from monitord.core.rules.base import NONE, EpochImpact, Impact, RecoveryContext, Rule
 from monitord.core.rules.growth import NO_FLOW, fed_by
 
 UNTOLD = "too little of its past is known"
@@ -120,7 +120,7 @@ def channel_silent(observation: Observation, history: History, orders: StandingO
             )
 
 
-def _complete_now(alert: Alert, at: Now) -> str | None:
+def _complete_now(alert: Alert, at: RecoveryContext) -> str | None:
     seen = at.history.learned[alert.subject].completeness
     newest = seen.participating.newest
     if newest is None:
@@ -132,7 +132,7 @@ def _complete_now(alert: Alert, at: Now) -> str | None:
     return f"{alert.subject} has sealed {took - left_out} of the {words.plural(took, 'channel')} of {label}."
 
 
-def _heard_now(alert: Alert, at: Now) -> str | None:
+def _heard_now(alert: Alert, at: RecoveryContext) -> str | None:
     group, _, channel = alert.subject.partition("/")
     label = at.history.learned[group].silence.label
     if label is None:
@@ -145,7 +145,7 @@ def sealed_by(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...]
     return tuple(sealers(group, orders) for group in unsealed(finding))
 
 
-def not_sealed(group: str) -> OnEpochs:
+def not_sealed(group: str) -> EpochImpact:
     """What it means that a group's epochs are not sealed, or not whole."""
     return (
         NONE,

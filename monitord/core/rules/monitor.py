@@ -8,7 +8,7 @@ from monitord.core import clocks, words
 from monitord.core.history import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Now, Rule, Subject
+from monitord.core.rules.base import RecoveryContext, Rule, Subject
 
 
 def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -51,7 +51,7 @@ def _advice(parts: list[str], *, is_late: bool, is_clock: bool) -> str:
     return " ".join(told)
 
 
-def _well_now(alert: Alert, at: Now) -> str:
+def _well_now(alert: Alert, at: RecoveryContext) -> str:
     return "monitord works as expected again: cycles on time, the snapshot written, every channel accepting."
 
 

@@ -10,9 +10,9 @@ from monitord.core.history import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.rules import services
-from monitord.core.rules.base import Now, Replaces, Rule, Subject, Updated
+from monitord.core.rules.base import RecoveryContext, Replaces, Rule, Subject, Updated
+from monitord.core.rules.fleet import PM2_LOG
 from monitord.core.rules.servers import unreachable
-from monitord.core.rules.services import PM2_LOG
 from monitord.core.rules.trends import absorb_memory
 
 
@@ -60,17 +60,17 @@ def _left_behind(alert: Alert) -> tuple[str, ...]:
     return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
 
 
-def _as_expected(at: Now) -> str:
+def _as_expected(at: RecoveryContext) -> str:
     services = at.report.services
     well = sum(1 for service in services.values() if service["ok"])
     return f"{well} of {len(services)} services are as expected."
 
 
-def _answers_now(alert: Alert, at: Now) -> str:
+def _answers_now(alert: Alert, at: RecoveryContext) -> str:
     return f"PM2 answers again: {_as_expected(at)}"
 
 
-def _listed_now(alert: Alert, at: Now) -> str:
+def _listed_now(alert: Alert, at: RecoveryContext) -> str:
     return f"PM2 has its list again: {_as_expected(at)}"
 
 
@@ -93,7 +93,7 @@ PM2_EMPTY = Rule(
     evaluate=pm2_empty,
     of_server=True,
     replaces=(Replaces(PM2_UNREACHABLE, continues=True),),
-    stops=_left_behind,
+    dead_services=_left_behind,
     runbook=("{pm2} status", PM2_LOG, "ls -l {home}/dump.pm2"),
     recovered=_listed_now,
     criterion="services_online",

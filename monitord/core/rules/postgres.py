@@ -50,7 +50,7 @@ POSTGRES_FULL = refusing(
     "postgres_full",
     "Postgres",
     POSTGRES_UNREACHABLE,
-    takes=frozenset({"sealing", "flow", "lag"}),
+    inhibits=frozenset({"sealing", "flow", "lag"}),
     runbook=(
         "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC",
         "SELECT name, setting, source FROM pg_settings WHERE name ~ 'connections|read_only'",
@@ -86,5 +86,5 @@ POSTGRES = Subject(
     update=_update,
     members="tables",
     member="table",
-    told_by=("table_size", "table"),
+    member_sample=("table_size", "table"),
 )

@@ -10,7 +10,7 @@ from monitord.core import words
 from monitord.core.history import History, Queue
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import NONE, UNKNOWN, Impact, Now, Rule, Subject, Updated
+from monitord.core.rules.base import NONE, UNKNOWN, Impact, RecoveryContext, Rule, Subject, Updated
 from monitord.core.rules.served import absorb_refusals, refusing
 from monitord.core.rules.servers import unmeasured, unreachable
 
@@ -124,7 +124,7 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
         )
 
 
-def _waiting_now(alert: Alert, at: Now) -> str | None:
+def _waiting_now(alert: Alert, at: RecoveryContext) -> str | None:
     queue: Any = (at.report.redis.get("queues") or {}).get(alert.subject) or {}
     waiting = queue.get("waiting")
     if waiting is None:
@@ -147,7 +147,7 @@ REDIS_NOT_WRITABLE = refusing(
     "redis_not_writable",
     "Redis",
     REDIS_UNREACHABLE,
-    takes=frozenset({"backlog"}),
+    inhibits=frozenset({"backlog"}),
     runbook=("{redis} info persistence", "{redis} info memory", "{redis} info replication"),
 )
 REDIS_QUEUE_BACKLOG = Rule(
@@ -181,5 +181,5 @@ REDIS = Subject(
     update=_update,
     members="queues",
     member="queue",
-    told_by=("queue_waiting", "queue"),
+    member_sample=("queue_waiting", "queue"),
 )

@@ -9,7 +9,7 @@ from monitord.core import words
 from monitord.core.history import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import UNKNOWN, Impact, Now, Rule
+from monitord.core.rules.base import UNKNOWN, Impact, RecoveryContext, Rule
 
 # From this part of FLOW_STALL on, rows that are not there yet would soon be taken for a stall.
 LAG_SHARE: Final = 0.5
@@ -63,7 +63,7 @@ def replica_lagging(observation: Observation, history: History, orders: Standing
     )
 
 
-def _caught_up_now(alert: Alert, at: Now) -> str:
+def _caught_up_now(alert: Alert, at: RecoveryContext) -> str:
     return "Postgres is read as it is again: a primary, or a standby that has caught up with its own."
 
 

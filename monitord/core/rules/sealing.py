@@ -15,7 +15,7 @@ from monitord.core.learned import Learned
 from monitord.core.model import Alert, Clear, Evidence, Finding, Judgement, Observation, Unknown
 from monitord.core.night import Usual
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import NONE, Impact, Now, Replaces, Role, Rule
+from monitord.core.rules.base import NONE, Impact, RecoveryContext, Replaces, Role, Rule
 from monitord.core.rules.learned import UNTOLD, not_sealed, said_label, sealed_by
 
 # Of the grace: for so long after the first group's seal of a label the others are not behind.
@@ -350,7 +350,7 @@ def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_
     )
 
 
-def _sealed_now(alert: Alert, at: Now) -> str | None:
+def _sealed_now(alert: Alert, at: RecoveryContext) -> str | None:
     group = at.report.epochs.get(alert.subject) or {}
     latest, age = group.get("latest"), group.get("seal_age_seconds")
     if latest is None or age is None:
@@ -362,7 +362,7 @@ def _sealed_now(alert: Alert, at: Now) -> str | None:
     return f"{alert.subject} has sealed {newest}; its seal age is {words.duration(age)}, the limit {limit}{lacks}."
 
 
-def _gap_now(alert: Alert, at: Now) -> str | None:
+def _gap_now(alert: Alert, at: RecoveryContext) -> str | None:
     lost = left_unsealed(alert, at.history)
     if not lost:
         return _sealed_now(alert, at)
@@ -373,7 +373,7 @@ def _gap_now(alert: Alert, at: Now) -> str | None:
     )
 
 
-def _aligned_now(alert: Alert, at: Now) -> str | None:
+def _aligned_now(alert: Alert, at: RecoveryContext) -> str | None:
     if unaligned_over(alert, at.history, at.orders):
         label = alert.finding.evidence["label"]
         return (
@@ -383,7 +383,7 @@ def _aligned_now(alert: Alert, at: Now) -> str | None:
     return f"Every label of {alert.subject} in the window is the start of an epoch again."
 
 
-def _in_step_now(alert: Alert, at: Now) -> str | None:
+def _in_step_now(alert: Alert, at: RecoveryContext) -> str | None:
     newest = {name: group.get("latest") for name, group in at.report.epochs.items()}
     if not newest or None in newest.values():
         return None

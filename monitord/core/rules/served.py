@@ -13,7 +13,7 @@ from typing import Final
 from monitord.core.history import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import Now, Role, Rule
+from monitord.core.rules.base import RecoveryContext, Role, Rule
 
 STANDBY: Final = "standby"
 _FULL: Final = "connections"
@@ -46,7 +46,7 @@ def absorb_refusals(history: History, reading: Reading) -> History:
 
 
 def refusing(
-    rule: str, title: str, unreachable: Rule, *, takes: frozenset[Role], runbook: tuple[str, str, str]
+    rule: str, title: str, unreachable: Rule, *, inhibits: frozenset[Role], runbook: tuple[str, str, str]
 ) -> Rule:
     """The rule that a server is alive and refuses the fleet's next write or connection: it is not unreachable then."""
     probe = unreachable.probe
@@ -79,7 +79,7 @@ def refusing(
             recommendation=" ".join(_ADVICE[why] for why in said if why in _ADVICE),
         )
 
-    def serves_now(alert: Alert, at: Now) -> str:
+    def serves_now(alert: Alert, at: RecoveryContext) -> str:
         return f"{title} accepts writes and connections again."
 
     return Rule(
@@ -91,7 +91,7 @@ def refusing(
         of_server=True,
         succeeds=(unreachable,),
         roles=frozenset({"refusal"}),
-        takes=takes,
+        inhibits=inhibits,
         runbook=runbook,
         recovered=serves_now,
         criterion="servers_reachable",

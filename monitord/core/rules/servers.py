@@ -9,7 +9,7 @@ from monitord.core import words
 from monitord.core.history import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Kind, Observation, Reading, Severity, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.base import NOT_KNOWN, Impact, Now, Rule, always, nothing
+from monitord.core.rules.base import NOT_KNOWN, Impact, RecoveryContext, Rule, always, nothing
 
 if TYPE_CHECKING:
     from monitord.core.report import Report
@@ -49,7 +49,7 @@ def unreachable(
     not_there: str | None = None,
     is_lost: Callable[[History], str] = lambda _: "",
     response: Callable[[Report], object] = lambda _: None,
-    recovered: Callable[[Alert, Now], str | None] | None = None,
+    recovered: Callable[[Alert, RecoveryContext], str | None] | None = None,
     *,
     runbook: tuple[str, str, str],
     impact: Impact = NOT_KNOWN,
@@ -78,7 +78,7 @@ def unreachable(
             recommendation=not_there if not_there and failure.kind == "missing" else ADVICE[failure.kind],
         )
 
-    def answers_now(alert: Alert, at: Now) -> str:
+    def answers_now(alert: Alert, at: RecoveryContext) -> str:
         took = response(at.report)
         quick = f", within {words.duration(took / 1000.0)}" if isinstance(took, int | float) and took >= 1 else ""
         return f"{title} answers again{quick}."
@@ -91,7 +91,7 @@ def unreachable(
         judges_failure=True,
         of_server=True,
         roles=frozenset({"unreachable"}),
-        dies=always,
+        host_may_cause=always,
         runbook=runbook,
         impact=impact,
         blocking=blocking,
@@ -165,7 +165,7 @@ def unmeasured(
 
     severities: tuple[Severity, ...] = ("warning",) if unknown_for is None else ("warning", "critical")
 
-    def measured_now(alert: Alert, at: Now) -> str:
+    def measured_now(alert: Alert, at: RecoveryContext) -> str:
         name = title if alert.subject == probe else alert.subject
         return f"{name[:1].upper() + name[1:] if alert.subject == probe else name} can be measured again."
 

@@ -78,7 +78,7 @@ class View:
             if alert.speaks
             and alert.subject == subject
             and ROOMS.get(alert.probe) == room
-            and declared(alert.rule).is_of_member
+            and declared(alert.rule).about_member
         ]
         return "critical" if "critical" in found else "warning" if found else None
 
