@@ -16,8 +16,8 @@ from bench.faults import FAULTS
 from bench.measure import Run, milliseconds, seconds, size, spread, table
 from bench.watching import Watching, watch
 from monitord import __version__
-from monitord.demo.sandbox import StackError
 from monitord.demo.stack import Stack
+from monitord.testing.sandbox import StackError
 
 
 def main() -> int:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.faults import FAULTS, Fault
 from bench.measure import table
-from monitord.core.decide import Decision
+from monitord.core.engine import Decision
 from monitord.core.model import Reading
 from tests.core.habits import has_habits, looked_at_again, looked_at_seldom
 from tests.core.nights import EVERY, ORDERS, Night

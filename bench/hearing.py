@@ -20,11 +20,11 @@ from typing import Any
 import psutil
 
 from bench.storm import PER_SECOND, Storm
-from monitord.demo.pm2_server import Pm2Server
-from monitord.demo.sandbox import Sandbox, package_root
 from monitord.pm2.client import call
-from monitord.pm2.fleet import parse
-from monitord.store_reading import read_history
+from monitord.pm2.process_list import parse
+from monitord.storage.reader import read_history
+from monitord.testing.sandbox import Sandbox, package_root
+from monitord.testing.servers.pm2 import Pm2Server
 
 PATIENCE_SECONDS = 60.0
 CALM_SECONDS = 5.0

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import psutil
 
-from monitord.demo.sandbox import Sandbox
+from monitord.testing.sandbox import Sandbox
 
 PROGRAM_SECONDS = 120.0
 IMPORTS_SECONDS = 30.0

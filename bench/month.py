@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from monitord.core.decide import Decision
+from monitord.core.engine import Decision
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from tests.core.fleet import HOUR, MB

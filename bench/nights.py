@@ -10,12 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from monitord.core.backtest import backtest
-from monitord.core.decide import Decision, State, decide
+from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Observation, Reading, Sample
 from monitord.core.orders import StandingOrders
-from monitord.store import Record, Store
-from monitord.store_reading import read_history, read_transitions
-from monitord.store_schema import FILE
+from monitord.storage.reader import read_history, read_transitions
+from monitord.storage.schema import FILE
+from monitord.storage.store import Record, Store
 from tests.core.nights import BASELINE, MEMORY, ORDERS, Night
 
 EVERY_SECONDS = 30

@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from bench import courses
 from bench.courses import HOUR, SEED, Course
 from bench.measure import table
-from monitord.core import trends
+from monitord.core.anomalies import trends
+from monitord.core.anomalies.trend_detection import Terms
+from monitord.core.anomalies.trends import Outlook, Series
 from monitord.core.orders import StandingOrders
-from monitord.core.rises import Terms
-from monitord.core.rules.trends import WARM_UP, disk_outlook, disk_terms, fast_disk_terms, memory_terms
-from monitord.core.trends import Outlook, Series
+from monitord.core.subjects.trends import WARM_UP, disk_outlook, disk_terms, fast_disk_terms, memory_terms
 
 COURSES_OF_A_KIND = 200
 ORDERS = StandingOrders(service_memory=int(courses.MEMORY_LIMIT))

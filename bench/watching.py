@@ -15,11 +15,11 @@ import psutil
 
 from bench import oldway
 from bench.measure import Memory, Run, bare_interpreter, memory, run
-from monitord.demo.pm2_install import install_pm2
-from monitord.demo.sandbox import package_root
 from monitord.demo.stack import Stack
-from monitord.demo.wheels import postgres_binaries, unprivileged_user
-from monitord.store_schema import FILE
+from monitord.storage.schema import FILE
+from monitord.testing.sandbox import package_root
+from monitord.testing.servers.pm2_install import install_pm2
+from monitord.testing.wheels import postgres_binaries, unprivileged_user
 
 CYCLE_SECONDS = 600.0
 READY_SECONDS = 60.0

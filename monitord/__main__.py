@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from monitord import __version__
 
-# Name -> (what --help says of it). Each is a module of that name in monitord.commands.
+# Name -> (what --help says of it). Each is a module of that name in monitord.cli.
 COMMANDS: Final = {
     "init": "look at what is there and print a .env that would watch it",
     "run": "the daemon, in the foreground",
@@ -87,7 +87,7 @@ def command_line(asked: str | None) -> argparse.ArgumentParser:
     for name, summary in COMMANDS.items():
         # Only the command that runs is imported: `check` need not pay for the demo, nor the daemon for `init`.
         if asked in (name, "completion"):
-            importlib.import_module(f"monitord.commands.{name}").add(subparsers)
+            importlib.import_module(f"monitord.cli.{name}").add(subparsers)
             if name not in WITHOUT_SETTINGS:
                 _take_env_file(subparsers.choices[name])
         else:

@@ -17,12 +17,12 @@ import hypothesis
 import pytest
 from redis.asyncio import Redis
 
-from monitord.demo.pm2_server import Pm2Server
-from monitord.demo.postgres_server import PostgresServer
-from monitord.demo.sandbox import Sandbox, StackError
 from monitord.demo.seed import apply_schema
 from monitord.demo.stack import Stack
-from monitord.demo.valkey_server import ValkeyServer
+from monitord.testing.sandbox import Sandbox, StackError
+from monitord.testing.servers.pm2 import Pm2Server
+from monitord.testing.servers.postgres import PostgresServer
+from monitord.testing.servers.valkey import ValkeyServer
 from tests.untried import told
 
 # Whoever starts the tests in the background, or by nohup, has these ignored; children would inherit that, and could not

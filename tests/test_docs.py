@@ -11,10 +11,10 @@ from typing import get_args
 import pytest
 
 from monitord.__main__ import COMMANDS
+from monitord.config.loader import variables
+from monitord.config.sources import ENV_FILE
 from monitord.core.model import RestartKind
-from monitord.core.rules import RULES
-from monitord.settings import variables
-from monitord.settings_sources import ENV_FILE
+from monitord.core.subjects import RULES
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")

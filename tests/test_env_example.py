@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.settings import Settings, described, load, variables
+from monitord.config.loader import Settings, described, load, variables
 
 EXAMPLE = Path(__file__).parents[1] / ".env.example"
 LINE = re.compile(r"# ((MONITORD_[A-Z0-9_]+)=.*)")

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from monitord.core import words
+from monitord.core import humanize
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.subjects import SUBJECTS
+from monitord.core.subjects.registry import SUBJECTS
 
 
 def shortfall(asked: StandingOrders, watched: StandingOrders) -> str:
@@ -14,7 +14,7 @@ def shortfall(asked: StandingOrders, watched: StandingOrders) -> str:
 
     A default that nobody named is in both or in none.
     """
-    return words.listed(list(_missing(asked, watched)))
+    return humanize.listed(list(_missing(asked, watched)))
 
 
 def _missing(asked: StandingOrders, watched: StandingOrders) -> Iterator[str]:
@@ -30,4 +30,4 @@ def _missing(asked: StandingOrders, watched: StandingOrders) -> Iterator[str]:
         # An empty roster is learned from the snapshot, which a check reads too.
         names = [] if subject.members == "services" and not held else [name for name in wanted if name not in held]
         if names:
-            yield f"the {subject.member}{'s' if len(names) > 1 else ''} {words.listed(names)}"
+            yield f"the {subject.member}{'s' if len(names) > 1 else ''} {humanize.listed(names)}"

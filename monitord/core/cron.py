@@ -8,7 +8,7 @@ what is quiet by a schedule is never quiet at a time that its author may not hav
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from functools import lru_cache
 from typing import Final
 
@@ -125,3 +125,19 @@ def _step(word: str, most: int) -> int:
     if word.isascii() and word.isdecimal() and len(word) <= 4 and 0 < int(word) <= most:
         return int(word)
     raise ValueError(f"{word!r} is no step")
+
+
+def normal(written: str) -> str:
+    """The five fields as APScheduler takes them: days of the week by name, since cron numbers them from Sunday.
+
+    Raises:
+        ValueError: it is no such schedule, or one that never comes; half a sentence.
+    """
+    try:
+        found = schedule(written)
+        if found.following(datetime(2000, 1, 1, tzinfo=UTC)) is None:
+            raise ValueError("it never comes")
+    except (ValueError, OverflowError) as error:
+        raise ValueError(f"{written!r} is no cron schedule like 0 */2 * * *: {error}") from None
+    named = "*" if len(found.weekdays) == 7 else ",".join(DAYS[day] for day in sorted(found.weekdays))
+    return " ".join((*written.lower().split()[:4], named))

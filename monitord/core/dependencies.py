@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from monitord.core.history import History
+from monitord.core.history.model import History
 from monitord.core.model import Finding
 from monitord.core.names import any_means
 from monitord.core.orders import GROUPS, TABLES, TREES, Expected, StandingOrders

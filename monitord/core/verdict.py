@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from monitord.core import words
-from monitord.core.report import Fields
-from monitord.core.rules.subjects import readings_of
+from monitord.core import humanize
+from monitord.core.status import Fields
+from monitord.core.subjects.registry import readings_of
 
 
 def verdict(fields: Fields) -> str:
@@ -18,7 +18,7 @@ def verdict(fields: Fields) -> str:
         return f"{fields['unasked']}."
     failed = [readings_of(name) for name, probe in fields["probes"].items() if _failed(name, probe, fields)]
     if failed:
-        return f"{words.listed(failed)} could not be measured."
+        return f"{humanize.listed(failed)} could not be measured."
     if fields["status"] == "unknown":
         return "a part of what is watched could not be measured."
     services = fields["services"]

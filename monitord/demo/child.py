@@ -9,9 +9,9 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from monitord.demo.processes import MARKER
-from monitord.demo.sandbox import Sandbox, environment, package_root
 from monitord.masking import mask
+from monitord.testing.processes import MARKER
+from monitord.testing.sandbox import Sandbox, environment, package_root
 
 REPORT_SECONDS = 20.0
 STOP_SECONDS = 8.0

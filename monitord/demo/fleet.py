@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from monitord.demo.apps.service import NO_OWNER
-from monitord.demo.processes import MARKER
-from monitord.demo.sandbox import package_root
+from monitord.testing.processes import MARKER
+from monitord.testing.sandbox import package_root
 
 SERVICES = {
     "stream-listener": "stream_listener",

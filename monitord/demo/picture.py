@@ -7,9 +7,9 @@ from typing import Any
 from rich.console import Group
 from rich.text import Text
 
-from monitord.core import words
+from monitord.core import humanize
 from monitord.demo.scene import Entry, Fields, Kind, Scene
-from monitord.present.terminal import clean
+from monitord.reporting.terminal import clean
 
 STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red", "unknown": "magenta"}
 KINDS: dict[Kind, str] = {
@@ -123,9 +123,9 @@ def _service_cells(service: Fields) -> dict[str, Text]:
     return {
         "STATE": Text(clean(service["state"] or "unknown"), state_style),
         "EXPECTED": Text(clean(service["expected"] or "–"), "dim"),
-        "MEMORY": _said(words.size, service["memory_bytes"], nothing),
+        "MEMORY": _said(humanize.size, service["memory_bytes"], nothing),
         "CPU": _said(lambda percent: f"{percent:.0f}%", service["cpu_percent"], nothing),
-        "UPTIME": _said(lambda seconds: words.duration(round(seconds)), service["uptime_seconds"], nothing),
+        "UPTIME": _said(lambda seconds: humanize.duration(round(seconds)), service["uptime_seconds"], nothing),
         "RESTARTS": Text("?", "magenta") if restarts is None else Text(str(restarts), "yellow" if restarts else ""),
     }
 
@@ -143,10 +143,10 @@ def _measures(scene: Scene, report: Fields, width: int) -> list[Text]:
             (
                 name,
                 [
-                    (f"{_or(words.count, table['rows'])} rows", True),
-                    (f"{_or(words.count, table['rows_per_hour'])}/h", True),
-                    (f"{_or(words.count, table['window_rows'])} in {scene.growth_window}", True),
-                    (_or(words.size, table["total_bytes"]), False),
+                    (f"{_or(humanize.count, table['rows'])} rows", True),
+                    (f"{_or(humanize.count, table['rows_per_hour'])}/h", True),
+                    (f"{_or(humanize.count, table['window_rows'])} in {scene.growth_window}", True),
+                    (_or(humanize.size, table["total_bytes"]), False),
                 ],
             )
         )
@@ -158,30 +158,32 @@ def _measures(scene: Scene, report: Fields, width: int) -> list[Text]:
                 [
                     ("?" if latest is None else str(latest), True),
                     ("" if latest is None else f"({datetime.fromtimestamp(latest, UTC):%H:%M:%S})", False),
-                    (f"age {_or(lambda age: words.duration(round(age)), seals['seal_age_seconds'])}", True),
+                    (f"age {_or(lambda age: humanize.duration(round(age)), seals['seal_age_seconds'])}", True),
                     (f"missed {'?' if missed is None else len(missed)}", True),
-                    (f"{_or(words.count, seals['channels_sealed'])} channels", True),
+                    (f"{_or(humanize.count, seals['channels_sealed'])} channels", True),
                 ],
             )
         )
     rows.append(("Redis", _redis(report["redis"])))
     host = report["host"]
-    free = (f"memory {_or(words.size, host['memory_available_bytes'])} free", False)
+    free = (f"memory {_or(humanize.size, host['memory_available_bytes'])} free", False)
     for path, disk in host["disks"].items():
         used = _or(lambda percent: f"{percent:.0f}%", disk["used_percent"])
-        rows.append(("Disk", [(f"{used} used, {_or(words.size, disk['free_bytes'])} free", True), free, (path, False)]))
+        rows.append(
+            ("Disk", [(f"{used} used, {_or(humanize.size, disk['free_bytes'])} free", True), free, (path, False)])
+        )
     return [_measure(label, parts, width) for label, parts in rows]
 
 
 def _redis(redis: Fields) -> list[tuple[str, bool]]:
     parts = [
-        (f"{_or(words.count, redis['keys'])} keys", True),
+        (f"{_or(humanize.count, redis['keys'])} keys", True),
         (f"{_or(lambda ms: f'{ms:.1f}', redis['latency_ms'])} ms", True),
-        (_or(words.size, redis["memory_bytes"]), False),
+        (_or(humanize.size, redis["memory_bytes"]), False),
     ]
     for name, queue in redis["queues"].items():
-        parts.append((f"{name} {_or(words.count, queue['waiting'])} waiting", True))
-        parts.append((f"{_or(words.count, queue['active'])} active", False))
+        parts.append((f"{name} {_or(humanize.count, queue['waiting'])} waiting", True))
+        parts.append((f"{_or(humanize.count, queue['active'])} active", False))
     return parts
 
 

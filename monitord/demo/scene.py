@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Literal
 
-from monitord.core import words
+from monitord.core import humanize
 
 Fields = Mapping[str, Any]
 Kind = Literal["note", "broke", "said", "beside", "mended", "cleared", "trouble"]
@@ -63,7 +63,7 @@ class Scene:
         """How long until the current epoch ends and is to be sealed, in words."""
         if self.report is None or (at := (self.report["current_epoch"] or {}).get("next")) is None:
             return "unknown"
-        return words.duration(max(0, round(at - self.now)))
+        return humanize.duration(max(0, round(at - self.now)))
 
 
 def status_line(scene: Scene) -> str:
@@ -77,14 +77,14 @@ def status_line(scene: Scene) -> str:
         f"{sum(1 for service in services if service['ok'])}/{len(services)} services",
     ]
     for name, table in report["growth"].items():
-        gained = "unknown" if table["window_rows"] is None else f"+{words.count(table['window_rows'])}"
+        gained = "unknown" if table["window_rows"] is None else f"+{humanize.count(table['window_rows'])}"
         parts.append(f"{name} {gained} in {scene.growth_window}")
     for group, seals in report["epochs"].items():
         age = seals["seal_age_seconds"]
-        parts.append(f"{group} sealed {'unknown' if age is None else words.duration(round(age)) + ' ago'}")
+        parts.append(f"{group} sealed {'unknown' if age is None else humanize.duration(round(age)) + ' ago'}")
     keys = report["redis"]["keys"]
-    parts.append(f"Redis {'unknown' if keys is None else words.count(keys) + ' keys'}")
+    parts.append(f"Redis {'unknown' if keys is None else humanize.count(keys) + ' keys'}")
     parts.append(f"next seal in {scene.next_seal}")
     if firing := report["alerts"]["firing"]:
-        parts.append("firing: " + words.listed([f"{alert['rule']} {alert['subject']}" for alert in firing]))
+        parts.append("firing: " + humanize.listed([f"{alert['rule']} {alert['subject']}" for alert in firing]))
     return ", ".join(parts)

@@ -10,12 +10,12 @@ import asyncpg
 
 from monitord.demo.apps.faults import Faults
 from monitord.demo.fleet import DATABASE, WATCHER, ecosystem, settings
-from monitord.demo.pm2_install import Progress
-from monitord.demo.pm2_server import Pm2Server
-from monitord.demo.postgres_server import PostgresServer
-from monitord.demo.sandbox import Sandbox, StackError, free_port
 from monitord.demo.seed import apply_schema, seed_old_signals, seed_window
-from monitord.demo.valkey_server import ValkeyServer
+from monitord.testing.sandbox import Sandbox, StackError, free_port
+from monitord.testing.servers.pm2 import Pm2Server
+from monitord.testing.servers.pm2_install import Progress
+from monitord.testing.servers.postgres import PostgresServer
+from monitord.testing.servers.valkey import ValkeyServer
 
 START_SECONDS = 420.0
 """The deadline of the whole start; most of it is for installing PM2 the first time and for many seeded rows."""

@@ -3,10 +3,10 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from monitord.core import words
+from monitord.core import humanize
 from monitord.demo.child import Told
 from monitord.demo.scenario import Fault
-from monitord.present.terminal import Terminal, cells
+from monitord.reporting.terminal import Terminal, cells
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +82,7 @@ def tally_lines(tally: Tally, screen: Terminal) -> list[str]:
         if told.alert_id not in known and told.key not in expected:
             lines += screen.wrapped(f"With nothing broken: {told.rule}: {told.summary}", indent="")
     if tally.left_out:
-        names = words.listed([fault.name for fault in tally.left_out], most=99)
+        names = humanize.listed([fault.name for fault in tally.left_out], most=99)
         lines += screen.wrapped(f"Left out: {names}.", indent="")
     if tally.verdict:
         lines += ["", *screen.wrapped(f"The verdict over all of it (monitord report): {tally.verdict}", indent=""), ""]
@@ -105,4 +105,4 @@ def _table(outcomes: Sequence[Outcome], screen: Terminal) -> list[str]:
 
 
 def _took(seconds: float | None) -> str:
-    return "never" if seconds is None else f"in {words.duration(seconds)}"
+    return "never" if seconds is None else f"in {humanize.duration(seconds)}"

@@ -14,15 +14,15 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
-from monitord.core import words
+from monitord.core import humanize
+from monitord.core.units import duration, duration_text
 from monitord.demo.child import ChildError, MonitordChild, Told
-from monitord.demo.sandbox import StackError, free_port
 from monitord.demo.scenario import SETTINGS, Fault
 from monitord.demo.scene import Entry, Kind, Scene
 from monitord.demo.stack import Stack
 from monitord.demo.tally import Outcome, Tally, tally_lines
 from monitord.demo.view import View, view, wrapped
-from monitord.values import duration, duration_text
+from monitord.testing.sandbox import StackError, free_port
 
 WELL_SECONDS = 30.0
 """How long monitord may take to say that a healthy fleet is well."""
@@ -87,7 +87,7 @@ class Tour:
             self._ends = self._now() + self._plan.duration.total_seconds()
         settings = self._stack.environment() | SETTINGS | {"MONITORD_LOG_LEVEL": "debug"}
         page = settings["MONITORD_HTTP__LISTEN"] = f"127.0.0.1:{self._plan.port or free_port()}"
-        self._growth_window = words.duration(duration(settings["MONITORD_ORDERS__GROWTH_WINDOW"]).total_seconds())
+        self._growth_window = humanize.duration(duration(settings["MONITORD_ORDERS__GROWTH_WINDOW"]).total_seconds())
         began = self._now()
         self._child = child = MonitordChild(self._stack.sandbox, settings, self)
         self._view.progress("starting monitord run")
@@ -161,7 +161,7 @@ class Tour:
             await child.until(lambda: False, min(HOLD_SECONDS, self._left()))
         else:
             if self.tally.left_out:
-                names = words.listed([fault.name for fault in self.tally.left_out], most=total)
+                names = humanize.listed([fault.name for fault in self.tally.left_out], most=total)
                 self._tell("note", f"left out, as it could not clear in the time that is left: {names}")
         if self._plan.duration is not None:
             self._stage = f"watching until {duration_text(self._plan.duration)} are over"
@@ -328,4 +328,4 @@ class _Interruption:
 
 
 def _after(seconds: float) -> str:
-    return words.duration(max(0.0, seconds))
+    return humanize.duration(max(0.0, seconds))

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from monitord.demo.scene import Entry, Kind, Scene, status_line
-from monitord.present.terminal import Style, Terminal, clean, terminal
+from monitord.reporting.terminal import Style, Terminal, clean, terminal
 
 if TYPE_CHECKING:
     from rich.live import Live

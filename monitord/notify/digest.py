@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Final
 
-from monitord.core import words
+from monitord.core import humanize
 from monitord.notify.message import Message
 
 LINES_AT_MOST: Final = 50
@@ -24,12 +24,12 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
     parts = sorted((part for message in messages for part in message.parts or (message,)), key=lambda part: part.at)
     fired = {part.alert_id for part in parts if part.kind == "firing"}
     over = fired & {part.alert_id for part in parts if part.kind == "resolved"}
-    told = words.plural(len(fired), "alert") + " fired"
-    title = f"{place}: {told} {why}" if fired else f"{place}: {words.plural(len(parts), 'message')} {why}"
+    told = humanize.plural(len(fired), "alert") + " fired"
+    title = f"{place}: {told} {why}" if fired else f"{place}: {humanize.plural(len(parts), 'message')} {why}"
     if over and len(fired) == 1:
         title = f"{place}: {told}, it is over {why}"
     elif over:
-        title = f"{title} ({words.count(len(over))} {'is' if len(over) == 1 else 'are'} over)"
+        title = f"{title} ({humanize.count(len(over))} {'is' if len(over) == 1 else 'are'} over)"
     worst = max((part.severity for part in parts), key=lambda severity: _RANK[severity])
     first = worst_of(parts)
     summary = str(first.fields.get("summary") or first.title)
@@ -68,12 +68,12 @@ def _lines(parts: Sequence[Message]) -> Iterable[str]:
     begun = set()
     for part in parts:
         at = part.at.timestamp()
-        when = words.moment(at, parts[-1].at.timestamp())
+        when = humanize.moment(at, parts[-1].at.timestamp())
         summary = str(part.fields.get("summary") or part.title)
         if part.kind == "firing":
             begun.add(part.alert_id)
             end = ends.get(part.alert_id)
-            over = "" if end is None else f", over at {words.clock(end.at.timestamp())}"
+            over = "" if end is None else f", over at {humanize.clock(end.at.timestamp())}"
             yield f"{when}  {part.severity}{over}: {summary}"
         elif part.kind == "resolved" and part.alert_id not in begun:
             yield f"{when}  over: {summary}"

@@ -12,16 +12,16 @@ from contextlib import suppress
 from typing import Final
 
 from monitord.core.codec import decode, encode
-from monitord.core.decide import Decision
+from monitord.core.engine import Decision
 from monitord.core.model import Gap
-from monitord.core.night import Night
-from monitord.logs import Log
-from monitord.notify.channel import Channel
+from monitord.core.report.model import Night
+from monitord.logging.logger import Log
+from monitord.notify.channels.base import Channel
+from monitord.notify.delivery import Waiting, Way
 from monitord.notify.message import Message
-from monitord.notify.planning import Planned, Sender, plan, still_firing, verdict_message
-from monitord.notify.way import Waiting, Way
-from monitord.store import Store
-from monitord.store_outbox import Queued, Told
+from monitord.notify.routing import Planned, Sender, plan, still_firing, verdict_message
+from monitord.storage.outbox import Queued, Told
+from monitord.storage.store import Store
 
 STORE_SECONDS: Final = 2.0
 

@@ -18,8 +18,8 @@ from monitord.core.model import Act, Exit
 
 from . import bus_events, wire
 from .bus_acts import act_of
-from .bus_exits import HOLD_SECONDS, Joiner
 from .client import connect
+from .exits import HOLD_SECONDS, Joiner
 
 MAX_EXITS = 500
 LOST_SECONDS = 5.0

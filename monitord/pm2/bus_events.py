@@ -31,7 +31,7 @@ carry the id `PM2`.
 import re
 from dataclasses import dataclass
 
-from . import fleet, wire
+from . import process_list, wire
 
 _EVENTS = b"s:process:event"
 _LINES = b"s:log:PM2"
@@ -196,47 +196,47 @@ def _ordered(what: str, at: object, process: dict[str, object]) -> Ordered | Non
         return None
     return Ordered(
         process=known,
-        service=fleet.text(process.get("name")) or "",
+        service=process_list.text(process.get("name")) or "",
         what=what[:_MAX_WHAT],
-        at=fleet.epoch_seconds(at),
-        restarts=fleet.integer(process.get("restart_time")),
-        created_at=fleet.epoch_seconds(process.get("created_at")),
+        at=process_list.epoch_seconds(at),
+        restarts=process_list.integer(process.get("restart_time")),
+        created_at=process_list.epoch_seconds(process.get("created_at")),
     )
 
 
 def _end(at: object, process: dict[str, object]) -> End | None:
-    known, service = _process_id(process["pm_id"]), fleet.text(process.get("name"))
+    known, service = _process_id(process["pm_id"]), process_list.text(process.get("name"))
     if known is None or service is None:
         return None
     return End(
         process=known,
         service=service,
-        at=fleet.epoch_seconds(at),
-        code=fleet.integer(process.get("exit_code")),
+        at=process_list.epoch_seconds(at),
+        code=process_list.integer(process.get("exit_code")),
         ordered=process.get("status") == "stopping",
-        restarts=fleet.integer(process.get("restart_time")),
-        began=fleet.epoch_seconds(process.get("pm_uptime")),
+        restarts=process_list.integer(process.get("restart_time")),
+        began=process_list.epoch_seconds(process.get("pm_uptime")),
     )
 
 
 def _line(body: wire.Argument) -> Line | Stopping | Hungry | Changed | Unsaid | None:
     match wire.unpack(body, object_pairs_hook=_keep):
         case {"data": str(text), "process": {"pm_id": "PM2"}, **rest}:
-            at = fleet.epoch_seconds(rest.get("at"))
+            at = process_list.epoch_seconds(rest.get("at"))
         case _:
             return None
     if (said := _EXITED.fullmatch(text)) is not None:
-        process, service = _process_id(said[2]), fleet.text(said[1])
+        process, service = _process_id(said[2]), process_list.text(said[1])
         if process is None or service is None:
             return None
         signal = said[4] if said[4] != "SIGINT" and _SIGNAL.fullmatch(said[4]) else ""
-        return Line(process, service, at, fleet.integer(said[3]), signal)
+        return Line(process, service, at, process_list.integer(said[3]), signal)
     if (said := _HUNGRY.fullmatch(text)) is not None and (process := _process_id(said[1])) is not None:
         return Hungry(process, at)
-    if (said := _CHANGED.fullmatch(text)) is not None and (service := fleet.text(said[1])) is not None:
+    if (said := _CHANGED.fullmatch(text)) is not None and (service := process_list.text(said[1])) is not None:
         return Changed(service, at)
     if (said := _STOPPING.fullmatch(text)) is not None and (process := _process_id(said[2])) is not None:
-        return Stopping(process, fleet.text(said[1]) or "", at)
+        return Stopping(process, process_list.text(said[1]) or "", at)
     if (said := _UNSAID.fullmatch(text)) is not None and (process := _process_id(said[1] or said[2])) is not None:
         return Unsaid(process)
     return None
@@ -254,5 +254,5 @@ def _keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
 def _process_id(value: object) -> str | None:
     if isinstance(value, str) and _PROCESS_ID.fullmatch(value):
         return value
-    number = fleet.integer(value)
+    number = process_list.integer(value)
     return str(number) if number is not None and number >= 0 else None

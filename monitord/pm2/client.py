@@ -11,9 +11,9 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NoReturn, get_args
 
-from monitord.lanes import Lane, LaneBusy
+from monitord.threads import Lane, LaneBusy
 
-from . import Pm2Error, fleet, wire
+from . import Pm2Error, process_list, wire
 
 Method = Literal["getMonitorData", "getVersion", "ping"]
 
@@ -105,7 +105,7 @@ async def _first_frame(home: Path, reader: asyncio.StreamReader) -> wire.Frame:
 
 
 async def _result(home: Path, method: Method, body: wire.Argument) -> object:
-    hook = fleet.keep if method == "getMonitorData" else None
+    hook = process_list.keep if method == "getMonitorData" else None
     if len(body) > _LARGE_BYTES:
         # The hook is Python, so the thread gives the interpreter up between objects and the loop keeps turning. The
         # deadline is the caller's.

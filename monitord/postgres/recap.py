@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from monitord.core.distinct import distinct
-from monitord.core.night import Recap
+from monitord.core.report.model import Recap
 from monitord.postgres import queries
 from monitord.postgres.errors import PostgresError
 from monitord.postgres.participation import spellings

@@ -10,14 +10,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from monitord.core.epochs import window_seconds
-from monitord.core.watched import defaults
+from monitord.core.history.defaults import defaults
+from monitord.core.history.epochs import window_seconds
 from monitord.probes.base import Probe
 
 if TYPE_CHECKING:
+    from monitord.config.loader import Settings
     from monitord.core.orders import StandingOrders
     from monitord.postgres.session import Session
-    from monitord.settings import Settings
 
 # An exact count stops at so many times the growth limit: far past it, and still no burden.
 COUNT_AT_MOST_LIMITS = 10
@@ -49,7 +49,7 @@ class Probes:
                 prefixes = {queue: orders.prefix_of(queue) for queue in orders.queues}
                 self.all.append(RedisProbe(settings.redis.url.get_secret_value(), orders.queues, prefixes=prefixes))
             except ValueError as error:
-                from monitord.settings import SettingsError
+                from monitord.config.loader import SettingsError
 
                 raise SettingsError((f"MONITORD_REDIS__URL: {error}",)) from None
         from monitord.probes.host import HostProbe
@@ -57,11 +57,11 @@ class Probes:
         self.all.append(HostProbe(settings.host.disks))
 
     def _over_postgres(self, settings: Settings, orders: StandingOrders) -> list[Probe]:
+        from monitord.config.loader import SettingsError
         from monitord.postgres.dsn import DsnError
         from monitord.postgres.session import Session
         from monitord.probes.epochs import EpochsProbe
         from monitord.probes.postgres import PostgresProbe
-        from monitord.settings import SettingsError
 
         assert settings.postgres.dsn is not None  # noqa: S101 - asked by the caller
         try:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator, Sequence
 
-from monitord.core.completeness import KEEP_LABELS, silences
-from monitord.core.epochs import Calendar
-from monitord.core.learned import MOST_SILENT
+from monitord.core.anomalies.completeness import KEEP_LABELS, silences
+from monitord.core.anomalies.sealing_habits import MOST_SILENT
+from monitord.core.history.defaults import SEALS
+from monitord.core.history.epochs import Calendar
 from monitord.core.model import Sample, sample
-from monitord.core.watched import SEALS
 from monitord.postgres import queries
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
 from monitord.postgres.participation import Part, lived, lives, participation, upper

@@ -12,8 +12,8 @@ from pathlib import Path
 import psutil
 
 from monitord.core.model import Gap, Sample, sample
-from monitord.lanes import Lane, LaneBusy
 from monitord.probes import cgroup
+from monitord.threads import Lane, LaneBusy
 
 from .base import Measured, Request
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from monitord.core.model import Answered, Sample, Value, sample
-from monitord.pm2 import Pm2Error, client, fleet
+from monitord.pm2 import Pm2Error, client, process_list
 
 from .base import Measured, ProbeError, Request
 
@@ -39,7 +39,7 @@ class Pm2Probe:
         try:
             reply = await client.call(self._home, "getMonitorData", timeout=request.timeout * _SHARE)
             latency = (time.perf_counter() - began) * 1000.0
-            processes = fleet.parse(reply)
+            processes = process_list.parse(reply)
         except Pm2Error as error:
             raise ProbeError(error.kind, str(error)) from None
         own = self._own_pids()
@@ -65,7 +65,7 @@ def _daemon(home: Path) -> Answered | None:
     return Answered(f"{pid.decode()} since {written:.3f}", round(written, 3)) if pid.isdigit() else None
 
 
-def _service(process: fleet.Process, own: frozenset[int]) -> Iterator[Sample]:
+def _service(process: process_list.Process, own: frozenset[int]) -> Iterator[Sample]:
     labels = (("instance", str(process.pm_id)), ("service", process.name))  # in order, and once for all of them
 
     def of(name: str, value: Value, unit: str = "1") -> Sample:

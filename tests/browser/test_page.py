@@ -11,12 +11,12 @@ from typing import Any, Final
 import pytest
 
 from monitord.core.model import Silence
-from monitord.present.page.app import Page
-from monitord.present.page.desk import Desk
-from monitord.present.page.server import PageServer
+from monitord.web.app import Page
+from monitord.web.records import Desk
+from monitord.web.server import PageServer
 from tests.browser.chrome import BROWSER, Chrome
 from tests.core.nights import Night
-from tests.page.made import TOKEN, Source, night, publish, recorded
+from tests.web.made import TOKEN, Source, night, publish, recorded
 
 pytestmark = [
     pytest.mark.skipif(BROWSER is None, reason="needs chromium, chromium-browser or google-chrome on PATH"),

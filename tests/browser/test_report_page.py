@@ -17,8 +17,8 @@ from pathlib import Path
 
 import pytest
 
-from monitord.present.report_html import report_html
-from tests.present.sample_nights import all_nights
+from monitord.reporting.html import report_html
+from tests.reporting.sample_nights import all_nights
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = (360, 768, 769, 1280)

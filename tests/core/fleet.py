@@ -7,7 +7,7 @@ import math
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
-from monitord.core.completeness import silences
+from monitord.core.anomalies.completeness import silences
 from monitord.core.model import Act, Exit, Failure, Gap, Kind, Reading, Sample, sample
 
 HOUR = 3600.0

@@ -19,8 +19,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Literal
 
 from monitord.core.codec import decode, encode
-from monitord.core.decide import Decision, State, decide
-from monitord.core.epochs import window_seconds
+from monitord.core.engine import Decision, State, decide
+from monitord.core.history.defaults import SEALS, defaults
+from monitord.core.history.epochs import window_seconds
 from monitord.core.model import (
     Act,
     Answered,
@@ -36,7 +37,6 @@ from monitord.core.model import (
     sample,
 )
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.watched import SEALS, defaults
 
 from .fleet import MB, Clock, Group, Host, Queue, Server, Service, Table, reading
 from .told import Look, Told

@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from monitord.core.alerts import alert_id, not_watched, step, waiting_seconds
+from monitord.core.alerting.lifecycle import alert_id, not_watched, step, waiting_seconds
 from monitord.core.model import Alert, Clear, Finding, Judgement, Severity, Transition, Unknown
 from monitord.core.orders import StandingOrders
 

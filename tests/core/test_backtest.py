@@ -9,7 +9,7 @@ import pytest
 
 from monitord.core.backtest import Backtest, backtest, blind_seconds, warm_up
 from monitord.core.backtest.fired import Fired
-from monitord.core.history import History, Span
+from monitord.core.history.model import History, Span
 from monitord.core.model import Failure, Observation, Reading
 from monitord.core.orders import StandingOrders
 

@@ -9,8 +9,7 @@ from apscheduler.triggers.cron import CronTrigger
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from monitord.core.cron import schedule
-from monitord.crontab import normal
+from monitord.core.cron import normal, schedule
 
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)  # a Wednesday
 

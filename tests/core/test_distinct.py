@@ -7,8 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitord.core.distinct import LONGEST, distinct
-from monitord.pm2.fleet import parse
-from monitord.present.metrics import label
+from monitord.pm2.process_list import parse
+from monitord.reporting.metrics import label
 
 
 def named(*names: str) -> list[str]:

@@ -6,9 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from monitord.core.anomalies.doubling import followed, half_windows, whole_windows
 from monitord.core.codec import decode, encode
-from monitord.core.doubling import followed, half_windows, whole_windows
-from monitord.core.history import Table
+from monitord.core.history.model import Table
 from monitord.core.orders import StandingOrders
 
 ORDERS = StandingOrders()

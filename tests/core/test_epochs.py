@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitord.core.epochs import Calendar, calendar, sealed_labels, seals, window_seconds
+from monitord.core.history.epochs import Calendar, calendar, sealed_labels, seals, window_seconds
 from monitord.core.model import Reading, sample
 from monitord.core.orders import StandingOrders
 

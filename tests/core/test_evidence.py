@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from monitord.core.evidence import sentence, told
+from monitord.core.alerting.evidence import sentence, told
 from monitord.core.model import Finding
 
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC).timestamp()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from monitord.core.alerts import alert_id
+from monitord.core.alerting.lifecycle import alert_id
 from monitord.core.backtest.fired import between, compared, fired
 from monitord.core.model import Alert, Edge, Finding, Severity, Transition
 

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 import pytest
 
+from monitord.core.alerting.silences import unhushed
 from monitord.core.identity import Identity, differences, made_anew, vanished
-from monitord.core.quiet import unhushed
 
 from .nights import Night, fold, restored
 

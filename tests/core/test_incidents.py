@@ -2,7 +2,7 @@
 
 from datetime import timedelta
 
-from monitord.core.incidents import Incident, incidents
+from monitord.core.alerting.incidents import Incident, incidents
 
 from .nights import LONG, Night
 

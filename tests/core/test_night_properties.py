@@ -9,8 +9,8 @@ from typing import Any
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from monitord.core.decide import State
-from monitord.core.replay import Recorder, replay
+from monitord.core.engine import State
+from monitord.core.recording import Recorder, replay
 
 from .nights import LONG, MEMORY, Night, fold, restored
 

@@ -1,8 +1,8 @@
 """Nights of restarts of every kind: who began it anew is told, and a loop is told with its rhythm and its ends."""
 
-from monitord.core.history import Death, Life
+from monitord.core.history.model import Death, Life
+from monitord.core.history.restarts import change
 from monitord.core.model import Exit
-from monitord.core.restarts import change
 
 from .nights import MEMORY, Night
 

@@ -2,9 +2,9 @@
 
 import pytest
 
-from monitord.core.incidents import incidents
+from monitord.core.alerting.incidents import incidents
 from monitord.core.model import Exit, Finding, Severity, Value
-from monitord.core.rules import replaces
+from monitord.core.subjects import replaces
 
 from .nights import LONG, MEMORY, ORDERS, Night, orders
 

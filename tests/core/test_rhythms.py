@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 import pytest
 
-from monitord.core.rhythms import DAY, Runs, rhythm, seen
+from monitord.core.history.rhythms import DAY, Runs, rhythm, seen
 
 HOUR = 3600.0
 MONDAY = 20_000 * 7 * DAY + 4 * DAY

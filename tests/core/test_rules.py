@@ -11,18 +11,18 @@ from typing import get_args
 import pytest
 
 import monitord
-from monitord.core import causes
-from monitord.core.actions import blocking
-from monitord.core.advice import look_at
-from monitord.core.escalation import escalation
-from monitord.core.history import History
+from monitord.core.alerting import inhibition
+from monitord.core.alerting.escalation import escalation
+from monitord.core.alerting.recommendations import blocking
+from monitord.core.alerting.recovery import now_true
+from monitord.core.alerting.runbook import look_at
+from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding
 from monitord.core.orders import StandingOrders
-from monitord.core.recovery import now_true
-from monitord.core.report import build_report
-from monitord.core.rules import BY_NAME, CONTINUES, REPLACES, RULES, SUCCEEDS, base, declared
-from monitord.core.rules.base import MONITOR_RUNBOOK, NOT_KNOWN, Role, Rule
-from monitord.core.rules.subjects import SUBJECTS
+from monitord.core.status import build_report
+from monitord.core.subjects import BY_NAME, CONTINUES, REPLACES, RULES, SUCCEEDS, base, declared
+from monitord.core.subjects.base import MONITOR_RUNBOOK, NOT_KNOWN, Role, Rule
+from monitord.core.subjects.registry import SUBJECTS
 
 PACKAGE = Path(monitord.__file__).parent
 DECLARED_IN = Path(base.__file__).parent
@@ -126,5 +126,5 @@ def test_an_alert_of_a_rule_that_is_no_more_is_told_all_the_same() -> None:
     assert blocking(alert, orders) == ""
     assert "Component: the moon\n" in escalation(alert, orders, NOW)
     assert now_true(alert, report, history, orders, NOW) == "the moon is as expected again."
-    assert causes.companions("sky") == ("sky",)
-    assert not causes.server_away("sky", history, {}, orders)
+    assert inhibition.companions("sky") == ("sky",)
+    assert not inhibition.server_away("sky", history, {}, orders)

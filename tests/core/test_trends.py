@@ -9,11 +9,11 @@ from dataclasses import replace
 
 import pytest
 
-from monitord.core import trends
+from monitord.core.anomalies import trends
+from monitord.core.anomalies.regression import slope, troughs
+from monitord.core.anomalies.trend_detection import Terms
+from monitord.core.anomalies.trends import BUCKETS_KEPT, Outlook, Series
 from monitord.core.codec import decode, encode
-from monitord.core.rises import Terms
-from monitord.core.slopes import slope, troughs
-from monitord.core.trends import BUCKETS_KEPT, Outlook, Series
 
 HOUR = 3600.0
 BEGIN = 1_762_315_020.0

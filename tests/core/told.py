@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitord.core.decide import Decision, ProbeEdge, State
+from monitord.core.engine import Decision, ProbeEdge, State
 from monitord.core.model import Action, Alert, Observation, ServiceEvent, Transition
-from monitord.core.report import Report
+from monitord.core.status import Report
 
 
 @dataclass(frozen=True)

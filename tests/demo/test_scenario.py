@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from monitord.core.rules import RULES
+from monitord.config.loader import load, standing_orders
+from monitord.core.subjects import RULES
 from monitord.demo import fleet
 from monitord.demo.scenario import FAULTS, SETTINGS, FaultError, chosen
-from monitord.settings import load, standing_orders
 
 NAMES = [fault.name for fault in FAULTS]
 

@@ -21,15 +21,15 @@ from redis.backoff import NoBackoff
 from redis.exceptions import AuthenticationError
 from redis.exceptions import TimeoutError as RedisTimeoutError
 
-from monitord.demo.pm2_install import install_pm2
-from monitord.demo.pm2_server import Pm2Server
-from monitord.demo.postgres_server import PostgresServer
-from monitord.demo.processes import processes_of
-from monitord.demo.sandbox import Sandbox, StackError
 from monitord.demo.stack import Stack
-from monitord.demo.valkey_server import ValkeyServer
-from monitord.demo.watchdog import sweep
-from monitord.demo.wheels import wheel_directory
+from monitord.testing.processes import processes_of
+from monitord.testing.sandbox import Sandbox, StackError
+from monitord.testing.servers.pm2 import Pm2Server
+from monitord.testing.servers.pm2_install import install_pm2
+from monitord.testing.servers.postgres import PostgresServer
+from monitord.testing.servers.valkey import ValkeyServer
+from monitord.testing.watchdog import sweep
+from monitord.testing.wheels import wheel_directory
 
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
@@ -270,7 +270,7 @@ async def test_the_services_end_by_themselves_when_owner_and_watchdog_are_both_k
     try:
         assert len(services_of(directory)) >= 6
         watchdogs = [
-            child for child in psutil.Process(owner.pid).children() if "monitord.demo.watchdog" in child.cmdline()
+            child for child in psutil.Process(owner.pid).children() if "monitord.testing.watchdog" in child.cmdline()
         ]
         assert len(watchdogs) == 1
         watchdogs[0].kill()

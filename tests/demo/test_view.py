@@ -20,7 +20,7 @@ from monitord.demo.scenario import FAULTS
 from monitord.demo.scene import Entry, Scene, status_line
 from monitord.demo.tally import Outcome, Tally, tally_lines
 from monitord.demo.view import LiveView, Outlet, View, view
-from monitord.present.terminal import Terminal
+from monitord.reporting.terminal import Terminal
 
 NOW = 1_795_465_116.0
 SIZES = [(80, 24), (140, 40), (120, 30), (60, 20), (40, 12), (20, 5), (250, 70)]

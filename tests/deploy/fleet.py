@@ -11,7 +11,7 @@ from typing import Any
 
 import httpx
 
-from monitord.demo.sandbox import Sandbox, free_port
+from monitord.testing.sandbox import Sandbox, free_port
 from tests.conftest import PATIENCE
 from tests.deploy.tools import DEPLOY
 from tests.notify.receivers import Receiver

@@ -16,9 +16,9 @@ from typing import Any
 import psutil
 import pytest
 
-from monitord.demo.pm2_server import Pm2Server
-from monitord.demo.sandbox import StackError, package_root
-from monitord.pm2 import client, fleet
+from monitord.pm2 import client, process_list
+from monitord.testing.sandbox import StackError, package_root
+from monitord.testing.servers.pm2 import Pm2Server
 
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 Line = dict[str, Any]
@@ -51,9 +51,9 @@ class Checkout:
     async def start(self) -> None:
         await self.pm2("start", self.directory / "deploy" / "ecosystem.config.js")
 
-    async def process(self) -> fleet.Process | None:
+    async def process(self) -> process_list.Process | None:
         """What PM2 says of monitord."""
-        listed = fleet.parse(await client.call(self.pm2.home, "getMonitorData", timeout=5))
+        listed = process_list.parse(await client.call(self.pm2.home, "getMonitorData", timeout=5))
         return next((process for process in listed if process.name == "monitord"), None)
 
     async def status(self) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from monitord.present.metrics_families import FAMILIES
+from monitord.reporting.metric_families import FAMILIES
 from tests.deploy.tools import DEPLOY, approves, tool
 
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "monitord.json").read_text(encoding="utf-8"))

@@ -12,16 +12,16 @@ from pathlib import Path
 import pytest
 
 from monitord.__main__ import COMMANDS
-from monitord.core.rules import RULES
-from monitord.demo.sandbox import Sandbox
-from monitord.notify.alertmanager import RESEND_SECONDS
-from monitord.present.metrics import MOST, exposition
-from monitord.present.metrics_families import FAMILIES
-from monitord.settings import load, variables
+from monitord.config.loader import load, variables
+from monitord.core.subjects import RULES
+from monitord.notify.channels.alertmanager import RESEND_SECONDS
+from monitord.reporting.metric_families import FAMILIES
+from monitord.reporting.metrics import MOST, exposition
+from monitord.testing.sandbox import Sandbox
 from tests.deploy.fleet import ready, start_alertmanager
 from tests.deploy.test_prometheus import RULES as PROMETHEUS_RULES
 from tests.deploy.tools import DEPLOY, approves, tool
-from tests.present.test_metrics import FACTS, crowd, healthy, told
+from tests.reporting.test_metrics import FACTS, crowd, healthy, told
 
 ROOT = DEPLOY.parent
 DOCUMENT = (ROOT / "docs" / "many-hosts.md").read_text(encoding="utf-8")

@@ -11,10 +11,10 @@ from typing import Any
 
 import pytest
 
-from monitord.demo.postgres_server import PostgresServer
-from monitord.demo.sandbox import Sandbox, free_port
-from monitord.notify.alertmanager import Alertmanager
+from monitord.notify.channels.alertmanager import Alertmanager
 from monitord.notify.message import Message
+from monitord.testing.sandbox import Sandbox, free_port
+from monitord.testing.servers.postgres import PostgresServer
 from tests.deploy.fleet import TOKEN, Pager, asked, pager, ready, shown, start_alertmanager, start_prometheus
 from tests.deploy.test_grafana import PANELS
 from tests.deploy.tools import tool

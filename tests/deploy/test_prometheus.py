@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.present.metrics_families import FAMILIES
+from monitord.reporting.metric_families import FAMILIES
 from tests.deploy.tools import DEPLOY, approves, tool
 
 RULES = (DEPLOY / "prometheus" / "monitord.rules.yml").read_text(encoding="utf-8")

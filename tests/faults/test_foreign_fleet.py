@@ -19,10 +19,10 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
-from monitord.demo.pm2_server import Pm2Server
-from monitord.demo.sandbox import free_port
-from monitord.present.under_pm2 import metrics
-from tests.commands.program import monitord
+from monitord.reporting.pm2_answers import metrics
+from monitord.testing.sandbox import free_port
+from monitord.testing.servers.pm2 import Pm2Server
+from tests.cli.program import monitord
 
 from .watched import Watched
 

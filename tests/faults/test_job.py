@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.commands.program import environment
+from tests.cli.program import environment
 from tests.faults.watched import PATIENCE, Watched
 
 STORM = 1000

@@ -13,8 +13,8 @@ from typing import Any
 
 import pytest
 
-from monitord.demo.pm2_server import Pm2Server
-from monitord.demo.sandbox import StackError
+from monitord.testing.sandbox import StackError
+from monitord.testing.servers.pm2 import Pm2Server
 from tests.faults.watched import PATIENCE, Line, Watched
 
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]

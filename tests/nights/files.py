@@ -14,11 +14,11 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
-from monitord import values
+from monitord.core import units
 from monitord.core.codec import decode
 from monitord.core.model import Value
 from monitord.core.orders import StandingOrders
-from monitord.core.rules import RULES
+from monitord.core.subjects import RULES
 from tests.core.nights import BASELINE, MEMORY, ORDERS
 
 from . import words
@@ -382,15 +382,15 @@ def changes(table: Mapping[str, Any]) -> dict[str, Any]:
 def _order(kind: Any, value: Any) -> Any:
     origin = typing.get_origin(kind)
     if kind is timedelta:
-        return values.duration(value)
+        return units.duration(value)
     if origin in (tuple, frozenset):
         return origin(value)
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
         return decode(kind, value)
     if kind is int and isinstance(value, str):
-        return values.size(value)
+        return units.size(value)
     if kind is float and isinstance(value, str):
-        return values.percent(value)
+        return units.percent(value)
     if origin is not None and isinstance(value, dict):
         of = typing.get_args(kind)[1]
         return {name: _order(of, one) for name, one in value.items()}

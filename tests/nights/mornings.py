@@ -9,10 +9,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from monitord.core.decide import State
+from monitord.core.engine import State
 from monitord.core.model import Transition
-from monitord.core.morning import Recorded, look_back
-from monitord.core.night import Night as Report
+from monitord.core.report.builder import Recorded, look_back
+from monitord.core.report.model import Night as Report
 from tests.core.nights import Night
 
 from .files import Morning
@@ -32,7 +32,7 @@ def morning(
     # monitord's own clock may differ from the fleet's, and the record has its times.
     ahead = looks[-1].observation.now.timestamp() - looks[-1].at if looks else 0.0
     state = looks[-1].decision.state if looks else State()
-    before = since - night.orders.late_after.total_seconds()  # as monitord.morning reads the record
+    before = since - night.orders.late_after.total_seconds()  # as monitord.runtime.report_builder reads the record
     recorded = Recorded(
         observations=[look.observation for look in looks if look.at >= before],
         transitions=_lived([t for look in looks for t in look.decision.transitions], state, since + ahead),

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
-from monitord.core.alerts import key
-from monitord.core.decide import State, decide
+from monitord.core.alerting.lifecycle import key
+from monitord.core.engine import State, decide
 from monitord.core.model import Action, Observation, ServiceEvent, Transition
 from monitord.core.orders import StandingOrders
-from monitord.core.replay import Recorder, replay
+from monitord.core.recording import Recorder, replay
 from tests.core.habits import has_habits, looked_at_again, looked_at_seldom
 from tests.core.nights import Night, restored
 

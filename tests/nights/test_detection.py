@@ -9,7 +9,7 @@ import pytest
 
 from bench.detection import BEGIN, EDGE, END, REFERENCE, SEALS_AT, delay, heading, rows
 from bench.faults import AT_ONCE, CYCLE, DEADLINES, FAULTS, Fault
-from monitord.core.rules import RULES
+from monitord.core.subjects import RULES
 from tests.core.nights import EVERY
 
 from .files import known

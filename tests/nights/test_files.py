@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.core.decide import State
+from monitord.core.engine import State
 from tests.core.habits import has_habits
 from tests.core.nights import Night
 

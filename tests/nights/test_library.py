@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from monitord.core.decide import BY_READING
+from monitord.core.engine import BY_READING
 from monitord.core.model import Kind
-from monitord.core.rules import RULES
+from monitord.core.subjects import RULES
 
 from .files import known
 from .playing import Played, complaints, cuts, judged, play, through_frames, transcript

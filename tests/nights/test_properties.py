@@ -10,9 +10,9 @@ import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
-from monitord.core.alerts import key
+from monitord.core.alerting.lifecycle import key
 from monitord.core.model import Gap
-from monitord.core.rules import RULES
+from monitord.core.subjects import RULES
 from tests.core.fleet import Group
 from tests.core.habits import has_habits, looked_at_again, looked_at_seldom, took
 from tests.core.nights import MEMORY, ORDERS, Night, fold

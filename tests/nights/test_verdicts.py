@@ -8,8 +8,8 @@ from dataclasses import replace
 import pytest
 
 from monitord.core.model import Gap
-from monitord.core.night import Night as Report
-from monitord.core.rules.subjects import MEASURED
+from monitord.core.report.model import Night as Report
+from monitord.core.subjects.registry import MEASURED
 from tests.core.nights import LONG, Night
 
 from .mornings import morning

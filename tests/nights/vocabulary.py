@@ -12,9 +12,9 @@ import re
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 
-from monitord import values
+from monitord.core import units
+from monitord.core.alerting.silences import silence_id
 from monitord.core.model import Exit, Failure, Gap, Kind, Silence
-from monitord.core.quiet import silence_id
 from tests.core.fleet import Group, Queue, Server, Service, Table
 from tests.core.habits import some, took
 from tests.core.nights import Night
@@ -70,11 +70,11 @@ def _of(night: Night, kind: str, text: str) -> object:
         case "rate":
             return words.rate(text)
         case "size":
-            return values.size(text)
+            return units.size(text)
         case "percent":
-            return values.percent(text)
+            return units.percent(text)
         case "count":
-            return values.whole(text)
+            return units.whole(text)
     return text
 
 

@@ -6,7 +6,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from typing import get_args
 
-from monitord import values
+from monitord.core import units
 from monitord.core.model import Kind
 
 _CLOCK = re.compile(r"(\d{2}):(\d{2})(?::(\d{2}))?")
@@ -16,7 +16,7 @@ _PER = {"/s": "1s", "/min": "1m", "/h": "1h"}
 
 def seconds(text: str) -> float:
     """`90s`, `15m`, `1h30m`, in seconds."""
-    return values.duration(text).total_seconds()
+    return units.duration(text).total_seconds()
 
 
 def signed_seconds(text: str) -> float:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.demo.sandbox import Sandbox, free_port
+from monitord.testing.sandbox import Sandbox, free_port
 
 from .receivers import Authority, Receiver, Reply
 

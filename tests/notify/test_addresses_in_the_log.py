@@ -10,10 +10,10 @@ from urllib.parse import quote
 
 import pytest
 
-from monitord.logs import Log
-from monitord.notify.channel import SendError
-from monitord.notify.http import Http
-from monitord.settings import load
+from monitord.config.loader import load
+from monitord.logging.logger import Log
+from monitord.notify.channels.base import SendError
+from monitord.notify.channels.http import Http
 from tests.notify.conftest import Receive
 from tests.notify.receivers import OK, status
 

@@ -10,8 +10,8 @@ from typing import Any
 import httpx
 import pytest
 
-from monitord.notify.alertmanager import RESEND_SECONDS, Alertmanager, endpoint
-from monitord.notify.channel import SendError
+from monitord.notify.channels.alertmanager import RESEND_SECONDS, Alertmanager, endpoint
+from monitord.notify.channels.base import SendError
 from monitord.notify.message import Message
 
 from .conftest import Receive

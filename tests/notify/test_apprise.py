@@ -11,10 +11,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitord.notify import apprise
-from monitord.notify.apprise import Apprise, body, child_environment, installed, notify_type, title
-from monitord.notify.apprise_child import without
-from monitord.notify.channel import SendError
+from monitord.notify.channels import apprise
+from monitord.notify.channels.apprise import Apprise, body, child_environment, installed, notify_type, title
+from monitord.notify.channels.apprise_child import without
+from monitord.notify.channels.base import SendError
 
 from .conftest import Receive
 from .receivers import AT, message, status
@@ -96,7 +96,7 @@ def children() -> list[psutil.Process]:
     return [
         child
         for child in psutil.Process().children(recursive=True)
-        if "monitord.notify.apprise_child" in " ".join(child.cmdline())
+        if "monitord.notify.channels.apprise_child" in " ".join(child.cmdline())
     ]
 
 

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from monitord.notify.apprise import Apprise, installed, note
-from monitord.notify.apprise_child import _answer, by_alias
-from monitord.notify.apprise_identity import taken
+from monitord.notify.channels.apprise import Apprise, installed, note
+from monitord.notify.channels.apprise_child import _answer, by_alias
+from monitord.notify.channels.apprise_identity import taken
 from monitord.notify.digest import digest
 
 from .conftest import Receive
@@ -149,7 +149,7 @@ def test_only_what_asks_by_a_requests_id_is_asked_by_the_alias() -> None:
 
 
 async def test_a_child_tells_for_how_long_a_service_asks_to_be_left_alone(receive: Receive) -> None:
-    from monitord.notify.channel import SendError
+    from monitord.notify.channels.base import SendError
 
     receiver = await receive(status("429 Too Many Requests", "Retry-After: 42"))
     with pytest.raises(SendError) as caught:

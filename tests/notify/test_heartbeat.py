@@ -10,8 +10,8 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 
 from monitord.core.model import Gap
-from monitord.notify.channel import SendError
-from monitord.notify.heartbeat import Heartbeat, Style, address
+from monitord.notify.channels.base import SendError
+from monitord.notify.channels.heartbeat import Heartbeat, Style, address
 
 from .conftest import Receive
 from .receivers import OK, Receiver, status

@@ -8,9 +8,9 @@ import sys
 
 import pytest
 
-from monitord.notify.channel import SendError
-from monitord.notify.http import MOST_READ, Http
-from monitord.notify.limits import LONGEST_WAIT_SECONDS
+from monitord.notify.channels.base import SendError
+from monitord.notify.channels.http import MOST_READ, Http
+from monitord.notify.channels.limits import LONGEST_WAIT_SECONDS
 
 from .conftest import Receive
 from .receivers import OK, Authority, status
@@ -186,7 +186,7 @@ async def test_a_certificate_of_ones_own_is_trusted_where_the_environment_names_
 ) -> None:
     receiver = await receive(tls=authority.server_side())
     program = (
-        "import asyncio\nfrom monitord.notify.http import Http\n"
+        "import asyncio\nfrom monitord.notify.channels.http import Http\n"
         f"u = 'https://127.0.0.1:{receiver.port}/'\nasyncio.run(Http(u, 60.0).post(u, b'', {{}}))\n"
     )
     process = await asyncio.create_subprocess_exec(
@@ -198,7 +198,8 @@ async def test_a_certificate_of_ones_own_is_trusted_where_the_environment_names_
 
 def test_the_daemon_loads_no_client_where_none_is_wanted() -> None:
     program = (
-        "import sys, monitord.daemon, monitord.notify.ways as w; from monitord.settings import Settings\n"
+        "import sys, monitord.runtime.daemon, monitord.notify.channels as w\n"
+        "from monitord.config.loader import Settings\n"
         "s = Settings(); assert w.channels(s) == () and w.pulse(s) is None\n"
         "print(*{'httpx', 'anyio', 'apprise'} & set(sys.modules))"
     )

@@ -14,16 +14,16 @@ from typing import Any
 import pytest
 
 from monitord.core.codec import encode
-from monitord.core.decide import Decision, State
+from monitord.core.engine import Decision, State
 from monitord.core.model import Gap
-from monitord.logs import Log
-from monitord.notify import way as ways
-from monitord.notify.channel import Manners, SendError
+from monitord.logging.logger import Log
+from monitord.notify import delivery as ways
+from monitord.notify.channels.base import Manners, SendError
 from monitord.notify.message import Message
 from monitord.notify.outbox import Outbox
-from monitord.notify.planning import Sender
-from monitord.store import Record, Store
-from monitord.store_outbox import Queued
+from monitord.notify.routing import Sender
+from monitord.storage.outbox import Queued
+from monitord.storage.store import Record, Store
 from tests.core.nights import Night
 
 from .receivers import message

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from monitord.notify.channel import SendError
+from monitord.config.loader import load
+from monitord.notify.channels import channels
+from monitord.notify.channels.base import SendError
+from monitord.notify.channels.pagerduty import ENDPOINT, LONGEST_SUMMARY, PagerDuty
 from monitord.notify.message import Message
-from monitord.notify.pagerduty import ENDPOINT, LONGEST_SUMMARY, PagerDuty
-from monitord.notify.planning import Sender, plan
-from monitord.notify.ways import channels
-from monitord.settings import load
+from monitord.notify.routing import Sender, plan
 from tests.core.nights import Night
 
 from .conftest import Receive

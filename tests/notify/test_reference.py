@@ -8,8 +8,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from monitord.notify.alertmanager import Alertmanager
-from monitord.notify.webhook import Webhook, event
+from monitord.notify.channels.alertmanager import Alertmanager
+from monitord.notify.channels.webhook import Webhook, event
 
 from .conftest import Receive
 from .receivers import AT, message

@@ -9,9 +9,9 @@ from datetime import timedelta
 
 import pytest
 
-from monitord.notify.channel import SendError
+from monitord.notify.channels.base import SendError
+from monitord.notify.channels.webhook import Webhook, event, signing_key
 from monitord.notify.message import Message
-from monitord.notify.webhook import Webhook, event, signing_key
 
 from .conftest import Receive
 from .receivers import AT, OK, message, status

@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from monitord.pm2.client import call
-from monitord.pm2.fleet import Process, parse
+from monitord.pm2.process_list import Process, parse
 
 PM2_VERSION = "7.0.4"
 DEADLINE = 60.0  # seconds; a test that waits this long has failed

@@ -19,8 +19,8 @@ from monitord.pm2 import bus as bus_module
 from monitord.pm2 import wire
 from monitord.pm2.bus import MAX_EXITS, Bus
 from monitord.pm2.bus_events import Changed, End, Hungry, Line, Ordered, Stopping, Unsaid, read
-from monitord.pm2.bus_exits import HOLD_SECONDS, Joiner
-from monitord.pm2.fleet import MAX_NAME_CHARACTERS
+from monitord.pm2.exits import HOLD_SECONDS, Joiner
+from monitord.pm2.process_list import MAX_NAME_CHARACTERS
 
 from .conftest import DEADLINE, SECRET, RealPm2
 

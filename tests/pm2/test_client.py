@@ -18,7 +18,7 @@ import pytest
 
 from monitord.pm2 import Pm2Error, wire
 from monitord.pm2.client import call
-from monitord.pm2.fleet import MAX_NAME_CHARACTERS, Process, parse
+from monitord.pm2.process_list import MAX_NAME_CHARACTERS, Process, parse
 
 from .conftest import DEADLINE, REPOSITORY, SECRET, RealPm2
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from monitord.core import states
-from monitord.core.fleet import processes
-from monitord.core.history import Life
+from monitord.core.history import process_states
+from monitord.core.history.model import Life
+from monitord.core.history.processes import processes
 from monitord.core.model import Reading
 from monitord.probes.base import Request
 from monitord.probes.pm2 import Pm2Probe
@@ -44,9 +44,9 @@ async def test_between_two_runs_pm2_calls_it_waiting_and_keeps_the_code_of_the_l
     assert (scout.state, scout.exit_code, scout.restart_delay) == ("waiting restart", code, 3600.0)
     assert scout.last_started_at is not None
     assert scout.started_at is None
-    assert states.fits(scout, "periodic", NOW) is is_right
-    assert states.fits(scout, "online", NOW) is False
-    assert states.expectation([scout]) == ("periodic" if is_right else "online")
+    assert process_states.fits(scout, "periodic", NOW) is is_right
+    assert process_states.fits(scout, "online", NOW) is False
+    assert process_states.expectation([scout]) == ("periodic" if is_right else "online")
 
 
 @pytest.mark.servers
@@ -58,10 +58,10 @@ async def test_what_is_told_to_end_ends_well_and_what_an_operator_stops_is_only_
     real_pm2.run("stop", "server")
     lives = {name: await ended(real_pm2, name) for name in ("once", "codes", "failed", "server")}
     assert {name: found.state for name, found in lives.items()} == dict.fromkeys(lives, "stopped")
-    assert states.expectation([lives["once"]]) == "periodic"
-    assert states.expectation([lives["codes"]]) == "periodic"
-    assert states.expectation([lives["failed"]]) == "stopped"
-    assert states.ended_well(lives["failed"]) is False
+    assert process_states.expectation([lives["once"]]) == "periodic"
+    assert process_states.expectation([lives["codes"]]) == "periodic"
+    assert process_states.expectation([lives["failed"]]) == "stopped"
+    assert process_states.ended_well(lives["failed"]) is False
 
 
 @pytest.mark.servers

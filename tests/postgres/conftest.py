@@ -15,9 +15,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from monitord.demo.postgres_server import PostgresServer
-from monitord.demo.sandbox import free_port
 from monitord.postgres.session import Session
+from monitord.testing.sandbox import free_port
+from monitord.testing.servers.postgres import PostgresServer
 
 PATIENCE = 30.0  # seconds; a test that waits this long has failed
 

@@ -6,15 +6,15 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from monitord.core.decide import State, decide
+from monitord.core.engine import State, decide
 from monitord.core.identity import Identity, differences, identity, made_anew
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
-from monitord.demo.postgres_server import PostgresServer
-from monitord.demo.sandbox import Sandbox
 from monitord.postgres.session import Session
 from monitord.probes.base import Request, take
 from monitord.probes.postgres import PostgresProbe
+from monitord.testing.sandbox import Sandbox
+from monitord.testing.servers.postgres import PostgresServer
 
 from .conftest import Pool
 

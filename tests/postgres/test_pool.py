@@ -2,7 +2,7 @@ import asyncio
 
 import asyncpg
 
-from monitord.demo.postgres_server import PostgresServer
+from monitord.testing.servers.postgres import PostgresServer
 
 from .conftest import OpenSession, Pool
 from .test_session import ask, failure

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitord.core.night import Recap
+from monitord.core.report.model import Recap
 from monitord.postgres import queries
 from monitord.postgres.errors import PostgresError
 from monitord.postgres.recap import recap

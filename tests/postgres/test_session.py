@@ -6,9 +6,9 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitord.demo.postgres_server import PostgresServer
 from monitord.postgres.errors import PostgresError
 from monitord.postgres.session import Session
+from monitord.testing.servers.postgres import PostgresServer
 
 from .conftest import Listen, OpenSession
 

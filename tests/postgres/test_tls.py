@@ -1,6 +1,6 @@
 import pytest
 
-from monitord.demo.postgres_server import PostgresServer
+from monitord.testing.servers.postgres import PostgresServer
 
 from .conftest import Authority, OpenSession, TlsFront
 from .test_session import ask, failure

@@ -9,10 +9,10 @@ from datetime import UTC, datetime, timedelta
 import asyncpg
 import pytest
 
-from monitord.core.decide import Decision, State, decide
+from monitord.core.engine import Decision, State, decide
+from monitord.core.history.defaults import defaults
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.watched import defaults
 from monitord.postgres.session import Session
 from monitord.probes.base import Request, take
 from monitord.probes.epochs import EpochsProbe

@@ -5,11 +5,11 @@ import asyncpg
 import pytest
 
 from monitord.core.model import Failure, Reading
-from monitord.demo.postgres_server import PostgresServer
 from monitord.postgres import queries
 from monitord.postgres.session import Session
 from monitord.probes.base import Request, take
 from monitord.probes.epochs import EpochsProbe
+from monitord.testing.servers.postgres import PostgresServer
 
 HOUR = 3600
 NOON = 1_762_300_800

@@ -7,13 +7,13 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitord.core.completeness import KEEP_LABELS
+from monitord.core.anomalies.completeness import KEEP_LABELS
 from monitord.core.model import Reading
-from monitord.demo.postgres_server import PostgresServer
 from monitord.postgres import queries
 from monitord.postgres.session import Session
 from monitord.probes.base import Request, take
 from monitord.probes.epochs import EpochsProbe
+from monitord.testing.servers.postgres import PostgresServer
 
 HOUR = 3600
 NOON = 1_762_300_800

@@ -16,10 +16,10 @@ import psutil
 import pytest
 
 from monitord.core.model import Reading, Value
-from monitord.demo.pm2_server import Pm2Server
 from monitord.pm2 import wire
 from monitord.probes.base import Request, take
 from monitord.probes.pm2 import Pm2Probe
+from monitord.testing.servers.pm2 import Pm2Server
 
 from .conftest import PATIENCE
 

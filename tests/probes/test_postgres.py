@@ -11,13 +11,13 @@ import psutil
 import pytest
 
 from monitord.core.model import Gap, Reading
-from monitord.demo.postgres_server import PostgresServer
-from monitord.demo.sandbox import Sandbox, free_port
 from monitord.demo.seed import apply_schema
 from monitord.postgres import queries
 from monitord.postgres.session import Session
 from monitord.probes.base import Request, take
 from monitord.probes.postgres import PostgresProbe, Table, estimate_rows
+from monitord.testing.sandbox import Sandbox, free_port
+from monitord.testing.servers.postgres import PostgresServer
 
 HOUR = 3600
 NOON = 1_762_300_800.0  # a label, so that what is before and after it is plain to see

@@ -6,7 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitord.core.arrivals import Arrived, Counters, arrived
+from monitord.core.history.arrivals import Arrived, Counters, arrived
 from monitord.postgres.session import Session
 from monitord.probes.base import Request, take
 from monitord.probes.postgres import PostgresProbe

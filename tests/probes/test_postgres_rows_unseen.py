@@ -8,15 +8,15 @@ from typing import Any
 import asyncpg
 import pytest
 
-from monitord.core.decide import Decision, State, decide
+from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
-from monitord.demo.postgres_server import PostgresServer
 from monitord.postgres import queries
 from monitord.postgres.session import Session
 from monitord.probes import count_cap
 from monitord.probes.base import Request, take
 from monitord.probes.postgres import PostgresProbe
+from monitord.testing.servers.postgres import PostgresServer
 
 NOON = 1_762_300_800.0
 ORDERS = StandingOrders(

@@ -12,16 +12,17 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import get_args
 
-from monitord.core import alerts, watched
+from monitord.core.alerting import lifecycle as alerts
+from monitord.core.alerting.silences import unhushed
 from monitord.core.backtest.caveats import Known, added, caveats, recorded_now
 from monitord.core.backtest.counts import counted_tables, uncountable, uncounted, waiting_for_count
 from monitord.core.backtest.fired import Comparison, Counted, Fired, Ledger, between, compared, fired
-from monitord.core.decide import ALWAYS, State, decide
-from monitord.core.history import History
+from monitord.core.engine import ALWAYS, State, decide
+from monitord.core.history import defaults
+from monitord.core.history.model import History
 from monitord.core.model import Alert, Observation, Transition
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.quiet import unhushed
-from monitord.core.rules import declared
+from monitord.core.subjects import declared
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +88,7 @@ def backtest(
     comparison = compared(found, between(fired(recorded), since, fold.until), fold.until)
     # What is off by default is no part of the recording that is missing.
     history = fold.state.history
-    tried, present = watched.found(orders, history), watched.found(as_recorded or orders, history)
+    tried, present = defaults.found(orders, history), defaults.found(as_recorded or orders, history)
     return Backtest(
         since=since,
         until=fold.until,

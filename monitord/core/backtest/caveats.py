@@ -6,12 +6,12 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from monitord.core import words
+from monitord.core import humanize
 from monitord.core.backtest.fired import Comparison
-from monitord.core.epochs import window_seconds
+from monitord.core.history.epochs import window_seconds
 from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.rules.subjects import SUBJECTS, readings_of
+from monitord.core.subjects.registry import SUBJECTS, readings_of
 
 # What orders name, by the field that they name it in, of what a recording can tell whether it is there.
 _NAMED = {thing.members: (thing.name, thing.member_sample) for thing in SUBJECTS if thing.member_sample is not None}
@@ -64,9 +64,9 @@ def caveats(
     if known.first > since - warm_up:
         yield (
             f"The recording begins at {_moment(known.first)}, and what looks back begins there with nothing behind it: "
-            f"rows per {words.duration(orders.growth_window.total_seconds())}, restarts per "
-            f"{words.duration(orders.restarts_window.total_seconds())}, trends up to "
-            f"{words.duration(warm_up.total_seconds())}."
+            f"rows per {humanize.duration(orders.growth_window.total_seconds())}, restarts per "
+            f"{humanize.duration(orders.restarts_window.total_seconds())}, trends up to "
+            f"{humanize.duration(warm_up.total_seconds())}."
         )
         if not orders.services:
             yield "There is no roster: of a service that was away before the recording only its alert of then is known."
@@ -78,7 +78,7 @@ def caveats(
     if by_counters:
         told = [f"{f.rule} {f.subject} ({_moment(f.fired_at)})" for f in by_counters]
         yield (
-            f"{words.listed(told)} would have fired by the counters (marked ~); not counted exactly then, "
+            f"{humanize.listed(told)} would have fired by the counters (marked ~); not counted exactly then, "
             "and a count could have refuted it."
         )
     if known.refuted:
@@ -96,23 +96,23 @@ def caveats(
             yield f"{name} (of the {kind}) is not in the recording: nothing of it is judged."
     if orders.growth_window > as_recorded.growth_window:
         yield (
-            f"Rows were counted exactly over {words.duration(as_recorded.growth_window.total_seconds())} only: "
+            f"Rows were counted exactly over {humanize.duration(as_recorded.growth_window.total_seconds())} only: "
             "over the longer window the counters are believed."
         )
     if orders.groups and window_seconds(orders) > window_seconds(as_recorded):
         yield (
-            f"Seals were looked at {words.duration(window_seconds(as_recorded))} back only: a group that sealed "
+            f"Seals were looked at {humanize.duration(window_seconds(as_recorded))} back only: a group that sealed "
             "nothing for so long counts as stuck."
         )
     if known.pending:
         told = [f"{alert.rule} {alert.subject}" for alert in known.pending]
-        yield f"Not confirmed yet when the recording ends: {words.listed(told)}."
+        yield f"Not confirmed yet when the recording ends: {humanize.listed(told)}."
     for fault in known.faults:
         yield f"In judging, {fault}."
 
 
 def _moment(at: datetime) -> str:
-    return f"{at:%b} {at.day}, {words.clock(at.timestamp())}"
+    return f"{at:%b} {at.day}, {humanize.clock(at.timestamp())}"
 
 
 def _times(number: int) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from monitord.core.decide import State
+from monitord.core.engine import State
 from monitord.core.model import Observation, sample
 from monitord.core.orders import StandingOrders
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
-from monitord.core import alerts
+from monitord.core.alerting import lifecycle
 from monitord.core.model import Evidence, Severity, Transition, Value
 
 Counted = Literal["exactly", "by the counters"]
@@ -82,7 +82,7 @@ class Ledger:
         What a silence kept quiet counts as if it had fired: to keep pages away is not to keep the watch away.
         """
         alert = transition.alert
-        place = alerts.key(alert.rule, alert.subject)
+        place = lifecycle.key(alert.rule, alert.subject)
         if transition.edge == "firing" or (transition.edge == "suppressed" and alert.silenced_by):
             self._fires(place, transition, counted, at_start=at_start)
         elif transition.edge == "resolved":

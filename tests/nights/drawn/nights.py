@@ -7,9 +7,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
-from monitord.core.incidents import incidents
+from monitord.core.alerting.incidents import incidents
 from monitord.core.model import Transition
-from monitord.core.night import Night as Report
+from monitord.core.report.model import Night as Report
 from tests.nights.mornings import morning
 
 from . import faults, fleets, habits

@@ -1,0 +1,113 @@
+"""The commands, one file each and thin: what the command line asks for, in terms of the rooms below."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Mapping
+from contextlib import chdir
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from monitord.config.loader import Settings
+    from monitord.config.record import DaemonRecord
+    from monitord.core.orders import StandingOrders
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """The settings of a command, and whose they are.
+
+    `environ` and `directory` are where they were read from, `files` which files were. `record` is what the daemon on
+    the state directory has left of its own. `borrowed`: they are the daemon's, as the shell has none of its own.
+    `trouble` says why the daemon's could not be read though they were looked for ("": they could, or were not).
+    """
+
+    settings: Settings
+    sources: Mapping[str, str]
+    environ: Mapping[str, str]
+    directory: Path
+    files: tuple[Path, ...]
+    record: DaemonRecord | None = None
+    borrowed: bool = False
+    trouble: str = ""
+    withheld: tuple[str, ...] = ()
+
+    @property
+    def orders(self) -> StandingOrders:
+        """What the daemon judges by, as it recorded; where there is no record, what these settings say."""
+        from monitord.config.loader import standing_orders
+
+        return standing_orders(self.settings) if self.record is None else self.record.orders
+
+    @property
+    def word(self) -> str:
+        """Which files were read, in a sentence without its full stop; "" where they are those of the directory."""
+        if not self.borrowed and all(path.parent == self.directory for path in self.files):
+            return ""
+        whose = f"settings of the daemon on {self.settings.state_dir}" if self.borrowed else "settings"
+        return f"{whose}: {', '.join(map(str, self.files))}" if self.files else ""
+
+
+def load_settings() -> Settings:
+    """The settings of a command; with mistakes in them, one line each on stderr and exit 2."""
+    return find_settings().settings
+
+
+def find_settings() -> Found:
+    """The shell's own settings, or, where it has none, those of the daemon that owns the state directory.
+
+    A shell has settings of its own where MONITORD_* is set in its environment or a file of the working directory, or
+    MONITORD_ENV_FILE (--env-file) names a file. Where the state directory is does not count, nor do DATABASE_URL and
+    its like, which are there for others. Mistakes are one line each on stderr, and exit 2.
+    """
+    # They cost a third of a second, and not every command needs them.
+    from monitord.config.loader import SettingsError, load_with_sources, variables
+    from monitord.config.record import elsewhere, files_of, hidden, read_record
+    from monitord.config.schema import variable_of
+    from monitord.config.sources import ALIASES, ENV_FILE
+
+    directory = Path.cwd()
+    try:
+        settings, sources = load_with_sources(os.environ, directory)
+    except SettingsError as error:
+        sys.stderr.writelines(f"{mistake}\n" for mistake in error.mistakes)
+        raise SystemExit(2) from None
+    own = Found(settings, sources, os.environ, directory, tuple(files_of(os.environ, directory)))
+    place = variable_of("state_dir")
+    aliased = {f"{alias})" for alias in ALIASES}
+    said = {name for name, source in sources.items() if source.partition("(")[2] not in aliased}
+    record = read_record(settings.state_dir)
+    if record is None and (why := hidden(settings.state_dir)):
+        return replace(own, trouble=why)
+    if os.environ.get(ENV_FILE) or said - {place}:
+        return replace(own, record=record)
+    if record is None and place not in sources:
+        others = elsewhere()
+        if len(others) > 1:
+            names = ", ".join(map(str, others))
+            return replace(own, trouble=f"several daemons have run here, and MONITORD_STATE_DIR names none of {names}")
+        if others:
+            settings = settings.model_copy(update={"state_dir": others[0]})
+            record = read_record(others[0])
+    if record is None:
+        return own
+    environ = {name: text for name, text in record.environment.items() if name in variables()}
+    environ[place] = str(settings.state_dir)
+    if record.env_file:
+        environ[ENV_FILE] = record.env_file
+    there = Path(record.directory)
+    missing = [path for path in record.files if not os.access(path, os.R_OK)]
+    try:
+        if missing:
+            raise SettingsError(tuple(f"{path} cannot be read" for path in missing))
+        with chdir(there):  # what is relative in them is relative to there
+            settings, sources = load_with_sources(environ, there)
+    except (SettingsError, OSError) as error:
+        why = "; ".join(error.mistakes) if isinstance(error, SettingsError) else f"{there}: {error.strerror}"
+        trouble = f"the settings of the daemon on {settings.state_dir} cannot be read: {why}"
+        return replace(own, settings=settings, record=record, trouble=trouble)
+    files = tuple(files_of(environ, there))
+    return Found(settings, sources, environ, there, files, record, borrowed=True, withheld=record.withheld)

@@ -1,0 +1,75 @@
+"""`monitord alerts`: incidents, open and closed, from what the daemon has recorded."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from monitord.cli import find_settings
+from monitord.cli.base import note, run_once, say
+from monitord.cli.lookback import UNREADABLE, length
+from monitord.config.loader import Settings
+from monitord.core.alerting.incidents import Incident, incidents
+from monitord.reporting.document import document
+from monitord.reporting.incidents import incident_fields, incidents_text
+from monitord.reporting.terminal import clean, terminal
+from monitord.storage.reader import read_snapshot, read_transitions
+from monitord.storage.schema import Unusable
+from monitord.threads import Lane, LaneBusy
+
+_LOOK_SECONDS = 10.0
+
+
+def add(subparsers: Any) -> None:
+    """Put `alerts` on the command line."""
+    parser = subparsers.add_parser(
+        "alerts",
+        help="incidents, open and closed",
+        description="Lists the incidents of the last hours with their cause, what they explained, and how long they "
+        "lasted. Exits 0, 2 for mistakes, 3 when the record cannot be read.",
+    )
+    parser.add_argument("--since", default="48h", metavar="D", help="how far back: 48h, 30m (default: 48h)")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look, say it, and return the exit code."""
+    back = length(arguments.since)
+    if back is None:
+        return 2
+    now = datetime.now(UTC)
+    found = find_settings()
+    if found.word:
+        note(found.word)
+    return run_once(_alerts(found.settings, now - back, now, arguments.format))
+
+
+async def _alerts(settings: Settings, since: datetime, now: datetime, style: str) -> int:
+    lane = Lane("state directory")
+    try:
+        found = await lane.run(_read, settings, since, timeout=_LOOK_SECONDS)
+    except (TimeoutError, LaneBusy):
+        note(f"monitord alerts: the state directory {settings.state_dir} does not answer")
+        return UNREADABLE
+    except (Unusable, OSError, sqlite3.Error) as error:
+        note(f"monitord alerts: {clean(str(error))}")
+        return UNREADABLE
+    finally:
+        lane.close()
+    if style == "json":
+        say(document({"since": since, "until": now, "incidents": [incident_fields(one, now) for one in found]}))
+    else:
+        say(incidents_text(found, since, now, terminal(sys.stdout.isatty(), os.environ)))
+    return 0
+
+
+def _read(settings: Settings, since: datetime) -> tuple[Incident, ...]:
+    snapshot = read_snapshot(settings.state_dir)
+    living = snapshot.state.alerts.values() if snapshot is not None else ()
+    found = incidents(read_transitions(settings.state_dir, since), living)
+    return tuple(one for one in found if one.ended_at is None or one.ended_at >= since)

@@ -1,0 +1,94 @@
+"""`monitord backtest`: what other thresholds would have said of recorded nights. Reads the history, writes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import sys
+from datetime import UTC, datetime
+from typing import Any
+
+from monitord.cli import find_settings
+from monitord.cli.base import note, say
+from monitord.cli.lookback import UNREADABLE, length, with_progress
+from monitord.config.loader import SettingsError, standing_orders
+from monitord.config.overrides import Tried, tried
+from monitord.core.backtest import backtest, warm_up
+from monitord.reporting.backtest import fields, text
+from monitord.reporting.document import document
+from monitord.reporting.terminal import clean, terminal
+from monitord.storage.reader import read_history, read_transitions, recorded_span
+from monitord.storage.schema import Unusable
+
+
+def add(subparsers: Any) -> None:
+    """Put `backtest` on the command line."""
+    parser = subparsers.add_parser(
+        "backtest",
+        help="what other thresholds would have said of recorded nights",
+        description="Judges the recorded history again under other settings, and says what would have fired, when "
+        "and for how long, beside what did fire. Without --set: under the settings as they are. "
+        "Exits 0, 2 for mistakes and where nothing is recorded, 3 when the recording cannot be read.",
+    )
+    parser.add_argument("--since", default="48h", metavar="D", help="how far back: 12h, 30m, 2d (default: 48h)")
+    parser.add_argument(
+        "--set",
+        dest="changes",
+        action="append",
+        default=[],
+        metavar="NAME=VALUE",
+        help="a setting to try, as in .env; may be repeated: --set ORDERS__SERVICE_MEMORY=300MB",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Judge again, say it, and return the exit code."""
+    back = length(arguments.since)
+    if back is None:
+        return 2
+    try:
+        found = find_settings()
+        if found.word:
+            note(found.word)
+        trial = tried(arguments.changes, found.environ, found.directory)
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            note(clean(mistake))
+        return 2
+    try:
+        return _backtest(trial, datetime.now(UTC) - back, arguments)
+    except (Unusable, OSError, sqlite3.Error) as error:
+        note(f"monitord backtest: {error}")
+        return UNREADABLE
+
+
+def _backtest(trial: Tried, since: datetime, arguments: argparse.Namespace) -> int:
+    directory = trial.present.state_dir
+    span = recorded_span(directory)
+    if span is None:
+        note(f"monitord backtest: nothing is recorded in {directory} yet; monitord run records")
+        return 2
+    first, last = span
+    if last < since:
+        note(f"--since {arguments.since}: nothing is recorded of that time; the recording ends {_moment(last)}")
+        return 2
+    orders = standing_orders(trial.settings)
+    begin = since - warm_up(orders)
+    observations = with_progress(read_history(directory, begin), max(first, begin), last, "judging")
+    recorded = read_transitions(directory, begin)
+    found = backtest(observations, orders, recorded, since, standing_orders(trial.present))
+    if found is None:
+        note(f"--since {arguments.since}: nothing is recorded of that time; the recording ends {_moment(last)}")
+        return 2
+    if arguments.format == "json":
+        say(document(fields(found, trial.changes)))
+    else:
+        say(text(found, trial.changes, terminal(sys.stdout.isatty(), os.environ)))
+    return 0
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

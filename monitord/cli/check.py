@@ -1,0 +1,213 @@
+"""`monitord check`: every probe once, now, and judged at once. Reads the snapshot for rates and never writes it."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sqlite3
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+
+from monitord.cli import Found, find_settings
+from monitord.cli.base import note, run_once, say
+from monitord.config.loader import SettingsError, standing_orders
+from monitord.config.schema import PATHS
+from monitord.core import humanize
+from monitord.core.alerting import silences
+from monitord.core.coverage import shortfall
+from monitord.core.engine import Decision, State, decide
+from monitord.core.model import Alert, Status
+from monitord.core.orders import StandingOrders
+from monitord.core.status import RANK, Report, build_report
+from monitord.probes import Probes
+from monitord.probes.base import Probe
+from monitord.reporting.document import document
+from monitord.reporting.nagios import nagios
+from monitord.reporting.status import text
+from monitord.reporting.terminal import terminal
+from monitord.reporting.verdict import EXIT_CODES
+from monitord.runtime.cycle import Turn, observe
+from monitord.storage.copy import Copy, read_copy
+from monitord.storage.lock import holder
+from monitord.storage.reader import Snapshot, read_snapshot
+from monitord.storage.schema import Unusable
+from monitord.threads import Lane, LaneBusy
+
+# Neither a state directory on a hung disk nor a connection that will not close may hold up the check.
+_LOOK_SECONDS: Final = 0.2
+_CLOSE_SECONDS: Final = 0.2
+# With less of the deadline left than this, nothing is asked again.
+_AGAIN_SECONDS: Final = 0.1
+UNVERIFIED: Final = (
+    "Postgres is talked to over TLS, but nobody checks who answers: set MONITORD_POSTGRES__CA_FILE, or ask for "
+    "verification in the DSN."
+)
+
+
+def add(subparsers: Any) -> None:
+    """Put `check` on the command line."""
+    parser = subparsers.add_parser(
+        "check",
+        help="every probe once, now; exit 0 OK, 1 warning, 2 critical, 3 unknown",
+        description="Takes every probe once, now, and judges what it sees without waiting to confirm it. "
+        "Exits 0 when all is well, 1 for a warning, 2 when critical, 3 when something could not be measured.",
+    )
+    parser.add_argument("--format", choices=("text", "json", "nagios"), default="text", help="default: text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Check, say it, and return the exit code."""
+    return run_once(_check(find_settings(), arguments.format))
+
+
+async def _check(found: Found, style: str) -> int:
+    settings = found.settings
+    loop = asyncio.get_running_loop()
+    began, timeout = loop.time(), settings.probe_timeout.total_seconds()
+    orders = replace(standing_orders(settings), confirmations=1)
+    lane = Lane("snapshot")
+    daemon = await _holder(lane, settings.state_dir)
+    own = frozenset({os.getpid(), daemon or os.getpid()})
+    try:
+        probes = Probes(settings, orders, lambda: own)
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            note(mistake)
+        return 2
+    now = datetime.now(UTC)
+    try:
+        remembering = asyncio.create_task(_remember(lane, settings.state_dir, timeout))
+        report = await _judge(probes.all, orders, remembering, timeout, alone=daemon is None)
+        state, trouble = await remembering
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await probes.close()
+        lane.close()
+    took = round((loop.time() - began) * 1000.0, 3)
+    fields = {"trigger": "cli", "at": now, "status": report.status, "duration_ms": took} | report.as_fields()
+    status: Status = report.status
+    fields["settings"] = {"files": [str(path) for path in found.files], "of_daemon": found.borrowed}
+    if unasked := _unasked(found, orders, roster_lost=bool(trouble) and not state.history.roster):
+        fields["unasked"] = unasked
+        if RANK[status] < RANK["unknown"]:
+            fields["status"] = status = "unknown"
+    if style == "json":
+        say(document(fields))
+    elif style == "nagios":
+        say(nagios(fields, orders) + (f"{found.word}\n" if found.borrowed else ""))
+    else:
+        if trouble:
+            note(f"monitord: {trouble}; the check goes on without what it holds")
+        heading = f"monitord check, {now:%Y-%m-%d %H:%M:%S} UTC, took {humanize.duration(took / 1000.0)}"
+        notes = (UNVERIFIED,) if probes.tls_unverified else ()
+        if found.word:
+            notes = (*notes, f"{found.word[:1].upper()}{found.word[1:]}.")
+        say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ), notes))
+    return EXIT_CODES[status]
+
+
+def _unasked(found: Found, orders: StandingOrders, *, roster_lost: bool) -> str:
+    """Why this check cannot say OK though all that it asked is well: a sentence without its full stop, or ""."""
+    if found.trouble:
+        return found.trouble
+    if found.record is not None and (missing := shortfall(orders, found.record.orders)):
+        withheld = [name for name in found.withheld if name not in found.sources]
+        why = f": {humanize.listed(withheld)} stood in its environment, and is not known here" if withheld else ""
+        return f"this check does not ask about {missing}, which the daemon watches{why}"
+    if orders.probes == {"host"} and not any(PATHS[name][0] == "host" for name in found.sources):
+        read = humanize.listed([str(path) for path in found.files]) if found.files else f"no .env in {found.directory}"
+        return f"nothing is configured to be watched ({read}): there is no PM2 home, no Postgres and no Redis"
+    if roster_lost and "pm2" in orders.probes and not orders.services:
+        return "the roster that was learned cannot be read, so that a service may be missed that nobody asks for"
+    return ""
+
+
+async def _holder(lane: Lane, directory: Path) -> int | None:
+    """The pid of the daemon on the state directory; 0 where it cannot be told, None where there is none."""
+    try:
+        return await lane.run(holder, directory, timeout=_LOOK_SECONDS)
+    except (OSError, LaneBusy):
+        return 0
+
+
+async def _remember(lane: Lane, directory: Path, timeout: float) -> tuple[State, str | None]:
+    """What the daemon last saved, or an empty state, and what kept it from being read.
+
+    A snapshot that cannot be read has a second copy of its state: the roster in it is not forgotten.
+    """
+    try:
+        snapshot, copy = await lane.run(_kept, directory, timeout=timeout)
+    except (Unusable, OSError, sqlite3.Error, LaneBusy) as error:
+        return State(), str(error)
+    if isinstance(snapshot, Unusable):
+        return (State(), str(snapshot)) if copy is None else (copy.state, f"{snapshot}; its second copy was read")
+    if snapshot is None:
+        return (State() if copy is None else copy.state), None
+    return snapshot.state, None
+
+
+def _kept(directory: Path) -> tuple[Snapshot | Unusable | None, Copy | None]:
+    try:
+        snapshot = read_snapshot(directory)
+    except Unusable as error:
+        return error, read_copy(directory)
+    return snapshot, read_copy(directory) if snapshot is None else None
+
+
+async def _judge(
+    probes: Sequence[Probe],
+    orders: StandingOrders,
+    remembering: asyncio.Task[tuple[State, str | None]],
+    timeout: float,
+    *,
+    alone: bool,
+) -> Report:
+    """The report of this moment. `alone`: no daemon runs, so what its last one said of itself is not the present."""
+    deadline = asyncio.get_running_loop().time() + timeout
+    observation = await observe(probes, Turn(trigger="cli"), timeout)
+    state, _ = await remembering
+    if alone:
+        state = replace(state, alerts={key: a for key, a in state.alerts.items() if a.probe != "monitord"})
+    decision = decide(state, observation, orders)
+    if doubtful := _doubtful(decision):
+        decision = await _counted(decision, doubtful, probes, orders, deadline)
+    # What would have to be confirmed and cannot be any more counts: this is the only look there is.
+    book = {
+        key: _fired(alert) if alert in _doubtful(decision) else alert for key, alert in decision.state.alerts.items()
+    }
+    history = decision.state.history
+    silences.covered((), book, decision.state.alerts, decision.state.silences, history, orders, observation.now)
+    at = datetime.fromtimestamp(history.at, UTC) if history.at is not None else observation.now
+    return build_report(history, book, orders, at)
+
+
+def _doubtful(decision: Decision) -> list[Alert]:
+    """Alerts that rest on a cheap counter, and that an exact count could refute."""
+    return [a for a in decision.state.alerts.values() if a.state == "pending" and a.count > 0]
+
+
+async def _counted(
+    decision: Decision, doubtful: Sequence[Alert], probes: Sequence[Probe], orders: StandingOrders, deadline: float
+) -> Decision:
+    """The decision after a second look that counts exactly, or the first where that look did not succeed."""
+    left = deadline - asyncio.get_running_loop().time()
+    if left < _AGAIN_SECONDS:
+        return decision
+    names = {alert.probe for alert in doubtful}
+    exact = frozenset().union(*(alert.finding.needs_exact for alert in doubtful))
+    observation = await observe(probes, Turn(trigger="cli", probes=names, exact=exact), left)
+    if any(reading.failure is not None for reading in observation.readings.values()):
+        return decision
+    return decide(decision.state, observation, orders)
+
+
+def _fired(alert: Alert) -> Alert:
+    return replace(alert, state="firing", fired_at=alert.counted_at)

@@ -1,0 +1,33 @@
+"""`monitord config`: the effective settings, secrets masked, and where each of them comes from."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from typing import Any
+
+from monitord.cli import find_settings
+from monitord.cli.base import note, say
+from monitord.config.loader import described
+
+
+def add(subparsers: Any) -> None:
+    """Put `config` on the command line."""
+    parser = subparsers.add_parser("config", help="the effective settings, secrets masked")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Print every setting. Exit 2 and one line per mistake where they are wrong."""
+    found = find_settings()
+    rows = [(name, text, found.sources.get(name, "default")) for name, text in described(found.settings)]
+    for line in filter(None, (found.word, found.trouble)):
+        note(line)
+    if arguments.format == "json":
+        document = {name: {"value": text, "source": source} for name, text, source in rows}
+        say(json.dumps(document, indent=2) + "\n")
+        return 0
+    name_width, source_width = max(len(name) for name, _, _ in rows), max(len(source) for _, _, source in rows)
+    say("".join(f"{name:<{name_width}}  {source:<{source_width}}  {text or '-'}\n" for name, text, source in rows))
+    return 0

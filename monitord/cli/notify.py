@@ -1,0 +1,152 @@
+"""`monitord notify test`: one test message through each way out, at once. Needs no daemon, and writes nothing."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+import uuid
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from monitord.cli import load_settings
+from monitord.cli.base import note, run_once, say
+from monitord.config.loader import Settings, SettingsError
+from monitord.core import humanize
+from monitord.core.model import Kind
+from monitord.notify.channels import channels, names, pulse
+from monitord.notify.channels.base import Channel, SendError
+from monitord.notify.channels.heartbeat import DEADLINE_SECONDS, Heartbeat
+from monitord.notify.message import Message
+from monitord.reporting.terminal import Terminal, cells, clean, clip, terminal
+
+HEARTBEAT: Final = "heartbeat"
+_CLOSE_SECONDS: Final = 2.0
+_NONE: Final = (
+    "monitord notify test: no way out is set; set MONITORD_NOTIFY__URLS, MONITORD_NOTIFY__WEBHOOK_URL, "
+    "MONITORD_NOTIFY__ALERTMANAGER_URL, MONITORD_NOTIFY__PAGERDUTY_KEY or MONITORD_NOTIFY__HEARTBEAT_URL"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one test message; `error` is a sentence, "" where it was taken. `took` is in seconds."""
+
+    channel: str
+    took: float
+    kind: Kind | None = None
+    error: str = ""
+
+
+def add(subparsers: Any) -> None:
+    """Put `notify` on the command line."""
+    parser = subparsers.add_parser("notify", help="try the ways out: `notify test` sends one message through each")
+    actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
+    test = actions.add_parser(
+        "test",
+        help="send one test message through each way out",
+        description="Sends one test message through each way out that is set, all at once, and says what became of it. "
+        "Of the heartbeat it asks only that a line is logged, which is neither a success nor a failure there. "
+        "Exits 0 when all were taken, 2 when one was not or none is set.",
+    )
+    test.add_argument("--channel", metavar="NAME", help="only this one: webhook, alertmanager, heartbeat, tgram, …")
+    test.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    test.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Send, say it, and return the exit code."""
+    return run_once(_test(load_settings(), arguments.channel, arguments.format))
+
+
+async def _test(settings: Settings, only: str | None, style: str) -> int:
+    known = (*names(settings), *([HEARTBEAT] if settings.notify.heartbeat_url is not None else []))
+    if not known:
+        note(_NONE)
+        return 2
+    if only is not None and only not in known:
+        note(f"monitord notify test: {clean(only)!r} is no way out that is set; there are {', '.join(known)}")
+        return 2
+    try:
+        ways, heart = channels(settings, remembers=False), pulse(settings)
+    except SettingsError as error:
+        for mistake in error.mistakes:
+            note(mistake)
+        return 2
+    trials = [_send(way, settings.instance) for way in ways if only in (None, way.name)]
+    if heart is not None and only in (None, HEARTBEAT):
+        trials.append(_beat(heart, settings.instance))
+    try:
+        outcomes = await asyncio.gather(*trials)
+    finally:
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await asyncio.gather(*(way.close() for way in ways), *([heart.close()] if heart is not None else []))
+        except TimeoutError:
+            pass  # the process ends all the same
+    if style == "json":
+        say(json.dumps({"channels": [_fields(outcome) for outcome in outcomes]}, indent=2, ensure_ascii=False) + "\n")
+    else:
+        say("".join(f"{line}\n" for line in _table(outcomes, terminal(sys.stdout.isatty(), os.environ))))
+    return 2 if any(outcome.error for outcome in outcomes) else 0
+
+
+async def _send(way: Channel, instance: str) -> Outcome:
+    now = datetime.now(UTC)
+    message = Message(
+        id=f"test-{uuid.uuid4()}",
+        kind="test",
+        at=now,
+        severity="info",
+        title=f"monitord test from {instance}",
+        text=f"This is a test: what monitord on {instance} has to tell gets here. Nothing is wrong.",
+    )
+    return await _timed(way.name, lambda: way.send([message], now), way.manners.deadline)
+
+
+async def _beat(heart: Heartbeat, instance: str) -> Outcome:
+    sentence = f"This is a test: monitord on {instance} can reach this check."
+    return await _timed(heart.name, lambda: heart.check(sentence), DEADLINE_SECONDS)
+
+
+async def _timed(name: str, work: Callable[[], Awaitable[None]], deadline: float) -> Outcome:
+    clock = asyncio.get_running_loop().time
+    began = clock()
+    try:
+        async with asyncio.timeout(deadline):
+            await work()
+    except SendError as error:
+        return Outcome(name, clock() - began, error.kind, error.error)
+    except TimeoutError:
+        return Outcome(name, clock() - began, "timeout", f"it was not done within {deadline:g} s")
+    except Exception as error:  # noqa: BLE001 - a bug in one way out must not hide what became of the others
+        return Outcome(name, clock() - began, "internal", f"it failed inside: {type(error).__name__}")
+    return Outcome(name, clock() - began)
+
+
+def _fields(outcome: Outcome) -> dict[str, object]:
+    return {
+        "channel": outcome.channel,
+        "taken": not outcome.error,
+        "duration_ms": round(outcome.took * 1000.0, 3),
+        "kind": outcome.kind,
+        "error": outcome.error or None,
+    }
+
+
+def _table(outcomes: list[Outcome], screen: Terminal) -> list[str]:
+    """One row for each, and below it why it failed, as sentences do not fit columns."""
+    width = max(cells(clip(outcome.channel, screen.width // 2)) for outcome in outcomes)
+    lines = []
+    for outcome in outcomes:
+        name = clip(outcome.channel, screen.width // 2)
+        mark = screen.paint("failed", "critical") if outcome.error else screen.paint("taken", "ok") + " "
+        padding = " " * (width - cells(name))
+        lines.append(f"{name}{padding}  {mark}  {humanize.duration(outcome.took)}")
+        if outcome.error:
+            lines += screen.wrapped(f"{outcome.kind}: {outcome.error}.", indent="    ")
+    return lines

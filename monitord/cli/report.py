@@ -1,0 +1,99 @@
+"""`monitord report`: the morning verdict, from what was recorded of the night. Asks the database for the recap only."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import sys
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from monitord.cli import Found, find_settings
+from monitord.cli.base import note, run_once, say
+from monitord.cli.lookback import UNREADABLE, length, with_progress
+from monitord.core.report.model import Night, Verdict
+from monitord.reporting.terminal import clean, terminal
+from monitord.runtime.report_builder import tell_night
+from monitord.storage.schema import Unusable
+
+EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
+
+
+def add(subparsers: Any) -> None:
+    """Put `report` on the command line."""
+    parser = subparsers.add_parser(
+        "report",
+        help="the morning verdict: GO, NO-GO or UNKNOWN, with its evidence",
+        description="Looks back on the night: each success criterion of the standing orders with its evidence, the "
+        "incidents, and what the monitor itself could not see. Exits 0 for GO, 2 for NO-GO, 3 for UNKNOWN.",
+    )
+    parser.add_argument("--since", default="12h", metavar="D", help="how far back: 12h, 90m (default: 12h)")
+    parser.add_argument(
+        "--format",
+        choices=("text", "markdown", "html", "json"),
+        default="text",
+        help="default: text; html is one file that needs no other",
+    )
+    parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead of to stdout")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look back, say it, and return the exit code."""
+    back = length(arguments.since)
+    if back is None:
+        return 2
+    return run_once(_report(find_settings(), back, arguments.format, arguments.output))
+
+
+async def _report(found: Found, back: timedelta, style: str, output: Path | None) -> int:
+    settings = found.settings
+    for line in filter(None, (found.word, found.trouble)):
+        note(line)
+    until = datetime.now(UTC)
+    since = until - back
+    passing = partial(with_progress, begin=since, end=until, doing="looking back on")
+    try:
+        night = await tell_night(settings, found.orders, since, until, passing)
+    except TimeoutError:
+        note(f"monitord report: the state directory {settings.state_dir} does not answer")
+        return UNREADABLE
+    except (Unusable, OSError, sqlite3.Error) as error:
+        note(f"monitord report: {clean(str(error))}")
+        return UNREADABLE
+    text = rendered(night, style, is_terminal=output is None and sys.stdout.isatty())
+    if output is None:
+        say(text)
+        return EXIT_CODES[night.verdict]
+    try:
+        output.write_text(text, encoding="utf-8")  # noqa: ASYNC240 - nothing else goes on in this process any more
+    except OSError as error:
+        note(f"--output {clean(str(output))}: {error.strerror}")
+        return 2
+    note(f"{night.verdict}: written to {clean(str(output))}")
+    return EXIT_CODES[night.verdict]
+
+
+def rendered(night: Night, style: str, *, is_terminal: bool) -> str:
+    """The report in this format. Only what that takes is imported."""
+    match style:
+        case "json":
+            from monitord.reporting.document import document
+            from monitord.reporting.report_json import report_fields
+
+            return document(report_fields(night))
+        case "html":
+            from monitord.reporting.html import report_html
+
+            return report_html(night)
+        case "markdown":
+            from monitord.reporting.markdown import report_markdown
+
+            return report_markdown(night)
+        case _:
+            from monitord.reporting.text import report_text
+
+            return report_text(night, terminal(is_terminal, os.environ))

@@ -1,0 +1,79 @@
+"""`monitord run`: the daemon, in the foreground. Everything it prints, stderr included, is a JSON line."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import sys
+import threading
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from monitord import __version__
+from monitord.config.loader import Settings, SettingsError, load
+from monitord.config.record import write_record
+from monitord.logging.logger import Log
+from monitord.pm2.ipc import Citizen
+from monitord.resolver import Loop
+from monitord.runtime.daemon import Daemon, Loader, Recorder
+from monitord.storage.lock import DirectoryInUse
+
+
+def add(subparsers: Any) -> None:
+    """Put `run` on the command line."""
+    parser = subparsers.add_parser("run", help="the daemon, in the foreground")
+    parser.set_defaults(run=run)
+
+
+def run(_: argparse.Namespace) -> int:
+    """Watch until told to stop: 0 after a stop, 2 for wrong settings or a second daemon, 1 for what ended it."""
+    # Before anything can start a child: PM2's channel is this process's alone.
+    citizen = Citizen.from_environment(os.environ)
+    # The settings' own directory, also when it is replaced under us and the path is all that is left of it.
+    reload = partial(load, os.environ, Path.cwd())
+    try:
+        settings = reload()
+    except SettingsError as error:
+        return _refuse(error)
+    log = Log(sys.stdout, settings.log_level, directory=settings.state_dir / "logs", retention=settings.log_retention)
+    log.hide(settings.secrets())
+    with log.everything():
+        code = _watch(settings, reload, log, citizen, partial(write_record, dict(os.environ), Path.cwd(), __version__))
+    if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
+        # What a library has left on a thread of its own would hold the exit for as long as it takes.
+        log.flush()
+        os._exit(code)
+    return code
+
+
+def _watch(settings: Settings, reload: Loader, log: Log, citizen: Citizen, record: Recorder) -> int:
+    loop = Loop()
+    loop.set_exception_handler(partial(_failed, log))
+    try:
+        loop.run_until_complete(Daemon(settings, reload, log, citizen, record=record).run())
+    except SettingsError as error:
+        return _refuse(error)
+    except DirectoryInUse as error:
+        Log(sys.stderr).emit("monitord_refused", "error", f"{error}.", pid=error.pid)
+        return 2
+    except Exception as error:  # noqa: BLE001 - the last word before the end, as a JSON line like all others
+        log.internal("monitord could not go on", error)
+        return 1
+    return 0
+
+
+def _failed(log: Log, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What nobody awaited. A connection that was given up on may still fail later, and that is no news."""
+    error = context.get("exception")
+    if not isinstance(error, ConnectionError):
+        log.internal("a task failed", error if isinstance(error, BaseException) else None)
+
+
+def _refuse(error: SettingsError) -> int:
+    """One line per mistake; on stderr, as of any command, and as JSON, as of this one."""
+    refusal = Log(sys.stderr)
+    for mistake in error.mistakes:
+        refusal.emit("settings_rejected", "error", str(mistake), mistakes=[str(mistake)])
+    return 2

@@ -1,0 +1,137 @@
+"""`monitord status`: what the running daemon holds, from its snapshot; it asks nothing of what is watched."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sqlite3
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+from monitord.cli import Found, find_settings
+from monitord.cli.base import run_once, say
+from monitord.core import humanize
+from monitord.core.model import Silence
+from monitord.core.status import Fields, Report
+from monitord.reporting.document import document, revived
+from monitord.reporting.freshness import Rhythm, stale_after
+from monitord.reporting.silences import in_force_line, silence_fields
+from monitord.reporting.status import text
+from monitord.reporting.terminal import terminal
+from monitord.reporting.verdict import EXIT_CODES
+from monitord.storage.lock import holder
+from monitord.storage.reader import read_snapshot
+from monitord.storage.schema import Unusable
+from monitord.threads import Lane, LaneBusy
+
+_LOOK_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What was found: the daemon's pid (0: not told, None: none runs), its last report, or why it cannot be read.
+
+    `silences` are those that it holds.
+    """
+
+    pid: int | None
+    report: Mapping[str, Any] | None
+    trouble: str | None = None
+    silences: tuple[Silence, ...] = ()
+
+
+def add(subparsers: Any) -> None:
+    """Put `status` on the command line."""
+    parser = subparsers.add_parser(
+        "status",
+        help="what the running daemon holds; exit codes as check, 3 when none runs",
+        description="Says what the running daemon saw last: its last check, the alerts that fire. "
+        "Exit codes as `check`; 3 when no daemon runs or when its last report is stale.",
+    )
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Look, say it, and return the exit code."""
+    return run_once(_status(find_settings(), arguments.format))
+
+
+async def _status(found: Found, style: str) -> int:
+    settings = found.settings
+    held = await _look(settings.state_dir)
+    now = datetime.now(UTC)
+    fields = _fields(held)
+    at: datetime | None = fields["at"]
+    age = None if at is None else max(timedelta(0), now - at)
+    fields |= {"age_seconds": None if age is None else round(age.total_seconds(), 3), "pid": held.pid or None}
+    fields["silences"] = [silence_fields(silence, now) for silence in held.silences]
+    # By the rhythm of the daemon, not by that of the shell which asks.
+    trouble = _trouble(held, age, settings.state_dir, found.record or settings)
+    if trouble and (held.pid is None or fields["status"] != "critical"):
+        fields["status"] = "unknown"
+    if style == "json":
+        say(document(fields | ({"error": trouble} if trouble else {})))
+    elif held.pid is None or at is None or age is None:
+        say(f"UNKNOWN: {trouble}.\n")
+    else:
+        who = f"pid {held.pid}" if held.pid else "pid not known"
+        heading = f"monitord status ({who}), last check {humanize.duration(age.total_seconds())} ago, {_at(at)}"
+        quiet = in_force_line(held.silences, now)
+        where = f"{found.word[:1].upper()}{found.word[1:]}." if found.word else ""
+        notes = tuple(filter(None, (where, quiet, f"STALE: {trouble}." if trouble else "")))
+        say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ), notes))
+    return EXIT_CODES[fields["status"]]
+
+
+async def _look(directory: Path) -> _Held:
+    lane = Lane("state directory")
+    try:
+        return await lane.run(_read, directory, timeout=_LOOK_SECONDS)
+    except (TimeoutError, LaneBusy):
+        return _Held(0, None, f"the state directory {directory} does not answer")
+    finally:
+        lane.close()
+
+
+def _read(directory: Path) -> _Held:
+    pid = holder(directory)
+    try:
+        snapshot = read_snapshot(directory)
+        report = None if snapshot is None or snapshot.report is None else revived(snapshot.report)
+    except (Unusable, OSError, sqlite3.Error) as error:
+        return _Held(pid, None, str(error))
+    except (ValueError, TypeError, KeyError, AttributeError):  # a report of another shape
+        return _Held(pid, None, f"the report in the snapshot at {directory} cannot be read")
+    return _Held(pid, report, silences=() if snapshot is None else tuple(snapshot.state.silences.values()))
+
+
+def _fields(held: _Held) -> Fields:
+    """The fields of `check_completed`; those nobody reported are null."""
+    names = ("at", "trigger", "status", "duration_ms", *(name for name in Report.__slots__ if name != "status"))
+    return dict.fromkeys(names) | {"status": "unknown"} | dict(held.report or {})
+
+
+def _trouble(held: _Held, age: timedelta | None, directory: Path, rhythm: Rhythm) -> str | None:
+    """Why what is held is not the present, or None where it is. A sentence without its full stop."""
+    if held.pid is None:
+        last = f"; the last check was {humanize.duration(age.total_seconds())} ago" if age is not None else ""
+        return f"no monitord runs on {directory}{last}"
+    if held.trouble is not None:
+        return held.trouble
+    if age is None:
+        return "monitord runs and has not saved a report yet"
+    if age > stale_after(rhythm):
+        return (
+            f"the last report is {humanize.duration(age.total_seconds())} old, and one is due every "
+            f"{humanize.duration(rhythm.check_interval.total_seconds())}"
+        )
+    return None
+
+
+def _at(moment: datetime) -> str:
+    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

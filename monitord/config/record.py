@@ -1,0 +1,159 @@
+"""What the daemon leaves in its state directory of its settings: where they are from, and the orders it judges by.
+
+A command that is run from elsewhere (cron, NRPE) has no settings of its own and finds the daemon's by this. No value
+that holds a secret is written.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from pathlib import Path
+from typing import Final
+
+from pydantic import SecretStr
+
+from monitord.config.loader import Settings, load_with_sources, shown, standing_orders
+from monitord.config.schema import ADDRESSES, STATE_DIR, flat, variable_of
+from monitord.config.sources import DOTENV, ENV_FILE, ENVIRONMENT, TOML
+from monitord.core.codec import decode, encode
+from monitord.core.orders import StandingOrders
+from monitord.masking import mask
+
+FILE: Final = "daemon.json"
+# In the usual state directory: where this user's daemons have theirs, when it is not there.
+ELSEWHERE: Final = "elsewhere.json"
+_ELSEWHERE_AT_MOST: Final = 20
+_BYTES_AT_MOST: Final = 4 * 1024 * 1024
+_READ_SECONDS: Final = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class DaemonRecord:
+    """One daemon's settings, as far as they may be written down.
+
+    `directory` is where it ran, `files` those that were read (absolute). `environment` are the variables that stood in
+    its process environment, `withheld` the names of those that are not written, as they hold a secret.
+    """
+
+    directory: str
+    env_file: str
+    files: tuple[str, ...]
+    environment: Mapping[str, str]
+    withheld: tuple[str, ...]
+    orders: StandingOrders
+    check_interval: timedelta
+    probe_timeout: timedelta
+    version: str = ""
+
+
+def write_record(environ: Mapping[str, str], directory: Path, version: str) -> None:
+    """Write what these settings are into their state directory. Blocks on the disk.
+
+    Raises:
+        SettingsError: they are wrong.
+        OSError: it cannot be written; what was there stays.
+    """
+    settings, sources = load_with_sources(environ, directory)
+    given = {name for name, source in sources.items() if source.partition(" (")[0] == ENVIRONMENT}
+    told = {name: _plain(settings, name) for name in given}
+    home = variable_of("pm2", "home")
+    if settings.pm2.home is not None and home not in sources:  # another user's ~/.pm2 is another
+        told[home] = str(settings.pm2.home)
+    env_file = str((directory / environ[ENV_FILE]).absolute()) if environ.get(ENV_FILE) else ""
+    record = DaemonRecord(
+        directory=str(directory.absolute()),
+        env_file=env_file,
+        files=tuple(map(str, files_of(environ, directory))),
+        environment={name: text for name, text in told.items() if text is not None},
+        withheld=tuple(sorted(name for name, text in told.items() if text is None)),
+        orders=standing_orders(settings),
+        check_interval=settings.check_interval,
+        probe_timeout=settings.probe_timeout,
+        version=version,
+    )
+    _put(settings.state_dir / FILE, encode(record))
+    usual = Path(STATE_DIR).expanduser()
+    if settings.state_dir != usual:
+        others = [str(path) for path in elsewhere() if path != settings.state_dir]
+        usual.mkdir(mode=0o700, parents=True, exist_ok=True)
+        _put(usual / ELSEWHERE, [str(settings.state_dir), *others][:_ELSEWHERE_AT_MOST])
+
+
+def elsewhere() -> tuple[Path, ...]:
+    """The state directories other than the usual one on which this user's daemons have run, the latest first."""
+    found: list[str] = []
+    reading = threading.Thread(target=_read_places, args=(found,), daemon=True, name="daemon records")
+    reading.start()
+    reading.join(_READ_SECONDS)
+    return tuple(Path(place) for place in found)
+
+
+def read_record(state_dir: Path) -> DaemonRecord | None:
+    """What the daemon on this directory has left of its settings; None where there is nothing that can be used.
+
+    A directory that does not answer within a second has nothing either.
+    """
+    found: list[DaemonRecord] = []
+    reading = threading.Thread(target=_read, args=(state_dir / FILE, found), daemon=True, name="daemon record")
+    reading.start()
+    reading.join(_READ_SECONDS)
+    return found[0] if found else None
+
+
+def hidden(state_dir: Path) -> str:
+    """Why nobody can tell here what the daemon on this directory watches, though one has run; "" where none has."""
+    if os.access(state_dir, os.F_OK) and not os.access(state_dir, os.R_OK | os.X_OK):
+        return f"the state directory {state_dir} cannot be read by this user"
+    if os.access(state_dir / FILE, os.F_OK):
+        return f"{state_dir / FILE} cannot be read, so that nobody knows here what the daemon watches"
+    return ""
+
+
+def files_of(environ: Mapping[str, str], directory: Path) -> list[Path]:
+    """The files that settings of this environment and directory are read from, as far as they are there."""
+    dotenv = directory / (environ.get(ENV_FILE) or DOTENV)
+    return [path.absolute() for path in (dotenv, dotenv.parent / TOML) if path.is_file()]
+
+
+def _put(path: Path, content: object) -> None:
+    beside = path.with_name(f"{path.name}.new")
+    with suppress(FileNotFoundError):
+        beside.unlink()
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "w", encoding="utf-8") as out:
+        json.dump(content, out, ensure_ascii=False)
+    beside.replace(path)
+
+
+def _read_places(found: list[str]) -> None:
+    with suppress(OSError, ValueError, TypeError, RuntimeError):
+        path = Path(STATE_DIR).expanduser() / ELSEWHERE
+        if path.stat().st_size <= _BYTES_AT_MOST:
+            places = json.loads(path.read_text(encoding="utf-8"))
+            found += [place for place in places if isinstance(place, str) and (Path(place) / FILE).is_file()]
+
+
+def _read(path: Path, found: list[DaemonRecord]) -> None:
+    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        if path.stat().st_size <= _BYTES_AT_MOST:
+            found.append(decode(DaemonRecord, json.loads(path.read_text(encoding="utf-8"))))
+
+
+def _plain(settings: Settings, name: str) -> str | None:
+    """A value as it could be written, or None where it holds a secret."""
+    text = shown(settings, name)
+    if text is None:
+        return ""
+    value = dict(flat(settings))[name]
+    values = value if isinstance(value, tuple) else (value,)
+    texts = [each.get_secret_value() for each in values if isinstance(each, SecretStr)]
+    if not texts:
+        return text
+    is_address = name in ADDRESSES and all(mask(each) == each for each in texts)
+    return text if is_address else None

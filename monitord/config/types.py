@@ -1,0 +1,322 @@
+"""The kinds of setting there are: how each is read from what was written, and how it is written again.
+
+Every check raises ValueError with half a sentence to follow the variable's name; of a secret it never quotes a part.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import re
+from collections.abc import Callable
+from contextlib import suppress
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import BeforeValidator, PlainSerializer, SecretStr
+
+from monitord.config import quiet_hours
+from monitord.core import units
+from monitord.core.cron import normal
+
+# What Apprise understands behind the scheme only Apprise knows, which is too heavy to ask at every start.
+_TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]{0,30}://\S")
+
+
+def text_of(value: object, example: str) -> str:
+    """What was written, where it is a text or (in monitord.toml) a number."""
+    if isinstance(value, bool) or not isinstance(value, str | int | float):
+        raise ValueError(f"it is not written like {example}")
+    return str(value).strip()
+
+
+def _duration(value: object) -> timedelta:
+    return value if isinstance(value, timedelta) else units.duration(text_of(value, "30s"))
+
+
+def _length(value: object) -> timedelta:
+    length = _duration(value)
+    if length <= timedelta(0):
+        raise ValueError("it must be longer than nothing")
+    return length
+
+
+def _epoch(value: object) -> timedelta:
+    length = _length(value)
+    if length.total_seconds() % 1:
+        raise ValueError("it must be whole seconds, as labels are")
+    return length
+
+
+def _size(value: object) -> int:
+    return units.size(text_of(value, "500MB"))
+
+
+def _percent(value: object) -> float:
+    return units.percent(text_of(value, "80%"))
+
+
+def _number(value: object) -> int:
+    return units.whole(text_of(value, "5"))
+
+
+def _count(value: object) -> int:
+    if (number := _number(value)) < 1:
+        raise ValueError("it must be at least 1")
+    return number
+
+
+def from_json(value: object, kind: type[list[Any] | dict[str, Any]], example: str) -> Any:
+    """A list or map, as it stands in monitord.toml or as JSON; nothing is an empty one."""
+    if isinstance(value, str):
+        try:
+            value = json.loads(value) if value.strip() else kind()
+        except (ValueError, RecursionError):
+            raise ValueError(f"it is not JSON; write {example}") from None
+    if not isinstance(value, kind):
+        raise ValueError(f"it is not a {'list' if kind is list else 'map'}; write {example}")
+    return value
+
+
+def words(example: str, same: Callable[[str], str] = str) -> BeforeValidator:
+    """A list of names, each once (`same` says when two are the same), in order."""
+
+    def read(value: object) -> tuple[str, ...]:
+        if isinstance(value, tuple):
+            return value
+        found: dict[str, str] = {}
+        for item in from_json(value, list, example):
+            if not isinstance(item, str) or not item.strip() or not item.isprintable():
+                raise ValueError(f"it holds something that is no name; write {example}")
+            found.setdefault(same(item.strip()), item.strip())
+        return tuple(found.values())
+
+    return BeforeValidator(read)
+
+
+def mapping(example: str, each: Callable[[object], object]) -> BeforeValidator:
+    """A map from names to what `each` reads."""
+
+    def read(value: object) -> dict[str, object]:
+        found = {}
+        for name, item in from_json(value, dict, example).items():
+            if not name.strip() or not name.isprintable():
+                raise ValueError(f"it holds something that is no name; write {example}")
+            try:
+                found[name.strip()] = each(item)
+            except ValueError as error:
+                raise ValueError(f"of {name}, {error}") from None
+        return found
+
+    return BeforeValidator(read)
+
+
+def patterns(example: str, same: Callable[[str], str] = str) -> BeforeValidator:
+    """A map from subjects to lists of shell patterns (`same` says when two subjects are the same)."""
+
+    def read(value: object) -> dict[str, tuple[str, ...]]:
+        listed = value
+        if isinstance(value, str):
+            with suppress(ValueError, RecursionError):
+                listed = json.loads(value)
+        if isinstance(listed, list):
+            raise ValueError(f"it is a list, and belongs to no subject; say what each service works for: {example}")
+        found: dict[str, tuple[str, ...]] = {}
+        for name, given in from_json(value, dict, example).items():
+            if not name.strip() or not name.isprintable():
+                raise ValueError(f"it holds something that is no name; write {example}")
+            if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one.strip() for one in given):
+                raise ValueError(f"of {name}, it is not a list of patterns; write {example}")
+            found[same(name.strip())] = tuple(dict.fromkeys(one.strip() for one in given))
+        return found
+
+    return BeforeValidator(read)
+
+
+def _flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    written = text_of(value, "true").lower()
+    if written in ("true", "yes", "on", "1"):
+        return True
+    if written in ("false", "no", "off", "0"):
+        return False
+    raise ValueError(f"{written!r} is neither true nor false")
+
+
+def one_of(*allowed: str) -> Callable[[object], str]:
+    """One of these words, in whatever case it is written."""
+
+    def read(value: object) -> str:
+        written = text_of(value, allowed[0])
+        if written.lower() not in allowed:
+            raise ValueError(f"{written!r} is not one of {', '.join(allowed)}")
+        return written.lower()
+
+    return read
+
+
+def expected(value: object) -> str:
+    """`online`, `stopped` or `periodic`; or `periodic:30m`, which names how often it runs."""
+    written = text_of(value, "online")
+    word, colon, every = (part.strip() for part in written.partition(":"))
+    if not colon or word.lower() != "periodic":
+        return one_of("online", "stopped", "periodic")(written)
+    try:
+        if units.duration(every) > timedelta(0):
+            return f"periodic:{every}"
+    except ValueError:
+        pass
+    raise ValueError(f"{written!r} names no rhythm; write periodic:30m")
+
+
+def word(*allowed: str) -> BeforeValidator:
+    """One of these words, in whatever case it is written."""
+    return BeforeValidator(one_of(*allowed))
+
+
+def _address(*schemes: str) -> Callable[[object], SecretStr]:
+    """A URL of one of these schemes. It may hold a password, so that no message quotes it."""
+
+    def read(value: object) -> SecretStr:
+        if isinstance(value, SecretStr):
+            return value
+        url = value.strip() if isinstance(value, str) else ""
+        if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
+            raise ValueError(f"it does not begin with {' or '.join(f'{scheme}://' for scheme in schemes)}")
+        _take_apart(url)
+        if schemes[0] == "http" and not urlsplit(url).hostname:
+            raise ValueError("it names no host")
+        return SecretStr(url)
+
+    return read
+
+
+def _take_apart(url: str) -> None:
+    if any(character.isspace() or not character.isprintable() for character in url):
+        raise ValueError("there is a space or a control character in it; percent-encode it")
+    try:
+        urlsplit(url)
+    except ValueError:
+        raise ValueError("it cannot be taken apart; is the password percent-encoded?") from None
+
+
+def _targets(value: object) -> tuple[SecretStr, ...]:
+    if isinstance(value, tuple):
+        return value
+    example = '["ntfy://topic"]'
+    found: dict[str, SecretStr] = {}
+    for item in from_json(value, list, example):
+        if not isinstance(item, str) or not item.isprintable() or not _TARGET.match(item.strip()):
+            raise ValueError(f"it holds something that is no address; write {example}")
+        found.setdefault(item.strip(), SecretStr(item.strip()))
+    return tuple(found.values())
+
+
+def _token(value: object) -> SecretStr:
+    if isinstance(value, SecretStr):
+        return value
+    if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
+        raise ValueError("it must be letters, digits and signs without spaces")
+    return SecretStr(value)
+
+
+def _listen(value: object) -> str:
+    text = text_of(value, "127.0.0.1:8844")
+    if text:
+        listen_address(text)
+    return text
+
+
+def listen_address(text: str) -> tuple[str, int]:
+    """Host and port of `127.0.0.1:8844` or `[::1]:8844`. ValueError with half a sentence for anything else."""
+    host, _, port = text.rpartition(":")
+    bare = host.removeprefix("[").removesuffix("]")
+    try:
+        if host.startswith("[") != host.endswith("]") or host.startswith("[") != (":" in bare):
+            raise ValueError(text)
+        if ":" in bare:
+            ipaddress.IPv6Address(bare)
+        elif not bare or not all(part.isalnum() for part in bare.replace("-", "").replace("_", "").split(".")):
+            raise ValueError(text)
+        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
+            raise ValueError(text)
+    except ValueError:
+        raise ValueError(f"{text!r} is no address to listen at; write 127.0.0.1:8844 or [::1]:8844") from None
+    return bare, int(port)
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine can reach what listens at `host`. A name other than localhost is not known to be."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host.lower() == "localhost"
+    mapped = getattr(address, "ipv4_mapped", None)
+    return bool((mapped or address).is_loopback)
+
+
+def _label(value: object) -> str:
+    text = text_of(value, "box-1")
+    if not text.isprintable() or len(text) > 100:
+        raise ValueError("it must be one short line")
+    return text
+
+
+def _hours(value: object) -> str:
+    text = text_of(value, "22:00-07:00")
+    if text:
+        quiet_hours.quiet_hours(text)
+    return text
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value).isprintable():
+        raise ValueError("it is no path")
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError:
+        raise ValueError(f"whose home {str(value)!r} means is not known; write the whole path") from None
+
+
+def _file(value: object) -> Path:
+    path = _path(value)
+    try:
+        with path.open("rb") as file:
+            file.read(1)
+    except OSError as error:
+        raise ValueError(f"{str(path)!r} cannot be read: {error.strerror}") from None
+    return path
+
+
+def _schedule(value: object) -> str:
+    return normal(text_of(value, "0 */2 * * *"))
+
+
+_as_duration = PlainSerializer(units.duration_text)
+Duration = Annotated[timedelta, BeforeValidator(_duration), _as_duration]
+Length = Annotated[timedelta, BeforeValidator(_length), _as_duration]
+EpochLength = Annotated[timedelta, BeforeValidator(_epoch), _as_duration]
+Size = Annotated[int, BeforeValidator(_size), PlainSerializer(units.size_text)]
+Sizes = Annotated[
+    dict[str, int],
+    mapping('{"web": "800MB"}', _size),
+    PlainSerializer(lambda sizes: {name: units.size_text(size) for name, size in sizes.items()}),
+]
+Percent = Annotated[float, BeforeValidator(_percent), PlainSerializer(lambda percent: f"{percent:g}%")]
+Number = Annotated[int, BeforeValidator(_number)]
+Count = Annotated[int, BeforeValidator(_count)]
+Flag = Annotated[bool, BeforeValidator(_flag)]
+Label = Annotated[str, BeforeValidator(_label)]
+Hours = Annotated[str, BeforeValidator(_hours)]
+Schedule = Annotated[str, BeforeValidator(_schedule)]
+Directory = Annotated[Path, BeforeValidator(_path)]
+File = Annotated[Path, BeforeValidator(_file)]
+Listen = Annotated[str, BeforeValidator(_listen)]
+Token = Annotated[SecretStr, BeforeValidator(_token)]
+Targets = Annotated[tuple[SecretStr, ...], BeforeValidator(_targets)]
+PostgresUri = Annotated[SecretStr, BeforeValidator(_address("postgresql", "postgres"))]
+RedisUrl = Annotated[SecretStr, BeforeValidator(_address("redis", "rediss", "unix"))]
+HttpUrl = Annotated[SecretStr, BeforeValidator(_address("http", "https"))]

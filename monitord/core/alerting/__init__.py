@@ -1,0 +1,1 @@
+"""The life of alerts: lifecycle, inhibition, silences, incidents, recommendations."""

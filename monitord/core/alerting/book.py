@@ -1,0 +1,267 @@
+"""The alert book: what one rule's answers do to it, and what holds between its alerts.
+
+One alert replaces another, explains another, or comes back again and again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
+
+from monitord.core.alerting import inhibition, lifecycle
+from monitord.core.history.model import History
+from monitord.core.model import Aftermath, Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects import CONTINUES, REPLACES, SUCCEEDS, declared, replaces
+from monitord.core.subjects.base import Rule
+
+
+def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
+    """The alerts of one rule, on one probe's readings."""
+    return [alert for alert in book.values() if alert.rule == rule.name and alert.probe == rule.probe]
+
+
+def unknown(rule: Rule, book: Mapping[str, Alert]) -> dict[str, Judgement]:
+    """The answer of a rule that cannot judge: its alerts stay as they are."""
+    return {a.subject: Unknown(rule.name, a.subject, "it could not be judged") for a in of_rule(book, rule)}
+
+
+def frozen(alert: Alert, history: History, book: Mapping[str, Alert], orders: StandingOrders) -> bool:
+    """Whether nobody knows at the moment if what was found still holds: its probe, or the server behind it, is away."""
+    last = history.readings.get(alert.probe)
+    failed = last is not None and last.failure is not None
+    rule = declared(alert.rule, alert.probe)
+    if "unreachable" in rule.roles:
+        return False
+    return inhibition.server_away(alert.probe, history, book, orders) or (failed and not rule.judges_failure)
+
+
+def judge(
+    rule: Rule, book: Mapping[str, Alert], observation: Observation, history: History, orders: StandingOrders
+) -> dict[str, Judgement]:
+    """One rule's answers by subject; subjects of existing alerts it is silent about are answered for."""
+    own = of_rule(book, rule)
+    failed = observation.readings[rule.probe].failure is not None
+    away = not rule.of_server and inhibition.server_away(rule.probe, history, book, orders)
+    if away or (failed and not rule.judges_failure):
+        return {alert.subject: Unknown(rule.name, alert.subject, "its probe cannot measure") for alert in own}
+    answers = {judgement.subject: judgement for judgement in rule.evaluate(observation, history, orders)}
+    if rule.absent == "clear":
+        for alert in own:
+            if alert.subject not in answers:
+                silent: Judgement = (
+                    Unknown(rule.name, alert.subject, "its probe cannot measure")
+                    if failed
+                    else Clear(rule.name, alert.subject)
+                )
+                answers[alert.subject] = silent
+    return answers
+
+
+def replaced(
+    rule: str,
+    judgements: dict[str, Judgement],
+    judged: Mapping[str, Mapping[str, Judgement]],
+    book: Mapping[str, Alert],
+) -> dict[str, frozenset[str]]:
+    """Leave to the stronger rule what it says too, unless the weaker one has spoken already and must be ended first.
+
+    What has spoken and is found no more while the stronger rule finds something is not over: its alert waits for the
+    stronger one's. Returns those that wait, by their places, and what each waits for: whichever of them speaks first,
+    since of two that find something one may leave it to the other.
+    """
+    waiting: dict[str, frozenset[str]] = {}
+    over = {subject for subject, judgement in judgements.items() if isinstance(judgement, Clear)}
+    for stronger, weaker in (*REPLACES, *SUCCEEDS):
+        if weaker == rule:
+            for subject, judgement in judged.get(stronger, {}).items():
+                place = lifecycle.key(weaker, subject)
+                alert = book.get(place)
+                if subject in over and alert is not None and alert.speaks and isinstance(judgement, Finding):
+                    judgements[subject] = Unknown(weaker, subject, f"{stronger} takes its place")
+                    waiting[place] = waiting.get(place, frozenset()) | {stronger}
+    for stronger, weaker in REPLACES:
+        if weaker != rule:
+            continue
+        for subject, judgement in judged.get(stronger, {}).items():
+            own, speaking = judgements.get(subject), book.get(lifecycle.key(weaker, subject))
+            if not isinstance(judgement, Finding) or (isinstance(own, Finding) and not replaces(judgement, own)):
+                continue
+            if speaking is None or not speaking.speaks:
+                judgements[subject] = Clear(weaker, subject)
+    return waiting
+
+
+def advance(
+    rule: Rule,
+    judgements: Mapping[str, Judgement],
+    book: dict[str, Alert],
+    observation: Observation,
+    history: History,
+    orders: StandingOrders,
+    aftermaths: Mapping[str, Aftermath],
+) -> list[Transition]:
+    """The book after one rule's judgements, and the edges crossed."""
+    now = observation.now
+    # A reading that hung was taken when that was over, and the next must be apart from there; of one that came at once
+    # the beginning is as good, and lets cycles that are CONFIRM_EVERY apart count.
+    took = timedelta(milliseconds=observation.readings[rule.probe].duration_ms)
+    taken = now + took if took > orders.confirm_every / 10 else now
+    transitions = drop(book, [alert for alert in of_rule(book, rule) if alert.subject not in judgements], now)
+    for subject, judgement in judgements.items():
+        place = lifecycle.key(rule.name, subject)
+        alert = book.get(place)
+        if alert is None and not isinstance(judgement, Finding):
+            continue  # nothing was wrong and nothing is: nearly all there ever is
+        if isinstance(judgement, Finding) and _spoken_for(judgement, book, orders):
+            continue
+        explained_by = _explanation(alert, judgement, book, history, orders, now, aftermaths)
+        following, transition = lifecycle.step(
+            alert, judgement, rule.probe, now, orders, explained_by, history.set_back
+        )
+        if transition is not None and transition.edge == "resolved" and rule.over is not None:
+            transition = replace(transition, reason=transition.reason or rule.over(transition.alert, history, orders))
+        if alert is None and following is not None and (before := _continued(following, book)) is not None:
+            following = replace(following, id=before.id, since=before.since, incident=before.incident)
+            transition = transition and replace(transition, alert=replace(transition.alert, id=before.id))
+        if following is not None and explained_by is not None and not following.incident:
+            following = _joined(following, explained_by, book)
+        if following is None:
+            book.pop(place, None)
+        else:
+            counted_now = following.counted_at == now
+            book[place] = replace(following, counted_at=taken) if counted_now else following
+        if transition is not None:
+            transitions.append(transition)
+    return transitions
+
+
+def _joined(alert: Alert, cause: Alert, book: dict[str, Alert]) -> Alert:
+    """The alert that fires already, of the incident of its cause that was found later; what it explains joins it."""
+    if alert.state != "firing" or cause.incident_id == alert.id:
+        return alert
+    for place, other in book.items():
+        if other.incident == alert.id:
+            book[place] = replace(other, incident=cause.incident_id)
+    return replace(alert, incident=cause.incident_id)
+
+
+def _continued(alert: Alert, book: Mapping[str, Alert]) -> Alert | None:
+    """The alert that goes on as this new one, if there is such."""
+    found = (book.get(lifecycle.key(weaker, alert.subject)) for rule, weaker in CONTINUES if rule == alert.rule)
+    return next((one for one in found if one is not None and one.speaks), None)
+
+
+def _explanation(
+    alert: Alert | None,
+    judgement: Judgement,
+    book: Mapping[str, Alert],
+    history: History,
+    orders: StandingOrders,
+    now: datetime,
+    aftermaths: Mapping[str, Aftermath],
+) -> Alert | None:
+    """What explains a finding; of one that fires already only what is known to have begun before it."""
+    if not isinstance(judgement, Finding):
+        return None
+    since = alert.first_seen if alert is not None else now
+    cause = inhibition.explanation(judgement, since, book, history, orders, now, aftermaths)
+    if alert is not None and alert.state == "firing" and (cause is None or not inhibition.inhibits_firing(cause)):
+        return None
+    return cause
+
+
+def flapping(
+    transitions: Sequence[Transition],
+    book: dict[str, Alert],
+    before: Mapping[str, tuple[float, ...]],
+    orders: StandingOrders,
+    now: datetime,
+) -> tuple[list[Transition], dict[str, tuple[float, ...]]]:
+    """The edges with those that begin a flapping alert marked as that, and when each alert has lately fired."""
+    at, window = now.timestamp(), orders.flapping_window.total_seconds()
+    fired = {
+        place: kept for place, times in before.items() if (kept := tuple(t for t in times if at - window < t <= at))
+    }
+    told = []
+    for edge in transitions:
+        place = lifecycle.key(edge.alert.rule, edge.alert.subject)
+        # Growing worse is no round, unless it had been as bad before.
+        if edge.edge == "firing" and edge.alert.finding.by_hand:
+            pass  # what somebody does on purpose is not flapping, however often
+        elif edge.edge == "firing" and (edge.reason != "severity" or edge.alert.was_critical):
+            times = fired[place] = (*fired.get(place, ()), at)
+            if len(times) >= max(2, orders.flapping_times):
+                edge = replace(edge, alert=lifecycle.flapping(edge.alert, times, orders), reason="flapping")
+                book[place] = lifecycle.flapping(book[place], times, orders)
+        elif edge.edge == "resolved" and edge.alert.flaps:
+            fired.pop(place, None)  # it has been calm: the next time is a first time
+        told.append(edge)
+    return told, fired
+
+
+def _spoken_for(finding: Finding, book: Mapping[str, Alert], orders: StandingOrders) -> bool:
+    """Whether a stronger rule's alert already fires for this subject, and not only because it flaps."""
+    return any(
+        (alert := book.get(lifecycle.key(stronger, finding.subject))) is not None
+        and lifecycle.holds(alert, orders)
+        and replaces(_said(alert, orders), finding)
+        for stronger, weaker in REPLACES
+        if weaker == finding.rule
+    )
+
+
+def superseded(
+    book: dict[str, Alert],
+    transitions: list[Transition],
+    waiting: Mapping[str, frozenset[str]],
+    orders: StandingOrders,
+    now: datetime,
+) -> list[Transition]:
+    """The edges, with the weaker alert ended once the stronger one speaks: one subject, one alert, one incident.
+
+    `waiting` are alerts that are found no more, and the rules that each of them waits for.
+    """
+    told = list(transitions)
+    for stronger, weaker in (*REPLACES, *SUCCEEDS):
+        for alert in [a for a in book.values() if a.rule == weaker]:
+            place = lifecycle.key(stronger, alert.subject)
+            winner = book.get(place)
+            if winner is None or not lifecycle.holds(winner, orders):
+                continue
+            follows = stronger in waiting.get(lifecycle.key(weaker, alert.subject), ())
+            if follows or ((stronger, weaker) in REPLACES and replaces(_said(winner, orders), alert.finding)):
+                del book[lifecycle.key(weaker, alert.subject)]
+                if winner.id == alert.id:
+                    continue  # it goes on
+                ended = lifecycle.not_watched(alert, now, reason=f"replaced_by {stronger}")
+                if ended is not None and winner.confirmed_at is not None and winner.confirmed_at < now:
+                    # It was told before, by itself: what it takes the place of now joins it.
+                    told.append(replace(ended, alert=replace(alert, incident=winner.incident_id)))
+                elif ended is not None:
+                    book[place] = replace(winner, incident=winner.incident or alert.incident_id)
+                    told = [_of_incident(t, book[place]) for t in told]
+                    told.append(ended)
+    return told
+
+
+def _said(alert: Alert, orders: StandingOrders) -> Finding:
+    """What an alert says: its finding, as bad as readings have confirmed it."""
+    return replace(alert.finding, severity=lifecycle.severity_now(alert, orders))
+
+
+def _of_incident(transition: Transition, alert: Alert) -> Transition:
+    if transition.alert.id != alert.id:
+        return transition
+    return replace(transition, alert=replace(transition.alert, incident=alert.incident))
+
+
+def drop(book: dict[str, Alert], gone: Iterable[Alert], now: datetime, reason: str = "not_watched") -> list[Transition]:
+    """End alerts whose subject is no longer watched."""
+    transitions = []
+    for alert in gone:
+        del book[lifecycle.key(alert.rule, alert.subject)]
+        if (ended := lifecycle.not_watched(alert, now, reason)) is not None:
+            transitions.append(ended)
+    return transitions

@@ -1,0 +1,207 @@
+"""What explains what: a root cause is said once, and what follows from it waits unsaid.
+
+Two ways. While a server cannot be reached, all that is measured through it is unknown, not wrong: its alerts freeze.
+And an alert may explain another that is measured on its own: a dead sealer explains that nothing is sealed. What is
+declared of a subject is a chain of roles, each of which it needs: one that is wholly dead explains what is missing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+
+from monitord.core.alerting.lifecycle import Book, holds, key, severity_now
+from monitord.core.alerting.roles import has_dead_role
+from monitord.core.dependencies import brings, unsealed
+from monitord.core.history.epochs import calendar, seals, window_seconds
+from monitord.core.history.model import History
+from monitord.core.model import Aftermath, Alert, Finding, Severity
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects import RULES, declared
+from monitord.core.subjects.base import Role
+from monitord.core.subjects.registry import server_of
+
+# Server -> the rule that it cannot be measured.
+_UNREACHABLE = {rule.probe: rule.name for rule in RULES if "unreachable" in rule.roles}
+# A host's trouble explains what dies next, not what dies some day: past this, a death is news of its own.
+NEXT = timedelta(hours=1)
+# Of what is refused, the reasons that a full disk may be behind.
+NO_ROOM = frozenset({"readonly", "misconf"})
+_RANK: dict[Severity, int] = {"warning": 0, "critical": 1}
+
+
+def server_away(probe: str, history: History, book: Book, orders: StandingOrders) -> bool:
+    """Whether the server behind `probe` failed its last reading, or is not yet confirmed to be back.
+
+    A server that answers hides nothing: its alert may flap and go on firing through the calm, and only the readings
+    that confirm its return are waited for.
+    """
+    server = server_of(probe)
+    if not server:
+        return False
+    last = history.readings.get(server)
+    alert = book.get(key(_UNREACHABLE.get(server, ""), server))
+    return (last is not None and last.failure is not None) or holds(alert, orders)
+
+
+def companions(probe: str) -> tuple[str, ...]:
+    """The probes to take again when `probe` is looked at again: itself, and the server that may explain it."""
+    server = server_of(probe)
+    return (server, probe) if server not in ("", probe) else (probe,)
+
+
+def explanation(
+    finding: Finding,
+    since: datetime,
+    book: Book,
+    history: History,
+    orders: StandingOrders,
+    now: datetime,
+    aftermaths: Mapping[str, Aftermath],
+) -> Alert | None:
+    """The alert that explains a finding first seen at `since`, or None. A warning never explains what is critical."""
+    for after in aftermaths.values():
+        is_bad_enough = _RANK[after.cause.severity] >= _RANK[finding.severity]
+        if is_bad_enough and (
+            _nothing_came(after.cause, finding, history, orders, now, after.at)
+            or _is_said_of(after.cause, finding)
+            or _has_no_room(after.cause, finding, since, history, orders, now)
+        ):
+            return after.cause
+    for cause in _causes(finding, since, book, history, orders, now):
+        if _RANK[severity_now(cause, orders)] >= _RANK[finding.severity]:
+            return cause
+    return None
+
+
+def _causes(
+    finding: Finding, since: datetime, book: Book, history: History, orders: StandingOrders, now: datetime
+) -> Iterator[Alert]:
+    rule = declared(finding.rule)
+    workers, dies = rule.workers(finding, orders), rule.host_may_cause(finding)
+    for cause in book.values():
+        if not holds(cause, orders):
+            continue
+        is_dead = any(
+            has_dead_role(service, patterns, history, book, orders, now.timestamp())
+            for service in declared(cause.rule).dead_services(cause)
+            for patterns in workers
+        )
+        took = _serves_no_more(cause, finding, since) or _nothing_came(cause, finding, history, orders, now, now)
+        is_short = dies and _starves(cause, since, history, now)
+        is_behind = _is_said_of(cause, finding)
+        if is_dead or took or is_short or is_behind or _has_no_room(cause, finding, since, history, orders, now):
+            yield cause
+
+
+def _is_said_of(cause: Alert, finding: Finding) -> bool:
+    """Whether a group is slow that is known to be behind the others: one page says so."""
+    if not _is(cause, "behind") or not _is(finding, "slow_seal"):
+        return False
+    return finding.subject in unsealed(cause.finding)
+
+
+def inhibits_firing(cause: Alert) -> bool:
+    """Whether what a cause explains is known to have begun after it, though it may have been told before."""
+    return declared(cause.rule).inhibits_firing
+
+
+def aftermath(cause: Alert, orders: StandingOrders, now: datetime) -> Aftermath | None:
+    """What a cause that ends now goes on explaining: of rows that come again the first epoch is yet to be sealed.
+
+    Where a disk has room again, rows are yet to come. What a group sealed at last, for which it was behind the others,
+    stays a slow seal until its next.
+    """
+    if _is(cause, "full_disk"):
+        return Aftermath(cause, now, now + orders.late_after)
+    if not _is(cause, "stall", "behind") or not orders.groups:
+        return None
+    days = calendar(orders)
+    due = days.due_at(days.current(now.timestamp()))
+    return Aftermath(cause, now, datetime.fromtimestamp(due + days.grace, UTC))
+
+
+def _nothing_came(
+    cause: Alert, finding: Finding, history: History, orders: StandingOrders, now: datetime, until: datetime
+) -> bool:
+    """Whether nothing is sealed because no rows come (or came, `until` then) into the table that the seals are made of.
+
+    Each group that is behind was up to date when the rows stopped, and no other has sealed an epoch that it has not.
+    """
+    if not _is(cause, "stall") or not _is(finding, "sealing"):
+        return False
+    behind = unsealed(finding)
+    groups = [group for group in orders.groups if brings(cause.subject, group, history, orders)]
+    if not {group.upper() for group in behind} <= {group.upper() for group in groups}:
+        return False
+    stopped, days = cause.since.timestamp() - orders.flow_stall.total_seconds(), calendar(orders)
+    newest = [max((label for label, _ in history.sealed.get(group, ())), default=0) for group in behind]
+    others_go_on = range(min(newest, default=0) + days.length, days.current(until.timestamp()), days.length)
+    if any(label in others_go_on for group in groups for label, _ in history.sealed.get(group, ())):
+        return False
+    return _were_up_to_date(behind, stopped, history, orders, now)
+
+
+def _were_up_to_date(
+    groups: tuple[str, ...], at: float, history: History, orders: StandingOrders, now: datetime
+) -> bool:
+    """Whether all that was due at a moment of these groups was sealed, or is longer ago than seals are looked at."""
+    if at < now.timestamp() - window_seconds(orders):
+        return True
+    then = [seals(history.sealed, group, at, orders, history.empty) for group in groups]
+    return all(found.latest_due is not None and found.latest_due >= found.expected for found in then)
+
+
+def _serves_no_more(cause: Alert, finding: Finding, since: datetime) -> bool:
+    """Whether what was found follows from a server that is another one since, or takes no writes."""
+    inhibits = declared(cause.rule).inhibits
+    return not inhibits.isdisjoint(declared(finding.rule).roles) and cause.first_seen <= since
+
+
+def _starves(alert: Alert, since: datetime, history: History, now: datetime) -> bool:
+    """Whether this alert says that the host has lately run out of what everything lives on, before `since`."""
+    began = alert.confirmed_at or alert.fired_at
+    if alert.state != "firing" or began is None:
+        return False
+    if _is(alert, "full_disk"):
+        full = history.full.get(alert.subject)
+        lately = full is not None and now.timestamp() - max(full.seen_at, began.timestamp()) <= NEXT.total_seconds()
+        return lately and full is not None and full.after <= since.timestamp()
+    return _is(alert, "no_memory") and now - began <= NEXT and alert.first_seen <= since
+
+
+def _has_no_room(
+    cause: Alert, finding: Finding, since: datetime, history: History, orders: StandingOrders, now: datetime
+) -> bool:
+    """Whether a full disk is why no rows come, nothing is sealed or drained, or a server refuses to write.
+
+    What was found began after the disk was last seen to have room, and no watched table takes rows meanwhile.
+    """
+    full = history.full.get(cause.subject) if _is(cause, "full_disk") else None
+    if full is None:
+        return False
+    if _is(finding, "refusal"):
+        return finding.value in NO_ROOM and full.after <= since.timestamp()
+    if _is(finding, "backlog"):
+        return full.after <= since.timestamp()
+    if not _is(finding, "sealing", "flow") or _takes_rows(history, orders, now.timestamp()):
+        return False
+    if _is(finding, "stall"):
+        table = history.tables.get(finding.subject)
+        last = None if table is None else table.verified_at if table.refuted else table.flow_at
+        return last is not None and full.after <= last + orders.late_after.total_seconds()
+    if _is(finding, "flow"):
+        return full.after <= since.timestamp()
+    return _were_up_to_date(unsealed(finding), full.after, history, orders, now)
+
+
+def _is(found: Alert | Finding, *roles: Role) -> bool:
+    """Whether a rule has one of these roles."""
+    return not declared(found.rule).roles.isdisjoint(roles)
+
+
+def _takes_rows(history: History, orders: StandingOrders, now: float) -> bool:
+    """Whether rows still come into a watched table."""
+    known = [table for name in orders.tables if (table := history.tables.get(name)) is not None]
+    quiet = orders.flow_stall.total_seconds()
+    return any(now - (table.verified_at if table.refuted else table.flow_at) <= quiet for table in known)

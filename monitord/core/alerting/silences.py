@@ -1,0 +1,272 @@
+"""Quiet on purpose: what operators ask of the watch, and what a silence keeps from being told.
+
+A silence lies over the book of alerts like a sheet. Underneath, each alert lives as if there were none: it is judged,
+explains others, flaps, ends. Only what would fire is put down as suppressed, and fires when the sheet is taken away.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Container, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+from monitord.core import cron, names
+from monitord.core.alerting import book
+from monitord.core.history.model import History
+from monitord.core.model import Alert, Command, Observation, Silence, Transition
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects import declared
+from monitord.core.subjects.registry import SUBJECTS
+
+# The name under which the known database is forgotten.
+DATABASE = "postgres"
+Silences = Mapping[str, Silence]
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """What came of a command, or of a silence whose time was over: for the log.
+
+    `reason` is `expired` or `removed` of a silence that ended. Each kind has its own thing: a silence, an alert, or the
+    name of what was forgotten.
+    """
+
+    kind: Literal["silence_added", "silence_ended", "alert_acknowledged", "subject_forgotten"]
+    silence: Silence | None = None
+    alert: Alert | None = None
+    subject: str = ""
+    reason: str = ""
+
+
+# Silences
+
+
+def silence_id(subject: str, rule: str, every: str, since: datetime) -> str:
+    """A name for a silence that no alert has."""
+    return "s" + hashlib.sha256(f"{subject}|{rule}|{every}|{since.isoformat()}".encode()).hexdigest()[:8]
+
+
+def quiet_until(silence: Silence, now: datetime) -> datetime | None:
+    """When the silence that is in force at `now` is over, for good or until its next window; None: not in force."""
+    if not silence.every:
+        return silence.until if silence.until is not None and now < silence.until else None
+    lasts = timedelta(seconds=silence.lasts)
+    try:
+        began = cron.schedule(silence.every).latest(now, lasts)
+    except ValueError:
+        return None  # no schedule that this monitord knows: rather told than not
+    return None if began is None else began + lasts
+
+
+def next_window(silence: Silence, now: datetime) -> datetime | None:
+    """When the next window of a silence by the clock begins, after `now`; None of all others."""
+    try:
+        return cron.schedule(silence.every).following(now) if silence.every else None
+    except ValueError:
+        return None
+
+
+def in_force(silences: Silences, now: datetime) -> tuple[Silence, ...]:
+    """The silences that keep something quiet at `now`, in the order they were made."""
+    return tuple(silence for silence in silences.values() if quiet_until(silence, now) is not None)
+
+
+def covers(silence: Silence, rule: str, subject: str) -> bool:
+    """Whether a silence is about an alert of this rule and subject."""
+    known = (silence.subject,) if silence.exact else ()
+    return names.means(silence.subject, subject, known) and silence.rule in ("", rule)
+
+
+def known_subjects(history: History, alerts: Mapping[str, Alert], orders: StandingOrders) -> frozenset[str]:
+    """Every name that an alert may be about, as far as it is known now."""
+    things = {subject.name for subject in SUBJECTS if not subject.is_server or subject.name in orders.probes}
+    services = {*orders.services, *history.roster, *history.services}
+    told = {alert.subject for alert in alerts.values()}
+    named = {*orders.tables, *orders.queues, *orders.groups, *orders.disks}
+    return frozenset({*things, *services, *told, *named})
+
+
+def settle(silences: dict[str, Silence], known: Container[str]) -> None:
+    """Remember of each silence that a subject is called exactly as it is written. Changes `silences` in place.
+
+    It stays so when that subject is gone: what was meant then does not begin to cover its neighbours.
+    """
+    for name, silence in silences.items():
+        if not silence.exact and names.is_pattern(silence.subject) and names.is_exact(silence.subject, known):
+            silences[name] = replace(silence, exact=True)
+
+
+def silence_of(alert: Alert, forces: Sequence[Silence]) -> Silence | None:
+    """The one of these silences that covers an alert: the one that does already, else the first."""
+    found = [silence for silence in forces if covers(silence, alert.rule, alert.subject)]
+    return next((silence for silence in found if silence.id == alert.silenced_by), found[0] if found else None)
+
+
+def set_back(silences: Silences, by: timedelta) -> dict[str, Silence]:
+    """The silences after the wall clock was set back: two hours of quiet stay two hours."""
+    return {
+        name: replace(one, since=one.since - by, until=None if one.until is None else one.until - by)
+        for name, one in silences.items()
+    }
+
+
+# Commands
+
+
+def hear(
+    commands: Iterable[Command],
+    silences: dict[str, Silence],
+    alerts: dict[str, Alert],
+    history: History,
+    orders: StandingOrders,
+    now: datetime,
+) -> tuple[list[Transition], list[Heard]]:
+    """Do what operators ask, and end what is over. `silences` and `alerts` are changed in place.
+
+    A command that is heard twice, or is about what is not there any more, changes nothing. What the history forgets,
+    `absorb` has it forget.
+    """
+    edges: list[Transition] = []
+    heard: list[Heard] = []
+    for command in commands:
+        match command.kind:
+            case "silence":
+                if (new := command.silence) is not None and new.id not in silences:
+                    silences[new.id] = new
+                    heard.append(Heard("silence_added", silence=new))
+            case "unsilence":
+                if (old := silences.pop(command.target, None)) is not None:
+                    heard.append(Heard("silence_ended", silence=old, reason="removed"))
+            case "ack":
+                for place, alert in alerts.items():
+                    if alert.id == command.target and alert.speaks and alert.acked_at is None:
+                        alerts[place] = replace(alert, acked_at=now)
+                        heard.append(Heard("alert_acknowledged", alert=alerts[place]))
+            case "forget":
+                if forgettable(command.target, history, orders):
+                    gone = [
+                        a
+                        for a in alerts.values()
+                        if a.subject == command.target
+                        and ("service" in declared(a.rule).roles or declared(a.rule).adopted_by_ack)
+                    ]
+                    edges += book.drop(alerts, gone, now, reason="forgotten")
+                    heard.append(Heard("subject_forgotten", subject=command.target))
+    if any(names.is_pattern(silence.subject) and not silence.exact for silence in silences.values()):
+        settle(silences, known_subjects(history, alerts, orders))
+    for name, silence in list(silences.items()):
+        if not silence.every and (silence.until is None or silence.until <= now):
+            del silences[name]
+            heard.append(Heard("silence_ended", silence=silence, reason="expired"))
+    return edges, heard
+
+
+def forgettable(name: str, history: History, orders: StandingOrders) -> bool:
+    """Whether it is expected only because it was seen: a service, or what was mounted. What the orders name is not.
+
+    The database that is known can be forgotten, too: the one that is read next is then the known one.
+    """
+    if name == DATABASE and history.identity is not None:
+        return True
+    return (not orders.services and name in history.roster) or _is_unmounted(name, history)
+
+
+def _is_unmounted(path: str, history: History) -> bool:
+    last = history.readings.get("host")
+    return path in history.mounts and last is not None and any(gap.subject == path for gap in last.gaps)
+
+
+def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> History:
+    """The history without these services, as far as they are gone; what still runs is remembered, and not expected."""
+    for name in gone:
+        if name == DATABASE:
+            history = replace(history, identity=None, vanished=(), vanished_times=0)
+        history = replace(history, mounts={path: m for path, m in history.mounts.items() if path != name})
+        if name in history.roster and forgettable(name, history, orders):
+            kept = {other: service for other, service in history.services.items() if other != name or service.lives}
+            roster = {other: wanted for other, wanted in history.roster.items() if other != name}
+            last = history.fleet_restart
+            if last is not None and name in last.left_behind:
+                last = replace(last, left_behind=tuple(other for other in last.left_behind if other != name))
+            history = replace(history, services=kept, roster=roster, fleet_restart=last)
+    return history
+
+
+def unhushed(observation: Observation) -> Observation:
+    """The observation as whoever judges a night again sees it: nobody was to be kept from hearing anything.
+
+    What was forgotten stays so, and so does the database that somebody acknowledged.
+    """
+    if not observation.commands:
+        return observation
+    return replace(observation, commands=tuple(c for c in observation.commands if c.kind in ("forget", "ack")))
+
+
+# The sheet
+
+
+def uncovered(alerts: Mapping[str, Alert]) -> dict[str, Alert]:
+    """The alerts as they live under the silences: what one keeps quiet fires."""
+    return {place: replace(a, state="firing") if a.silenced_by else a for place, a in alerts.items()}
+
+
+def covered(
+    edges: Iterable[Transition],
+    alerts: dict[str, Alert],
+    before: Mapping[str, Alert],
+    silences: Silences,
+    history: History,
+    orders: StandingOrders,
+    now: datetime,
+) -> list[Transition]:
+    """The edges as they are to be told under these silences. `alerts` are changed in place; `before` is how they were.
+
+    What one stops covering fires, once a reading says that it still stands.
+    """
+    forces = in_force(silences, now)
+    fired_at = {alert.id: alert.fired_at for alert in before.values()}
+    told: list[Transition] = []
+    crossed: set[str] = set()
+    for edge in edges:
+        alert = edge.alert
+        if edge.edge == "firing":
+            crossed.add(alert.id)
+            if (by := silence_of(alert, forces)) is not None:
+                quiet = _hushed(alert, by.id, fired_at)
+                told.append(replace(edge, edge="suppressed", alert=quiet, suppressed_by=by.id))
+            else:
+                told.append(replace(edge, alert=_loud(alert, now)))
+        elif alert.silenced_by:
+            told.append(replace(edge, alert=replace(alert, state="suppressed")))
+        else:
+            told.append(edge)
+    for place, alert in list(alerts.items()):
+        if alert.state != "firing":
+            continue
+        by = silence_of(alert, forces)
+        if by is not None:
+            alerts[place] = _hushed(alert, by.id, fired_at)
+            if alert.silenced_by != by.id and alert.id not in crossed:
+                told.append(Transition("suppressed", alerts[place], now, suppressed_by=by.id))
+        elif alert.silenced_by and alert.id not in crossed and not _stands(alert, history, alerts, orders):
+            alerts[place] = replace(alert, state="suppressed")
+        elif alert.silenced_by:
+            alerts[place] = _loud(alert, now)
+            if alert.id not in crossed:
+                told.append(Transition("firing", alerts[place], now, reason="silence_ended"))
+    return told
+
+
+def _hushed(alert: Alert, by: str, fired_at: Mapping[str, datetime | None]) -> Alert:
+    return replace(alert, state="suppressed", silenced_by=by, fired_at=fired_at.get(alert.id))
+
+
+def _loud(alert: Alert, now: datetime) -> Alert:
+    return replace(alert, silenced_by="", fired_at=alert.fired_at or now)
+
+
+def _stands(alert: Alert, history: History, alerts: Mapping[str, Alert], orders: StandingOrders) -> bool:
+    """Whether the last reading still finds what an alert is about."""
+    return alert.toward != "resolve" and not book.frozen(alert, history, alerts, orders)

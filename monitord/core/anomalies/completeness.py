@@ -1,0 +1,181 @@
+"""Whether what took part was sealed, and whether who used to take part still does, by the system's own recent past."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from itertools import pairwise
+
+from monitord.core.anomalies.habit import Habit
+from monitord.core.history.label_series import Series
+
+# Three days of hourly labels.
+KEEP_LABELS = 72
+ENOUGH_LABELS = 12
+# A silence is at least so many labels, and so unlikely of a channel that comes and goes as this one has.
+LEAST_SILENCE = 3
+UNLIKELY = 1e-5
+# A day, in seconds, and how many of them are compared.
+DAY, DAYS = 86_400, 3
+# Where too little of the past is known, more than this of a label's channels unsealed is too much to be called well;
+# and so much is not learned as a habit of a group that has another.
+TOO_MUCH = 0.25
+_MILLION = 1_000_000
+
+
+@dataclass(frozen=True, slots=True)
+class Completeness:
+    """Of a group's recent labels how many channels took part, and how many of them were not sealed.
+
+    `at_first` is what was unsealed when the label was first looked at, soon after the grace; `unsealed` what it is by
+    now. `channels` are some of the newest label's, by name. `habit` are the shares (of a million) that were unsealed
+    at first of the labels that were no incident.
+    """
+
+    participating: Series = field(default_factory=Series)
+    unsealed: Series = field(default_factory=Series)
+    at_first: Series = field(default_factory=Series)
+    channels: tuple[str, ...] = ()
+    habit: Habit = field(default_factory=Habit)
+
+    @property
+    def newest(self) -> int | None:
+        """The newest label that anybody took part in."""
+        return max((label for label, took in self.participating.items() if took), default=None)
+
+
+def habit(seen: Completeness) -> Habit:
+    """The group's habit with every label before the newest in it that was no incident."""
+    length, newest = seen.participating.length, seen.participating.newest
+    before = seen.habit if seen.habit.length == length else Habit(length)
+    if newest is None:
+        return before
+    pairs, judged = before.pairs, before.judged
+    for label, first in seen.at_first.items():
+        if not judged < label < newest:
+            continue
+        judged = label
+        took = seen.participating.get(label)
+        if took and first < took:  # of a label of which nothing was sealed nothing is learned: that is lateness
+            pairs = _with(pairs, label, -(-first * _MILLION // took))
+    return Habit(length, pairs, judged)
+
+
+def _with(pairs: tuple[tuple[int, int], ...], label: int, share: int) -> tuple[tuple[int, int], ...]:
+    if len(pairs) >= ENOUGH_LABELS:
+        most = max(number for _, number in pairs)
+        if share > 2 * most or (share > most and share > TOO_MUCH * _MILLION):
+            return pairs
+        return (*pairs, (label, share))[-KEEP_LABELS:]
+    pairs = (*pairs, (label, share))
+    if len(pairs) == ENOUGH_LABELS:
+        # What is told by no habit may have been an incident: where most labels are well, those that are not were one.
+        well = tuple(pair for pair in pairs if pair[1] <= TOO_MUCH * _MILLION)
+        pairs = well if len(well) * 2 >= len(pairs) else pairs
+    return pairs
+
+
+def incomplete(seen: Completeness) -> bool | None:
+    """Whether more of the newest label is unsealed than is the group's habit: over twice the largest share of any.
+
+    The past is compared as it was when first looked at: a group that is habitually a little late is so every time.
+    None where it cannot be told: too few labels before, or nothing of the newest is sealed, which is lateness.
+    """
+    newest = seen.newest
+    if newest is None:
+        return None
+    took, unsealed = seen.participating.get(newest), seen.unsealed.get(newest)
+    if took is None or unsealed is None or unsealed >= took:
+        return None
+    return excess(habit(seen), took, unsealed)
+
+
+def excess(usual: Habit, took: int, unsealed: int) -> bool | None:
+    """Whether so many unsealed of the channels that took part are more than the habit; None: it is not known yet."""
+    if not unsealed or not took:
+        return False
+    if len(usual.pairs) < ENOUGH_LABELS:
+        return None
+    return unsealed * _MILLION > 2 * took * max(number for _, number in usual.pairs)
+
+
+def falls_short(usual: Habit, took: int | None, unsealed: int | None) -> bool | None:
+    """Whether a label that is sealed lacks more channels than is the habit; while that is not known, a few are well."""
+    if not took or not unsealed:
+        return False
+    told = excess(usual, took, unsealed)
+    return None if told is None and unsealed > took * TOO_MUCH else bool(told)
+
+
+def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str, int]:
+    """Channels of one group that are silent for longer than their past explains, and for how many labels.
+
+    Only labels in which somebody of the group took part count, and there is no silence unless `newest` is one. A
+    silence must be longer than any before it, the time before the first sign of life included, and of a length that
+    a channel absent as often as this one may be reaches by chance only once in a hundred thousand. One silence that was
+    such an incident is not of the past that others are compared with. In the hours in which more of the others are
+    absent day by day, so is each.
+
+    Args:
+        took_part: The labels that each channel took part in, within the window looked at.
+        newest: The newest label of the window.
+    """
+    alive = sorted(set().union(*took_part.values()))
+    if newest not in alive:
+        return {}
+    place = {label: number for number, label in enumerate(alive)}
+    heard = Counter(label for labels in took_part.values() for label in labels)
+    found = {}
+    for channel, labels in took_part.items():
+        places = sorted(place[label] for label in labels)
+        if not places:
+            continue
+        silent = len(alive) - 1 - places[-1]
+        gaps = [after - before - 1 for before, after in pairwise(places)]
+        told = _told_of(places[0], gaps)
+        longest = max(places[0], *(gap for gap in gaps if gap != told), 0)
+        before = len(alive) - silent
+        absent = _absent(places[0] + sum(gaps) - told, len(places))
+        if silent < LEAST_SILENCE or silent <= longest or absent**silent >= UNLIKELY:
+            continue
+        others = {label: heard[label] - (label in labels) for label in alive}
+        quiet = _quiet_hours(others, len(took_part) - 1)
+        if math.prod(min(1.0, absent * quiet[label]) for label in alive[before:]) < UNLIKELY:
+            found[channel] = silent
+    return found
+
+
+def _absent(missed: int, present: int) -> float:
+    """How often a channel is absent at most, by its past: that is short, and may have been better than it is.
+
+    By two standard deviations more than was seen; never quite 0 nor 1.
+    """
+    labels = missed + present + 2
+    return min((missed + 1 + 2 * math.sqrt(missed)) / labels, 1 - 1 / labels)
+
+
+def _told_of(first: int, gaps: list[int]) -> int:
+    """A past silence that was an incident and no habit: one, and twice as long as any other; 0 where there was none."""
+    longest = max(gaps, default=0)
+    rest = [first, *gaps]
+    if longest < LEAST_SILENCE:
+        return 0
+    rest.remove(longest)
+    others = max(rest, default=0)
+    return longest if longest > 2 * others and _absent(sum(rest), len(gaps) + 1) ** longest < UNLIKELY else 0
+
+
+def _quiet_hours(heard: Mapping[int, int], channels: int) -> dict[int, float]:
+    """How many times as many channels as on average are absent in the hour of each label, by the days before it.
+
+    At least 1: a busy hour makes no silence less likely than it is all day. So it is of a label with no day before it.
+    """
+    absent = {label: 1 - count / channels for label, count in heard.items()} if channels else {}
+    average = sum(absent.values()) / len(absent) if absent else 0.0
+    quiet = {}
+    for label in heard:
+        same = [share for day in range(1, DAYS + 1) if (share := absent.get(label - day * DAY)) is not None]
+        quiet[label] = max(1.0, sum(same) / len(same) / average) if same and average else 1.0
+    return quiet

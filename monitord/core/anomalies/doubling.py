@@ -1,0 +1,84 @@
+"""Growth that doubles from window to window: what the orders call exponential, told long before it is past the limit.
+
+A window is held against the two before it, each of them in halves. A single step up, a burst, or a wave of traffic that
+rises fourfold within hours does not pass for it: each window is twice the one before, and each half of one has well
+more rows than the same half of the one before. Nor does what a table has done before: it must be past its own peaks.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from itertools import pairwise
+
+from monitord.core.anomalies.interpolation import value_at
+from monitord.core.history.model import Table
+from monitord.core.orders import StandingOrders
+
+WINDOWS = 3
+# A window has so many times the rows of the one before it; past the most it is a beginning or a burst.
+TWICE, MOST = 1.95, 4.5
+# So many times the rows of the same half of the window before: else it is one step up, and not growth that goes on.
+HALF = 1.5
+# Growth that was told stays told until a window brings less than this much more than the one before it.
+GOES_ON = 1.2
+# A past peak must be passed by so much.
+PAST_PEAK = 1.5
+# Of what a table did before, the highest window of every six hours (or three windows) of some 7 days is kept.
+KEEP_PEAKS = 28
+PEAK_SECONDS = 6 * 3600.0
+
+
+def followed(table: Table, now: float, orders: StandingOrders) -> Table:
+    """The table after a reading: whether its growth doubles, and its peaks."""
+    window = orders.growth_window.total_seconds()
+    floor = orders.growth_steady * window / 3600.0
+    halves = half_windows(table, now, window)
+    if halves is None:
+        return table
+    _, before, last = whole_windows(halves)
+    past = max((rows for at, rows in table.peaks if at <= now - 2 * window), default=0.0)
+    if table.doubling:
+        is_doubling = last > floor and last >= GOES_ON * before
+    else:
+        is_doubling = last > floor and last > PAST_PEAK * past and _doubles(halves)
+    table = replace(table, doubling=is_doubling)
+    return table if is_doubling or last > orders.growth_limit else _with_peak(table, now, last, window)
+
+
+def half_windows(table: Table, now: float, window: float) -> tuple[float, ...] | None:
+    """Rows of each half of the last three windows, oldest first; None where they have not all been watched."""
+    half, points = window / 2, table.points
+    start = now - WINDOWS * window
+    if not points or points[0][0] > start or points[-1][0] < now - half:
+        return None
+    if any(b[0] - a[0] > half for a, b in pairwise(points) if b[0] > start):
+        return None
+    gained = [value_at(points, start + part * half) for part in range(2 * WINDOWS + 1)]
+    return tuple(max(0.0, b - a) for a, b in pairwise(gained))
+
+
+def whole_windows(halves: tuple[float, ...]) -> tuple[float, float, float]:
+    """Rows of the last three windows, oldest first."""
+    return halves[0] + halves[1], halves[2] + halves[3], halves[4] + halves[5]
+
+
+def _doubles(halves: tuple[float, ...]) -> bool:
+    first, second, third = whole_windows(halves)
+    if first <= 0 or second <= 0:
+        return False
+    return (
+        TWICE <= second / first <= MOST
+        and TWICE <= third / second <= MOST
+        and all(after >= HALF * before for before, after in zip(halves, halves[2:], strict=False))
+    )
+
+
+def _with_peak(table: Table, now: float, rows: float, window: float) -> Table:
+    """The table with this window among its peaks, where it is the highest of its part of the day."""
+    part = max(PEAK_SECONDS, WINDOWS * window)
+    peaks = table.peaks
+    if peaks and peaks[-1][0] // part == now // part:
+        if rows <= peaks[-1][1]:
+            return table
+        peaks = peaks[:-1]
+    return replace(table, peaks=(*peaks, (now, rows))[-KEEP_PEAKS:])

@@ -1,0 +1,148 @@
+"""What is learned of each token group from the readings of its epochs: delays, completeness, silences."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from monitord.core.anomalies import completeness, sealing_delays
+from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness
+from monitord.core.anomalies.habit import Habit
+from monitord.core.anomalies.sealing_delays import KEEP_SEALS, delay_of
+from monitord.core.history.epochs import calendar
+from monitord.core.history.label_series import Series
+from monitord.core.model import Reading, Sample
+from monitord.core.orders import StandingOrders
+
+# A probe names no more silent channels of a group than this: of the others it says nothing.
+MOST_SILENT = 10
+# Of labels older than so many nothing new is learned: it was when they were new.
+OPEN_LABELS = 6
+_NAMED = frozenset({"channels_known", "channel_silent", "unsealed_channel"})
+_BY_LABEL = ("seal_at", "seal_channels", "seal_participating", "seal_unsealed")
+
+
+@dataclass(frozen=True, slots=True)
+class Silence:
+    """Channels of a cemented group that are silent as of `label`, by the labels missed; `ended` are back since."""
+
+    label: int | None = None
+    channels: Mapping[str, int] = field(default_factory=dict)
+    ended: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """One group's past. `delays` are seconds from due to sealed, `channels` how many were sealed, by label.
+
+    `habit` are the delays of those that were no incident.
+    """
+
+    delays: Series = field(default_factory=Series)
+    channels: Series = field(default_factory=Series)
+    completeness: Completeness = field(default_factory=Completeness)
+    silence: Silence = field(default_factory=Silence)
+    habit: Habit = field(default_factory=Habit)
+
+    @property
+    def usual(self) -> Habit:
+        """What is usual of its delays."""
+        return sealing_delays.habit(self.habit, self.delays)
+
+    def until(self, now: float) -> Learned:
+        """Without the labels that have not ended at `now`."""
+        last = now - self.delays.length
+        seen = self.completeness
+        participating = seen.participating.until(last)
+        names = seen.channels if participating.newest == seen.participating.newest else ()
+        is_future = self.silence.label is not None and self.silence.label > last
+        return Learned(
+            self.delays.until(last),
+            self.channels.until(last),
+            Completeness(
+                participating, seen.unsealed.until(last), seen.at_first.until(last), names, seen.habit.until(last)
+            ),
+            Silence() if is_future else self.silence,
+            self.habit.until(last),
+        )
+
+
+def absorb_epochs(
+    learned: Mapping[str, Learned], reading: Reading, now: float, orders: StandingOrders
+) -> dict[str, Learned]:
+    """The past of the groups ordered, with one good reading of the epochs probe in it."""
+    length = calendar(orders).length
+    found: dict[str, dict[str, dict[int, int]]] = {name: {} for name in _BY_LABEL}
+    named: list[Sample] = []
+    settled = {
+        group: past.delays.newest - OPEN_LABELS * length
+        for group, past in learned.items()
+        if past.delays.newest is not None and past.delays.length == length
+    }
+    for s in reading.samples:
+        by_group = found.get(s.name)
+        if by_group is None:
+            if s.name in _NAMED:
+                named.append(s)
+            continue
+        (_, epoch), (_, group) = s.labels  # labels are sorted by name
+        label = int(epoch)
+        if label < settled.get(group, 0):
+            continue
+        value = delay_of(label, s.value, now, length) if s.name == "seal_at" else s.value
+        if isinstance(value, int) and label + length <= now:
+            by_group.setdefault(group, {})[label] = value
+    out = {}
+    for group in orders.groups:
+        before = learned.get(group, Learned())
+        new = {name: found[name].get(group, {}) for name in _BY_LABEL}
+        mine = [s for s in named if s.label("group") == group]
+        delays = before.delays.merged(new["seal_at"], length, KEEP_SEALS)
+        out[group] = Learned(
+            delays,
+            before.channels.merged(new["seal_channels"], length, KEEP_SEALS),
+            _completeness(before.completeness, new, mine, length),
+            _silence(before.silence, new["seal_participating"], mine, length),
+            before.habit if delays is before.delays else sealing_delays.habit(before.habit, delays),
+        )
+    return out
+
+
+def _completeness(
+    before: Completeness, new: Mapping[str, Mapping[int, int]], named: Sequence[Sample], length: int
+) -> Completeness:
+    took, unsealed = new["seal_participating"], new["seal_unsealed"]
+    if not took:
+        return (
+            before
+            if before.participating.length == length
+            else Completeness(Series(length), Series(length), Series(length))
+        )
+    known = before.at_first if before.at_first.length == length else Series()
+    first = {label: number for label, number in unsealed.items() if known.get(label) is None}
+    participating = before.participating.merged(took, length, KEEP_LABELS)
+    newest = str(Completeness(participating).newest)
+    names = (s.label("channel") for s in named if s.name == "unsealed_channel" and s.label("epoch") == newest)
+    seen = Completeness(
+        participating,
+        before.unsealed.merged(unsealed, length, KEEP_LABELS),
+        before.at_first.merged(first, length, KEEP_LABELS),
+        tuple(sorted(names)),
+        before.habit,
+    )
+    return replace(seen, habit=completeness.habit(seen))
+
+
+def _silence(before: Silence, took: Mapping[int, int], named: Sequence[Sample], length: int) -> Silence:
+    """Who is silent by this reading; as it was, where the reading does not tell or the group itself was silent."""
+    newest = max(took, default=None)
+    if newest is None or not took[newest] or not any(s.name == "channels_known" and s.value for s in named):
+        return before
+    now_silent = {s.label("channel"): s.value for s in named if s.name == "channel_silent" and isinstance(s.value, int)}
+    ended = set(before.ended) if before.label == newest else set()
+    later = 0 if before.label is None else (newest - before.label) // length
+    for channel, silent in before.channels.items():
+        # Who is named no longer is back; or is out of the window, or out of so many names, and then nobody knows.
+        if channel not in now_silent and len(now_silent) < MOST_SILENT and silent + later < KEEP_LABELS:
+            ended.add(channel)
+    return Silence(newest, now_silent, tuple(sorted(ended - now_silent.keys())))

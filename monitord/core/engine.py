@@ -1,0 +1,228 @@
+"""One cycle of judgement as one function: State and Observation in, Decision out. No clock, no I/O, no surprise.
+
+A night is a fold of `decide` over its observations.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+from monitord.core.alerting import book, inhibition
+from monitord.core.alerting import lifecycle as alerts
+from monitord.core.alerting import silences as quiet
+from monitord.core.alerting.recommendations import advise
+from monitord.core.alerting.recovery import now_true
+from monitord.core.alerting.reminders import remind
+from monitord.core.history import mounts
+from monitord.core.history.database import adopted
+from monitord.core.history.defaults import settle
+from monitord.core.history.model import History
+from monitord.core.history.process_states import next_settling
+from monitord.core.history.update import absorb
+from monitord.core.model import (
+    Action,
+    Aftermath,
+    Alert,
+    Judgement,
+    Observation,
+    Recheck,
+    ServiceEvent,
+    Silence,
+    Transition,
+)
+from monitord.core.orders import StandingOrders
+from monitord.core.status import Report, build_report
+from monitord.core.subjects import RULES, declared
+from monitord.core.subjects.growth import wants_exact
+from monitord.core.subjects.sealing import LEFT_WINDOW
+
+# Readings that are always taken: the monitor looks at itself in every cycle.
+ALWAYS = frozenset({"monitord"})
+# The reasons of an end that a reading brought: what is true since can be said.
+BY_READING = frozenset({"", LEFT_WINDOW})
+
+
+@dataclass(frozen=True, slots=True)
+class State:
+    """Everything that outlives a cycle: the history and the alert book. Its SQLite form is the snapshot.
+
+    `fired` is when each alert has lately fired (Unix seconds, by its place in the book), `advised` what has been
+    recommended of each living incident: the targets by the incident's id. `silences` are what is quiet on purpose.
+    `aftermaths` are causes that have ended and explain still, by their places in the book.
+    """
+
+    history: History = field(default_factory=History)
+    alerts: Mapping[str, Alert] = field(default_factory=dict)
+    fired: Mapping[str, tuple[float, ...]] = field(default_factory=dict)
+    advised: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    silences: Mapping[str, Silence] = field(default_factory=dict)
+    aftermaths: Mapping[str, Aftermath] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeEdge:
+    """A probe that began to fail, fails in another way, or measures again. `kind` is "" when it recovered."""
+
+    probe: str
+    kind: str
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one cycle amounts to.
+
+    `gap` is for how many seconds up to now monitord itself did not run (0.0: it did): stopped, or suspended.
+    """
+
+    state: State
+    transitions: tuple[Transition, ...]
+    at: datetime
+    orders: StandingOrders
+    rechecks: tuple[Recheck, ...]
+    events: tuple[ServiceEvent, ...] = ()
+    actions: tuple[Action, ...] = ()
+    reminders: tuple[Alert, ...] = ()
+    probe_edges: tuple[ProbeEdge, ...] = ()
+    notes: tuple[str, ...] = ()
+    faults: tuple[str, ...] = ()
+    heard: tuple[quiet.Heard, ...] = ()
+    gap: float = 0.0
+
+    @property
+    def report(self) -> Report:
+        """What is known as of this cycle. Built when asked for: whoever judges a night again needs none."""
+        return build_report(self.state.history, self.state.alerts, self.orders, self.at)
+
+
+def decide(state: State, observation: Observation, orders: StandingOrders) -> Decision:
+    """The next state, and what there is to say about it."""
+    now = observation.now
+    before, observation, orders = settle(state.history, observation, orders)
+    remembered, observation, noted = mounts.checked(before.mounts, observation, orders)
+    history, events, notes = absorb(replace(before, mounts=remembered), observation, orders)
+    notes += noted
+    held, silences = quiet.uncovered(state.alerts), dict(state.silences)
+    fired_before, aftermaths = state.fired, dict(state.aftermaths)
+    if history.moved != state.history.moved:
+        silences = quiet.set_back(silences, timedelta(seconds=state.history.moved - history.moved))
+        by = history.moved - state.history.moved
+        held, fired_before = _moved(held, fired_before, by)
+        aftermaths = {
+            place: replace(after, until=after.until + timedelta(seconds=by)) for place, after in aftermaths.items()
+        }
+    transitions, heard = quiet.hear(observation.commands, silences, held, state.history, orders, now)
+    if any(one.kind == "alert_acknowledged" and one.alert and declared(one.alert.rule).adopted_by_ack for one in heard):
+        history = adopted(history)
+    aftermaths = {place: after for place, after in aftermaths.items() if now < after.until}
+    judged: dict[str, dict[str, Judgement]] = {}
+    waiting: dict[str, frozenset[str]] = {}
+    faults: list[str] = []
+    for rule in RULES:
+        if rule.probe not in orders.probes | ALWAYS:
+            transitions += book.drop(held, book.of_rule(held, rule), now)
+        elif rule.probe in observation.readings:
+            try:
+                judgements = book.judge(rule, held, observation, history, orders)
+            except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others
+                faults.append(f"the rule {rule.name} failed inside ({type(error).__name__})")
+                judgements = book.unknown(rule, held)
+            judged.setdefault(rule.name, {}).update(judgements)
+            waiting |= book.replaced(rule.name, judgements, judged, held)
+            edges = book.advance(rule, judgements, held, observation, history, orders, aftermaths)
+            transitions += edges
+            for edge in edges:
+                if edge.edge == "resolved" and (after := inhibition.aftermath(edge.alert, orders, now)) is not None:
+                    aftermaths[alerts.key(edge.alert.rule, edge.alert.subject)] = after
+    transitions = book.superseded(held, transitions, waiting, orders, now)
+    transitions, fired = book.flapping(transitions, held, fired_before, orders, now)
+    transitions = quiet.covered(transitions, held, state.alerts, silences, history, orders, now)
+    transitions = _with_what_is_true(transitions, history, held, orders, now)
+    actions, advised = advise(transitions, held, state.advised, orders, now)
+    reminders = remind(held, transitions, orders, now)
+    following = State(history, held, fired, advised, silences, aftermaths)
+    return Decision(
+        state=following,
+        transitions=tuple(transitions),
+        at=now,
+        orders=orders,
+        rechecks=_rechecks(following, orders, now),
+        events=tuple(events),
+        actions=actions,
+        reminders=reminders,
+        probe_edges=_probe_edges(state.history, observation),
+        notes=tuple(notes),
+        faults=tuple(faults),
+        heard=tuple(heard),
+    )
+
+
+def _moved(
+    held: Mapping[str, Alert], fired: Mapping[str, tuple[float, ...]], seconds: float
+) -> tuple[dict[str, Alert], dict[str, tuple[float, ...]]]:
+    """The alerts, and when each fired lately, after the wall clock was set by so many seconds."""
+    by = timedelta(seconds=seconds)
+    return (
+        {place: alerts.moved(alert, by) for place, alert in held.items()},
+        {place: tuple(at + seconds for at in times) for place, times in fired.items()},
+    )
+
+
+def _with_what_is_true(
+    transitions: list[Transition], history: History, book: Mapping[str, Alert], orders: StandingOrders, now: datetime
+) -> list[Transition]:
+    """The edges, those of alerts that a reading ended with how their subjects are now. There are few of them."""
+    if not any(edge.edge == "resolved" and edge.reason in BY_READING for edge in transitions):
+        return transitions
+    report = build_report(history, book, orders, now)
+    return [
+        replace(edge, now=now_true(edge.alert, report, history, orders, now))
+        if edge.edge == "resolved" and edge.reason in BY_READING
+        else edge
+        for edge in transitions
+    ]
+
+
+def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Recheck, ...]:
+    """What to look at again before the next cycle, how soon, and what to count exactly when it is next looked at."""
+    soon: dict[str, float] = {}
+    exact: set[str] = set(wants_exact(state.history, orders, now.timestamp()))
+    for alert in state.alerts.values():
+        exact.update(alert.finding.needs_exact)
+        if alert.state == "pending" and alert.subject in orders.tables:
+            exact.add(alert.subject)  # each reading that is to confirm it counts
+        after = alerts.waiting_seconds(alert, now, orders)
+        if after is None or alert.probe in ALWAYS:
+            continue
+        for probe in inhibition.companions(alert.probe):
+            soon[probe] = min(after, soon.get(probe, after))
+    if (settled := _settles(state.history, orders, now.timestamp())) is not None:
+        soon["pm2"] = min(settled, soon.get("pm2", settled))
+    rechecks = [
+        Recheck(probe, after, frozenset(exact) if probe == "postgres" else frozenset())
+        for probe, after in sorted(soon.items())
+    ]
+    if exact and "postgres" not in soon:
+        rechecks.append(Recheck("postgres", None, frozenset(exact)))
+    return tuple(rechecks)
+
+
+def _settles(history: History, orders: StandingOrders, now: float) -> float | None:
+    """In how many seconds a process on its way up or down must have arrived (None: none is, or nobody can look)."""
+    if "pm2" not in orders.probes or history.reading("pm2") is None:
+        return None
+    return next_settling((life for service in history.services.values() for life in service.lives.values()), now)
+
+
+def _probe_edges(before: History, observation: Observation) -> tuple[ProbeEdge, ...]:
+    """Probes that crossed between measuring and failing (or fail in another way) with this cycle's readings."""
+    edges = []
+    for name, reading in observation.readings.items():
+        last = before.readings.get(name)
+        was = last.failure.kind if last is not None and last.failure is not None else ""
+        kind = reading.failure.kind if reading.failure is not None else ""
+        if kind != was:
+            edges.append(ProbeEdge(name, kind, reading.failure.error if reading.failure is not None else ""))
+    return tuple(edges)

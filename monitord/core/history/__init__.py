@@ -1,0 +1,1 @@
+"""What is kept between cycles, and how a reading updates it."""

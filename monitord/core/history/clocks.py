@@ -1,0 +1,134 @@
+"""Clocks that disagree: steps of the wall clock, and the skew between monitord's machine and the database server.
+
+A step is what the wall clock has moved beyond the seconds that were lived through. What is remembered moves with it,
+so that ages stay what they are. Seals are judged by the server's clock, where that is known.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from monitord.core import humanize
+from monitord.core.history.epochs import calendar
+from monitord.core.history.model import History, Step, moved, without_future
+from monitord.core.model import Observation, Reading
+from monitord.core.orders import StandingOrders
+
+# A step above this is said (seconds); smaller ones of at least _SMALL are followed in silence.
+STEP_SECONDS = 10.0
+_SMALL = 1.0
+# A server's clock that is corrected by less than this (seconds) changes no judgement of seals that are an hour apart.
+_SERVER_STEP_SECONDS = 300.0
+SKEW_SECONDS = 30.0
+# A step is said for so long (seconds lived through) and in so many whole cycles at least.
+_SAID_SECONDS = 300.0
+_SAID_CYCLES = 3
+DISAGREE = "the clock was set, and the clocks do not agree yet"
+
+
+def step_of(history: History, now: float, lived: float | None, boot: str) -> float | None:
+    """By how many seconds the wall clock has been set since the last cycle; None where that cannot be told.
+
+    `lived` counts seconds since the boot `boot`; another boot's cannot be compared.
+    """
+    if history.at is None or history.lived is None or lived is None or boot != history.boot or lived < history.lived:
+        return None
+    step = (now - history.at) - (lived - history.lived)
+    return step if abs(step) >= _SMALL or now < history.at else 0.0
+
+
+def ahead(history: History, now: float, lived: float | None, boot: str) -> float:
+    """By how many seconds the database's clock is ahead of `now`, as of when it was last asked; 0 where unknown."""
+    return 0.0 if history.ahead is None else history.ahead - (step_of(history, now, lived, boot) or 0.0)
+
+
+def absorb_clocks(history: History, observation: Observation, orders: StandingOrders) -> tuple[History, list[str]]:
+    """The history as the clocks of this cycle tell it, and what there is to note."""
+    now, notes = observation.now.timestamp(), []
+    step = step_of(history, now, observation.lived, observation.boot)
+    if step is None and history.at is not None and now < history.at:
+        notes.append(f"the wall clock was set back by {history.at - now:.1f} s: rates start anew")
+        history = without_future(history, now)
+    elif step:
+        history = moved(history, step)
+        if step < 0:
+            history = replace(history, set_back=history.set_back + 1)
+        if step < 0 or step > STEP_SECONDS:
+            notes.append(f"the wall clock was set {_direction(step)} by {abs(step):.1f} s: no such time was lived")
+        if abs(step) > STEP_SECONDS:
+            history = replace(history, step=Step(step, now))
+    history = _judging_clock(history, observation.readings.get("postgres"), now, step or 0.0)
+    if abs(history.off) <= STEP_SECONDS or _is_over(history, now, orders):
+        history = replace(history, off=0.0, off_at=None)
+    if "monitord" in observation.readings and history.step is not None:
+        said = replace(history.step, cycles=history.step.cycles + 1)
+        is_over = now - said.at > _SAID_SECONDS and said.cycles > _SAID_CYCLES
+        history = replace(history, step=None if is_over else said)
+    return replace(history, lived=observation.lived, boot=observation.boot), notes
+
+
+def _judging_clock(history: History, postgres: Reading | None, now: float, step: float) -> History:
+    """The history with the database's clock as it was read, and by how much the clock that judges seals was set."""
+    before = None if history.ahead is None else history.ahead - step
+    told = None if postgres is None or postgres.failure is not None else postgres.number("server_clock")
+    if told is None:
+        own = step if before is None else 0.0  # the server's clock is judged by, and it was not seen to be set
+        return _set(replace(history, ahead=before), own, now)
+    found = told - now
+    if before is None:
+        return replace(history, ahead=found, off=0.0, off_at=None)
+    return _set(
+        replace(history, ahead=found), found - before if abs(found - before) > _SERVER_STEP_SECONDS else 0.0, now
+    )
+
+
+def _set(history: History, by: float, now: float) -> History:
+    return replace(history, off=history.off + by, off_at=now) if abs(by) >= _SMALL else history
+
+
+def _is_over(history: History, now: float, orders: StandingOrders) -> bool:
+    """Whether a clock has been as it is for so long that the fleet's own labels follow it: two epochs."""
+    days = calendar(orders)
+    return history.off_at is not None and now - history.off_at > 2 * days.length + days.grace
+
+
+def server_now(history: History, now: float) -> float:
+    """What the clock shows that seals are judged by, when the wall clock shows `now`."""
+    return now + (history.ahead or 0.0)
+
+
+def judged_at(history: History, now: float) -> float:
+    """As of when seals are judged: what a standby that lags has not replayed yet, nobody can miss."""
+    return server_now(history, now) - history.behind
+
+
+def absorb_lag(history: History, postgres: Reading) -> History:
+    """The history after one good reading of the database: how old what is read of it is."""
+    lag = postgres.number("replica_lag") if postgres.number("replica") else None
+    behind = lag if lag is not None and lag > STEP_SECONDS else 0.0
+    return history if behind == history.behind else replace(history, behind=behind)
+
+
+def disagree(history: History) -> bool:
+    """Whether the clock that seals are judged by was set, and nothing can be said of what is due by it."""
+    return abs(history.off) > STEP_SECONDS
+
+
+def troubles(history: History) -> list[str]:
+    """What is wrong with the clocks, a sentence's part each."""
+    told = []
+    if history.step is not None:
+        by = history.step.seconds
+        told.append(
+            f"its clock was set {_direction(by)} by {humanize.duration(abs(by))} at {humanize.clock(history.step.at)}"
+        )
+    if disagree(history):
+        told.append("seals are not judged until the clocks agree again")
+    if history.ahead is not None and abs(history.ahead) > SKEW_SECONDS:
+        side = "behind" if history.ahead > 0 else "ahead of"
+        told.append(f"its clock is {humanize.duration(abs(history.ahead))} {side} the database server's")
+    return told
+
+
+def _direction(by: float) -> str:
+    return "back" if by < 0 else "forward"

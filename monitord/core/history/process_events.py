@@ -1,0 +1,278 @@
+"""What happened to one service, said once and by whom: as PM2's bus tells of it, or between two readings of PM2.
+
+What has been said as it came is in the events of the next reading all the same, marked as said: judgement counts it,
+and nobody is told of it again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final, Literal
+
+from monitord.core.history.model import Death, FleetRestart, Life, Service
+from monitord.core.history.process_states import WAITING, ended_well, may_rest
+from monitord.core.history.restarts import BY_RULE, Change, how
+from monitord.core.model import Act, Exit, RestartKind, ServiceEvent
+
+_TOGETHER: Final = {
+    "deployment": "restarted together with the whole fleet: an operator or a deployment",
+    "reboot": "started with the whole fleet, as the machine came up",
+    "resurrected": "started with the whole fleet, as PM2 came back with its saved list",
+    "unknown": "restarted together with the whole fleet; by whom, or why, is not known",
+}
+LIST_SECONDS: Final = 5.0
+"""How long after a reading began its list may have been made: no answer is waited for much longer."""
+_LEFT_BEHIND: Final = "not in PM2's list since PM2 came back: its saved list is incomplete (pm2 save)"
+_ONE: Final[dict[RestartKind, tuple[Literal["pm2", "operator"], str]]] = {
+    "operator": ("operator", "restarted by an operator"),
+    "deployment": ("operator", "restarted with others: a deployment"),
+    "schedule": ("pm2", "restarted by its schedule (cron_restart)"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What PM2's bus has told of a service's ends since `since`; `said` of them were said as they came.
+
+    `acts` are operators' doing. What lies between `since` and `now` (Unix seconds) is news of this reading.
+    `periodic`: the service comes and goes, as expected of it.
+    """
+
+    deaths: tuple[Death, ...] = ()
+    said: int = 0
+    acts: tuple[Act, ...] = ()
+    since: float = 0.0
+    now: float = 0.0
+    periodic: bool = False
+
+
+def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
+    """The event of an end as PM2's bus tells of it; None where the next reading of PM2 is to say what it was.
+
+    Nobody's hand was in it, and PM2 is not told to let it end: what runs by the clock, or once, may end well. What is
+    not known of `service` yet, and monitord itself, is not spoken of; nor is an end that PM2's list has counted before
+    the bus was heard.
+    """
+    lives = service.lives if service is not None else {}
+    if told.manually or told.memory or told.watch or not lives or all(life.own for life in lives.values()):
+        return None
+    seen = lives.get(told.instance)
+    if seen is not None and seen.restarts is not None and told.restarts is not None and told.restarts < seen.restarts:
+        return None
+    life = seen or next(iter(lives.values()))
+    is_kept = not may_rest(life) and life.schedule is None and not (service is not None and service.periodic)
+    if life.own or (not is_kept and not told.signal and not told.code):
+        return None
+    return ServiceEvent(told.service, "crashed", "pm2", f"ended {_how(told)}", 1, "automatic", at=told.at)
+
+
+def act_heard(act: Act, service: Service | None) -> ServiceEvent | None:
+    """The event of what an operator did, as PM2's bus tells that it is done; None where it is no news, or half of it.
+
+    Of several instances, what became of the service is in PM2's list; so it is of what is not known yet.
+    """
+    if act.what in {"stopping", "ended"} or service is None or len(service.lives) != 1:
+        return None
+    seen = service.lives.get(act.instance)
+    if seen is None or seen.own:
+        return None
+    if act.what == "stop":
+        if seen.state == "stopped" and act.created_at in (None, seen.created_at):
+            return None  # the list has shown it, and it was not started since
+        return ServiceEvent(act.service, "stopped", "operator", "stopped by an operator", at=act.at)
+    if act.created_at is not None and seen.created_at == act.created_at and seen.state != "stopping":
+        return None
+    if seen.state in {"stopped", "errored"}:
+        return ServiceEvent(act.service, "started", "operator", "started by an operator", at=act.at)
+    return ServiceEvent(act.service, "restarted", "operator", "restarted by an operator", 1, "operator", at=act.at)
+
+
+def crashes_heard(told: Exit, times: int) -> ServiceEvent:
+    """The event of `times` ends that followed one that was said; `told` is the last of them."""
+    often = "once more" if times == 1 else f"{times} times more, the last time"
+    return ServiceEvent(told.service, "crashed", "pm2", f"ended {often} {_how(told)}", times, "automatic", at=told.at)
+
+
+def _how(told: Exit) -> str:
+    lived = round(told.at - told.began, 3) if told.began is not None and told.began <= told.at else None
+    return how(Death(told.at, told.instance, told.code, told.signal, lived)) or "by itself"
+
+
+def events_of(
+    name: str,
+    old: Mapping[str, Life],
+    new: Mapping[str, Life],
+    change: Change | None,
+    together: FleetRestart | None,
+    told: Told,
+    *,
+    is_many: bool,
+) -> list[ServiceEvent]:
+    """The events of one name between two readings, each with its moment where it is known.
+
+    `is_many`: so many services were restarted by hand that it is a deployment.
+    """
+    found = _events_of(name, old, new, change, together, told, is_many=is_many)
+    done = any(act.said for act in told.acts)
+    return [
+        replace(event, at=_moment(event, new, told), said=event.said or (done and _is_of_an_act(event)))
+        for event in found
+    ]
+
+
+def _is_of_an_act(event: ServiceEvent) -> bool:
+    return event.by == "operator" and event.change in {"restarted", "stopped", "started"}
+
+
+def _moment(event: ServiceEvent, new: Mapping[str, Life], told: Told) -> float | None:
+    """When it happened, as PM2's bus or its list tells; None where neither does."""
+    ends = [death.at for death in told.deaths] + [act.at for act in told.acts if act.what == "ended"]
+    begins = [life.started_at for life in new.values() if life.started_at is not None]
+    if event.change in {"stopped", "deleted"}:
+        moments = ends or [act.at for act in told.acts if act.what == "stop"]
+    elif event.change == "crashed":
+        moments = [death.at for death in told.deaths] or (begins if event.restarts else [])
+    else:
+        moments = begins
+    # The list is asked a moment after its reading began.
+    return max((at for at in moments if told.since < at <= told.now + LIST_SECONDS), default=None)
+
+
+def _events_of(
+    name: str,
+    old: Mapping[str, Life],
+    new: Mapping[str, Life],
+    change: Change | None,
+    together: FleetRestart | None,
+    told: Told,
+    *,
+    is_many: bool,
+) -> list[ServiceEvent]:
+    if not old:
+        return [ServiceEvent(name, "appeared", "operator", "new in PM2's list")] if new else []
+    if not new:
+        if together is not None and together.is_empty and together.kind != "deleted":
+            return []  # nobody deleted anything: it is one thing that happened to PM2, and has its alert
+        if together is not None and not together.is_empty and name in together.left_behind:
+            return [ServiceEvent(name, "deleted", "pm2", _LEFT_BEHIND)]
+        return [ServiceEvent(name, "deleted", "operator", "gone from PM2's list")]
+    assert change is not None  # noqa: S101 - a name known before has been compared
+    if together is not None and together.kind != "deleted" and change.restarted:
+        by: Literal["pm2", "operator", "unknown"] = "operator" if together.kind == "deployment" else "pm2"
+        by = "unknown" if together.kind == "unknown" else by
+        restarts = max(1, change.crashes)
+        # No hand was seen on it, and how it ended has been said.
+        said = not change.remade and told.said >= restarts
+        return [ServiceEvent(name, "restarted", by, _TOGETHER[together.kind], restarts, together.kind, said)]
+    events = [
+        ServiceEvent(name, "restarted", "pm2", f"restarted by PM2{_often(count)}, {BY_RULE[rule]}", count, rule)
+        for rule, count in change.ruled
+    ]
+    if change.crashes == 1 and not _up(old):  # its death was told when it was seen
+        events.append(ServiceEvent(name, "restarted", "pm2", "restarted by PM2 after its death", 1, "automatic"))
+    elif change.crashes:
+        said_before = min(told.said, change.crashes)
+        if said_before:
+            events.append(replace(_crashed(name, new, said_before, told.deaths), said=True))
+        if change.crashes > said_before:
+            events.append(_crashed(name, new, change.crashes - said_before, told.deaths))
+    if change.unknown:
+        detail = f"restarted{_often(change.unknown)}; by whom, or why, is not known, as PM2's bus was not heard"
+        events.append(ServiceEvent(name, "restarted", "unknown", detail, change.unknown, "unknown"))
+    if change.turns and _up(old):  # it was not seen to rest in between
+        detail = f"ended well and was begun again by PM2{_often(change.turns)}, as it comes and goes"
+        events.append(ServiceEvent(name, "restarted", "pm2", detail, change.turns, "schedule"))
+    if (turned := _up_or_down(name, old, new, change, told)) is not None:
+        events.append(replace(turned, said=_is_of_a_said_end(turned, new, told.said - change.crashes)))
+    elif change.by_hand:
+        kind: RestartKind = "deployment" if is_many and change.kind == "operator" else change.kind or "operator"
+        who, detail = _ONE[kind]
+        events.append(ServiceEvent(name, "restarted", who, detail, 1, kind))
+    return events
+
+
+def _often(times: int) -> str:
+    return "" if times == 1 else f" {times} times"
+
+
+def _crashed(name: str, new: Mapping[str, Life], times: int, deaths: Sequence[Death]) -> ServiceEvent:
+    often = "once" if times == 1 else f"{times} times"
+    if deaths:
+        last = "" if times == 1 else "the last time "
+        detail = f"ended {last}{how(deaths[-1]) or 'by itself'} and was restarted by PM2 {often}"
+    else:
+        detail = f"ended by itself and was restarted by PM2 {often}{_last_code(new)}"
+    return ServiceEvent(name, "crashed", "pm2", detail, times, "automatic")
+
+
+def _up_or_down(
+    name: str, old: Mapping[str, Life], new: Mapping[str, Life], change: Change, told: Told
+) -> ServiceEvent | None:
+    """The event of a service that came up or went down, or of which an instance did.
+
+    What is launching is up already, and what is stopping is up still: most of what stops is being restarted.
+    """
+    was, are = _up(old), _up(new)
+    scheduled = any(life.schedule for life in new.values())
+    if was and not are:
+        return _went_down(name, new, () if change.crashes else told.deaths, scheduled=scheduled, told=told)
+    if are and not was and not change.automatic:
+        if scheduled or change.turns:
+            return ServiceEvent(name, "started", "pm2", "its turn has come")
+        return ServiceEvent(name, "started", "operator", "online again")
+    if was != are and not change.automatic:
+        changed: Literal["started", "stopped"] = "started" if are > was else "stopped"
+        return ServiceEvent(name, changed, "operator", f"{are} of {len(new)} instances are online")
+    return None
+
+
+def _is_of_a_said_end(event: ServiceEvent, new: Mapping[str, Life], said: int) -> bool:
+    """Whether an event is only the sight of an end that has been said; that PM2 gives up is news."""
+    return said > 0 and event.change in {"crashed", "stopped"} and all(life.state != "errored" for life in new.values())
+
+
+def _went_down(
+    name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, scheduled: bool, told: Told
+) -> ServiceEvent:
+    """The event of a service of which nothing is up. `deaths`: those that no count has told of yet."""
+    state = next(iter(new.values())).state
+    ended = _last_code(new)
+    is_well = all(ended_well(life) for life in new.values())
+    if is_well and state in WAITING and (told.periodic or all(may_rest(life) for life in new.values())):
+        return ServiceEvent(name, "stopped", "pm2", f"ended by itself until PM2 begins it again{ended}")
+    if state == "errored":
+        detail = f"PM2 has given up restarting it{ended}"
+        if deaths and (end := how(deaths[-1])):
+            detail = f"PM2 has given up restarting it; it ended {end}"
+        return ServiceEvent(name, "crashed", "pm2", detail)
+    if state in WAITING:
+        detail = f"ended {how(deaths[-1]) or 'by itself'}" if deaths else f"ended by itself{ended}"
+        return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it{_backoff(new)}")
+    if is_well and told.periodic and (deaths or not any(life.autorestart for life in new.values())):
+        return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
+    may_end = all(life.may_end for life in new.values()) and bool(deaths)
+    is_kept = any(life.autorestart for life in new.values()) and not scheduled and not may_end
+    if state == "stopped" and deaths and is_kept:
+        return ServiceEvent(name, "crashed", "pm2", f"ended {how(deaths[-1]) or 'by itself'}")
+    # What PM2 keeps going stays stopped only where somebody stops it, whatever code it ends with.
+    if state == "stopped" and any(life.exit_code for life in new.values()) and not is_kept:
+        return ServiceEvent(name, "crashed", "pm2", f"ended by itself{ended}")
+    if scheduled:
+        return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
+    if may_end or not any(life.autorestart for life in new.values()):
+        return ServiceEvent(name, "stopped", "pm2", f"ended, and PM2 is told not to restart it{ended}")
+    return ServiceEvent(name, "stopped", "operator", f"PM2 now calls it {state}{ended}")
+
+
+def _backoff(lives: Mapping[str, Life]) -> str:
+    return " (exp_backoff_restart_delay)" if any(life.backoff for life in lives.values()) else ""
+
+
+def _last_code(lives: Mapping[str, Life]) -> str:
+    code = next((life.exit_code for life in lives.values() if life.exit_code is not None), None)
+    return "" if code is None else f", last exit code {code}"
+
+
+def _up(lives: Mapping[str, Life]) -> int:
+    return sum(1 for life in lives.values() if life.state in {"online", "launching", "stopping"})

@@ -1,0 +1,119 @@
+"""PM2's states of a process: which are as expected, and which only pass on the way to another.
+
+`stopping` and `launching` are nobody's resting place: a graceful stop may take as long as the process's kill_timeout,
+a start as long as its listen_timeout. Until then they are neither wrong nor as expected; past it they are stuck.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+from typing import Final
+
+from monitord.core.history.model import Life
+from monitord.core.orders import Expected
+
+STATES: Final[dict[Expected, tuple[str, ...]]] = {
+    "online": ("online",),
+    "stopped": ("stopped",),
+    # A periodic run is seen at any point of its life; only giving up is wrong, and a run that failed.
+    "periodic": ("online", "stopped", "launching", "stopping"),
+}
+WAITING: Final = frozenset({"waiting restart", "waiting_restart"})
+"""PM2's words for a dead process that it restarts after a delay (restart_delay, exp_backoff_restart_delay)."""
+UP: Final = frozenset({"online", "launching", "stopping"})
+REST_SECONDS: Final = 60.0
+"""Nobody lets a service that is to be online rest for so long after each end: such a restart_delay is a rhythm."""
+FROZEN: Final = {"stopped": "stopped by a signal (state T)", "zombie": "a zombie (state Z)"}
+# PM2's own, where it does not list the process's: kill_timeout and listen_timeout.
+KILL_SECONDS: Final = 1.6
+LISTEN_SECONDS: Final = 3.0
+# PM2 looks every 100 ms whether what it killed has gone, and is itself delayed on a busy machine.
+SLACK_SECONDS: Final = 2.0
+
+
+def passes_until(life: Life) -> float | None:
+    """Until when its state only passes (Unix seconds); None of a state that may last, or whose beginning is unknown."""
+    if life.since is None:
+        return None
+    if life.state == "stopping":
+        return life.since + (life.kill_timeout or KILL_SECONDS) + SLACK_SECONDS
+    if life.state == "launching":
+        return life.since + (life.listen_timeout or LISTEN_SECONDS) + SLACK_SECONDS
+    return None
+
+
+def allowed(life: Life) -> tuple[str, float] | None:
+    """By which setting of PM2's its passing state may last how long (seconds); None of a state that may last."""
+    if life.state == "stopping":
+        return "kill_timeout", life.kill_timeout or KILL_SECONDS
+    if life.state == "launching":
+        return "listen_timeout", life.listen_timeout or LISTEN_SECONDS
+    return None
+
+
+def ended_well(life: Life) -> bool | None:
+    """Whether a process that does not run ended well and by itself; None where its exit code is not known.
+
+    PM2 keeps the code 0 for a death by signal, too: only its bus tells of the signal.
+    """
+    if life.state != "stopped" and life.state not in WAITING:
+        return False
+    if life.exit_code is None:
+        return None
+    return not life.signal and not life.given_up and (life.exit_code == 0 or life.may_end)
+
+
+def may_rest(life: Life) -> bool:
+    """Whether PM2 is told that a process may end, or to let it rest between its runs."""
+    return not life.autorestart or life.may_end or (life.restart_delay or 0.0) >= REST_SECONDS
+
+
+def comes_and_goes(lives: Collection[Life]) -> bool:
+    """Whether a name's processes run by the clock, or each has run to its end as it may."""
+    return bool(lives) and all(life.schedule or (may_rest(life) and ended_well(life)) for life in lives)
+
+
+def expectation(lives: Collection[Life]) -> Expected:
+    """What to expect of a service, by what it is now and by how PM2 is told to keep it."""
+    if comes_and_goes(lives):
+        return "periodic"
+    return "stopped" if all(life.state == "stopped" for life in lives) else "online"
+
+
+def fits(life: Life, wanted: Expected, now: float) -> bool | None:
+    """Whether a process is in a state it is expected to be in; None while it is on its way from one to another."""
+    if wanted == "periodic" and life.state in WAITING:
+        return ended_well(life)
+    if life.state in STATES[wanted]:
+        return True
+    until = passes_until(life)
+    return None if until is not None and now < until else False
+
+
+def next_settling(lives: Iterable[Life], now: float) -> float | None:
+    """In how many seconds the first of the passing states will have lasted too long; None where none passes."""
+    ends = [until - now for life in lives if (until := passes_until(life)) is not None and until > now]
+    return min(ends, default=None)
+
+
+def standing(lives: Sequence[Life], wanted: Expected | None, now: float, *, ordered: bool) -> tuple[str, bool | None]:
+    """The state of a name's processes in a word, and whether each is as it is expected to be (None: on its way).
+
+    `ordered`: there is a roster, so that a service nothing is expected of is one too many.
+    """
+    if not lives:
+        return "missing", False
+    judged = [(life, _as_ordered(life, wanted, now, ordered=ordered)) for life in lives]
+    for verdict in (False, None):
+        for life, found in judged:
+            if found is verdict:
+                return life.state, verdict
+    return lives[0].state, True
+
+
+def _as_ordered(life: Life, wanted: Expected | None, now: float, *, ordered: bool) -> bool | None:
+    if life.state == "online" and life.process in FROZEN:
+        return False
+    if wanted is None:  # nothing is expected of it, unless there is a roster and it is not on it
+        return not ordered and life.state != "errored"
+    return fits(life, wanted, now)

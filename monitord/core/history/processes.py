@@ -1,0 +1,359 @@
+"""What two readings of PM2 say together: who is there, who came and went, and how often each died.
+
+PM2 restarts a crashed process within milliseconds, so its `status` tells nothing of crashes; its counters do.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import replace
+
+from monitord.core.history import restarts
+from monitord.core.history.model import Batch, Death, History, Life, Service
+from monitord.core.history.process_events import Told, events_of
+from monitord.core.history.process_states import UP, WAITING, comes_and_goes, ended_well, may_rest
+from monitord.core.history.restart_loops import tallied
+from monitord.core.history.rhythms import Rhythm, rhythm, seen
+from monitord.core.model import Act, Reading, RestartKind, ServiceEvent, Value
+from monitord.core.orders import Expected, StandingOrders
+
+# States whose beginning PM2's list gives.
+_BEGUN = frozenset({"online", "launching"})
+# PM2 tells of an end a moment before it counts it, and rounds its clock.
+SAID_SLACK_SECONDS = 0.05
+
+
+def processes(reading: Reading) -> dict[str, dict[str, Life]]:
+    """Name -> pm_id -> Life, from one good reading of the pm2 probe."""
+    rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
+    for s in reading.samples:
+        if s.name.startswith("service_"):
+            row = rows.get(s.labels)
+            if row is None:
+                row = rows[s.labels] = {}
+            row[s.name] = s.value
+    fleet: dict[str, dict[str, Life]] = {}
+    for labels, row in rows.items():
+        of = dict(labels)
+        fleet.setdefault(of["service"], {})[of["instance"]] = Life(
+            state=str(row.get("service_state") or "unknown"),
+            restarts=_whole(row.get("service_restarts")),
+            created_at=_number(row.get("service_created_at")),
+            process=_word(row.get("service_process")),
+            memory=_number(row.get("service_memory")),
+            cpu=_number(row.get("service_cpu")),
+            started_at=_number(row.get("service_started_at")),
+            exit_code=_whole(row.get("service_exit_code")),
+            schedule=_word(row.get("service_schedule")),
+            cron=_word(row.get("service_cron")),
+            autorestart=row.get("service_autorestart") != 0,
+            module=bool(row.get("service_module")),
+            own=bool(row.get("service_self")),
+            memory_limit=_number(row.get("service_memory_limit")),
+            watch=bool(row.get("service_watch")),
+            backoff=bool(row.get("service_backoff")),
+            kill_timeout=_number(row.get("service_kill_timeout")),
+            listen_timeout=_number(row.get("service_listen_timeout")),
+            last_started_at=_number(row.get("service_last_started_at")),
+            restart_delay=_number(row.get("service_restart_delay")),
+            may_end=bool(row.get("service_may_end")),
+        )
+    return fleet
+
+
+def _number(value: Value) -> float | None:
+    return float(value) if isinstance(value, int | float) else None
+
+
+def _whole(value: Value) -> int | None:
+    return int(value) if isinstance(value, int | float) else None
+
+
+def _word(value: Value) -> str | None:
+    return value if isinstance(value, str) else None
+
+
+def absorb_fleet(
+    history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
+) -> tuple[History, list[ServiceEvent]]:
+    """The history after one good reading of PM2 (the last was taken at `before`), and what happened between."""
+    seen = {
+        name: lives
+        for name, lives in processes(reading).items()
+        # Neither monitord itself nor PM2's own modules are of the fleet, unless the orders name them.
+        if name in orders.services or not all(life.own or life.module for life in lives.values())
+    }
+    window = orders.restarts_window.total_seconds()
+    first = before is None or not history.services
+    seen = {
+        name: _on_their_way(service.lives, lives) if (service := history.services.get(name)) else lives
+        for name, lives in seen.items()
+    }
+    late = orders.late_after.total_seconds()
+    another = False if before is None else restarts.answers_another(history, reading, before, now, late)
+    changes = {
+        name: restarts.change(
+            service.lives,
+            seen.get(name, {}),
+            _since(service, before),
+            by_hand=_is_by_hand(service, before),
+            periodic=service.periodic,
+            another=another is not False,
+        )
+        for name, service in history.services.items()
+        if not first
+    }
+    together = None
+    if before is not None and not first:
+        together = restarts.emptied(history, expected(history, orders), reading, seen, before, now)
+        together = together or restarts.fleet_restart(changes, history, seen, before, now, window, is_another=another)
+    is_many = restarts.many(changes)
+    services: dict[str, Service] = {}
+    events: list[ServiceEvent] = []
+    roster = dict(history.roster)
+    for name in sorted(history.services.keys() | seen.keys()):
+        old = history.services.get(name, Service())
+        batches = tuple(b for b in old.batches if b.end > now - window)
+        crashes = changes[name].crashes if name in changes else 0
+        tallies = old.tallies
+        if before is not None and together is None and name in changes:
+            made: dict[RestartKind, int] = {"automatic": crashes, **dict(changes[name].ruled)}
+            batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items() if count))
+            tallies = tallied(tallies, {kind: count for kind, count in made.items() if count}, before, now, window)
+        told = Told(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
+        lives = _since_when(old.lives, seen.get(name, {}), told)
+        happened: list[ServiceEvent] = []
+        if not first:
+            happened = events_of(name, old.lives, lives, changes.get(name), together, told, is_many=is_many)
+        if lives or batches or tallies or name in orders.services or name in history.roster:
+            going = any(_is_going(life) for life in lives.values())
+            deaths = tuple(d for d in old.deaths if d.at > now - window)
+            deaths = deaths if going else deaths[-restarts.KEEP_DEATHS :]
+            taken_up = name in changes and restarts.is_taken_up(old.lives, lives, changes[name])
+            taken_up_at = now if taken_up else old.taken_up_at
+            said = _still_said(old, lives, crashes, now)
+            services[name] = replace(
+                old,
+                lives=lives,
+                batches=batches,
+                tallies=tallies,
+                deaths=deaths,
+                taken_up_at=taken_up_at,
+                said=said,
+                said_at=old.said_at if said else 0.0,
+                settled_at=_settled(old, before) if going else None,
+                acts=tuple(act for act in old.acts if going or act.at > now),
+                by_hand=_by_hand(old, happened, told),
+                gone_at=None if lives else next((e.at for e in happened if e.change == "deleted"), old.gone_at),
+            )
+            is_by_hand = services[name].by_hand or _is_by_hand(old, before)
+            wanted = _learned(lives, roster.get(name), told, by_hand=is_by_hand)
+            if wanted is not None and not orders.services:
+                roster[name] = wanted
+        events.extend(happened)
+    wanted_now: Mapping[str, Expected] = orders.services or roster
+    dark = now - before if before is not None and now - before > late else 0.0
+    services = {
+        name: _with_runs(
+            name,
+            replace(service, periodic=wanted_now.get(name) == "periodic"),
+            history.services.get(name, Service()).lives,
+            now,
+            dark,
+            orders,
+        )
+        for name, service in services.items()
+    }
+    last = together or history.fleet_restart
+    if last is not None and last.left_behind:
+        left_behind = tuple(name for name in last.left_behind if name not in seen)
+        last = replace(last, left_behind=left_behind, is_empty=last.is_empty and left_behind == last.left_behind)
+    following = replace(history, services=services, roster=roster, fleet_restart=last)
+    return replace(following, daemon=reading.by.identity if reading.by is not None else history.daemon), events
+
+
+def _on_their_way(old: Mapping[str, Life], new: Mapping[str, Life]) -> dict[str, Life]:
+    """The lives, with those that PM2 is just restarting called so.
+
+    PM2 counts a restart a moment before it stops calling the process stopped, and is often asked in that moment:
+    the death is what makes us look. Of what it is ending the counters stay as they were: whether it is stopped or
+    restarted, and by whom, is known when it has ended.
+    """
+    lives = dict(new)
+    for instance, life in new.items():
+        was = old.get(instance)
+        if was is None:
+            continue
+        if _is_going(life):
+            lives[instance] = replace(life, restarts=was.restarts, created_at=was.created_at)
+        elif life.state == "stopped" and restarts.is_restarted(was, life):
+            lives[instance] = replace(life, state="launching")
+    return lives
+
+
+def _is_by_hand(service: Service, before: float | None) -> bool:
+    """Whether the bus has told, since the last reading that counted, that somebody's hand was on a process of it."""
+    hand = service.by_hand_at is not None and service.by_hand_at > _settled(service, before)
+    return hand or any(act.what in {"restart", "reload"} for act in _acts(service, before))
+
+
+def _acts(service: Service, before: float | None) -> tuple[Act, ...]:
+    since = _settled(service, before)
+    return tuple(act for act in service.acts if act.at > since)
+
+
+def _by_hand(service: Service, happened: list[ServiceEvent], told: Told) -> bool:
+    """Whether what is down or gone of a service is so by an operator's hand, as PM2's bus has told."""
+    is_so, is_told = service.by_hand, any(act.what in {"ended", "stop"} for act in told.acts)
+    for event in happened:
+        is_so = is_told and event.by == "operator" and event.change in {"stopped", "deleted"}
+    return is_so
+
+
+def _since_when(old: Mapping[str, Life], new: Mapping[str, Life], told: Told) -> dict[str, Life]:
+    """The lives, each with the moment since when it has been in its state, as PM2 tells it, or was first seen in it."""
+    lives, now = {}, told.now
+    for instance, life in new.items():
+        ended = [one.at for one in told.deaths if one.instance == instance]
+        ended += [act.at for act in told.acts if act.instance == instance and act.what in {"ended", "stop"}]
+        going = [act.at for act in told.acts if act.instance == instance and act.what == "stopping"]
+        was = old.get(instance)
+        if was is not None and was.state == life.state and was.since is not None and _is_same_run(was, life):
+            since = was.since
+        elif life.state in _BEGUN and life.started_at is not None and life.started_at <= now:
+            since = life.started_at
+        else:
+            moments = going if _is_going(life) else ended if life.state not in _BEGUN else []
+            since = min((at for at in moments[-1:] if told.since < at <= now), default=now)
+        lives[instance] = replace(
+            life, since=since, signal=_signal(instance, was, life, told), given_up=_is_given_up(was, life)
+        )
+    return lives
+
+
+def _signal(instance: str, was: Life | None, life: Life, told: Told) -> str:
+    """By which signal the last run of a process that does not run ended, as far as the bus has told."""
+    if life.state in _BEGUN or _is_going(life):
+        return ""
+    deaths = [death for death in told.deaths if death.instance == instance]
+    return deaths[-1].signal if deaths else was.signal if was is not None and was.state == life.state else ""
+
+
+def _is_given_up(was: Life | None, life: Life) -> bool:
+    """Whether PM2 has given up on a process that it calls waiting: it then forgets when it was created."""
+    if life.state not in WAITING:
+        return False
+    if was is None:
+        return life.created_at is None and life.last_started_at is not None
+    return was.given_up if was.state == life.state else was.created_at is not None and life.created_at is None
+
+
+def _is_same_run(was: Life, life: Life) -> bool:
+    return life.state not in _BEGUN or was.started_at == life.started_at
+
+
+def _is_going(life: Life) -> bool:
+    return life.state == "stopping"
+
+
+def _settled(service: Service, before: float | None) -> float:
+    """Since when nothing of a service has been counted that the bus has told of; `before` is the last reading."""
+    if service.settled_at is not None:
+        return service.settled_at
+    return before if before is not None else math.inf
+
+
+def _since(service: Service, before: float | None) -> tuple[Death, ...]:
+    """What the bus has told of a service's deaths that no reading has counted."""
+    since = _settled(service, before)
+    return tuple(death for death in service.deaths if death.at > since)
+
+
+def _still_said(old: Service, new: Mapping[str, Life], crashes: int, now: float) -> int:
+    """How many ends that were said as they came a later reading is still to show.
+
+    Those that came after this reading was begun, at `now`; and those of what is down, as PM2 counts a restart only when
+    it has begun. All others were never to be counted.
+    """
+    left = max(0, old.said - crashes)
+    return left if old.said_at > now - SAID_SLACK_SECONDS or any(life.state != "online" for life in new.values()) else 0
+
+
+def _with_runs(
+    name: str, service: Service, old: Mapping[str, Life], now: float, dark: float, orders: StandingOrders
+) -> Service:
+    """The service with the runs that this reading told of; of what neither comes and goes nor may, none are kept."""
+    lives = service.lives
+    if not service.periodic and not any(may_rest(life) or life.schedule for life in lives.values()):
+        return replace(service, runs=None) if service.runs is not None else service
+    began = [at for instance, life in lives.items() if (at := _began(life, old.get(instance), now)) is not None]
+    is_up = any(life.state in UP for life in lives.values())
+    usual = rhythm_of(name, service, orders)
+    limit = usual.limit if usual is not None else None
+    return replace(service, runs=seen(service.runs, began, is_up=is_up, now=now, dark=dark, limit=limit))
+
+
+def _began(life: Life, was: Life | None, now: float) -> float | None:
+    """When the run began that a reading tells of as new; of one first seen, its last."""
+    at = life.began
+    if was is None:
+        return at
+    if at is not None:
+        return None if at in (was.started_at, was.last_started_at) else at
+    if life.created_at not in (None, was.created_at):
+        return life.created_at
+    return now if restarts.is_restarted(was, life) else None  # it has ended, and nobody tells when it began
+
+
+def rhythm_of(name: str, service: Service, orders: StandingOrders) -> Rhythm | None:
+    """The rhythm of what comes and goes: as named in the orders, as PM2 is told, or as learned."""
+    lives = service.lives.values()
+    schedules = [written for life in lives if (written := life.schedule or life.cron) is not None]
+    # PM2 calls waiting whatever has a delay; it begins again only what may not end.
+    waiting = [life for life in lives if life.state in WAITING and life.autorestart and not life.may_end]
+    delays = [life.restart_delay for life in waiting if life.restart_delay]
+    delay = max(delays) if delays and len(delays) == len(service.lives) else None
+    named = orders.rhythms.get(name)
+    seconds = named.total_seconds() if named is not None else None
+    return rhythm(service.runs, seconds, schedules, delay, declared=name in orders.services)
+
+
+def _learned(lives: Mapping[str, Life], was: Expected | None, told: Told, *, by_hand: bool) -> Expected | None:
+    """What to expect of a service from now on; None of one that was never seen online.
+
+    To stay online, unless PM2 itself is told to run it by the clock, or it has ended well, by itself and as it may. A
+    later run that fails is wrong, and is looked for to be online again.
+    """
+    if any(life.state == "online" for life in lives.values()):
+        if any(life.schedule for life in lives.values()):
+            return "periodic"
+        return "periodic" if was == "periodic" and all(may_rest(life) for life in lives.values()) else "online"
+    if was is None or by_hand or not lives:
+        return was
+    # What PM2 keeps going is also stopped by hand: only the bus tells that it ended by itself.
+    kept = [life for life in lives.values() if life.autorestart and life.state == "stopped"]
+    if comes_and_goes(lives.values()) and (not kept or any(death.kind == "automatic" for death in told.deaths)):
+        return "periodic"
+    failed = any(ended_well(life) is False and life.state == "stopped" for life in lives.values())
+    return "online" if failed and not any(life.schedule for life in lives.values()) else was
+
+
+def expected(history: History, orders: StandingOrders) -> dict[str, Expected]:
+    """The roster: as ordered, or as learned where nothing is ordered."""
+    return dict(orders.services) if orders.services else dict(history.roster)
+
+
+def recent_restarts(service: Service, now: float, window: float) -> int:
+    """Automatic restarts within the last `window` seconds.
+
+    A batch that spans more than the window (monitord was away) counts by its share: many restarts in a long absence
+    are not many restarts in the last hour.
+    """
+    total = 0.0
+    for batch in service.batches:
+        if batch.end <= now - window:
+            continue
+        span = batch.end - batch.start
+        total += batch.count if span <= window else batch.count * window / span
+    return int(total)

@@ -1,0 +1,185 @@
+"""A service that keeps dying, looked into: since when, how often, how long each life lasted and how it ended."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from statistics import median
+from typing import Any, Final
+
+from monitord.core import humanize
+from monitord.core.history.model import Service, Tally
+from monitord.core.history.restarts import BY_RULE
+from monitord.core.model import RestartKind
+
+# A service that has lived for so many times what lay between its restarts is not dying any more.
+ROUNDS = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Loop:
+    """One service's automatic restarts within the window.
+
+    `since` is when the first of them can have been (Unix seconds); `kinds` how many there were of each kind; `lives`
+    how long its lives lasted (seconds), as PM2's bus told of them, else one estimate from the counters; `codes` and
+    `signals` how they ended, and `told` whether that is from the bus; `backoff` that PM2 waits longer each time.
+    """
+
+    since: float
+    lives: tuple[float, ...]
+    codes: tuple[int, ...]
+    signals: tuple[str, ...]
+    told: bool
+    kinds: Mapping[RestartKind, int] = field(default_factory=dict)
+    backoff: bool = False
+
+    @property
+    def rule(self) -> RestartKind | None:
+        """The rule of PM2's own that made most of them; None where they ended by themselves."""
+        by_count = sorted(self.kinds, key=lambda kind: self.kinds[kind])
+        return by_count[-1] if by_count and by_count[-1] in BY_RULE else None
+
+    def why(self) -> str:
+        """By which of PM2's own rules it was restarted, to follow a number of times; "" where by none."""
+        ruled = {kind: count for kind, count in self.kinds.items() if kind in BY_RULE}
+        parts = [
+            BY_RULE[kind] if len(self.kinds) == 1 else f"{count} of them {BY_RULE[kind]}"
+            for kind, count in ruled.items()
+        ]
+        waits = ", each time after a longer wait (exp_backoff_restart_delay)" if self.backoff else ""
+        return (f", {humanize.listed(parts)}" if parts else "") + waits
+
+    def said(self) -> str:
+        """The rest of a sentence: how long each life lasted and how it ended; "" where neither is known."""
+        lasted = ""
+        if self.lives:
+            shortest, middle, longest = min(self.lives), median(self.lives), max(self.lives)
+            lasted = f"; each life lasted {humanize.duration(middle)} or so"
+            if longest > 2 * shortest and longest - shortest > 1:
+                lasted = f"; its lives lasted from {humanize.duration(shortest)} to {humanize.duration(longest)}"
+        ends = [*self.signals, *(f"exit code {code}" for code in self.codes)]
+        if not ends:
+            return lasted
+        # PM2 keeps the code 0 for whatever a signal ended.
+        doubt = "" if self.told or 0 not in self.codes else " (which PM2 also says of a kill)"
+        return (
+            f"{lasted}, ended by {humanize.listed(ends)}{doubt}"
+            if lasted
+            else f"; it ended by {humanize.listed(ends)}{doubt}"
+        )
+
+    def evidence(self) -> dict[str, Any]:
+        """The same as numbers."""
+        lives = None
+        if self.lives:
+            lives = {
+                "shortest": round(min(self.lives), 3),
+                "median": round(median(self.lives), 3),
+                "longest": round(max(self.lives), 3),
+            }
+        return {
+            "first_at": humanize.clock(self.since),
+            "lives_seconds": lives,
+            "exit_codes": list(self.codes),
+            "signals": list(self.signals),
+            "from_the_bus": self.told,
+            "restarted_by": dict(self.kinds),
+        }
+
+
+# Restarts are counted over so many windows (a day, at an hour each), and are at an end after so many without one.
+DAY_WINDOWS: Final = 24
+CALM_WINDOWS: Final = 6
+# As many as are still no loop, for a quarter of the day, are too many for a day.
+QUARTER_WINDOWS: Final = DAY_WINDOWS // 4
+# A window with more than so many times what a loop takes was a loop, and had its own alert.
+LOOP_TIMES: Final = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Unrest:
+    """A service's automatic restarts within the last day: `count` of them, `apart` from loops; when the last was."""
+
+    count: int
+    apart: int
+    first: float
+    last: float
+    kinds: Mapping[RestartKind, int]
+
+    @property
+    def every(self) -> float:
+        """How many seconds lay between two of them, on average."""
+        return (self.last - self.first) / max(1, self.count - 1)
+
+
+def tallied(
+    tallies: tuple[Tally, ...], made: Mapping[RestartKind, int], before: float, now: float, window: float
+) -> tuple[Tally, ...]:
+    """The tallies with the restarts that were made between two readings; of a long absence evenly spread over it."""
+    kept = {tally.start: tally for tally in tallies if tally.start + window > now - DAY_WINDOWS * window}
+    for kind, count in made.items():
+        parts = min(count, DAY_WINDOWS, max(1, round((now - before) / window)))
+        for part in range(parts):
+            at = now - part * window
+            start = at // window * window
+            share = count // parts + (1 if part < count % parts else 0)
+            tally = kept.get(start, Tally(start, at, at))
+            kinds = {**tally.kinds, kind: tally.kinds.get(kind, 0) + share}
+            kept[start] = replace(tally, first=min(tally.first, at), last=max(tally.last, at), kinds=kinds)
+    return tuple(sorted(kept.values(), key=lambda tally: tally.start))
+
+
+def unrest(service: Service, now: float, window: float, loops_past: int) -> Unrest | None:
+    """The automatic restarts of the last day; None where there were none, or none for long."""
+    since = max(now - DAY_WINDOWS * window, service.taken_up_at or 0.0)
+    tallies = [tally for tally in service.tallies if tally.last > since and tally.count]
+    if not tallies or now - tallies[-1].last > CALM_WINDOWS * window:
+        return None
+    apart = sum(tally.count for tally in tallies if tally.count <= LOOP_TIMES * loops_past)
+    kinds: dict[RestartKind, int] = {}
+    for tally in tallies:
+        for kind, count in tally.kinds.items():
+            kinds[kind] = kinds.get(kind, 0) + count
+    count = sum(tally.count for tally in tallies)
+    return Unrest(count, apart, max(since, tallies[0].first), tallies[-1].last, kinds)
+
+
+def since_taken_up(service: Service | None) -> Service | None:
+    """The service as if it had begun when somebody last took up what PM2 had given up on: that loop is at its end."""
+    if service is None or (at := service.taken_up_at) is None:
+        return service
+    batches = tuple(batch for batch in service.batches if batch.end > at)
+    return replace(service, batches=batches, deaths=tuple(death for death in service.deaths if death.at > at))
+
+
+def outlived_after(service: Service, now: float, window: float, at_least: float) -> tuple[float, float] | None:
+    """When a service last restarted by itself (Unix seconds), and how long it must live to have outlived its loop.
+
+    That is twice what lay between the restarts of one of its processes, and `at_least` so many seconds: whoever
+    begins anew needs a moment until its work shows. None where it did not restart within the last `window` seconds.
+    """
+    batches = [batch for batch in service.batches if batch.end > now - window]
+    if not batches:
+        return None
+    between = (batches[-1].end - batches[0].start) / sum(batch.count for batch in batches)
+    return batches[-1].end, max(at_least, ROUNDS * between * max(1, len(service.lives)))
+
+
+def look_into(service: Service, now: float, window: float) -> Loop:
+    """The loop of a service that has restarted by itself within the last `window` seconds."""
+    batches = [batch for batch in service.batches if batch.end > now - window]
+    since = max(now - window, batches[0].start) if batches else now
+    kinds: dict[RestartKind, int] = {}
+    for batch in batches:
+        kinds[batch.kind] = kinds.get(batch.kind, 0) + batch.count
+    backoff = any(life.backoff for life in service.lives.values())
+    deaths = [death for death in service.deaths if death.at > now - window]
+    if deaths:
+        # The life that the first death ended was not of the loop.
+        lives = tuple(death.lived for death in deaths[1:] or deaths if death.lived is not None)
+        codes = tuple(sorted({d.code for d in deaths if d.code is not None and not d.signal}))
+        return Loop(since, lives, codes, tuple(sorted({d.signal for d in deaths if d.signal})), True, kinds, backoff)
+    total = sum(batch.count for batch in batches)
+    estimate = ((batches[-1].end - batches[0].start) / total,) if total > 1 else ()
+    found = {life.exit_code for life in service.lives.values() if life.exit_code is not None}
+    return Loop(since, estimate, tuple(sorted(found)), (), False, kinds, backoff)

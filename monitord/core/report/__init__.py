@@ -1,0 +1,1 @@
+"""The morning report: its model, its criteria, and when monitoring was blind."""

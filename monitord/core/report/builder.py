@@ -1,0 +1,146 @@
+"""Looking back on a night: what was recorded of it, folded once more, into the report of the morning."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from monitord.core import humanize
+from monitord.core.alerting.escalation import escalation
+from monitord.core.alerting.incidents import Incident, Part, incidents
+from monitord.core.engine import State
+from monitord.core.history.defaults import found, seen_by, settle
+from monitord.core.history.model import History
+from monitord.core.history.update import absorb
+from monitord.core.model import Observation, Transition
+from monitord.core.orders import StandingOrders
+from monitord.core.report.blind_spots import Sight, blind_minutes
+from monitord.core.report.criteria import judged, sentence, verdict
+from monitord.core.report.facts import Facts
+from monitord.core.report.levels import Levels
+from monitord.core.report.model import Night, OpenWarning, Recap
+from monitord.core.report.seals import Seals
+from monitord.core.report.services import Services, confirmed
+from monitord.core.report.tables import Tables
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """What was kept of a night.
+
+    `observations` in order, from a while before the night on where there are any; `transitions` the edges of every
+    alert that lived in it; `state` as it is now; `report` the fields last reported, at `reported_at` (Unix seconds).
+    """
+
+    observations: Iterable[Observation]
+    transitions: Iterable[Transition]
+    state: State
+    report: Mapping[str, Any] | None = None
+    reported_at: float | None = None
+
+
+def look_back(
+    recorded: Recorded,
+    orders: StandingOrders,
+    since: float,
+    until: float,
+    recap: tuple[Recap, ...] | None = None,
+    recap_error: str = "",
+) -> Night:
+    """The report of the night from `since` to `until` (Unix seconds)."""
+    kept = recorded.state.history
+    # Who belongs to the fleet, and what is there, may have been learned before what is recorded begins.
+    history = History(roster=kept.roster, seen=seen_by(kept.seen, since))
+    configured, orders = orders, found(orders, kept)
+    sight = Sight(orders, since, until)
+    services, tables, seals = Services(orders, since, until), Tables(orders, since, until), Seals(orders, since, until)
+    levels = Levels(orders, since, until)
+    for observation in _up_to(until, recorded.observations):
+        history, observation, applied = settle(history, observation, configured)
+        history, events, _ = absorb(history, observation, applied)
+        sight.saw(observation)
+        services.saw(observation, history, events)
+        tables.saw(observation, history)
+        seals.saw(observation)
+        levels.saw(observation)
+    now = datetime.fromtimestamp(until, UTC)
+    told = _of_the_night(incidents(recorded.transitions, recorded.state.alerts.values()), since)
+    blind = sight.spells(history, kept)
+    facts = Facts(
+        orders=orders,
+        since=since,
+        until=until,
+        services=confirmed(services.nights(history), told),
+        unproven=services.unproven(),
+        tables=tables.nights(),
+        groups=seals.nights(recorded.state.history),
+        groups_in_step=seals.in_step(),
+        incidents=told,
+        blind=blind,
+        seals_read_at=seals.read_at,
+        levels=levels,
+    )
+    criteria = judged(facts)
+    word = verdict(criteria)
+    minutes = blind_minutes(blind)
+    warnings = tuple(_open(part) for part in facts.open_warnings())
+    return Night(
+        since=since,
+        until=until,
+        verdict=word,
+        sentence=sentence(word, criteria, minutes, warnings),
+        blind_minutes=minutes,
+        criteria=criteria,
+        services=facts.services,
+        tables=facts.tables,
+        groups=facts.groups,
+        incidents=told,
+        blind=blind,
+        escalations={
+            one.id: escalation(one.cause, orders, now, one.ended_at, one.severity)
+            for one in told
+            if one.severity == "critical"
+        },
+        baseline=recorded.report,
+        baseline_at=recorded.reported_at,
+        recap=recap,
+        recap_error=recap_error,
+        notes=(*sight.notes(), *_silenced(told)),
+        open_warnings=warnings,
+    )
+
+
+def _open(part: Part) -> OpenWarning:
+    alert = part.alert
+    since = alert.since.timestamp()
+    return OpenWarning(alert.rule, alert.subject, since, alert.finding.summary, part.silenced_by)
+
+
+def _silenced(found: Iterable[Incident]) -> Iterator[str]:
+    """That nobody was told, for a time or at all, does not make the night any better: it is only to be known."""
+    quiet = [f"{one.cause.rule} {one.cause.subject}" for one in found if one.silenced_by]
+    if quiet:
+        incidents_ = "incident" if len(quiet) == 1 else "incidents"
+        yield f"{len(quiet)} {incidents_} silenced on purpose, and judged all the same: {humanize.listed(quiet)}."
+
+
+def _up_to(until: float, observations: Iterable[Observation]) -> Iterator[Observation]:
+    """The observations made before `until`: also those that say they came later, if the clock was set back then."""
+    ahead: list[Observation] = []
+    for observation in observations:
+        if observation.now.timestamp() > until:
+            ahead.append(observation)
+            continue
+        yield from ahead
+        ahead.clear()
+        yield observation
+
+
+def _of_the_night(found: Iterable[Incident], since: float) -> tuple[Incident, ...]:
+    """The incidents that lived from `since` on and were told of, or are part of what was.
+
+    One that says it began later than now was told of by a clock that was ahead, and has set in all the same.
+    """
+    return tuple(one for one in found if one.ended_at is None or one.ended_at.timestamp() >= since)

@@ -1,0 +1,117 @@
+"""What a night is judged by, as the criteria look at it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.alerting.incidents import Incident, Part
+from monitord.core.model import Alert
+from monitord.core.orders import StandingOrders
+from monitord.core.report.blind_spots import blind_seconds
+from monitord.core.report.levels import Levels
+from monitord.core.report.model import Blind, GroupNight, ServiceNight, TableNight
+from monitord.core.subjects import declared
+
+# Of the night: more blindness than this and what is of the moment is not known any more.
+BLIND_SHARE: Final = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """What a night is judged by. `unproven` are seconds, by service, of which its running cannot be told."""
+
+    orders: StandingOrders
+    since: float
+    until: float
+    services: tuple[ServiceNight, ...]
+    unproven: Mapping[str, float]
+    tables: tuple[TableNight, ...]
+    groups: tuple[GroupNight, ...]
+    groups_in_step: bool | None
+    incidents: tuple[Incident, ...]
+    blind: tuple[Blind, ...]
+    seals_read_at: float | None
+    levels: Levels
+
+    def parts(self) -> Iterator[Part]:
+        """Every alert of the night that was confirmed, told or explained, and when it ended.
+
+        An alert is of the night when it was confirmed in it or is open, and else when it lasted into it: one whose end
+        was confirmed in the night's first moments, no later than a cycle may come, was over when the night began.
+        """
+        return (part for incident in self.incidents for part in incident.parts if self._is_of_the_night(part))
+
+    def against(self, criterion: str) -> tuple[Part, ...]:
+        """The alerts of the night for which a criterion is not met."""
+        return tuple(part for part in self.parts() if declared(part.alert.rule).criterion == criterion)
+
+    def critical(self) -> tuple[Part, ...]:
+        """The alerts that were critical in the night, open or over, told or silenced on purpose.
+
+        What another alert explains is a part of that one's incident. One that had been critical and was less when the
+        night began is not among them.
+        """
+        return tuple(part for part in self.parts() if part.stands_alone and self.was_critical(part.alert))
+
+    def open_warnings(self) -> tuple[Part, ...]:
+        """The warnings that fire as the night ends, told or silenced on purpose, the oldest first."""
+        found = (part for part in self.parts() if part.ended_at is None and part.stands_alone)
+        return tuple(sorted((p for p in found if p.alert.severity == "warning"), key=lambda p: p.alert.since))
+
+    def _is_of_the_night(self, part: Part) -> bool:
+        alert = part.alert
+        if part.ended_at is None:
+            return True
+        confirmed = part.fired_at or part.suppressed_at
+        if confirmed is not None and confirmed.timestamp() >= self.since:
+            return True
+        over = alert.calm_since or part.ended_at  # one that flapped had been calm for a while
+        return over.timestamp() >= self.since + self.orders.late_after.total_seconds()
+
+    def was_critical(self, alert: Alert) -> bool:
+        """Whether an alert of the night was critical in it."""
+        if alert.severity == "critical":
+            return True
+        return alert.was_critical and (alert.eased_at is None or alert.eased_at.timestamp() >= self.since)
+
+    def blind_for(self, *probes: str) -> float:
+        """How long one of these probes was blind, in seconds."""
+        return blind_seconds(self.blind, probes)
+
+    def blind_probes(self) -> tuple[str, ...]:
+        """The configured probes, each of which was blind for more of the night than the verdict bears."""
+        limit = BLIND_SHARE * (self.until - self.since)
+        return tuple(name for name in sorted(self.orders.probes) if self.blind_for(name) > limit)
+
+    def too_blind(self, *probes: str) -> str:
+        """Why the moment cannot be told of, as a sentence; "" where it can."""
+        unseen = self.blind_for(*probes)
+        if unseen <= BLIND_SHARE * (self.until - self.since):
+            return ""
+        blind = blind_seconds([spell for spell in self.blind if spell.why != "unrecorded"], probes)
+        if unseen - blind > blind:
+            rest = humanize.duration(unseen - blind)
+            return f"Of {humanize.duration(self.until - self.since)}, {rest} are not recorded."
+        return f"The watch was blind for {humanize.duration(blind)} of {humanize.duration(self.until - self.since)}."
+
+
+def told(part: Part, facts: Facts, *, at_worst: bool = False) -> str:
+    """One alert in a sentence, with from when to when it lasted and for how long. `at_worst`: as it was then."""
+    alert = part.alert
+    finding = alert.worst if at_worst and alert.worst is not None else alert.finding
+    began, ended = alert.since.timestamp(), part.ended_at and part.ended_at.timestamp()
+    lasted = humanize.duration(max(0.0, (ended or facts.until) - began))
+    since = humanize.moment(began, facts.until)
+    when = (
+        f"from {since} to {humanize.moment(ended, facts.until)}, {lasted}" if ended else f"since {since}, for {lasted}"
+    )
+    when += f", silenced by {part.silenced_by}" if part.silenced_by else ""
+    return f"{finding.summary.rstrip('.')} ({when})."
+
+
+def named(parts: Iterable[Part]) -> str:
+    """Alerts by rule and subject, to stand in a sentence."""
+    return humanize.listed(list(dict.fromkeys(f"{part.alert.rule} {part.alert.subject}" for part in parts)))

@@ -1,0 +1,149 @@
+"""The criteria that the fleet itself must meet: services online, memory within its limits, no restart required."""
+
+from __future__ import annotations
+
+from monitord.core import humanize
+from monitord.core.model import AUTOMATIC, Alert
+from monitord.core.report.facts import BLIND_SHARE, Facts, told
+from monitord.core.report.model import Criterion, ServiceNight
+from monitord.core.report.services import left_behind
+from monitord.core.subjects import declared
+
+
+def services_online(facts: Facts) -> Criterion:
+    """All services remain online, except those that come and go."""
+    name, title = "services_online", "All services remain online"
+    watched = [s for s in facts.services if s.expected is not None]
+    periodic = [s.name for s in watched if s.expected == "periodic"]
+    stopped = [s.name for s in watched if s.expected == "stopped"]
+    if "pm2" not in facts.orders.probes or not watched:
+        return Criterion(name, title, None, "No services were watched.")
+    down = facts.against(name)
+    named = {name for part in down for name in left_behind(part.alert)}
+    wrong = [s for s in watched if s.ok is False]
+    details = [told(part, facts) for part in down]
+    details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in named]
+    limit = BLIND_SHARE * (facts.until - facts.since)
+    # Too short each time to be an alert, and too long together to be nothing.
+    apart = {s.name: away for s in watched if s.name not in named and s.ok is not False and (away := _away(s)) > limit}
+    details += [f"{name} was not as expected for {humanize.duration(away)} in all." for name, away in apart.items()]
+    if details:
+        who = humanize.listed(sorted(named | apart.keys() | {s.name for s in wrong}))
+        return Criterion(name, title, False, f"Not always as expected: {who}.", tuple(details))
+    if why := facts.too_blind("pm2"):
+        return Criterion(name, title, None, why)
+    if unconfirmed := [s for s in watched if s.unconfirmed]:
+        seen = humanize.listed([f"{s.name} ({s.word})" for s in unconfirmed])
+        return Criterion(name, title, None, f"Not as expected at the last look, and not confirmed by another: {seen}.")
+    doubtful = [s.name for s in watched if s.ok is None or facts.unproven.get(s.name, 0.0) > limit]
+    if doubtful:
+        return Criterion(name, title, None, f"Not seen well enough: {humanize.listed(doubtful)}.")
+    always = len(watched) - len(periodic) - len(stopped)
+    were = "was" if always == 1 else "were"
+    except_ = f" {humanize.listed(periodic)} may come and go." if periodic else ""
+    except_ += f" {humanize.listed(stopped)} stayed stopped." if stopped else ""
+    if rested := [s.name for s in watched if _rested(s)]:
+        except_ += f" Not seen to run: {humanize.listed(rested)}."
+    return Criterion(name, title, True, f"{humanize.plural(always, 'service')} {were} online all night.{except_}")
+
+
+def _rested(service: ServiceNight) -> bool:
+    """Whether a service that comes and goes was seen all the time, and never seen to run."""
+    is_still = all(stretch.word == "stopped" for stretch in service.stretches)
+    return (
+        service.expected == "periodic" and bool(service.stretches) and is_still and not any(service.restarts.values())
+    )
+
+
+def _away(service: ServiceNight) -> float:
+    """For how many seconds a service was not as expected, since it was first there."""
+    there = [stretch for stretch in service.stretches if stretch.state != "unknown"]
+    if there and there[0].word == "missing":
+        del there[0]  # it is new, or the orders that name it are
+    return sum(stretch.end - stretch.start for stretch in there if stretch.state in {"wrong", "unconfirmed"})
+
+
+def memory_stable(facts: Facts) -> Criterion:
+    """Every service's memory against its limit: past it for `FLOW_STALL`, or for as long in pieces, is not stable.
+
+    The orders restart what leaks; a peak that passes before that is named and forgiven.
+    """
+    name, title = "memory_stable", f"Memory usage stable (<{humanize.size(facts.orders.service_memory)} per service)"
+    measured = [(s, s.memory_peak) for s in facts.services if s.memory_peak is not None]
+    details = tuple(
+        f"{s.name} peaked at {humanize.size(peak)} of {humanize.size(s.memory_limit)}"
+        + (f" at {humanize.moment(s.memory_peak_at, facts.until)}" if s.memory_peak_at is not None else "")
+        + (f", past it for {humanize.duration(s.past_limit)} in all." if s.past_limit else ".")
+        for s, peak in measured
+    )
+    stall = facts.orders.flow_stall.total_seconds()
+    in_pieces = max(stall, BLIND_SHARE * (facts.until - facts.since))
+    over = [s.name for s, _ in measured if s.past_limit_longest >= stall or s.past_limit > in_pieces]
+    leaks = facts.against(name)
+    details += tuple(told(part, facts) for part in leaks)
+    if over or leaks:
+        who = humanize.listed(sorted({*over, *(part.alert.subject for part in leaks)}))
+        return Criterion(name, title, False, f"Past the limit, or rising towards it: {who}.", details)
+    if "pm2" not in facts.orders.probes or not measured:
+        return Criterion(name, title, None, "No memory was measured.")
+    if why := facts.too_blind("pm2"):
+        return Criterion(name, title, None, why, details)
+    limit = BLIND_SHARE * (facts.until - facts.since)
+    if untold := [s.name for s in facts.services if s.unmeasured > limit]:
+        return Criterion(name, title, None, f"PM2 did not tell the memory of {humanize.listed(untold)}.", details)
+    largest, peak = max(measured, key=lambda one: one[1])
+    return Criterion(name, title, True, f"The largest peak was {largest.name}'s, {humanize.size(peak)}.", details)
+
+
+def _calls_for_restart(alert: Alert, facts: Facts) -> bool:
+    """Whether the orders called for a restart: of what often passes by itself, only once it had lasted."""
+    rule = declared(alert.rule)
+    if rule.recommend(alert) != "restart_service":
+        return False
+    return not rule.lasting or alert.lasted >= facts.orders.flow_stall.total_seconds()
+
+
+def no_restarts(facts: Facts) -> Criterion:
+    """No restart that PM2 had to make, and none that the orders call for; those made on purpose are told."""
+    name, title = "no_restarts", "No service restarts required"
+    totals: dict[str, int] = {}
+    details = []
+    for service in facts.services:
+        if service.restarts:
+            kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(service.restarts.items()))
+            details.append(f"{service.name}: {kinds}.")
+        for kind, count in service.restarts.items():
+            totals[kind] = totals.get(kind, 0) + count
+    called_for = [part for part in facts.parts() if _calls_for_restart(part.alert, facts)]
+    loops = facts.against(name)
+    details += [told(part, facts) for part in (*loops, *called_for)]
+    crashes = sum(count for kind, count in totals.items() if kind in AUTOMATIC)
+    if crashes or called_for or loops:
+        times = "once" if crashes == 1 else f"{humanize.count(crashes)} times"
+        said = [f"PM2 restarted services {times} by itself"] if crashes else []
+        said += (
+            [f"the orders called for one: {humanize.listed(sorted({_restartable(part.alert) for part in called_for}))}"]
+            if called_for
+            else []
+        )
+        said = said or ["a service kept dying"]
+        text = "; ".join(said)
+        return Criterion(name, title, False, f"{text[:1].upper()}{text[1:]}.", tuple(details))
+    if "pm2" not in facts.orders.probes or not facts.services:
+        return Criterion(name, title, None, "No services were watched.")
+    if why := facts.too_blind("pm2"):
+        return Criterion(name, title, None, why, tuple(details))
+    for kind, what in (("reboot", "The machine"), ("resurrected", "PM2")):
+        if totals.get(kind):
+            text = f"{what} came back with {humanize.plural(totals[kind], 'service')}: whether on purpose is not known."
+            return Criterion(name, title, None, text, tuple(details))
+    if totals.get("unknown"):
+        text = f"{humanize.plural(totals['unknown'], 'restart')} of which nobody can tell whether on purpose or not: "
+        return Criterion(name, title, None, f"{text}PM2's bus was not heard.", tuple(details))
+    purpose = sum(totals.values())
+    on_purpose = f"{humanize.plural(purpose, 'restart')}, {'each ' if purpose > 1 else ''}on purpose"
+    return Criterion(name, title, True, f"{on_purpose if purpose else 'No restart of any kind'}.", tuple(details))
+
+
+def _restartable(alert: Alert) -> str:
+    return declared(alert.rule).target.format(alert.subject)

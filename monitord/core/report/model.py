@@ -1,0 +1,224 @@
+"""A night as the morning looks back on it: the nouns of the report, one frozen dataclass a part.
+
+What could not be known is None, never 0. Times are Unix seconds, sizes bytes, durations seconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from monitord.core.alerting.incidents import Incident
+from monitord.core.model import RestartKind
+
+Verdict = Literal["GO", "NO-GO", "UNKNOWN"]
+# "unconfirmed": not as expected, for too short a time to be confirmed by a second look.
+State = Literal["ok", "wrong", "unconfirmed", "restarted", "unknown"]
+
+
+@dataclass(frozen=True, slots=True)
+class Criterion:
+    """One success criterion of the standing orders: met, not met, or (None) not to be told; and why.
+
+    `title` is the criterion in the orders' own words, `evidence` one sentence, `details` a sentence for each part.
+    """
+
+    name: str
+    title: str
+    met: bool | None
+    evidence: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """A part of a service's night in one state. `word` is the state as people say it: "online", "stopped", "frozen"."""
+
+    start: float
+    end: float
+    state: State
+    word: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNight:
+    """One service's night. `memory` is (time, bytes of its largest instance), None where it was not running or seen.
+
+    `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory, `past_limit` for how long it was past
+    its limit, and `past_limit_longest` the longest of those spells. `unconfirmed`: it was not as expected
+    at the last look, and no other has confirmed that.
+    """
+
+    name: str
+    expected: str | None
+    word: str
+    ok: bool | None
+    stretches: tuple[Stretch, ...]
+    restarts: Mapping[RestartKind, int]
+    memory: tuple[tuple[float, float | None], ...]
+    memory_peak: float | None
+    memory_peak_at: float | None
+    memory_limit: int
+    unmeasured: float = 0.0
+    past_limit: float = 0.0
+    past_limit_longest: float = 0.0
+    unconfirmed: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Hour:
+    """Rows that a table gained in one hour (or the part of it that lies in the night); None where nobody could tell."""
+
+    start: float
+    end: float
+    rows: float | None
+
+    @property
+    def per_hour(self) -> float | None:
+        """The rate, rows an hour."""
+        return None if self.rows is None or self.end <= self.start else self.rows / (self.end - self.start) * 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class TableNight:
+    """One watched table's night against `limit` rows an hour.
+
+    `most` is the busiest hour's rate; of an hour that the night holds little of, what came in that little. `unmeasured`
+    is for how many seconds Postgres answered and the table could not be measured.
+    """
+
+    name: str
+    hours: tuple[Hour, ...]
+    gained: float | None
+    per_hour: float | None
+    most: float | None
+    limit: int
+    unmeasured: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SealNight:
+    """One label of one group. `delay` is from its due time to its (last channel's) seal.
+
+    `state`: "sealed" in the grace; "late" after it; "missed": absent when the next fell due; "open": not sealed,
+    and the next is not due yet; "nothing": nobody took part, so there is nothing to seal; "unknown": the epochs could
+    not be read since. `unusual`: later than nearly all before. `participating` channels took part, `unsealed` of them
+    were not sealed (None: not counted). `incomplete`: those are more than is the group's habit; None: a great part, and
+    whether that is its habit is not known yet.
+    """
+
+    label: int
+    due_at: float
+    state: Literal["sealed", "late", "missed", "open", "nothing", "unknown"]
+    sealed_at: float | None = None
+    delay: float | None = None
+    channels: int | None = None
+    unusual: bool = False
+    participating: int | None = None
+    unsealed: int | None = None
+    unsealed_channels: tuple[str, ...] = ()
+    incomplete: bool | None = False
+
+
+@dataclass(frozen=True, slots=True)
+class Usual:
+    """What is usual of a group's sealing delay: of `count` seals over `days`, half came within `median`, 99% in `most`.
+
+    `most` is None while there are too few to tell.
+    """
+
+    count: int
+    days: float
+    median: float | None
+    most: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupNight:
+    """One token group's night. `silent`: cemented channels that are silent for longer than they ever were before."""
+
+    group: str
+    seals: tuple[SealNight, ...]
+    usual: Usual
+    grace: float
+    silent: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OpenWarning:
+    """A warning that fires as the night ends: no reason for a NO-GO, and no plain GO either.
+
+    `silenced_by` is the silence that keeps it from being told ("": none does).
+    """
+
+    rule: str
+    subject: str
+    since: float
+    summary: str
+    silenced_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Blind:
+    """A spell in which the monitor could not see: its probe failed, it was away, or nothing was recorded of then."""
+
+    probe: str
+    start: float
+    end: float
+    why: Literal["failed", "away", "unrecorded"]
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Recap:
+    """One tier of the fleet's token distribution over the night, as counts only. None: not counted in time.
+
+    `capped`: there are at least so many. `leader` is the channel with the most viewers.
+    """
+
+    group: str
+    channels: int | None
+    participant_records: int | None
+    unique_viewers: int | None
+    categories: int | None
+    leader: str | None
+    leader_viewers: int | None
+    capped: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Night:
+    """The whole report.
+
+    `escalations` are the texts to hand on, by incident id. `baseline` are the fields of `check_completed` as last
+    recorded, `baseline_at` when. `recap` is None where the database was not asked or did not answer; `recap_error`
+    then says why, if it was.
+    """
+
+    since: float
+    until: float
+    verdict: Verdict
+    sentence: str
+    blind_minutes: float
+    criteria: tuple[Criterion, ...]
+    services: tuple[ServiceNight, ...]
+    tables: tuple[TableNight, ...]
+    groups: tuple[GroupNight, ...]
+    incidents: tuple[Incident, ...]
+    blind: tuple[Blind, ...]
+    escalations: Mapping[str, str] = field(default_factory=dict)
+    baseline: Mapping[str, Any] | None = None
+    baseline_at: float | None = None
+    recap: tuple[Recap, ...] | None = None
+    recap_error: str = ""
+    notes: tuple[str, ...] = field(default=())
+    open_warnings: tuple[OpenWarning, ...] = ()
+
+    @property
+    def headline(self) -> str:
+        """The verdict, and whether a GO leaves something open: `GO, with 2 warnings open`."""
+        count = len(self.open_warnings)
+        if self.verdict != "GO" or not count:
+            return self.verdict
+        return f"GO, with {count} {'warning' if count == 1 else 'warnings'} open"

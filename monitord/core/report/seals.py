@@ -1,0 +1,162 @@
+"""The groups' night: every label that fell due, when it was sealed, and how that compares with what is usual."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import Literal
+
+from monitord.core.anomalies.completeness import falls_short, habit
+from monitord.core.anomalies.sealing_delays import delay_of, is_unusual, usual
+from monitord.core.anomalies.sealing_habits import Learned
+from monitord.core.history.epochs import Calendar, calendar, empty_labels, seals, window_seconds
+from monitord.core.history.model import History
+from monitord.core.model import Observation, Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.report.model import GroupNight, SealNight
+
+
+@dataclass(frozen=True, slots=True)
+class _Seal:
+    """What was last read of one label of one group; `seen_at` is when it was first seen sealed."""
+
+    seen_at: float
+    channels: int | None = None
+    sealed_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class _Counted:
+    """Which channels took part in a label and were not sealed."""
+
+    participating: int | None = None
+    unsealed: int | None = None
+    names: tuple[str, ...] = ()
+
+
+class Seals:
+    """Follows both groups' seals; the labels that fall due between `since` and `until` (Unix seconds) are the night's.
+
+    What is sealed is in the database: a label sealed while nobody looked is known as soon as somebody looks again. A
+    label is open until the next is due, and missed from then on: a slow seal makes the same verdict at every minute.
+    """
+
+    def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
+        self._orders = orders
+        self._since, self._until = since, until
+        self._days = calendar(orders)
+        self._overdue = Calendar(self._days.length, max(self._days.grace, self._days.length))
+        self._seals: dict[str, dict[int, _Seal]] = {group: {} for group in orders.groups}
+        self._counted: dict[str, dict[int, _Counted]] = {group: {} for group in orders.groups}
+        self._empty: dict[str, set[int]] = {group: set() for group in orders.groups}
+        self._latest_due: Mapping[str, int | None] = {}
+        self._looked_for: set[int] = set()
+        self.read_at: float | None = None
+        """When the epochs were last read."""
+
+    def saw(self, observation: Observation) -> None:
+        """One more observation, in order."""
+        reading = observation.readings.get("epochs")
+        if reading is None or reading.failure is not None:
+            return
+        at, before = observation.now.timestamp(), self.read_at
+        self.read_at = at
+        for s in reading.named("seal_channels"):
+            group, label = s.label("group"), int(s.label("epoch"))
+            if group not in self._seals or label > at:
+                continue
+            known = self._seals[group].get(label, _Seal(at))
+            channels = s.value if isinstance(s.value, int) else None
+            self._seals[group][label] = replace(known, channels=channels)
+        for s in reading.named("seal_at"):
+            group, label = s.label("group"), int(s.label("epoch"))
+            if label in self._seals.get(group, {}) and isinstance(s.value, int | float):
+                self._seals[group][label] = replace(self._seals[group][label], sealed_at=float(s.value))
+        self._participation(reading)
+        expected = self._overdue.expected(at)
+        if before is not None and at < before:  # the clock was set back: what was due by then is not due yet
+            self._looked_for = {label for label in self._looked_for if label <= expected}
+        if expected not in self._looked_for:
+            oldest = -int((window_seconds(self._orders) - at) // self._days.length) * self._days.length
+            self._looked_for.update(range(oldest, expected + 1, self._days.length))
+        empty = empty_labels(reading)
+        for group, labels in self._empty.items():
+            # Of each label in the window it is told anew; what has left it stays as it was.
+            self._empty[group] = {label for label in labels if label < at - window_seconds(self._orders)}
+            self._empty[group].update(empty.get(group, ()))
+        sealed = {group: tuple((label, None) for label in found) for group, found in self._seals.items()}
+        newest = {group: seals(sealed, group, at, self._orders, empty).latest_due for group in self._orders.groups}
+        # Who has sealed a label that is open for the others is not out of step with them.
+        self._latest_due = {group: None if label is None else min(label, expected) for group, label in newest.items()}
+
+    def nights(self, history: History) -> tuple[GroupNight, ...]:
+        """Each group's night, once everything has been seen; `history` knows what is usual."""
+        return tuple(self._night(group, history) for group in self._orders.groups)
+
+    def in_step(self) -> bool | None:
+        """Whether the groups' newest due labels were the same when last read; None where they never were."""
+        return None if self.read_at is None else len(set(self._latest_due.values())) <= 1
+
+    def _participation(self, reading: Reading) -> None:
+        for name in ("seal_participating", "seal_unsealed"):
+            for s in reading.named(name):
+                group, label = s.label("group"), int(s.label("epoch"))
+                if group in self._counted and isinstance(s.value, int):
+                    known = self._counted[group].get(label, _Counted())
+                    field = name.removeprefix("seal_")
+                    self._counted[group][label] = replace(known, names=(), **{field: s.value})
+        for s in reading.named("unsealed_channel"):
+            group, label = s.label("group"), int(s.label("epoch"))
+            if (counted := self._counted.get(group, {}).get(label)) is not None:
+                self._counted[group][label] = replace(counted, names=(*counted.names, s.label("channel")))
+
+    def _night(self, group: str, history: History) -> GroupNight:
+        length = self._days.length
+        learned = history.learned.get(group, Learned())
+        first = int(-(-(self._since - length) // length)) * length
+        seals = [
+            self._seal(group, label, learned)
+            for label in range(first, int(self._until), length)
+            if self._since <= self._days.due_at(label) <= self._until and not self._before_the_first(group, label)
+        ]
+        silent = tuple(sorted(learned.silence.channels))
+        return GroupNight(group, tuple(seals), usual(learned.usual), self._days.grace, silent)
+
+    def _before_the_first(self, group: str, label: int) -> bool:
+        """Whether the group had not begun to seal by then: what it never did it cannot have missed."""
+        return bool(self._seals[group]) and label < min(self._seals[group])
+
+    def _seal(self, group: str, label: int, learned: Learned) -> SealNight:
+        due_at = self._days.due_at(label)
+        found = self._seals[group].get(label)
+        counted = self._counted[group].get(label, _Counted())
+        if found is None:
+            return SealNight(label, due_at, "nothing" if label in self._empty[group] else self._absent(due_at))
+        told = delay_of(label, found.sealed_at, self._until, self._days.length)
+        sealed_at = found.sealed_at if told is not None else None
+        delay = None if sealed_at is None else max(0.0, sealed_at - due_at)
+        is_late = (found.seen_at - due_at if delay is None else delay) > self._days.grace
+        if is_late and delay is None:
+            delay = found.seen_at - due_at  # it came no later than that, and nobody says that it came earlier
+        return SealNight(
+            label=label,
+            due_at=due_at,
+            state="late" if is_late else "sealed",
+            sealed_at=sealed_at,
+            delay=delay,
+            channels=found.channels,
+            unusual=told is not None and is_unusual(told, usual(learned.usual, label), self._days.length),
+            participating=counted.participating,
+            unsealed=counted.unsealed,
+            unsealed_channels=counted.names,
+            incomplete=falls_short(habit(learned.completeness), counted.participating, counted.unsealed),
+        )
+
+    def _absent(self, due_at: float) -> Literal["missed", "open", "unknown"]:
+        if due_at - self._days.length in self._looked_for:
+            return "missed"
+        if self.read_at is not None and self.read_at >= due_at + self._overdue.grace:
+            return "unknown"  # nobody looked for so long that it was out of the window when somebody did
+        # Before the next is due, as far as anybody has looked: open, unless nobody has looked for a while.
+        is_fresh = self.read_at is not None and self._until - self.read_at <= self._orders.late_after.total_seconds()
+        return "open" if is_fresh else "unknown"

@@ -1,0 +1,263 @@
+"""The services' night: in which state each was when, how much memory it used, how often it began anew and why."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from monitord.core.alerting.incidents import Incident
+from monitord.core.history.model import History, Life
+from monitord.core.history.process_states import standing
+from monitord.core.history.processes import expected
+from monitord.core.model import Alert, Observation, RestartKind, ServiceEvent
+from monitord.core.orders import StandingOrders
+from monitord.core.report.model import ServiceNight, State, Stretch
+from monitord.core.subjects import declared
+
+# A plot is a few hundred pixels wide; more points than that are drawn over each other.
+POINTS = 240
+LEAST_SECONDS = 0.001
+
+
+@dataclass(slots=True)
+class _Track:
+    """One service as it was followed.
+
+    `running` tells its processes: where the same ones run after a blind spell as before it, they were never away.
+    `unproven` are the seconds of which that cannot be told. `unmeasured` are those in which an instance ran whose
+    memory was not told, as it now is while `is_unmeasured`. `past` are the seconds seen past the memory limit in all,
+    `past_longest` those of the longest spell and `past_spell` of the present one, as it is while `is_past`.
+    """
+
+    state: State = "unknown"
+    word: str = "unknown"
+    running: frozenset[tuple[str, float | None]] = frozenset()
+    stretches: list[Stretch] = field(default_factory=list)
+    unproven: float = 0.0
+    restarts: Counter[RestartKind] = field(default_factory=Counter)
+    memory: dict[int, float | None] = field(default_factory=dict)
+    peak: float | None = None
+    peak_at: float | None = None
+    unmeasured: float = 0.0
+    is_unmeasured: bool = False
+    past: float = 0.0
+    past_longest: float = 0.0
+    past_spell: float = 0.0
+    is_past: bool = False
+
+
+class Services:
+    """Follows every service between `since` and `until` (Unix seconds)."""
+
+    def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
+        self._orders = orders
+        self._since, self._until = since, until
+        self._late = orders.late_after.total_seconds()
+        self._tracks: dict[str, _Track] = {}
+        self._last: float | None = None
+        self._dark_since: float | None = None
+
+    def saw(self, observation: Observation, history: History, events: Iterable[ServiceEvent]) -> None:
+        """One more observation, in order; `history` and `events` are what it led to."""
+        reading = observation.readings.get("pm2")
+        if reading is None:
+            return
+        at = observation.now.timestamp()
+        if reading.failure is not None:
+            if self._dark_since is None and self._last is not None:
+                was_away = at - self._last > self._late
+                for track in self._tracks.values() if not was_away else ():
+                    self._pass(track, self._last, at, track.state, track.word)
+                self._dark_since = self._last if was_away else at
+            self._last = at
+            return
+        if self._last is not None and self._dark_since is None and at - self._last > self._late:
+            self._dark_since = self._last  # nobody looked
+        happened: dict[str, list[ServiceEvent]] = {}
+        for event in events:
+            happened.setdefault(event.service, []).append(event)
+        roster = expected(history, self._orders)
+        there = {name for name, service in history.services.items() if service.lives}
+        for name in sorted(roster.keys() | there | self._tracks.keys()):
+            service = history.services.get(name)
+            lives = service.lives if service is not None else {}
+            is_new = name not in self._tracks
+            track = self._tracks.setdefault(name, _Track())
+            is_ordered = bool(self._orders.services)
+            word, is_ok = standing(list(lives.values()), roster.get(name), at, ordered=is_ordered)
+            state: State = "wrong" if is_ok is False else "ok"  # what is on its way is not wrong
+            if not is_new:
+                self._until_now(track, lives, at, happened.get(name, []), (state, word))
+            track.state, track.word = state, word
+            track.running = _running(lives)
+            self._memory(track, lives, at, self._orders.memory_limit(name))
+        self._last, self._dark_since = at, None
+
+    def nights(self, history: History) -> tuple[ServiceNight, ...]:
+        """Each service's night, once everything has been seen; `history` is the last."""
+        roster = expected(history, self._orders)
+        found = []
+        for name, track in sorted(self._tracks.items()):
+            stretches = list(track.stretches)
+            if self._last is not None and self._last < self._until:
+                is_seen = self._dark_since is None and self._until - self._last <= self._late
+                state, word = (track.state, track.word) if is_seen else ("unknown", "unknown")
+                _add(stretches, max(self._last, self._since), self._until, state, word)
+            is_known = self._dark_since is None and track.state != "unknown"
+            found.append(
+                ServiceNight(
+                    name=name,
+                    expected=roster.get(name),
+                    word=track.word if is_known else "unknown",
+                    ok=track.state == "ok" if is_known else None,
+                    stretches=tuple(stretches),
+                    restarts=dict(track.restarts),
+                    memory=self._points(track),
+                    memory_peak=track.peak,
+                    memory_peak_at=track.peak_at,
+                    memory_limit=self._orders.memory_limit(name),
+                    unmeasured=track.unmeasured,
+                    past_limit=track.past,
+                    past_limit_longest=track.past_longest,
+                )
+            )
+        return tuple(found)
+
+    def unproven(self) -> Mapping[str, float]:
+        """The seconds of which nobody can tell whether a service was running, by service."""
+        open_since = self._dark_since if self._dark_since is not None else self._last
+        open_for = 0.0
+        if open_since is not None and self._until - open_since > self._late:
+            open_for = self._until - max(open_since, self._since)
+        return {name: track.unproven + open_for for name, track in self._tracks.items()}
+
+    def _until_now(
+        self,
+        track: _Track,
+        lives: Mapping[str, Life],
+        at: float,
+        happened: Sequence[ServiceEvent],
+        now: tuple[State, str],
+    ) -> None:
+        """What lies between the last reading and this one. Where the moment of a change is known, that is where it is.
+
+        `now` is the state and the word of this reading.
+        """
+        assert self._last is not None  # noqa: S101 - a track was begun by a reading
+        start = self._dark_since if self._dark_since is not None else self._last
+        kinds = [(event.kind, max(1, event.restarts)) for event in happened if event.kind is not None]
+        before: tuple[State, str] = (track.state, track.word) if self._dark_since is None else ("unknown", "unknown")
+        if kinds:
+            if at >= self._since:
+                for kind, restarts in kinds:
+                    track.restarts[kind] += restarts
+            moments = [event.at for event in happened if event.kind is not None and event.at is not None]
+            # One that was over as the reading was made is told as of then.
+            began = min((min(moment, at - LEAST_SECONDS) for moment in moments if moment > start), default=start)
+            self._pass(track, start, began, *before)
+            self._pass(track, began, at, "restarted", f"restarted ({kinds[0][0]})")
+        elif self._dark_since is not None:
+            self._pass(track, start, at, "unknown", "unknown")
+            if not track.running or track.running != _running(lives):
+                track.unproven += max(0.0, min(at, self._until) - max(start, self._since))
+        else:
+            changed = at if now == before else self._changed(lives, happened, start, at)
+            self._pass(track, start, changed, *before)
+            self._pass(track, changed, at, *now)
+
+    def _changed(self, lives: Mapping[str, Life], happened: Sequence[ServiceEvent], start: float, at: float) -> float:
+        """When the state became what it now is, between two readings: by PM2's bus or its list, else at the second."""
+        moments = [life.since for life in lives.values()] if lives else [event.at for event in happened]
+        return max((moment for moment in moments if moment is not None and start < moment < at), default=at)
+
+    def _pass(self, track: _Track, start: float, end: float, state: State, word: str) -> None:
+        _add(track.stretches, max(start, self._since), min(end, self._until), state, word)
+
+    def _memory(self, track: _Track, lives: Mapping[str, Life], at: float, limit: float) -> None:
+        seen = 0.0
+        if self._last is not None and self._dark_since is None:
+            seen = max(0.0, min(at, self._until) - max(self._last, self._since))
+        if track.is_unmeasured:
+            track.unmeasured += seen
+        if track.is_past:
+            track.past += seen
+            track.past_spell += seen
+            track.past_longest = max(track.past_longest, track.past_spell)
+        track.is_past = any(life.memory is not None and life.memory > limit for life in lives.values())
+        track.past_spell = track.past_spell if track.is_past else 0.0
+        track.is_unmeasured = any(life.state == "online" and life.memory is None for life in lives.values())
+        if at < self._since:
+            return
+        used = max((life.memory for life in lives.values() if life.memory is not None), default=None)
+        place = min(POINTS - 1, int((at - self._since) / max(1e-9, self._until - self._since) * POINTS))
+        known = track.memory.get(place)
+        track.memory[place] = max(known, used) if known is not None and used is not None else used or known
+        if used is not None and (track.peak is None or used > track.peak):
+            track.peak, track.peak_at = used, at
+
+    def _points(self, track: _Track) -> tuple[tuple[float, float | None], ...]:
+        """A point a bucket, the largest in it; None where a bucket holds none between two that do."""
+        if not track.memory:
+            return ()
+        width = (self._until - self._since) / POINTS
+        first, last = min(track.memory), max(track.memory)
+        # Looked at less often than there are buckets: a bucket without a reading is no gap until it is a late one.
+        apart = max(1, int(self._late / width) if width > 0 else 1)
+        points: list[tuple[float, float | None]] = []
+        since_point = 0
+        for place in range(first, last + 1):
+            at = self._since + (place + 0.5) * width
+            if place in track.memory:
+                points.append((at, track.memory[place]))
+                since_point = 0
+            else:
+                since_point += 1
+                if since_point == apart + 1:
+                    points.append((at, None))
+        return tuple(points)
+
+
+def confirmed(nights: Iterable[ServiceNight], incidents: Iterable[Incident]) -> tuple[ServiceNight, ...]:
+    """The services' nights, with what no alert was ever confirmed for told as that: it is neither wrong nor well."""
+    lasted: dict[str, list[tuple[float, float]]] = {}
+    for part in (part for incident in incidents for part in incident.parts):
+        end = part.ended_at.timestamp() if part.ended_at is not None else math.inf
+        for name in left_behind(part.alert):
+            lasted.setdefault(name, []).append((part.alert.since.timestamp(), end))
+    return tuple(_confirmed(night, lasted.get(night.name, [])) for night in nights)
+
+
+def left_behind(alert: Alert) -> tuple[str, ...]:
+    """The services that an alert is about: its subject, or those that a PM2 without its list runs no more."""
+    return declared(alert.rule).dead_services(alert) or (alert.subject,)
+
+
+def _confirmed(night: ServiceNight, lasted: Sequence[tuple[float, float]]) -> ServiceNight:
+    stretches = tuple(
+        replace(part, state="unconfirmed")
+        if part.state == "wrong" and not any(start < part.end and part.start < end for start, end in lasted)
+        else part
+        for part in night.stretches
+    )
+    is_doubtful = night.ok is False and not any(end == math.inf for _, end in lasted)
+    return replace(night, stretches=stretches, ok=None if is_doubtful else night.ok, unconfirmed=is_doubtful)
+
+
+def _running(lives: Mapping[str, Life]) -> frozenset[tuple[str, float | None]]:
+    return frozenset((instance, life.started_at) for instance, life in lives.items() if life.state == "online")
+
+
+def _add(stretches: list[Stretch], start: float, end: float, state: State, word: str) -> None:
+    """One stretch more, joined to the one before where nothing changed. A clock set back says the same time anew."""
+    if end <= start:
+        return
+    while stretches and stretches[-1].end > start:
+        last = stretches.pop()
+        if last.start < start:
+            stretches.append(Stretch(last.start, start, last.state, last.word))
+    if stretches and (last := stretches[-1]).end == start and (last.state, last.word) == (state, word):
+        stretches[-1] = Stretch(last.start, end, state, word)
+    else:
+        stretches.append(Stretch(start, end, state, word))

@@ -1,0 +1,94 @@
+"""The tables' night: how many rows came, hour by hour."""
+
+from __future__ import annotations
+
+from monitord.core.anomalies.interpolation import value_at
+from monitord.core.history.model import History
+from monitord.core.model import Observation
+from monitord.core.orders import StandingOrders
+from monitord.core.report.model import Hour, TableNight
+
+HOUR = 3600.0
+# A night that is replayed in minutes is shown in so many parts instead of hours.
+PARTS = 12
+# An hour of which the night holds less than this does not say how busy it was.
+WHOLE_ENOUGH = 0.5
+
+
+class Tables:
+    """Follows every watched table between `since` and `until` (Unix seconds).
+
+    Postgres' counters are cumulative: what came while nobody looked is known as soon as somebody looks again. Whether
+    it came all the time is not: how long a table could not be measured is counted.
+    """
+
+    def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
+        self._orders = orders
+        self._since, self._until = since, until
+        self._gained: dict[str, list[tuple[float, float]]] = {name: [] for name in orders.tables}
+        self._late = orders.late_after.total_seconds()
+        self._last: float | None = None
+        self._gaps: frozenset[str] = frozenset()
+        self._unmeasured: dict[str, float] = dict.fromkeys(orders.tables, 0.0)
+
+    def saw(self, observation: Observation, history: History) -> None:
+        """One more observation, in order; `history` is what it led to."""
+        reading = observation.readings.get("postgres")
+        if reading is None:
+            return
+        at = observation.now.timestamp()
+        if self._last is not None and at - self._last <= self._late:  # a longer silence was blind, and is told as that
+            seen = max(0.0, min(at, self._until) - max(self._last, self._since))
+            for name in self._gaps & self._unmeasured.keys():
+                self._unmeasured[name] += seen
+        self._last, self._gaps = at, frozenset(gap.subject for gap in reading.gaps)
+        if reading.failure is not None:
+            return
+        present = reading.values("table_size", "table")
+        for name, points in self._gained.items():
+            table = history.tables.get(name)
+            if table is None or name not in present or not table.known:
+                continue
+            while points and points[-1][0] > at:  # the clock was set back: that time is told anew
+                points.pop()
+            # An exact count may have found fewer rows than the counters claimed, and takes them back.
+            while points and points[-1][1] > table.gained and len(points) > 1:
+                points.pop()
+            points.append((at, max(table.gained, points[-1][1]) if points else table.gained))
+
+    def nights(self) -> tuple[TableNight, ...]:
+        """Each table's night, once everything has been seen."""
+        return tuple(self._night(name, points) for name, points in self._gained.items())
+
+    def _night(self, name: str, points: list[tuple[float, float]]) -> TableNight:
+        span = self._until - self._since
+        width = HOUR if span > HOUR else max(span / PARTS, 1e-9)
+        hours = []
+        start = self._since
+        while start < self._until - 1e-6:
+            end = min(self._until, (start // width + 1) * width if span > HOUR else start + width)
+            hours.append(Hour(start, end, self._between(points, start, end)))
+            start = end
+        first = max(self._since, points[0][0]) if points else self._until
+        last = min(self._until, points[-1][0]) if points else self._since
+        gained = self._between(points, first, last) if last > first else None
+        # An hour of which the night holds little had at least so many rows as came in that little.
+        whole = [hour.per_hour if hour.end - hour.start >= width * WHOLE_ENOUGH else hour.rows for hour in hours]
+        rates = [rate for rate in whole if rate is not None]
+        return TableNight(
+            name=name,
+            hours=tuple(hours),
+            gained=gained,
+            per_hour=None if gained is None else gained / (last - first) * HOUR,
+            # The rate of a few seconds is noise: the counters are flushed seconds late.
+            most=max(rates, default=None) if span > HOUR else None,
+            limit=self._orders.growth_steady,
+            unmeasured=self._unmeasured[name],
+        )
+
+    def _between(self, points: list[tuple[float, float]], start: float, end: float) -> float | None:
+        """Rows gained in [start, end]; None where the readings do not reach around it."""
+        slack = self._orders.late_after.total_seconds()
+        if not points or points[0][0] > start + slack or points[-1][0] < end - slack:
+            return None
+        return max(0.0, value_at(points, end) - value_at(points, start))

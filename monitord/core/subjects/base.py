@@ -1,0 +1,224 @@
+"""What a rule is and what a watched thing is: everything known of one, declared in one place, in the file it is of."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Literal
+
+from monitord.core.history.model import History
+from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, ServiceEvent, Severity
+from monitord.core.orders import StandingOrders
+
+if TYPE_CHECKING:
+    from monitord.core.status import Report
+
+Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
+ActionKind = Literal["restart_service", "free_disk", "investigate"]
+CriterionName = Literal[
+    "services_online", "epochs_sealed", "growth_steady", "memory_stable", "no_restarts", "servers_reachable"
+]
+EpochImpact = tuple[str, str, str]
+
+NONE: Final = "none known"
+UNKNOWN: Final = "not known while it lasts"
+MONITOR_RUNBOOK: Final = ("monitord logs --no-follow -n 50", "monitord status", "df -h")
+
+# What an alert can explain, or be explained by.
+Role = Literal[
+    "service",  # about one service of the fleet
+    "restart_loop",
+    "roster",  # what is expected of it is the limit
+    "unreachable",  # a server cannot be measured, and nothing behind it
+    "refusal",  # a server answers, and refuses the fleet's next write or connection
+    "full_disk",
+    "no_memory",
+    "growth",
+    "flow",  # what should come in does not
+    "stall",  # no rows come into a table
+    "lag",  # what is read is of an earlier time
+    "sealing",  # what should be sealed is not, or not whole, or late
+    "behind",  # groups are behind others
+    "slow_seal",
+    "backlog",  # jobs wait
+    "unmeasured",
+    "monitor",  # about monitord itself
+]
+
+
+@dataclass(frozen=True, slots=True)
+class RecoveryContext:
+    """What is known as of the cycle in which an alert ended; `now` in Unix seconds."""
+
+    report: Report
+    history: History
+    orders: StandingOrders
+    now: float
+
+
+@dataclass(frozen=True, slots=True)
+class Impact:
+    """What an alert means for the fleet's work.
+
+    `plainly` is one phrase; `on_epochs`, where epochs are watched, one each on collection, sealing and claims.
+    """
+
+    plainly: str | Callable[[Alert, StandingOrders], str] = UNKNOWN
+    on_epochs: EpochImpact | Callable[[Alert, StandingOrders], EpochImpact] = (UNKNOWN, UNKNOWN, UNKNOWN)
+
+
+NOT_KNOWN: Final = Impact()
+
+
+def investigated(alert: Alert) -> ActionKind | None:
+    """What is recommended of an alert where its rule says nothing else: critical ones are to be looked into."""
+    return "investigate" if alert.severity == "critical" else None
+
+
+def always(*_: object) -> bool:
+    """Yes, whatever was found."""
+    return True
+
+
+def never(*_: object) -> bool:
+    """No, whatever was found."""
+    return False
+
+
+def _nobody(alert: Alert) -> tuple[str, ...]:
+    return ()
+
+
+def _no_workers(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:
+    return ()
+
+
+def nothing(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+    """Nothing that is known is held up."""
+    return ()
+
+
+def _unsaid(alert: Alert, at: RecoveryContext) -> str | None:
+    return None
+
+
+def _silent(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    yield from ()
+
+
+@dataclass(frozen=True, slots=True)
+class Replaces:
+    """Another rule that has nothing left to say of a subject once this one speaks of it.
+
+    `when` says of two findings, the stronger rule's first, whether that is so. `continues`: the stronger alert is the
+    weaker one that goes on; it keeps its id and its beginning, and nothing ends.
+    """
+
+    rule: Rule
+    when: Callable[[Finding, Finding], bool] = always
+    continues: bool = False
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Rule:
+    """One rule, and all that is known of it.
+
+    Judging: `probe` is whose readings it judges, `evaluate` how. `judges_failure`: it also answers when the probe
+    itself failed. `absent`: what it means that a subject with an alert is no longer judged: it is not watched any more,
+    or what was wrong is gone. `of_server`: it is about the server itself, and judged while what is measured through it
+    waits for the server's return to be confirmed. `over`: why an alert that a reading ends is over, where that is not
+    that all is well ("": it is). `adopted_by_ack`: whoever acknowledges its alert says that what was found is right.
+
+    Between alerts: `replaces` are rules of which it says all that they would say of the same subject. `succeeds` are
+    rules of which an alert is not over where they find nothing more because this one finds something: it takes their
+    place. `roles` are what it can explain or be explained by, `inhibits` the roles of what follows from it.
+    `dead_services` are those that an alert says do no work, `workers` those whose work is not done, by a finding: for
+    each thing that is missing the patterns declared of it. `host_may_cause`: a host without memory or disk may be
+    behind it. `inhibits_firing`: what it explains is known to have begun after it, also where that fires already.
+
+    For people: `recommend` is what to do about an alert that fires, `lasting` that nothing is recommended until it has
+    lasted; `target` names whom that is about. `runbook` are three things to look at, as commands. `impact` is what it
+    means for the fleet's work, `blocking` what it holds up. `recovered` says in a sentence what is true since it is
+    over (None: that it is as expected). `criterion` of the report is not met when there was an alert of it.
+    """
+
+    name: str
+    probe: str
+    severities: tuple[Severity, ...] = ("warning",)
+    evaluate: Evaluate = _silent
+    judges_failure: bool = False
+    absent: Literal["not_watched", "clear"] = "not_watched"
+    of_server: bool = False
+    over: Callable[[Alert, History, StandingOrders], str] | None = None
+    adopted_by_ack: bool = False
+    replaces: tuple[Replaces, ...] = ()
+    succeeds: tuple[Rule, ...] = ()
+    roles: frozenset[Role] = frozenset()
+    inhibits: frozenset[Role] = frozenset()
+    dead_services: Callable[[Alert], tuple[str, ...]] = _nobody
+    workers: Callable[[Finding, StandingOrders], tuple[tuple[str, ...], ...]] = _no_workers
+    host_may_cause: Callable[[Finding], bool] = never
+    inhibits_firing: bool = False
+    recommend: Callable[[Alert], ActionKind | None] = investigated
+    lasting: bool = False
+    target: str = "{}"
+    runbook: tuple[str, str, str] = MONITOR_RUNBOOK
+    impact: Impact = NOT_KNOWN
+    blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = nothing
+    recovered: Callable[[Alert, RecoveryContext], str | None] = _unsaid
+    criterion: CriterionName | None = None
+
+    @property
+    def about_member(self) -> bool:
+        """Whether its alerts are about the things that are watched of its subject, and say how those are."""
+        return not self.of_server and "unmeasured" not in self.roles
+
+
+@dataclass(frozen=True, slots=True)
+class Updated:
+    """The history after a reading, what happened to services, and what there is to note."""
+
+    history: History
+    events: tuple[ServiceEvent, ...] = ()
+    notes: tuple[str, ...] = ()
+
+
+def _unchanged(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    return Updated(history)
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """One watched thing, by the name of the probe that measures it, and the rules that judge it.
+
+    `update` moves the history on by one good reading, taken at `now` and the last one at `before` (Unix seconds, None:
+    there was none).
+
+    `server` is the subject that it is measured through: itself where it is a server, "" where there is none. `title` is
+    what it is called; `readings` what its probe tells of, and `noun` how a sentence about measuring it begins, where
+    that is something else. `members` is the field of the orders that names what is watched of it, `member` what one of
+    those is called, `component` the same for whoever does not know it; `member_sample` are a sample that tells of each
+    of them and the label that it goes by (None: they are learned).
+    """
+
+    name: str
+    title: str
+    server: str = ""
+    rules: tuple[Rule, ...] = ()
+    update: Callable[[History, Reading, float | None, float, StandingOrders], Updated] = _unchanged
+    members: str = ""
+    member: str = ""
+    readings: str = ""
+    noun: str = ""
+    component: str = ""
+    member_sample: tuple[str, str] | None = None
+
+    def __post_init__(self) -> None:
+        for name, default in (("readings", self.title), ("noun", self.title), ("component", self.member)):
+            if not getattr(self, name):
+                object.__setattr__(self, name, default)
+
+    @property
+    def is_server(self) -> bool:
+        """Whether other things are measured through it."""
+        return self.server == self.name

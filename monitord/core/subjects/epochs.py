@@ -1,0 +1,55 @@
+"""Judgement of the epochs: whether they can be read, whether they are sealed, and who takes part in them."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from monitord.core.anomalies.sealing_habits import absorb_epochs
+from monitord.core.history.clocks import disagree, judged_at
+from monitord.core.history.database import absorb_seals
+from monitord.core.history.epochs import empty_labels, sealed_labels
+from monitord.core.history.model import History
+from monitord.core.model import Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects import learned, sealing
+from monitord.core.subjects.base import Subject, Updated
+from monitord.core.subjects.servers import unmeasured
+
+
+def _seals_unknown(history: History, now: float) -> float:
+    """For how long the seals could not be read; while Postgres itself was away that was said by another rule."""
+    since = history.taken_at.get("epochs", 0.0)
+    return max(0.0, history.failed_seconds("epochs", now) - history.absent_seconds("postgres", since, now))
+
+
+UNMEASURED = unmeasured(
+    "epochs",
+    "epoch sealing",
+    "There is no such table in the database and schema that are watched: is it the right database?",
+    noun="the epochs",
+    judges_failure=True,
+    unknown_for=_seals_unknown,
+)
+
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    history = replace(history, sealed=sealed_labels(reading), empty=empty_labels(reading))
+    if disagree(history):
+        return Updated(history)
+    at = judged_at(history, now)
+    history = sealing.absorb_left_out(absorb_seals(history, history.sealed, at, orders), now, orders)
+    return Updated(replace(history, learned=absorb_epochs(history.learned, reading, at, orders)))
+
+
+EPOCHS = Subject(
+    "epochs",
+    "epoch sealing",
+    server="postgres",
+    rules=(*sealing.RULES, *learned.RULES, UNMEASURED),
+    update=_update,
+    members="groups",
+    member="group",
+    member_sample=("seal_channels", "group"),
+    noun="the epochs",
+    component="token group",
+)

@@ -1,0 +1,96 @@
+"""What the rules about services share: which they judge, what a dead one means, and how one is now."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.dependencies import builds_trees, fed, sealed, worked_off
+from monitord.core.history.model import History, Life
+from monitord.core.history.process_states import fits
+from monitord.core.history.processes import expected
+from monitord.core.model import Alert
+from monitord.core.orders import Expected, StandingOrders
+from monitord.core.subjects.base import NONE, UNKNOWN, EpochImpact, Impact, RecoveryContext, Role
+
+
+def fleet(history: History, orders: StandingOrders) -> Iterator[tuple[str, Expected | None, dict[str, Life]]]:
+    """Every subject: the roster first, then whatever else PM2 runs (nothing expected of it)."""
+    roster = expected(history, orders)
+    for name in sorted(roster.keys() | history.services.keys()):
+        service = history.services.get(name)
+        yield name, roster.get(name), dict(service.lives) if service else {}
+
+
+def itself(alert: Alert) -> tuple[str, ...]:
+    """The service that an alert is about."""
+    return (alert.subject,)
+
+
+def faces_users(service: str, orders: StandingOrders) -> bool:
+    """Whether people notice at once that a service is away."""
+    return service in orders.user_facing
+
+
+def blocks_users(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+    """Users, where the service faces them."""
+    return ("users",) if faces_users(alert.subject, orders) else ()
+
+
+def blocks_work(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+    """What a service that does no work holds up: the orders' reasons to restart it."""
+    seals = ("epoch sealing",) if sealed(alert.subject, orders) else ()
+    trees = ("trees and publishing",) if builds_trees(alert.subject, orders) else ()
+    return (*seals, *trees, *blocks_users(alert, orders))
+
+
+def impact_of_dead(alert: Alert, orders: StandingOrders, lacks: str = "is missing") -> str:
+    """What a dead service means in a fleet of which nothing is known but what the orders declare."""
+    service = alert.subject
+    tables, queues = list(fed(service, orders)), list(worked_off(service, orders))
+    brings = [f"what {service} brings into {humanize.listed(tables)} {lacks}"] if tables else []
+    waits = [f"jobs of {humanize.listed(queues)} wait"] if queues else []
+    faces = ["people cannot reach it"] if faces_users(service, orders) else []
+    return "; ".join([*brings, *waits, *faces]) or UNKNOWN
+
+
+def epoch_impact_of_dead(alert: Alert, orders: StandingOrders) -> EpochImpact:
+    """What a dead service means for collection, sealing and claims."""
+    service = alert.subject
+    seals, builds = bool(sealed(service, orders)), builds_trees(service, orders)
+    claims = {
+        "people cannot reach it": faces_users(service, orders),
+        "what is not sealed cannot be claimed": seals,
+        "trees are not built and nothing new is published: what is sealed meanwhile cannot be claimed yet": builds,
+    }
+    return (
+        f"what {service} collects is missing" if fed(service, orders) else NONE,
+        "epochs are not sealed without it" if seals else NONE,
+        next((impact for impact, so in claims.items() if so), NONE),
+    )
+
+
+def state_now(alert: Alert, at: RecoveryContext, again: str = " again") -> str | None:
+    """The state of a service, and since when."""
+    name = alert.subject
+    known = at.history.services.get(name)
+    lives = list(known.lives.values()) if known is not None else []
+    if not lives:
+        return f"{name} is no longer in PM2's list."
+    wanted = expected(at.history, at.orders).get(name) or "online"
+    states = sorted({life.state for life in lives})
+    well = sum(1 for life in lives if fits(life, wanted, at.now))
+    online = [life.started_at for life in lives if life.state == "online"]
+    many = f", {well} of {len(lives)} instances" if len(lives) > 1 else ""
+    if not online:
+        return f"{name} is {humanize.listed(states)}, as expected{many}."
+    began = [moment for moment in online if moment is not None]
+    since = f" since {humanize.moment(max(began), at.now)}" if began else ""
+    return f"{name} is {humanize.listed(states)}{again}{since}{many}."
+
+
+PM2_LOG: Final = "tail -n 50 {home}/pm2.log"
+RUNBOOK: Final = ("{pm2} logs {name} --err --lines 50 --nostream", "{pm2} describe {name}", PM2_LOG)
+DEAD: Final = Impact(impact_of_dead, epoch_impact_of_dead)
+SERVICE: Final[frozenset[Role]] = frozenset({"service"})

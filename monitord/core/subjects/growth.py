@@ -1,0 +1,286 @@
+"""Judgement of watched tables: growing past the limit, or not growing at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.anomalies.doubling import TWICE, half_windows, whole_windows
+from monitord.core.dependencies import feeders, fleet_of
+from monitord.core.history.growth import late_rows, quiet_seconds, rows_at_least, rows_per_hour, window_rows
+from monitord.core.history.model import History, Table
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
+from monitord.core.subjects.replica import LAGS, lags
+
+LOST = "it cannot be read"
+# From this share of the rows on it is said how many carry labels from before the window.
+LATE_SHARE = 0.05
+# A table that grows on disk while its counters stand still is counted so many times sooner.
+SOONER = 5
+# Where there are no epochs, a stall of so many limits is critical.
+STALLS = 4
+UNWATCHED = "it doubled from window to window, and has not been watched for three of them since"
+UNTOLD = "no counter sees its rows, and no two exact counts could be compared"
+
+
+def _tables(
+    observation: Observation, history: History, orders: StandingOrders
+) -> Iterator[tuple[str, Table | None, bool]]:
+    """Every ordered table, what is remembered of it (None: not readable now), and whether it was just counted."""
+    reading: Reading = observation.readings["postgres"]
+    present = reading.values("table_size", "table").keys()
+    now = observation.now.timestamp()
+    for name in orders.tables:
+        table = history.tables.get(name) if name in present else None
+        yield name, table, table is not None and table.exact_at == now
+
+
+def table_growth_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """More rows arrived per window than the orders allow, whatever their labels; rows rolled back do not count."""
+    now, window = observation.now.timestamp(), orders.growth_window.total_seconds()
+    for name, table, counted in _tables(observation, history, orders):
+        if table is None:
+            yield Unknown("table_growth_high", name, LOST)
+            continue
+        gained, at_least = window_rows(table, now, window), rows_at_least(table, window)
+        if gained is None and at_least is None and not table.known:
+            yield Unknown("table_growth_high", name, UNTOLD)
+            continue
+        rows = round(max(gained or 0.0, at_least or 0.0))
+        if rows <= orders.growth_limit and table.known and table.doubling:
+            yield _doubling(name, table, now, counted, orders)
+            continue
+        if rows <= orders.growth_limit:
+            # A lower bound below the limit says nothing of what came beyond it.
+            if table.known:
+                yield Clear("table_growth_high", name)
+            else:
+                yield Unknown("table_growth_high", name, UNTOLD)
+            continue
+        rate = rows_per_hour(table, now, window)
+        is_bound = at_least is not None and at_least >= (gained or 0.0)
+        late = late_rows(table, now, window)
+        has_late = late is not None and late >= LATE_SHARE * rows
+        yield Finding(
+            rule="table_growth_high",
+            subject=name,
+            severity="warning",
+            value=rows,
+            limit=orders.growth_limit,
+            unit="rows",
+            summary=(
+                f"{name} gained {'at least ' if is_bound else ''}{humanize.count(rows)} rows "
+                f"within {humanize.duration(window)}, past the limit of {humanize.count(orders.growth_limit)}"
+                + (f"; {_late(late, rows, table.late_before, now)}." if late is not None and has_late else ".")
+            ),
+            evidence={
+                "rows_per_hour": None if rate is None else round(rate),
+                "window_seconds": window,
+                "counted": "at least"
+                if is_bound
+                else "exactly"
+                if table.exact_at is not None and table.countable
+                else "by statistics only",
+                **(
+                    {"late_rows": round(late), "late_before": table.late_before}
+                    if late is not None and has_late
+                    else {}
+                ),
+            },
+            recommendation=f"Find what writes to {name}: "
+            + ("a stream that is replayed, a backfill" if has_late else "a replayed stream, a loop, or a real surge")
+            + "; watch the disk.",
+            needs_exact=(name,) if table.countable and not counted else (),
+        )
+
+
+def _doubling(name: str, table: Table, now: float, counted: bool, orders: StandingOrders) -> Judgement:
+    """A table that gains about twice as many rows in each window as in the one before it."""
+    window = orders.growth_window.total_seconds()
+    halves = half_windows(table, now, window)
+    if halves is None:
+        return Unknown("table_growth_high", name, UNWATCHED)
+    parts = [round(rows) for rows in whole_windows(halves)]
+    each = humanize.listed([humanize.count(rows) for rows in parts])
+    how = "doubles every" if parts[1] >= TWICE * parts[0] and parts[2] >= TWICE * parts[1] else "grows faster every"
+    return Finding(
+        rule="table_growth_high",
+        subject=name,
+        severity="warning",
+        value=parts[-1],
+        limit=round(orders.growth_steady * window / 3600.0),
+        unit="rows",
+        summary=f"{name} {how} {humanize.duration(window)}: {each} rows.",
+        evidence={
+            "rows_per_hour": round(parts[-1] / window * 3600.0),
+            "window_seconds": window,
+            "windows": parts,
+            "counted": "exactly" if table.exact_at is not None and table.countable else "by statistics only",
+        },
+        recommendation=(
+            f"Find what writes to {name} more and more: a loop that feeds itself, a replayed stream, or a surge; "
+            "watch the disk."
+        ),
+        needs_exact=(name,) if table.countable and not counted else (),
+    )
+
+
+def _late(late: float, rows: int, before: int, now: float) -> str:
+    """What is said of rows that carry labels from before the window, to end a sentence."""
+    which = "all of it carries" if late >= rows else f"{humanize.count(late)} of them carry"
+    return f"{which} labels before {humanize.moment(before, now)} (a replay, a backfill or a backlog)"
+
+
+def table_flow_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """No new row for too long, as far as the watch could see; confirmed by exact counts that stand still."""
+    now, limit = observation.now.timestamp(), orders.flow_stall.total_seconds()
+    if lags(observation.readings["postgres"], orders):
+        yield from (Unknown("table_flow_stalled", name, LAGS) for name in orders.tables)
+        return
+    for name, table, _ in _tables(observation, history, orders):
+        if table is None:
+            yield Unknown("table_flow_stalled", name, LOST)
+            continue
+        quiet = round(quiet_seconds(history, table, now), 3)
+        if quiet <= limit:
+            yield Clear("table_flow_stalled", name)
+            continue
+        # Counters that do not see every row say nothing by standing still; a count that stopped at its cap says that
+        # there are very many rows, and not when the last of them came.
+        is_capped = table.at_least is not None
+        if is_capped or not table.known or (not table.trusted and table.compared_at is None):
+            yield Unknown("table_flow_stalled", name, UNTOLD)
+            continue
+        worse = lost_for_good(orders)
+        yield Finding(
+            rule="table_flow_stalled",
+            subject=name,
+            severity="critical" if quiet > worse else "warning",
+            value=quiet,
+            limit=worse if quiet > worse else limit,
+            unit="seconds",
+            summary=f"No new row has come into {name} for {humanize.duration(quiet)}"
+            + (" (inserts are tried and rolled back)." if table.rolled_back else "."),
+            evidence={
+                "last_row_at": humanize.clock(table.verified_at if table.refuted else table.flow_at),
+                "rolled_back": table.rolled_back,
+                "counted": "exactly" if table.compared_at == now else "by statistics only",
+            },
+            recommendation=_who_brings(name, history, orders),
+            needs_exact=(name,) if table.countable and table.compared_at != now else (),
+        )
+
+
+def lost_for_good(orders: StandingOrders) -> float:
+    """Past how many seconds a stall is critical: an epoch of rows is lost for good; without epochs, four limits are.
+
+    A table that may stand still for longer than an epoch has four limits, too.
+    """
+    limit, epoch = orders.flow_stall.total_seconds(), orders.epoch_length.total_seconds()
+    return epoch if orders.groups and epoch > limit else STALLS * limit
+
+
+def _who_brings(name: str, history: History, orders: StandingOrders) -> str:
+    """What to do about a table without new rows: who is declared to bring them, in order, and whether they run."""
+    found = [
+        (service, "/".join(sorted({life.state for life in history.services[service].lives.values()})) or "not in PM2")
+        for service in fleet_of(feeders(name, orders), history, orders)
+    ]
+    if not found:
+        return (
+            f"Look at the services that write to {name}: are they connected, do they log errors? Which they are can be "
+            "declared (MONITORD_ORDERS__FED_BY)."
+        )
+    said = humanize.listed([f"{service} ({state})" for service, state in found])
+    first = next((service for service, state in found if state != "online"), found[0][0])
+    return (
+        f"The rows of {name} come in by {said}. Begin with {first}: is it connected, does its log show errors? "
+        "What is online may still have lost its connection."
+    )
+
+
+def wants_exact(history: History, orders: StandingOrders, now: float) -> frozenset[str]:
+    """Tables that the next reading should count exactly though nothing is suspected yet.
+
+    An audit every third of the stall limit finds inserts that are all rolled back, and rows that no counter sees; from
+    half of the limit on each reading counts, so that a stall can be confirmed the moment it is one. So does each where
+    the counters do not see every row, or have not moved yet: until two counts have been compared nothing is known.
+    Two counts can be compared while they share a bound, which moves on with the epochs: audits come at least once an
+    epoch.
+    """
+    limit = orders.flow_stall.total_seconds()
+    audit_every = min(limit / 3, orders.epoch_length.total_seconds() * 0.8)
+    wanted = set()
+    for name, table in history.tables.items():
+        since = None if table.exact_at is None else now - table.exact_at
+        audit_due = since is None or since >= audit_every or (table.unexplained and since >= audit_every / SOONER)
+        doubtful = table.refuted or not table.trusted or table.proven_at is None
+        if table.indexed and (audit_due or doubtful or quiet_seconds(history, table, now) > limit / 2):
+            wanted.add(name)
+    return frozenset(wanted)
+
+
+def _gained_now(alert: Alert, at: RecoveryContext) -> str | None:
+    rows = (at.report.growth.get(alert.subject) or {}).get("window_rows")
+    if rows is None:
+        return None
+    window = humanize.duration(at.orders.growth_window.total_seconds())
+    limit = humanize.count(at.orders.growth_limit)
+    return f"{alert.subject} gained {humanize.count(rows)} rows within the last {window}; the limit is {limit}."
+
+
+def _flows_now(alert: Alert, at: RecoveryContext) -> str | None:
+    table = at.history.tables.get(alert.subject)
+    rate = (at.report.growth.get(alert.subject) or {}).get("rows_per_hour")
+    if table is None:
+        return None
+    last = humanize.moment(max(table.flow_at, table.verified_at), at.now)
+    pace = f", {humanize.count(rate)} an hour" if rate else ""
+    return f"Rows come into {alert.subject} again{pace}; the last one seen at {last}."
+
+
+def fed_by(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:
+    """Whoever brings the rows of a table, or of a channel: those of its group."""
+    return (feeders(str(finding.evidence.get("group", finding.subject)), orders),)
+
+
+_RUNBOOK: Final = (
+    "{pm2} logs {feeder} --lines 50 --nostream",
+    "SELECT relname, n_tup_ins, n_tup_del, n_live_tup, last_autovacuum FROM pg_stat_user_tables "
+    "WHERE relname = {literal}",
+    "{pm2} status",
+)
+_MORE_ROWS: Final = "more rows than usual; the disk fills faster"
+NO_FLOW: Final = Impact(
+    lambda alert, _: f"what should come into {alert.subject} is missing",
+    ("signals are not collected", "epochs will hold fewer participants, or none", NONE),
+)
+
+TABLE_GROWTH_HIGH = Rule(
+    name="table_growth_high",
+    probe="postgres",
+    severities=("warning",),
+    evaluate=table_growth_high,
+    roles=frozenset({"growth"}),
+    runbook=_RUNBOOK,
+    impact=Impact(_MORE_ROWS, (_MORE_ROWS, NONE, NONE)),
+    recovered=_gained_now,
+    criterion="growth_steady",
+)
+TABLE_FLOW_STALLED = Rule(
+    name="table_flow_stalled",
+    probe="postgres",
+    severities=("warning", "critical"),
+    evaluate=table_flow_stalled,
+    roles=frozenset({"flow", "stall"}),
+    workers=fed_by,
+    inhibits_firing=True,
+    runbook=_RUNBOOK,
+    impact=NO_FLOW,
+    recovered=_flows_now,
+    criterion="growth_steady",
+)
+RULES = (TABLE_GROWTH_HIGH, TABLE_FLOW_STALLED)

@@ -1,0 +1,265 @@
+"""Judgement of the machine: disks that fill, memory that runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from shlex import quote
+from typing import Any, Final
+
+from monitord.core import humanize
+from monitord.core.anomalies import trends
+from monitord.core.history.model import Full, History
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule, Subject, Updated
+from monitord.core.subjects.servers import unmeasured
+from monitord.core.subjects.trends import (
+    FULL,
+    PAST,
+    SOON,
+    absorb_disks,
+    deadline,
+    disk_key,
+    disk_outlook,
+    disk_terms,
+    fast_disk_key,
+    fast_disk_terms,
+    outlook_evidence,
+    reached,
+    seen_for,
+)
+
+# A disk past its limit still takes rows; one as full as this does not.
+DISK_FULL_PERCENT = 98.0
+
+
+def absorb_full(
+    history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
+) -> History:
+    """The history after one good reading of the host, the last of which was at `before`: which disks take no more."""
+    full = {}
+    for path in orders.disks:
+        used = (reading.number("disk_used", path=path), reading.number("disk_inodes_used", path=path))
+        known = [percent for percent in used if percent is not None]
+        was = history.full.get(path)
+        if known and max(known) >= DISK_FULL_PERCENT:
+            full[path] = Full(now if before is None else before, now) if was is None else replace(was, room_at=None)
+        elif was is not None:
+            room_at = was.room_at if was.room_at is not None else now if known else None
+            if room_at is None or now - room_at <= orders.late_after.total_seconds():
+                full[path] = replace(was, room_at=room_at)
+    return history if full == history.full else replace(history, full=full)
+
+
+def disk_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A disk past the limits, by space (percent, as df counts it) or by inodes, whichever is worse."""
+    reading = observation.readings["host"]
+    for path in orders.disks:
+        space, free = reading.number("disk_used", path=path), reading.number("disk_free", path=path)
+        inodes = reading.number("disk_inodes_used", path=path)
+        found = [(round(used, 2), what) for used, what in ((space, "space"), (inodes, "inodes")) if used is not None]
+        if not found:
+            yield Unknown("disk_high", path, "it cannot be measured")
+            continue
+        used, what = max(found, key=lambda one: one[0])
+        if used <= orders.disk_warning:
+            yield Clear("disk_high", path)
+            continue
+        is_critical = used > orders.disk_critical
+        limit = orders.disk_critical if is_critical else orders.disk_warning
+        left = "" if free is None else f"; {humanize.size(free)} are left"
+        said = {
+            "space": f"The disk at {path} is {used:.1f}% full, past {limit:g}%{left}.",
+            "inodes": f"The disk at {path} has used {used:.1f}% of its inodes, past {limit:g}%: when they are gone no "
+            f"file can be made, whatever space is left{left}.",
+        }
+        remedy = {
+            "space": f"Free space on {path} now: old logs, old rows, backups."
+            if is_critical
+            else f"Plan to free space on {path}.",
+            "inodes": f"Find the directories with the most files on {path} and delete what is not needed: "
+            f"du --inodes -x {quote(path)} | sort -n | tail",
+        }
+        yield Finding(
+            rule="disk_high",
+            subject=path,
+            severity="critical" if is_critical else "warning",
+            value=used,
+            limit=limit,
+            unit="percent",
+            summary=said[what],
+            evidence={"free_bytes": free}
+            | ({} if inodes is None else {"full_of": what, "used_percent": space, "inodes_used_percent": inodes}),
+            recommendation=remedy[what],
+        )
+
+
+def disk_filling(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A disk that fills so steadily that it will be full."""
+    now, reading, terms = observation.now.timestamp(), observation.readings["host"], disk_terms(orders)
+    for path in orders.disks:
+        used, series = reading.number("disk_used", path=path), history.trends.get(disk_key(path))
+        if used is None or series is None:
+            yield Unknown("disk_filling", path, "it cannot be measured")
+            continue
+        outlook = disk_outlook(series, history.trends.get(fast_disk_key(path)), used, now, orders)
+        if outlook is None:
+            fast, fast_terms = history.trends.get(fast_disk_key(path)), fast_disk_terms(orders)
+            past = trends.is_past(series, terms)
+            past = past or (fast is not None and fast_terms is not None and trends.is_past(fast, fast_terms))
+            yield Unknown("disk_filling", path, PAST) if past else Clear("disk_filling", path)
+            continue
+        is_critical = outlook.seconds <= SOON * terms.horizon and used - outlook.lowest >= FULL - used
+        free = reading.number("disk_free", path=path)
+        yield Finding(
+            rule="disk_filling",
+            subject=path,
+            severity="critical" if is_critical else "warning",
+            value=round(outlook.per_hour, 2),
+            limit=None,
+            unit="percent/h",
+            summary=(
+                f"The disk at {path} fills by {outlook.per_hour:.3g}% an hour ({seen_for(outlook)}) and would be full "
+                f"{reached(outlook)}; it is {used:.1f}% full now."
+            ),
+            evidence={
+                "used_percent": round(used, 2),
+                "limit_percent": FULL,
+                "free_bytes": free,
+                "percent_per_hour": round(outlook.per_hour, 3),
+            }
+            | outlook_evidence(outlook),
+            recommendation=(
+                f"Find what grows on {path} (du -x --max-depth=2 {quote(path)}): logs first, then the database's "
+                f"tables and WAL, then dumps and backups. Stop it or free space {deadline(outlook)}."
+            ),
+        )
+
+
+def host_memory_low(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """Less memory available than ordered."""
+    reading = observation.readings["host"]
+    available = reading.number("memory_available")
+    if available is None:
+        yield Unknown("host_memory_low", "host", "the kernel did not tell")
+        return
+    if available >= orders.host_memory:
+        yield Clear("host_memory_low", "host")
+        return
+    hungriest = sorted(
+        ((life.memory, name) for name, s in history.services.items() for life in s.lives.values() if life.memory),
+        reverse=True,
+    )[:3]
+    is_group = reading.word("memory_available_of") == "cgroup"
+    limit = reading.number("memory_limit")
+    where = "in monitord's container (its control group's limit" if is_group else "on the host"
+    if is_group:
+        where += f" is {humanize.size(limit)})" if limit is not None else ")"
+    yield Finding(
+        rule="host_memory_low",
+        subject="host",
+        severity="critical",
+        value=int(available),
+        limit=orders.host_memory,
+        unit="bytes",
+        summary=(
+            f"Only {humanize.size(available)} of memory is available {where}, "
+            f"under the limit of {humanize.size(orders.host_memory)}."
+        ),
+        evidence={"largest_services": {name: memory for memory, name in hungriest}}
+        | ({"available_of": "cgroup", "limit_bytes": limit} if is_group else {}),
+        recommendation="Find what took the memory before the kernel chooses a process to kill.",
+    )
+
+
+def _used_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None:
+    disk: Any = (at.report.host.get("disks") or {}).get(alert.subject) or {}
+    used, free = disk.get("used_percent"), disk.get("free_bytes")
+    if used is None:
+        return None
+    left = "" if free is None else f", {humanize.size(free)} are left"
+    limit = at.orders.disk_warning
+    return f"The disk at {alert.subject} is {used:.1f}% full now{steady}{left}; the limit is {limit:g}%."
+
+
+def _no_longer_fills(alert: Alert, at: RecoveryContext) -> str | None:
+    return _used_now(alert, at, " and no longer fills steadily")
+
+
+def _available_now(alert: Alert, at: RecoveryContext) -> str | None:
+    available = at.report.host.get("memory_available_bytes")
+    if available is None:
+        return None
+    limit = humanize.size(at.orders.host_memory)
+    return f"{humanize.size(available)} of memory is available on the host now; the limit is {limit}."
+
+
+_AT_RISK: Final = "at risk: the kernel may end any process"
+_STOPS: Final = "stops when the disk is full"
+_DISK: Final = Impact("what writes to this disk stops when it is full", (_STOPS, _STOPS, NONE))
+_DISK_RUNBOOK: Final = (
+    "df -h {name}",
+    "du -xh --max-depth=2 {name} 2>/dev/null | sort -h | tail -n 20",
+    "SELECT relname, pg_size_pretty(pg_total_relation_size(oid)) FROM pg_class WHERE relkind = 'r' "
+    "ORDER BY pg_total_relation_size(oid) DESC LIMIT 5",
+)
+
+HOST_MEMORY_LOW = Rule(
+    name="host_memory_low",
+    probe="host",
+    severities=("critical",),
+    evaluate=host_memory_low,
+    roles=frozenset({"no_memory"}),
+    inhibits_firing=True,
+    runbook=("free -m", "ps aux --sort=-rss | head -n 10", "dmesg --ctime | grep -i 'out of memory' | tail -n 5"),
+    impact=Impact(_AT_RISK, (_AT_RISK, _AT_RISK, _AT_RISK)),
+    recovered=_available_now,
+)
+DISK_FILLING = Rule(
+    name="disk_filling",
+    probe="host",
+    severities=("warning", "critical"),
+    evaluate=disk_filling,
+    runbook=_DISK_RUNBOOK,
+    impact=_DISK,
+    recovered=_no_longer_fills,
+)
+DISK_HIGH = Rule(
+    name="disk_high",
+    probe="host",
+    severities=("warning", "critical"),
+    evaluate=disk_high,
+    # A disk past its first limit fills on: it is full for good at the second.
+    replaces=(Replaces(DISK_FILLING, when=lambda stronger, _: stronger.severity == "critical"),),
+    roles=frozenset({"full_disk"}),
+    inhibits_firing=True,
+    recommend=lambda alert: "free_disk" if alert.severity == "critical" else None,
+    runbook=_DISK_RUNBOOK,
+    impact=_DISK,
+    blocking=lambda *_: ("everything that writes to this disk",),
+    recovered=_used_now,
+)
+UNMEASURED = unmeasured(
+    "host",
+    "the host",
+    "There is no such path: is the file system mounted, is the name in MONITORD_HOST__DISKS right?",
+    judges_failure=True,
+)
+RULES = (HOST_MEMORY_LOW, DISK_HIGH, DISK_FILLING)
+
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    history = absorb_full(history, reading, before, now, orders)
+    return Updated(absorb_disks(history, reading, now, orders))
+
+
+HOST = Subject(
+    "host",
+    "the host",
+    rules=(*RULES, UNMEASURED),
+    update=_update,
+    members="disks",
+    member="disk",
+    member_sample=("disk_used", "path"),
+)

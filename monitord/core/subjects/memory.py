@@ -1,0 +1,143 @@
+"""Judgement of the memory of services: past its limit, or rising towards it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.anomalies import trends
+from monitord.core.anomalies.trends import Outlook
+from monitord.core.history.model import History
+from monitord.core.history.processes import expected
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule
+from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fleet, state_now
+from monitord.core.subjects.trends import PAST, deadline, memory_key, memory_terms, outlook_evidence, reached, seen_for
+
+
+def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service of which an instance uses more memory than ordered."""
+    for name, _, lives in fleet(history, orders):
+        used = [life.memory for life in lives.values() if life.memory is not None]
+        if not used and any(life.state == "online" for life in lives.values()):
+            yield Unknown("service_memory_high", name, "PM2 did not tell its memory")
+            continue
+        limit = orders.memory_limit(name)
+        if max(used, default=0.0) <= limit:
+            yield Clear("service_memory_high", name)
+            continue
+        yield Finding(
+            rule="service_memory_high",
+            subject=name,
+            severity="warning",
+            value=int(max(used)),
+            limit=limit,
+            unit="bytes",
+            summary=f"{name} uses {humanize.size(max(used))} of memory, past its limit of {humanize.size(limit)}.",
+            evidence={"instances": {key: life.memory for key, life in lives.items()}},
+            recommendation=f"A leak is possible: restart {name} if its memory keeps rising.",
+        )
+
+
+def service_memory_leak(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service of which an instance's memory rises so steadily that it will reach its limit."""
+    now = observation.now.timestamp()
+    for name in sorted(expected(history, orders).keys() | history.services.keys()):
+        soonest: tuple[Outlook, float] | None = None
+        unknown = is_past = False
+        service = history.services.get(name)
+        for instance, life in () if service is None else service.lives.items():
+            if life.memory is None:
+                unknown = unknown or life.state == "online"
+                continue
+            series = history.trends.get(memory_key(name, instance))
+            if series is None or series.trend is None:
+                continue
+            terms = memory_terms(orders, name)
+            is_past = is_past or trends.is_past(series, terms)
+            outlook = trends.outlook(series, now, terms)
+            if outlook is not None and (soonest is None or outlook.seconds < soonest[0].seconds):
+                soonest = outlook, life.memory
+        if soonest is not None:
+            yield _leak(name, *soonest, orders)
+        elif is_past:
+            yield Unknown("service_memory_leak", name, PAST)
+        elif unknown:
+            yield Unknown("service_memory_leak", name, "PM2 did not tell its memory")
+        else:
+            yield Clear("service_memory_leak", name)
+
+
+def _leak(name: str, outlook: Outlook, memory: float, orders: StandingOrders) -> Finding:
+    limit = orders.memory_limit(name)
+    return Finding(
+        rule="service_memory_leak",
+        subject=name,
+        severity="warning",
+        value=round(outlook.per_hour),
+        limit=None,  # of a slope there is none: the limit of what rises is in the evidence
+        unit="bytes/h",
+        summary=(
+            f"{name}'s memory rises by {humanize.size(outlook.per_hour)} an hour ({seen_for(outlook)}) and would reach "
+            f"its limit of {humanize.size(limit)} {reached(outlook)}."
+        ),
+        evidence={"memory_bytes": int(memory), "limit_bytes": limit, "bytes_per_hour": round(outlook.per_hour)}
+        | outlook_evidence(outlook),
+        recommendation=(
+            f"Look first at {name}'s log for what has grown since the rise began, then at its queues, caches and open "
+            f"connections, then at a heap snapshot. If the cause is not found, plan a restart of {name} "
+            f"{deadline(outlook)}."
+        ),
+    )
+
+
+def _on_epochs_of_memory(alert: Alert, orders: StandingOrders) -> EpochImpact:
+    at_risk = "at risk when the process is ended for its memory"
+    return NONE, NONE, at_risk if faces_users(alert.subject, orders) else NONE
+
+
+def _memory_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None:
+    used = (at.report.services.get(alert.subject) or {}).get("memory_bytes")
+    if used is None:
+        return state_now(alert, at)
+    limit = humanize.size(at.orders.memory_limit(alert.subject))
+    return f"{alert.subject} uses {humanize.size(used)} of memory now{steady}; the limit is {limit}."
+
+
+def _no_leak_now(alert: Alert, at: RecoveryContext) -> str | None:
+    return _memory_now(alert, at, ", and no longer rises steadily")
+
+
+_MEMORY_RUNBOOK: Final = ("{pm2} describe {name}", "{pm2} logs {name} --lines 50 --nostream", "free -m")
+_MEMORY: Final = Impact(
+    lambda alert, _: f"{alert.subject} is at risk of being ended for its memory", _on_epochs_of_memory
+)
+
+SERVICE_MEMORY_LEAK = Rule(
+    name="service_memory_leak",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_memory_leak,
+    roles=SERVICE,
+    runbook=_MEMORY_RUNBOOK,
+    impact=_MEMORY,
+    blocking=blocks_users,
+    recovered=_no_leak_now,
+    criterion="memory_stable",
+)
+SERVICE_MEMORY_HIGH = Rule(
+    name="service_memory_high",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_memory_high,
+    replaces=(Replaces(SERVICE_MEMORY_LEAK),),
+    roles=SERVICE,
+    recommend=lambda _: "restart_service",
+    lasting=True,
+    runbook=_MEMORY_RUNBOOK,
+    impact=_MEMORY,
+    blocking=blocks_users,
+    recovered=_memory_now,
+)

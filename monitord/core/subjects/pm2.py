@@ -1,0 +1,118 @@
+"""Judgement of PM2 itself: away, or come back without its list."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from monitord.core import humanize
+from monitord.core.history.model import History
+from monitord.core.history.processes import absorb_fleet
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects import services
+from monitord.core.subjects.base import RecoveryContext, Replaces, Rule, Subject, Updated
+from monitord.core.subjects.fleet import PM2_LOG
+from monitord.core.subjects.servers import unreachable
+from monitord.core.subjects.trends import absorb_memory
+
+
+def pm2_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """PM2 itself was restarted and nothing of the fleet is in its list."""
+    last = history.fleet_restart
+    if last is None or not last.is_empty or not last.left_behind:
+        yield Clear("pm2_empty", "pm2")
+        return
+    names = humanize.listed(list(last.left_behind), most=8)
+    what, when = humanize.plural(len(last.left_behind), "service"), humanize.clock(last.at)
+    lost = f"it runs none of the {what} it is expected to run ({names})"
+    is_deleted = last.kind == "deleted"
+    yield Finding(
+        rule="pm2_empty",
+        subject="pm2",
+        severity="critical",
+        value="empty",
+        limit=None,
+        unit="",
+        summary=(
+            f"Everything was deleted from PM2's list, by {when}: {lost}."
+            if is_deleted
+            else f"PM2 was restarted with an empty list, at {when}: {lost}. Nobody deleted them."
+        ),
+        began=last.at,
+        evidence={"left_behind": list(last.left_behind), "at": when, "kind": last.kind},
+        recommendation=(
+            "If that was a mistake, run pm2 resurrect, or start the services from their ecosystem file."
+            if is_deleted
+            else "Run pm2 resurrect, and pm2 save once all is back. Where PM2 was killed, the processes of before may "
+            "still run without it: end those first, or they run twice."
+        ),
+    )
+
+
+def _has_lost_its_list(history: History) -> str:
+    last = history.fleet_restart
+    return "it answers, and has lost its list" if last is not None and last.is_empty else ""
+
+
+def _left_behind(alert: Alert) -> tuple[str, ...]:
+    """All that a PM2 without its list runs no more."""
+    names = alert.finding.evidence.get("left_behind")
+    return tuple(map(str, names)) if isinstance(names, list | tuple) else ()
+
+
+def _as_expected(at: RecoveryContext) -> str:
+    services = at.report.services
+    well = sum(1 for service in services.values() if service["ok"])
+    return f"{well} of {len(services)} services are as expected."
+
+
+def _answers_now(alert: Alert, at: RecoveryContext) -> str:
+    return f"PM2 answers again: {_as_expected(at)}"
+
+
+def _listed_now(alert: Alert, at: RecoveryContext) -> str:
+    return f"PM2 has its list again: {_as_expected(at)}"
+
+
+PM2_UNREACHABLE = unreachable(
+    "pm2_unreachable",
+    "pm2",
+    "PM2",
+    blocks=lambda _: "whether the services run",
+    not_there="There is no PM2 in the home that is watched: does it run, as the same user, is MONITORD_PM2__HOME "
+    "right? Do not ask it by pm2 ls, which would start an empty one.",
+    is_lost=_has_lost_its_list,
+    # `pm2 status` would start a PM2 where none runs, and hide what happened.
+    runbook=(PM2_LOG, "pgrep -af 'PM2 v'", "ls -l {home}"),
+    recovered=_answers_now,
+)
+PM2_EMPTY = Rule(
+    name="pm2_empty",
+    probe="pm2",
+    severities=("critical",),
+    evaluate=pm2_empty,
+    of_server=True,
+    replaces=(Replaces(PM2_UNREACHABLE, continues=True),),
+    dead_services=_left_behind,
+    runbook=("{pm2} status", PM2_LOG, "ls -l {home}/dump.pm2"),
+    recovered=_listed_now,
+    criterion="services_online",
+)
+RULES = (PM2_EMPTY, PM2_UNREACHABLE)
+
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    history, events = absorb_fleet(history, reading, before if history.services else None, now, orders)
+    return Updated(absorb_memory(history, now, orders), tuple(events))
+
+
+PM2 = Subject(
+    "pm2",
+    "PM2",
+    server="pm2",
+    rules=(*RULES, *services.RULES),
+    update=_update,
+    members="services",
+    member="service",
+    readings="the services under PM2",
+)

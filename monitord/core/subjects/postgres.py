@@ -1,0 +1,90 @@
+"""Judgement of Postgres: away or refusing, another database than it was, a standby behind, and its tables."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Final
+
+from monitord.core.history.clocks import absorb_lag, disagree
+from monitord.core.history.database import absorb_identity
+from monitord.core.history.growth import absorb_tables
+from monitord.core.history.model import History
+from monitord.core.model import Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects import growth
+from monitord.core.subjects.base import Impact, Subject, Updated
+from monitord.core.subjects.identity import DATABASE_CHANGED
+from monitord.core.subjects.replica import REPLICA_LAGGING
+from monitord.core.subjects.served import absorb_refusals, refusing
+from monitord.core.subjects.servers import unmeasured, unreachable
+
+_BY_LABEL: Final = frozenset({"table_recent", "table_newest"})
+
+
+def _blocks(orders: StandingOrders) -> str:
+    """What cannot be told while it cannot be measured, by what is watched of it."""
+    parts = (("growth", orders.tables), ("sealing", orders.groups))
+    return " and ".join(what for what, subjects in parts if subjects) or "what it holds"
+
+
+POSTGRES_UNREACHABLE = unreachable(
+    "postgres_unreachable",
+    "postgres",
+    "Postgres",
+    blocks=_blocks,
+    not_there="The server answers, and has no such database: correct its name in MONITORD_POSTGRES__DSN, or find out "
+    "who dropped it.",
+    response=lambda report: report.database.get("response_ms"),
+    runbook=(
+        "SELECT 1",
+        "SELECT state, wait_event_type, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC",
+        "df -h",
+    ),
+    impact=Impact(
+        "nothing can be read from the database or stored in it",
+        ("signals cannot be stored", "epochs cannot be sealed", "proofs cannot be read"),
+    ),
+    blocking=lambda _, orders: ("epoch sealing",) if orders.groups else (),
+)
+POSTGRES_FULL = refusing(
+    "postgres_full",
+    "Postgres",
+    POSTGRES_UNREACHABLE,
+    inhibits=frozenset({"sealing", "flow", "lag"}),
+    runbook=(
+        "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC",
+        "SELECT name, setting, source FROM pg_settings WHERE name ~ 'connections|read_only'",
+        "df -h",
+    ),
+)
+UNMEASURED = unmeasured(
+    "postgres",
+    "Postgres",
+    "There is no such table in the database and schema that are watched: create it, or correct its name in "
+    "MONITORD_POSTGRES__TABLES.",
+)
+
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    history, notes = absorb_identity(absorb_lag(history, reading), reading)
+    history, of_tables = absorb_tables(history, _countable(history, reading), before, now, orders)
+    return Updated(absorb_refusals(history, reading), notes=(*notes, *of_tables))
+
+
+def _countable(history: History, reading: Reading) -> Reading:
+    """The reading without its counts by label where the clock that bounds their labels was set."""
+    if not disagree(history):
+        return reading
+    return replace(reading, samples=tuple(s for s in reading.samples if s.name not in _BY_LABEL))
+
+
+POSTGRES = Subject(
+    "postgres",
+    "Postgres",
+    server="postgres",
+    rules=(POSTGRES_FULL, POSTGRES_UNREACHABLE, REPLICA_LAGGING, DATABASE_CHANGED, *growth.RULES, UNMEASURED),
+    update=_update,
+    members="tables",
+    member="table",
+    member_sample=("table_size", "table"),
+)

@@ -1,0 +1,185 @@
+"""Judgement of Redis: away, refusing writes; and of its queues: too deep, or risen and not drained."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Any
+
+from monitord.core import humanize
+from monitord.core.history.model import History, Queue
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import NONE, UNKNOWN, Impact, RecoveryContext, Rule, Subject, Updated
+from monitord.core.subjects.served import absorb_refusals, refusing
+from monitord.core.subjects.servers import unmeasured, unreachable
+
+# A queue that rose and never fell is not drained; it must have risen by this share of the limit to be worth a word.
+RISE_SHARE = 0.1
+# One that stands still, job for job, is not worked off; it must be this deep to be worth a word, since a few jobs may
+# stand for long (those of a worker that is paused by day).
+DEEP_SHARE = 0.5
+# Of one that rises through dips the lowest readings count, of stretches as long as a stall, looked at in thirds. Each
+# must lie above the one before by this share of the limit, STRETCHES of them in a row, and the last above all of the
+# first: readings of a queue that is filled and drained again and again drift by chance, within its swings.
+STEP_SHARE = 0.01
+THIRDS, STRETCHES, THIRDS_KEPT = 3, 3, 36
+
+
+def absorb_queues(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of the redis probe: each queue's rise, and its lowest and highest readings."""
+    queues = {}
+    width = orders.flow_stall.total_seconds() / THIRDS
+    for name, depth in reading.values("queue_waiting", "queue").items():
+        if not isinstance(depth, int | float):
+            continue
+        run, deep = history.queues.get(name), depth > orders.queue_limit(name) * DEEP_SHARE
+        if run is None:
+            queues[name] = Queue(now, float(depth), float(depth), now if deep else None, now, ((depth, depth),))
+            continue
+        fell = depth < run.last
+        begins = fell or depth <= run.first  # it fell, or has not begun to rise
+        began, thirds = _thirds(run, float(depth), now, width)
+        queues[name] = Queue(
+            now if begins else run.since,
+            float(depth) if begins else run.first,
+            float(depth),
+            None if not deep else now if fell or run.deep_since is None else run.deep_since,
+            began,
+            thirds,
+        )
+    return replace(history, queues={**{n: q for n, q in history.queues.items() if n not in queues}, **queues})
+
+
+def _thirds(run: Queue, depth: float, now: float, width: float) -> tuple[float, tuple[tuple[float, float], ...]]:
+    """When the open third of a stall began, and the lowest and highest reading of each, the open one last.
+
+    They begin anew where nobody looked for one of them.
+    """
+    passed = now - run.third_at
+    if not run.thirds or not 0 <= passed < 2 * width:
+        return now, ((depth, depth),)
+    if passed >= width:
+        return run.third_at + width, (*run.thirds[-THIRDS_KEPT:], (depth, depth))
+    low, high = run.thirds[-1]
+    return run.third_at, (*run.thirds[:-1], (min(low, depth), max(high, depth)))
+
+
+def _net_rise(run: Queue, limit: float) -> tuple[int, float]:
+    """Over how many stretches as long as a stall a queue has risen net, and by how much; (0, 0.0) where it has not.
+
+    One that was filled at once and is worked off since has not: of its last stretch the beginning is the highest.
+    """
+    closed = run.thirds[:-1]
+    stretches = [closed[end - THIRDS : end] for end in range(len(closed), THIRDS - 1, -THIRDS)]  # the newest first
+    lows = [min(low for low, _ in stretch) for stretch in stretches]
+    many = 0
+    while many + 1 < len(lows) and lows[many] - lows[many + 1] > limit * STEP_SHARE:
+        many += 1
+    if many + 1 < STRETCHES or run.last < lows[0] or max(high for _, high in stretches[0][1:]) <= stretches[0][0][1]:
+        return 0, 0.0
+    if lows[0] <= max(high for _, high in stretches[many]):
+        return 0, 0.0
+    return many, lows[0] - lows[many]
+
+
+def redis_queue_backlog(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A queue deeper than ordered, or one that rose and has not been drained for as long as a stall lasts."""
+    now = observation.now.timestamp()
+    depths = observation.readings["redis"].values("queue_waiting", "queue")
+    for name in orders.queues:
+        limit = orders.queue_limit(name)
+        depth, run = depths.get(name), history.queues.get(name)
+        if not isinstance(depth, int | float) or run is None:
+            yield Unknown("redis_queue_backlog", name, "it cannot be read")
+            continue
+        risen = run.last - run.first
+        lasting = history.watched_seconds("redis", run.since, now)
+        stall, net = orders.flow_stall.total_seconds(), 0.0
+        undrained = lasting > stall and risen > limit * RISE_SHARE
+        still = None if run.deep_since is None else history.watched_seconds("redis", run.deep_since, now)
+        if depth > limit:
+            how = f"past the limit of {humanize.count(limit)}"
+        elif undrained:
+            how = f"which rose by {humanize.count(risen)} and has not been drained for {humanize.duration(lasting)}"
+        elif still is not None and still > stall:
+            how, risen, lasting = f"and none was taken for {humanize.duration(still)}", 0.0, still
+        else:
+            stretches, net = _net_rise(run, limit)
+            if net <= limit * RISE_SHARE:
+                yield Clear("redis_queue_backlog", name)
+                continue
+            risen, lasting = net, stretches * stall
+            how = f"{humanize.count(net)} more than {humanize.duration(lasting)} ago, though some were taken meanwhile"
+        yield Finding(
+            rule="redis_queue_backlog",
+            subject=name,
+            severity="warning",
+            value=int(depth),
+            limit=limit if depth > limit else None,  # of a rise there is no depth to be past
+            unit="jobs",
+            summary=f"{humanize.count(depth)} jobs wait in the queue {name}, {how}.",
+            evidence={"risen": int(risen), "undrained_seconds": round(lasting, 3)},
+            recommendation=f"Look at the worker of {name}: is it alive, and does it finish what it takes?",
+        )
+
+
+def _waiting_now(alert: Alert, at: RecoveryContext) -> str | None:
+    queue: Any = (at.report.redis.get("queues") or {}).get(alert.subject) or {}
+    waiting = queue.get("waiting")
+    if waiting is None:
+        return None
+    limit = humanize.count(at.orders.queue_waiting)
+    wait = f"{humanize.plural(waiting, 'job')} wait{'s' if waiting == 1 else ''}"
+    return f"{wait} in {alert.subject} now; the limit is {limit}."
+
+
+REDIS_UNREACHABLE = unreachable(
+    "redis_unreachable",
+    "redis",
+    "Redis",
+    blocks=lambda _: "the queues",
+    response=lambda report: report.redis.get("latency_ms"),
+    runbook=("{redis} ping", "{redis} info memory", "free -m"),
+    impact=Impact("nothing can be queued", (NONE, "trees cannot be queued", UNKNOWN)),
+)
+REDIS_NOT_WRITABLE = refusing(
+    "redis_not_writable",
+    "Redis",
+    REDIS_UNREACHABLE,
+    inhibits=frozenset({"backlog"}),
+    runbook=("{redis} info persistence", "{redis} info memory", "{redis} info replication"),
+)
+REDIS_QUEUE_BACKLOG = Rule(
+    name="redis_queue_backlog",
+    probe="redis",
+    severities=("warning",),
+    evaluate=redis_queue_backlog,
+    roles=frozenset({"backlog"}),
+    workers=lambda finding, orders: (orders.workers_of(finding.subject),),
+    runbook=("{pm2} logs {worker} --lines 50 --nostream", "{redis} llen {waiting}", "{pm2} status"),
+    impact=Impact("jobs wait", (NONE, "trees are built late", "claims of the newest epochs wait")),
+    recovered=_waiting_now,
+)
+UNMEASURED = unmeasured(
+    "redis",
+    "Redis",
+    "There is no such key in the Redis database that is watched: correct its name in MONITORD_REDIS__QUEUES, "
+    "or the database's number or the prefix.",
+)
+
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    return Updated(absorb_queues(absorb_refusals(history, reading), reading, now, orders))
+
+
+REDIS = Subject(
+    "redis",
+    "Redis",
+    server="redis",
+    rules=(REDIS_NOT_WRITABLE, REDIS_UNREACHABLE, REDIS_QUEUE_BACKLOG, UNMEASURED),
+    update=_update,
+    members="queues",
+    member="queue",
+    member_sample=("queue_waiting", "queue"),
+)

@@ -1,0 +1,157 @@
+"""Judgement of services that PM2 restarts again and again: in a loop, or now and then for days."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+
+from monitord.core import humanize
+from monitord.core.history.model import History
+from monitord.core.history.processes import recent_restarts
+from monitord.core.history.restart_loops import (
+    CALM_WINDOWS,
+    DAY_WINDOWS,
+    QUARTER_WINDOWS,
+    look_into,
+    since_taken_up,
+    unrest,
+)
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, RestartKind, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import Impact, RecoveryContext, Rule, always
+from monitord.core.subjects.fleet import (
+    DEAD,
+    RUNBOOK,
+    SERVICE,
+    blocks_users,
+    blocks_work,
+    epoch_impact_of_dead,
+    fleet,
+    itself,
+    state_now,
+)
+
+_LOOP_ADVICE: dict[RestartKind | None, str] = {
+    None: "Read the end of {name}'s error log: restarting it again is what PM2 already does.",
+    "memory": "Find out what {name} needs its memory for: it leaks, or its max_memory_restart is below what it needs.",
+    "watch": "Find out what writes into the files that PM2 watches for {name}: its own logs or data are to be ignored "
+    "(ignore_watch), and watch is not for production.",
+}
+
+
+def service_restart_loop(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """More automatic restarts within the window than the orders allow.
+
+    An operator's restarts do not count, nor what went before PM2 gave up and somebody took it up again.
+    """
+    now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
+    for name, _, lives in fleet(history, orders):
+        service = since_taken_up(history.services.get(name))
+        restarts = recent_restarts(service, now, window) if service else 0
+        if restarts <= orders.restarts_warning or not lives:  # what is gone dies no more
+            yield Clear("service_restart_loop", name)
+            continue
+        assert service is not None  # noqa: S101 - it has restarts
+        loop = look_into(service, now, window)
+        is_critical = restarts > orders.restarts_critical
+        yield Finding(
+            rule="service_restart_loop",
+            subject=name,
+            severity="critical" if is_critical else "warning",
+            value=restarts,
+            limit=orders.restarts_critical if is_critical else orders.restarts_warning,
+            unit="restarts",
+            summary=(
+                f"{name} keeps {'being restarted' if loop.rule else 'dying'}: PM2 restarted it {restarts} times in the "
+                f"last {humanize.duration(window)}, since {humanize.clock(loop.since)}{loop.why()}{loop.said()}."
+            ),
+            evidence=loop.evidence()
+            | {
+                "window_seconds": window,
+                "lifetime_restarts": sum(life.restarts or 0 for life in lives.values()),
+            },
+            recommendation=_LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name),
+        )
+
+
+def service_unstable(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that dies now and then, never often enough for a loop, and over a day too often: news once a day."""
+    now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
+    day, limit = DAY_WINDOWS * window, QUARTER_WINDOWS * orders.restarts_warning
+    for name, _, lives in fleet(history, orders):
+        service = history.services.get(name)
+        found = unrest(service, now, window, orders.restarts_warning) if service is not None else None
+        if service is None or found is None or found.apart <= limit or not lives:
+            yield Clear("service_unstable", name)
+            continue
+        if recent_restarts(service, now, window) > orders.restarts_warning:
+            yield Unknown("service_unstable", name, "it dies so often now that it is a loop")
+            continue
+        loop = replace(look_into(service, now, window), kinds=found.kinds)
+        loop = loop if loop.told else replace(loop, lives=())  # of the last few there is no telling
+        yield Finding(
+            rule="service_unstable",
+            subject=name,
+            severity="warning",
+            value=found.count,
+            limit=limit,
+            unit="restarts",
+            summary=(
+                f"{name} is restarted by PM2 again and again: {found.count} times "
+                f"in the last {humanize.duration(day)}, "
+                f"every {humanize.duration(found.every)} or so{loop.why()}{loop.said()}."
+            ),
+            evidence=loop.evidence() | {"first_at": humanize.clock(found.first), "window_seconds": day},
+            recommendation=_LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name),
+            remind_every=day,
+        )
+
+
+def _restarts_now(alert: Alert, at: RecoveryContext) -> str | None:
+    found = at.report.services.get(alert.subject) or {}
+    restarts, window = found.get("restarts_recent"), humanize.duration(at.orders.restarts_window.total_seconds())
+    state = state_now(alert, at)
+    if restarts is None or state is None:
+        return state
+    limit = at.orders.restarts_warning
+    return (
+        f"{state.rstrip('.')}; {humanize.plural(restarts, 'restart')} in the last {window}, up to {limit} are expected."
+    )
+
+
+def _calm_now(alert: Alert, at: RecoveryContext) -> str | None:
+    state = state_now(alert, at)
+    calm = humanize.duration(CALM_WINDOWS * at.orders.restarts_window.total_seconds())
+    return None if state is None else f"{state.rstrip('.')}; PM2 did not restart it for {calm}, or not often any more."
+
+
+SERVICE_UNSTABLE = Rule(
+    name="service_unstable",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_unstable,
+    roles=SERVICE,
+    host_may_cause=always,
+    runbook=RUNBOOK,
+    impact=Impact(
+        lambda alert, _: f"{alert.subject} is away for a moment each time, and loses what it was at",
+        epoch_impact_of_dead,
+    ),
+    blocking=blocks_users,
+    recovered=_calm_now,
+    criterion="no_restarts",
+)
+SERVICE_RESTART_LOOP = Rule(
+    name="service_restart_loop",
+    probe="pm2",
+    severities=("warning", "critical"),
+    evaluate=service_restart_loop,
+    roles=frozenset({"service", "restart_loop"}),
+    dead_services=itself,
+    host_may_cause=always,
+    runbook=RUNBOOK,
+    impact=DEAD,
+    blocking=blocks_work,
+    recovered=_restarts_now,
+    criterion="no_restarts",
+)

@@ -1,0 +1,98 @@
+"""Judgement of whether a server that answers would serve the fleet's next client: its next write, its next connection.
+
+A probe tells of each reason that it knows of, as `<probe>_refusal`: half a sentence where it holds, "" where it does
+not, None where that cannot be told.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from typing import Final
+
+from monitord.core.history.model import History
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import RecoveryContext, Role, Rule
+
+STANDBY: Final = "standby"
+_FULL: Final = "connections"
+_ADVICE: Final = {
+    "misconf": "Look at the disk that it saves to and at its log; it accepts writes again once a save has succeeded.",
+    "oom": "Free memory, raise maxmemory, or find what fills it.",
+    "replica": "Point the fleet at the primary, or promote this replica.",
+    "noreplicas": "Look at its replicas, or lower min-replicas-to-write.",
+    "readonly": "Find who set default_transaction_read_only, and why: a provider does when the disk is nearly full.",
+    STANDBY: "Point the fleet and monitord at the primary, or promote this server.",
+    _FULL: "See who holds the connections; close idle ones, or raise the limit.",
+}
+
+
+def absorb_refusals(history: History, reading: Reading) -> History:
+    """The history after one good reading of a server: why it refuses what, and whether it was ever a primary."""
+    probe = reading.probe
+    told: dict[str, object] = dict(reading.values(f"{probe}_refusal", "why"))
+    if (replica := reading.number("replica")) is not None:
+        # One that was a standby from the first is meant to be watched as that.
+        told[STANDBY] = bool(replica) and probe in history.primaries
+    holding = [why for why, said in told.items() if said]
+    unclear = [why for why in history.refused.get(probe, ()) if told.get(why) is None]
+    refused = {**history.refused, probe: tuple(dict.fromkeys((*holding, *unclear)))}
+    return replace(
+        history,
+        refused={name: whys for name, whys in refused.items() if whys},
+        primaries=history.primaries | {probe} if replica == 0 else history.primaries,
+    )
+
+
+def refusing(
+    rule: str, title: str, unreachable: Rule, *, inhibits: frozenset[Role], runbook: tuple[str, str, str]
+) -> Rule:
+    """The rule that a server is alive and refuses the fleet's next write or connection: it is not unreachable then."""
+    probe = unreachable.probe
+
+    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+        reading = observation.readings[probe]
+        failure = reading.failure
+        if failure is not None and not failure.full:
+            yield Unknown(rule, probe, "its probe cannot measure")
+            return
+        said = {why: str(text) for why, text in reading.values(f"{probe}_refusal", "why").items() if text}
+        if failure is not None:
+            said = {_FULL: f"it accepts no further client: {failure.error.rstrip('.')}"}
+        held = history.refused.get(probe, ())
+        if STANDBY in held and reading.number("replica"):
+            said[STANDBY] = "it is a standby now, and was a primary before"
+        if not said:
+            yield Unknown(rule, probe, "it cannot be told any more") if held else Clear(rule, probe)
+            return
+        what = "connection" if said.keys() == {_FULL} else "write"
+        yield Finding(
+            rule=rule,
+            subject=probe,
+            severity="critical",
+            value=next(iter(said)),
+            limit=None,
+            unit="",
+            summary=f"{title} is alive and refuses the fleet's next {what}: {', and '.join(said.values())}.",
+            evidence=dict(said),
+            recommendation=" ".join(_ADVICE[why] for why in said if why in _ADVICE),
+        )
+
+    def serves_now(alert: Alert, at: RecoveryContext) -> str:
+        return f"{title} accepts writes and connections again."
+
+    return Rule(
+        rule,
+        probe,
+        ("critical",),
+        evaluate,
+        judges_failure=True,
+        of_server=True,
+        succeeds=(unreachable,),
+        roles=frozenset({"refusal"}),
+        inhibits=inhibits,
+        runbook=runbook,
+        recovered=serves_now,
+        criterion="servers_reachable",
+    )

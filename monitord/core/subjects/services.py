@@ -1,0 +1,417 @@
+"""Judgement of services: present, in their expected state, alive for the kernel, run as often as usual."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from shlex import quote
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.dependencies import builds_trees, fed, sealed
+from monitord.core.history.model import History, Life
+from monitord.core.history.process_states import FROZEN, UP, WAITING, allowed, fits
+from monitord.core.history.processes import rhythm_of
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.orders import Expected, StandingOrders
+from monitord.core.subjects.base import (
+    NONE,
+    ActionKind,
+    EpochImpact,
+    Impact,
+    RecoveryContext,
+    Replaces,
+    Rule,
+    investigated,
+)
+from monitord.core.subjects.fleet import (
+    DEAD,
+    PM2_LOG,
+    RUNBOOK,
+    SERVICE,
+    blocks_users,
+    blocks_work,
+    epoch_impact_of_dead,
+    faces_users,
+    fleet,
+    impact_of_dead,
+    itself,
+    state_now,
+)
+from monitord.core.subjects.memory import SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK
+from monitord.core.subjects.restarts import SERVICE_RESTART_LOOP, SERVICE_UNSTABLE
+
+_LOST = "PM2 has lost its whole list"
+_STATE_WORDS = dict.fromkeys(WAITING, "waiting for PM2 to restart it")
+
+
+def service_down(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that is not in its expected state."""
+    now = observation.now.timestamp()
+    for name, wanted, lives in fleet(history, orders):
+        if wanted is None and not _gave_up(lives, orders):
+            continue
+        if not lives and _is_lost(name, history, now):
+            yield Unknown("service_down", name, _LOST)
+            continue
+        wanted = wanted or "online"
+        judged = [(life, fits(life, wanted, now)) for life in lives.values()]
+        wrong = [life for life, fit in judged if fit is False]
+        if lives and not wrong:
+            if any(fit is None for _, fit in judged):
+                yield Unknown("service_down", name, "on its way from one state to another")
+            else:
+                yield Clear("service_down", name)
+            continue
+        if _starting(lives, history, orders, now):
+            yield Unknown("service_down", name, "within the startup grace")
+            continue
+        another_lives = any(life.state == "online" for life in lives.values() if life not in wrong)
+        faces_users = name in orders.user_facing
+        state = wrong[0].state if wrong else "missing"
+        how_many = f" ({len(wrong)} of {len(lives)} instances)" if len(lives) > 1 else ""
+        yield Finding(
+            rule="service_down",
+            subject=name,
+            severity="warning" if another_lives and not faces_users else "critical",
+            value=state,
+            limit=wanted,
+            unit="",
+            summary=(
+                f"{name} is {_STATE_WORDS.get(state, state)}{how_many}; "
+                f"it is expected to be {_wanted(wanted)}.{_why(wrong, now)}"
+            ),
+            by_hand=_is_by_hand(name, history),
+            began=min((life.since for life in wrong if life.since is not None), default=None),
+            evidence={
+                "instances": {key: life.state for key, life in lives.items()},
+                "exit_codes": [life.exit_code for life in wrong if life.exit_code is not None],
+                "user_facing": faces_users,
+            },
+            recommendation=(
+                f"PM2 has given up on {name}: read its error log, then restart it."
+                if state == "errored"
+                else f"Read the end of {name}'s error log: it died, and PM2 restarts it after its restart delay."
+                if state in WAITING
+                else f"PM2 does not get {name} out of {state}: look at its log and its process, and at PM2's own log."
+                if state in ("stopping", "launching")
+                else f"Find out who or what left {name} {state} before starting it again (pm2 describe {quote(name)})."
+            ),
+        )
+
+
+def _is_by_hand(name: str, history: History) -> bool:
+    """Whether what is down or gone of a service is so by an operator's hand."""
+    service = history.services.get(name)
+    return service is not None and service.by_hand
+
+
+def _is_lost(name: str, history: History, now: float) -> bool:
+    """Whether a service is gone with PM2's whole list, which has an alert of its own from the second look on."""
+    last = history.fleet_restart
+    return last is not None and last.is_empty and name in last.left_behind and now > last.seen_at
+
+
+def _gave_up(lives: dict[str, Life], orders: StandingOrders) -> bool:
+    """Whether PM2 had given up on a service before it was ever seen online: no roster is needed to call that wrong."""
+    return not orders.services and any(life.state == "errored" for life in lives.values())
+
+
+def _wanted(wanted: Expected) -> str:
+    return "online or stopped" if wanted == "periodic" else wanted
+
+
+def _why(wrong: list[Life], now: float) -> str:
+    stuck = next(((life, limit) for life in wrong if (limit := allowed(life)) is not None), None)
+    if stuck is not None:
+        life, (setting, seconds) = stuck
+        lasts = f" for {humanize.duration(now - life.since)}" if life.since is not None else ""
+        return f" It has been {life.state}{lasts}; its {setting} is {humanize.duration(seconds)}."
+    if any(life.state == "errored" for life in wrong):
+        code = next((life.exit_code for life in wrong if life.exit_code is not None), None)
+        return " PM2 has given up restarting it" + (f" (last exit code {code})." if code is not None else ".")
+    if any(life.given_up for life in wrong):
+        return " PM2 has given up restarting it, whatever it calls it."
+    failed = next((life for life in wrong if life.signal or (life.exit_code and not life.autorestart)), None)
+    if failed is not None:
+        return (
+            f" Its last run ended {f'by {failed.signal}' if failed.signal else f'with exit code {failed.exit_code}'}."
+        )
+    return ""
+
+
+def _starting(lives: dict[str, Life], history: History, orders: StandingOrders, now: float) -> bool:
+    """Whether a boot, a deployment or a start by hand is so recent that a service may still be on its way up."""
+    grace = orders.startup_grace.total_seconds()
+    if grace <= 0:
+        return False
+    host = history.reading("host")
+    starts = [host.number("boot_at") if host else None, history.fleet_restart.at if history.fleet_restart else None]
+    starts += [life.created_at for life in lives.values()]
+    return any(at is not None and 0 <= now - at < grace for at in starts)
+
+
+def service_missing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service of the roster that PM2 does not know at all."""
+    now = observation.now.timestamp()
+    for name, wanted, lives in fleet(history, orders):
+        if wanted is None:
+            continue
+        if lives:
+            yield Clear("service_missing", name)
+            continue
+        if _is_lost(name, history, now):
+            yield Unknown("service_missing", name, _LOST)
+            continue
+        learned = "" if orders.services else " It was seen online before."
+        last = history.fleet_restart
+        is_left_behind = last is not None and name in last.left_behind and last.kind != "deleted"
+        if last is not None and is_left_behind:
+            back = "The machine came up" if last.kind == "reboot" else "PM2 came back"
+            learned = f" {back} at {humanize.clock(last.at)} without it: PM2's saved list is incomplete."
+        yield Finding(
+            rule="service_missing",
+            subject=name,
+            severity="critical",
+            value="missing",
+            limit=wanted,
+            unit="",
+            summary=f"{name} is not in PM2's list; it is expected to be {_wanted(wanted)}.{learned}",
+            by_hand=_is_by_hand(name, history),
+            began=service.gone_at if (service := history.services.get(name)) is not None else None,
+            evidence={
+                "in_pm2": sorted(n for n, service in history.services.items() if service.lives),
+                "left_behind": is_left_behind,
+            },
+            recommendation=(
+                f"Start {name} from its ecosystem file, then run pm2 save, so that PM2 brings it back the next time."
+                if is_left_behind
+                else f"Start {name} again if it went by mistake (pm2 resurrect, or its ecosystem file); if it was "
+                "retired or renamed, change the standing orders."
+            ),
+        )
+
+
+def service_unexpected(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that PM2 runs and a roster does not name."""
+    if not orders.services:
+        return
+    for name, wanted, lives in fleet(history, orders):
+        if wanted is None and lives:
+            yield Finding(
+                rule="service_unexpected",
+                subject=name,
+                severity="warning",
+                value=next(iter(lives.values())).state,
+                limit=None,
+                unit="",
+                summary=f"{name} runs under PM2 and is not in the standing orders.",
+                evidence={"instances": {key: life.state for key, life in lives.items()}},
+                recommendation=f"Add {name} to MONITORD_ORDERS__SERVICES if it belongs, or find out who started it.",
+            )
+
+
+def service_overdue(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that comes and goes, and has not come for far longer than usual."""
+    now = observation.now.timestamp()
+    for name, wanted, lives in fleet(history, orders):
+        service = history.services.get(name)
+        if wanted != "periodic" or service is None:
+            continue
+        if any(life.state in UP for life in lives.values()):
+            yield Clear("service_overdue", name)
+            continue
+        usual = rhythm_of(name, service, orders)
+        if not lives or usual is None or service.runs is None:
+            yield Unknown("service_overdue", name, "not in PM2's list" if not lives else "its rhythm is not known yet")
+            continue
+        rested = service.runs.rested(now)
+        if rested <= usual.limit:
+            yield Clear("service_overdue", name)
+            continue
+        state = next(iter(lives.values())).state
+        last = service.runs.last
+        began = f"its last run began at {humanize.moment(last, now)}" if last is not None else "no run of it was seen"
+        yield Finding(
+            rule="service_overdue",
+            subject=name,
+            severity="warning",
+            value=int(rested),
+            limit=int(usual.limit),
+            unit="seconds",
+            summary=(
+                f"{name} has not run for {humanize.duration(rested)}: {began}, and by {usual.source} it runs "
+                f"every {humanize.duration(usual.every)}{' at the longest' if usual.source == 'its past' else ''}."
+            ),
+            evidence={
+                "state": state,
+                "last_began_at": humanize.clock(last) if last is not None else None,
+                "rhythm_seconds": round(usual.every),
+                "rhythm_by": usual.source,
+                "runs_seen": sum(day.gaps for day in service.runs.days) + (last is not None),
+            },
+            recommendation=(
+                f"Find out what begins {name}, and why it does not (pm2 describe {quote(name)}; whose cron, or "
+                f"schedule?). If it is to rest, say so: monitord forget {quote(name)}, or stopped in the orders."
+            ),
+        )
+
+
+def service_frozen(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A service that is online for PM2 while the kernel says its process does not run."""
+    for name, _, lives in fleet(history, orders):
+        frozen = {key: life for key, life in lives.items() if life.state == "online" and life.process in FROZEN}
+        if not frozen:
+            unreadable = any(life.state == "online" and life.process is None for life in lives.values())
+            if unreadable:
+                yield Unknown("service_frozen", name, "the kernel's view of its process could not be read")
+            else:
+                yield Clear("service_frozen", name)
+            continue
+        process = next(iter(frozen.values())).process or ""
+        yield Finding(
+            rule="service_frozen",
+            subject=name,
+            severity="critical",
+            value=process,
+            limit="running",
+            unit="",
+            summary=f"{name} is online for PM2, but its process is {FROZEN[process]} and does no work.",
+            evidence={"instances": {key: life.process for key, life in frozen.items()}},
+            recommendation=f"Find out who stopped {name}'s process; a SIGCONT wakes it, a restart replaces it.",
+        )
+
+
+def _lives_in_part(alert: Alert) -> bool:
+    """Whether others of a service's instances live."""
+    instances = alert.finding.evidence.get("instances")
+    return isinstance(instances, Mapping) and "online" in instances.values()
+
+
+def _on_fleet_of_down(alert: Alert, orders: StandingOrders) -> str:
+    if _lives_in_part(alert):
+        return impact_of_dead(alert, orders, "may be missing in part: others of its instances live")
+    return impact_of_dead(alert, orders)
+
+
+def _on_epochs_of_down(alert: Alert, orders: StandingOrders) -> EpochImpact:
+    if not _lives_in_part(alert):
+        return epoch_impact_of_dead(alert, orders)
+    service, late = alert.subject, "at most slower: others of its instances live"
+    return (
+        late if fed(service, orders) else NONE,
+        late if sealed(service, orders) else NONE,
+        late if faces_users(service, orders) or builds_trees(service, orders) else NONE,
+    )
+
+
+def _expected_now(alert: Alert, at: RecoveryContext) -> str | None:
+    return state_now(alert, at, again="")
+
+
+def _runs_now(alert: Alert, at: RecoveryContext) -> str | None:
+    state = state_now(alert, at)
+    return None if state is None else f"{state.rstrip('.')}, and its process runs."
+
+
+def _is_given_up(stronger: Finding, weaker: Finding) -> bool:
+    """Whether a loop is at its end: PM2 gave up. While it goes on, being down for a moment is what it consists of.
+
+    What is critical is not replaced by a warning.
+    """
+    return stronger.value == "errored" and (stronger.severity == "critical" or weaker.severity == "warning")
+
+
+def _restart_where_given_up(alert: Alert) -> ActionKind | None:
+    """What to do about a service that is down: where PM2's own restart has failed, it is to be restarted."""
+    return "restart_service" if alert.finding.value == "errored" else investigated(alert)
+
+
+SERVICE_FROZEN = Rule(
+    name="service_frozen",
+    probe="pm2",
+    severities=("critical",),
+    evaluate=service_frozen,
+    roles=SERVICE,
+    dead_services=itself,
+    runbook=(
+        'ps -o pid,stat,wchan:20,etime,args -p "$({pm2} pid {name})"',
+        "{pm2} logs {name} --lines 50 --nostream",
+        "dmesg --ctime | tail -n 20",
+    ),
+    impact=DEAD,
+    blocking=blocks_work,
+    recovered=_runs_now,
+    criterion="services_online",
+)
+SERVICE_UNEXPECTED = Rule(
+    name="service_unexpected",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_unexpected,
+    absent="clear",
+    roles=SERVICE,
+    runbook=RUNBOOK,
+    blocking=blocks_users,
+    recovered=_expected_now,
+)
+SERVICE_OVERDUE = Rule(
+    name="service_overdue",
+    probe="pm2",
+    severities=("warning",),
+    evaluate=service_overdue,
+    roles=SERVICE,
+    runbook=(
+        "{pm2} describe {name}",
+        "{pm2} logs {name} --lines 50 --nostream",
+        "crontab -l; systemctl list-timers --all",
+    ),
+    impact=Impact(lambda alert, _: f"what {alert.subject} does in its runs is not done", epoch_impact_of_dead),
+    blocking=blocks_users,
+    recovered=state_now,
+    criterion="services_online",
+)
+# While a service is gone or down nothing else is found of it.
+_HIDDEN: Final = (SERVICE_FROZEN, SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK, SERVICE_RESTART_LOOP)
+SERVICE_DOWN = Rule(
+    name="service_down",
+    probe="pm2",
+    severities=("warning", "critical"),
+    evaluate=service_down,
+    replaces=(Replaces(SERVICE_RESTART_LOOP, when=_is_given_up), Replaces(SERVICE_OVERDUE)),
+    succeeds=_HIDDEN,
+    roles=frozenset({"service", "roster"}),
+    dead_services=itself,
+    host_may_cause=lambda finding: finding.value == "errored",  # not what somebody stopped
+    recommend=_restart_where_given_up,
+    runbook=RUNBOOK,
+    impact=Impact(_on_fleet_of_down, _on_epochs_of_down),
+    blocking=blocks_work,
+    recovered=state_now,
+    criterion="services_online",
+)
+SERVICE_MISSING = Rule(
+    name="service_missing",
+    probe="pm2",
+    severities=("critical",),
+    evaluate=service_missing,
+    replaces=(Replaces(SERVICE_DOWN), Replaces(SERVICE_OVERDUE)),
+    succeeds=_HIDDEN,
+    roles=frozenset({"service", "roster"}),
+    dead_services=itself,
+    runbook=("{pm2} status", PM2_LOG, "ls -l {home}/dump.pm2"),
+    impact=DEAD,
+    blocking=blocks_work,
+    recovered=state_now,
+    criterion="services_online",
+)
+RULES = (
+    SERVICE_MISSING,
+    SERVICE_DOWN,
+    SERVICE_OVERDUE,
+    SERVICE_UNEXPECTED,
+    SERVICE_RESTART_LOOP,
+    SERVICE_UNSTABLE,
+    SERVICE_FROZEN,
+    SERVICE_MEMORY_HIGH,
+    SERVICE_MEMORY_LEAK,
+)

@@ -1,0 +1,207 @@
+"""What is followed to see it rise steadily: a service's memory towards its limit, a disk until it is full."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from monitord.core import humanize
+from monitord.core.anomalies import trends
+from monitord.core.anomalies.trend_detection import BUCKETS_PER_SPAN, Terms
+from monitord.core.anomalies.trends import Outlook, Series
+from monitord.core.history.model import History, Life
+from monitord.core.model import Reading
+from monitord.core.orders import StandingOrders
+
+# With the default spans (3 h and 6 h) a limit is told of a day ahead; shorter spans shorten that alike.
+LEAK_HORIZON_SPANS, FILL_HORIZON_SPANS = 8.0, 4.0
+# How far ahead, in times of what was watched. Less than 1: more than half of the way must have been seen, since a cache
+# that fills evenly looks like a leak until it stops. Disks have no such habit.
+LEAK_AHEAD, FILL_AHEAD = 0.85, 2.0
+# A cache that fills ever more slowly rises evenly for long: much of its slowing is hidden in its scatter.
+LEAK_TRUST, FILL_TRUST = 0.75, 0.9
+# A process that began so recently (this part of the span) is still warming up.
+WARM_UP = 1 / 6
+# A disk full within this part of the horizon (4 h of 24) is critical, once it has taken half of what was free.
+SOON = 1 / 6
+# A disk that fills fast is told of before its span is over: the same rise, looked at in buckets so much shorter.
+FAST = 1 / 12
+# It has to go further before it is told of: two fifths of what was free, since a dump that is moved away rises alike.
+FAST_AHEAD = 1.5
+# Over so many of its newest buckets (12 min) it must go on: a dump that has just ended is no trend.
+FAST_LATELY = 4
+# Each of those holds this many readings at least, as often as they come.
+FAST_READINGS = 6
+# A cycle is late after so many intervals: that is how often readings come.
+LATE_CYCLES = 3
+# What was as high at about this time of yesterday (seconds ago), and came down by itself, is a nightly job.
+YESTERDAY = 22 * 3600.0, 26 * 3600.0
+# It is not exactly as high each night (points).
+AS_HIGH = 2.0
+FULL = 100.0
+# What was foretold has come: it ends as the rule that says so takes its place, and is not over before.
+PAST = "it is past the limit that it rose to"
+MEMORY = "memory/"
+MEMORY_GRAIN, DISK_GRAIN = 100_000.0, 0.01
+
+
+def absorb_memory(history: History, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of PM2, absorbed before: each process's series of memory.
+
+    A process that began anew begins its series anew, once it is warm; one that is gone takes its series with it.
+    """
+    following = {key: series for key, series in history.trends.items() if not key.startswith(MEMORY)}
+    by_limit: dict[int, Terms] = {}  # nearly always one for all
+    for service, known in history.services.items():
+        limit = orders.memory_limit(service)
+        terms = by_limit.get(limit) or by_limit.setdefault(limit, memory_terms(orders, service))
+        for instance, life in known.lives.items():
+            key = memory_key(service, instance)
+            series = _of_life(history.trends.get(key), life, now, terms)
+            if series is not None:
+                following[key] = series
+    return replace(history, trends=following)
+
+
+def absorb_disks(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of the host: the series of each disk that the orders name."""
+    slow, fast = disk_terms(orders), fast_disk_terms(orders)
+    disks = {disk_key(path) for path in orders.disks} | {fast_disk_key(path) for path in orders.disks if fast}
+    following = {key: series for key, series in history.trends.items() if key in disks or key.startswith(MEMORY)}
+    for path in orders.disks:
+        used = reading.number("disk_used", path=path)
+        if used is None:
+            continue
+        following[disk_key(path)] = _with(history.trends.get(disk_key(path)), used, now, slow)
+        if fast is not None:
+            key = fast_disk_key(path)
+            following[key] = _with(history.trends.get(key), used, now, fast)
+    return replace(history, trends=following)
+
+
+def memory_key(service: str, instance: str) -> str:
+    """Where the series of one process of a service stands."""
+    return f"{MEMORY}{service}/{instance}"
+
+
+def disk_key(path: str) -> str:
+    """Where the series of a disk stands."""
+    return f"disk/{path}"
+
+
+def fast_disk_key(path: str) -> str:
+    """Where the series of a disk stands in which a fast rise is looked for."""
+    return f"disk-fast/{path}"
+
+
+def memory_terms(orders: StandingOrders, service: str) -> Terms:
+    """What a service's memory is judged by, in bytes."""
+    limit, span = float(orders.memory_limit(service)), orders.leak_span.total_seconds()
+    return Terms(
+        limit=limit,
+        spoken=limit,
+        span=span,
+        horizon=LEAK_HORIZON_SPANS * span,
+        ahead=LEAK_AHEAD,
+        trust=LEAK_TRUST,
+        grain=MEMORY_GRAIN,
+        blind_after=orders.late_after.total_seconds(),
+    )
+
+
+def disk_terms(orders: StandingOrders) -> Terms:
+    """What disks are judged by, in percent."""
+    span = orders.fill_span.total_seconds()
+    return Terms(
+        limit=FULL,
+        spoken=orders.disk_critical,
+        span=span,
+        horizon=FILL_HORIZON_SPANS * span,
+        ahead=FILL_AHEAD,
+        trust=FILL_TRUST,
+        grain=DISK_GRAIN,
+        blind_after=orders.late_after.total_seconds(),
+    )
+
+
+def fast_disk_terms(orders: StandingOrders) -> Terms | None:
+    """What a disk that fills fast is judged by; None where readings come too seldom for anything faster."""
+    terms, often = disk_terms(orders), orders.late_after.total_seconds() / LATE_CYCLES
+    span = max(FAST * terms.span, FAST_READINGS * often * BUCKETS_PER_SPAN)
+    return replace(terms, span=span, ahead=FAST_AHEAD, lately=FAST_LATELY) if span < terms.span else None
+
+
+def _of_life(series: Series | None, life: Life, now: float, terms: Terms) -> Series | None:
+    """A process's series after one reading of it; None while it is not online or not warm yet."""
+    if life.state != "online":
+        return None
+    if series is not None and _is_another(series, life):
+        series = None
+    if life.memory is None:
+        return series
+    if series is None and life.started_at is not None and 0 <= now - life.started_at < WARM_UP * terms.span:
+        return None
+    return _with(series, life.memory, now, terms, life.started_at, life.restarts)
+
+
+def _is_another(series: Series, life: Life) -> bool:
+    """Whether this process is not the one that the series is of. PM2's counter falls when an operator resets it."""
+    if series.started_at != life.started_at:
+        return True
+    return series.restarts is not None and life.restarts is not None and life.restarts > series.restarts
+
+
+def _with(
+    series: Series | None,
+    value: float,
+    now: float,
+    terms: Terms,
+    started_at: float | None = None,
+    restarts: int | None = None,
+) -> Series:
+    if series is None or series.width != terms.width:
+        return trends.begin(value, now, terms, started_at, restarts)
+    return trends.absorb(series, value, now, terms)
+
+
+def disk_outlook(slow: Series, fast: Series | None, used: float, now: float, orders: StandingOrders) -> Outlook | None:
+    """What a disk's two series foretell, the sooner of both."""
+    slowly = trends.outlook(slow, now, disk_terms(orders))
+    terms = fast_disk_terms(orders)
+    soon = None if fast is None or terms is None else trends.outlook(fast, now, terms)
+    if soon is None or terms is None or (slowly is not None and slowly.seconds <= soon.seconds):
+        return slowly
+    yesterday = trends.highest(slow, now, YESTERDAY, DISK_GRAIN)
+    is_nightly = yesterday is not None and used <= yesterday + AS_HIGH and soon.seconds > terms.span
+    return slowly if is_nightly else soon
+
+
+def seen_for(outlook: Outlook) -> str:
+    """For how long a rise was seen, and how sure it is."""
+    return f"seen for {humanize.duration(outlook.span)}, confidence {outlook.confidence:.0%}"
+
+
+def reached(outlook: Outlook) -> str:
+    """When what rises is expected to be at its limit."""
+    return f"in about {_roughly(outlook.seconds)}" if outlook.seconds >= 1 else "about now"
+
+
+def deadline(outlook: Outlook) -> str:
+    """By when something is to be done about it."""
+    return f"within {_roughly(outlook.soonest)}" if outlook.soonest >= 1 else "now"
+
+
+def _roughly(seconds: float) -> str:
+    """A duration to no more than it is known: whole hours from ten on, quarters of an hour from one on."""
+    step = 3600 if seconds >= 36_000 else 900 if seconds >= 3600 else 60 if seconds >= 120 else 1
+    return humanize.duration(round(seconds / step) * step)
+
+
+def outlook_evidence(outlook: Outlook) -> dict[str, object]:
+    """An outlook as evidence of a finding."""
+    return {
+        "span_seconds": round(outlook.span),
+        "confidence": outlook.confidence,
+        "seconds_to_limit": round(outlook.seconds),
+        "seconds_to_limit_low": round(outlook.soonest),
+        "seconds_to_limit_high": None if outlook.latest is None else round(outlook.latest),
+    }

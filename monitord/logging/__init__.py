@@ -1,0 +1,1 @@
+"""The JSON log: structlog's pipeline, the hourly files, and their reader."""

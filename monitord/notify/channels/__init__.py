@@ -1,0 +1,87 @@
+"""From settings to ways out. The room of each is loaded only where there is such a way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+from monitord.config.loader import Settings, SettingsError
+from monitord.config.types import is_loopback, listen_address
+from monitord.notify.channels.base import Channel
+
+if TYPE_CHECKING:
+    from monitord.notify.channels.heartbeat import Heartbeat
+
+_SIGNING: Final = "MONITORD_NOTIFY__WEBHOOK_SECRET"
+_URLS: Final = "MONITORD_NOTIFY__URLS"
+_WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing listens by this
+
+
+def names(settings: Settings) -> tuple[str, ...]:
+    """How the ways out are called, in the order of `channels`."""
+    return settings.notify.channel_names
+
+
+def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ...]:
+    """Every way out that is configured, the heartbeat aside. Nothing is connected yet.
+
+    `remembers`: what a service opens is remembered in the state directory, so that a later message can close it.
+
+    Raises:
+        SettingsError: what one of them needs is not installed, or the webhook's secret is no secret.
+    """
+    notify, found = settings.notify, list[Channel]()
+    least = notify.severity_by_channel
+    if notify.webhook_url is not None:
+        from monitord.notify.channels.webhook import Webhook
+
+        secret = None if notify.webhook_secret is None else notify.webhook_secret.get_secret_value()
+        url = notify.webhook_url.get_secret_value()
+        try:
+            found.append(Webhook(url, settings.instance, settings.fleet, secret, least.get("webhook", "warning")))
+        except ValueError as error:
+            raise SettingsError((f"{_SIGNING}: {error}",)) from None
+    if notify.alertmanager_url is not None:
+        from monitord.notify.channels.alertmanager import Alertmanager
+
+        url = notify.alertmanager_url.get_secret_value()
+        page, severity = _page(settings), least.get("alertmanager", "warning")
+        found.append(Alertmanager(url, settings.instance, settings.fleet, page, severity))
+    if notify.pagerduty_key is not None:
+        from monitord.notify.channels.pagerduty import ENDPOINT, PagerDuty
+
+        key, url = notify.pagerduty_key.get_secret_value(), ENDPOINT
+        if notify.pagerduty_url is not None:
+            url = notify.pagerduty_url.get_secret_value()
+        severity = least.get("pagerduty", "warning")
+        found.append(PagerDuty(key, settings.instance, settings.fleet, url, _page(settings), severity))
+    if notify.urls:
+        from monitord.notify.channels.apprise import Apprise, installed
+
+        if not installed():
+            raise SettingsError(
+                (f'{_URLS}: Apprise is not installed, and these are its addresses: pip install "monitord[apprise]"',)
+            )
+        store = settings.state_dir / "apprise" if remembers else None
+        for name, secret_url in zip(names(settings)[-len(notify.urls) :], notify.urls, strict=True):
+            found.append(Apprise(secret_url.get_secret_value(), name, least.get(name, "warning"), store))
+    return tuple(found)
+
+
+def pulse(settings: Settings, told: Callable[[bool, str], None] | None = None) -> Heartbeat | None:
+    """The heartbeat, where one is configured; `told` is called when it begins to fail, and when it is taken again."""
+    if settings.notify.heartbeat_url is None:
+        return None
+    from monitord.notify.channels.heartbeat import Heartbeat
+
+    return Heartbeat(settings.notify.heartbeat_url.get_secret_value(), told, style=settings.notify.heartbeat_style)
+
+
+def _page(settings: Settings) -> str:
+    """Where others find the page; "" where it is off, for this machine alone, or at an address they cannot name."""
+    if not settings.http.listen:
+        return ""
+    host, port = listen_address(settings.http.listen)
+    if is_loopback(host) or host in _WILDCARDS:
+        return ""
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}/"

@@ -1,0 +1,124 @@
+"""Alertmanager (0.25 and later): what fires is posted again and again, and what is not heard of ends by itself.
+
+Labels are the identity there: the same rule, subject and severity of the same instance is the same alert.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+from urllib.parse import urlsplit, urlunsplit
+
+from monitord.core.model import Severity
+from monitord.notify.channels.base import Manners, receiver_of
+from monitord.notify.channels.http import Http
+from monitord.notify.message import Message
+
+RESEND_SECONDS: Final = 60.0
+# An alert outlives three resendings that got lost.
+_LIVES: Final = timedelta(seconds=4 * RESEND_SECONDS)
+_TEST_LIVES: Final = timedelta(seconds=60)
+_PATH: Final = "/api/v2/alerts"
+_OTHER: Final = {"warning": "critical", "critical": "warning"}
+
+
+class Alertmanager:
+    """Tells one Alertmanager. It has reminders, quiet hours and grouping of its own, so that it is spared ours.
+
+    Args:
+        url: its address, with or without a path before `/api`.
+        instance: which machine this is, and `fleet` which fleet ("": no such label).
+        page: where a person can look ("": nowhere).
+        least: the least severity that is told.
+    """
+
+    name = "alertmanager"
+
+    def __init__(self, url: str, instance: str, fleet: str = "", page: str = "", least: Severity = "warning") -> None:
+        self.manners = Manners(
+            least=least, coalesces=False, quiet=False, resend_every=RESEND_SECONDS, receiver=receiver_of(url)
+        )
+        self._url = endpoint(url)
+        self._common = {"job": "monitord", "instance": instance} | ({"fleet": fleet} if fleet else {})
+        self._page = page
+        self._http = Http(url, self.manners.deadline)
+
+    async def send(self, messages: Sequence[Message], now: datetime) -> None:
+        """POST them together, as they are at `now`. A verdict is no alert, and is left out.
+
+        Raises:
+            SendError: they were not taken.
+        """
+        alerts = [alert for message in messages for alert in self.alerts(message, now)]
+        if alerts:
+            content = json.dumps(alerts, ensure_ascii=False).encode(errors="replace")
+            await self._http.post(self._url, content, {"Content-Type": "application/json"})
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._http.close()
+
+    def alerts(self, message: Message, now: datetime) -> Iterator[dict[str, Any]]:
+        """What Alertmanager is to hold of a message."""
+        match message.kind:
+            case "digest":
+                for part in message.parts:
+                    yield from self.alerts(part, now)
+            case "test":
+                yield self._alert(message, message.severity, now, now + _TEST_LIVES)
+            case "resolved":
+                yield self._alert(message, message.severity, _began(message), message.at)
+            case "firing" | "reminder":
+                began = _began(message)
+                yield self._alert(message, message.severity, began, now + _LIVES)
+                if message.fields.get("reason") == "severity":
+                    # To Alertmanager that is another alert, and the one it was would fire until it is forgotten.
+                    yield self._alert(message, _OTHER[message.severity], began, message.at)
+
+    def _alert(self, message: Message, severity: str, began: datetime, ends: datetime) -> dict[str, Any]:
+        labels = {
+            "alertname": message.rule or "monitord_test",
+            "subject": message.subject or "monitord",
+            "severity": severity,
+        }
+        annotations = {
+            "summary": str(message.fields.get("summary") or message.title),
+            "description": message.text,
+            "recommendation": str(message.fields.get("recommendation") or ""),
+            "alert_id": message.alert_id,
+            "incident_id": str(message.fields.get("incident_id") or ""),
+        }
+        alert: dict[str, Any] = {
+            "labels": labels | self._common,
+            "annotations": {name: text for name, text in annotations.items() if text},
+            "startsAt": _rfc3339(min(began, ends)),  # one that ends before it begins is refused
+            "endsAt": _rfc3339(ends),
+        }
+        return alert | ({"generatorURL": self._page} if self._page else {})
+
+
+def endpoint(url: str) -> str:
+    """Where alerts are posted: below whatever path the address has, and with its query."""
+    parts = urlsplit(url)
+    path = parts.path.rstrip("/")
+    return urlunsplit(parts._replace(path=path if path.endswith(_PATH) else path + _PATH, fragment=""))
+
+
+def _began(message: Message) -> datetime:
+    """When the alert of a message fired."""
+    for name in ("fired_at", "since"):
+        value = message.fields.get(name)
+        if isinstance(value, str):
+            try:
+                value = datetime.fromisoformat(value)
+            except ValueError:
+                continue
+        if isinstance(value, datetime):
+            return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
+    return message.at
+
+
+def _rfc3339(moment: datetime) -> str:
+    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,201 @@
+"""The heartbeat: somebody elsewhere notices when this monitor falls silent.
+
+Two conventions. Healthchecks' tells when a cycle begins and how it ended, by what is appended to the address. A plain
+push address (Uptime Kuma's, and most others) wants GET at exactly that address for a cycle that ended well; for one
+that did not, nothing is sent, and the silence is what is noticed.
+
+Pinging never holds up a cycle and never fails one: what cannot be told is told on the edge, and stands in `trouble`
+for as long as it lasts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import uuid
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import quote, urlsplit, urlunsplit
+
+from monitord.core.model import Gap
+from monitord.notify.channels.base import SendError
+from monitord.notify.channels.http import Http
+
+DEADLINE_SECONDS: Final = 5.0
+EVERY_SECONDS: Final = 25.0
+# Healthchecks takes so many pings in this time, and no more.
+_MOST_PINGS: Final = 5
+_WINDOW_SECONDS: Final = 60.0
+_LONGEST_BODY: Final = 10_000
+
+Style = Literal["auto", "healthchecks", "plain"]
+# Uptime Kuma's push addresses, wherever it is mounted: /api/push/TOKEN.
+_PUSH: Final = "/api/push/"
+# What a server answers that knows the address itself, and nothing below it or no POST.
+_NOT_SO: Final = (404, 405)
+# What a plain address has no word for: that a cycle begins, and that one failed.
+_UNSAID: Final = ("/start", "/fail")
+
+
+@dataclass(frozen=True, slots=True)
+class _Ping:
+    """`path` is what is appended to the address: "/start", "" (a success), "/fail", "/log"."""
+
+    path: str
+    run: str
+    sentence: str = ""
+
+
+class Heartbeat:
+    """Pings one check; at most one ping is on its way, and of those that wait the newest goes.
+
+    A run is told with a start and an end of the same `rid`, not more often than once in `every` seconds; an outcome
+    that is another than the last one told goes out at once.
+
+    Args:
+        url: the check's ping address; a query is kept.
+        told: is called on the edge: with True when a ping was taken after others were not, with False and a sentence
+            when one was not.
+        every: seconds between two runs that are told.
+        style: which convention. "auto" is what the address shows: the path of a known push address, or that the server
+            has never accepted a ping as Healthchecks would, and accepts a GET at exactly the address.
+    """
+
+    name = "heartbeat"
+
+    def __init__(
+        self,
+        url: str,
+        told: Callable[[bool, str], None] | None = None,
+        every: float = EVERY_SECONDS,
+        style: Style = "auto",
+    ) -> None:
+        self._url, self._told, self._every = url, told, every
+        self._style: Style = "plain" if style == "auto" and _PUSH in urlsplit(url).path else style
+        self._http = Http(url, DEADLINE_SECONDS)
+        self._run = ""
+        self._begun = False
+        self._last_run: float | None = None
+        self._last_outcome: bool | None = None
+        self._waiting: _Ping | None = None
+        self._pinged: deque[float] = deque(maxlen=_MOST_PINGS)
+        self._banned_until = float("-inf")
+        self._is_doubtful = False
+        self._task: asyncio.Task[None] | None = None
+        self._trouble: Gap | None = None
+
+    @property
+    def trouble(self) -> Gap | None:
+        """Why the last ping was not taken; None where it was, or where there was none yet."""
+        return self._trouble
+
+    @property
+    def style(self) -> Style:
+        """The convention that is spoken: "auto" until the server has shown which."""
+        return self._style
+
+    def begin(self) -> None:
+        """A cycle begins. Returns at once."""
+        now = asyncio.get_running_loop().time()
+        self._run = str(uuid.uuid4())
+        self._begun = self._last_run is None or now - self._last_run >= self._every
+        if self._begun:
+            self._last_run = now
+            if self._waiting is None:  # an end that still waits is the better news
+                self._ping(_Ping("/start", self._run))
+
+    def end(self, ok: bool, sentence: str) -> None:
+        """The cycle that began has ended: `ok` says whether all it was to do worked, `sentence` what it found.
+
+        Returns at once.
+        """
+        if self._begun or ok is not self._last_outcome:
+            self._last_outcome = ok
+            self._ping(_Ping("" if ok else "/fail", self._run or str(uuid.uuid4()), sentence))
+        self._begun = False
+
+    async def check(self, sentence: str) -> None:
+        """Leave a line in the check's log. It counts neither as a success nor as a failure there.
+
+        A plain push address has no such thing: it gets its GET.
+
+        Raises:
+            SendError: it was not taken.
+        """
+        await self._post(_Ping("/log", str(uuid.uuid4()), sentence))
+
+    async def close(self) -> None:
+        """Stop pinging; what still waits is dropped."""
+        task, self._task, self._waiting = self._task, None, None
+        if task is not None:
+            task.cancel()
+            await asyncio.wait({task}, timeout=DEADLINE_SECONDS)
+        await self._http.close()
+
+    def _ping(self, ping: _Ping) -> None:
+        self._waiting = ping
+        if self._task is None or self._task.done():
+            self._task = asyncio.get_running_loop().create_task(self._work(), name="heartbeat")
+
+    async def _work(self) -> None:
+        """Send what waits until nothing does. What comes meanwhile takes the place of what waited."""
+        while self._waiting is not None:
+            await self._room()
+            ping, self._waiting = self._waiting, None
+            try:
+                is_sent = await self._post(ping)
+            except SendError as error:
+                if error.retry_after is not None:
+                    self._banned_until = asyncio.get_running_loop().time() + error.retry_after
+                self._edge(Gap(self.name, error.kind, f"the heartbeat is not taken: {error.error}"))
+            else:
+                if is_sent:
+                    self._edge(None)
+
+    async def _room(self) -> None:
+        """Wait until one more ping is welcome."""
+        clock = asyncio.get_running_loop().time
+        room = self._pinged[0] + _WINDOW_SECONDS if len(self._pinged) == _MOST_PINGS else 0.0
+        await asyncio.sleep(max(0.0, max(room, self._banned_until) - clock()))
+        self._pinged.append(clock())
+
+    async def _post(self, ping: _Ping) -> bool:
+        """Send it. False where nothing was sent, since the convention has no word for it."""
+        is_good = ping.path not in _UNSAID
+        if self._style == "plain":
+            if is_good:
+                await self._http.get(self._url)
+            return is_good
+        if not self._is_doubtful or ping.path == "/fail":
+            content = ping.sentence.encode(errors="replace")[:_LONGEST_BODY]
+            where = address(self._url, ping.path, ping.run)
+            try:
+                await self._http.post(where, content, {"Content-Type": "text/plain"})
+            except SendError as error:
+                if self._style != "auto" or error.status not in _NOT_SO:
+                    raise
+                self._is_doubtful = True  # another convention, or an address that is wrong
+                if ping.path == "/fail":
+                    raise  # a GET would say that all is well
+            else:
+                self._style = "healthchecks"
+                return True
+        if not is_good:
+            return False  # which of the two it is shows when there is something good to say
+        self._is_doubtful = False
+        await self._http.get(self._url)
+        self._style = "plain"
+        return True
+
+    def _edge(self, trouble: Gap | None) -> None:
+        before, self._trouble = self._trouble, trouble
+        if self._told is not None and (before is None) is not (trouble is None):
+            self._told(trouble is None, trouble.error if trouble is not None else "")
+
+
+def address(url: str, path: str, run: str) -> str:
+    """The address of one ping: `path` behind the check's own, the run's id behind its query."""
+    parts = urlsplit(url)
+    query = "&".join(part for part in (parts.query, f"rid={quote(run)}") if part)
+    return urlunsplit(parts._replace(path=parts.path.rstrip("/") + path, query=query, fragment=""))

@@ -1,0 +1,180 @@
+"""One request to somebody else's server: bounded in time and memory, following nobody, and every failure a SendError.
+
+Addresses may hold tokens anywhere, so that a sentence names the host and the port and nothing else of them. What the
+server says beside its status is not quoted: it may echo what it was sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from functools import lru_cache
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import urlsplit
+
+import httpx
+
+from monitord import __version__
+from monitord.core import humanize
+from monitord.core.model import Kind
+from monitord.notify.channels.base import SendError
+from monitord.notify.channels.limits import retry_after
+
+MOST_READ: Final = 64 * 1024
+_READ_SECONDS: Final = 1.0
+# For the connection, and again for its TLS: a client that is cancelled in the midst of a handshake leaves the socket
+# open, so that its own time must be up before ours.
+_CONNECT_SHARE: Final = 0.4
+# Of the channel's deadline: the sentence is to be ours, not that of whoever holds the deadline.
+_SHARE: Final = 0.8
+_PORTS: Final = {"http": 80, "https": 443}
+
+
+class Http:
+    """A client for one address.
+
+    Connections are not kept: what is told is rare, and a connection that has died in the meantime costs a message its
+    first try. Certificates are verified by the system's store, or by what SSL_CERT_FILE and SSL_CERT_DIR name; proxies
+    are those of the environment.
+
+    Args:
+        url: `http://` or `https://`, with user and password where there are any.
+        deadline: how long one sending may take in all, in seconds.
+    """
+
+    def __init__(self, url: str, deadline: float) -> None:
+        parts = urlsplit(url)
+        try:
+            port = parts.port or _PORTS.get(parts.scheme, 0)
+        except ValueError:
+            port = 0
+        host = parts.hostname or ""
+        self.place = f"{f'[{host}]' if ':' in host else host}:{port}"
+        self._seconds = deadline * _SHARE
+        self._client = httpx.AsyncClient(
+            verify=_trust() if parts.scheme == "https" else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
+            timeout=httpx.Timeout(self._seconds, connect=self._seconds * _CONNECT_SHARE),
+            limits=httpx.Limits(max_connections=2, max_keepalive_connections=0),
+            follow_redirects=False,
+            headers={"User-Agent": f"monitord/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"},
+        )
+
+    async def post(self, url: str, content: bytes, headers: Mapping[str, str]) -> None:
+        """Send it once; a status of 2xx means that it was accepted.
+
+        Raises:
+            SendError: it was not, or nobody knows.
+        """
+        await self._request("POST", url, content, headers)
+
+    async def get(self, url: str) -> None:
+        """Ask for exactly this address once; a status of 2xx means that it was accepted.
+
+        Raises:
+            SendError: it was not, or nobody knows.
+        """
+        await self._request("GET", url, None, {})
+
+    async def _request(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> None:
+        try:
+            async with asyncio.timeout(self._seconds):
+                await self._send(method, url, content, headers)
+        except SendError:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever a hostile server makes of the library costs that message
+            kind, what = _explained(error)
+            raise SendError(kind, f"{self.place} {what}") from None
+        finally:
+            self._client.cookies.clear()
+
+    async def close(self) -> None:
+        """Let go of what is open."""
+        await self._client.aclose()
+
+    async def _send(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> None:
+        async with self._client.stream(method, url, content=content, headers=headers) as response:
+            refusal = _refusal(response.status_code)
+            wait = retry_after(response.status_code, response.headers)
+            # The status is the answer. The rest is read a little, so that a small server is not cut off, and dropped.
+            with suppress(httpx.HTTPError, TimeoutError):
+                async with asyncio.timeout(_READ_SECONDS):
+                    await _skip(response)
+        if refusal is not None:
+            kind, what = refusal
+            asks = f", and asks to wait {humanize.duration(round(wait))}" if wait else ""
+            raise SendError(kind, f"{self.place} {what}{asks}", status=response.status_code, retry_after=wait)
+
+
+@lru_cache(maxsize=1)
+def _trust() -> ssl.SSLContext:
+    """The system's certificates, read once for all ways out."""
+    return ssl.create_default_context()
+
+
+async def _skip(response: httpx.Response) -> None:
+    read = 0
+    async for chunk in response.aiter_raw():
+        read += len(chunk)
+        if read > MOST_READ:
+            return
+
+
+def _refusal(status: int) -> tuple[Kind, str] | None:
+    """What a status other than 2xx says."""
+    if 200 <= status < 300:
+        return None
+    try:
+        named = f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        named = str(status)
+    if 300 <= status < 400:
+        return "protocol", f"redirects ({named}), and redirects are not followed: set the address it points to"
+    kinds: dict[int, Kind] = {401: "auth", 403: "auth", 407: "auth", 404: "missing", 410: "missing"}
+    kinds |= {408: "timeout", 504: "timeout"}
+    return kinds.get(status, "refused"), f"answers {named}"
+
+
+def _explained(error: BaseException) -> tuple[Kind, str]:
+    """Kind and half a sentence. The most telling error may lie below the library's own, or in a group of them."""
+    for cause in _causes(error):
+        match cause:
+            case ssl.SSLCertVerificationError():
+                return "tls", f"shows a certificate that cannot be trusted: {cause.verify_message}"
+            case ssl.SSLError():
+                return "tls", f"cannot be talked to over TLS: {cause.reason or 'the handshake failed'}"
+            case socket.gaierror():
+                return "dns", "has a name that cannot be resolved"
+            case ConnectionRefusedError():
+                return "refused", "refuses the connection: nothing listens there"
+    match error:
+        case httpx.ConnectTimeout():
+            return "timeout", "cannot be connected to in time"
+        case httpx.TimeoutException() | TimeoutError():
+            return "timeout", "did not answer in time"
+        case httpx.ProxyError():
+            return "refused", "cannot be reached through the proxy that the environment names"
+        case httpx.ConnectError():
+            return "refused", "cannot be reached"
+        case httpx.RemoteProtocolError():
+            return "protocol", "closed the connection without an answer, or answered something that is not HTTP"
+        case httpx.NetworkError():
+            return "refused", "broke off the connection"
+        case httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
+            return "protocol", "cannot be asked: the address is no HTTP address"
+    # The type only: the text of an unforeseen error may carry the address.
+    return "internal", f"could not be told for a reason inside monitord: {type(error).__name__}"
+
+
+def _causes(error: BaseException | None, depth: int = 8) -> Iterator[BaseException]:
+    """The error and all that led to it, those of every address of a name included."""
+    if error is None or depth == 0:
+        return
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from _causes(inner, depth - 1)
+    yield from _causes(error.__cause__ or error.__context__, depth - 1)

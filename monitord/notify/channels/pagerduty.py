@@ -1,0 +1,152 @@
+"""PagerDuty's Events API v2: an alert is one incident there, from its trigger to its end.
+
+The alert's id is the `dedup_key`, so that whatever is told of an alert is about the same incident: it is triggered when
+it fires or grows worse, acknowledged when an operator says so here, and resolved when it ends. Reminding and escalating
+is PagerDuty's own part.
+
+https://developer.pagerduty.com/docs/events-api-v2/overview/
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from monitord.core.model import Severity
+from monitord.jsonable import in_json
+from monitord.masking import mask
+from monitord.notify.channels.base import Manners, SendError, receiver_of
+from monitord.notify.channels.http import Http
+from monitord.notify.message import Message
+
+ENDPOINT: Final = "https://events.pagerduty.com/v2/enqueue"
+# PagerDuty refuses a summary that is longer, and an event past 512 kB.
+LONGEST_SUMMARY: Final = 1024
+_LONGEST_FIELD: Final = 255
+_LONGEST_DETAIL: Final = 1000
+_LONGEST_TEXT: Final = 10_000
+_MOST_DETAILS: Final = 60
+# An event that is wrong, or too large, stays so. All else may be accepted another time.
+_FINAL: Final = (400, 413)
+_DETAILS: Final = ("rule", "subject", "value", "limit", "unit", "since", "fired_at", "recommendation", "incident_id")
+
+
+class PagerDuty:
+    """Tells one PagerDuty service.
+
+    Args:
+        key: the integration key of the service ("routing key").
+        instance: which machine this is, and `fleet` which fleet ("": none).
+        url: where events are posted.
+        page: where a person can look ("": nowhere).
+        least: the least severity that is told.
+    """
+
+    name = "pagerduty"
+
+    def __init__(
+        self,
+        key: str,
+        instance: str,
+        fleet: str = "",
+        url: str = ENDPOINT,
+        page: str = "",
+        least: Severity = "warning",
+    ) -> None:
+        self.manners = Manners(
+            least=least,
+            coalesces=False,
+            quiet=False,
+            incidents=True,
+            acknowledges=True,
+            batch=1,
+            receiver=receiver_of(f"{url}|{key}"),
+        )
+        self._key, self._url, self._page = key, url, page
+        self._instance, self._fleet = instance, fleet
+        self._http = Http(url, self.manners.deadline)
+
+    async def send(self, messages: Sequence[Message], now: datetime) -> None:  # noqa: ARG002 - the interface hands it in; an event has its own time
+        """POST an event for each. PagerDuty knows by the key those that it had before one failed.
+
+        Raises:
+            SendError: one was not accepted; `final` where it never will be.
+        """
+        for event in (event for message in messages for event in self.events(message)):
+            content = json.dumps(event, ensure_ascii=False).encode(errors="replace")
+            try:
+                await self._http.post(self._url, content, {"Content-Type": "application/json"})
+            except SendError as error:
+                error.final = error.status in _FINAL
+                raise
+
+    async def close(self) -> None:
+        """Let go of the connection."""
+        await self._http.close()
+
+    def events(self, message: Message) -> Iterator[dict[str, Any]]:
+        """What PagerDuty is to hear of a message: a reminder or a verdict is no incident."""
+        match message.kind:
+            case "firing":
+                yield self._trigger(message, message.alert_id)
+            case "acknowledged":
+                yield self._event("acknowledge", message.alert_id)
+            case "resolved":
+                yield self._event("resolve", message.alert_id)
+            case "digest":
+                for part in message.parts:
+                    yield from self.events(part)
+            case "test":  # shown, and closed at once: nobody is to be woken for long
+                yield self._trigger(message, message.id)
+                yield self._event("resolve", message.id)
+
+    def _event(self, action: str, identity: str) -> dict[str, Any]:
+        return {"routing_key": self._key, "event_action": action, "dedup_key": identity}
+
+    def _trigger(self, message: Message, identity: str) -> dict[str, Any]:
+        place = f"{self._fleet}/{self._instance}" if self._fleet else self._instance
+        summary = str(message.fields.get("summary") or message.title)
+        payload: dict[str, Any] = {
+            "summary": _short(f"{place}: {summary}", LONGEST_SUMMARY),
+            "source": _short(self._instance, _LONGEST_FIELD),
+            "severity": message.severity,
+            "timestamp": message.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "component": _short(message.subject or "monitord", _LONGEST_FIELD),
+            "class": message.rule or "monitord_test",
+            "custom_details": _details(message),
+        }
+        if self._fleet:
+            payload["group"] = _short(self._fleet, _LONGEST_FIELD)
+        event = self._event("trigger", identity) | {"client": "monitord", "payload": payload}
+        return event | ({"client_url": self._page} if self._page else {})
+
+
+def _details(message: Message) -> dict[str, Any]:
+    """What is known of the alert, bounded: a few fields, the evidence one level deep, and the text for people."""
+    found: dict[str, Any] = {"text": _short(message.text, _LONGEST_TEXT)}
+    for name in _DETAILS:
+        if (value := message.fields.get(name)) not in (None, ""):
+            found[name] = _plain(value)
+    evidence = message.fields.get("evidence")
+    if isinstance(evidence, dict):
+        for name, value in evidence.items():
+            if len(found) >= _MOST_DETAILS:
+                break
+            found.setdefault(_short(str(name), _LONGEST_FIELD), _plain(value))
+    cleaned: dict[str, Any] = in_json(found, mask)
+    return cleaned
+
+
+def _plain(value: object) -> object:
+    if value is None or isinstance(value, bool | int | float):
+        return value
+    if isinstance(value, str | datetime):
+        return _short(str(value), _LONGEST_DETAIL)
+    return _short(json.dumps(in_json({"": value}, mask)[""], ensure_ascii=False), _LONGEST_DETAIL)
+
+
+def _short(text: str, longest: int) -> str:
+    text = mask(text)
+    return text if len(text) <= longest else text[: longest - 1] + "…"

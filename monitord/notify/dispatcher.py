@@ -1,0 +1,102 @@
+"""Everything that hears of a cycle as one: the log, the outbox behind it, and the heartbeat that says that it was."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from monitord.core.engine import Decision
+from monitord.core.model import Gap
+from monitord.core.report.model import Night
+from monitord.core.verdict import verdict
+from monitord.notify.event_log import LogTeller
+from monitord.notify.outbox import Outbox
+from monitord.storage.file import SetAside
+from monitord.storage.outbox import Queued, Told
+
+Publish = Callable[[Decision, str, float], None]
+"""Is told of a decision, who asked for it ("": nobody), and how many milliseconds it took. Never raises."""
+
+
+class Pulse(Protocol):
+    """Somebody elsewhere who notices when this monitor falls silent. Nothing here blocks or raises."""
+
+    @property
+    def trouble(self) -> Gap | None:
+        """Why it cannot be told; None while it can."""
+        ...
+
+    def begin(self) -> None:
+        """A whole cycle begins."""
+        ...
+
+    def end(self, ok: bool, sentence: str) -> None:
+        """It has ended: well, or the sentence says why not."""
+        ...
+
+    async def close(self) -> None:
+        """Say nothing more."""
+        ...
+
+
+class Teller:
+    """What a watch tells, to all who are to hear it. `publish` is called with every cycle, last: whoever shows it."""
+
+    def __init__(
+        self, log: LogTeller, outbox: Outbox, pulse: Pulse | None = None, publish: Publish | None = None
+    ) -> None:
+        self.log = log
+        self.outbox = outbox
+        self.pulse = pulse
+        self._publish = publish
+
+    def begin(self) -> None:
+        """A whole cycle begins."""
+        if self.pulse is not None:
+            self.pulse.begin()
+
+    def plan(self, decision: Decision) -> tuple[Sequence[Queued], Told]:
+        """What is to be saved with this cycle because it is still to be told."""
+        return self.outbox.plan(decision)
+
+    def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
+        """Say what a cycle decided, and send what was planned of it."""
+        self.log.tell(decision, trigger, duration_ms)
+        self.outbox.deliver(decision)
+        if self._publish is not None:
+            self._publish(decision, trigger, duration_ms)
+
+    def end(self, decision: Decision | None, problem: str) -> None:
+        """A whole cycle has ended; `problem` is "" where all of it went well, `decision` None where it was not judged.
+
+        The heartbeat says that the watch works, not that the fleet does: that is what alerts are for.
+        """
+        if self.pulse is None:
+            return
+        if not problem and not self.outbox.works:
+            problem = "nobody can be told: " + "; ".join(gap.error for gap in self.outbox.troubles())
+        seen = ""
+        if decision is not None:
+            fields = decision.report.as_fields()
+            seen = f"{fields['status'].upper()}: {verdict(fields)}"
+        self.pulse.end(not problem, problem or seen)
+
+    async def verdict(self, night: Night) -> None:
+        """Say the verdict over a night."""
+        self.log.verdict(night)
+        await self.outbox.verdict(night)
+
+    def aside(self, aside: SetAside) -> None:
+        """Say that a snapshot had to be put aside."""
+        self.log.aside(aside)
+
+    def troubles(self) -> list[Gap]:
+        """The ways out that fail now, and how."""
+        pulse = self.pulse.trouble if self.pulse is not None else None
+        return [*self.log.troubles(), *self.outbox.troubles(), *([pulse] if pulse is not None else [])]
+
+    async def close(self, timeout: float) -> None:
+        """Stop telling through all but the log."""
+        await self.outbox.close(timeout)
+        if self.pulse is not None:
+            await self.pulse.close()

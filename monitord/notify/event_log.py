@@ -1,0 +1,152 @@
+"""The first way out: every edge, event and check as a line of the log."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+from monitord.core.engine import Decision, ProbeEdge
+from monitord.core.humanize import duration
+from monitord.core.model import Action, Gap, ServiceEvent, Transition
+from monitord.core.orders import StandingOrders
+from monitord.core.report.model import Night
+from monitord.core.status import Report
+from monitord.core.verdict import verdict
+from monitord.logging.logger import Level, Log
+from monitord.notify.silence_log import tell_heard
+from monitord.notify.wording import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
+from monitord.storage.file import SetAside
+
+
+class LogTeller:
+    """Says in the log what each cycle decided."""
+
+    def __init__(self, log: Log) -> None:
+        self._log = log
+        self._off: frozenset[str] = frozenset()
+
+    def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
+        """One line per edge and event; the full check when somebody asked, else the same for debugging."""
+        if decision.gap:
+            began = decision.at - timedelta(seconds=decision.gap)
+            self._log.emit(
+                "monitoring_gap",
+                "warning",
+                f"monitord itself did not run for {duration(decision.gap)}: it was stopped, suspended or starved.",
+                **{"from": began, "to": decision.at, "seconds": round(decision.gap, 1)},
+            )
+        for note in decision.notes:
+            self._log.emit("history_rebased", "info", note[:1].upper() + note[1:] + ".")
+        for fault in decision.faults:
+            self._log.internal(fault)
+        self._off_by_default(decision.orders)
+        for edge in decision.probe_edges:
+            self._probe_edge(edge)
+        for event in decision.events:
+            if not event.said:
+                self.service_event(event)
+        for heard in decision.heard:
+            tell_heard(self._log, heard)
+        for transition in decision.transitions:
+            self._transition(transition)
+        for action in decision.actions:
+            self._action(action)
+        self._check(decision.report, trigger, duration_ms)
+
+    def aside(self, aside: SetAside) -> None:
+        """The snapshot was damaged: it was put aside and a new one begun, or its last cycles are gone."""
+        kept = f" it is kept as {aside.kept_as};" if aside.kept_as else ""
+        self._log.emit(
+            "snapshot_set_aside",
+            "warning",
+            f"The snapshot was damaged ({aside.reason});{kept} lost: {aside.lost}.",
+            reason=aside.reason,
+            kept_as=aside.kept_as or None,
+            lost=aside.lost,
+        )
+
+    def verdict(self, night: Night) -> None:
+        """The verdict over the night, as the morning's schedule asks for it."""
+        level: Level = "info" if night.headline == "GO" else "warning"
+        self._log.emit("verdict_reported", level, verdict_sentence(night), **verdict_fields(night))
+
+    def troubles(self) -> list[Gap]:
+        """The ways out of the log that fail now: nobody reads stdout, or its files cannot be written."""
+        return [
+            Gap(
+                f"log {trouble.way}",
+                "internal",
+                f"its log to {trouble.way} fails: {trouble.error} ({trouble.lost} lost)",
+            )
+            for trouble in self._log.trouble
+        ]
+
+    def _check(self, report: Report, trigger: str, duration_ms: float) -> None:
+        event: str = "check_completed" if trigger else "cycle_completed"
+        level: Level = "info" if trigger else "debug"
+        fields = report.as_fields()
+        status = fields.pop("status")
+        self._log.emit(
+            event,
+            level,
+            f"{status.upper()}: {verdict(report.as_fields())}",
+            **({"trigger": trigger} if trigger else {}),
+            status=status,
+            duration_ms=round(duration_ms, 3),
+            **fields,
+        )
+
+    def _off_by_default(self, orders: StandingOrders) -> None:
+        """What is off because nobody named it and there is none: said once, when it is found out."""
+        known = "postgres" in orders.probes
+        off = {
+            "epochs": ("MONITORD_EPOCHS__GROUPS", known and "epochs" not in orders.probes),
+            "growth": ("MONITORD_POSTGRES__TABLES", known and not orders.tables),
+        }
+        for what, (variable, is_off) in off.items():
+            if is_off and what not in self._off:
+                message = f"{what.capitalize()}: not watched, as none is named in {variable} and none is there."
+                self._log.emit("probe_off", "info", message, what=what, variable=variable)
+        self._off = frozenset(what for what, (_, is_off) in off.items() if is_off)
+
+    def _probe_edge(self, edge: ProbeEdge) -> None:
+        if edge.kind:
+            message = f"The {edge.probe} probe cannot measure: {edge.error}."
+            self._log.emit("probe_failed", "warning", message, probe=edge.probe, kind=edge.kind, error=edge.error)
+        else:
+            self._log.emit("probe_recovered", "info", f"The {edge.probe} probe measures again.", probe=edge.probe)
+
+    def service_event(self, event: ServiceEvent) -> None:
+        """Something happened to a service: as a cycle has seen it, or as PM2's bus tells of it."""
+        self._log.emit(
+            "service_event",
+            "info",
+            f"{event.service} {event.change}: {event.detail}.",
+            service=event.service,
+            change=event.change,
+            by=event.by,
+            detail=event.detail,
+            at=None if event.at is None else datetime.fromtimestamp(event.at, UTC),
+        )
+
+    def _transition(self, transition: Transition) -> None:
+        level: Level = "info"
+        if transition.edge == "firing":
+            level = "error" if transition.alert.severity == "critical" else "warning"
+        self._log.emit(f"alert_{transition.edge}", level, edge_sentence(transition), **edge_fields(transition))
+
+    def _action(self, action: Action) -> None:
+        self._log.emit(
+            "action_recommended",
+            "warning",
+            action_sentence(action),
+            action=action.action,
+            target=action.target,
+            reason=action.reason,
+            confirmations=action.confirmations,
+            blocking=action.blocking or None,
+            alert_id=action.alert_id,
+            rule=action.rule,
+            incident_id=action.incident_id,
+            look_at=list(action.look_at),
+            escalation=action.escalation,
+        )

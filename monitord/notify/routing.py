@@ -1,0 +1,295 @@
+"""What a cycle gives to tell, and to whom: from edges to messages. Pure, so that planning it again is the same plan.
+
+What is told of an alert is told where its severity is wanted; its end is told where its beginning was.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+from typing import Final, Literal
+
+from monitord.config.quiet_hours import Hours
+from monitord.core import humanize
+from monitord.core.alerting import evidence
+from monitord.core.engine import Decision
+from monitord.core.model import Action, Alert, Severity, Transition
+from monitord.core.report.model import Night
+from monitord.core.status import alert_fields
+from monitord.core.subjects import declared
+from monitord.jsonable import in_json
+from monitord.masking import mask
+from monitord.notify.channels.base import Channel
+from monitord.notify.digest import TITLE_AT_MOST, digest
+from monitord.notify.message import Kind, Message
+from monitord.notify.wording import (
+    edge_fields,
+    edge_sentence,
+    end_lines,
+    end_sentence,
+    verdict_fields,
+    verdict_sentence,
+)
+from monitord.storage.outbox import Told
+
+WAY: Final = "notify "
+"""What `monitor_degraded` calls a way out that fails: this, and the channel's name."""
+
+NEWCOMER: Final = "before this channel was set up"
+"""Why a channel hears of alerts that fire already."""
+
+_RANK: Final[dict[Severity, int]] = {"warning": 0, "critical": 1}
+_VERDICTS: Final[dict[str, Severity | Literal["info"]]] = {"GO": "info", "NO-GO": "critical"}
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who tells: this machine, the fleet it belongs to ("": none), and when its people sleep (None: never)."""
+
+    instance: str
+    fleet: str = ""
+    quiet: Hours | None = None
+
+    @property
+    def place(self) -> str:
+        """`box-1`, or `shop/box-1`."""
+        return f"{self.fleet}/{self.instance}" if self.fleet else self.instance
+
+
+@dataclass(frozen=True, slots=True)
+class Planned:
+    """One message for one way out, not to be sent before `due` (Unix seconds; 0: at once)."""
+
+    channel: str
+    message: Message
+    due: float = 0.0
+
+
+def plan(
+    decision: Decision, told: Told, channels: Sequence[Channel], sender: Sender
+) -> tuple[list[Planned], dict[str, tuple[str, ...]]]:
+    """What there is to tell of a cycle, and who has then been told of which alert."""
+    now, planned = decision.at, list[Planned]()
+    current = {_address(channel) for channel in channels} | {channel.name for channel in channels}
+    # Who was told and is there no more, or is another by now, has to be brought up to date when it comes back.
+    known = {alert_id: current.intersection(names) for alert_id, names in told.items()}
+    for edge in decision.transitions:
+        alert = edge.alert
+        if edge.edge == "firing":
+            message = edge_message(edge, decision.actions, sender)
+            wanted = [channel for channel in channels if _wants(channel, alert)]
+            known.setdefault(alert.id, set()).update(map(_address, wanted))
+            if edge.reason == "silence_ended" and alert.acked_at is not None:
+                continue  # back in the open, and somebody knows
+        elif edge.edge == "resolved" and alert.id in known:
+            message = edge_message(edge, (), sender)
+            names = known.pop(alert.id)
+            wanted = [channel for channel in channels if _knows(channel, names)]
+        elif edge.edge == "suppressed" and alert.id in known:
+            # Somebody silenced what had been told. A receiver that is told again and again would go on paging.
+            message = edge_message(replace(edge, edge="resolved", reason="silenced"), (), sender)
+            wanted = [c for c in channels if _knows(c, known[alert.id]) and _keeps_open(c)]
+            known[alert.id] -= {name for channel in wanted for name in (channel.name, _address(channel))}
+        else:
+            continue
+        planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
+    for channel in channels:
+        planned += _caught_up(decision, channel, known, sender)
+    for heard in decision.heard:
+        if heard.kind == "alert_acknowledged" and heard.alert is not None and heard.alert.id in known:
+            wanted = [c for c in channels if c.manners.acknowledges and _knows(c, known[heard.alert.id])]
+            planned += [Planned(c.name, ack_message(heard.alert, now, sender)) for c in wanted]
+    said = {(each.channel, part.alert_id) for each in planned for part in each.message.parts or (each.message,)}
+    for alert in decision.reminders:
+        wanted = [c for c in channels if _is_reminded(c) and _wants(c, alert) and (c.name, alert.id) not in said]
+        message = reminder_message(alert, now, sender)
+        planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
+    living = {alert.id for alert in decision.state.alerts.values()}
+    return planned, {key: tuple(sorted(names)) for key, names in known.items() if key in living and names}
+
+
+def _caught_up(decision: Decision, channel: Channel, known: dict[str, set[str]], sender: Sender) -> Iterator[Planned]:
+    """What fires and was never told there: the channel is new, or another receiver by now. Once; `known` then has it.
+
+    Many are one digest, where whole sentences are read.
+    """
+    missed = [
+        alert
+        for alert in decision.state.alerts.values()
+        if alert.state == "firing"
+        and alert.toward != "resolve"  # by the last reading it is over: that is confirmed, or it is told next time
+        and _wants(channel, alert)
+        and not _knows(channel, known.get(alert.id, ()))
+    ]
+    for alert in missed:
+        known.setdefault(alert.id, set()).add(_address(channel))
+    if channel.manners.resend_every is not None:
+        return  # it is told so again and again as it is
+    messages = [_standing(alert, sender) for alert in missed]
+    dues = [_due(channel, alert, sender, decision.at) for alert in missed]
+    if len(messages) > 1 and channel.manners.coalesces:
+        yield Planned(channel.name, digest(messages, sender.place, NEWCOMER), min(dues))
+        return
+    yield from (Planned(channel.name, message, due) for message, due in zip(messages, dues, strict=True))
+    if channel.manners.acknowledges:
+        known_of = (alert for alert in missed if alert.acked_at is not None)
+        yield from (Planned(channel.name, ack_message(alert, decision.at, sender)) for alert in known_of)
+
+
+def _standing(alert: Alert, sender: Sender) -> Message:
+    """The message of an alert that fires already: the one that was sent when it began to."""
+    return edge_message(Transition("firing", alert, alert.fired_at or alert.since), (), sender)
+
+
+def still_firing(decision: Decision, channel: Channel, sender: Sender) -> list[Message]:
+    """What fires now, for a way out that has to be told so again and again."""
+    return [
+        _standing(alert, sender)
+        for alert in decision.state.alerts.values()
+        if alert.state == "firing" and _wants(channel, alert)
+    ]
+
+
+def edge_message(edge: Transition, actions: Sequence[Action], sender: Sender) -> Message:
+    """The message of an alert that fires or is resolved, with what is recommended about it."""
+    if edge.edge == "resolved":
+        # What a reading did not end may go on: it is no longer watched, silenced, or another alert says more.
+        head = "ENDED" if edge.reason else "RESOLVED"
+        title = f"{head} {sender.place}: {end_sentence(edge)}"
+        return _message(edge.alert, "resolved", edge.at, title, end_lines(edge), edge_fields(edge), sender)
+    alert = edge.alert
+    title = f"{alert.severity.upper()} {sender.place}: {edge_sentence(edge)}"
+    looks = (line for action in actions if action.alert_id == alert.id for line in _looks(action))
+    lines = (*_to_do(alert, edge.at), *looks)
+    return _message(alert, "firing", edge.at, title, lines, edge_fields(edge), sender)
+
+
+def reminder_message(alert: Alert, now: datetime, sender: Sender) -> Message:
+    """The message of an alert that still fires."""
+    lasts = humanize.duration(max(0.0, (now - (alert.fired_at or alert.since)).total_seconds()))
+    title = f"STILL {alert.severity.upper()} {sender.place}: {alert.finding.summary}"
+    lines = (f"It has been firing for {lasts}.", *_to_do(alert, now))
+    return _message(alert, "reminder", now, title, lines, alert_fields(alert), sender)
+
+
+def ack_message(alert: Alert, now: datetime, sender: Sender) -> Message:
+    """The message that somebody knows of an alert."""
+    title = f"ACKNOWLEDGED {sender.place}: {alert.finding.summary}"
+    return _message(alert, "acknowledged", alert.acked_at or now, title, (), alert_fields(alert), sender)
+
+
+def verdict_message(night: Night, sender: Sender) -> Message:
+    """The message of a verdict over a night, as of its end."""
+    at = datetime.fromtimestamp(night.until, UTC)
+    sentence = verdict_sentence(night)
+    marks = {True: "met", False: "NOT MET", None: "cannot be told"}
+    title = f"{sender.place}: {sentence}"
+    lines = [*_cut(title, sentence), *(f"{c.name}: {marks[c.met]}. {c.evidence}" for c in night.criteria)]
+    return Message(
+        id=_identity("verdict", sender.place, at.isoformat()),
+        kind="verdict",
+        at=at,
+        severity="warning" if night.headline != night.verdict else _VERDICTS.get(night.verdict, "warning"),
+        title=_line(title),
+        text=mask("\n".join(lines)),
+        fields=in_json({**verdict_fields(night), **_of(sender)}, mask),
+    )
+
+
+def _message(
+    alert: Alert,
+    kind: Kind,
+    at: datetime,
+    title: str,
+    lines: Iterable[str],
+    fields: Mapping[str, object],
+    sender: Sender,
+) -> Message:
+    since = humanize.clock(alert.since.timestamp())
+    last = f"{alert.rule} of {alert.subject} on {sender.place}, since {since}, alert {alert.id}."
+    whole = _cut(title, title.partition(": ")[2])
+    return Message(
+        id=_identity(alert.id, kind, at.isoformat(), str(fields.get("reason", ""))),
+        kind=kind,
+        at=at,
+        severity=alert.severity,
+        title=_line(title),
+        text=mask("\n".join([*whole, *(line for line in lines if line), last])),
+        alert_id=alert.id,
+        rule=alert.rule,
+        subject=alert.subject,
+        fields=in_json({**fields, **_of(sender)}, mask),
+    )
+
+
+def _wants(channel: Channel, alert: Alert) -> bool:
+    """Whether an alert is to be told there: it is severe enough, and is not that this very way out fails."""
+    if _RANK[alert.severity] < _RANK[channel.manners.least]:
+        return False
+    parts = alert.finding.evidence.get("parts") if "monitor" in declared(alert.rule).roles else None
+    return not isinstance(parts, list | tuple) or f"{WAY}{channel.name}" not in parts
+
+
+def _address(channel: Channel) -> str:
+    """How it is remembered who was told: by name, and by which receiver bears it."""
+    return f"{channel.name}#{channel.manners.receiver}" if channel.manners.receiver else channel.name
+
+
+def _knows(channel: Channel, names: Collection[str]) -> bool:
+    """Whether a channel is among those that were told. An older monitord remembered names only."""
+    return _address(channel) in names or channel.name in names
+
+
+def _keeps_open(channel: Channel) -> bool:
+    """Whether its receiver goes on paging for what it was told, until it hears otherwise."""
+    return channel.manners.resend_every is not None or channel.manners.incidents
+
+
+def _is_reminded(channel: Channel) -> bool:
+    """Whether it has no reminders of its own."""
+    return channel.manners.quiet and not channel.manners.incidents
+
+
+def _due(channel: Channel, alert: Alert, sender: Sender, now: datetime) -> float:
+    """When a message of this alert may go: warnings wait until the quiet hours are over."""
+    if alert.was_critical or alert.severity == "critical" or sender.quiet is None or not channel.manners.quiet:
+        return 0.0
+    end = sender.quiet.ending(now)
+    return 0.0 if end is None else end.timestamp()
+
+
+def _to_do(alert: Alert, now: datetime) -> Iterator[str]:
+    """What to do about an alert, and what it rests on."""
+    yield alert.finding.recommendation
+    if known := evidence.sentence(alert.finding, now.timestamp()):
+        yield f"Evidence: {known}."
+
+
+def _looks(action: Action) -> Iterator[str]:
+    """The first things to look at, one command a line, so that each can be copied as it is."""
+    for number, command in enumerate(action.look_at):
+        yield f"Look at: {command}" if number == 0 else f"         {command}"
+
+
+def _of(sender: Sender) -> dict[str, object]:
+    return {"instance": sender.instance, **({"fleet": sender.fleet} if sender.fleet else {})}
+
+
+def _identity(*parts: str) -> str:
+    return hashlib.sha256("|".join(parts).encode()).hexdigest()[:20]
+
+
+def _cut(title: str, sentence: str) -> list[str]:
+    """The sentence of a title that has to be cut: what stands there whole is not said twice."""
+    return [] if _line(title) == _one_line(title) else [sentence]
+
+
+def _one_line(title: str) -> str:
+    return " ".join(mask(title).split())
+
+
+def _line(title: str) -> str:
+    line = _one_line(title)
+    return line if len(line) <= TITLE_AT_MOST else line[: TITLE_AT_MOST - 1] + "…"

@@ -1,0 +1,109 @@
+"""Says of ends as PM2's bus tells of them, whatever else is going on: the first at once, those that follow together.
+
+A service is spoken of once a second at most, so a loop that dies a hundred times a second is a line a second with a
+number in it. Who is not spoken of, since too many others are, is left to the next look at PM2's list: nothing is lost.
+"""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+from monitord.core.history.model import Service
+from monitord.core.history.process_events import act_heard, crash_heard, crashes_heard
+from monitord.core.model import Act, Exit, ServiceEvent
+
+PACE_SECONDS = 1.0
+MAX_SERVICES = 200  # spoken of within a second; whose name it is does not matter, so names cannot grow memory
+
+
+@dataclass(slots=True)
+class _Turn:
+    """One service that has been spoken of, and how many ends have followed. `due`: the loop's seconds."""
+
+    due: float
+    times: int = 0
+    last: Exit | None = None
+
+
+class Crier:
+    """Hears exits, says events, and marks on the exits what it has said."""
+
+    def __init__(self, known: Callable[[str], Service | None], say: Callable[[ServiceEvent], None]) -> None:
+        """A crier that has said nothing.
+
+        Args:
+            known: what the watch knows of a service by now.
+            say: takes an event at once; it must not block.
+        """
+        self._known = known
+        self._say = say
+        self._turns: dict[str, _Turn] = {}  # the one that is due first first: all wait equally long
+        self._timer: asyncio.TimerHandle | None = None
+        self._stopped: set[str] = set()  # what was last said to be stopped; only names of the fleet
+
+    @property
+    def busy(self) -> bool:
+        """Somebody has been spoken of within the last second."""
+        return bool(self._turns)
+
+    def hear(self, exits: Sequence[Exit]) -> tuple[Exit, ...]:
+        """The exits, each marked with how many ends of its service are said with it; on the running loop."""
+        return tuple(map(self._hear, exits))
+
+    def hear_act(self, act: Act) -> bool:
+        """Say what an operator did, where it is news; whether it was said. Nobody does it often enough to be paced."""
+        event = act_heard(act, self._known(act.service))
+        if event is None:
+            return False
+        if event.change == "restarted" and act.service in self._stopped:  # the list has not shown the stop yet
+            event = replace(event, change="started", detail="started by an operator", restarts=0, kind=None)
+        self._stopped.discard(act.service)
+        if event.change == "stopped":
+            self._stopped.add(act.service)
+        self._say(event)
+        return True
+
+    def close(self) -> None:
+        """Say what was to be said later. What is heard from now on is said as before."""
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+        turns, self._turns = self._turns, {}
+        for turn in turns.values():
+            self._say_what_followed(turn)
+
+    def _hear(self, told: Exit) -> Exit:
+        event = crash_heard(told, self._known(told.service))
+        if event is None:
+            return told
+        turn = self._turns.get(told.service)
+        if turn is not None:
+            turn.times, turn.last = turn.times + 1, told
+        elif len(self._turns) >= MAX_SERVICES:
+            return told
+        else:
+            self._say(event)
+            self._begin_turn(told.service)
+        return replace(told, said=1)
+
+    def _begin_turn(self, service: str) -> None:
+        loop = asyncio.get_running_loop()
+        self._turns[service] = _Turn(loop.time() + PACE_SECONDS)
+        if self._timer is None:
+            self._timer = loop.call_later(PACE_SECONDS, self._turn_over)
+
+    def _turn_over(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._timer = None
+        now = loop.time()
+        for service, turn in [(name, turn) for name, turn in self._turns.items() if turn.due <= now]:
+            del self._turns[service]
+            if turn.times:
+                self._say_what_followed(turn)
+                self._turns[service] = _Turn(now + PACE_SECONDS)
+        if self._turns:
+            self._timer = loop.call_at(next(iter(self._turns.values())).due, self._turn_over)
+
+    def _say_what_followed(self, turn: _Turn) -> None:
+        if turn.last is not None:
+            self._say(crashes_heard(turn.last, turn.times))

@@ -1,0 +1,154 @@
+"""A night's report as headings, sentences and tables: the same facts in the same order in each of its forms."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from monitord.core.alerting.incidents import Incident, Part
+from monitord.core.report.model import Night
+from monitord.reporting.terminal import Style
+from monitord.reporting.wording import at, ending, evidence, met, sentence, spell
+
+
+@dataclass(frozen=True, slots=True)
+class Says:
+    """One sentence, or a few."""
+
+    text: str
+    style: Style | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Bullets:
+    """Sentences as a list; the style is that of what each is about."""
+
+    items: tuple[tuple[Style | None, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Names and what they come to."""
+
+    pairs: tuple[tuple[str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One criterion: its mark, its answer in a word, what it asks, and why."""
+
+    style: Style
+    word: str
+    title: str
+    sentences: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Checklist:
+    """Criteria and whether each is met."""
+
+    items: tuple[Item, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table. Rows carry the style of their mark, which every form draws its own way; `right` columns hold numbers."""
+
+    caption: str
+    header: tuple[str, ...]
+    rows: tuple[tuple[Style | None, tuple[str, ...]], ...]
+    right: frozenset[int] = frozenset()
+    flexible: tuple[int, ...] = (0,)
+
+
+@dataclass(frozen=True, slots=True)
+class Verbatim:
+    """A text to hand on as it is. `urgent`: to be seen without looking for it."""
+
+    title: str
+    text: str
+    urgent: bool = False
+
+
+Block = Says | Bullets | Facts | Checklist | Grid | Verbatim
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A heading and what stands under it. `key` names it to those who add pictures to it."""
+
+    key: str
+    title: str
+    blocks: tuple[Block, ...] = ()
+    parts: tuple[Section, ...] = field(default=())
+    style: Style | None = None
+
+
+def criteria(night: Night) -> Section:
+    """Whether the night was as ordered, criterion by criterion."""
+    items = tuple(
+        Item(*met(found), found.title, tuple(sentence(said) for said in (found.evidence, *found.details) if said))
+        for found in night.criteria
+    )
+    return Section("criteria", "Success criteria", (Checklist(items) if items else Says("No criteria were judged."),))
+
+
+def still_open(night: Night) -> Section:
+    """The warnings that fire as the night ends: a GO leaves them to whoever reads it."""
+    items: list[tuple[Style | None, str]] = []
+    for found in night.open_warnings:
+        quiet = f", silenced by {found.silenced_by}" if found.silenced_by else ""
+        when = f"{_name(found.rule, found.subject)}, since {at(found.since, night)}{quiet}"
+        items.append(("warning", f"{when}. {sentence(found.summary)}"))
+    return Section("open", f"Still open ({len(items)})", (Bullets(tuple(items)),))
+
+
+def incidents(night: Night) -> Section:
+    """What went wrong, in order."""
+    if not night.incidents:
+        return Section("incidents", "Incidents", (Says("None."),))
+    parts = tuple(_incident(number, found, night) for number, found in enumerate(night.incidents, 1))
+    return Section("incidents", f"Incidents ({len(parts)})", parts=parts)
+
+
+def _incident(number: int, found: Incident, night: Night) -> Section:
+    alert = found.cause
+    fired = "it never fired" if found.fired_at is None else f"fired at {at(found.fired_at, night)}"
+    fired += f"; silenced by {found.silenced_by}" if found.silenced_by else ""
+    others = [part for part in found.parts if part.alert.id != alert.id]
+    pairs = [
+        ("Cause", sentence(alert.finding.summary)),
+        *([("Flapping", f"it came {alert.flaps} times")] if alert.flaps else []),
+        ("First sign", f"{at(found.first_sign, night)}; {fired}"),
+        ("Ended", ending(found, night)),
+        *(
+            ("Evidence", "; ".join(f"{name}: {value}" for name, value in told))
+            for told in [_told(found, night)]
+            if told
+        ),
+        ("To do", sentence(alert.finding.recommendation) if alert.finding.recommendation else "nothing is recommended"),
+    ]
+    blocks: list[Block] = [Facts(tuple(pairs))]
+    before = [part for part in others if part.reason.startswith("replaced_by")]
+    explained = [part for part in others if part not in before]
+    for heading, parts in (("Before that it was", before), ("It explains", explained)):
+        if parts:
+            many = f"{len(parts)} {'alert' if len(parts) == 1 else 'alerts'}"
+            blocks += [Says(f"{heading} {many}:"), Bullets(tuple(_bullet(part, night) for part in parts))]
+    if text := night.escalations.get(found.id):
+        blocks.append(Verbatim("To hand on", text, urgent=found.ended_at is None))
+    title = f"{number}. {_name(alert.rule, alert.subject)}" + (" (still open)" if found.ended_at is None else "")
+    return Section(f"incident-{number}", title, tuple(blocks), style=found.severity)
+
+
+def _bullet(part: Part, night: Night) -> tuple[Style, str]:
+    alert = part.alert
+    told = f"{_name(alert.rule, alert.subject)}, {spell(part, night)}. {sentence(alert.finding.summary)}"
+    return alert.severity, told
+
+
+def _told(found: Incident, night: Night) -> list[tuple[str, str]]:
+    return evidence(found.cause.finding, night)
+
+
+def _name(rule: str, subject: str) -> str:
+    return f"{rule}: {subject}"

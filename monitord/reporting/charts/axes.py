@@ -1,0 +1,145 @@
+"""What the plots of a report share: a frame that a screen reader can name, a time axis, marks, places in percent.
+
+A plot is as wide as the page lets it be and as high as it says. Places along it are percentages, heights and letters
+pixels, so that letters are of one size on a phone and on paper. Colours are classes, which the style sheet fills in.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from monitord.reporting.charts.svg import Markup, joined, tag
+
+_STEPS: Final = (
+    *(1, 2, 5, 10, 15, 30),
+    *(60, 120, 300, 600, 900, 1800),
+    *(3600, 7200, 10800, 14400, 21600, 43200),
+)
+_DAY: Final = 86400
+# So many labels fit beside one another on a phone.
+_LABELS: Final = 5
+_EDGE: Final = 6.0
+
+
+@dataclass(frozen=True, slots=True)
+class Span:
+    """The time that a plot covers, in Unix seconds."""
+
+    since: float
+    until: float
+
+    def place(self, at: float) -> float:
+        """Where a moment stands, in percent of the width; the ends hold what lies outside."""
+        if self.until <= self.since:
+            return 0.0
+        return min(100.0, max(0.0, (at - self.since) / (self.until - self.since) * 100.0))
+
+
+@dataclass(frozen=True, slots=True)
+class Scale:
+    """Values from 0 to `top` as heights between two pixels, the lower value further down."""
+
+    top: float
+    upper: float
+    lower: float
+
+    def place(self, value: float) -> float:
+        """How far down a value stands, in pixels; the ends hold what lies outside."""
+        share = min(1.0, max(0.0, value / self.top)) if self.top > 0 else 0.0
+        return self.lower - share * (self.lower - self.upper)
+
+
+def frame(ident: str, title: str, description: str, height: float, *content: str) -> Markup:
+    """A plot with its name and its description in words. `ident` is unique on the page."""
+    return tag(
+        "svg",
+        tag("title", title, id=f"{ident}-title"),
+        tag("desc", description, id=f"{ident}-desc"),
+        *content,
+        class_="plot",
+        role="img",
+        aria_labelledby=f"{ident}-title {ident}-desc",
+        width="100%",
+        height=f"{height:g}",
+    )
+
+
+def patterns(ident: str) -> Markup:
+    """Hatching for what is wrong, dots for what is unknown or idle, so that none is told by colour alone."""
+    square = {"width": 8, "height": 8, "patternUnits": "userSpaceOnUse"}
+    ground = tag("rect", width=8, height=8, class_="ground")
+    stripes = tag("path", d="M-1 9L9 -1M-1 1L1 -1M7 9L9 7", class_="stripe")
+    dots = joined(*(tag("circle", cx=at, cy=at, r=1.1, class_="dot") for at in (2, 6)))
+    return tag(
+        "defs",
+        tag("pattern", ground, stripes, id=f"{ident}-wrong", class_="wrong", **square),
+        tag("pattern", ground, dots, id=f"{ident}-unknown", class_="unknown", **square),
+        tag("pattern", ground, dots, id=f"{ident}-idle", class_="idle", **square),
+    )
+
+
+def fill(ident: str, pattern: str) -> str:
+    """The reference to one of the frame's patterns."""
+    return f"url(#{ident}-{pattern})"
+
+
+def percent(value: float) -> str:
+    """A place along a plot."""
+    return f"{value:.2f}%"
+
+
+def letters(words: str, x: float, y: float, *, kind: str = "", anchor: str = "") -> Markup:
+    """Text at a place; near an end of the plot it turns inwards."""
+    turned = anchor or ("start" if x < _EDGE else "end" if x > 100.0 - _EDGE else "middle")
+    return tag("text", words, x=percent(x), y=f"{y:.1f}", text_anchor=turned, class_=kind or None)
+
+
+def shape(x: float, y: float, path: str, kind: str) -> Markup:
+    """A small mark around a place. `path` is drawn in pixels around 0, 0."""
+    return tag("svg", tag("path", d=path, class_=kind), x=percent(x), y=f"{y:.1f}", overflow="visible")
+
+
+def level(y: float, kind: str) -> Markup:
+    """A line right across at one height."""
+    return tag("line", x1="0%", x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}", class_=kind)
+
+
+def time_axis(span: Span, upper: float, lower: float) -> Markup:
+    """Faint uprights from `upper` to `lower` at whole hours, and their clock times in UTC under them."""
+    parts: list[Markup] = []
+    for at in ticks(span):
+        x = span.place(at)
+        parts.append(tag("line", x1=percent(x), x2=percent(x), y1=f"{upper:.1f}", y2=f"{lower:.1f}", class_="rule"))
+        parts.append(letters(_tick(at), x, lower + 15, kind="tick"))
+    return tag("g", joined(*parts), aria_hidden="true")
+
+
+def ticks(span: Span) -> list[float]:
+    """Round moments within a span, few enough to be labelled."""
+    step = _step(span.until - span.since)
+    first = math.ceil(span.since / step) * step
+    return list(_counted(first, span.until, step))
+
+
+def _counted(first: float, last: float, step: float) -> Iterator[float]:
+    for n in range(_LABELS + 1):
+        if first + n * step <= last:
+            yield first + n * step
+
+
+def _step(seconds: float) -> int:
+    for step in _STEPS:
+        if seconds / step <= _LABELS - 1:
+            return step
+    return _DAY * math.ceil(seconds / _DAY / (_LABELS - 1))
+
+
+def _tick(at: float) -> str:
+    moment = datetime.fromtimestamp(at, UTC)
+    if at % _DAY == 0:
+        return f"{moment:%b} {moment.day}"
+    return moment.strftime("%H:%M:%S" if moment.second else "%H:%M")

@@ -1,0 +1,281 @@
+"""The plots of a night as SVG: a service's states, its memory, a table's rows, a group's sealing delays."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.report.model import GroupNight, SealNight, ServiceNight, State, Stretch, TableNight
+from monitord.reporting.charts.axes import (
+    Scale,
+    Span,
+    fill,
+    frame,
+    letters,
+    level,
+    patterns,
+    percent,
+    shape,
+    ticks,
+    time_axis,
+)
+from monitord.reporting.charts.downsample import Point, thinned
+from monitord.reporting.charts.svg import Markup, joined, tag
+from monitord.reporting.report_sections import is_above
+from monitord.reporting.wording import UNKNOWN, dated, said, seal_state
+
+# A plot shows no more points than this, whatever it is given.
+_POINTS: Final = 360
+_HEIGHT: Final = 150.0
+_UPPER: Final = 26.0
+_LOWER: Final = 126.0
+_MIDDLE: Final = (_UPPER + _LOWER) / 2
+_ROOM: Final = 1.12
+# Width of the drawing inside a line plot, in units of its own; only their ratio to the width counts.
+_UNITS: Final = 1000.0
+_CROSS: Final = "M-5 -5L5 5M-5 5L5 -5"
+_DOWN: Final = "M-5 -6H5L0 2Z"
+_UP: Final = "M-5 4H5L0 -5Z"
+_DISC: Final = "M-3.5 0a3.5 3.5 0 1 0 7 0a3.5 3.5 0 1 0 -7 0Z"
+_PLATE: Final = "M-10 -10H10V10H-10Z"
+_RING: Final = "M-7 0a7 7 0 1 0 14 0a7 7 0 1 0 -14 0Z"
+
+
+def strip(ident: str, service: ServiceNight, span: Span, *, axis: bool = True) -> Markup:
+    """One service's night as a band: thin where it was as expected, high and hatched where not, dotted where unknown.
+
+    A restart is a mark above the band. `axis` adds the hours.
+    """
+    upper, lower = 8.0, 30.0
+    order: tuple[State, ...] = ("ok", "unknown", "unconfirmed", "wrong", "restarted")
+    stretches = service.stretches or (Stretch(span.since, span.until, "unknown", ""),)
+    parts = [part for state in order for part in stretches if part.state == state]
+    rules = (
+        time_axis(span, upper, lower)
+        if axis
+        else joined(
+            *(
+                tag("line", x1=percent(x), x2=percent(x), y1=f"{upper}", y2=f"{lower}", class_="rule")
+                for x in map(span.place, ticks(span))
+            )
+        )
+    )
+    return frame(
+        ident,
+        f"{service.name}: the night",
+        _strip_words(service.stretches),
+        lower + (22 if axis else 2),
+        patterns(ident),
+        rules,
+        *(_stretch(ident, part, span, upper, lower) for part in parts),
+    )
+
+
+def _stretch(ident: str, part: Stretch, span: Span, upper: float, lower: float) -> Markup:
+    start, end = span.place(part.start), span.place(part.end)
+    where = {"x": percent(start), "width": percent(max(0.0, end - start))}
+    high = {"y": f"{upper}", "height": f"{lower - upper}"}
+    if part.state == "restarted":
+        return shape(start, upper, _DOWN + f"M0 0V{lower - upper}", "restarted")
+    if part.state == "ok":
+        return tag("rect", **where, y=f"{lower - 14}", height="10", class_="ok")
+    look = "unknown" if part.state == "unconfirmed" else part.state
+    return tag("rect", **where, **high, fill=fill(ident, look), class_=f"edge {look}")
+
+
+def _strip_words(stretches: Sequence[Stretch]) -> str:
+    if not stretches:
+        return "Nothing is known of it."
+    names: dict[State, str] = {
+        "ok": "as expected",
+        "wrong": "not as expected",
+        "unconfirmed": "not as expected and not confirmed",
+        "unknown": UNKNOWN,
+    }
+    told = []
+    for state, name in names.items():
+        seconds = sum(part.end - part.start for part in stretches if part.state == state)
+        if seconds:
+            told.append(f"{name} for {humanize.duration(seconds)}")
+    restarts = sum(1 for part in stretches if part.state == "restarted")
+    return "; ".join([*told, f"{restarts} restarts" if restarts else "no restarts"]) + "."
+
+
+def memory_plot(ident: str, service: ServiceNight, span: Span) -> Markup:
+    """A service's memory against its limit: a line, broken and dotted where it was not running or not seen."""
+    limit, peak = float(service.memory_limit), service.memory_peak
+    top = max(limit, peak or 0.0, *(value or 0.0 for _, value in service.memory), 1.0) * _ROOM
+    scale = Scale(top, _UPPER, _LOWER)
+    runs = list(runs_of(thinned(service.memory, _POINTS)))
+    at = service.memory_peak_at
+    is_late = at is not None and span.place(at) > 50.0
+    content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER), level(_LOWER, "base")]
+    for start, end in _blanks(service.memory, span):
+        where = {"x": percent(span.place(start)), "width": percent(span.place(end) - span.place(start))}
+        content.append(tag("rect", **where, y=_UPPER, height=_LOWER - _UPPER, fill=fill(ident, "idle"), class_="blank"))
+    content.append(level(scale.place(limit), "limit"))
+    content.append(
+        letters(f"limit {humanize.size(limit)}", 0.0 if is_late else 100.0, scale.place(limit) - 5, kind="limit")
+    )
+    content.append(
+        tag(
+            "svg",
+            tag("path", d="".join(_path(run, span, scale) for run in runs), class_="line"),
+            viewBox=f"0 0 {_UNITS:g} {_HEIGHT:g}",
+            preserveAspectRatio="none",
+            width="100%",
+            height=f"{_HEIGHT:g}",
+        )
+    )
+    if peak is not None and at is not None:
+        x, y = span.place(at), scale.place(peak)
+        content.append(shape(x, y, _DISC, "peak"))
+        anchor = "start" if x < 20 else "end" if x > 80 else "middle"
+        content.append(letters(f"peak {humanize.size(peak)}", x, y - 8, kind="peak", anchor=anchor))
+    if not runs:
+        content.append(letters("no memory was measured", 50.0, _MIDDLE + 4, kind="unknown"))
+    when = "" if at is None else f" at {dated(at)}"
+    said_peak = "The peak is unknown." if peak is None else f"The peak is {humanize.size(peak)}{when}."
+    description = f"{said_peak} The limit is {humanize.size(limit)}."
+    return frame(ident, f"{service.name}: memory", description, _HEIGHT, *content)
+
+
+def runs_of(points: Sequence[Point]) -> Iterator[list[tuple[float, float]]]:
+    """The stretches in which every value is known."""
+    run: list[tuple[float, float]] = []
+    for at, value in points:
+        if value is not None:
+            run.append((at, value))
+        elif run:
+            yield run
+            run = []
+    if run:
+        yield run
+
+
+def _path(run: Sequence[tuple[float, float]], span: Span, scale: Scale) -> str:
+    places = [f"{span.place(at) / 100 * _UNITS:.1f} {scale.place(value):.1f}" for at, value in run]
+    # A single reading is drawn as a dot: a line of next to no length with round ends.
+    return f"M{'L'.join(places)}" if len(places) > 1 else f"M{places[0]}h.1"
+
+
+def _blanks(points: Sequence[Point], span: Span) -> Iterator[tuple[float, float]]:
+    """From the last reading before a gap to the first after it."""
+    start: float | None = None if points else span.since
+    previous = span.since
+    for at, value in points:
+        if value is None:
+            start = previous if start is None else start
+        else:
+            if start is not None:
+                yield start, at
+            start, previous = None, at
+    if start is not None:
+        yield start, span.until
+
+
+def growth_bars(ident: str, table: TableNight, span: Span) -> Markup:
+    """Rows per hour as bars against the limit; hatched above it, dotted where unknown. A falling count has no bar."""
+    rates = [hour.per_hour for hour in table.hours]
+    known = [rate for rate in rates if rate is not None]
+    scale = Scale(max(float(table.limit), *known, 1.0) * _ROOM, _UPPER, _LOWER)
+    limit = scale.place(table.limit)
+    content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER)]
+    most: tuple[float, float] | None = None
+    for hour, rate in zip(table.hours, rates, strict=True):
+        start, end = span.place(hour.start), span.place(hour.end)
+        gap = min(0.4, (end - start) / 8)
+        where = {"x": percent(start + gap), "width": percent(max(0.1, end - start - 2 * gap))}
+        middle = (start + end) / 2
+        if rate is None:
+            full = {"y": _UPPER, "height": _LOWER - _UPPER, "fill": fill(ident, "unknown")}
+            content.append(tag("rect", **where, **full, class_="blank"))
+            if known:
+                content.append(letters("?", middle, _MIDDLE + 5, kind="unknown", anchor="middle"))
+            continue
+        # What is there is seen, however far below the limit.
+        y = min(scale.place(rate), _LOWER - (1.5 if rate > 0 else 0.0))
+        shown = {"fill": fill(ident, "wrong"), "class_": "edge wrong"} if is_above(hour, table) else {"class_": "bar"}
+        content.append(tag("rect", **where, y=f"{y:.1f}", height=f"{_LOWER - y:.1f}", **shown))
+        if most is None or rate > most[1]:
+            most = (middle, rate)
+    content += [level(_LOWER, "base"), level(limit, "limit")]
+    is_late = most is not None and most[0] > 50.0
+    content.append(letters(f"limit {humanize.count(table.limit)}", 0.0 if is_late else 100.0, limit - 5, kind="limit"))
+    if most is not None:
+        anchor = "start" if most[0] < 15 else "end" if most[0] > 85 else "middle"
+        content.append(letters(humanize.count(most[1]), most[0], scale.place(most[1]) - 5, kind="peak", anchor=anchor))
+    else:
+        content.append(letters("no growth was measured", 50.0, _MIDDLE + 4, kind="unknown"))
+    description = (
+        f"The most was {said(humanize.count, max(known, default=None))} rows an hour, the limit is "
+        f"{humanize.count(table.limit)}; {len(rates) - len(known)} of {len(rates)} hours are unknown."
+    )
+    return frame(ident, f"{table.name}: rows per hour", description, _HEIGHT, *content)
+
+
+def seal_plot(ident: str, group: GroupNight) -> Markup:
+    """The sealing delay of each label, at the hour the label stands for, against the grace.
+
+    A disc is a seal in time, a triangle a late one, a ring around it one later than usual; a cross in a hatched gap is
+    a label that is missed, a question mark one of which nothing is known.
+    """
+    delays = [seal.delay for seal in group.seals if seal.delay is not None]
+    scale = Scale(max(group.grace, *delays, 1.0) * _ROOM, _UPPER, _LOWER)
+    grace = scale.place(group.grace)
+    slots = Span(0.0, float(max(1, len(group.seals))))
+    content: list[Markup] = [patterns(ident)]
+    content += _labels(group.seals, slots)
+    content += [_absent(ident, seal, slots, n) for n, seal in enumerate(group.seals) if seal.delay is None]
+    content += [level(_LOWER, "base"), level(grace, "limit")]
+    latest = max((seal.delay or 0.0, n) for n, seal in enumerate(group.seals))[1] if delays else 0
+    is_late = slots.place(latest + 0.5) > 50.0
+    content.append(
+        letters(f"grace {humanize.duration(group.grace)}", 0.0 if is_late else 100.0, grace - 5, kind="limit")
+    )
+    content += [
+        _seal(slots.place(n + 0.5), scale.place(seal.delay), seal)
+        for n, seal in enumerate(group.seals)
+        if seal.delay is not None
+    ]
+    if delays:
+        x, slowest = slots.place(latest + 0.5), max(delays)
+        anchor = "start" if x < 20 else "end" if x > 80 else "middle"
+        content.append(letters(humanize.duration(slowest), x, scale.place(slowest) - 10, kind="peak", anchor=anchor))
+    else:
+        content.append(letters("no delay is known", 50.0, _UPPER - 10, kind="unknown"))
+    told = [f"{dated(seal.label)} {seal_state(seal)} {said(humanize.duration, seal.delay, '')}" for seal in group.seals]
+    description = "; ".join(part.strip() for part in told) or "No labels were due."
+    return frame(ident, f"{group.group}: sealing delay", description, _HEIGHT, *content)
+
+
+def _labels(seals: Sequence[SealNight], slots: Span) -> Iterator[Markup]:
+    every = max(1, -(-len(seals) // 5))
+    for n, seal in enumerate(seals):
+        if n % every == 0 and n + every / 3 <= len(seals):
+            x = slots.place(n + 0.5)
+            text = dated(seal.label).partition(", ")[2].removesuffix(" UTC")
+            yield tag("line", x1=percent(x), x2=percent(x), y1=_UPPER, y2=_LOWER, class_="rule", aria_hidden="true")
+            yield letters(text, x, _LOWER + 15, kind="tick", anchor="middle")
+
+
+def _absent(ident: str, seal: SealNight, slots: Span, n: int) -> Markup:
+    start, end, x = slots.place(n), slots.place(n + 1), slots.place(n + 0.5)
+    if seal.state == "open":
+        return letters("…", x, _LOWER - 4, kind="tick", anchor="middle")
+    if seal.state == "nothing":
+        return letters("–", x, _LOWER - 4, kind="tick", anchor="middle")
+    where = {"x": percent(start), "width": percent(end - start), "y": _UPPER, "height": _LOWER - _UPPER}
+    if seal.state == "missed":
+        gap = tag("rect", **where, fill=fill(ident, "wrong"), class_="gap")
+        return joined(gap, shape(x, _MIDDLE, _PLATE, "plate"), shape(x, _MIDDLE, _CROSS, "cross"))
+    gap = tag("rect", **where, fill=fill(ident, "unknown"), class_="blank")
+    return joined(gap, letters("?", x, _MIDDLE + 5, kind="unknown", anchor="middle"))
+
+
+def _seal(x: float, y: float, seal: SealNight) -> Markup:
+    stem = tag("line", x1=percent(x), x2=percent(x), y1=f"{y:.1f}", y2=_LOWER, class_="stem")
+    late = seal.state == "late"
+    mark = shape(x, y, _UP if late else _DISC, "late" if late else "disc")
+    return joined(stem, shape(x, y, _RING, "unusual") if seal.unusual else None, mark)

@@ -1,0 +1,251 @@
+"""A report as text: what was measured, section by section, and the verdict. What is not known says so, and why.
+
+The report comes as the fields of `check_completed`, so that a fresh check and one read from a snapshot look the same.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.history import mounts
+from monitord.core.model import Severity
+from monitord.core.status import Fields
+from monitord.core.subjects import declared
+from monitord.reporting.terminal import Style, Terminal, table
+from monitord.reporting.verdict import MARKS, verdict_lines
+
+UNKNOWN: Final = "unknown"
+
+Marks = Mapping[tuple[str, str], Severity]
+NOTHING: Final = "–"
+# The room of the report that a probe's subjects are shown in.
+ROOMS: Final = {"pm2": "services", "postgres": "growth", "epochs": "epochs", "redis": "redis", "host": "host"}
+HINTS: Final = {
+    "pm2": "Not watched: there is no PM2 home. MONITORD_PM2__HOME (or PM2_HOME) would add it.",
+    "postgres": "Not watched. MONITORD_POSTGRES__DSN (or DATABASE_URL) would add it.",
+    "redis": "Not watched. MONITORD_REDIS__URL (or REDIS_URL) would add it.",
+}
+
+
+def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] = ()) -> str:
+    """The whole report for people.
+
+    Args:
+        fields: The fields of `check_completed`.
+        heading: The first line: whose report this is, and of when.
+        screen: Where it is to be read.
+        notes: Sentences to say before the verdict.
+    """
+    marks = _marks(fields)
+    sections = (
+        ("Services", "pm2", _services),
+        ("Database growth", "postgres", _growth),
+        ("Epoch sealing", "epochs", _epochs),
+        ("Redis", "redis", _redis),
+        ("Current epoch", "epochs", _current_epoch),
+        ("Host", "host", _host),
+    )
+    lines = screen.wrapped(heading, indent="")
+    for title, probe, section in sections:
+        state: Fields = fields["probes"][probe]
+        # What is off and needs no setting to be so is in no table: nobody here has any.
+        if probe == "epochs" and not fields["epochs"]:
+            continue
+        lines += ["", screen.paint(title, "bold")]
+        if state["status"] == "off":
+            lines += [screen.paint(line, "dim") for line in screen.wrapped(HINTS.get(probe, "Not watched."))]
+            continue
+        if section is _current_epoch:
+            lines += section(fields, marks, screen)
+            continue
+        if state["status"] == "failed":
+            why = f" ({state['kind']})" if state.get("kind") else ""
+            sentence = _sentence(f"Unknown{why}: {state.get('error') or 'it could not be measured'}")
+            lines += [screen.paint(line, "unknown") for line in screen.wrapped(sentence)]
+        lines += section(fields, marks, screen)
+        for gap in (state.get("unmeasured") or {}).values():
+            lines += [screen.paint(line, "unknown") for line in screen.wrapped(_sentence(f"Unknown: {gap['error']}"))]
+    for note in notes:
+        lines += ["", *screen.wrapped(note, indent="")]
+    lines += ["", *verdict_lines(fields, screen)]
+    return "\n".join(lines) + "\n"
+
+
+def _marks(fields: Fields) -> Marks:
+    """(room, subject) -> the worst severity confirmed of it: what another alert explains is no better for it."""
+    marks: dict[tuple[str, str], Severity] = {}
+    for alert in (*fields["alerts"]["firing"], *fields["alerts"]["suppressed"]):
+        rule = declared(alert["rule"])
+        if not rule.about_member:
+            continue
+        place = (ROOMS.get(rule.probe, ""), alert["subject"])
+        severity: Severity = alert["severity"]
+        if marks.get(place) != "critical":
+            marks[place] = severity
+    return marks
+
+
+def _services(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    if not fields["services"]:
+        return ["  PM2 runs no services."] if fields["probes"]["pm2"]["status"] == "ok" else []
+    rows: list[tuple[Style | None, list[str]]] = []
+    for name, service in fields["services"].items():
+        style = marks.get(("services", name)) or _told(service["ok"])
+        instances = service.get("instances")
+        rows.append(
+            (
+                style,
+                [
+                    MARKS[style],
+                    f"{name} ({instances} instances)" if instances and instances > 1 else name,
+                    service["state"] or UNKNOWN,
+                    service["expected"] or NOTHING,
+                    _said(humanize.size, service["memory_bytes"]),
+                    _said(humanize.duration, service["uptime_seconds"]),
+                    _said(humanize.count, service["restarts_recent"]),
+                ],
+            )
+        )
+    header = ("", "NAME", "STATE", "EXPECTED", "MEMORY", "UPTIME", "RESTARTS")
+    return table(screen, header, rows, right=frozenset({4, 5, 6}), flexible=(1, 2))
+
+
+def _told(ok: bool | None) -> Style:
+    return "unknown" if ok is None else "ok" if ok else "warning"
+
+
+def _growth(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    measured = fields["probes"]["postgres"]["status"] == "ok"
+    rows: list[tuple[Style | None, list[str]]] = []
+    waiting = False
+    for name, found in fields["growth"].items():
+        known = measured and found["total_bytes"] is not None
+        style: Style = marks.get(("growth", name)) or ("ok" if known else "unknown")
+        rate, gained = found["rows_per_hour"], found["window_rows"]
+        waiting |= known and rate is None
+        estimate = "" if found["exact"] else "~"
+        rows.append(
+            (
+                style,
+                [
+                    MARKS[style],
+                    name,
+                    UNKNOWN if found["rows"] is None else estimate + humanize.count(found["rows"]),
+                    _said(humanize.count, rate, "not yet" if known else UNKNOWN),
+                    _said(humanize.count, gained, "not yet" if known else UNKNOWN),
+                    _said(humanize.size, found["total_bytes"], UNKNOWN),
+                ],
+            )
+        )
+    lines = table(screen, ("", "TABLE", "ROWS", "PER HOUR", "IN WINDOW", "SIZE"), rows, right=frozenset({2, 3, 4, 5}))
+    if waiting:
+        lines += screen.wrapped("A rate needs two readings; the daemon (monitord run) takes and keeps them.")
+    database = fields["database"]
+    if measured:
+        lines += screen.wrapped(
+            f"Database {_said(humanize.size, database['bytes'], 'of unknown size')}, "
+            f"{_said(humanize.count, database['connections'], 'unknown')} connections, "
+            f"answered in {_milliseconds(database['response_ms'])}."
+        )
+        if largest := database["largest_tables"]:
+            sizes = ", ".join(f"{t['table']} {_said(humanize.size, t['bytes'], UNKNOWN)}" for t in largest)
+            lines += screen.wrapped(f"Largest: {sizes}.", hanging="    ")
+    return lines
+
+
+def _epochs(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    measured = fields["probes"]["epochs"]["status"] == "ok"
+    together = marks.get(("epochs", "epochs"))
+    rows: list[tuple[Style | None, list[str]]] = []
+    missing: list[str] = []
+    for group, found in fields["epochs"].items():
+        style: Style = marks.get(("epochs", group)) or together or ("ok" if measured else "unknown")
+        absent = "none" if measured else UNKNOWN
+        missed = found["missed"]
+        rows.append(
+            (
+                style,
+                [
+                    MARKS[style],
+                    group,
+                    absent if found["latest"] is None else _label(found["latest"]),
+                    _said(humanize.duration, found["seal_age_seconds"], absent),
+                    UNKNOWN if missed is None else "all" if found["latest"] is None else str(len(missed)),
+                    _said(humanize.count, found["channels_sealed"], absent),
+                ],
+            )
+        )
+        if missed:
+            missing += screen.wrapped(
+                f"{group} has no seal of {humanize.listed([_label(label) for label in missed])}.", hanging="    "
+            )
+    header = ("", "GROUP", "NEWEST SEALED EPOCH", "SEAL AGE", "MISSED", "CHANNELS")
+    return table(screen, header, rows, right=frozenset({3, 4, 5}), flexible=(1, 2)) + missing
+
+
+def _redis(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    redis = fields["redis"]
+    lines: list[str] = []
+    if fields["probes"]["redis"]["status"] == "ok":
+        lines += screen.wrapped(
+            f"Connected: {_said(humanize.count, redis['keys'], 'an unknown number of')} keys, "
+            f"{_said(humanize.size, redis['memory_bytes'], 'an unknown amount of')} memory, "
+            f"answered in {_milliseconds(redis['latency_ms'])}."
+        )
+    parts = ("waiting", "active", "delayed", "failed")
+    rows: list[tuple[Style | None, list[str]]] = []
+    for name, queue in redis["queues"].items():
+        style: Style = marks.get(("redis", name)) or ("unknown" if queue["waiting"] is None else "ok")
+        rows.append((style, [MARKS[style], name, *(_said(humanize.count, queue[part], UNKNOWN) for part in parts)]))
+    if rows:
+        lines += table(screen, ("", "QUEUE", *(p.upper() for p in parts)), rows, right=frozenset({2, 3, 4, 5}))
+    return lines
+
+
+def _current_epoch(fields: Fields, _: Marks, screen: Terminal) -> list[str]:
+    epoch = fields["current_epoch"]
+    return screen.wrapped(f"Now   {_label(epoch['epoch'])}") + screen.wrapped(
+        f"Next  {_label(epoch['next'])}, in {humanize.duration(epoch['seconds_until_next'])}"
+    )
+
+
+def _host(fields: Fields, marks: Marks, screen: Terminal) -> list[str]:
+    host = fields["host"]
+    rows: list[tuple[Style | None, list[str]]] = []
+    has_inodes = any(disk.get("inodes_used_percent") is not None for disk in host["disks"].values())
+    for path, disk in host["disks"].items():
+        style: Style = marks.get(("host", path)) or ("unknown" if disk["used_percent"] is None else "ok")
+        used = UNKNOWN if disk["used_percent"] is None else f"{disk['used_percent']:.1f}%"
+        free = _said(humanize.size, disk["free_bytes"], UNKNOWN)
+        nodes = _said(lambda value: f"{value:.1f}%", disk.get("inodes_used_percent"))
+        rows.append((style, [MARKS[style], path, used, free, *([nodes] if has_inodes else [])]))
+    heads = ("", "DISK", "USED", "FREE", *(["INODES USED"] if has_inodes else []))
+    lines = table(screen, heads, rows, right=frozenset({2, 3, 4})) if rows else []
+    for sentence in mounts.said_of(host["disks"]):
+        lines += screen.wrapped(f"{sentence}.")
+    memory = _said(humanize.size, host["memory_available_bytes"], UNKNOWN)
+    swap = UNKNOWN if host["swap_percent"] is None else f"{host['swap_percent']:.0f}%"
+    load = UNKNOWN if host["load"] is None else " ".join(f"{value:.2f}" for value in host["load"])
+    where = " in the container" if host.get("memory_available_of") == "cgroup" else ""
+    return lines + screen.wrapped(f"Memory available{where} {memory}, swap used {swap}, load {load}.")
+
+
+def _said(say: Callable[[float], str], value: float | None, otherwise: str = NOTHING) -> str:
+    return otherwise if value is None else say(value)
+
+
+def _sentence(text: str) -> str:
+    return text.rstrip(".") + "."
+
+
+def _milliseconds(value: float | None) -> str:
+    return "an unknown time" if value is None else f"{value:.1f} ms"
+
+
+def _label(epoch: int) -> str:
+    """`1762308000 (Nov 5, 02:00 UTC)`."""
+    moment = datetime.fromtimestamp(epoch, UTC)
+    return f"{epoch} ({moment:%b} {moment.day}, {humanize.clock(epoch)})"

@@ -1,0 +1,187 @@
+"""How the facts of a night are said, the same in every form of its report. What is not known is said in words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Final, Protocol
+
+from monitord.core import humanize
+from monitord.core.alerting.evidence import UNKNOWN as UNKNOWN
+from monitord.core.alerting.evidence import told
+from monitord.core.alerting.incidents import Incident, Part
+from monitord.core.model import Finding
+from monitord.core.report.model import Criterion, Night, SealNight, ServiceNight
+from monitord.reporting.terminal import Style
+
+NOTHING: Final = "–"
+STYLES: Final[dict[str, Style]] = {"GO": "ok", "NO-GO": "critical", "UNKNOWN": "unknown"}
+MET: Final[dict[bool | None, tuple[Style, str]]] = {
+    True: ("ok", "met"),
+    False: ("critical", "NOT MET"),
+    None: ("unknown", "unknown"),
+}
+RESTARTS: Final[dict[str, str]] = {
+    "automatic": "automatic",
+    "operator": "by an operator",
+    "schedule": "on schedule",
+    "memory": "for its memory",
+    "watch": "for changed files",
+    "deployment": "with a deployment",
+    "reboot": "with a reboot",
+    "resurrected": "resurrected by PM2",
+    "unknown": "for a reason that is not known",
+}
+WHY_BLIND: Final[dict[str, str]] = {
+    "failed": "its probe failed",
+    "away": "the monitor was away",
+    "unrecorded": "nothing is recorded of then",
+}
+SEALS: Final[dict[str, tuple[Style | None, str]]] = {
+    "sealed": ("ok", "sealed"),
+    "late": ("warning", "late"),
+    "missed": ("critical", "missed"),
+    "open": (None, "not sealed yet"),
+    "nothing": (None, "nothing to seal"),
+    "unknown": ("unknown", "unknown"),
+}
+
+
+def style_of(night: Night) -> Style:
+    """How a verdict looks: a GO that leaves something open is no plain one."""
+    return "warning" if night.headline != night.verdict else STYLES[night.verdict]
+
+
+class Ending(Protocol):
+    """Whatever is told as of a moment: a night, or a page. `until` is that moment, in Unix seconds."""
+
+    @property
+    def until(self) -> float:
+        """As of when it is told."""
+        ...
+
+
+def at(moment: float | datetime, night: Ending) -> str:
+    """`02:14 UTC`, and `Nov 4, 23:10 UTC` where that is another day than the night's end."""
+    seconds = moment.timestamp() if isinstance(moment, datetime) else moment
+    same = datetime.fromtimestamp(seconds, UTC).date() == datetime.fromtimestamp(night.until, UTC).date()
+    return humanize.clock(seconds) if same else dated(seconds)
+
+
+def dated(seconds: float) -> str:
+    """`Nov 5, 02:14 UTC`."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%b} {moment.day}, {humanize.clock(seconds)}"
+
+
+def minute(seconds: float) -> str:
+    """`Nov 5 02:14`, for a column that says that it is UTC."""
+    moment = datetime.fromtimestamp(seconds, UTC)
+    return f"{moment:%b} {moment.day} {moment:%H:%M}"
+
+
+def label(epoch: int) -> str:
+    """`1762308000 (Nov 5, 02:00 UTC)`."""
+    return f"{epoch} ({dated(epoch)})"
+
+
+def span(start: float, end: float, night: Ending) -> str:
+    """`from 02:14 UTC to 02:31 UTC (17 min)`."""
+    return f"from {at(start, night)} to {at(end, night)} ({humanize.duration(max(0.0, end - start))})"
+
+
+def length(night: Night) -> str:
+    """`Nov 4, 20:00 UTC to Nov 5, 08:00 UTC (12 h)`."""
+    return f"{dated(night.since)} to {dated(night.until)} ({humanize.duration(max(0.0, night.until - night.since))})"
+
+
+def blindness(night: Night) -> str:
+    """How long of the night the monitor could not see, as a sentence."""
+    missing = spells((found.start, found.end) for found in night.blind if found.why == "unrecorded")
+    rest = sum(end - start for start, end in missing)
+    unrecorded = [f"{humanize.duration(rest)} of it are not recorded, of a part at least."] if rest else []
+    if night.blind_minutes > 0:
+        unrecorded.insert(0, f"The monitor was blind for {humanize.duration(night.blind_minutes * 60.0)} of it.")
+    return " ".join(unrecorded) or "The monitor saw all of it."
+
+
+def said(say: Callable[[float], str], value: float | None, otherwise: str = UNKNOWN) -> str:
+    """A number in its words, or that it is unknown."""
+    return otherwise if value is None else say(value)
+
+
+def sentence(text: str) -> str:
+    """`text` with a full stop, if it has no end of its own."""
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?", "…")) else text + "."
+
+
+def met(criterion: Criterion) -> tuple[Style, str]:
+    """The style and the word of one criterion's answer."""
+    return MET[criterion.met]
+
+
+def restarts(service: ServiceNight) -> str:
+    """`2 automatic, 1 by an operator`, or `none`."""
+    told = [f"{number} {RESTARTS.get(kind, kind)}" for kind, number in service.restarts.items() if number]
+    return ", ".join(told) or "none"
+
+
+def spell(part: Part, night: Ending) -> str:
+    """From when to when one alert lasted, and when it fired."""
+    start = at(part.alert.since, night)
+    end = "still open" if part.ended_at is None else f"to {at(part.ended_at, night)}"
+    quiet = f"silenced by {part.silenced_by}" if part.silenced_by else ""
+    fired = quiet or "quiet throughout"
+    if part.fired_at is not None:
+        fired = f"fired at {at(part.fired_at, night)}" + (f", and {quiet} for a time" if quiet else "")
+    return f"since {start}, {end}; {fired}" if part.ended_at is None else f"{start} {end}; {fired}"
+
+
+def ending(incident: Incident, night: Ending) -> str:
+    """When an incident ended and how long it was, or that it is still open."""
+    lasted = humanize.duration(incident.duration_seconds(datetime.fromtimestamp(night.until, UTC)))
+    if incident.ended_at is None:
+        return f"not yet: still open, {lasted} so far"
+    reason = f" ({incident.root.reason})" if incident.root.reason else ""
+    return f"{at(incident.ended_at, night)}, after {lasted}{reason}"
+
+
+def evidence(finding: Finding, night: Ending) -> list[tuple[str, str]]:
+    """A finding's evidence as pairs of words."""
+    return told(finding, night.until)
+
+
+def seal_state(seal: SealNight) -> str:
+    """`late, unusual`."""
+    return SEALS[seal.state][1] + (", unusual" if seal.unusual else "")
+
+
+def seal_channels(seal: SealNight) -> str:
+    """`7 of 9`: the sealed ones of those that took part; `9` where nobody counted who did."""
+    if seal.participating is not None and seal.unsealed is not None:
+        return f"{seal.participating - seal.unsealed} of {seal.participating}"
+    return said(humanize.count, seal.channels)
+
+
+def is_ordinary(seal: SealNight) -> bool:
+    """Whether there is nothing to say about a seal but that it is there, or that its time has not come."""
+    return seal.state in ("sealed", "open", "nothing") and not seal.unusual and not seal.unsealed
+
+
+def spells(times: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
+    """Spans that touch, as one."""
+    merged: list[tuple[float, float]] = []
+    for start, end in sorted(times):
+        if merged and start <= merged[-1][1] + 1.0:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+def within(found: object, *names: str) -> Any:
+    """A value deep in a recorded report, None where any of the way there is missing."""
+    for name in names:
+        found = found.get(name) if isinstance(found, Mapping) else None
+    return found

@@ -1,0 +1,87 @@
+"""Listening to PM2 beside the watch: what its bus tells is said at once, kept for the next cycle, and a reason to look.
+
+Without a PM2, or where its bus cannot be heard, looking at its list has to do.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from monitord.core.history.model import Service
+from monitord.core.model import Act, Exit, ServiceEvent
+from monitord.logging.logger import Log
+
+if TYPE_CHECKING:
+    from monitord.pm2.announcer import Crier
+    from monitord.pm2.bus import Bus
+
+
+class Listening:
+    """The listener to the PM2 that is watched, where there is one.
+
+    Args:
+        log: where it is said that the bus is lost, or heard again.
+        known: what is known of a service by its name.
+        say: tells of a death as it happens.
+        look: asks for a look at the fleet.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        known: Callable[[str], Service | None],
+        say: Callable[[ServiceEvent], None],
+        look: Callable[[], None],
+    ) -> None:
+        self._log = log
+        self._known, self._say, self._look = known, say, look
+        self._bus: Bus | None = None
+        self._crier: Crier | None = None
+
+    @property
+    def bus(self) -> Bus | None:
+        """What listens: `connected`, `heard` and `dropped` tell how well. None where there is no PM2."""
+        return self._bus
+
+    @property
+    def word(self) -> str:
+        """`heard`, `lost`, or `off` where there is no PM2."""
+        return "off" if self._bus is None else "heard" if self._bus.connected else "lost"
+
+    def start(self, home: Path | None) -> None:
+        """Listen to the PM2 of this home from now on; None: to nobody."""
+        if home is not None:
+            from monitord.pm2.announcer import Crier
+            from monitord.pm2.bus import Bus  # only for who watches a PM2
+
+            self._crier = Crier(self._known, self._say)
+            self._bus = Bus(
+                home,
+                self._look,
+                say=self._crier.hear,
+                say_act=self._crier.hear_act,
+                on_act=self._look,
+                on_edge=self._edge,
+            )
+            self._bus.start()
+
+    def drain(self) -> tuple[Exit | Act, ...]:
+        """What was heard since the last call."""
+        return (*self._bus.drain(), *self._bus.drain_acts()) if self._bus is not None else ()
+
+    async def close(self) -> None:
+        """Listen no more."""
+        bus, self._bus = self._bus, None
+        if bus is not None:
+            await bus.close()
+        if self._crier is not None:
+            self._crier.close()
+
+    def _edge(self, heard: bool) -> None:
+        if heard:
+            self._log.emit("bus_heard", "info", "PM2's bus is heard again: deaths are told of as they happen.")
+        else:
+            message = "PM2's bus cannot be heard: a death is told of when PM2's list is next looked at."
+            self._log.emit("bus_lost", "info", message)

@@ -1,0 +1,201 @@
+"""One cycle: observe, decide, save, deliver. Nothing downstream reaches back up."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Protocol
+
+from monitord.clocks import BOOT, both_clocks
+from monitord.core.engine import Decision, State, decide
+from monitord.core.history import clocks
+from monitord.core.history.model import History
+from monitord.core.model import Act, Exit, Gap, Observation, Reading, sample
+from monitord.core.orders import StandingOrders
+from monitord.probes.base import Probe, Request, take_all
+from monitord.storage.file import SetAside
+from monitord.storage.outbox import Queued, Told
+from monitord.storage.store import Record, Store
+
+# A snapshot on a hung disk must not hold up the watch.
+SAVE_TIMEOUT_SECONDS = 2.0
+HEAR_TIMEOUT_SECONDS = 1.0
+# For so long monitord counts as degraded after it has lost a part of what it knew: long enough to be read of.
+LOSS_SAID_SECONDS = 3600.0
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What to do in one cycle.
+
+    `probes` to take (None: all); `exact` what they are to count exactly; `trigger` is who asked for a full check
+    ("" when nobody did: a quiet cycle); `late_seconds` is how long after it was due it began, None where it was due
+    at no set time.
+    """
+
+    trigger: str = ""
+    probes: Collection[str] | None = None
+    exact: frozenset[str] = frozenset()
+    late_seconds: float | None = None
+
+
+class Teller(Protocol):
+    """Where a cycle's outcome goes: the log, and all ways out beside it. Nothing here blocks or raises."""
+
+    def begin(self) -> None:
+        """Hear that a whole cycle begins."""
+        ...
+
+    def plan(self, decision: Decision) -> tuple[Sequence[Queued], Told]:
+        """What is to be saved with a cycle because it is still to be told, and who has then been told of what."""
+        ...
+
+    def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
+        """Say what a cycle decided, once it is saved."""
+        ...
+
+    def end(self, decision: Decision | None, problem: str) -> None:
+        """Hear that a whole cycle has ended: with a decision, or without; well, or with a problem."""
+        ...
+
+    def aside(self, aside: SetAside) -> None:
+        """Say that a snapshot had to be put aside."""
+        ...
+
+    def troubles(self) -> Sequence[Gap]:
+        """The ways out that fail now, and how."""
+        ...
+
+
+class Watch:
+    """The state of the watch between cycles, and the one way it moves on."""
+
+    def __init__(
+        self,
+        probes: Sequence[Probe],
+        orders: StandingOrders,
+        state: State,
+        store: Store,
+        teller: Teller,
+        timeout: float,
+        heard: Callable[[], tuple[Exit | Act, ...]] = tuple,
+    ) -> None:
+        """A watch that has not looked yet. `heard` gives what PM2's bus has told since it was last asked."""
+        self.probes = probes
+        self.orders = orders
+        self.state = state
+        self.timeout = timeout
+        self._store = store
+        self._teller = teller
+        self._heard = heard
+        self._fault = ""
+        self._lived: float | None = None  # as of the last cycle
+        self._loss: tuple[str, float] | None = None  # what was lost, and until when (loop time) it is said
+
+    def aside(self, aside: SetAside) -> None:
+        """Say that the snapshot had to be put aside, or was not whole, and keep saying what was lost for an hour."""
+        self._teller.aside(aside)
+        kept = f" and is kept as {aside.kept_as}" if aside.kept_as else ""
+        said = f"its snapshot was damaged ({aside.reason}){kept}; lost: {aside.lost}"
+        self._loss = said, asyncio.get_running_loop().time() + LOSS_SAID_SECONDS
+
+    async def cycle(self, turn: Turn) -> Decision:
+        """Observe, decide, save, deliver."""
+        if turn.probes is not None:
+            return await self._cycle(turn)
+        self._teller.begin()
+        try:
+            decision = await self._cycle(turn)
+        except Exception:
+            self._teller.end(None, self._fault or "a cycle failed inside")
+            raise
+        self._teller.end(decision, self._store.problem or self._fault)
+        return decision
+
+    async def _cycle(self, turn: Turn) -> Decision:
+        began = asyncio.get_running_loop().time()
+        observation, asked = await asyncio.gather(
+            observe(self.probes, turn, self.timeout, self._own_reading(turn), self.state.history),
+            self._store.hear(HEAR_TIMEOUT_SECONDS),
+        )
+        gap, self._lived = self._gap(observation.lived), observation.lived
+        heard = self._heard()
+        observation = replace(
+            observation,
+            exits=tuple(one for one in heard if isinstance(one, Exit)),
+            acts=tuple(one for one in heard if isinstance(one, Act)),
+            commands=asked.commands,
+        )
+        try:
+            decision = replace(decide(self.state, observation, self.orders), gap=gap)
+        except Exception as error:
+            self._fault = f"a cycle could not be judged ({type(error).__name__})"
+            raise
+        self._fault = "; ".join(decision.faults)
+        self.state = decision.state
+        duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
+        await self._save(observation, decision, turn.trigger, duration_ms, asked.through)
+        self._teller.tell(decision, turn.trigger, duration_ms)
+        return decision
+
+    def _gap(self, lived: float | None) -> float:
+        """For how many seconds this process has not run up to now, where that is longer than a cycle may be late."""
+        since = 0.0 if lived is None or self._lived is None else lived - self._lived
+        return since if since > self.orders.late_after.total_seconds() else 0.0
+
+    async def _save(
+        self, observation: Observation, decision: Decision, trigger: str, duration_ms: float, heard_through: int
+    ) -> None:
+        report = {
+            "trigger": trigger or "schedule",
+            "at": observation.now,
+            "duration_ms": round(duration_ms, 3),
+            **decision.report.as_fields(),
+        }
+        queued, told = self._teller.plan(decision)
+        record = Record(
+            decision.state, observation, report, decision.transitions, queued, told, heard_through=heard_through
+        )
+        if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
+            self.aside(aside)
+
+    def _own_reading(self, turn: Turn) -> Mapping[str, Reading]:
+        """What monitord sees of itself, once per due cycle: a recheck in between says nothing new of it."""
+        if turn.probes is not None:
+            return {}
+        gaps = list(self._teller.troubles())
+        if self._store.problem is not None:
+            gaps.insert(0, Gap("snapshot", "internal", self._store.problem))
+        if self._loss is not None:
+            said, until = self._loss
+            if asyncio.get_running_loop().time() < until:
+                gaps.append(Gap("snapshot damage", "internal", said))
+            else:
+                self._loss = None
+        if self._fault:
+            gaps.append(Gap("judgement", "internal", self._fault))
+        late = sample("cycle_late", turn.late_seconds, "seconds")
+        return {"monitord": Reading("monitord", (late,), gaps=tuple(gaps))}
+
+
+async def observe(
+    probes: Sequence[Probe],
+    turn: Turn,
+    timeout: float,
+    extra: Mapping[str, Reading] | None = None,
+    history: History | None = None,
+) -> Observation:
+    """Every probe of this turn, taken at once, under one `now`. `timeout` is each probe's deadline in seconds.
+
+    `history` is what is known of the database's clock.
+    """
+    now, lived = both_clocks()
+    ahead = 0.0 if history is None else clocks.ahead(history, now.timestamp(), lived, BOOT)
+    requests = {
+        probe.name: Request(now.timestamp(), timeout, turn.exact, ahead)
+        for probe in probes
+        if turn.probes is None or probe.name in turn.probes
+    }
+    readings = {**await take_all(probes, requests), **(extra or {})}
+    return Observation(now, readings, lived=lived, boot=BOOT)

@@ -1,0 +1,365 @@
+"""The daemon: builds what the settings ask for, starts it, keeps it going, and stops it in reverse.
+
+The only room that knows APScheduler, signals and reloading. APScheduler says when a cycle is due, by the wall clock;
+the conductor runs one thing at a time, and says when the scheduler has lost its clock.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from contextlib import suppress
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING, Final
+
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from apscheduler.triggers.base import BaseTrigger
+from apscheduler.triggers.cron import CronTrigger
+from apscheduler.triggers.interval import IntervalTrigger
+
+from monitord import __version__
+from monitord.config.loader import Settings, SettingsError, standing_orders
+from monitord.core.history.model import Service
+from monitord.core.orders import StandingOrders
+from monitord.core.report.model import Night
+from monitord.logging.logger import Log
+from monitord.notify.channels import channels
+from monitord.pm2.ipc import Citizen
+from monitord.probes import Probes
+from monitord.runtime.bus_listener import Listening
+from monitord.runtime.cycle import Watch
+from monitord.runtime.notifying import Telling
+from monitord.runtime.pm2_agent import UnderPm2
+from monitord.runtime.scheduler import Conductor
+from monitord.runtime.signals import Hearing
+from monitord.runtime.web_service import Serving
+from monitord.storage.commands import ask
+from monitord.storage.lock import DirectoryLock
+from monitord.storage.store import Store
+from monitord.threads import Lane, LaneBusy
+
+if TYPE_CHECKING:
+    from monitord.pm2.bus import Bus
+    from monitord.reporting.metrics import Facts
+
+LOAD_TIMEOUT_SECONDS: Final = 3.0
+STOP_TIMEOUT_SECONDS: Final = 1.0
+RELOAD_STEP_SECONDS: Final = 3.0
+TIDY_TIMEOUT_SECONDS: Final = 30.0
+CYCLE_JOB: Final = "cycle"
+VERDICT_JOB: Final = "verdict"
+# What a scheduled verdict looks back on: overnight.
+VERDICT_SPAN: Final = timedelta(hours=12)
+SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
+
+Loader = Callable[[], Settings]
+# Leaves the settings' origin in the state directory, for commands that are run from elsewhere.
+Recorder = Callable[[], None]
+
+
+class Daemon:
+    """One watch, from the lock on its state directory to the last saved cycle.
+
+    `load` reads the settings anew at a reload; it raises SettingsError for what is wrong with them. `record` is called
+    when they have taken effect, on a thread. `scheduler` says
+    when cycles are due, and is itself watched: one that falls silent is made up for.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        load: Loader,
+        log: Log,
+        citizen: Citizen,
+        scheduler: AsyncIOScheduler | None = None,
+        record: Recorder | None = None,
+    ) -> None:
+        self._settings = settings
+        self._load = load
+        self._record = record
+        self._log = log
+        self._citizen = citizen
+        self._lock = DirectoryLock(settings.state_dir)
+        self._store = Store(settings.state_dir)
+        self._under_pm2 = UnderPm2(
+            citizen, lambda told: self._conductor.ask_check("pm2", told), self._night, lambda: self._listening.word, log
+        )
+        self._conductor = Conductor(log, self._reload, self._schedule_anew, self._under_pm2.decided)
+        self._stop = asyncio.Event()
+        self._stop_reason = ""
+        self._tidying = Lane("log files")
+        logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
+        self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
+        self._serving = Serving(log, settings, self._conductor.ask_check, ask, self._facts)
+        self._teller = Telling(settings, self._store, log, self._serving.publish)
+        self._listening = Listening(log, self._known, self._teller.log.service_event, self._conductor.ask_fleet)
+
+    @property
+    def bus(self) -> Bus | None:
+        """What listens to PM2's bus: `connected`, `heard` and `dropped` tell how well. None where there is no PM2."""
+        return self._listening.bus
+
+    async def run(self) -> None:
+        """Watch until told to stop.
+
+        Raises:
+            SettingsError: an address cannot be taken apart; nothing was started.
+            DirectoryInUse: another daemon holds the state directory; nothing was started.
+        """
+        orders = standing_orders(self._settings)
+        self._probes = self._build(self._settings, orders)
+        ways_out = channels(self._settings)
+        self._take_lock()
+        hearing = Hearing(SIGNALS, self._heard)
+        self._citizen.attach(
+            on_shutdown=lambda: self._ask_stop("PM2 asked for it"),
+            on_orphaned=self._orphaned,
+            on_action=self._under_pm2.asked,
+        )
+        self._under_pm2.register()
+        self._log.emit("monitord_started", "info", f"monitord {__version__} has started.", **self._who())
+        self._say_what_is_off(self._settings)
+        await self._record_settings()
+        snapshot, aside = await self._store.load(LOAD_TIMEOUT_SECONDS)
+        if self._probes.tls_unverified:
+            message = (
+                "The connection to Postgres is encrypted, but nobody checks with whom: "
+                "set MONITORD_POSTGRES__CA_FILE, or sslmode=verify-full in the DSN."
+            )
+            self._log.emit("tls_unverified", "warning", message, probe="postgres")
+        self._watch = Watch(
+            self._probes.all,
+            orders,
+            snapshot.state,
+            self._store,
+            self._teller,
+            self._settings.probe_timeout.total_seconds(),
+            self._listening.drain,
+        )
+        if aside is not None:
+            self._watch.aside(aside)
+        await self._teller.outbox.open(ways_out)
+        self._teller.describe(ways_out)
+        self._listening.start(self._settings.pm2.home)
+        conductor = asyncio.create_task(self._conduct(), name="conductor")
+        stopped = asyncio.create_task(self._stop.wait(), name="stop")
+        try:
+            await asyncio.wait({conductor, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if conductor.done():
+                conductor.result()  # raises what ended it: it never ends by itself
+        finally:
+            hearing.close()
+            await self._shut_down(conductor, stopped)
+
+    # Starting and stopping
+
+    def _take_lock(self) -> None:
+        try:
+            self._settings.state_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._lock.acquire()
+        except OSError as error:
+            self._log.emit(
+                "state_unlocked",
+                "warning",
+                f"The state directory cannot be locked ({error.strerror}): a second monitord would not be noticed.",
+                error=str(error.strerror),
+            )
+
+    def _heard(self, number: signal.Signals) -> None:
+        if number is signal.SIGUSR1:
+            self._conductor.ask_check("signal")
+        elif number is signal.SIGHUP:
+            self._conductor.ask_reload()
+        else:
+            self._ask_stop(number.name)
+
+    def _build(self, settings: Settings, orders: StandingOrders) -> Probes:
+        own = frozenset({os.getpid()})
+        return Probes(settings, orders, lambda: own)
+
+    def _schedule(self) -> None:
+        """Set both jobs to the settings as they are. A late run still runs, once (APScheduler would skip it)."""
+        every = self._settings.check_interval.total_seconds()
+        tidy_every = min(600.0, max(1.0, self._settings.log_retention.total_seconds() / 4))
+        report = CronTrigger.from_crontab(self._settings.report_schedule, timezone=UTC)
+        jobs: tuple[tuple[str, Callable[[], Coroutine[None, None, None]], BaseTrigger], ...] = (
+            (CYCLE_JOB, self._ask_cycle, IntervalTrigger(seconds=every, timezone=UTC)),
+            ("report", self._ask_scheduled_check, report),
+            ("tidy", self._tidy, IntervalTrigger(seconds=tidy_every, timezone=UTC)),
+        )
+        if self._scheduler.get_job(VERDICT_JOB) is not None:
+            self._scheduler.remove_job(VERDICT_JOB)
+        if self._settings.report_verdict_schedule:
+            verdict = CronTrigger.from_crontab(self._settings.report_verdict_schedule, timezone=UTC)
+            jobs = (*jobs, (VERDICT_JOB, self._tell_verdict, verdict))
+        for name, function, trigger in jobs:
+            self._scheduler.add_job(
+                function, trigger, id=name, replace_existing=True, misfire_grace_time=None, coalesce=True
+            )
+        self._conductor.paced(every)
+
+    async def _shut_down(self, conductor: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
+        """Everything in reverse, each step within its deadline: PM2 kills what does not stop in time."""
+        self._log.emit("monitord_stopping", "info", "monitord is stopping.", **self._who(), reason=self._stop_reason)
+        stopped.cancel()
+        if self._scheduler.running:
+            self._scheduler.shutdown(wait=False)
+        conductor.cancel()
+        with suppress(asyncio.CancelledError, TimeoutError):
+            async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                await conductor
+        endings = (self._serving.close(), self._teller.close(STOP_TIMEOUT_SECONDS), self._look_no_more())
+        await asyncio.gather(*map(_in_time, endings), return_exceptions=True)
+        await self._store.close(STOP_TIMEOUT_SECONDS)
+        self._lock.release()
+        self._log.emit("monitord_stopped", "info", "monitord has stopped.", **self._who())
+        self._citizen.close()
+
+    async def _look_no_more(self) -> None:
+        await self._under_pm2.close()
+        await self._probes.close()
+        await self._listening.close()
+
+    # What may be asked, at any time, from signals, jobs and PM2
+
+    # Jobs are coroutines: APScheduler would run plain functions on threads of the pool that name look-ups may hang in.
+
+    async def _ask_cycle(self) -> None:
+        self._conductor.ask_cycle()
+
+    async def _ask_scheduled_check(self) -> None:
+        self._conductor.ask_check("schedule")
+
+    async def _tell_verdict(self) -> None:
+        """The morning's report, while the watch goes on. What goes wrong with it costs the report."""
+        try:
+            night = await self._night()
+        except Exception as error:  # noqa: BLE001 - see above
+            self._log.internal("the night's report could not be made", error)
+            return
+        await self._teller.verdict(night)
+
+    async def _night(self) -> Night:
+        from monitord.runtime.report_builder import tell_night  # with all that judges a night: only for who asks for it
+
+        until = datetime.now(UTC)
+        return await tell_night(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
+
+    async def _tidy(self) -> None:
+        with suppress(OSError, LaneBusy):  # a disk that hangs has its own alert
+            await self._tidying.run(self._log.tidy, timeout=TIDY_TIMEOUT_SECONDS)
+
+    async def _record_settings(self) -> None:
+        if self._record is not None:
+            with suppress(OSError, LaneBusy, SettingsError):  # whether the directory can be written, saving tells
+                await self._tidying.run(self._record, timeout=LOAD_TIMEOUT_SECONDS)
+
+    def _ask_stop(self, reason: str) -> None:
+        self._stop_reason = reason
+        self._stop.set()
+
+    def _orphaned(self) -> None:
+        self._log.emit("pm2_channel_closed", "warning", "PM2 itself has gone: nobody restarts this process any more.")
+        self._log.orphaned()
+        self._conductor.ask_check("pm2")
+
+    def _known(self, name: str) -> Service | None:
+        return self._watch.state.history.services.get(name)
+
+    def _facts(self, settings: Settings) -> Facts:
+        return self._teller.facts(settings, self._listening.bus)
+
+    async def _conduct(self) -> None:
+        """The first check, and from then on whatever is asked for."""
+        await self._conductor.first(self._watch)
+        self._schedule()
+        self._scheduler.start()
+        self._log.emit("monitord_ready", "info", "monitord is watching.", **self._who())
+        self._citizen.ready()
+        self._serving.start()
+        await self._conductor.conduct()
+
+    def _schedule_anew(self) -> None:
+        """The wall clock was set back, and the scheduler waits for a time that is far away."""
+        every = timedelta(seconds=self._settings.check_interval.total_seconds())
+        with suppress(Exception):  # the scheduler's own trouble is what this makes up for
+            self._scheduler.modify_job(CYCLE_JOB, next_run_time=datetime.now(UTC) + every)
+
+    # Settings read again
+
+    async def _reload(self) -> None:
+        try:
+            settings = self._load()
+            if settings.state_dir != self._settings.state_dir:
+                raise SettingsError(("MONITORD_STATE_DIR: cannot change while monitord runs; restart it instead",))
+            orders = standing_orders(settings)
+            probes = self._build(settings, orders)
+            ways_out = channels(settings)
+        except Exception as error:  # noqa: BLE001 - the watch goes on with the settings it has
+            if not isinstance(error, SettingsError):
+                self._log.internal("the settings could not be read again; the old ones stay", error)
+                return
+            self._log.emit(
+                "settings_rejected",
+                "warning",
+                "The new settings are wrong; the old ones stay: " + "; ".join(map(str, error.mistakes)) + ".",
+                mistakes=[str(mistake) for mistake in error.mistakes],
+            )
+            return
+        changed = settings.differences(self._settings)
+        old, before = self._probes, self._settings
+        if settings.pm2.home != before.pm2.home:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+                    await self._listening.close()
+            self._listening.start(settings.pm2.home)
+        self._settings, self._probes = settings, probes
+        self._watch.probes, self._watch.orders = self._probes.all, orders
+        self._watch.timeout = settings.probe_timeout.total_seconds()
+        self._log.reconfigure(settings.log_level, settings.log_retention)
+        # The old ones too: what is on its way out was opened with them.
+        self._log.hide(settings.secrets() | before.secrets())
+        self._schedule()
+        self._conductor.due_now()
+        await self._record_settings()
+        self._log.emit(
+            "settings_reloaded",
+            "info",
+            f"Settings read again; changed: {', '.join(changed) or 'nothing'}.",
+            changed=list(changed),
+        )
+        # What goes wrong with one of these costs it, and neither the others nor the watch.
+        await self._do(self._teller.reopen(ways_out, settings, before, STOP_TIMEOUT_SECONDS))
+        await self._do(self._serving.apply(settings))
+        await self._do(old.close())
+
+    async def _do(self, step: Awaitable[None]) -> None:
+        try:
+            async with asyncio.timeout(RELOAD_STEP_SECONDS):
+                await step
+        except Exception as error:  # noqa: BLE001 - see above
+            self._log.internal("a part of the new settings has not taken effect", error)
+
+    def _say_what_is_off(self, settings: Settings) -> None:
+        """Once, at the start: what is not configured is not watched, and that is no failure."""
+        off = {
+            "PM2": ("MONITORD_PM2__HOME", settings.pm2.home),
+            "Postgres": ("MONITORD_POSTGRES__DSN", settings.postgres.dsn),
+            "Redis": ("MONITORD_REDIS__URL", settings.redis.url),
+        }
+        for what, (variable, value) in off.items():
+            if value is None:
+                message = f"{what} is not watched: {variable} is not set."
+                self._log.emit("probe_off", "info", message, what=what.lower(), variable=variable)
+
+    def _who(self) -> dict[str, object]:
+        return {"version": __version__, "pid": os.getpid()}
+
+
+async def _in_time(ending: Awaitable[None]) -> None:
+    with suppress(TimeoutError):
+        async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
+            await ending

@@ -1,0 +1,120 @@
+"""Telling as the settings have it: which ways out there are, who tells, and what becomes of both at a reload."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING
+
+from monitord import __version__
+from monitord.config.loader import Settings
+from monitord.config.quiet_hours import quiet_hours
+from monitord.logging.logger import Log
+from monitord.notify.channels import pulse
+from monitord.notify.channels.base import Describes, SendError
+from monitord.notify.dispatcher import Publish, Teller
+from monitord.notify.event_log import LogTeller
+from monitord.notify.outbox import Outbox
+from monitord.notify.routing import Sender
+from monitord.storage.store import Store
+
+if TYPE_CHECKING:
+    from monitord.notify.channels.base import Channel
+    from monitord.pm2.bus import Bus
+    from monitord.reporting.metrics import Facts
+
+
+class Telling(Teller):
+    """The teller of a daemon. `publish` is called with every cycle: whoever shows it."""
+
+    def __init__(self, settings: Settings, store: Store, log: Log, publish: Publish) -> None:
+        self._log = log
+        self._describing: asyncio.Task[None] | None = None
+        outbox = Outbox(store, log, sender(settings))
+        super().__init__(LogTeller(log), outbox, pulse(settings, self._beats), publish)
+
+    def describe(self, channels: Sequence[Channel]) -> None:
+        """Say of each channel that cannot close what it opens that it cannot. Asked in the background."""
+        self._undescribe()
+        if asked := [channel for channel in channels if isinstance(channel, Describes)]:
+            self._describing = asyncio.get_running_loop().create_task(self._describe(asked), name="describe channels")
+
+    async def _describe(self, channels: Sequence[Describes]) -> None:
+        for channel in channels:
+            name = getattr(channel, "name", "")
+            try:
+                closes = await channel.closes()
+            except SendError as error:
+                message = f"{name} cannot be used as it is set: {error.error}."
+                self._log.emit("channel_unusable", "warning", message, channel=name, kind=error.kind, error=error.error)
+            except Exception as error:  # noqa: BLE001 - it is only asked; what goes wrong in sending is said then
+                self._log.internal(f"what {name} can do could not be asked", error)
+            else:
+                if not closes:
+                    message = (
+                        f"{name} cannot close what it opens: it takes no identity of an alert, so that an alert's end "
+                        "is a message of its own there."
+                    )
+                    self._log.emit("channel_cannot_close", "info", message, channel=name)
+
+    def _undescribe(self) -> None:
+        task, self._describing = self._describing, None
+        if task is not None:
+            task.cancel()
+
+    async def close(self, timeout: float) -> None:
+        """Stop telling through all but the log."""
+        self._undescribe()
+        await super().close(timeout)
+
+    async def reopen(self, channels: Sequence[Channel], new: Settings, old: Settings, timeout: float) -> None:
+        """The ways out that the new settings ask for; where nothing about them is new, those that are there stay."""
+        if _about(new) == _about(old):
+            return
+        await self.outbox.reopen(channels, sender(new), timeout)
+        self.describe(channels)
+        if _beat(new) != _beat(old):
+            before, self.pulse = self.pulse, pulse(new, self._beats)
+            if before is not None:
+                await before.close()
+
+    def facts(self, settings: Settings, bus: Bus | None) -> Facts:
+        """What the metrics say of the watch itself, beside its last cycle."""
+        from monitord.reporting.metrics import ChannelFacts, Facts  # only for who scrapes
+
+        now = datetime.now(UTC).timestamp()
+        return Facts(
+            __version__,
+            settings.instance,
+            settings.fleet,
+            bus_connected=None if bus is None else bus.connected,
+            bus_dropped=None if bus is None else bus.dropped,
+            outbox={
+                way.channel.name: ChannelFacts(len(way.waiting), way.oldest_age(now), way.sent, way.failures)
+                for way in self.outbox.ways
+            },
+        )
+
+    def _beats(self, is_taken: bool, error: str) -> None:
+        """The edges of the heartbeat."""
+        if is_taken:
+            self._log.emit("heartbeat_recovered", "info", "The heartbeat is taken again.")
+        else:
+            self._log.emit("heartbeat_failed", "warning", f"{error[:1].upper()}{error[1:]}.", error=error)
+
+
+def sender(settings: Settings) -> Sender:
+    """Who tells, by these settings."""
+    written = settings.notify.quiet_hours
+    return Sender(settings.instance, settings.fleet, quiet_hours(written) if written else None)
+
+
+def _beat(settings: Settings) -> tuple[object, ...]:
+    """Everything that the heartbeat is made of."""
+    return (settings.notify.heartbeat_url, settings.notify.heartbeat_style)
+
+
+def _about(settings: Settings) -> tuple[object, ...]:
+    """Everything that a way out is made of; the page's address stands in what Alertmanager is told."""
+    return (settings.notify, settings.instance, settings.fleet, settings.http)

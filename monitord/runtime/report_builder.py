@@ -1,0 +1,134 @@
+"""The morning's report: what was recorded of the night, looked back on, with the recap that only the database can give.
+
+For the command and the daemon alike. The record is read on a thread, whoever asks goes on meanwhile.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from dataclasses import replace
+from datetime import datetime
+from pathlib import Path
+from typing import Final
+
+from monitord.config.loader import Settings
+from monitord.core.engine import State
+from monitord.core.history.defaults import SEALS, effective, seen
+from monitord.core.history.epochs import calendar
+from monitord.core.model import Observation
+from monitord.core.orders import StandingOrders
+from monitord.core.report.builder import Recorded, look_back
+from monitord.core.report.model import Night, Recap
+from monitord.reporting.document import moment, revived
+from monitord.storage.reader import read_history, read_snapshot, read_transitions
+from monitord.threads import Lane
+
+# 48 h of a fleet of fifty take some ten seconds; what takes longer than this is a disk that hangs.
+LOOK_SECONDS: Final = 120.0
+RECAP_SECONDS: Final = 8.0
+# The recap is asked for while the record is read. Of a database that answers it is there by then, or soon after.
+RECAP_MORE_SECONDS: Final = 3.0
+_CLOSE_SECONDS: Final = 1.0
+
+Passing = Callable[[Iterable[Observation]], Iterable[Observation]]
+
+
+async def tell_night(
+    settings: Settings,
+    orders: StandingOrders,
+    since: datetime,
+    until: datetime,
+    passing: Passing = iter,
+    *,
+    recap_more: float = RECAP_MORE_SECONDS,
+) -> Night:
+    """The report of the time from `since` to `until`. `passing` sees the recorded observations go by.
+
+    The database's recap is waited for until `recap_more` seconds after all else is known, and missing after that.
+
+    Raises:
+        Unusable: the snapshot is there and cannot be read.
+        TimeoutError: the state directory does not answer.
+    """
+    lane = Lane("the night's record")
+    try:
+        asked = await lane.run(_asked_about, settings.state_dir, orders, timeout=LOOK_SECONDS)
+    except BaseException:
+        lane.close()
+        raise
+    recapping = asyncio.create_task(_recap(settings, asked, since, until))
+    try:
+        night: Night = await lane.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
+        await asyncio.wait({recapping}, timeout=recap_more)
+        recap, error = recapping.result() if recapping.done() else (None, "the database has not answered in time")
+    finally:
+        lane.close()
+        recapping.cancel()
+        with suppress(asyncio.CancelledError):
+            await recapping
+    return replace(night, recap=recap, recap_error=error)
+
+
+def _asked_about(directory: Path, orders: StandingOrders) -> StandingOrders:
+    """The orders for what there may be, as far as the daemon has found out."""
+    snapshot = read_snapshot(directory) if orders.unnamed else None
+    if snapshot is None or seen(snapshot.state.history, SEALS) is None:
+        return orders
+    return effective(orders, snapshot.state.history)
+
+
+def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> Recorded:
+    """What the daemon on `directory` has kept from `since` on. The observations are read as they are used.
+
+    Raises:
+        Unusable: there is a file and it cannot be read.
+    """
+    snapshot = read_snapshot(directory)
+    report, at = None, None
+    # A report of another shape, as another version left it, is no reason to know nothing of the night.
+    with suppress(ValueError, TypeError, KeyError, AttributeError):
+        if snapshot is not None and snapshot.report is not None:
+            at = moment(snapshot.report["at"])
+            report = revived(snapshot.report)
+    return Recorded(
+        observations=read_history(directory, since - orders.late_after),
+        transitions=read_transitions(directory, since),
+        state=snapshot.state if snapshot is not None else State(),
+        report=report,
+        reported_at=at.timestamp() if at is not None else None,
+    )
+
+
+def _look(directory: Path, orders: StandingOrders, since: datetime, until: datetime, passing: Passing) -> Night:
+    recorded = recorded_night(directory, orders, since)
+    recorded = replace(recorded, observations=passing(recorded.observations))
+    return look_back(recorded, orders, since.timestamp(), until.timestamp())
+
+
+async def _recap(
+    settings: Settings, orders: StandingOrders, since: datetime, until: datetime
+) -> tuple[tuple[Recap, ...] | None, str]:
+    """The tiers' night from the database, or None and why not."""
+    if settings.postgres.dsn is None or not orders.groups:
+        return None, ""
+    from monitord.postgres.dsn import DsnError
+    from monitord.postgres.errors import PostgresError
+    from monitord.postgres.recap import recap
+    from monitord.postgres.session import Session
+
+    days = calendar(orders)
+    first, last = days.current(since.timestamp()), days.current(until.timestamp()) + days.length
+    try:
+        session = Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
+    except DsnError as error:
+        return None, str(error)
+    try:
+        return await recap(session, orders.groups, first, last, RECAP_SECONDS), ""
+    except PostgresError as error:
+        return None, error.error
+    finally:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await session.close()

@@ -1,0 +1,210 @@
+"""The conductor: one thing at a time, in the order in which it is urgent, for ever.
+
+Signals, jobs, PM2 and the watch itself ask it for things, at any time and any number of times; it does each once. It
+keeps the time of the next cycle by the monotonic clock, and knows no scheduler: whoever makes cycles due by a wall
+clock that can be set back is told when one did not come.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Final
+
+from monitord.core.engine import Decision
+from monitord.logging.logger import Log
+from monitord.runtime.cycle import Turn, Watch
+
+# How far past its time a cycle may be before whoever makes them due is taken to have lost the clock.
+OVERDUE_SECONDS: Final = 1.0
+# After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is looked at once.
+SETTLE_SECONDS: Final = 0.05
+FLEET_EVERY_SECONDS: Final = 1.0
+# Checks on demand, and readings of the settings, begin at least so far apart: whoever asks in between is served then.
+ON_DEMAND_EVERY_SECONDS: Final = 1.0
+# Whoever asks for more answers than this before the first is there is not waiting for them.
+MAX_ANSWERS: Final = 100
+
+Answer = Callable[[Decision | None], None]
+
+
+@dataclass(slots=True)
+class _Asked:
+    """What has been asked for and not been done yet. Times are the loop's (monotonic) seconds.
+
+    `fleet_at` is when to look at PM2 again, as its bus has told of a death.
+    """
+
+    check: str = ""
+    answers: list[Answer] = field(default_factory=list)
+    due_at: float | None = None
+    reload: bool = False
+    fleet_at: float | None = None
+    rechecks: dict[str, float] = field(default_factory=dict)
+    exact: frozenset[str] = frozenset()
+
+    def times(self, check_from: float, reload_from: float) -> list[float]:
+        """When what was asked for may be done: checks and reloads no sooner than this, the due cycle at once."""
+        found = [] if self.due_at is None else [float("-inf")]
+        found += [check_from] if self.check else []
+        found += [reload_from] if self.reload else []
+        found += [] if self.fleet_at is None else [self.fleet_at]
+        return [*found, *self.rechecks.values()]
+
+
+class Conductor:
+    """Runs the cycles of one watch; it may be asked before that has begun.
+
+    `reload` reads the settings again; `overdue` is called when a cycle that was due did not come; `decided` sees what
+    each cycle came to and how many milliseconds it took.
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        reload: Callable[[], Awaitable[None]],
+        overdue: Callable[[], None],
+        decided: Callable[[Decision, float], None] | None = None,
+    ) -> None:
+        self._watch: Watch | None = None
+        self._log = log
+        self._every = 0.0
+        self._reload = reload
+        self._overdue = overdue
+        self._decided = decided
+        self._asked = _Asked()
+        self._wake = asyncio.Event()
+        self._next_due = 0.0
+        self._fleet_looked_at = float("-inf")
+        self._check_from = self._reload_from = float("-inf")  # no sooner than then, by the loop's time
+
+    # What may be asked, at any time
+
+    def ask_check(self, trigger: str, answer: Answer | None = None) -> None:
+        """A full check for `trigger`: now, or a second after the last one began; several make one.
+
+        `answer` is told what it came to, or None where it failed inside. The hundred and first of those who wait is
+        not told.
+        """
+        self._asked.check = trigger
+        if answer is not None and len(self._asked.answers) < MAX_ANSWERS:
+            self._asked.answers.append(answer)
+        self._wake.set()
+
+    def ask_cycle(self) -> None:
+        """The cycle that is due."""
+        if self._asked.due_at is None:
+            self._asked.due_at = self._next_due
+        self._wake.set()
+
+    def ask_reload(self) -> None:
+        """The settings, read again: now, or a second after they last were."""
+        self._asked.reload = True
+        self._wake.set()
+
+    def ask_fleet(self) -> None:
+        """A process died by itself: look at the fleet at once, but no more than once a second."""
+        if self._asked.fleet_at is None:
+            now = asyncio.get_running_loop().time()
+            self._asked.fleet_at = max(now + SETTLE_SECONDS, self._fleet_looked_at + FLEET_EVERY_SECONDS)
+            self._wake.set()
+
+    def paced(self, every: float) -> None:
+        """From now on a cycle is due every so many seconds."""
+        self._every = every
+        self._next_due = asyncio.get_running_loop().time() + every
+
+    def due_now(self) -> None:
+        """A cycle is due at once: what is ordered now is looked at now."""
+        self._asked.due_at = asyncio.get_running_loop().time()
+
+    # One thing at a time
+
+    async def first(self, watch: Watch) -> None:
+        """Begin with this watch: the check at the start, before anything is due."""
+        self._watch = watch
+        await self._cycle(Turn(trigger="startup", late_seconds=0.0))
+
+    async def conduct(self) -> None:
+        """Do what is asked for, for ever; after `first` and `paced`."""
+        while True:
+            await self._something_to_do()
+            now = asyncio.get_running_loop().time()
+            if self._asked.reload and now >= self._reload_from:
+                self._asked.reload = False
+                self._reload_from = now + ON_DEMAND_EVERY_SECONDS
+                try:
+                    await self._reload()
+                except Exception as error:  # noqa: BLE001 - as of a cycle: the watch goes on
+                    self._log.internal("reading the settings again failed inside; the watch goes on", error)
+            elif self._asked.check and now >= self._check_from:
+                self._check_from = now + ON_DEMAND_EVERY_SECONDS
+                await self._full_check()
+            elif self._asked.due_at is not None:
+                await self._due_cycle(self._asked.due_at)
+            else:
+                await self._recheck()
+
+    async def _something_to_do(self) -> None:
+        """Until something that was asked for may be done, or the scheduler is plainly late."""
+        loop = asyncio.get_running_loop()
+        overdue_at = self._next_due + OVERDUE_SECONDS
+        until = min([*self._asked.times(self._check_from, self._reload_from), overdue_at])
+        if until > loop.time():
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._wake.wait()
+        self._wake.clear()
+        if self._asked.due_at is None and loop.time() >= overdue_at:
+            self._asked.due_at = self._next_due
+            self._overdue()
+
+    async def _full_check(self) -> None:
+        """A check for whoever asked, any number of times since the last: one is enough for all of them."""
+        trigger, self._asked.check = self._asked.check, ""
+        answers, self._asked.answers = self._asked.answers, []
+        if self._asked.due_at is not None:  # it is the cycle that was due, too
+            self._take_turn(self._asked.due_at)
+        decision = await self._cycle(Turn(trigger=trigger, exact=self._asked.exact, late_seconds=None))
+        for answer in answers:
+            # From the loop: what goes wrong in it is no end of the conducting.
+            asyncio.get_running_loop().call_soon(answer, decision)
+
+    async def _due_cycle(self, due_at: float) -> None:
+        late = self._take_turn(due_at)
+        await self._cycle(Turn(exact=self._asked.exact, late_seconds=late))
+
+    def _take_turn(self, due_at: float) -> float:
+        """Count the due cycle as begun; returns how late it is, in seconds."""
+        now = asyncio.get_running_loop().time()
+        self._asked.due_at = None
+        self._next_due = max(due_at, now - self._every) + self._every
+        return max(0.0, now - due_at)
+
+    async def _recheck(self) -> None:
+        now = asyncio.get_running_loop().time()
+        due = {probe for probe, at in self._asked.rechecks.items() if at <= now}
+        if self._asked.fleet_at is not None and self._asked.fleet_at <= now:
+            due.add("pm2")
+        if due:
+            await self._cycle(Turn(probes=due, exact=self._asked.exact))
+
+    async def _cycle(self, turn: Turn) -> Decision | None:
+        assert self._watch is not None  # noqa: S101 - `first` brings it
+        began = asyncio.get_running_loop().time()
+        self._asked.rechecks = {}
+        if turn.probes is None or "pm2" in turn.probes:
+            self._asked.fleet_at, self._fleet_looked_at = None, began
+        try:
+            decision = await self._watch.cycle(turn)
+        except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a watch that ends costs the night
+            self._log.internal("a cycle failed inside; the watch goes on", error)
+            return None
+        self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}
+        self._asked.exact = frozenset().union(*(r.exact for r in decision.rechecks))
+        if self._decided is not None:
+            loop = asyncio.get_running_loop()
+            loop.call_soon(self._decided, decision, (loop.time() - began) * 1000.0)
+        return decision

@@ -1,0 +1,160 @@
+"""The daemon as the page reads it: its last cycle from memory, its record on a thread that nobody else waits for."""
+
+from __future__ import annotations
+
+import sqlite3
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Final, TypeVar
+
+from monitord import __version__
+from monitord.config.loader import Settings, standing_orders
+from monitord.core.alerting.incidents import Incident, incidents
+from monitord.core.model import Command, Silence
+from monitord.core.orders import StandingOrders
+from monitord.core.report.builder import look_back
+from monitord.core.report.model import Night
+from monitord.logging.logger import Log
+from monitord.reporting.metrics import Facts, exposition
+from monitord.runtime.report_builder import recorded_night, tell_night
+from monitord.storage.commands import CannotAsk
+from monitord.storage.reader import read_snapshot, read_transitions, recorded_span
+from monitord.storage.schema import Unusable
+from monitord.threads import Lane, LaneBusy
+from monitord.web.backend import Seen, Unavailable
+
+T = TypeVar("T")
+
+# How long reading the record may take, what waits for it included; and how long leaving a command may.
+READ_SECONDS: Final = 60.0
+LEAVE_SECONDS: Final = 3.0
+_SHORTEST_NIGHT: Final = timedelta(minutes=1)
+
+
+class DaemonSource:
+    """What the page asks, answered by the daemon that it runs in."""
+
+    def __init__(
+        self,
+        log: Log,
+        settings: Settings,
+        ask_check: Callable[[str], None],
+        leave: Callable[[Path, Command], None],
+        facts: Callable[[Settings], Facts] | None = None,
+    ) -> None:
+        self.settings = settings
+        self._facts = facts or _few_facts
+        self._log = log
+        self._ask_check = ask_check
+        self._leave = leave
+        self._seen: Seen | None = None
+        self._whole_at: float | None = None
+        self._record = Lane("the page's record")
+        self._commands = Lane("the page's commands")
+
+    def saw(self, seen: Seen, whole_at: float | None) -> None:
+        """A cycle is over; the last whole one ended at `whole_at`, by the monotonic clock."""
+        self._seen, self._whole_at = seen, whole_at
+
+    @property
+    def seen(self) -> Seen | None:
+        """The last cycle."""
+        return self._seen
+
+    @property
+    def whole_age_seconds(self) -> float | None:
+        """How long ago the last whole cycle ended."""
+        return None if self._whole_at is None else time.monotonic() - self._whole_at
+
+    @property
+    def silences(self) -> Sequence[Silence]:
+        """What is quiet on purpose."""
+        return () if self._seen is None else tuple(self._seen.decision.state.silences.values())
+
+    def ask_check(self) -> None:
+        """A full check now."""
+        self._ask_check("http")
+
+    async def leave(self, command: Command) -> None:
+        """Leave a command where the watch finds it."""
+        try:
+            await self._commands.run(self._leave, self.settings.state_dir, command, timeout=LEAVE_SECONDS)
+        except (TimeoutError, LaneBusy):
+            raise Unavailable("the state directory does not answer") from None
+        except (CannotAsk, OSError, sqlite3.Error) as error:
+            raise Unavailable(f"it could not be left for the watch: {error}") from None
+
+    async def night(self, back: timedelta) -> Night:
+        """What is recorded of so long."""
+        return await self.aside(lambda: _night(self.settings.state_dir, self._orders(), back))
+
+    async def report(self, back: timedelta) -> Night:
+        """The whole report of so long."""
+        until = datetime.now(UTC)
+        try:
+            return await tell_night(self.settings, self._orders(), until - back, until)
+        except TimeoutError:
+            raise Unavailable("the state directory does not answer") from None
+        except (Unusable, OSError, sqlite3.Error) as error:
+            raise Unavailable(str(error)) from None
+
+    async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
+        """The incidents of so long."""
+        return await self.aside(lambda: _incidents(self.settings.state_dir, datetime.now(UTC) - back))
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do it on the thread that reads the record."""
+        try:
+            return await self._record.run(work, timeout=READ_SECONDS)
+        except (TimeoutError, LaneBusy):
+            raise Unavailable("the state directory does not answer") from None
+        except (Unusable, OSError, sqlite3.Error) as error:
+            raise Unavailable(str(error)) from None
+
+    async def metrics(self) -> tuple[bytes, str] | None:
+        """The last cycle for Prometheus: milliseconds, even with thousands of services."""
+        if (seen := self._seen) is None:
+            raise Unavailable("the first check is not over yet")
+        facts = replace(
+            self._facts(self.settings),
+            at=seen.at,
+            cycle_seconds=seen.duration_ms / 1000,
+            whole_age_seconds=self.whole_age_seconds,
+        )
+        return exposition(seen.report, facts)
+
+    def fault(self, what: str, error: BaseException) -> None:
+        """Say it in the log."""
+        self._log.internal(what, error)
+
+    def close(self) -> None:
+        """Let both threads end once they have done what they do."""
+        self._record.close()
+        self._commands.close()
+
+    def _orders(self) -> StandingOrders:
+        return self._seen.decision.orders if self._seen is not None else standing_orders(self.settings)
+
+
+def _few_facts(settings: Settings) -> Facts:
+    """Who it is, where nobody knows more."""
+    return Facts(__version__, settings.instance, settings.fleet)
+
+
+def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Night:
+    """The night that ends now; a watch younger than that has a shorter one."""
+    until = datetime.now(UTC)
+    recorded = recorded_span(directory)
+    begun = until - back if recorded is None else max(until - back, recorded[0])
+    since = min(begun, until - _SHORTEST_NIGHT)
+    return look_back(recorded_night(directory, orders, since), orders, since.timestamp(), until.timestamp())
+
+
+def _incidents(directory: Path, since: datetime) -> tuple[Incident, ...]:
+    snapshot = read_snapshot(directory)
+    living = snapshot.state.alerts.values() if snapshot is not None else ()
+    found = incidents(read_transitions(directory, since), living)
+    return tuple(one for one in found if one.ended_at is None or one.ended_at >= since)

@@ -1,0 +1,176 @@
+"""The page beside the watch: when it listens and where, and that it never holds the watch up.
+
+Nothing that serves is loaded before it is wanted. A page that cannot be served costs the page, and is tried again.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Final
+
+from monitord.config.loader import Settings
+from monitord.config.types import listen_address
+from monitord.core.engine import Decision
+from monitord.core.model import Command
+from monitord.logging.logger import Log
+
+if TYPE_CHECKING:
+    from monitord.reporting.metrics import Facts
+    from monitord.runtime.web_backend import DaemonSource
+    from monitord.web.backend import Seen
+    from monitord.web.records import Desk
+    from monitord.web.server import PageServer
+
+CLOSE_SECONDS: Final = 1.0
+RETRY_SECONDS: Final = 60.0
+_KINDS: Final = {
+    errno.EADDRINUSE: "in_use",
+    errno.EADDRNOTAVAIL: "address",
+    errno.EACCES: "permission",
+    errno.EPERM: "permission",
+}
+
+# Leaves a command for the watch in a state directory; may block.
+Leave = Callable[[Path, Command], None]
+
+
+class Serving:
+    """Serves the page while MONITORD_HTTP__LISTEN is an address.
+
+    Args:
+        log: where it is said that the page listens, or cannot.
+        settings: in force at the start.
+        ask_check: asks the watch for a full check, for a trigger.
+        leave: how a command reaches the watch.
+        facts: what the metrics say of the watch itself, beside its last cycle (None: who it is).
+    """
+
+    def __init__(
+        self,
+        log: Log,
+        settings: Settings,
+        ask_check: Callable[[str], None],
+        leave: Leave,
+        facts: Callable[[Settings], Facts] | None = None,
+    ) -> None:
+        self._log = log
+        self._settings = settings
+        self._ask_check = ask_check
+        self._leave = leave
+        self._facts = facts
+        self._seen: Seen | None = None
+        self._whole_at: float | None = None
+        self._source: DaemonSource | None = None
+        self._desk: Desk | None = None
+        self._server: PageServer | None = None
+        self._listening: asyncio.Task[None] | None = None
+        self._trouble = ""
+
+    def publish(self, decision: Decision, trigger: str, duration_ms: float) -> None:
+        """What a cycle decided is what the page shows from now on. Never raises."""
+        if not self._settings.http.listen:
+            self._seen = None
+            return
+        from monitord.web.backend import Seen
+
+        self._seen = seen = Seen(decision, trigger, duration_ms)
+        if seen.is_whole:
+            self._whole_at = time.monotonic()
+        if self._source is not None and self._desk is not None:
+            self._source.saw(seen, self._whole_at)
+            try:
+                self._desk.publish(seen)
+            except Exception as error:  # noqa: BLE001 - the page's trouble is not the watch's
+                self._log.internal("a cycle could not be told to the page", error)
+
+    def start(self) -> None:
+        """Listen soon, if there is an address; where that fails, say so once and try again every minute."""
+        if self._settings.http.listen:
+            self._listening = asyncio.create_task(self._keep_trying(), name="page")
+
+    async def apply(self, settings: Settings) -> None:
+        """From here on these settings hold; another address or token begins the page anew."""
+        before, self._settings = self._settings, settings
+        if settings.http != before.http or self._server is None:
+            await self._shut()
+            self._trouble = ""
+            self.start()
+        elif self._source is not None and self._desk is not None:
+            self._source.settings = settings
+            self._desk.expire()
+
+    async def close(self) -> None:
+        """Stop listening; open streams end. Takes about a second at the very most."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await self._shut()
+
+    async def _shut(self) -> None:
+        listening, self._listening = self._listening, None
+        if listening is not None:
+            listening.cancel()
+            with suppress(asyncio.CancelledError):
+                await listening
+        desk, server, source = self._desk, self._server, self._source
+        self._desk = self._server = self._source = None
+        if desk is not None:
+            await desk.close()
+        if server is not None:
+            await server.close()
+        if source is not None:
+            source.close()
+
+    async def _keep_trying(self) -> None:
+        while not await self._listens():  # noqa: ASYNC110 - a port that is taken tells nobody when it is free
+            await asyncio.sleep(RETRY_SECONDS)
+
+    async def _listens(self) -> bool:
+        """Whether the page now listens. Says so, and why not, when that is news."""
+        address = self._settings.http.listen
+        try:
+            await self._listen(address)
+        except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on without a page
+            kind, why = _reason(error)
+            if why != self._trouble:
+                message = f"The page cannot be served at {address}: {why}. The watch goes on without it."
+                self._log.emit("page_unavailable", "warning", message, address=address, kind=kind, error=why)
+            self._trouble = why
+            return False
+        self._trouble = ""
+        self._log.emit("page_listening", "info", f"The page is at http://{address}/.", address=address)
+        return True
+
+    async def _listen(self, address: str) -> None:
+        from monitord.runtime.web_backend import DaemonSource
+        from monitord.web.app import Page
+        from monitord.web.records import Desk
+        from monitord.web.server import PageServer
+
+        host, port = listen_address(address)
+        token = self._settings.http.token
+        source = DaemonSource(self._log, self._settings, self._ask_check, self._leave, self._facts)
+        if self._seen is not None:
+            source.saw(self._seen, self._whole_at)
+        desk = Desk(source)
+        server = PageServer(Page(desk, host, None if token is None else token.get_secret_value()).app, host, port)
+        await server.start()
+        self._source, self._desk, self._server = source, desk, server
+
+
+def _reason(error: Exception) -> tuple[str, str]:
+    """The kind of what went wrong and half a sentence."""
+    if isinstance(error, socket.gaierror):
+        return "address", "its name is not known"
+    if isinstance(error, TimeoutError):
+        return "timeout", "its name was not found in time"
+    if isinstance(error, OSError):
+        return _KINDS.get(error.errno or 0, "internal"), (error.strerror or type(error).__name__).lower()
+    if isinstance(error, ImportError):
+        return "missing", f"{error.name or 'a part of it'} is not installed"
+    return "internal", type(error).__name__

@@ -1,0 +1,1 @@
+"""The SQLite snapshot: state, recorded cycles, the outbox and the operators' commands."""

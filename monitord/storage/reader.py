@@ -1,0 +1,143 @@
+"""What others may read of the snapshot while the daemon writes it: the state, the history, the edges. Writes nothing.
+
+Damage is never passed over: a night that is told without what could not be read would be another night.
+"""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+import zlib
+from collections.abc import Iterator, Mapping
+from contextlib import closing, contextmanager
+from dataclasses import dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from monitord.core.codec import decode
+from monitord.core.engine import State
+from monitord.core.model import Observation, Transition
+from monitord.core.recording import replay
+from monitord.storage.schema import FILE, MIGRATIONS, Unusable, version
+
+# What text that is no longer as it was written makes of the code that reads it.
+_DAMAGE = (sqlite3.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_WITH_FRAMES = 2
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """What was last saved: the state, and the last full report (None before the first)."""
+
+    state: State
+    report: Mapping[str, Any] | None
+
+
+def read_snapshot(directory: Path) -> Snapshot | None:
+    """What the daemon on `directory` last saved, without writing anything; None where there is nothing.
+
+    Raises:
+        Unusable: there is a file and it cannot be read.
+    """
+    with _opened(directory, "snapshot") as connection:
+        return None if connection is None else saved_state(connection)
+
+
+def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
+    """The recorded observations from `since` on (from up to an hour or so before: frames rest on one another).
+
+    Nothing comes where nothing is recorded.
+
+    Raises:
+        Unusable: there is a file and it cannot be read.
+    """
+    with _opened(directory, "history") as connection:
+        if connection is None or version(connection) < _WITH_FRAMES:
+            return
+        rows = connection.execute(
+            "SELECT body FROM frames WHERE seq >= coalesce("
+            "(SELECT max(seq) FROM frames WHERE whole AND at <= ?), (SELECT min(seq) FROM frames WHERE whole)"
+            ") ORDER BY seq",
+            (since.timestamp(),),
+        )
+        yield from replay(json.loads(zlib.decompress(body)) for (body,) in rows)
+
+
+def recorded_span(directory: Path) -> tuple[datetime, datetime] | None:
+    """The first and the last moment of the history; None where nothing is recorded.
+
+    Raises:
+        Unusable: there is a file and it cannot be read.
+    """
+    with _opened(directory, "history") as connection:
+        if connection is None or version(connection) < _WITH_FRAMES:
+            return None
+        ends = [
+            connection.execute(f"SELECT at FROM frames ORDER BY seq {order} LIMIT 1").fetchone()  # noqa: S608 - ours
+            for order in ("ASC", "DESC")
+        ]
+        if None in ends:
+            return None
+        first, last = (datetime.fromtimestamp(at, UTC) for (at,) in ends)
+        return first, last
+
+
+def read_transitions(directory: Path, since: datetime) -> list[Transition]:
+    """The recorded edges from `since` on, in order, and all earlier ones of the alerts that lived at `since`.
+
+    So whoever pairs a firing with its end finds the firing of an alert that began before: of each alert that is
+    seen from `since` on, or that the saved state still holds.
+
+    Raises:
+        Unusable: there is a file and it cannot be read, or one edge in it.
+    """
+    with _opened(directory, "record of alerts") as connection:
+        if connection is None:
+            return []
+        since_text = since.astimezone(UTC).isoformat()  # as it is written: texts in UTC sort like the moments they say
+        wanted = _held_alerts(connection)
+        wanted.update(
+            alert_id
+            for (alert_id,) in connection.execute("SELECT alert_id FROM transitions WHERE at >= ?", (since_text,))
+        )
+        rows = connection.execute("SELECT alert_id, body FROM transitions ORDER BY seq")
+        return [decode(Transition, json.loads(body)) for alert_id, body in rows if alert_id in wanted]
+
+
+def saved_state(connection: sqlite3.Connection) -> Snapshot:
+    """The snapshot in an open file.
+
+    Raises:
+        Unusable: what stands there does not fit.
+        sqlite3.Error: as SQLite has it.
+    """
+    try:
+        parts = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM state")}
+        state = decode(State, {field.name: parts[field.name] for field in fields(State) if field.name in parts})
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        raise Unusable(f"its content does not fit: {error}") from None
+    return Snapshot(state, parts.get("report"))
+
+
+def _held_alerts(connection: sqlite3.Connection) -> set[str]:
+    """The ids of the alerts in the saved state."""
+    row = connection.execute("SELECT body FROM state WHERE name = 'alerts'").fetchone()
+    return set() if row is None else {alert["id"] for alert in json.loads(row[0]).values()}
+
+
+@contextmanager
+def _opened(directory: Path, what: str) -> Iterator[sqlite3.Connection | None]:
+    """The file in `directory`, read-only; None where there is none, or one that was just made by a starting daemon."""
+    path = directory / FILE
+    if not path.exists():
+        yield None
+        return
+    try:
+        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
+            number = version(connection)
+            if number > len(MIGRATIONS):
+                raise Unusable(f"the {what} at {path} was written by a newer monitord")
+            yield connection if number else None
+    except _DAMAGE as error:
+        raise Unusable(f"the {what} at {path} cannot be read: {error}") from None

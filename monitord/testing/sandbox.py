@@ -1,0 +1,281 @@
+"""The sandbox of the embedded servers: a directory whose processes and files all go away together.
+
+Everything started inside carries the directory in its environment and works inside it. That is how a sweep finds
+what is left when a server has forked, when PM2's daemon died and orphaned its apps, or when a process rewrote its
+environment to show a title. The sweep is done by a watchdog process that waits for the end of a pipe: whether the
+owner closes the sandbox, is interrupted, or is killed with SIGKILL, the pipe ends and the same code tears down.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import psutil
+
+from monitord.testing.processes import MARKER, processes_of
+
+OWNER_FILE = "owner.pid"
+"""Written first: a directory without it is not a sandbox and is never swept."""
+
+NAME_LIMIT = 60
+"""The longest path, in bytes, that leaves room for the names of Unix sockets inside (about 100 in all)."""
+
+CLOSE_SECONDS = 30.0
+
+
+class StackError(Exception):
+    """The embedded stack could not do what it was asked.
+
+    Attributes:
+        kind: `refused`, `timeout`, `permission`, `missing` or `internal`.
+    """
+
+    def __init__(self, kind: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.kind = kind
+
+
+class Sandbox:
+    """A directory, the processes started in it, and the watchdog that ends both. Use as a context manager."""
+
+    def __init__(self, directory: Path | None = None) -> None:
+        """Args: directory: Where; it must be empty or absent, and is removed at the end. Default: a new one."""
+        self._wanted = directory
+        self._directory: Path | None = None
+        self._watchdog: subprocess.Popen[bytes] | None = None
+        self._children: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def directory(self) -> Path:
+        """The sandbox's directory.
+
+        Raises:
+            StackError: The sandbox is not open.
+        """
+        if self._directory is None:
+            raise StackError("internal", "the sandbox is not open")
+        return self._directory
+
+    def open(self) -> None:
+        """Make the directory and start the watchdog.
+
+        Raises:
+            StackError: The directory is in use, its name too long for Unix sockets, or cannot be made (`permission`).
+        """
+        directory = _make_directory(self._wanted)
+        try:
+            (directory / OWNER_FILE).write_text(str(os.getpid()))
+            self._watchdog = subprocess.Popen(  # noqa: S603 - this interpreter, our own module
+                [sys.executable, "-P", "-m", "monitord.testing.watchdog", str(directory)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                cwd="/",
+                env=environment(PYTHONPATH=str(package_root())),
+                start_new_session=True,
+            )
+        except OSError as error:
+            shutil.rmtree(directory, ignore_errors=True)
+            raise StackError("permission", f"the stack's watchdog cannot be started: {error.strerror}") from error
+        self._directory = directory
+
+    def spawn(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        log: Path,
+        cwd: Path | None = None,
+        user: tuple[int, int] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> subprocess.Popen[bytes]:
+        """Start a server, in a session of its own so that Ctrl-C in the terminal does not reach it first.
+
+        Args:
+            argv: The command.
+            log: Where its output is appended.
+            cwd: Where it works; default the sandbox.
+            user: The uid and gid to run as; default the owner's.
+            env: More environment.
+
+        Raises:
+            StackError: The program cannot be started.
+        """
+        uid, gid = user or (None, None)
+        with log.open("ab") as output:
+            try:
+                child = subprocess.Popen(  # noqa: S603 - starting the servers is what this is for
+                    [str(word) for word in argv],
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    cwd=cwd or self.directory,
+                    env=environment(**{MARKER: str(self.directory)}, **(env or {})),
+                    start_new_session=True,
+                    user=uid,
+                    group=gid,
+                    extra_groups=None if user is None else [],
+                )
+            except OSError as error:
+                raise StackError("missing", f"{Path(argv[0]).name} cannot be started: {error.strerror}") from error
+        self._children.append(child)
+        return child
+
+    async def run(
+        self,
+        argv: Sequence[str | Path],
+        *,
+        timeout: float,
+        cwd: Path | None = None,
+        user: tuple[int, int] | None = None,
+        env: Mapping[str, str] | None = None,
+    ) -> str:
+        """Run a command to its end and return what it said on stdout.
+
+        Args:
+            argv: The command.
+            timeout: Its deadline, in seconds; past it, it is killed.
+            cwd: Where it works; default the sandbox.
+            user: The uid and gid to run as; default the owner's.
+            env: More environment.
+
+        Raises:
+            StackError: It cannot be started (`missing`), is late (`timeout`) or fails (`internal`).
+        """
+        name = Path(argv[0]).name if len(argv) < 2 else f"{Path(argv[0]).name} {Path(str(argv[1])).name}"
+        uid, gid = user or (None, None)
+        try:
+            process = await asyncio.create_subprocess_exec(
+                *[str(word) for word in argv],
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                cwd=cwd or self.directory,
+                env=environment(**{MARKER: str(self.directory)}, **(env or {})),
+                start_new_session=True,
+                user=uid,
+                group=gid,
+                extra_groups=None if user is None else [],
+            )
+        except OSError as error:
+            raise StackError("missing", f"{name} cannot be started: {error.strerror}") from error
+        try:
+            async with asyncio.timeout(timeout):
+                out, err = await process.communicate()
+        except TimeoutError:
+            raise StackError("timeout", f"{name} did not finish within {timeout:g} s") from None
+        finally:
+            if process.returncode is None:
+                with suppress(ProcessLookupError):
+                    process.kill()
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(process.communicate(), 5)
+        if process.returncode != 0:
+            raise StackError("internal", f"{name} failed with status {process.returncode}: {_gist(err) or _gist(out)}")
+        return out.decode(errors="replace")
+
+    def processes(self) -> list[psutil.Process]:
+        """What runs in this sandbox now, however it came to be."""
+        return processes_of(self.directory)
+
+    async def close(self) -> None:
+        """End every process and remove every file. Safe to call twice, and when opening failed.
+
+        Raises:
+            StackError: Something would not go away within 30 s (`timeout`).
+        """
+        watchdog, directory = self._watchdog, self._directory
+        self._watchdog = self._directory = None
+        if watchdog is None or directory is None:
+            return
+        if watchdog.stdin is not None:
+            # From here on the watchdog works, whatever becomes of this process.
+            watchdog.stdin.close()
+        await asyncio.shield(asyncio.to_thread(self._await_end, watchdog, directory))
+
+    def _await_end(self, watchdog: subprocess.Popen[bytes], directory: Path) -> None:
+        try:
+            status = watchdog.wait(CLOSE_SECONDS)
+        except subprocess.TimeoutExpired:
+            watchdog.kill()
+            status = watchdog.wait()
+        if status != 0 and directory.exists():
+            # The watchdog was killed or got stuck: do its work here.
+            from monitord.testing.watchdog import sweep
+
+            sweep(directory)
+        for child in self._children:
+            with suppress(subprocess.TimeoutExpired):
+                child.wait(5)
+        self._children.clear()
+        if directory.exists():
+            raise StackError("timeout", f"the embedded stack in {directory} could not be removed")
+
+    def __enter__(self) -> Self:
+        self.open()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        watchdog, directory = self._watchdog, self._directory
+        self._watchdog = self._directory = None
+        if watchdog is not None and watchdog.stdin is not None and directory is not None:
+            watchdog.stdin.close()
+            self._await_end(watchdog, directory)
+
+
+def environment(**more: str) -> dict[str, str]:
+    """A small environment for a child: no secrets of the owner's, only what programs need to start at all."""
+    kept = {name: os.environ[name] for name in ("PATH", "HOME", "TMPDIR", "SYSTEMROOT") if name in os.environ}
+    return {"HOME": "/", "LANG": "C.UTF-8", **kept, **more}
+
+
+def package_root() -> Path:
+    """The directory that holds the `monitord` package, for children that import it."""
+    return Path(__file__).resolve().parents[2]
+
+
+def free_port() -> int:
+    """A TCP port on 127.0.0.1 that nobody listens on at this moment."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+    return port
+
+
+def _make_directory(wanted: Path | None) -> Path:
+    try:
+        if wanted is None:
+            base = Path(tempfile.gettempdir()).resolve()
+            if len(os.fsencode(base)) > NAME_LIMIT - 12:
+                base = Path("/tmp").resolve()  # noqa: S108 - mkdtemp makes the name; only the length matters here
+            directory = Path(tempfile.mkdtemp(prefix="stack-", dir=base))
+        else:
+            directory = wanted.resolve()
+            if len(os.fsencode(directory)) > NAME_LIMIT:
+                raise StackError("permission", f"{directory} is too long a name: Unix sockets inside would not fit")
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            if any(directory.iterdir()):
+                raise StackError("permission", f"{directory} is not empty, and everything in it would be removed")
+    except OSError as error:
+        raise StackError("permission", f"no directory for the embedded stack: {error.strerror}") from error
+    if os.geteuid() == 0:
+        # Postgres refuses to run as root, and the user it runs as must pass through.
+        directory.chmod(0o711)
+    return directory
+
+
+def _gist(output: bytes) -> str:
+    """What a failed command says is wrong: the first lines that speak of an error, else the last line."""
+    lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
+    errors = [line for line in lines if "error" in line.lower()]
+    return "; ".join(errors[:3] or lines[-1:])[:400]

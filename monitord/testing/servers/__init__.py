@@ -1,0 +1,1 @@
+"""Postgres, Valkey and PM2 from wheels and npm, each in a sandbox."""

@@ -1,0 +1,131 @@
+"""A real PM2: its daemon in a home inside the sandbox, driven through its command line, each call with a deadline."""
+
+import asyncio
+import json
+import os
+import signal
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from monitord.testing.processes import await_end
+from monitord.testing.sandbox import Sandbox, StackError
+from monitord.testing.servers.pm2_install import Pm2Program, Progress, install_pm2
+
+COMMAND_SECONDS = 30.0
+STOP_SECONDS = 10.0
+
+
+class Pm2Server:
+    """One PM2 daemon in a sandbox. Call it like the command: `await pm2("restart", "gateway")`."""
+
+    def __init__(self, sandbox: Sandbox, *, progress: Progress = lambda _: None) -> None:
+        """Args: sandbox: Where it lives, open. progress: Told when PM2 must be installed first."""
+        self._sandbox = sandbox
+        self._progress = progress
+        self._program: Pm2Program | None = None
+
+    @property
+    def home(self) -> Path:
+        """PM2_HOME: the daemon's sockets, logs and pid file."""
+        return self._sandbox.directory / "pm2"
+
+    @property
+    def pid(self) -> int | None:
+        """The daemon's pid; None while there is none."""
+        daemon = self._daemon()
+        return None if daemon is None else daemon.pid
+
+    async def start(self) -> None:
+        """Install PM2 if need be and start its daemon.
+
+        Raises:
+            StackError: No node (`missing`), npm or PM2 failed (`internal`), or was late (`timeout`).
+        """
+        if self._program is None:
+            self._program = await install_pm2(self._sandbox, self._progress)
+        self.home.mkdir(mode=0o700, exist_ok=True)
+        await self("ping")
+
+    async def __call__(self, *arguments: str | Path, timeout: float = COMMAND_SECONDS) -> str:
+        """Run a pm2 command and return what it printed. Most commands start a daemon where none runs.
+
+        Args:
+            arguments: The command's words.
+            timeout: Its deadline, in seconds.
+
+        Raises:
+            StackError: It failed (`internal`) or was late (`timeout`).
+        """
+        if self._program is None:
+            raise StackError("internal", "PM2 has not been started")
+        quiet = {
+            "PM2_HOME": str(self.home),
+            "HOME": str(self.home),
+            # PM2 reports installs and looks for updates over the network unless each way is closed.
+            "PM2_DISCRETE_MODE": "true",
+            "PM2_DISABLE_VERSION_CHECK": "true",
+            "PM2_NO_INTERACTION": "true",
+            "NO_COLOR": "1",
+        }
+        return await self._sandbox.run(
+            [self._program.node, self._program.script, *arguments], timeout=timeout, env=quiet
+        )
+
+    async def start_apps(self, ecosystem: Mapping[str, Any], *, timeout: float = COMMAND_SECONDS) -> None:
+        """Start the apps of an ecosystem (`{"apps": [...]}`), or start again those that are there."""
+        file = self.home / "ecosystem.json"
+        file.touch(mode=0o600)
+        file.write_text(json.dumps(ecosystem, indent=2))
+        await self("start", file, timeout=timeout)
+
+    def processes(self) -> list[psutil.Process]:
+        """The daemon and its apps; empty while there is no daemon."""
+        daemon = self._daemon()
+        if daemon is None:
+            return []
+        with suppress(psutil.Error):
+            return [daemon, *daemon.children(recursive=True)]
+        return []
+
+    def app_pid(self, name: str) -> int | None:
+        """The pid of the one instance of an app, from PM2's own pid files; None while it is not running."""
+        for file in (self.home / "pids").glob(f"{name}-[0-9]*.pid"):
+            with suppress(OSError, ValueError, psutil.Error):
+                return int(psutil.Process(int(file.read_text())).pid)
+        return None
+
+    def pause(self) -> None:
+        """Freeze the daemon with SIGSTOP; its apps go on."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGSTOP)
+
+    def resume(self) -> None:
+        """Let a frozen daemon go on."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGCONT)
+
+    async def kill(self) -> None:
+        """End the daemon alone with SIGKILL: its apps become orphans and run on.
+
+        Raises:
+            StackError: It did not end within 10 s (`timeout`).
+        """
+        daemon = self._daemon()
+        if daemon is None:
+            return
+        with suppress(psutil.Error):
+            daemon.kill()
+        if await asyncio.to_thread(await_end, [daemon], STOP_SECONDS):
+            raise StackError("timeout", f"PM2 did not end within {STOP_SECONDS:g} s")
+
+    def _daemon(self) -> psutil.Process | None:
+        with suppress(OSError, ValueError, psutil.Error):
+            daemon = psutil.Process(int((self.home / "pm2.pid").read_text()))
+            # The number may have been given to somebody else since the file was written.
+            if daemon.status() != psutil.STATUS_ZOMBIE and str(self.home) in " ".join(daemon.cmdline()):
+                return daemon
+        return None

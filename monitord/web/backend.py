@@ -1,0 +1,144 @@
+"""What the page reads, as one interface: it asks whoever watches for what it shows, and touches nothing itself."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from datetime import datetime, timedelta
+from functools import cached_property
+from typing import Protocol, TypeVar
+
+from monitord.config.loader import Settings
+from monitord.core.alerting.incidents import Incident
+from monitord.core.engine import Decision
+from monitord.core.model import Command, Silence
+from monitord.core.report.model import Night
+from monitord.core.status import Fields, Report
+
+T = TypeVar("T")
+
+
+class Unavailable(Exception):  # noqa: N818 - it names the state of what was asked for
+    """What was asked for cannot be had now; the message is half a sentence for people, free of secrets."""
+
+
+class Seen:
+    """One cycle as it was published."""
+
+    def __init__(self, decision: Decision, trigger: str, duration_ms: float) -> None:
+        """`trigger` is "" for a quiet cycle; `duration_ms` is how long observing and deciding took."""
+        self.decision = decision
+        self.trigger = trigger or "schedule"
+        self.duration_ms = round(duration_ms, 3)
+        self._published = time.monotonic()
+
+    @property
+    def at(self) -> datetime:
+        """The cycle's one `now`."""
+        return self.decision.at
+
+    @property
+    def age_seconds(self) -> float:
+        """How long ago it was published, by a clock that nobody sets."""
+        return time.monotonic() - self._published
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it was a whole cycle: only those look at the monitor itself."""
+        history = self.decision.state.history
+        return history.taken_at.get("monitord") == history.at
+
+    @cached_property
+    def report(self) -> Report:
+        """What is known as of this cycle."""
+        return self.decision.report
+
+    @cached_property
+    def fields(self) -> Fields:
+        """The fields of `check_completed`."""
+        return {
+            "at": self.at,
+            "trigger": self.trigger,
+            "duration_ms": self.duration_ms,
+            **self.report.as_fields(),
+        }
+
+
+class PageSource(Protocol):
+    """The watch, as far as the page is concerned. Everything here must be called from the event loop."""
+
+    @property
+    def settings(self) -> Settings:
+        """The settings in force."""
+        ...
+
+    @property
+    def seen(self) -> Seen | None:
+        """The last cycle; None before the first."""
+        ...
+
+    @property
+    def whole_age_seconds(self) -> float | None:
+        """How long ago the last whole cycle ended; None before the first."""
+        ...
+
+    @property
+    def silences(self) -> Sequence[Silence]:
+        """What is quiet on purpose, over or not."""
+        ...
+
+    def ask_check(self) -> None:
+        """Ask for a full check now, with trigger `http`."""
+        ...
+
+    async def leave(self, command: Command) -> None:
+        """Leave a command for the watch, which acts on it with its next cycle.
+
+        Raises:
+            Unavailable: it could not be left.
+        """
+        ...
+
+    async def night(self, back: timedelta) -> Night:
+        """What is recorded of the time since, or of as much of it as there is. Asks no server.
+
+        Raises:
+            Unavailable: the record cannot be read now.
+        """
+        ...
+
+    async def report(self, back: timedelta) -> Night:
+        """The whole report, with the recap that only the database can give.
+
+        Raises:
+            Unavailable: the record cannot be read now.
+        """
+        ...
+
+    async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
+        """The incidents that lived since then, in the order of their first signs.
+
+        Raises:
+            Unavailable: the record cannot be read now.
+        """
+        ...
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do what takes longer than the loop should wait, on the thread that reads the record.
+
+        Raises:
+            Unavailable: it took too long.
+        """
+        ...
+
+    async def metrics(self) -> tuple[bytes, str] | None:
+        """The last report for Prometheus and its content type; None where this monitord has no metrics.
+
+        Raises:
+            Unavailable: there is no report yet.
+        """
+        ...
+
+    def fault(self, what: str, error: BaseException) -> None:
+        """Say in the log that something of the page's own failed."""
+        ...

@@ -1,0 +1,111 @@
+"""What one page is made of, gathered before it is drawn, and how its times and marks are said."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+from urllib.parse import quote
+
+from monitord.config.loader import Settings
+from monitord.core import humanize
+from monitord.core.alerting.incidents import Incident
+from monitord.core.model import Alert, Severity, Silence
+from monitord.core.report.model import Night
+from monitord.core.subjects import declared
+from monitord.reporting.charts.svg import Markup, tag
+from monitord.reporting.freshness import stale_after
+from monitord.reporting.status import ROOMS
+from monitord.reporting.terminal import Style
+from monitord.web.async_cache import Kept
+from monitord.web.backend import Seen
+
+UNKNOWN: Final = "unknown"
+NOTHING: Final = "–"
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A night and what was drawn of it beside the loop: a small plot of each service."""
+
+    night: Night
+    sparks: Mapping[str, Markup]
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """Everything one page shows. `night` and `incidents` are None where they are still being read.
+
+    `acts`: whoever asks has shown the token; `has_token`: there is one to show.
+    """
+
+    now: datetime
+    seen: Seen
+    settings: Settings
+    silences: tuple[Silence, ...] = ()
+    night: Kept[Drawn] | None = None
+    incidents: Kept[tuple[Incident, ...]] | None = None
+    acts: bool = False
+    has_token: bool = False
+
+    @property
+    def until(self) -> float:
+        """As of when everything is told, in Unix seconds."""
+        return self.now.timestamp()
+
+    @property
+    def is_stale(self) -> bool:
+        """Whether what was seen no longer tells of the present."""
+        return self.seen.age_seconds > stale_after(self.settings).total_seconds()
+
+    @property
+    def status(self) -> Style:
+        """The status as a page shows it: what is stale is unknown, unless it was critical."""
+        found: Style = self.seen.report.status
+        return "unknown" if self.is_stale and found != "critical" else found
+
+    def alerts(self, state: str) -> list[Alert]:
+        """The alerts in one state, the worst and oldest first."""
+        chosen = [alert for alert in self.seen.decision.state.alerts.values() if alert.state == state]
+        return sorted(chosen, key=lambda a: (a.severity != "critical", a.since, a.rule, a.subject))
+
+    def severity(self, room: str, subject: str) -> Severity | None:
+        """The worst that is confirmed of a subject: what another alert explains is no better for it."""
+        found = [
+            alert.severity
+            for alert in self.seen.decision.state.alerts.values()
+            if alert.speaks
+            and alert.subject == subject
+            and ROOMS.get(alert.probe) == room
+            and declared(alert.rule).about_member
+        ]
+        return "critical" if "critical" in found else "warning" if found else None
+
+
+def when(moment: datetime | float, now: float) -> Markup:
+    """A moment: `03:57 UTC`, with its day where that is another."""
+    at = moment.timestamp() if isinstance(moment, datetime) else moment
+    return tag("time", humanize.moment(at, now), datetime=stamp(at))
+
+
+def ago(moment: datetime | float, now: float) -> Markup:
+    """How long ago a moment was, kept up by the page where it can."""
+    at = moment.timestamp() if isinstance(moment, datetime) else moment
+    said = humanize.duration(max(0, round(now - at)))
+    return tag("time", f"{said} ago", datetime=stamp(at), data_ago=True)
+
+
+def stamp(at: float) -> str:
+    """A moment as machines write it."""
+    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+
+
+def service_address(name: str) -> str:
+    """Where a service's own page is."""
+    return f"/service/{quote(name, safe='')}"
+
+
+def hidden(text: str) -> Markup:
+    """What only those who listen need to be told."""
+    return tag("span", text, class_="vh")

@@ -1,0 +1,157 @@
+"""Both groups' epochs as a strip of labels: sealed and how soon, late, missed, due, and the one that is running."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from monitord.core import humanize
+from monitord.core.anomalies.sealing_habits import Learned
+from monitord.core.history.epochs import calendar
+from monitord.reporting.charts.svg import Markup, joined, tag
+from monitord.reporting.components import mark
+from monitord.reporting.terminal import Style
+from monitord.reporting.wording import dated, said
+from monitord.web.context import UNKNOWN, View, hidden
+
+LABELS: Final = 24
+_HOUR_EVERY: Final = 4
+
+Fate = Literal["soon", "slow", "late", "sealed", "missed", "due", "nothing", "unknown", "running"]
+_GLYPHS: Final[dict[Fate, str]] = {
+    "sealed": "✓",
+    "missed": "✕",
+    "due": "…",
+    "nothing": "–",
+    "unknown": "?",
+    "running": "now",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """One label of one group. `soon`, `slow` and `late` are sealed: within half the grace, within it, after it."""
+
+    label: int
+    fate: Fate
+    delay: float | None = None
+    channels: int | None = None
+
+
+def labels(view: View, group: str) -> list[Label]:
+    """The last labels of one group, the oldest first; the last is the epoch that is running."""
+    history, orders = view.seen.decision.state.history, view.seen.decision.orders
+    days = calendar(orders)
+    at = view.seen.at.timestamp()
+    current, expected = days.current(at), days.expected(at)
+    is_known = history.reading("epochs") is not None
+    known = dict(history.sealed.get(group, ()))
+    past = history.learned.get(group, Learned())
+    first = min(known, default=None)
+    found: list[Label] = []
+    for label in range(current - (LABELS - 1) * days.length, current + 1, days.length):
+        channels = known.get(label, past.channels.get(label))
+        delay = past.delays.get(label) if past.delays.length == days.length else None
+        fate: Fate
+        if label in known or delay is not None:
+            fate = "sealed" if delay is None else _fate(delay, days.grace)
+        elif label == current:
+            fate = "running"
+        elif is_known and label in history.empty.get(group, ()):
+            fate = "nothing"
+        elif not is_known or (first is not None and label < first):
+            fate = "unknown"
+        else:
+            fate = "missed" if label <= expected else "due"
+        found.append(Label(label, fate, delay, channels))
+    return found
+
+
+def _fate(delay: float, grace: float) -> Fate:
+    if delay > grace:
+        return "late"
+    return "soon" if delay <= grace / 2 else "slow"
+
+
+def epochs(view: View) -> Markup:
+    """A strip for each group, one under the other so that the same hour stands under the same."""
+    report, orders = view.seen.report, view.seen.decision.orders
+    grace = humanize.duration(orders.epoch_grace.total_seconds())
+    current = report.current_epoch
+    told = current and (
+        f"The epoch of {dated(current['epoch'])} is running; the next begins in "
+        f"{humanize.duration(max(0, round(current['next'] - view.until)))}."
+    )
+    key = (
+        f"Each box is a label: how long after it fell due it was sealed (late: after {grace}). "
+        "✕ missed, … due, – nobody took part, ? unknown."
+    )
+    return joined(
+        tag("p", told) if told else None,
+        *(_group(group, found, view) for group, found in report.epochs.items()),
+        tag("p", key, class_="key"),
+    )
+
+
+def _group(group: str, found: dict[str, object], view: View) -> Markup:
+    missed, latest, age, channels = (
+        found[name] for name in ("missed", "latest", "seal_age_seconds", "channels_sealed")
+    )
+    parts = [
+        f"sealed to {dated(latest)}" if isinstance(latest, int) else "nothing sealed is known",
+        f"seal age {said(humanize.duration, round(age) if isinstance(age, float) else None)}",
+        f"{said(humanize.count, channels if isinstance(channels, int) else None, UNKNOWN)} channels",
+    ]
+    if isinstance(missed, list) and missed:
+        parts.append(f"{len(missed)} missed")
+    return tag(
+        "div",
+        tag("h3", mark(style_of(view, group)), tag("span", group), tag("small", ", ".join(parts))),
+        tag("ol", *_boxes(labels(view, group)), class_="labels", aria_label=f"{group}: the last {LABELS} labels"),
+        class_="group",
+    )
+
+
+def style_of(view: View, group: str) -> Style:
+    """How one group is marked."""
+    known = view.seen.report.probes["epochs"]["status"] == "ok"
+    return view.severity("epochs", group) or view.severity("epochs", "epochs") or ("ok" if known else "unknown")
+
+
+def _boxes(found: list[Label]) -> Iterator[Markup]:
+    for n, one in enumerate(found):
+        said_of_it = _words(one)
+        glyph = _GLYPHS.get(one.fate) or short(one.delay or 0.0)
+        hour = dated(one.label).partition(", ")[2].removesuffix(" UTC")
+        yield tag(
+            "li",
+            hidden(said_of_it),
+            tag("span", glyph, class_="box", aria_hidden="true"),
+            tag("span", hour if n % _HOUR_EVERY == 0 else "", class_="hour", aria_hidden="true"),
+            class_=f"is-{one.fate}",
+            title=said_of_it,
+        )
+
+
+def _words(one: Label) -> str:
+    told = {
+        "missed": "missed",
+        "due": "due, not sealed yet",
+        "nothing": "nobody took part, nothing to seal",
+        "unknown": UNKNOWN,
+        "running": "running",
+        "sealed": "sealed",
+    }.get(one.fate)
+    if told is None:
+        told = f"sealed after {humanize.duration(one.delay or 0.0)}" + (", late" if one.fate == "late" else "")
+    channels = f", {humanize.plural(one.channels, 'channel')}" if one.channels is not None else ""
+    return f"{dated(one.label)}: {told}{channels}"
+
+
+def short(seconds: float) -> str:
+    """A delay in a box: `45s`, `3m`, `2h`."""
+    for unit, length in (("h", 3600), ("m", 60)):
+        if seconds >= length:
+            return f"{seconds / length:.0f}{unit}"
+    return f"{seconds:.0f}s"

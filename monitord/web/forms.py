@@ -1,0 +1,139 @@
+"""The forms of the page: to show the token, to silence and to end it, to acknowledge, to ask for a check."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from urllib.parse import urlencode
+
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from monitord.core.model import Command
+from monitord.web import layout, params, silences
+from monitord.web.api import the_seen
+from monitord.web.auth import COOKIE, SESSION_SECONDS, TooManyGuesses
+from monitord.web.middleware import form_of
+from monitord.web.pages import Showing, done_of
+from monitord.web.records import now
+
+
+class Acts:
+    """Answers the forms. Whoever has not shown the token is led to where it is shown."""
+
+    def __init__(self, showing: Showing) -> None:
+        self._showing = showing
+        self._keeper = showing.keeper
+        self._source = showing.desk.source
+
+    async def silences(self, request: Request) -> Response:
+        """What is quiet on purpose, and the form for more."""
+        view = await self._showing.view(request)
+        given = {name: value for name, value in request.query_params.items() if name in params.FIELDS}
+        main = silences.silences_page(view, given, done=done_of(request))
+        return self._showing.framed("Silences", "/silences", view, main, live=False)
+
+    async def silence(self, request: Request) -> Response:
+        """Begin a silence; a form with a mistake in it comes back with what was in it."""
+        if (elsewhere := self._elsewhere(request, "/silences")) is not None:
+            return elsewhere
+        fields = await _form(request)
+        try:
+            command = params.silence({name: value for name, value in fields.items() if name in params.FIELDS}, now())
+        except params.Mistake as mistake:
+            view = await self._showing.view(request)
+            main = silences.silences_page(view, fields, str(mistake))
+            return self._showing.framed("Silences", "/silences", view, main, live=False, status=400)
+        await self._source.leave(command)
+        return _see("/silences", "silenced")
+
+    async def end(self, request: Request) -> Response:
+        """End a silence."""
+        if (elsewhere := self._elsewhere(request, "/silences")) is not None:
+            return elsewhere
+        target = _known(request, "silence", (one.id for one in self._source.silences))
+        await self._source.leave(Command("unsilence", now(), target=target))
+        return _see("/silences", "ended")
+
+    async def ack(self, request: Request) -> Response:
+        """Acknowledge an alert."""
+        if (elsewhere := self._elsewhere(request, "/")) is not None:
+            return elsewhere
+        alerts = the_seen(self._showing.desk).decision.state.alerts.values()
+        target = _known(request, "alert", (alert.id for alert in alerts if alert.speaks))
+        await self._source.leave(Command("ack", now(), target=target))
+        return _see("/", "acked")
+
+    async def check(self, request: Request) -> Response:
+        """Ask for a full check: with the token, where there is one."""
+        if self._keeper.has_token and (elsewhere := self._elsewhere(request, "/")) is not None:
+            return elsewhere
+        self._source.ask_check()
+        return _see("/", "asked")
+
+    async def login(self, request: Request) -> Response:
+        """Where the token is shown, and exchanged for a session."""
+        if request.method != "POST":
+            return self._login_page(local(request.query_params.get("to", "/")), "")
+        fields = await _form(request)
+        to = local(fields.get("to", "/"))
+        if not self._keeper.has_token:
+            raise HTTPException(403, silences.NO_TOKEN)
+        try:
+            right = await self._keeper.guess(fields.get("token", ""))
+        except TooManyGuesses:
+            raise HTTPException(429, "Too many wrong tokens: come again in a moment.") from None
+        if not right:
+            return self._login_page(to, "That is not the token.", 401)
+        answer = RedirectResponse(to, 303)
+        secure = request.headers.get("origin", "").startswith("https:")
+        answer.set_cookie(
+            COOKIE, self._keeper.session(), SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict"
+        )
+        return answer
+
+    async def logout(self, _: Request) -> Response:
+        """Forget the session."""
+        answer = RedirectResponse("/", 303)
+        answer.delete_cookie(COOKIE, path="/", httponly=True, samesite="strict")
+        return answer
+
+    def _login_page(self, to: str, mistake: str, status: int = 200) -> Response:
+        main = silences.login_page(to, mistake, has_token=self._keeper.has_token)
+        # Nobody has shown the token yet: not even whose page it is.
+        return HTMLResponse(layout.framed("Log in", "", None, main, who="monitord", live=False), status)
+
+    def _elsewhere(self, request: Request, to: str) -> Response | None:
+        """None for who may act; else the way to where the token is shown."""
+        if not self._keeper.has_token:
+            raise HTTPException(403, silences.NO_TOKEN)
+        return None if self._keeper.knows(request.headers) else to_login(to)
+
+
+def to_login(to: str) -> Response:
+    """The way to where the token is shown, and back to this page."""
+    return RedirectResponse(f"/login?{urlencode({'to': local(to)})}", 303)
+
+
+def local(to: str) -> str:
+    """A page of this address, whatever was asked for."""
+    return to if to in {address for address, _ in layout.PAGES} else "/"
+
+
+def _known(request: Request, what: str, ids: Iterable[str]) -> str:
+    """The id in the path, of one that there is."""
+    target: str = request.path_params["id"]
+    if target not in set(ids):
+        raise HTTPException(404, f"There is no {what} of this id: it is over.")
+    return target
+
+
+async def _form(request: Request) -> dict[str, str]:
+    try:
+        return await form_of(request)
+    except ValueError as error:
+        raise HTTPException(413, str(error)) from None
+
+
+def _see(where: str, done: str) -> Response:
+    return RedirectResponse(f"{where}?{urlencode({'done': done})}", 303)

@@ -1,0 +1,74 @@
+"""What is asked of the page in words: how far back, and what is to be quiet. A mistake is a sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from monitord.core import units
+from monitord.core.alerting import commands
+from monitord.core.model import Command
+from monitord.core.subjects import RULES
+
+LONGEST_BACK: Final = timedelta(hours=48)
+RULE_NAMES: Final = tuple(sorted({spec.name for spec in RULES}))
+FIELDS: Final = ("subject", "rule", "for", "every", "reason")
+_LONGEST: Final = {"subject": 200, "rule": 100, "for": 40, "every": 100, "reason": 500}
+
+
+class Mistake(ValueError):  # noqa: N818 - it is one of whoever asks
+    """What was asked for cannot be; the message is a sentence."""
+
+
+def back(text: str | None, default: timedelta) -> timedelta:
+    """How far back to look: `12h`, `90m`; 48 hours at most, as no more is kept.
+
+    Raises:
+        Mistake: it is no such length.
+    """
+    if text is None or text == "":
+        return default
+    try:
+        found = units.duration(text[: _LONGEST["for"]])
+    except ValueError as error:
+        raise Mistake(f"since: {error}.") from None
+    if not timedelta(0) < found <= LONGEST_BACK:
+        raise Mistake(f"since: {text[: _LONGEST['for']]!r} is not between nothing and 48h.")
+    return found
+
+
+def silence(fields: Mapping[str, Any], now: datetime) -> Command:
+    """The command that begins a silence, from `subject`, `rule`, `for`, `every` and `reason`.
+
+    Raises:
+        Mistake: it says nothing that could be silenced, or not how.
+    """
+    for name in fields:
+        if name not in FIELDS:
+            raise Mistake(f"{name[:40]!r} is nothing that a silence has; it has {', '.join(FIELDS)}.")
+    text = {name: _text(name, fields.get(name)) for name in FIELDS}
+    try:
+        return commands.silence(
+            now,
+            text["subject"],
+            rule=text["rule"],
+            lasts=text["for"] or commands.DEFAULT_LENGTH,
+            every=text["every"],
+            reason=text["reason"],
+        )
+    except ValueError as error:  # as of the command line, where these are its words
+        raise Mistake(f"{str(error).removeprefix('--').replace('SUBJECT', 'subject')}.") from None
+
+
+def _text(name: str, value: object) -> str:
+    if value is None:
+        return ""
+    if not isinstance(value, str):
+        raise Mistake(f"{name}: write it as a text.")
+    found = value.strip()
+    if len(found) > _LONGEST[name]:
+        raise Mistake(f"{name}: {_LONGEST[name]} characters are enough.")
+    if not found.isprintable():
+        raise Mistake(f"{name}: write it on one line.")
+    return found

@@ -1,0 +1,123 @@
+"""What stands behind every page: the source, what was read of the record and is kept, and who listens."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from typing import Any, Final, TypeVar
+
+from monitord.core.alerting.incidents import Incident
+from monitord.core.report.model import Night
+from monitord.reporting.charts.axes import Span
+from monitord.reporting.charts.downsample import thinned
+from monitord.web.async_cache import Kept, Memo
+from monitord.web.backend import PageSource, Seen
+from monitord.web.context import Drawn
+from monitord.web.services import spark
+from monitord.web.sse import Hub
+
+T = TypeVar("T")
+
+NIGHT: Final = timedelta(hours=12)
+INCIDENTS: Final = timedelta(hours=48)
+# The first page waits so long for what is being read, and then comes without it.
+WAIT_SECONDS: Final = 1.0
+_KEEP_SECONDS: Final = 60.0
+_INCIDENTS_KEEP_SECONDS: Final = 20.0
+_MOST_SPANS: Final = 4
+_POINTS: Final = 480
+
+
+class Busy(Exception):  # noqa: N818 - it names a state
+    """So many different reports are being made already that another has to wait."""
+
+
+class Desk:
+    """Keeps what takes long to read, and tells the open pages of what is new."""
+
+    def __init__(self, source: PageSource) -> None:
+        self.source = source
+        self.hub = Hub()
+        self._night = Memo(self._draw, _KEEP_SECONDS, partial(self.hub.publish, "night", {}), source.fault)
+        self._incidents: OrderedDict[timedelta, Memo[tuple[Incident, ...]]] = OrderedDict()
+        self._reports: OrderedDict[timedelta, Memo[Night]] = OrderedDict()
+
+    def publish(self, seen: Seen) -> None:
+        """A cycle is over: tell whoever listens."""
+        if seen.decision.transitions:
+            for kept in self._incidents.values():
+                kept.expire()
+        if self.hub.readers:
+            self.hub.publish("cycle", {"status": seen.report.status, "at": seen.at.isoformat(timespec="milliseconds")})
+
+    def expire(self) -> None:
+        """What is ordered has changed: what was judged by the old orders is to be made anew."""
+        for memo in self._memos():
+            memo.expire()
+
+    async def close(self) -> None:
+        """End every stream, and stop making anything."""
+        self.hub.close()
+        for memo in self._memos():
+            await memo.close()
+
+    def _memos(self) -> list[Memo[Any]]:
+        return [self._night, *self._incidents.values(), *self._reports.values()]
+
+    async def night(self, wait: float = WAIT_SECONDS) -> Kept[Drawn] | None:
+        """The night, and the small plots of it."""
+        return await self._night.get(wait)
+
+    async def incidents(
+        self, back: timedelta = INCIDENTS, wait: float = WAIT_SECONDS
+    ) -> Kept[tuple[Incident, ...]] | None:
+        """The incidents of so long."""
+        memo = _of(
+            self._incidents,
+            back,
+            lambda: Memo(partial(self.source.incidents, back), _INCIDENTS_KEEP_SECONDS, fault=self.source.fault),
+        )
+        return await memo.get(wait)
+
+    async def report(self, back: timedelta, wait: float = WAIT_SECONDS) -> Kept[Night] | None:
+        """The whole report of so long.
+
+        Raises:
+            Busy: too many others are being made.
+        """
+        memo = _of(
+            self._reports, back, lambda: Memo(partial(self.source.report, back), _KEEP_SECONDS, fault=self.source.fault)
+        )
+        return await memo.get(wait)
+
+    async def _draw(self) -> Drawn:
+        night = await self.source.night(NIGHT)
+        return await self.source.aside(partial(_drawn, night))
+
+
+def _of(memos: OrderedDict[timedelta, Memo[T]], key: timedelta, make: Callable[[], Memo[T]]) -> Memo[T]:
+    """The memo of a span; the one that was asked for longest ago gives way to a new one."""
+    memo = memos.get(key)
+    if memo is None:
+        while len(memos) >= _MOST_SPANS:
+            idle = next((span for span, other in memos.items() if not other.busy), None)
+            if idle is None:
+                raise Busy
+            del memos[idle]
+        memo = memos[key] = make()
+    memos.move_to_end(key)
+    return memo
+
+
+def _drawn(night: Night) -> Drawn:
+    span = Span(night.since, night.until)
+    services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in night.services)
+    return Drawn(replace(night, services=services), {one.name: spark(one, span) for one in services})
+
+
+def now() -> datetime:
+    """The one moment of a request."""
+    return datetime.now(UTC)

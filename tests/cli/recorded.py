@@ -1,0 +1,32 @@
+"""State directories as the daemon leaves them, of nights that were made up."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from monitord.storage.store import Record, Store
+from tests.core.nights import ORDERS, Night
+
+from .program import PATIENCE
+
+SETTINGS = {
+    "MONITORD_ORDERS__SERVICES": json.dumps(dict(ORDERS.services)),
+    "MONITORD_REDIS__QUEUES": '["tree-builder"]',
+}
+
+
+async def leave(directory: Path, night: Night) -> None:
+    """What the daemon leaves of a night in its state directory."""
+    store = Store(directory)
+    await store.load(PATIENCE)
+    for look in night.looks:
+        decision = look.decision
+        report: dict[str, Any] = {}
+        if look is night.looks[-1]:
+            at = look.observation.now
+            report = {"trigger": "schedule", "at": at, "duration_ms": 1.0, **decision.report.as_fields()}
+        await store.save(Record(decision.state, look.observation, report, decision.transitions), PATIENCE)
+        assert store.problem is None
+    await store.close(PATIENCE)

@@ -1,0 +1,64 @@
+"""`monitord config`, as people and scripts run it."""
+
+import json
+from pathlib import Path
+
+from monitord.config.loader import variables
+
+from .program import monitord
+
+SECRET = "hunter2-and-more"
+
+
+def test_it_shows_every_setting_in_a_table_that_lines_up(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MONITORD_PROBE_TIMEOUT=2s\n")
+    done = monitord("config", directory=tmp_path, settings={"MONITORD_CHECK_INTERVAL": "1m"})
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert [line.split()[0] for line in lines] == list(variables())
+    rows = {line.split()[0]: line.split()[1:] for line in lines}
+    assert rows["MONITORD_CHECK_INTERVAL"] == ["environment", "1m"]
+    assert rows["MONITORD_PROBE_TIMEOUT"] == [".env", "2s"]
+    assert rows["MONITORD_LOG_LEVEL"] == ["default", "info"]
+    assert rows["MONITORD_POSTGRES__DSN"] == ["default", "-"]
+    columns = {line.index(" default ") for line in lines if " default " in line}
+    assert len(columns) == 1
+
+
+def test_as_json_it_is_one_document(tmp_path: Path) -> None:
+    done = monitord("config", "--format", "json", directory=tmp_path, settings={"DATABASE_URL": "postgres://h/db"})
+    assert done.returncode == 0
+    document = json.loads(done.stdout)
+    assert list(document) == list(variables())
+    assert document["MONITORD_POSTGRES__DSN"] == {"value": "postgres://h/db", "source": "environment (DATABASE_URL)"}
+    assert document["MONITORD_REDIS__URL"] == {"value": None, "source": "default"}
+
+
+def test_secrets_are_masked(tmp_path: Path) -> None:
+    settings = {
+        "MONITORD_POSTGRES__DSN": f"postgres://u:{SECRET}@h/db",
+        "MONITORD_HTTP__TOKEN": SECRET,
+        "MONITORD_NOTIFY__URLS": f'["tgram://{SECRET}/1"]',
+    }
+    for style in ("text", "json"):
+        done = monitord("config", "--format", style, directory=tmp_path, settings=settings)
+        assert done.returncode == 0
+        assert "postgres://u:***@h/db" in done.stdout
+        assert SECRET not in done.stdout + done.stderr
+
+
+def test_each_mistake_is_one_line_on_stderr_and_the_exit_code_is_two(tmp_path: Path) -> None:
+    settings = {"MONITORD_CHECK_INTERVAL": "30", "MONITORD_TYPO": SECRET, "DATABASE_URL": f"mysql://u:{SECRET}@h/db"}
+    for style in ("text", "json"):
+        done = monitord("config", "--format", style, directory=tmp_path, settings=settings)
+        assert (done.returncode, done.stdout) == (2, "")
+        names = [line.split(" ")[0] for line in done.stderr.splitlines()]
+        assert sorted(names) == ["DATABASE_URL", "MONITORD_CHECK_INTERVAL", "MONITORD_TYPO"]
+        assert SECRET not in done.stderr
+
+
+def test_what_stdout_cannot_encode_does_not_stop_it(tmp_path: Path) -> None:
+    settings = {"MONITORD_ORDERS__USER_FACING": '["gätewäy"]', "PYTHONIOENCODING": "ascii"}
+    for style in ("text", "json"):
+        done = monitord("config", "--format", style, directory=tmp_path, settings=settings)
+        assert (done.returncode, done.stderr) == (0, "")

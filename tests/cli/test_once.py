@@ -1,0 +1,58 @@
+"""A command that looks once ends, though something it asked never answers."""
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from .program import PATIENCE, environment
+
+# What a name lookup is to asyncio: a call in a thread, of which nobody can say when it returns.
+HANGS = """
+import asyncio, signal, sys, threading
+from monitord.cli.base import run_once, say
+
+# Whoever starts the tests in the background has the interrupt ignored, and a child inherits that.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+def ask():
+    sys.stderr.write("asked\\n")
+    sys.stderr.flush()
+    threading.Event().wait()
+
+async def work():
+    try:
+        async with asyncio.timeout({timeout}):
+            await asyncio.to_thread(ask)
+    except TimeoutError:
+        say("no answer\\n")
+        return 3
+
+sys.exit(run_once(work()))
+"""
+
+
+def program(directory: Path, timeout: float) -> "subprocess.Popen[str]":
+    return subprocess.Popen(
+        [sys.executable, "-c", HANGS.format(timeout=timeout)],
+        cwd=directory,
+        env=environment(directory),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+
+
+def test_a_thread_that_never_returns_does_not_keep_the_process(tmp_path: Path) -> None:
+    with program(tmp_path, 0.01) as process:
+        out, _ = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out) == (3, "no answer\n")
+
+
+def test_nor_does_it_when_ctrl_c_comes_first(tmp_path: Path) -> None:
+    with program(tmp_path, 3600) as process:
+        assert process.stderr is not None
+        assert process.stderr.readline() == "asked\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (130, "", "")

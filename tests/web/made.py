@@ -1,0 +1,95 @@
+"""The page over nights that were made up: as the daemon would serve it, without the daemon."""
+
+from __future__ import annotations
+
+import io
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from monitord.config.loader import Settings, load
+from monitord.core.model import Command, Silence
+from monitord.logging.logger import Log
+from monitord.runtime.web_backend import DaemonSource
+from monitord.web.app import Page
+from monitord.web.backend import Seen
+from monitord.web.records import Desk
+from tests.cli.recorded import leave
+from tests.core.nights import ORDERS, Night
+
+TOKEN = "a-token-of-the-tests"
+HOST = "127.0.0.1:8844"
+
+
+def night(
+    hours: float = 3.0, *, begun: Callable[[Night], None] = lambda _: None, every: float = 60.0, **more: Any
+) -> Night:
+    """A night of the baseline's fleet that ends now; `begun` is what happens in it besides."""
+    start = datetime.now(UTC) - timedelta(hours=hours)
+    made = Night(replace(ORDERS, late_after=timedelta(minutes=5), **more), start=start, every=every)
+    begun(made)
+    end = datetime.now(UTC).timestamp()
+    made.passes(seconds=max(0.0, end - made.now))
+    return made
+
+
+class Source(DaemonSource):
+    """The daemon's source, over a night's record; what is asked of the watch is kept here."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.said = io.StringIO()
+        self.checks: list[str] = []
+        self.left: list[Command] = []
+        self.quiet: list[Silence] = []
+        self.log = Log(self.said)
+        super().__init__(self.log, settings, self.checks.append, lambda _, command: self.left.append(command))
+
+    def forget(self) -> None:
+        """What was asked of the watch so far."""
+        self.left.clear()
+        self.checks.clear()
+
+    @property
+    def silences(self) -> list[Silence]:
+        return self.quiet
+
+
+async def recorded(directory: Path, made: Night, **settings: str) -> Source:
+    """What the page reads of a night that is kept in `directory`."""
+    await leave(directory / "state", made)
+    source = Source(settings_for(directory, **settings))
+    publish(source, made)
+    return source
+
+
+def settings_for(directory: Path, **more: str) -> Settings:
+    environ: Mapping[str, str] = {
+        "HOME": str(directory),
+        "MONITORD_STATE_DIR": str(directory / "state"),
+        "MONITORD_INSTANCE": "box-1",
+        "MONITORD_PM2__HOME": "",
+    }
+    return load({**environ, **more}, directory)
+
+
+def publish(source: DaemonSource, made: Night, trigger: str = "schedule") -> Seen:
+    """The night's last cycle becomes what the page shows."""
+    seen = Seen(made.looks[-1].decision, trigger, 12.5)
+    source.saw(seen, time.monotonic())
+    return seen
+
+
+def client(source: Source, *, token: str | None = TOKEN, host: str = "127.0.0.1", **headers: str) -> httpx.AsyncClient:
+    """A client of the page at `host`, as a program is one; `headers` go with every request."""
+    page = Page(Desk(source), host, token, guess_seconds=0.0)
+    transport = httpx.ASGITransport(app=page.app)
+    return httpx.AsyncClient(
+        transport=transport,
+        base_url=f"http://{HOST}",
+        headers={name.replace("_", "-"): v for name, v in headers.items()},
+    )

@@ -1,0 +1,358 @@
+"""What the pages say and are made of: as a browser without a script reads them."""
+
+from __future__ import annotations
+
+import asyncio
+import html
+import re
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from pathlib import Path
+
+import pytest
+
+from monitord.core.model import Silence
+from monitord.web.backend import Unavailable
+from monitord.web.context import View
+from monitord.web.epochs import labels, short
+from tests.conftest import finish
+from tests.core.nights import Night
+from tests.reporting.page import Page, plots
+from tests.web.made import TOKEN, Source, client, night, publish, recorded
+
+HOSTILE = "<script>alert(1)</script>\"'`\u202e\x1b]0;x\x07&lt;%2e"
+LONG = "x" * 10_000
+BEARER = f"Bearer {TOKEN}"
+
+
+def trouble(made: Night) -> None:
+    current = int(made.now // 3600) * 3600
+    made.groups["CLS"].skips = {current}
+    made.groups["MILO"].delays = {current: 1574.0}
+    made.passes(hours=2, minutes=10)
+    made.host.disk_used = 76.0
+    made.passes(minutes=20)
+    made.queues["tree-builder"].waiting = 6400
+    made["gateway"].stops()
+    made.passes(minutes=10)
+    made.postgres.fails("refused", "connection refused")
+    made.epochs.fails("refused", "connection refused")
+
+
+@pytest.fixture(scope="module")
+def kept_bad(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    source = finish(recorded(tmp_path_factory.mktemp("bad"), night(3, begun=trouble)))
+    now = datetime.now(UTC)
+    source.quiet = [Silence("s1", "tree-builder", now, now + timedelta(hours=1), reason="it is being moved")]
+    return source
+
+
+@pytest.fixture(scope="module")
+def kept_good(tmp_path_factory: pytest.TempPathFactory) -> Source:
+    return finish(recorded(tmp_path_factory.mktemp("good"), night(3)))
+
+
+@pytest.fixture
+def bad(kept_bad: Source) -> Source:
+    kept_bad.forget()
+    return kept_bad
+
+
+@pytest.fixture
+def good(kept_good: Source) -> Source:
+    kept_good.forget()
+    return kept_good
+
+
+async def text(source: Source, path: str, status: int = 200, **headers: str) -> str:
+    async with client(source, **headers) as page:
+        await page.get("/")  # what is read beside the loop has been read
+        answer = await page.get(path)
+    assert answer.status_code == status
+    return answer.text
+
+
+def said(source: str) -> str:
+    """A page as it is read, without its marks and with single spaces."""
+    body = re.sub(r"<(title|desc)\b.*?</\1>", "", source.split("<body", 1)[1], flags=re.DOTALL)
+    return " ".join(html.unescape(re.sub(r"<[^>]+>", " ", body)).split())
+
+
+async def test_a_good_night_says_so_first_and_then_everything_that_is_watched(good: Source) -> None:
+    told = said(await text(good, "/"))
+
+    assert "OK Check now Nothing is wrong; 7 of 7 services are as ordered. Last look" in told
+    order = ["Fleet", "Epochs", "Growth", "Redis and queues", "Host", "The watch", "Incidents"]
+    assert [told.index(f" {word} ") for word in order] == sorted(told.index(f" {word} ") for word in order)
+    for name in good.seen.report.services if good.seen else ():
+        assert name in told
+    assert "Firing" not in told
+    assert "None in the last 48 hours." in told
+
+
+async def test_a_bad_night_says_first_what_is_wrong_and_what_to_do(bad: Source) -> None:
+    told = said(await text(bad, "/"))
+
+    assert "CRITICAL Check now 5 alerts fire: 2 critical, 3 warnings. The worst: " in told
+    assert "Firing (5)" in told
+    assert "gateway is stopped; it is expected to be online." in told
+    assert "To do Find out who or what left gateway stopped" in told
+    assert "Evidence" in told
+    assert told.index("Firing (5)") < told.index("Fleet")
+    assert "Unknown (refused): connection refused." in told
+    assert "Silences (1)" in told
+    assert "it is being moved" in told
+
+
+async def test_what_is_explained_names_what_explains_it(tmp_path: Path) -> None:
+    def behind(made: Night) -> None:
+        made.passes(hours=1)
+        made["stream-listener"].stops()
+        made.table.per_second = 0.0
+
+    told = said(await text(await recorded(tmp_path, night(2, begun=behind)), "/"))
+    assert "Known and not told (1)" in told
+    assert "explained by service_down: stream-listener" in told
+
+
+async def test_every_page_is_in_order_for_those_who_listen(bad: Source) -> None:
+    for path in ("/", "/alerts", "/report", "/silences", "/service/gateway", "/login"):
+        page = Page(await text(bad, path, authorization=BEARER))
+        assert page.faults == [], path
+        assert len(page.ids()) == len(set(page.ids())), path
+        headings = [int(element.name[1]) for element in page.elements if re.fullmatch(r"h[1-6]", element.name)]
+        assert headings[0] == 1, path
+        assert headings.count(1) == 1, path
+        assert all(after <= before + 1 for before, after in pairwise(headings)), path
+        for landmark in ("main", "nav", "header", "footer"):
+            assert page.all(landmark), (path, landmark)
+        (html_element,) = page.all("html")
+        assert html_element.attributes["lang"] == "en"
+        assert page.all("a")[0].attributes["href"] == "#main"
+        assert all(table.attributes["role"] == "table" for table in page.all("table"))
+        assert len(page.all("caption")) == len(page.all("table"))
+        assert all(cell.attributes.get("scope") for cell in page.all("th"))
+        named = {label.attributes["for"] for label in page.all("label")}
+        shown = [*page.all("input"), *page.all("select")]
+        assert {
+            one.attributes.get("id")
+            for one in shown
+            if "hidden" not in one.attributes and one.attributes.get("type") != "hidden"
+        } <= named
+        for plot in plots(page.source):
+            assert plot.attrib.get("role") == "img" or plot.attrib.get("aria-hidden") == "true"
+
+
+async def test_only_the_sentence_is_read_aloud_when_it_changes(bad: Source) -> None:
+    page = Page(await text(bad, "/"))
+    live = [one.attributes.get("id") for one in page.elements if one.attributes.get("role") == "status"]
+    assert live == ["stale", "sentence"]
+    assert not [one for one in page.elements if "aria-live" in one.attributes]
+
+
+async def test_without_a_script_a_page_asks_again_by_itself_and_a_form_does_not(good: Source) -> None:
+    again = '<noscript><meta http-equiv="refresh" content="30"></noscript>'
+    for path in ("/", "/alerts", "/service/gateway"):
+        assert again in await text(good, path)
+    for path in ("/silences", "/login"):
+        found = await text(good, path)
+        assert again not in found
+        assert "<script" not in found
+
+
+async def test_a_name_that_attacks_is_only_a_name(tmp_path: Path) -> None:
+    def attacked(made: Night) -> None:
+        for name in (HOSTILE, LONG):
+            made.appears(name)
+
+    source = await recorded(tmp_path, night(0.2, begun=attacked), MONITORD_INSTANCE="<b>box")
+    now = datetime.now(UTC)
+    source.quiet = [Silence("s", HOSTILE, now, now + timedelta(hours=1), HOSTILE, HOSTILE)]
+    pages = [await text(source, path, authorization=BEARER) for path in ("/", "/alerts", "/report", "/silences")]
+    async with client(source, authorization=BEARER) as page:
+        own = await page.get("/service/" + "".join(f"%{byte:02x}" for byte in HOSTILE.encode()))
+        form = await page.get("/silences", params={"subject": HOSTILE, "rule": HOSTILE, "reason": LONG})
+        flash = await page.get("/", params={"done": HOSTILE})
+    assert own.status_code == 200
+    for found in (*pages, own.text, form.text, flash.text):
+        assert "<script>alert" not in found
+        assert "<b>" not in found
+        assert "\u202e" not in found
+        assert "\x1b" not in found
+        assert Page(found).faults == []
+    assert HOSTILE not in flash.text
+    assert "&lt;script&gt;" in pages[0]
+
+
+async def test_a_service_has_a_page_with_its_night(bad: Source) -> None:
+    found = await text(bad, "/service/gateway")
+    told = said(found)
+
+    assert "critical gateway State stopped, not online Expected online" in told
+    assert "gateway was stopped from" in told
+    assert "limit 500 MB" in told
+    assert re.search(r"service_down: gateway since .* still open", told)
+    assert len(plots(found)) >= 2
+
+
+async def test_the_alerts_are_told_with_their_cause_and_evidence(bad: Source) -> None:
+    found = await text(bad, "/alerts")
+    told = said(found)
+
+    assert told.count("(still open)") == 5
+    assert "Cause Postgres cannot be measured: connection refused" in told
+    assert "To hand on" in told
+    linked = set(re.findall(r'href="/alerts#([^"]+)"', await text(bad, "/")))
+    assert linked
+    assert linked <= set(Page(found).ids())
+
+
+async def test_the_report_is_the_one_that_the_command_writes(bad: Source) -> None:
+    found = await text(bad, "/report?since=2h")
+    assert "NO-GO" in said(found)
+    assert "Success criteria" in said(found)
+    assert "<style" not in found
+    assert " style=" not in found
+
+
+async def test_what_is_still_being_read_is_said_and_comes_by_itself(
+    good: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    never = asyncio.Event()
+
+    async def wait(*_: object) -> None:
+        await never.wait()
+
+    for name in ("night", "report", "incidents"):
+        monkeypatch.setattr(good, name, wait)
+    monkeypatch.setattr("monitord.web.records.WAIT_SECONDS", 0.0)
+    async with client(good) as page:
+        overview, report = await page.get("/"), await page.get("/report")
+    assert "The night is being read" in overview.text
+    assert "The record is being read" in report.text
+    assert report.headers["refresh"] == "2"
+
+
+async def test_a_night_that_cannot_be_read_is_unknown_and_says_why(
+    good: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: object) -> None:
+        raise Unavailable("the state directory does not answer")
+
+    monkeypatch.setattr(good, "night", fail)
+    told = said(await text(good, "/"))
+    assert "The night is unknown: the state directory does not answer." in told
+    assert "OK" in told
+
+
+async def test_a_watch_that_has_stopped_looking_is_unknown(good: Source, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert good.seen is not None
+    monkeypatch.setattr(good.seen, "_published", good.seen._published - 3600.0)
+    found = await text(good, "/")
+    assert "UNKNOWN Check now monitord has not looked for 1 h" in said(found)
+    assert "is-unknown" in found
+    monkeypatch.undo()
+    assert "OK Check now" in said(await text(good, "/"))
+
+
+async def test_buttons_are_there_for_who_could_use_them(bad: Source) -> None:
+    found = await text(bad, "/")
+    assert "Acknowledge service_down: gateway" in said(found)
+    assert 'href="/silences?subject=gateway&amp;rule=service_down"' in found
+    async with client(bad, token=None) as page:
+        assert "Acknowledge" not in (await page.get("/")).text
+        assert "MONITORD_HTTP__TOKEN" in (await page.get("/silences")).text
+
+
+async def test_a_form_that_is_wrong_comes_back_with_what_was_in_it(good: Source) -> None:
+    async with client(good, authorization=BEARER) as page:
+        answer = await page.post("/silences", data={"subject": "gateway", "for": "soon", "reason": "a release"})
+        done = await page.get("/silences?done=silenced")
+    assert answer.status_code == 400
+    assert "for: &#x27;soon&#x27; is no duration" in answer.text
+    assert 'value="gateway"' in answer.text
+    assert 'value="a release"' in answer.text
+    assert "It will be quiet with the next look." in done.text
+    assert good.left == []
+
+
+async def test_a_silence_is_begun_and_ended_by_forms(bad: Source) -> None:
+    async with client(bad, authorization=BEARER) as page:
+        assert "End the silence of tree-builder" in said((await page.get("/silences")).text)
+        begun = await page.post("/silences", data={"subject": "*", "rule": "", "for": "1h", "every": "", "reason": ""})
+        ended = await page.post("/silences/s1/end")
+        alert = next(one for one in bad.seen.decision.state.alerts.values() if one.speaks) if bad.seen else None
+        assert alert is not None
+        acked = await page.post(f"/alerts/{alert.id}/ack")
+        asked = await page.post("/check")
+        unknown = await page.post("/silences/none/end")
+    assert [answer.headers["location"] for answer in (begun, ended, acked, asked)] == [
+        "/silences?done=silenced", "/silences?done=ended", "/?done=acked", "/?done=asked",
+    ]  # fmt: skip
+    assert unknown.status_code == 404
+    assert [command.kind for command in bad.left] == ["silence", "unsilence", "ack"]
+    assert bad.checks == ["http"]
+
+
+# The strip of labels
+
+
+def view(made: Night, tmp_path: Path) -> View:
+    source = Source.__new__(Source)
+    seen = publish(source, made)
+    return View(datetime.now(UTC), seen, None)  # type: ignore[arg-type]
+
+
+def test_a_strip_tells_each_label_apart(tmp_path: Path) -> None:
+    def begun(made: Night) -> None:
+        current = int(made.now // 3600) * 3600
+        made.groups["MILO"].skips = {current}
+        made.groups["MILO"].delays = {current + 3600: 1574.0, current + 7200: 700.0}
+
+    made = Night(start=datetime(2025, 11, 5, 1, 10, tzinfo=UTC))
+    begun(made)
+    made.passes(hours=4)
+    shown = view(made, tmp_path)
+    milo, cls = labels(shown, "MILO"), labels(shown, "CLS")
+
+    assert len(milo) == len(cls) == 24
+    assert [one.label for one in milo] == [one.label for one in cls]
+    assert [one.fate for one in milo[-6:]] == ["soon", "missed", "late", "slow", "soon", "running"]
+    assert [one.fate for one in cls[-6:]] == ["soon", "soon", "soon", "soon", "soon", "running"]
+    assert milo[-4].delay == 1574.0
+
+
+def test_a_label_that_is_due_is_not_missed_yet_and_what_cannot_be_read_is_unknown(tmp_path: Path) -> None:
+    made = Night(start=datetime(2025, 11, 5, 1, 10, tzinfo=UTC))
+    made.groups["MILO"].sealing = False
+    made.until(2, 5)
+    assert labels(view(made, tmp_path), "MILO")[-2].fate == "due"
+    made.epochs.fails()
+    made.passes(minutes=20)
+    assert labels(view(made, tmp_path), "MILO")[-2].fate == "unknown"
+    made.epochs.recovers()
+    made.passes(minutes=1)
+    assert labels(view(made, tmp_path), "MILO")[-2].fate == "missed"
+
+
+def test_a_delay_fits_its_box() -> None:
+    assert [short(seconds) for seconds in (0.4, 45, 182, 1574, 7300)] == ["0s", "45s", "3m", "26m", "2h"]
+
+
+async def test_a_single_alert_is_told_in_its_own_words(tmp_path: Path) -> None:
+    source = await recorded(tmp_path, night(0.2, begun=lambda made: made["gateway"].stops()))
+    assert "CRITICAL Check now gateway is stopped; it is expected to be online. Last look" in said(
+        await text(source, "/")
+    )
+
+
+async def test_of_a_whole_fleet_that_is_out_of_order_the_first_are_told_in_full(tmp_path: Path) -> None:
+    def strangers(made: Night) -> None:
+        for number in range(20):
+            made.appears(f"stranger-{number:02}")
+
+    page = Page(await text(await recorded(tmp_path, night(0.2, begun=strangers)), "/"))
+    assert len(page.all("article")) == 8
+    told = said(page.source)
+    assert "Firing (20)" in told
+    assert all(f"stranger-{number:02} runs under PM2" in told for number in range(20))
