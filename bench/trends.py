@@ -10,10 +10,10 @@ from bench import courses
 from bench.courses import HOUR, SEED, Course
 from bench.measure import table
 from monitord.core.anomalies import trends
+from monitord.core.anomalies.forecasts import WARM_UP, disk_outlook, disk_terms, fast_disk_terms, memory_terms
 from monitord.core.anomalies.trend_detection import Terms
 from monitord.core.anomalies.trends import Outlook, Series
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.trends import WARM_UP, disk_outlook, disk_terms, fast_disk_terms, memory_terms
 
 COURSES_OF_A_KIND = 200
 ORDERS = StandingOrders(service_memory=int(courses.MEMORY_LIMIT))

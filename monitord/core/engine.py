@@ -35,8 +35,8 @@ from monitord.core.model import (
 from monitord.core.orders import StandingOrders
 from monitord.core.status import Report, build_report
 from monitord.core.subjects import RULES, declared
-from monitord.core.subjects.growth import wants_exact
 from monitord.core.subjects.sealing import LEFT_WINDOW
+from monitord.core.subjects.tables import wants_exact
 
 # Readings that are always taken: the monitor looks at itself in every cycle.
 ALWAYS = frozenset({"monitord"})

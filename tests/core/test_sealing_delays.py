@@ -20,7 +20,7 @@ from monitord.core.history.label_series import Series
 from monitord.core.history.model import History, without_future
 from monitord.core.model import Observation, Reading, Sample, sample
 from monitord.core.report.model import Usual
-from monitord.core.subjects.learned import channel_silent
+from monitord.core.subjects.participation import channel_silent
 
 from .nights import orders
 

@@ -5,9 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from monitord.core.model import Finding
-from monitord.core.subjects import epochs, growth, host, learned, monitor, pm2, postgres, redis, sealing, services
+from monitord.core.subjects import (
+    epochs,
+    host,
+    monitord,
+    participation,
+    pm2,
+    postgres,
+    redis,
+    sealing,
+    services,
+    tables,
+)
 from monitord.core.subjects.base import Rule
-from monitord.core.subjects.identity import DATABASE_CHANGED
+from monitord.core.subjects.database import DATABASE_CHANGED
 from monitord.core.subjects.replica import REPLICA_LAGGING
 
 # What explains comes before what it may explain: the host, servers, services, then what services do.
@@ -21,15 +32,15 @@ RULES: tuple[Rule, ...] = (
     DATABASE_CHANGED,
     redis.REDIS_UNREACHABLE,
     *services.RULES,
-    *growth.RULES,
+    *tables.RULES,
     *sealing.RULES,
-    *learned.RULES,
+    *participation.RULES,
     redis.REDIS_QUEUE_BACKLOG,
     postgres.UNMEASURED,
     redis.UNMEASURED,
     epochs.UNMEASURED,
     host.UNMEASURED,
-    monitor.MONITOR_DEGRADED,
+    monitord.MONITOR_DEGRADED,
 )
 
 # Of a rule that judges several probes' readings, the first: what is said of it is the same for all.

@@ -1,4 +1,4 @@
-"""What a rule is and what a watched thing is: everything known of one, declared in one place, in the file it is of."""
+"""The two declarations: a rule, and a watched subject. Each is made once, in the file of its subject."""
 
 from __future__ import annotations
 
@@ -71,17 +71,17 @@ NOT_KNOWN: Final = Impact()
 
 
 def investigated(alert: Alert) -> ActionKind | None:
-    """What is recommended of an alert where its rule says nothing else: critical ones are to be looked into."""
+    """Return the default recommendation: a critical alert is to be investigated, a warning needs no action."""
     return "investigate" if alert.severity == "critical" else None
 
 
 def always(*_: object) -> bool:
-    """Yes, whatever was found."""
+    """Return True, whatever was found."""
     return True
 
 
 def never(*_: object) -> bool:
-    """No, whatever was found."""
+    """Return False, whatever was found."""
     return False
 
 
@@ -94,7 +94,7 @@ def _no_workers(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ..
 
 
 def nothing(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
-    """Nothing that is known is held up."""
+    """Return nothing: it is not known to hold anything up."""
     return ()
 
 

@@ -11,7 +11,7 @@ from monitord.core.history.epochs import empty_labels, sealed_labels
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import learned, sealing
+from monitord.core.subjects import participation, sealing
 from monitord.core.subjects.base import Subject, Updated
 from monitord.core.subjects.servers import unmeasured
 
@@ -45,7 +45,7 @@ EPOCHS = Subject(
     "epochs",
     "epoch sealing",
     server="postgres",
-    rules=(*sealing.RULES, *learned.RULES, UNMEASURED),
+    rules=(*sealing.RULES, *participation.RULES, UNMEASURED),
     update=_update,
     members="groups",
     member="group",

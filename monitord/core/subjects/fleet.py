@@ -1,4 +1,4 @@
-"""What the rules about services share: which they judge, what a dead one means, and how one is now."""
+"""Shared by the rules about services: which are judged, the impact of a dead one, and its state once it is back."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def itself(alert: Alert) -> tuple[str, ...]:
 
 
 def faces_users(service: str, orders: StandingOrders) -> bool:
-    """Whether people notice at once that a service is away."""
+    """Whether the orders name this service as user-facing."""
     return service in orders.user_facing
 
 

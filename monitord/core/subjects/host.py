@@ -9,12 +9,7 @@ from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.anomalies import trends
-from monitord.core.history.model import Full, History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
-from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule, Subject, Updated
-from monitord.core.subjects.servers import unmeasured
-from monitord.core.subjects.trends import (
+from monitord.core.anomalies.forecasts import (
     FULL,
     PAST,
     SOON,
@@ -29,6 +24,11 @@ from monitord.core.subjects.trends import (
     reached,
     seen_for,
 )
+from monitord.core.history.model import Full, History
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule, Subject, Updated
+from monitord.core.subjects.servers import unmeasured
 
 # A disk past its limit still takes rows; one as full as this does not.
 DISK_FULL_PERCENT = 98.0

@@ -7,6 +7,15 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.anomalies import trends
+from monitord.core.anomalies.forecasts import (
+    PAST,
+    deadline,
+    memory_key,
+    memory_terms,
+    outlook_evidence,
+    reached,
+    seen_for,
+)
 from monitord.core.anomalies.trends import Outlook
 from monitord.core.history.model import History
 from monitord.core.history.processes import expected
@@ -14,7 +23,6 @@ from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, U
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule
 from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fleet, state_now
-from monitord.core.subjects.trends import PAST, deadline, memory_key, memory_terms, outlook_evidence, reached, seen_for
 
 
 def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import humanize
+from monitord.core.anomalies.forecasts import absorb_memory
 from monitord.core.history.model import History
 from monitord.core.history.processes import absorb_fleet
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
@@ -13,7 +14,6 @@ from monitord.core.subjects import services
 from monitord.core.subjects.base import RecoveryContext, Replaces, Rule, Subject, Updated
 from monitord.core.subjects.fleet import PM2_LOG
 from monitord.core.subjects.servers import unreachable
-from monitord.core.subjects.trends import absorb_memory
 
 
 def pm2_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:

@@ -11,11 +11,11 @@ from monitord.core.history.growth import absorb_tables
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import growth
+from monitord.core.subjects import tables
 from monitord.core.subjects.base import Impact, Subject, Updated
-from monitord.core.subjects.identity import DATABASE_CHANGED
+from monitord.core.subjects.database import DATABASE_CHANGED
+from monitord.core.subjects.refusals import absorb_refusals, refusing
 from monitord.core.subjects.replica import REPLICA_LAGGING
-from monitord.core.subjects.served import absorb_refusals, refusing
 from monitord.core.subjects.servers import unmeasured, unreachable
 
 _BY_LABEL: Final = frozenset({"table_recent", "table_newest"})
@@ -82,7 +82,7 @@ POSTGRES = Subject(
     "postgres",
     "Postgres",
     server="postgres",
-    rules=(POSTGRES_FULL, POSTGRES_UNREACHABLE, REPLICA_LAGGING, DATABASE_CHANGED, *growth.RULES, UNMEASURED),
+    rules=(POSTGRES_FULL, POSTGRES_UNREACHABLE, REPLICA_LAGGING, DATABASE_CHANGED, *tables.RULES, UNMEASURED),
     update=_update,
     members="tables",
     member="table",

@@ -11,7 +11,7 @@ from monitord.core.history.model import History, Queue
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, UNKNOWN, Impact, RecoveryContext, Rule, Subject, Updated
-from monitord.core.subjects.served import absorb_refusals, refusing
+from monitord.core.subjects.refusals import absorb_refusals, refusing
 from monitord.core.subjects.servers import unmeasured, unreachable
 
 # A queue that rose and never fell is not drained; it must have risen by this share of the limit to be worth a word.

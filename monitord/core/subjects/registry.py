@@ -1,4 +1,4 @@
-"""Every watched thing, in the order in which they are shown."""
+"""Every watched subject, in the order in which they are shown."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.epochs import EPOCHS
 from monitord.core.subjects.host import HOST
-from monitord.core.subjects.monitor import MONITORD
+from monitord.core.subjects.monitord import MONITORD
 from monitord.core.subjects.pm2 import PM2
 from monitord.core.subjects.postgres import POSTGRES
 from monitord.core.subjects.redis import REDIS

@@ -16,7 +16,7 @@ from monitord.core.model import Alert, Clear, Evidence, Finding, Judgement, Obse
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Usual
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Role, Rule
-from monitord.core.subjects.learned import UNTOLD, not_sealed, said_label, sealed_by
+from monitord.core.subjects.participation import UNTOLD, not_sealed, said_label, sealed_by
 
 # Of the grace: for so long after the first group's seal of a label the others are not behind.
 FOLLOW_SHARE = 1 / 3

@@ -1,4 +1,4 @@
-"""What is followed to see it rise steadily: a service's memory towards its limit, a disk until it is full."""
+"""Series whose steady rise is forecast: the memory of each process towards its limit, each disk until it is full."""
 
 from __future__ import annotations
 

@@ -18,13 +18,13 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Rule
-from monitord.core.subjects.growth import NO_FLOW, fed_by
+from monitord.core.subjects.tables import NO_FLOW, fed_by
 
 UNTOLD = "too little of its past is known"
 
 
 def said_label(label: int) -> str:
-    """A label, with the time of day that it is."""
+    """A label and its time of day."""
     return f"{label} ({humanize.clock(label)})"
 
 
@@ -141,12 +141,12 @@ def _heard_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 def sealed_by(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:
-    """Whoever seals each of the groups that a finding is about."""
+    """Patterns of the services that seal each of the groups that a finding is about."""
     return tuple(sealers(group, orders) for group in unsealed(finding))
 
 
 def not_sealed(group: str) -> EpochImpact:
-    """What it means that a group's epochs are not sealed, or not whole."""
+    """Impact of a group whose epochs are unsealed or incomplete."""
     return (
         NONE,
         f"epochs of {group} are unsealed or incomplete",

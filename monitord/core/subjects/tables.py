@@ -243,7 +243,7 @@ def _flows_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 def fed_by(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:
-    """Whoever brings the rows of a table, or of a channel: those of its group."""
+    """Patterns of the services that bring the rows of a table, or of the group that a channel belongs to."""
     return (feeders(str(finding.evidence.get("group", finding.subject)), orders),)
 
 
