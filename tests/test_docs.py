@@ -32,7 +32,7 @@ def first_cells(table: str) -> set[str]:
 
 
 def test_every_rule_is_in_the_reference_and_no_other() -> None:
-    assert first_cells(section("Rules")) == {spec.name for spec in RULES}
+    assert first_cells(section("Rules")) == {rule.name for rule in RULES}
 
 
 def test_every_event_that_is_emitted_is_in_the_reference_and_no_other() -> None:

@@ -93,7 +93,7 @@ def silences_page(view: View, given: Mapping[str, str], mistake: str = "", done:
 def _rules(view: View) -> Iterator[str]:
     """The rules that are judged here: what is off has none."""
     judged = view.seen.decision.orders.probes | ALWAYS
-    return (name for name in RULE_NAMES if any(spec.name == name and spec.probe in judged for spec in RULES))
+    return (name for name in RULE_NAMES if any(rule.name == name and rule.probe in judged for rule in RULES))
 
 
 def _form(view: View, given: Mapping[str, str], mistake: str) -> Markup:

@@ -60,12 +60,12 @@ def test_every_command_to_look_at_uses_only_what_is_set_and_quotes_names(tmp_pat
     night["gateway"].stops()
     night.passes(minutes=5)
     alert = night.fired_once("service_down", "gateway")
-    for spec in RULES:
+    for rule in RULES:
         for watched in (orders, StandingOrders()):
-            for command in look_at(replace(alert, rule=spec.name, subject="my app"), watched):
+            for command in look_at(replace(alert, rule=rule.name, subject="my app"), watched):
                 assert "$" not in command.replace("$(", "")
                 assert SECRET not in command
-            for command in look_at(replace(alert, rule=spec.name, subject="x; touch y"), watched):
+            for command in look_at(replace(alert, rule=rule.name, subject="x; touch y"), watched):
                 assert "touch" not in shlex.split(command)
     (first, *_) = look_at(replace(alert, subject="my app"), orders)
     assert first == f"PM2_HOME='{home}' pm2 logs 'my app' --err --lines 50 --nostream"

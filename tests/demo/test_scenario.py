@@ -34,7 +34,7 @@ def test_a_wish_that_cannot_be_met_is_one_line_with_every_name_there_is(wish: st
 
 
 def test_every_expected_alert_is_one_that_a_rule_can_give_and_belongs_to_one_fault_only() -> None:
-    rules = {spec.name for spec in RULES}
+    rules = {rule.name for rule in RULES}
     expected = [key for fault in FAULTS for key in fault.expected]
     assert {rule for rule, _ in expected} <= rules
     assert len(expected) == len(set(expected))

@@ -71,7 +71,7 @@ def test_every_alert_and_metric_is_one() -> None:
     metrics = set(re.findall(r"(?<![\w:/])monitord_[a-z_]+", DOCUMENT)) - {"monitor_degraded"}
     assert metrics <= set(FAMILIES)
     assert set(re.findall(r"`(fleet:\w+:\w+)`", DOCUMENT)) <= set(re.findall(r"- record: (\S+)", PROMETHEUS_RULES))
-    assert "monitor_degraded" in {spec.name for spec in RULES}
+    assert "monitor_degraded" in {rule.name for rule in RULES}
 
 
 def test_every_receiver_and_wait_is_that_of_the_routing() -> None:

@@ -115,7 +115,7 @@ class Story:
     mornings: tuple[Morning, ...] = ()
 
 
-RULE_NAMES = frozenset(spec.name for spec in RULES)
+RULE_NAMES = frozenset(rule.name for rule in RULES)
 STATUSES = ("ok", "warning", "unknown", "critical")
 _TOP = {
     "title",

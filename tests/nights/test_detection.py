@@ -36,7 +36,7 @@ def about(seconds: float) -> float:
 
 
 def test_every_rule_is_in_the_table_and_no_other() -> None:
-    assert {fault.rule for fault in FAULTS} == {spec.name for spec in RULES}
+    assert {fault.rule for fault in FAULTS} == {rule.name for rule in RULES}
     assert ROWS.keys() == {(heading(fault), fault.title) for fault in FAULTS}
     assert len(FAULTS) == len(ROWS)
 

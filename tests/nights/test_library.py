@@ -10,7 +10,7 @@ import pytest
 
 from monitord.core.engine import BY_READING
 from monitord.core.model import Kind
-from monitord.core.subjects import RULES
+from monitord.core.subjects import RULES, declared
 
 from .files import known
 from .playing import Played, complaints, cuts, judged, play, through_frames, transcript
@@ -80,6 +80,13 @@ def test_a_night_is_judged_the_same_across_snapshots(night: Played) -> None:
     assert judged(night.observations, night.orders, cuts(night)) == (night.night.state, night.transitions)
 
 
+def test_what_is_found_is_what_its_rule_declares(night: Played) -> None:
+    for alert in (edge.alert for edge in night.transitions):
+        rule = declared(alert.rule, alert.probe)
+        assert (rule.name, rule.probe) == (alert.rule, alert.probe)
+        assert alert.finding.severity in rule.severities
+
+
 # Ends that go with a beginning of the same subject, each true by itself: why.
 TRUE_ENDS = {
     ("sealing_late", "sealing_gap"): "it seals again, and the end names how many labels are missing",
@@ -128,7 +135,7 @@ def test_there_are_at_least_forty_nights_and_their_numbers_are_in_order() -> Non
 
 
 def test_every_rule_is_covered_from_both_sides() -> None:
-    wanted = {f"{spec.name}:{side}" for spec in RULES for side in ("fires", "silent")}
+    wanted = {f"{rule.name}:{side}" for rule in RULES for side in ("fires", "silent")}
     assert sorted(wanted - set(_claims())) == []
 
 

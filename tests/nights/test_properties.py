@@ -500,4 +500,4 @@ def test_a_fault_of_hours_that_is_mended_within_minutes_is_silent(
 
 
 def test_every_rule_has_a_fault() -> None:
-    assert {spec.name for spec in RULES} == {fault.rule for fault in (*FAULTS, *SLOW)}
+    assert {rule.name for rule in RULES} == {fault.rule for fault in (*FAULTS, *SLOW)}
