@@ -15,7 +15,7 @@ from monitord.core.model import Observation, Reading, Sample
 from monitord.core.orders import StandingOrders
 from monitord.storage.reader import read_history, read_transitions
 from monitord.storage.schema import FILE
-from monitord.storage.store import Record, Store
+from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import BASELINE, MEMORY, ORDERS, Night
 
 EVERY_SECONDS = 30
@@ -110,7 +110,7 @@ async def _saved(
             decision: Decision = decide(state, observation, orders)
             state = decision.state
             report = decision.report.as_fields()
-            await store.save(Record(state, observation, report, decision.transitions), SAVE_SECONDS)
+            await store.save(CycleRecord(state, observation, report, decision.transitions), SAVE_SECONDS)
             if store.problem is not None:
                 raise RuntimeError(store.problem)
     finally:

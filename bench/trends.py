@@ -12,7 +12,7 @@ from bench.measure import table
 from monitord.core.anomalies import trends
 from monitord.core.anomalies.forecasts import WARM_UP, disk_outlook, disk_terms, fast_disk_terms, memory_terms
 from monitord.core.anomalies.trend_detection import Terms
-from monitord.core.anomalies.trends import Outlook, Series
+from monitord.core.anomalies.trends import Outlook, TrendSeries
 from monitord.core.orders import StandingOrders
 
 COURSES_OF_A_KIND = 200
@@ -74,8 +74,8 @@ def judged(make: Make, number: int, terms: Terms) -> Verdict:
     course = make(random.Random(f"{SEED}/{make.__name__}/{number}"))  # noqa: S311 - the same course each time
     readings = course.readings(random.Random(f"{SEED}/{make.__name__}/{number}/noise"))  # noqa: S311 - so too its noise
     warm = WARM_UP * terms.span if terms is MEMORY else 0.0
-    series: Series | None = None
-    fast: Series | None = None
+    series: TrendSeries | None = None
+    fast: TrendSeries | None = None
     first: tuple[float, Outlook] | None = None
     telling, times = False, 0
     for at, value in readings:

@@ -21,7 +21,7 @@ _LATE_SECONDS: Final = 5.0
 _Question = tuple[Any, ...]
 
 
-class Loop(asyncio.SelectorEventLoop):
+class ResolverLoop(asyncio.SelectorEventLoop):
     """An event loop whose default executor looks up no names, and which is ended by no name that hangs."""
 
     def __init__(self) -> None:

@@ -14,7 +14,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class LaneBusy(Exception):  # noqa: N818 - it names a state of the lane
+class WorkerBusy(Exception):  # noqa: N818 - it names a state of the lane
     """The call before has outlived its deadline and still runs: this one was not made.
 
     Attributes:
@@ -50,7 +50,7 @@ class _Call:
             self.answer.set_result(outcome)
 
 
-class Lane:
+class WorkerThread:
     """One daemon thread that makes blocking calls in the order they were asked for.
 
     A pool would be joined when the interpreter exits, and one hung call would hold the exit for ever; a daemon
@@ -84,12 +84,12 @@ class Lane:
 
         Raises:
             TimeoutError: it has not returned in time. If it has begun, the lane is busy until it returns.
-            LaneBusy: an earlier call is that late; nothing was called.
+            WorkerBusy: an earlier call is that late; nothing was called.
             RuntimeError: the lane is closed.
         """
         overdue = self._overdue()
         if overdue is not None:
-            raise LaneBusy(self.name, overdue)
+            raise WorkerBusy(self.name, overdue)
         answer: asyncio.Future[_Outcome] = asyncio.get_running_loop().create_future()
         call = _Call(partial(function, *args), time.monotonic() + timeout, answer)
         self._queue(call)

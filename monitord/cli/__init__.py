@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class CommandSettings:
     """The settings of a command, and whose they are.
 
     `environ` and `directory` are where they were read from, `files` which files were. `record` is what the daemon on
@@ -56,7 +56,7 @@ def load_settings() -> Settings:
     return find_settings().settings
 
 
-def find_settings() -> Found:
+def find_settings() -> CommandSettings:
     """The shell's own settings, or, where it has none, those of the daemon that owns the state directory.
 
     A shell has settings of its own where MONITORD_* is set in its environment or a file of the working directory, or
@@ -75,7 +75,7 @@ def find_settings() -> Found:
     except SettingsError as error:
         sys.stderr.writelines(f"{mistake}\n" for mistake in error.mistakes)
         raise SystemExit(2) from None
-    own = Found(settings, sources, os.environ, directory, tuple(files_of(os.environ, directory)))
+    own = CommandSettings(settings, sources, os.environ, directory, tuple(files_of(os.environ, directory)))
     place = variable_of("state_dir")
     aliased = {f"{alias})" for alias in ALIASES}
     said = {name for name, source in sources.items() if source.partition("(")[2] not in aliased}
@@ -110,4 +110,4 @@ def find_settings() -> Found:
         trouble = f"the settings of the daemon on {settings.state_dir} cannot be read: {why}"
         return replace(own, settings=settings, record=record, trouble=trouble)
     files = tuple(files_of(environ, there))
-    return Found(settings, sources, environ, there, files, record, borrowed=True, withheld=record.withheld)
+    return CommandSettings(settings, sources, environ, there, files, record, borrowed=True, withheld=record.withheld)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from monitord.cli.requests import Held, put
+from monitord.cli.requests import HeldState, put
 from monitord.core.alerting import commands
 from monitord.core.model import Command
 
@@ -29,6 +29,6 @@ def run(arguments: argparse.Namespace) -> int:
     return put("ack", lambda held, now: commands.ack(now, arguments.alert_id, held.state.alerts.values()), _tells)
 
 
-def _tells(held: Held, command: Command, _: datetime) -> Iterable[str]:
+def _tells(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     alert = next(a for a in held.state.alerts.values() if a.id == command.target)
     yield f"{alert.id}: {alert.rule} of {alert.subject} is acknowledged until it ends or grows worse."

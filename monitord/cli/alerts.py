@@ -18,8 +18,8 @@ from monitord.reporting.document import document
 from monitord.reporting.incidents import incident_fields, incidents_text
 from monitord.reporting.terminal import clean, terminal
 from monitord.storage.reader import read_snapshot, read_transitions
-from monitord.storage.schema import Unusable
-from monitord.threads import Lane, LaneBusy
+from monitord.storage.schema import UnusableSnapshot
+from monitord.threads import WorkerBusy, WorkerThread
 
 _LOOK_SECONDS = 10.0
 
@@ -50,13 +50,13 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _alerts(settings: Settings, since: datetime, now: datetime, style: str) -> int:
-    lane = Lane("state directory")
+    lane = WorkerThread("state directory")
     try:
         found = await lane.run(_read, settings, since, timeout=_LOOK_SECONDS)
-    except (TimeoutError, LaneBusy):
+    except (TimeoutError, WorkerBusy):
         note(f"monitord alerts: the state directory {settings.state_dir} does not answer")
         return UNREADABLE
-    except (Unusable, OSError, sqlite3.Error) as error:
+    except (UnusableSnapshot, OSError, sqlite3.Error) as error:
         note(f"monitord alerts: {clean(str(error))}")
         return UNREADABLE
     finally:

@@ -13,13 +13,13 @@ from monitord.cli import find_settings
 from monitord.cli.base import note, say
 from monitord.cli.lookback import UNREADABLE, length, with_progress
 from monitord.config.loader import SettingsError, standing_orders
-from monitord.config.overrides import Tried, tried
+from monitord.config.overrides import TriedSettings, tried
 from monitord.core.backtest import backtest, warm_up
 from monitord.reporting.backtest import fields, text
 from monitord.reporting.document import document
 from monitord.reporting.terminal import clean, terminal
 from monitord.storage.reader import read_history, read_transitions, recorded_span
-from monitord.storage.schema import Unusable
+from monitord.storage.schema import UnusableSnapshot
 
 
 def add(subparsers: Any) -> None:
@@ -60,12 +60,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     try:
         return _backtest(trial, datetime.now(UTC) - back, arguments)
-    except (Unusable, OSError, sqlite3.Error) as error:
+    except (UnusableSnapshot, OSError, sqlite3.Error) as error:
         note(f"monitord backtest: {error}")
         return UNREADABLE
 
 
-def _backtest(trial: Tried, since: datetime, arguments: argparse.Namespace) -> int:
+def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.Namespace) -> int:
     directory = trial.present.state_dir
     span = recorded_span(directory)
     if span is None:

@@ -12,7 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Final, NoReturn
 
 from monitord.cli.output import note, say
-from monitord.resolver import Loop
+from monitord.resolver import ResolverLoop
 
 # Names are looked up on the loop's own threads, which are left behind. Whatever else has a thread gets this long.
 _PATIENCE_SECONDS: Final = 0.1
@@ -29,7 +29,7 @@ def run_once(work: Coroutine[Any, Any, int]) -> int:
     Raises:
         KeyboardInterrupt: Ctrl-C.
     """
-    with asyncio.Runner(loop_factory=Loop) as runner:
+    with asyncio.Runner(loop_factory=ResolverLoop) as runner:
         return runner.run(_run(work))
 
 

@@ -14,7 +14,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.cli import Found, find_settings
+from monitord.cli import CommandSettings, find_settings
 from monitord.cli.base import note, run_once, say
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.schema import PATHS
@@ -24,7 +24,7 @@ from monitord.core.coverage import shortfall
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Alert, Status
 from monitord.core.orders import StandingOrders
-from monitord.core.status import RANK, Report, build_report
+from monitord.core.status import RANK, FleetStatus, build_report
 from monitord.probes import Probes
 from monitord.probes.base import Probe
 from monitord.reporting.document import document
@@ -32,12 +32,12 @@ from monitord.reporting.nagios import nagios
 from monitord.reporting.status import text
 from monitord.reporting.terminal import terminal
 from monitord.reporting.verdict import EXIT_CODES
-from monitord.runtime.cycle import Turn, observe
+from monitord.runtime.cycle import CycleRequest, observe
 from monitord.storage.copy import Copy, read_copy
 from monitord.storage.lock import holder
 from monitord.storage.reader import Snapshot, read_snapshot
-from monitord.storage.schema import Unusable
-from monitord.threads import Lane, LaneBusy
+from monitord.storage.schema import UnusableSnapshot
+from monitord.threads import WorkerBusy, WorkerThread
 
 # Neither a state directory on a hung disk nor a connection that will not close may hold up the check.
 _LOOK_SECONDS: Final = 0.2
@@ -67,12 +67,12 @@ def run(arguments: argparse.Namespace) -> int:
     return run_once(_check(find_settings(), arguments.format))
 
 
-async def _check(found: Found, style: str) -> int:
+async def _check(found: CommandSettings, style: str) -> int:
     settings = found.settings
     loop = asyncio.get_running_loop()
     began, timeout = loop.time(), settings.probe_timeout.total_seconds()
     orders = replace(standing_orders(settings), confirmations=1)
-    lane = Lane("snapshot")
+    lane = WorkerThread("snapshot")
     daemon = await _holder(lane, settings.state_dir)
     own = frozenset({os.getpid(), daemon or os.getpid()})
     try:
@@ -114,7 +114,7 @@ async def _check(found: Found, style: str) -> int:
     return EXIT_CODES[status]
 
 
-def _unasked(found: Found, orders: StandingOrders, *, roster_lost: bool) -> str:
+def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: bool) -> str:
     """Why this check cannot say OK though all that it asked is well: a sentence without its full stop, or ""."""
     if found.trouble:
         return found.trouble
@@ -130,34 +130,34 @@ def _unasked(found: Found, orders: StandingOrders, *, roster_lost: bool) -> str:
     return ""
 
 
-async def _holder(lane: Lane, directory: Path) -> int | None:
+async def _holder(lane: WorkerThread, directory: Path) -> int | None:
     """The pid of the daemon on the state directory; 0 where it cannot be told, None where there is none."""
     try:
         return await lane.run(holder, directory, timeout=_LOOK_SECONDS)
-    except (OSError, LaneBusy):
+    except (OSError, WorkerBusy):
         return 0
 
 
-async def _remember(lane: Lane, directory: Path, timeout: float) -> tuple[State, str | None]:
+async def _remember(lane: WorkerThread, directory: Path, timeout: float) -> tuple[State, str | None]:
     """What the daemon last saved, or an empty state, and what kept it from being read.
 
     A snapshot that cannot be read has a second copy of its state: the roster in it is not forgotten.
     """
     try:
         snapshot, copy = await lane.run(_kept, directory, timeout=timeout)
-    except (Unusable, OSError, sqlite3.Error, LaneBusy) as error:
+    except (UnusableSnapshot, OSError, sqlite3.Error, WorkerBusy) as error:
         return State(), str(error)
-    if isinstance(snapshot, Unusable):
+    if isinstance(snapshot, UnusableSnapshot):
         return (State(), str(snapshot)) if copy is None else (copy.state, f"{snapshot}; its second copy was read")
     if snapshot is None:
         return (State() if copy is None else copy.state), None
     return snapshot.state, None
 
 
-def _kept(directory: Path) -> tuple[Snapshot | Unusable | None, Copy | None]:
+def _kept(directory: Path) -> tuple[Snapshot | UnusableSnapshot | None, Copy | None]:
     try:
         snapshot = read_snapshot(directory)
-    except Unusable as error:
+    except UnusableSnapshot as error:
         return error, read_copy(directory)
     return snapshot, read_copy(directory) if snapshot is None else None
 
@@ -169,10 +169,10 @@ async def _judge(
     timeout: float,
     *,
     alone: bool,
-) -> Report:
+) -> FleetStatus:
     """The report of this moment. `alone`: no daemon runs, so what its last one said of itself is not the present."""
     deadline = asyncio.get_running_loop().time() + timeout
-    observation = await observe(probes, Turn(trigger="cli"), timeout)
+    observation = await observe(probes, CycleRequest(trigger="cli"), timeout)
     state, _ = await remembering
     if alone:
         state = replace(state, alerts={key: a for key, a in state.alerts.items() if a.probe != "monitord"})
@@ -203,7 +203,7 @@ async def _counted(
         return decision
     names = {alert.probe for alert in doubtful}
     exact = frozenset().union(*(alert.finding.needs_exact for alert in doubtful))
-    observation = await observe(probes, Turn(trigger="cli", probes=names, exact=exact), left)
+    observation = await observe(probes, CycleRequest(trigger="cli", probes=names, exact=exact), left)
     if any(reading.failure is not None for reading in observation.readings.values()):
         return decision
     return decide(decision.state, observation, orders)

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from monitord.cli.requests import Held, put
+from monitord.cli.requests import HeldState, put
 from monitord.core.alerting import commands
 from monitord.core.alerting.silences import DATABASE
 from monitord.core.model import Command
@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     return put("forget", lambda held, now: commands.forget(now, name, held.state, held.orders), _tells)
 
 
-def _tells(held: Held, command: Command, _: datetime) -> Iterable[str]:
+def _tells(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     name = command.target
     if name == DATABASE:
         yield "The database that is read next is the known one from then on."

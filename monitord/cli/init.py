@@ -14,7 +14,7 @@ from monitord.cli.base import note, run_once, say
 from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.discovery import scan
-from monitord.discovery.dotenv import Found, dotenv
+from monitord.discovery.dotenv import Discovered, dotenv
 
 
 def add(subparsers: Any) -> None:
@@ -48,14 +48,14 @@ async def _init(settings: Settings, home: Path | None, arguments: argparse.Names
         scan.disks(home, arguments.dsn or (dsn.get_secret_value() if dsn else None), timeout),
         scan.no_mounts(settings.host.disks, timeout),
     )
-    found = Found(fleet, database, queues, disks)
+    found = Discovered(fleet, database, queues, disks)
     say(dotenv(found, f"What monitord found on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC."))
     for sentence in (*(f"Disks: {each}." for each in shared), *_notes(found)):
         note(sentence)
     return 0
 
 
-def _notes(found: Found) -> Iterator[str]:
+def _notes(found: Discovered) -> Iterator[str]:
     """What a person does next, and what stands in the way."""
     for name, part in (("PM2", found.fleet), ("Postgres", found.database), ("Redis", found.queues)):
         if part is None:

@@ -25,7 +25,7 @@ from monitord.cli.output import note, say
 from monitord.core import units
 from monitord.core.names import is_pattern
 from monitord.logging.reader import Files, Line, Splitter, hourly_files
-from monitord.reporting.log_lines import LEVELS, Entry, Selection, entry, line_json, line_text
+from monitord.reporting.log_lines import LEVELS, LogEntry, Selection, entry, line_json, line_text
 from monitord.reporting.terminal import clean, terminal
 
 if TYPE_CHECKING:
@@ -124,7 +124,7 @@ class _Shown:
         self._verbose = bool(arguments.verbose)
         self._screen = terminal(sys.stdout.isatty(), os.environ)
 
-    def wanted(self, line: Line) -> Entry | None:
+    def wanted(self, line: Line) -> LogEntry | None:
         """The line read, where it is asked for."""
         one = entry(line.data, line.missing)
         if self._selection.subjects:
@@ -136,7 +136,7 @@ class _Shown:
         if any(map(is_pattern, self._selection.subjects)):
             self._selection = replace(self._selection, known=subjects())
 
-    def say(self, entries: Iterable[Entry]) -> None:
+    def say(self, entries: Iterable[LogEntry]) -> None:
         """Write them, and see them leave."""
         if self._is_json:
             text = "".join(map(line_json, entries))
@@ -165,7 +165,7 @@ def _pour(descriptor: int, shown: _Shown, last: int | None) -> None:
         for lines in _pieces(descriptor):
             shown.pass_on(lines)
         return
-    kept: deque[Entry] = deque(maxlen=last)
+    kept: deque[LogEntry] = deque(maxlen=last)
     for lines in _pieces(descriptor):
         kept.extend(one for line in lines if (one := shown.wanted(line)) is not None)
     shown.say(kept)
@@ -207,11 +207,11 @@ def _subjects(settings: Settings) -> frozenset[str]:
     from monitord.config.loader import standing_orders
     from monitord.core.alerting.commands import subjects  # with what reads a snapshot: only for who asks by a pattern
     from monitord.storage.reader import read_snapshot
-    from monitord.storage.schema import Unusable
+    from monitord.storage.schema import UnusableSnapshot
 
     try:
         snapshot = read_snapshot(settings.state_dir)
-    except (Unusable, OSError, sqlite3.Error):
+    except (UnusableSnapshot, OSError, sqlite3.Error):
         return frozenset()
     return frozenset() if snapshot is None else subjects(snapshot.state, standing_orders(settings))
 

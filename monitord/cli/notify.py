@@ -33,7 +33,7 @@ _NONE: Final = (
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class TestOutcome:
     """What became of one test message; `error` is a sentence, "" where it was taken. `took` is in seconds."""
 
     channel: str
@@ -95,7 +95,7 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
     return 2 if any(outcome.error for outcome in outcomes) else 0
 
 
-async def _send(way: Channel, instance: str) -> Outcome:
+async def _send(way: Channel, instance: str) -> TestOutcome:
     now = datetime.now(UTC)
     message = Message(
         id=f"test-{uuid.uuid4()}",
@@ -108,27 +108,27 @@ async def _send(way: Channel, instance: str) -> Outcome:
     return await _timed(way.name, lambda: way.send([message], now), way.manners.deadline)
 
 
-async def _beat(heart: Heartbeat, instance: str) -> Outcome:
+async def _beat(heart: Heartbeat, instance: str) -> TestOutcome:
     sentence = f"This is a test: monitord on {instance} can reach this check."
     return await _timed(heart.name, lambda: heart.check(sentence), DEADLINE_SECONDS)
 
 
-async def _timed(name: str, work: Callable[[], Awaitable[None]], deadline: float) -> Outcome:
+async def _timed(name: str, work: Callable[[], Awaitable[None]], deadline: float) -> TestOutcome:
     clock = asyncio.get_running_loop().time
     began = clock()
     try:
         async with asyncio.timeout(deadline):
             await work()
     except SendError as error:
-        return Outcome(name, clock() - began, error.kind, error.error)
+        return TestOutcome(name, clock() - began, error.kind, error.error)
     except TimeoutError:
-        return Outcome(name, clock() - began, "timeout", f"it was not done within {deadline:g} s")
+        return TestOutcome(name, clock() - began, "timeout", f"it was not done within {deadline:g} s")
     except Exception as error:  # noqa: BLE001 - a bug in one way out must not hide what became of the others
-        return Outcome(name, clock() - began, "internal", f"it failed inside: {type(error).__name__}")
-    return Outcome(name, clock() - began)
+        return TestOutcome(name, clock() - began, "internal", f"it failed inside: {type(error).__name__}")
+    return TestOutcome(name, clock() - began)
 
 
-def _fields(outcome: Outcome) -> dict[str, object]:
+def _fields(outcome: TestOutcome) -> dict[str, object]:
     return {
         "channel": outcome.channel,
         "taken": not outcome.error,
@@ -138,7 +138,7 @@ def _fields(outcome: Outcome) -> dict[str, object]:
     }
 
 
-def _table(outcomes: list[Outcome], screen: Terminal) -> list[str]:
+def _table(outcomes: list[TestOutcome], screen: Terminal) -> list[str]:
     """One row for each, and below it why it failed, as sentences do not fit columns."""
     width = max(cells(clip(outcome.channel, screen.width // 2)) for outcome in outcomes)
     lines = []

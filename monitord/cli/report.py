@@ -11,13 +11,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.cli import Found, find_settings
+from monitord.cli import CommandSettings, find_settings
 from monitord.cli.base import note, run_once, say
 from monitord.cli.lookback import UNREADABLE, length, with_progress
-from monitord.core.report.model import Night, Verdict
+from monitord.core.report.model import Report, Verdict
 from monitord.reporting.terminal import clean, terminal
 from monitord.runtime.report_builder import tell_night
-from monitord.storage.schema import Unusable
+from monitord.storage.schema import UnusableSnapshot
 
 EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
 
@@ -49,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     return run_once(_report(find_settings(), back, arguments.format, arguments.output))
 
 
-async def _report(found: Found, back: timedelta, style: str, output: Path | None) -> int:
+async def _report(found: CommandSettings, back: timedelta, style: str, output: Path | None) -> int:
     settings = found.settings
     for line in filter(None, (found.word, found.trouble)):
         note(line)
@@ -61,7 +61,7 @@ async def _report(found: Found, back: timedelta, style: str, output: Path | None
     except TimeoutError:
         note(f"monitord report: the state directory {settings.state_dir} does not answer")
         return UNREADABLE
-    except (Unusable, OSError, sqlite3.Error) as error:
+    except (UnusableSnapshot, OSError, sqlite3.Error) as error:
         note(f"monitord report: {clean(str(error))}")
         return UNREADABLE
     text = rendered(night, style, is_terminal=output is None and sys.stdout.isatty())
@@ -77,7 +77,7 @@ async def _report(found: Found, back: timedelta, style: str, output: Path | None
     return EXIT_CODES[night.verdict]
 
 
-def rendered(night: Night, style: str, *, is_terminal: bool) -> str:
+def rendered(night: Report, style: str, *, is_terminal: bool) -> str:
     """The report in this format. Only what that takes is imported."""
     match style:
         case "json":

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from monitord.cli import Found, find_settings
+from monitord.cli import CommandSettings, find_settings
 from monitord.cli.base import note, run_once, say
 from monitord.config.loader import Settings
 from monitord.core import humanize
@@ -19,11 +19,11 @@ from monitord.core.engine import State
 from monitord.core.model import Command, Silence
 from monitord.core.orders import StandingOrders
 from monitord.reporting.terminal import clean, terminal
-from monitord.storage.commands import BUSY_SECONDS, CannotAsk, ask, read_waiting
+from monitord.storage.commands import BUSY_SECONDS, CommandsUnavailable, ask, read_waiting
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
-from monitord.storage.schema import Unusable
-from monitord.threads import Lane, LaneBusy
+from monitord.storage.schema import UnusableSnapshot
+from monitord.threads import WorkerBusy, WorkerThread
 
 _SECONDS: Final = 2 * BUSY_SECONDS
 MISTAKE: Final = 2
@@ -31,7 +31,7 @@ UNREADABLE: Final = 3
 
 
 @dataclass(frozen=True, slots=True)
-class Held:
+class HeldState:
     """What the daemon on the state directory holds, and what it has not heard yet. `runs` is whether there is one."""
 
     settings: Settings
@@ -46,8 +46,8 @@ class Held:
         return commands.awaited(self.state.silences, self.waiting)
 
 
-Asker = Callable[[Held, datetime], Command]
-Teller = Callable[[Held, Command, datetime], Iterable[str]]
+Asker = Callable[[HeldState, datetime], Command]
+Teller = Callable[[HeldState, Command, datetime], Iterable[str]]
 
 
 def put(name: str, asks: Asker, tells: Teller) -> int:
@@ -57,7 +57,7 @@ def put(name: str, asks: Asker, tells: Teller) -> int:
     """
     now = datetime.now(UTC)
 
-    def leave(found: Found) -> str:
+    def leave(found: CommandSettings) -> str:
         held = read(found)
         command = asks(held, now)
         ask(found.settings.state_dir, command)
@@ -66,23 +66,23 @@ def put(name: str, asks: Asker, tells: Teller) -> int:
     return run_once(_say(name, leave))
 
 
-def look(name: str, tells: Callable[[Held, datetime], str]) -> int:
+def look(name: str, tells: Callable[[HeldState, datetime], str]) -> int:
     """Say what `tells` says of what the daemon holds, and ask nothing of it. Returns the exit code."""
     now = datetime.now(UTC)
     return run_once(_say(name, lambda found: tells(read(found), now)))
 
 
-def read(found: Found) -> Held:
+def read(found: CommandSettings) -> HeldState:
     """What there is. Raises CannotAsk where no daemon has run, and Unusable where its snapshot cannot be read."""
     settings = found.settings
     snapshot = read_snapshot(settings.state_dir)
     if snapshot is None:
-        raise CannotAsk(f"no monitord has run on {settings.state_dir} yet")
+        raise CommandsUnavailable(f"no monitord has run on {settings.state_dir} yet")
     runs = holder(settings.state_dir) is not None
-    return Held(settings, found.orders, snapshot.state, read_waiting(settings.state_dir), runs)
+    return HeldState(settings, found.orders, snapshot.state, read_waiting(settings.state_dir), runs)
 
 
-def _told(held: Held, lines: Iterable[str]) -> str:
+def _told(held: HeldState, lines: Iterable[str]) -> str:
     """What is said, and when it holds."""
     every = humanize.duration(held.settings.check_interval.total_seconds())
     when = (
@@ -94,22 +94,22 @@ def _told(held: Held, lines: Iterable[str]) -> str:
     return "\n".join(line for text in (*lines, when) for line in screen.wrapped(text, indent="")) + "\n"
 
 
-async def _say(name: str, work: Callable[[Found], str]) -> int:
+async def _say(name: str, work: Callable[[CommandSettings], str]) -> int:
     """Say what `work` has to say, done on a thread: a state directory may hang."""
     found = find_settings()
     if found.word:
         note(found.word)
     settings = found.settings
-    lane = Lane("state directory")
+    lane = WorkerThread("state directory")
     try:
         said = await lane.run(work, found, timeout=_SECONDS)
-    except (ValueError, CannotAsk) as error:
+    except (ValueError, CommandsUnavailable) as error:
         note(f"monitord {name}: {clean(str(error))}")
         return MISTAKE
-    except (TimeoutError, LaneBusy):
+    except (TimeoutError, WorkerBusy):
         note(f"monitord {name}: the state directory {settings.state_dir} does not answer")
         return UNREADABLE
-    except (Unusable, OSError, sqlite3.Error) as error:
+    except (UnusableSnapshot, OSError, sqlite3.Error) as error:
         note(f"monitord {name}: {clean(str(error))}")
         return UNREADABLE
     finally:

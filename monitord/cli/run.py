@@ -14,9 +14,9 @@ from typing import Any
 from monitord import __version__
 from monitord.config.loader import Settings, SettingsError, load
 from monitord.config.record import write_record
-from monitord.logging.logger import Log
-from monitord.pm2.ipc import Citizen
-from monitord.resolver import Loop
+from monitord.logging.logger import JsonLog
+from monitord.pm2.ipc import IpcChannel
+from monitord.resolver import ResolverLoop
 from monitord.runtime.daemon import Daemon, Loader, Recorder
 from monitord.storage.lock import DirectoryInUse
 
@@ -30,14 +30,16 @@ def add(subparsers: Any) -> None:
 def run(_: argparse.Namespace) -> int:
     """Watch until told to stop: 0 after a stop, 2 for wrong settings or a second daemon, 1 for what ended it."""
     # Before anything can start a child: PM2's channel is this process's alone.
-    citizen = Citizen.from_environment(os.environ)
+    citizen = IpcChannel.from_environment(os.environ)
     # The settings' own directory, also when it is replaced under us and the path is all that is left of it.
     reload = partial(load, os.environ, Path.cwd())
     try:
         settings = reload()
     except SettingsError as error:
         return _refuse(error)
-    log = Log(sys.stdout, settings.log_level, directory=settings.state_dir / "logs", retention=settings.log_retention)
+    log = JsonLog(
+        sys.stdout, settings.log_level, directory=settings.state_dir / "logs", retention=settings.log_retention
+    )
     log.hide(settings.secrets())
     with log.everything():
         code = _watch(settings, reload, log, citizen, partial(write_record, dict(os.environ), Path.cwd(), __version__))
@@ -48,15 +50,15 @@ def run(_: argparse.Namespace) -> int:
     return code
 
 
-def _watch(settings: Settings, reload: Loader, log: Log, citizen: Citizen, record: Recorder) -> int:
-    loop = Loop()
+def _watch(settings: Settings, reload: Loader, log: JsonLog, citizen: IpcChannel, record: Recorder) -> int:
+    loop = ResolverLoop()
     loop.set_exception_handler(partial(_failed, log))
     try:
         loop.run_until_complete(Daemon(settings, reload, log, citizen, record=record).run())
     except SettingsError as error:
         return _refuse(error)
     except DirectoryInUse as error:
-        Log(sys.stderr).emit("monitord_refused", "error", f"{error}.", pid=error.pid)
+        JsonLog(sys.stderr).emit("monitord_refused", "error", f"{error}.", pid=error.pid)
         return 2
     except Exception as error:  # noqa: BLE001 - the last word before the end, as a JSON line like all others
         log.internal("monitord could not go on", error)
@@ -64,7 +66,7 @@ def _watch(settings: Settings, reload: Loader, log: Log, citizen: Citizen, recor
     return 0
 
 
-def _failed(log: Log, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _failed(log: JsonLog, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
     """What nobody awaited. A connection that was given up on may still fail later, and that is no news."""
     error = context.get("exception")
     if not isinstance(error, ConnectionError):
@@ -73,7 +75,7 @@ def _failed(log: Log, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> 
 
 def _refuse(error: SettingsError) -> int:
     """One line per mistake; on stderr, as of any command, and as JSON, as of this one."""
-    refusal = Log(sys.stderr)
+    refusal = JsonLog(sys.stderr)
     for mistake in error.mistakes:
         refusal.emit("settings_rejected", "error", str(mistake), mistakes=[str(mistake)])
     return 2

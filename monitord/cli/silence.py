@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from monitord.cli.requests import Held, put
+from monitord.cli.requests import HeldState, put
 from monitord.core import humanize
 from monitord.core.alerting import commands
 from monitord.core.alerting.silences import covers, quiet_until
@@ -37,7 +37,7 @@ def add(subparsers: Any) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Ask for it, say it, and return the exit code."""
 
-    def asks(held: Held, now: datetime) -> Command:
+    def asks(held: HeldState, now: datetime) -> Command:
         if len(held.silences) >= commands.MOST_SILENCES:
             raise ValueError(f"there are {len(held.silences)} silences already; see monitord silences")
         return commands.silence(
@@ -53,7 +53,7 @@ def run(arguments: argparse.Namespace) -> int:
     return put("silence", asks, _tells)
 
 
-def _tells(held: Held, command: Command, now: datetime) -> Iterable[str]:
+def _tells(held: HeldState, command: Command, now: datetime) -> Iterable[str]:
     silence = command.silence
     assert silence is not None  # noqa: S101 - it was just made
     every = f" (every {silence.every})" if silence.every else ""

@@ -8,7 +8,7 @@ import sys
 from datetime import datetime
 from typing import Any
 
-from monitord.cli.requests import Held, look
+from monitord.cli.requests import HeldState, look
 from monitord.reporting.document import document
 from monitord.reporting.silences import covered_by, silence_fields, silences_text
 from monitord.reporting.terminal import terminal
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     return look("silences", _json if arguments.format == "json" else _text)
 
 
-def _json(held: Held, now: datetime) -> str:
+def _json(held: HeldState, now: datetime) -> str:
     alerts = held.state.alerts.values()
     return document(
         {
@@ -47,7 +47,7 @@ def _json(held: Held, now: datetime) -> str:
     )
 
 
-def _text(held: Held, now: datetime) -> str:
+def _text(held: HeldState, now: datetime) -> str:
     waiting = frozenset(held.silences) - frozenset(held.state.silences)
     screen = terminal(sys.stdout.isatty(), os.environ)
     return silences_text(tuple(held.silences.values()), waiting, held.state.alerts, now, screen)

@@ -12,21 +12,21 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.cli import Found, find_settings
+from monitord.cli import CommandSettings, find_settings
 from monitord.cli.base import run_once, say
 from monitord.core import humanize
 from monitord.core.model import Silence
-from monitord.core.status import Fields, Report
+from monitord.core.status import Fields, FleetStatus
 from monitord.reporting.document import document, revived
-from monitord.reporting.freshness import Rhythm, stale_after
+from monitord.reporting.freshness import CheckRhythm, stale_after
 from monitord.reporting.silences import in_force_line, silence_fields
 from monitord.reporting.status import text
 from monitord.reporting.terminal import terminal
 from monitord.reporting.verdict import EXIT_CODES
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
-from monitord.storage.schema import Unusable
-from monitord.threads import Lane, LaneBusy
+from monitord.storage.schema import UnusableSnapshot
+from monitord.threads import WorkerBusy, WorkerThread
 
 _LOOK_SECONDS: Final = 3.0
 
@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
     return run_once(_status(find_settings(), arguments.format))
 
 
-async def _status(found: Found, style: str) -> int:
+async def _status(found: CommandSettings, style: str) -> int:
     settings = found.settings
     held = await _look(settings.state_dir)
     now = datetime.now(UTC)
@@ -89,10 +89,10 @@ async def _status(found: Found, style: str) -> int:
 
 
 async def _look(directory: Path) -> _Held:
-    lane = Lane("state directory")
+    lane = WorkerThread("state directory")
     try:
         return await lane.run(_read, directory, timeout=_LOOK_SECONDS)
-    except (TimeoutError, LaneBusy):
+    except (TimeoutError, WorkerBusy):
         return _Held(0, None, f"the state directory {directory} does not answer")
     finally:
         lane.close()
@@ -103,7 +103,7 @@ def _read(directory: Path) -> _Held:
     try:
         snapshot = read_snapshot(directory)
         report = None if snapshot is None or snapshot.report is None else revived(snapshot.report)
-    except (Unusable, OSError, sqlite3.Error) as error:
+    except (UnusableSnapshot, OSError, sqlite3.Error) as error:
         return _Held(pid, None, str(error))
     except (ValueError, TypeError, KeyError, AttributeError):  # a report of another shape
         return _Held(pid, None, f"the report in the snapshot at {directory} cannot be read")
@@ -112,11 +112,11 @@ def _read(directory: Path) -> _Held:
 
 def _fields(held: _Held) -> Fields:
     """The fields of `check_completed`; those nobody reported are null."""
-    names = ("at", "trigger", "status", "duration_ms", *(name for name in Report.__slots__ if name != "status"))
+    names = ("at", "trigger", "status", "duration_ms", *(name for name in FleetStatus.__slots__ if name != "status"))
     return dict.fromkeys(names) | {"status": "unknown"} | dict(held.report or {})
 
 
-def _trouble(held: _Held, age: timedelta | None, directory: Path, rhythm: Rhythm) -> str | None:
+def _trouble(held: _Held, age: timedelta | None, directory: Path, rhythm: CheckRhythm) -> str | None:
     """Why what is held is not the present, or None where it is. A sentence without its full stop."""
     if held.pid is None:
         last = f"; the last check was {humanize.duration(age.total_seconds())} ago" if age is not None else ""

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
-from monitord.cli.requests import Held, put
+from monitord.cli.requests import HeldState, put
 from monitord.core import humanize
 from monitord.core.alerting import commands
 from monitord.core.model import Command
@@ -31,7 +31,7 @@ def run(arguments: argparse.Namespace) -> int:
     return put("unsilence", lambda held, now: commands.unsilence(now, arguments.id, held.silences), _tells)
 
 
-def _tells(held: Held, command: Command, _: datetime) -> Iterable[str]:
+def _tells(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     yield f"{command.target}: {about(held.silences[command.target])} is not quiet any more."
     quiet = [f"{a.rule} {a.subject}" for a in held.state.alerts.values() if a.silenced_by == command.target]
     if quiet:

@@ -11,9 +11,18 @@ from typing import Any, Final, cast
 
 from pydantic import SecretStr, ValidationError
 
-from monitord.config.schema import ADDRESSES, PATHS, PM2_HOME, STATE_DIR, Orders, Settings, section_of, variable_of
+from monitord.config.schema import (
+    ADDRESSES,
+    PATHS,
+    PM2_HOME,
+    STATE_DIR,
+    OrdersSettings,
+    Settings,
+    section_of,
+    variable_of,
+)
 from monitord.config.shell_places import places
-from monitord.config.sources import Raw, gather
+from monitord.config.sources import RawValues, gather
 from monitord.config.types import is_loopback, listen_address
 from monitord.core import units
 from monitord.core.orders import QueueOrders, StandingOrders
@@ -90,7 +99,7 @@ def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Sett
     }
 
 
-def _nested(given: Mapping[str, Raw]) -> dict[str, Any]:
+def _nested(given: Mapping[str, RawValues]) -> dict[str, Any]:
     """What Settings is made of. Those two defaults that depend on the machine are looked up here."""
     content: dict[str, Any] = {"state_dir": STATE_DIR}
     with suppress(RuntimeError, OSError):  # no home, or none that may be looked into
@@ -136,7 +145,7 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
             yield by_channel, variable_of("notify", also), f"{name!r} is no way out that is set; {ways}"
 
 
-def _called(given: Mapping[str, Raw], variable: str) -> str:
+def _called(given: Mapping[str, RawValues], variable: str) -> str:
     """The variable as the operator wrote it, and where."""
     raw = given.get(variable)
     return f"{variable} (default)" if raw is None else f"{raw.variable} ({raw.source})"
@@ -183,7 +192,7 @@ def _hidden(variable: str, secret: SecretStr) -> str:
 def standing_orders(settings: Settings) -> StandingOrders:
     """What core judges by."""
     named: dict[str, Any] = {
-        **{name: getattr(settings.orders, name) for name in Orders.model_fields},
+        **{name: getattr(settings.orders, name) for name in OrdersSettings.model_fields},
         "services": {name: wanted.partition(":")[0] for name, wanted in settings.orders.services.items()},
         "rhythms": {
             name: units.duration(every)

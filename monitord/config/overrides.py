@@ -27,7 +27,7 @@ _NAME_SHOWN: Final = 80
 
 
 @dataclass(frozen=True, slots=True)
-class Tried:
+class TriedSettings:
     """The settings with what is tried, those as they are, and what is tried: variable -> value, as it is written."""
 
     settings: Settings
@@ -35,7 +35,7 @@ class Tried:
     changes: Mapping[str, str | None]
 
 
-def tried(assignments: Sequence[str], environ: Mapping[str, str], directory: Path) -> Tried:
+def tried(assignments: Sequence[str], environ: Mapping[str, str], directory: Path) -> TriedSettings:
     """The settings of `environ` and `directory` with every NAME=VALUE of `assignments` in place, the last one winning.
 
     A name is a variable with or without its prefix, in any case, with `.` or `__` between its parts.
@@ -52,7 +52,7 @@ def tried(assignments: Sequence[str], environ: Mapping[str, str], directory: Pat
     except SettingsError as error:
         told = [_from_here(mistake, values) for mistake in error.mistakes]
         raise SettingsError(tuple(told)) from None
-    return Tried(settings, present, {variable: shown(settings, variable) for variable in values})
+    return TriedSettings(settings, present, {variable: shown(settings, variable) for variable in values})
 
 
 def triable() -> tuple[str, ...]:

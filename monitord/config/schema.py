@@ -25,13 +25,13 @@ class _Section(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
 
 
-class Pm2(_Section):
+class Pm2Settings(_Section):
     """Where PM2 lives. None: not watched."""
 
     home: t.Directory | None = None
 
 
-class Postgres(_Section):
+class PostgresSettings(_Section):
     """The database, and which tables' growth is judged. No DSN: neither it nor the epochs are watched."""
 
     dsn: t.PostgresUri | None = None
@@ -39,7 +39,7 @@ class Postgres(_Section):
     tables: Annotated[tuple[str, ...] | None, t.words('["orders"]')] = None  # one fleet's own, where it is there
 
 
-class Epochs(_Section):
+class EpochsSettings(_Section):
     """The epoch calendar and the token groups, which are the same in whatever case."""
 
     length: t.EpochLength = timedelta(hours=1)
@@ -48,7 +48,7 @@ class Epochs(_Section):
     cemented: Annotated[tuple[str, ...] | None, t.words('["A"]', str.upper)] = None
 
 
-class Redis(_Section):
+class RedisSettings(_Section):
     """Redis, and the BullMQ queues in it: their names, or what is declared of each of them."""
 
     url: t.RedisUrl | None = None
@@ -56,20 +56,20 @@ class Redis(_Section):
     prefix: n.KeyPrefix = "bull"
 
 
-class Host(_Section):
+class HostSettings(_Section):
     """The machine: a path on each file system to look at."""
 
     disks: Annotated[tuple[str, ...], t.words('["/"]')] = ("/",)
 
 
-class Http(_Section):
+class HttpSettings(_Section):
     """The page. An empty address: off."""
 
     listen: t.Listen = "127.0.0.1:8844"
     token: t.Token | None = None
 
 
-class Notify(_Section):
+class NotifySettings(_Section):
     """The ways out beside the log."""
 
     urls: t.Targets = ()
@@ -106,7 +106,7 @@ class Notify(_Section):
         return tuple(names)
 
 
-class Orders(_Section):
+class OrdersSettings(_Section):
     """The standing orders' thresholds."""
 
     services: Annotated[dict[str, str], t.mapping('{"web": "online"}', t.expected)] = Field(default_factory=dict)
@@ -154,14 +154,14 @@ class Settings(BaseSettings):
     log_retention: t.Length = timedelta(hours=48)
     instance: t.Label = Field(default_factory=socket.gethostname)
     fleet: t.Label = ""
-    pm2: Pm2 = Pm2()
-    postgres: Postgres = Postgres()
-    epochs: Epochs = Epochs()
-    redis: Redis = Redis()
-    host: Host = Host()
-    http: Http = Http()
-    notify: Notify = Notify()
-    orders: Orders = Orders()
+    pm2: Pm2Settings = Pm2Settings()
+    postgres: PostgresSettings = PostgresSettings()
+    epochs: EpochsSettings = EpochsSettings()
+    redis: RedisSettings = RedisSettings()
+    host: HostSettings = HostSettings()
+    http: HttpSettings = HttpSettings()
+    notify: NotifySettings = NotifySettings()
+    orders: OrdersSettings = OrdersSettings()
 
     @classmethod
     def settings_customise_sources(

@@ -28,7 +28,7 @@ ENVIRONMENT, DOTENV, TOML = "environment", ".env", "monitord.toml"
 
 
 @dataclass(frozen=True, slots=True)
-class Raw:
+class RawValues:
     """A value as it was written, and where: the name of the variable and the source."""
 
     value: Any
@@ -37,21 +37,21 @@ class Raw:
 
 
 @dataclass(slots=True)
-class Gathered:
+class GatheredValues:
     """What all sources together say, and the mistakes found on the way."""
 
-    values: dict[str, Raw] = field(default_factory=dict)
+    values: dict[str, RawValues] = field(default_factory=dict)
     mistakes: list[str] = field(default_factory=list)
 
 
-def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) -> Gathered:
+def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) -> GatheredValues:
     """Every set variable of `known`: the environment over .env over monitord.toml, a prefixed name over its alias.
 
     A prefixed name that is set to nothing is kept, as it speaks louder than its alias and than what stands below; an
     alias that is set to nothing is somebody else's business. Where ENV_FILE names another .env, a monitord.toml beside
     that one counts.
     """
-    found = Gathered()
+    found = GatheredValues()
     named = environ.get(ENV_FILE, "")
     file, called = directory / (named or DOTENV), named or DOTENV
     if named and not file.is_file():
@@ -61,13 +61,13 @@ def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) 
     for source, variables in ((called, dotenv), (ENVIRONMENT, environ)):
         for alias, variable in ALIASES.items():
             if variables.get(alias):
-                found.values[variable] = Raw(variables[alias], alias, source)
+                found.values[variable] = RawValues(variables[alias], alias, source)
     for source, layer in ((TOML, toml), (called, dotenv), (ENVIRONMENT, environ)):
         for name, value in layer.items():
             if not name.startswith(PREFIX) or name == ENV_FILE:
                 continue
             if name in known:
-                found.values[name] = Raw(value, name, source)
+                found.values[name] = RawValues(value, name, source)
             else:
                 near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
                 hint = f"; the nearest is {near[0]}" if near else ""
@@ -75,7 +75,7 @@ def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) 
     return found
 
 
-def _read(path: Path, found: Gathered) -> str:
+def _read(path: Path, found: GatheredValues) -> str:
     """The text of a file; "" where there is none (a directory named .env is somebody's virtual environment)."""
     try:
         return path.read_text(encoding="utf-8-sig") if path.is_file() else ""
@@ -86,7 +86,7 @@ def _read(path: Path, found: Gathered) -> str:
     return ""
 
 
-def _dotenv(path: Path, called: str, found: Gathered) -> dict[str, str]:
+def _dotenv(path: Path, called: str, found: GatheredValues) -> dict[str, str]:
     """The variables of a .env file, which mistakes call `called`. A `$` in a password stands for itself."""
     variables: dict[str, str] = {}
     for binding in parse_stream(io.StringIO(_read(path, found))):
@@ -100,7 +100,7 @@ def _dotenv(path: Path, called: str, found: Gathered) -> dict[str, str]:
     return variables
 
 
-def _toml(path: Path, found: Gathered) -> dict[str, Any]:
+def _toml(path: Path, found: GatheredValues) -> dict[str, Any]:
     """The settings of a monitord.toml by variable name: tables are the nesting, keys are in lower case."""
     try:
         content = tomllib.loads(_read(path, found))

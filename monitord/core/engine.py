@@ -33,7 +33,7 @@ from monitord.core.model import (
     Transition,
 )
 from monitord.core.orders import StandingOrders
-from monitord.core.status import Report, build_report
+from monitord.core.status import FleetStatus, build_report
 from monitord.core.subjects import RULES, declared
 from monitord.core.subjects.sealing import LEFT_WINDOW
 from monitord.core.subjects.tables import wants_exact
@@ -88,11 +88,11 @@ class Decision:
     probe_edges: tuple[ProbeEdge, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-    heard: tuple[quiet.Heard, ...] = ()
+    heard: tuple[quiet.AcceptedCommands, ...] = ()
     gap: float = 0.0
 
     @property
-    def report(self) -> Report:
+    def report(self) -> FleetStatus:
         """What is known as of this cycle. Built when asked for: whoever judges a night again needs none."""
         return build_report(self.state.history, self.state.alerts, self.orders, self.at)
 

@@ -60,7 +60,7 @@ class Failure:
 
 
 @dataclass(frozen=True, slots=True)
-class Gap:
+class Unmeasured:
     """One subject (a table, a disk, a queue) that could not be measured though its server answered."""
 
     subject: str
@@ -86,7 +86,7 @@ class Reading:
     probe: str
     samples: tuple[Sample, ...] = ()
     failure: Failure | None = None
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[Unmeasured, ...] = ()
     duration_ms: float = 0.0
     by: Answered | None = None
 
@@ -114,7 +114,7 @@ class Reading:
 
 
 @dataclass(frozen=True, slots=True)
-class Exit:
+class ProcessExit:
     """The end of one process as PM2's bus told of it, at `at` (Unix seconds).
 
     `code` is its exit code (None: not told), `signal` the name of the signal that ended it ("": none, or not told),
@@ -138,7 +138,7 @@ class Exit:
 
 
 @dataclass(frozen=True, slots=True)
-class Act:
+class OperatorAction:
     """What PM2's bus told, at `at` (Unix seconds), of a process that is stopped or restarted, by hand or by a rule.
 
     `what`: PM2 begins to end it (`stopping`), it has `ended`; or what an operator asked for is done: `restart`,
@@ -199,9 +199,9 @@ class Observation:
 
     now: datetime
     readings: Mapping[str, Reading]
-    exits: tuple[Exit, ...] = ()
+    exits: tuple[ProcessExit, ...] = ()
     commands: tuple[Command, ...] = ()
-    acts: tuple[Act, ...] = ()
+    acts: tuple[OperatorAction, ...] = ()
     lived: float | None = None
     boot: str = ""
 

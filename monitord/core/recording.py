@@ -14,7 +14,18 @@ from functools import lru_cache
 from typing import Any
 
 from monitord.core.codec import decode, encode
-from monitord.core.model import Act, Answered, Command, Exit, Failure, Gap, Observation, Reading, Sample, Value
+from monitord.core.model import (
+    Answered,
+    Command,
+    Failure,
+    Observation,
+    OperatorAction,
+    ProcessExit,
+    Reading,
+    Sample,
+    Unmeasured,
+    Value,
+)
 
 Frame = dict[str, Any]
 
@@ -95,13 +106,13 @@ class _Rebuilt:
     samples: dict[str, Sample] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     as_read: tuple[Sample, ...] = ()
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[Unmeasured, ...] = ()
     gaps_told: object = ()
 
     def update(self, frame: Mapping[str, Any]) -> None:
         """Follow one more frame. KeyError, TypeError or ValueError where it does not fit those before."""
         if (told := frame.get("gaps", ())) != self.gaps_told:
-            self.gaps, self.gaps_told = tuple(decode(Gap, gap) for gap in told), told
+            self.gaps, self.gaps_told = tuple(decode(Unmeasured, gap) for gap in told), told
         if not frame.keys() & _CHANGES:
             return
         if frame.get("anew"):
@@ -142,9 +153,9 @@ class Replayer:
         if frame.get("whole"):
             self._known = {}
         readings = {name: self._reading(name, part) for name, part in frame["readings"].items()}
-        exits = tuple(decode(Exit, part) for part in frame.get("exits", ()))
+        exits = tuple(decode(ProcessExit, part) for part in frame.get("exits", ()))
         commands = tuple(decode(Command, part) for part in frame.get("commands", ()))
-        acts = tuple(decode(Act, part) for part in frame.get("acts", ()))
+        acts = tuple(decode(OperatorAction, part) for part in frame.get("acts", ()))
         lived, boot = frame.get("lived"), frame.get("boot", "")
         return Observation(datetime.fromisoformat(frame["at"]), readings, exits, commands, acts, lived, boot)
 

@@ -37,7 +37,7 @@ def newest_lived(moments: Iterable[float], gap: float, enough: float) -> float |
     return end if first is None else first
 
 
-class LivedClock:
+class RetentionClock:
     """Turns a wall clock's time into one by which may be deleted. `trusted_after` is in seconds of life.
 
     `recorded` is the newest time that is known to have been lived through (Unix seconds), None where nothing is.

@@ -27,7 +27,7 @@ RANK: dict[Status, int] = {"ok": 0, "warning": 1, "unknown": 2, "critical": 3}
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
+class FleetStatus:
     """Everything measured and judged as of one cycle, JSON-ready."""
 
     status: Status
@@ -46,11 +46,11 @@ class Report:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def build_report(history: History, book: Mapping[str, Alert], orders: StandingOrders, now: datetime) -> Report:
+def build_report(history: History, book: Mapping[str, Alert], orders: StandingOrders, now: datetime) -> FleetStatus:
     """What the history and the alert book amount to at `now`."""
     at = now.timestamp()
     orders = effective(orders, history)
-    return Report(
+    return FleetStatus(
         status=status(history, book, orders),
         probes={name: _probe(name, history, orders) for name in MEASURED},
         services=_services(history, orders, at),

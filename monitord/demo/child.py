@@ -35,7 +35,7 @@ class ChildError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FiredAlert:
     """An alert that fired. `at` and `resolved_at` are the loop's seconds at which its lines arrived."""
 
     alert_id: str
@@ -55,10 +55,10 @@ class Told:
 class Listener(Protocol):
     """Who is told at once of what monitord says."""
 
-    def fired(self, told: Told) -> None:
+    def fired(self, told: FiredAlert) -> None:
         """An alert fired."""
 
-    def resolved(self, told: Told) -> None:
+    def resolved(self, told: FiredAlert) -> None:
         """An alert that had fired is resolved."""
 
     def warned(self, sentence: str) -> None:
@@ -90,11 +90,11 @@ class MonitordChild:
         self._last: deque[str] = deque(maxlen=LAST_LINES)
         self._pending: dict[str, tuple[Fields, int]] = {}
         self._cycles = 0
-        self._told: dict[str, Told] = {}
+        self._told: dict[str, FiredAlert] = {}
         self.report: Fields | None = None
 
     @property
-    def told(self) -> list[Told]:
+    def told(self) -> list[FiredAlert]:
         """The alerts that have fired, oldest first; each is there once."""
         return list(self._told.values())
 
@@ -234,7 +234,7 @@ class MonitordChild:
             self._pending.pop(key, None)
         if event == "alert_firing" and key not in self._told:  # a step to critical is the same alert again
             rule, subject, severity, summary = (str(fields[n]) for n in ("rule", "subject", "severity", "summary"))
-            self._told[key] = Told(key, rule, subject, severity, summary, at=now)
+            self._told[key] = FiredAlert(key, rule, subject, severity, summary, at=now)
             self._listener.fired(self._told[key])
         elif event == "alert_resolved" and key in self._told:
             self._told[key] = replace(self._told[key], resolved_at=now)

@@ -4,13 +4,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from monitord.core import humanize
-from monitord.demo.child import Told
+from monitord.demo.child import FiredAlert
 from monitord.demo.scenario import Fault
 from monitord.reporting.terminal import Terminal, cells
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
+class FaultOutcome:
     """What came of one fault.
 
     Attributes:
@@ -22,10 +22,10 @@ class Outcome:
     """
 
     fault: Fault
-    alert: Told | None
+    alert: FiredAlert | None
     detected_after: float | None
     cleared_after: float | None
-    besides: tuple[Told, ...] = ()
+    besides: tuple[FiredAlert, ...] = ()
 
     @property
     def is_good(self) -> bool:
@@ -34,7 +34,7 @@ class Outcome:
 
 
 @dataclass(slots=True)
-class Tally:
+class TourTally:
     """What came of the whole tour.
 
     Attributes:
@@ -44,9 +44,9 @@ class Tally:
         verdict: What `monitord report` makes of it all; "" where nobody asked.
     """
 
-    outcomes: list[Outcome] = field(default_factory=list)
+    outcomes: list[FaultOutcome] = field(default_factory=list)
     left_out: list[Fault] = field(default_factory=list)
-    told: Sequence[Told] = ()
+    told: Sequence[FiredAlert] = ()
     verdict: str = ""
 
     @property
@@ -68,7 +68,7 @@ class Tally:
         ) + " detected and cleared"
 
 
-def tally_lines(tally: Tally, screen: Terminal) -> list[str]:
+def tally_lines(tally: TourTally, screen: Terminal) -> list[str]:
     """The table and what there is to add to it; nothing when nothing was injected or left out."""
     lines: list[str] = []
     if tally.outcomes:
@@ -89,7 +89,7 @@ def tally_lines(tally: Tally, screen: Terminal) -> list[str]:
     return lines
 
 
-def _table(outcomes: Sequence[Outcome], screen: Terminal) -> list[str]:
+def _table(outcomes: Sequence[FaultOutcome], screen: Terminal) -> list[str]:
     """A row for each fault, never cut: what is in it is the tour's own and fits 80 columns."""
     rows = [("FAULT", "ALERT", "DETECTED", "CLEARED")]
     for outcome in outcomes:

@@ -16,12 +16,12 @@ from datetime import UTC, datetime, timedelta
 
 from monitord.core import humanize
 from monitord.core.units import duration, duration_text
-from monitord.demo.child import ChildError, MonitordChild, Told
+from monitord.demo.child import ChildError, FiredAlert, MonitordChild
 from monitord.demo.scenario import SETTINGS, Fault
 from monitord.demo.scene import Entry, Kind, Scene
 from monitord.demo.stack import Stack
-from monitord.demo.tally import Outcome, Tally, tally_lines
-from monitord.demo.view import View, view, wrapped
+from monitord.demo.tally import FaultOutcome, TourTally, tally_lines
+from monitord.demo.view import DemoView, view, wrapped
 from monitord.testing.sandbox import StackError, free_port
 
 WELL_SECONDS = 30.0
@@ -60,7 +60,7 @@ class NotWellError(Exception):
 class Tour:
     """One tour over one stack."""
 
-    def __init__(self, stack: Stack, plan: Plan, view: View) -> None:
+    def __init__(self, stack: Stack, plan: Plan, view: DemoView) -> None:
         """Args: stack: Not started. plan: What to do. view: Where to show it."""
         self._stack = stack
         self._plan = plan
@@ -72,7 +72,7 @@ class Tour:
         self._fault: Fault | None = None
         self._broken_at = self._mended_at = 0.0
         self._growth_window = ""
-        self.tally = Tally()
+        self.tally = TourTally()
 
     async def run(self) -> None:
         """Start everything, go through the plan.
@@ -118,14 +118,14 @@ class Tour:
 
     # What monitord says, as it says it
 
-    def fired(self, told: Told) -> None:
+    def fired(self, told: FiredAlert) -> None:
         """An alert fired."""
         if self._fault is not None and told.key in self._fault.expected:
             self._tell("said", f"monitord, {_after(told.at - self._broken_at)} later: {told.summary} [{told.rule}]")
         else:
             self._tell("beside", f"monitord, besides: {told.summary} [{told.rule}]")
 
-    def resolved(self, told: Told) -> None:
+    def resolved(self, told: FiredAlert) -> None:
         """An alert that had fired is resolved."""
         expected = self._fault is not None and told.key in self._fault.expected
         if expected and self._mended_at and told.resolved_at is not None:
@@ -167,14 +167,14 @@ class Tour:
             self._stage = f"watching until {duration_text(self._plan.duration)} are over"
             await child.until(lambda: False, self._left())
 
-    async def _show(self, child: MonitordChild, fault: Fault, which: str) -> Outcome:
+    async def _show(self, child: MonitordChild, fault: Fault, which: str) -> FaultOutcome:
         """Break, wait for the word, mend, wait for the all-clear."""
         before = len(child.told)
         self._fault, self._broken_at, self._mended_at = fault, self._now(), 0.0
         self._stage = f"{which}: {fault.broke}; what does monitord say?"
         self._tell("broke", fault.broke)
 
-        def said() -> list[Told]:
+        def said() -> list[FiredAlert]:
             return [told for told in child.told[before:] if told.key in fault.expected]
 
         await fault.breaks(self._stack)
@@ -196,7 +196,7 @@ class Tour:
         found = said()
         resolved = [told.resolved_at for told in found if told.resolved_at is not None]
         cleared = bool(found) and len(resolved) == len(found)
-        return Outcome(
+        return FaultOutcome(
             fault=fault,
             alert=found[0] if found else None,
             detected_after=found[0].at - self._broken_at if found else None,
@@ -267,7 +267,7 @@ async def demonstrate(plan: Plan) -> int:
     return INTERRUPTED if interruption.asked else code
 
 
-async def _outcome(work: asyncio.Task[None], tour: Tour, shown: View) -> tuple[int, str]:
+async def _outcome(work: asyncio.Task[None], tour: Tour, shown: DemoView) -> tuple[int, str]:
     """The exit code and the closing sentence, with everything that stands before it already said."""
     problem = ""
     lines: list[str] = []

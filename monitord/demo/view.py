@@ -70,7 +70,7 @@ class Outlet:
         """Nothing: every write is seen to leave."""
 
 
-class View:
+class DemoView:
     """Plain lines; also what a live view does before it opens and after it closes."""
 
     every = STATUS_SECONDS
@@ -104,7 +104,7 @@ class View:
         self._outlet.write("".join(f"{line}\n" for line in lines))
 
 
-class LiveView(View):
+class LiveView(DemoView):
     """The live picture, on the terminal's second screen; the story stands on the first when it is over."""
 
     every = FRAME_SECONDS
@@ -163,7 +163,7 @@ class LiveView(View):
         self.say(*(self.screen.paint(line, STYLES[entry.kind]) for line in lines))
 
 
-def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None]) -> View:
+def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None]) -> DemoView:
     """The view that suits a stream.
 
     Args:
@@ -174,7 +174,7 @@ def view(stream: TextIO, environment: Mapping[str, str], gone: Callable[[], None
     outlet = Outlet(stream, gone)
     if stream.isatty() and environment.get("TERM", "dumb") != "dumb":
         return LiveView(outlet, terminal(is_terminal=True, environment=environment), environment)
-    return View(outlet, Terminal())
+    return DemoView(outlet, Terminal())
 
 
 def wrapped(screen: Terminal, sentences: Sequence[str]) -> list[str]:

@@ -23,7 +23,7 @@ _ESCAPED: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "'$`"})
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class DiscoveredFleet:
     """PM2's services, what each is expected to be, and which are in trouble now."""
 
     home: str
@@ -33,7 +33,7 @@ class Fleet:
 
 
 @dataclass(frozen=True, slots=True)
-class Database:
+class DiscoveredDatabase:
     """What Postgres holds. `where` is what the address is called; `line` sets it, as far as it may be shown.
 
     `epoch_seconds` is None where the labels do not tell; `sealed` is group -> how many of the newest `labels` it has.
@@ -51,7 +51,7 @@ class Database:
 
 
 @dataclass(frozen=True, slots=True)
-class Queues:
+class DiscoveredQueues:
     """What Redis holds. `complete` is False where there are more keys than were looked at.
 
     `prefixes` are those that must be said, by the queue's name; `doubles` further queues of the same names, as
@@ -69,16 +69,16 @@ class Queues:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class Discovered:
     """Everything that was found; None for what nobody said where to find."""
 
-    fleet: Fleet | None
-    database: Database | None
-    queues: Queues | None
+    fleet: DiscoveredFleet | None
+    database: DiscoveredDatabase | None
+    queues: DiscoveredQueues | None
     disks: Sequence[str]
 
 
-def dotenv(found: Found, headline: str) -> str:
+def dotenv(found: Discovered, headline: str) -> str:
     """The text of the .env."""
     lines = [_comment(headline)]
     for section in (_fleet(found.fleet), _database(found.database), _queues(found.queues, found.fleet)):
@@ -98,7 +98,7 @@ def setting(name: str, value: str) -> str:
     return f"{name}='{quoted}'" if clean(value) == value else _comment(f"{name} cannot be written on one line.")
 
 
-def _fleet(fleet: Fleet | None) -> Iterator[str]:
+def _fleet(fleet: DiscoveredFleet | None) -> Iterator[str]:
     if fleet is None:
         yield _comment("PM2: there is no home at ~/.pm2; set MONITORD_PM2__HOME (or PM2_HOME) to watch one elsewhere.")
         return
@@ -116,7 +116,7 @@ def _fleet(fleet: Fleet | None) -> Iterator[str]:
         yield _comment("PM2 runs no services yet; without MONITORD_ORDERS__SERVICES what is seen online must stay so.")
 
 
-def _database(database: Database | None) -> Iterator[str]:
+def _database(database: DiscoveredDatabase | None) -> Iterator[str]:
     if database is None:
         yield _comment("Postgres: not looked at; give it as --dsn, MONITORD_POSTGRES__DSN or DATABASE_URL.")
         return
@@ -133,7 +133,7 @@ def _database(database: Database | None) -> Iterator[str]:
     yield from _epochs(database)
 
 
-def _causes(fleet: Fleet | None, database: Database | None) -> Iterator[str]:
+def _causes(fleet: DiscoveredFleet | None, database: DiscoveredDatabase | None) -> Iterator[str]:
     """What explains that no rows come, or that nothing is sealed: what is known to, else a comment to be filled in."""
     if fleet is None or database is None or not fleet.services:
         return
@@ -159,7 +159,7 @@ def _meant(patterns: Sequence[str], services: Iterable[str]) -> list[str]:
     return [name for name in services if any(fnmatchcase(name, pattern) for pattern in patterns)]
 
 
-def _epochs(database: Database) -> Iterator[str]:
+def _epochs(database: DiscoveredDatabase) -> Iterator[str]:
     if not database.sealed:
         if database.why_no_epochs:  # else there is no such table, and nothing to say of it
             yield _comment(f"Epochs: {database.why_no_epochs}.")
@@ -183,7 +183,7 @@ def _epochs(database: Database) -> Iterator[str]:
         yield setting("MONITORD_ORDERS__SEAL_CRITICAL", _seconds(4 * length))
 
 
-def _queues(queues: Queues | None, fleet: Fleet | None) -> Iterator[str]:
+def _queues(queues: DiscoveredQueues | None, fleet: DiscoveredFleet | None) -> Iterator[str]:
     if queues is None:
         yield _comment("Redis: not looked at; give it as --redis, MONITORD_REDIS__URL or REDIS_URL.")
         return
@@ -213,7 +213,7 @@ def _queues(queues: Queues | None, fleet: Fleet | None) -> Iterator[str]:
         yield _comment("There are more keys than were looked at: name further queues in MONITORD_REDIS__QUEUES.")
 
 
-def _declared(name: str, queues: Queues, fleet: Fleet | None) -> dict[str, object]:
+def _declared(name: str, queues: DiscoveredQueues, fleet: DiscoveredFleet | None) -> dict[str, object]:
     """What is to be declared of one queue: a prefix that is not the usual one, and the services that bear its name."""
     workers = [service for service in (fleet.services if fleet is not None else ()) if _bears(service, name)]
     prefix = {"prefix": queues.prefixes[name]} if name in queues.prefixes else {}

@@ -12,18 +12,18 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from monitord.core.history.defaults import SEALS as SEALED
-from monitord.core.history.model import Life
+from monitord.core.history.model import Process
 from monitord.core.history.mounts import shared
 from monitord.core.history.process_states import WAITING, expectation
 from monitord.core.model import Failure
 from monitord.core.orders import TABLES as OWN_TABLES
 from monitord.core.orders import Expected
-from monitord.discovery.dotenv import Database, Fleet, Queues, setting
+from monitord.discovery.dotenv import DiscoveredDatabase, DiscoveredFleet, DiscoveredQueues, setting
 from monitord.pm2 import Pm2Error, client
-from monitord.pm2.process_list import Process, parse
+from monitord.pm2.process_list import ListedProcess, parse
 from monitord.reporting.terminal import clean
 from monitord.storage.lock import holder
-from monitord.threads import Lane, LaneBusy
+from monitord.threads import WorkerBusy, WorkerThread
 
 OTHERS_AT_MOST: Final = 8
 LABELS: Final = 24
@@ -53,38 +53,38 @@ GROUP BY 1, 2
 """
 
 
-async def fleet(home: Path | None, state_dir: Path, timeout: float) -> Fleet | None:
+async def fleet(home: Path | None, state_dir: Path, timeout: float) -> DiscoveredFleet | None:
     """The services of the PM2 in `home`, without the daemon that may run on `state_dir` already."""
     if home is None:
         return None
-    lane = Lane("state directory")
+    lane = WorkerThread("state directory")
     try:
         own = await lane.run(holder, state_dir, timeout=timeout / 2)
-    except (OSError, LaneBusy):
+    except (OSError, WorkerBusy):
         own = None
     finally:
         lane.close()
     try:
         processes = parse(await client.call(home, "getMonitorData", timeout=timeout / 2))
     except Pm2Error as error:
-        return Fleet(str(home), failure=Failure(error.kind, str(error)))
+        return DiscoveredFleet(str(home), failure=Failure(error.kind, str(error)))
     theirs = [p for p in processes if not p.module and (not own or p.pid != own)]
     wanted = expectations(theirs)
     ended = {p.name for p in theirs if p.status in WAITING and wanted[p.name] != "periodic"}
     troubled = sorted({p.name for p in theirs if p.status == "errored"} | ended)
-    return Fleet(str(home), wanted, tuple(troubled))
+    return DiscoveredFleet(str(home), wanted, tuple(troubled))
 
 
-def expectations(processes: Sequence[Process]) -> dict[str, Expected]:
+def expectations(processes: Sequence[ListedProcess]) -> dict[str, Expected]:
     """What each service is to be expected to be, by what it is now and by how PM2 is told to keep it."""
-    instances: dict[str, list[Life]] = {}
+    instances: dict[str, list[Process]] = {}
     for process in processes:
         instances.setdefault(process.name, []).append(_life(process))
     return {name: expectation(instances[name]) for name in sorted(instances)}
 
 
-def _life(process: Process) -> Life:
-    return Life(
+def _life(process: ListedProcess) -> Process:
+    return Process(
         state=process.status,
         exit_code=process.exit_code,
         schedule=None if process.autorestart else process.cron_restart,
@@ -94,7 +94,9 @@ def _life(process: Process) -> Life:
     )
 
 
-async def database(given: str | None, configured: str | None, ca_file: Path | None, timeout: float) -> Database | None:
+async def database(
+    given: str | None, configured: str | None, ca_file: Path | None, timeout: float
+) -> DiscoveredDatabase | None:
     """What is in the database at `given` (from the command line) or else `configured`, within `timeout` seconds."""
     dsn = given or configured
     if dsn is None:
@@ -110,7 +112,7 @@ async def database(given: str | None, configured: str | None, ca_file: Path | No
         address = parse_dsn(dsn, ca_file, os.environ)
         session = Session(dsn, ca_file)
     except DsnError as error:
-        return Database("# MONITORD_POSTGRES__DSN=postgresql://...", failure=Failure("protocol", str(error)))
+        return DiscoveredDatabase("# MONITORD_POSTGRES__DSN=postgresql://...", failure=Failure("protocol", str(error)))
     secret = address.password is not None or address.tls.key_password is not None
     places = ",".join(str(host) for host in address.hosts if host.name is not None and not host.name.startswith("/"))
     shown = f"postgresql://{address.user or ''}:...@{places}/{address.database or ''}"
@@ -122,20 +124,22 @@ async def database(given: str | None, configured: str | None, ca_file: Path | No
         try:
             async with session.read_only(timeout / 2) as connection:
                 if not any(row["there"] for row in await connection.fetch(statements.PRESENT, [SEALED])):
-                    return Database(line, watched, others)
+                    return DiscoveredDatabase(line, watched, others)
                 seals = [
                     (r["name"], r["epoch"]) for r in await connection.fetch(SEALS, int(time.time()), SEALS_AT_MOST)
                 ]
         except PostgresError as error:
-            return Database(line, watched, others, why_no_epochs=f"{SEALED} cannot be read: {error.error}")
+            return DiscoveredDatabase(line, watched, others, why_no_epochs=f"{SEALED} cannot be read: {error.error}")
     except PostgresError as error:
-        return Database(line, failure=Failure(error.kind, error.error))
+        return DiscoveredDatabase(line, failure=Failure(error.kind, error.error))
     finally:
         await session.close()
     labels = sorted({epoch for _, epoch in seals}, reverse=True)[:LABELS]
     groups = Counter(name for name, epoch in seals if epoch in set(labels))
     why = "" if groups else f"no seals were found in {SEALED}"
-    return Database(line, watched, others, epoch_seconds(labels), dict(sorted(groups.items())), len(labels), why)
+    return DiscoveredDatabase(
+        line, watched, others, epoch_seconds(labels), dict(sorted(groups.items())), len(labels), why
+    )
 
 
 def watchable(tables: Mapping[str, bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
@@ -161,7 +165,9 @@ def epoch_seconds(labels: Sequence[int]) -> int | None:
     return length if times * 2 > len(ordered) - 1 and aligned * 2 > len(ordered) else None
 
 
-async def queues(given: str | None, configured: str | None, timeout: float, prefix: str = "bull") -> Queues | None:
+async def queues(
+    given: str | None, configured: str | None, timeout: float, prefix: str = "bull"
+) -> DiscoveredQueues | None:
     """The BullMQ queues in the Redis at `given` (from the command line) or else `configured`, whatever their prefix.
 
     `prefix` is that of a queue of which none is said.
@@ -178,14 +184,14 @@ async def queues(given: str | None, configured: str | None, timeout: float, pref
         server, probe = Server(url), RedisProbe(url, ())
         line = _address("MONITORD_REDIS__URL", "REDIS_URL", given, _redis_without_password(url))
     except ValueError as error:
-        return Queues("# MONITORD_REDIS__URL=redis://...", failure=Failure("protocol", str(error)))
+        return DiscoveredQueues("# MONITORD_REDIS__URL=redis://...", failure=Failure("protocol", str(error)))
     # The probe finds the words for whatever keeps it from being reached.
     reading = await take(probe, Request(time.time(), timeout / 2))
     await probe.close()
     if reading.failure is not None:
-        return Queues(line, failure=reading.failure)
+        return DiscoveredQueues(line, failure=reading.failure)
     found = await scan(server, tuple(dict.fromkeys((prefix, "bull"))), timeout / 2)
-    return Queues(
+    return DiscoveredQueues(
         line,
         tuple(found.queues),
         complete=found.complete,
@@ -221,10 +227,10 @@ async def _points(places: Sequence[Path], timeout: float) -> dict[Path, str]:
     """On which mount point each place lies; without those that hang, or are not there."""
     found: dict[Path, str] = {}
     for place in places:
-        lane = Lane(f"mount point of {place}")
+        lane = WorkerThread(f"mount point of {place}")
         try:
             found[place] = await lane.run(_mount_point, place, timeout=timeout / (2 * len(places)))
-        except (OSError, LaneBusy):
+        except (OSError, WorkerBusy):
             continue
         finally:
             lane.close()

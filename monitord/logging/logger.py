@@ -25,7 +25,7 @@ from typing import Any, Final, Literal, TextIO
 import structlog
 
 from monitord.jsonable import first_line, in_json, named
-from monitord.logging.writers import HourlyFiles, Trouble, Writer, stream_writer
+from monitord.logging.writers import HourlyFiles, LineWriter, WriteTrouble, stream_writer
 from monitord.masking import MASK, mask
 
 Level = Literal["debug", "info", "warning", "error"]
@@ -40,7 +40,7 @@ _OF_REQUESTS: Final = frozenset({"apprise", "asks", "h11", "httpcore", "httpx", 
 _UNSAFE: Final = re.compile("[\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 
 
-class Log:
+class JsonLog:
     """Says events to a stream and, where a directory is given, to hourly files in it. Safe in any thread.
 
     Args:
@@ -58,11 +58,11 @@ class Log:
         directory: Path | None = None,
         retention: timedelta = timedelta(hours=48),
     ) -> None:
-        self._writers = [Writer(STDOUT, stream_writer(stream))]
+        self._writers = [LineWriter(STDOUT, stream_writer(stream))]
         self._is_orphaned = False
         self._files = HourlyFiles(directory, retention) if directory is not None else None
         if self._files is not None:
-            self._writers.append(Writer("files", self._files.write))
+            self._writers.append(LineWriter("files", self._files.write))
         self._secrets: re.Pattern[str] | None = None
         self._busy = threading.local()
         self._level: Level = level
@@ -108,7 +108,7 @@ class Log:
             self._files.tidy(datetime.now(UTC))
 
     @property
-    def trouble(self) -> tuple[Trouble, ...]:
+    def trouble(self) -> tuple[WriteTrouble, ...]:
         """The ways out that fail now, with how much they have lost."""
         found = (writer.trouble for writer in self._writers)
         return tuple(t for t in found if t is not None and not (self._is_orphaned and t.way == STDOUT))
@@ -187,7 +187,7 @@ class Log:
 class _Sink:
     """Where structlog's chain ends: the line goes to every writer."""
 
-    def __init__(self, writers: list[Writer]) -> None:
+    def __init__(self, writers: list[LineWriter]) -> None:
         self._writers = writers
 
     def msg(self, line: bytes, when: datetime) -> None:
@@ -200,7 +200,7 @@ class _Sink:
 class _Handler(logging.Handler):
     """The libraries' own logging, as lines of the log."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: JsonLog) -> None:
         super().__init__(logging.WARNING)
         self._log = log
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, TextIO
 
 from monitord.clocks import lived_seconds
-from monitord.core.retention_clock import TRUSTED_AFTER_SECONDS, LivedClock, newest_lived
+from monitord.core.retention_clock import TRUSTED_AFTER_SECONDS, RetentionClock, newest_lived
 
 BACKLOG_BYTES: Final = 4 * 2**20
 FILE_NAME: Final = re.compile(r"monitord-(\d{4}-\d{2}-\d{2}T\d{2}(?:\d{4})?)\.jsonl")
@@ -30,7 +30,7 @@ Write = Callable[[datetime, bytes], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
+class WriteTrouble:
     """A way out that fails now: its name (`stdout`, `files`), the reason, and how many lines it has lost so far."""
 
     way: str
@@ -38,7 +38,7 @@ class Trouble:
     lost: int
 
 
-class Writer:
+class LineWriter:
     """Lines in order to one place, in the background.
 
     What cannot be written is lost and counted; past 4 MiB of backlog the oldest lines go first. `write` may block for
@@ -62,10 +62,10 @@ class Writer:
         return self._lost
 
     @property
-    def trouble(self) -> Trouble | None:
+    def trouble(self) -> WriteTrouble | None:
         """What is wrong with this way out, or None while it works."""
         error = self._error
-        return None if error is None else Trouble(self._way, error, self._lost)
+        return None if error is None else WriteTrouble(self._way, error, self._lost)
 
     def put(self, when: datetime, line: bytes) -> None:
         """Take a line (with its newline) and return at once."""
@@ -167,7 +167,7 @@ class HourlyFiles:
     def __init__(self, directory: Path, retention: timedelta, lived: Callable[[], float] = lived_seconds) -> None:
         self.retention = retention
         self._lived = lived
-        self._clock: LivedClock | None = None
+        self._clock: RetentionClock | None = None
         self._reading = threading.Lock()  # files are tidied by whoever writes and by a job of the daemon's
         self._directory = directory
         self._hour = ""
@@ -214,7 +214,7 @@ class HourlyFiles:
             span = float(self._span())
             recorded = newest_lived(begins, span, 2 * span)
             trusted = min(TRUSTED_AFTER_SECONDS, self.retention.total_seconds())
-            self._clock = LivedClock(None if recorded is None else recorded + span, trusted)
+            self._clock = RetentionClock(None if recorded is None else recorded + span, trusted)
         return self._clock.verified(wall, lived)
 
     def _span(self) -> int:

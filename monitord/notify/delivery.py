@@ -14,8 +14,8 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from monitord.core import humanize
-from monitord.core.model import Gap
-from monitord.logging.logger import Log
+from monitord.core.model import Unmeasured
+from monitord.logging.logger import JsonLog
 from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.limits import TOO_MANY
 from monitord.notify.digest import digest
@@ -44,7 +44,7 @@ _LOOK_SECONDS: Final = 30.0
 _HELD_AT_MOST_SECONDS: Final = 25 * 3600.0
 
 
-class Keeper(Protocol):
+class OutboxKeeper(Protocol):
     """Whoever keeps the outbox where a kill cannot reach it. Neither call raises."""
 
     async def delivered(self, channel: str, messages: Sequence[Message]) -> None:
@@ -57,7 +57,7 @@ class Keeper(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class PendingMessage:
     """A message, and the moment (Unix seconds; 0: at once) before which it is not to be sent."""
 
     message: Message
@@ -68,14 +68,14 @@ class Waiting:
         return not now < self.due <= now + _HELD_AT_MOST_SECONDS
 
 
-class Way:
+class DeliveryWorker:
     """The queue of one channel, and the task that empties it, from `start` to `close`."""
 
-    def __init__(self, channel: Channel, keeper: Keeper, log: Log, place: str) -> None:
+    def __init__(self, channel: Channel, keeper: OutboxKeeper, log: JsonLog, place: str) -> None:
         self.channel = channel
         self.sent = self.failures = 0
         self._keeper, self._log, self._place = keeper, log, place
-        self._queue: dict[str, Waiting] = {}
+        self._queue: dict[str, PendingMessage] = {}
         self._firing: Sequence[Message] = ()
         self._superseded: dict[str, Message] = {}
         self._resent_at = float("-inf")
@@ -89,7 +89,7 @@ class Way:
         self._error: SendError | None = None
 
     @property
-    def waiting(self) -> tuple[Waiting, ...]:
+    def waiting(self) -> tuple[PendingMessage, ...]:
         """What has not been taken yet, in order."""
         return tuple(self._queue.values())
 
@@ -112,7 +112,7 @@ class Way:
         return fails and now - self._failing_since >= TROUBLE_SECONDS
 
     @property
-    def trouble(self) -> Gap | None:
+    def trouble(self) -> Unmeasured | None:
         """That it fails, and how; None while it does not."""
         if not self.failing or self._error is None:
             return None
@@ -120,14 +120,16 @@ class Way:
         oldest = min((each.message.at for each in self._queue.values()), default=None)
         since = "" if oldest is None else f", the oldest of {humanize.clock(oldest.replace(microsecond=0).timestamp())}"
         name = self.channel.name
-        return Gap(WAY + name, self._error.kind, f"{name} cannot be told: {self._error.error} ({kept} waiting{since})")
+        return Unmeasured(
+            WAY + name, self._error.kind, f"{name} cannot be told: {self._error.error} ({kept} waiting{since})"
+        )
 
     def start(self) -> None:
         """Begin to empty the queue, on the running loop."""
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work(), name=f"notify-{self.channel.name}")
 
-    def put(self, items: Sequence[Waiting]) -> None:
+    def put(self, items: Sequence[PendingMessage]) -> None:
         """Add to the queue; what is in it already is not added again."""
         new = [item for item in items if item.message.id not in self._queue]
         if new:
@@ -140,7 +142,7 @@ class Way:
             self._retry_at = max(self._banned_until, min(self._retry_at, self._tried_at + NEWS_DELAY_SECONDS))
             self._wake.set()
 
-    def follow(self, before: Way) -> None:
+    def follow(self, before: DeliveryWorker) -> None:
         """Take over from what was there before: its queue, and for as long as it is to be left alone."""
         if before.channel.manners.receiver == self.channel.manners.receiver:
             self._banned_until, self._is_limited = before._banned_until, before._is_limited
@@ -224,14 +226,14 @@ class Way:
             return [await self._merge(news, "and could not be told at the time")]
         return [each.message for each in due[:1]]
 
-    async def _merge(self, items: Sequence[Waiting], why: str) -> Message:
+    async def _merge(self, items: Sequence[PendingMessage], why: str) -> Message:
         """One digest in the place of these: kept under its own id first, so that a crash does not make another."""
         messages = [each.message for each in items]
         whole = digest(messages, self._place, why)
         await self._keeper.merged(self.channel.name, messages, whole)
         merged = {message.id for message in messages}
         rest = {key: each for key, each in self._queue.items() if key not in merged}
-        self._queue = {whole.id: Waiting(whole)} | rest
+        self._queue = {whole.id: PendingMessage(whole)} | rest
         return whole
 
     async def _send(self, messages: Sequence[Message], *, again: bool) -> None:

@@ -6,23 +6,23 @@ from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from monitord.core.engine import Decision
-from monitord.core.model import Gap
-from monitord.core.report.model import Night
+from monitord.core.model import Unmeasured
+from monitord.core.report.model import Report
 from monitord.core.verdict import verdict
-from monitord.notify.event_log import LogTeller
+from monitord.notify.event_log import EventLog
 from monitord.notify.outbox import Outbox
 from monitord.storage.file import SetAside
-from monitord.storage.outbox import Queued, Told
+from monitord.storage.outbox import OutboxEntry, Told
 
 Publish = Callable[[Decision, str, float], None]
 """Is told of a decision, who asked for it ("": nobody), and how many milliseconds it took. Never raises."""
 
 
-class Pulse(Protocol):
+class HeartbeatSender(Protocol):
     """Somebody elsewhere who notices when this monitor falls silent. Nothing here blocks or raises."""
 
     @property
-    def trouble(self) -> Gap | None:
+    def trouble(self) -> Unmeasured | None:
         """Why it cannot be told; None while it can."""
         ...
 
@@ -39,11 +39,11 @@ class Pulse(Protocol):
         ...
 
 
-class Teller:
+class Dispatcher:
     """What a watch tells, to all who are to hear it. `publish` is called with every cycle, last: whoever shows it."""
 
     def __init__(
-        self, log: LogTeller, outbox: Outbox, pulse: Pulse | None = None, publish: Publish | None = None
+        self, log: EventLog, outbox: Outbox, pulse: HeartbeatSender | None = None, publish: Publish | None = None
     ) -> None:
         self.log = log
         self.outbox = outbox
@@ -55,7 +55,7 @@ class Teller:
         if self.pulse is not None:
             self.pulse.begin()
 
-    def plan(self, decision: Decision) -> tuple[Sequence[Queued], Told]:
+    def plan(self, decision: Decision) -> tuple[Sequence[OutboxEntry], Told]:
         """What is to be saved with this cycle because it is still to be told."""
         return self.outbox.plan(decision)
 
@@ -81,7 +81,7 @@ class Teller:
             seen = f"{fields['status'].upper()}: {verdict(fields)}"
         self.pulse.end(not problem, problem or seen)
 
-    async def verdict(self, night: Night) -> None:
+    async def verdict(self, night: Report) -> None:
         """Say the verdict over a night."""
         self.log.verdict(night)
         await self.outbox.verdict(night)
@@ -90,7 +90,7 @@ class Teller:
         """Say that a snapshot had to be put aside."""
         self.log.aside(aside)
 
-    def troubles(self) -> list[Gap]:
+    def troubles(self) -> list[Unmeasured]:
         """The ways out that fail now, and how."""
         pulse = self.pulse.trouble if self.pulse is not None else None
         return [*self.log.troubles(), *self.outbox.troubles(), *([pulse] if pulse is not None else [])]

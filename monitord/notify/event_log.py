@@ -6,21 +6,21 @@ from datetime import UTC, datetime, timedelta
 
 from monitord.core.engine import Decision, ProbeEdge
 from monitord.core.humanize import duration
-from monitord.core.model import Action, Gap, ServiceEvent, Transition
+from monitord.core.model import Action, ServiceEvent, Transition, Unmeasured
 from monitord.core.orders import StandingOrders
-from monitord.core.report.model import Night
-from monitord.core.status import Report
+from monitord.core.report.model import Report
+from monitord.core.status import FleetStatus
 from monitord.core.verdict import verdict
-from monitord.logging.logger import Level, Log
+from monitord.logging.logger import JsonLog, Level
 from monitord.notify.silence_log import tell_heard
 from monitord.notify.wording import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
 from monitord.storage.file import SetAside
 
 
-class LogTeller:
+class EventLog:
     """Says in the log what each cycle decided."""
 
-    def __init__(self, log: Log) -> None:
+    def __init__(self, log: JsonLog) -> None:
         self._log = log
         self._off: frozenset[str] = frozenset()
 
@@ -64,15 +64,15 @@ class LogTeller:
             lost=aside.lost,
         )
 
-    def verdict(self, night: Night) -> None:
+    def verdict(self, night: Report) -> None:
         """The verdict over the night, as the morning's schedule asks for it."""
         level: Level = "info" if night.headline == "GO" else "warning"
         self._log.emit("verdict_reported", level, verdict_sentence(night), **verdict_fields(night))
 
-    def troubles(self) -> list[Gap]:
+    def troubles(self) -> list[Unmeasured]:
         """The ways out of the log that fail now: nobody reads stdout, or its files cannot be written."""
         return [
-            Gap(
+            Unmeasured(
                 f"log {trouble.way}",
                 "internal",
                 f"its log to {trouble.way} fails: {trouble.error} ({trouble.lost} lost)",
@@ -80,7 +80,7 @@ class LogTeller:
             for trouble in self._log.trouble
         ]
 
-    def _check(self, report: Report, trigger: str, duration_ms: float) -> None:
+    def _check(self, report: FleetStatus, trigger: str, duration_ms: float) -> None:
         event: str = "check_completed" if trigger else "cycle_completed"
         level: Level = "info" if trigger else "debug"
         fields = report.as_fields()

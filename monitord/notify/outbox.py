@@ -13,14 +13,14 @@ from typing import Final
 
 from monitord.core.codec import decode, encode
 from monitord.core.engine import Decision
-from monitord.core.model import Gap
-from monitord.core.report.model import Night
-from monitord.logging.logger import Log
+from monitord.core.model import Unmeasured
+from monitord.core.report.model import Report
+from monitord.logging.logger import JsonLog
 from monitord.notify.channels.base import Channel
-from monitord.notify.delivery import Waiting, Way
+from monitord.notify.delivery import DeliveryWorker, PendingMessage
 from monitord.notify.message import Message
-from monitord.notify.routing import Planned, Sender, plan, still_firing, verdict_message
-from monitord.storage.outbox import Queued, Told
+from monitord.notify.routing import Origin, PlannedMessage, plan, still_firing, verdict_message
+from monitord.storage.outbox import OutboxEntry, Told
 from monitord.storage.store import Store
 
 STORE_SECONDS: Final = 2.0
@@ -29,23 +29,23 @@ STORE_SECONDS: Final = 2.0
 class Outbox:
     """Every way out, and what each has still to be told."""
 
-    def __init__(self, store: Store, log: Log, sender: Sender) -> None:
+    def __init__(self, store: Store, log: JsonLog, sender: Origin) -> None:
         self.sender = sender
         self._store, self._log = store, log
-        self._ways: dict[str, Way] = {}
+        self._ways: dict[str, DeliveryWorker] = {}
         self._told: Told = {}
-        self._unsaved: list[Planned] = []
+        self._unsaved: list[PlannedMessage] = []
         self._undeleted: dict[str, set[str]] = {}
         self._files = 0
 
     @property
-    def ways(self) -> Sequence[Way]:
+    def ways(self) -> Sequence[DeliveryWorker]:
         """The ways out, for who tells of them."""
         return tuple(self._ways.values())
 
     async def open(self, channels: Sequence[Channel]) -> None:
         """Begin with these ways out, and with what the last run has not delivered."""
-        rows: Sequence[Queued] = ()
+        rows: Sequence[OutboxEntry] = ()
         try:
             rows, self._told = await self._store.waiting(STORE_SECONDS)
         except Exception as error:  # noqa: BLE001 - what cannot be read is told of by the store; what is new is told
@@ -58,12 +58,12 @@ class Outbox:
             if way is None or message is None:
                 lost.setdefault(row.channel, []).append(row.message_id)
             else:
-                way.put((Waiting(message, row.due),))
+                way.put((PendingMessage(message, row.due),))
         self._files = self._store.files
         for channel, ids in lost.items():
             await self._drop(channel, ids)
 
-    async def reopen(self, channels: Sequence[Channel], sender: Sender, timeout: float) -> None:
+    async def reopen(self, channels: Sequence[Channel], sender: Origin, timeout: float) -> None:
         """These ways out from now on: one of a name that was there keeps its queue.
 
         The old ones are closed first, so that nothing is on its way twice.
@@ -78,13 +78,13 @@ class Outbox:
                 await self._drop(name, [item.message.id for item in old.waiting])
 
     def _use(self, channels: Sequence[Channel]) -> None:
-        self._ways = {channel.name: Way(channel, self, self._log, self.sender.place) for channel in channels}
+        self._ways = {channel.name: DeliveryWorker(channel, self, self._log, self.sender.place) for channel in channels}
         for way in self._ways.values():
             way.start()
 
     # One cycle: planned before it is saved, delivered after
 
-    def plan(self, decision: Decision) -> tuple[list[Queued], Told]:
+    def plan(self, decision: Decision) -> tuple[list[OutboxEntry], Told]:
         """What a cycle gives to tell, as it is to be saved, with what could not be saved before. Never raises."""
         if not self._ways:
             self._told = {}  # nobody is told, and nobody who comes later was
@@ -105,7 +105,7 @@ class Outbox:
         """Send what was planned: saved, or from memory where saving failed. Never raises."""
         for each in self._unsaved:
             if (way := self._ways.get(each.channel)) is not None:
-                way.put((Waiting(each.message, each.due),))
+                way.put((PendingMessage(each.message, each.due),))
         # What is in no file, or in one that is gone, is saved with the next cycle, unless it was taken by then.
         is_saved = self._store.problem is None and self._files == self._store.files
         self._unsaved, self._files = [] if is_saved else self._waiting(), self._store.files
@@ -113,26 +113,28 @@ class Outbox:
             if way.channel.manners.resend_every is not None:
                 self._say_again(way, decision)
 
-    def _waiting(self) -> list[Planned]:
-        return [Planned(name, item.message, item.due) for name, way in self._ways.items() for item in way.waiting]
+    def _waiting(self) -> list[PlannedMessage]:
+        return [
+            PlannedMessage(name, item.message, item.due) for name, way in self._ways.items() for item in way.waiting
+        ]
 
-    def _say_again(self, way: Way, decision: Decision) -> None:
+    def _say_again(self, way: DeliveryWorker, decision: Decision) -> None:
         try:
             way.firing(still_firing(decision, way.channel, self.sender))
         except Exception as error:  # noqa: BLE001 - as above
             self._log.internal(f"what fires could not be made for {way.channel.name}", error)
 
-    async def verdict(self, night: Night) -> None:
+    async def verdict(self, night: Report) -> None:
         """Tell the verdict over a night, wherever whole sentences are read."""
         message = verdict_message(night, self.sender)
-        planned = [Planned(way.channel.name, message) for way in self._ways.values() if _reads(way.channel)]
+        planned = [PlannedMessage(way.channel.name, message) for way in self._ways.values() if _reads(way.channel)]
         with suppress(Exception):  # what cannot be kept is told from memory
             await self._store.queue([_row(each) for each in planned], STORE_SECONDS)
         for each in planned:
             if (way := self._ways.get(each.channel)) is not None:  # the settings may be others by now
-                way.put((Waiting(message),))
+                way.put((PendingMessage(message),))
 
-    def troubles(self) -> list[Gap]:
+    def troubles(self) -> list[Unmeasured]:
         """The ways out that fail, and how."""
         return [trouble for way in self._ways.values() if (trouble := way.trouble) is not None]
 
@@ -161,11 +163,11 @@ class Outbox:
         """Several are told as one from now on."""
         ids = {message.id for message in messages}
         self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in ids]
-        row = _row(Planned(channel, into))
+        row = _row(PlannedMessage(channel, into))
         try:
             await self._store.merge(channel, sorted(ids), row, STORE_SECONDS)
         except Exception:  # noqa: BLE001 - the disk's trouble is told elsewhere: from memory, then
-            self._unsaved.append(Planned(channel, into))
+            self._unsaved.append(PlannedMessage(channel, into))
             self._undeleted.setdefault(channel, set()).update(ids)
 
     async def _drop(self, channel: str, ids: Sequence[str]) -> None:
@@ -186,7 +188,7 @@ def _reads(channel: Channel) -> bool:
     return channel.manners.coalesces and not channel.manners.incidents
 
 
-async def _close(ways: Sequence[Way], timeout: float) -> None:
+async def _close(ways: Sequence[DeliveryWorker], timeout: float) -> None:
     if ways:
         closing = [asyncio.create_task(way.close(timeout)) for way in ways]
         done, late = await asyncio.wait(closing, timeout=timeout)
@@ -196,9 +198,9 @@ async def _close(ways: Sequence[Way], timeout: float) -> None:
             task.exception()
 
 
-def _row(planned: Planned) -> Queued:
+def _row(planned: PlannedMessage) -> OutboxEntry:
     body = json.dumps(encode(planned.message), ensure_ascii=False, separators=(",", ":"))
-    return Queued(planned.channel, planned.message.id, planned.due, body)
+    return OutboxEntry(planned.channel, planned.message.id, planned.due, body)
 
 
 def _read(body: str) -> Message | None:

@@ -16,7 +16,7 @@ from monitord.core import humanize
 from monitord.core.alerting import evidence
 from monitord.core.engine import Decision
 from monitord.core.model import Action, Alert, Severity, Transition
-from monitord.core.report.model import Night
+from monitord.core.report.model import Report
 from monitord.core.status import alert_fields
 from monitord.core.subjects import declared
 from monitord.jsonable import in_json
@@ -45,7 +45,7 @@ _VERDICTS: Final[dict[str, Severity | Literal["info"]]] = {"GO": "info", "NO-GO"
 
 
 @dataclass(frozen=True, slots=True)
-class Sender:
+class Origin:
     """Who tells: this machine, the fleet it belongs to ("": none), and when its people sleep (None: never)."""
 
     instance: str
@@ -59,7 +59,7 @@ class Sender:
 
 
 @dataclass(frozen=True, slots=True)
-class Planned:
+class PlannedMessage:
     """One message for one way out, not to be sent before `due` (Unix seconds; 0: at once)."""
 
     channel: str
@@ -68,10 +68,10 @@ class Planned:
 
 
 def plan(
-    decision: Decision, told: Told, channels: Sequence[Channel], sender: Sender
-) -> tuple[list[Planned], dict[str, tuple[str, ...]]]:
+    decision: Decision, told: Told, channels: Sequence[Channel], sender: Origin
+) -> tuple[list[PlannedMessage], dict[str, tuple[str, ...]]]:
     """What there is to tell of a cycle, and who has then been told of which alert."""
-    now, planned = decision.at, list[Planned]()
+    now, planned = decision.at, list[PlannedMessage]()
     current = {_address(channel) for channel in channels} | {channel.name for channel in channels}
     # Who was told and is there no more, or is another by now, has to be brought up to date when it comes back.
     known = {alert_id: current.intersection(names) for alert_id, names in told.items()}
@@ -94,23 +94,25 @@ def plan(
             known[alert.id] -= {name for channel in wanted for name in (channel.name, _address(channel))}
         else:
             continue
-        planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
+        planned += [PlannedMessage(c.name, message, _due(c, alert, sender, now)) for c in wanted]
     for channel in channels:
         planned += _caught_up(decision, channel, known, sender)
     for heard in decision.heard:
         if heard.kind == "alert_acknowledged" and heard.alert is not None and heard.alert.id in known:
             wanted = [c for c in channels if c.manners.acknowledges and _knows(c, known[heard.alert.id])]
-            planned += [Planned(c.name, ack_message(heard.alert, now, sender)) for c in wanted]
+            planned += [PlannedMessage(c.name, ack_message(heard.alert, now, sender)) for c in wanted]
     said = {(each.channel, part.alert_id) for each in planned for part in each.message.parts or (each.message,)}
     for alert in decision.reminders:
         wanted = [c for c in channels if _is_reminded(c) and _wants(c, alert) and (c.name, alert.id) not in said]
         message = reminder_message(alert, now, sender)
-        planned += [Planned(c.name, message, _due(c, alert, sender, now)) for c in wanted]
+        planned += [PlannedMessage(c.name, message, _due(c, alert, sender, now)) for c in wanted]
     living = {alert.id for alert in decision.state.alerts.values()}
     return planned, {key: tuple(sorted(names)) for key, names in known.items() if key in living and names}
 
 
-def _caught_up(decision: Decision, channel: Channel, known: dict[str, set[str]], sender: Sender) -> Iterator[Planned]:
+def _caught_up(
+    decision: Decision, channel: Channel, known: dict[str, set[str]], sender: Origin
+) -> Iterator[PlannedMessage]:
     """What fires and was never told there: the channel is new, or another receiver by now. Once; `known` then has it.
 
     Many are one digest, where whole sentences are read.
@@ -130,20 +132,20 @@ def _caught_up(decision: Decision, channel: Channel, known: dict[str, set[str]],
     messages = [_standing(alert, sender) for alert in missed]
     dues = [_due(channel, alert, sender, decision.at) for alert in missed]
     if len(messages) > 1 and channel.manners.coalesces:
-        yield Planned(channel.name, digest(messages, sender.place, NEWCOMER), min(dues))
+        yield PlannedMessage(channel.name, digest(messages, sender.place, NEWCOMER), min(dues))
         return
-    yield from (Planned(channel.name, message, due) for message, due in zip(messages, dues, strict=True))
+    yield from (PlannedMessage(channel.name, message, due) for message, due in zip(messages, dues, strict=True))
     if channel.manners.acknowledges:
         known_of = (alert for alert in missed if alert.acked_at is not None)
-        yield from (Planned(channel.name, ack_message(alert, decision.at, sender)) for alert in known_of)
+        yield from (PlannedMessage(channel.name, ack_message(alert, decision.at, sender)) for alert in known_of)
 
 
-def _standing(alert: Alert, sender: Sender) -> Message:
+def _standing(alert: Alert, sender: Origin) -> Message:
     """The message of an alert that fires already: the one that was sent when it began to."""
     return edge_message(Transition("firing", alert, alert.fired_at or alert.since), (), sender)
 
 
-def still_firing(decision: Decision, channel: Channel, sender: Sender) -> list[Message]:
+def still_firing(decision: Decision, channel: Channel, sender: Origin) -> list[Message]:
     """What fires now, for a way out that has to be told so again and again."""
     return [
         _standing(alert, sender)
@@ -152,7 +154,7 @@ def still_firing(decision: Decision, channel: Channel, sender: Sender) -> list[M
     ]
 
 
-def edge_message(edge: Transition, actions: Sequence[Action], sender: Sender) -> Message:
+def edge_message(edge: Transition, actions: Sequence[Action], sender: Origin) -> Message:
     """The message of an alert that fires or is resolved, with what is recommended about it."""
     if edge.edge == "resolved":
         # What a reading did not end may go on: it is no longer watched, silenced, or another alert says more.
@@ -166,7 +168,7 @@ def edge_message(edge: Transition, actions: Sequence[Action], sender: Sender) ->
     return _message(alert, "firing", edge.at, title, lines, edge_fields(edge), sender)
 
 
-def reminder_message(alert: Alert, now: datetime, sender: Sender) -> Message:
+def reminder_message(alert: Alert, now: datetime, sender: Origin) -> Message:
     """The message of an alert that still fires."""
     lasts = humanize.duration(max(0.0, (now - (alert.fired_at or alert.since)).total_seconds()))
     title = f"STILL {alert.severity.upper()} {sender.place}: {alert.finding.summary}"
@@ -174,13 +176,13 @@ def reminder_message(alert: Alert, now: datetime, sender: Sender) -> Message:
     return _message(alert, "reminder", now, title, lines, alert_fields(alert), sender)
 
 
-def ack_message(alert: Alert, now: datetime, sender: Sender) -> Message:
+def ack_message(alert: Alert, now: datetime, sender: Origin) -> Message:
     """The message that somebody knows of an alert."""
     title = f"ACKNOWLEDGED {sender.place}: {alert.finding.summary}"
     return _message(alert, "acknowledged", alert.acked_at or now, title, (), alert_fields(alert), sender)
 
 
-def verdict_message(night: Night, sender: Sender) -> Message:
+def verdict_message(night: Report, sender: Origin) -> Message:
     """The message of a verdict over a night, as of its end."""
     at = datetime.fromtimestamp(night.until, UTC)
     sentence = verdict_sentence(night)
@@ -205,7 +207,7 @@ def _message(
     title: str,
     lines: Iterable[str],
     fields: Mapping[str, object],
-    sender: Sender,
+    sender: Origin,
 ) -> Message:
     since = humanize.clock(alert.since.timestamp())
     last = f"{alert.rule} of {alert.subject} on {sender.place}, since {since}, alert {alert.id}."
@@ -252,7 +254,7 @@ def _is_reminded(channel: Channel) -> bool:
     return channel.manners.quiet and not channel.manners.incidents
 
 
-def _due(channel: Channel, alert: Alert, sender: Sender, now: datetime) -> float:
+def _due(channel: Channel, alert: Alert, sender: Origin, now: datetime) -> float:
     """When a message of this alert may go: warnings wait until the quiet hours are over."""
     if alert.was_critical or alert.severity == "critical" or sender.quiet is None or not channel.manners.quiet:
         return 0.0
@@ -273,7 +275,7 @@ def _looks(action: Action) -> Iterator[str]:
         yield f"Look at: {command}" if number == 0 else f"         {command}"
 
 
-def _of(sender: Sender) -> dict[str, object]:
+def _of(sender: Origin) -> dict[str, object]:
     return {"instance": sender.instance, **({"fleet": sender.fleet} if sender.fleet else {})}
 
 

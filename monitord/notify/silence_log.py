@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from monitord.core.alerting.silences import DATABASE, Heard
+from monitord.core.alerting.silences import DATABASE, AcceptedCommands
 from monitord.core.model import Alert, Silence
-from monitord.logging.logger import Log
+from monitord.logging.logger import JsonLog
 
 
-def tell_heard(log: Log, heard: Heard) -> None:
+def tell_heard(log: JsonLog, heard: AcceptedCommands) -> None:
     """The line of one of them."""
     if heard.kind == "silence_added" and heard.silence is not None:
         _added(log, heard.silence)
@@ -25,13 +25,13 @@ def tell_heard(log: Log, heard: Heard) -> None:
         log.emit("subject_forgotten", "info", message, subject=heard.subject)
 
 
-def _added(log: Log, silence: Silence) -> None:
+def _added(log: JsonLog, silence: Silence) -> None:
     when = f"at every {silence.every}" if silence.until is None else f"until {silence.until:%Y-%m-%d %H:%M:%S} UTC"
     message = f"{silence.subject} is silenced {when}: it is watched, and pages nobody."
     log.emit("silence_added", "info", message, **_fields(silence), reason=silence.reason or None)
 
 
-def _acknowledged(log: Log, alert: Alert) -> None:
+def _acknowledged(log: JsonLog, alert: Alert) -> None:
     message = f"{alert.rule} of {alert.subject} is known of: it fires on, without reminders."
     log.emit(
         "alert_acknowledged",

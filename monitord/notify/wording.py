@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.model import Action, Transition
-from monitord.core.report.model import Night
+from monitord.core.report.model import Report
 from monitord.core.status import alert_fields
 from monitord.core.subjects import declared
 
@@ -81,12 +81,12 @@ def action_sentence(action: Action) -> str:
     return f"{ACTIONS[action.action]} {whom}: {action.reason}"
 
 
-def verdict_sentence(night: Night) -> str:
+def verdict_sentence(night: Report) -> str:
     """The verdict over a night."""
     return f"{night.headline}: {night.sentence}"
 
 
-def verdict_fields(night: Night) -> dict[str, Any]:
+def verdict_fields(night: Report) -> dict[str, Any]:
     """The verdict, and what it rests on."""
     return {
         "verdict": night.verdict,

@@ -8,9 +8,9 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from monitord.core.history.model import Service
+from monitord.core.history.model import ServiceHistory
 from monitord.core.history.process_events import act_heard, crash_heard, crashes_heard
-from monitord.core.model import Act, Exit, ServiceEvent
+from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
 
 PACE_SECONDS = 1.0
 MAX_SERVICES = 200  # spoken of within a second; whose name it is does not matter, so names cannot grow memory
@@ -22,13 +22,13 @@ class _Turn:
 
     due: float
     times: int = 0
-    last: Exit | None = None
+    last: ProcessExit | None = None
 
 
-class Crier:
+class ExitAnnouncer:
     """Hears exits, says events, and marks on the exits what it has said."""
 
-    def __init__(self, known: Callable[[str], Service | None], say: Callable[[ServiceEvent], None]) -> None:
+    def __init__(self, known: Callable[[str], ServiceHistory | None], say: Callable[[ServiceEvent], None]) -> None:
         """A crier that has said nothing.
 
         Args:
@@ -46,11 +46,11 @@ class Crier:
         """Somebody has been spoken of within the last second."""
         return bool(self._turns)
 
-    def hear(self, exits: Sequence[Exit]) -> tuple[Exit, ...]:
+    def hear(self, exits: Sequence[ProcessExit]) -> tuple[ProcessExit, ...]:
         """The exits, each marked with how many ends of its service are said with it; on the running loop."""
         return tuple(map(self._hear, exits))
 
-    def hear_act(self, act: Act) -> bool:
+    def hear_act(self, act: OperatorAction) -> bool:
         """Say what an operator did, where it is news; whether it was said. Nobody does it often enough to be paced."""
         event = act_heard(act, self._known(act.service))
         if event is None:
@@ -72,7 +72,7 @@ class Crier:
         for turn in turns.values():
             self._say_what_followed(turn)
 
-    def _hear(self, told: Exit) -> Exit:
+    def _hear(self, told: ProcessExit) -> ProcessExit:
         event = crash_heard(told, self._known(told.service))
         if event is None:
             return told

@@ -14,12 +14,12 @@ from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
-from monitord.core.model import Act, Exit
+from monitord.core.model import OperatorAction, ProcessExit
 
 from . import bus_events, wire
 from .bus_acts import act_of
 from .client import connect
-from .exits import HOLD_SECONDS, Joiner
+from .exits import HOLD_SECONDS, ExitAssembler
 
 MAX_EXITS = 500
 LOST_SECONDS = 5.0
@@ -45,8 +45,8 @@ class Bus:
         home: Path,
         on_exit: Callable[[], None] | None = None,
         *,
-        say: Callable[[Sequence[Exit]], Sequence[Exit]] = tuple,
-        say_act: Callable[[Act], bool] = lambda _: False,
+        say: Callable[[Sequence[ProcessExit]], Sequence[ProcessExit]] = tuple,
+        say_act: Callable[[OperatorAction], bool] = lambda _: False,
         on_act: Callable[[], None] | None = None,
         on_edge: Callable[[bool], None] | None = None,
     ) -> None:
@@ -69,13 +69,13 @@ class Bus:
         self._say = say
         self._say_act = say_act
         self._on_act = on_act
-        self._acts: dict[tuple[str, str, str], Act] = {}  # the last of each kind, by process
+        self._acts: dict[tuple[str, str, str], OperatorAction] = {}  # the last of each kind, by process
         self._on_edge = on_edge
         self._lost = False
         self._losing: asyncio.TimerHandle | None = None
         self._said_of_dropped: Counter[str] = Counter()
-        self._joiner = Joiner()
-        self._exits: deque[Exit] = deque()
+        self._joiner = ExitAssembler()
+        self._exits: deque[ProcessExit] = deque()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._connected = False
@@ -92,7 +92,7 @@ class Bus:
             self._deaf()
             self._task = asyncio.get_running_loop().create_task(self._listen(), name="pm2-bus")
 
-    def drain(self) -> tuple[Exit, ...]:
+    def drain(self) -> tuple[ProcessExit, ...]:
         """The exits since the last call, oldest first: the newest 500 of them."""
         exits = sorted(self._exits, key=attrgetter("at"))
         self._exits.clear()
@@ -103,7 +103,7 @@ class Bus:
         self._said_of_dropped.clear()
         return tuple(exits)
 
-    def drain_acts(self) -> tuple[Act, ...]:
+    def drain_acts(self) -> tuple[OperatorAction, ...]:
         """What was heard of operators' doing since the last call, oldest first: the last of each kind, by process."""
         acts, self._acts = self._acts, {}
         return tuple(sorted(acts.values(), key=attrgetter("at")))
@@ -177,7 +177,7 @@ class Bus:
         """One chunk. What was read is gone when this returns: no frame outlives its parsing. False at the end."""
         chunk = await reader.read(_CHUNK_BYTES)
         arrived, now = time.time(), asyncio.get_running_loop().time()
-        exits: list[Exit] = []
+        exits: list[ProcessExit] = []
         for frame in decoder.feed(chunk):
             self._heard = True
             with contextlib.suppress(wire.WireError):  # one message that is none; the stream is still in step
@@ -185,8 +185,8 @@ class Bus:
                     given = self._joiner.take(fact, arrived=arrived, now=now)
                     exits += given
                     # What is told once more has gone by now: stopped, deleted, or about to be begun anew.
-                    is_echo = isinstance(fact, bus_events.End) and not fact.ordered and not given
-                    self._hear_act(fact, arrived, is_over=is_echo or isinstance(fact, bus_events.Ordered))
+                    is_echo = isinstance(fact, bus_events.ExitEvent) and not fact.ordered and not given
+                    self._hear_act(fact, arrived, is_over=is_echo or isinstance(fact, bus_events.OperatorDone))
         self._give_out(exits)
         self._wait_for_halves()
         return bool(chunk)
@@ -203,7 +203,7 @@ class Bus:
         if len(self._acts) < MAX_EXITS:
             self._acts[key] = replace(act, said=said)
 
-    def _is_said(self, act: Act) -> bool:
+    def _is_said(self, act: OperatorAction) -> bool:
         try:
             return self._say_act(act)
         except Exception as error:  # noqa: BLE001 - it costs the words; the list shows it all the same
@@ -211,16 +211,16 @@ class Bus:
             asyncio.get_running_loop().call_exception_handler(context)
             return False
 
-    def _give_out(self, exits: Sequence[Exit]) -> None:
+    def _give_out(self, exits: Sequence[ProcessExit]) -> None:
         self._keep(self._marked(exits))
         self._wake_for(exits)
 
-    def _wake_for(self, exits: Sequence[Exit]) -> None:
+    def _wake_for(self, exits: Sequence[ProcessExit]) -> None:
         if self._on_exit is not None and any(not each.manually for each in exits):
             # Not called from here: what goes wrong in it is no end of this connection.
             asyncio.get_running_loop().call_soon(self._on_exit)
 
-    def _keep(self, exits: Sequence[Exit]) -> None:
+    def _keep(self, exits: Sequence[ProcessExit]) -> None:
         self.heard += len(exits)
         for each in exits:
             if len(self._exits) == MAX_EXITS:
@@ -232,7 +232,7 @@ class Bus:
                     self._said_of_dropped[dropped.service] += dropped.said
             self._exits.append(each)
 
-    def _marked(self, exits: Sequence[Exit]) -> Sequence[Exit]:
+    def _marked(self, exits: Sequence[ProcessExit]) -> Sequence[ProcessExit]:
         if not exits:
             return exits
         try:

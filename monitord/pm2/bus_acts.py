@@ -9,9 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal
 
-from monitord.core.model import Act
+from monitord.core.model import OperatorAction
 
-from .bus_events import End, Fact, Ordered, Stopping, instance_of
+from .bus_events import ExitEvent, Fact, OperatorDone, Stopping, instance_of
 
 _DONE: Final[Mapping[str, Literal["restart", "reload", "stop"]]] = {
     "restart": "restart",
@@ -21,16 +21,20 @@ _DONE: Final[Mapping[str, Literal["restart", "reload", "stop"]]] = {
 }
 
 
-def act_of(fact: Fact, arrived: float) -> Act | None:
+def act_of(fact: Fact, arrived: float) -> OperatorAction | None:
     """What one fact of the bus says of a hand on a process; None for all else. `arrived` (Unix seconds) if unsaid."""
     match fact:
-        case Ordered(what=what) if what in _DONE:
+        case OperatorDone(what=what) if what in _DONE:
             at = arrived if fact.at is None else fact.at
-            return Act(fact.service, instance_of(fact.process), at, _DONE[what], fact.restarts, fact.created_at)
+            return OperatorAction(
+                fact.service, instance_of(fact.process), at, _DONE[what], fact.restarts, fact.created_at
+            )
         case Stopping():
-            return Act(fact.service, instance_of(fact.process), arrived if fact.at is None else fact.at, "stopping")
-        case End(ordered=True):
+            return OperatorAction(
+                fact.service, instance_of(fact.process), arrived if fact.at is None else fact.at, "stopping"
+            )
+        case ExitEvent(ordered=True):
             at = arrived if fact.at is None else fact.at
-            return Act(fact.service, instance_of(fact.process), at, "ended", fact.restarts)
+            return OperatorAction(fact.service, instance_of(fact.process), at, "ended", fact.restarts)
         case _:
             return None

@@ -79,7 +79,7 @@ _KEPT = frozenset(
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class ExitLine:
     """PM2's log line about an end. `at`: Unix seconds, None if unsaid; `signal`: "" where none is known."""
 
     process: str
@@ -90,7 +90,7 @@ class Line:
 
 
 @dataclass(frozen=True, slots=True)
-class End:
+class ExitEvent:
     """The event about an end, or the echo of one.
 
     `ordered`: PM2 was ending it at somebody's word, or for its memory. `began`: the start of the life that ended,
@@ -107,7 +107,7 @@ class End:
 
 
 @dataclass(frozen=True, slots=True)
-class Ordered:
+class OperatorDone:
     """An operator's restart, reload or stop of this process is done.
 
     `what`: PM2's name for it. `at` and `created_at`: Unix seconds, None if unsaid.
@@ -131,7 +131,7 @@ class Stopping:
 
 
 @dataclass(frozen=True, slots=True)
-class Hungry:
+class MemoryLimitHit:
     """PM2 begins to restart this process because it uses too much memory. `at`: Unix seconds, None if unsaid."""
 
     process: str
@@ -139,7 +139,7 @@ class Hungry:
 
 
 @dataclass(frozen=True, slots=True)
-class Changed:
+class WatchedFileChanged:
     """PM2 is to restart every process of this service, as a file it watches changed. `at`: Unix seconds, or None."""
 
     service: str
@@ -147,13 +147,13 @@ class Changed:
 
 
 @dataclass(frozen=True, slots=True)
-class Unsaid:
+class ExitRetracted:
     """The line just said of this process is about one that PM2 no longer keeps: no event follows."""
 
     process: str
 
 
-Fact = Line | End | Ordered | Stopping | Hungry | Changed | Unsaid
+Fact = ExitLine | ExitEvent | OperatorDone | Stopping | MemoryLimitHit | WatchedFileChanged | ExitRetracted
 
 
 def instance_of(process: str) -> str:
@@ -177,7 +177,7 @@ def read(frame: wire.Frame) -> Fact | None:
     return None
 
 
-def _event(body: wire.Argument) -> End | Ordered | None:
+def _event(body: wire.Argument) -> ExitEvent | OperatorDone | None:
     name = _EVENT_NAME.match(body)
     if name is not None and name[1] != b"exit" and name[2] == b"false":
         return None
@@ -190,11 +190,11 @@ def _event(body: wire.Argument) -> End | Ordered | None:
             return None
 
 
-def _ordered(what: str, at: object, process: dict[str, object]) -> Ordered | None:
+def _ordered(what: str, at: object, process: dict[str, object]) -> OperatorDone | None:
     known = _process_id(process["pm_id"])
     if known is None:
         return None
-    return Ordered(
+    return OperatorDone(
         process=known,
         service=process_list.text(process.get("name")) or "",
         what=what[:_MAX_WHAT],
@@ -204,11 +204,11 @@ def _ordered(what: str, at: object, process: dict[str, object]) -> Ordered | Non
     )
 
 
-def _end(at: object, process: dict[str, object]) -> End | None:
+def _end(at: object, process: dict[str, object]) -> ExitEvent | None:
     known, service = _process_id(process["pm_id"]), process_list.text(process.get("name"))
     if known is None or service is None:
         return None
-    return End(
+    return ExitEvent(
         process=known,
         service=service,
         at=process_list.epoch_seconds(at),
@@ -219,7 +219,7 @@ def _end(at: object, process: dict[str, object]) -> End | None:
     )
 
 
-def _line(body: wire.Argument) -> Line | Stopping | Hungry | Changed | Unsaid | None:
+def _line(body: wire.Argument) -> ExitLine | Stopping | MemoryLimitHit | WatchedFileChanged | ExitRetracted | None:
     match wire.unpack(body, object_pairs_hook=_keep):
         case {"data": str(text), "process": {"pm_id": "PM2"}, **rest}:
             at = process_list.epoch_seconds(rest.get("at"))
@@ -230,15 +230,15 @@ def _line(body: wire.Argument) -> Line | Stopping | Hungry | Changed | Unsaid | 
         if process is None or service is None:
             return None
         signal = said[4] if said[4] != "SIGINT" and _SIGNAL.fullmatch(said[4]) else ""
-        return Line(process, service, at, process_list.integer(said[3]), signal)
+        return ExitLine(process, service, at, process_list.integer(said[3]), signal)
     if (said := _HUNGRY.fullmatch(text)) is not None and (process := _process_id(said[1])) is not None:
-        return Hungry(process, at)
+        return MemoryLimitHit(process, at)
     if (said := _CHANGED.fullmatch(text)) is not None and (service := process_list.text(said[1])) is not None:
-        return Changed(service, at)
+        return WatchedFileChanged(service, at)
     if (said := _STOPPING.fullmatch(text)) is not None and (process := _process_id(said[2])) is not None:
         return Stopping(process, process_list.text(said[1]) or "", at)
     if (said := _UNSAID.fullmatch(text)) is not None and (process := _process_id(said[1] or said[2])) is not None:
-        return Unsaid(process)
+        return ExitRetracted(process)
     return None
 
 

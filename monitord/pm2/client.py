@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Literal, NoReturn, get_args
 
-from monitord.threads import Lane, LaneBusy
+from monitord.threads import WorkerBusy, WorkerThread
 
 from . import Pm2Error, process_list, wire
 
@@ -23,7 +23,7 @@ _LARGE_BYTES = 1024 * 1024  # parsed in 10 ms or so: past that, beside the event
 _FULL_QUEUE_SECONDS = 0.05
 _PARSING_SECONDS = 60.0
 _ids = itertools.count(1)
-_parsing = Lane("PM2's answer")  # a thread of its own: nothing that may hang stands before it
+_parsing = WorkerThread("PM2's answer")  # a thread of its own: nothing that may hang stands before it
 
 
 async def call(home: Path, method: Method, *, timeout: float) -> object:
@@ -112,7 +112,7 @@ async def _result(home: Path, method: Method, body: wire.Argument) -> object:
         unpack = partial(wire.unpack, body, object_pairs_hook=hook)
         try:
             answer = await _parsing.run(unpack, timeout=_PARSING_SECONDS)
-        except LaneBusy as error:
+        except WorkerBusy as error:
             raise Pm2Error("timeout", f"PM2 at {home} answers more than can be read in time: {error}") from None
     else:
         answer = wire.unpack(body, object_pairs_hook=hook)

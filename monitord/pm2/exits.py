@@ -8,9 +8,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from monitord.core.model import Exit
+from monitord.core.model import ProcessExit
 
-from .bus_events import Changed, End, Fact, Hungry, Line, Ordered, Unsaid, instance_of
+from .bus_events import (
+    ExitEvent,
+    ExitLine,
+    ExitRetracted,
+    Fact,
+    MemoryLimitHit,
+    OperatorDone,
+    WatchedFileChanged,
+    instance_of,
+)
 
 HOLD_SECONDS = 0.3
 _MAX_REMEMBERED = 2000  # of each kind; a fleet has fewer processes
@@ -21,12 +30,12 @@ _RULE_SECONDS = 300.0  # what an app may take to go when it is told to, and more
 class _Half:
     """An exit of which only the line or only the event has come, until `due` on the monotonic clock."""
 
-    exit: Exit
+    exit: ProcessExit
     due: float
     line: bool
 
 
-class Joiner:
+class ExitAssembler:
     """Facts in, exits out. What it remembers is bounded; it never raises."""
 
     def __init__(self) -> None:
@@ -41,7 +50,7 @@ class Joiner:
         """An exit waits for its other half."""
         return bool(self._halves)
 
-    def take(self, fact: Fact, *, arrived: float, now: float) -> tuple[Exit, ...]:
+    def take(self, fact: Fact, *, arrived: float, now: float) -> tuple[ProcessExit, ...]:
         """The exits that this fact completes, none or more.
 
         Args:
@@ -50,41 +59,41 @@ class Joiner:
             now: seconds on the monotonic clock.
         """
         match fact:
-            case Line():
+            case ExitLine():
                 return self._line(fact, arrived, now)
-            case End():
+            case ExitEvent():
                 return self._end(fact, arrived, now)
-            case Hungry():
+            case MemoryLimitHit():
                 _remember(self._hungry, fact.process, arrived if fact.at is None else fact.at)
-            case Changed():
+            case WatchedFileChanged():
                 _remember(self._changed, fact.service, arrived if fact.at is None else fact.at)
-            case Ordered():
+            case OperatorDone():
                 # Its exit may be an echo whose original was not heard, which alone does not say who did it.
                 half = self._halves.get(fact.process)
                 if half is not None and not half.line:
                     by_rule = half.exit.memory or half.exit.watch
                     self._halves[fact.process] = replace(half, exit=replace(half.exit, manually=not by_rule))
-            case Unsaid():
+            case ExitRetracted():
                 half = self._halves.get(fact.process)
                 if half is not None and half.line:
                     del self._halves[fact.process]
         return ()
 
-    def due(self, now: float) -> tuple[Exit, ...]:
+    def due(self, now: float) -> tuple[ProcessExit, ...]:
         """The exits that have waited long enough at `now`, seconds on the monotonic clock."""
         late = [process for process, half in self._halves.items() if half.due <= now]
         return tuple(self._halves.pop(process).exit for process in late)
 
-    def rest(self) -> tuple[Exit, ...]:
+    def rest(self) -> tuple[ProcessExit, ...]:
         """The exits that still wait: nothing more will come."""
         return self.due(float("inf"))
 
-    def _line(self, line: Line, arrived: float, now: float) -> tuple[Exit, ...]:
+    def _line(self, line: ExitLine, arrived: float, now: float) -> tuple[ProcessExit, ...]:
         half = self._halves.pop(line.process, None)
         if half is not None and not half.line:
             code = line.code if half.exit.code is None else half.exit.code
             return (replace(half.exit, code=code, signal=line.signal),)
-        ended = Exit(
+        ended = ProcessExit(
             service=line.service,
             instance=instance_of(line.process),
             at=arrived if line.at is None else line.at,
@@ -93,7 +102,7 @@ class Joiner:
         )
         return self._hold(line.process, ended, half, now, line=True)
 
-    def _end(self, end: End, arrived: float, now: float) -> tuple[Exit, ...]:
+    def _end(self, end: ExitEvent, arrived: float, now: float) -> tuple[ProcessExit, ...]:
         if end.began is not None:
             if self._ended.get(end.process) == end.began:
                 return ()
@@ -101,7 +110,7 @@ class Joiner:
         at = arrived if end.at is None else end.at
         memory = end.ordered and self._was_hungry(instance_of(end.process), at)
         watch = end.ordered and not memory and self._was_changed(end.service, instance_of(end.process), at)
-        ended = Exit(
+        ended = ProcessExit(
             service=end.service,
             instance=instance_of(end.process),
             at=at,
@@ -118,9 +127,11 @@ class Joiner:
             return (replace(ended, code=code, signal=half.exit.signal),)
         return self._hold(end.process, ended, half, now, line=False)
 
-    def _hold(self, process: str, ended: Exit, before: _Half | None, now: float, *, line: bool) -> tuple[Exit, ...]:
+    def _hold(
+        self, process: str, ended: ProcessExit, before: _Half | None, now: float, *, line: bool
+    ) -> tuple[ProcessExit, ...]:
         """Keep a half; give out the one it follows of the same process, and the oldest where there are too many."""
-        out: tuple[Exit, ...] = () if before is None else (before.exit,)
+        out: tuple[ProcessExit, ...] = () if before is None else (before.exit,)
         if len(self._halves) >= _MAX_REMEMBERED:
             out += (self._halves.pop(next(iter(self._halves))).exit,)
         self._halves[process] = _Half(ended, now + HOLD_SECONDS, line)

@@ -17,7 +17,7 @@ _MAX_LINE_BYTES = 1024 * 1024  # what PM2 says is short; more than this without 
 _MAX_UNSENT_BYTES = 256 * 1024  # PM2 reads at once unless it is frozen; a frozen one must not fill our memory
 
 
-class Citizen:
+class IpcChannel:
     """This process's side of PM2's channel. Without PM2, or once it is gone, every word goes nowhere.
 
     Nothing here blocks or raises: a monitor does not stop for what it watches. Not for several threads.
@@ -37,7 +37,7 @@ class Citizen:
         self._on_action: Callable[[axm.Action], None] = _nothing
 
     @classmethod
-    def from_environment(cls, environ: MutableMapping[str, str]) -> "Citizen":
+    def from_environment(cls, environ: MutableMapping[str, str]) -> "IpcChannel":
         """The citizen that `environ` announces, once.
 
         The announcement is taken out of `environ`, whatever it said: a child that inherited it would take some

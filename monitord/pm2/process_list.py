@@ -29,7 +29,7 @@ _MAX_STOP_CODES = 256  # there are no more exit codes
 
 
 @dataclass(frozen=True, slots=True)
-class Process:
+class ListedProcess:
     """One process in PM2's list. None is what PM2 did not say, or said in a way no number is written.
 
     How the counters move, as PM2 7.0 was seen to move them:
@@ -130,7 +130,7 @@ def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
     return kept
 
 
-def parse(reply: object) -> tuple[Process, ...]:
+def parse(reply: object) -> tuple[ListedProcess, ...]:
     """The processes of a getMonitorData reply, in PM2's order, modules included.
 
     A process without a name is left out: nobody could have expected it or be told of it.
@@ -143,7 +143,7 @@ def parse(reply: object) -> tuple[Process, ...]:
     return tuple(process for entry in reply if (process := _process(entry)) is not None)
 
 
-def _process(entry: object) -> Process | None:
+def _process(entry: object) -> ListedProcess | None:
     if not isinstance(entry, dict) or not isinstance(env := entry.get("pm2_env"), dict):
         raise Pm2Error("protocol", "an entry of PM2's process list is not a process")
     name = text(entry.get("name")) or text(env.get("name"))
@@ -158,7 +158,7 @@ def _process(entry: object) -> Process | None:
     monit = entry.get("monit")
     usage: Mapping[str, object] = monit if online and isinstance(monit, dict) else {}
     memory = _positive(usage.get("memory"))
-    return Process(
+    return ListedProcess(
         name=name,
         pm_id=pm_id,
         pid=_positive(entry.get("pid")) if status in _WITH_A_PID else None,

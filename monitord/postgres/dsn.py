@@ -28,7 +28,7 @@ class DsnError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
-class Host:
+class DsnHost:
     """One place to try: a name, an address or a socket directory; None leaves it to libpq's defaults."""
 
     name: str | None
@@ -97,7 +97,7 @@ class Tls:
 class Address:
     """A URI, understood. `connect_timeout` is seconds per host, None for no limit of its own."""
 
-    hosts: tuple[Host, ...]
+    hosts: tuple[DsnHost, ...]
     user: str | None
     password: str | None = field(repr=False)
     database: str | None
@@ -108,7 +108,7 @@ class Address:
     search_path: tuple[str, ...]
     passed_on: Mapping[str, str]
 
-    def arguments(self, host: Host) -> dict[str, object]:
+    def arguments(self, host: DsnHost) -> dict[str, object]:
         """The keyword arguments of asyncpg.connect() for one of the hosts, TLS, attributes and timeouts apart."""
         return {
             "host": host.name,
@@ -185,24 +185,24 @@ def _parameters(query: str) -> dict[str, str]:
     return found
 
 
-def _hosts(authority: str, given: Mapping[str, str]) -> tuple[Host, ...]:
-    places: list[Host] = []
+def _hosts(authority: str, given: Mapping[str, str]) -> tuple[DsnHost, ...]:
+    places: list[DsnHost] = []
     for place in authority.split(","):
         bracketed = re.fullmatch(r"\[([^]]*)](?::(.*))?", place)
         name, port = (
             (bracketed[1], bracketed[2] or "") if bracketed else (place.partition(":")[0], place.partition(":")[2])
         )
-        places.append(Host(unquote(name) or None, _port(unquote(port))))
+        places.append(DsnHost(unquote(name) or None, _port(unquote(port))))
     if "host" in given or "hostaddr" in given:
         names = given.get("host", given.get("hostaddr", "")).split(",")
         known = places if len(places) == len(names) else [places[0]] * len(names)
-        places = [Host(name or None, place.port) for name, place in zip(names, known, strict=True)]
+        places = [DsnHost(name or None, place.port) for name, place in zip(names, known, strict=True)]
     if "port" in given:
         ports = given["port"].split(",")
         if len(ports) not in (1, len(places)):
             raise DsnError("the DSN names another number of ports than of hosts")
         ports = ports * len(places) if len(ports) == 1 else ports
-        places = [Host(place.name, _port(port)) for place, port in zip(places, ports, strict=True)]
+        places = [DsnHost(place.name, _port(port)) for place, port in zip(places, ports, strict=True)]
     return tuple(places)
 
 

@@ -15,7 +15,7 @@ _MOST_CHANNELS = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class Participants:
     """What one group's participation in one label amounts to; `channels` are the first unsealed ones by name."""
 
     participating: int = 0
@@ -40,7 +40,7 @@ def lower(group: str) -> str:
 
 async def participation(
     session: Session, groups: Sequence[str], labels: Sequence[int], timeout: float
-) -> dict[tuple[str, int], Part]:
+) -> dict[tuple[str, int], Participants]:
     """What each group's participation in each of `labels` amounts to.
 
     Raises:
@@ -48,10 +48,10 @@ async def participation(
     """
     async with session.read_only(timeout) as connection:
         rows = await connection.fetch(queries.PARTICIPATION, *spellings(groups), list(labels), _MOST_NAMES)
-    parts = {(group, label): Part() for group in groups for label in labels}
+    parts = {(group, label): Participants() for group in groups for label in labels}
     for row in rows:
         names = tuple(distinct(name) for name in row["channels"] or ())
-        parts[groups[row["position"] - 1], row["epoch"]] = Part(row["participating"], row["unsealed"], names)
+        parts[groups[row["position"] - 1], row["epoch"]] = Participants(row["participating"], row["unsealed"], names)
     return parts
 
 

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 import asyncpg
 
 from monitord.postgres import queries
-from monitord.postgres.dsn import Address, Host, parse
+from monitord.postgres.dsn import Address, DsnHost, parse
 from monitord.postgres.errors import PostgresError, explain
 
 if TYPE_CHECKING:
@@ -201,7 +201,7 @@ class Session:
                     break
         raise failures[-1]
 
-    async def _connect_to(self, host: Host, attributes: str, timeout: float) -> Connection:
+    async def _connect_to(self, host: DsnHost, attributes: str, timeout: float) -> Connection:
         try:
             encryption = self._address.tls.argument()
         except (OSError, ValueError) as error:
@@ -218,6 +218,6 @@ class Session:
         }
         return await asyncpg.connect(**arguments)
 
-    def _explained(self, error: BaseException, host: Host | None = None) -> PostgresError:
+    def _explained(self, error: BaseException, host: DsnHost | None = None) -> PostgresError:
         where = self._where if host is None else str(host)
         return explain(error, where, self._address.tls.mode, self._address.password, connecting=host is not None)

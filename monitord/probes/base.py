@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitord.core.model import Answered, Failure, Gap, Kind, Reading, Sample, sample
+from monitord.core.model import Answered, Failure, Kind, Reading, Sample, Unmeasured, sample
 
 
 class ProbeError(Exception):
@@ -28,7 +28,7 @@ class Measured:
     """What a probe returns: its samples, what it could not measure though its server answered, and who answered."""
 
     samples: tuple[Sample, ...]
-    gaps: tuple[Gap, ...] = ()
+    gaps: tuple[Unmeasured, ...] = ()
     by: Answered | None = None
 
 

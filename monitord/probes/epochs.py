@@ -12,7 +12,7 @@ from monitord.core.history.epochs import Calendar
 from monitord.core.model import Sample, sample
 from monitord.postgres import queries
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
-from monitord.postgres.participation import Part, lived, lives, participation, upper
+from monitord.postgres.participation import Participants, lived, lives, participation, upper
 from monitord.postgres.session import Session
 from monitord.probes.base import Measured, ProbeError, Request
 
@@ -77,7 +77,7 @@ class EpochsProbe:
         # What was last asked about participation: for which newest label, when, and what came back.
         self._newest: int | None = None
         self._asked_at = 0.0
-        self._parts: dict[tuple[str, int], Part] | None = None
+        self._parts: dict[tuple[str, int], Participants] | None = None
         self._lives: dict[str, dict[str, tuple[int, ...]]] | None = None
         # The labels that somebody took part in; those that nobody did, and when that was found; when it was asked last.
         self._lived: set[tuple[str, int]] = set()

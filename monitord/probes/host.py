@@ -11,9 +11,9 @@ from pathlib import Path
 
 import psutil
 
-from monitord.core.model import Gap, Sample, sample
+from monitord.core.model import Sample, Unmeasured, sample
 from monitord.probes import cgroup
-from monitord.threads import Lane, LaneBusy
+from monitord.threads import WorkerBusy, WorkerThread
 
 from .base import Measured, Request
 
@@ -58,16 +58,16 @@ class HostProbe:
         """
         self._disks = tuple(dict.fromkeys(disks))
         self._statvfs = statvfs
-        self._lanes: dict[str, Lane] = {}
+        self._lanes: dict[str, WorkerThread] = {}
 
     async def measure(self, request: Request) -> Measured:
         """Every number there is; a disk that is missing, refuses or hangs is a gap."""
         asked = [self._disk(path, request.timeout * _SHARE) for path in self._disks]
         answers = await asyncio.gather(*asked)
         samples = _machine()
-        gaps: list[Gap] = []
+        gaps: list[Unmeasured] = []
         for answer in answers:
-            if isinstance(answer, Gap):
+            if isinstance(answer, Unmeasured):
                 gaps.append(answer)
             else:
                 samples += answer
@@ -79,24 +79,26 @@ class HostProbe:
             lane.close()
         self._lanes.clear()
 
-    async def _disk(self, path: str, timeout: float) -> list[Sample] | Gap:
+    async def _disk(self, path: str, timeout: float) -> list[Sample] | Unmeasured:
         lane = self._lanes.get(path)
         if lane is None:
-            lane = self._lanes[path] = Lane(f"disk {path}")
+            lane = self._lanes[path] = WorkerThread(f"disk {path}")
         try:
             found, place = await lane.run(self._ask, path, timeout=timeout)
-        except LaneBusy as busy:
-            return Gap(path, "timeout", f"{path} has not answered for {busy.seconds:.0f} s: its file system hangs")
+        except WorkerBusy as busy:
+            return Unmeasured(
+                path, "timeout", f"{path} has not answered for {busy.seconds:.0f} s: its file system hangs"
+            )
         except TimeoutError as error:
             if error.errno is not None:  # the kernel's own, from a network mount that gives up
-                return Gap(path, "timeout", f"{path} cannot be read: {error.strerror}")
-            return Gap(path, "timeout", f"{path} did not answer within {timeout:g} s: its file system hangs")
+                return Unmeasured(path, "timeout", f"{path} cannot be read: {error.strerror}")
+            return Unmeasured(path, "timeout", f"{path} did not answer within {timeout:g} s: its file system hangs")
         except (FileNotFoundError, NotADirectoryError):
-            return Gap(path, "missing", f"{path} does not exist")
+            return Unmeasured(path, "missing", f"{path} does not exist")
         except PermissionError:
-            return Gap(path, "permission", f"{path} may not be looked at by this user")
+            return Unmeasured(path, "permission", f"{path} may not be looked at by this user")
         except OSError as error:
-            return Gap(path, "refused", f"{path} cannot be read: {error.strerror}")
+            return Unmeasured(path, "refused", f"{path} cannot be read: {error.strerror}")
         return [*_fullness(path, found), *_whereabouts(path, place)]
 
     def _ask(self, path: str) -> tuple[os.statvfs_result, Place | None]:

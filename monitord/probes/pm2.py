@@ -65,7 +65,7 @@ def _daemon(home: Path) -> Answered | None:
     return Answered(f"{pid.decode()} since {written:.3f}", round(written, 3)) if pid.isdigit() else None
 
 
-def _service(process: process_list.Process, own: frozenset[int]) -> Iterator[Sample]:
+def _service(process: process_list.ListedProcess, own: frozenset[int]) -> Iterator[Sample]:
     labels = (("instance", str(process.pm_id)), ("service", process.name))  # in order, and once for all of them
 
     def of(name: str, value: Value, unit: str = "1") -> Sample:

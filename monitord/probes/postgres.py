@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from monitord.core.model import Gap, Sample, sample
+from monitord.core.model import Sample, Unmeasured, sample
 from monitord.postgres import queries, served
 from monitord.postgres.errors import LOCK_TIMED_OUT, PostgresError
 from monitord.postgres.session import Session
@@ -34,7 +34,7 @@ _NO_TABLE = {
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableReading:
     """What one statement found out about a relation. `pages` and `bytes` are None where they could not be measured.
 
     `rows_then` and `pages_then` are of the last VACUUM or ANALYZE (-1 rows: never), `surveyed` says that the
@@ -61,12 +61,12 @@ class Table:
     indexed: bool
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> Table:
+    def of(cls, row: asyncpg.Record) -> TableReading:
         """The relation of a row of queries.RELATIONS."""
         return cls(**{name: row[name] for name in cls.__slots__})
 
 
-def estimate_rows(table: Table) -> int | None:
+def estimate_rows(table: TableReading) -> int | None:
     """How many rows a relation has, by its statistics; None when they have nothing to go by.
 
     The count of live rows is kept true by VACUUM and ANALYZE, but starts from nothing after a crash or a reset, and
@@ -147,19 +147,19 @@ class PostgresProbe:
             root = next((row for row in relations if position in row["root_of"]), None)
             if root is None:
                 near = await self._near(self._names[position - 1][1], deadline)
-                gaps.append(Gap(label, "missing", f"there is no table {label} in this database{near}"))
+                gaps.append(Unmeasured(label, "missing", f"there is no table {label} in this database{near}"))
                 continue
             samples.append(sample("table_oid", root["oid"], table=label))
             if root["kind"] in _NO_TABLE:
-                gaps.append(Gap(label, "protocol", f"{label} {_NO_TABLE[root['kind']]}"))
+                gaps.append(Unmeasured(label, "protocol", f"{label} {_NO_TABLE[root['kind']]}"))
                 continue
             if not root["readable"]:
-                gaps.append(Gap(label, "permission", f"this role has no SELECT privilege on {label}"))
+                gaps.append(Unmeasured(label, "permission", f"this role has no SELECT privilege on {label}"))
                 continue
             if replica and root["unlogged"]:
-                gaps.append(Gap(label, "protocol", f"{label} is unlogged: a replica has none of its rows"))
+                gaps.append(Unmeasured(label, "protocol", f"{label} is unlogged: a replica has none of its rows"))
                 continue
-            members = [Table.of(row) for row in relations if position in row["positions"]]
+            members = [TableReading.of(row) for row in relations if position in row["positions"]]
             if not counting:  # what was counted before it was switched off is no estimate of what is there now
                 members = [replace(member, live=0, dead=0, surveyed=False) for member in members]
             seen = counting and all(member.kind != FOREIGN for member in members)
@@ -168,15 +168,15 @@ class PostgresProbe:
             if replica or not seen:
                 uncounted.add(label)
             if any(member.barred or (member.stored and member.bytes is None) for member in members):
-                gaps.append(Gap(label, "timeout", f"the size of {label} waits behind another session's lock"))
+                gaps.append(Unmeasured(label, "timeout", f"the size of {label} waits behind another session's lock"))
             elif root["kind"] == MATERIALIZED:
                 why = "is a materialized view: its rows come when it is refreshed, and are not followed"
-                gaps.append(Gap(label, "protocol", f"{label} {why}"))
+                gaps.append(Unmeasured(label, "protocol", f"{label} {why}"))
             elif not indexed and serial:
                 if label in request.exact or replica or not seen:
                     arriving.append((label, root))
             elif not indexed and not seen:
-                gaps.append(Gap(label, "protocol", _unseen(label, counting=counting)))
+                gaps.append(Unmeasured(label, "protocol", _unseen(label, counting=counting)))
             elif indexed and (label in request.exact or replica or not seen):
                 due.append((label, root["quoted"]))
             samples += _of_table(label, members, replica=replica, seen=seen, countable=indexed or serial)
@@ -189,7 +189,7 @@ class PostgresProbe:
         for label, found in counted:
             samples += found
             if label in uncounted and all(one.value is None for one in found):
-                gaps.append(Gap(label, "timeout", _uncounted(label, replica=replica, counting=counting)))
+                gaps.append(Unmeasured(label, "timeout", _uncounted(label, replica=replica, counting=counting)))
         return Measured(tuple(samples), tuple(gaps))
 
     async def _arrived(self, label: str, root: asyncpg.Record, deadline: float) -> list[Sample]:
@@ -344,7 +344,9 @@ def _unseen(label: str, *, counting: bool) -> str:
     return f"the growth of {label} cannot be told: {why}, and it has {which}"
 
 
-def _of_table(label: str, members: Sequence[Table], *, replica: bool, seen: bool, countable: bool) -> list[Sample]:
+def _of_table(
+    label: str, members: Sequence[TableReading], *, replica: bool, seen: bool, countable: bool
+) -> list[Sample]:
     rows = [estimate_rows(member) for member in members]
     sizes = [member.bytes for member in members if member.stored]
     pages = [member.pages for member in members if member.stored]

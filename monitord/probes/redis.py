@@ -8,7 +8,7 @@ from typing import Final
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
-from monitord.core.model import Gap, Sample, sample
+from monitord.core.model import Sample, Unmeasured, sample
 from monitord.redis import info
 from monitord.redis.connection import STEP_SECONDS, Server, renew
 from monitord.redis.errors import FULL, code, explain, refusal
@@ -78,7 +78,7 @@ class RedisProbe:
         finally:
             if not settled:  # a cancelled turn leaves answers on the way that the next would take for its own
                 await self.close()
-        gaps: list[Gap] = []
+        gaps: list[Unmeasured] = []
         samples = [
             sample("redis_latency", latency, "ms"),
             *self._of_server(replies, fields, gaps),
@@ -192,7 +192,7 @@ class RedisProbe:
             elif all(reply == 0 for reply in told):
                 replies[self._exists(queue)] = 0
 
-    def _of_server(self, replies: Replies, fields: info.Fields, gaps: list[Gap]) -> Iterator[Sample]:
+    def _of_server(self, replies: Replies, fields: info.Fields, gaps: list[Unmeasured]) -> Iterator[Sample]:
         refused = {command: reply for command in _SERVER if isinstance(reply := replies[command], Exception)}
         if refused:
             # One cause, one gap: whoever may not ask INFO is refused each of its sections.
@@ -201,7 +201,7 @@ class RedisProbe:
             kind, why = next((each for each in kinds if each[0] == "permission"), kinds[0])
             lost = [what for command, what in _LOST.items() if command in refused]
             error = f"{self._where} does not answer {names}: {why}; not known are {', '.join(lost)}"
-            gaps.append(Gap(self.name, kind, error))
+            gaps.append(Unmeasured(self.name, kind, error))
         keys = replies["DBSIZE",]
         yield sample("redis_keys", keys if isinstance(keys, int) else None)
         yield sample("redis_memory", info.number(fields, "used_memory"), "bytes")
@@ -210,14 +210,14 @@ class RedisProbe:
     def _counts(self, queue: str, replies: Replies) -> dict[str, object]:
         return {state: replies[verb, key(self._prefixes[queue], queue, state)] for verb, state in STATES}
 
-    def _queue(self, queue: str, replies: Replies, gaps: list[Gap]) -> list[Sample]:
+    def _queue(self, queue: str, replies: Replies, gaps: list[Unmeasured]) -> list[Sample]:
         """The samples of one queue, all of them or, with a gap, none."""
         counts: dict[str, int] = {}
         prefix = self._prefixes[queue]
         for state, reply in self._counts(queue, replies).items():
             if not isinstance(reply, int):
                 kind, why = refusal(reply)
-                gaps.append(Gap(queue, kind, f"{key(prefix, queue, state)} cannot be counted: {why}"))
+                gaps.append(Unmeasured(queue, kind, f"{key(prefix, queue, state)} cannot be counted: {why}"))
                 return []
             counts[state] = reply
         if not any(counts.values()) and (gap := self._absent(queue, replies[self._exists(queue)])) is not None:
@@ -229,20 +229,20 @@ class RedisProbe:
             *(sample(f"queue_{state}", count, queue=queue) for state, count in counts.items()),
         ]
 
-    def _absent(self, queue: str, exists: object) -> Gap | None:
+    def _absent(self, queue: str, exists: object) -> Unmeasured | None:
         """Why nothing can be said of a queue without a job: it is not there, or nobody may know whether it is."""
         prefix = self._prefixes[queue]
         if isinstance(exists, int):
             if exists:
                 return None
-            return Gap(
+            return Unmeasured(
                 queue,
                 "missing",
                 f"there is no such queue: no key {prefix}:{queue}:* of BullMQ's is in database {self._server.database} "
                 f"of {self._where}: check its name, its prefix and the number of the database",
             )
         kind, why = refusal(exists)
-        return Gap(queue, kind, f"whether {prefix}:{queue} exists cannot be asked (EXISTS): {why}")
+        return Unmeasured(queue, kind, f"whether {prefix}:{queue} exists cannot be asked (EXISTS): {why}")
 
 
 # What is not known where a command is not answered.

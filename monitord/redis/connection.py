@@ -22,7 +22,7 @@ from redis.asyncio.connection import (
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
 
-from .errors import TooMuch
+from .errors import ReplyTooLarge
 
 STEP_SECONDS: Final = 2.0  # for each step: connecting, a PING, a pipeline
 MOST_BYTES: Final = 2**20  # of one exchange: INFO's sections are a few kB each, the count of a key some ten bytes
@@ -46,14 +46,14 @@ class BoundedStream:
     async def readexactly(self, size: int) -> bytes:
         """So many bytes. TooMuch where they are more than is left."""
         if not 0 <= size <= self.left:
-            raise TooMuch
+            raise ReplyTooLarge
         return self._spent(await self._stream.readexactly(size))
 
     async def readline(self) -> bytes:
         """One line. TooMuch where nothing is left, InvalidResponse where it is longer than any (64 kB)."""
         self.lines -= 1
         if self.lines < 0:
-            raise TooMuch
+            raise ReplyTooLarge
         try:
             first = await self.readexactly(1)
         except asyncio.IncompleteReadError:
@@ -91,7 +91,7 @@ class BoundedParser(_AsyncRESP2Parser):
         try:
             return await super().read_response(disable_decoding)
         except RecursionError:
-            raise TooMuch from None
+            raise ReplyTooLarge from None
         except ValueError:  # a length or a number that is none
             raise exceptions.InvalidResponse from None
 

@@ -15,7 +15,7 @@ from redis import exceptions
 from monitord.core.model import Kind
 
 
-class TooMuch(exceptions.InvalidResponse):
+class ReplyTooLarge(exceptions.InvalidResponse):
     """An answer is larger, or nested deeper, than any answer to what is asked can be."""
 
 
@@ -42,7 +42,7 @@ def explain(error: Exception) -> tuple[Kind, str]:
     """Why there was no reading at all."""
     for cause in _causes(error):
         match cause:
-            case TooMuch():
+            case ReplyTooLarge():
                 return "protocol", "answers with more than any answer can be"
             case exceptions.TimeoutError() | TimeoutError():
                 return "timeout", "did not answer in time"

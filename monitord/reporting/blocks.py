@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from monitord.core.alerting.incidents import Incident, Part
-from monitord.core.report.model import Night
+from monitord.core.alerting.incidents import Incident, IncidentPart
+from monitord.core.report.model import Report
 from monitord.reporting.terminal import Style
 from monitord.reporting.wording import at, ending, evidence, met, sentence, spell
 
 
 @dataclass(frozen=True, slots=True)
-class Says:
+class Paragraph:
     """One sentence, or a few."""
 
     text: str
@@ -26,7 +26,7 @@ class Bullets:
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class FactTable:
     """Names and what they come to."""
 
     pairs: tuple[tuple[str, str], ...]
@@ -69,7 +69,7 @@ class Verbatim:
     urgent: bool = False
 
 
-Block = Says | Bullets | Facts | Checklist | Grid | Verbatim
+Block = Paragraph | Bullets | FactTable | Checklist | Grid | Verbatim
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,16 +83,18 @@ class Section:
     style: Style | None = None
 
 
-def criteria(night: Night) -> Section:
+def criteria(night: Report) -> Section:
     """Whether the night was as ordered, criterion by criterion."""
     items = tuple(
         Item(*met(found), found.title, tuple(sentence(said) for said in (found.evidence, *found.details) if said))
         for found in night.criteria
     )
-    return Section("criteria", "Success criteria", (Checklist(items) if items else Says("No criteria were judged."),))
+    return Section(
+        "criteria", "Success criteria", (Checklist(items) if items else Paragraph("No criteria were judged."),)
+    )
 
 
-def still_open(night: Night) -> Section:
+def still_open(night: Report) -> Section:
     """The warnings that fire as the night ends: a GO leaves them to whoever reads it."""
     items: list[tuple[Style | None, str]] = []
     for found in night.open_warnings:
@@ -102,15 +104,15 @@ def still_open(night: Night) -> Section:
     return Section("open", f"Still open ({len(items)})", (Bullets(tuple(items)),))
 
 
-def incidents(night: Night) -> Section:
+def incidents(night: Report) -> Section:
     """What went wrong, in order."""
     if not night.incidents:
-        return Section("incidents", "Incidents", (Says("None."),))
+        return Section("incidents", "Incidents", (Paragraph("None."),))
     parts = tuple(_incident(number, found, night) for number, found in enumerate(night.incidents, 1))
     return Section("incidents", f"Incidents ({len(parts)})", parts=parts)
 
 
-def _incident(number: int, found: Incident, night: Night) -> Section:
+def _incident(number: int, found: Incident, night: Report) -> Section:
     alert = found.cause
     fired = "it never fired" if found.fired_at is None else f"fired at {at(found.fired_at, night)}"
     fired += f"; silenced by {found.silenced_by}" if found.silenced_by else ""
@@ -127,26 +129,26 @@ def _incident(number: int, found: Incident, night: Night) -> Section:
         ),
         ("To do", sentence(alert.finding.recommendation) if alert.finding.recommendation else "nothing is recommended"),
     ]
-    blocks: list[Block] = [Facts(tuple(pairs))]
+    blocks: list[Block] = [FactTable(tuple(pairs))]
     before = [part for part in others if part.reason.startswith("replaced_by")]
     explained = [part for part in others if part not in before]
     for heading, parts in (("Before that it was", before), ("It explains", explained)):
         if parts:
             many = f"{len(parts)} {'alert' if len(parts) == 1 else 'alerts'}"
-            blocks += [Says(f"{heading} {many}:"), Bullets(tuple(_bullet(part, night) for part in parts))]
+            blocks += [Paragraph(f"{heading} {many}:"), Bullets(tuple(_bullet(part, night) for part in parts))]
     if text := night.escalations.get(found.id):
         blocks.append(Verbatim("To hand on", text, urgent=found.ended_at is None))
     title = f"{number}. {_name(alert.rule, alert.subject)}" + (" (still open)" if found.ended_at is None else "")
     return Section(f"incident-{number}", title, tuple(blocks), style=found.severity)
 
 
-def _bullet(part: Part, night: Night) -> tuple[Style, str]:
+def _bullet(part: IncidentPart, night: Report) -> tuple[Style, str]:
     alert = part.alert
     told = f"{_name(alert.rule, alert.subject)}, {spell(part, night)}. {sentence(alert.finding.summary)}"
     return alert.severity, told
 
 
-def _told(found: Incident, night: Night) -> list[tuple[str, str]]:
+def _told(found: Incident, night: Report) -> list[tuple[str, str]]:
     return evidence(found.cause.finding, night)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitord.reporting.blocks import Block, Bullets, Checklist, Facts, Grid, Says, Verbatim
+from monitord.reporting.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Verbatim
 from monitord.reporting.charts.svg import Markup, joined, lines, tag
 from monitord.reporting.terminal import Style
 
@@ -34,7 +34,7 @@ def figure(caption: str, plot: Markup) -> Markup:
 def block_html(block: Block) -> Markup:
     """One block of a report's section."""
     match block:
-        case Says(words, style):
+        case Paragraph(words, style):
             return tag("p", words, class_=f"is-{style}" if style else None)
         case Bullets(bullets):
             return tag(
@@ -42,7 +42,7 @@ def block_html(block: Block) -> Markup:
                 *(tag("li", mark(style) if style else None, tag("span", words)) for style, words in bullets),
                 class_="marked" if any(style for style, _ in bullets) else None,
             )
-        case Facts(pairs):
+        case FactTable(pairs):
             return tag("dl", *(tag("div", tag("dt", name), tag("dd", words)) for name, words in pairs))
         case Checklist(items):
             return tag(

@@ -6,7 +6,7 @@ from datetime import timedelta
 from typing import Protocol
 
 
-class Rhythm(Protocol):
+class CheckRhythm(Protocol):
     """How often there is a cycle, and how long a probe may take: of the settings, or of a daemon's record of them."""
 
     @property
@@ -18,6 +18,6 @@ class Rhythm(Protocol):
         """The deadline of each probe."""
 
 
-def stale_after(rhythm: Rhythm) -> timedelta:
+def stale_after(rhythm: CheckRhythm) -> timedelta:
     """The age at which a report no longer tells of the present: a late cycle, and one interval more."""
     return max(3 * rhythm.check_interval, 2 * rhythm.probe_timeout) + rhythm.check_interval

@@ -7,9 +7,9 @@ from importlib.resources import files
 from itertools import zip_longest
 from typing import Final
 
-from monitord.core.report.model import Night
+from monitord.core.report.model import Report
 from monitord.reporting.blocks import Section
-from monitord.reporting.charts.axes import Span
+from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.plots import growth_bars, memory_plot, seal_plot, strip
 from monitord.reporting.charts.svg import Markup, tag
 from monitord.reporting.components import block_html, figure, grid, mark
@@ -22,7 +22,7 @@ _CSP: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
 _HOURS_EVERY: Final = 8
 
 
-def report_html(night: Night) -> str:
+def report_html(night: Report) -> str:
     """The whole report as a page to open, to send or to print."""
     title = f"{night.headline}: the night to {dated(night.until)}"
     css = files("monitord.reporting").joinpath("report.css").read_text(encoding="utf-8")
@@ -45,7 +45,7 @@ def report_html(night: Night) -> str:
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
 
 
-def report_head(night: Night) -> Markup:
+def report_head(night: Report) -> Markup:
     """The verdict, its sentence, and what time it is about."""
     style = style_of(night)
     return tag(
@@ -58,12 +58,12 @@ def report_head(night: Night) -> Markup:
     )
 
 
-def report_sections(night: Night) -> list[Markup]:
+def report_sections(night: Report) -> list[Markup]:
     """Everything below the verdict."""
     return [section_html(section, night) for section in sections(night)]
 
 
-def section_html(section: Section, night: Night, anchors: Sequence[str] = ()) -> Markup:
+def section_html(section: Section, night: Report, anchors: Sequence[str] = ()) -> Markup:
     """One section with its parts and pictures. `anchors` are ids for its parts, where something links to them."""
     ident = f"h-{section.key}"
     before, after = _figures(section.key, night)
@@ -79,7 +79,7 @@ def section_html(section: Section, night: Night, anchors: Sequence[str] = ()) ->
     )
 
 
-def _part(part: Section, night: Night, anchor: str | None = None) -> Markup:
+def _part(part: Section, night: Report, anchor: str | None = None) -> Markup:
     ident = f"h-{part.key}"
     before, after = _figures(part.key, night)
     return tag(
@@ -94,9 +94,9 @@ def _part(part: Section, night: Night, anchor: str | None = None) -> Markup:
     )
 
 
-def _figures(key: str, night: Night) -> tuple[list[Markup], list[Markup]]:
+def _figures(key: str, night: Report) -> tuple[list[Markup], list[Markup]]:
     """The pictures of one section: those before its words, and those after."""
-    span = Span(night.since, night.until)
+    span = TimeSpan(night.since, night.until)
     if key == "services" and night.services:
         return [_strips(night, span)], [
             tag("p", "Memory of each service's largest instance. Dotted: not running, or not seen.", class_="key"),
@@ -136,7 +136,7 @@ _SEAL_KEY: Final = (
 )
 
 
-def _strips(night: Night, span: Span) -> Markup:
+def _strips(night: Report, span: TimeSpan) -> Markup:
     last = len(night.services)
     bands = [
         tag(

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from monitord.core import humanize
-from monitord.core.alerting.incidents import Incident, Part
+from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.reporting.terminal import Style, Terminal, table
 from monitord.reporting.verdict import MARKS
 
@@ -37,7 +37,7 @@ def incident_fields(found: Incident, now: datetime) -> dict[str, Any]:
     }
 
 
-def _part(part: Part) -> Mapping[str, Any]:
+def _part(part: IncidentPart) -> Mapping[str, Any]:
     alert = part.alert
     return {
         "alert_id": alert.id,
@@ -94,5 +94,5 @@ def incidents_text(found: Sequence[Incident], since: datetime, now: datetime, sc
     return "\n".join(lines) + "\n"
 
 
-def _role(part: Part) -> str:
+def _role(part: IncidentPart) -> str:
     return "before that" if part.reason.startswith("replaced_by") else "explained by it"

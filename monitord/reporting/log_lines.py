@@ -43,30 +43,30 @@ _SHORT: Final = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """What one line holds: its text, and its fields where it is a line of this log (None: it is not)."""
 
     text: str
     fields: Mapping[str, Any] | None = None
 
 
-def entry(data: bytes, missing: int = 0) -> Entry:
+def entry(data: bytes, missing: int = 0) -> LogEntry:
     """A line read, whatever is in it. `missing`: so many bytes of it have been left out already."""
     text = data.decode("utf-8", "replace").rstrip()
     if missing:
-        return Entry(f"{text[:_SHORT]}… ({humanize.size(len(data) + missing)}: too long for a line of the log)")
+        return LogEntry(f"{text[:_SHORT]}… ({humanize.size(len(data) + missing)}: too long for a line of the log)")
     if "\x1b" in text:
         text = _COLOUR.sub("", text)
     begin = text.find("{", 0, _PREFIX)
     if begin < 0 or not text.endswith("}"):
-        return Entry(text)
+        return LogEntry(text)
     try:
         fields = json.loads(text[begin:], parse_constant=lambda _: None)
     except (ValueError, RecursionError):
-        return Entry(text)
+        return LogEntry(text)
     if not all(isinstance(fields.get(name), str) for name in _FIRST):
-        return Entry(text)
-    return Entry(text[begin:], fields)
+        return LogEntry(text)
+    return LogEntry(text[begin:], fields)
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +84,7 @@ class Selection:
     since: datetime | None = None
     known: frozenset[str] = frozenset()
 
-    def takes(self, one: Entry) -> bool:
+    def takes(self, one: LogEntry) -> bool:
         """Whether a line is asked for."""
         if one.fields is None:
             return self == Selection(known=self.known)
@@ -98,7 +98,7 @@ class Selection:
             and (self.since is None or _is_after(one.fields["timestamp"], self.since))
         )
 
-    def after(self, one: Entry) -> Selection:
+    def after(self, one: LogEntry) -> Selection:
         """What is asked for once this line was read: a subject that it is about is known from then on."""
         seen = {value for name in _SUBJECTS if isinstance(value := (one.fields or {}).get(name), str)}
         new = seen.intersection(self.subjects) - self.known
@@ -109,14 +109,14 @@ class Selection:
         return level not in LEVELS or LEVELS.index(level) >= LEVELS.index(self.level)
 
 
-def line_json(one: Entry) -> str:
+def line_json(one: LogEntry) -> str:
     """The line as the log has it, for programs; "" for one that is not of this log. It means the same to them."""
     if one.fields is None:
         return ""
     return (one.text if one.text.isprintable() else "".join(map(_escaped, one.text))) + "\n"
 
 
-def line_text(one: Entry, screen: Terminal, *, verbose: bool = False) -> str:
+def line_text(one: LogEntry, screen: Terminal, *, verbose: bool = False) -> str:
     """The line for people. `verbose`: every other field follows, a line each."""
     if one.fields is None:
         return screen.paint(clip(one.text, _LONGEST), "dim") + "\n"

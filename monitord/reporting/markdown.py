@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
-from monitord.core.report.model import Night
-from monitord.reporting.blocks import Block, Bullets, Checklist, Facts, Grid, Says, Section, Verbatim
+from monitord.core.report.model import Report
+from monitord.reporting.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Verbatim
 from monitord.reporting.report import sections
 from monitord.reporting.terminal import Style, clean
 from monitord.reporting.wording import blindness, length, sentence, style_of
@@ -26,7 +26,7 @@ _ICONS: Final[dict[Style | None, str]] = {
 }
 
 
-def report_markdown(night: Night) -> str:
+def report_markdown(night: Report) -> str:
     """The whole report, for an issue, a chat or a file."""
     lines = [f"# {_ICONS[style_of(night)].split()[0]} {night.headline}: {escaped(sentence(night.sentence))}", ""]
     lines += [f"{escaped(length(night))}. {escaped(blindness(night))}"]
@@ -50,12 +50,12 @@ def _blocks(section: Section) -> list[str]:
 
 def _block(block: Block) -> Iterator[str]:
     match block:
-        case Says(text):
+        case Paragraph(text):
             yield escaped(text)
         case Bullets(items):
             for style, text in items:
                 yield f"- {_ICONS[style]}: {escaped(text)}" if style else f"- {escaped(text)}"
-        case Facts(pairs):
+        case FactTable(pairs):
             for name, text in pairs:
                 yield f"- **{escaped(name)}:** {escaped(text)}"
         case Checklist(items):

@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final
 
 from monitord.core.distinct import distinct
-from monitord.core.status import RANK, Report
+from monitord.core.status import RANK, FleetStatus
 from monitord.reporting.metric_families import FAMILIES
 from monitord.reporting.terminal import clean
 
@@ -25,7 +25,7 @@ _LONGEST: Final = 200
 
 
 @dataclass(frozen=True, slots=True)
-class ChannelFacts:
+class ChannelFigures:
     """What one way out has to do. None: not known.
 
     `waiting` counts messages, `oldest_age_seconds` is how long the oldest of them has waited; `sent` messages and
@@ -54,10 +54,10 @@ class Facts:
     whole_age_seconds: float | None = None
     bus_connected: bool | None = None
     bus_dropped: int | None = None
-    outbox: Mapping[str, ChannelFacts] = field(default_factory=dict)
+    outbox: Mapping[str, ChannelFigures] = field(default_factory=dict)
 
 
-def exposition(report: Report, facts: Facts) -> tuple[bytes, str]:
+def exposition(report: FleetStatus, facts: Facts) -> tuple[bytes, str]:
     """The body of `/metrics` and its content type."""
     from prometheus_client.exposition import CONTENT_TYPE_PLAIN_0_0_4, generate_latest
     from prometheus_client.registry import CollectorRegistry
@@ -70,7 +70,7 @@ def exposition(report: Report, facts: Facts) -> tuple[bytes, str]:
 class _Collector:
     """One report's samples, by family."""
 
-    def __init__(self, report: Report, facts: Facts) -> None:
+    def __init__(self, report: FleetStatus, facts: Facts) -> None:
         self._report, self._facts = report, facts
         self._samples: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in FAMILIES}
         self._wanted = {label(alert["subject"]) for alert in report.alerts.get("firing", ())}

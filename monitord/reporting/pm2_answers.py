@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitord.core.report.model import Night
+from monitord.core.report.model import Report
 from monitord.core.status import Fields
 from monitord.core.verdict import verdict
 from monitord.pm2.axm import Action, Metric
@@ -64,7 +64,7 @@ def check_answer(action: Action, fields: Fields, at: datetime, duration_ms: floa
     return answer
 
 
-def report_answer(night: Night) -> Answer:
+def report_answer(night: Report) -> Answer:
     """The verdict over a night, each criterion in a sentence."""
     words = {True: "met", False: "NOT MET", None: "cannot be told"}
     return {

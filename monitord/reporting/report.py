@@ -5,14 +5,24 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from monitord.core import humanize
-from monitord.core.report.model import Night, Recap
-from monitord.reporting.blocks import Block, Bullets, Facts, Grid, Says, Section, criteria, incidents, still_open
+from monitord.core.report.model import Recap, Report
+from monitord.reporting.blocks import (
+    Block,
+    Bullets,
+    FactTable,
+    Grid,
+    Paragraph,
+    Section,
+    criteria,
+    incidents,
+    still_open,
+)
 from monitord.reporting.report_sections import MOST, growth, sealing, services
 from monitord.reporting.terminal import Style
 from monitord.reporting.wording import UNKNOWN, WHY_BLIND, dated, label, said, sentence, span, within
 
 
-def sections(night: Night) -> tuple[Section, ...]:
+def sections(night: Report) -> tuple[Section, ...]:
     """The whole report below its verdict."""
     found = (
         criteria(night),
@@ -29,14 +39,14 @@ def sections(night: Night) -> tuple[Section, ...]:
     return (*found, notes) if night.notes else found
 
 
-def recap(night: Night) -> Section:
+def recap(night: Report) -> Section:
     """The two tiers of the token distribution, as counts."""
     title = "Two-tier recap"
     if night.recap is None:
         why = f"Unknown: {night.recap_error}" if night.recap_error else "Unknown: the database was not asked."
-        return Section("recap", title, (Says(sentence(why), "unknown"),))
+        return Section("recap", title, (Paragraph(sentence(why), "unknown"),))
     if not night.recap:
-        return Section("recap", title, (Says("No groups are watched."),))
+        return Section("recap", title, (Paragraph("No groups are watched."),))
     header = ("Group", "Channels", "Records", "Viewers", "Categories", "Leader (viewers)")
     rows = tuple((None, tuple(_tier(tier))) for tier in night.recap)
     blocks: list[Block] = [
@@ -49,7 +59,7 @@ def recap(night: Night) -> Section:
         )
     ]
     if any(tier.capped for tier in night.recap):
-        blocks.append(Says("A + stands for at least so many: not all were counted."))
+        blocks.append(Paragraph("A + stands for at least so many: not all were counted."))
     return Section("recap", title, tuple(blocks))
 
 
@@ -64,12 +74,12 @@ def _tier(tier: Recap) -> Iterator[str]:
         yield f"{tier.leader} ({said(humanize.count, tier.leader_viewers)})"
 
 
-def blind(night: Night) -> Section:
+def blind(night: Report) -> Section:
     """What the monitor itself could not see."""
     title = "What the monitor could not see"
     if not night.blind:
         nothing = "Nothing: every probe was seen throughout." if night.blind_minutes <= 0 else "No spell is recorded."
-        return Section("blind", title, (Says(nothing),))
+        return Section("blind", title, (Paragraph(nothing),))
     items: list[tuple[Style | None, str]] = []
     for found in night.blind[:MOST]:
         why = WHY_BLIND.get(found.why, found.why) + (f": {found.error}" if found.error else "")
@@ -79,14 +89,14 @@ def blind(night: Night) -> Section:
     return Section("blind", title, (Bullets(tuple(items)),))
 
 
-def baseline(night: Night) -> Section:
+def baseline(night: Report) -> Section:
     """How things stand now, as last recorded."""
     title = "Baseline of now"
     found = night.baseline
     if found is None:
-        return Section("baseline", title, (Says("Unknown: no check is recorded.", "unknown"),))
+        return Section("baseline", title, (Paragraph("Unknown: no check is recorded.", "unknown"),))
     when = "at an unknown time" if night.baseline_at is None else f"at {dated(night.baseline_at)}"
-    return Section("baseline", title, (Says(f"As recorded {when}."), Facts(tuple(_baseline(found)))))
+    return Section("baseline", title, (Paragraph(f"As recorded {when}."), FactTable(tuple(_baseline(found)))))
 
 
 def _baseline(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitord.core.report.model import Night, ServiceNight, TableNight
+from monitord.core.report.model import Report, ServiceReport, TableReport
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.incidents import incident_fields
 
@@ -20,7 +20,7 @@ _TIMES: Final = frozenset(
 _POINTS: Final = 480
 
 
-def report_fields(night: Night) -> dict[str, Any]:
+def report_fields(night: Report) -> dict[str, Any]:
     """Everything the report says, by name.
 
     A service's `memory` is a list of {at, bytes}, thinned to a few hundred points that keep every peak and gap.
@@ -49,12 +49,12 @@ def report_fields(night: Night) -> dict[str, Any]:
     return plain
 
 
-def _service(service: ServiceNight) -> dict[str, Any]:
+def _service(service: ServiceReport) -> dict[str, Any]:
     points = [{"at": _time(at), "bytes": value} for at, value in thinned(service.memory, _POINTS)]
     return {**_plain(service), "memory": points}
 
 
-def _table(table: TableNight) -> dict[str, Any]:
+def _table(table: TableReport) -> dict[str, Any]:
     hours = [{**_plain(hour), "per_hour": hour.per_hour} for hour in table.hours]
     return {**_plain(table), "hours": hours}
 

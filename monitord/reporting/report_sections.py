@@ -6,8 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.report.model import GroupNight, Hour, Night, SealNight, ServiceNight, Stretch, TableNight
-from monitord.reporting.blocks import Block, Bullets, Grid, Says, Section
+from monitord.core.report.model import BlindSpell, GroupReport, Hour, Report, SealReport, ServiceReport, TableReport
+from monitord.reporting.blocks import Block, Bullets, Grid, Paragraph, Section
 from monitord.reporting.terminal import Style
 from monitord.reporting.wording import (
     NOTHING,
@@ -31,10 +31,10 @@ MOST: Final = 12
 _FEW: Final = 3
 
 
-def services(night: Night) -> Section:
+def services(night: Report) -> Section:
     """Each service: how it stands, its memory against the limit, its restarts, and what was not as expected."""
     if not night.services:
-        return Section("services", "Services", (Says("No services were watched."),))
+        return Section("services", "Services", (Paragraph("No services were watched."),))
     rows = tuple(
         (
             told(service.ok),
@@ -51,14 +51,14 @@ def services(night: Night) -> Section:
     )
     header = ("Service", "State", "Expected", "Peak memory", "At (UTC)", "Restarts")
     blocks: list[Block] = [Grid("Services at the end of the night", header, rows, frozenset({3, 5}), (0, 1, 2))]
-    blocks.append(Says(_limits(night.services)))
+    blocks.append(Paragraph(_limits(night.services)))
     apart = tuple(_apart(night))
     if apart:
         blocks.append(Bullets(apart))
     return Section("services", "Services", tuple(blocks))
 
 
-def _restarts(service: ServiceNight) -> str:
+def _restarts(service: ServiceReport) -> str:
     """How many there were; a service that was never seen may have had any number."""
     number = sum(service.restarts.values())
     is_seen = any(part.state != "unknown" for part in service.stretches)
@@ -70,7 +70,7 @@ def told(ok: bool | None) -> Style:
     return "unknown" if ok is None else "ok" if ok else "critical"
 
 
-def _limits(found: tuple[ServiceNight, ...]) -> str:
+def _limits(found: tuple[ServiceReport, ...]) -> str:
     by_limit: dict[int, list[str]] = {}
     for service in found:
         by_limit.setdefault(service.memory_limit, []).append(service.name)
@@ -81,7 +81,7 @@ def _limits(found: tuple[ServiceNight, ...]) -> str:
     return f"Memory limit: {humanize.size(common)} a service" + (f"; {'; '.join(others)}." if others else ".")
 
 
-def _apart(night: Night) -> Iterator[tuple[Style | None, str]]:
+def _apart(night: Report) -> Iterator[tuple[Style | None, str]]:
     """Sentences on what was not as expected, one for all services of which the same is true, and on restarts."""
     alike: dict[tuple[Style, str], list[str]] = {}
     for service in night.services:
@@ -96,11 +96,11 @@ def _apart(night: Night) -> Iterator[tuple[Style | None, str]]:
             yield "warning", f"{service.name} restarted: {restarts(service)}{when}."
 
 
-def _spells(service: ServiceNight, night: Night) -> Iterator[tuple[Style, str]]:
+def _spells(service: ServiceReport, night: Report) -> Iterator[tuple[Style, str]]:
     styles: dict[str, Style] = {"wrong": "critical", "unconfirmed": "warning", "unknown": "unknown"}
     for state, style in styles.items():
         doubt = ", not confirmed by a second look" if state == "unconfirmed" else ""
-        by_word: dict[str, list[Stretch]] = {}
+        by_word: dict[str, list[BlindSpell]] = {}
         for part in service.stretches:
             if part.state == state:
                 by_word.setdefault(part.word or UNKNOWN, []).append(part)
@@ -113,10 +113,10 @@ def _spells(service: ServiceNight, night: Night) -> Iterator[tuple[Style, str]]:
                 yield style, f"{word} {len(found)} times, {total} in all, {between}{doubt}"
 
 
-def growth(night: Night) -> Section:
+def growth(night: Report) -> Section:
     """Each watched table's rows against the limit."""
     if not night.tables:
-        return Section("growth", "Database growth", (Says("No tables were watched."),))
+        return Section("growth", "Database growth", (Paragraph("No tables were watched."),))
     rows = tuple(
         (
             _growth_style(table),
@@ -138,20 +138,20 @@ def growth(night: Night) -> Section:
     return Section("growth", "Database growth", tuple(blocks))
 
 
-def _growth_style(table: TableNight) -> Style:
+def _growth_style(table: TableReport) -> Style:
     if table.most is not None and table.most > table.limit:
         return "warning"
     return "unknown" if table.per_hour is None else "ok"
 
 
-def is_above(hour: Hour, table: TableNight) -> bool:
+def is_above(hour: Hour, table: TableReport) -> bool:
     """Whether a whole hour gained more than the limit. The ends of the night are parts of one, and say less."""
     whole = max(other.end - other.start for other in table.hours)
     rate = hour.per_hour
     return rate is not None and rate > table.limit and hour.end - hour.start > 0.99 * whole
 
 
-def _hours(table: TableNight, night: Night) -> Iterator[tuple[Style | None, str]]:
+def _hours(table: TableReport, night: Report) -> Iterator[tuple[Style | None, str]]:
     above = [
         f"{humanize.count(hour.per_hour)} {span(hour.start, hour.end, night)}"
         for hour in table.hours
@@ -165,18 +165,18 @@ def _hours(table: TableNight, night: Night) -> Iterator[tuple[Style | None, str]
         yield "unknown", f"{table.name}: the growth is unknown {humanize.listed(named, most=MOST)}."
 
 
-def sealing(night: Night) -> Section:
+def sealing(night: Report) -> Section:
     """Each group's labels: how they came, and by name the ones that did not come as they should."""
     if not night.groups:
-        return Section("sealing", "Epoch sealing", (Says("No groups were watched."),))
+        return Section("sealing", "Epoch sealing", (Paragraph("No groups were watched."),))
     parts = tuple(
         Section(f"sealing-{number}", group.group, tuple(_group(group))) for number, group in enumerate(night.groups, 1)
     )
     return Section("sealing", "Epoch sealing", parts=parts)
 
 
-def _group(group: GroupNight) -> Iterator[Block]:
-    yield Says(f"{_summed(group.seals)} Grace: {humanize.duration(group.grace)}.")
+def _group(group: GroupReport) -> Iterator[Block]:
+    yield Paragraph(f"{_summed(group.seals)} Grace: {humanize.duration(group.grace)}.")
     usual = group.usual
     half = said(humanize.duration, usual.median, "an unknown time")
     most = (
@@ -184,9 +184,9 @@ def _group(group: GroupNight) -> Iterator[Block]:
     )
     days = humanize.duration(usual.days * 86400.0)
     if usual.count:
-        yield Says(f"Usual, by {humanize.count(usual.count)} seals of {days}: half come in {half}, {most}.")
+        yield Paragraph(f"Usual, by {humanize.count(usual.count)} seals of {days}: half come in {half}, {most}.")
     else:
-        yield Says("What is usual is unknown: no seals are remembered.")
+        yield Paragraph("What is usual is unknown: no seals are remembered.")
     named = [seal for seal in group.seals if seal.state != "unknown" and not is_ordinary(seal)]
     if named:
         yield seal_grid(f"{group.group}: labels to look at", named)
@@ -208,7 +208,7 @@ def _group(group: GroupNight) -> Iterator[Block]:
         yield Bullets(tuple(items))
 
 
-def _summed(seals: tuple[SealNight, ...]) -> str:
+def _summed(seals: tuple[SealReport, ...]) -> str:
     if not seals:
         return "No labels were due."
     counts = {state: sum(1 for seal in seals if seal.state == state) for state in SEALS}
@@ -224,7 +224,7 @@ def _summed(seals: tuple[SealNight, ...]) -> str:
     return f"{len(seals)} {'label' if len(seals) == 1 else 'labels'}: {told_of}."
 
 
-def seal_grid(caption: str, seals: list[SealNight]) -> Grid:
+def seal_grid(caption: str, seals: list[SealReport]) -> Grid:
     """Labels as a table."""
     rows = tuple(
         (

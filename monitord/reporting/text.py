@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
-from monitord.core.report.model import Night
-from monitord.reporting.blocks import Block, Bullets, Checklist, Facts, Grid, Says, Section, Verbatim
+from monitord.core.report.model import Report
+from monitord.reporting.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Verbatim
 from monitord.reporting.report import sections
 from monitord.reporting.terminal import Terminal, cells, clean, table
 from monitord.reporting.verdict import MARKS
@@ -17,7 +17,7 @@ _MARK: Final = 4
 _ANSWER: Final = 7
 
 
-def report_text(night: Night, screen: Terminal) -> str:
+def report_text(night: Report, screen: Terminal) -> str:
     """The whole report for people at a terminal."""
     style = style_of(night)
     lines = [screen.paint(line, style) for line in screen.wrapped(f"{night.headline}: {sentence(night.sentence)}", "")]
@@ -44,7 +44,7 @@ def _blocks(section: Section, screen: Terminal, indent: str) -> list[str]:
 
 def _block(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
     match block:
-        case Says(text, style):
+        case Paragraph(text, style):
             yield from (screen.paint(line, style) for line in screen.wrapped(text, indent))
         case Bullets(items):
             for style, text in items:
@@ -52,7 +52,7 @@ def _block(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
                 first, *more = screen.wrapped(text, mark, " " * len(mark)) or [mark]
                 yield screen.paint(mark, style) + first[len(mark) :]
                 yield from more
-        case Facts(pairs):
+        case FactTable(pairs):
             width = max(cells(name) for name, _ in pairs)
             for name, text in pairs:
                 head = f"{indent}{name:{width}}  "

@@ -9,9 +9,9 @@ from typing import Any, Final, Protocol
 from monitord.core import humanize
 from monitord.core.alerting.evidence import UNKNOWN as UNKNOWN
 from monitord.core.alerting.evidence import told
-from monitord.core.alerting.incidents import Incident, Part
+from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.model import Finding
-from monitord.core.report.model import Criterion, Night, SealNight, ServiceNight
+from monitord.core.report.model import Criterion, Report, SealReport, ServiceReport
 from monitord.reporting.terminal import Style
 
 NOTHING: Final = "–"
@@ -47,12 +47,12 @@ SEALS: Final[dict[str, tuple[Style | None, str]]] = {
 }
 
 
-def style_of(night: Night) -> Style:
+def style_of(night: Report) -> Style:
     """How a verdict looks: a GO that leaves something open is no plain one."""
     return "warning" if night.headline != night.verdict else STYLES[night.verdict]
 
 
-class Ending(Protocol):
+class AlertEnding(Protocol):
     """Whatever is told as of a moment: a night, or a page. `until` is that moment, in Unix seconds."""
 
     @property
@@ -61,7 +61,7 @@ class Ending(Protocol):
         ...
 
 
-def at(moment: float | datetime, night: Ending) -> str:
+def at(moment: float | datetime, night: AlertEnding) -> str:
     """`02:14 UTC`, and `Nov 4, 23:10 UTC` where that is another day than the night's end."""
     seconds = moment.timestamp() if isinstance(moment, datetime) else moment
     same = datetime.fromtimestamp(seconds, UTC).date() == datetime.fromtimestamp(night.until, UTC).date()
@@ -85,17 +85,17 @@ def label(epoch: int) -> str:
     return f"{epoch} ({dated(epoch)})"
 
 
-def span(start: float, end: float, night: Ending) -> str:
+def span(start: float, end: float, night: AlertEnding) -> str:
     """`from 02:14 UTC to 02:31 UTC (17 min)`."""
     return f"from {at(start, night)} to {at(end, night)} ({humanize.duration(max(0.0, end - start))})"
 
 
-def length(night: Night) -> str:
+def length(night: Report) -> str:
     """`Nov 4, 20:00 UTC to Nov 5, 08:00 UTC (12 h)`."""
     return f"{dated(night.since)} to {dated(night.until)} ({humanize.duration(max(0.0, night.until - night.since))})"
 
 
-def blindness(night: Night) -> str:
+def blindness(night: Report) -> str:
     """How long of the night the monitor could not see, as a sentence."""
     missing = spells((found.start, found.end) for found in night.blind if found.why == "unrecorded")
     rest = sum(end - start for start, end in missing)
@@ -121,13 +121,13 @@ def met(criterion: Criterion) -> tuple[Style, str]:
     return MET[criterion.met]
 
 
-def restarts(service: ServiceNight) -> str:
+def restarts(service: ServiceReport) -> str:
     """`2 automatic, 1 by an operator`, or `none`."""
     told = [f"{number} {RESTARTS.get(kind, kind)}" for kind, number in service.restarts.items() if number]
     return ", ".join(told) or "none"
 
 
-def spell(part: Part, night: Ending) -> str:
+def spell(part: IncidentPart, night: AlertEnding) -> str:
     """From when to when one alert lasted, and when it fired."""
     start = at(part.alert.since, night)
     end = "still open" if part.ended_at is None else f"to {at(part.ended_at, night)}"
@@ -138,7 +138,7 @@ def spell(part: Part, night: Ending) -> str:
     return f"since {start}, {end}; {fired}" if part.ended_at is None else f"{start} {end}; {fired}"
 
 
-def ending(incident: Incident, night: Ending) -> str:
+def ending(incident: Incident, night: AlertEnding) -> str:
     """When an incident ended and how long it was, or that it is still open."""
     lasted = humanize.duration(incident.duration_seconds(datetime.fromtimestamp(night.until, UTC)))
     if incident.ended_at is None:
@@ -147,24 +147,24 @@ def ending(incident: Incident, night: Ending) -> str:
     return f"{at(incident.ended_at, night)}, after {lasted}{reason}"
 
 
-def evidence(finding: Finding, night: Ending) -> list[tuple[str, str]]:
+def evidence(finding: Finding, night: AlertEnding) -> list[tuple[str, str]]:
     """A finding's evidence as pairs of words."""
     return told(finding, night.until)
 
 
-def seal_state(seal: SealNight) -> str:
+def seal_state(seal: SealReport) -> str:
     """`late, unusual`."""
     return SEALS[seal.state][1] + (", unusual" if seal.unusual else "")
 
 
-def seal_channels(seal: SealNight) -> str:
+def seal_channels(seal: SealReport) -> str:
     """`7 of 9`: the sealed ones of those that took part; `9` where nobody counted who did."""
     if seal.participating is not None and seal.unsealed is not None:
         return f"{seal.participating - seal.unsealed} of {seal.participating}"
     return said(humanize.count, seal.channels)
 
 
-def is_ordinary(seal: SealNight) -> bool:
+def is_ordinary(seal: SealReport) -> bool:
     """Whether there is nothing to say about a seal but that it is there, or that its time has not come."""
     return seal.state in ("sealed", "open", "nothing") and not seal.unusual and not seal.unsealed
 

@@ -9,16 +9,16 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitord.core.history.model import Service
-from monitord.core.model import Act, Exit, ServiceEvent
-from monitord.logging.logger import Log
+from monitord.core.history.model import ServiceHistory
+from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
+from monitord.logging.logger import JsonLog
 
 if TYPE_CHECKING:
-    from monitord.pm2.announcer import Crier
+    from monitord.pm2.announcer import ExitAnnouncer
     from monitord.pm2.bus import Bus
 
 
-class Listening:
+class BusListener:
     """The listener to the PM2 that is watched, where there is one.
 
     Args:
@@ -30,15 +30,15 @@ class Listening:
 
     def __init__(
         self,
-        log: Log,
-        known: Callable[[str], Service | None],
+        log: JsonLog,
+        known: Callable[[str], ServiceHistory | None],
         say: Callable[[ServiceEvent], None],
         look: Callable[[], None],
     ) -> None:
         self._log = log
         self._known, self._say, self._look = known, say, look
         self._bus: Bus | None = None
-        self._crier: Crier | None = None
+        self._crier: ExitAnnouncer | None = None
 
     @property
     def bus(self) -> Bus | None:
@@ -53,10 +53,10 @@ class Listening:
     def start(self, home: Path | None) -> None:
         """Listen to the PM2 of this home from now on; None: to nobody."""
         if home is not None:
-            from monitord.pm2.announcer import Crier
+            from monitord.pm2.announcer import ExitAnnouncer
             from monitord.pm2.bus import Bus  # only for who watches a PM2
 
-            self._crier = Crier(self._known, self._say)
+            self._crier = ExitAnnouncer(self._known, self._say)
             self._bus = Bus(
                 home,
                 self._look,
@@ -67,7 +67,7 @@ class Listening:
             )
             self._bus.start()
 
-    def drain(self) -> tuple[Exit | Act, ...]:
+    def drain(self) -> tuple[ProcessExit | OperatorAction, ...]:
         """What was heard since the last call."""
         return (*self._bus.drain(), *self._bus.drain_acts()) if self._bus is not None else ()
 

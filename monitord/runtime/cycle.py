@@ -11,12 +11,12 @@ from monitord.clocks import BOOT, both_clocks
 from monitord.core.engine import Decision, State, decide
 from monitord.core.history import clocks
 from monitord.core.history.model import History
-from monitord.core.model import Act, Exit, Gap, Observation, Reading, sample
+from monitord.core.model import Observation, OperatorAction, ProcessExit, Reading, Unmeasured, sample
 from monitord.core.orders import StandingOrders
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
-from monitord.storage.outbox import Queued, Told
-from monitord.storage.store import Record, Store
+from monitord.storage.outbox import OutboxEntry, Told
+from monitord.storage.store import CycleRecord, Store
 
 # A snapshot on a hung disk must not hold up the watch.
 SAVE_TIMEOUT_SECONDS = 2.0
@@ -26,7 +26,7 @@ LOSS_SAID_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class Turn:
+class CycleRequest:
     """What to do in one cycle.
 
     `probes` to take (None: all); `exact` what they are to count exactly; `trigger` is who asked for a full check
@@ -40,14 +40,14 @@ class Turn:
     late_seconds: float | None = None
 
 
-class Teller(Protocol):
+class CycleListener(Protocol):
     """Where a cycle's outcome goes: the log, and all ways out beside it. Nothing here blocks or raises."""
 
     def begin(self) -> None:
         """Hear that a whole cycle begins."""
         ...
 
-    def plan(self, decision: Decision) -> tuple[Sequence[Queued], Told]:
+    def plan(self, decision: Decision) -> tuple[Sequence[OutboxEntry], Told]:
         """What is to be saved with a cycle because it is still to be told, and who has then been told of what."""
         ...
 
@@ -63,12 +63,12 @@ class Teller(Protocol):
         """Say that a snapshot had to be put aside."""
         ...
 
-    def troubles(self) -> Sequence[Gap]:
+    def troubles(self) -> Sequence[Unmeasured]:
         """The ways out that fail now, and how."""
         ...
 
 
-class Watch:
+class Monitor:
     """The state of the watch between cycles, and the one way it moves on."""
 
     def __init__(
@@ -77,9 +77,9 @@ class Watch:
         orders: StandingOrders,
         state: State,
         store: Store,
-        teller: Teller,
+        teller: CycleListener,
         timeout: float,
-        heard: Callable[[], tuple[Exit | Act, ...]] = tuple,
+        heard: Callable[[], tuple[ProcessExit | OperatorAction, ...]] = tuple,
     ) -> None:
         """A watch that has not looked yet. `heard` gives what PM2's bus has told since it was last asked."""
         self.probes = probes
@@ -100,7 +100,7 @@ class Watch:
         said = f"its snapshot was damaged ({aside.reason}){kept}; lost: {aside.lost}"
         self._loss = said, asyncio.get_running_loop().time() + LOSS_SAID_SECONDS
 
-    async def cycle(self, turn: Turn) -> Decision:
+    async def cycle(self, turn: CycleRequest) -> Decision:
         """Observe, decide, save, deliver."""
         if turn.probes is not None:
             return await self._cycle(turn)
@@ -113,7 +113,7 @@ class Watch:
         self._teller.end(decision, self._store.problem or self._fault)
         return decision
 
-    async def _cycle(self, turn: Turn) -> Decision:
+    async def _cycle(self, turn: CycleRequest) -> Decision:
         began = asyncio.get_running_loop().time()
         observation, asked = await asyncio.gather(
             observe(self.probes, turn, self.timeout, self._own_reading(turn), self.state.history),
@@ -123,8 +123,8 @@ class Watch:
         heard = self._heard()
         observation = replace(
             observation,
-            exits=tuple(one for one in heard if isinstance(one, Exit)),
-            acts=tuple(one for one in heard if isinstance(one, Act)),
+            exits=tuple(one for one in heard if isinstance(one, ProcessExit)),
+            acts=tuple(one for one in heard if isinstance(one, OperatorAction)),
             commands=asked.commands,
         )
         try:
@@ -154,34 +154,34 @@ class Watch:
             **decision.report.as_fields(),
         }
         queued, told = self._teller.plan(decision)
-        record = Record(
+        record = CycleRecord(
             decision.state, observation, report, decision.transitions, queued, told, heard_through=heard_through
         )
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self.aside(aside)
 
-    def _own_reading(self, turn: Turn) -> Mapping[str, Reading]:
+    def _own_reading(self, turn: CycleRequest) -> Mapping[str, Reading]:
         """What monitord sees of itself, once per due cycle: a recheck in between says nothing new of it."""
         if turn.probes is not None:
             return {}
         gaps = list(self._teller.troubles())
         if self._store.problem is not None:
-            gaps.insert(0, Gap("snapshot", "internal", self._store.problem))
+            gaps.insert(0, Unmeasured("snapshot", "internal", self._store.problem))
         if self._loss is not None:
             said, until = self._loss
             if asyncio.get_running_loop().time() < until:
-                gaps.append(Gap("snapshot damage", "internal", said))
+                gaps.append(Unmeasured("snapshot damage", "internal", said))
             else:
                 self._loss = None
         if self._fault:
-            gaps.append(Gap("judgement", "internal", self._fault))
+            gaps.append(Unmeasured("judgement", "internal", self._fault))
         late = sample("cycle_late", turn.late_seconds, "seconds")
         return {"monitord": Reading("monitord", (late,), gaps=tuple(gaps))}
 
 
 async def observe(
     probes: Sequence[Probe],
-    turn: Turn,
+    turn: CycleRequest,
     timeout: float,
     extra: Mapping[str, Reading] | None = None,
     history: History | None = None,

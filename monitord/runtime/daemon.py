@@ -22,24 +22,24 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from monitord import __version__
 from monitord.config.loader import Settings, SettingsError, standing_orders
-from monitord.core.history.model import Service
+from monitord.core.history.model import ServiceHistory
 from monitord.core.orders import StandingOrders
-from monitord.core.report.model import Night
-from monitord.logging.logger import Log
+from monitord.core.report.model import Report
+from monitord.logging.logger import JsonLog
 from monitord.notify.channels import channels
-from monitord.pm2.ipc import Citizen
+from monitord.pm2.ipc import IpcChannel
 from monitord.probes import Probes
-from monitord.runtime.bus_listener import Listening
-from monitord.runtime.cycle import Watch
-from monitord.runtime.notifying import Telling
-from monitord.runtime.pm2_agent import UnderPm2
-from monitord.runtime.scheduler import Conductor
-from monitord.runtime.signals import Hearing
-from monitord.runtime.web_service import Serving
+from monitord.runtime.bus_listener import BusListener
+from monitord.runtime.cycle import Monitor
+from monitord.runtime.notifying import Notifying
+from monitord.runtime.pm2_agent import Pm2Agent
+from monitord.runtime.scheduler import Scheduler
+from monitord.runtime.signals import SignalHandlers
+from monitord.runtime.web_service import WebService
 from monitord.storage.commands import ask
 from monitord.storage.lock import DirectoryLock
 from monitord.storage.store import Store
-from monitord.threads import Lane, LaneBusy
+from monitord.threads import WorkerBusy, WorkerThread
 
 if TYPE_CHECKING:
     from monitord.pm2.bus import Bus
@@ -72,8 +72,8 @@ class Daemon:
         self,
         settings: Settings,
         load: Loader,
-        log: Log,
-        citizen: Citizen,
+        log: JsonLog,
+        citizen: IpcChannel,
         scheduler: AsyncIOScheduler | None = None,
         record: Recorder | None = None,
     ) -> None:
@@ -84,18 +84,18 @@ class Daemon:
         self._citizen = citizen
         self._lock = DirectoryLock(settings.state_dir)
         self._store = Store(settings.state_dir)
-        self._under_pm2 = UnderPm2(
+        self._under_pm2 = Pm2Agent(
             citizen, lambda told: self._conductor.ask_check("pm2", told), self._night, lambda: self._listening.word, log
         )
-        self._conductor = Conductor(log, self._reload, self._schedule_anew, self._under_pm2.decided)
+        self._conductor = Scheduler(log, self._reload, self._schedule_anew, self._under_pm2.decided)
         self._stop = asyncio.Event()
         self._stop_reason = ""
-        self._tidying = Lane("log files")
+        self._tidying = WorkerThread("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
-        self._serving = Serving(log, settings, self._conductor.ask_check, ask, self._facts)
-        self._teller = Telling(settings, self._store, log, self._serving.publish)
-        self._listening = Listening(log, self._known, self._teller.log.service_event, self._conductor.ask_fleet)
+        self._serving = WebService(log, settings, self._conductor.ask_check, ask, self._facts)
+        self._teller = Notifying(settings, self._store, log, self._serving.publish)
+        self._listening = BusListener(log, self._known, self._teller.log.service_event, self._conductor.ask_fleet)
 
     @property
     def bus(self) -> Bus | None:
@@ -113,7 +113,7 @@ class Daemon:
         self._probes = self._build(self._settings, orders)
         ways_out = channels(self._settings)
         self._take_lock()
-        hearing = Hearing(SIGNALS, self._heard)
+        hearing = SignalHandlers(SIGNALS, self._heard)
         self._citizen.attach(
             on_shutdown=lambda: self._ask_stop("PM2 asked for it"),
             on_orphaned=self._orphaned,
@@ -130,7 +130,7 @@ class Daemon:
                 "set MONITORD_POSTGRES__CA_FILE, or sslmode=verify-full in the DSN."
             )
             self._log.emit("tls_unverified", "warning", message, probe="postgres")
-        self._watch = Watch(
+        self._watch = Monitor(
             self._probes.all,
             orders,
             snapshot.state,
@@ -242,19 +242,19 @@ class Daemon:
             return
         await self._teller.verdict(night)
 
-    async def _night(self) -> Night:
+    async def _night(self) -> Report:
         from monitord.runtime.report_builder import tell_night  # with all that judges a night: only for who asks for it
 
         until = datetime.now(UTC)
         return await tell_night(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
 
     async def _tidy(self) -> None:
-        with suppress(OSError, LaneBusy):  # a disk that hangs has its own alert
+        with suppress(OSError, WorkerBusy):  # a disk that hangs has its own alert
             await self._tidying.run(self._log.tidy, timeout=TIDY_TIMEOUT_SECONDS)
 
     async def _record_settings(self) -> None:
         if self._record is not None:
-            with suppress(OSError, LaneBusy, SettingsError):  # whether the directory can be written, saving tells
+            with suppress(OSError, WorkerBusy, SettingsError):  # whether the directory can be written, saving tells
                 await self._tidying.run(self._record, timeout=LOAD_TIMEOUT_SECONDS)
 
     def _ask_stop(self, reason: str) -> None:
@@ -266,7 +266,7 @@ class Daemon:
         self._log.orphaned()
         self._conductor.ask_check("pm2")
 
-    def _known(self, name: str) -> Service | None:
+    def _known(self, name: str) -> ServiceHistory | None:
         return self._watch.state.history.services.get(name)
 
     def _facts(self, settings: Settings) -> Facts:

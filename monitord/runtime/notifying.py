@@ -1,4 +1,4 @@
-"""Telling as the settings have it: which ways out there are, who tells, and what becomes of both at a reload."""
+"""Notifying as the settings have it: which ways out there are, who tells, and what becomes of both at a reload."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING
 from monitord import __version__
 from monitord.config.loader import Settings
 from monitord.config.quiet_hours import quiet_hours
-from monitord.logging.logger import Log
+from monitord.logging.logger import JsonLog
 from monitord.notify.channels import pulse
-from monitord.notify.channels.base import Describes, SendError
-from monitord.notify.dispatcher import Publish, Teller
-from monitord.notify.event_log import LogTeller
+from monitord.notify.channels.base import DescribesChannel, SendError
+from monitord.notify.dispatcher import Dispatcher, Publish
+from monitord.notify.event_log import EventLog
 from monitord.notify.outbox import Outbox
-from monitord.notify.routing import Sender
+from monitord.notify.routing import Origin
 from monitord.storage.store import Store
 
 if TYPE_CHECKING:
@@ -25,22 +25,22 @@ if TYPE_CHECKING:
     from monitord.reporting.metrics import Facts
 
 
-class Telling(Teller):
+class Notifying(Dispatcher):
     """The teller of a daemon. `publish` is called with every cycle: whoever shows it."""
 
-    def __init__(self, settings: Settings, store: Store, log: Log, publish: Publish) -> None:
+    def __init__(self, settings: Settings, store: Store, log: JsonLog, publish: Publish) -> None:
         self._log = log
         self._describing: asyncio.Task[None] | None = None
         outbox = Outbox(store, log, sender(settings))
-        super().__init__(LogTeller(log), outbox, pulse(settings, self._beats), publish)
+        super().__init__(EventLog(log), outbox, pulse(settings, self._beats), publish)
 
     def describe(self, channels: Sequence[Channel]) -> None:
         """Say of each channel that cannot close what it opens that it cannot. Asked in the background."""
         self._undescribe()
-        if asked := [channel for channel in channels if isinstance(channel, Describes)]:
+        if asked := [channel for channel in channels if isinstance(channel, DescribesChannel)]:
             self._describing = asyncio.get_running_loop().create_task(self._describe(asked), name="describe channels")
 
-    async def _describe(self, channels: Sequence[Describes]) -> None:
+    async def _describe(self, channels: Sequence[DescribesChannel]) -> None:
         for channel in channels:
             name = getattr(channel, "name", "")
             try:
@@ -81,7 +81,7 @@ class Telling(Teller):
 
     def facts(self, settings: Settings, bus: Bus | None) -> Facts:
         """What the metrics say of the watch itself, beside its last cycle."""
-        from monitord.reporting.metrics import ChannelFacts, Facts  # only for who scrapes
+        from monitord.reporting.metrics import ChannelFigures, Facts  # only for who scrapes
 
         now = datetime.now(UTC).timestamp()
         return Facts(
@@ -91,7 +91,7 @@ class Telling(Teller):
             bus_connected=None if bus is None else bus.connected,
             bus_dropped=None if bus is None else bus.dropped,
             outbox={
-                way.channel.name: ChannelFacts(len(way.waiting), way.oldest_age(now), way.sent, way.failures)
+                way.channel.name: ChannelFigures(len(way.waiting), way.oldest_age(now), way.sent, way.failures)
                 for way in self.outbox.ways
             },
         )
@@ -104,10 +104,10 @@ class Telling(Teller):
             self._log.emit("heartbeat_failed", "warning", f"{error[:1].upper()}{error[1:]}.", error=error)
 
 
-def sender(settings: Settings) -> Sender:
+def sender(settings: Settings) -> Origin:
     """Who tells, by these settings."""
     written = settings.notify.quiet_hours
-    return Sender(settings.instance, settings.fleet, quiet_hours(written) if written else None)
+    return Origin(settings.instance, settings.fleet, quiet_hours(written) if written else None)
 
 
 def _beat(settings: Settings) -> tuple[object, ...]:

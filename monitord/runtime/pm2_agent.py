@@ -11,12 +11,12 @@ from contextlib import suppress
 from typing import Final
 
 from monitord.core.engine import Decision
-from monitord.core.report.model import Night
+from monitord.core.report.model import Report
 from monitord.jsonable import in_json
-from monitord.logging.logger import Log
+from monitord.logging.logger import JsonLog
 from monitord.pm2 import axm
 from monitord.pm2.axm import Action, Metric
-from monitord.pm2.ipc import Citizen
+from monitord.pm2.ipc import IpcChannel
 from monitord.reporting.pm2_answers import UNKNOWN, Answer, check_answer, metrics, no_answer, report_answer
 
 METRICS_EVERY_SECONDS: Final = 1.0
@@ -28,16 +28,16 @@ _LARGEST_ANSWER: Final = 64 * 1024
 AskCheck = Callable[[Callable[[Decision | None], None]], None]
 
 
-class UnderPm2:
+class Pm2Agent:
     """What PM2 is told and what it may ask. Where there is no PM2, nothing of it costs anything."""
 
     def __init__(
         self,
-        citizen: Citizen,
+        citizen: IpcChannel,
         ask_check: AskCheck,
-        night: Callable[[], Awaitable[Night]],
+        night: Callable[[], Awaitable[Report]],
         bus: Callable[[], str],
-        log: Log,
+        log: JsonLog,
     ) -> None:
         """The manners of `citizen`.
 

@@ -19,11 +19,11 @@ from monitord.core.history.defaults import SEALS, effective, seen
 from monitord.core.history.epochs import calendar
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.report.builder import Recorded, look_back
-from monitord.core.report.model import Night, Recap
+from monitord.core.report.builder import RecordedCycle, look_back
+from monitord.core.report.model import Recap, Report
 from monitord.reporting.document import moment, revived
 from monitord.storage.reader import read_history, read_snapshot, read_transitions
-from monitord.threads import Lane
+from monitord.threads import WorkerThread
 
 # 48 h of a fleet of fifty take some ten seconds; what takes longer than this is a disk that hangs.
 LOOK_SECONDS: Final = 120.0
@@ -43,7 +43,7 @@ async def tell_night(
     passing: Passing = iter,
     *,
     recap_more: float = RECAP_MORE_SECONDS,
-) -> Night:
+) -> Report:
     """The report of the time from `since` to `until`. `passing` sees the recorded observations go by.
 
     The database's recap is waited for until `recap_more` seconds after all else is known, and missing after that.
@@ -52,7 +52,7 @@ async def tell_night(
         Unusable: the snapshot is there and cannot be read.
         TimeoutError: the state directory does not answer.
     """
-    lane = Lane("the night's record")
+    lane = WorkerThread("the night's record")
     try:
         asked = await lane.run(_asked_about, settings.state_dir, orders, timeout=LOOK_SECONDS)
     except BaseException:
@@ -60,7 +60,7 @@ async def tell_night(
         raise
     recapping = asyncio.create_task(_recap(settings, asked, since, until))
     try:
-        night: Night = await lane.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
+        night: Report = await lane.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
         await asyncio.wait({recapping}, timeout=recap_more)
         recap, error = recapping.result() if recapping.done() else (None, "the database has not answered in time")
     finally:
@@ -79,7 +79,7 @@ def _asked_about(directory: Path, orders: StandingOrders) -> StandingOrders:
     return effective(orders, snapshot.state.history)
 
 
-def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> Recorded:
+def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> RecordedCycle:
     """What the daemon on `directory` has kept from `since` on. The observations are read as they are used.
 
     Raises:
@@ -92,7 +92,7 @@ def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> 
         if snapshot is not None and snapshot.report is not None:
             at = moment(snapshot.report["at"])
             report = revived(snapshot.report)
-    return Recorded(
+    return RecordedCycle(
         observations=read_history(directory, since - orders.late_after),
         transitions=read_transitions(directory, since),
         state=snapshot.state if snapshot is not None else State(),
@@ -101,7 +101,7 @@ def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> 
     )
 
 
-def _look(directory: Path, orders: StandingOrders, since: datetime, until: datetime, passing: Passing) -> Night:
+def _look(directory: Path, orders: StandingOrders, since: datetime, until: datetime, passing: Passing) -> Report:
     recorded = recorded_night(directory, orders, since)
     recorded = replace(recorded, observations=passing(recorded.observations))
     return look_back(recorded, orders, since.timestamp(), until.timestamp())

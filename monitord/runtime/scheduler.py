@@ -14,8 +14,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from monitord.core.engine import Decision
-from monitord.logging.logger import Log
-from monitord.runtime.cycle import Turn, Watch
+from monitord.logging.logger import JsonLog
+from monitord.runtime.cycle import CycleRequest, Monitor
 
 # How far past its time a cycle may be before whoever makes them due is taken to have lost the clock.
 OVERDUE_SECONDS: Final = 1.0
@@ -54,7 +54,7 @@ class _Asked:
         return [*found, *self.rechecks.values()]
 
 
-class Conductor:
+class Scheduler:
     """Runs the cycles of one watch; it may be asked before that has begun.
 
     `reload` reads the settings again; `overdue` is called when a cycle that was due did not come; `decided` sees what
@@ -63,12 +63,12 @@ class Conductor:
 
     def __init__(
         self,
-        log: Log,
+        log: JsonLog,
         reload: Callable[[], Awaitable[None]],
         overdue: Callable[[], None],
         decided: Callable[[Decision, float], None] | None = None,
     ) -> None:
-        self._watch: Watch | None = None
+        self._watch: Monitor | None = None
         self._log = log
         self._every = 0.0
         self._reload = reload
@@ -122,10 +122,10 @@ class Conductor:
 
     # One thing at a time
 
-    async def first(self, watch: Watch) -> None:
+    async def first(self, watch: Monitor) -> None:
         """Begin with this watch: the check at the start, before anything is due."""
         self._watch = watch
-        await self._cycle(Turn(trigger="startup", late_seconds=0.0))
+        await self._cycle(CycleRequest(trigger="startup", late_seconds=0.0))
 
     async def conduct(self) -> None:
         """Do what is asked for, for ever; after `first` and `paced`."""
@@ -167,14 +167,14 @@ class Conductor:
         answers, self._asked.answers = self._asked.answers, []
         if self._asked.due_at is not None:  # it is the cycle that was due, too
             self._take_turn(self._asked.due_at)
-        decision = await self._cycle(Turn(trigger=trigger, exact=self._asked.exact, late_seconds=None))
+        decision = await self._cycle(CycleRequest(trigger=trigger, exact=self._asked.exact, late_seconds=None))
         for answer in answers:
             # From the loop: what goes wrong in it is no end of the conducting.
             asyncio.get_running_loop().call_soon(answer, decision)
 
     async def _due_cycle(self, due_at: float) -> None:
         late = self._take_turn(due_at)
-        await self._cycle(Turn(exact=self._asked.exact, late_seconds=late))
+        await self._cycle(CycleRequest(exact=self._asked.exact, late_seconds=late))
 
     def _take_turn(self, due_at: float) -> float:
         """Count the due cycle as begun; returns how late it is, in seconds."""
@@ -189,9 +189,9 @@ class Conductor:
         if self._asked.fleet_at is not None and self._asked.fleet_at <= now:
             due.add("pm2")
         if due:
-            await self._cycle(Turn(probes=due, exact=self._asked.exact))
+            await self._cycle(CycleRequest(probes=due, exact=self._asked.exact))
 
-    async def _cycle(self, turn: Turn) -> Decision | None:
+    async def _cycle(self, turn: CycleRequest) -> Decision | None:
         assert self._watch is not None  # noqa: S101 - `first` brings it
         began = asyncio.get_running_loop().time()
         self._asked.rechecks = {}

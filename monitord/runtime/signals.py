@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from contextlib import suppress
 
 
-class Hearing:
+class SignalHandlers:
     """Calls back on the running loop for each signal of a set, until `close`; from then on they are ignored.
 
     Not by the loop's own way: as a loop ends, it gives its signals back to the system, and a late one would kill a

@@ -16,15 +16,15 @@ from monitord.core.alerting.incidents import Incident, incidents
 from monitord.core.model import Command, Silence
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import look_back
-from monitord.core.report.model import Night
-from monitord.logging.logger import Log
+from monitord.core.report.model import Report
+from monitord.logging.logger import JsonLog
 from monitord.reporting.metrics import Facts, exposition
 from monitord.runtime.report_builder import recorded_night, tell_night
-from monitord.storage.commands import CannotAsk
+from monitord.storage.commands import CommandsUnavailable
 from monitord.storage.reader import read_snapshot, read_transitions, recorded_span
-from monitord.storage.schema import Unusable
-from monitord.threads import Lane, LaneBusy
-from monitord.web.backend import Seen, Unavailable
+from monitord.storage.schema import UnusableSnapshot
+from monitord.threads import WorkerBusy, WorkerThread
+from monitord.web.backend import BackendUnavailable, PublishedCycle
 
 T = TypeVar("T")
 
@@ -34,12 +34,12 @@ LEAVE_SECONDS: Final = 3.0
 _SHORTEST_NIGHT: Final = timedelta(minutes=1)
 
 
-class DaemonSource:
+class DaemonBackend:
     """What the page asks, answered by the daemon that it runs in."""
 
     def __init__(
         self,
-        log: Log,
+        log: JsonLog,
         settings: Settings,
         ask_check: Callable[[str], None],
         leave: Callable[[Path, Command], None],
@@ -50,17 +50,17 @@ class DaemonSource:
         self._log = log
         self._ask_check = ask_check
         self._leave = leave
-        self._seen: Seen | None = None
+        self._seen: PublishedCycle | None = None
         self._whole_at: float | None = None
-        self._record = Lane("the page's record")
-        self._commands = Lane("the page's commands")
+        self._record = WorkerThread("the page's record")
+        self._commands = WorkerThread("the page's commands")
 
-    def saw(self, seen: Seen, whole_at: float | None) -> None:
+    def saw(self, seen: PublishedCycle, whole_at: float | None) -> None:
         """A cycle is over; the last whole one ended at `whole_at`, by the monotonic clock."""
         self._seen, self._whole_at = seen, whole_at
 
     @property
-    def seen(self) -> Seen | None:
+    def seen(self) -> PublishedCycle | None:
         """The last cycle."""
         return self._seen
 
@@ -82,24 +82,24 @@ class DaemonSource:
         """Leave a command where the watch finds it."""
         try:
             await self._commands.run(self._leave, self.settings.state_dir, command, timeout=LEAVE_SECONDS)
-        except (TimeoutError, LaneBusy):
-            raise Unavailable("the state directory does not answer") from None
-        except (CannotAsk, OSError, sqlite3.Error) as error:
-            raise Unavailable(f"it could not be left for the watch: {error}") from None
+        except (TimeoutError, WorkerBusy):
+            raise BackendUnavailable("the state directory does not answer") from None
+        except (CommandsUnavailable, OSError, sqlite3.Error) as error:
+            raise BackendUnavailable(f"it could not be left for the watch: {error}") from None
 
-    async def night(self, back: timedelta) -> Night:
+    async def night(self, back: timedelta) -> Report:
         """What is recorded of so long."""
         return await self.aside(lambda: _night(self.settings.state_dir, self._orders(), back))
 
-    async def report(self, back: timedelta) -> Night:
+    async def report(self, back: timedelta) -> Report:
         """The whole report of so long."""
         until = datetime.now(UTC)
         try:
             return await tell_night(self.settings, self._orders(), until - back, until)
         except TimeoutError:
-            raise Unavailable("the state directory does not answer") from None
-        except (Unusable, OSError, sqlite3.Error) as error:
-            raise Unavailable(str(error)) from None
+            raise BackendUnavailable("the state directory does not answer") from None
+        except (UnusableSnapshot, OSError, sqlite3.Error) as error:
+            raise BackendUnavailable(str(error)) from None
 
     async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
         """The incidents of so long."""
@@ -109,15 +109,15 @@ class DaemonSource:
         """Do it on the thread that reads the record."""
         try:
             return await self._record.run(work, timeout=READ_SECONDS)
-        except (TimeoutError, LaneBusy):
-            raise Unavailable("the state directory does not answer") from None
-        except (Unusable, OSError, sqlite3.Error) as error:
-            raise Unavailable(str(error)) from None
+        except (TimeoutError, WorkerBusy):
+            raise BackendUnavailable("the state directory does not answer") from None
+        except (UnusableSnapshot, OSError, sqlite3.Error) as error:
+            raise BackendUnavailable(str(error)) from None
 
     async def metrics(self) -> tuple[bytes, str] | None:
         """The last cycle for Prometheus: milliseconds, even with thousands of services."""
         if (seen := self._seen) is None:
-            raise Unavailable("the first check is not over yet")
+            raise BackendUnavailable("the first check is not over yet")
         facts = replace(
             self._facts(self.settings),
             at=seen.at,
@@ -144,7 +144,7 @@ def _few_facts(settings: Settings) -> Facts:
     return Facts(__version__, settings.instance, settings.fleet)
 
 
-def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Night:
+def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Report:
     """The night that ends now; a watch younger than that has a shorter one."""
     until = datetime.now(UTC)
     recorded = recorded_span(directory)

@@ -18,13 +18,13 @@ from monitord.config.loader import Settings
 from monitord.config.types import listen_address
 from monitord.core.engine import Decision
 from monitord.core.model import Command
-from monitord.logging.logger import Log
+from monitord.logging.logger import JsonLog
 
 if TYPE_CHECKING:
     from monitord.reporting.metrics import Facts
-    from monitord.runtime.web_backend import DaemonSource
-    from monitord.web.backend import Seen
-    from monitord.web.records import Desk
+    from monitord.runtime.web_backend import DaemonBackend
+    from monitord.web.backend import PublishedCycle
+    from monitord.web.records import Records
     from monitord.web.server import PageServer
 
 CLOSE_SECONDS: Final = 1.0
@@ -40,7 +40,7 @@ _KINDS: Final = {
 Leave = Callable[[Path, Command], None]
 
 
-class Serving:
+class WebService:
     """Serves the page while MONITORD_HTTP__LISTEN is an address.
 
     Args:
@@ -53,7 +53,7 @@ class Serving:
 
     def __init__(
         self,
-        log: Log,
+        log: JsonLog,
         settings: Settings,
         ask_check: Callable[[str], None],
         leave: Leave,
@@ -64,10 +64,10 @@ class Serving:
         self._ask_check = ask_check
         self._leave = leave
         self._facts = facts
-        self._seen: Seen | None = None
+        self._seen: PublishedCycle | None = None
         self._whole_at: float | None = None
-        self._source: DaemonSource | None = None
-        self._desk: Desk | None = None
+        self._source: DaemonBackend | None = None
+        self._desk: Records | None = None
         self._server: PageServer | None = None
         self._listening: asyncio.Task[None] | None = None
         self._trouble = ""
@@ -77,9 +77,9 @@ class Serving:
         if not self._settings.http.listen:
             self._seen = None
             return
-        from monitord.web.backend import Seen
+        from monitord.web.backend import PublishedCycle
 
-        self._seen = seen = Seen(decision, trigger, duration_ms)
+        self._seen = seen = PublishedCycle(decision, trigger, duration_ms)
         if seen.is_whole:
             self._whole_at = time.monotonic()
         if self._source is not None and self._desk is not None:
@@ -147,17 +147,17 @@ class Serving:
         return True
 
     async def _listen(self, address: str) -> None:
-        from monitord.runtime.web_backend import DaemonSource
+        from monitord.runtime.web_backend import DaemonBackend
         from monitord.web.app import Page
-        from monitord.web.records import Desk
+        from monitord.web.records import Records
         from monitord.web.server import PageServer
 
         host, port = listen_address(address)
         token = self._settings.http.token
-        source = DaemonSource(self._log, self._settings, self._ask_check, self._leave, self._facts)
+        source = DaemonBackend(self._log, self._settings, self._ask_check, self._leave, self._facts)
         if self._seen is not None:
             source.saw(self._seen, self._whole_at)
-        desk = Desk(source)
+        desk = Records(source)
         server = PageServer(Page(desk, host, None if token is None else token.get_secret_value()).app, host, port)
         await server.start()
         self._source, self._desk, self._server = source, desk, server

@@ -14,7 +14,7 @@ from typing import Final
 
 from monitord.core.codec import decode, encode
 from monitord.core.model import Command
-from monitord.storage.schema import FILE, MIGRATIONS, Unusable, version
+from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
 
 BUSY_SECONDS: Final = 5.0
 # So many that nobody has heard yet are a daemon that does not run, and somebody who asks in a loop.
@@ -23,12 +23,12 @@ MOST_WAITING: Final = 1000
 _WITH_COMMANDS: Final = 3
 
 
-class CannotAsk(Exception):  # noqa: N818 - it names what cannot be done
+class CommandsUnavailable(Exception):  # noqa: N818 - it names what cannot be done
     """There is no snapshot to ask through, or not one of this monitord: a sentence without its full stop."""
 
 
 @dataclass(frozen=True, slots=True)
-class Waiting:
+class WaitingCommand:
     """The commands that nobody had heard, in the order they were made, and the number of the last of them."""
 
     commands: tuple[Command, ...] = ()
@@ -44,18 +44,20 @@ def ask(directory: Path, command: Command) -> None:
     """
     path = directory / FILE
     if not path.exists():
-        raise CannotAsk(f"no monitord has run on {directory} yet")
+        raise CommandsUnavailable(f"no monitord has run on {directory} yet")
     uri = path.absolute().as_uri() + "?mode=rw"
     with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
         number = version(connection)
         if number < len(MIGRATIONS):
-            raise CannotAsk(f"the snapshot at {path} is an older monitord's; it is brought up to date by monitord run")
+            raise CommandsUnavailable(
+                f"the snapshot at {path} is an older monitord's; it is brought up to date by monitord run"
+            )
         if number > len(MIGRATIONS):
-            raise CannotAsk(f"the snapshot at {path} was written by a newer monitord")
+            raise CommandsUnavailable(f"the snapshot at {path} was written by a newer monitord")
         connection.execute("BEGIN IMMEDIATE")  # ended by COMMIT, or by the connection's end
         (many,) = connection.execute("SELECT count(*) FROM commands").fetchone()
         if many >= MOST_WAITING:
-            raise CannotAsk(f"{many} commands wait on {directory} already, and no monitord hears them")
+            raise CommandsUnavailable(f"{many} commands wait on {directory} already, and no monitord hears them")
         body = json.dumps(encode(command), ensure_ascii=False, separators=(",", ":"))
         connection.execute("INSERT INTO commands (body) VALUES (?)", (body,))
         connection.execute("COMMIT")
@@ -74,10 +76,10 @@ def read_waiting(directory: Path) -> tuple[Command, ...]:
         with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
             return waiting(connection).commands if version(connection) >= _WITH_COMMANDS else ()
     except sqlite3.Error as error:
-        raise Unusable(f"the snapshot at {path} cannot be read: {error}") from None
+        raise UnusableSnapshot(f"the snapshot at {path} cannot be read: {error}") from None
 
 
-def waiting(connection: sqlite3.Connection, after: int = 0) -> Waiting:
+def waiting(connection: sqlite3.Connection, after: int = 0) -> WaitingCommand:
     """The commands past the number `after`. What is no command of this version is passed over, and counts as heard."""
     commands: list[Command] = []
     through = after
@@ -87,7 +89,7 @@ def waiting(connection: sqlite3.Connection, after: int = 0) -> Waiting:
             commands.append(decode(Command, json.loads(body)))
         except (ValueError, TypeError, KeyError, RecursionError):
             continue
-    return Waiting(tuple(commands), through)
+    return WaitingCommand(tuple(commands), through)
 
 
 def strike(connection: sqlite3.Connection, through: int) -> None:

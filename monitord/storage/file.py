@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitord.storage.damage import wal_damage
-from monitord.storage.schema import FILE, Unusable, version
+from monitord.storage.schema import FILE, UnusableSnapshot, version
 
 T = TypeVar("T")
 
@@ -80,7 +80,7 @@ class SnapshotFile:
         """Open the file, bring its schema up to date; put it aside first where it is not one of ours."""
         try:
             self._open()
-        except (Unusable, sqlite3.Error) as error:
+        except (UnusableSnapshot, sqlite3.Error) as error:
             if is_disk_trouble(error):
                 self.disconnect()
                 raise
@@ -97,7 +97,9 @@ class SnapshotFile:
         connection.execute("PRAGMA synchronous = NORMAL")
         number = version(connection)
         if number > len(self._migrations):
-            raise Unusable(f"it was written by a newer monitord (schema {number}, known {len(self._migrations)})")
+            raise UnusableSnapshot(
+                f"it was written by a newer monitord (schema {number}, known {len(self._migrations)})"
+            )
         for following, script in enumerate(self._migrations[number:], number + 1):
             connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {following}; COMMIT;")
         inode = self.path.stat().st_ino

@@ -19,7 +19,7 @@ _TOLD: Final = "told"
 
 
 @dataclass(frozen=True, slots=True)
-class Queued:
+class OutboxEntry:
     """One message for one way out. `due` (Unix seconds) is before when it is not to be sent; 0: at once."""
 
     channel: str
@@ -28,7 +28,7 @@ class Queued:
     body: str
 
 
-def put(connection: sqlite3.Connection, rows: Iterable[Queued]) -> None:
+def put(connection: sqlite3.Connection, rows: Iterable[OutboxEntry]) -> None:
     """Add messages, each once. In the caller's transaction."""
     connection.executemany(
         "INSERT INTO outbox (channel, message_id, due, body) VALUES (?, ?, ?, ?) "
@@ -52,7 +52,7 @@ def remember_told(connection: sqlite3.Connection, told: Told) -> None:
     )
 
 
-def waiting(connection: sqlite3.Connection) -> tuple[tuple[Queued, ...], dict[str, tuple[str, ...]]]:
+def waiting(connection: sqlite3.Connection) -> tuple[tuple[OutboxEntry, ...], dict[str, tuple[str, ...]]]:
     """All that is still to be told, oldest first, and who was told of what.
 
     Raises:
@@ -61,4 +61,4 @@ def waiting(connection: sqlite3.Connection) -> tuple[tuple[Queued, ...], dict[st
     rows = connection.execute("SELECT channel, message_id, due, body FROM outbox ORDER BY seq").fetchall()
     kept = connection.execute("SELECT body FROM state WHERE name = ?", (_TOLD,)).fetchone()
     told = {} if kept is None else {str(key): tuple(map(str, names)) for key, names in json.loads(kept[0]).items()}
-    return tuple(Queued(*row) for row in rows), told
+    return tuple(OutboxEntry(*row) for row in rows), told

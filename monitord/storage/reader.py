@@ -19,7 +19,7 @@ from monitord.core.codec import decode
 from monitord.core.engine import State
 from monitord.core.model import Observation, Transition
 from monitord.core.recording import replay
-from monitord.storage.schema import FILE, MIGRATIONS, Unusable, version
+from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
 
 # What text that is no longer as it was written makes of the code that reads it.
 _DAMAGE = (sqlite3.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError)
@@ -116,7 +116,7 @@ def saved_state(connection: sqlite3.Connection) -> Snapshot:
         parts = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM state")}
         state = decode(State, {field.name: parts[field.name] for field in fields(State) if field.name in parts})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise Unusable(f"its content does not fit: {error}") from None
+        raise UnusableSnapshot(f"its content does not fit: {error}") from None
     return Snapshot(state, parts.get("report"))
 
 
@@ -137,7 +137,7 @@ def _opened(directory: Path, what: str) -> Iterator[sqlite3.Connection | None]:
         with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
             number = version(connection)
             if number > len(MIGRATIONS):
-                raise Unusable(f"the {what} at {path} was written by a newer monitord")
+                raise UnusableSnapshot(f"the {what} at {path} was written by a newer monitord")
             yield connection if number else None
     except _DAMAGE as error:
-        raise Unusable(f"the {what} at {path} cannot be read: {error}") from None
+        raise UnusableSnapshot(f"the {what} at {path} cannot be read: {error}") from None

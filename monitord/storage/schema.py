@@ -32,7 +32,7 @@ MIGRATIONS: Final[tuple[str, ...]] = (
 )
 
 
-class Unusable(Exception):  # noqa: N818 - it names what the file is
+class UnusableSnapshot(Exception):  # noqa: N818 - it names what the file is
     """The file is there and is not a snapshot this monitord can use."""
 
 

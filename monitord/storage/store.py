@@ -22,17 +22,17 @@ from monitord.core.codec import encode
 from monitord.core.engine import State
 from monitord.core.model import Observation, Transition
 from monitord.core.recording import Recorder
-from monitord.core.retention_clock import TRUSTED_AFTER_SECONDS, LivedClock, newest_lived
-from monitord.storage.commands import Waiting, strike
+from monitord.core.retention_clock import TRUSTED_AFTER_SECONDS, RetentionClock, newest_lived
+from monitord.storage.commands import WaitingCommand, strike
 from monitord.storage.commands import waiting as waiting_commands
 from monitord.storage.copy import Copy, read_copy, write_copy
 from monitord.storage.damage import damage, structure
 from monitord.storage.file import SetAside, SnapshotFile, is_disk_trouble
 from monitord.storage.history import KEEP_TRANSITIONS, prune
-from monitord.storage.outbox import Queued, Told, put, remember_told, take_out, waiting
+from monitord.storage.outbox import OutboxEntry, Told, put, remember_told, take_out, waiting
 from monitord.storage.reader import Snapshot, saved_state
-from monitord.storage.schema import MIGRATIONS, Unusable
-from monitord.threads import Lane
+from monitord.storage.schema import MIGRATIONS, UnusableSnapshot
+from monitord.threads import WorkerThread
 
 T = TypeVar("T")
 
@@ -45,7 +45,7 @@ _EXAMINED_AT_START_BYTES: Final = 32 * 1024 * 1024
 
 
 @dataclass(frozen=True, slots=True)
-class Record:
+class CycleRecord:
     """What one cycle leaves behind. `report` is JSON-ready, as `check_completed` gives it.
 
     `queued` is what is now to be told, and `told` who has been told of what (None: as it was).
@@ -56,7 +56,7 @@ class Record:
     observation: Observation
     report: Mapping[str, Any]
     transitions: Sequence[Transition] = ()
-    queued: Sequence[Queued] = ()
+    queued: Sequence[OutboxEntry] = ()
     told: Told | None = None
     heard_through: int = 0
 
@@ -73,15 +73,15 @@ class Store:
         self.problem: str | None = None
         self._file = SnapshotFile(directory, migrations)
         self._lived = lived
-        self._clock: LivedClock | None = None  # what is deleted by age is deleted by this one
-        self._lane = Lane("snapshot")
+        self._clock: RetentionClock | None = None  # what is deleted by age is deleted by this one
+        self._lane = WorkerThread("snapshot")
         self._recorder = Recorder()
         self._until_whole = 0
         self._closed = False
         self._loaded = False
         self._unsaved: tuple[Transition, ...] = ()
         self._heard_through = 0
-        self._examining = Lane("snapshot examination")
+        self._examining = WorkerThread("snapshot examination")
         self._examination: asyncio.Task[None] | None = None
         self._until_examined = SAVES_PER_EXAMINATION
         self._damage: str | None = None
@@ -111,7 +111,7 @@ class Store:
         self.problem = None
         return snapshot, aside
 
-    async def hear(self, timeout: float) -> Waiting:
+    async def hear(self, timeout: float) -> WaitingCommand:
         """What operators have asked and no state that was given to `save` has in it; nothing where it cannot be read.
 
         Commands that stay unread are heard later: whether the file works, saving tells.
@@ -119,9 +119,9 @@ class Store:
         try:
             return await self._lane.run(self._hear, timeout=timeout)
         except Exception:  # noqa: BLE001 - see above
-            return Waiting(through=self._heard_through)
+            return WaitingCommand(through=self._heard_through)
 
-    async def save(self, record: Record, timeout: float) -> SetAside | None:
+    async def save(self, record: CycleRecord, timeout: float) -> SetAside | None:
         """Save a cycle, whole or not at all. `problem` tells whether it worked.
 
         Edges that could not be saved are saved with the next cycle: without its end an alert would seem to go on.
@@ -149,11 +149,11 @@ class Store:
 
     # The outbox between cycles. Raises whatever keeps it from being read or written: who asks has its own way on.
 
-    async def waiting(self, timeout: float) -> tuple[tuple[Queued, ...], dict[str, tuple[str, ...]]]:
+    async def waiting(self, timeout: float) -> tuple[tuple[OutboxEntry, ...], dict[str, tuple[str, ...]]]:
         """All that is still to be told, oldest first, and who was told of what."""
         return await self._lane.run(self._on_outbox, waiting, timeout=timeout)
 
-    async def queue(self, rows: Sequence[Queued], timeout: float) -> None:
+    async def queue(self, rows: Sequence[OutboxEntry], timeout: float) -> None:
         """Add messages that no cycle brings."""
         await self._lane.run(self._on_outbox, lambda connection: put(connection, rows), timeout=timeout)
 
@@ -163,7 +163,7 @@ class Store:
             self._on_outbox, lambda connection: take_out(connection, channel, message_ids), timeout=timeout
         )
 
-    async def merge(self, channel: str, message_ids: Sequence[str], into: Queued, timeout: float) -> None:
+    async def merge(self, channel: str, message_ids: Sequence[str], into: OutboxEntry, timeout: float) -> None:
         """Put one message in the place of several: all of it or nothing."""
 
         def replace_with(connection: sqlite3.Connection) -> None:
@@ -195,7 +195,7 @@ class Store:
             snapshot = saved_state(self._file.opened)
             small = self.path.stat().st_size <= _EXAMINED_AT_START_BYTES
             broken = structure(self._file.opened) if small and aside is None else None
-        except (Unusable, sqlite3.Error) as error:
+        except (UnusableSnapshot, sqlite3.Error) as error:
             if is_disk_trouble(error):
                 raise
             broken = str(error)
@@ -234,12 +234,12 @@ class Store:
             self._files, self._heard_through = self._file.files, 0
         return aside
 
-    def _hear(self) -> Waiting:
+    def _hear(self) -> WaitingCommand:
         if self._file.connection is None or self._file.replaced():
-            return Waiting(through=self._heard_through)
+            return WaitingCommand(through=self._heard_through)
         return waiting_commands(self._file.connection, self._heard_through)
 
-    def _save(self, record: Record) -> SetAside | None:
+    def _save(self, record: CycleRecord) -> SetAside | None:
         aside = None
         earlier = f"the history and the alerts recorded before {_moment(record.observation.now.timestamp())}"
         is_open = self._file.connection is not None
@@ -268,10 +268,12 @@ class Store:
 
     def _on_outbox(self, work: Callable[[sqlite3.Connection], T]) -> T:
         if self._file.connection is None or self._file.replaced():
-            raise Unusable("the snapshot is not open")  # the next cycle opens it, and saves what is then to be told
+            raise UnusableSnapshot(
+                "the snapshot is not open"
+            )  # the next cycle opens it, and saves what is then to be told
         return self._file.in_transaction(work)
 
-    def _write(self, record: Record) -> None:
+    def _write(self, record: CycleRecord) -> None:
         whole = self._until_whole <= 0
         frame = self._recorder.frame(record.observation, whole=whole)
         self._until_whole = FRAMES_PER_WHOLE if whole else self._until_whole - 1
@@ -323,7 +325,7 @@ class Store:
                 TRUSTED_AFTER_SECONDS,
                 TRUSTED_AFTER_SECONDS,
             )
-            self._clock = LivedClock(recorded)
+            self._clock = RetentionClock(recorded)
         return self._clock.verified(wall, self._lived())
 
 

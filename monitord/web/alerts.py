@@ -11,7 +11,7 @@ from monitord.core import humanize
 from monitord.core.alerting.escalation import escalation
 from monitord.core.alerting.incidents import Incident
 from monitord.core.model import Alert
-from monitord.core.report.model import Night
+from monitord.core.report.model import Report
 from monitord.reporting.blocks import Grid
 from monitord.reporting.blocks import incidents as incidents_section
 from monitord.reporting.charts.svg import Markup, joined, tag
@@ -19,13 +19,13 @@ from monitord.reporting.components import grid, mark
 from monitord.reporting.html import section_html
 from monitord.reporting.terminal import Style
 from monitord.reporting.wording import evidence, sentence
-from monitord.web.context import View, ago, when
+from monitord.web.context import PageContext, ago, when
 
 # So many are told in full; of a whole fleet that is out of order the rest is a list.
 _MOST_CARDS: Final = 8
 
 
-def firing(view: View) -> Markup:
+def firing(view: PageContext) -> Markup:
     """The alerts that fire, each with its evidence and what to do; that there are none is said by the status."""
     found = view.alerts("firing")
     if not found:
@@ -40,7 +40,7 @@ def firing(view: View) -> Markup:
     )
 
 
-def _card(alert: Alert, view: View) -> Markup:
+def _card(alert: Alert, view: PageContext) -> Markup:
     finding = alert.finding
     told = "; ".join(f"{name}: {value}" for name, value in evidence(finding, view))
     facts: list[tuple[str, Markup | str]] = [
@@ -65,7 +65,7 @@ def _card(alert: Alert, view: View) -> Markup:
     )
 
 
-def _buttons(alert: Alert, view: View) -> Markup | None:
+def _buttons(alert: Alert, view: PageContext) -> Markup | None:
     if not view.has_token:
         return None
     about = f"{alert.rule}: {alert.subject}"
@@ -86,7 +86,7 @@ def _buttons(alert: Alert, view: View) -> Markup | None:
     )
 
 
-def waiting(view: View) -> Markup:
+def waiting(view: PageContext) -> Markup:
     """What is explained by something else, and what is not confirmed yet: known, and paging nobody."""
     explained, pending = view.alerts("suppressed"), view.alerts("pending")
     if not explained and not pending:
@@ -105,7 +105,7 @@ def waiting(view: View) -> Markup:
     )
 
 
-def _list(items: Iterable[tuple[str, Alert]], view: View) -> Markup:
+def _list(items: Iterable[tuple[str, Alert]], view: PageContext) -> Markup:
     """Alerts in a line each, with why they are no more than that."""
     return tag(
         "ul",
@@ -129,7 +129,7 @@ def _list(items: Iterable[tuple[str, Alert]], view: View) -> Markup:
     )
 
 
-def recent(view: View, most: int = 6) -> Markup:
+def recent(view: PageContext, most: int = 6) -> Markup:
     """The latest incidents as a table, with the way to all of them."""
     kept = view.incidents
     content: list[Markup | None]
@@ -156,7 +156,7 @@ def newest(found: Iterable[Incident]) -> list[Incident]:
     return sorted(found, key=lambda one: (one.ended_at is not None, -one.first_sign.timestamp()))
 
 
-def _table(found: Sequence[Incident], view: View) -> Markup:
+def _table(found: Sequence[Incident], view: PageContext) -> Markup:
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
     for one in found:
         lasted = humanize.duration(round(one.duration_seconds(view.now)))
@@ -175,7 +175,7 @@ def anchor(found: Incident) -> str:
     return f"i-{found.id}"
 
 
-def alerts_page(view: View, back: timedelta) -> Markup:
+def alerts_page(view: PageContext, back: timedelta) -> Markup:
     """Every incident of so long, with its cause, its evidence, and what it explains."""
     kept = view.incidents
     title = tag("h1", "Alerts", tag("small", f" of the last {humanize.duration(back.total_seconds())}"))
@@ -185,7 +185,7 @@ def alerts_page(view: View, back: timedelta) -> Markup:
     if kept.value is None:
         return joined(title, here, tag("p", sentence(f"The record is unknown: {kept.trouble}"), class_="is-unknown"))
     found = newest(kept.value)
-    told = Night(
+    told = Report(
         since=view.until - back.total_seconds(), until=view.until, verdict="UNKNOWN", sentence="", blind_minutes=0.0,
         criteria=(), services=(), tables=(), groups=(), incidents=tuple(found), blind=(),
         escalations={

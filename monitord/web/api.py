@@ -21,10 +21,10 @@ from monitord.reporting.incidents import incident_fields
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.silences import silence_fields
 from monitord.web import params
-from monitord.web.backend import Seen, Unavailable
+from monitord.web.backend import BackendUnavailable, PublishedCycle
 from monitord.web.middleware import body_of
 from monitord.web.openapi import DOCUMENT
-from monitord.web.records import Busy, Desk, now
+from monitord.web.records import Busy, Records, now
 
 # A program waits for its answer; what takes longer is a disk that hangs.
 PATIENCE_SECONDS: Final = 60.0
@@ -57,7 +57,7 @@ def problem(status: int, message: str) -> Response:
 class Api:
     """The routes under /api."""
 
-    def __init__(self, desk: Desk, permit: Callable[[Request], Awaitable[None]]) -> None:
+    def __init__(self, desk: Records, permit: Callable[[Request], Awaitable[None]]) -> None:
         """`permit` lets through who may act, and raises Problem for who may not."""
         self._desk = desk
         self._permit = permit
@@ -83,9 +83,9 @@ class Api:
                 return await handler(request)
             except Problem as found:
                 return problem(found.status, str(found))
-            except params.Mistake as mistake:
+            except params.ParameterError as mistake:
                 return problem(400, str(mistake))
-            except Unavailable as error:
+            except BackendUnavailable as error:
                 return problem(503, f"{error}.")
 
         return answer
@@ -163,7 +163,7 @@ class Api:
         return JSONResponse(DOCUMENT)
 
 
-def the_seen(desk: Desk) -> Seen:
+def the_seen(desk: Records) -> PublishedCycle:
     """The last cycle.
 
     Raises:
@@ -171,11 +171,11 @@ def the_seen(desk: Desk) -> Seen:
     """
     seen = desk.source.seen
     if seen is None:
-        raise Unavailable("monitord has not looked yet")
+        raise BackendUnavailable("monitord has not looked yet")
     return seen
 
 
-def status_fields(desk: Desk) -> dict[str, Any]:
+def status_fields(desk: Records) -> dict[str, Any]:
     """What `status --format json` says, of this process."""
     seen = the_seen(desk)
     fields = seen.fields | {"age_seconds": round(seen.age_seconds, 3), "pid": os.getpid()}
@@ -189,7 +189,7 @@ def status_fields(desk: Desk) -> dict[str, Any]:
     return fields
 
 
-def health(desk: Desk) -> Response:
+def health(desk: Records) -> Response:
     """Whether the watch is fresh, and nothing else: no name, no state."""
     age = desk.source.whole_age_seconds
     fresh = age is not None and age <= stale_after(desk.source.settings).total_seconds()

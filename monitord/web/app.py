@@ -18,13 +18,13 @@ from monitord.config.types import is_loopback
 from monitord.reporting.wording import sentence
 from monitord.web import layout, params, silences
 from monitord.web.api import Api, Problem, health, problem
-from monitord.web.auth import Keeper, TooManyGuesses, bearer
-from monitord.web.backend import Unavailable
-from monitord.web.forms import Acts, to_login
-from monitord.web.middleware import Guard
-from monitord.web.pages import Showing
-from monitord.web.records import Desk
-from monitord.web.sse import EventStream, Full
+from monitord.web.auth import TokenAuth, TooManyGuesses, bearer
+from monitord.web.backend import BackendUnavailable
+from monitord.web.forms import Forms, to_login
+from monitord.web.middleware import SecurityMiddleware
+from monitord.web.pages import PageViews
+from monitord.web.records import Records
+from monitord.web.sse import EventStream, TooManyStreams
 
 # Name -> where it lies within monitord.reporting, and what it is.
 _STATIC: Final = {
@@ -49,14 +49,14 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Page:
     """Everything that is served at one address. `guess_seconds` is what a wrong token costs whoever guesses."""
 
-    def __init__(self, desk: Desk, host: str, token: str | None, guess_seconds: float = 0.5) -> None:
+    def __init__(self, desk: Records, host: str, token: str | None, guess_seconds: float = 0.5) -> None:
         self._desk = desk
-        self._keeper = Keeper(token, guess_seconds)
+        self._keeper = TokenAuth(token, guess_seconds)
         self._is_open = is_loopback(host)
         self._files: dict[str, bytes] = {}
         self._answered_now = 0
-        showing = Showing(desk, self._keeper)
-        acts = Acts(showing)
+        showing = PageViews(desk, self._keeper)
+        acts = Forms(showing)
         paths: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "/", showing.overview),
             ("GET", "/service/{name:path}", showing.service),
@@ -81,7 +81,7 @@ class Page:
             routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
         )
         app.router.redirect_slashes = False
-        self.app: ASGIApp = Guard(self._gate(app), host, self._refused, desk.source.fault)
+        self.app: ASGIApp = SecurityMiddleware(self._gate(app), host, self._refused, desk.source.fault)
 
     # Who is let through
 
@@ -141,7 +141,7 @@ class Page:
             return Response(media_type="text/event-stream")
         try:
             return EventStream(self._desk.hub, self._desk.hub.listen())  # type: ignore[return-value] # answers as one
-        except Full:
+        except TooManyStreams:
             return problem(503, "As many are listening as may.")
 
     async def _healthz(self, _: Request) -> Response:
@@ -169,9 +169,9 @@ class Page:
         async def answer(request: Request) -> Response:
             try:
                 return await handler(request)
-            except params.Mistake as mistake:
+            except params.ParameterError as mistake:
                 return self._refused(request, 400, str(mistake))
-            except Unavailable as error:
+            except BackendUnavailable as error:
                 return self._refused(request, 503, sentence(str(error)))
 
         return answer

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Generic, TypeVar
 
-from monitord.web.backend import Unavailable
+from monitord.web.backend import BackendUnavailable
 
 T = TypeVar("T")
 
@@ -22,7 +22,7 @@ _TOO_OLD_SECONDS: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
-class Kept(Generic[T]):
+class CacheEntry(Generic[T]):
     """What was made, or why it could not be; when, and how many seconds it took."""
 
     value: T | None
@@ -32,7 +32,7 @@ class Kept(Generic[T]):
     cost: float
 
 
-class Memo(Generic[T]):
+class AsyncCache(Generic[T]):
     """One thing that takes long to make.
 
     Args:
@@ -53,7 +53,7 @@ class Memo(Generic[T]):
         self._keep = keep
         self._ready = ready
         self._fault = fault
-        self._kept: Kept[T] | None = None
+        self._kept: CacheEntry[T] | None = None
         self._making: asyncio.Task[None] | None = None
         self._old = False
 
@@ -62,7 +62,7 @@ class Memo(Generic[T]):
         """Whether one is being made."""
         return self._making is not None
 
-    async def get(self, wait: float) -> Kept[T] | None:
+    async def get(self, wait: float) -> CacheEntry[T] | None:
         """What there is; None where there is nothing yet and `wait` seconds did not bring it."""
         kept = self._kept
         age = None if kept is None else time.monotonic() - kept.made
@@ -86,7 +86,7 @@ class Memo(Generic[T]):
             with suppress(asyncio.CancelledError):
                 await self._making
 
-    def _lasts(self, kept: Kept[T]) -> float:
+    def _lasts(self, kept: CacheEntry[T]) -> float:
         return _RETRY_SECONDS if kept.value is None else max(self._keep, _COST_TO_AGE * kept.cost)
 
     async def _made(self) -> None:
@@ -95,7 +95,7 @@ class Memo(Generic[T]):
         value, trouble = None, ""
         try:
             value = await self._make()
-        except Unavailable as error:
+        except BackendUnavailable as error:
             trouble = str(error)
         except Exception as error:  # noqa: BLE001 - it is kept like any other reason, or every look would fail anew
             trouble = "it failed inside, the log says what"
@@ -103,5 +103,5 @@ class Memo(Generic[T]):
         finally:
             self._making = None
         now = time.monotonic()
-        self._kept = Kept(value, trouble, at, now, now - began)
+        self._kept = CacheEntry(value, trouble, at, now, now - began)
         self._ready()

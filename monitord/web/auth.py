@@ -23,7 +23,7 @@ class TooManyGuesses(Exception):  # noqa: N818 - it names a state
     """Others are guessing, too: come again later."""
 
 
-class Keeper:
+class TokenAuth:
     """Knows the token. A session is the time of its end and a signature by the token: nothing of it is kept."""
 
     def __init__(self, token: str | None, guess_seconds: float = _GUESS_SECONDS) -> None:

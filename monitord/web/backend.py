@@ -12,17 +12,17 @@ from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident
 from monitord.core.engine import Decision
 from monitord.core.model import Command, Silence
-from monitord.core.report.model import Night
-from monitord.core.status import Fields, Report
+from monitord.core.report.model import Report
+from monitord.core.status import Fields, FleetStatus
 
 T = TypeVar("T")
 
 
-class Unavailable(Exception):  # noqa: N818 - it names the state of what was asked for
+class BackendUnavailable(Exception):  # noqa: N818 - it names the state of what was asked for
     """What was asked for cannot be had now; the message is half a sentence for people, free of secrets."""
 
 
-class Seen:
+class PublishedCycle:
     """One cycle as it was published."""
 
     def __init__(self, decision: Decision, trigger: str, duration_ms: float) -> None:
@@ -49,7 +49,7 @@ class Seen:
         return history.taken_at.get("monitord") == history.at
 
     @cached_property
-    def report(self) -> Report:
+    def report(self) -> FleetStatus:
         """What is known as of this cycle."""
         return self.decision.report
 
@@ -64,7 +64,7 @@ class Seen:
         }
 
 
-class PageSource(Protocol):
+class WebBackend(Protocol):
     """The watch, as far as the page is concerned. Everything here must be called from the event loop."""
 
     @property
@@ -73,7 +73,7 @@ class PageSource(Protocol):
         ...
 
     @property
-    def seen(self) -> Seen | None:
+    def seen(self) -> PublishedCycle | None:
         """The last cycle; None before the first."""
         ...
 
@@ -99,7 +99,7 @@ class PageSource(Protocol):
         """
         ...
 
-    async def night(self, back: timedelta) -> Night:
+    async def night(self, back: timedelta) -> Report:
         """What is recorded of the time since, or of as much of it as there is. Asks no server.
 
         Raises:
@@ -107,7 +107,7 @@ class PageSource(Protocol):
         """
         ...
 
-    async def report(self, back: timedelta) -> Night:
+    async def report(self, back: timedelta) -> Report:
         """The whole report, with the recap that only the database can give.
 
         Raises:

@@ -12,40 +12,40 @@ from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident
 from monitord.core.model import Alert, Severity, Silence
-from monitord.core.report.model import Night
+from monitord.core.report.model import Report
 from monitord.core.subjects import declared
 from monitord.reporting.charts.svg import Markup, tag
 from monitord.reporting.freshness import stale_after
 from monitord.reporting.status import ROOMS
 from monitord.reporting.terminal import Style
-from monitord.web.async_cache import Kept
-from monitord.web.backend import Seen
+from monitord.web.async_cache import CacheEntry
+from monitord.web.backend import PublishedCycle
 
 UNKNOWN: Final = "unknown"
 NOTHING: Final = "–"
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class RenderedPage:
     """A night and what was drawn of it beside the loop: a small plot of each service."""
 
-    night: Night
+    night: Report
     sparks: Mapping[str, Markup]
 
 
 @dataclass(frozen=True, slots=True)
-class View:
+class PageContext:
     """Everything one page shows. `night` and `incidents` are None where they are still being read.
 
     `acts`: whoever asks has shown the token; `has_token`: there is one to show.
     """
 
     now: datetime
-    seen: Seen
+    seen: PublishedCycle
     settings: Settings
     silences: tuple[Silence, ...] = ()
-    night: Kept[Drawn] | None = None
-    incidents: Kept[tuple[Incident, ...]] | None = None
+    night: CacheEntry[RenderedPage] | None = None
+    incidents: CacheEntry[tuple[Incident, ...]] | None = None
     acts: bool = False
     has_token: bool = False
 

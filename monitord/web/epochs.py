@@ -7,13 +7,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from monitord.core import humanize
-from monitord.core.anomalies.sealing_habits import Learned
+from monitord.core.anomalies.sealing_habits import SealingHabits
 from monitord.core.history.epochs import calendar
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import mark
 from monitord.reporting.terminal import Style
 from monitord.reporting.wording import dated, said
-from monitord.web.context import UNKNOWN, View, hidden
+from monitord.web.context import UNKNOWN, PageContext, hidden
 
 LABELS: Final = 24
 _HOUR_EVERY: Final = 4
@@ -30,7 +30,7 @@ _GLYPHS: Final[dict[Fate, str]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Label:
+class EpochLabel:
     """One label of one group. `soon`, `slow` and `late` are sealed: within half the grace, within it, after it."""
 
     label: int
@@ -39,7 +39,7 @@ class Label:
     channels: int | None = None
 
 
-def labels(view: View, group: str) -> list[Label]:
+def labels(view: PageContext, group: str) -> list[EpochLabel]:
     """The last labels of one group, the oldest first; the last is the epoch that is running."""
     history, orders = view.seen.decision.state.history, view.seen.decision.orders
     days = calendar(orders)
@@ -47,9 +47,9 @@ def labels(view: View, group: str) -> list[Label]:
     current, expected = days.current(at), days.expected(at)
     is_known = history.reading("epochs") is not None
     known = dict(history.sealed.get(group, ()))
-    past = history.learned.get(group, Learned())
+    past = history.learned.get(group, SealingHabits())
     first = min(known, default=None)
-    found: list[Label] = []
+    found: list[EpochLabel] = []
     for label in range(current - (LABELS - 1) * days.length, current + 1, days.length):
         channels = known.get(label, past.channels.get(label))
         delay = past.delays.get(label) if past.delays.length == days.length else None
@@ -64,7 +64,7 @@ def labels(view: View, group: str) -> list[Label]:
             fate = "unknown"
         else:
             fate = "missed" if label <= expected else "due"
-        found.append(Label(label, fate, delay, channels))
+        found.append(EpochLabel(label, fate, delay, channels))
     return found
 
 
@@ -74,7 +74,7 @@ def _fate(delay: float, grace: float) -> Fate:
     return "soon" if delay <= grace / 2 else "slow"
 
 
-def epochs(view: View) -> Markup:
+def epochs(view: PageContext) -> Markup:
     """A strip for each group, one under the other so that the same hour stands under the same."""
     report, orders = view.seen.report, view.seen.decision.orders
     grace = humanize.duration(orders.epoch_grace.total_seconds())
@@ -94,7 +94,7 @@ def epochs(view: View) -> Markup:
     )
 
 
-def _group(group: str, found: dict[str, object], view: View) -> Markup:
+def _group(group: str, found: dict[str, object], view: PageContext) -> Markup:
     missed, latest, age, channels = (
         found[name] for name in ("missed", "latest", "seal_age_seconds", "channels_sealed")
     )
@@ -113,13 +113,13 @@ def _group(group: str, found: dict[str, object], view: View) -> Markup:
     )
 
 
-def style_of(view: View, group: str) -> Style:
+def style_of(view: PageContext, group: str) -> Style:
     """How one group is marked."""
     known = view.seen.report.probes["epochs"]["status"] == "ok"
     return view.severity("epochs", group) or view.severity("epochs", "epochs") or ("ok" if known else "unknown")
 
 
-def _boxes(found: list[Label]) -> Iterator[Markup]:
+def _boxes(found: list[EpochLabel]) -> Iterator[Markup]:
     for n, one in enumerate(found):
         said_of_it = _words(one)
         glyph = _GLYPHS.get(one.fate) or short(one.delay or 0.0)
@@ -134,7 +134,7 @@ def _boxes(found: list[Label]) -> Iterator[Markup]:
         )
 
 
-def _words(one: Label) -> str:
+def _words(one: EpochLabel) -> str:
     told = {
         "missed": "missed",
         "due": "due, not sealed yet",

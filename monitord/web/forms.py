@@ -14,14 +14,14 @@ from monitord.web import layout, params, silences
 from monitord.web.api import the_seen
 from monitord.web.auth import COOKIE, SESSION_SECONDS, TooManyGuesses
 from monitord.web.middleware import form_of
-from monitord.web.pages import Showing, done_of
+from monitord.web.pages import PageViews, done_of
 from monitord.web.records import now
 
 
-class Acts:
+class Forms:
     """Answers the forms. Whoever has not shown the token is led to where it is shown."""
 
-    def __init__(self, showing: Showing) -> None:
+    def __init__(self, showing: PageViews) -> None:
         self._showing = showing
         self._keeper = showing.keeper
         self._source = showing.desk.source
@@ -40,7 +40,7 @@ class Acts:
         fields = await _form(request)
         try:
             command = params.silence({name: value for name, value in fields.items() if name in params.FIELDS}, now())
-        except params.Mistake as mistake:
+        except params.ParameterError as mistake:
             view = await self._showing.view(request)
             main = silences.silences_page(view, fields, str(mistake))
             return self._showing.framed("Silences", "/silences", view, main, live=False, status=400)

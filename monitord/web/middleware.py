@@ -41,7 +41,7 @@ _RAW: Final = [(name.encode(), value.encode()) for name, value in HEADERS.items(
 Refuse = Callable[[Request, int, str], Response]
 
 
-class Guard:
+class SecurityMiddleware:
     """Stands before the app. `refuse` makes the answer to what is not let through; `fault` is told what failed."""
 
     def __init__(self, app: ASGIApp, host: str, refuse: Refuse, fault: Callable[[str, BaseException], None]) -> None:

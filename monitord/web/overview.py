@@ -8,10 +8,10 @@ from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import mark
 from monitord.reporting.wording import sentence
 from monitord.web import alerts, epochs, panels, services, silences
-from monitord.web.context import View, ago, when
+from monitord.web.context import PageContext, ago, when
 
 
-def overview(view: View, done: str = "") -> Markup:
+def overview(view: PageContext, done: str = "") -> Markup:
     """The whole of it."""
     return joined(
         tag("p", done, role="status", class_="done") if done else None,
@@ -38,7 +38,7 @@ def _part(key: str, content: Markup) -> Markup:
     return tag("div", content, id=f"p-{key}", data_part=True)
 
 
-def _state(view: View) -> Markup:
+def _state(view: PageContext) -> Markup:
     style, report = view.status, view.seen.report
     word = str(style).upper()
     firing = report.alerts["firing"]
@@ -79,7 +79,7 @@ def _state(view: View) -> Markup:
     )
 
 
-def _night_note(view: View) -> Markup:
+def _night_note(view: PageContext) -> Markup:
     kept = view.night
     if kept is None:
         return joined("The night is being read: its plots come in a moment.")

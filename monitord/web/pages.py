@@ -17,11 +17,11 @@ from monitord.reporting.html import report_head, report_sections
 from monitord.reporting.wording import sentence
 from monitord.web import alerts, layout, params, services, silences
 from monitord.web.api import the_seen
-from monitord.web.async_cache import Kept
-from monitord.web.auth import Keeper
-from monitord.web.context import View
+from monitord.web.async_cache import CacheEntry
+from monitord.web.auth import TokenAuth
+from monitord.web.context import PageContext
 from monitord.web.overview import overview
-from monitord.web.records import INCIDENTS, WAIT_SECONDS, Busy, Desk, now
+from monitord.web.records import INCIDENTS, WAIT_SECONDS, Busy, Records, now
 
 _REPORT: Final = timedelta(hours=12)
 _SPANS: Final = (2, 12, 24, 48)
@@ -29,10 +29,10 @@ _SPANS: Final = (2, 12, 24, 48)
 _AGAIN: Final = {"refresh": "2"}
 
 
-class Showing:
+class PageViews:
     """Draws the pages for whoever may read them."""
 
-    def __init__(self, desk: Desk, keeper: Keeper) -> None:
+    def __init__(self, desk: Records, keeper: TokenAuth) -> None:
         self.desk = desk
         self.keeper = keeper
 
@@ -80,7 +80,7 @@ class Showing:
         )
         return self.framed(f"{night.headline}: the report", "/report", view, main, live=False)
 
-    async def view(self, request: Request) -> View:
+    async def view(self, request: Request) -> PageContext:
         """Everything a page may show, as of now.
 
         Raises:
@@ -89,7 +89,7 @@ class Showing:
         source = self.desk.source
         seen = the_seen(self.desk)
         night, found = await asyncio.gather(self.desk.night(), self._incidents(INCIDENTS))
-        return View(
+        return PageContext(
             now=now(),
             seen=source.seen or seen,
             settings=source.settings,
@@ -101,14 +101,14 @@ class Showing:
         )
 
     def framed(
-        self, title: str, place: str, view: View, main: Markup, *, live: bool = True, status: int = 200
+        self, title: str, place: str, view: PageContext, main: Markup, *, live: bool = True, status: int = 200
     ) -> Response:
         """A page in its frame."""
         who = view.settings.instance
         page = layout.framed(title, place, view.status, main, who=who, live=live, acts=view.acts)
         return HTMLResponse(page, status)
 
-    async def _incidents(self, back: timedelta) -> Kept[tuple[Incident, ...]] | None:
+    async def _incidents(self, back: timedelta) -> CacheEntry[tuple[Incident, ...]] | None:
         try:
             return await self.desk.incidents(back)
         except Busy:

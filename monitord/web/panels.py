@@ -9,19 +9,19 @@ from monitord import __version__
 from monitord.core import humanize
 from monitord.core.subjects.registry import readings_of
 from monitord.reporting.blocks import Grid
-from monitord.reporting.charts.axes import Span, percent
+from monitord.reporting.charts.axes import TimeSpan, percent
 from monitord.reporting.charts.plots import growth_bars
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import figure, grid, mark
 from monitord.reporting.status import HINTS
 from monitord.reporting.terminal import Style
 from monitord.reporting.wording import said, sentence
-from monitord.web.context import UNKNOWN, View
+from monitord.web.context import UNKNOWN, PageContext
 
 _BAR_HEIGHT: Final = 10
 
 
-def room(view: View, key: str, title: str, probe: str | None, *content: Markup | None) -> Markup:
+def room(view: PageContext, key: str, title: str, probe: str | None, *content: Markup | None) -> Markup:
     """A section that says when its probe cannot measure, and that what is not watched is not."""
     state: dict[str, Any] = view.seen.report.probes[probe] if probe else {"status": "ok"}
     said_first: list[Markup] = []
@@ -45,7 +45,7 @@ def _unknown(text: str) -> Markup:
     return tag("p", mark("unknown", word=False), tag("span", sentence(text)), class_="is-unknown said")
 
 
-def growth(view: View) -> Markup:
+def growth(view: PageContext) -> Markup:
     """The watched tables, and the database around them."""
     report, orders = view.seen.report, view.seen.decision.orders
     known = report.probes["postgres"]["status"] == "ok"
@@ -71,15 +71,15 @@ def growth(view: View) -> Markup:
     return room(view, "growth", "Growth", "postgres", table, *_bars(view), _facts(_database(view)))
 
 
-def _bars(view: View) -> Iterator[Markup]:
+def _bars(view: PageContext) -> Iterator[Markup]:
     if view.night is not None and view.night.value is not None:
         night = view.night.value.night
         for n, found in enumerate(night.tables, 1):
-            bars = growth_bars(f"growth-{n}", found, Span(night.since, night.until))
+            bars = growth_bars(f"growth-{n}", found, TimeSpan(night.since, night.until))
             yield figure(f"{found.name}: rows an hour", bars)
 
 
-def _database(view: View) -> Iterator[tuple[str, str]]:
+def _database(view: PageContext) -> Iterator[tuple[str, str]]:
     found = view.seen.report.database
     yield "Database", said(humanize.size, found["bytes"])
     yield "Connections", said(humanize.count, found["connections"])
@@ -88,7 +88,7 @@ def _database(view: View) -> Iterator[tuple[str, str]]:
         yield "Largest", ", ".join(f"{one['table']} {said(humanize.size, one['bytes'])}" for one in largest)
 
 
-def redis(view: View) -> Markup:
+def redis(view: PageContext) -> Markup:
     """Redis and its queues."""
     found = view.seen.report.redis
     parts = ("waiting", "active", "delayed", "failed")
@@ -110,7 +110,7 @@ def redis(view: View) -> Markup:
     return room(view, "redis", "Redis and queues", "redis", queues, _facts(iter(facts)))
 
 
-def host(view: View) -> Markup:
+def host(view: PageContext) -> Markup:
     """Disks against their limits, memory, swap and load."""
     found = view.seen.report.host
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
@@ -142,7 +142,7 @@ def host(view: View) -> Markup:
     return room(view, "host", "Host", "host", disks if rows else None, _facts(iter(facts)))
 
 
-def _bar(used: float, view: View) -> Markup:
+def _bar(used: float, view: PageContext) -> Markup:
     orders = view.seen.decision.orders
     ticks = [
         tag("line", x1=percent(limit), x2=percent(limit), y1=0, y2=_BAR_HEIGHT, class_="tick")
@@ -153,7 +153,7 @@ def _bar(used: float, view: View) -> Markup:
     return tag("svg", track, full, *ticks, class_="usage", height=_BAR_HEIGHT, aria_hidden="true")
 
 
-def watch(view: View) -> Markup:
+def watch(view: PageContext) -> Markup:
     """The monitor itself: its probes, and how long each took."""
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
     for name, found in view.seen.report.probes.items():

@@ -17,7 +17,7 @@ FIELDS: Final = ("subject", "rule", "for", "every", "reason")
 _LONGEST: Final = {"subject": 200, "rule": 100, "for": 40, "every": 100, "reason": 500}
 
 
-class Mistake(ValueError):  # noqa: N818 - it is one of whoever asks
+class ParameterError(ValueError):
     """What was asked for cannot be; the message is a sentence."""
 
 
@@ -32,9 +32,9 @@ def back(text: str | None, default: timedelta) -> timedelta:
     try:
         found = units.duration(text[: _LONGEST["for"]])
     except ValueError as error:
-        raise Mistake(f"since: {error}.") from None
+        raise ParameterError(f"since: {error}.") from None
     if not timedelta(0) < found <= LONGEST_BACK:
-        raise Mistake(f"since: {text[: _LONGEST['for']]!r} is not between nothing and 48h.")
+        raise ParameterError(f"since: {text[: _LONGEST['for']]!r} is not between nothing and 48h.")
     return found
 
 
@@ -46,7 +46,7 @@ def silence(fields: Mapping[str, Any], now: datetime) -> Command:
     """
     for name in fields:
         if name not in FIELDS:
-            raise Mistake(f"{name[:40]!r} is nothing that a silence has; it has {', '.join(FIELDS)}.")
+            raise ParameterError(f"{name[:40]!r} is nothing that a silence has; it has {', '.join(FIELDS)}.")
     text = {name: _text(name, fields.get(name)) for name in FIELDS}
     try:
         return commands.silence(
@@ -58,17 +58,17 @@ def silence(fields: Mapping[str, Any], now: datetime) -> Command:
             reason=text["reason"],
         )
     except ValueError as error:  # as of the command line, where these are its words
-        raise Mistake(f"{str(error).removeprefix('--').replace('SUBJECT', 'subject')}.") from None
+        raise ParameterError(f"{str(error).removeprefix('--').replace('SUBJECT', 'subject')}.") from None
 
 
 def _text(name: str, value: object) -> str:
     if value is None:
         return ""
     if not isinstance(value, str):
-        raise Mistake(f"{name}: write it as a text.")
+        raise ParameterError(f"{name}: write it as a text.")
     found = value.strip()
     if len(found) > _LONGEST[name]:
-        raise Mistake(f"{name}: {_LONGEST[name]} characters are enough.")
+        raise ParameterError(f"{name}: {_LONGEST[name]} characters are enough.")
     if not found.isprintable():
-        raise Mistake(f"{name}: write it on one line.")
+        raise ParameterError(f"{name}: write it on one line.")
     return found

@@ -10,12 +10,12 @@ from functools import partial
 from typing import Any, Final, TypeVar
 
 from monitord.core.alerting.incidents import Incident
-from monitord.core.report.model import Night
-from monitord.reporting.charts.axes import Span
+from monitord.core.report.model import Report
+from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.downsample import thinned
-from monitord.web.async_cache import Kept, Memo
-from monitord.web.backend import PageSource, Seen
-from monitord.web.context import Drawn
+from monitord.web.async_cache import AsyncCache, CacheEntry
+from monitord.web.backend import PublishedCycle, WebBackend
+from monitord.web.context import RenderedPage
 from monitord.web.services import spark
 from monitord.web.sse import Hub
 
@@ -35,17 +35,17 @@ class Busy(Exception):  # noqa: N818 - it names a state
     """So many different reports are being made already that another has to wait."""
 
 
-class Desk:
+class Records:
     """Keeps what takes long to read, and tells the open pages of what is new."""
 
-    def __init__(self, source: PageSource) -> None:
+    def __init__(self, source: WebBackend) -> None:
         self.source = source
         self.hub = Hub()
-        self._night = Memo(self._draw, _KEEP_SECONDS, partial(self.hub.publish, "night", {}), source.fault)
-        self._incidents: OrderedDict[timedelta, Memo[tuple[Incident, ...]]] = OrderedDict()
-        self._reports: OrderedDict[timedelta, Memo[Night]] = OrderedDict()
+        self._night = AsyncCache(self._draw, _KEEP_SECONDS, partial(self.hub.publish, "night", {}), source.fault)
+        self._incidents: OrderedDict[timedelta, AsyncCache[tuple[Incident, ...]]] = OrderedDict()
+        self._reports: OrderedDict[timedelta, AsyncCache[Report]] = OrderedDict()
 
-    def publish(self, seen: Seen) -> None:
+    def publish(self, seen: PublishedCycle) -> None:
         """A cycle is over: tell whoever listens."""
         if seen.decision.transitions:
             for kept in self._incidents.values():
@@ -64,41 +64,45 @@ class Desk:
         for memo in self._memos():
             await memo.close()
 
-    def _memos(self) -> list[Memo[Any]]:
+    def _memos(self) -> list[AsyncCache[Any]]:
         return [self._night, *self._incidents.values(), *self._reports.values()]
 
-    async def night(self, wait: float = WAIT_SECONDS) -> Kept[Drawn] | None:
+    async def night(self, wait: float = WAIT_SECONDS) -> CacheEntry[RenderedPage] | None:
         """The night, and the small plots of it."""
         return await self._night.get(wait)
 
     async def incidents(
         self, back: timedelta = INCIDENTS, wait: float = WAIT_SECONDS
-    ) -> Kept[tuple[Incident, ...]] | None:
+    ) -> CacheEntry[tuple[Incident, ...]] | None:
         """The incidents of so long."""
         memo = _of(
             self._incidents,
             back,
-            lambda: Memo(partial(self.source.incidents, back), _INCIDENTS_KEEP_SECONDS, fault=self.source.fault),
+            lambda: AsyncCache(partial(self.source.incidents, back), _INCIDENTS_KEEP_SECONDS, fault=self.source.fault),
         )
         return await memo.get(wait)
 
-    async def report(self, back: timedelta, wait: float = WAIT_SECONDS) -> Kept[Night] | None:
+    async def report(self, back: timedelta, wait: float = WAIT_SECONDS) -> CacheEntry[Report] | None:
         """The whole report of so long.
 
         Raises:
             Busy: too many others are being made.
         """
         memo = _of(
-            self._reports, back, lambda: Memo(partial(self.source.report, back), _KEEP_SECONDS, fault=self.source.fault)
+            self._reports,
+            back,
+            lambda: AsyncCache(partial(self.source.report, back), _KEEP_SECONDS, fault=self.source.fault),
         )
         return await memo.get(wait)
 
-    async def _draw(self) -> Drawn:
+    async def _draw(self) -> RenderedPage:
         night = await self.source.night(NIGHT)
         return await self.source.aside(partial(_drawn, night))
 
 
-def _of(memos: OrderedDict[timedelta, Memo[T]], key: timedelta, make: Callable[[], Memo[T]]) -> Memo[T]:
+def _of(
+    memos: OrderedDict[timedelta, AsyncCache[T]], key: timedelta, make: Callable[[], AsyncCache[T]]
+) -> AsyncCache[T]:
     """The memo of a span; the one that was asked for longest ago gives way to a new one."""
     memo = memos.get(key)
     if memo is None:
@@ -112,10 +116,10 @@ def _of(memos: OrderedDict[timedelta, Memo[T]], key: timedelta, make: Callable[[
     return memo
 
 
-def _drawn(night: Night) -> Drawn:
-    span = Span(night.since, night.until)
+def _drawn(night: Report) -> RenderedPage:
+    span = TimeSpan(night.since, night.until)
     services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in night.services)
-    return Drawn(replace(night, services=services), {one.name: spark(one, span) for one in services})
+    return RenderedPage(replace(night, services=services), {one.name: spark(one, span) for one in services})
 
 
 def now() -> datetime:

@@ -13,7 +13,7 @@ from uvicorn.config import Config
 from uvicorn.lifespan.off import LifespanOff
 from uvicorn.server import Server
 
-from monitord.threads import Lane
+from monitord.threads import WorkerThread
 from monitord.web.connection import Connection, Deadlines
 
 _NAME_SECONDS: Final = 10.0
@@ -102,7 +102,7 @@ async def _bound(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)  # asks nobody
     except socket.gaierror:
-        lane = Lane("the page's name")
+        lane = WorkerThread("the page's name")
         try:
             found = await lane.run(_looked_up, host, port, timeout=_NAME_SECONDS)
         finally:

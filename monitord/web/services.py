@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Any, Final
 
 from monitord.core import humanize
-from monitord.core.report.model import Night, ServiceNight
+from monitord.core.report.model import Report, ServiceReport
 from monitord.reporting.blocks import Grid
-from monitord.reporting.charts.axes import Scale, Span, percent
+from monitord.reporting.charts.axes import Scale, TimeSpan, percent
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.charts.plots import memory_plot, runs_of, strip
 from monitord.reporting.charts.svg import Markup, joined, tag
@@ -16,7 +16,7 @@ from monitord.reporting.report_sections import services as services_section
 from monitord.reporting.terminal import Style
 from monitord.reporting.wording import dated, restarts, said, sentence
 from monitord.web.alerts import anchor, newest
-from monitord.web.context import NOTHING, UNKNOWN, View, service_address, when
+from monitord.web.context import NOTHING, UNKNOWN, PageContext, service_address, when
 
 _SPARK_WIDTH: Final = 120.0
 _SPARK_HEIGHT: Final = 26.0
@@ -25,7 +25,7 @@ _ROOM: Final = 1.15
 _LOW: Final = _SPARK_HEIGHT - 2.0
 
 
-def fleet(view: View) -> Markup:
+def fleet(view: PageContext) -> Markup:
     """Every service: how it stands, its memory now and through the night, its restarts."""
     services = view.seen.report.services
     if not services:
@@ -55,14 +55,14 @@ def fleet(view: View) -> Markup:
     return grid(Grid(caption, header, tuple(rows), frozenset({2, 4, 5, 6})))
 
 
-def _span_words(view: View) -> str:
+def _span_words(view: PageContext) -> str:
     if view.night is None or view.night.value is None:
         return "The night"
     night = view.night.value.night
     return f"Its last {humanize.duration(round((night.until - night.since) / 60) * 60)}"
 
 
-def service_style(view: View, name: str) -> Style:
+def service_style(view: PageContext, name: str) -> Style:
     """How one service is marked."""
     ok = view.seen.report.services[name]["ok"]
     return view.severity("services", name) or ("unknown" if ok is None else "ok" if ok else "warning")
@@ -75,7 +75,7 @@ def _state(found: dict[str, Any]) -> str:
     return f"{state} ({expected})" if found["ok"] else f"{state}, not {expected}"
 
 
-def spark(service: ServiceNight, span: Span) -> Markup:
+def spark(service: ServiceReport, span: TimeSpan) -> Markup:
     """A service's memory through the night, small; from nothing up, so that what is level looks level."""
     peak = service.memory_peak
     if peak is None and all(part.state == "ok" for part in service.stretches):
@@ -124,7 +124,7 @@ def spark(service: ServiceNight, span: Span) -> Markup:
     )
 
 
-def _spark_words(service: ServiceNight) -> str:
+def _spark_words(service: ServiceReport) -> str:
     known = [value for _, value in service.memory if value is not None]
     if not known:
         return "memory unknown"
@@ -138,14 +138,14 @@ def _spark_words(service: ServiceNight) -> str:
     )
 
 
-def service_page(name: str, view: View) -> Markup:
+def service_page(name: str, view: PageContext) -> Markup:
     """One service: how it stands, its night, and the alerts there were about it."""
     found = view.seen.report.services.get(name)
     title = tag("h1", mark(service_style(view, name)) if found else None, tag("span", name), class_="subject")
     return joined(title, _facts(found, name, view) if found else None, _night(name, view), _alerts(name, view))
 
 
-def _facts(found: dict[str, Any], name: str, view: View) -> Markup:
+def _facts(found: dict[str, Any], name: str, view: PageContext) -> Markup:
     orders = view.seen.decision.orders
     window = humanize.duration(orders.restarts_window.total_seconds())
     told = (
@@ -160,7 +160,7 @@ def _facts(found: dict[str, Any], name: str, view: View) -> Markup:
     return tag("dl", *(tag("div", tag("dt", key), tag("dd", value)) for key, value in told), class_="facts")
 
 
-def _night(name: str, view: View) -> Markup:
+def _night(name: str, view: PageContext) -> Markup:
     heading = tag("h2", "Its night", id="h-night")
     kept = view.night
     if kept is None:
@@ -171,7 +171,7 @@ def _night(name: str, view: View) -> Markup:
     service = next((one for one in night.services if one.name == name), None)
     if service is None:
         return tag("section", heading, tag("p", "Nothing is recorded of it."), aria_labelledby="h-night")
-    span = Span(night.since, night.until)
+    span = TimeSpan(night.since, night.until)
     told = f"{dated(night.since)} to {dated(night.until)}. Restarts: {restarts(service)}."
     return tag(
         "section",
@@ -189,7 +189,7 @@ def _night(name: str, view: View) -> Markup:
     )
 
 
-def _apart(service: ServiceNight, night: Night) -> list[Any]:
+def _apart(service: ServiceReport, night: Report) -> list[Any]:
     """The sentences of a report on what was not as expected, of this service alone."""
     from dataclasses import replace
 
@@ -197,7 +197,7 @@ def _apart(service: ServiceNight, night: Night) -> list[Any]:
     return [block for block in alone.blocks if not isinstance(block, Grid)]
 
 
-def _alerts(name: str, view: View) -> Markup:
+def _alerts(name: str, view: PageContext) -> Markup:
     kept = view.incidents
     found = [
         one

@@ -13,7 +13,7 @@ from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import grid
 from monitord.reporting.silences import spell
 from monitord.web.auth import VARIABLE
-from monitord.web.context import NOTHING, View, when
+from monitord.web.context import NOTHING, PageContext, when
 from monitord.web.params import RULE_NAMES
 
 NO_TOKEN = f"To silence and to acknowledge from here, set {VARIABLE} and reload; the commands can do it without."
@@ -25,13 +25,13 @@ DONE = {
 }
 
 
-def living(view: View) -> list[Silence]:
+def living(view: PageContext) -> list[Silence]:
     """The silences that are not over, the newest first."""
     found = [one for one in view.silences if one.until is None or one.until > view.now]
     return sorted(found, key=lambda one: one.since, reverse=True)
 
 
-def quiet(view: View) -> Markup:
+def quiet(view: PageContext) -> Markup:
     """The silences as a section of the overview; nothing where there is none."""
     found = living(view)
     if not found:
@@ -44,7 +44,7 @@ def quiet(view: View) -> Markup:
     )
 
 
-def _table(found: list[Silence], view: View, *, ends: bool = False) -> Markup:
+def _table(found: list[Silence], view: PageContext, *, ends: bool = False) -> Markup:
     rows = []
     for one in found:
         row: tuple[str, ...] = (
@@ -63,7 +63,7 @@ def _table(found: list[Silence], view: View, *, ends: bool = False) -> Markup:
     )
 
 
-def _until(one: Silence, view: View) -> Markup:
+def _until(one: Silence, view: PageContext) -> Markup:
     window = f"{one.every}, each time for {humanize.duration(one.lasts)}: {spell(one, view.now)}" if one.every else ""
     if one.until is None:
         return joined(window or "it is ended")
@@ -79,7 +79,7 @@ def _end(one: Silence) -> Markup:
     )
 
 
-def silences_page(view: View, given: Mapping[str, str], mistake: str = "", done: str = "") -> Markup:
+def silences_page(view: PageContext, given: Mapping[str, str], mistake: str = "", done: str = "") -> Markup:
     """The silences, and the form for another. `given` is what stands in the form already."""
     found = living(view)
     return joined(
@@ -90,13 +90,13 @@ def silences_page(view: View, given: Mapping[str, str], mistake: str = "", done:
     )
 
 
-def _rules(view: View) -> Iterator[str]:
+def _rules(view: PageContext) -> Iterator[str]:
     """The rules that are judged here: what is off has none."""
     judged = view.seen.decision.orders.probes | ALWAYS
     return (name for name in RULE_NAMES if any(rule.name == name and rule.probe in judged for rule in RULES))
 
 
-def _form(view: View, given: Mapping[str, str], mistake: str) -> Markup:
+def _form(view: PageContext, given: Mapping[str, str], mistake: str) -> Markup:
     if not view.has_token:
         return tag("p", NO_TOKEN, class_="quietly")
     if not view.acts:

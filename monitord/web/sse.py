@@ -21,7 +21,7 @@ _RETRY_MS: Final = 3000
 LONGEST_SECONDS: Final = 3600.0
 
 
-class Full(Exception):  # noqa: N818 - it names a state of the hub
+class TooManyStreams(Exception):  # noqa: N818 - it names a state of the hub
     """As many are listening as may."""
 
 
@@ -59,7 +59,7 @@ class Hub:
             Full: as many are listening as may.
         """
         if self._closed or len(self._queues) >= MOST_READERS:
-            raise Full
+            raise TooManyStreams
         queue: asyncio.Queue[bytes | None] = asyncio.Queue(_WAITING)
         self._queues.add(queue)
         return queue

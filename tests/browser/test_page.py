@@ -12,7 +12,7 @@ import pytest
 
 from monitord.core.model import Silence
 from monitord.web.app import Page
-from monitord.web.records import Desk
+from monitord.web.records import Records
 from monitord.web.server import PageServer
 from tests.browser.chrome import BROWSER, Chrome
 from tests.core.nights import Night
@@ -75,7 +75,7 @@ FOCUSED: Final = """
 class Served:
     source: Source
     made: Night
-    desk: Desk
+    desk: Records
     server: PageServer
 
     @property
@@ -102,7 +102,7 @@ async def serve(directory: Path, made: Night) -> Served:
     source = await recorded(directory, made)
     now = datetime.now(UTC)
     source.quiet = [Silence("s1", LONG, now, now + timedelta(hours=1), reason=LONG)]
-    desk = Desk(source)
+    desk = Records(source)
     server = PageServer(Page(desk, "127.0.0.1", TOKEN, guess_seconds=0.0).app, "127.0.0.1", 0)
     await server.start()
     await desk.night(60.0)
@@ -192,7 +192,7 @@ async def test_a_page_that_hears_nothing_any_more_says_since_when(served: Served
     assert told.endswith(" UTC: monitord does not answer. What you see is of then.")
     assert await chrome.evaluate("document.querySelector('h1').textContent") == "CRITICAL"
 
-    again = Desk(served.source)
+    again = Records(served.source)
     server = PageServer(Page(again, "127.0.0.1", TOKEN).app, "127.0.0.1", port)
     await server.start()
     await chrome.until("document.getElementById('stale').hidden")

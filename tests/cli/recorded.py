@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from monitord.storage.store import Record, Store
+from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import ORDERS, Night
 
 from .program import PATIENCE
@@ -27,6 +27,6 @@ async def leave(directory: Path, night: Night) -> None:
         if look is night.looks[-1]:
             at = look.observation.now
             report = {"trigger": "schedule", "at": at, "duration_ms": 1.0, **decision.report.as_fields()}
-        await store.save(Record(decision.state, look.observation, report, decision.transitions), PATIENCE)
+        await store.save(CycleRecord(decision.state, look.observation, report, decision.transitions), PATIENCE)
         assert store.problem is None
     await store.close(PATIENCE)

@@ -13,15 +13,15 @@ from redis.asyncio import Redis
 from monitord.config.loader import Settings, load
 from monitord.demo.seed import seed_window
 from monitord.discovery import scan
-from monitord.discovery.dotenv import Database, Fleet, Found, Queues, dotenv
-from monitord.pm2.process_list import Process
+from monitord.discovery.dotenv import Discovered, DiscoveredDatabase, DiscoveredFleet, DiscoveredQueues, dotenv
+from monitord.pm2.process_list import ListedProcess
 from monitord.redis.scan import SCAN_ROUNDS
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
 
 from .program import Eventually, monitord
 
-NOTHING = Found(None, None, None, ("/",))
+NOTHING = Discovered(None, None, None, ("/",))
 HOUR = 3600
 
 
@@ -132,11 +132,11 @@ async def test_it_finds_a_table_to_watch_where_there_is_no_user_signals(empty_da
 
 
 def test_what_explains_what_is_proposed_from_what_is_there(tmp_path: Path) -> None:
-    seeds = Fleet(
+    seeds = DiscoveredFleet(
         "/home/pm2",
         dict.fromkeys(("stream-listener", "cls-worker-s0", "milo-aggregator", "tree-builder", "mail-worker"), "online"),
     )
-    theirs = Database("# given", ("user_signals",), sealed={"CLS": 24}, labels=24)
+    theirs = DiscoveredDatabase("# given", ("user_signals",), sealed={"CLS": 24}, labels=24)
     out = dotenv(replace(NOTHING, fleet=seeds, database=theirs), "headline")
     orders = loaded(out, tmp_path).orders
     assert orders.fed_by == {
@@ -147,8 +147,8 @@ def test_what_explains_what_is_proposed_from_what_is_there(tmp_path: Path) -> No
 
 
 def test_in_a_fleet_that_shows_no_causes_none_is_set_and_a_choice_is_a_comment(tmp_path: Path) -> None:
-    shop = Fleet("/home/pm2", {"shop-api": "online", "mail-worker": "online", "import": "periodic"})
-    out = dotenv(replace(NOTHING, fleet=shop, database=Database("# given", ("orders",))), "headline")
+    shop = DiscoveredFleet("/home/pm2", {"shop-api": "online", "mail-worker": "online", "import": "periodic"})
+    out = dotenv(replace(NOTHING, fleet=shop, database=DiscoveredDatabase("# given", ("orders",))), "headline")
     assert loaded(out, tmp_path).orders.fed_by is None
     assert '# MONITORD_ORDERS__FED_BY=\'{"orders": ["shop-api", "mail-worker"]}\'\n' in out
     assert "SEALED_BY" not in out
@@ -195,8 +195,8 @@ async def test_where_another_database_holds_the_keys_it_says_which(empty_valkey:
 
 
 def test_a_service_that_bears_a_queues_name_is_proposed_as_its_worker() -> None:
-    fleet = Fleet("/home/pm2", dict.fromkeys(("mail_worker 2", "emails-worker", "emailsender"), "online"))
-    queues = Queues("# given", ("emails", "orders"), prefixes={"orders": "myapp"})
+    fleet = DiscoveredFleet("/home/pm2", dict.fromkeys(("mail_worker 2", "emails-worker", "emailsender"), "online"))
+    queues = DiscoveredQueues("# given", ("emails", "orders"), prefixes={"orders": "myapp"})
     out = dotenv(replace(NOTHING, fleet=fleet, queues=queues), "headline")
     assert 'MONITORD_REDIS__QUEUES=\'{"emails": {"worker": "emails-worker"}, "orders": {"prefix": "myapp"}}\'' in out
 
@@ -211,7 +211,7 @@ async def test_among_too_many_keys_it_stops_and_says_so(empty_valkey: str, tmp_p
     assert after - before == SCAN_ROUNDS
 
 
-PROCESS = Process(
+PROCESS = ListedProcess(
     name="service",
     pm_id=0,
     pid=None,
@@ -293,9 +293,9 @@ HOSTILE = [
 def test_names_come_back_from_the_env_as_they_were_whatever_they_are(tmp_path: Path) -> None:
     found = replace(
         NOTHING,
-        fleet=Fleet("/home/of pm2/it's", dict.fromkeys(HOSTILE, "online")),
-        database=Database("# given", tuple(HOSTILE), tuple(HOSTILE), 5, dict.fromkeys(HOSTILE, 1), 24),
-        queues=Queues("# given", tuple(HOSTILE)),
+        fleet=DiscoveredFleet("/home/of pm2/it's", dict.fromkeys(HOSTILE, "online")),
+        database=DiscoveredDatabase("# given", tuple(HOSTILE), tuple(HOSTILE), 5, dict.fromkeys(HOSTILE, 1), 24),
+        queues=DiscoveredQueues("# given", tuple(HOSTILE)),
         disks=("/", *(f"/{name}" for name in HOSTILE)),
     )
     text = dotenv(found, "headline")
@@ -309,7 +309,7 @@ def test_names_come_back_from_the_env_as_they_were_whatever_they_are(tmp_path: P
 
 
 def test_a_name_that_no_setting_takes_is_left_out_and_said(tmp_path: Path) -> None:
-    database = Database("# given", ("user_signals", "a\nMONITORD_LOG_LEVEL=debug", "\x1b[31m"))
+    database = DiscoveredDatabase("# given", ("user_signals", "a\nMONITORD_LOG_LEVEL=debug", "\x1b[31m"))
     text = dotenv(replace(NOTHING, database=database), "headline")
     assert all(line.isprintable() for line in text.splitlines())
     settings = loaded(text, tmp_path)
@@ -318,7 +318,7 @@ def test_a_name_that_no_setting_takes_is_left_out_and_said(tmp_path: Path) -> No
 
 
 def test_windows_follow_the_length_of_an_epoch(tmp_path: Path) -> None:
-    database = Database("# given", ("user_signals",), epoch_seconds=60, sealed={"MILO": 24}, labels=24)
+    database = DiscoveredDatabase("# given", ("user_signals",), epoch_seconds=60, sealed={"MILO": 24}, labels=24)
     settings = loaded(dotenv(replace(NOTHING, database=database), "headline"), tmp_path)
     assert settings.epochs.length.total_seconds() == 60
     assert settings.epochs.grace.total_seconds() == 15
@@ -327,7 +327,9 @@ def test_windows_follow_the_length_of_an_epoch(tmp_path: Path) -> None:
 
 
 def test_a_group_that_seldom_seals_is_pointed_out() -> None:
-    database = Database("# given", ("user_signals",), epoch_seconds=HOUR, sealed={"MILO": 24, "OTHER": 3}, labels=24)
+    database = DiscoveredDatabase(
+        "# given", ("user_signals",), epoch_seconds=HOUR, sealed={"MILO": 24, "OTHER": 3}, labels=24
+    )
     text = dotenv(replace(NOTHING, database=database), "headline")
     assert json.dumps(["MILO", "OTHER"]) in text
     assert "# OTHER has seals in only 3 of them" in text

@@ -14,7 +14,7 @@ from monitord.core.engine import State, decide
 from monitord.core.model import Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.storage.lock import DirectoryLock
-from monitord.storage.store import Record, Store
+from monitord.storage.store import CycleRecord, Store
 
 from .program import PATIENCE, Eventually, monitord, start
 
@@ -39,7 +39,7 @@ async def leave_report(directory: Path, *, age: timedelta, used: float = 24.0) -
     decision = decide(State(), observation, ORDERS)
     store = Store(directory)
     report = decision.report.as_fields() | {"at": observation.now}
-    await store.save(Record(decision.state, observation, report, decision.transitions), PATIENCE)
+    await store.save(CycleRecord(decision.state, observation, report, decision.transitions), PATIENCE)
     assert store.problem is None
     await store.close(PATIENCE)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
 from monitord.core.anomalies.completeness import silences
-from monitord.core.model import Act, Exit, Failure, Gap, Kind, Reading, Sample, sample
+from monitord.core.model import Failure, Kind, OperatorAction, ProcessExit, Reading, Sample, Unmeasured, sample
 
 HOUR = 3600.0
 MB = 1_000_000
@@ -47,8 +47,8 @@ class Service:
     crash_every: float | None = None
     # By which signal it dies again and again, as PM2's bus tells of it ("": the bus is not heard).
     crash_signal: str = ""
-    exits: list[Exit] = field(default_factory=list)
-    acts: list[Act] = field(default_factory=list)
+    exits: list[ProcessExit] = field(default_factory=list)
+    acts: list[OperatorAction] = field(default_factory=list)
     _crash_due: float = 0.0
     _run_due: float = 0.0
 
@@ -100,7 +100,7 @@ class Service:
     def ends(self, code: int, signal: str = "", at: float | None = None) -> None:
         """It ends by itself, and PM2 does as it is told for that; its bus tells."""
         at = self.clock.now if at is None else at
-        self.exits.append(Exit(self.name, str(self.pm_id), at, code, signal, restarts=self.restarts))
+        self.exits.append(ProcessExit(self.name, str(self.pm_id), at, code, signal, restarts=self.restarts))
         self.stops(code)
         if self.restart_delay is not None:
             self.state = "waiting restart"
@@ -118,18 +118,20 @@ class Service:
         """Dies by a signal, which PM2's bus tells and its list calls exit code 0."""
         self.crashes()
         self.exit_code, self.started_at = 0, at
-        self.exits.append(Exit(self.name, str(self.pm_id), at, 0, signal, restarts=self.restarts))
+        self.exits.append(ProcessExit(self.name, str(self.pm_id), at, 0, signal, restarts=self.restarts))
 
     def is_too_big(self) -> None:
         """PM2 begins it anew, since it uses more memory than its max_memory_restart; the bus says why."""
-        self.exits.append(Exit(self.name, str(self.pm_id), self.clock.now, 0, memory=True, restarts=self.restarts + 1))
+        self.exits.append(
+            ProcessExit(self.name, str(self.pm_id), self.clock.now, 0, memory=True, restarts=self.restarts + 1)
+        )
         self.is_restarted()
 
     def is_restarted_by_rule(self, times: int, *, heard: bool, watch: bool = False) -> None:
         """PM2 begins it anew by a rule of its own, again and again within a moment; `heard`: its bus is."""
         for _ in range(times):
             if heard:
-                told = Exit(self.name, str(self.pm_id), self.clock.now, 0, restarts=self.restarts)
+                told = ProcessExit(self.name, str(self.pm_id), self.clock.now, 0, restarts=self.restarts)
                 self.exits.append(replace(told, watch=watch, memory=not watch))
             self.is_restarted()
 
@@ -158,8 +160,8 @@ class Service:
     def is_stopped_by_hand(self) -> None:
         """`pm2 stop`, which PM2's bus tells of."""
         at, pm_id = self.clock.now, str(self.pm_id)
-        self.acts += [Act(self.name, pm_id, at, what) for what in ("stopping", "ended", "stop")]
-        self.exits.append(Exit(self.name, pm_id, at, 0, manually=True, restarts=self.restarts))
+        self.acts += [OperatorAction(self.name, pm_id, at, what) for what in ("stopping", "ended", "stop")]
+        self.exits.append(ProcessExit(self.name, pm_id, at, 0, manually=True, restarts=self.restarts))
         self.stops(0)
 
     def is_given_up(self, after: int = 16) -> None:
@@ -268,17 +270,19 @@ class Table:
     heap: float = 1000.0
     cap: int = 2_000_000
     oid: int = 16_400
-    gap: Gap | None = None
+    gap: Unmeasured | None = None
     counted: int = 0
     by_label: dict[int, float] = field(default_factory=dict)
     _rest: dict[str, float] = field(default_factory=dict)
 
     @property
-    def uncounted(self) -> Gap | None:
+    def uncounted(self) -> Unmeasured | None:
         """What the probe says where no counter tells and the exact count does not finish."""
         if self.counting or self.counts or not self.countable:
             return None
-        return Gap(self.name, "timeout", f"the growth of {self.name} cannot be told: no counter and no count tells")
+        return Unmeasured(
+            self.name, "timeout", f"the growth of {self.name} cannot be told: no counter and no count tells"
+        )
 
     def advance(self, seconds: float) -> None:
         if self.rhythm is not None:
@@ -511,7 +515,7 @@ class Queue:
     name: str
     waiting: float = 3.0
     per_second: float = 0.0
-    gap: Gap | None = None
+    gap: Unmeasured | None = None
     taken: tuple[int, float] | None = None
     _lived: float = 0.0
 
@@ -538,7 +542,7 @@ class Host:
     available: float | None = 6_000.0 * MB
     disk_used: float = 24.0
     disk_per_hour: float = 0.0
-    disk_gap: Gap | None = None
+    disk_gap: Unmeasured | None = None
     inodes_used: float | None = 3.0
     # A second disk at /data, where there is one: how full it is, and whether it is mounted.
     data_used: float | None = None
@@ -590,7 +594,7 @@ class Server:
         return self.hiccups.pop() if self.hiccups else self.failure
 
 
-def reading(probe: str, server: Server, samples: Iterator[Sample], gaps: tuple[Gap, ...] = ()) -> Reading:
+def reading(probe: str, server: Server, samples: Iterator[Sample], gaps: tuple[Unmeasured, ...] = ()) -> Reading:
     """A probe's reading of a server: its samples, or the failure in their place."""
     if (failure := server.trouble()) is not None:
         return Reading(probe, failure=failure, duration_ms=5000.0)

@@ -23,16 +23,16 @@ from monitord.core.engine import Decision, State, decide
 from monitord.core.history.defaults import SEALS, defaults
 from monitord.core.history.epochs import window_seconds
 from monitord.core.model import (
-    Act,
     Answered,
     Command,
-    Exit,
-    Gap,
     Observation,
+    OperatorAction,
+    ProcessExit,
     Reading,
     Sample,
     Silence,
     Transition,
+    Unmeasured,
     Value,
     sample,
 )
@@ -125,10 +125,10 @@ class Night(Told):
         self.database = ("fleet", 16_384)
         # Which PM2 daemon answers ("": its pid file cannot be read).
         self.daemon = ""
-        self.own_gaps: tuple[Gap, ...] = ()
+        self.own_gaps: tuple[Unmeasured, ...] = ()
         # What a reading says in place of what the simulator would: by sample name and labels.
         self.instead: dict[tuple[str, tuple[tuple[str, str], ...]], Value] = {}
-        self.exits: list[Exit] = []
+        self.exits: list[ProcessExit] = []
         self.commands: list[Command] = []
         self._courses: dict[str, tuple[float, Callable[[float], float]]] = {}
         self._late: float = 0.0
@@ -275,7 +275,7 @@ class Night(Told):
         """What monitord makes of an observation."""
         return decide(self.state, observation, self.orders)
 
-    def _heard(self) -> tuple[Exit, ...]:
+    def _heard(self) -> tuple[ProcessExit, ...]:
         """What PM2's bus has told since the last look."""
         heard = [*self.exits, *(one for service in self.services for one in service.exits)]
         self.exits = []
@@ -283,7 +283,7 @@ class Night(Told):
             service.exits = []
         return tuple(sorted(heard, key=lambda told: told.at))
 
-    def _heard_acts(self) -> tuple[Act, ...]:
+    def _heard_acts(self) -> tuple[OperatorAction, ...]:
         """What PM2's bus has told of operators' doing since the last look."""
         heard = [one for service in self.services for one in service.acts]
         for service in self.services:
@@ -294,7 +294,7 @@ class Night(Told):
         wanted = self.orders.probes if probes is None else self.orders.probes & frozenset(probes)
         # Generators: what is not taken is not made.
         disk_gap = () if self.host.disk_gap is None else (self.host.disk_gap,)
-        servers: dict[str, tuple[Server, Iterator[Sample], tuple[Gap, ...]]] = {
+        servers: dict[str, tuple[Server, Iterator[Sample], tuple[Unmeasured, ...]]] = {
             "pm2": (self.pm2, self._of_pm2(), ()),
             "postgres": (self.postgres, self._of_postgres(), _gaps(self.tables.values())),
             "epochs": (self.epochs, self._of_epochs(), ()),
@@ -369,7 +369,7 @@ class Night(Told):
                 yield from queue.samples()
 
 
-def _gaps(parts: Iterable[Table] | Iterable[Queue]) -> tuple[Gap, ...]:
+def _gaps(parts: Iterable[Table] | Iterable[Queue]) -> tuple[Unmeasured, ...]:
     found = (part.gap or (part.uncounted if isinstance(part, Table) else None) for part in parts)
     return tuple(gap for gap in found if gap is not None)
 

@@ -9,7 +9,7 @@ import pytest
 
 from monitord.core.backtest import Backtest, backtest, blind_seconds, warm_up
 from monitord.core.backtest.fired import Fired
-from monitord.core.history.model import History, Span
+from monitord.core.history.model import BlindSpan, History
 from monitord.core.model import Failure, Observation, Reading
 from monitord.core.orders import StandingOrders
 
@@ -240,9 +240,9 @@ def test_the_warm_up_fills_the_longest_window() -> None:
 
 def test_blind_time_of_several_probes_counts_once() -> None:
     spans = {
-        "pm2": (Span(100, 200, "failed"), Span(400, None, "failed")),
-        "redis": (Span(150, 260, "away"),),
-        "host": (Span(0, 50, "away"), Span(410, 420, "failed")),
+        "pm2": (BlindSpan(100, 200, "failed"), BlindSpan(400, None, "failed")),
+        "redis": (BlindSpan(150, 260, "away"),),
+        "host": (BlindSpan(0, 50, "away"), BlindSpan(410, 420, "failed")),
     }
     assert blind_seconds(History(blind=spans), 40, 500) == 10 + 160 + 100
 

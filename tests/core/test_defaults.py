@@ -9,9 +9,9 @@ from monitord.core.alerting.commands import forget, subjects
 from monitord.core.codec import decode, encode
 from monitord.core.engine import State
 from monitord.core.history.defaults import SEALS, effective, seen
-from monitord.core.history.model import History, Table
+from monitord.core.history.model import History, TableHistory
 from monitord.core.orders import StandingOrders
-from monitord.core.report.builder import Recorded, look_back
+from monitord.core.report.builder import RecordedCycle, look_back
 
 from .nights import Night
 
@@ -26,8 +26,8 @@ def shop(orders: StandingOrders = SHOP) -> Night:
     return night
 
 
-def recorded_of(night: Night) -> Recorded:
-    return Recorded([look.observation for look in night.looks], night.transitions, night.state)
+def recorded_of(night: Night) -> RecordedCycle:
+    return RecordedCycle([look.observation for look in night.looks], night.transitions, night.state)
 
 
 def test_what_is_off_is_in_no_field_and_is_not_unknown() -> None:
@@ -98,7 +98,7 @@ def test_seals_that_were_seen_before_and_vanish_are_missed_even_across_a_restart
 
 
 def test_a_snapshot_from_before_this_was_kept_remembers_what_it_measured() -> None:
-    history = History(tables={"user_signals": Table()}, taken_at={"postgres": 1.0, "epochs": 1.0})
+    history = History(tables={"user_signals": TableHistory()}, taken_at={"postgres": 1.0, "epochs": 1.0})
     assert (seen(history, "user_signals"), seen(history, SEALS), seen(History(), SEALS)) == (True, True, None)
 
 

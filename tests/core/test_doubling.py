@@ -8,7 +8,7 @@ import pytest
 
 from monitord.core.anomalies.doubling import followed, half_windows, whole_windows
 from monitord.core.codec import decode, encode
-from monitord.core.history.model import Table
+from monitord.core.history.model import TableHistory
 from monitord.core.orders import StandingOrders
 
 ORDERS = StandingOrders()
@@ -16,16 +16,20 @@ HOUR = 3600.0
 EVERY = 360.0
 
 
-def told(rate: Callable[[float], float], hours: float, table: Table | None = None, begin: float = 0.0) -> list[float]:
+def told(
+    rate: Callable[[float], float], hours: float, table: TableHistory | None = None, begin: float = 0.0
+) -> list[float]:
     """The hours at which growth counts as doubling, for rows that come at so many an hour."""
-    table = table or Table()
+    table = table or TableHistory()
     gained, points, found = 0.0, [(begin * HOUR, 0.0)], []
     at = begin * HOUR
     while at < (begin + hours) * HOUR:
         gained += rate((at + EVERY / 2) / HOUR) * EVERY / HOUR
         at += EVERY
         points.append((at, gained))
-        table = followed(Table(points=tuple(points[-70:]), doubling=table.doubling, peaks=table.peaks), at, ORDERS)
+        table = followed(
+            TableHistory(points=tuple(points[-70:]), doubling=table.doubling, peaks=table.peaks), at, ORDERS
+        )
         if table.doubling:
             found.append(at / HOUR)
     return found
@@ -108,16 +112,16 @@ def test_it_stays_told_while_it_goes_on_more_slowly_and_no_longer() -> None:
 def test_windows_that_were_not_all_watched_are_not_judged() -> None:
     points = tuple((at * 600.0, at * 10.0) for at in range(40))
     now = points[-1][0]
-    halves = half_windows(Table(points=points), now, 7200.0)
+    halves = half_windows(TableHistory(points=points), now, 7200.0)
     assert halves is not None
     assert whole_windows(halves) == (120.0, 120.0, 120.0)
-    assert half_windows(Table(points=points[10:]), now, 7200.0) is None
-    assert half_windows(Table(points=points[:20] + points[27:]), now, 7200.0) is None
+    assert half_windows(TableHistory(points=points[10:]), now, 7200.0) is None
+    assert half_windows(TableHistory(points=points[:20] + points[27:]), now, 7200.0) is None
 
 
 def test_it_is_kept_across_restarts_and_an_older_snapshot_loads() -> None:
-    table = Table(points=((0.0, 1.0),), doubling=True, peaks=((5.0, 7.0),))
-    assert decode(Table, encode(table)) == table
-    assert decode(Table, {"gained": 5.0, "points": [[0.0, 1.0]], "flow_at": 3.0}) == Table(
+    table = TableHistory(points=((0.0, 1.0),), doubling=True, peaks=((5.0, 7.0),))
+    assert decode(TableHistory, encode(table)) == table
+    assert decode(TableHistory, {"gained": 5.0, "points": [[0.0, 1.0]], "flow_at": 3.0}) == TableHistory(
         gained=5.0, points=((0.0, 1.0),), flow_at=3.0
     )

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitord.core.model import Gap
+from monitord.core.model import Unmeasured
 
 from .nights import Night, orders
 
@@ -357,7 +357,7 @@ def test_a_replica_has_no_counters_and_is_judged_by_its_exact_counts() -> None:
 def test_a_table_that_cannot_be_read_is_unknown_and_said() -> None:
     night = Night()
     night.passes(hours=1)
-    night.table.gap = Gap(SIGNALS, "permission", "this role has no SELECT privilege on user_signals")
+    night.table.gap = Unmeasured(SIGNALS, "permission", "this role has no SELECT privilege on user_signals")
     night.look()
     assert night.status == "unknown"
     assert growth(night)["rows_per_hour"] is None
@@ -374,7 +374,7 @@ def test_a_stall_stays_a_stall_while_its_table_cannot_be_read() -> None:
     night.passes(hours=1)
     night.table.per_second = 0
     night.passes(minutes=20)
-    night.table.gap = Gap(SIGNALS, "timeout", "the size of user_signals waits behind another session's lock")
+    night.table.gap = Unmeasured(SIGNALS, "timeout", "the size of user_signals waits behind another session's lock")
     night.passes(minutes=20)
     assert ("table_flow_stalled", SIGNALS) in night.firing()
     assert night.of("resolved", "table_flow_stalled", SIGNALS) == []
@@ -409,7 +409,7 @@ def test_statistics_that_stand_still_while_rows_come_in_are_no_stall() -> None:
 def test_the_time_a_table_could_not_be_read_counts_towards_no_stall() -> None:
     night = Night()
     night.passes(minutes=30)
-    night.table.gap = Gap("user_signals", "missing", "there is no table user_signals in this database")
+    night.table.gap = Unmeasured("user_signals", "missing", "there is no table user_signals in this database")
     night.passes(minutes=40)
     night.table.gap = None
     night.table.per_second = 0

@@ -2,7 +2,7 @@
 
 import pytest
 
-from monitord.core.model import Failure, Gap, Severity
+from monitord.core.model import Failure, Severity, Unmeasured
 
 from .fleet import MB
 from .nights import LONG, Night, orders
@@ -143,7 +143,7 @@ def test_a_disk_that_cannot_be_measured_is_unknown_and_said() -> None:
     night = Night()
     night.host.disk_used = 85.0
     night.passes(minutes=1)
-    night.host.disk_gap = Gap("/", "timeout", "statvfs did not answer within 2 s")
+    night.host.disk_gap = Unmeasured("/", "timeout", "statvfs did not answer within 2 s")
     night.passes(minutes=10)
     assert night.firing() == {("disk_high", "/"), ("subject_unmeasured", "/")}
     assert set(night.report.host["disks"]["/"].values()) == {None}
@@ -282,7 +282,7 @@ def test_time_in_which_redis_could_not_be_read_counts_towards_no_rise() -> None:
 
 def test_a_queue_of_the_wrong_type_is_unknown_and_said_and_redis_is_not_unreachable() -> None:
     night = Night()
-    night.queues[QUEUE].gap = Gap(QUEUE, "protocol", "bull:tree-builder:wait is a string")
+    night.queues[QUEUE].gap = Unmeasured(QUEUE, "protocol", "bull:tree-builder:wait is a string")
     night.passes(minutes=10)
     assert night.fired_once("subject_unmeasured", QUEUE).severity == "warning"
     assert night.report.redis["queues"][QUEUE]["waiting"] is None
@@ -294,8 +294,8 @@ def test_a_queue_of_the_wrong_type_is_unknown_and_said_and_redis_is_not_unreacha
 def test_privileges_that_one_user_lacks_are_one_finding_that_names_them_all_and_what_is_missing_is_its_own() -> None:
     night = Night(orders(queues=("mails", "pdfs", "gone")))
     for name in ("mails", "pdfs"):
-        night.queues[name].gap = Gap(name, "permission", f"bull:{name}:wait cannot be counted: not allowed")
-    night.queues["gone"].gap = Gap("gone", "missing", "there is no such queue")
+        night.queues[name].gap = Unmeasured(name, "permission", f"bull:{name}:wait cannot be counted: not allowed")
+    night.queues["gone"].gap = Unmeasured("gone", "missing", "there is no such queue")
     night.passes(minutes=10)
     assert night.firing() == {("subject_unmeasured", "redis"), ("subject_unmeasured", "gone")}
     summary = night.fired_once("subject_unmeasured", "redis", alone=False).finding.summary

@@ -1,6 +1,6 @@
 """Nights of monitord itself: late cycles, its own troubles, restarts, absences, and a wall clock that jumps."""
 
-from monitord.core.model import Gap
+from monitord.core.model import Unmeasured
 
 from .nights import Night, orders, restored
 
@@ -27,7 +27,7 @@ def test_a_cycle_at_the_limit_is_in_time_and_past_it_monitord_is_degraded() -> N
 def test_a_snapshot_that_cannot_be_written_is_degraded_and_the_watch_goes_on() -> None:
     night = Night()
     night.passes(minutes=1)
-    night.own_gaps = (Gap("snapshot", "internal", "its snapshot cannot be written: disk full"),)
+    night.own_gaps = (Unmeasured("snapshot", "internal", "its snapshot cannot be written: disk full"),)
     night["gateway"].stops()
     night.passes(minutes=1)
     assert "disk full" in night.fired_once("monitor_degraded", "monitord", alone=False).finding.summary
@@ -40,7 +40,7 @@ def test_a_snapshot_that_cannot_be_written_is_degraded_and_the_watch_goes_on() -
 
 def test_of_a_way_out_that_fails_it_says_to_try_the_ways_out_and_not_to_look_at_the_disk() -> None:
     night = Night()
-    night.own_gaps = (Gap("notify webhook", "refused", "webhook cannot be told: refused"),)
+    night.own_gaps = (Unmeasured("notify webhook", "refused", "webhook cannot be told: refused"),)
     night.passes(minutes=2)
     alert = night.fired_once("monitor_degraded", "monitord")
     assert alert.finding.recommendation == "Try the ways out: monitord notify test."

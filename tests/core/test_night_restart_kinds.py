@@ -1,8 +1,8 @@
 """Nights of restarts of every kind: who began it anew is told, and a loop is told with its rhythm and its ends."""
 
-from monitord.core.history.model import Death, Life
+from monitord.core.history.model import Process, ProcessEnd
 from monitord.core.history.restarts import change
-from monitord.core.model import Exit
+from monitord.core.model import ProcessExit
 
 from .nights import MEMORY, Night
 
@@ -27,7 +27,7 @@ def crash(night: Night, service: str, *, after: float, signal: str = "", code: i
     """It dies by itself, PM2's bus says how, and PM2 starts it again."""
     night.passes(seconds=after)
     process = night[service]
-    night.exits.append(Exit(service, str(process.pm_id), night.clock.now, code, signal))
+    night.exits.append(ProcessExit(service, str(process.pm_id), night.clock.now, code, signal))
     process.crashes()
 
 
@@ -53,7 +53,7 @@ def test_an_operators_restart_of_a_scheduled_service_is_still_the_operators() ->
 def test_a_restart_past_max_memory_restart_is_pm2s_and_said_as_that() -> None:
     night = Night()
     night.passes(minutes=10, seconds=3)
-    night.exits.append(Exit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, "SIGINT", True, True))
+    night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, "SIGINT", True, True))
     night["gateway"].is_restarted()
     night.passes(minutes=2)
     assert kinds(night) == [("gateway", "pm2", "memory")]
@@ -69,7 +69,7 @@ def test_a_restart_by_a_rule_that_is_caught_half_way_is_the_rules_once() -> None
     gateway.state, gateway.created_at = "stopping", night.clock.now  # PM2 sets it first, and the old process lingers
     night.passes(seconds=31)
     assert kinds(night) == []
-    night.exits.append(Exit("gateway", str(gateway.pm_id), night.clock.now, 0, memory=True))
+    night.exits.append(ProcessExit("gateway", str(gateway.pm_id), night.clock.now, 0, memory=True))
     gateway.restarts += 1
     gateway.state, gateway.started_at = "online", night.clock.now
     night.passes(minutes=2)
@@ -79,9 +79,9 @@ def test_a_restart_by_a_rule_that_is_caught_half_way_is_the_rules_once() -> None
 
 def test_a_loop_by_a_rule_that_is_read_on_its_way_down_and_again_on_its_way_up_is_the_rules() -> None:
     # PM2 says no start of a process it is ending or starting, only when its last run began.
-    was = Life("stopping", restarts=4, created_at=124.7, last_started_at=126.3)
-    now = Life("launching", restarts=10, created_at=127.7, last_started_at=127.3)
-    deaths = [Death(125.2 + at * 0.5, "0", 0, "", 0.5, memory=True) for at in range(6)]
+    was = Process("stopping", restarts=4, created_at=124.7, last_started_at=126.3)
+    now = Process("launching", restarts=10, created_at=127.7, last_started_at=127.3)
+    deaths = [ProcessEnd(125.2 + at * 0.5, "0", 0, "", 0.5, memory=True) for at in range(6)]
     changed = change({"0": was}, {"0": now}, deaths)
     assert (changed.crashes, changed.ruled) == (0, (("memory", 6),))
 
@@ -92,9 +92,9 @@ def test_a_crash_an_operators_restart_and_one_by_a_rule_between_two_readings_are
     gateway = night["gateway"]
     pm_id = str(gateway.pm_id)
     night.exits += [
-        Exit("gateway", pm_id, night.clock.now + 1, 1),
-        Exit("gateway", pm_id, night.clock.now + 2, 0, watch=True),
-        Exit("gateway", pm_id, night.clock.now + 3, 0, manually=True),
+        ProcessExit("gateway", pm_id, night.clock.now + 1, 1),
+        ProcessExit("gateway", pm_id, night.clock.now + 2, 0, watch=True),
+        ProcessExit("gateway", pm_id, night.clock.now + 3, 0, manually=True),
     ]
     night.clock.now += 5
     gateway.crashes()
@@ -132,7 +132,7 @@ def test_what_an_operator_restarts_past_its_limit_is_the_operators_where_the_bus
     night = Night()
     night["gateway"].memory_limit = 90 * 1_000_000
     night.passes(minutes=10, seconds=1)
-    night.exits.append(Exit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, manually=True))
+    night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, manually=True))
     night["gateway"].is_restarted()
     night.passes(minutes=2)
     assert kinds(night) == [("gateway", "operator", "operator")]
@@ -249,8 +249,8 @@ def test_a_crash_is_told_with_its_signal_and_the_length_of_its_life_once() -> No
 def test_what_the_bus_tells_of_a_stranger_or_of_an_operators_stop_is_no_death() -> None:
     night = Night()
     night.passes(minutes=1)
-    night.exits.append(Exit("nobody", "99", night.clock.now, 1))
-    night.exits.append(Exit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, "SIGINT", True))
+    night.exits.append(ProcessExit("nobody", "99", night.clock.now, 1))
+    night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now, 0, "SIGINT", True))
     night.passes(minutes=1)
     assert night.state.history.services["gateway"].deaths == ()
     assert "nobody" not in night.state.history.services
@@ -260,7 +260,7 @@ def test_the_bus_cannot_make_the_state_grow() -> None:
     night = Night()
     night.passes(minutes=1)
     for number in range(500):
-        night.exits.append(Exit("gateway", str(night["gateway"].pm_id), night.clock.now + number / 100, 1))
+        night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now + number / 100, 1))
     night.passes(minutes=1)
     assert len(night.state.history.services["gateway"].deaths) == 20
 
@@ -290,7 +290,7 @@ def test_a_fleet_that_dies_together_is_no_deployment_where_the_bus_tells_that_it
     night = Night()
     night.passes(minutes=10, seconds=3)
     for name in FLEET:
-        night.exits.append(Exit(name, str(night[name].pm_id), night.clock.now, None, "SIGKILL"))
+        night.exits.append(ProcessExit(name, str(night[name].pm_id), night.clock.now, None, "SIGKILL"))
         night[name].crashes()
     night.passes(minutes=2)
     assert kinds(night) == [(name, "pm2", "automatic") for name in sorted(FLEET)]
@@ -303,7 +303,9 @@ def test_a_fleet_of_which_an_operator_had_most_ended_is_a_deployment_whatever_on
     night = Night()
     night.passes(minutes=10, seconds=3)
     for name in FLEET:
-        night.exits.append(Exit(name, str(night[name].pm_id), night.clock.now, 0, "SIGINT", manually=name != "gateway"))
+        night.exits.append(
+            ProcessExit(name, str(night[name].pm_id), night.clock.now, 0, "SIGINT", manually=name != "gateway")
+        )
         night[name].crashes()
     night.passes(minutes=2)
     assert kinds(night) == [(name, "operator", "deployment") for name in sorted(FLEET)]

@@ -3,7 +3,7 @@
 import pytest
 
 from monitord.core.alerting.incidents import incidents
-from monitord.core.model import Exit, Finding, Severity, Value
+from monitord.core.model import Finding, ProcessExit, Severity, Value
 from monitord.core.subjects import replaces
 
 from .nights import LONG, MEMORY, ORDERS, Night, orders
@@ -302,7 +302,7 @@ def test_a_death_seen_before_pm2_has_counted_it_is_told_once_and_the_restart_is_
     night = Night()
     night.passes(minutes=1)
     night["gateway"].stops(exit_code=1)
-    night.exits.append(Exit("gateway", str(night["gateway"].pm_id), night.clock.now + 29, 1))
+    night.exits.append(ProcessExit("gateway", str(night["gateway"].pm_id), night.clock.now + 29, 1))
     night.passes(seconds=30)
     night["gateway"].crashes()
     night["gateway"].state = "online"

@@ -5,7 +5,7 @@ from datetime import timedelta
 
 import pytest
 
-from monitord.core.model import Gap, Kind
+from monitord.core.model import Kind, Unmeasured
 
 from .nights import MEMORY, Night, orders
 
@@ -362,9 +362,9 @@ def test_nothing_is_judged_through_a_server_before_it_is_confirmed_to_be_back() 
 def test_advice_fits_what_is_missing() -> None:
     night = Night()
     night.passes(minutes=2)
-    night.table.gap = Gap("user_signals", "missing", "there is no table user_signals in this database")
-    night.queues["tree-builder"].gap = Gap("tree-builder", "missing", "there is no queue tree-builder")
-    night.host.disk_gap = Gap("/", "missing", "/ does not exist")
+    night.table.gap = Unmeasured("user_signals", "missing", "there is no table user_signals in this database")
+    night.queues["tree-builder"].gap = Unmeasured("tree-builder", "missing", "there is no queue tree-builder")
+    night.host.disk_gap = Unmeasured("/", "missing", "/ does not exist")
     night.passes(minutes=2)
     said = {t.alert.subject: t.alert.finding.recommendation for t in night.transitions if t.edge == "firing"}
     assert "MONITORD_POSTGRES__TABLES" in said["user_signals"]

@@ -11,7 +11,7 @@ from datetime import timedelta
 import pytest
 
 from monitord.core.codec import encode
-from monitord.core.model import Alert, Gap
+from monitord.core.model import Alert, Unmeasured
 
 from .fleet import MB
 from .nights import LONG, MEMORY, Night
@@ -346,7 +346,7 @@ def test_a_disk_that_cannot_be_measured_neither_fills_nor_does_not() -> None:
     night = watched()
     night.disk_goes(lambda hour: 30 + 4 * hour)
     night.passes(hours=7)
-    night.host.disk_gap = Gap("/", "timeout", "statvfs did not answer within 2 s")
+    night.host.disk_gap = Unmeasured("/", "timeout", "statvfs did not answer within 2 s")
     night.passes(hours=1)
     assert (FILLING, "/") in night.firing()
     night.host.disk_gap = None

@@ -7,13 +7,13 @@ from typing import Any
 
 import pytest
 
-from monitord.core.model import Exit, Failure, Gap, Observation, Reading, Sample, sample
+from monitord.core.model import Failure, Observation, ProcessExit, Reading, Sample, Unmeasured, sample
 from monitord.core.recording import Recorder, Replayer, replay
 
 NOW = datetime(2025, 11, 5, 3, 57, 0, 250000, tzinfo=UTC)
 
 
-def seen(*samples: Sample, probe: str = "redis", gaps: tuple[Gap, ...] = ()) -> Observation:
+def seen(*samples: Sample, probe: str = "redis", gaps: tuple[Unmeasured, ...] = ()) -> Observation:
     return Observation(NOW, {probe: Reading(probe, samples, gaps=gaps, duration_ms=1.25)})
 
 
@@ -51,7 +51,7 @@ def frames(*observations: Observation) -> list[dict[str, Any]]:
         ),
         (seen(sample("x", 1, "1")), seen(sample("x", 1, "ms"))),
         (seen(WAITING, sample("queue_waiting", 4, queue='ü\n"q')),),
-        (seen(KEYS, gaps=(Gap("q", "protocol", "a string"),)), seen(KEYS)),
+        (seen(KEYS, gaps=(Unmeasured("q", "protocol", "a string"),)), seen(KEYS)),
         (
             seen(KEYS),
             Observation(NOW, {"redis": Reading("redis", failure=Failure("refused", "nobody"), duration_ms=0.5)}),
@@ -83,9 +83,9 @@ def test_a_whole_frame_stands_by_itself_even_when_it_holds_one_probe_only() -> N
     assert list(replay([begin, then])) == [host, seen(KEYS)]
 
 
-KILLED = Exit("worker", "3", 1762315020.5, code=0, signal="SIGKILL", restarts=567)
-EATEN = Exit("gateway", "0", 1762315021.0, code=0, memory=True, restarts=0)
-SENT_HOME = Exit("gateway", "0", 1762315022.0, manually=True)
+KILLED = ProcessExit("worker", "3", 1762315020.5, code=0, signal="SIGKILL", restarts=567)
+EATEN = ProcessExit("gateway", "0", 1762315021.0, code=0, memory=True, restarts=0)
+SENT_HOME = ProcessExit("gateway", "0", 1762315022.0, manually=True)
 
 
 def test_exits_come_back_exactly_and_with_the_observation_they_came_with() -> None:

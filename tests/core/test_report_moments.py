@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from monitord.core.model import Act, Exit
+from monitord.core.model import OperatorAction, ProcessExit
 from monitord.reporting.blocks import Bullets
 from monitord.reporting.report_sections import services as section
 
@@ -32,7 +32,7 @@ def test_a_crash_is_told_at_the_moment_the_bus_gave_it() -> None:
     night = quiet(1, every=30)
     night.passes(seconds=11)
     gateway = night["gateway"]
-    night.exits.append(Exit("gateway", str(gateway.pm_id), night.clock.now, 1))
+    night.exits.append(ProcessExit("gateway", str(gateway.pm_id), night.clock.now, 1))
     died = night.clock.now
     night.passes(seconds=5)
     gateway.crashes()
@@ -112,7 +112,7 @@ def test_what_the_last_look_saw_first_is_unknown_and_not_a_no_go() -> None:
 def test_an_act_that_the_bus_told_is_said_once_and_gone_after_the_reading_that_shows_it() -> None:
     night = quiet(1, every=30)
     gateway = night["gateway"]
-    gateway.acts.append(Act("gateway", str(gateway.pm_id), night.clock.now + 1, "restart", said=True))
+    gateway.acts.append(OperatorAction("gateway", str(gateway.pm_id), night.clock.now + 1, "restart", said=True))
     night.passes(seconds=2)
     gateway.is_restarted()
     night.passes(minutes=5)

@@ -5,10 +5,10 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitord.core.history.model import Life
-from monitord.core.history.model import Service as Known
+from monitord.core.history.model import Process
+from monitord.core.history.model import ServiceHistory as Known
 from monitord.core.history.process_events import act_heard, crash_heard, crashes_heard
-from monitord.core.model import Act, Exit, ServiceEvent
+from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
 
 from .nights import Night
 
@@ -26,7 +26,7 @@ class Heard:
         """The bus tells of an end, `after` seconds from now."""
         process = self.night[service]
         at = self.night.clock.now + after
-        told = Exit(service, str(process.pm_id), at, code, signal, restarts=process.restarts, began=at - 3.1)
+        told = ProcessExit(service, str(process.pm_id), at, code, signal, restarts=process.restarts, began=at - 3.1)
         event = crash_heard(told, self.night.state.history.services.get(service))
         if event is not None:
             self.at_once.append(event)
@@ -206,7 +206,7 @@ KEPT = Night()
 KEPT.passes(minutes=1)
 GATEWAY = KEPT.state.history.services["gateway"]
 LIFE = next(iter(GATEWAY.lives.items()))
-KILLED = Exit("gateway", LIFE[0], 1_762_315_020.0, 0, "SIGKILL", began=1_762_315_000.0)
+KILLED = ProcessExit("gateway", LIFE[0], 1_762_315_020.0, 0, "SIGKILL", began=1_762_315_000.0)
 
 
 def known(**facts: object) -> Known:
@@ -257,8 +257,10 @@ def test_ends_that_followed_are_one_sentence() -> None:
 
 
 def test_a_stop_after_a_start_that_no_list_has_shown_is_news() -> None:
-    stopped = Known(lives={"3": Life("stopped", restarts=1, created_at=100.0)})
-    assert act_heard(Act("gateway", "3", 130.0, "stop", 1, 100.0), stopped) is None  # the list has shown this one
-    again = act_heard(Act("gateway", "3", 140.0, "stop", 1, 135.0), stopped)
+    stopped = Known(lives={"3": Process("stopped", restarts=1, created_at=100.0)})
+    assert (
+        act_heard(OperatorAction("gateway", "3", 130.0, "stop", 1, 100.0), stopped) is None
+    )  # the list has shown this one
+    again = act_heard(OperatorAction("gateway", "3", 140.0, "stop", 1, 135.0), stopped)
     assert again is not None
     assert (again.change, again.by, again.at) == ("stopped", "operator", 140.0)

@@ -11,12 +11,12 @@ import pytest
 
 from monitord.core.anomalies import sealing_delays
 from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness, falls_short, habit, incomplete, silences
-from monitord.core.anomalies.habit import Habit
+from monitord.core.anomalies.habit import LabelHabit
 from monitord.core.anomalies.sealing_delays import ENOUGH_SEALS, KEEP_SEALS, delay_of, is_unusual, unusual_past, usual
-from monitord.core.anomalies.sealing_habits import Learned, absorb_epochs
+from monitord.core.anomalies.sealing_habits import SealingHabits, absorb_epochs
 from monitord.core.codec import decode, encode
 from monitord.core.history.epochs import calendar
-from monitord.core.history.label_series import Series
+from monitord.core.history.label_series import LabelSeries
 from monitord.core.history.model import History, without_future
 from monitord.core.model import Observation, Reading, Sample, sample
 from monitord.core.report.model import Usual
@@ -29,9 +29,9 @@ NOON = 1_762_300_800
 LABELS = [NOON - n * HOUR for n in range(1, KEEP_SEALS + 1)]
 
 
-def series(*numbers: int | None, first: int = NOON - 1000 * HOUR) -> Series:
+def series(*numbers: int | None, first: int = NOON - 1000 * HOUR) -> LabelSeries:
     known = {first + n * HOUR: number for n, number in enumerate(numbers) if number is not None}
-    return Series().merged(known, HOUR, 1000)
+    return LabelSeries().merged(known, HOUR, 1000)
 
 
 def past(*delays: int) -> Usual:
@@ -120,7 +120,7 @@ def test_healthy_delays_are_seldom_unusual() -> None:
 
 
 def learned_delays(*delays: int) -> list[int]:
-    return [delay for _, delay in sealing_delays.habit(Habit(), series(*delays)).pairs]
+    return [delay for _, delay in sealing_delays.habit(LabelHabit(), series(*delays)).pairs]
 
 
 def test_the_delay_of_an_incident_is_not_learned_as_a_habit() -> None:
@@ -210,7 +210,7 @@ def test_a_group_that_has_always_left_out_half_is_as_ever_and_one_bad_label_of_i
 
 
 def test_while_no_habit_is_known_more_than_a_quarter_unsealed_is_not_called_well() -> None:
-    nothing = Habit(HOUR)
+    nothing = LabelHabit(HOUR)
     assert [falls_short(nothing, 12, unsealed) for unsealed in (0, 3, 4, 12)] == [False, False, None, None]
     assert falls_short(nothing, None, None) is False
     usual_of = habit(seen(*WHOLE, (54, 0)))
@@ -301,11 +301,11 @@ def test_a_reading_teaches_delays_and_channels_of_labels_that_are_over() -> None
     )
     assert list(found["MILO"].delays.items()) == [(NOON - 2 * HOUR, 182)]
     assert list(found["MILO"].channels.items()) == [(NOON - 2 * HOUR, 9), (NOON - HOUR, 9)]
-    assert found["CLS"] == Learned(
-        Series(HOUR),
-        Series(HOUR),
-        Completeness(Series(HOUR), Series(HOUR), Series(HOUR)),
-        habit=Habit(HOUR),
+    assert found["CLS"] == SealingHabits(
+        LabelSeries(HOUR),
+        LabelSeries(HOUR),
+        Completeness(LabelSeries(HOUR), LabelSeries(HOUR), LabelSeries(HOUR)),
+        habit=LabelHabit(HOUR),
     )
 
 
@@ -321,9 +321,9 @@ def test_an_unchanged_reading_changes_nothing() -> None:
     assert absorb_epochs(first, same, NOON + 230, orders())["MILO"].delays is first["MILO"].delays
 
 
-def full() -> dict[str, Learned]:
+def full() -> dict[str, SealingHabits]:
     """A week of two groups, of the largest numbers that a healthy system has."""
-    learned: dict[str, Learned] = {}
+    learned: dict[str, SealingHabits] = {}
     for label in reversed(LABELS):
         samples: list[Sample] = []
         for group in ("MILO", "CLS"):
@@ -362,7 +362,7 @@ def test_silence_is_unknown_while_the_group_itself_is_silent_or_nobody_counts() 
     known = sample("channels_known", 12, group="MILO")
     learned = absorb_epochs({}, reading(sample("seal_participating", 8, **labels), known, silent), now, watched)
 
-    def said(samples: tuple[Sample, ...], learned: dict[str, Learned]) -> list[str]:
+    def said(samples: tuple[Sample, ...], learned: dict[str, SealingHabits]) -> list[str]:
         later = now + HOUR
         history = History(learned=absorb_epochs(learned, reading(*samples), later, watched))
         observation = Observation(datetime.fromtimestamp(later, UTC), {"epochs": reading(*samples)})

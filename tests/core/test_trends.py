@@ -12,7 +12,7 @@ import pytest
 from monitord.core.anomalies import trends
 from monitord.core.anomalies.regression import slope, troughs
 from monitord.core.anomalies.trend_detection import Terms
-from monitord.core.anomalies.trends import BUCKETS_KEPT, Outlook, Series
+from monitord.core.anomalies.trends import BUCKETS_KEPT, Outlook, TrendSeries
 from monitord.core.codec import decode, encode
 
 HOUR = 3600.0
@@ -23,8 +23,8 @@ TERMS = Terms(
 
 
 def lived(
-    course: Callable[[float], float], hours: float, *, series: Series | None = None, skips: Iterable[float] = ()
-) -> Series:
+    course: Callable[[float], float], hours: float, *, series: TrendSeries | None = None, skips: Iterable[float] = ()
+) -> TrendSeries:
     """A series that read `course` (of the hours since it began) each minute; in the hours of `skips` nobody looked."""
     skipped = set(skips)
     first = 0 if series is None else round((series.at - BEGIN) / 60) + 1
@@ -38,7 +38,7 @@ def lived(
     return series
 
 
-def foretold(series: Series) -> Outlook | None:
+def foretold(series: TrendSeries) -> Outlook | None:
     return trends.outlook(series, series.at, TERMS)
 
 
@@ -160,7 +160,7 @@ def test_a_series_told_by_a_clock_that_was_set_back_foretells_the_same() -> None
 def test_a_series_survives_its_text_exactly() -> None:
     series = replace(lived(rising, 6, skips=[2]), started_at=BEGIN - 5000.25, restarts=3)
     assert series.trend is not None
-    assert decode(Series, json.loads(json.dumps(encode(series)))) == series
+    assert decode(TrendSeries, json.loads(json.dumps(encode(series)))) == series
 
 
 @pytest.mark.parametrize("outliers", [0, 2, 4])

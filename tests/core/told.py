@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from monitord.core.engine import Decision, ProbeEdge, State
 from monitord.core.model import Action, Alert, Observation, ServiceEvent, Transition
-from monitord.core.status import Report
+from monitord.core.status import FleetStatus
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Told:
         return [edge for look in self.looks for edge in look.decision.probe_edges]
 
     @property
-    def report(self) -> Report:
+    def report(self) -> FleetStatus:
         return self.looks[-1].decision.report
 
     @property

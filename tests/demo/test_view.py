@@ -14,12 +14,12 @@ import pytest
 from rich.cells import cell_len
 from rich.console import Console
 
-from monitord.demo.child import Told
+from monitord.demo.child import FiredAlert
 from monitord.demo.picture import picture
 from monitord.demo.scenario import FAULTS
 from monitord.demo.scene import Entry, Scene, status_line
-from monitord.demo.tally import Outcome, Tally, tally_lines
-from monitord.demo.view import LiveView, Outlet, View, view
+from monitord.demo.tally import FaultOutcome, TourTally, tally_lines
+from monitord.demo.view import DemoView, LiveView, Outlet, view
 from monitord.reporting.terminal import Terminal
 
 NOW = 1_795_465_116.0
@@ -213,7 +213,7 @@ def gone() -> None:
     raise AssertionError("nobody has gone")
 
 
-def shown_on(far: int, shown: View) -> str:
+def shown_on(far: int, shown: DemoView) -> str:
     """Everything a terminal was sent."""
 
     def read() -> str:
@@ -293,18 +293,18 @@ def test_that_nobody_reads_any_more_is_told_once_and_raises_nothing() -> None:
 # The tally
 
 
-def told(key: tuple[str, str], number: int = 1) -> Told:
-    return Told(f"a{number}", *key, severity="critical", summary="It is so.", at=10.0, resolved_at=20.0)
+def told(key: tuple[str, str], number: int = 1) -> FiredAlert:
+    return FiredAlert(f"a{number}", *key, severity="critical", summary="It is so.", at=10.0, resolved_at=20.0)
 
 
-def outcome(number: int, **changes: Any) -> Outcome:
+def outcome(number: int, **changes: Any) -> FaultOutcome:
     fault = FAULTS[number]
     good: dict[str, Any] = {"alert": told(min(fault.expected)), "detected_after": 2.4, "cleared_after": 12.2}
-    return Outcome(fault=fault, **good | changes)
+    return FaultOutcome(fault=fault, **good | changes)
 
 
 def test_the_tally_of_the_whole_tour_fits_eighty_columns_uncut() -> None:
-    tally = Tally(outcomes=[outcome(number) for number in range(len(FAULTS))])
+    tally = TourTally(outcomes=[outcome(number) for number in range(len(FAULTS))])
     lines = tally_lines(tally, Terminal())
     assert max(map(len, lines)) <= 80
     row = next(line for line in lines if line.startswith("✔ stopped gateway"))
@@ -318,7 +318,7 @@ def test_the_tally_of_the_whole_tour_fits_eighty_columns_uncut() -> None:
     "missed", [{"alert": None, "detected_after": None, "cleared_after": None}, {"cleared_after": None}]
 )
 def test_a_fault_that_was_not_detected_or_did_not_clear_is_crossed(missed: dict[str, Any]) -> None:
-    tally = Tally(outcomes=[outcome(0), outcome(1, **missed)])
+    tally = TourTally(outcomes=[outcome(0), outcome(1, **missed)])
     lines = tally_lines(tally, Terminal())
     assert next(line for line in lines if "crashed" in line).startswith("✗")
     assert "never" in "".join(lines)
@@ -329,7 +329,7 @@ def test_a_fault_that_was_not_detected_or_did_not_clear_is_crossed(missed: dict[
 def test_what_else_was_said_and_what_was_left_out_is_told() -> None:
     besides = told(("sealing_late", "CLS"), 2)
     quiet = told(("disk_high", "/"), 3)
-    tally = Tally(outcomes=[outcome(2, besides=(besides,))], left_out=list(FAULTS[4:]), told=[besides, quiet])
+    tally = TourTally(outcomes=[outcome(2, besides=(besides,))], left_out=list(FAULTS[4:]), told=[besides, quiet])
     text = "\n".join(tally_lines(tally, Terminal()))
     assert "froze Postgres: sealing_late" in text
     assert "With nothing broken: disk_high" in text
@@ -337,5 +337,5 @@ def test_what_else_was_said_and_what_was_left_out_is_told() -> None:
 
 
 def test_nothing_broken_is_nothing_failed() -> None:
-    assert Tally().is_good
-    assert tally_lines(Tally(), Terminal()) == []
+    assert TourTally().is_good
+    assert tally_lines(TourTally(), Terminal()) == []

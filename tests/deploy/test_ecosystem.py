@@ -51,7 +51,7 @@ class Checkout:
     async def start(self) -> None:
         await self.pm2("start", self.directory / "deploy" / "ecosystem.config.js")
 
-    async def process(self) -> process_list.Process | None:
+    async def process(self) -> process_list.ListedProcess | None:
         """What PM2 says of monitord."""
         listed = process_list.parse(await client.call(self.pm2.home, "getMonitorData", timeout=5))
         return next((process for process in listed if process.name == "monitord"), None)

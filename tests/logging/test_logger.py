@@ -22,8 +22,8 @@ from typing import Any
 import pytest
 from pydantic import SecretStr
 
-from monitord.logging.logger import Level, Log
-from monitord.logging.writers import BACKLOG_BYTES, HourlyFiles, Writer
+from monitord.logging.logger import JsonLog, Level
+from monitord.logging.writers import BACKLOG_BYTES, HourlyFiles, LineWriter
 from monitord.masking import mask
 
 SECRET = "hunter2-and-more"
@@ -35,7 +35,7 @@ class Heard:
 
     def __init__(self, level: Level = "info", directory: Path | None = None) -> None:
         self.stream = io.StringIO()
-        self.log = Log(self.stream, level, directory=directory)
+        self.log = JsonLog(self.stream, level, directory=directory)
 
     @property
     def lines(self) -> list[dict[str, Any]]:
@@ -392,7 +392,7 @@ def test_a_process_without_stdout_still_runs() -> None:
 def test_a_pipe_that_is_full_holds_nobody_up_and_loses_the_oldest_lines_first() -> None:
     reader, writer = os.pipe()
     with os.fdopen(writer, "w") as stream, os.fdopen(reader, "rb") as pipe:
-        log = Log(stream)
+        log = JsonLog(stream)
         count = 2 * BACKLOG_BYTES // 10_000
         for number in range(count):  # would never end if one of them waited
             log.emit("tried", "info", "Much.", number=number, filler="x" * 10_000)
@@ -577,7 +577,7 @@ def test_a_full_disk_costs_lines_and_is_named() -> None:
     if not full.exists():
         pytest.skip("no /dev/full here")
     with full.open("w") as stream:
-        log = Log(stream)
+        log = JsonLog(stream)
         log.emit("tried", "info", "Lost.")
         assert log.flush(10)
         assert log.trouble[0].error == os.strerror(errno.ENOSPC)
@@ -587,7 +587,7 @@ def test_after_a_line_that_was_cut_short_the_next_begins_on_its_own() -> None:
     reader, writer = os.pipe()
     os.set_blocking(writer, False)
     with os.fdopen(writer, "w") as stream, os.fdopen(reader, "rb") as pipe:
-        log = Log(stream)
+        log = JsonLog(stream)
         log.emit("tried", "info", "Long.", filler="x" * 300_000)  # more than a pipe holds
         log.emit("tried", "info", "Next.")
         lines = [json.loads(pipe.readline()) for _ in range(2)]
@@ -615,7 +615,7 @@ def test_a_writer_that_hangs_makes_flush_give_up() -> None:
     def hang(_: datetime, __: bytes) -> None:
         let_go.wait()
 
-    writer = Writer("stdout", hang)
+    writer = LineWriter("stdout", hang)
     writer.put(NIGHT, b"x\n")
     assert not writer.flush(0.01)
     let_go.set()

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 from monitord.core.engine import State
 from monitord.core.model import Transition
-from monitord.core.report.builder import Recorded, look_back
-from monitord.core.report.model import Night as Report
+from monitord.core.report.builder import RecordedCycle, look_back
+from monitord.core.report.model import Report as Report
 from tests.core.nights import Night
 
 from .files import Morning
@@ -33,7 +33,7 @@ def morning(
     ahead = looks[-1].observation.now.timestamp() - looks[-1].at if looks else 0.0
     state = looks[-1].decision.state if looks else State()
     before = since - night.orders.late_after.total_seconds()  # as monitord.runtime.report_builder reads the record
-    recorded = Recorded(
+    recorded = RecordedCycle(
         observations=[look.observation for look in looks if look.at >= before],
         transitions=_lived([t for look in looks for t in look.decision.transitions], state, since + ahead),
         state=state,

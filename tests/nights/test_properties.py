@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 
 from monitord.core.alerting.lifecycle import key
-from monitord.core.model import Gap
+from monitord.core.model import Unmeasured
 from monitord.core.subjects import RULES
 from tests.core.fleet import Group
 from tests.core.habits import has_habits, looked_at_again, looked_at_seldom, took
@@ -226,7 +226,7 @@ def _refuses(night: Night, server: str, why: str, said: str = "") -> None:
 
 HOUR = 3600.0
 WINDOW = 2 * HOUR
-LOCKED = Gap("user_signals", "timeout", "user_signals is locked")
+LOCKED = Unmeasured("user_signals", "timeout", "user_signals is locked")
 
 # Every rule that is about the fleet, broken and mended. Sealing has a calendar of its own below.
 FAULTS = (

@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import pytest
 
-from monitord.core.model import Gap
-from monitord.core.report.model import Night as Report
+from monitord.core.model import Unmeasured
+from monitord.core.report.model import Report as Report
 from monitord.core.subjects.registry import MEASURED
 from tests.core.nights import LONG, Night
 
@@ -147,7 +147,7 @@ def test_a_table_that_could_not_be_measured_for_long_is_not_known_to_have_grown_
 ) -> None:
     night = Night(LONG, every=120)
     night.passes(hours=3)
-    night.table.gap = Gap("user_signals", "timeout", "its size waits behind another session's lock")
+    night.table.gap = Unmeasured("user_signals", "timeout", "its size waits behind another session's lock")
     night.passes(minutes=minutes)
     night.table.gap = None
     night.passes(hours=3)

@@ -14,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 
 from monitord.core import units
 from monitord.core.alerting.silences import silence_id
-from monitord.core.model import Exit, Failure, Gap, Kind, Silence
+from monitord.core.model import Failure, Kind, ProcessExit, Silence, Unmeasured
 from tests.core.fleet import Group, Queue, Server, Service, Table
 from tests.core.habits import some, took
 from tests.core.nights import Night
@@ -244,7 +244,7 @@ def _by_cron(night: Night, service: Service) -> None:
 def _code(night: Night, service: Service, code: int) -> None:
     service.crashes()
     service.exit_code = code
-    night.exits.append(Exit(service.name, str(service.pm_id), night.clock.now, code, restarts=service.restarts))
+    night.exits.append(ProcessExit(service.name, str(service.pm_id), night.clock.now, code, restarts=service.restarts))
 
 
 def _both_set(night: Night, step: float) -> None:
@@ -540,7 +540,7 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "exact counts finish": lambda n: _set(n.table, counts=True),
     "exact counts stop at {count} rows": lambda n, count: _set(n.table, cap=count),
     "{subject} cannot be read: {kind}": (
-        lambda n, subject, kind: _set(subject, gap=Gap(subject.name, kind, f"{subject.name} cannot be read"))
+        lambda n, subject, kind: _set(subject, gap=Unmeasured(subject.name, kind, f"{subject.name} cannot be read"))
     ),
     "{subject} can be read": lambda n, subject: _set(subject, gap=None),
     # Sealing
@@ -605,7 +605,7 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "the disk fills by {percent} an hour": lambda n, percent: _set(n.host, disk_per_hour=percent),
     "the disk fills no more": lambda n: _set(n.host, disk_per_hour=0.0),
     "the disk cannot be measured: {kind}": (
-        lambda n, kind: _set(n.host, disk_gap=Gap("/", kind, "the disk at / cannot be measured"))
+        lambda n, kind: _set(n.host, disk_gap=Unmeasured("/", kind, "the disk at / cannot be measured"))
     ),
     "the disk can be measured": lambda n: _set(n.host, disk_gap=None),
     "available memory is {size}": lambda n, size: _set(n.host, available=size),
@@ -621,7 +621,7 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "cycles begin {duration} late": lambda n, duration: n.cycles_begin_late(seconds=duration),
     "cycles begin on time": lambda n: n.cycles_begin_late(seconds=0),
     "monitord cannot write its snapshot": (
-        lambda n: _set(n, own_gaps=(Gap("snapshot", "internal", "its snapshot cannot be written: disk full"),))
+        lambda n: _set(n, own_gaps=(Unmeasured("snapshot", "internal", "its snapshot cannot be written: disk full"),))
     ),
     "monitord can write its snapshot": lambda n: _set(n, own_gaps=()),
 }

@@ -11,9 +11,9 @@ from urllib.parse import quote
 import pytest
 
 from monitord.config.loader import load
-from monitord.logging.logger import Log
+from monitord.logging.logger import JsonLog
 from monitord.notify.channels.base import SendError
-from monitord.notify.channels.http import Http
+from monitord.notify.channels.http import HttpClient
 from tests.notify.conftest import Receive
 from tests.notify.receivers import OK, status
 
@@ -38,7 +38,7 @@ def heard() -> Iterator[io.StringIO]:
     stream = io.StringIO()
     names = ("httpx", "httpcore", "httpcore.connection", "asyncio", "urllib3.connectionpool", "apscheduler")
     before = {name: logging.getLogger(name).level for name in names}
-    log = Log(stream, "debug")
+    log = JsonLog(stream, "debug")
     with log.everything():
         for name in names:
             logging.getLogger(name).setLevel(logging.DEBUG)
@@ -58,7 +58,7 @@ async def test_no_request_leaves_its_address_in_the_log(
     receiver = await receive(reply)
     for form in FORMS:
         url = f"http://{user}127.0.0.1:{receiver.port}{form}"
-        http = Http(url, 10.0)
+        http = HttpClient(url, 10.0)
         said = ""
         try:
             await http.post(url, b"{}", {})
@@ -81,7 +81,7 @@ def test_what_a_library_warns_of_a_request_is_not_taken_either(heard: io.StringI
 @pytest.mark.parametrize("form", FORMS)
 def test_each_part_of_an_address_that_is_a_secret_is_masked_by_itself(tmp_path: Path, user: str, form: str) -> None:
     stream = io.StringIO()
-    log = Log(stream, "debug")
+    log = JsonLog(stream, "debug")
     environ = {"HOME": str(tmp_path), "MONITORD_NOTIFY__WEBHOOK_URL": f"https://{user}example.org{form}"}
     log.hide(load(environ, tmp_path).secrets())
     for said in (PLAIN, TOKEN, quote(TOKEN, safe="")):

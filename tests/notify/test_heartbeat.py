@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from monitord.core.model import Gap
+from monitord.core.model import Unmeasured
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.heartbeat import Heartbeat, Style, address
 
@@ -28,7 +28,7 @@ def runs(receiver: Receiver) -> list[str]:
     return [parse_qs(urlsplit(request.target).query)["rid"][0] for request in receiver.requests]
 
 
-def trouble_of(heart: Heartbeat) -> Gap | None:
+def trouble_of(heart: Heartbeat) -> Unmeasured | None:
     """As it is now; to the type checker it would stay as it was seen first."""
     return heart.trouble
 

@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from monitord.notify.channels.base import SendError
-from monitord.notify.channels.http import MOST_READ, Http
+from monitord.notify.channels.http import MOST_READ, HttpClient
 from monitord.notify.channels.limits import LONGEST_WAIT_SECONDS
 
 from .conftest import Receive
@@ -19,7 +19,7 @@ TOKEN = "planted-token-5f0c"
 
 
 async def post(url: str, deadline: float = 60.0) -> None:
-    http = Http(url, deadline)
+    http = HttpClient(url, deadline)
     try:
         await http.post(url, b"{}", {"Content-Type": "application/json"})
     finally:
@@ -174,7 +174,7 @@ async def test_plain_http_where_tls_is_wanted_is_tls(receive: Receive) -> None:
 
 async def test_cookies_are_not_kept(receive: Receive) -> None:
     receiver = await receive(status("200 OK", f"Set-Cookie: a={TOKEN}; Path=/"))
-    http = Http(receiver.url, 60.0)
+    http = HttpClient(receiver.url, 60.0)
     for _ in range(2):
         await http.post(receiver.url, b"", {})
     await http.close()
@@ -242,7 +242,7 @@ async def test_of_other_answers_the_header_means_nothing(receive: Receive) -> No
 
 async def test_an_address_is_asked_for_as_it_is_written(receive: Receive) -> None:
     receiver = await receive()
-    http = Http(receiver.url, 60.0)
+    http = HttpClient(receiver.url, 60.0)
     await http.get(f"{receiver.url}/a%20b/?x=%7E&y&z=#part")
     await http.close()
     (request,) = receiver.requests

@@ -15,29 +15,29 @@ import pytest
 
 from monitord.core.codec import encode
 from monitord.core.engine import Decision, State
-from monitord.core.model import Gap
-from monitord.logging.logger import Log
+from monitord.core.model import Unmeasured
+from monitord.logging.logger import JsonLog
 from monitord.notify import delivery as ways
-from monitord.notify.channels.base import Manners, SendError
+from monitord.notify.channels.base import DeliveryPolicy, SendError
 from monitord.notify.message import Message
 from monitord.notify.outbox import Outbox
-from monitord.notify.routing import Sender
-from monitord.storage.outbox import Queued
-from monitord.storage.store import Record, Store
+from monitord.notify.routing import Origin
+from monitord.storage.outbox import OutboxEntry
+from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import Night
 
 from .receivers import message
 
 WAIT = 10.0
 AT_ONCE = 0.1
-BOX = Sender("box-1")
+BOX = Origin("box-1")
 
 
 class Listener:
     """A way out that remembers what it was told; `refuses` is how it fails meanwhile, `hangs` that it never answers."""
 
-    def __init__(self, name: str = "webhook", manners: Manners | None = None) -> None:
-        self.name, self.manners = name, manners or Manners()
+    def __init__(self, name: str = "webhook", manners: DeliveryPolicy | None = None) -> None:
+        self.name, self.manners = name, manners or DeliveryPolicy()
         self.taken: list[Message] = []
         self.tried = 0
         self.refuses: SendError | None = None
@@ -72,7 +72,7 @@ class Said:
 
     def __init__(self) -> None:
         self._text = StringIO()
-        self.log = Log(self._text)
+        self.log = JsonLog(self._text)
 
     def events(self, name: str) -> list[dict[str, Any]]:
         self.log.flush()
@@ -100,9 +100,9 @@ def nights() -> Night:
     return night
 
 
-def firing() -> tuple[Decision, Record]:
+def firing() -> tuple[Decision, CycleRecord]:
     look = next(look for look in nights().looks if any(t.edge == "firing" for t in look.decision.transitions))
-    return look.decision, Record(look.decision.state, look.observation, {}, look.decision.transitions)
+    return look.decision, CycleRecord(look.decision.state, look.observation, {}, look.decision.transitions)
 
 
 async def cycle(outbox: Outbox, store: Store) -> str:
@@ -158,7 +158,7 @@ async def test_a_receiver_that_fails_is_tried_again_under_the_same_id_until_it_t
 
 
 async def test_one_dead_way_out_holds_up_no_other(store: Store, said: Said) -> None:
-    dead, alive = Listener("webhook", Manners(deadline=0.2)), Listener("ntfy")
+    dead, alive = Listener("webhook", DeliveryPolicy(deadline=0.2)), Listener("ntfy")
     dead.hangs = True
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([dead, alive])
@@ -245,8 +245,8 @@ async def put(store: Store, *messages: Message, channel: str = "webhook", due: f
     await store.queue([replace(_row(channel, each), due=due) for each in messages], WAIT)
 
 
-def _row(channel: str, each: Message) -> Queued:
-    return Queued(channel, each.id, 0.0, json.dumps(encode(each)))
+def _row(channel: str, each: Message) -> OutboxEntry:
+    return OutboxEntry(channel, each.id, 0.0, json.dumps(encode(each)))
 
 
 async def test_after_a_long_outage_many_are_told_as_one_whose_id_a_crash_does_not_change(
@@ -282,7 +282,7 @@ async def test_a_few_old_ones_are_told_one_by_one_in_order(store: Store, said: S
 async def test_where_many_are_taken_at_once_they_go_together_as_they_are(store: Store, said: Said) -> None:
     await put(store, *(message(identity=f"m-{number}") for number in range(6)), channel="alertmanager")
     outbox = Outbox(store, said.log, BOX)
-    listener = Listener("alertmanager", Manners(coalesces=False, quiet=False, resend_every=60.0))
+    listener = Listener("alertmanager", DeliveryPolicy(coalesces=False, quiet=False, resend_every=60.0))
     await outbox.open([listener])
     await listener.until(lambda: len(listener.taken) == 6)
     await outbox.close(WAIT)
@@ -305,7 +305,7 @@ async def test_what_waits_for_the_end_of_quiet_hours_is_then_one_digest(store: S
 
 
 async def test_what_fires_is_said_again_and_again_where_the_receiver_forgets(store: Store, said: Said) -> None:
-    listener = Listener("alertmanager", Manners(coalesces=False, quiet=False, resend_every=0.05))
+    listener = Listener("alertmanager", DeliveryPolicy(coalesces=False, quiet=False, resend_every=0.05))
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
     await cycle(outbox, store)
@@ -324,9 +324,9 @@ async def test_what_is_owed_has_an_age_and_what_waits_on_purpose_has_none(store:
     await outbox.open([listener])
     now = datetime.now(UTC)
     (way,) = outbox.ways
-    way.put([ways.Waiting(message(identity="held"), due=(now + timedelta(hours=1)).timestamp())])
+    way.put([ways.PendingMessage(message(identity="held"), due=(now + timedelta(hours=1)).timestamp())])
     assert way.oldest_age(now.timestamp()) is None
-    way.put([ways.Waiting(message(identity="owed", at=now - timedelta(seconds=90)))])
+    way.put([ways.PendingMessage(message(identity="owed", at=now - timedelta(seconds=90)))])
     assert way.oldest_age(now.timestamp()) == pytest.approx(90)
     # Held back for an hour, it is owed since then, however old it is.
     assert way.oldest_age((now + timedelta(hours=2)).timestamp()) == pytest.approx(7290)
@@ -353,7 +353,7 @@ async def test_a_way_out_that_is_replaced_keeps_its_queue_and_one_that_is_gone_s
 
 
 async def test_rows_that_are_no_messages_are_dropped_and_said(store: Store, said: Said) -> None:
-    await store.queue([Queued("webhook", "m-0", 0.0, "{not json"), _row("webhook", message())], WAIT)
+    await store.queue([OutboxEntry("webhook", "m-0", 0.0, "{not json"), _row("webhook", message())], WAIT)
     outbox, listener = Outbox(store, said.log, BOX), Listener()
     await outbox.open([listener])
     await listener.until(lambda: listener.ids == ["m-1"])
@@ -367,7 +367,7 @@ async def test_without_ways_out_nothing_is_kept(store: Store, said: Said) -> Non
     decision, _ = firing()
     assert outbox.plan(decision) == ([], {})
     assert outbox.works
-    assert outbox.troubles() == list[Gap]()
+    assert outbox.troubles() == list[Unmeasured]()
 
 
 async def test_what_waits_is_saved_again_where_the_file_it_stood_in_is_gone(store: Store, said: Said) -> None:
@@ -390,11 +390,11 @@ async def test_what_waits_is_saved_again_where_the_file_it_stood_in_is_gone(stor
 async def test_a_cycle_that_cannot_be_told_is_saved_all_the_same(store: Store, said: Said) -> None:
     class Odd(Listener):
         @property
-        def manners(self) -> Manners:
+        def manners(self) -> DeliveryPolicy:
             raise RuntimeError("a bug")
 
         @manners.setter
-        def manners(self, value: Manners) -> None: ...
+        def manners(self, value: DeliveryPolicy) -> None: ...
 
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([Odd()])
@@ -425,7 +425,7 @@ async def test_what_newer_messages_of_an_alert_make_needless_is_not_kept(
     monkeypatch.setattr(ways, "QUEUE_AT_MOST", 3)
     await put(store, *(message(identity=f"m-{number}") for number in range(6)), channel="alertmanager")
     outbox = Outbox(store, said.log, BOX)
-    listener = Listener("alertmanager", Manners(coalesces=False, quiet=False))
+    listener = Listener("alertmanager", DeliveryPolicy(coalesces=False, quiet=False))
     await outbox.open([listener])
     await listener.until(lambda: bool(listener.taken))
     await outbox.close(WAIT)
@@ -444,7 +444,7 @@ async def test_what_was_held_by_a_clock_that_was_years_ahead_is_told(store: Stor
 # Receivers that limit their rate
 
 
-async def refused(way: ways.Way) -> None:
+async def refused(way: ways.DeliveryWorker) -> None:
     """Wait until the way has heard that it was refused."""
     async with asyncio.timeout(WAIT):
         while way.failures == 0:  # noqa: ASYNC110 - nobody is told of it but the way itself
@@ -459,10 +459,10 @@ async def test_nothing_is_sent_before_a_receiver_that_asked_for_it_may_be_told_a
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
     (way,) = outbox.ways
-    way.put([ways.Waiting(message(identity="m-1", at=datetime.now(UTC)))])
+    way.put([ways.PendingMessage(message(identity="m-1", at=datetime.now(UTC)))])
     await refused(way)
     for number in range(2, 7):  # news is no reason to break in
-        way.put([ways.Waiting(message(identity=f"m-{number}", at=datetime.now(UTC)))])
+        way.put([ways.PendingMessage(message(identity=f"m-{number}", at=datetime.now(UTC)))])
         await asyncio.sleep(0)
     assert way._retry_at - way._tried_at >= 600.0
     assert listener.tried == 1
@@ -477,16 +477,16 @@ async def test_nothing_is_sent_before_a_receiver_that_asked_for_it_may_be_told_a
 
 
 async def test_a_reload_breaks_no_ban_unless_the_receiver_is_another(store: Store, said: Said) -> None:
-    first = Listener(manners=Manners(receiver="one"))
+    first = Listener(manners=DeliveryPolicy(receiver="one"))
     first.refuses = SendError("refused", "it answers 503", status=503, retry_after=600.0)
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([first])
-    outbox.ways[0].put([ways.Waiting(message())])
+    outbox.ways[0].put([ways.PendingMessage(message())])
     await refused(outbox.ways[0])
-    same = Listener(manners=Manners(receiver="one"))
+    same = Listener(manners=DeliveryPolicy(receiver="one"))
     await outbox.reopen([same], BOX, WAIT)
     assert outbox.ways[0]._retry_at - outbox.ways[0]._tried_at >= 600.0
-    other = Listener(manners=Manners(receiver="two"))
+    other = Listener(manners=DeliveryPolicy(receiver="two"))
     await outbox.reopen([other], BOX, WAIT)
     await other.until(lambda: other.ids == ["m-1"])
     assert same.tried == 0
@@ -500,7 +500,7 @@ async def test_a_receiver_that_limits_its_rate_and_says_no_more_is_left_alone_fo
     listener.refuses = SendError("refused", "it answers 429", status=429)
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
-    outbox.ways[0].put([ways.Waiting(message())])
+    outbox.ways[0].put([ways.PendingMessage(message())])
     await refused(outbox.ways[0])
     await outbox.close(WAIT)
     assert outbox.ways[0]._retry_at - outbox.ways[0]._tried_at >= ways.LIMITED_SECONDS
@@ -514,7 +514,7 @@ async def test_a_burst_for_a_receiver_that_is_slow_to_answer_becomes_a_digest(
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
     now = datetime.now(UTC)
-    outbox.ways[0].put([ways.Waiting(message(identity=f"m-{number}", at=now)) for number in range(6)])
+    outbox.ways[0].put([ways.PendingMessage(message(identity=f"m-{number}", at=now)) for number in range(6)])
     await listener.until(lambda: len(listener.taken) == 2)
     assert [each.kind for each in listener.taken] == ["firing", "digest"]
     await outbox.close(WAIT)
@@ -527,12 +527,12 @@ async def test_what_is_refused_for_good_is_not_tried_again_and_holds_up_nothing(
     await outbox.open([listener])
     (way,) = outbox.ways
     await put(store, message())
-    way.put([ways.Waiting(message())])
+    way.put([ways.PendingMessage(message())])
     await refused(way)
     way._failing_since = float("-inf")  # it has been so for a while
     assert outbox.troubles()  # a page was lost
     listener.refuses = None
-    way.put([ways.Waiting(message(identity="m-2"))])
+    way.put([ways.PendingMessage(message(identity="m-2"))])
     await listener.until(lambda: listener.ids == ["m-2"])
     await outbox.close(WAIT)
     assert not outbox.troubles()

@@ -13,7 +13,7 @@ from monitord.notify.channels import channels
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.pagerduty import ENDPOINT, LONGEST_SUMMARY, PagerDuty
 from monitord.notify.message import Message
-from monitord.notify.routing import Sender, plan
+from monitord.notify.routing import Origin, plan
 from tests.core.nights import Night
 
 from .conftest import Receive
@@ -21,7 +21,7 @@ from .receivers import AT, Receiver, message, status
 
 KEY = "planted-routing-key"
 ACCEPTED = status("202 Accepted")
-BOX = Sender("box-1")
+BOX = Origin("box-1")
 
 
 async def told(receiver: Receiver, *messages: Message) -> list[dict[str, Any]]:

@@ -9,16 +9,16 @@ from datetime import datetime, timedelta
 from monitord.config.quiet_hours import quiet_hours
 from monitord.core.alerting.silences import silence_id
 from monitord.core.engine import Decision
-from monitord.core.model import Gap, Silence, Transition
+from monitord.core.model import Silence, Transition, Unmeasured
 from monitord.core.verdict import verdict
-from monitord.notify.channels.base import Manners
+from monitord.notify.channels.base import DeliveryPolicy
 from monitord.notify.message import Message
-from monitord.notify.routing import Planned, Sender, edge_message, plan, still_firing
+from monitord.notify.routing import Origin, PlannedMessage, edge_message, plan, still_firing
 from monitord.reporting.nagios import nagios
 from tests.core.nights import BASELINE, ORDERS, Night
 
-BOX = Sender("box-1", "shop")
-ASLEEP = Sender("box-1", "", quiet_hours("03:00-07:00"))
+BOX = Origin("box-1", "shop")
+ASLEEP = Origin("box-1", "", quiet_hours("03:00-07:00"))
 
 
 @dataclass
@@ -26,7 +26,7 @@ class Named:
     """A way out that is only asked for its name and its manners."""
 
     name: str = "webhook"
-    manners: Manners = field(default_factory=Manners)
+    manners: DeliveryPolicy = field(default_factory=DeliveryPolicy)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None: ...
 
@@ -34,18 +34,18 @@ class Named:
 
 
 WEBHOOK = Named()
-CRITICAL = Named("ntfy", Manners(least="critical"))
-LEVEL = Named("alertmanager", Manners(coalesces=False, quiet=False, resend_every=60.0))
+CRITICAL = Named("ntfy", DeliveryPolicy(least="critical"))
+LEVEL = Named("alertmanager", DeliveryPolicy(coalesces=False, quiet=False, resend_every=60.0))
 
 
 class Desk:
     """Plans every decision of a night in turn."""
 
-    def __init__(self, *channels: Named, sender: Sender = BOX) -> None:
+    def __init__(self, *channels: Named, sender: Origin = BOX) -> None:
         self.channels: tuple[Named, ...] = channels
         self.sender = sender
         self.told: dict[str, tuple[str, ...]] = {}
-        self.planned: list[Planned] = []
+        self.planned: list[PlannedMessage] = []
         self._seen = 0
 
     def hears(self, night: Night) -> None:
@@ -148,7 +148,7 @@ def test_the_end_is_told_only_where_the_beginning_was() -> None:
 
 def test_a_way_out_that_fails_is_told_of_through_the_others_alone() -> None:
     night, desk = Night(), Desk(WEBHOOK, CRITICAL, replace(LEVEL))
-    night.own_gaps = (Gap("notify webhook", "refused", "webhook cannot be told: refused"),)
+    night.own_gaps = (Unmeasured("notify webhook", "refused", "webhook cannot be told: refused"),)
     night.passes(minutes=2)
     desk.hears(night)
     assert desk.kinds(WEBHOOK) == []
@@ -284,14 +284,14 @@ def test_several_alerts_that_fire_already_are_one_digest_and_a_restart_does_not_
 
 
 def test_a_channel_that_was_away_or_is_another_receiver_by_now_is_brought_up_to_date() -> None:
-    night, desk = Night(), Desk(Named("ntfy", Manners(receiver="one")))
+    night, desk = Night(), Desk(Named("ntfy", DeliveryPolicy(receiver="one")))
     night["gateway"].stops()
     night.passes(minutes=2)
     desk.hears(night)
     comes: tuple[tuple[Named, ...], ...] = (
         (),
-        (Named("ntfy", Manners(receiver="one")),),
-        (Named("ntfy", Manners(receiver="two")),),
+        (Named("ntfy", DeliveryPolicy(receiver="one")),),
+        (Named("ntfy", DeliveryPolicy(receiver="two")),),
     )
     for channels in comes:
         desk.channels = channels
@@ -301,7 +301,7 @@ def test_a_channel_that_was_away_or_is_another_receiver_by_now_is_brought_up_to_
 
 
 def test_a_snapshot_of_an_older_monitord_knows_channels_by_name_and_nobody_is_told_twice() -> None:
-    night, desk = Night(), Desk(Named("ntfy", Manners(receiver="one")))
+    night, desk = Night(), Desk(Named("ntfy", DeliveryPolicy(receiver="one")))
     night["gateway"].stops()
     night.passes(minutes=2)
     alert = night.fired_once("service_down", "gateway")

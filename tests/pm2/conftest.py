@@ -18,7 +18,7 @@ import psutil
 import pytest
 
 from monitord.pm2.client import call
-from monitord.pm2.process_list import Process, parse
+from monitord.pm2.process_list import ListedProcess, parse
 
 PM2_VERSION = "7.0.4"
 DEADLINE = 60.0  # seconds; a test that waits this long has failed
@@ -79,10 +79,10 @@ class RealPm2:
         ecosystem.write_text(json.dumps({"apps": [app]}))
         return str(ecosystem)
 
-    async def processes(self) -> tuple[Process, ...]:
+    async def processes(self) -> tuple[ListedProcess, ...]:
         return parse(await call(self.home, "getMonitorData", timeout=DEADLINE))
 
-    async def until(self, condition: Callable[[Process], bool], name: str) -> Process:
+    async def until(self, condition: Callable[[ListedProcess], bool], name: str) -> ListedProcess:
         """The process once it is as described; PM2 says so on no socket this test may use, so it is asked."""
         async with asyncio.timeout(DEADLINE):
             while True:

@@ -5,14 +5,14 @@ from dataclasses import replace
 
 import pytest
 
-from monitord.core.history.model import Life, Service
-from monitord.core.model import Act, Exit, ServiceEvent
-from monitord.pm2.announcer import MAX_SERVICES, Crier
+from monitord.core.history.model import Process, ServiceHistory
+from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
+from monitord.pm2.announcer import MAX_SERVICES, ExitAnnouncer
 
 from .conftest import DEADLINE
 
-DEAD = Exit("worker", "3", 1762315020.5, code=0, signal="SIGKILL", began=1762315020.0)
-FLEET = Service(lives={"3": Life("online")})
+DEAD = ProcessExit("worker", "3", 1762315020.5, code=0, signal="SIGKILL", began=1762315020.0)
+FLEET = ServiceHistory(lives={"3": Process("online")})
 
 
 class Ear:
@@ -42,16 +42,18 @@ def ear() -> Ear:
 
 
 @pytest.fixture
-def crier(ear: Ear) -> Crier:
-    return Crier(lambda name: None if name == "stranger" else FLEET, ear.hear)
+def crier(ear: Ear) -> ExitAnnouncer:
+    return ExitAnnouncer(lambda name: None if name == "stranger" else FLEET, ear.hear)
 
 
-async def test_an_end_is_said_before_anything_else_happens_and_marked_as_said(crier: Crier, ear: Ear) -> None:
+async def test_an_end_is_said_before_anything_else_happens_and_marked_as_said(crier: ExitAnnouncer, ear: Ear) -> None:
     assert crier.hear([DEAD]) == (replace(DEAD, said=1),)
     assert ear.details() == ["ended by SIGKILL after 500 ms"]
 
 
-async def test_ends_that_follow_within_the_second_are_said_together_and_all_are_counted(crier: Crier, ear: Ear) -> None:
+async def test_ends_that_follow_within_the_second_are_said_together_and_all_are_counted(
+    crier: ExitAnnouncer, ear: Ear
+) -> None:
     marked = crier.hear([DEAD] * 1000)
     assert sum(told.said for told in marked) == 1000
     assert len(ear.events) == 1
@@ -60,26 +62,26 @@ async def test_ends_that_follow_within_the_second_are_said_together_and_all_are_
     assert sum(event.restarts for event in ear.events) == 1000
 
 
-async def test_other_services_do_not_wait_for_one_that_dies_all_the_time(crier: Crier, ear: Ear) -> None:
+async def test_other_services_do_not_wait_for_one_that_dies_all_the_time(crier: ExitAnnouncer, ear: Ear) -> None:
     crier.hear([DEAD] * 50)
     crier.hear([replace(DEAD, service="gateway")])
     assert ear.details("gateway") == ["ended by SIGKILL after 500 ms"]
 
 
-async def test_what_nobody_is_to_be_told_of_is_left_as_it_is(crier: Crier, ear: Ear) -> None:
+async def test_what_nobody_is_to_be_told_of_is_left_as_it_is(crier: ExitAnnouncer, ear: Ear) -> None:
     others = (replace(DEAD, manually=True), replace(DEAD, memory=True), replace(DEAD, service="stranger"))
     assert crier.hear(others) == others
     assert ear.events == []
 
 
-async def test_names_without_end_are_left_to_the_next_look(crier: Crier, ear: Ear) -> None:
+async def test_names_without_end_are_left_to_the_next_look(crier: ExitAnnouncer, ear: Ear) -> None:
     many = [replace(DEAD, service=f"worker-{number}") for number in range(2 * MAX_SERVICES)]
     marked = crier.hear(many)
     assert [told.said for told in marked] == [1] * MAX_SERVICES + [0] * MAX_SERVICES
     assert len(ear.events) == MAX_SERVICES
 
 
-async def test_what_was_to_be_said_later_is_said_at_the_end(crier: Crier, ear: Ear) -> None:
+async def test_what_was_to_be_said_later_is_said_at_the_end(crier: ExitAnnouncer, ear: Ear) -> None:
     crier.hear([DEAD] * 3)
     crier.close()
     assert ear.details()[1:] == ["ended 2 times more, the last time by SIGKILL after 500 ms"]
@@ -87,7 +89,7 @@ async def test_what_was_to_be_said_later_is_said_at_the_end(crier: Crier, ear: E
     assert len(ear.events) == 2
 
 
-async def test_after_its_second_a_service_is_spoken_of_at_once_again(crier: Crier, ear: Ear) -> None:
+async def test_after_its_second_a_service_is_spoken_of_at_once_again(crier: ExitAnnouncer, ear: Ear) -> None:
     crier.hear([DEAD, DEAD])
     await ear.events_are(2)
     crier.hear([replace(DEAD, service="other")])  # its second ends after that of the first's second word
@@ -102,7 +104,7 @@ async def test_after_its_second_a_service_is_spoken_of_at_once_again(crier: Crie
     assert ear.details()[3] == "ended by SIGKILL after 500 ms"
 
 
-async def test_a_restart_of_what_was_just_said_to_be_stopped_is_a_start(crier: Crier, ear: Ear) -> None:
-    assert crier.hear_act(Act("gateway", "3", 10.0, "stop", created_at=5.0))
-    assert crier.hear_act(Act("gateway", "3", 11.0, "restart", created_at=11.0))
+async def test_a_restart_of_what_was_just_said_to_be_stopped_is_a_start(crier: ExitAnnouncer, ear: Ear) -> None:
+    assert crier.hear_act(OperatorAction("gateway", "3", 10.0, "stop", created_at=5.0))
+    assert crier.hear_act(OperatorAction("gateway", "3", 11.0, "restart", created_at=11.0))
     assert [event.change for event in ear.events] == ["stopped", "started"]

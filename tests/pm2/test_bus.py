@@ -14,12 +14,21 @@ from pathlib import Path
 
 import pytest
 
-from monitord.core.model import Exit
+from monitord.core.model import ProcessExit
 from monitord.pm2 import bus as bus_module
 from monitord.pm2 import wire
 from monitord.pm2.bus import MAX_EXITS, Bus
-from monitord.pm2.bus_events import Changed, End, Hungry, Line, Ordered, Stopping, Unsaid, read
-from monitord.pm2.exits import HOLD_SECONDS, Joiner
+from monitord.pm2.bus_events import (
+    ExitEvent,
+    ExitLine,
+    ExitRetracted,
+    MemoryLimitHit,
+    OperatorDone,
+    Stopping,
+    WatchedFileChanged,
+    read,
+)
+from monitord.pm2.exits import HOLD_SECONDS, ExitAssembler
 from monitord.pm2.process_list import MAX_NAME_CHARACTERS
 
 from .conftest import DEADLINE, SECRET, RealPm2
@@ -70,24 +79,24 @@ def frame(message: list[object]) -> wire.Frame:
     return decoded
 
 
-KILLED = Exit("worker", "3", AT, code=0, signal="SIGKILL", restarts=567, began=BEGAN)
+KILLED = ProcessExit("worker", "3", AT, code=0, signal="SIGKILL", restarts=567, began=BEGAN)
 
 
 # One message
 
 
 def test_the_line_of_an_exit_tells_the_signal() -> None:
-    assert read(frame(line())) == Line("3", "worker", AT, 0, "SIGKILL")
+    assert read(frame(line())) == ExitLine("3", "worker", AT, 0, "SIGKILL")
 
 
 def test_sigint_stands_for_no_signal_too_and_so_says_nothing() -> None:
-    assert read(frame(line("SIGINT", code=3))) == Line("3", "worker", AT, 3, "")
+    assert read(frame(line("SIGINT", code=3))) == ExitLine("3", "worker", AT, 3, "")
 
 
 def test_an_app_named_like_an_exit_is_not_taken_at_its_word() -> None:
     name = "x:9] exited with code [1] via signal [SIGSEGV]\n"
     found = read(frame(line(name=name)))
-    assert isinstance(found, Line)
+    assert isinstance(found, ExitLine)
     assert (found.process, found.code, found.signal) == ("3", 0, "SIGKILL")
     assert found.service.isprintable()
 
@@ -100,25 +109,25 @@ def test_an_app_that_talks_as_if_it_were_pm2_is_not_listened_to(by: object) -> N
 
 def test_the_event_of_an_exit_is_read_without_its_environment() -> None:
     found = read(frame(event()))
-    assert found == End("3", "worker", AT, 0, ordered=False, restarts=567, began=BEGAN)
+    assert found == ExitEvent("3", "worker", AT, 0, ordered=False, restarts=567, began=BEGAN)
     assert SECRET.encode() not in pickle.dumps(found)
 
 
 def test_what_pm2_was_ending_was_ordered() -> None:
     found = read(frame(event(status="stopping")))
-    assert isinstance(found, End)
+    assert isinstance(found, ExitEvent)
     assert found.ordered
 
 
 def test_numbers_that_an_environment_turned_into_text_still_count_and_nonsense_is_unknown() -> None:
-    assert read(frame(event(restart_time="567", exit_code="3", pm_uptime=SECRET, at=None))) == End(
+    assert read(frame(event(restart_time="567", exit_code="3", pm_uptime=SECRET, at=None))) == ExitEvent(
         "3", "worker", None, 3, ordered=False, restarts=567, began=None
     )
 
 
 def test_names_are_bounded_and_fit_to_print() -> None:
     found = read(frame(event("evil\x1b[2J\n\u202e\ud800" + "x" * 1000)))
-    assert isinstance(found, End)
+    assert isinstance(found, ExitEvent)
     assert found.service.startswith("evil\ufffd[2J\ufffd\ufffd\ufffdx")
     assert len(found.service) == MAX_NAME_CHARACTERS
 
@@ -166,26 +175,26 @@ def test_the_other_things_that_matter_are_read() -> None:
         "[PM2][WORKER] Process 3 restarted because it exceeds --max-memory-restart value "
         "(current_memory=76828672 max_memory_limit=41943040 [octets])\n"
     )
-    assert read(frame(said(hungry))) == Hungry("3", AT)
+    assert read(frame(said(hungry))) == MemoryLimitHit("3", AT)
     changed = "Change detected on path for app x/data.json for app shop for app 2 - restarting\n"
-    assert read(frame(said(changed))) == Changed("2", AT)
+    assert read(frame(said(changed))) == WatchedFileChanged("2", AT)
     assert read(frame(said(changed, by=3))) is None  # an app's own line
-    assert read(frame(event(kind="restart", manually=True, created_at=BEGAN * 1000))) == Ordered(
+    assert read(frame(event(kind="restart", manually=True, created_at=BEGAN * 1000))) == OperatorDone(
         "3", "worker", "restart", AT, 567, BEGAN
     )
     assert read(frame(said("Stopping app:shop id:9 id:3\n"))) == Stopping("3", "shop id:9", AT)
     assert read(frame(said("Stopping app:shop id:3\n", by=3))) is None
-    assert read(frame(said("App [worker:3] stale exit event ignored (pid 42)\n"))) == Unsaid("3")
-    assert read(frame(said("Process undefined ? with process id  3\n"))) == Unsaid("3")
+    assert read(frame(said("App [worker:3] stale exit event ignored (pid 42)\n"))) == ExitRetracted("3")
+    assert read(frame(said("Process undefined ? with process id  3\n"))) == ExitRetracted("3")
 
 
 # The halves
 
 
-def joined(*messages: list[object], joiner: Joiner | None = None) -> tuple[Exit, ...]:
+def joined(*messages: list[object], joiner: ExitAssembler | None = None) -> tuple[ProcessExit, ...]:
     """The exits that these messages complete, told one after another and at once."""
-    joiner = joiner or Joiner()
-    out: tuple[Exit, ...] = ()
+    joiner = joiner or ExitAssembler()
+    out: tuple[ProcessExit, ...] = ()
     for message in messages:
         fact = read(frame(message))
         assert fact is not None
@@ -203,12 +212,12 @@ def test_a_line_and_its_event_are_one_exit_whichever_comes_first() -> None:
 
 def test_the_echo_of_an_exit_is_no_second_one() -> None:
     assert joined(line("SIGINT"), event(status="stopping"), ECHO, event(kind="stop", manually=True)) == (
-        Exit("worker", "3", AT, code=0, manually=True, restarts=567, began=BEGAN),
+        ProcessExit("worker", "3", AT, code=0, manually=True, restarts=567, began=BEGAN),
     )
 
 
 def test_an_echo_is_no_second_one_either_when_the_line_was_lost() -> None:
-    joiner = Joiner()
+    joiner = ExitAssembler()
     assert joined(event(status="stopping"), ECHO, joiner=joiner) == ()
     assert [found.at for found in joiner.rest()] == [AT]
 
@@ -219,30 +228,30 @@ def test_each_life_ends_once_more() -> None:
 
 
 def test_an_exit_of_which_only_half_came_waits_and_is_then_given_as_it_is() -> None:
-    joiner = Joiner()
+    joiner = ExitAssembler()
     assert joined(event(), joiner=joiner) == ()
     assert joiner.due(100.0 + HOLD_SECONDS / 2) == ()
-    assert joiner.due(100.0 + HOLD_SECONDS) == (Exit("worker", "3", AT, code=0, restarts=567, began=BEGAN),)
+    assert joiner.due(100.0 + HOLD_SECONDS) == (ProcessExit("worker", "3", AT, code=0, restarts=567, began=BEGAN),)
     assert joiner.due(100.0 + HOLD_SECONDS) == ()
 
     assert joined(line(code=3), joiner=joiner) == ()
-    assert joiner.due(100.0 + HOLD_SECONDS) == (Exit("worker", "3", AT, code=3, signal="SIGKILL"),)
+    assert joiner.due(100.0 + HOLD_SECONDS) == (ProcessExit("worker", "3", AT, code=3, signal="SIGKILL"),)
 
 
 def test_a_half_does_not_take_the_other_half_of_somebody_elses_exit() -> None:
-    joiner = Joiner()
+    joiner = ExitAssembler()
     assert joined(line(), event("gateway", 0), joiner=joiner) == ()
     assert {(found.service, found.signal) for found in joiner.rest()} == {("worker", "SIGKILL"), ("gateway", "")}
 
 
 def test_a_line_about_a_process_pm2_no_longer_keeps_is_no_exit() -> None:
-    joiner = Joiner()
+    joiner = ExitAssembler()
     assert joined(line(), said("App [worker:3] stale exit event ignored (pid 42)\n"), joiner=joiner) == ()
     assert not joiner.waiting
 
 
 def test_an_echo_whose_original_was_not_heard_is_the_operators_once_he_is_named() -> None:
-    joiner = Joiner()
+    joiner = ExitAssembler()
     assert joined(ECHO, event(kind="restart", manually=True), joiner=joiner) == ()
     assert [found.manually for found in joiner.rest()] == [True]
 
@@ -252,7 +261,7 @@ HUNGRY = said("[PM2][WORKER] Process 3 restarted because it exceeds --max-memory
 
 def test_what_pm2_ended_for_its_memory_no_operator_did() -> None:
     assert joined(HUNGRY, line("SIGINT"), event(status="stopping"), ECHO) == (
-        Exit("worker", "3", AT, code=0, memory=True, restarts=567, began=BEGAN),
+        ProcessExit("worker", "3", AT, code=0, memory=True, restarts=567, began=BEGAN),
     )
 
 
@@ -306,7 +315,7 @@ def test_without_a_time_of_its_own_an_exit_has_the_time_it_came() -> None:
 
 
 def test_halves_that_never_meet_do_not_pile_up() -> None:
-    joiner = Joiner()
+    joiner = ExitAssembler()
     given = joined(*(event(pm_id=number) for number in range(5000)), joiner=joiner)
     assert [found.instance for found in (*given, *joiner.rest())] == [str(number) for number in range(5000)]
     assert len(given) == 3000
@@ -358,9 +367,9 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.005)
 
 
-async def heard(bus: Bus, number: int) -> tuple[Exit, ...]:
+async def heard(bus: Bus, number: int) -> tuple[ProcessExit, ...]:
     """The next exits, as many as that, once they can be drained."""
-    exits: tuple[Exit, ...] = ()
+    exits: tuple[ProcessExit, ...] = ()
     async with asyncio.timeout(DEADLINE):
         while len(exits) < number:
             exits += bus.drain()
@@ -373,7 +382,7 @@ async def listening(
     home: Path,
     on_exit: Callable[[], None] | None = None,
     *,
-    say: Callable[[Sequence[Exit]], Sequence[Exit]] = tuple,
+    say: Callable[[Sequence[ProcessExit]], Sequence[ProcessExit]] = tuple,
     on_edge: Callable[[bool], None] | None = None,
 ) -> AsyncIterator[Bus]:
     bus = Bus(home, on_exit, say=say, on_edge=on_edge)
@@ -408,7 +417,7 @@ async def test_an_exit_without_its_line_comes_a_little_later(home: Path, pretend
     async with listening(home) as bus:
         await pretender.connected()
         await pretender.say(event())
-        assert await heard(bus, 1) == (Exit("worker", "3", AT, code=0, restarts=567, began=BEGAN),)
+        assert await heard(bus, 1) == (ProcessExit("worker", "3", AT, code=0, restarts=567, began=BEGAN),)
 
 
 async def test_exits_come_out_oldest_first(home: Path, pretender: Pretender) -> None:
@@ -529,9 +538,9 @@ async def test_a_socket_file_that_only_went_missing_costs_no_connection(
 
 
 async def test_exits_are_said_as_they_come_and_carry_that_they_were(home: Path, pretender: Pretender) -> None:
-    seen: list[Exit] = []
+    seen: list[ProcessExit] = []
 
-    def say(exits: Sequence[Exit]) -> tuple[Exit, ...]:
+    def say(exits: Sequence[ProcessExit]) -> tuple[ProcessExit, ...]:
         seen.extend(exits)
         return tuple(replace(each, said=1) for each in exits)
 
@@ -543,9 +552,9 @@ async def test_exits_are_said_as_they_come_and_carry_that_they_were(home: Path, 
 
 
 async def test_an_end_of_which_only_half_was_told_is_not_spoken_of(home: Path, pretender: Pretender) -> None:
-    seen: list[Exit] = []
+    seen: list[ProcessExit] = []
 
-    def say(exits: Sequence[Exit]) -> Sequence[Exit]:
+    def say(exits: Sequence[ProcessExit]) -> Sequence[ProcessExit]:
         seen.extend(exits)
         return exits
 
@@ -560,7 +569,7 @@ async def test_whoever_says_and_fails_costs_the_words_and_not_the_exits(home: Pa
     failures: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: failures.append(context["exception"]))
 
-    def fail(_: Sequence[Exit]) -> tuple[Exit, ...]:
+    def fail(_: Sequence[ProcessExit]) -> tuple[ProcessExit, ...]:
         raise LookupError
 
     async with listening(home, say=fail) as bus:

@@ -18,7 +18,7 @@ import pytest
 
 from monitord.pm2 import Pm2Error, wire
 from monitord.pm2.client import call
-from monitord.pm2.process_list import MAX_NAME_CHARACTERS, Process, parse
+from monitord.pm2.process_list import MAX_NAME_CHARACTERS, ListedProcess, parse
 
 from .conftest import DEADLINE, REPOSITORY, SECRET, RealPm2
 
@@ -267,7 +267,7 @@ async def test_the_socket_of_another_user_is_a_matter_of_permission(home: Path) 
 # The list
 
 
-async def listed(home: Path, *entries: object) -> tuple[Process, ...]:
+async def listed(home: Path, *entries: object) -> tuple[ListedProcess, ...]:
     async with pretender(home, replies({"args": [list(entries)]})):
         return parse(await call(home, "getMonitorData", timeout=DEADLINE))
 
@@ -305,7 +305,7 @@ async def test_an_app_started_with_nothing_but_arguments_keeps_none_of_them(home
 
 async def test_what_pm2_does_not_say_is_none_and_never_zero(home: Path) -> None:
     (process,) = await listed(home, {"name": "bare", "pm_id": 0, "pm2_env": {}})
-    assert process == Process(
+    assert process == ListedProcess(
         name="bare",
         pm_id=0,
         pid=None,

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.pm2.ipc import Citizen
+from monitord.pm2.ipc import IpcChannel
 
 from .conftest import DEADLINE, REPOSITORY, RealPm2
 
@@ -18,14 +18,14 @@ from .conftest import DEADLINE, REPOSITORY, RealPm2
 APP = """
 import asyncio, os, subprocess, sys
 from pathlib import Path
-from monitord.pm2.ipc import Citizen
+from monitord.pm2.ipc import IpcChannel
 
 def note(word):
     with open(sys.argv[2], "a") as heard:
         heard.write(word + "\\n")
 
 async def main():
-    citizen = Citizen.from_environment(os.environ)
+    citizen = IpcChannel.from_environment(os.environ)
     done = asyncio.Event()
     def hear(word):
         note(word)
@@ -56,7 +56,7 @@ class Pair:
             "NODE_CHANNEL_SERIALIZATION_MODE": "json",
             "HOME": "/home/of/nobody",
         }
-        self.citizen = Citizen.from_environment(self.environ)
+        self.citizen = IpcChannel.from_environment(self.environ)
 
     def close(self) -> None:
         self.citizen.close()
@@ -71,7 +71,7 @@ def pair() -> Iterator[Pair]:
 
 
 class Ear:
-    def __init__(self, citizen: Citizen) -> None:
+    def __init__(self, citizen: IpcChannel) -> None:
         self.heard: list[str] = []
         self.shutdown = asyncio.Event()
         self.orphaned = asyncio.Event()
@@ -119,7 +119,7 @@ def test_children_do_not_get_the_descriptor(pair: Pair) -> None:
     ids=str,
 )
 def test_without_a_channel_every_word_goes_nowhere(announcement: dict[str, str]) -> None:
-    citizen = Citizen.from_environment(announcement)
+    citizen = IpcChannel.from_environment(announcement)
     assert announcement == {}
     assert not citizen.present
     assert not citizen.ready()
@@ -128,14 +128,14 @@ def test_without_a_channel_every_word_goes_nowhere(announcement: dict[str, str])
 
 def test_a_descriptor_that_is_no_socket_is_not_adopted(tmp_path: Path) -> None:
     with (tmp_path / "diary").open("wb") as diary:
-        citizen = Citizen.from_environment({"NODE_CHANNEL_FD": str(diary.fileno())})
+        citizen = IpcChannel.from_environment({"NODE_CHANNEL_FD": str(diary.fileno())})
         assert not citizen.present
         assert not citizen.ready()
     assert (tmp_path / "diary").read_bytes() == b""
 
 
 async def test_without_a_channel_attaching_is_harmless() -> None:
-    ear = Ear(Citizen())
+    ear = Ear(IpcChannel())
     assert ear.heard == []
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitord.core.history import process_states
-from monitord.core.history.model import Life
+from monitord.core.history.model import Process
 from monitord.core.history.processes import processes
 from monitord.core.model import Reading
 from monitord.probes.base import Request
@@ -22,14 +22,14 @@ AT_ONCE = "import sys; sys.exit({code})"
 SLEEPER = "import signal; signal.pause()"
 
 
-async def life(real_pm2: RealPm2, name: str) -> Life:
+async def life(real_pm2: RealPm2, name: str) -> Process:
     """A process as the probe tells of it."""
     measured = await Pm2Probe(real_pm2.home, frozenset).measure(Request(NOW, DEADLINE))
     (found,) = processes(Reading("pm2", measured.samples))[name].values()
     return found
 
 
-async def ended(real_pm2: RealPm2, name: str) -> Life:
+async def ended(real_pm2: RealPm2, name: str) -> Process:
     await real_pm2.until(lambda process: process.status not in ("online", "launching"), name)
     return await life(real_pm2, name)
 

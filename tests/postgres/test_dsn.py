@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.postgres.dsn import Address, DsnError, Host, parse
+from monitord.postgres.dsn import Address, DsnError, DsnHost, parse
 
 
 def parsed(dsn: str, ca_file: Path | None = None, **environment: str) -> Address:
@@ -19,28 +19,28 @@ def _empty_home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("dsn", "hosts"),
     [
-        ("postgresql://db.example/app", [Host("db.example", None)]),
-        ("postgres://u:p@db.example:6432/app", [Host("db.example", 6432)]),
-        ("postgresql:///app", [Host(None, None)]),
-        ("postgresql://", [Host(None, None)]),
-        ("postgresql://u@/app", [Host(None, None)]),
-        ("postgresql://:5433/app", [Host(None, 5433)]),
-        ("postgresql://%2Fvar%2Frun%2Fpostgresql/app", [Host("/var/run/postgresql", None)]),
-        ("postgresql://%2Ftmp%2Fa%20b:5433/app", [Host("/tmp/a b", 5433)]),
-        ("postgresql:///app?host=/tmp/s&port=5433", [Host("/tmp/s", 5433)]),
-        ("postgresql://u:@/app?host=/tmp/s", [Host("/tmp/s", None)]),
-        ("postgresql://[::1]/app", [Host("::1", None)]),
-        ("postgresql://u:p@[2001:db8::7]:5433/app", [Host("2001:db8::7", 5433)]),
-        ("postgresql://host1:5432,host2:5433/app", [Host("host1", 5432), Host("host2", 5433)]),
-        ("postgresql://u:p@[::1]:1,/app", [Host("::1", 1), Host(None, None)]),
-        ("postgresql:///app?host=a,b&port=1,2", [Host("a", 1), Host("b", 2)]),
-        ("postgresql:///app?host=a,b&port=7", [Host("a", 7), Host("b", 7)]),
-        ("postgresql://one:1/app?host=two", [Host("two", 1)]),
-        ("postgresql:///app?hostaddr=192.0.2.7", [Host("192.0.2.7", None)]),
-        ("postgresql://db.example?sslmode=disable", [Host("db.example", None)]),
+        ("postgresql://db.example/app", [DsnHost("db.example", None)]),
+        ("postgres://u:p@db.example:6432/app", [DsnHost("db.example", 6432)]),
+        ("postgresql:///app", [DsnHost(None, None)]),
+        ("postgresql://", [DsnHost(None, None)]),
+        ("postgresql://u@/app", [DsnHost(None, None)]),
+        ("postgresql://:5433/app", [DsnHost(None, 5433)]),
+        ("postgresql://%2Fvar%2Frun%2Fpostgresql/app", [DsnHost("/var/run/postgresql", None)]),
+        ("postgresql://%2Ftmp%2Fa%20b:5433/app", [DsnHost("/tmp/a b", 5433)]),
+        ("postgresql:///app?host=/tmp/s&port=5433", [DsnHost("/tmp/s", 5433)]),
+        ("postgresql://u:@/app?host=/tmp/s", [DsnHost("/tmp/s", None)]),
+        ("postgresql://[::1]/app", [DsnHost("::1", None)]),
+        ("postgresql://u:p@[2001:db8::7]:5433/app", [DsnHost("2001:db8::7", 5433)]),
+        ("postgresql://host1:5432,host2:5433/app", [DsnHost("host1", 5432), DsnHost("host2", 5433)]),
+        ("postgresql://u:p@[::1]:1,/app", [DsnHost("::1", 1), DsnHost(None, None)]),
+        ("postgresql:///app?host=a,b&port=1,2", [DsnHost("a", 1), DsnHost("b", 2)]),
+        ("postgresql:///app?host=a,b&port=7", [DsnHost("a", 7), DsnHost("b", 7)]),
+        ("postgresql://one:1/app?host=two", [DsnHost("two", 1)]),
+        ("postgresql:///app?hostaddr=192.0.2.7", [DsnHost("192.0.2.7", None)]),
+        ("postgresql://db.example?sslmode=disable", [DsnHost("db.example", None)]),
     ],
 )
-def test_hosts_of_every_form_are_understood(dsn: str, hosts: list[Host]) -> None:
+def test_hosts_of_every_form_are_understood(dsn: str, hosts: list[DsnHost]) -> None:
     assert list(parsed(dsn).hosts) == hosts
 
 

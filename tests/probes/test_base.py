@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from monitord.core.model import Failure, Gap, Reading, sample
+from monitord.core.model import Failure, Reading, Unmeasured, sample
 from monitord.probes.base import Measured, Probe, ProbeError, Request, take, take_all
 
 SECRET = "postgres://gateway:hunter2@db/milo"
@@ -55,7 +55,7 @@ def request(timeout: float = 10.0, exact: frozenset[str] = frozenset()) -> Reque
 
 
 async def test_a_reading_carries_samples_gaps_and_how_long_it_took() -> None:
-    measured = Measured((sample("redis_keys", 125),), (Gap("q", "protocol", "wrong type"),))
+    measured = Measured((sample("redis_keys", 125),), (Unmeasured("q", "protocol", "wrong type"),))
     reading = await take(Answers("redis", measured), request())
     assert (reading.probe, reading.samples, reading.gaps, reading.failure) == (
         "redis",

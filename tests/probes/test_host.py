@@ -13,7 +13,7 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitord.core.model import Gap, Reading
+from monitord.core.model import Reading, Unmeasured
 from monitord.probes.base import Request, take
 from monitord.probes.host import HostProbe
 
@@ -151,7 +151,7 @@ async def test_a_disk_that_hangs_is_a_gap_in_time_and_everything_else_is_measure
     try:
         reading = await take(probe, IN_A_HURRY)
         assert reading.gaps == (
-            Gap("/mnt/gone", "timeout", "/mnt/gone did not answer within 0.08 s: its file system hangs"),
+            Unmeasured("/mnt/gone", "timeout", "/mnt/gone did not answer within 0.08 s: its file system hangs"),
         )
         assert set(reading.values("disk_used", "path")) == {"/", "/data"}
         assert reading.number("memory_available") is not None

@@ -10,12 +10,12 @@ import asyncpg
 import psutil
 import pytest
 
-from monitord.core.model import Gap, Reading
+from monitord.core.model import Reading, Unmeasured
 from monitord.demo.seed import apply_schema
 from monitord.postgres import queries
 from monitord.postgres.session import Session
 from monitord.probes.base import Request, take
-from monitord.probes.postgres import PostgresProbe, Table, estimate_rows
+from monitord.probes.postgres import PostgresProbe, TableReading, estimate_rows
 from monitord.testing.sandbox import Sandbox, free_port
 from monitord.testing.servers.postgres import PostgresServer
 
@@ -72,7 +72,7 @@ async def flushed(admin: Admin) -> None:
     await admin.execute("SELECT pg_stat_force_next_flush()")
 
 
-def gap(reading: Reading) -> Gap:
+def gap(reading: Reading) -> Unmeasured:
     assert reading.failure is None
     assert len(reading.gaps) == 1, reading.gaps
     return reading.gaps[0]
@@ -427,7 +427,7 @@ async def test_rows_nobody_has_ever_counted_are_unknown_and_not_none_at_all(look
     assert (reading.number("table_size", table="dark") or 0) > 0
 
 
-def relation(**facts: Any) -> Table:
+def relation(**facts: Any) -> TableReading:
     blank = {
         "kind": "r",
         "updated": 0,
@@ -440,7 +440,7 @@ def relation(**facts: Any) -> Table:
     }
     blank |= {"inserted": 0, "deleted": 0, "live": 0, "dead": 0, "surveyed": False, "indexed": True}
     blank |= {"changed": 0, "vacuums": 0, "analyses": 0}
-    return Table(**{**blank, **facts})
+    return TableReading(**{**blank, **facts})
 
 
 @pytest.mark.parametrize(

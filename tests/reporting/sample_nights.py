@@ -8,19 +8,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from monitord.core.alerting.incidents import Incident, Part
+from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.model import Alert, Finding, RestartKind, Severity, Value
 from monitord.core.report.model import (
     Blind,
+    BlindSpell,
     Criterion,
-    GroupNight,
+    GroupReport,
     Hour,
-    Night,
     Recap,
-    SealNight,
-    ServiceNight,
-    Stretch,
-    TableNight,
+    Report,
+    SealReport,
+    ServiceReport,
+    TableReport,
     Usual,
 )
 
@@ -60,9 +60,9 @@ def moment(text: str) -> datetime:
     return datetime.fromtimestamp(clock(text), UTC)
 
 
-def good() -> Night:
+def good() -> Report:
     """Everything as ordered."""
-    return Night(
+    return Report(
         since=SINCE,
         until=UNTIL,
         verdict="GO",
@@ -86,7 +86,7 @@ def good() -> Night:
     )
 
 
-def bad() -> Night:
+def bad() -> Report:
     """Postgres away with what hangs on it, a gateway that flaps, a worker too big and still so at the end."""
     night = good()
     postgres = _part(
@@ -149,8 +149,8 @@ def bad() -> Night:
         ),
         tables=(table("user_signals", hours), table("channel_participation", [3_100.0] * 12, limit=1_000_000)),
         groups=(
-            GroupNight("MILO", tuple(seals), _usual(), 900.0),
-            GroupNight("CLS", tuple(cls), Usual(14, 0.6, 190.0, None), 900.0, silent=("jynxzi", "fanfan")),
+            GroupReport("MILO", tuple(seals), _usual(), 900.0),
+            GroupReport("CLS", tuple(cls), Usual(14, 0.6, 190.0, None), 900.0, silent=("jynxzi", "fanfan")),
         ),
         incidents=(
             Incident(postgres, explained),
@@ -186,9 +186,9 @@ First to look at:
   3. pm2 logs milo-aggregator --lines 50 --nostream"""
 
 
-def blind_night() -> Night:
+def blind_night() -> Report:
     """A night of which next to nothing is known."""
-    unknown = [SealNight(int(UNTIL - n * HOUR), UNTIL - (n - 1) * HOUR, "unknown") for n in range(12, 1, -1)]
+    unknown = [SealReport(int(UNTIL - n * HOUR), UNTIL - (n - 1) * HOUR, "unknown") for n in range(12, 1, -1)]
     return replace(
         good(),
         verdict="UNKNOWN",
@@ -196,16 +196,16 @@ def blind_night() -> Night:
         blind_minutes=715.0,
         criteria=tuple(_criterion(name, None, "Nothing was seen from 20:05 UTC on.") for name in TITLES),
         services=(
-            ServiceNight(
-                "gateway", None, "", None, (Stretch(SINCE, UNTIL, "unknown", ""),), {}, (), None, None, 500 * MB
+            ServiceReport(
+                "gateway", None, "", None, (BlindSpell(SINCE, UNTIL, "unknown", ""),), {}, (), None, None, 500 * MB
             ),
-            ServiceNight(
+            ServiceReport(
                 "cls-worker", "online", "", None, (), {}, tuple((SINCE + n * 300, None) for n in range(144)),
                 None, None, 500 * MB,
             ),
         ),
-        tables=(TableNight("user_signals", _hours([None] * 12), None, None, None, 100_000),),
-        groups=(GroupNight("MILO", tuple(unknown), Usual(0, 0.0, None, None), 900.0),),
+        tables=(TableReport("user_signals", _hours([None] * 12), None, None, None, 100_000),),
+        groups=(GroupReport("MILO", tuple(unknown), Usual(0, 0.0, None, None), 900.0),),
         blind=(
             Blind("pm2", SINCE + 300, UNTIL, "away"),
             Blind("postgres", SINCE, UNTIL, "unrecorded"),
@@ -218,15 +218,15 @@ def blind_night() -> Night:
     )  # fmt: skip
 
 
-def empty() -> Night:
+def empty() -> Report:
     """A night in which nothing was watched at all."""
-    return Night(
+    return Report(
         since=SINCE, until=UNTIL, verdict="UNKNOWN", sentence="Nothing is recorded of the night.", blind_minutes=720.0,
         criteria=(), services=(), tables=(), groups=(), incidents=(), blind=(),
     )  # fmt: skip
 
 
-def crowded(number: int = 50) -> Night:
+def crowded(number: int = 50) -> Report:
     """A good night of many services, each with a reading every half minute."""
     return replace(
         good(),
@@ -234,7 +234,7 @@ def crowded(number: int = 50) -> Night:
     )
 
 
-def hostile() -> Night:
+def hostile() -> Report:
     """A bad night in which every name and text is an attack on whoever reads it."""
     night = bad()
     alert = night.incidents[0].root.alert
@@ -268,7 +268,7 @@ def hostile() -> Night:
     )
 
 
-def all_nights() -> Mapping[str, Night]:
+def all_nights() -> Mapping[str, Report]:
     return {
         "good": good(),
         "bad": bad(),
@@ -281,7 +281,7 @@ def all_nights() -> Mapping[str, Night]:
 
 def service(
     name: str, megabytes: float, *, growth: float = 0.0, blind: bool = False, every: float = 120.0
-) -> ServiceNight:
+) -> ServiceReport:
     """A service that was online all night; `blind`: but for half a minute in which the monitor was away."""
     seed = sum(name.encode())
     points: list[tuple[float, float | None]] = []
@@ -297,23 +297,23 @@ def service(
     )
     away = (
         (
-            Stretch(SINCE, clock("23:10"), "ok", "online"),
-            Stretch(clock("23:10"), clock("23:10:30"), "unknown", ""),
-            Stretch(clock("23:10:30"), UNTIL, "ok", "online"),
+            BlindSpell(SINCE, clock("23:10"), "ok", "online"),
+            BlindSpell(clock("23:10"), clock("23:10:30"), "unknown", ""),
+            BlindSpell(clock("23:10:30"), UNTIL, "ok", "online"),
         )
         if blind
-        else (Stretch(SINCE, UNTIL, "ok", "online"),)
+        else (BlindSpell(SINCE, UNTIL, "ok", "online"),)
     )
-    return ServiceNight(name, "online", "online", True, away, {}, tuple(points), peak, peak_at, 500 * MB)
+    return ServiceReport(name, "online", "online", True, away, {}, tuple(points), peak, peak_at, 500 * MB)
 
 
-def table(name: str, rows: Sequence[float | None], limit: int = 100_000) -> TableNight:
+def table(name: str, rows: Sequence[float | None], limit: int = 100_000) -> TableReport:
     known = [float(found) for found in rows if found is not None]
-    return TableNight(name, _hours(rows), sum(known), sum(known) / len(known), max(known), limit)
+    return TableReport(name, _hours(rows), sum(known), sum(known) / len(known), max(known), limit)
 
 
-def group(name: str, channels: int) -> GroupNight:
-    return GroupNight(name, tuple(_seals(channels)), _usual(), 900.0)
+def group(name: str, channels: int) -> GroupReport:
+    return GroupReport(name, tuple(_seals(channels)), _usual(), 900.0)
 
 
 def recap() -> tuple[Recap, ...]:
@@ -346,15 +346,15 @@ def _criterion(name: str, met: bool | None, evidence: str, *details: str) -> Cri
     return Criterion(name, TITLES[name], met, evidence, details)
 
 
-def _scout() -> ServiceNight:
+def _scout() -> ServiceReport:
     """cls-discovery: runs ten minutes in every three hours, and is right to be stopped between."""
-    stretches: list[Stretch] = []
+    stretches: list[BlindSpell] = []
     points: list[tuple[float, float | None]] = []
     for start in (SINCE + n * 3 * HOUR for n in range(4)):
-        stretches.append(Stretch(start, start + 600, "ok", "online"))
-        stretches.append(Stretch(start + 600, start + 3 * HOUR, "ok", "stopped"))
+        stretches.append(BlindSpell(start, start + 600, "ok", "online"))
+        stretches.append(BlindSpell(start + 600, start + 3 * HOUR, "ok", "stopped"))
         points += [(start + n * 60, (58 + n / 2) * MB if n < 10 else None) for n in range(180)]
-    return ServiceNight(
+    return ServiceReport(
         "cls-discovery",
         "periodic",
         "stopped",
@@ -368,15 +368,15 @@ def _scout() -> ServiceNight:
     )
 
 
-def _flapping() -> ServiceNight:
+def _flapping() -> ServiceReport:
     steady = service("gateway", 99)
-    stretches = [Stretch(SINCE, clock("04:40"), "ok", "online")]
+    stretches = [BlindSpell(SINCE, clock("04:40"), "ok", "online")]
     for n in range(7):
         start = clock("04:40") + n * 360
-        stretches.append(Stretch(start, start + 55, "wrong", "errored"))
-        stretches.append(Stretch(start + 55, start + 60, "restarted", "restarted"))
-        stretches.append(Stretch(start + 60, start + 360, "ok", "online"))
-    stretches.append(Stretch(clock("04:40") + 7 * 360, UNTIL, "ok", "online"))
+        stretches.append(BlindSpell(start, start + 55, "wrong", "errored"))
+        stretches.append(BlindSpell(start + 55, start + 60, "restarted", "restarted"))
+        stretches.append(BlindSpell(start + 60, start + 360, "ok", "online"))
+    stretches.append(BlindSpell(clock("04:40") + 7 * 360, UNTIL, "ok", "online"))
     restarts: dict[RestartKind, int] = {"automatic": 7, "operator": 1}
     points = tuple(
         (at, None if clock("04:40") <= at < clock("05:22") and at % 360 < 130 else value) for at, value in steady.memory
@@ -388,14 +388,14 @@ def _hours(rows: Sequence[float | None]) -> tuple[Hour, ...]:
     return tuple(Hour(SINCE + n * HOUR, SINCE + (n + 1) * HOUR, found) for n, found in enumerate(rows))
 
 
-def _seals(channels: int) -> list[SealNight]:
+def _seals(channels: int) -> list[SealReport]:
     found = []
     for n in range(12):
         label = int(SINCE + (n - 1) * HOUR)
         due, delay = label + HOUR, 182.0 + 37 * (n % 4)
-        found.append(SealNight(label, due, "sealed", due + delay, delay, channels, participating=channels, unsealed=0))
+        found.append(SealReport(label, due, "sealed", due + delay, delay, channels, participating=channels, unsealed=0))
     newest = int(UNTIL - HOUR)
-    return [*found, SealNight(newest, UNTIL, "open")]
+    return [*found, SealReport(newest, UNTIL, "open")]
 
 
 def _usual() -> Usual:
@@ -414,7 +414,7 @@ def _part(
     *,
     reason: str = "",
     recommendation: str = "",
-) -> Part:
+) -> IncidentPart:
     value: Value = None
     unit = "bytes" if "memory" in rule else ""
     finding = Finding(rule, subject, severity, value, None, unit, summary, evidence or {}, recommendation)
@@ -422,4 +422,4 @@ def _part(
     alert = Alert(
         f"{rule}-{subject}-1", rule, subject, "pm2", "firing", severity, moment(since), finding, fired_at=fired_at
     )
-    return Part(alert, fired_at, None if fired else moment(since), moment(ended) if ended else None, reason)
+    return IncidentPart(alert, fired_at, None if fired else moment(since), moment(ended) if ended else None, reason)

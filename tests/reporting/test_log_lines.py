@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitord.logging.logger import Log
-from monitord.notify.event_log import LogTeller
-from monitord.reporting.log_lines import Entry, Selection, entry, line_json, line_text
+from monitord.logging.logger import JsonLog
+from monitord.notify.event_log import EventLog
+from monitord.reporting.log_lines import LogEntry, Selection, entry, line_json, line_text
 from monitord.reporting.terminal import Terminal
 from tests.core.nights import Night
 
@@ -125,12 +125,12 @@ def test_a_line_past_what_is_kept_says_how_long_it_was() -> None:
 
 def test_every_line_of_a_night_is_one_line_and_of_the_log() -> None:
     heard = io.StringIO()
-    log = Log(heard, "debug")
+    log = JsonLog(heard, "debug")
     night = Night()
     night["gateway"].stops()
     night.passes(minutes=3)
     for look in night.looks:
-        LogTeller(log).tell(look.decision, "schedule", 40.0)
+        EventLog(log).tell(look.decision, "schedule", 40.0)
     assert log.flush(10)
     lines = heard.getvalue().splitlines()
     assert len(lines) > 4
@@ -159,7 +159,7 @@ def test_whatever_the_fields_hold_the_line_is_made_and_commands_nothing(
 ) -> None:
     first = {"timestamp": timestamp, "level": event[:9], "event": event, "message": message}
     read = entry(json.dumps(fields | first).encode())
-    assert isinstance(read, Entry)
+    assert isinstance(read, LogEntry)
     assert read.fields is not None
     assert is_harmless(line_text(read, PLAIN, verbose=verbose))
     assert is_harmless(line_json(read))

@@ -18,9 +18,9 @@ from prometheus_client.parser import text_string_to_metric_families
 from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
-from monitord.core.status import Report
+from monitord.core.status import FleetStatus
 from monitord.reporting.metric_families import FAMILIES
-from monitord.reporting.metrics import MOST, ChannelFacts, Facts, exposition
+from monitord.reporting.metrics import MOST, ChannelFigures, Facts, exposition
 from tests.core.nights import Night, orders
 from tests.reporting.sample_nights import HOSTILE
 
@@ -36,12 +36,12 @@ FACTS = Facts(
     whole_age_seconds=3.5,
     bus_connected=True,
     bus_dropped=2,
-    outbox={"webhook": ChannelFacts(waiting=1, oldest_age_seconds=12.5, sent=7, failed=3)},
+    outbox={"webhook": ChannelFigures(waiting=1, oldest_age_seconds=12.5, sent=7, failed=3)},
 )
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
 
-def told(report: Report, facts: Facts = FACTS) -> Samples:
+def told(report: FleetStatus, facts: Facts = FACTS) -> Samples:
     """Every sample of an exposition by its name and labels; no two are the same."""
     body, _ = exposition(report, facts)
     samples: Samples = {}
@@ -59,13 +59,13 @@ def values(samples: Samples, name: str) -> dict[str, float]:
     return {"/".join(v for _, v in labels): value for (n, labels), value in samples.items() if n == name}
 
 
-def healthy() -> Report:
+def healthy() -> FleetStatus:
     night = Night()
     night.passes(minutes=30)
     return night.report
 
 
-def blind() -> Report:
+def blind() -> FleetStatus:
     """PM2, Postgres and Redis cannot be reached, and it has been said."""
     away = Failure("refused", "nothing listens there")
     readings = {name: Reading(name, failure=away) for name in ("pm2", "postgres", "epochs", "redis", "host")}
@@ -73,7 +73,7 @@ def blind() -> Report:
     return decide(State(), Observation(AT, readings), wanted).report
 
 
-def fleet_of(names: Mapping[str, str]) -> Report:
+def fleet_of(names: Mapping[str, str]) -> FleetStatus:
     """Services by name and state, each of which should be online."""
     samples = tuple(
         sample("service_state", state, "", service=name, instance=name) for name, state in sorted(names.items())
@@ -82,13 +82,13 @@ def fleet_of(names: Mapping[str, str]) -> Report:
     return decide(State(), Observation(AT, {"pm2": Reading("pm2", samples, duration_ms=20.0)}), wanted).report
 
 
-def crowd() -> Report:
+def crowd() -> FleetStatus:
     """5,000 services; the last three by name are down."""
     names = [f"worker-{number:04}" for number in range(5000)]
     return fleet_of(dict.fromkeys(names, "online") | dict.fromkeys(names[-3:], "stopped"))
 
 
-def hostile() -> Report:
+def hostile() -> FleetStatus:
     """Names that would break a text format, one that is the same as another once cleaned, and one without end."""
     names = [HOSTILE, 'a"b\\c\nd}', "same\x00", "same\x01", "x" * 5000, "{}", "", " "]
     return fleet_of(dict.fromkeys(names, "stopped") | {"\ud800": "online"})

@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from monitord.core import humanize
-from monitord.core.report.model import Night
+from monitord.core.report.model import Report
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal, cells
 from monitord.reporting.text import report_text
@@ -21,11 +21,11 @@ from .sample_nights import all_nights, bad, blind_night, crowded, empty, good, s
 NIGHTS = all_nights()
 
 
-def told(night: Night) -> str:
+def told(night: Report) -> str:
     return report_text(night, Terminal())
 
 
-def flat(night: Night) -> str:
+def flat(night: Report) -> str:
     """The report without its line breaks."""
     return " ".join(told(night).split())
 

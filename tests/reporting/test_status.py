@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from monitord.core.engine import State, decide
-from monitord.core.model import Failure, Gap, Observation, Reading, Sample, sample
+from monitord.core.model import Failure, Observation, Reading, Sample, Unmeasured, sample
 from monitord.core.orders import StandingOrders
 from monitord.reporting.document import document, revived
 from monitord.reporting.nagios import nagios
@@ -172,7 +172,7 @@ def test_missed_labels_are_named_as_integers() -> None:
 
 def test_a_disk_that_hangs_is_unknown_and_says_why() -> None:
     readings = healthy()
-    readings["host"] = replace(readings["host"], gaps=(Gap("/mnt/nfs", "timeout", "/mnt/nfs did not answer"),))
+    readings["host"] = replace(readings["host"], gaps=(Unmeasured("/mnt/nfs", "timeout", "/mnt/nfs did not answer"),))
     report = shown(judged(readings, replace(ORDERS, disks=("/", "/mnt/nfs"))))
     assert row(report, "/mnt/nfs") == "? /mnt/nfs unknown unknown"
     assert "Unknown: /mnt/nfs did not answer." in report

@@ -11,7 +11,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Observation
 from monitord.core.recording import Recorder, replay
 from monitord.probes.base import Measured, Request
-from monitord.runtime.cycle import Turn, observe
+from monitord.runtime.cycle import CycleRequest, observe
 
 
 def test_the_wall_clock_and_the_lived_seconds_are_read_at_one_moment() -> None:
@@ -76,7 +76,7 @@ async def test_probes_are_told_by_how_much_the_databases_clock_is_ahead_also_rig
     assert seconds is not None
     # As the last cycle had it, a moment ago: the wall clock was an hour behind what it is now.
     history = History(at=now.timestamp() - 3600, lived=seconds, boot=clocks.BOOT, ahead=90.0)
-    observation = await observe([Seen()], Turn(), 5.0, history=history)
+    observation = await observe([Seen()], CycleRequest(), 5.0, history=history)
     assert asked[0].database_ahead == pytest.approx(90.0 - 3600.0, abs=1.0)
     assert observation.lived is not None
     assert observation.boot == clocks.BOOT

@@ -22,7 +22,7 @@ import pytest
 
 from monitord.core.engine import State
 from monitord.storage.reader import read_history, read_snapshot
-from monitord.storage.schema import FILE, Unusable
+from monitord.storage.schema import FILE, UnusableSnapshot
 from monitord.testing.sandbox import package_root
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
@@ -678,7 +678,7 @@ async def _goes_on(daemon: Daemon, eventually: Eventually, *, at_least_bytes: in
         return sum(path.stat().st_size for path in (daemon.state_dir / "logs").glob("*.jsonl"))
 
     async def saved() -> float:
-        with suppress(Unusable):  # not written for the first time yet
+        with suppress(UnusableSnapshot):  # not written for the first time yet
             if (snapshot := read_snapshot(daemon.state_dir)) is not None:
                 return snapshot.state.history.at or 0.0
         return 0.0

@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 
 from monitord.core.engine import Decision
-from monitord.core.report.model import Night as Report
-from monitord.logging.logger import Log
+from monitord.core.report.model import Report as Report
+from monitord.logging.logger import JsonLog
 from monitord.pm2.axm import ACTIONS
-from monitord.pm2.ipc import Citizen
-from monitord.runtime.pm2_agent import UnderPm2
+from monitord.pm2.ipc import IpcChannel
+from monitord.runtime.pm2_agent import Pm2Agent
 from tests.core.nights import Night
 
 PATIENCE = 60.0
@@ -33,12 +33,12 @@ class Peer:
     def __init__(self) -> None:
         self.socket, ours = socket.socketpair()
         self.socket.setblocking(False)
-        self.citizen = Citizen(ours)
-        self.log = Log(io.StringIO())
+        self.citizen = IpcChannel(ours)
+        self.log = JsonLog(io.StringIO())
         self.waiting: list[Callable[[Decision | None], None]] = []
         self.report: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
         self.bus = "heard"
-        self.app = UnderPm2(self.citizen, self.waiting.append, self._night, lambda: self.bus, self.log)
+        self.app = Pm2Agent(self.citizen, self.waiting.append, self._night, lambda: self.bus, self.log)
         self.citizen.attach(on_shutdown=self._nothing, on_orphaned=self._nothing, on_action=self.app.asked)
         self._rest = b""
 

@@ -18,7 +18,7 @@ import pytest
 
 from monitord import resolver
 from monitord.pm2 import client, process_list
-from monitord.resolver import MOST_LOOKUPS, Loop
+from monitord.resolver import MOST_LOOKUPS, ResolverLoop
 from tests.cli.program import environment
 from tests.pm2.test_client import entry, pretender, replies
 
@@ -28,7 +28,7 @@ FOUND = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", ("192.0.2.7", 5432))]
 
 
 def run(work: Coroutine[Any, Any, T]) -> T:
-    with asyncio.Runner(loop_factory=Loop) as runner:
+    with asyncio.Runner(loop_factory=ResolverLoop) as runner:
         return runner.run(asyncio.wait_for(work, PATIENCE))
 
 

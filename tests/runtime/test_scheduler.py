@@ -12,13 +12,13 @@ import pytest
 
 from monitord.core.engine import Decision, State
 from monitord.core.orders import StandingOrders
-from monitord.logging.logger import Log
-from monitord.notify.dispatcher import Teller
-from monitord.notify.event_log import LogTeller
+from monitord.logging.logger import JsonLog
+from monitord.notify.dispatcher import Dispatcher
+from monitord.notify.event_log import EventLog
 from monitord.notify.outbox import Outbox
-from monitord.notify.routing import Sender
-from monitord.runtime.cycle import Watch
-from monitord.runtime.scheduler import MAX_ANSWERS, ON_DEMAND_EVERY_SECONDS, Conductor
+from monitord.notify.routing import Origin
+from monitord.runtime.cycle import Monitor
+from monitord.runtime.scheduler import MAX_ANSWERS, ON_DEMAND_EVERY_SECONDS, Scheduler
 from monitord.storage.store import Store
 
 PATIENCE = 60.0
@@ -28,14 +28,14 @@ class Conducted:
     """A conductor at work on a watch that watches nothing, and what it has been told to tell."""
 
     def __init__(self, directory: Path) -> None:
-        log = Log(io.StringIO())
+        log = JsonLog(io.StringIO())
         self.reload_fails = False
         self.reloads = 0
         self.store = Store(directory)
-        teller = Teller(LogTeller(log), Outbox(self.store, log, Sender("box-1")))
-        self.watch = Watch((), StandingOrders(probes=frozenset()), State(), self.store, teller, 1.0)
+        teller = Dispatcher(EventLog(log), Outbox(self.store, log, Origin("box-1")))
+        self.watch = Monitor((), StandingOrders(probes=frozenset()), State(), self.store, teller, 1.0)
         self.seen: list[Decision] = []
-        self.conductor = Conductor(log, self._nothing, lambda: None, lambda decision, _: self.seen.append(decision))
+        self.conductor = Scheduler(log, self._nothing, lambda: None, lambda decision, _: self.seen.append(decision))
         self.told: asyncio.Queue[Decision | None] = asyncio.Queue()
 
     async def _nothing(self) -> None:

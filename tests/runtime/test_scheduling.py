@@ -15,8 +15,8 @@ from typing import Any
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 
 from monitord.config.loader import load
-from monitord.logging.logger import Log
-from monitord.pm2.ipc import Citizen
+from monitord.logging.logger import JsonLog
+from monitord.pm2.ipc import IpcChannel
 from monitord.runtime.daemon import VERDICT_JOB, Daemon
 
 Line = dict[str, Any]
@@ -53,7 +53,7 @@ async def said_by(directory: Path, scheduler: AsyncIOScheduler, event: str, time
     settings = environment(directory, **more)
     said = io.StringIO()
     daemon = Daemon(
-        load(settings, directory), lambda: load(settings, directory), Log(said, "debug"), Citizen(), scheduler
+        load(settings, directory), lambda: load(settings, directory), JsonLog(said, "debug"), IpcChannel(), scheduler
     )
     running = asyncio.create_task(daemon.run())
     try:

@@ -18,9 +18,9 @@ import pytest
 from bench.storm import SERVICES, Storm
 from monitord.config.loader import load
 from monitord.core.history.restarts import KEEP_DEATHS
-from monitord.logging.logger import Log
+from monitord.logging.logger import JsonLog
 from monitord.pm2.bus import MAX_EXITS
-from monitord.pm2.ipc import Citizen
+from monitord.pm2.ipc import IpcChannel
 from monitord.runtime.daemon import Daemon
 from monitord.storage.reader import read_snapshot
 
@@ -63,7 +63,9 @@ async def test_a_storm_grows_nothing_delays_no_cycle_for_good_and_is_counted_to_
         "MONITORD_HTTP__LISTEN": "",
     }
     said = io.StringIO()
-    daemon = Daemon(load(environment, tmp_path), lambda: load(environment, tmp_path), Log(said, "debug"), Citizen())
+    daemon = Daemon(
+        load(environment, tmp_path), lambda: load(environment, tmp_path), JsonLog(said, "debug"), IpcChannel()
+    )
 
     def cycles() -> int:
         return said.getvalue().count("cycle_completed")

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from monitord.threads import Lane, LaneBusy
+from monitord.threads import WorkerBusy, WorkerThread
 
 PATIENCE = 10.0  # how long a test waits for what must happen; it is never measured
 
 
 @pytest.fixture
-def lane() -> Iterator[Lane]:
-    lane = Lane("test lane")
+def lane() -> Iterator[WorkerThread]:
+    lane = WorkerThread("test lane")
     yield lane
     lane.close()
 
@@ -51,13 +51,13 @@ def hang() -> Iterator[Hang]:
     hang.release.set()
 
 
-async def test_a_call_returns_what_the_function_returns_and_runs_in_a_thread_of_that_name(lane: Lane) -> None:
+async def test_a_call_returns_what_the_function_returns_and_runs_in_a_thread_of_that_name(lane: WorkerThread) -> None:
     assert await lane.run(divmod, 7, 2, timeout=PATIENCE) == (3, 1)
     assert await lane.run(lambda: threading.current_thread().name, timeout=PATIENCE) == "test lane"
 
 
 async def test_the_thread_is_started_by_the_first_call_and_is_the_same_for_all() -> None:
-    lane = Lane("a name no other test uses")
+    lane = WorkerThread("a name no other test uses")
     assert lane.name not in {thread.name for thread in threading.enumerate()}
     first = await lane.run(threading.get_ident, timeout=PATIENCE)
     assert first != threading.get_ident()
@@ -65,13 +65,13 @@ async def test_the_thread_is_started_by_the_first_call_and_is_the_same_for_all()
     lane.close()
 
 
-async def test_calls_are_made_in_the_order_they_were_asked_for(lane: Lane) -> None:
+async def test_calls_are_made_in_the_order_they_were_asked_for(lane: WorkerThread) -> None:
     made: list[int] = []
     await asyncio.gather(*(lane.run(made.append, n, timeout=PATIENCE) for n in range(200)))
     assert made == list(range(200))
 
 
-async def test_sqlite_accepts_every_call_of_one_lane_on_one_connection(lane: Lane, tmp_path: Path) -> None:
+async def test_sqlite_accepts_every_call_of_one_lane_on_one_connection(lane: WorkerThread, tmp_path: Path) -> None:
     database = await lane.run(sqlite3.connect, tmp_path / "a.db", timeout=PATIENCE)
     await lane.run(database.execute, "create table t (n)", timeout=PATIENCE)
     await asyncio.gather(
@@ -83,7 +83,7 @@ async def test_sqlite_accepts_every_call_of_one_lane_on_one_connection(lane: Lan
 
 @pytest.mark.parametrize("error", [OSError("disk"), StopIteration("odd"), SystemExit(3), TimeoutError("its own")])
 async def test_what_the_function_raises_is_raised_to_the_caller_and_the_lane_goes_on(
-    lane: Lane, error: BaseException
+    lane: WorkerThread, error: BaseException
 ) -> None:
     def fail() -> None:
         raise error
@@ -99,12 +99,14 @@ async def test_what_the_function_raises_is_raised_to_the_caller_and_the_lane_goe
     assert await lane.run(lambda: "on", timeout=PATIENCE) == "on"
 
 
-async def test_a_call_that_hangs_times_out_and_the_next_fails_at_once_until_it_returns(lane: Lane, hang: Hang) -> None:
+async def test_a_call_that_hangs_times_out_and_the_next_fails_at_once_until_it_returns(
+    lane: WorkerThread, hang: Hang
+) -> None:
     with pytest.raises(TimeoutError, match=r"test lane: no answer within 0\.05 s"):
         await lane.run(hang, timeout=0.05)
     assert lane.busy
     made: list[object] = []
-    with pytest.raises(LaneBusy, match="test lane: the call before has been running for"):
+    with pytest.raises(WorkerBusy, match="test lane: the call before has been running for"):
         await lane.run(made.append, 1, timeout=PATIENCE)
     hang.release.set()
     await until(lambda: not lane.busy)
@@ -112,7 +114,7 @@ async def test_a_call_that_hangs_times_out_and_the_next_fails_at_once_until_it_r
     assert made == []
 
 
-async def test_a_call_that_returns_too_late_for_its_caller_disturbs_nobody(lane: Lane, hang: Hang) -> None:
+async def test_a_call_that_returns_too_late_for_its_caller_disturbs_nobody(lane: WorkerThread, hang: Hang) -> None:
     complaints: list[object] = []
     asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
     with pytest.raises(TimeoutError):
@@ -123,7 +125,7 @@ async def test_a_call_that_returns_too_late_for_its_caller_disturbs_nobody(lane:
     assert complaints == []
 
 
-async def test_a_slow_call_within_its_time_is_waited_for(lane: Lane, hang: Hang) -> None:
+async def test_a_slow_call_within_its_time_is_waited_for(lane: WorkerThread, hang: Hang) -> None:
     slow = asyncio.ensure_future(lane.run(hang, timeout=PATIENCE))
     await until(hang.entered.is_set)
     assert not lane.busy
@@ -133,7 +135,7 @@ async def test_a_slow_call_within_its_time_is_waited_for(lane: Lane, hang: Hang)
     assert await behind == "behind"
 
 
-async def test_a_call_that_ran_out_of_time_in_the_queue_is_never_made(lane: Lane, hang: Hang) -> None:
+async def test_a_call_that_ran_out_of_time_in_the_queue_is_never_made(lane: WorkerThread, hang: Hang) -> None:
     slow = asyncio.ensure_future(lane.run(hang, timeout=PATIENCE))
     await until(hang.entered.is_set)
     made: list[object] = []
@@ -146,7 +148,7 @@ async def test_a_call_that_ran_out_of_time_in_the_queue_is_never_made(lane: Lane
     assert made == ["wanted"]
 
 
-async def test_a_cancelled_call_that_has_not_begun_is_never_made(lane: Lane, hang: Hang) -> None:
+async def test_a_cancelled_call_that_has_not_begun_is_never_made(lane: WorkerThread, hang: Hang) -> None:
     slow = asyncio.ensure_future(lane.run(hang, timeout=PATIENCE))
     await until(hang.entered.is_set)
     made: list[object] = []
@@ -162,7 +164,7 @@ async def test_a_cancelled_call_that_has_not_begun_is_never_made(lane: Lane, han
 
 
 async def test_cancelling_a_call_that_runs_lets_go_at_once_and_what_follows_comes_after_it(
-    lane: Lane, hang: Hang
+    lane: WorkerThread, hang: Hang
 ) -> None:
     running = asyncio.ensure_future(lane.run(hang, timeout=PATIENCE))
     await until(hang.entered.is_set)
@@ -176,18 +178,18 @@ async def test_cancelling_a_call_that_runs_lets_go_at_once_and_what_follows_come
     assert await after is True
 
 
-async def test_a_cancelled_call_that_outlives_its_deadline_makes_the_lane_busy(lane: Lane, hang: Hang) -> None:
+async def test_a_cancelled_call_that_outlives_its_deadline_makes_the_lane_busy(lane: WorkerThread, hang: Hang) -> None:
     running = asyncio.ensure_future(lane.run(hang, timeout=0.05))
     await until(hang.entered.is_set)
     running.cancel()
     with pytest.raises(asyncio.CancelledError):
         await running
     await until(lambda: lane.busy)
-    with pytest.raises(LaneBusy):
+    with pytest.raises(WorkerBusy):
         await lane.run(int, timeout=PATIENCE)
 
 
-async def test_a_closed_lane_finishes_what_it_was_asked_and_takes_nothing_more(lane: Lane, hang: Hang) -> None:
+async def test_a_closed_lane_finishes_what_it_was_asked_and_takes_nothing_more(lane: WorkerThread, hang: Hang) -> None:
     running = asyncio.ensure_future(lane.run(hang, timeout=PATIENCE))
     queued = asyncio.ensure_future(lane.run(threading.current_thread, timeout=PATIENCE))
     await until(hang.entered.is_set)
@@ -202,14 +204,14 @@ async def test_a_closed_lane_finishes_what_it_was_asked_and_takes_nothing_more(l
 
 
 async def test_a_lane_that_was_never_used_closes_without_a_thread() -> None:
-    lane = Lane("unused")
+    lane = WorkerThread("unused")
     lane.close()
     with pytest.raises(RuntimeError, match="closed"):
         await lane.run(int, timeout=PATIENCE)
     assert "unused" not in {thread.name for thread in threading.enumerate()}
 
 
-def test_a_call_that_returns_after_its_loop_was_closed_harms_nobody(lane: Lane, hang: Hang) -> None:
+def test_a_call_that_returns_after_its_loop_was_closed_harms_nobody(lane: WorkerThread, hang: Hang) -> None:
     with pytest.raises(TimeoutError):
         asyncio.run(lane.run(hang, timeout=0.05))
     hang.release.set()

@@ -21,7 +21,7 @@ from monitord.storage.damage import damage, wal_damage
 from monitord.storage.file import SetAside
 from monitord.storage.reader import read_snapshot
 from monitord.storage.schema import FILE
-from monitord.storage.store import SAVES_PER_EXAMINATION, Record, Store
+from monitord.storage.store import SAVES_PER_EXAMINATION, CycleRecord, Store
 
 ORDERS = StandingOrders(probes=frozenset({"host"}))
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)
@@ -35,9 +35,9 @@ def host(used: float, seconds: float) -> Observation:
     return Observation(NOON + timedelta(seconds=seconds), {"host": Reading("host", samples)})
 
 
-def record(state: State, observation: Observation) -> Record:
+def record(state: State, observation: Observation) -> CycleRecord:
     decision = decide(state, observation, ORDERS)
-    return Record(decision.state, observation, decision.report.as_fields(), decision.transitions)
+    return CycleRecord(decision.state, observation, decision.report.as_fields(), decision.transitions)
 
 
 async def filled(store: Store, cycles: int = CYCLES) -> State:

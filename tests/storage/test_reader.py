@@ -15,8 +15,8 @@ from monitord.core.model import Observation, Reading, Transition, sample
 from monitord.core.orders import StandingOrders
 from monitord.storage import history
 from monitord.storage.reader import read_history, read_snapshot, read_transitions, recorded_span
-from monitord.storage.schema import FILE, MIGRATIONS, Unusable
-from monitord.storage.store import FRAMES_PER_WHOLE, Record, Store
+from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
+from monitord.storage.store import FRAMES_PER_WHOLE, CycleRecord, Store
 
 ORDERS = StandingOrders(probes=frozenset({"host"}), confirmations=1)
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)
@@ -41,7 +41,7 @@ async def record(directory: Path, looks: Sequence[Observation]) -> list[Transiti
         decision = decide(state, observation, ORDERS)
         state = decision.state
         edges += decision.transitions
-        await store.save(Record(state, observation, {}, decision.transitions), WAIT)
+        await store.save(CycleRecord(state, observation, {}, decision.transitions), WAIT)
         assert store.problem is None
     await store.close(WAIT)
     return edges
@@ -76,7 +76,7 @@ async def test_an_edge_that_cannot_be_read_is_an_error_and_not_left_out(tmp_path
     await record(tmp_path, [host(0, HIGH), host(1, LOW)])
     with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
         connection.execute("UPDATE transitions SET body = '{\"edge\": \"firing\"}' WHERE edge = 'firing'")
-    with pytest.raises(Unusable, match=f"record of alerts at {tmp_path / FILE} cannot be read"):
+    with pytest.raises(UnusableSnapshot, match=f"record of alerts at {tmp_path / FILE} cannot be read"):
         read_transitions(tmp_path, NOON)
 
 
@@ -84,7 +84,7 @@ async def test_a_frame_that_cannot_be_read_is_an_error(tmp_path: Path) -> None:
     await record(tmp_path, [host(0, HIGH), host(1, LOW)])
     with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
         connection.execute("UPDATE frames SET body = x'00' WHERE NOT whole")
-    with pytest.raises(Unusable, match=r"history at .* cannot be read"):
+    with pytest.raises(UnusableSnapshot, match=r"history at .* cannot be read"):
         list(read_history(tmp_path, NOON))
 
 
@@ -114,7 +114,7 @@ def test_a_file_of_a_newer_monitord_is_not_guessed_at(tmp_path: Path) -> None:
         lambda: read_transitions(tmp_path, NOON),
         lambda: recorded_span(tmp_path),
     ):
-        with pytest.raises(Unusable, match="newer monitord"):
+        with pytest.raises(UnusableSnapshot, match="newer monitord"):
             read()
 
 

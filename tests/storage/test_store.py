@@ -20,8 +20,8 @@ from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.storage.reader import read_history, read_snapshot, read_transitions
-from monitord.storage.schema import FILE, MIGRATIONS, Unusable
-from monitord.storage.store import FRAMES_PER_WHOLE, Record, Store
+from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
+from monitord.storage.store import FRAMES_PER_WHOLE, CycleRecord, Store
 
 ORDERS = StandingOrders(probes=frozenset({"host"}))
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)
@@ -37,9 +37,9 @@ def host(used: float, seconds: float = 0) -> Observation:
     return Observation(NOON + timedelta(seconds=seconds), {"host": Reading("host", samples)})
 
 
-def record(state: State, observation: Observation) -> Record:
+def record(state: State, observation: Observation) -> CycleRecord:
     decision = decide(state, observation, ORDERS)
-    return Record(decision.state, observation, decision.report.as_fields(), decision.transitions)
+    return CycleRecord(decision.state, observation, decision.report.as_fields(), decision.transitions)
 
 
 @pytest.fixture
@@ -383,7 +383,7 @@ def test_reading_a_snapshot_writes_nothing_and_finds_nothing_where_there_is_none
 
 def test_a_snapshot_that_cannot_be_read_is_a_clear_error(tmp_path: Path) -> None:
     (tmp_path / FILE).write_bytes(b"nonsense" * 4096)
-    with pytest.raises(Unusable, match="cannot be read"):
+    with pytest.raises(UnusableSnapshot, match="cannot be read"):
         read_snapshot(tmp_path)
 
 

@@ -14,11 +14,11 @@ import httpx
 
 from monitord.config.loader import Settings, load
 from monitord.core.model import Command, Silence
-from monitord.logging.logger import Log
-from monitord.runtime.web_backend import DaemonSource
+from monitord.logging.logger import JsonLog
+from monitord.runtime.web_backend import DaemonBackend
 from monitord.web.app import Page
-from monitord.web.backend import Seen
-from monitord.web.records import Desk
+from monitord.web.backend import PublishedCycle
+from monitord.web.records import Records
 from tests.cli.recorded import leave
 from tests.core.nights import ORDERS, Night
 
@@ -38,7 +38,7 @@ def night(
     return made
 
 
-class Source(DaemonSource):
+class Source(DaemonBackend):
     """The daemon's source, over a night's record; what is asked of the watch is kept here."""
 
     def __init__(self, settings: Settings) -> None:
@@ -46,7 +46,7 @@ class Source(DaemonSource):
         self.checks: list[str] = []
         self.left: list[Command] = []
         self.quiet: list[Silence] = []
-        self.log = Log(self.said)
+        self.log = JsonLog(self.said)
         super().__init__(self.log, settings, self.checks.append, lambda _, command: self.left.append(command))
 
     def forget(self) -> None:
@@ -77,16 +77,16 @@ def settings_for(directory: Path, **more: str) -> Settings:
     return load({**environ, **more}, directory)
 
 
-def publish(source: DaemonSource, made: Night, trigger: str = "schedule") -> Seen:
+def publish(source: DaemonBackend, made: Night, trigger: str = "schedule") -> PublishedCycle:
     """The night's last cycle becomes what the page shows."""
-    seen = Seen(made.looks[-1].decision, trigger, 12.5)
+    seen = PublishedCycle(made.looks[-1].decision, trigger, 12.5)
     source.saw(seen, time.monotonic())
     return seen
 
 
 def client(source: Source, *, token: str | None = TOKEN, host: str = "127.0.0.1", **headers: str) -> httpx.AsyncClient:
     """A client of the page at `host`, as a program is one; `headers` go with every request."""
-    page = Page(Desk(source), host, token, guess_seconds=0.0)
+    page = Page(Records(source), host, token, guess_seconds=0.0)
     transport = httpx.ASGITransport(app=page.app)
     return httpx.AsyncClient(
         transport=transport,

@@ -13,8 +13,8 @@ import pytest
 from monitord.core.model import Silence
 from monitord.web.app import Page
 from monitord.web.openapi import DOCUMENT
-from monitord.web.params import RULE_NAMES, Mistake, back, silence
-from monitord.web.records import Desk
+from monitord.web.params import RULE_NAMES, ParameterError, back, silence
+from monitord.web.records import Records
 from tests.cli.program import monitord
 from tests.cli.recorded import SETTINGS
 from tests.conftest import finish
@@ -173,7 +173,7 @@ def test_every_rule_may_be_silenced() -> None:
 
 def test_how_far_back_has_a_default() -> None:
     assert back(None, timedelta(hours=12)) == timedelta(hours=12)
-    with pytest.raises(Mistake):
+    with pytest.raises(ParameterError):
         back("3d", timedelta(hours=12))
 
 
@@ -214,7 +214,7 @@ async def test_a_record_that_cannot_be_read_costs_what_looks_back_and_no_more(tm
 
 def test_every_route_for_programs_is_described_and_no_other(source: Source) -> None:
     described = {(method.upper(), path) for path, methods in DOCUMENT["paths"].items() for method in methods}
-    page = Page(Desk(source), "127.0.0.1", TOKEN)
+    page = Page(Records(source), "127.0.0.1", TOKEN)
     routes = {
         (method, route.path)
         for route in page.routes

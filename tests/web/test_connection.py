@@ -14,7 +14,7 @@ import pytest
 from monitord.web import app, sse
 from monitord.web.app import Page
 from monitord.web.connection import MOST_CONNECTIONS, Deadlines
-from monitord.web.records import Desk
+from monitord.web.records import Records
 from monitord.web.server import PageServer
 from tests.web.made import TOKEN, Source, night, recorded
 
@@ -29,7 +29,7 @@ class Served:
     """A page at a free port of this machine."""
 
     def __init__(self, source: Source, deadlines: Deadlines) -> None:
-        self.desk = Desk(source)
+        self.desk = Records(source)
         self.server = PageServer(Page(self.desk, "127.0.0.1", TOKEN, 0.0).app, "127.0.0.1", 0, deadlines)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:

@@ -14,7 +14,7 @@ from starlette.types import Message, Scope
 
 from monitord.web.app import Page
 from monitord.web.middleware import CSP
-from monitord.web.records import Desk
+from monitord.web.records import Records
 from monitord.web.server import PageServer
 from tests.conftest import finish
 from tests.web.made import TOKEN, Source, night, recorded
@@ -51,7 +51,7 @@ def kept(tmp_path_factory: pytest.TempPathFactory) -> Source:
 async def port(kept: Source) -> AsyncIterator[int]:
     """The page as it is for others: the token is asked for; what it listens at is this machine's all the same."""
     kept.forget()
-    server = PageServer(Page(Desk(kept), "0.0.0.0", TOKEN, 0.0).app, "127.0.0.1", 0)  # noqa: S104 - see above
+    server = PageServer(Page(Records(kept), "0.0.0.0", TOKEN, 0.0).app, "127.0.0.1", 0)  # noqa: S104 - see above
     await server.start()
     yield server.port
     await server.close()
@@ -195,7 +195,7 @@ def test_whatever_a_request_says_the_answer_is_a_guarded_one(
     kept: Source, method: str, path: str, query: bytes, headers: list[tuple[bytes, bytes]], body: bytes
 ) -> None:
     for host in ("127.0.0.1", "10.0.0.5"):
-        page = Page(Desk(kept), host, TOKEN, 0.0)
+        page = Page(Records(kept), host, TOKEN, 0.0)
         given_host = [(b"host", b"127.0.0.1:8844")] if all(name != b"host" for name, _ in headers) else []
         begun = ask(page, method, path, query, [*given_host, *headers], body)
         assert begun["type"] == "http.response.start"
@@ -211,7 +211,7 @@ async def test_what_fails_in_the_guard_itself_is_answered_like_any_other_fault(
 
     source = await recorded(tmp_path, night(0.1))
     monkeypatch.setattr("monitord.web.middleware.same_origin", fail)
-    server = PageServer(Page(Desk(source), "127.0.0.1", None).app, "127.0.0.1", 0)
+    server = PageServer(Page(Records(source), "127.0.0.1", None).app, "127.0.0.1", 0)
     await server.start()
     status, text = await answered(server.port, b"POST /check HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Length: 0\r\n\r\n")
     await server.close()

@@ -14,11 +14,11 @@ import pytest
 from starlette.types import Receive, Scope, Send
 
 from monitord.web.app import Page
-from monitord.web.async_cache import Memo
-from monitord.web.backend import Unavailable
-from monitord.web.records import Busy, Desk
+from monitord.web.async_cache import AsyncCache
+from monitord.web.backend import BackendUnavailable
+from monitord.web.records import Busy, Records
 from monitord.web.server import PageServer
-from monitord.web.sse import MOST_READERS, EventStream, Full, Hub
+from monitord.web.sse import MOST_READERS, EventStream, Hub, TooManyStreams
 from tests.web.made import Source, night, publish, recorded
 
 PATIENCE = 60.0
@@ -36,7 +36,7 @@ class Asked:
         self.times += 1
         await self.may.wait()
         if self.fails:
-            raise Unavailable(self.fails)
+            raise BackendUnavailable(self.fails)
         return self.times
 
 
@@ -45,7 +45,7 @@ class Asked:
 
 async def test_many_askers_are_answered_by_one_making() -> None:
     asked = Asked()
-    memo = Memo(asked.make, keep=3600.0)
+    memo = AsyncCache(asked.make, keep=3600.0)
     asking = [asyncio.create_task(memo.get(PATIENCE)) for _ in range(20)]
     await asyncio.sleep(0)
     asked.may.set()
@@ -56,7 +56,7 @@ async def test_many_askers_are_answered_by_one_making() -> None:
 
 async def test_who_will_not_wait_gets_nothing_and_later_what_was_made_meanwhile() -> None:
     asked, ready = Asked(), asyncio.Event()
-    memo = Memo(asked.make, keep=3600.0, ready=ready.set)
+    memo = AsyncCache(asked.make, keep=3600.0, ready=ready.set)
     assert await memo.get(0.0) is None
     asked.may.set()
     async with asyncio.timeout(PATIENCE):
@@ -69,7 +69,7 @@ async def test_who_will_not_wait_gets_nothing_and_later_what_was_made_meanwhile(
 async def test_what_is_old_is_shown_while_a_new_one_is_made() -> None:
     asked, ready = Asked(), asyncio.Event()
     asked.may.set()
-    memo = Memo(asked.make, keep=3600.0, ready=ready.set)
+    memo = AsyncCache(asked.make, keep=3600.0, ready=ready.set)
     await memo.get(PATIENCE)
     memo.expire()
     ready.clear()
@@ -87,7 +87,7 @@ async def test_why_it_could_not_be_made_is_kept_for_a_while() -> None:
     asked = Asked()
     asked.may.set()
     asked.fails = "the disk hangs"
-    memo = Memo(asked.make, keep=0.0)
+    memo = AsyncCache(asked.make, keep=0.0)
     found = [await memo.get(PATIENCE) for _ in range(5)]
     assert {(kept.value, kept.trouble) for kept in found if kept is not None} == {(None, "the disk hangs")}
     assert asked.times == 1
@@ -101,7 +101,7 @@ async def test_what_fails_inside_is_told_once_and_kept_like_any_other_reason() -
         times += 1
         raise RuntimeError("inside")
 
-    memo = Memo(fail, keep=0.0, fault=lambda what, error: told.append((what, str(error))))
+    memo = AsyncCache(fail, keep=0.0, fault=lambda what, error: told.append((what, str(error))))
     found = [await memo.get(PATIENCE) for _ in range(5)]
     assert {kept.trouble for kept in found if kept is not None} == {"it failed inside, the log says what"}
     assert told == [("what the page keeps could not be made", "inside")]
@@ -114,7 +114,7 @@ async def test_different_reports_at_once_are_few(tmp_path: Path, monkeypatch: py
     asked = Asked()
     source = await recorded(tmp_path, night(0.1))
     monkeypatch.setattr(source, "report", lambda _: asked.make())
-    desk = Desk(source)
+    desk = Records(source)
     for hours in range(1, 5):
         assert await desk.report(timedelta(hours=hours), 0.0) is None
     with pytest.raises(Busy):
@@ -141,13 +141,13 @@ async def test_everybody_is_told_and_whoever_does_not_read_is_let_go() -> None:
 async def test_no_more_may_listen_than_that_and_none_once_it_is_closed() -> None:
     hub = Hub()
     queues = [hub.listen() for _ in range(MOST_READERS)]
-    with pytest.raises(Full):
+    with pytest.raises(TooManyStreams):
         hub.listen()
     hub.leave(queues[0])
     hub.listen()
     hub.close()
     assert hub.readers == 0
-    with pytest.raises(Full):
+    with pytest.raises(TooManyStreams):
         hub.listen()
 
 
@@ -178,7 +178,7 @@ class Served:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.desk = Desk(source)
+        self.desk = Records(source)
         self.server = PageServer(Page(self.desk, "127.0.0.1", None).app, "127.0.0.1", 0)
 
     async def start(self) -> None:
@@ -279,7 +279,7 @@ async def test_an_app_that_fails_after_it_began_costs_its_answer_alone() -> None
 async def test_a_cycle_with_an_edge_makes_the_incidents_anew(tmp_path: Path) -> None:
     made = night(0.2, begun=lambda made: made["gateway"].stops())
     source = await recorded(tmp_path, made)
-    desk = Desk(source)
+    desk = Records(source)
     before = await desk.incidents(wait=PATIENCE)
     assert before is not None
     edge = next(look.decision for look in made.looks if look.decision.transitions)

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from monitord.core.model import Silence
-from monitord.web.backend import Unavailable
-from monitord.web.context import View
+from monitord.web.backend import BackendUnavailable
+from monitord.web.context import PageContext
 from monitord.web.epochs import labels, short
 from tests.conftest import finish
 from tests.core.nights import Night
@@ -237,7 +237,7 @@ async def test_a_night_that_cannot_be_read_is_unknown_and_says_why(
     good: Source, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_: object) -> None:
-        raise Unavailable("the state directory does not answer")
+        raise BackendUnavailable("the state directory does not answer")
 
     monkeypatch.setattr(good, "night", fail)
     told = said(await text(good, "/"))
@@ -297,10 +297,10 @@ async def test_a_silence_is_begun_and_ended_by_forms(bad: Source) -> None:
 # The strip of labels
 
 
-def view(made: Night, tmp_path: Path) -> View:
+def view(made: Night, tmp_path: Path) -> PageContext:
     source = Source.__new__(Source)
     seen = publish(source, made)
-    return View(datetime.now(UTC), seen, None)  # type: ignore[arg-type]
+    return PageContext(datetime.now(UTC), seen, None)  # type: ignore[arg-type]
 
 
 def test_a_strip_tells_each_label_apart(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import httpx
 import pytest
 
-from monitord.web.auth import COOKIE, Keeper, TooManyGuesses
+from monitord.web.auth import COOKIE, TokenAuth, TooManyGuesses
 from monitord.web.middleware import CSP, LARGEST_BODY
 from tests.conftest import finish
 from tests.web.made import HOST, TOKEN, Source, client, night, recorded
@@ -186,18 +186,18 @@ async def test_a_log_in_leads_to_a_page_of_this_address_only(source: Source, to:
 
 
 async def test_a_session_ends_with_its_token() -> None:
-    session = Keeper("one").session()
+    session = TokenAuth("one").session()
 
-    assert Keeper("one").knows({"cookie": f"{COOKIE}={session}"})
-    assert not Keeper("two").knows({"cookie": f"{COOKIE}={session}"})
-    assert not Keeper(None).knows({"cookie": f"{COOKIE}={session}"})
-    assert not Keeper(None).knows({"authorization": "Bearer "})
+    assert TokenAuth("one").knows({"cookie": f"{COOKIE}={session}"})
+    assert not TokenAuth("two").knows({"cookie": f"{COOKIE}={session}"})
+    assert not TokenAuth(None).knows({"cookie": f"{COOKIE}={session}"})
+    assert not TokenAuth(None).knows({"authorization": "Bearer "})
 
 
 async def test_guesses_are_slow_and_few_at_once() -> None:
     import asyncio
 
-    keeper = Keeper("right", guess_seconds=3600.0)
+    keeper = TokenAuth("right", guess_seconds=3600.0)
     guessing = [asyncio.create_task(keeper.guess("wrong")) for _ in range(4)]
     await asyncio.sleep(0)
 

@@ -10,7 +10,7 @@ from monitord.core.model import Alert, Severity, Transition
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class IncidentPart:
     """One alert of an incident: as it last was, when it fired (None: it was suppressed throughout), when it ended.
 
     `reason` says why it ended where that was not a clear reading: `not_watched`, `forgotten`, or `replaced_by` another
@@ -34,8 +34,8 @@ class Part:
 class Incident:
     """A root alert, and what it explains or has grown into."""
 
-    root: Part
-    explained: tuple[Part, ...] = ()
+    root: IncidentPart
+    explained: tuple[IncidentPart, ...] = ()
 
     @property
     def id(self) -> str:
@@ -43,7 +43,7 @@ class Incident:
         return self.root.alert.incident_id
 
     @property
-    def parts(self) -> tuple[Part, ...]:
+    def parts(self) -> tuple[IncidentPart, ...]:
         """Every alert of it, the root first."""
         return (self.root, *self.explained)
 
@@ -94,42 +94,42 @@ def incidents(transitions: Iterable[Transition], living: Iterable[Alert] = ()) -
 
     `living` are the alerts as they are now: what an edge told of them may be hours old.
     """
-    parts: dict[str, Part] = {}
+    parts: dict[str, IncidentPart] = {}
     for edge in transitions:
         part = _after(parts.get(edge.alert.id), edge)
         if part is not None:
             parts[edge.alert.id] = part
     for alert in living:
         if alert.speaks:
-            known = parts.get(alert.id, Part(alert))
+            known = parts.get(alert.id, IncidentPart(alert))
             fired = known.fired_at or alert.fired_at
             silenced_by = alert.silenced_by or known.silenced_by
             parts[alert.id] = replace(known, alert=alert, fired_at=fired, ended_at=None, silenced_by=silenced_by)
-    by_incident: dict[str, list[Part]] = {}
+    by_incident: dict[str, list[IncidentPart]] = {}
     for part in parts.values():
         by_incident.setdefault(part.alert.incident_id, []).append(part)
     found = [_incident(incident, members) for incident, members in by_incident.items()]
     return tuple(sorted(found, key=lambda one: (one.first_sign, one.id)))
 
 
-def _incident(incident: str, members: list[Part]) -> Incident:
+def _incident(incident: str, members: list[IncidentPart]) -> Incident:
     # The root may have been told of before the edges at hand begin: then the earliest stands in its place.
     members = sorted(members, key=lambda part: (part.alert.id != incident, part.alert.since))
     return Incident(members[0], tuple(members[1:]))
 
 
-def _after(part: Part | None, edge: Transition) -> Part | None:
+def _after(part: IncidentPart | None, edge: Transition) -> IncidentPart | None:
     """The part after one more edge of its alert; None for one that has only been pending."""
     match edge.edge:
         case "firing":
-            known = part or Part(edge.alert)
+            known = part or IncidentPart(edge.alert)
             return replace(known, alert=edge.alert, fired_at=known.fired_at or edge.alert.fired_at or edge.at)
         case "suppressed":
-            known = part or Part(edge.alert)
+            known = part or IncidentPart(edge.alert)
             silenced_by = edge.alert.silenced_by or known.silenced_by
             return replace(known, alert=edge.alert, suppressed_at=edge.at, silenced_by=silenced_by)
         case "resolved":
-            known = part or Part(edge.alert, fired_at=edge.alert.fired_at, silenced_by=edge.alert.silenced_by)
+            known = part or IncidentPart(edge.alert, fired_at=edge.alert.fired_at, silenced_by=edge.alert.silenced_by)
             # What is over is remembered by how bad it was, not by how it was when it was nearly over.
             ended = replace(edge.alert, finding=edge.alert.worst or edge.alert.finding)
             return replace(known, alert=ended, ended_at=edge.at, reason=edge.reason)

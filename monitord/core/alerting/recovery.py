@@ -8,13 +8,13 @@ from datetime import datetime
 from monitord.core.history.model import History
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
-from monitord.core.status import Report
+from monitord.core.status import FleetStatus
 from monitord.core.subjects import declared
 from monitord.core.subjects.base import RecoveryContext
 from monitord.core.subjects.registry import title_of
 
 
-def now_true(alert: Alert, report: Report, history: History, orders: StandingOrders, now: datetime) -> str:
+def now_true(alert: Alert, report: FleetStatus, history: History, orders: StandingOrders, now: datetime) -> str:
     """One sentence on how the alert's subject is now; where no number says it, that it is as expected again."""
     said, at = None, RecoveryContext(report, history, orders, now.timestamp())
     with suppress(KeyError, TypeError, ValueError, AttributeError):  # the end is told all the same

@@ -26,7 +26,7 @@ Silences = Mapping[str, Silence]
 
 
 @dataclass(frozen=True, slots=True)
-class Heard:
+class AcceptedCommands:
     """What came of a command, or of a silence whose time was over: for the log.
 
     `reason` is `expired` or `removed` of a silence that ended. Each kind has its own thing: a silence, an alert, or the
@@ -122,28 +122,28 @@ def hear(
     history: History,
     orders: StandingOrders,
     now: datetime,
-) -> tuple[list[Transition], list[Heard]]:
+) -> tuple[list[Transition], list[AcceptedCommands]]:
     """Do what operators ask, and end what is over. `silences` and `alerts` are changed in place.
 
     A command that is heard twice, or is about what is not there any more, changes nothing. What the history forgets,
     `absorb` has it forget.
     """
     edges: list[Transition] = []
-    heard: list[Heard] = []
+    heard: list[AcceptedCommands] = []
     for command in commands:
         match command.kind:
             case "silence":
                 if (new := command.silence) is not None and new.id not in silences:
                     silences[new.id] = new
-                    heard.append(Heard("silence_added", silence=new))
+                    heard.append(AcceptedCommands("silence_added", silence=new))
             case "unsilence":
                 if (old := silences.pop(command.target, None)) is not None:
-                    heard.append(Heard("silence_ended", silence=old, reason="removed"))
+                    heard.append(AcceptedCommands("silence_ended", silence=old, reason="removed"))
             case "ack":
                 for place, alert in alerts.items():
                     if alert.id == command.target and alert.speaks and alert.acked_at is None:
                         alerts[place] = replace(alert, acked_at=now)
-                        heard.append(Heard("alert_acknowledged", alert=alerts[place]))
+                        heard.append(AcceptedCommands("alert_acknowledged", alert=alerts[place]))
             case "forget":
                 if forgettable(command.target, history, orders):
                     gone = [
@@ -153,13 +153,13 @@ def hear(
                         and ("service" in declared(a.rule).roles or declared(a.rule).adopted_by_ack)
                     ]
                     edges += book.drop(alerts, gone, now, reason="forgotten")
-                    heard.append(Heard("subject_forgotten", subject=command.target))
+                    heard.append(AcceptedCommands("subject_forgotten", subject=command.target))
     if any(names.is_pattern(silence.subject) and not silence.exact for silence in silences.values()):
         settle(silences, known_subjects(history, alerts, orders))
     for name, silence in list(silences.items()):
         if not silence.every and (silence.until is None or silence.until <= now):
             del silences[name]
-            heard.append(Heard("silence_ended", silence=silence, reason="expired"))
+            heard.append(AcceptedCommands("silence_ended", silence=silence, reason="expired"))
     return edges, heard
 
 

@@ -8,8 +8,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from monitord.core.anomalies.habit import Habit
-from monitord.core.history.label_series import Series
+from monitord.core.anomalies.habit import LabelHabit
+from monitord.core.history.label_series import LabelSeries
 
 # Three days of hourly labels.
 KEEP_LABELS = 72
@@ -34,11 +34,11 @@ class Completeness:
     at first of the labels that were no incident.
     """
 
-    participating: Series = field(default_factory=Series)
-    unsealed: Series = field(default_factory=Series)
-    at_first: Series = field(default_factory=Series)
+    participating: LabelSeries = field(default_factory=LabelSeries)
+    unsealed: LabelSeries = field(default_factory=LabelSeries)
+    at_first: LabelSeries = field(default_factory=LabelSeries)
     channels: tuple[str, ...] = ()
-    habit: Habit = field(default_factory=Habit)
+    habit: LabelHabit = field(default_factory=LabelHabit)
 
     @property
     def newest(self) -> int | None:
@@ -46,10 +46,10 @@ class Completeness:
         return max((label for label, took in self.participating.items() if took), default=None)
 
 
-def habit(seen: Completeness) -> Habit:
+def habit(seen: Completeness) -> LabelHabit:
     """The group's habit with every label before the newest in it that was no incident."""
     length, newest = seen.participating.length, seen.participating.newest
-    before = seen.habit if seen.habit.length == length else Habit(length)
+    before = seen.habit if seen.habit.length == length else LabelHabit(length)
     if newest is None:
         return before
     pairs, judged = before.pairs, before.judged
@@ -60,7 +60,7 @@ def habit(seen: Completeness) -> Habit:
         took = seen.participating.get(label)
         if took and first < took:  # of a label of which nothing was sealed nothing is learned: that is lateness
             pairs = _with(pairs, label, -(-first * _MILLION // took))
-    return Habit(length, pairs, judged)
+    return LabelHabit(length, pairs, judged)
 
 
 def _with(pairs: tuple[tuple[int, int], ...], label: int, share: int) -> tuple[tuple[int, int], ...]:
@@ -92,7 +92,7 @@ def incomplete(seen: Completeness) -> bool | None:
     return excess(habit(seen), took, unsealed)
 
 
-def excess(usual: Habit, took: int, unsealed: int) -> bool | None:
+def excess(usual: LabelHabit, took: int, unsealed: int) -> bool | None:
     """Whether so many unsealed of the channels that took part are more than the habit; None: it is not known yet."""
     if not unsealed or not took:
         return False
@@ -101,7 +101,7 @@ def excess(usual: Habit, took: int, unsealed: int) -> bool | None:
     return unsealed * _MILLION > 2 * took * max(number for _, number in usual.pairs)
 
 
-def falls_short(usual: Habit, took: int | None, unsealed: int | None) -> bool | None:
+def falls_short(usual: LabelHabit, took: int | None, unsealed: int | None) -> bool | None:
     """Whether a label that is sealed lacks more channels than is the habit; while that is not known, a few are well."""
     if not took or not unsealed:
         return False

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import pairwise
 
 from monitord.core.anomalies.interpolation import value_at
-from monitord.core.history.model import Table
+from monitord.core.history.model import TableHistory
 from monitord.core.orders import StandingOrders
 
 WINDOWS = 3
@@ -28,7 +28,7 @@ KEEP_PEAKS = 28
 PEAK_SECONDS = 6 * 3600.0
 
 
-def followed(table: Table, now: float, orders: StandingOrders) -> Table:
+def followed(table: TableHistory, now: float, orders: StandingOrders) -> TableHistory:
     """The table after a reading: whether its growth doubles, and its peaks."""
     window = orders.growth_window.total_seconds()
     floor = orders.growth_steady * window / 3600.0
@@ -45,7 +45,7 @@ def followed(table: Table, now: float, orders: StandingOrders) -> Table:
     return table if is_doubling or last > orders.growth_limit else _with_peak(table, now, last, window)
 
 
-def half_windows(table: Table, now: float, window: float) -> tuple[float, ...] | None:
+def half_windows(table: TableHistory, now: float, window: float) -> tuple[float, ...] | None:
     """Rows of each half of the last three windows, oldest first; None where they have not all been watched."""
     half, points = window / 2, table.points
     start = now - WINDOWS * window
@@ -73,7 +73,7 @@ def _doubles(halves: tuple[float, ...]) -> bool:
     )
 
 
-def _with_peak(table: Table, now: float, rows: float, window: float) -> Table:
+def _with_peak(table: TableHistory, now: float, rows: float, window: float) -> TableHistory:
     """The table with this window among its peaks, where it is the highest of its part of the day."""
     part = max(PEAK_SECONDS, WINDOWS * window)
     peaks = table.peaks

@@ -7,8 +7,8 @@ from dataclasses import replace
 from monitord.core import humanize
 from monitord.core.anomalies import trends
 from monitord.core.anomalies.trend_detection import BUCKETS_PER_SPAN, Terms
-from monitord.core.anomalies.trends import Outlook, Series
-from monitord.core.history.model import History, Life
+from monitord.core.anomalies.trends import Outlook, TrendSeries
+from monitord.core.history.model import History, Process
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
@@ -130,7 +130,7 @@ def fast_disk_terms(orders: StandingOrders) -> Terms | None:
     return replace(terms, span=span, ahead=FAST_AHEAD, lately=FAST_LATELY) if span < terms.span else None
 
 
-def _of_life(series: Series | None, life: Life, now: float, terms: Terms) -> Series | None:
+def _of_life(series: TrendSeries | None, life: Process, now: float, terms: Terms) -> TrendSeries | None:
     """A process's series after one reading of it; None while it is not online or not warm yet."""
     if life.state != "online":
         return None
@@ -143,7 +143,7 @@ def _of_life(series: Series | None, life: Life, now: float, terms: Terms) -> Ser
     return _with(series, life.memory, now, terms, life.started_at, life.restarts)
 
 
-def _is_another(series: Series, life: Life) -> bool:
+def _is_another(series: TrendSeries, life: Process) -> bool:
     """Whether this process is not the one that the series is of. PM2's counter falls when an operator resets it."""
     if series.started_at != life.started_at:
         return True
@@ -151,19 +151,21 @@ def _is_another(series: Series, life: Life) -> bool:
 
 
 def _with(
-    series: Series | None,
+    series: TrendSeries | None,
     value: float,
     now: float,
     terms: Terms,
     started_at: float | None = None,
     restarts: int | None = None,
-) -> Series:
+) -> TrendSeries:
     if series is None or series.width != terms.width:
         return trends.begin(value, now, terms, started_at, restarts)
     return trends.absorb(series, value, now, terms)
 
 
-def disk_outlook(slow: Series, fast: Series | None, used: float, now: float, orders: StandingOrders) -> Outlook | None:
+def disk_outlook(
+    slow: TrendSeries, fast: TrendSeries | None, used: float, now: float, orders: StandingOrders
+) -> Outlook | None:
     """What a disk's two series foretell, the sooner of both."""
     slowly = trends.outlook(slow, now, disk_terms(orders))
     terms = fast_disk_terms(orders)

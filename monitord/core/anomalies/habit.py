@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Habit:
+class LabelHabit:
     """(label, number) pairs of the last labels that were as ever, oldest first; `judged` is the newest looked at.
 
     It is not kept by time: the labels of an incident are not in it, and do not push out those before.
@@ -21,8 +21,8 @@ class Habit:
         """(label, number) of every label in it."""
         return iter(self.pairs)
 
-    def until(self, last: float) -> Habit:
+    def until(self, last: float) -> LabelHabit:
         """Without the labels after `last`."""
         if self.judged <= last:
             return self
-        return Habit(self.length, tuple(pair for pair in self.pairs if pair[0] <= last), int(last))
+        return LabelHabit(self.length, tuple(pair for pair in self.pairs if pair[0] <= last), int(last))

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 
-from monitord.core.anomalies.habit import Habit
-from monitord.core.history.label_series import Series
+from monitord.core.anomalies.habit import LabelHabit
+from monitord.core.history.label_series import LabelSeries
 from monitord.core.report.model import Usual
 
 # A week of hourly labels.
@@ -33,7 +33,7 @@ def delay_of(label: int, sealed_at: object, now: float, length: int) -> int | No
     return max(0, round(sealed_at - due))
 
 
-def usual(delays: Series | Habit, before: float = math.inf) -> Usual:
+def usual(delays: LabelSeries | LabelHabit, before: float = math.inf) -> Usual:
     """What is usual of a group's sealing delay, by its labels before `before`; quantiles are ones that occurred."""
     known = [(label, delay) for label, delay in delays.items() if label < before]
     if not known:
@@ -69,10 +69,10 @@ def slow_past(past: Usual, length: int) -> float | None:
     return None if limit is None else max(limit, length * IN_TIME_SHARE)
 
 
-def habit(before: Habit, delays: Series) -> Habit:
+def habit(before: LabelHabit, delays: LabelSeries) -> LabelHabit:
     """The delays of the seals before the newest that were no incident: not slow, and not after the next was due."""
     length, newest = delays.length, delays.newest
-    before = before if before.length == length else Habit(length)
+    before = before if before.length == length else LabelHabit(length)
     if newest is None:
         return before
     pairs, judged = before.pairs, before.judged
@@ -82,10 +82,10 @@ def habit(before: Habit, delays: Series) -> Habit:
         judged = label
         if pairs and label - pairs[-1][0] > NEW_HABIT * length:
             pairs = tuple(pair for pair in delays.items() if pairs[-1][0] < pair[0] < label)
-        limit = slow_past(usual(Habit(length, pairs)), length)
+        limit = slow_past(usual(LabelHabit(length, pairs)), length)
         if delay <= length if limit is None else delay <= limit:
             pairs = (*pairs, (label, delay))[-KEEP_SEALS:]
-    return Habit(length, pairs, judged)
+    return LabelHabit(length, pairs, judged)
 
 
 def is_unusual(delay: float, past: Usual, length: int) -> bool:

@@ -7,10 +7,10 @@ from dataclasses import dataclass, field, replace
 
 from monitord.core.anomalies import completeness, sealing_delays
 from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness
-from monitord.core.anomalies.habit import Habit
+from monitord.core.anomalies.habit import LabelHabit
 from monitord.core.anomalies.sealing_delays import KEEP_SEALS, delay_of
 from monitord.core.history.epochs import calendar
-from monitord.core.history.label_series import Series
+from monitord.core.history.label_series import LabelSeries
 from monitord.core.model import Reading, Sample
 from monitord.core.orders import StandingOrders
 
@@ -23,7 +23,7 @@ _BY_LABEL = ("seal_at", "seal_channels", "seal_participating", "seal_unsealed")
 
 
 @dataclass(frozen=True, slots=True)
-class Silence:
+class ChannelSilence:
     """Channels of a cemented group that are silent as of `label`, by the labels missed; `ended` are back since."""
 
     label: int | None = None
@@ -32,44 +32,44 @@ class Silence:
 
 
 @dataclass(frozen=True, slots=True)
-class Learned:
+class SealingHabits:
     """One group's past. `delays` are seconds from due to sealed, `channels` how many were sealed, by label.
 
     `habit` are the delays of those that were no incident.
     """
 
-    delays: Series = field(default_factory=Series)
-    channels: Series = field(default_factory=Series)
+    delays: LabelSeries = field(default_factory=LabelSeries)
+    channels: LabelSeries = field(default_factory=LabelSeries)
     completeness: Completeness = field(default_factory=Completeness)
-    silence: Silence = field(default_factory=Silence)
-    habit: Habit = field(default_factory=Habit)
+    silence: ChannelSilence = field(default_factory=ChannelSilence)
+    habit: LabelHabit = field(default_factory=LabelHabit)
 
     @property
-    def usual(self) -> Habit:
+    def usual(self) -> LabelHabit:
         """What is usual of its delays."""
         return sealing_delays.habit(self.habit, self.delays)
 
-    def until(self, now: float) -> Learned:
+    def until(self, now: float) -> SealingHabits:
         """Without the labels that have not ended at `now`."""
         last = now - self.delays.length
         seen = self.completeness
         participating = seen.participating.until(last)
         names = seen.channels if participating.newest == seen.participating.newest else ()
         is_future = self.silence.label is not None and self.silence.label > last
-        return Learned(
+        return SealingHabits(
             self.delays.until(last),
             self.channels.until(last),
             Completeness(
                 participating, seen.unsealed.until(last), seen.at_first.until(last), names, seen.habit.until(last)
             ),
-            Silence() if is_future else self.silence,
+            ChannelSilence() if is_future else self.silence,
             self.habit.until(last),
         )
 
 
 def absorb_epochs(
-    learned: Mapping[str, Learned], reading: Reading, now: float, orders: StandingOrders
-) -> dict[str, Learned]:
+    learned: Mapping[str, SealingHabits], reading: Reading, now: float, orders: StandingOrders
+) -> dict[str, SealingHabits]:
     """The past of the groups ordered, with one good reading of the epochs probe in it."""
     length = calendar(orders).length
     found: dict[str, dict[str, dict[int, int]]] = {name: {} for name in _BY_LABEL}
@@ -94,11 +94,11 @@ def absorb_epochs(
             by_group.setdefault(group, {})[label] = value
     out = {}
     for group in orders.groups:
-        before = learned.get(group, Learned())
+        before = learned.get(group, SealingHabits())
         new = {name: found[name].get(group, {}) for name in _BY_LABEL}
         mine = [s for s in named if s.label("group") == group]
         delays = before.delays.merged(new["seal_at"], length, KEEP_SEALS)
-        out[group] = Learned(
+        out[group] = SealingHabits(
             delays,
             before.channels.merged(new["seal_channels"], length, KEEP_SEALS),
             _completeness(before.completeness, new, mine, length),
@@ -116,9 +116,9 @@ def _completeness(
         return (
             before
             if before.participating.length == length
-            else Completeness(Series(length), Series(length), Series(length))
+            else Completeness(LabelSeries(length), LabelSeries(length), LabelSeries(length))
         )
-    known = before.at_first if before.at_first.length == length else Series()
+    known = before.at_first if before.at_first.length == length else LabelSeries()
     first = {label: number for label, number in unsealed.items() if known.get(label) is None}
     participating = before.participating.merged(took, length, KEEP_LABELS)
     newest = str(Completeness(participating).newest)
@@ -133,7 +133,7 @@ def _completeness(
     return replace(seen, habit=completeness.habit(seen))
 
 
-def _silence(before: Silence, took: Mapping[int, int], named: Sequence[Sample], length: int) -> Silence:
+def _silence(before: ChannelSilence, took: Mapping[int, int], named: Sequence[Sample], length: int) -> ChannelSilence:
     """Who is silent by this reading; as it was, where the reading does not tell or the group itself was silent."""
     newest = max(took, default=None)
     if newest is None or not took[newest] or not any(s.name == "channels_known" and s.value for s in named):
@@ -145,4 +145,4 @@ def _silence(before: Silence, took: Mapping[int, int], named: Sequence[Sample], 
         # Who is named no longer is back; or is out of the window, or out of so many names, and then nobody knows.
         if channel not in now_silent and len(now_silent) < MOST_SILENT and silent + later < KEEP_LABELS:
             ended.add(channel)
-    return Silence(newest, now_silent, tuple(sorted(ended - now_silent.keys())))
+    return ChannelSilence(newest, now_silent, tuple(sorted(ended - now_silent.keys())))

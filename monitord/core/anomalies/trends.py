@@ -16,7 +16,7 @@ BUCKETS_KEPT = 100
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class TrendSeries:
     """The closed buckets of what one process or disk told, oldest first, and the open one.
 
     `troughs` and `swings` are whole grains, None where nobody watched for half of a bucket. `begun` is the start of
@@ -55,18 +55,18 @@ class Outlook:
 
 def begin(
     value: float, now: float, terms: Terms, started_at: float | None = None, restarts: int | None = None
-) -> Series:
+) -> TrendSeries:
     """A series with its first reading."""
-    return Series(now, terms.width, now, value, value, started_at=started_at, restarts=restarts)
+    return TrendSeries(now, terms.width, now, value, value, started_at=started_at, restarts=restarts)
 
 
-def absorb(series: Series, value: float, now: float, terms: Terms) -> Series:
+def absorb(series: TrendSeries, value: float, now: float, terms: Terms) -> TrendSeries:
     """The series with one more reading. Whenever a bucket closes, the trend is looked for anew."""
     since = now - series.at
     watched = since if since <= terms.blind_after else 0.0
     open_from = series.begun + len(series.troughs) * series.width
     if now < open_from + series.width:
-        return Series(
+        return TrendSeries(
             series.begun,
             series.width,
             now,
@@ -87,7 +87,7 @@ def absorb(series: Series, value: float, now: float, terms: Terms) -> Series:
     return replace(following, trend=_trend(following, terms))
 
 
-def outlook(series: Series, now: float, terms: Terms) -> Outlook | None:
+def outlook(series: TrendSeries, now: float, terms: Terms) -> Outlook | None:
     """What there is to say of the series now: None without a trend, or once the rise is given back.
 
     Past the limit there is nothing to foretell: not within a bucket of a reading that was.
@@ -111,7 +111,7 @@ def outlook(series: Series, now: float, terms: Terms) -> Outlook | None:
     )
 
 
-def highest(series: Series, now: float, ago: tuple[float, float], grain: float) -> float | None:
+def highest(series: TrendSeries, now: float, ago: tuple[float, float], grain: float) -> float | None:
     """The highest reading between so many seconds ago, from the nearer to the farther; None where nobody watched."""
     nearer, farther = ago
     return max(
@@ -126,32 +126,32 @@ def highest(series: Series, now: float, ago: tuple[float, float], grain: float) 
     )
 
 
-def is_past(series: Series, terms: Terms) -> bool:
+def is_past(series: TrendSeries, terms: Terms) -> bool:
     """Whether what was foretold has come: the rise goes on past its limit, where another rule speaks."""
     has_risen = series.trend is not None and series.low >= series.trend.origin
     return has_risen and _topped(series, terms) > terms.spoken
 
 
-def shifted(series: Series, seconds: float) -> Series:
+def shifted(series: TrendSeries, seconds: float) -> TrendSeries:
     """The series as a wall clock tells it that was set back by so much: what was lived through stays in order."""
     trend = None if series.trend is None else replace(series.trend, at=series.trend.at - seconds)
     return replace(series, begun=series.begun - seconds, at=series.at - seconds, trend=trend)
 
 
-def _topped(series: Series, terms: Terms) -> float:
+def _topped(series: TrendSeries, terms: Terms) -> float:
     """The highest reading of the open bucket and the one before it."""
     if not series.troughs or series.troughs[-1] is None:
         return series.high
     return max(series.high, (series.troughs[-1] + (series.swings[-1] or 0)) * terms.grain)
 
 
-def _lowest(series: Series, count: int, terms: Terms) -> float:
+def _lowest(series: TrendSeries, count: int, terms: Terms) -> float:
     """The lowest reading of the open bucket and so many before it."""
     told = [low * terms.grain for low in series.troughs[-count:] if low is not None]
     return min([series.low, *told])
 
 
-def _closed(series: Series, watched: float, skipped: int, terms: Terms) -> Series:
+def _closed(series: TrendSeries, watched: float, skipped: int, terms: Terms) -> TrendSeries:
     """The series with its open bucket closed, and those in which nobody watched behind it; the oldest go."""
     trough = swing = None
     if watched >= series.width / 2:
@@ -168,7 +168,7 @@ def _closed(series: Series, watched: float, skipped: int, terms: Terms) -> Serie
     )
 
 
-def _trend(series: Series, terms: Terms) -> Trend | None:
+def _trend(series: TrendSeries, terms: Terms) -> Trend | None:
     buckets = [
         Bucket(series.begun + number * series.width, low * terms.grain, (low + swing) * terms.grain)
         for number, (low, swing) in enumerate(zip(series.troughs, series.swings, strict=True))

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from monitord.core.anomalies.doubling import WINDOWS, followed
 from monitord.core.anomalies.interpolation import value_at
 from monitord.core.history.arrivals import Counters, arrived
-from monitord.core.history.model import History, Table
+from monitord.core.history.model import History, TableHistory
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
@@ -60,7 +60,7 @@ def absorb_tables(
         counter = inserted[name]
         number = float(counter) if isinstance(counter, int | float) else None
         if table is None:
-            table = Table(points=((now, 0.0),), flow_at=now, verified_at=now, inserted=number)
+            table = TableHistory(points=((now, 0.0),), flow_at=now, verified_at=now, inserted=number)
         elif number is not None and table.inserted is not None and number < table.inserted:
             notes.append(
                 f"the counters of {name} fell from {table.inserted:.0f} to {number:.0f} inserts: its growth is "
@@ -121,7 +121,7 @@ def _counts(reading: Reading) -> dict[str, Counts]:
     return found
 
 
-def _weighed(table: Table, reading: Reading, name: str) -> Table:
+def _weighed(table: TableHistory, reading: Reading, name: str) -> TableHistory:
     """The table after one reading of its size: rows that no counter saw take room all the same."""
     table = replace(table, deleted=reading.number("table_deleted", table=name))
     heap, written = reading.number("table_heap", table=name), reading.number("table_written", table=name)
@@ -132,7 +132,7 @@ def _weighed(table: Table, reading: Reading, name: str) -> Table:
     return replace(table, unexplained=table.unexplained or heap > table.heap)
 
 
-def _unseen(table: Table, seconds: float) -> Table:
+def _unseen(table: TableHistory, seconds: float) -> TableHistory:
     """A table that could not be read: the time counts towards no limit, and no count is compared across it."""
     return replace(
         table,
@@ -145,8 +145,8 @@ def _unseen(table: Table, seconds: float) -> Table:
 
 
 def _step(
-    table: Table, number: float | None, counters: Counters | None, counts: Counts, now: float, window: float
-) -> Table:
+    table: TableHistory, number: float | None, counters: Counters | None, counts: Counts, now: float, window: float
+) -> TableHistory:
     """One reading further: counters first, then the correction by exact counts where there are any."""
     inserted = 0.0 if number is None or table.inserted is None else number - table.inserted
     if counters is not None and table.counters is not None and counters.started != table.counters.started:
@@ -183,7 +183,7 @@ def _step(
     return table
 
 
-def _compared(table: Table, counts: Counts, now: float, window: float) -> Table:
+def _compared(table: TableHistory, counts: Counts, now: float, window: float) -> TableHistory:
     """The table after an exact count, held against the one before it."""
     # The oldest bound of both counts: the newer may begin in an epoch that has no rows yet.
     shared = min((since for since in counts.rows if since in table.exact), key=int, default=None)
@@ -215,7 +215,7 @@ def _compared(table: Table, counts: Counts, now: float, window: float) -> Table:
     )
 
 
-def _outvoted(table: Table, counted: int, now: float) -> Table:
+def _outvoted(table: TableHistory, counted: int, now: float) -> TableHistory:
     """Two exact counts with a shared bound differ by so many rows: as many came at least, and of the doubtful no more.
 
     What the counters prove stays: those rows carry labels that were not counted.
@@ -245,7 +245,7 @@ def _outvoted(table: Table, counted: int, now: float) -> Table:
     )
 
 
-def _proven(table: Table, at_least: int, now: float) -> Table:
+def _proven(table: TableHistory, at_least: int, now: float) -> TableHistory:
     """A count that stopped at its cap found at least so many rows more than the one before: never fewer came."""
     if at_least <= 0:
         return table
@@ -254,7 +254,7 @@ def _proven(table: Table, at_least: int, now: float) -> Table:
     return _regained(table, float(at_least), now) if at_least > claimed else table
 
 
-def _regained(table: Table, came: float, now: float) -> Table:
+def _regained(table: TableHistory, came: float, now: float) -> TableHistory:
     """The series with `came` rows since the last exact count."""
     then, base = table.exact_at, table.gained_then
     claimed = table.gained - base
@@ -267,7 +267,7 @@ def _regained(table: Table, came: float, now: float) -> Table:
     return replace(table, gained=base + came, points=points)
 
 
-def _corrected(table: Table, exact: Mapping[str, int], now: float, window: float) -> Table:
+def _corrected(table: TableHistory, exact: Mapping[str, int], now: float, window: float) -> TableHistory:
     """The series scaled down to what an exact count of the whole window found, as far as it is in doubt.
 
     The largest bound at or before the start of the series counts all that the series can have gained with labels of
@@ -291,7 +291,7 @@ def _corrected(table: Table, exact: Mapping[str, int], now: float, window: float
     return replace(table, points=points, gained=base + found, gained_then=base + found, doubt_before=doubt)
 
 
-def _labelled(table: Table, now: float, window: float) -> Table:
+def _labelled(table: TableHistory, now: float, window: float) -> TableHistory:
     """The table with how many rows of the window carry labels from before it: those that the count did not find."""
     base_at, base = _base(table, now, window)
     bounds = [int(since) for since in table.exact if int(since) <= base_at]
@@ -301,7 +301,7 @@ def _labelled(table: Table, now: float, window: float) -> Table:
     return replace(table, late=max(0.0, sure - table.exact[str(max(bounds))]), late_before=max(bounds))
 
 
-def _thin(table: Table, now: float, window: float) -> Table:
+def _thin(table: TableHistory, now: float, window: float) -> TableHistory:
     """The series as far back as it is needed, with one point at or before that.
 
     Its points are no closer than window / 120, and window / 12 before the last window.
@@ -323,7 +323,7 @@ def _thin(table: Table, now: float, window: float) -> Table:
     return replace(table, points=tuple(points))
 
 
-def _base(table: Table, now: float, window: float) -> tuple[float, float]:
+def _base(table: TableHistory, now: float, window: float) -> tuple[float, float]:
     """The moment that growth is measured from, and what had been gained by then.
 
     The window's start, by a straight line between the points around it: of a span without readings (monitord was
@@ -335,7 +335,7 @@ def _base(table: Table, now: float, window: float) -> tuple[float, float]:
     return (start, value_at(points, start)) if points[-1][0] > start else points[-1]
 
 
-def window_rows(table: Table, now: float, window: float) -> float | None:
+def window_rows(table: TableHistory, now: float, window: float) -> float | None:
     """Rows gained over the span held, at most the window; None before a second reading, or where nothing tells."""
     if not table.known:
         return None
@@ -345,7 +345,7 @@ def window_rows(table: Table, now: float, window: float) -> float | None:
     return max(0.0, table.gained - gained)
 
 
-def rows_per_hour(table: Table, now: float, window: float) -> float | None:
+def rows_per_hour(table: TableHistory, now: float, window: float) -> float | None:
     """The rate over the span held; None before a second reading, or where nothing that can be trusted tells."""
     if not table.known:
         return None
@@ -353,21 +353,21 @@ def rows_per_hour(table: Table, now: float, window: float) -> float | None:
     return max(0.0, table.gained - gained) / (now - at) * 3600.0 if now > at else None
 
 
-def late_rows(table: Table, now: float, window: float) -> float | None:
+def late_rows(table: TableHistory, now: float, window: float) -> float | None:
     """How many rows of the window carry labels from before `late_before`, by the last exact count; None: not known."""
     if table.late is None or table.exact_at is None or now - table.exact_at > window:
         return None
     return table.late
 
 
-def rows_at_least(table: Table, window: float) -> float | None:
+def rows_at_least(table: TableHistory, window: float) -> float | None:
     """Rows that a count which stopped at its cap proves for a window, where nothing better tells; else None."""
     if table.at_least is None or (table.trusted and table.proven_at is not None):
         return None
     return table.at_least * window
 
 
-def quiet_seconds(history: History, table: Table, now: float) -> float:
+def quiet_seconds(history: History, table: TableHistory, now: float) -> float:
     """How long no row has come in, as far as the watch could see."""
     since = table.verified_at if table.refuted else table.flow_at
     return history.watched_seconds("postgres", since, now)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Series:
+class LabelSeries:
     """Numbers of consecutive labels, `length` seconds apart and oldest first; None where there is none.
 
     `first` is the label (Unix seconds) of the first number.
@@ -35,23 +35,23 @@ class Series:
             if number is not None:
                 yield self.first + place * self.length, number
 
-    def merged(self, found: Mapping[int, int], length: int, keep: int) -> Series:
+    def merged(self, found: Mapping[int, int], length: int, keep: int) -> LabelSeries:
         """The series with the numbers `found` in it, of the newest `keep` labels.
 
         A series of another epoch length is let go of: its labels are not comparable.
         """
-        mine = self if self.length == length else Series(length)
+        mine = self if self.length == length else LabelSeries(length)
         fresh = {label: number for label, number in found.items() if mine.get(label) != number and label % length == 0}
         if not fresh:
             return mine
         known = dict(mine.items()) | fresh
         newest = max(known)
         oldest = min(label for label in known if label > newest - keep * length)
-        return Series(length, oldest, tuple(known.get(label) for label in range(oldest, newest + length, length)))
+        return LabelSeries(length, oldest, tuple(known.get(label) for label in range(oldest, newest + length, length)))
 
-    def until(self, last: float) -> Series:
+    def until(self, last: float) -> LabelSeries:
         """The series without the labels after `last`."""
         if self.newest is None or self.newest <= last:
             return self
         known = {label: number for label, number in self.items() if label <= last}
-        return Series(self.length).merged(known, self.length, len(self.numbers))
+        return LabelSeries(self.length).merged(known, self.length, len(self.numbers))

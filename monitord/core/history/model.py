@@ -9,14 +9,14 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Literal
 
-from monitord.core.anomalies.sealing_habits import Learned
-from monitord.core.anomalies.trends import Series, shifted
+from monitord.core.anomalies.sealing_habits import SealingHabits
+from monitord.core.anomalies.trends import TrendSeries, shifted
 from monitord.core.history.arrivals import Counters
 from monitord.core.history.epochs import Empty, Sealed
 from monitord.core.history.mounts import Mount
 from monitord.core.history.rhythms import Runs
 from monitord.core.identity import Identity
-from monitord.core.model import Act, Kind, Observation, Reading, RestartKind
+from monitord.core.model import Kind, Observation, OperatorAction, Reading, RestartKind
 from monitord.core.orders import Expected, StandingOrders
 
 KEEP_BLIND_SECONDS = 48 * 3600.0
@@ -29,7 +29,7 @@ ANSWERED: frozenset[Kind] = frozenset({"auth", "permission", "internal"})
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class BlindSpan:
     """A spell in which a probe saw nothing; `end` is None while it lasts.
 
     `failed`: the probe was taken and failed. `away`: nobody took it (monitord was down, or the clock jumped).
@@ -43,7 +43,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Life:
+class Process:
     """One process as PM2 and the kernel last told of it.
 
     `memory_limit` (bytes) and `watch` are rules by which PM2 restarts it: past that much memory, when its files change.
@@ -98,7 +98,7 @@ class Batch:
 
 
 @dataclass(frozen=True, slots=True)
-class Tally:
+class RestartTally:
     """Automatic restarts in the window of the orders that began at `start`, by kind; between `first` and `last`."""
 
     start: float
@@ -113,7 +113,7 @@ class Tally:
 
 
 @dataclass(frozen=True, slots=True)
-class Death:
+class ProcessEnd:
     """The end of one process, as PM2's bus told of it: how, and after how many seconds of life (None: not known).
 
     `memory`: PM2 itself ended it, for using more than its max_memory_restart; `watch`: as a file it watches changed.
@@ -134,7 +134,7 @@ class Death:
 
 
 @dataclass(frozen=True, slots=True)
-class Service:
+class ServiceHistory:
     """One name in PM2: its processes by pm_id (none when it is gone), its automatic restarts, and its last deaths.
 
     `taken_up_at` is when somebody last began it anew after PM2 had given up on it (None: never).
@@ -147,20 +147,20 @@ class Service:
     `runs` are the runs of what is, or may be, periodic. `tallies` count its automatic restarts of the last day.
     """
 
-    lives: Mapping[str, Life] = field(default_factory=dict)
+    lives: Mapping[str, Process] = field(default_factory=dict)
     batches: tuple[Batch, ...] = ()
-    deaths: tuple[Death, ...] = ()
+    deaths: tuple[ProcessEnd, ...] = ()
     taken_up_at: float | None = None
     said: int = 0
     said_at: float = 0.0
     by_hand_at: float | None = None
     settled_at: float | None = None
-    acts: tuple[Act, ...] = ()
+    acts: tuple[OperatorAction, ...] = ()
     by_hand: bool = False
     gone_at: float | None = None
     periodic: bool = False
     runs: Runs | None = None
-    tallies: tuple[Tally, ...] = ()
+    tallies: tuple[RestartTally, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ class FleetRestart:
 
 
 @dataclass(frozen=True, slots=True)
-class Table:
+class TableHistory:
     """A watched table's counters and what they add up to.
 
     `gained` adds up committed rows over resets of the counters; `points` are (time, gained).
@@ -261,7 +261,7 @@ class Table:
 
 
 @dataclass(frozen=True, slots=True)
-class Queue:
+class QueueHistory:
     """A queue's present rise without a fall: since when, from what depth, to what depth.
 
     `deep_since` is since when it has been deep without a fall (None: it is not). `thirds` are the lowest and highest
@@ -277,7 +277,7 @@ class Queue:
 
 
 @dataclass(frozen=True, slots=True)
-class Full:
+class DiskFull:
     """A disk that takes no more: it was first found so at `seen_at`, and the reading before that was at `after`.
 
     `room_at` is when it was found to have room again: until rows come, too, that is not forgotten.
@@ -324,22 +324,22 @@ class History:
     off_at: float | None = None
     readings: Mapping[str, Reading] = field(default_factory=dict)
     taken_at: Mapping[str, float] = field(default_factory=dict)
-    blind: Mapping[str, tuple[Span, ...]] = field(default_factory=dict)
-    services: Mapping[str, Service] = field(default_factory=dict)
+    blind: Mapping[str, tuple[BlindSpan, ...]] = field(default_factory=dict)
+    services: Mapping[str, ServiceHistory] = field(default_factory=dict)
     roster: Mapping[str, Expected] = field(default_factory=dict)
     fleet_restart: FleetRestart | None = None
     # Which PM2 daemon answered last, "" where that cannot be told.
     daemon: str = ""
-    tables: Mapping[str, Table] = field(default_factory=dict)
-    queues: Mapping[str, Queue] = field(default_factory=dict)
+    tables: Mapping[str, TableHistory] = field(default_factory=dict)
+    queues: Mapping[str, QueueHistory] = field(default_factory=dict)
     # The watched disks that are full, or have no inode left, by path.
-    full: Mapping[str, Full] = field(default_factory=dict)
+    full: Mapping[str, DiskFull] = field(default_factory=dict)
     # Why each server refused the fleet's next write or connection when that could last be told.
     refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # The servers that were seen to be primaries.
     primaries: frozenset[str] = frozenset()
     # "memory/<service>/<pm_id>" and "disk/<path>".
-    trends: Mapping[str, Series] = field(default_factory=dict)
+    trends: Mapping[str, TrendSeries] = field(default_factory=dict)
     sealed: Sealed = field(default_factory=dict)
     # The labels that nobody took part in, by group.
     empty: Empty = field(default_factory=dict)
@@ -351,7 +351,7 @@ class History:
     present: Identity | None = None
     vanished: tuple[str, ...] = ()
     vanished_times: int = 0
-    learned: Mapping[str, Learned] = field(default_factory=dict)
+    learned: Mapping[str, SealingHabits] = field(default_factory=dict)
     seen: Mapping[str, float | None] = field(default_factory=dict)
     # Where each watched path lay when it was last whole.
     mounts: Mapping[str, Mount] = field(default_factory=dict)
@@ -383,7 +383,7 @@ class History:
         return max(0.0, end - start - self.blind_seconds(probe, start, end))
 
 
-def _seconds(spans: Iterable[Span], start: float, end: float) -> float:
+def _seconds(spans: Iterable[BlindSpan], start: float, end: float) -> float:
     """How much of [start, end] lies in these spans."""
     return sum(max(0.0, min(end, end if s.end is None else s.end) - max(start, s.start)) for s in spans)
 
@@ -401,13 +401,13 @@ def absorb_readings(history: History, observation: Observation, orders: Standing
 
 
 def _spells(
-    spans: tuple[Span, ...],
+    spans: tuple[BlindSpan, ...],
     last: float | None,
     seen: float | None,
     reading: Reading,
     now: float,
     orders: StandingOrders,
-) -> tuple[Span, ...]:
+) -> tuple[BlindSpan, ...]:
     """One probe's blind spells after one more reading: a failure opens one, a good reading closes it.
 
     `last` is when it was last taken and good, `seen` when anything was last taken: since then monitord did not run.
@@ -421,15 +421,15 @@ def _spells(
     goes_on = is_open and failure is not None and kept[-1].answered == answered
     if is_open and not goes_on and seen is not None and now - seen > limit:  # until when it failed nobody knows
         kept[-1] = replace(kept[-1], end=max(seen, kept[-1].start))
-        kept.append(Span(seen, now, "away"))
+        kept.append(BlindSpan(seen, now, "away"))
         is_open = False
     elif is_open and failure is not None and not goes_on:
         kept[-1] = replace(kept[-1], end=now)
         is_open = False
     elif not is_open and last is not None and now - last > limit:
-        kept.append(Span(last, now, "away"))
+        kept.append(BlindSpan(last, now, "away"))
     if failure is not None and not is_open:
-        kept.append(Span(now, None, "failed", answered=answered))
+        kept.append(BlindSpan(now, None, "failed", answered=answered))
     elif failure is None and is_open:
         kept[-1] = replace(kept[-1], end=now)
     return tuple(kept)
@@ -480,7 +480,7 @@ def moved(history: History, by: float) -> History:
     )
 
 
-def _table(table: Table, to: Callable[[float], float]) -> Table:
+def _table(table: TableHistory, to: Callable[[float], float]) -> TableHistory:
     return replace(
         table,
         flow_at=to(table.flow_at),
@@ -535,7 +535,9 @@ def _with_times(history: History, to: Callable[[float], float]) -> History:
         },
         fleet_restart=history.fleet_restart
         and replace(history.fleet_restart, at=to(history.fleet_restart.at), seen_at=to(history.fleet_restart.seen_at)),
-        full={path: Full(to(full.after), to(full.seen_at), maybe(full.room_at)) for path, full in history.full.items()},
+        full={
+            path: DiskFull(to(full.after), to(full.seen_at), maybe(full.room_at)) for path, full in history.full.items()
+        },
         queues={
             name: replace(queue, since=to(queue.since), deep_since=maybe(queue.deep_since), third_at=to(queue.third_at))
             for name, queue in history.queues.items()

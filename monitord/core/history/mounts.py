@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
 from monitord.core import humanize
-from monitord.core.model import Gap, Observation, Reading
+from monitord.core.model import Observation, Reading, Unmeasured
 from monitord.core.orders import StandingOrders
 
 # Devices of no disk (tmpfs, overlay, network): another number with every mount.
@@ -37,7 +37,7 @@ def checked(
     if reading is None or reading.failure is not None:
         return mounts, observation, ()
     kept: dict[str, Mount] = {path: mount for path, mount in mounts.items() if path in orders.disks}
-    gone: dict[str, Gap] = {}
+    gone: dict[str, Unmeasured] = {}
     notes: list[str] = []
     for path in orders.disks:
         point, device = reading.word("disk_mount", path=path), reading.word("disk_device", path=path)
@@ -45,7 +45,7 @@ def checked(
             continue
         before = kept.get(path)
         if before is not None and before.point != point and _within(before.point, point):
-            gone[path] = Gap(path, "missing", _unmounted(path, before, point))
+            gone[path] = Unmeasured(path, "missing", _unmounted(path, before, point))
             continue
         notes += _noted(path, before, Mount(point, device))
         kept[path] = Mount(point, device)
@@ -92,7 +92,7 @@ def said_of(disks: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
     return tuple(found)
 
 
-def _without(reading: Reading, gone: Mapping[str, Gap]) -> Reading:
+def _without(reading: Reading, gone: Mapping[str, Unmeasured]) -> Reading:
     """The reading with what is unmounted as gaps: the numbers under its name are another file system's."""
     samples = tuple(s for s in reading.samples if not any(key == "path" and value in gone for key, value in s.labels))
     return replace(reading, samples=samples, gaps=(*reading.gaps, *gone.values()))

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Final, Literal
 
-from monitord.core.history.model import Death, FleetRestart, Life, Service
+from monitord.core.history.model import FleetRestart, Process, ProcessEnd, ServiceHistory
 from monitord.core.history.process_states import WAITING, ended_well, may_rest
 from monitord.core.history.restarts import BY_RULE, Change, how
-from monitord.core.model import Act, Exit, RestartKind, ServiceEvent
+from monitord.core.model import OperatorAction, ProcessExit, RestartKind, ServiceEvent
 
 _TOGETHER: Final = {
     "deployment": "restarted together with the whole fleet: an operator or a deployment",
@@ -32,22 +32,22 @@ _ONE: Final[dict[RestartKind, tuple[Literal["pm2", "operator"], str]]] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class BusReports:
     """What PM2's bus has told of a service's ends since `since`; `said` of them were said as they came.
 
     `acts` are operators' doing. What lies between `since` and `now` (Unix seconds) is news of this reading.
     `periodic`: the service comes and goes, as expected of it.
     """
 
-    deaths: tuple[Death, ...] = ()
+    deaths: tuple[ProcessEnd, ...] = ()
     said: int = 0
-    acts: tuple[Act, ...] = ()
+    acts: tuple[OperatorAction, ...] = ()
     since: float = 0.0
     now: float = 0.0
     periodic: bool = False
 
 
-def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
+def crash_heard(told: ProcessExit, service: ServiceHistory | None) -> ServiceEvent | None:
     """The event of an end as PM2's bus tells of it; None where the next reading of PM2 is to say what it was.
 
     Nobody's hand was in it, and PM2 is not told to let it end: what runs by the clock, or once, may end well. What is
@@ -67,7 +67,7 @@ def crash_heard(told: Exit, service: Service | None) -> ServiceEvent | None:
     return ServiceEvent(told.service, "crashed", "pm2", f"ended {_how(told)}", 1, "automatic", at=told.at)
 
 
-def act_heard(act: Act, service: Service | None) -> ServiceEvent | None:
+def act_heard(act: OperatorAction, service: ServiceHistory | None) -> ServiceEvent | None:
     """The event of what an operator did, as PM2's bus tells that it is done; None where it is no news, or half of it.
 
     Of several instances, what became of the service is in PM2's list; so it is of what is not known yet.
@@ -88,24 +88,24 @@ def act_heard(act: Act, service: Service | None) -> ServiceEvent | None:
     return ServiceEvent(act.service, "restarted", "operator", "restarted by an operator", 1, "operator", at=act.at)
 
 
-def crashes_heard(told: Exit, times: int) -> ServiceEvent:
+def crashes_heard(told: ProcessExit, times: int) -> ServiceEvent:
     """The event of `times` ends that followed one that was said; `told` is the last of them."""
     often = "once more" if times == 1 else f"{times} times more, the last time"
     return ServiceEvent(told.service, "crashed", "pm2", f"ended {often} {_how(told)}", times, "automatic", at=told.at)
 
 
-def _how(told: Exit) -> str:
+def _how(told: ProcessExit) -> str:
     lived = round(told.at - told.began, 3) if told.began is not None and told.began <= told.at else None
-    return how(Death(told.at, told.instance, told.code, told.signal, lived)) or "by itself"
+    return how(ProcessEnd(told.at, told.instance, told.code, told.signal, lived)) or "by itself"
 
 
 def events_of(
     name: str,
-    old: Mapping[str, Life],
-    new: Mapping[str, Life],
+    old: Mapping[str, Process],
+    new: Mapping[str, Process],
     change: Change | None,
     together: FleetRestart | None,
-    told: Told,
+    told: BusReports,
     *,
     is_many: bool,
 ) -> list[ServiceEvent]:
@@ -125,7 +125,7 @@ def _is_of_an_act(event: ServiceEvent) -> bool:
     return event.by == "operator" and event.change in {"restarted", "stopped", "started"}
 
 
-def _moment(event: ServiceEvent, new: Mapping[str, Life], told: Told) -> float | None:
+def _moment(event: ServiceEvent, new: Mapping[str, Process], told: BusReports) -> float | None:
     """When it happened, as PM2's bus or its list tells; None where neither does."""
     ends = [death.at for death in told.deaths] + [act.at for act in told.acts if act.what == "ended"]
     begins = [life.started_at for life in new.values() if life.started_at is not None]
@@ -141,11 +141,11 @@ def _moment(event: ServiceEvent, new: Mapping[str, Life], told: Told) -> float |
 
 def _events_of(
     name: str,
-    old: Mapping[str, Life],
-    new: Mapping[str, Life],
+    old: Mapping[str, Process],
+    new: Mapping[str, Process],
     change: Change | None,
     together: FleetRestart | None,
-    told: Told,
+    told: BusReports,
     *,
     is_many: bool,
 ) -> list[ServiceEvent]:
@@ -196,7 +196,7 @@ def _often(times: int) -> str:
     return "" if times == 1 else f" {times} times"
 
 
-def _crashed(name: str, new: Mapping[str, Life], times: int, deaths: Sequence[Death]) -> ServiceEvent:
+def _crashed(name: str, new: Mapping[str, Process], times: int, deaths: Sequence[ProcessEnd]) -> ServiceEvent:
     often = "once" if times == 1 else f"{times} times"
     if deaths:
         last = "" if times == 1 else "the last time "
@@ -207,7 +207,7 @@ def _crashed(name: str, new: Mapping[str, Life], times: int, deaths: Sequence[De
 
 
 def _up_or_down(
-    name: str, old: Mapping[str, Life], new: Mapping[str, Life], change: Change, told: Told
+    name: str, old: Mapping[str, Process], new: Mapping[str, Process], change: Change, told: BusReports
 ) -> ServiceEvent | None:
     """The event of a service that came up or went down, or of which an instance did.
 
@@ -227,13 +227,13 @@ def _up_or_down(
     return None
 
 
-def _is_of_a_said_end(event: ServiceEvent, new: Mapping[str, Life], said: int) -> bool:
+def _is_of_a_said_end(event: ServiceEvent, new: Mapping[str, Process], said: int) -> bool:
     """Whether an event is only the sight of an end that has been said; that PM2 gives up is news."""
     return said > 0 and event.change in {"crashed", "stopped"} and all(life.state != "errored" for life in new.values())
 
 
 def _went_down(
-    name: str, new: Mapping[str, Life], deaths: Sequence[Death], *, scheduled: bool, told: Told
+    name: str, new: Mapping[str, Process], deaths: Sequence[ProcessEnd], *, scheduled: bool, told: BusReports
 ) -> ServiceEvent:
     """The event of a service of which nothing is up. `deaths`: those that no count has told of yet."""
     state = next(iter(new.values())).state
@@ -265,14 +265,14 @@ def _went_down(
     return ServiceEvent(name, "stopped", "operator", f"PM2 now calls it {state}{ended}")
 
 
-def _backoff(lives: Mapping[str, Life]) -> str:
+def _backoff(lives: Mapping[str, Process]) -> str:
     return " (exp_backoff_restart_delay)" if any(life.backoff for life in lives.values()) else ""
 
 
-def _last_code(lives: Mapping[str, Life]) -> str:
+def _last_code(lives: Mapping[str, Process]) -> str:
     code = next((life.exit_code for life in lives.values() if life.exit_code is not None), None)
     return "" if code is None else f", last exit code {code}"
 
 
-def _up(lives: Mapping[str, Life]) -> int:
+def _up(lives: Mapping[str, Process]) -> int:
     return sum(1 for life in lives.values() if life.state in {"online", "launching", "stopping"})

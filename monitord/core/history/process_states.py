@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from monitord.core.history.model import Life
+from monitord.core.history.model import Process
 from monitord.core.orders import Expected
 
 STATES: Final[dict[Expected, tuple[str, ...]]] = {
@@ -31,7 +31,7 @@ LISTEN_SECONDS: Final = 3.0
 SLACK_SECONDS: Final = 2.0
 
 
-def passes_until(life: Life) -> float | None:
+def passes_until(life: Process) -> float | None:
     """Until when its state only passes (Unix seconds); None of a state that may last, or whose beginning is unknown."""
     if life.since is None:
         return None
@@ -42,7 +42,7 @@ def passes_until(life: Life) -> float | None:
     return None
 
 
-def allowed(life: Life) -> tuple[str, float] | None:
+def allowed(life: Process) -> tuple[str, float] | None:
     """By which setting of PM2's its passing state may last how long (seconds); None of a state that may last."""
     if life.state == "stopping":
         return "kill_timeout", life.kill_timeout or KILL_SECONDS
@@ -51,7 +51,7 @@ def allowed(life: Life) -> tuple[str, float] | None:
     return None
 
 
-def ended_well(life: Life) -> bool | None:
+def ended_well(life: Process) -> bool | None:
     """Whether a process that does not run ended well and by itself; None where its exit code is not known.
 
     PM2 keeps the code 0 for a death by signal, too: only its bus tells of the signal.
@@ -63,24 +63,24 @@ def ended_well(life: Life) -> bool | None:
     return not life.signal and not life.given_up and (life.exit_code == 0 or life.may_end)
 
 
-def may_rest(life: Life) -> bool:
+def may_rest(life: Process) -> bool:
     """Whether PM2 is told that a process may end, or to let it rest between its runs."""
     return not life.autorestart or life.may_end or (life.restart_delay or 0.0) >= REST_SECONDS
 
 
-def comes_and_goes(lives: Collection[Life]) -> bool:
+def comes_and_goes(lives: Collection[Process]) -> bool:
     """Whether a name's processes run by the clock, or each has run to its end as it may."""
     return bool(lives) and all(life.schedule or (may_rest(life) and ended_well(life)) for life in lives)
 
 
-def expectation(lives: Collection[Life]) -> Expected:
+def expectation(lives: Collection[Process]) -> Expected:
     """What to expect of a service, by what it is now and by how PM2 is told to keep it."""
     if comes_and_goes(lives):
         return "periodic"
     return "stopped" if all(life.state == "stopped" for life in lives) else "online"
 
 
-def fits(life: Life, wanted: Expected, now: float) -> bool | None:
+def fits(life: Process, wanted: Expected, now: float) -> bool | None:
     """Whether a process is in a state it is expected to be in; None while it is on its way from one to another."""
     if wanted == "periodic" and life.state in WAITING:
         return ended_well(life)
@@ -90,13 +90,15 @@ def fits(life: Life, wanted: Expected, now: float) -> bool | None:
     return None if until is not None and now < until else False
 
 
-def next_settling(lives: Iterable[Life], now: float) -> float | None:
+def next_settling(lives: Iterable[Process], now: float) -> float | None:
     """In how many seconds the first of the passing states will have lasted too long; None where none passes."""
     ends = [until - now for life in lives if (until := passes_until(life)) is not None and until > now]
     return min(ends, default=None)
 
 
-def standing(lives: Sequence[Life], wanted: Expected | None, now: float, *, ordered: bool) -> tuple[str, bool | None]:
+def standing(
+    lives: Sequence[Process], wanted: Expected | None, now: float, *, ordered: bool
+) -> tuple[str, bool | None]:
     """The state of a name's processes in a word, and whether each is as it is expected to be (None: on its way).
 
     `ordered`: there is a roster, so that a service nothing is expected of is one too many.
@@ -111,7 +113,7 @@ def standing(lives: Sequence[Life], wanted: Expected | None, now: float, *, orde
     return lives[0].state, True
 
 
-def _as_ordered(life: Life, wanted: Expected | None, now: float, *, ordered: bool) -> bool | None:
+def _as_ordered(life: Process, wanted: Expected | None, now: float, *, ordered: bool) -> bool | None:
     if life.state == "online" and life.process in FROZEN:
         return False
     if wanted is None:  # nothing is expected of it, unless there is a roster and it is not on it

@@ -10,12 +10,12 @@ from collections.abc import Mapping
 from dataclasses import replace
 
 from monitord.core.history import restarts
-from monitord.core.history.model import Batch, Death, History, Life, Service
-from monitord.core.history.process_events import Told, events_of
+from monitord.core.history.model import Batch, History, Process, ProcessEnd, ServiceHistory
+from monitord.core.history.process_events import BusReports, events_of
 from monitord.core.history.process_states import UP, WAITING, comes_and_goes, ended_well, may_rest
 from monitord.core.history.restart_loops import tallied
 from monitord.core.history.rhythms import Rhythm, rhythm, seen
-from monitord.core.model import Act, Reading, RestartKind, ServiceEvent, Value
+from monitord.core.model import OperatorAction, Reading, RestartKind, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
 
 # States whose beginning PM2's list gives.
@@ -24,7 +24,7 @@ _BEGUN = frozenset({"online", "launching"})
 SAID_SLACK_SECONDS = 0.05
 
 
-def processes(reading: Reading) -> dict[str, dict[str, Life]]:
+def processes(reading: Reading) -> dict[str, dict[str, Process]]:
     """Name -> pm_id -> Life, from one good reading of the pm2 probe."""
     rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
     for s in reading.samples:
@@ -33,10 +33,10 @@ def processes(reading: Reading) -> dict[str, dict[str, Life]]:
             if row is None:
                 row = rows[s.labels] = {}
             row[s.name] = s.value
-    fleet: dict[str, dict[str, Life]] = {}
+    fleet: dict[str, dict[str, Process]] = {}
     for labels, row in rows.items():
         of = dict(labels)
-        fleet.setdefault(of["service"], {})[of["instance"]] = Life(
+        fleet.setdefault(of["service"], {})[of["instance"]] = Process(
             state=str(row.get("service_state") or "unknown"),
             restarts=_whole(row.get("service_restarts")),
             created_at=_number(row.get("service_created_at")),
@@ -109,11 +109,11 @@ def absorb_fleet(
         together = restarts.emptied(history, expected(history, orders), reading, seen, before, now)
         together = together or restarts.fleet_restart(changes, history, seen, before, now, window, is_another=another)
     is_many = restarts.many(changes)
-    services: dict[str, Service] = {}
+    services: dict[str, ServiceHistory] = {}
     events: list[ServiceEvent] = []
     roster = dict(history.roster)
     for name in sorted(history.services.keys() | seen.keys()):
-        old = history.services.get(name, Service())
+        old = history.services.get(name, ServiceHistory())
         batches = tuple(b for b in old.batches if b.end > now - window)
         crashes = changes[name].crashes if name in changes else 0
         tallies = old.tallies
@@ -121,7 +121,7 @@ def absorb_fleet(
             made: dict[RestartKind, int] = {"automatic": crashes, **dict(changes[name].ruled)}
             batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items() if count))
             tallies = tallied(tallies, {kind: count for kind, count in made.items() if count}, before, now, window)
-        told = Told(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
+        told = BusReports(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
         lives = _since_when(old.lives, seen.get(name, {}), told)
         happened: list[ServiceEvent] = []
         if not first:
@@ -158,7 +158,7 @@ def absorb_fleet(
         name: _with_runs(
             name,
             replace(service, periodic=wanted_now.get(name) == "periodic"),
-            history.services.get(name, Service()).lives,
+            history.services.get(name, ServiceHistory()).lives,
             now,
             dark,
             orders,
@@ -173,7 +173,7 @@ def absorb_fleet(
     return replace(following, daemon=reading.by.identity if reading.by is not None else history.daemon), events
 
 
-def _on_their_way(old: Mapping[str, Life], new: Mapping[str, Life]) -> dict[str, Life]:
+def _on_their_way(old: Mapping[str, Process], new: Mapping[str, Process]) -> dict[str, Process]:
     """The lives, with those that PM2 is just restarting called so.
 
     PM2 counts a restart a moment before it stops calling the process stopped, and is often asked in that moment:
@@ -192,18 +192,18 @@ def _on_their_way(old: Mapping[str, Life], new: Mapping[str, Life]) -> dict[str,
     return lives
 
 
-def _is_by_hand(service: Service, before: float | None) -> bool:
+def _is_by_hand(service: ServiceHistory, before: float | None) -> bool:
     """Whether the bus has told, since the last reading that counted, that somebody's hand was on a process of it."""
     hand = service.by_hand_at is not None and service.by_hand_at > _settled(service, before)
     return hand or any(act.what in {"restart", "reload"} for act in _acts(service, before))
 
 
-def _acts(service: Service, before: float | None) -> tuple[Act, ...]:
+def _acts(service: ServiceHistory, before: float | None) -> tuple[OperatorAction, ...]:
     since = _settled(service, before)
     return tuple(act for act in service.acts if act.at > since)
 
 
-def _by_hand(service: Service, happened: list[ServiceEvent], told: Told) -> bool:
+def _by_hand(service: ServiceHistory, happened: list[ServiceEvent], told: BusReports) -> bool:
     """Whether what is down or gone of a service is so by an operator's hand, as PM2's bus has told."""
     is_so, is_told = service.by_hand, any(act.what in {"ended", "stop"} for act in told.acts)
     for event in happened:
@@ -211,7 +211,7 @@ def _by_hand(service: Service, happened: list[ServiceEvent], told: Told) -> bool
     return is_so
 
 
-def _since_when(old: Mapping[str, Life], new: Mapping[str, Life], told: Told) -> dict[str, Life]:
+def _since_when(old: Mapping[str, Process], new: Mapping[str, Process], told: BusReports) -> dict[str, Process]:
     """The lives, each with the moment since when it has been in its state, as PM2 tells it, or was first seen in it."""
     lives, now = {}, told.now
     for instance, life in new.items():
@@ -232,7 +232,7 @@ def _since_when(old: Mapping[str, Life], new: Mapping[str, Life], told: Told) ->
     return lives
 
 
-def _signal(instance: str, was: Life | None, life: Life, told: Told) -> str:
+def _signal(instance: str, was: Process | None, life: Process, told: BusReports) -> str:
     """By which signal the last run of a process that does not run ended, as far as the bus has told."""
     if life.state in _BEGUN or _is_going(life):
         return ""
@@ -240,7 +240,7 @@ def _signal(instance: str, was: Life | None, life: Life, told: Told) -> str:
     return deaths[-1].signal if deaths else was.signal if was is not None and was.state == life.state else ""
 
 
-def _is_given_up(was: Life | None, life: Life) -> bool:
+def _is_given_up(was: Process | None, life: Process) -> bool:
     """Whether PM2 has given up on a process that it calls waiting: it then forgets when it was created."""
     if life.state not in WAITING:
         return False
@@ -249,28 +249,28 @@ def _is_given_up(was: Life | None, life: Life) -> bool:
     return was.given_up if was.state == life.state else was.created_at is not None and life.created_at is None
 
 
-def _is_same_run(was: Life, life: Life) -> bool:
+def _is_same_run(was: Process, life: Process) -> bool:
     return life.state not in _BEGUN or was.started_at == life.started_at
 
 
-def _is_going(life: Life) -> bool:
+def _is_going(life: Process) -> bool:
     return life.state == "stopping"
 
 
-def _settled(service: Service, before: float | None) -> float:
+def _settled(service: ServiceHistory, before: float | None) -> float:
     """Since when nothing of a service has been counted that the bus has told of; `before` is the last reading."""
     if service.settled_at is not None:
         return service.settled_at
     return before if before is not None else math.inf
 
 
-def _since(service: Service, before: float | None) -> tuple[Death, ...]:
+def _since(service: ServiceHistory, before: float | None) -> tuple[ProcessEnd, ...]:
     """What the bus has told of a service's deaths that no reading has counted."""
     since = _settled(service, before)
     return tuple(death for death in service.deaths if death.at > since)
 
 
-def _still_said(old: Service, new: Mapping[str, Life], crashes: int, now: float) -> int:
+def _still_said(old: ServiceHistory, new: Mapping[str, Process], crashes: int, now: float) -> int:
     """How many ends that were said as they came a later reading is still to show.
 
     Those that came after this reading was begun, at `now`; and those of what is down, as PM2 counts a restart only when
@@ -281,8 +281,8 @@ def _still_said(old: Service, new: Mapping[str, Life], crashes: int, now: float)
 
 
 def _with_runs(
-    name: str, service: Service, old: Mapping[str, Life], now: float, dark: float, orders: StandingOrders
-) -> Service:
+    name: str, service: ServiceHistory, old: Mapping[str, Process], now: float, dark: float, orders: StandingOrders
+) -> ServiceHistory:
     """The service with the runs that this reading told of; of what neither comes and goes nor may, none are kept."""
     lives = service.lives
     if not service.periodic and not any(may_rest(life) or life.schedule for life in lives.values()):
@@ -294,7 +294,7 @@ def _with_runs(
     return replace(service, runs=seen(service.runs, began, is_up=is_up, now=now, dark=dark, limit=limit))
 
 
-def _began(life: Life, was: Life | None, now: float) -> float | None:
+def _began(life: Process, was: Process | None, now: float) -> float | None:
     """When the run began that a reading tells of as new; of one first seen, its last."""
     at = life.began
     if was is None:
@@ -306,7 +306,7 @@ def _began(life: Life, was: Life | None, now: float) -> float | None:
     return now if restarts.is_restarted(was, life) else None  # it has ended, and nobody tells when it began
 
 
-def rhythm_of(name: str, service: Service, orders: StandingOrders) -> Rhythm | None:
+def rhythm_of(name: str, service: ServiceHistory, orders: StandingOrders) -> Rhythm | None:
     """The rhythm of what comes and goes: as named in the orders, as PM2 is told, or as learned."""
     lives = service.lives.values()
     schedules = [written for life in lives if (written := life.schedule or life.cron) is not None]
@@ -319,7 +319,7 @@ def rhythm_of(name: str, service: Service, orders: StandingOrders) -> Rhythm | N
     return rhythm(service.runs, seconds, schedules, delay, declared=name in orders.services)
 
 
-def _learned(lives: Mapping[str, Life], was: Expected | None, told: Told, *, by_hand: bool) -> Expected | None:
+def _learned(lives: Mapping[str, Process], was: Expected | None, told: BusReports, *, by_hand: bool) -> Expected | None:
     """What to expect of a service from now on; None of one that was never seen online.
 
     To stay online, unless PM2 itself is told to run it by the clock, or it has ended well, by itself and as it may. A
@@ -344,7 +344,7 @@ def expected(history: History, orders: StandingOrders) -> dict[str, Expected]:
     return dict(orders.services) if orders.services else dict(history.roster)
 
 
-def recent_restarts(service: Service, now: float, window: float) -> int:
+def recent_restarts(service: ServiceHistory, now: float, window: float) -> int:
     """Automatic restarts within the last `window` seconds.
 
     A batch that spans more than the window (monitord was away) counts by its share: many restarts in a long absence

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any, Final
 
 from monitord.core import humanize
-from monitord.core.history.model import Service, Tally
+from monitord.core.history.model import RestartTally, ServiceHistory
 from monitord.core.history.restarts import BY_RULE
 from monitord.core.model import RestartKind
 
@@ -17,7 +17,7 @@ ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Loop:
+class RestartLoop:
     """One service's automatic restarts within the window.
 
     `since` is when the first of them can have been (Unix seconds); `kinds` how many there were of each kind; `lives`
@@ -97,7 +97,7 @@ LOOP_TIMES: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Unrest:
+class DailyRestarts:
     """A service's automatic restarts within the last day: `count` of them, `apart` from loops; when the last was."""
 
     count: int
@@ -113,8 +113,8 @@ class Unrest:
 
 
 def tallied(
-    tallies: tuple[Tally, ...], made: Mapping[RestartKind, int], before: float, now: float, window: float
-) -> tuple[Tally, ...]:
+    tallies: tuple[RestartTally, ...], made: Mapping[RestartKind, int], before: float, now: float, window: float
+) -> tuple[RestartTally, ...]:
     """The tallies with the restarts that were made between two readings; of a long absence evenly spread over it."""
     kept = {tally.start: tally for tally in tallies if tally.start + window > now - DAY_WINDOWS * window}
     for kind, count in made.items():
@@ -123,13 +123,13 @@ def tallied(
             at = now - part * window
             start = at // window * window
             share = count // parts + (1 if part < count % parts else 0)
-            tally = kept.get(start, Tally(start, at, at))
+            tally = kept.get(start, RestartTally(start, at, at))
             kinds = {**tally.kinds, kind: tally.kinds.get(kind, 0) + share}
             kept[start] = replace(tally, first=min(tally.first, at), last=max(tally.last, at), kinds=kinds)
     return tuple(sorted(kept.values(), key=lambda tally: tally.start))
 
 
-def unrest(service: Service, now: float, window: float, loops_past: int) -> Unrest | None:
+def unrest(service: ServiceHistory, now: float, window: float, loops_past: int) -> DailyRestarts | None:
     """The automatic restarts of the last day; None where there were none, or none for long."""
     since = max(now - DAY_WINDOWS * window, service.taken_up_at or 0.0)
     tallies = [tally for tally in service.tallies if tally.last > since and tally.count]
@@ -141,10 +141,10 @@ def unrest(service: Service, now: float, window: float, loops_past: int) -> Unre
         for kind, count in tally.kinds.items():
             kinds[kind] = kinds.get(kind, 0) + count
     count = sum(tally.count for tally in tallies)
-    return Unrest(count, apart, max(since, tallies[0].first), tallies[-1].last, kinds)
+    return DailyRestarts(count, apart, max(since, tallies[0].first), tallies[-1].last, kinds)
 
 
-def since_taken_up(service: Service | None) -> Service | None:
+def since_taken_up(service: ServiceHistory | None) -> ServiceHistory | None:
     """The service as if it had begun when somebody last took up what PM2 had given up on: that loop is at its end."""
     if service is None or (at := service.taken_up_at) is None:
         return service
@@ -152,7 +152,7 @@ def since_taken_up(service: Service | None) -> Service | None:
     return replace(service, batches=batches, deaths=tuple(death for death in service.deaths if death.at > at))
 
 
-def outlived_after(service: Service, now: float, window: float, at_least: float) -> tuple[float, float] | None:
+def outlived_after(service: ServiceHistory, now: float, window: float, at_least: float) -> tuple[float, float] | None:
     """When a service last restarted by itself (Unix seconds), and how long it must live to have outlived its loop.
 
     That is twice what lay between the restarts of one of its processes, and `at_least` so many seconds: whoever
@@ -165,7 +165,7 @@ def outlived_after(service: Service, now: float, window: float, at_least: float)
     return batches[-1].end, max(at_least, ROUNDS * between * max(1, len(service.lives)))
 
 
-def look_into(service: Service, now: float, window: float) -> Loop:
+def look_into(service: ServiceHistory, now: float, window: float) -> RestartLoop:
     """The loop of a service that has restarted by itself within the last `window` seconds."""
     batches = [batch for batch in service.batches if batch.end > now - window]
     since = max(now - window, batches[0].start) if batches else now
@@ -178,8 +178,10 @@ def look_into(service: Service, now: float, window: float) -> Loop:
         # The life that the first death ended was not of the loop.
         lives = tuple(death.lived for death in deaths[1:] or deaths if death.lived is not None)
         codes = tuple(sorted({d.code for d in deaths if d.code is not None and not d.signal}))
-        return Loop(since, lives, codes, tuple(sorted({d.signal for d in deaths if d.signal})), True, kinds, backoff)
+        return RestartLoop(
+            since, lives, codes, tuple(sorted({d.signal for d in deaths if d.signal})), True, kinds, backoff
+        )
     total = sum(batch.count for batch in batches)
     estimate = ((batches[-1].end - batches[0].start) / total,) if total > 1 else ()
     found = {life.exit_code for life in service.lives.values() if life.exit_code is not None}
-    return Loop(since, estimate, tuple(sorted(found)), (), False, kinds, backoff)
+    return RestartLoop(since, estimate, tuple(sorted(found)), (), False, kinds, backoff)

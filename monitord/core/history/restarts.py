@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from monitord.core import humanize
-from monitord.core.history.model import Death, FleetRestart, History, Life
-from monitord.core.model import AUTOMATIC, Act, Exit, Reading, RestartKind
+from monitord.core.history.model import FleetRestart, History, Process, ProcessEnd
+from monitord.core.model import AUTOMATIC, OperatorAction, ProcessExit, Reading, RestartKind
 
 # Fewer services than this restarting together is a coincidence, not a deployment.
 FLEET_AT_LEAST = 3
@@ -62,9 +62,9 @@ class Change:
 
 
 def change(
-    old: Mapping[str, Life],
-    new: Mapping[str, Life],
-    deaths: Iterable[Death],
+    old: Mapping[str, Process],
+    new: Mapping[str, Process],
+    deaths: Iterable[ProcessEnd],
     *,
     by_hand: bool = False,
     periodic: bool = False,
@@ -119,7 +119,7 @@ def change(
     return Change(crashes, remade, restarted or remade, whose, tuple(ruled.items()), hand, turns, unknown, by_hand)
 
 
-def _may_be_another(was: Life, rose: int) -> bool:
+def _may_be_another(was: Process, rose: int) -> bool:
     """Whether it may have been another than an operator who began a process anew, of whose end the bus told nothing.
 
     PM2 begins by itself what it watches, or what may be past its limit; and of several restarts only the last is known
@@ -130,14 +130,14 @@ def _may_be_another(was: Life, rose: int) -> bool:
     return rose > 1 or was.watch or was.memory_limit is not None
 
 
-def _ended_well(count: int, life: Life, deaths: Sequence[Death]) -> int:
+def _ended_well(count: int, life: Process, deaths: Sequence[ProcessEnd]) -> int:
     """How many of the `count` runs before this one ended well: as the bus has told, else as the last of them did."""
     told = [death.kind == "automatic" and not death.signal and death.code == 0 for death in deaths][-count:]
     left = max(0, count - len(told)) if life.exit_code in (0, None) else 0
     return min(count, sum(told) + left)
 
 
-def _by_rule(was: Life, rose: int, deaths: Sequence[Death], *, by_hand: bool) -> dict[RestartKind, int]:
+def _by_rule(was: Process, rose: int, deaths: Sequence[ProcessEnd], *, by_hand: bool) -> dict[RestartKind, int]:
     """How many of the `rose` restarts of a process that was created anew PM2 made by its own rules.
 
     The bus tells. Where it has told of no end of it at all, a process that was past its limit when it was last seen
@@ -160,7 +160,7 @@ def _by_rule(was: Life, rose: int, deaths: Sequence[Death], *, by_hand: bool) ->
     return found
 
 
-def _remade(was: Life, life: Life) -> bool:
+def _remade(was: Process, life: Process) -> bool:
     """Whether an operator's hand (or a schedule's) is on this process: it was created anew and has begun anew.
 
     PM2 forgets `created_at` when it gives up on a process, and sets it without a restart when counters are reset.
@@ -168,19 +168,19 @@ def _remade(was: Life, life: Life) -> bool:
     return life.created_at not in (None, was.created_at) and life.began != was.began
 
 
-def is_restarted(was: Life, life: Life) -> bool:
+def is_restarted(was: Process, life: Process) -> bool:
     """Whether PM2 has restarted this process, and nobody else: its counter rose, and it was not created anew."""
     counted = was.restarts is not None and life.restarts is not None and life.restarts > was.restarts
     return counted and not _remade(was, life)
 
 
-def is_taken_up(old: Mapping[str, Life], new: Mapping[str, Life], changed: Change) -> bool:
+def is_taken_up(old: Mapping[str, Process], new: Mapping[str, Process], changed: Change) -> bool:
     """Whether somebody has begun anew what PM2 had given up on."""
     gave_up = any(life.state == "errored" for life in old.values())
     return gave_up and changed.by_hand and not any(life.state == "errored" for life in new.values())
 
 
-def _on_its_minute(life: Life) -> bool:
+def _on_its_minute(life: Process) -> bool:
     """Whether a process that PM2 is told to restart by the clock began when a minute did, as such a restart does."""
     return life.cron is not None and life.started_at is not None and life.started_at % 60 < CRON_SLACK_SECONDS
 
@@ -287,7 +287,7 @@ def _pm2_was_away(history: History, before: float, now: float) -> bool:
     return any(span.why == "failed" and before <= span.start < now for span in history.blind.get("pm2", ()))
 
 
-def absorb_exits(history: History, exits: Iterable[Exit], now: float, window: float) -> History:
+def absorb_exits(history: History, exits: Iterable[ProcessExit], now: float, window: float) -> History:
     """The history with what the bus told of deaths. Those by an operator's hand are no deaths."""
     services = dict(history.services)
     for told in exits:
@@ -303,7 +303,7 @@ def absorb_exits(history: History, exits: Iterable[Exit], now: float, window: fl
         if life is not None and life.started_at is not None and life.started_at <= told.at:
             began.append(life.started_at)
         lived = round(told.at - max(began), 3) if began else None
-        death = Death(min(told.at, now), told.instance, told.code, told.signal, lived, told.memory, told.watch)
+        death = ProcessEnd(min(told.at, now), told.instance, told.code, told.signal, lived, told.memory, told.watch)
         kept = tuple(d for d in (*service.deaths, death) if d.at > now - window)[-KEEP_UNCOUNTED:]
         services[told.service] = replace(
             service,
@@ -314,7 +314,7 @@ def absorb_exits(history: History, exits: Iterable[Exit], now: float, window: fl
     return replace(history, services=services)
 
 
-def absorb_acts(history: History, acts: Iterable[Act]) -> History:
+def absorb_acts(history: History, acts: Iterable[OperatorAction]) -> History:
     """The history with what the bus told of hands on processes, until a reading of PM2's list has shown it."""
     services = dict(history.services)
     for act in acts:
@@ -323,7 +323,7 @@ def absorb_acts(history: History, acts: Iterable[Act]) -> History:
     return replace(history, services=services)
 
 
-def how(death: Death) -> str:
+def how(death: ProcessEnd) -> str:
     """How a process ended, to follow "ended": `by SIGKILL after 3.1 s`, `with exit code 1`."""
     by = f"by {death.signal}" if death.signal else f"with exit code {death.code}" if death.code is not None else ""
     if death.kind in BY_RULE:

@@ -12,7 +12,7 @@ from monitord.core.report.model import Blind
 from monitord.core.subjects.registry import SUBJECTS
 
 
-class Sight:
+class BlindSpots:
     """Follows what each probe saw, between `since` and `until` (Unix seconds)."""
 
     def __init__(self, orders: StandingOrders, since: float, until: float) -> None:

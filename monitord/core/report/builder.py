@@ -9,25 +9,25 @@ from typing import Any
 
 from monitord.core import humanize
 from monitord.core.alerting.escalation import escalation
-from monitord.core.alerting.incidents import Incident, Part, incidents
+from monitord.core.alerting.incidents import Incident, IncidentPart, incidents
 from monitord.core.engine import State
 from monitord.core.history.defaults import found, seen_by, settle
 from monitord.core.history.model import History
 from monitord.core.history.update import absorb
 from monitord.core.model import Observation, Transition
 from monitord.core.orders import StandingOrders
-from monitord.core.report.blind_spots import Sight, blind_minutes
+from monitord.core.report.blind_spots import BlindSpots, blind_minutes
 from monitord.core.report.criteria import judged, sentence, verdict
-from monitord.core.report.facts import Facts
+from monitord.core.report.facts import ReportFacts
 from monitord.core.report.levels import Levels
-from monitord.core.report.model import Night, OpenWarning, Recap
-from monitord.core.report.seals import Seals
-from monitord.core.report.services import Services, confirmed
-from monitord.core.report.tables import Tables
+from monitord.core.report.model import OpenWarning, Recap, Report
+from monitord.core.report.seals import SealTracker
+from monitord.core.report.services import ServiceTracker, confirmed
+from monitord.core.report.tables import TableTracker
 
 
 @dataclass(frozen=True, slots=True)
-class Recorded:
+class RecordedCycle:
     """What was kept of a night.
 
     `observations` in order, from a while before the night on where there are any; `transitions` the edges of every
@@ -42,20 +42,24 @@ class Recorded:
 
 
 def look_back(
-    recorded: Recorded,
+    recorded: RecordedCycle,
     orders: StandingOrders,
     since: float,
     until: float,
     recap: tuple[Recap, ...] | None = None,
     recap_error: str = "",
-) -> Night:
+) -> Report:
     """The report of the night from `since` to `until` (Unix seconds)."""
     kept = recorded.state.history
     # Who belongs to the fleet, and what is there, may have been learned before what is recorded begins.
     history = History(roster=kept.roster, seen=seen_by(kept.seen, since))
     configured, orders = orders, found(orders, kept)
-    sight = Sight(orders, since, until)
-    services, tables, seals = Services(orders, since, until), Tables(orders, since, until), Seals(orders, since, until)
+    sight = BlindSpots(orders, since, until)
+    services, tables, seals = (
+        ServiceTracker(orders, since, until),
+        TableTracker(orders, since, until),
+        SealTracker(orders, since, until),
+    )
     levels = Levels(orders, since, until)
     for observation in _up_to(until, recorded.observations):
         history, observation, applied = settle(history, observation, configured)
@@ -68,7 +72,7 @@ def look_back(
     now = datetime.fromtimestamp(until, UTC)
     told = _of_the_night(incidents(recorded.transitions, recorded.state.alerts.values()), since)
     blind = sight.spells(history, kept)
-    facts = Facts(
+    facts = ReportFacts(
         orders=orders,
         since=since,
         until=until,
@@ -86,7 +90,7 @@ def look_back(
     word = verdict(criteria)
     minutes = blind_minutes(blind)
     warnings = tuple(_open(part) for part in facts.open_warnings())
-    return Night(
+    return Report(
         since=since,
         until=until,
         verdict=word,
@@ -112,7 +116,7 @@ def look_back(
     )
 
 
-def _open(part: Part) -> OpenWarning:
+def _open(part: IncidentPart) -> OpenWarning:
     alert = part.alert
     since = alert.since.timestamp()
     return OpenWarning(alert.rule, alert.subject, since, alert.finding.summary, part.silenced_by)

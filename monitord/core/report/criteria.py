@@ -11,14 +11,14 @@ from collections.abc import Iterable, Sequence
 
 from monitord.core import humanize
 from monitord.core.report.data_criteria import epochs_sealed, growth_steady
-from monitord.core.report.facts import Facts, named, told
+from monitord.core.report.facts import ReportFacts, named, told
 from monitord.core.report.fleet_criteria import memory_stable, no_restarts, services_online
 from monitord.core.report.model import Criterion, OpenWarning, Verdict
 from monitord.core.report.server_criteria import SERVERS, host_healthy, servers_reachable
 from monitord.core.subjects.registry import readings_of
 
 
-def judged(facts: Facts) -> tuple[Criterion, ...]:
+def judged(facts: ReportFacts) -> tuple[Criterion, ...]:
     """Every criterion, in the order of the standing orders. A fleet without a database is not judged by one.
 
     Each probe's readings are judged by one that cannot be told while the probe is blind for long, and all of them by
@@ -62,7 +62,7 @@ def _quoted(titles: Sequence[str]) -> str:
     return "; ".join(title[:1].lower() + title[1:] for title in titles)
 
 
-def nothing_critical(facts: Facts) -> Criterion:
+def nothing_critical(facts: ReportFacts) -> Criterion:
     """No critical alert in the whole night, be it over: a server that was away for hours is not well for being back."""
     name, title = "nothing_critical", "No critical alert fired"
     if critical := facts.critical():
@@ -80,6 +80,6 @@ def nothing_critical(facts: Facts) -> Criterion:
     return Criterion(name, title, True, "; ".join(["No critical alert fired", *said]) + ".", details)
 
 
-def _unwatched_end(facts: Facts) -> str:
+def _unwatched_end(facts: ReportFacts) -> str:
     blind = sorted({spell.probe for spell in facts.blind if spell.end >= facts.until})
     return f"At the end of the night these could not be seen: {humanize.listed(blind)}." if blind else ""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from monitord.core import humanize
-from monitord.core.report.facts import BLIND_SHARE, Facts, told
-from monitord.core.report.model import Criterion, GroupNight, SealNight
+from monitord.core.report.facts import BLIND_SHARE, ReportFacts, told
+from monitord.core.report.model import Criterion, GroupReport, SealReport
 
 
-def epochs_sealed(facts: Facts) -> Criterion:
+def epochs_sealed(facts: ReportFacts) -> Criterion:
     """Every due epoch sealed, for each group; late ones named; groups in step."""
     name, title = "epochs_sealed", "New epochs sealed every hour"
     length = facts.orders.epoch_length.total_seconds()
@@ -80,7 +80,7 @@ def epochs_sealed(facts: Facts) -> Criterion:
     return Criterion(name, title, True, f"{all_} there{some_late}; groups in step.", tuple(details))
 
 
-def _left_out(group: GroupNight) -> str:
+def _left_out(group: GroupReport) -> str:
     """How many of the channels that took part were not sealed, of how many labels that lack more than ever."""
     lacking = [seal for seal in group.seals if seal.incomplete]
     worst = max(lacking, key=lambda seal: (seal.unsealed or 0) / (seal.participating or 1))
@@ -91,7 +91,7 @@ def _left_out(group: GroupNight) -> str:
     )
 
 
-def _some(seal: SealNight) -> str:
+def _some(seal: SealReport) -> str:
     """The unsealed channels that are known by name, to end a sentence."""
     names = list(seal.unsealed_channels)
     more = (seal.unsealed or 0) - len(names)
@@ -100,7 +100,7 @@ def _some(seal: SealNight) -> str:
     return f": {', '.join(names)} and {more} more" if more > 0 else f": {humanize.listed(names)}"
 
 
-def growth_steady(facts: Facts) -> Criterion:
+def growth_steady(facts: ReportFacts) -> Criterion:
     """Growth per hour against the limit of the orders, and not none at all."""
     limit = facts.orders.growth_steady
     name, title = "growth_steady", f"Database growth steady (<{humanize.count(limit)} rows/hour)"
@@ -132,9 +132,9 @@ def growth_steady(facts: Facts) -> Criterion:
     return Criterion(name, title, True, details[0] if details else "Steady.", tuple(details[1:]))
 
 
-def _labels(seals: Iterable[SealNight]) -> str:
+def _labels(seals: Iterable[SealReport]) -> str:
     return humanize.listed([f"{seal.label} ({humanize.clock(seal.label)})" for seal in seals])
 
 
-def _delays(seals: Iterable[SealNight]) -> str:
+def _delays(seals: Iterable[SealReport]) -> str:
     return humanize.listed([f"{seal.label} after {humanize.duration(seal.delay or 0.0)}" for seal in seals])

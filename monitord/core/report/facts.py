@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.alerting.incidents import Incident, Part
+from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report.blind_spots import blind_seconds
 from monitord.core.report.levels import Levels
-from monitord.core.report.model import Blind, GroupNight, ServiceNight, TableNight
+from monitord.core.report.model import Blind, GroupReport, ServiceReport, TableReport
 from monitord.core.subjects import declared
 
 # Of the night: more blindness than this and what is of the moment is not known any more.
@@ -20,23 +20,23 @@ BLIND_SHARE: Final = 0.05
 
 
 @dataclass(frozen=True, slots=True)
-class Facts:
+class ReportFacts:
     """What a night is judged by. `unproven` are seconds, by service, of which its running cannot be told."""
 
     orders: StandingOrders
     since: float
     until: float
-    services: tuple[ServiceNight, ...]
+    services: tuple[ServiceReport, ...]
     unproven: Mapping[str, float]
-    tables: tuple[TableNight, ...]
-    groups: tuple[GroupNight, ...]
+    tables: tuple[TableReport, ...]
+    groups: tuple[GroupReport, ...]
     groups_in_step: bool | None
     incidents: tuple[Incident, ...]
     blind: tuple[Blind, ...]
     seals_read_at: float | None
     levels: Levels
 
-    def parts(self) -> Iterator[Part]:
+    def parts(self) -> Iterator[IncidentPart]:
         """Every alert of the night that was confirmed, told or explained, and when it ended.
 
         An alert is of the night when it was confirmed in it or is open, and else when it lasted into it: one whose end
@@ -44,11 +44,11 @@ class Facts:
         """
         return (part for incident in self.incidents for part in incident.parts if self._is_of_the_night(part))
 
-    def against(self, criterion: str) -> tuple[Part, ...]:
+    def against(self, criterion: str) -> tuple[IncidentPart, ...]:
         """The alerts of the night for which a criterion is not met."""
         return tuple(part for part in self.parts() if declared(part.alert.rule).criterion == criterion)
 
-    def critical(self) -> tuple[Part, ...]:
+    def critical(self) -> tuple[IncidentPart, ...]:
         """The alerts that were critical in the night, open or over, told or silenced on purpose.
 
         What another alert explains is a part of that one's incident. One that had been critical and was less when the
@@ -56,12 +56,12 @@ class Facts:
         """
         return tuple(part for part in self.parts() if part.stands_alone and self.was_critical(part.alert))
 
-    def open_warnings(self) -> tuple[Part, ...]:
+    def open_warnings(self) -> tuple[IncidentPart, ...]:
         """The warnings that fire as the night ends, told or silenced on purpose, the oldest first."""
         found = (part for part in self.parts() if part.ended_at is None and part.stands_alone)
         return tuple(sorted((p for p in found if p.alert.severity == "warning"), key=lambda p: p.alert.since))
 
-    def _is_of_the_night(self, part: Part) -> bool:
+    def _is_of_the_night(self, part: IncidentPart) -> bool:
         alert = part.alert
         if part.ended_at is None:
             return True
@@ -98,7 +98,7 @@ class Facts:
         return f"The watch was blind for {humanize.duration(blind)} of {humanize.duration(self.until - self.since)}."
 
 
-def told(part: Part, facts: Facts, *, at_worst: bool = False) -> str:
+def told(part: IncidentPart, facts: ReportFacts, *, at_worst: bool = False) -> str:
     """One alert in a sentence, with from when to when it lasted and for how long. `at_worst`: as it was then."""
     alert = part.alert
     finding = alert.worst if at_worst and alert.worst is not None else alert.finding
@@ -112,6 +112,6 @@ def told(part: Part, facts: Facts, *, at_worst: bool = False) -> str:
     return f"{finding.summary.rstrip('.')} ({when})."
 
 
-def named(parts: Iterable[Part]) -> str:
+def named(parts: Iterable[IncidentPart]) -> str:
     """Alerts by rule and subject, to stand in a sentence."""
     return humanize.listed(list(dict.fromkeys(f"{part.alert.rule} {part.alert.subject}" for part in parts)))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from monitord.core import humanize
 from monitord.core.model import AUTOMATIC, Alert
-from monitord.core.report.facts import BLIND_SHARE, Facts, told
-from monitord.core.report.model import Criterion, ServiceNight
+from monitord.core.report.facts import BLIND_SHARE, ReportFacts, told
+from monitord.core.report.model import Criterion, ServiceReport
 from monitord.core.report.services import left_behind
 from monitord.core.subjects import declared
 
 
-def services_online(facts: Facts) -> Criterion:
+def services_online(facts: ReportFacts) -> Criterion:
     """All services remain online, except those that come and go."""
     name, title = "services_online", "All services remain online"
     watched = [s for s in facts.services if s.expected is not None]
@@ -47,7 +47,7 @@ def services_online(facts: Facts) -> Criterion:
     return Criterion(name, title, True, f"{humanize.plural(always, 'service')} {were} online all night.{except_}")
 
 
-def _rested(service: ServiceNight) -> bool:
+def _rested(service: ServiceReport) -> bool:
     """Whether a service that comes and goes was seen all the time, and never seen to run."""
     is_still = all(stretch.word == "stopped" for stretch in service.stretches)
     return (
@@ -55,7 +55,7 @@ def _rested(service: ServiceNight) -> bool:
     )
 
 
-def _away(service: ServiceNight) -> float:
+def _away(service: ServiceReport) -> float:
     """For how many seconds a service was not as expected, since it was first there."""
     there = [stretch for stretch in service.stretches if stretch.state != "unknown"]
     if there and there[0].word == "missing":
@@ -63,7 +63,7 @@ def _away(service: ServiceNight) -> float:
     return sum(stretch.end - stretch.start for stretch in there if stretch.state in {"wrong", "unconfirmed"})
 
 
-def memory_stable(facts: Facts) -> Criterion:
+def memory_stable(facts: ReportFacts) -> Criterion:
     """Every service's memory against its limit: past it for `FLOW_STALL`, or for as long in pieces, is not stable.
 
     The orders restart what leaks; a peak that passes before that is named and forgiven.
@@ -95,7 +95,7 @@ def memory_stable(facts: Facts) -> Criterion:
     return Criterion(name, title, True, f"The largest peak was {largest.name}'s, {humanize.size(peak)}.", details)
 
 
-def _calls_for_restart(alert: Alert, facts: Facts) -> bool:
+def _calls_for_restart(alert: Alert, facts: ReportFacts) -> bool:
     """Whether the orders called for a restart: of what often passes by itself, only once it had lasted."""
     rule = declared(alert.rule)
     if rule.recommend(alert) != "restart_service":
@@ -103,7 +103,7 @@ def _calls_for_restart(alert: Alert, facts: Facts) -> bool:
     return not rule.lasting or alert.lasted >= facts.orders.flow_stall.total_seconds()
 
 
-def no_restarts(facts: Facts) -> Criterion:
+def no_restarts(facts: ReportFacts) -> Criterion:
     """No restart that PM2 had to make, and none that the orders call for; those made on purpose are told."""
     name, title = "no_restarts", "No service restarts required"
     totals: dict[str, int] = {}

@@ -32,7 +32,7 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
+class BlindSpell:
     """A part of a service's night in one state. `word` is the state as people say it: "online", "stopped", "frozen"."""
 
     start: float
@@ -42,7 +42,7 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceNight:
+class ServiceReport:
     """One service's night. `memory` is (time, bytes of its largest instance), None where it was not running or seen.
 
     `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory, `past_limit` for how long it was past
@@ -54,7 +54,7 @@ class ServiceNight:
     expected: str | None
     word: str
     ok: bool | None
-    stretches: tuple[Stretch, ...]
+    stretches: tuple[BlindSpell, ...]
     restarts: Mapping[RestartKind, int]
     memory: tuple[tuple[float, float | None], ...]
     memory_peak: float | None
@@ -81,7 +81,7 @@ class Hour:
 
 
 @dataclass(frozen=True, slots=True)
-class TableNight:
+class TableReport:
     """One watched table's night against `limit` rows an hour.
 
     `most` is the busiest hour's rate; of an hour that the night holds little of, what came in that little. `unmeasured`
@@ -98,7 +98,7 @@ class TableNight:
 
 
 @dataclass(frozen=True, slots=True)
-class SealNight:
+class SealReport:
     """One label of one group. `delay` is from its due time to its (last channel's) seal.
 
     `state`: "sealed" in the grace; "late" after it; "missed": absent when the next fell due; "open": not sealed,
@@ -135,11 +135,11 @@ class Usual:
 
 
 @dataclass(frozen=True, slots=True)
-class GroupNight:
+class GroupReport:
     """One token group's night. `silent`: cemented channels that are silent for longer than they ever were before."""
 
     group: str
-    seals: tuple[SealNight, ...]
+    seals: tuple[SealReport, ...]
     usual: Usual
     grace: float
     silent: tuple[str, ...] = ()
@@ -188,7 +188,7 @@ class Recap:
 
 
 @dataclass(frozen=True, slots=True)
-class Night:
+class Report:
     """The whole report.
 
     `escalations` are the texts to hand on, by incident id. `baseline` are the fields of `check_completed` as last
@@ -202,9 +202,9 @@ class Night:
     sentence: str
     blind_minutes: float
     criteria: tuple[Criterion, ...]
-    services: tuple[ServiceNight, ...]
-    tables: tuple[TableNight, ...]
-    groups: tuple[GroupNight, ...]
+    services: tuple[ServiceReport, ...]
+    tables: tuple[TableReport, ...]
+    groups: tuple[GroupReport, ...]
     incidents: tuple[Incident, ...]
     blind: tuple[Blind, ...]
     escalations: Mapping[str, str] = field(default_factory=dict)

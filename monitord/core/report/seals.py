@@ -8,12 +8,12 @@ from typing import Literal
 
 from monitord.core.anomalies.completeness import falls_short, habit
 from monitord.core.anomalies.sealing_delays import delay_of, is_unusual, usual
-from monitord.core.anomalies.sealing_habits import Learned
+from monitord.core.anomalies.sealing_habits import SealingHabits
 from monitord.core.history.epochs import Calendar, calendar, empty_labels, seals, window_seconds
 from monitord.core.history.model import History
 from monitord.core.model import Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.report.model import GroupNight, SealNight
+from monitord.core.report.model import GroupReport, SealReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class _Counted:
     names: tuple[str, ...] = ()
 
 
-class Seals:
+class SealTracker:
     """Follows both groups' seals; the labels that fall due between `since` and `until` (Unix seconds) are the night's.
 
     What is sealed is in the database: a label sealed while nobody looked is known as soon as somebody looks again. A
@@ -89,7 +89,7 @@ class Seals:
         # Who has sealed a label that is open for the others is not out of step with them.
         self._latest_due = {group: None if label is None else min(label, expected) for group, label in newest.items()}
 
-    def nights(self, history: History) -> tuple[GroupNight, ...]:
+    def nights(self, history: History) -> tuple[GroupReport, ...]:
         """Each group's night, once everything has been seen; `history` knows what is usual."""
         return tuple(self._night(group, history) for group in self._orders.groups)
 
@@ -110,9 +110,9 @@ class Seals:
             if (counted := self._counted.get(group, {}).get(label)) is not None:
                 self._counted[group][label] = replace(counted, names=(*counted.names, s.label("channel")))
 
-    def _night(self, group: str, history: History) -> GroupNight:
+    def _night(self, group: str, history: History) -> GroupReport:
         length = self._days.length
-        learned = history.learned.get(group, Learned())
+        learned = history.learned.get(group, SealingHabits())
         first = int(-(-(self._since - length) // length)) * length
         seals = [
             self._seal(group, label, learned)
@@ -120,25 +120,25 @@ class Seals:
             if self._since <= self._days.due_at(label) <= self._until and not self._before_the_first(group, label)
         ]
         silent = tuple(sorted(learned.silence.channels))
-        return GroupNight(group, tuple(seals), usual(learned.usual), self._days.grace, silent)
+        return GroupReport(group, tuple(seals), usual(learned.usual), self._days.grace, silent)
 
     def _before_the_first(self, group: str, label: int) -> bool:
         """Whether the group had not begun to seal by then: what it never did it cannot have missed."""
         return bool(self._seals[group]) and label < min(self._seals[group])
 
-    def _seal(self, group: str, label: int, learned: Learned) -> SealNight:
+    def _seal(self, group: str, label: int, learned: SealingHabits) -> SealReport:
         due_at = self._days.due_at(label)
         found = self._seals[group].get(label)
         counted = self._counted[group].get(label, _Counted())
         if found is None:
-            return SealNight(label, due_at, "nothing" if label in self._empty[group] else self._absent(due_at))
+            return SealReport(label, due_at, "nothing" if label in self._empty[group] else self._absent(due_at))
         told = delay_of(label, found.sealed_at, self._until, self._days.length)
         sealed_at = found.sealed_at if told is not None else None
         delay = None if sealed_at is None else max(0.0, sealed_at - due_at)
         is_late = (found.seen_at - due_at if delay is None else delay) > self._days.grace
         if is_late and delay is None:
             delay = found.seen_at - due_at  # it came no later than that, and nobody says that it came earlier
-        return SealNight(
+        return SealReport(
             label=label,
             due_at=due_at,
             state="late" if is_late else "sealed",

@@ -7,7 +7,7 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.orders import StandingOrders
-from monitord.core.report.facts import BLIND_SHARE, Facts, told
+from monitord.core.report.facts import BLIND_SHARE, ReportFacts, told
 from monitord.core.report.levels import Level
 from monitord.core.report.model import Criterion
 from monitord.core.subjects import declared
@@ -16,7 +16,7 @@ from monitord.core.subjects.registry import BY_NAME, SUBJECTS
 SERVERS: Final = tuple(subject for subject in SUBJECTS if subject.is_server)
 
 
-def servers_reachable(facts: Facts) -> Criterion:
+def servers_reachable(facts: ReportFacts) -> Criterion:
     """Every server that is watched answered all night, as the one it was, and served its clients."""
     servers = [server for server in SERVERS if server.name in facts.orders.probes]
     names = humanize.listed([server.title for server in servers])
@@ -38,7 +38,7 @@ def servers_reachable(facts: Facts) -> Criterion:
     return Criterion(name, title, True, f"{names} answered all night{but}.", (*blips, *queues))
 
 
-def host_healthy(facts: Facts) -> Criterion:
+def host_healthy(facts: ReportFacts) -> Criterion:
     """Disks below their critical limit and memory above its own, all night."""
     orders = facts.orders
     limits = f"disks up to {orders.disk_critical:g}%, {humanize.size(orders.host_memory)} of memory available"
@@ -66,7 +66,7 @@ def _of_host(rule: str, subject: str, orders: StandingOrders) -> str:
     return f"the disk at {subject}" if subject in orders.disks else "memory" if is_memory else subject
 
 
-def _peaks(facts: Facts) -> Iterator[str]:
+def _peaks(facts: ReportFacts) -> Iterator[str]:
     orders = facts.orders
     for path, level in facts.levels.disks.items():
         if level.most is not None:
@@ -79,26 +79,26 @@ def _peaks(facts: Facts) -> Iterator[str]:
         yield f"At least {least} of memory was available{_at(memory.least_at, facts, moment=past)}."
 
 
-def _at(when: float, facts: Facts, *, moment: bool) -> str:
+def _at(when: float, facts: ReportFacts, *, moment: bool) -> str:
     """When it was; `moment`: it was past its limit then, and where no alert says so, not for long."""
     said = f" at {humanize.moment(when, facts.until)}"
     is_told = any(part.alert.probe == "host" for part in facts.parts())
     return f"{said}, past the limit for too short a time to be confirmed" if moment and not is_told else said
 
 
-def _queue(level: Level, facts: Facts) -> str:
+def _queue(level: Level, facts: ReportFacts) -> str:
     limit = humanize.count(facts.orders.queue_limit(level.subject))
     most = f"{humanize.plural(level.most or 0, 'job')} waiting at most, of {limit}"
     return f"The queue {level.subject} had {most}, at {humanize.moment(level.most_at, facts.until)}."
 
 
-def _untold(levels: Iterable[Level], facts: Facts) -> list[str]:
+def _untold(levels: Iterable[Level], facts: ReportFacts) -> list[str]:
     """What was not told for more of the night than a criterion bears, though its probe could measure."""
     limit = BLIND_SHARE * (facts.until - facts.since)
     return [level.subject for level in levels if level.most is None or level.unmeasured > limit]
 
 
-def _blips(probes: list[str], facts: Facts) -> Iterator[str]:
+def _blips(probes: list[str], facts: ReportFacts) -> Iterator[str]:
     """What failed for so short a time that it was no outage."""
     for spell in facts.blind:
         if spell.probe in probes and spell.why == "failed":

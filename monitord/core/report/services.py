@@ -8,12 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from monitord.core.alerting.incidents import Incident
-from monitord.core.history.model import History, Life
+from monitord.core.history.model import History, Process
 from monitord.core.history.process_states import standing
 from monitord.core.history.processes import expected
 from monitord.core.model import Alert, Observation, RestartKind, ServiceEvent
 from monitord.core.orders import StandingOrders
-from monitord.core.report.model import ServiceNight, State, Stretch
+from monitord.core.report.model import BlindSpell, ServiceReport, State
 from monitord.core.subjects import declared
 
 # A plot is a few hundred pixels wide; more points than that are drawn over each other.
@@ -34,7 +34,7 @@ class _Track:
     state: State = "unknown"
     word: str = "unknown"
     running: frozenset[tuple[str, float | None]] = frozenset()
-    stretches: list[Stretch] = field(default_factory=list)
+    stretches: list[BlindSpell] = field(default_factory=list)
     unproven: float = 0.0
     restarts: Counter[RestartKind] = field(default_factory=Counter)
     memory: dict[int, float | None] = field(default_factory=dict)
@@ -48,7 +48,7 @@ class _Track:
     is_past: bool = False
 
 
-class Services:
+class ServiceTracker:
     """Follows every service between `since` and `until` (Unix seconds)."""
 
     def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
@@ -95,7 +95,7 @@ class Services:
             self._memory(track, lives, at, self._orders.memory_limit(name))
         self._last, self._dark_since = at, None
 
-    def nights(self, history: History) -> tuple[ServiceNight, ...]:
+    def nights(self, history: History) -> tuple[ServiceReport, ...]:
         """Each service's night, once everything has been seen; `history` is the last."""
         roster = expected(history, self._orders)
         found = []
@@ -107,7 +107,7 @@ class Services:
                 _add(stretches, max(self._last, self._since), self._until, state, word)
             is_known = self._dark_since is None and track.state != "unknown"
             found.append(
-                ServiceNight(
+                ServiceReport(
                     name=name,
                     expected=roster.get(name),
                     word=track.word if is_known else "unknown",
@@ -136,7 +136,7 @@ class Services:
     def _until_now(
         self,
         track: _Track,
-        lives: Mapping[str, Life],
+        lives: Mapping[str, Process],
         at: float,
         happened: Sequence[ServiceEvent],
         now: tuple[State, str],
@@ -167,7 +167,9 @@ class Services:
             self._pass(track, start, changed, *before)
             self._pass(track, changed, at, *now)
 
-    def _changed(self, lives: Mapping[str, Life], happened: Sequence[ServiceEvent], start: float, at: float) -> float:
+    def _changed(
+        self, lives: Mapping[str, Process], happened: Sequence[ServiceEvent], start: float, at: float
+    ) -> float:
         """When the state became what it now is, between two readings: by PM2's bus or its list, else at the second."""
         moments = [life.since for life in lives.values()] if lives else [event.at for event in happened]
         return max((moment for moment in moments if moment is not None and start < moment < at), default=at)
@@ -175,7 +177,7 @@ class Services:
     def _pass(self, track: _Track, start: float, end: float, state: State, word: str) -> None:
         _add(track.stretches, max(start, self._since), min(end, self._until), state, word)
 
-    def _memory(self, track: _Track, lives: Mapping[str, Life], at: float, limit: float) -> None:
+    def _memory(self, track: _Track, lives: Mapping[str, Process], at: float, limit: float) -> None:
         seen = 0.0
         if self._last is not None and self._dark_since is None:
             seen = max(0.0, min(at, self._until) - max(self._last, self._since))
@@ -219,7 +221,7 @@ class Services:
         return tuple(points)
 
 
-def confirmed(nights: Iterable[ServiceNight], incidents: Iterable[Incident]) -> tuple[ServiceNight, ...]:
+def confirmed(nights: Iterable[ServiceReport], incidents: Iterable[Incident]) -> tuple[ServiceReport, ...]:
     """The services' nights, with what no alert was ever confirmed for told as that: it is neither wrong nor well."""
     lasted: dict[str, list[tuple[float, float]]] = {}
     for part in (part for incident in incidents for part in incident.parts):
@@ -234,7 +236,7 @@ def left_behind(alert: Alert) -> tuple[str, ...]:
     return declared(alert.rule).dead_services(alert) or (alert.subject,)
 
 
-def _confirmed(night: ServiceNight, lasted: Sequence[tuple[float, float]]) -> ServiceNight:
+def _confirmed(night: ServiceReport, lasted: Sequence[tuple[float, float]]) -> ServiceReport:
     stretches = tuple(
         replace(part, state="unconfirmed")
         if part.state == "wrong" and not any(start < part.end and part.start < end for start, end in lasted)
@@ -245,19 +247,19 @@ def _confirmed(night: ServiceNight, lasted: Sequence[tuple[float, float]]) -> Se
     return replace(night, stretches=stretches, ok=None if is_doubtful else night.ok, unconfirmed=is_doubtful)
 
 
-def _running(lives: Mapping[str, Life]) -> frozenset[tuple[str, float | None]]:
+def _running(lives: Mapping[str, Process]) -> frozenset[tuple[str, float | None]]:
     return frozenset((instance, life.started_at) for instance, life in lives.items() if life.state == "online")
 
 
-def _add(stretches: list[Stretch], start: float, end: float, state: State, word: str) -> None:
+def _add(stretches: list[BlindSpell], start: float, end: float, state: State, word: str) -> None:
     """One stretch more, joined to the one before where nothing changed. A clock set back says the same time anew."""
     if end <= start:
         return
     while stretches and stretches[-1].end > start:
         last = stretches.pop()
         if last.start < start:
-            stretches.append(Stretch(last.start, start, last.state, last.word))
+            stretches.append(BlindSpell(last.start, start, last.state, last.word))
     if stretches and (last := stretches[-1]).end == start and (last.state, last.word) == (state, word):
-        stretches[-1] = Stretch(last.start, end, state, word)
+        stretches[-1] = BlindSpell(last.start, end, state, word)
     else:
-        stretches.append(Stretch(start, end, state, word))
+        stretches.append(BlindSpell(start, end, state, word))

@@ -6,7 +6,7 @@ from monitord.core.anomalies.interpolation import value_at
 from monitord.core.history.model import History
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.report.model import Hour, TableNight
+from monitord.core.report.model import Hour, TableReport
 
 HOUR = 3600.0
 # A night that is replayed in minutes is shown in so many parts instead of hours.
@@ -15,7 +15,7 @@ PARTS = 12
 WHOLE_ENOUGH = 0.5
 
 
-class Tables:
+class TableTracker:
     """Follows every watched table between `since` and `until` (Unix seconds).
 
     Postgres' counters are cumulative: what came while nobody looked is known as soon as somebody looks again. Whether
@@ -56,11 +56,11 @@ class Tables:
                 points.pop()
             points.append((at, max(table.gained, points[-1][1]) if points else table.gained))
 
-    def nights(self) -> tuple[TableNight, ...]:
+    def nights(self) -> tuple[TableReport, ...]:
         """Each table's night, once everything has been seen."""
         return tuple(self._night(name, points) for name, points in self._gained.items())
 
-    def _night(self, name: str, points: list[tuple[float, float]]) -> TableNight:
+    def _night(self, name: str, points: list[tuple[float, float]]) -> TableReport:
         span = self._until - self._since
         width = HOUR if span > HOUR else max(span / PARTS, 1e-9)
         hours = []
@@ -75,7 +75,7 @@ class Tables:
         # An hour of which the night holds little had at least so many rows as came in that little.
         whole = [hour.per_hour if hour.end - hour.start >= width * WHOLE_ENOUGH else hour.rows for hour in hours]
         rates = [rate for rate in whole if rate is not None]
-        return TableNight(
+        return TableReport(
             name=name,
             hours=tuple(hours),
             gained=gained,

@@ -11,7 +11,7 @@ from monitord.core.model import Alert, Finding, Judgement, Observation, Reading,
 from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
-    from monitord.core.status import Report
+    from monitord.core.status import FleetStatus
 
 Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
 ActionKind = Literal["restart_service", "free_disk", "investigate"]
@@ -50,7 +50,7 @@ Role = Literal[
 class RecoveryContext:
     """What is known as of the cycle in which an alert ended; `now` in Unix seconds."""
 
-    report: Report
+    report: FleetStatus
     history: History
     orders: StandingOrders
     now: float

@@ -7,7 +7,7 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.dependencies import builds_trees, fed, sealed, worked_off
-from monitord.core.history.model import History, Life
+from monitord.core.history.model import History, Process
 from monitord.core.history.process_states import fits
 from monitord.core.history.processes import expected
 from monitord.core.model import Alert
@@ -15,7 +15,7 @@ from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects.base import NONE, UNKNOWN, EpochImpact, Impact, RecoveryContext, Role
 
 
-def fleet(history: History, orders: StandingOrders) -> Iterator[tuple[str, Expected | None, dict[str, Life]]]:
+def fleet(history: History, orders: StandingOrders) -> Iterator[tuple[str, Expected | None, dict[str, Process]]]:
     """Every subject: the roster first, then whatever else PM2 runs (nothing expected of it)."""
     roster = expected(history, orders)
     for name in sorted(roster.keys() | history.services.keys()):

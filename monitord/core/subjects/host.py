@@ -24,7 +24,7 @@ from monitord.core.anomalies.forecasts import (
     reached,
     seen_for,
 )
-from monitord.core.history.model import Full, History
+from monitord.core.history.model import DiskFull, History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule, Subject, Updated
@@ -44,7 +44,7 @@ def absorb_full(
         known = [percent for percent in used if percent is not None]
         was = history.full.get(path)
         if known and max(known) >= DISK_FULL_PERCENT:
-            full[path] = Full(now if before is None else before, now) if was is None else replace(was, room_at=None)
+            full[path] = DiskFull(now if before is None else before, now) if was is None else replace(was, room_at=None)
         elif was is not None:
             room_at = was.room_at if was.room_at is not None else now if known else None
             if room_at is None or now - room_at <= orders.late_after.total_seconds():

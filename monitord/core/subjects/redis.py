@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from monitord.core import humanize
-from monitord.core.history.model import History, Queue
+from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, UNKNOWN, Impact, RecoveryContext, Rule, Subject, Updated
@@ -35,12 +35,12 @@ def absorb_queues(history: History, reading: Reading, now: float, orders: Standi
             continue
         run, deep = history.queues.get(name), depth > orders.queue_limit(name) * DEEP_SHARE
         if run is None:
-            queues[name] = Queue(now, float(depth), float(depth), now if deep else None, now, ((depth, depth),))
+            queues[name] = QueueHistory(now, float(depth), float(depth), now if deep else None, now, ((depth, depth),))
             continue
         fell = depth < run.last
         begins = fell or depth <= run.first  # it fell, or has not begun to rise
         began, thirds = _thirds(run, float(depth), now, width)
-        queues[name] = Queue(
+        queues[name] = QueueHistory(
             now if begins else run.since,
             float(depth) if begins else run.first,
             float(depth),
@@ -51,7 +51,7 @@ def absorb_queues(history: History, reading: Reading, now: float, orders: Standi
     return replace(history, queues={**{n: q for n, q in history.queues.items() if n not in queues}, **queues})
 
 
-def _thirds(run: Queue, depth: float, now: float, width: float) -> tuple[float, tuple[tuple[float, float], ...]]:
+def _thirds(run: QueueHistory, depth: float, now: float, width: float) -> tuple[float, tuple[tuple[float, float], ...]]:
     """When the open third of a stall began, and the lowest and highest reading of each, the open one last.
 
     They begin anew where nobody looked for one of them.
@@ -65,7 +65,7 @@ def _thirds(run: Queue, depth: float, now: float, width: float) -> tuple[float, 
     return run.third_at, (*run.thirds[:-1], (min(low, depth), max(high, depth)))
 
 
-def _net_rise(run: Queue, limit: float) -> tuple[int, float]:
+def _net_rise(run: QueueHistory, limit: float) -> tuple[int, float]:
     """Over how many stretches as long as a stall a queue has risen net, and by how much; (0, 0.0) where it has not.
 
     One that was filled at once and is worked off since has not: of its last stretch the beginning is the highest.

@@ -12,7 +12,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NOT_KNOWN, Impact, RecoveryContext, Rule, always, nothing
 
 if TYPE_CHECKING:
-    from monitord.core.status import Report
+    from monitord.core.status import FleetStatus
 
 ADVICE = {
     "refused": "Is it running? Start it, or correct the address it is watched at.",
@@ -48,7 +48,7 @@ def unreachable(
     blocks: Callable[[StandingOrders], str],
     not_there: str | None = None,
     is_lost: Callable[[History], str] = lambda _: "",
-    response: Callable[[Report], object] = lambda _: None,
+    response: Callable[[FleetStatus], object] = lambda _: None,
     recovered: Callable[[Alert, RecoveryContext], str | None] | None = None,
     *,
     runbook: tuple[str, str, str],

@@ -8,7 +8,7 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.dependencies import builds_trees, fed, sealed
-from monitord.core.history.model import History, Life
+from monitord.core.history.model import History, Process
 from monitord.core.history.process_states import FROZEN, UP, WAITING, allowed, fits
 from monitord.core.history.processes import rhythm_of
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
@@ -111,7 +111,7 @@ def _is_lost(name: str, history: History, now: float) -> bool:
     return last is not None and last.is_empty and name in last.left_behind and now > last.seen_at
 
 
-def _gave_up(lives: dict[str, Life], orders: StandingOrders) -> bool:
+def _gave_up(lives: dict[str, Process], orders: StandingOrders) -> bool:
     """Whether PM2 had given up on a service before it was ever seen online: no roster is needed to call that wrong."""
     return not orders.services and any(life.state == "errored" for life in lives.values())
 
@@ -120,7 +120,7 @@ def _wanted(wanted: Expected) -> str:
     return "online or stopped" if wanted == "periodic" else wanted
 
 
-def _why(wrong: list[Life], now: float) -> str:
+def _why(wrong: list[Process], now: float) -> str:
     stuck = next(((life, limit) for life in wrong if (limit := allowed(life)) is not None), None)
     if stuck is not None:
         life, (setting, seconds) = stuck
@@ -139,7 +139,7 @@ def _why(wrong: list[Life], now: float) -> str:
     return ""
 
 
-def _starting(lives: dict[str, Life], history: History, orders: StandingOrders, now: float) -> bool:
+def _starting(lives: dict[str, Process], history: History, orders: StandingOrders, now: float) -> bool:
     """Whether a boot, a deployment or a start by hand is so recent that a service may still be on its way up."""
     grace = orders.startup_grace.total_seconds()
     if grace <= 0:

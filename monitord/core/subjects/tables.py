@@ -9,7 +9,7 @@ from monitord.core import humanize
 from monitord.core.anomalies.doubling import TWICE, half_windows, whole_windows
 from monitord.core.dependencies import feeders, fleet_of
 from monitord.core.history.growth import late_rows, quiet_seconds, rows_at_least, rows_per_hour, window_rows
-from monitord.core.history.model import History, Table
+from monitord.core.history.model import History, TableHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
@@ -28,7 +28,7 @@ UNTOLD = "no counter sees its rows, and no two exact counts could be compared"
 
 def _tables(
     observation: Observation, history: History, orders: StandingOrders
-) -> Iterator[tuple[str, Table | None, bool]]:
+) -> Iterator[tuple[str, TableHistory | None, bool]]:
     """Every ordered table, what is remembered of it (None: not readable now), and whether it was just counted."""
     reading: Reading = observation.readings["postgres"]
     present = reading.values("table_size", "table").keys()
@@ -97,7 +97,7 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
         )
 
 
-def _doubling(name: str, table: Table, now: float, counted: bool, orders: StandingOrders) -> Judgement:
+def _doubling(name: str, table: TableHistory, now: float, counted: bool, orders: StandingOrders) -> Judgement:
     """A table that gains about twice as many rows in each window as in the one before it."""
     window = orders.growth_window.total_seconds()
     halves = half_windows(table, now, window)

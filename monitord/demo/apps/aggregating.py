@@ -4,7 +4,7 @@ import time
 
 from monitord.demo.apps.audience import GROUPS, category
 from monitord.demo.apps.sealing import PARTICIPATION
-from monitord.demo.apps.service import Service
+from monitord.demo.apps.service import DemoService
 
 CATCH_UP_EPOCHS = 24
 
@@ -12,7 +12,7 @@ CATCH_UP_EPOCHS = 24
 class Aggregator:
     """Keeps one group's participation up with its signals, and catches up with what it missed."""
 
-    def __init__(self, service: Service, token_group: str) -> None:
+    def __init__(self, service: DemoService, token_group: str) -> None:
         """Args: service: Whose connections to use. token_group: MILO or CLS."""
         self._service = service
         self._group = token_group

@@ -3,12 +3,12 @@
 import asyncio
 
 from monitord.demo.apps.audience import CLS, category
-from monitord.demo.apps.service import Service
+from monitord.demo.apps.service import DemoService
 
 
 async def main() -> None:
     """Look around once, with a deadline. A Redis that is away is no failure: the next run will tell it."""
-    service = Service("cls-discovery")
+    service = DemoService("cls-discovery")
     try:
         async with asyncio.timeout(5):
             redis = await service.redis()

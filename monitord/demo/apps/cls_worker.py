@@ -4,13 +4,13 @@ import asyncio
 
 from monitord.demo.apps.aggregating import Aggregator
 from monitord.demo.apps.sealer import Sealer
-from monitord.demo.apps.service import Service
+from monitord.demo.apps.service import DemoService
 
 
 class ClsWorker:
     """Both halves of the general ledger in one process."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: DemoService) -> None:
         self._aggregator = Aggregator(service, "CLS")
         self._sealer = Sealer(service, "CLS")
 
@@ -21,5 +21,5 @@ class ClsWorker:
 
 
 if __name__ == "__main__":
-    service = Service("cls-worker")
+    service = DemoService("cls-worker")
     asyncio.run(service.run(ClsWorker(service).turn, every=0.7))

@@ -5,7 +5,7 @@ import json
 import os
 from contextlib import suppress
 
-from monitord.demo.apps.service import Service
+from monitord.demo.apps.service import DemoService
 
 REQUEST_SECONDS = 5.0
 SESSIONS = 44
@@ -16,7 +16,7 @@ NEWEST = "SELECT token_group, max(epoch) AS newest FROM sealed_epochs WHERE toke
 class Gateway:
     """Holds the newest labels; each turn refreshes them, each request gets them."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: DemoService) -> None:
         self._service = service
         self._server: asyncio.Server | None = None
         self._newest: dict[str, int] = {}
@@ -43,5 +43,5 @@ class Gateway:
 
 
 if __name__ == "__main__":
-    service = Service("gateway")
+    service = DemoService("gateway")
     asyncio.run(service.run(Gateway(service).turn, every=2.0))

@@ -3,8 +3,8 @@
 import asyncio
 
 from monitord.demo.apps.aggregating import Aggregator
-from monitord.demo.apps.service import Service
+from monitord.demo.apps.service import DemoService
 
 if __name__ == "__main__":
-    service = Service("milo-aggregator")
+    service = DemoService("milo-aggregator")
     asyncio.run(service.run(Aggregator(service, "MILO").turn, every=0.7))

@@ -4,7 +4,7 @@ import time
 from collections import deque
 
 from monitord.demo.apps.sealing import Seal, labels_due, seal
-from monitord.demo.apps.service import Service
+from monitord.demo.apps.service import DemoService
 from monitord.demo.apps.tree_queue import TreeQueue
 
 SETTLE_SECONDS = 1.5
@@ -28,7 +28,7 @@ INSERT_SEAL = """
 class Sealer:
     """Seals one group, and hands each seal to the tree queue."""
 
-    def __init__(self, service: Service, token_group: str) -> None:
+    def __init__(self, service: DemoService, token_group: str) -> None:
         """Args: service: Whose connections to use. token_group: MILO or CLS."""
         self._service = service
         self._group = token_group

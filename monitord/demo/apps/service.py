@@ -28,7 +28,7 @@ NO_OWNER = 78
 """The exit status of a service whose fleet has no owner any more; PM2 is told not to restart after it."""
 
 
-class Service:
+class DemoService:
     """One service: its settings from the environment, its connections, its faults, its loop."""
 
     def __init__(self, name: str) -> None:

@@ -5,7 +5,7 @@ import secrets
 import time
 
 from monitord.demo.apps.audience import signals
-from monitord.demo.apps.service import Service
+from monitord.demo.apps.service import DemoService
 
 CATCH_UP_EPOCHS = 24
 CATCH_UP_SECONDS = 600
@@ -27,7 +27,7 @@ FLOOD = """
 class StreamListener:
     """Remembers the last second it wrote; every turn writes the seconds since."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: DemoService) -> None:
         self._service = service
         self._written: int | None = None
 
@@ -64,5 +64,5 @@ class StreamListener:
 
 
 if __name__ == "__main__":
-    service = Service("stream-listener")
+    service = DemoService("stream-listener")
     asyncio.run(service.run(StreamListener(service).turn, every=0.5))

@@ -7,7 +7,7 @@ import time
 from monitord.core import merkle
 from monitord.demo.apps.audience import keccak256
 from monitord.demo.apps.sealing import leaves
-from monitord.demo.apps.service import Service
+from monitord.demo.apps.service import DemoService
 from monitord.demo.apps.tree_queue import Job, TreeQueue
 
 JOBS_A_TURN = 25
@@ -34,7 +34,7 @@ FORGOTTEN = """
 class TreeBuilder:
     """Works the queue, and looks now and then for seals whose job got lost with a Redis."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: DemoService) -> None:
         self._service = service
         self._started = False
         self._swept = time.monotonic()
@@ -82,5 +82,5 @@ class TreeBuilder:
 
 
 if __name__ == "__main__":
-    service = Service("tree-builder")
+    service = DemoService("tree-builder")
     asyncio.run(service.run(TreeBuilder(service).turn, every=0.3))

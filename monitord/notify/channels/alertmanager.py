@@ -12,8 +12,8 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from monitord.core.model import Severity
-from monitord.notify.channels.base import Manners, receiver_of
-from monitord.notify.channels.http import Http
+from monitord.notify.channels.base import DeliveryPolicy, receiver_of
+from monitord.notify.channels.http import HttpClient
 from monitord.notify.message import Message
 
 RESEND_SECONDS: Final = 60.0
@@ -37,13 +37,13 @@ class Alertmanager:
     name = "alertmanager"
 
     def __init__(self, url: str, instance: str, fleet: str = "", page: str = "", least: Severity = "warning") -> None:
-        self.manners = Manners(
+        self.manners = DeliveryPolicy(
             least=least, coalesces=False, quiet=False, resend_every=RESEND_SECONDS, receiver=receiver_of(url)
         )
         self._url = endpoint(url)
         self._common = {"job": "monitord", "instance": instance} | ({"fleet": fleet} if fleet else {})
         self._page = page
-        self._http = Http(url, self.manners.deadline)
+        self._http = HttpClient(url, self.manners.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """POST them together, as they are at `now`. A verdict is no alert, and is left out.

@@ -21,7 +21,7 @@ from typing import Any, Final, cast, get_args
 
 from monitord.core import humanize
 from monitord.core.model import Kind, Severity
-from monitord.notify.channels.base import Manners, SendError, receiver_of
+from monitord.notify.channels.base import DeliveryPolicy, SendError, receiver_of
 from monitord.notify.message import Message
 
 DEADLINE_SECONDS: Final = 30.0
@@ -71,7 +71,7 @@ class Apprise:
     def __init__(self, url: str, name: str, least: Severity = "warning", store: Path | None = None) -> None:
         self.name = name
         self._store = None if store is None else str(store)
-        self.manners = Manners(least=least, deadline=DEADLINE_SECONDS, receiver=receiver_of(url))
+        self.manners = DeliveryPolicy(least=least, deadline=DEADLINE_SECONDS, receiver=receiver_of(url))
         self._url = url
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:

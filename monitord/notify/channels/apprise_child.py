@@ -19,7 +19,7 @@ from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
 from monitord.masking import MASK, mask, mask_address
-from monitord.notify.channels.apprise_identity import Taken, taken
+from monitord.notify.channels.apprise_identity import IdentityParameters, taken
 from monitord.notify.channels.limits import retry_after
 
 _NICE: Final = 5
@@ -169,7 +169,7 @@ def _asks_by_http(service: object) -> bool:
     return hasattr(sys.modules.get(type(service).__module__), "requests")
 
 
-def _notes(notes: Iterable[dict[str, Any]], takes: Taken) -> Iterator[dict[str, Any]]:
+def _notes(notes: Iterable[dict[str, Any]], takes: IdentityParameters) -> Iterator[dict[str, Any]]:
     """What is to be sent. Where a message opens an incident, each alert has its own, and what has no end opens none."""
     for note in notes:
         if not takes.incidents:

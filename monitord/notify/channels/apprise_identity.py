@@ -21,7 +21,7 @@ _KNOWN: Final = "acknowledge"
 
 
 @dataclass(frozen=True, slots=True)
-class Taken:
+class IdentityParameters:
     """What a service takes. `names` are the parameters that identify and that the address leaves open.
 
     `incidents`: it opens something for a message, which a later one of the same identity can close. `maps`: it has to
@@ -45,7 +45,7 @@ class Taken:
         return f"{url}{'&' if '?' in url else '?'}{extra}"
 
 
-def taken(arguments: Mapping[str, Mapping[str, Any]], url: str) -> Taken:
+def taken(arguments: Mapping[str, Mapping[str, Any]], url: str) -> IdentityParameters:
     """What the service of this address takes. `arguments` is Apprise's description of its parameters."""
     given = {name.lower(): value.lower() for name, value in parse_qsl(url.partition("?")[2], keep_blank_values=True)}
     by_meaning: dict[str, list[str]] = {}
@@ -61,4 +61,4 @@ def taken(arguments: Mapping[str, Mapping[str, Any]], url: str) -> Taken:
     # A key that the operator has set himself is the same for every alert: the end of one would close another.
     closes = bool(names) and (not can_map or maps or asked == _MAP)
     knows = next((word for word in action.get("values") or () if word.startswith(_KNOWN)), "") if names else ""
-    return Taken(names, can_map and bool(by_meaning), maps, closes, "" if _ACTION in given else knows)
+    return IdentityParameters(names, can_map and bool(by_meaning), maps, closes, "" if _ACTION in given else knows)

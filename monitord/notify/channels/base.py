@@ -38,7 +38,7 @@ class SendError(Exception):
 
 
 @dataclass(frozen=True, slots=True)
-class Manners:
+class DeliveryPolicy:
     """How a way out wants to be talked to.
 
     `least` is the least severity that is told there. `deadline` is how long one sending may take, in seconds.
@@ -66,7 +66,7 @@ class Channel(Protocol):
     """One way out. `name` is how the log, the settings and the outbox call it; it says nothing secret."""
 
     name: str
-    manners: Manners
+    manners: DeliveryPolicy
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """Hand these over, all of them or none; `now` is for their age. The caller holds the deadline.
@@ -82,7 +82,7 @@ class Channel(Protocol):
 
 
 @runtime_checkable
-class Describes(Protocol):
+class DescribesChannel(Protocol):
     """A channel to which it depends on the service whether an alert's end closes what its beginning opened."""
 
     async def closes(self) -> bool:

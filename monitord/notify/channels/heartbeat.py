@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from monitord.core.model import Gap
+from monitord.core.model import Unmeasured
 from monitord.notify.channels.base import SendError
-from monitord.notify.channels.http import Http
+from monitord.notify.channels.http import HttpClient
 
 DEADLINE_SECONDS: Final = 5.0
 EVERY_SECONDS: Final = 25.0
@@ -73,7 +73,7 @@ class Heartbeat:
     ) -> None:
         self._url, self._told, self._every = url, told, every
         self._style: Style = "plain" if style == "auto" and _PUSH in urlsplit(url).path else style
-        self._http = Http(url, DEADLINE_SECONDS)
+        self._http = HttpClient(url, DEADLINE_SECONDS)
         self._run = ""
         self._begun = False
         self._last_run: float | None = None
@@ -83,10 +83,10 @@ class Heartbeat:
         self._banned_until = float("-inf")
         self._is_doubtful = False
         self._task: asyncio.Task[None] | None = None
-        self._trouble: Gap | None = None
+        self._trouble: Unmeasured | None = None
 
     @property
-    def trouble(self) -> Gap | None:
+    def trouble(self) -> Unmeasured | None:
         """Why the last ping was not taken; None where it was, or where there was none yet."""
         return self._trouble
 
@@ -148,7 +148,7 @@ class Heartbeat:
             except SendError as error:
                 if error.retry_after is not None:
                     self._banned_until = asyncio.get_running_loop().time() + error.retry_after
-                self._edge(Gap(self.name, error.kind, f"the heartbeat is not taken: {error.error}"))
+                self._edge(Unmeasured(self.name, error.kind, f"the heartbeat is not taken: {error.error}"))
             else:
                 if is_sent:
                     self._edge(None)
@@ -188,7 +188,7 @@ class Heartbeat:
         self._style = "plain"
         return True
 
-    def _edge(self, trouble: Gap | None) -> None:
+    def _edge(self, trouble: Unmeasured | None) -> None:
         before, self._trouble = self._trouble, trouble
         if self._told is not None and (before is None) is not (trouble is None):
             self._told(trouble is None, trouble.error if trouble is not None else "")

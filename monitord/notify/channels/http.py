@@ -34,7 +34,7 @@ _SHARE: Final = 0.8
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-class Http:
+class HttpClient:
     """A client for one address.
 
     Connections are not kept: what is told is rare, and a connection that has died in the meantime costs a message its

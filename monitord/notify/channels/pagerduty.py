@@ -17,8 +17,8 @@ from typing import Any, Final
 from monitord.core.model import Severity
 from monitord.jsonable import in_json
 from monitord.masking import mask
-from monitord.notify.channels.base import Manners, SendError, receiver_of
-from monitord.notify.channels.http import Http
+from monitord.notify.channels.base import DeliveryPolicy, SendError, receiver_of
+from monitord.notify.channels.http import HttpClient
 from monitord.notify.message import Message
 
 ENDPOINT: Final = "https://events.pagerduty.com/v2/enqueue"
@@ -55,7 +55,7 @@ class PagerDuty:
         page: str = "",
         least: Severity = "warning",
     ) -> None:
-        self.manners = Manners(
+        self.manners = DeliveryPolicy(
             least=least,
             coalesces=False,
             quiet=False,
@@ -66,7 +66,7 @@ class PagerDuty:
         )
         self._key, self._url, self._page = key, url, page
         self._instance, self._fleet = instance, fleet
-        self._http = Http(url, self.manners.deadline)
+        self._http = HttpClient(url, self.manners.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:  # noqa: ARG002 - the interface hands it in; an event has its own time
         """POST an event for each. PagerDuty knows by the key those that it had before one failed.

@@ -15,8 +15,8 @@ from urllib.parse import quote
 from monitord.core.model import Severity
 from monitord.jsonable import in_json
 from monitord.masking import mask
-from monitord.notify.channels.base import Manners, receiver_of
-from monitord.notify.channels.http import Http
+from monitord.notify.channels.base import DeliveryPolicy, receiver_of
+from monitord.notify.channels.http import HttpClient
 from monitord.notify.message import Kind, Message
 
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
@@ -46,10 +46,10 @@ class Webhook:
     def __init__(
         self, url: str, instance: str, fleet: str = "", secret: str | None = None, least: Severity = "warning"
     ) -> None:
-        self.manners = Manners(least=least, receiver=receiver_of(url))
+        self.manners = DeliveryPolicy(least=least, receiver=receiver_of(url))
         self._url, self._instance, self._fleet = url, instance, fleet
         self._key = signing_key(secret) if secret else None
-        self._http = Http(url, self.manners.deadline)
+        self._http = HttpClient(url, self.manners.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """POST them one after another; the receiver knows by their ids those that it had before one failed.

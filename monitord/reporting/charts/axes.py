@@ -26,7 +26,7 @@ _EDGE: Final = 6.0
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TimeSpan:
     """The time that a plot covers, in Unix seconds."""
 
     since: float
@@ -108,7 +108,7 @@ def level(y: float, kind: str) -> Markup:
     return tag("line", x1="0%", x2="100%", y1=f"{y:.1f}", y2=f"{y:.1f}", class_=kind)
 
 
-def time_axis(span: Span, upper: float, lower: float) -> Markup:
+def time_axis(span: TimeSpan, upper: float, lower: float) -> Markup:
     """Faint uprights from `upper` to `lower` at whole hours, and their clock times in UTC under them."""
     parts: list[Markup] = []
     for at in ticks(span):
@@ -118,7 +118,7 @@ def time_axis(span: Span, upper: float, lower: float) -> Markup:
     return tag("g", joined(*parts), aria_hidden="true")
 
 
-def ticks(span: Span) -> list[float]:
+def ticks(span: TimeSpan) -> list[float]:
     """Round moments within a span, few enough to be labelled."""
     step = _step(span.until - span.since)
     first = math.ceil(span.since / step) * step

@@ -6,10 +6,10 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.report.model import GroupNight, SealNight, ServiceNight, State, Stretch, TableNight
+from monitord.core.report.model import BlindSpell, GroupReport, SealReport, ServiceReport, State, TableReport
 from monitord.reporting.charts.axes import (
     Scale,
-    Span,
+    TimeSpan,
     fill,
     frame,
     letters,
@@ -42,14 +42,14 @@ _PLATE: Final = "M-10 -10H10V10H-10Z"
 _RING: Final = "M-7 0a7 7 0 1 0 14 0a7 7 0 1 0 -14 0Z"
 
 
-def strip(ident: str, service: ServiceNight, span: Span, *, axis: bool = True) -> Markup:
+def strip(ident: str, service: ServiceReport, span: TimeSpan, *, axis: bool = True) -> Markup:
     """One service's night as a band: thin where it was as expected, high and hatched where not, dotted where unknown.
 
     A restart is a mark above the band. `axis` adds the hours.
     """
     upper, lower = 8.0, 30.0
     order: tuple[State, ...] = ("ok", "unknown", "unconfirmed", "wrong", "restarted")
-    stretches = service.stretches or (Stretch(span.since, span.until, "unknown", ""),)
+    stretches = service.stretches or (BlindSpell(span.since, span.until, "unknown", ""),)
     parts = [part for state in order for part in stretches if part.state == state]
     rules = (
         time_axis(span, upper, lower)
@@ -72,7 +72,7 @@ def strip(ident: str, service: ServiceNight, span: Span, *, axis: bool = True) -
     )
 
 
-def _stretch(ident: str, part: Stretch, span: Span, upper: float, lower: float) -> Markup:
+def _stretch(ident: str, part: BlindSpell, span: TimeSpan, upper: float, lower: float) -> Markup:
     start, end = span.place(part.start), span.place(part.end)
     where = {"x": percent(start), "width": percent(max(0.0, end - start))}
     high = {"y": f"{upper}", "height": f"{lower - upper}"}
@@ -84,7 +84,7 @@ def _stretch(ident: str, part: Stretch, span: Span, upper: float, lower: float) 
     return tag("rect", **where, **high, fill=fill(ident, look), class_=f"edge {look}")
 
 
-def _strip_words(stretches: Sequence[Stretch]) -> str:
+def _strip_words(stretches: Sequence[BlindSpell]) -> str:
     if not stretches:
         return "Nothing is known of it."
     names: dict[State, str] = {
@@ -102,7 +102,7 @@ def _strip_words(stretches: Sequence[Stretch]) -> str:
     return "; ".join([*told, f"{restarts} restarts" if restarts else "no restarts"]) + "."
 
 
-def memory_plot(ident: str, service: ServiceNight, span: Span) -> Markup:
+def memory_plot(ident: str, service: ServiceReport, span: TimeSpan) -> Markup:
     """A service's memory against its limit: a line, broken and dotted where it was not running or not seen."""
     limit, peak = float(service.memory_limit), service.memory_peak
     top = max(limit, peak or 0.0, *(value or 0.0 for _, value in service.memory), 1.0) * _ROOM
@@ -154,13 +154,13 @@ def runs_of(points: Sequence[Point]) -> Iterator[list[tuple[float, float]]]:
         yield run
 
 
-def _path(run: Sequence[tuple[float, float]], span: Span, scale: Scale) -> str:
+def _path(run: Sequence[tuple[float, float]], span: TimeSpan, scale: Scale) -> str:
     places = [f"{span.place(at) / 100 * _UNITS:.1f} {scale.place(value):.1f}" for at, value in run]
     # A single reading is drawn as a dot: a line of next to no length with round ends.
     return f"M{'L'.join(places)}" if len(places) > 1 else f"M{places[0]}h.1"
 
 
-def _blanks(points: Sequence[Point], span: Span) -> Iterator[tuple[float, float]]:
+def _blanks(points: Sequence[Point], span: TimeSpan) -> Iterator[tuple[float, float]]:
     """From the last reading before a gap to the first after it."""
     start: float | None = None if points else span.since
     previous = span.since
@@ -175,7 +175,7 @@ def _blanks(points: Sequence[Point], span: Span) -> Iterator[tuple[float, float]
         yield start, span.until
 
 
-def growth_bars(ident: str, table: TableNight, span: Span) -> Markup:
+def growth_bars(ident: str, table: TableReport, span: TimeSpan) -> Markup:
     """Rows per hour as bars against the limit; hatched above it, dotted where unknown. A falling count has no bar."""
     rates = [hour.per_hour for hour in table.hours]
     known = [rate for rate in rates if rate is not None]
@@ -215,7 +215,7 @@ def growth_bars(ident: str, table: TableNight, span: Span) -> Markup:
     return frame(ident, f"{table.name}: rows per hour", description, _HEIGHT, *content)
 
 
-def seal_plot(ident: str, group: GroupNight) -> Markup:
+def seal_plot(ident: str, group: GroupReport) -> Markup:
     """The sealing delay of each label, at the hour the label stands for, against the grace.
 
     A disc is a seal in time, a triangle a late one, a ring around it one later than usual; a cross in a hatched gap is
@@ -224,7 +224,7 @@ def seal_plot(ident: str, group: GroupNight) -> Markup:
     delays = [seal.delay for seal in group.seals if seal.delay is not None]
     scale = Scale(max(group.grace, *delays, 1.0) * _ROOM, _UPPER, _LOWER)
     grace = scale.place(group.grace)
-    slots = Span(0.0, float(max(1, len(group.seals))))
+    slots = TimeSpan(0.0, float(max(1, len(group.seals))))
     content: list[Markup] = [patterns(ident)]
     content += _labels(group.seals, slots)
     content += [_absent(ident, seal, slots, n) for n, seal in enumerate(group.seals) if seal.delay is None]
@@ -250,7 +250,7 @@ def seal_plot(ident: str, group: GroupNight) -> Markup:
     return frame(ident, f"{group.group}: sealing delay", description, _HEIGHT, *content)
 
 
-def _labels(seals: Sequence[SealNight], slots: Span) -> Iterator[Markup]:
+def _labels(seals: Sequence[SealReport], slots: TimeSpan) -> Iterator[Markup]:
     every = max(1, -(-len(seals) // 5))
     for n, seal in enumerate(seals):
         if n % every == 0 and n + every / 3 <= len(seals):
@@ -260,7 +260,7 @@ def _labels(seals: Sequence[SealNight], slots: Span) -> Iterator[Markup]:
             yield letters(text, x, _LOWER + 15, kind="tick", anchor="middle")
 
 
-def _absent(ident: str, seal: SealNight, slots: Span, n: int) -> Markup:
+def _absent(ident: str, seal: SealReport, slots: TimeSpan, n: int) -> Markup:
     start, end, x = slots.place(n), slots.place(n + 1), slots.place(n + 0.5)
     if seal.state == "open":
         return letters("…", x, _LOWER - 4, kind="tick", anchor="middle")
@@ -274,7 +274,7 @@ def _absent(ident: str, seal: SealNight, slots: Span, n: int) -> Markup:
     return joined(gap, letters("?", x, _MIDDLE + 5, kind="unknown", anchor="middle"))
 
 
-def _seal(x: float, y: float, seal: SealNight) -> Markup:
+def _seal(x: float, y: float, seal: SealReport) -> Markup:
     stem = tag("line", x1=percent(x), x2=percent(x), y1=f"{y:.1f}", y2=_LOWER, class_="stem")
     late = seal.state == "late"
     mark = shape(x, y, _UP if late else _DISC, "late" if late else "disc")

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
-from monitord.core.model import Failure, Gap
+from monitord.core.model import Failure, Unmeasured
 from tests.core.fleet import MB, Group, Server, Table
 
 from .living import HOUR, Living
@@ -131,7 +131,7 @@ def _host_blind(night: Living, chance: random.Random) -> Made:
 
 def _table_locked(night: Living, chance: random.Random) -> Made:
     table = chance.choice(list(night.tables.values()))
-    gap = Gap(table.name, "timeout", f"{table.name} is locked")
+    gap = Unmeasured(table.name, "timeout", f"{table.name} is locked")
     return Made(
         f"{table.name} is locked",
         frozenset({table.name}),

@@ -9,7 +9,7 @@ from itertools import pairwise
 
 from monitord.core.alerting.incidents import incidents
 from monitord.core.model import Transition
-from monitord.core.report.model import Night as Report
+from monitord.core.report.model import Report as Report
 from tests.nights.mornings import morning
 
 from . import faults, fleets, habits
