@@ -1,0 +1,118 @@
+"""Each import contract of pyproject.toml is broken by an import that it is there to forbid, and says which it was."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGE = ROOT / "monitord"
+CONTRACTS: list[dict[str, Any]] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"][
+    "contracts"
+]
+BY_TYPE = {(each["type"], each.get("modules", [""])[0]): each["name"] for each in CONTRACTS}
+LAYERS = next(each["layers"] for each in CONTRACTS if each["type"] == "layers")
+# The import that each contract is to forbid: the module (made, where there is none), its line, what is said of it.
+PLANTED = {
+    ("allowed_imports", "monitord.core"): [
+        ("core/units.py", "import time", "monitord.core.units is not allowed to import time"),
+        (
+            "core/engine.py",
+            "def f() -> None: from os import environ",
+            "monitord.core.engine is not allowed to import os",
+        ),
+        ("core/model.py", "import httpx", "monitord.core.model is not allowed to import httpx"),
+    ],
+    ("independence", "monitord.probes.*"): [
+        ("probes/made_up.py", "import monitord.probes.host", "monitord.probes.made_up -> monitord.probes.host"),
+    ],
+    ("independence", "monitord.notify.channels.*"): [
+        (
+            "notify/channels/webhook.py",
+            "from monitord.notify.channels import pagerduty",
+            "monitord.notify.channels.webhook -> monitord.notify.channels.pagerduty",
+        ),
+    ],
+    ("protected", ""): [
+        ("cli/check.py", "import monitord.testing", "monitord.cli.check -> monitord.testing"),
+        ("cli/init.py", "import monitord.demo.tour", "monitord.cli.init -> monitord.demo.tour"),
+    ],
+    ("layers", ""): [("made_up/__init__.py", "", "monitord.made_up")],
+}
+
+
+def members(layer: str) -> list[str]:
+    """The packages of a layer that are there."""
+    names = re.findall(r"\w+", layer)
+    return [name for name in names if (PACKAGE / name).is_dir() or (PACKAGE / f"{name}.py").is_file()]
+
+
+def upwards() -> list[tuple[str, str]]:
+    """Who must not import whom: a package one of the layer above it, and one of its own."""
+    above = [(members(lower)[0], members(upper)[0]) for upper, lower in pairwise(LAYERS)]
+    beside = [(members(layer)[0], members(layer)[-1]) for layer in LAYERS if len(members(layer)) > 1]
+    return above + beside
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Path:
+    shutil.copytree(PACKAGE, tmp_path / "monitord", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "tests" / "support", tmp_path / "tests" / "support")
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    return tmp_path
+
+
+def plant(copy: Path, path: str, line: str) -> None:
+    module = copy / "monitord" / path
+    module.parent.mkdir(exist_ok=True)
+    with module.open("a", encoding="utf-8") as file:
+        file.write(f"\n{line}\n")
+
+
+def lint(directory: Path) -> tuple[int, str]:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-logo", "--no-cache"]
+    done = subprocess.run(
+        command, cwd=directory, env={"COLUMNS": "400"}, capture_output=True, text=True, timeout=60, check=False
+    )
+    return done.returncode, done.stdout + done.stderr
+
+
+def test_each_contract_has_an_import_that_breaks_it() -> None:
+    assert set(PLANTED) == set(BY_TYPE)
+    assert len(BY_TYPE) == len(CONTRACTS)
+
+
+def test_a_copy_keeps_every_contract(copy: Path) -> None:
+    code, said = lint(copy)
+    assert code == 0, said
+    assert all(f"{each['name']} KEPT" in said for each in CONTRACTS)
+
+
+@pytest.mark.parametrize("contract", PLANTED, ids=" ".join)
+def test_a_contract_is_broken_by_what_it_forbids(copy: Path, contract: tuple[str, str]) -> None:
+    for path, line, _ in PLANTED[contract]:
+        plant(copy, path, line)
+    code, said = lint(copy)
+    assert code == 1, said
+    assert f"{BY_TYPE[contract]} BROKEN" in said
+    for _, _, expected in PLANTED[contract]:
+        assert expected in said
+
+
+def test_no_package_imports_one_of_the_layer_above_or_beside_it(copy: Path) -> None:
+    for importer, imported in upwards():
+        package = f"{importer}/__init__.py" if (PACKAGE / importer).is_dir() else f"{importer}.py"
+        plant(copy, package, f"import monitord.{imported}")
+    code, said = lint(copy)
+    assert code == 1, said
+    assert f"{BY_TYPE['layers', '']} BROKEN" in said
+    for importer, imported in upwards():
+        assert f"monitord.{importer} is not allowed to import monitord.{imported}:" in said
