@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+from textwrap import dedent
 from typing import get_args
 
 import pytest
@@ -19,11 +21,17 @@ from monitord.core.subjects import RULES
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
+ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
+DOCUMENTS = [ROOT / "README.md", ROOT / "tests" / "nights" / "README.md", *(ROOT / "docs").rglob("*.md")]
+PACKAGE = ROOT / "monitord"
+# A path in a document begins at the root of the repository, or in the package.
+PLACES = {path.name for directory in (ROOT, PACKAGE) for path in directory.iterdir() if path.is_dir()}
+PATH = re.compile(r"(?<![\w/.<$~-])((?:[a-z_0-9]+/)+(?:[\w-]+\.[a-z]+)?)(?=[`,;:)\s])")
 SOURCES = [path.read_text(encoding="utf-8") for path in (ROOT / "monitord").rglob("*.py")]
 
 
-def section(title: str) -> str:
-    return REFERENCE.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
+def section(title: str, document: str = REFERENCE) -> str:
+    return document.split(f"## {title}\n", 1)[1].split("\n## ", 1)[0]
 
 
 def first_cells(table: str) -> set[str]:
@@ -86,3 +94,39 @@ def test_every_command_has_help(command: list[str]) -> None:
 def test_the_readme_is_about_one_screen_before_its_first_heading_of_detail() -> None:
     opening = README.split("\n## ", 1)[0]
     assert len(opening.splitlines()) <= 40
+
+
+def drawn(block: str) -> set[str]:
+    """The paths of a tree drawn by indentation, below its first line, without what is said of each."""
+    parents: list[str] = []
+    paths = set()
+    for line in dedent(block).splitlines():
+        name = line.split()[0]
+        depth = (len(line) - len(line.lstrip())) // 2
+        parents[depth:] = [name.rstrip("/")]
+        paths.add("/".join(parents[1:]))
+    return paths - {""}
+
+
+def test_the_architecture_draws_every_package_and_no_other() -> None:
+    there = {str(path.parent.relative_to(PACKAGE)) for path in PACKAGE.glob("*/**/__init__.py")}
+    there |= {path.name for path in PACKAGE.glob("*.py")}
+    tree = section("The tree", ARCHITECTURE).strip("\n").split("\n\n", 1)[0]
+    assert drawn(tree) == there
+    assert all(len(line.split()) > 1 for line in tree.splitlines()[1:])
+
+
+def test_the_architecture_has_the_layers_of_the_contract() -> None:
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = next(each["layers"] for each in settings["contracts"] if each["type"] == "layers")
+    contract = [[name for name in layer.split(" | ") if not name.startswith("(")] for layer in layers]
+    written = re.findall(r"^    (.+)$", section("Layers", ARCHITECTURE), re.MULTILINE)
+    assert [line.split(" | ") for line in written] == contract
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
+def test_every_path_named_in_a_document_is_there(document: Path) -> None:
+    text = document.read_text(encoding="utf-8")
+    named = {path for path in re.findall(PATH, text) if path.split("/")[0] in PLACES}
+    links = {str(document.parent / link) for link in re.findall(r"\]\(([^)#:]+)\)", text)}
+    assert {path for path in named | links if not any((place / path).exists() for place in (ROOT, PACKAGE))} == set()
