@@ -22,11 +22,17 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 REFERENCE = (ROOT / "docs" / "reference.md").read_text(encoding="utf-8")
 ARCHITECTURE = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8")
-DOCUMENTS = [ROOT / "README.md", ROOT / "tests" / "nights" / "README.md", *(ROOT / "docs").rglob("*.md")]
+CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+DOCUMENTS = [
+    ROOT / "README.md",
+    ROOT / "CONTRIBUTING.md",
+    ROOT / "tests" / "nights" / "README.md",
+    *(ROOT / "docs").rglob("*.md"),
+]
 PACKAGE = ROOT / "monitord"
 # A path in a document begins at the root of the repository, or in the package.
 PLACES = {path.name for directory in (ROOT, PACKAGE) for path in directory.iterdir() if path.is_dir()}
-PATH = re.compile(r"(?<![\w/.<$~-])((?:[a-z_0-9]+/)+(?:[\w-]+\.[a-z]+)?)(?=[`,;:)\s])")
+PATH = re.compile(r"(?<![\w/.<$~-])((?:[a-z_0-9]+/)+(?:[a-z_0-9-]+\.[a-z]+)?)(?=[`,;:)\s])")
 SOURCES = [path.read_text(encoding="utf-8") for path in (ROOT / "monitord").rglob("*.py")]
 
 
@@ -130,3 +136,17 @@ def test_every_path_named_in_a_document_is_there(document: Path) -> None:
     named = {path for path in re.findall(PATH, text) if path.split("/")[0] in PLACES}
     links = {str(document.parent / link) for link in re.findall(r"\]\(([^)#:]+)\)", text)}
     assert {path for path in named | links if not any((place / path).exists() for place in (ROOT, PACKAGE))} == set()
+
+
+@pytest.mark.parametrize("recipe", ["A probe", "A rule", "A channel", "A command"])
+def test_every_file_of_a_recipe_is_there(recipe: str) -> None:
+    steps = re.findall(r"^\d\. (.+?)(?=^\d\. |\Z)", section(recipe, CONTRIBUTING), re.MULTILINE | re.DOTALL)
+    assert len(steps) >= 3
+    for step in steps:
+        named = re.findall(r"`((?:[\w-]+/)*[\w.-]*\w\.[a-z]+)`", step)
+        assert named, step
+        for path in named:
+            there = ROOT / path
+            # One that is to be made has another beside it to begin from.
+            assert there.parent.is_dir() if "NAME" in path else there.is_file(), path
+        assert any("NAME" not in path for path in named), step
