@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 
 from monitord import __version__
 
-# Name -> (what --help says of it). Each is a module of that name in monitord.cli.
+# Name -> (what --help says of it). Each is in the module of that name in monitord.cli, or in that of MODULES.
 COMMANDS: Final = {
     "init": "look at what is there and print a .env that would watch it",
     "run": "the daemon, in the foreground",
@@ -34,7 +34,7 @@ COMMANDS: Final = {
     "demo": "a real fleet in miniature, watched, broken and mended",
 }
 
-
+MODULES: Final = dict.fromkeys(("silence", "unsilence", "ack", "forget"), "silences")
 # They read no settings, or bring their own.
 WITHOUT_SETTINGS: Final = frozenset({"completion", "demo"})
 ENV_FILE: Final = "MONITORD_ENV_FILE"
@@ -84,12 +84,17 @@ def command_line(asked: str | None) -> argparse.ArgumentParser:
     )
     parser.add_argument("-V", "--version", action="version", version=f"monitord {__version__}")
     subparsers = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    wanted = MODULES.get(asked or "", asked)
     for name, summary in COMMANDS.items():
+        if name in subparsers.choices:  # its module has put it there with another of its commands
+            continue
         # Only the command that runs is imported: `check` need not pay for the demo, nor the daemon for `init`.
-        if asked in (name, "completion"):
-            importlib.import_module(f"monitord.cli.{name}").add(subparsers)
-            if name not in WITHOUT_SETTINGS:
-                _take_env_file(subparsers.choices[name])
+        module = MODULES.get(name, name)
+        if wanted in (module, "completion"):
+            known = set(subparsers.choices)
+            importlib.import_module(f"monitord.cli.{module}").add(subparsers)
+            for added in set(subparsers.choices) - known - WITHOUT_SETTINGS:
+                _take_env_file(subparsers.choices[added])
         else:
             subparsers.add_parser(name, help=summary)
     parser.set_defaults(command_line=parser)

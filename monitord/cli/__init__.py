@@ -111,3 +111,16 @@ def find_settings() -> CommandSettings:
         return replace(own, settings=settings, record=record, trouble=trouble)
     files = tuple(files_of(environ, there))
     return CommandSettings(settings, sources, environ, there, files, record, borrowed=True, withheld=record.withheld)
+
+
+def say(text: str) -> None:
+    """Write to stdout, whatever its encoding can carry, and see it leave."""
+    encoding = sys.stdout.encoding or "utf-8"
+    sys.stdout.write(text.encode(encoding, "replace").decode(encoding, "replace"))
+    sys.stdout.flush()
+
+
+def note(text: str) -> None:
+    """Write a line for people to stderr."""
+    encoding = sys.stderr.encoding or "utf-8"
+    sys.stderr.write(text.encode(encoding, "replace").decode(encoding, "replace") + "\n")

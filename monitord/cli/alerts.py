@@ -4,22 +4,18 @@ from __future__ import annotations
 
 import argparse
 import os
-import sqlite3
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from monitord.cli import find_settings
-from monitord.cli.base import note, run_once, say
-from monitord.cli.lookback import UNREADABLE, length
+from monitord.cli import find_settings, note, say
+from monitord.cli.base import STATE_ERRORS, in_state_directory, length, run_once, unreadable
 from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident, incidents
 from monitord.reporting.document import document
 from monitord.reporting.incidents import incident_fields, incidents_text
-from monitord.reporting.terminal import clean, terminal
+from monitord.reporting.terminal import terminal
 from monitord.storage.reader import read_snapshot, read_transitions
-from monitord.storage.schema import UnusableSnapshot
-from monitord.threads import WorkerBusy, WorkerThread
 
 _LOOK_SECONDS = 10.0
 
@@ -50,17 +46,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _alerts(settings: Settings, since: datetime, now: datetime, style: str) -> int:
-    lane = WorkerThread("state directory")
     try:
-        found = await lane.run(_read, settings, since, timeout=_LOOK_SECONDS)
-    except (TimeoutError, WorkerBusy):
-        note(f"monitord alerts: the state directory {settings.state_dir} does not answer")
-        return UNREADABLE
-    except (UnusableSnapshot, OSError, sqlite3.Error) as error:
-        note(f"monitord alerts: {clean(str(error))}")
-        return UNREADABLE
-    finally:
-        lane.close()
+        found = await in_state_directory(_read, settings, since, timeout=_LOOK_SECONDS)
+    except STATE_ERRORS as error:
+        return unreadable("alerts", error, settings.state_dir)
     if style == "json":
         say(document({"since": since, "until": now, "incidents": [incident_fields(one, now) for one in found]}))
     else:

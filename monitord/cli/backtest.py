@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import argparse
 import os
-import sqlite3
 import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from monitord.cli import find_settings
-from monitord.cli.base import note, say
-from monitord.cli.lookback import UNREADABLE, length, with_progress
+from monitord.cli import find_settings, note, say
+from monitord.cli.base import STATE_ERRORS, length, unreadable, with_progress
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.overrides import TriedSettings, tried
 from monitord.core.backtest import backtest, warm_up
@@ -19,7 +17,6 @@ from monitord.reporting.backtest import fields, text
 from monitord.reporting.document import document
 from monitord.reporting.terminal import clean, terminal
 from monitord.storage.reader import read_history, read_transitions, recorded_span
-from monitord.storage.schema import UnusableSnapshot
 
 
 def add(subparsers: Any) -> None:
@@ -60,9 +57,8 @@ def run(arguments: argparse.Namespace) -> int:
         return 2
     try:
         return _backtest(trial, datetime.now(UTC) - back, arguments)
-    except (UnusableSnapshot, OSError, sqlite3.Error) as error:
-        note(f"monitord backtest: {error}")
-        return UNREADABLE
+    except STATE_ERRORS as error:
+        return unreadable("backtest", error, trial.present.state_dir)
 
 
 def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.Namespace) -> int:

@@ -1,24 +1,39 @@
-"""Runs a command that looks once and ends: on time, whatever hangs."""
+"""What the commands that look once and end share: an end on time, and one reader of the state directory."""
 
 from __future__ import annotations
 
 import asyncio
 import os
+import sqlite3
 import sys
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, Final, NoReturn
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any, Final, NoReturn, TypeVar
 
-from monitord.cli.output import note, say
+from monitord.cli import note
+from monitord.core import humanize, units
+from monitord.core.model import Observation
+from monitord.reporting.terminal import clean
 from monitord.resolver import ResolverLoop
+from monitord.storage.schema import UnusableSnapshot
+from monitord.threads import WorkerBusy, WorkerThread
+
+T = TypeVar("T")
 
 # Names are looked up on the loop's own threads, which are left behind. Whatever else has a thread gets this long.
 _PATIENCE_SECONDS: Final = 0.1
 _THREADS: Final = "aside"
+_PROGRESS_SECONDS: Final = 0.1
+_PROGRESS_WIDTH: Final = 60
+MISTAKE: Final = 2
+UNREADABLE: Final = 3
 INTERRUPTED: Final = 130
-__all__ = ["INTERRUPTED", "note", "run_once", "say"]
+# What reading a state directory may raise.
+STATE_ERRORS: Final = (UnusableSnapshot, OSError, sqlite3.Error, WorkerBusy)
 
 
 def run_once(work: Coroutine[Any, Any, int]) -> int:
@@ -61,3 +76,64 @@ def _leave(code: int) -> NoReturn:
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(code)
+
+
+async def in_state_directory(work: Callable[..., T], *arguments: Any, timeout: float) -> T:
+    """What `work` returns, done on a thread of its own: a state directory may hang. Raises STATE_ERRORS."""
+    thread = WorkerThread("state directory")
+    try:
+        return await thread.run(work, *arguments, timeout=timeout)
+    finally:
+        thread.close()
+
+
+def why_unreadable(error: Exception, directory: Path) -> str:
+    """Why a state directory could not be read."""
+    hung = isinstance(error, TimeoutError | WorkerBusy)
+    return f"the state directory {directory} does not answer" if hung else str(error)
+
+
+def unreadable(command: str, error: Exception, directory: Path) -> int:
+    """Say on stderr why the state directory could not be read, and return the exit code."""
+    note(f"monitord {command}: {clean(why_unreadable(error, directory))}")
+    return UNREADABLE
+
+
+def length(since: str) -> timedelta | None:
+    """How far back `--since` asks to look; None, with a line on stderr, where it is no such length."""
+    try:
+        found = units.duration(since)
+        if not found:
+            raise ValueError("it must be longer than nothing")
+    except ValueError as error:
+        note(f"--since: {clean(str(error))}")
+        return None
+    return found
+
+
+def with_progress(
+    observations: Iterable[Observation], begin: datetime, end: datetime, doing: str
+) -> Iterable[Observation]:
+    """The observations; where stderr is a terminal, a line there says how far they have come while they pass."""
+    return _counted(observations, begin, end, doing) if sys.stderr.isatty() else observations
+
+
+def _counted(observations: Iterable[Observation], begin: datetime, end: datetime, doing: str) -> Iterator[Observation]:
+    total = humanize.duration(_minutes(end - begin))
+    due = time.monotonic() + _PROGRESS_SECONDS
+    try:
+        for observation in observations:
+            if (now := time.monotonic()) >= due:
+                due = now + _PROGRESS_SECONDS
+                done = humanize.duration(_minutes(observation.now - begin))
+                sys.stderr.write("\r" + f"{doing} {done} of {total}".ljust(_PROGRESS_WIDTH))
+                sys.stderr.flush()
+            yield observation
+    finally:
+        sys.stderr.write("\r" + " " * _PROGRESS_WIDTH + "\r")
+        sys.stderr.flush()
+
+
+def _minutes(length: timedelta) -> float:
+    """Whole minutes, in seconds, so that the line does not flicker."""
+    return max(0.0, length.total_seconds() // 60 * 60)

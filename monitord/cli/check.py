@@ -14,8 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.cli import CommandSettings, find_settings
-from monitord.cli.base import note, run_once, say
+from monitord.cli import CommandSettings, find_settings, note, say
+from monitord.cli.base import run_once
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.schema import PATHS
 from monitord.core import humanize

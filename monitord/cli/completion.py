@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any, Final
 
-from monitord.cli.output import say
+from monitord.cli import say
 from monitord.core.subjects import BY_NAME
 
 SHELLS: Final = ("bash", "zsh", "fish", "tcsh")

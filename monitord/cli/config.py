@@ -6,8 +6,7 @@ import argparse
 import json
 from typing import Any
 
-from monitord.cli import find_settings
-from monitord.cli.base import note, say
+from monitord.cli import find_settings, note, say
 from monitord.config.loader import described
 
 

@@ -8,7 +8,7 @@ import importlib.util
 from datetime import timedelta
 from typing import Any, Final
 
-from monitord.cli.base import note
+from monitord.cli import note
 from monitord.core import units
 
 # What the extra `demo` installs: module -> distribution. Node may also be the machine's own.

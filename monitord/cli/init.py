@@ -9,8 +9,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitord.cli import load_settings
-from monitord.cli.base import note, run_once, say
+from monitord.cli import load_settings, note, say
+from monitord.cli.base import run_once
 from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.discovery import scan

@@ -20,8 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from monitord.cli import load_settings
-from monitord.cli.output import note, say
+from monitord.cli import load_settings, note, say
 from monitord.core import units
 from monitord.core.names import is_pattern
 from monitord.logging.reader import Files, Line, Splitter, hourly_files

@@ -13,8 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitord.cli import load_settings
-from monitord.cli.base import note, run_once, say
+from monitord.cli import load_settings, note, say
+from monitord.cli.base import run_once
 from monitord.config.loader import Settings, SettingsError
 from monitord.core import humanize
 from monitord.core.model import Kind

@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import argparse
 import os
-import sqlite3
 import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.cli import CommandSettings, find_settings
-from monitord.cli.base import note, run_once, say
-from monitord.cli.lookback import UNREADABLE, length, with_progress
+from monitord.cli import CommandSettings, find_settings, note, say
+from monitord.cli.base import STATE_ERRORS, length, run_once, unreadable, with_progress
 from monitord.core.report.model import Report, Verdict
 from monitord.reporting.terminal import clean, terminal
 from monitord.runtime.report_builder import tell_night
-from monitord.storage.schema import UnusableSnapshot
 
 EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
 
@@ -58,12 +55,8 @@ async def _report(found: CommandSettings, back: timedelta, style: str, output: P
     passing = partial(with_progress, begin=since, end=until, doing="looking back on")
     try:
         night = await tell_night(settings, found.orders, since, until, passing)
-    except TimeoutError:
-        note(f"monitord report: the state directory {settings.state_dir} does not answer")
-        return UNREADABLE
-    except (UnusableSnapshot, OSError, sqlite3.Error) as error:
-        note(f"monitord report: {clean(str(error))}")
-        return UNREADABLE
+    except STATE_ERRORS as error:
+        return unreadable("report", error, settings.state_dir)
     text = rendered(night, style, is_terminal=output is None and sys.stdout.isatty())
     if output is None:
         say(text)

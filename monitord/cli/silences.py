@@ -1,21 +1,89 @@
-"""`monitord silences`: what is quiet on purpose, until when, and what it covers now."""
+"""What operators ask of the daemon through its state directory: silence, silences, unsilence, ack, forget."""
 
 from __future__ import annotations
 
 import argparse
 import os
 import sys
-from datetime import datetime
-from typing import Any
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
 
-from monitord.cli.requests import HeldState, look
+from monitord.cli import CommandSettings, find_settings, note, say
+from monitord.cli.base import MISTAKE, STATE_ERRORS, in_state_directory, run_once, unreadable
+from monitord.config.loader import Settings
+from monitord.core import humanize
+from monitord.core.alerting import commands
+from monitord.core.alerting.silences import DATABASE, covers, quiet_until
+from monitord.core.engine import State
+from monitord.core.model import Command, Silence
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects import declared
 from monitord.reporting.document import document
-from monitord.reporting.silences import covered_by, silence_fields, silences_text
-from monitord.reporting.terminal import terminal
+from monitord.reporting.silences import about, covered_by, silence_fields, silences_text, spell
+from monitord.reporting.terminal import clean, terminal
+from monitord.storage.commands import BUSY_SECONDS, CommandsUnavailable, ask, read_waiting
+from monitord.storage.lock import holder
+from monitord.storage.reader import read_snapshot
+
+_SECONDS: Final = 2 * BUSY_SECONDS
 
 
 def add(subparsers: Any) -> None:
-    """Put `silences` on the command line."""
+    """Put the five of them on the command line."""
+    for command in (_add_silence, _add_silences, _add_unsilence, _add_ack, _add_forget):
+        command(subparsers)
+
+
+def _add_silence(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "silence",
+        help="keep pages away on purpose, for a while or by the clock",
+        description="Keeps alerts of a subject from being told: they are judged and recorded as ever, and fire if they "
+        "still stand when the silence ends. With --every it is a maintenance window. Exits 0, 2 for mistakes, 3 when "
+        "the snapshot cannot be read or written.",
+    )
+    parser.add_argument("subject", metavar="SUBJECT", help="a service, table, queue, …; a shell pattern; '*': the host")
+    parser.add_argument("--rule", default="", metavar="R", help="only alerts of this rule (default: any)")
+    parser.add_argument(
+        "--for", dest="lasts", default=commands.DEFAULT_LENGTH, metavar="D", help="how long (default: 2h)"
+    )
+    parser.add_argument("--every", default="", metavar="CRON", help="from each of these times on (five fields, UTC)")
+    parser.add_argument("--reason", default="", metavar="TEXT", help="what for: it stands in the list of silences")
+    parser.set_defaults(run=_silence)
+
+
+def _silence(arguments: argparse.Namespace) -> int:
+    def asks(held: HeldState, now: datetime) -> Command:
+        if len(held.silences) >= commands.MOST_SILENCES:
+            raise ValueError(f"there are {len(held.silences)} silences already; see monitord silences")
+        return commands.silence(
+            now,
+            arguments.subject,
+            rule=arguments.rule,
+            lasts=arguments.lasts,
+            every=arguments.every,
+            reason=arguments.reason,
+            known=commands.subjects(held.state, held.orders),
+        )
+
+    return put("silence", asks, _tell_silence)
+
+
+def _tell_silence(held: HeldState, command: Command, now: datetime) -> Iterable[str]:
+    silence = command.silence
+    assert silence is not None  # noqa: S101 - it was just made
+    every = f" (every {silence.every})" if silence.every else ""
+    yield f"{silence.id}: {about(silence)} is quiet {spell(silence, now)}{every}."
+    if covered := [f"{a.rule} {a.subject}" for a in covered_by(silence, held.state.alerts.values())]:
+        when = "now" if quiet_until(silence, now) is not None else "when it begins, if it stands"
+        yield f"It covers {humanize.listed(covered)} {when}."
+    elif not any(covers(silence, silence.rule, subject) for subject in commands.subjects(held.state, held.orders)):
+        yield "Nothing that is watched now is called so."
+
+
+def _add_silences(subparsers: Any) -> None:
     parser = subparsers.add_parser(
         "silences",
         help="what is quiet on purpose, and until when",
@@ -23,15 +91,14 @@ def add(subparsers: Any) -> None:
         "snapshot cannot be read.",
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.set_defaults(run=run)
+    parser.set_defaults(run=_silences)
 
 
-def run(arguments: argparse.Namespace) -> int:
-    """Look, say it, and return the exit code."""
-    return look("silences", _json if arguments.format == "json" else _text)
+def _silences(arguments: argparse.Namespace) -> int:
+    return look("silences", _listed_json if arguments.format == "json" else _listed_text)
 
 
-def _json(held: HeldState, now: datetime) -> str:
+def _listed_json(held: HeldState, now: datetime) -> str:
     alerts = held.state.alerts.values()
     return document(
         {
@@ -47,7 +114,157 @@ def _json(held: HeldState, now: datetime) -> str:
     )
 
 
-def _text(held: HeldState, now: datetime) -> str:
+def _listed_text(held: HeldState, now: datetime) -> str:
     waiting = frozenset(held.silences) - frozenset(held.state.silences)
     screen = terminal(sys.stdout.isatty(), os.environ)
     return silences_text(tuple(held.silences.values()), waiting, held.state.alerts, now, screen)
+
+
+def _add_unsilence(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "unsilence",
+        help="end a silence before its time",
+        description="Ends a silence: what it covers and still stands fires. Exits 0, 2 for mistakes, 3 when the "
+        "snapshot cannot be read or written.",
+    )
+    parser.add_argument("id", metavar="ID", help="as monitord silences has it, or the beginning of it")
+    parser.set_defaults(run=_unsilence)
+
+
+def _unsilence(arguments: argparse.Namespace) -> int:
+    return put("unsilence", lambda held, now: commands.unsilence(now, arguments.id, held.silences), _tell_unsilence)
+
+
+def _tell_unsilence(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
+    yield f"{command.target}: {about(held.silences[command.target])} is not quiet any more."
+    quiet = [f"{a.rule} {a.subject}" for a in held.state.alerts.values() if a.silenced_by == command.target]
+    if quiet:
+        yield f"It kept {humanize.listed(quiet)} quiet, which will fire if nothing else covers it."
+
+
+def _add_ack(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "ack",
+        help="say that somebody knows of an alert: no more reminders",
+        description="Acknowledges an alert: it fires on, without reminders, until it ends or grows worse. Exits 0, 2 "
+        "for mistakes, 3 when the snapshot cannot be read or written.",
+    )
+    parser.add_argument("alert_id", metavar="ALERT_ID", help="its id, or at least the first four characters of it")
+    parser.set_defaults(run=_ack)
+
+
+def _ack(arguments: argparse.Namespace) -> int:
+    return put("ack", lambda held, now: commands.ack(now, arguments.alert_id, held.state.alerts.values()), _tell_ack)
+
+
+def _tell_ack(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
+    alert = next(a for a in held.state.alerts.values() if a.id == command.target)
+    yield f"{alert.id}: {alert.rule} of {alert.subject} is acknowledged until it ends or grows worse."
+
+
+def _add_forget(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "forget",
+        help="a service was retired on purpose: expect it no more",
+        description="Takes a service out of the roster that monitord has learned, and ends its alerts. What "
+        "MONITORD_ORDERS__SERVICES names is expected all the same. `postgres` forgets which database it was: the one "
+        "that is read next is the known one. Exits 0, 2 for mistakes, 3 when the snapshot cannot be read or written.",
+    )
+    parser.add_argument("subject", metavar="SUBJECT", help="the service's name in PM2, or postgres")
+    parser.set_defaults(run=_forget)
+
+
+def _forget(arguments: argparse.Namespace) -> int:
+    name = arguments.subject
+    return put("forget", lambda held, now: commands.forget(now, name, held.state, held.orders), _tell_forget)
+
+
+def _tell_forget(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
+    name = command.target
+    if name == DATABASE:
+        yield "The database that is read next is the known one from then on."
+        return
+    ending = [a.rule for a in held.state.alerts.values() if a.subject == name and "service" in declared(a.rule).roles]
+    yield f"{name} is not expected any more" + (f"; {', '.join(ending)} ends." if ending else ".")
+    service = held.state.history.services.get(name)
+    if service is not None and any(life.state == "online" for life in service.lives.values()):
+        yield f"It was online when monitord last looked: while PM2 runs it, it is learned again (pm2 delete {name})."
+
+
+@dataclass(frozen=True, slots=True)
+class HeldState:
+    """What the daemon on the state directory holds, and what it has not heard yet. `runs` is whether there is one."""
+
+    settings: Settings
+    orders: StandingOrders
+    state: State
+    waiting: tuple[Command, ...]
+    runs: bool
+
+    @property
+    def silences(self) -> dict[str, Silence]:
+        """As they will be once what waits is heard."""
+        return commands.awaited(self.state.silences, self.waiting)
+
+
+Asker = Callable[[HeldState, datetime], Command]
+Teller = Callable[[HeldState, Command, datetime], Iterable[str]]
+
+
+def put(name: str, asks: Asker, tells: Teller) -> int:
+    """Ask the daemon for what `asks` makes of what it holds, and say what `tells` says. Returns the exit code.
+
+    What cannot be asked (a ValueError) is one line on stderr and 2; what cannot be read or written is one and 3.
+    """
+    now = datetime.now(UTC)
+
+    def leave(found: CommandSettings) -> str:
+        held = read(found)
+        command = asks(held, now)
+        ask(found.settings.state_dir, command)
+        return _told(held, tells(held, command, now))
+
+    return run_once(_say(name, leave))
+
+
+def look(name: str, tells: Callable[[HeldState, datetime], str]) -> int:
+    """Say what `tells` says of what the daemon holds, and ask nothing of it. Returns the exit code."""
+    now = datetime.now(UTC)
+    return run_once(_say(name, lambda found: tells(read(found), now)))
+
+
+def read(found: CommandSettings) -> HeldState:
+    """What there is. Raises CannotAsk where no daemon has run, and Unusable where its snapshot cannot be read."""
+    settings = found.settings
+    snapshot = read_snapshot(settings.state_dir)
+    if snapshot is None:
+        raise CommandsUnavailable(f"no monitord has run on {settings.state_dir} yet")
+    runs = holder(settings.state_dir) is not None
+    return HeldState(settings, found.orders, snapshot.state, read_waiting(settings.state_dir), runs)
+
+
+def _told(held: HeldState, lines: Iterable[str]) -> str:
+    """What is said, and when it holds."""
+    every = humanize.duration(held.settings.check_interval.total_seconds())
+    when = (
+        f"monitord hears of it within a cycle ({every})."
+        if held.runs
+        else f"No monitord runs on {held.settings.state_dir}: it takes effect when one does."
+    )
+    screen = terminal(sys.stdout.isatty(), os.environ)
+    return "\n".join(line for text in (*lines, when) for line in screen.wrapped(text, indent="")) + "\n"
+
+
+async def _say(name: str, work: Callable[[CommandSettings], str]) -> int:
+    found = find_settings()
+    if found.word:
+        note(found.word)
+    try:
+        said = await in_state_directory(work, found, timeout=_SECONDS)
+    except (ValueError, CommandsUnavailable) as error:
+        note(f"monitord {name}: {clean(str(error))}")
+        return MISTAKE
+    except STATE_ERRORS as error:
+        return unreadable(name, error, found.settings.state_dir)
+    say(said)
+    return 0

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import os
-import sqlite3
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,8 +11,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.cli import CommandSettings, find_settings
-from monitord.cli.base import run_once, say
+from monitord.cli import CommandSettings, find_settings, say
+from monitord.cli.base import STATE_ERRORS, in_state_directory, run_once, why_unreadable
 from monitord.core import humanize
 from monitord.core.model import Silence
 from monitord.core.status import Fields, FleetStatus
@@ -25,8 +24,6 @@ from monitord.reporting.terminal import terminal
 from monitord.reporting.verdict import EXIT_CODES
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
-from monitord.storage.schema import UnusableSnapshot
-from monitord.threads import WorkerBusy, WorkerThread
 
 _LOOK_SECONDS: Final = 3.0
 
@@ -89,13 +86,10 @@ async def _status(found: CommandSettings, style: str) -> int:
 
 
 async def _look(directory: Path) -> _Held:
-    lane = WorkerThread("state directory")
     try:
-        return await lane.run(_read, directory, timeout=_LOOK_SECONDS)
-    except (TimeoutError, WorkerBusy):
-        return _Held(0, None, f"the state directory {directory} does not answer")
-    finally:
-        lane.close()
+        return await in_state_directory(_read, directory, timeout=_LOOK_SECONDS)
+    except STATE_ERRORS as error:
+        return _Held(0, None, why_unreadable(error, directory))
 
 
 def _read(directory: Path) -> _Held:
@@ -103,7 +97,7 @@ def _read(directory: Path) -> _Held:
     try:
         snapshot = read_snapshot(directory)
         report = None if snapshot is None or snapshot.report is None else revived(snapshot.report)
-    except (UnusableSnapshot, OSError, sqlite3.Error) as error:
+    except STATE_ERRORS as error:
         return _Held(pid, None, str(error))
     except (ValueError, TypeError, KeyError, AttributeError):  # a report of another shape
         return _Held(pid, None, f"the report in the snapshot at {directory} cannot be read")

@@ -10,7 +10,8 @@ from .program import PATIENCE, environment
 # What a name lookup is to asyncio: a call in a thread, of which nobody can say when it returns.
 HANGS = """
 import asyncio, signal, sys, threading
-from monitord.cli.base import run_once, say
+from monitord.cli import say
+from monitord.cli.base import run_once
 
 # Whoever starts the tests in the background has the interrupt ignored, and a child inherits that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
