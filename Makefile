@@ -38,7 +38,7 @@ test: .venv/.dev-ready ## the whole suite, against real Postgres, Valkey and PM2
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-fast: .venv/.dev-ready ## only what needs no server: seconds
-	@$(BIN)/python -m pytest -m "not servers" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not servers" $(ARGS)
 
 check: format lint types imports test wheel ## what CI runs
 

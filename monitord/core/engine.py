@@ -6,7 +6,7 @@ A night is a fold of `decide` over its observations.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from monitord.core.alerting import book, inhibition
@@ -15,6 +15,7 @@ from monitord.core.alerting import silences as quiet
 from monitord.core.alerting.recommendations import advise
 from monitord.core.alerting.recovery import now_true
 from monitord.core.alerting.reminders import remind
+from monitord.core.copying import replace
 from monitord.core.history import mounts
 from monitord.core.history.database import adopted
 from monitord.core.history.defaults import settle
@@ -120,8 +121,9 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     judged: dict[str, dict[str, Judgement]] = {}
     waiting: dict[str, frozenset[str]] = {}
     faults: list[str] = []
+    probes = orders.probes | ALWAYS
     for rule in RULES:
-        if rule.probe not in orders.probes | ALWAYS:
+        if rule.probe not in probes:
             transitions += book.drop(held, book.of_rule(held, rule), now)
         elif rule.probe in observation.readings:
             try:

@@ -6,19 +6,27 @@ One alert replaces another, explains another, or comes back again and again.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from monitord.core.alerting import inhibition, lifecycle
+from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.model import Aftermath, Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import CONTINUES, REPLACES, SUCCEEDS, declared, replaces
 from monitord.core.subjects.base import Rule
 
+# By the weaker rule: the stronger ones in order, and whether they only take its place once it has spoken.
+_STRONGER: dict[str, list[tuple[str, bool]]] = {}
+for _pairs, _only_succeeds in ((REPLACES, False), (SUCCEEDS, True)):
+    for _stronger, _weaker in _pairs:
+        _STRONGER.setdefault(_weaker, []).append((_stronger, _only_succeeds))
+
 
 def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
     """The alerts of one rule, on one probe's readings."""
+    if not book:  # nearly always
+        return []
     return [alert for alert in book.values() if alert.rule == rule.name and alert.probe == rule.probe]
 
 
@@ -72,24 +80,30 @@ def replaced(
     since of two that find something one may leave it to the other.
     """
     waiting: dict[str, frozenset[str]] = {}
+    # Of each stronger rule what it finds: nearly always nothing.
+    stronger_ones = [
+        (stronger, found, only_succeeds)
+        for stronger, only_succeeds in _STRONGER.get(rule, ())
+        if (found := [j for j in judged.get(stronger, {}).values() if isinstance(j, Finding)])
+    ]
+    if not stronger_ones:
+        return waiting
     over = {subject for subject, judgement in judgements.items() if isinstance(judgement, Clear)}
-    for stronger, weaker in (*REPLACES, *SUCCEEDS):
-        if weaker == rule:
-            for subject, judgement in judged.get(stronger, {}).items():
-                place = lifecycle.key(weaker, subject)
-                alert = book.get(place)
-                if subject in over and alert is not None and alert.speaks and isinstance(judgement, Finding):
-                    judgements[subject] = Unknown(weaker, subject, f"{stronger} takes its place")
-                    waiting[place] = waiting.get(place, frozenset()) | {stronger}
-    for stronger, weaker in REPLACES:
-        if weaker != rule:
-            continue
-        for subject, judgement in judged.get(stronger, {}).items():
-            own, speaking = judgements.get(subject), book.get(lifecycle.key(weaker, subject))
-            if not isinstance(judgement, Finding) or (isinstance(own, Finding) and not replaces(judgement, own)):
+    for stronger, found, _ in stronger_ones:
+        for finding in found:
+            subject, place = finding.subject, lifecycle.key(rule, finding.subject)
+            alert = book.get(place)
+            if subject in over and alert is not None and alert.speaks:
+                judgements[subject] = Unknown(rule, subject, f"{stronger} takes its place")
+                waiting[place] = waiting.get(place, frozenset()) | {stronger}
+    for _, found, only_succeeds in stronger_ones:
+        for finding in () if only_succeeds else found:
+            subject = finding.subject
+            own, speaking = judgements.get(subject), book.get(lifecycle.key(rule, subject))
+            if isinstance(own, Finding) and not replaces(finding, own):
                 continue
             if speaking is None or not speaking.speaks:
-                judgements[subject] = Clear(weaker, subject)
+                judgements[subject] = Clear(rule, subject)
     return waiting
 
 
@@ -110,10 +124,13 @@ def advance(
     taken = now + took if took > orders.confirm_every / 10 else now
     transitions = drop(book, [alert for alert in of_rule(book, rule) if alert.subject not in judgements], now)
     for subject, judgement in judgements.items():
+        is_found = isinstance(judgement, Finding)
+        if not book and not is_found:
+            continue  # nothing was wrong and nothing is: nearly all there ever is
         place = lifecycle.key(rule.name, subject)
         alert = book.get(place)
-        if alert is None and not isinstance(judgement, Finding):
-            continue  # nothing was wrong and nothing is: nearly all there ever is
+        if alert is None and not is_found:
+            continue
         if isinstance(judgement, Finding) and _spoken_for(judgement, book, orders):
             continue
         explained_by = _explanation(alert, judgement, book, history, orders, now, aftermaths)
@@ -207,8 +224,8 @@ def _spoken_for(finding: Finding, book: Mapping[str, Alert], orders: StandingOrd
         (alert := book.get(lifecycle.key(stronger, finding.subject))) is not None
         and lifecycle.holds(alert, orders)
         and replaces(_said(alert, orders), finding)
-        for stronger, weaker in REPLACES
-        if weaker == finding.rule
+        for stronger, only_succeeds in _STRONGER.get(finding.rule, ())
+        if not only_succeeds
     )
 
 
@@ -224,7 +241,10 @@ def superseded(
     `waiting` are alerts that are found no more, and the rules that each of them waits for.
     """
     told = list(transitions)
+    rules = {alert.rule for alert in book.values()}
     for stronger, weaker in (*REPLACES, *SUCCEEDS):
+        if weaker not in rules or stronger not in rules:
+            continue
         for alert in [a for a in book.values() if a.rule == weaker]:
             place = lifecycle.key(stronger, alert.subject)
             winner = book.get(place)

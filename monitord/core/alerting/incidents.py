@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 
+from monitord.core.copying import replace
 from monitord.core.model import Alert, Severity, Transition
 
 

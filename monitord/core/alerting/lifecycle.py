@@ -17,11 +17,11 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
 
+from monitord.core.copying import replace
 from monitord.core.model import Alert, Clear, Finding, Judgement, Severity, Transition, Unknown
 from monitord.core.orders import StandingOrders
 

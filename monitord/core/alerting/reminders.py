@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from datetime import datetime, timedelta
 
 from monitord.core.alerting.lifecycle import key
+from monitord.core.copying import replace
 from monitord.core.model import Alert, Transition
 from monitord.core.orders import StandingOrders
 

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Container, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Literal
 
 from monitord.core import cron, names
 from monitord.core.alerting import book
+from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Command, Observation, Silence, Transition
 from monitord.core.orders import StandingOrders

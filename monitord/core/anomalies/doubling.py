@@ -7,10 +7,10 @@ more rows than the same half of the one before. Nor does what a table has done b
 
 from __future__ import annotations
 
-from dataclasses import replace
 from itertools import pairwise
 
 from monitord.core.anomalies.interpolation import value_at
+from monitord.core.copying import replace
 from monitord.core.history.model import TableHistory
 from monitord.core.orders import StandingOrders
 

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from monitord.core import humanize
 from monitord.core.anomalies import trends
 from monitord.core.anomalies.trend_detection import BUCKETS_PER_SPAN, Terms
 from monitord.core.anomalies.trends import Outlook, TrendSeries
+from monitord.core.copying import replace
 from monitord.core.history.model import History, Process
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders

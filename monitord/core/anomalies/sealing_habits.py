@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from monitord.core.anomalies import completeness, sealing_delays
 from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness
 from monitord.core.anomalies.habit import LabelHabit
 from monitord.core.anomalies.sealing_delays import KEEP_SEALS, delay_of
+from monitord.core.copying import replace
 from monitord.core.history.epochs import calendar
 from monitord.core.history.label_series import LabelSeries
 from monitord.core.model import Reading, Sample

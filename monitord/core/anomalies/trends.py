@@ -7,9 +7,10 @@ within the stretch, the teeth of a garbage collector or a short backup, leaves n
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from monitord.core.anomalies.trend_detection import Bucket, Terms, Trend, steady_rise
+from monitord.core.copying import replace
 
 # So many buckets are remembered: ten least spans.
 BUCKETS_KEPT = 100

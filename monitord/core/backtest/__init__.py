@@ -8,7 +8,7 @@ confirms it or takes it back.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import get_args
 
@@ -17,6 +17,7 @@ from monitord.core.alerting.silences import unhushed
 from monitord.core.backtest.caveats import Known, added, caveats, recorded_now
 from monitord.core.backtest.counts import counted_tables, uncountable, uncounted, waiting_for_count
 from monitord.core.backtest.fired import Comparison, Counted, Fired, Ledger, between, compared, fired
+from monitord.core.copying import replace
 from monitord.core.engine import ALWAYS, State, decide
 from monitord.core.history import defaults
 from monitord.core.history.model import History

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from monitord.core.copying import replace
 from monitord.core.engine import State
 from monitord.core.model import Observation, sample
 from monitord.core.orders import StandingOrders

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
 from monitord.core.alerting import lifecycle
+from monitord.core.copying import replace
 from monitord.core.model import Evidence, Severity, Transition, Value
 
 Counted = Literal["exactly", "by the counters"]

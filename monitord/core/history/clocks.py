@@ -6,9 +6,8 @@ so that ages stay what they are. Seals are judged by the server's clock, where t
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from monitord.core import humanize
+from monitord.core.copying import replace
 from monitord.core.history.epochs import calendar
 from monitord.core.history.model import History, Step, moved, without_future
 from monitord.core.model import Observation, Reading

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
+from monitord.core.copying import replace
 from monitord.core.history.epochs import Sealed, window_seconds
 from monitord.core.history.model import History
 from monitord.core.identity import Identity, differences, identity, made_anew, vanished

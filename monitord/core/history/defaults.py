@@ -8,9 +8,9 @@ picked up, and one that was seen before and vanishes is missed.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import replace
 from typing import Final
 
+from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.model import Observation
 from monitord.core.names import is_pattern

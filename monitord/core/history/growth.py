@@ -10,10 +10,11 @@ what the counters leave in doubt; what the counters prove they do not overrule.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from monitord.core.anomalies.doubling import WINDOWS, followed
 from monitord.core.anomalies.interpolation import value_at
+from monitord.core.copying import replace
 from monitord.core.history.arrivals import Counters, arrived
 from monitord.core.history.model import History, TableHistory
 from monitord.core.model import Reading

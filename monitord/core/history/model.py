@@ -6,11 +6,12 @@ All times are Unix seconds of the cycles that saw them. Nothing here judges.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Literal
 
 from monitord.core.anomalies.sealing_habits import SealingHabits
 from monitord.core.anomalies.trends import TrendSeries, shifted
+from monitord.core.copying import replace
 from monitord.core.history.arrivals import Counters
 from monitord.core.history.epochs import Empty, Sealed
 from monitord.core.history.mounts import Mount

@@ -8,9 +8,10 @@ taken for it.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from monitord.core import humanize
+from monitord.core.copying import replace
 from monitord.core.model import Observation, Reading, Unmeasured
 from monitord.core.orders import StandingOrders
 

@@ -7,9 +7,10 @@ and nobody is told of it again.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, Literal
 
+from monitord.core.copying import replace
 from monitord.core.history.model import FleetRestart, Process, ProcessEnd, ServiceHistory
 from monitord.core.history.process_states import WAITING, ended_well, may_rest
 from monitord.core.history.restarts import BY_RULE, Change, how

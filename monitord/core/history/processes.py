@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import replace
 
+from monitord.core.copying import replace
 from monitord.core.history import restarts
 from monitord.core.history.model import Batch, History, Process, ProcessEnd, ServiceHistory
 from monitord.core.history.process_events import BusReports, events_of

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from statistics import median
 from typing import Any, Final
 
 from monitord.core import humanize
+from monitord.core.copying import replace
 from monitord.core.history.model import RestartTally, ServiceHistory
 from monitord.core.history.restarts import BY_RULE
 from monitord.core.model import RestartKind

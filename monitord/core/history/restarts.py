@@ -9,9 +9,10 @@ begins anew together is a deployment, PM2 coming back with its saved list, or th
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 from monitord.core import humanize
+from monitord.core.copying import replace
 from monitord.core.history.model import FleetRestart, History, Process, ProcessEnd
 from monitord.core.model import AUTOMATIC, OperatorAction, ProcessExit, Reading, RestartKind
 

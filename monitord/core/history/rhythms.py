@@ -8,12 +8,13 @@ time that was overdue is no habit, unless there were two such.
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
 from statistics import median
 from typing import Final
 
+from monitord.core.copying import replace
 from monitord.core.cron import schedule
 
 # So many days on which runs began are kept: two weeks of what runs daily, a year of what runs monthly.

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 from monitord.core.anomalies.completeness import falls_short, habit
 from monitord.core.anomalies.sealing_delays import delay_of, is_unusual, usual
 from monitord.core.anomalies.sealing_habits import SealingHabits
+from monitord.core.copying import replace
 from monitord.core.history.epochs import Calendar, calendar, empty_labels, seals, window_seconds
 from monitord.core.history.model import History
 from monitord.core.model import Observation, Reading

@@ -5,9 +5,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from monitord.core.alerting.incidents import Incident
+from monitord.core.copying import replace
 from monitord.core.history.model import History, Process
 from monitord.core.history.process_states import standing
 from monitord.core.history.processes import expected

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from monitord.core.anomalies.sealing_habits import absorb_epochs
+from monitord.core.copying import replace
 from monitord.core.history.clocks import disagree, judged_at
 from monitord.core.history.database import absorb_seals
 from monitord.core.history.epochs import empty_labels, sealed_labels

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from shlex import quote
 from typing import Any, Final
 
@@ -24,6 +23,7 @@ from monitord.core.anomalies.forecasts import (
     reached,
     seen_for,
 )
+from monitord.core.copying import replace
 from monitord.core.history.model import DiskFull, History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Final
 
+from monitord.core.copying import replace
 from monitord.core.history.clocks import absorb_lag, disagree
 from monitord.core.history.database import absorb_identity
 from monitord.core.history.growth import absorb_tables

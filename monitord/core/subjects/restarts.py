@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 from monitord.core import humanize
+from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.history.processes import recent_restarts
 from monitord.core.history.restart_loops import (

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Final
 
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_delays import slow_past, usual
 from monitord.core.anomalies.sealing_habits import SealingHabits
+from monitord.core.copying import replace
 from monitord.core.history.clocks import DISAGREE, disagree, judged_at
 from monitord.core.history.epochs import Seals, calendar, seals, window_seconds
 from monitord.core.history.model import History

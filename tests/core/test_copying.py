@@ -1,0 +1,48 @@
+"""A copy made slot by slot is the one that `dataclasses.replace` makes."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from monitord.core.copying import replace
+from monitord.core.engine import State
+from monitord.core.history.model import History
+from monitord.core.model import Reading, sample
+from monitord.core.orders import StandingOrders
+
+
+@pytest.mark.parametrize(
+    ("thing", "changes"),
+    [
+        (History(), {"at": 3.0, "set_back": 2}),
+        (StandingOrders(), {"tables": ("orders",), "probes": frozenset({"host"})}),
+        (Reading("redis", (sample("redis_keys", 3),)), {"duration_ms": 2.5}),
+        (State(), {}),
+    ],
+)
+def test_a_copy_is_equal_to_that_of_dataclasses_and_leaves_what_it_was_made_of(
+    thing: Any, changes: dict[str, Any]
+) -> None:
+    before = dataclasses.replace(thing)
+    assert replace(thing, **changes) == dataclasses.replace(thing, **changes)
+    assert type(replace(thing, **changes)) is type(thing)
+    assert thing == before
+
+
+def test_a_field_that_is_not_there_is_a_mistake() -> None:
+    with pytest.raises(TypeError, match="Reading has no field 'speed'"):
+        replace(Reading("redis"), speed=3)  # type: ignore[call-arg]
+
+
+@dataclass(frozen=True)
+class WithoutSlots:
+    number: int = 1
+    words: list[str] = field(default_factory=list)
+
+
+def test_a_dataclass_without_slots_is_copied_too() -> None:
+    assert replace(WithoutSlots(), number=2) == WithoutSlots(2)
