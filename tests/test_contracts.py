@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 import shutil
 import subprocess
@@ -116,3 +117,20 @@ def test_no_package_imports_one_of_the_layer_above_or_beside_it(copy: Path) -> N
     assert f"{BY_TYPE['layers', '']} BROKEN" in said
     for importer, imported in upwards():
         assert f"monitord.{importer} is not allowed to import monitord.{imported}:" in said
+
+
+CLOCKS = {"now", "today", "utcnow"}
+BUILTINS = {"open", "print", "input", "__import__", "exec", "eval"}
+
+
+def impure(source: str) -> list[str]:
+    """The calls that read a clock, or go outside, by what needs no import that the contract could forbid."""
+    calls = [node.func for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Call)]
+    clocks = [f.attr for f in calls if isinstance(f, ast.Attribute) and f.attr in CLOCKS]
+    return clocks + [f.id for f in calls if isinstance(f, ast.Name) and f.id in BUILTINS]
+
+
+def test_core_reads_no_clock_and_no_file_by_what_it_may_import() -> None:
+    assert impure("from datetime import UTC, datetime\nat = datetime.now(UTC)\nopen('x')") == ["now", "open"]
+    modules = sorted((PACKAGE / "core").rglob("*.py"))
+    assert {str(path): found for path in modules if (found := impure(path.read_text(encoding="utf-8")))} == {}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import builtins
 import re
 import subprocess
 import sys
@@ -150,3 +151,12 @@ def test_every_file_of_a_recipe_is_there(recipe: str) -> None:
             # One that is to be made has another beside it to begin from.
             assert there.parent.is_dir() if "NAME" in path else there.is_file(), path
         assert any("NAME" not in path for path in named), step
+
+
+def test_every_class_named_in_the_architecture_and_the_recipes_is_one() -> None:
+    named = set(re.findall(r"`([A-Z][a-z]+[A-Za-z0-9]*)`", ARCHITECTURE + CONTRIBUTING))
+    made = {
+        name for source in SOURCES for name in re.findall(r"^(?:class )?([A-Z]\w+)(?=[(:]| =)", source, re.MULTILINE)
+    }
+    assert len(named) > 10
+    assert named - made - set(dir(builtins)) == set()
