@@ -83,9 +83,9 @@ def judged(make: Make, number: int, terms: Terms) -> Verdict:
             continue
         if course.until is not None and (at > course.until * HOUR or (terms is MEMORY and value > terms.limit)):
             break
-        series = trends.begin(value, at, terms) if series is None else trends.absorb(series, value, at, terms)
+        series = trends.begin(value, at, terms) if series is None else trends.update(series, value, at, terms)
         if terms is DISK and FAST_DISK is not None:
-            fast = trends.absorb(fast, value, at, FAST_DISK) if fast else trends.begin(value, at, FAST_DISK)
+            fast = trends.update(fast, value, at, FAST_DISK) if fast else trends.begin(value, at, FAST_DISK)
             outlook = disk_outlook(series, fast, value, at, ORDERS)
         else:
             outlook = trends.outlook(series, at, terms)
@@ -154,7 +154,7 @@ def _cost() -> tuple[float, float]:
     closing: list[float] = []
     for at, value in readings[1:]:
         began = time.perf_counter()
-        following = trends.absorb(series, value, at, MEMORY)
+        following = trends.update(series, value, at, MEMORY)
         took = time.perf_counter() - began
         (within if following.troughs is series.troughs else closing).append(took)
         series = following

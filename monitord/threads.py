@@ -1,4 +1,4 @@
-"""Blocking calls beside the event loop: one daemon thread a lane, which a hung disk can take but never the process."""
+"""Blocking calls beside the event loop: one daemon thread a worker, which a hung disk can take but never the process."""
 
 import asyncio
 import threading
@@ -14,7 +14,7 @@ T = TypeVar("T")
 Ts = TypeVarTuple("Ts")
 
 
-class WorkerBusy(Exception):  # noqa: N818 - it names a state of the lane
+class WorkerBusy(Exception):  # noqa: N818 - it names a state of the worker
     """The call before has outlived its deadline and still runs: this one was not made.
 
     Attributes:
@@ -58,7 +58,7 @@ class WorkerThread:
     """
 
     def __init__(self, name: str) -> None:
-        """A lane without a thread yet; `name` is the thread's and stands in every error."""
+        """A worker without a thread yet; `name` is the thread's and stands in every error."""
         self.name = name
         self._calls: SimpleQueue[_Call | None] = SimpleQueue()
         self._lock = threading.Lock()  # over _Call.began and .withdrawn, _running and _closed
@@ -72,7 +72,7 @@ class WorkerThread:
         return self._overdue() is not None
 
     async def run(self, function: Callable[[*Ts], T], *args: *Ts, timeout: float) -> T:
-        """What `function(*args)` returns or raises, called in the lane's thread.
+        """What `function(*args)` returns or raises, called in the worker's thread.
 
         A call that has begun cannot be stopped: it may still have its effect after a TimeoutError or a cancellation.
         One that has not begun by then never will.
@@ -83,9 +83,9 @@ class WorkerThread:
             timeout: seconds from now, waiting for earlier calls included.
 
         Raises:
-            TimeoutError: it has not returned in time. If it has begun, the lane is busy until it returns.
+            TimeoutError: it has not returned in time. If it has begun, the worker is busy until it returns.
             WorkerBusy: an earlier call is that late; nothing was called.
-            RuntimeError: the lane is closed.
+            RuntimeError: the worker is closed.
         """
         overdue = self._overdue()
         if overdue is not None:
@@ -125,7 +125,7 @@ class WorkerThread:
     def _queue(self, call: _Call) -> None:
         with self._lock:
             if self._closed:
-                raise RuntimeError(f"{self.name}: the lane is closed")
+                raise RuntimeError(f"{self.name}: the worker is closed")
             if not self._started:
                 threading.Thread(target=self._serve, name=self.name, daemon=True).start()
                 self._started = True

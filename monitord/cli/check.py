@@ -72,8 +72,8 @@ async def _check(found: CommandSettings, style: str) -> int:
     loop = asyncio.get_running_loop()
     began, timeout = loop.time(), settings.probe_timeout.total_seconds()
     orders = replace(standing_orders(settings), confirmations=1)
-    lane = WorkerThread("snapshot")
-    daemon = await _holder(lane, settings.state_dir)
+    worker = WorkerThread("snapshot")
+    daemon = await _holder(worker, settings.state_dir)
     own = frozenset({os.getpid(), daemon or os.getpid()})
     try:
         probes = Probes(settings, orders, lambda: own)
@@ -83,14 +83,14 @@ async def _check(found: CommandSettings, style: str) -> int:
         return 2
     now = datetime.now(UTC)
     try:
-        remembering = asyncio.create_task(_remember(lane, settings.state_dir, timeout))
+        remembering = asyncio.create_task(_remember(worker, settings.state_dir, timeout))
         report = await _judge(probes.all, orders, remembering, timeout, alone=daemon is None)
         state, trouble = await remembering
     finally:
         with suppress(TimeoutError):
             async with asyncio.timeout(_CLOSE_SECONDS):
                 await probes.close()
-        lane.close()
+        worker.close()
     took = round((loop.time() - began) * 1000.0, 3)
     fields = {"trigger": "cli", "at": now, "status": report.status, "duration_ms": took} | report.as_fields()
     status: Status = report.status
@@ -130,21 +130,21 @@ def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: boo
     return ""
 
 
-async def _holder(lane: WorkerThread, directory: Path) -> int | None:
+async def _holder(worker: WorkerThread, directory: Path) -> int | None:
     """The pid of the daemon on the state directory; 0 where it cannot be told, None where there is none."""
     try:
-        return await lane.run(holder, directory, timeout=_LOOK_SECONDS)
+        return await worker.run(holder, directory, timeout=_LOOK_SECONDS)
     except (OSError, WorkerBusy):
         return 0
 
 
-async def _remember(lane: WorkerThread, directory: Path, timeout: float) -> tuple[State, str | None]:
+async def _remember(worker: WorkerThread, directory: Path, timeout: float) -> tuple[State, str | None]:
     """What the daemon last saved, or an empty state, and what kept it from being read.
 
     A snapshot that cannot be read has a second copy of its state: the roster in it is not forgotten.
     """
     try:
-        snapshot, copy = await lane.run(_kept, directory, timeout=timeout)
+        snapshot, copy = await worker.run(_kept, directory, timeout=timeout)
     except (UnusableSnapshot, OSError, sqlite3.Error, WorkerBusy) as error:
         return State(), str(error)
     if isinstance(snapshot, UnusableSnapshot):

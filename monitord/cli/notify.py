@@ -72,12 +72,12 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
         note(f"monitord notify test: {clean(only)!r} is no way out that is set; there are {', '.join(known)}")
         return 2
     try:
-        ways, heart = channels(settings, remembers=False), pulse(settings)
+        configured, heart = channels(settings, remembers=False), pulse(settings)
     except SettingsError as error:
         for mistake in error.mistakes:
             note(mistake)
         return 2
-    trials = [_send(way, settings.instance) for way in ways if only in (None, way.name)]
+    trials = [_send(channel, settings.instance) for channel in configured if only in (None, channel.name)]
     if heart is not None and only in (None, HEARTBEAT):
         trials.append(_beat(heart, settings.instance))
     try:
@@ -85,7 +85,9 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
     finally:
         try:
             async with asyncio.timeout(_CLOSE_SECONDS):
-                await asyncio.gather(*(way.close() for way in ways), *([heart.close()] if heart is not None else []))
+                await asyncio.gather(
+                    *(channel.close() for channel in configured), *([heart.close()] if heart is not None else [])
+                )
         except TimeoutError:
             pass  # the process ends all the same
     if style == "json":
@@ -95,7 +97,7 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
     return 2 if any(outcome.error for outcome in outcomes) else 0
 
 
-async def _send(way: Channel, instance: str) -> TestOutcome:
+async def _send(channel: Channel, instance: str) -> TestOutcome:
     now = datetime.now(UTC)
     message = Message(
         id=f"test-{uuid.uuid4()}",
@@ -105,7 +107,7 @@ async def _send(way: Channel, instance: str) -> TestOutcome:
         title=f"monitord test from {instance}",
         text=f"This is a test: what monitord on {instance} has to tell gets here. Nothing is wrong.",
     )
-    return await _timed(way.name, lambda: way.send([message], now), way.manners.deadline)
+    return await _timed(channel.name, lambda: channel.send([message], now), channel.policy.deadline)
 
 
 async def _beat(heart: Heartbeat, instance: str) -> TestOutcome:

@@ -14,7 +14,7 @@ from monitord.cli import CommandSettings, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, length, run_once, unreadable, with_progress
 from monitord.core.report.model import Report, Verdict
 from monitord.reporting.terminal import clean, terminal
-from monitord.runtime.report_builder import tell_night
+from monitord.runtime.report_builder import report_from_recording
 
 EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
 
@@ -54,7 +54,7 @@ async def _report(found: CommandSettings, back: timedelta, style: str, output: P
     since = until - back
     passing = partial(with_progress, begin=since, end=until, doing="looking back on")
     try:
-        night = await tell_night(settings, found.orders, since, until, passing)
+        night = await report_from_recording(settings, found.orders, since, until, passing)
     except STATE_ERRORS as error:
         return unreadable("report", error, settings.state_dir)
     text = rendered(night, style, is_terminal=output is None and sys.stdout.isatty())

@@ -30,7 +30,7 @@ def add(subparsers: Any) -> None:
 def run(_: argparse.Namespace) -> int:
     """Watch until told to stop: 0 after a stop, 2 for wrong settings or a second daemon, 1 for what ended it."""
     # Before anything can start a child: PM2's channel is this process's alone.
-    citizen = IpcChannel.from_environment(os.environ)
+    ipc = IpcChannel.from_environment(os.environ)
     # The settings' own directory, also when it is replaced under us and the path is all that is left of it.
     reload = partial(load, os.environ, Path.cwd())
     try:
@@ -42,7 +42,7 @@ def run(_: argparse.Namespace) -> int:
     )
     log.hide(settings.secrets())
     with log.everything():
-        code = _watch(settings, reload, log, citizen, partial(write_record, dict(os.environ), Path.cwd(), __version__))
+        code = _watch(settings, reload, log, ipc, partial(write_record, dict(os.environ), Path.cwd(), __version__))
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
         # What a library has left on a thread of its own would hold the exit for as long as it takes.
         log.flush()
@@ -50,11 +50,11 @@ def run(_: argparse.Namespace) -> int:
     return code
 
 
-def _watch(settings: Settings, reload: Loader, log: JsonLog, citizen: IpcChannel, record: Recorder) -> int:
+def _watch(settings: Settings, reload: Loader, log: JsonLog, ipc: IpcChannel, record: Recorder) -> int:
     loop = ResolverLoop()
     loop.set_exception_handler(partial(_failed, log))
     try:
-        loop.run_until_complete(Daemon(settings, reload, log, citizen, record=record).run())
+        loop.run_until_complete(Daemon(settings, reload, log, ipc, record=record).run())
     except SettingsError as error:
         return _refuse(error)
     except DirectoryInUse as error:

@@ -21,7 +21,7 @@ from monitord.core.history.database import adopted
 from monitord.core.history.defaults import settle
 from monitord.core.history.model import History
 from monitord.core.history.process_states import next_settling
-from monitord.core.history.update import absorb
+from monitord.core.history.update import update
 from monitord.core.model import (
     Action,
     Aftermath,
@@ -103,7 +103,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     now = observation.now
     before, observation, orders = settle(state.history, observation, orders)
     remembered, observation, noted = mounts.checked(before.mounts, observation, orders)
-    history, events, notes = absorb(replace(before, mounts=remembered), observation, orders)
+    history, events, notes = update(replace(before, mounts=remembered), observation, orders)
     notes += noted
     held, silences = quiet.uncovered(state.alerts), dict(state.silences)
     fired_before, aftermaths = state.fired, dict(state.aftermaths)
@@ -215,7 +215,7 @@ def _settles(history: History, orders: StandingOrders, now: float) -> float | No
     """In how many seconds a process on its way up or down must have arrived (None: none is, or nobody can look)."""
     if "pm2" not in orders.probes or history.reading("pm2") is None:
         return None
-    return next_settling((life for service in history.services.values() for life in service.lives.values()), now)
+    return next_settling((process for service in history.services.values() for process in service.lives.values()), now)
 
 
 def _probe_edges(before: History, observation: Observation) -> tuple[ProbeEdge, ...]:

@@ -174,14 +174,16 @@ def _service(
     name: str, wanted: Expected | None, history: History, orders: StandingOrders, now: float, *, is_known: bool
 ) -> Fields:
     service = history.services.get(name)
-    lives = list(service.lives.values()) if service and is_known else []
+    processes = list(service.lives.values()) if service and is_known else []
     state: str | None = None
     ok: bool | None = None
     if is_known:
-        state, ok = standing(lives, wanted, now, ordered=bool(orders.services))
-    memory = [life.memory for life in lives if life.memory is not None]
-    cpu = [life.cpu for life in lives if life.cpu is not None]
-    started = [life.started_at for life in lives if life.started_at is not None and life.state == "online"]
+        state, ok = standing(processes, wanted, now, ordered=bool(orders.services))
+    memory = [process.memory for process in processes if process.memory is not None]
+    cpu = [process.cpu for process in processes if process.cpu is not None]
+    started = [
+        process.started_at for process in processes if process.started_at is not None and process.state == "online"
+    ]
     window = orders.restarts_window.total_seconds()
     return {
         "state": state,
@@ -191,7 +193,7 @@ def _service(
         "uptime_seconds": round(max(0.0, now - max(started)), 1) if started else None,
         "restarts_recent": recent_restarts(service, now, window) if service and is_known else None,
         "ok": ok,
-        "instances": len(lives) if is_known else None,
+        "instances": len(processes) if is_known else None,
     }
 
 

@@ -57,13 +57,13 @@ async def fleet(home: Path | None, state_dir: Path, timeout: float) -> Discovere
     """The services of the PM2 in `home`, without the daemon that may run on `state_dir` already."""
     if home is None:
         return None
-    lane = WorkerThread("state directory")
+    worker = WorkerThread("state directory")
     try:
-        own = await lane.run(holder, state_dir, timeout=timeout / 2)
+        own = await worker.run(holder, state_dir, timeout=timeout / 2)
     except (OSError, WorkerBusy):
         own = None
     finally:
-        lane.close()
+        worker.close()
     try:
         processes = parse(await client.call(home, "getMonitorData", timeout=timeout / 2))
     except Pm2Error as error:
@@ -227,13 +227,13 @@ async def _points(places: Sequence[Path], timeout: float) -> dict[Path, str]:
     """On which mount point each place lies; without those that hang, or are not there."""
     found: dict[Path, str] = {}
     for place in places:
-        lane = WorkerThread(f"mount point of {place}")
+        worker = WorkerThread(f"mount point of {place}")
         try:
-            found[place] = await lane.run(_mount_point, place, timeout=timeout / (2 * len(places)))
+            found[place] = await worker.run(_mount_point, place, timeout=timeout / (2 * len(places)))
         except (OSError, WorkerBusy):
             continue
         finally:
-            lane.close()
+            worker.close()
     return found
 
 

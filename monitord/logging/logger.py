@@ -111,7 +111,7 @@ class JsonLog:
     def trouble(self) -> tuple[WriteTrouble, ...]:
         """The ways out that fail now, with how much they have lost."""
         found = (writer.trouble for writer in self._writers)
-        return tuple(t for t in found if t is not None and not (self._is_orphaned and t.way == STDOUT))
+        return tuple(t for t in found if t is not None and not (self._is_orphaned and t.sink == STDOUT))
 
     def orphaned(self) -> None:
         """Whoever started this process has gone, and nobody reads stdout any more: that is no trouble of the log's."""

@@ -33,7 +33,7 @@ Write = Callable[[datetime, bytes], None]
 class WriteTrouble:
     """A way out that fails now: its name (`stdout`, `files`), the reason, and how many lines it has lost so far."""
 
-    way: str
+    sink: str
     error: str
     lost: int
 
@@ -45,8 +45,8 @@ class LineWriter:
     as long as it likes and may raise OSError or ValueError.
     """
 
-    def __init__(self, way: str, write: Write) -> None:
-        self._way = way
+    def __init__(self, sink: str, write: Write) -> None:
+        self._sink = sink
         self._write = write
         self._lines: deque[tuple[datetime, bytes]] = deque()
         self._bytes = 0
@@ -65,7 +65,7 @@ class LineWriter:
     def trouble(self) -> WriteTrouble | None:
         """What is wrong with this way out, or None while it works."""
         error = self._error
-        return None if error is None else WriteTrouble(self._way, error, self._lost)
+        return None if error is None else WriteTrouble(self._sink, error, self._lost)
 
     def put(self, when: datetime, line: bytes) -> None:
         """Take a line (with its newline) and return at once."""
@@ -86,7 +86,7 @@ class LineWriter:
             return self._changed.wait_for(lambda: not self._lines and not self._busy, timeout)
 
     def _start(self) -> None:
-        self._thread = threading.Thread(target=self._run, name=f"log-{self._way}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"log-{self._sink}", daemon=True)
         try:
             self._thread.start()
         except RuntimeError:  # no more threads: tried again with the next line

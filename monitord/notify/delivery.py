@@ -44,7 +44,7 @@ _LOOK_SECONDS: Final = 30.0
 _HELD_AT_MOST_SECONDS: Final = 25 * 3600.0
 
 
-class OutboxKeeper(Protocol):
+class OutboxSink(Protocol):
     """Whoever keeps the outbox where a kill cannot reach it. Neither call raises."""
 
     async def delivered(self, channel: str, messages: Sequence[Message]) -> None:
@@ -71,10 +71,10 @@ class PendingMessage:
 class DeliveryWorker:
     """The queue of one channel, and the task that empties it, from `start` to `close`."""
 
-    def __init__(self, channel: Channel, keeper: OutboxKeeper, log: JsonLog, place: str) -> None:
+    def __init__(self, channel: Channel, outbox: OutboxSink, log: JsonLog, place: str) -> None:
         self.channel = channel
         self.sent = self.failures = 0
-        self._keeper, self._log, self._place = keeper, log, place
+        self._outbox, self._log, self._place = outbox, log, place
         self._queue: dict[str, PendingMessage] = {}
         self._firing: Sequence[Message] = ()
         self._superseded: dict[str, Message] = {}
@@ -134,7 +134,7 @@ class DeliveryWorker:
         new = [item for item in items if item.message.id not in self._queue]
         if new:
             self._queue |= {item.message.id: item for item in new}
-            if len(self._queue) > QUEUE_AT_MOST and not self.channel.manners.coalesces:
+            if len(self._queue) > QUEUE_AT_MOST and not self.channel.policy.coalesces:
                 latest = {item.message.alert_id: item for item in self._queue.values()}
                 kept = {item.message.id: item for item in latest.values()}
                 self._superseded |= {key: item.message for key, item in self._queue.items() if key not in kept}
@@ -144,7 +144,7 @@ class DeliveryWorker:
 
     def follow(self, before: DeliveryWorker) -> None:
         """Take over from what was there before: its queue, and for as long as it is to be left alone."""
-        if before.channel.manners.receiver == self.channel.manners.receiver:
+        if before.channel.policy.receiver == self.channel.policy.receiver:
             self._banned_until, self._is_limited = before._banned_until, before._is_limited
             self._tries, self._error = before._tries, before._error
             self._failing_since, self._tried_at = before._failing_since, before._tried_at
@@ -154,7 +154,7 @@ class DeliveryWorker:
     def firing(self, messages: Sequence[Message]) -> None:
         """What fires now: told again and again, where the channel's manners ask for it."""
         self._firing = messages
-        if self.channel.manners.resend_every is not None:
+        if self.channel.policy.resend_every is not None:
             self._wake.set()
 
     async def close(self, timeout: float) -> None:
@@ -200,21 +200,21 @@ class DeliveryWorker:
     def _until_due(self) -> float:
         now = datetime.now(UTC).timestamp()
         waits = [each.due - now for each in self._queue.values()]
-        every = self.channel.manners.resend_every
+        every = self.channel.policy.resend_every
         if self._firing and every is not None:
             waits.append(self._resent_at + every - asyncio.get_running_loop().time())
         return max(0.05, min(waits, default=_LOOK_SECONDS))
 
     def _is_to_be_said_again(self, now: float) -> bool:
-        every = self.channel.manners.resend_every
+        every = self.channel.policy.resend_every
         return bool(self._firing) and every is not None and now - self._resent_at >= every
 
     async def _next(self) -> Sequence[Message]:
         """What to send now: one message, a digest of many, or all of them where the channel takes many."""
         now = datetime.now(UTC)
         due = [each for each in self._queue.values() if each.is_due(now.timestamp())]
-        if not self.channel.manners.coalesces:
-            return [each.message for each in due[: self.channel.manners.batch]]
+        if not self.channel.policy.coalesces:
+            return [each.message for each in due[: self.channel.policy.batch]]
         news = [each for each in due if each.message.kind != "verdict"]
         held = [each for each in news if each.due]
         if len(held) > 1:
@@ -230,24 +230,24 @@ class DeliveryWorker:
         """One digest in the place of these: kept under its own id first, so that a crash does not make another."""
         messages = [each.message for each in items]
         whole = digest(messages, self._place, why)
-        await self._keeper.merged(self.channel.name, messages, whole)
+        await self._outbox.merged(self.channel.name, messages, whole)
         merged = {message.id for message in messages}
         rest = {key: each for key, each in self._queue.items() if key not in merged}
         self._queue = {whole.id: PendingMessage(whole)} | rest
         return whole
 
     async def _send(self, messages: Sequence[Message], *, again: bool) -> None:
-        loop, manners = asyncio.get_running_loop(), self.channel.manners
+        loop, policy = asyncio.get_running_loop(), self.channel.policy
         self._tried_at = loop.time()
         try:
-            async with asyncio.timeout(manners.deadline):
+            async with asyncio.timeout(policy.deadline):
                 await self.channel.send(messages, datetime.now(UTC))
         except SendError as error:
             self._failed(messages, error)
             if error.final and not again:
                 await self._taken_out(messages)
         except TimeoutError:
-            late = SendError("timeout", f"it was not taken within {humanize.duration(manners.deadline)}")
+            late = SendError("timeout", f"it was not taken within {humanize.duration(policy.deadline)}")
             self._failed(messages, late)
         except Exception as error:  # noqa: BLE001 - of this way out only, and it is tried again like any failure
             self._log.internal(f"sending through {self.channel.name} failed inside", error)
@@ -268,7 +268,7 @@ class DeliveryWorker:
         for message in messages:
             self._queue.pop(message.id, None)
         over, self._superseded = tuple(self._superseded.values()), {}
-        await self._keeper.delivered(self.channel.name, (*messages, *over))
+        await self._outbox.delivered(self.channel.name, (*messages, *over))
 
     def _failed(self, messages: Sequence[Message], error: SendError) -> None:
         now = asyncio.get_running_loop().time()

@@ -12,7 +12,7 @@ from monitord.core.report.model import Report
 from monitord.core.status import FleetStatus
 from monitord.core.verdict import verdict
 from monitord.logging.logger import JsonLog, Level
-from monitord.notify.silence_log import tell_heard
+from monitord.notify.silence_log import log_commands
 from monitord.notify.wording import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
 from monitord.storage.file import SetAside
 
@@ -45,7 +45,7 @@ class EventLog:
             if not event.said:
                 self.service_event(event)
         for heard in decision.heard:
-            tell_heard(self._log, heard)
+            log_commands(self._log, heard)
         for transition in decision.transitions:
             self._transition(transition)
         for action in decision.actions:
@@ -73,9 +73,9 @@ class EventLog:
         """The ways out of the log that fail now: nobody reads stdout, or its files cannot be written."""
         return [
             Unmeasured(
-                f"log {trouble.way}",
+                f"log {trouble.sink}",
                 "internal",
-                f"its log to {trouble.way} fails: {trouble.error} ({trouble.lost} lost)",
+                f"its log to {trouble.sink} fails: {trouble.error} ({trouble.lost} lost)",
             )
             for trouble in self._log.trouble
         ]

@@ -32,16 +32,16 @@ class Outbox:
     def __init__(self, store: Store, log: JsonLog, sender: Origin) -> None:
         self.sender = sender
         self._store, self._log = store, log
-        self._ways: dict[str, DeliveryWorker] = {}
+        self._workers: dict[str, DeliveryWorker] = {}
         self._told: Told = {}
         self._unsaved: list[PlannedMessage] = []
         self._undeleted: dict[str, set[str]] = {}
         self._files = 0
 
     @property
-    def ways(self) -> Sequence[DeliveryWorker]:
+    def workers(self) -> Sequence[DeliveryWorker]:
         """The ways out, for who tells of them."""
-        return tuple(self._ways.values())
+        return tuple(self._workers.values())
 
     async def open(self, channels: Sequence[Channel]) -> None:
         """Begin with these ways out, and with what the last run has not delivered."""
@@ -54,11 +54,11 @@ class Outbox:
         self._files = self._store.files
         lost: dict[str, list[str]] = {}
         for row in rows:
-            way, message = self._ways.get(row.channel), _read(row.body)
-            if way is None or message is None:
+            worker, message = self._workers.get(row.channel), _read(row.body)
+            if worker is None or message is None:
                 lost.setdefault(row.channel, []).append(row.message_id)
             else:
-                way.put((PendingMessage(message, row.due),))
+                worker.put((PendingMessage(message, row.due),))
         self._files = self._store.files
         for channel, ids in lost.items():
             await self._drop(channel, ids)
@@ -68,28 +68,30 @@ class Outbox:
 
         The old ones are closed first, so that nothing is on its way twice.
         """
-        before, self.sender = self._ways, sender
+        before, self.sender = self._workers, sender
         await _close(list(before.values()), timeout)
         self._use(channels)
         for name, old in before.items():
-            if (way := self._ways.get(name)) is not None:
-                way.follow(old)
+            if (worker := self._workers.get(name)) is not None:
+                worker.follow(old)
             elif old.waiting:
                 await self._drop(name, [item.message.id for item in old.waiting])
 
     def _use(self, channels: Sequence[Channel]) -> None:
-        self._ways = {channel.name: DeliveryWorker(channel, self, self._log, self.sender.place) for channel in channels}
-        for way in self._ways.values():
-            way.start()
+        self._workers = {
+            channel.name: DeliveryWorker(channel, self, self._log, self.sender.place) for channel in channels
+        }
+        for worker in self._workers.values():
+            worker.start()
 
     # One cycle: planned before it is saved, delivered after
 
     def plan(self, decision: Decision) -> tuple[list[OutboxEntry], Told]:
         """What a cycle gives to tell, as it is to be saved, with what could not be saved before. Never raises."""
-        if not self._ways:
+        if not self._workers:
             self._told = {}  # nobody is told, and nobody who comes later was
             return [], self._told
-        channels = [way.channel for way in self._ways.values()]
+        channels = [worker.channel for worker in self._workers.values()]
         try:
             planned, told = plan(decision, self._told, channels, self.sender)
             rows = [_row(each) for each in planned]
@@ -104,48 +106,52 @@ class Outbox:
     def deliver(self, decision: Decision) -> None:
         """Send what was planned: saved, or from memory where saving failed. Never raises."""
         for each in self._unsaved:
-            if (way := self._ways.get(each.channel)) is not None:
-                way.put((PendingMessage(each.message, each.due),))
+            if (worker := self._workers.get(each.channel)) is not None:
+                worker.put((PendingMessage(each.message, each.due),))
         # What is in no file, or in one that is gone, is saved with the next cycle, unless it was taken by then.
         is_saved = self._store.problem is None and self._files == self._store.files
         self._unsaved, self._files = [] if is_saved else self._waiting(), self._store.files
-        for way in self._ways.values():
-            if way.channel.manners.resend_every is not None:
-                self._say_again(way, decision)
+        for worker in self._workers.values():
+            if worker.channel.policy.resend_every is not None:
+                self._say_again(worker, decision)
 
     def _waiting(self) -> list[PlannedMessage]:
         return [
-            PlannedMessage(name, item.message, item.due) for name, way in self._ways.items() for item in way.waiting
+            PlannedMessage(name, item.message, item.due)
+            for name, worker in self._workers.items()
+            for item in worker.waiting
         ]
 
-    def _say_again(self, way: DeliveryWorker, decision: Decision) -> None:
+    def _say_again(self, worker: DeliveryWorker, decision: Decision) -> None:
         try:
-            way.firing(still_firing(decision, way.channel, self.sender))
+            worker.firing(still_firing(decision, worker.channel, self.sender))
         except Exception as error:  # noqa: BLE001 - as above
-            self._log.internal(f"what fires could not be made for {way.channel.name}", error)
+            self._log.internal(f"what fires could not be made for {worker.channel.name}", error)
 
     async def verdict(self, night: Report) -> None:
         """Tell the verdict over a night, wherever whole sentences are read."""
         message = verdict_message(night, self.sender)
-        planned = [PlannedMessage(way.channel.name, message) for way in self._ways.values() if _reads(way.channel)]
+        planned = [
+            PlannedMessage(worker.channel.name, message) for worker in self._workers.values() if _reads(worker.channel)
+        ]
         with suppress(Exception):  # what cannot be kept is told from memory
             await self._store.queue([_row(each) for each in planned], STORE_SECONDS)
         for each in planned:
-            if (way := self._ways.get(each.channel)) is not None:  # the settings may be others by now
-                way.put((PendingMessage(message),))
+            if (worker := self._workers.get(each.channel)) is not None:  # the settings may be others by now
+                worker.put((PendingMessage(message),))
 
     def troubles(self) -> list[Unmeasured]:
         """The ways out that fail, and how."""
-        return [trouble for way in self._ways.values() if (trouble := way.trouble) is not None]
+        return [trouble for worker in self._workers.values() if (trouble := worker.trouble) is not None]
 
     @property
     def works(self) -> bool:
         """Whether somebody can be told: not while every way out fails."""
-        return not self._ways or not all(way.failing for way in self._ways.values())
+        return not self._workers or not all(worker.failing for worker in self._workers.values())
 
     async def close(self, timeout: float) -> None:
         """Stop sending. What was not taken is sent by the next run."""
-        await _close(list(self._ways.values()), timeout)
+        await _close(list(self._workers.values()), timeout)
 
     # What the ways tell of their queues
 
@@ -185,12 +191,12 @@ class Outbox:
 
 def _reads(channel: Channel) -> bool:
     """Whether whole sentences are read there, of what has no end too."""
-    return channel.manners.coalesces and not channel.manners.incidents
+    return channel.policy.coalesces and not channel.policy.incidents
 
 
-async def _close(ways: Sequence[DeliveryWorker], timeout: float) -> None:
-    if ways:
-        closing = [asyncio.create_task(way.close(timeout)) for way in ways]
+async def _close(workers: Sequence[DeliveryWorker], timeout: float) -> None:
+    if workers:
+        closing = [asyncio.create_task(worker.close(timeout)) for worker in workers]
         done, late = await asyncio.wait(closing, timeout=timeout)
         for task in late:
             task.cancel()

@@ -99,7 +99,7 @@ def plan(
         planned += _caught_up(decision, channel, known, sender)
     for heard in decision.heard:
         if heard.kind == "alert_acknowledged" and heard.alert is not None and heard.alert.id in known:
-            wanted = [c for c in channels if c.manners.acknowledges and _knows(c, known[heard.alert.id])]
+            wanted = [c for c in channels if c.policy.acknowledges and _knows(c, known[heard.alert.id])]
             planned += [PlannedMessage(c.name, ack_message(heard.alert, now, sender)) for c in wanted]
     said = {(each.channel, part.alert_id) for each in planned for part in each.message.parts or (each.message,)}
     for alert in decision.reminders:
@@ -127,15 +127,15 @@ def _caught_up(
     ]
     for alert in missed:
         known.setdefault(alert.id, set()).add(_address(channel))
-    if channel.manners.resend_every is not None:
+    if channel.policy.resend_every is not None:
         return  # it is told so again and again as it is
     messages = [_standing(alert, sender) for alert in missed]
     dues = [_due(channel, alert, sender, decision.at) for alert in missed]
-    if len(messages) > 1 and channel.manners.coalesces:
+    if len(messages) > 1 and channel.policy.coalesces:
         yield PlannedMessage(channel.name, digest(messages, sender.place, NEWCOMER), min(dues))
         return
     yield from (PlannedMessage(channel.name, message, due) for message, due in zip(messages, dues, strict=True))
-    if channel.manners.acknowledges:
+    if channel.policy.acknowledges:
         known_of = (alert for alert in missed if alert.acked_at is not None)
         yield from (PlannedMessage(channel.name, ack_message(alert, decision.at, sender)) for alert in known_of)
 
@@ -228,7 +228,7 @@ def _message(
 
 def _wants(channel: Channel, alert: Alert) -> bool:
     """Whether an alert is to be told there: it is severe enough, and is not that this very way out fails."""
-    if _RANK[alert.severity] < _RANK[channel.manners.least]:
+    if _RANK[alert.severity] < _RANK[channel.policy.least]:
         return False
     parts = alert.finding.evidence.get("parts") if "monitor" in declared(alert.rule).roles else None
     return not isinstance(parts, list | tuple) or f"{WAY}{channel.name}" not in parts
@@ -236,7 +236,7 @@ def _wants(channel: Channel, alert: Alert) -> bool:
 
 def _address(channel: Channel) -> str:
     """How it is remembered who was told: by name, and by which receiver bears it."""
-    return f"{channel.name}#{channel.manners.receiver}" if channel.manners.receiver else channel.name
+    return f"{channel.name}#{channel.policy.receiver}" if channel.policy.receiver else channel.name
 
 
 def _knows(channel: Channel, names: Collection[str]) -> bool:
@@ -246,17 +246,17 @@ def _knows(channel: Channel, names: Collection[str]) -> bool:
 
 def _keeps_open(channel: Channel) -> bool:
     """Whether its receiver goes on paging for what it was told, until it hears otherwise."""
-    return channel.manners.resend_every is not None or channel.manners.incidents
+    return channel.policy.resend_every is not None or channel.policy.incidents
 
 
 def _is_reminded(channel: Channel) -> bool:
     """Whether it has no reminders of its own."""
-    return channel.manners.quiet and not channel.manners.incidents
+    return channel.policy.quiet and not channel.policy.incidents
 
 
 def _due(channel: Channel, alert: Alert, sender: Origin, now: datetime) -> float:
     """When a message of this alert may go: warnings wait until the quiet hours are over."""
-    if alert.was_critical or alert.severity == "critical" or sender.quiet is None or not channel.manners.quiet:
+    if alert.was_critical or alert.severity == "critical" or sender.quiet is None or not channel.policy.quiet:
         return 0.0
     end = sender.quiet.ending(now)
     return 0.0 if end is None else end.timestamp()

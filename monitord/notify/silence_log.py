@@ -7,7 +7,7 @@ from monitord.core.model import Alert, Silence
 from monitord.logging.logger import JsonLog
 
 
-def tell_heard(log: JsonLog, heard: AcceptedCommands) -> None:
+def log_commands(log: JsonLog, heard: AcceptedCommands) -> None:
     """The line of one of them."""
     if heard.kind == "silence_added" and heard.silence is not None:
         _added(log, heard.silence)

@@ -17,7 +17,7 @@ MAX_SERVICES = 200  # spoken of within a second; whose name it is does not matte
 
 
 @dataclass(slots=True)
-class _Turn:
+class _Burst:
     """One service that has been spoken of, and how many ends have followed. `due`: the loop's seconds."""
 
     due: float
@@ -29,7 +29,7 @@ class ExitAnnouncer:
     """Hears exits, says events, and marks on the exits what it has said."""
 
     def __init__(self, known: Callable[[str], ServiceHistory | None], say: Callable[[ServiceEvent], None]) -> None:
-        """A crier that has said nothing.
+        """An announcer that has said nothing.
 
         Args:
             known: what the watch knows of a service by now.
@@ -37,14 +37,14 @@ class ExitAnnouncer:
         """
         self._known = known
         self._say = say
-        self._turns: dict[str, _Turn] = {}  # the one that is due first first: all wait equally long
+        self._bursts: dict[str, _Burst] = {}  # the one that is due first first: all wait equally long
         self._timer: asyncio.TimerHandle | None = None
         self._stopped: set[str] = set()  # what was last said to be stopped; only names of the fleet
 
     @property
     def busy(self) -> bool:
         """Somebody has been spoken of within the last second."""
-        return bool(self._turns)
+        return bool(self._bursts)
 
     def hear(self, exits: Sequence[ProcessExit]) -> tuple[ProcessExit, ...]:
         """The exits, each marked with how many ends of its service are said with it; on the running loop."""
@@ -68,42 +68,42 @@ class ExitAnnouncer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        turns, self._turns = self._turns, {}
-        for turn in turns.values():
-            self._say_what_followed(turn)
+        bursts, self._bursts = self._bursts, {}
+        for burst in bursts.values():
+            self._say_what_followed(burst)
 
     def _hear(self, told: ProcessExit) -> ProcessExit:
         event = crash_heard(told, self._known(told.service))
         if event is None:
             return told
-        turn = self._turns.get(told.service)
-        if turn is not None:
-            turn.times, turn.last = turn.times + 1, told
-        elif len(self._turns) >= MAX_SERVICES:
+        burst = self._bursts.get(told.service)
+        if burst is not None:
+            burst.times, burst.last = burst.times + 1, told
+        elif len(self._bursts) >= MAX_SERVICES:
             return told
         else:
             self._say(event)
-            self._begin_turn(told.service)
+            self._begin_burst(told.service)
         return replace(told, said=1)
 
-    def _begin_turn(self, service: str) -> None:
+    def _begin_burst(self, service: str) -> None:
         loop = asyncio.get_running_loop()
-        self._turns[service] = _Turn(loop.time() + PACE_SECONDS)
+        self._bursts[service] = _Burst(loop.time() + PACE_SECONDS)
         if self._timer is None:
-            self._timer = loop.call_later(PACE_SECONDS, self._turn_over)
+            self._timer = loop.call_later(PACE_SECONDS, self._burst_over)
 
-    def _turn_over(self) -> None:
+    def _burst_over(self) -> None:
         loop = asyncio.get_running_loop()
         self._timer = None
         now = loop.time()
-        for service, turn in [(name, turn) for name, turn in self._turns.items() if turn.due <= now]:
-            del self._turns[service]
-            if turn.times:
-                self._say_what_followed(turn)
-                self._turns[service] = _Turn(now + PACE_SECONDS)
-        if self._turns:
-            self._timer = loop.call_at(next(iter(self._turns.values())).due, self._turn_over)
+        for service, burst in [(name, burst) for name, burst in self._bursts.items() if burst.due <= now]:
+            del self._bursts[service]
+            if burst.times:
+                self._say_what_followed(burst)
+                self._bursts[service] = _Burst(now + PACE_SECONDS)
+        if self._bursts:
+            self._timer = loop.call_at(next(iter(self._bursts.values())).due, self._burst_over)
 
-    def _say_what_followed(self, turn: _Turn) -> None:
-        if turn.last is not None:
-            self._say(crashes_heard(turn.last, turn.times))
+    def _say_what_followed(self, burst: _Burst) -> None:
+        if burst.last is not None:
+            self._say(crashes_heard(burst.last, burst.times))

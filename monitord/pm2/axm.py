@@ -1,6 +1,6 @@
 """PM2's words for what an app shows of itself and what may be asked of it (`axm:`): messages in and out, no I/O.
 
-As PM2 7.0 was seen to take them, on the channel that `citizen` speaks on:
+As PM2 7.0 was seen to take them, on the channel that `ipc` speaks on:
 
 | message | what PM2 does with it |
 |---|---|

@@ -74,7 +74,7 @@ class Bus:
         self._lost = False
         self._losing: asyncio.TimerHandle | None = None
         self._said_of_dropped: Counter[str] = Counter()
-        self._joiner = ExitAssembler()
+        self._assembler = ExitAssembler()
         self._exits: deque[ProcessExit] = deque()
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
@@ -118,7 +118,7 @@ class Bus:
             if timer is not None:
                 timer.cancel()
         self._timer = self._losing = None
-        self._keep(self._joiner.rest())
+        self._keep(self._assembler.rest())
 
     async def _listen(self) -> None:
         loop = asyncio.get_running_loop()
@@ -182,7 +182,7 @@ class Bus:
             self._heard = True
             with contextlib.suppress(wire.WireError):  # one message that is none; the stream is still in step
                 if (fact := bus_events.read(frame)) is not None:
-                    given = self._joiner.take(fact, arrived=arrived, now=now)
+                    given = self._assembler.take(fact, arrived=arrived, now=now)
                     exits += given
                     # What is told once more has gone by now: stopped, deleted, or about to be begun anew.
                     is_echo = isinstance(fact, bus_events.ExitEvent) and not fact.ordered and not given
@@ -243,14 +243,14 @@ class Bus:
             return exits
 
     def _wait_for_halves(self) -> None:
-        if self._timer is None and self._joiner.waiting:
+        if self._timer is None and self._assembler.waiting:
             self._timer = asyncio.get_running_loop().call_later(HOLD_SECONDS, self._give_out_halves)
 
     def _give_out_halves(self) -> None:
         self._timer = None
         # Half of what PM2 says may be the echo of an older end, or does not tell who did it: no words for that before
         # the list has been looked at.
-        halves = self._joiner.due(asyncio.get_running_loop().time())
+        halves = self._assembler.due(asyncio.get_running_loop().time())
         self._keep(halves)
         self._wake_for(halves)
         self._wait_for_halves()

@@ -24,7 +24,7 @@ class IpcChannel:
     """
 
     def __init__(self, channel: socket.socket | None = None) -> None:
-        """A citizen of the PM2 at the other end of `channel`, which it makes non-blocking and owns; or of none."""
+        """The IPC channel of the PM2 at the other end of `channel`, which it makes non-blocking and owns; or of none."""
         if channel is not None:
             channel.setblocking(False)
             os.set_inheritable(channel.fileno(), False)
@@ -38,7 +38,7 @@ class IpcChannel:
 
     @classmethod
     def from_environment(cls, environ: MutableMapping[str, str]) -> "IpcChannel":
-        """The citizen that `environ` announces, once.
+        """The IPC channel that `environ` announces, once.
 
         The announcement is taken out of `environ`, whatever it said: a child that inherited it would take some
         descriptor of its own for the channel. So is this object the only one there can be.

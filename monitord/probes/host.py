@@ -58,7 +58,7 @@ class HostProbe:
         """
         self._disks = tuple(dict.fromkeys(disks))
         self._statvfs = statvfs
-        self._lanes: dict[str, WorkerThread] = {}
+        self._workers: dict[str, WorkerThread] = {}
 
     async def measure(self, request: Request) -> Measured:
         """Every number there is; a disk that is missing, refuses or hangs is a gap."""
@@ -75,16 +75,16 @@ class HostProbe:
 
     async def close(self) -> None:
         """End the threads; one that hangs ends when its disk answers and keeps nobody waiting."""
-        for lane in self._lanes.values():
-            lane.close()
-        self._lanes.clear()
+        for worker in self._workers.values():
+            worker.close()
+        self._workers.clear()
 
     async def _disk(self, path: str, timeout: float) -> list[Sample] | Unmeasured:
-        lane = self._lanes.get(path)
-        if lane is None:
-            lane = self._lanes[path] = WorkerThread(f"disk {path}")
+        worker = self._workers.get(path)
+        if worker is None:
+            worker = self._workers[path] = WorkerThread(f"disk {path}")
         try:
-            found, place = await lane.run(self._ask, path, timeout=timeout)
+            found, place = await worker.run(self._ask, path, timeout=timeout)
         except WorkerBusy as busy:
             return Unmeasured(
                 path, "timeout", f"{path} has not answered for {busy.seconds:.0f} s: its file system hangs"

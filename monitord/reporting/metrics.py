@@ -135,12 +135,12 @@ class _Collector:
             self._add("outbox_oldest_age_seconds", out.oldest_age_seconds, channel)
             self._add("notifications_sent_total", out.sent, channel)
             self._add("notifications_failed_total", out.failed, channel)
-        for probe, turn in self._shown("probe", self._report.probes):
-            if turn["status"] != "off" and turn["duration_ms"] is not None:  # taken at least once
-                self._add("probe_up", turn["status"] == "ok", probe)
-                self._add("probe_duration_seconds", _seconds(turn["duration_ms"]), probe)
-                if turn["status"] == "ok":
-                    self._add("probe_unmeasured_subjects", len(turn.get("unmeasured", ())), probe)
+        for probe, measured in self._shown("probe", self._report.probes):
+            if measured["status"] != "off" and measured["duration_ms"] is not None:  # taken at least once
+                self._add("probe_up", measured["status"] == "ok", probe)
+                self._add("probe_duration_seconds", _seconds(measured["duration_ms"]), probe)
+                if measured["status"] == "ok":
+                    self._add("probe_unmeasured_subjects", len(measured.get("unmeasured", ())), probe)
 
     def _of_alerts(self) -> None:
         for state, alerts in self._report.alerts.items():

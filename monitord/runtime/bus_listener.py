@@ -38,7 +38,7 @@ class BusListener:
         self._log = log
         self._known, self._say, self._look = known, say, look
         self._bus: Bus | None = None
-        self._crier: ExitAnnouncer | None = None
+        self._announcer: ExitAnnouncer | None = None
 
     @property
     def bus(self) -> Bus | None:
@@ -56,12 +56,12 @@ class BusListener:
             from monitord.pm2.announcer import ExitAnnouncer
             from monitord.pm2.bus import Bus  # only for who watches a PM2
 
-            self._crier = ExitAnnouncer(self._known, self._say)
+            self._announcer = ExitAnnouncer(self._known, self._say)
             self._bus = Bus(
                 home,
                 self._look,
-                say=self._crier.hear,
-                say_act=self._crier.hear_act,
+                say=self._announcer.hear,
+                say_act=self._announcer.hear_act,
                 on_act=self._look,
                 on_edge=self._edge,
             )
@@ -76,8 +76,8 @@ class BusListener:
         bus, self._bus = self._bus, None
         if bus is not None:
             await bus.close()
-        if self._crier is not None:
-            self._crier.close()
+        if self._announcer is not None:
+            self._announcer.close()
 
     def _edge(self, heard: bool) -> None:
         if heard:

@@ -77,7 +77,7 @@ class Monitor:
         orders: StandingOrders,
         state: State,
         store: Store,
-        teller: CycleListener,
+        dispatcher: CycleListener,
         timeout: float,
         heard: Callable[[], tuple[ProcessExit | OperatorAction, ...]] = tuple,
     ) -> None:
@@ -87,7 +87,7 @@ class Monitor:
         self.state = state
         self.timeout = timeout
         self._store = store
-        self._teller = teller
+        self._dispatcher = dispatcher
         self._heard = heard
         self._fault = ""
         self._lived: float | None = None  # as of the last cycle
@@ -95,28 +95,28 @@ class Monitor:
 
     def aside(self, aside: SetAside) -> None:
         """Say that the snapshot had to be put aside, or was not whole, and keep saying what was lost for an hour."""
-        self._teller.aside(aside)
+        self._dispatcher.aside(aside)
         kept = f" and is kept as {aside.kept_as}" if aside.kept_as else ""
         said = f"its snapshot was damaged ({aside.reason}){kept}; lost: {aside.lost}"
         self._loss = said, asyncio.get_running_loop().time() + LOSS_SAID_SECONDS
 
-    async def cycle(self, turn: CycleRequest) -> Decision:
+    async def cycle(self, request: CycleRequest) -> Decision:
         """Observe, decide, save, deliver."""
-        if turn.probes is not None:
-            return await self._cycle(turn)
-        self._teller.begin()
+        if request.probes is not None:
+            return await self._cycle(request)
+        self._dispatcher.begin()
         try:
-            decision = await self._cycle(turn)
+            decision = await self._cycle(request)
         except Exception:
-            self._teller.end(None, self._fault or "a cycle failed inside")
+            self._dispatcher.end(None, self._fault or "a cycle failed inside")
             raise
-        self._teller.end(decision, self._store.problem or self._fault)
+        self._dispatcher.end(decision, self._store.problem or self._fault)
         return decision
 
-    async def _cycle(self, turn: CycleRequest) -> Decision:
+    async def _cycle(self, request: CycleRequest) -> Decision:
         began = asyncio.get_running_loop().time()
         observation, asked = await asyncio.gather(
-            observe(self.probes, turn, self.timeout, self._own_reading(turn), self.state.history),
+            observe(self.probes, request, self.timeout, self._own_reading(request), self.state.history),
             self._store.hear(HEAR_TIMEOUT_SECONDS),
         )
         gap, self._lived = self._gap(observation.lived), observation.lived
@@ -135,8 +135,8 @@ class Monitor:
         self._fault = "; ".join(decision.faults)
         self.state = decision.state
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
-        await self._save(observation, decision, turn.trigger, duration_ms, asked.through)
-        self._teller.tell(decision, turn.trigger, duration_ms)
+        await self._save(observation, decision, request.trigger, duration_ms, asked.through)
+        self._dispatcher.tell(decision, request.trigger, duration_ms)
         return decision
 
     def _gap(self, lived: float | None) -> float:
@@ -153,18 +153,18 @@ class Monitor:
             "duration_ms": round(duration_ms, 3),
             **decision.report.as_fields(),
         }
-        queued, told = self._teller.plan(decision)
+        queued, told = self._dispatcher.plan(decision)
         record = CycleRecord(
             decision.state, observation, report, decision.transitions, queued, told, heard_through=heard_through
         )
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self.aside(aside)
 
-    def _own_reading(self, turn: CycleRequest) -> Mapping[str, Reading]:
+    def _own_reading(self, request: CycleRequest) -> Mapping[str, Reading]:
         """What monitord sees of itself, once per due cycle: a recheck in between says nothing new of it."""
-        if turn.probes is not None:
+        if request.probes is not None:
             return {}
-        gaps = list(self._teller.troubles())
+        gaps = list(self._dispatcher.troubles())
         if self._store.problem is not None:
             gaps.insert(0, Unmeasured("snapshot", "internal", self._store.problem))
         if self._loss is not None:
@@ -175,13 +175,13 @@ class Monitor:
                 self._loss = None
         if self._fault:
             gaps.append(Unmeasured("judgement", "internal", self._fault))
-        late = sample("cycle_late", turn.late_seconds, "seconds")
+        late = sample("cycle_late", request.late_seconds, "seconds")
         return {"monitord": Reading("monitord", (late,), gaps=tuple(gaps))}
 
 
 async def observe(
     probes: Sequence[Probe],
-    turn: CycleRequest,
+    request: CycleRequest,
     timeout: float,
     extra: Mapping[str, Reading] | None = None,
     history: History | None = None,
@@ -193,9 +193,9 @@ async def observe(
     now, lived = both_clocks()
     ahead = 0.0 if history is None else clocks.ahead(history, now.timestamp(), lived, BOOT)
     requests = {
-        probe.name: Request(now.timestamp(), timeout, turn.exact, ahead)
+        probe.name: Request(now.timestamp(), timeout, request.exact, ahead)
         for probe in probes
-        if turn.probes is None or probe.name in turn.probes
+        if request.probes is None or probe.name in request.probes
     }
     readings = {**await take_all(probes, requests), **(extra or {})}
     return Observation(now, readings, lived=lived, boot=BOOT)

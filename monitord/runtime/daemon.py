@@ -1,7 +1,7 @@
 """The daemon: builds what the settings ask for, starts it, keeps it going, and stops it in reverse.
 
 The only room that knows APScheduler, signals and reloading. APScheduler says when a cycle is due, by the wall clock;
-the conductor runs one thing at a time, and says when the scheduler has lost its clock.
+the scheduler runs one thing at a time, and says when APScheduler has lost its clock.
 """
 
 from __future__ import annotations
@@ -64,7 +64,7 @@ class Daemon:
     """One watch, from the lock on its state directory to the last saved cycle.
 
     `load` reads the settings anew at a reload; it raises SettingsError for what is wrong with them. `record` is called
-    when they have taken effect, on a thread. `scheduler` says
+    when they have taken effect, on a thread. `jobs` says
     when cycles are due, and is itself watched: one that falls silent is made up for.
     """
 
@@ -73,29 +73,29 @@ class Daemon:
         settings: Settings,
         load: Loader,
         log: JsonLog,
-        citizen: IpcChannel,
-        scheduler: AsyncIOScheduler | None = None,
+        ipc: IpcChannel,
+        jobs: AsyncIOScheduler | None = None,
         record: Recorder | None = None,
     ) -> None:
         self._settings = settings
         self._load = load
         self._record = record
         self._log = log
-        self._citizen = citizen
+        self._ipc = ipc
         self._lock = DirectoryLock(settings.state_dir)
         self._store = Store(settings.state_dir)
         self._under_pm2 = Pm2Agent(
-            citizen, lambda told: self._conductor.ask_check("pm2", told), self._night, lambda: self._listening.word, log
+            ipc, lambda told: self._scheduler.ask_check("pm2", told), self._night, lambda: self._listening.word, log
         )
-        self._conductor = Scheduler(log, self._reload, self._schedule_anew, self._under_pm2.decided)
+        self._scheduler = Scheduler(log, self._reload, self._schedule_anew, self._under_pm2.decided)
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._tidying = WorkerThread("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
-        self._scheduler = scheduler or AsyncIOScheduler(timezone=UTC)
-        self._serving = WebService(log, settings, self._conductor.ask_check, ask, self._facts)
-        self._teller = Notifying(settings, self._store, log, self._serving.publish)
-        self._listening = BusListener(log, self._known, self._teller.log.service_event, self._conductor.ask_fleet)
+        self._jobs = jobs or AsyncIOScheduler(timezone=UTC)
+        self._serving = WebService(log, settings, self._scheduler.ask_check, ask, self._facts)
+        self._dispatcher = Notifying(settings, self._store, log, self._serving.publish)
+        self._listening = BusListener(log, self._known, self._dispatcher.log.service_event, self._scheduler.ask_fleet)
 
     @property
     def bus(self) -> Bus | None:
@@ -111,10 +111,10 @@ class Daemon:
         """
         orders = standing_orders(self._settings)
         self._probes = self._build(self._settings, orders)
-        ways_out = channels(self._settings)
+        configured = channels(self._settings)
         self._take_lock()
         hearing = SignalHandlers(SIGNALS, self._heard)
-        self._citizen.attach(
+        self._ipc.attach(
             on_shutdown=lambda: self._ask_stop("PM2 asked for it"),
             on_orphaned=self._orphaned,
             on_action=self._under_pm2.asked,
@@ -135,24 +135,24 @@ class Daemon:
             orders,
             snapshot.state,
             self._store,
-            self._teller,
+            self._dispatcher,
             self._settings.probe_timeout.total_seconds(),
             self._listening.drain,
         )
         if aside is not None:
             self._watch.aside(aside)
-        await self._teller.outbox.open(ways_out)
-        self._teller.describe(ways_out)
+        await self._dispatcher.outbox.open(configured)
+        self._dispatcher.describe(configured)
         self._listening.start(self._settings.pm2.home)
-        conductor = asyncio.create_task(self._conduct(), name="conductor")
+        scheduler = asyncio.create_task(self._conduct(), name="scheduler")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")
         try:
-            await asyncio.wait({conductor, stopped}, return_when=asyncio.FIRST_COMPLETED)
-            if conductor.done():
-                conductor.result()  # raises what ended it: it never ends by itself
+            await asyncio.wait({scheduler, stopped}, return_when=asyncio.FIRST_COMPLETED)
+            if scheduler.done():
+                scheduler.result()  # raises what ended it: it never ends by itself
         finally:
             hearing.close()
-            await self._shut_down(conductor, stopped)
+            await self._shut_down(scheduler, stopped)
 
     # Starting and stopping
 
@@ -170,9 +170,9 @@ class Daemon:
 
     def _heard(self, number: signal.Signals) -> None:
         if number is signal.SIGUSR1:
-            self._conductor.ask_check("signal")
+            self._scheduler.ask_check("signal")
         elif number is signal.SIGHUP:
-            self._conductor.ask_reload()
+            self._scheduler.ask_reload()
         else:
             self._ask_stop(number.name)
 
@@ -190,33 +190,33 @@ class Daemon:
             ("report", self._ask_scheduled_check, report),
             ("tidy", self._tidy, IntervalTrigger(seconds=tidy_every, timezone=UTC)),
         )
-        if self._scheduler.get_job(VERDICT_JOB) is not None:
-            self._scheduler.remove_job(VERDICT_JOB)
+        if self._jobs.get_job(VERDICT_JOB) is not None:
+            self._jobs.remove_job(VERDICT_JOB)
         if self._settings.report_verdict_schedule:
             verdict = CronTrigger.from_crontab(self._settings.report_verdict_schedule, timezone=UTC)
             jobs = (*jobs, (VERDICT_JOB, self._tell_verdict, verdict))
         for name, function, trigger in jobs:
-            self._scheduler.add_job(
+            self._jobs.add_job(
                 function, trigger, id=name, replace_existing=True, misfire_grace_time=None, coalesce=True
             )
-        self._conductor.paced(every)
+        self._scheduler.paced(every)
 
-    async def _shut_down(self, conductor: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
+    async def _shut_down(self, scheduler: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
         """Everything in reverse, each step within its deadline: PM2 kills what does not stop in time."""
         self._log.emit("monitord_stopping", "info", "monitord is stopping.", **self._who(), reason=self._stop_reason)
         stopped.cancel()
-        if self._scheduler.running:
-            self._scheduler.shutdown(wait=False)
-        conductor.cancel()
+        if self._jobs.running:
+            self._jobs.shutdown(wait=False)
+        scheduler.cancel()
         with suppress(asyncio.CancelledError, TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_SECONDS):
-                await conductor
-        endings = (self._serving.close(), self._teller.close(STOP_TIMEOUT_SECONDS), self._look_no_more())
+                await scheduler
+        endings = (self._serving.close(), self._dispatcher.close(STOP_TIMEOUT_SECONDS), self._look_no_more())
         await asyncio.gather(*map(_in_time, endings), return_exceptions=True)
         await self._store.close(STOP_TIMEOUT_SECONDS)
         self._lock.release()
         self._log.emit("monitord_stopped", "info", "monitord has stopped.", **self._who())
-        self._citizen.close()
+        self._ipc.close()
 
     async def _look_no_more(self) -> None:
         await self._under_pm2.close()
@@ -228,10 +228,10 @@ class Daemon:
     # Jobs are coroutines: APScheduler would run plain functions on threads of the pool that name look-ups may hang in.
 
     async def _ask_cycle(self) -> None:
-        self._conductor.ask_cycle()
+        self._scheduler.ask_cycle()
 
     async def _ask_scheduled_check(self) -> None:
-        self._conductor.ask_check("schedule")
+        self._scheduler.ask_check("schedule")
 
     async def _tell_verdict(self) -> None:
         """The morning's report, while the watch goes on. What goes wrong with it costs the report."""
@@ -240,13 +240,15 @@ class Daemon:
         except Exception as error:  # noqa: BLE001 - see above
             self._log.internal("the night's report could not be made", error)
             return
-        await self._teller.verdict(night)
+        await self._dispatcher.verdict(night)
 
     async def _night(self) -> Report:
-        from monitord.runtime.report_builder import tell_night  # with all that judges a night: only for who asks for it
+        from monitord.runtime.report_builder import (
+            report_from_recording,
+        )  # with all that judges a night: only for who asks for it
 
         until = datetime.now(UTC)
-        return await tell_night(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
+        return await report_from_recording(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
 
     async def _tidy(self) -> None:
         with suppress(OSError, WorkerBusy):  # a disk that hangs has its own alert
@@ -264,29 +266,29 @@ class Daemon:
     def _orphaned(self) -> None:
         self._log.emit("pm2_channel_closed", "warning", "PM2 itself has gone: nobody restarts this process any more.")
         self._log.orphaned()
-        self._conductor.ask_check("pm2")
+        self._scheduler.ask_check("pm2")
 
     def _known(self, name: str) -> ServiceHistory | None:
         return self._watch.state.history.services.get(name)
 
     def _facts(self, settings: Settings) -> Facts:
-        return self._teller.facts(settings, self._listening.bus)
+        return self._dispatcher.facts(settings, self._listening.bus)
 
     async def _conduct(self) -> None:
         """The first check, and from then on whatever is asked for."""
-        await self._conductor.first(self._watch)
+        await self._scheduler.first(self._watch)
         self._schedule()
-        self._scheduler.start()
+        self._jobs.start()
         self._log.emit("monitord_ready", "info", "monitord is watching.", **self._who())
-        self._citizen.ready()
+        self._ipc.ready()
         self._serving.start()
-        await self._conductor.conduct()
+        await self._scheduler.conduct()
 
     def _schedule_anew(self) -> None:
         """The wall clock was set back, and the scheduler waits for a time that is far away."""
         every = timedelta(seconds=self._settings.check_interval.total_seconds())
         with suppress(Exception):  # the scheduler's own trouble is what this makes up for
-            self._scheduler.modify_job(CYCLE_JOB, next_run_time=datetime.now(UTC) + every)
+            self._jobs.modify_job(CYCLE_JOB, next_run_time=datetime.now(UTC) + every)
 
     # Settings read again
 
@@ -297,7 +299,7 @@ class Daemon:
                 raise SettingsError(("MONITORD_STATE_DIR: cannot change while monitord runs; restart it instead",))
             orders = standing_orders(settings)
             probes = self._build(settings, orders)
-            ways_out = channels(settings)
+            configured = channels(settings)
         except Exception as error:  # noqa: BLE001 - the watch goes on with the settings it has
             if not isinstance(error, SettingsError):
                 self._log.internal("the settings could not be read again; the old ones stay", error)
@@ -323,7 +325,7 @@ class Daemon:
         # The old ones too: what is on its way out was opened with them.
         self._log.hide(settings.secrets() | before.secrets())
         self._schedule()
-        self._conductor.due_now()
+        self._scheduler.due_now()
         await self._record_settings()
         self._log.emit(
             "settings_reloaded",
@@ -332,7 +334,7 @@ class Daemon:
             changed=list(changed),
         )
         # What goes wrong with one of these costs it, and neither the others nor the watch.
-        await self._do(self._teller.reopen(ways_out, settings, before, STOP_TIMEOUT_SECONDS))
+        await self._do(self._dispatcher.reopen(configured, settings, before, STOP_TIMEOUT_SECONDS))
         await self._do(self._serving.apply(settings))
         await self._do(old.close())
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 
 class Notifying(Dispatcher):
-    """The teller of a daemon. `publish` is called with every cycle: whoever shows it."""
+    """The dispatcher of a daemon. `publish` is called with every cycle: whoever shows it."""
 
     def __init__(self, settings: Settings, store: Store, log: JsonLog, publish: Publish) -> None:
         self._log = log
@@ -91,8 +91,10 @@ class Notifying(Dispatcher):
             bus_connected=None if bus is None else bus.connected,
             bus_dropped=None if bus is None else bus.dropped,
             outbox={
-                way.channel.name: ChannelFigures(len(way.waiting), way.oldest_age(now), way.sent, way.failures)
-                for way in self.outbox.ways
+                worker.channel.name: ChannelFigures(
+                    len(worker.waiting), worker.oldest_age(now), worker.sent, worker.failures
+                )
+                for worker in self.outbox.workers
             },
         )
 

@@ -33,22 +33,22 @@ class Pm2Agent:
 
     def __init__(
         self,
-        citizen: IpcChannel,
+        ipc: IpcChannel,
         ask_check: AskCheck,
         night: Callable[[], Awaitable[Report]],
         bus: Callable[[], str],
         log: JsonLog,
     ) -> None:
-        """The manners of `citizen`.
+        """How monitord presents itself on `ipc`.
 
         Args:
-            citizen: PM2's channel.
+            ipc: PM2's channel.
             ask_check: has a full check made, and tells what it came to (None: it failed inside).
             night: makes the report of the night.
             bus: whether PM2's bus is heard, in a word.
             log: masks what is secret, and takes what goes wrong.
         """
-        self._citizen = citizen
+        self._ipc = ipc
         self._ask_check = ask_check
         self._night = night
         self._bus = bus
@@ -62,19 +62,19 @@ class Pm2Agent:
     def register(self) -> None:
         """Tell PM2 what may be asked."""
         for action in axm.ACTIONS:
-            self._citizen.send(axm.registration(action))
+            self._ipc.send(axm.registration(action))
 
     def decided(self, decision: Decision, duration_ms: float) -> None:
         """A cycle is over: show what has changed, once a second at most."""
         self._last = decision, duration_ms
         now = asyncio.get_running_loop().time()
-        if not self._citizen.present or now - self._shown_at < METRICS_EVERY_SECONDS:
+        if not self._ipc.present or now - self._shown_at < METRICS_EVERY_SECONDS:
             return
         found = metrics(decision.report.as_fields(), decision.at, duration_ms, self._bus())
         # What is watched no longer stays in PM2's list until this process ends.
         found |= {name: UNKNOWN for name in self._shown if name not in found}
         changed = {name: metric for name, metric in found.items() if self._shown.get(name) != metric}
-        if not changed or self._citizen.send(axm.monitor(changed)):
+        if not changed or self._ipc.send(axm.monitor(changed)):
             self._shown, self._shown_at = found, now
 
     def asked(self, action: Action) -> None:
@@ -133,4 +133,4 @@ class Pm2Agent:
         plain = in_json(answer, self._log.masked)
         if len(str(plain)) > _LARGEST_ANSWER:
             plain = no_answer(action, "the answer is too long for PM2; ask `monitord` itself.")
-        self._citizen.send(axm.reply(action, plain))
+        self._ipc.send(axm.reply(action, plain))

@@ -19,7 +19,7 @@ from monitord.core.history.defaults import SEALS, effective, seen
 from monitord.core.history.epochs import calendar
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.report.builder import RecordedCycle, look_back
+from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Recap, Report
 from monitord.reporting.document import moment, revived
 from monitord.storage.reader import read_history, read_snapshot, read_transitions
@@ -35,7 +35,7 @@ _CLOSE_SECONDS: Final = 1.0
 Passing = Callable[[Iterable[Observation]], Iterable[Observation]]
 
 
-async def tell_night(
+async def report_from_recording(
     settings: Settings,
     orders: StandingOrders,
     since: datetime,
@@ -52,19 +52,19 @@ async def tell_night(
         Unusable: the snapshot is there and cannot be read.
         TimeoutError: the state directory does not answer.
     """
-    lane = WorkerThread("the night's record")
+    worker = WorkerThread("the night's record")
     try:
-        asked = await lane.run(_asked_about, settings.state_dir, orders, timeout=LOOK_SECONDS)
+        asked = await worker.run(_asked_about, settings.state_dir, orders, timeout=LOOK_SECONDS)
     except BaseException:
-        lane.close()
+        worker.close()
         raise
     recapping = asyncio.create_task(_recap(settings, asked, since, until))
     try:
-        night: Report = await lane.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
+        night: Report = await worker.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
         await asyncio.wait({recapping}, timeout=recap_more)
         recap, error = recapping.result() if recapping.done() else (None, "the database has not answered in time")
     finally:
-        lane.close()
+        worker.close()
         recapping.cancel()
         with suppress(asyncio.CancelledError):
             await recapping
@@ -79,7 +79,7 @@ def _asked_about(directory: Path, orders: StandingOrders) -> StandingOrders:
     return effective(orders, snapshot.state.history)
 
 
-def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> RecordedCycle:
+def recorded_cycles(directory: Path, orders: StandingOrders, since: datetime) -> RecordedCycle:
     """What the daemon on `directory` has kept from `since` on. The observations are read as they are used.
 
     Raises:
@@ -102,9 +102,9 @@ def recorded_night(directory: Path, orders: StandingOrders, since: datetime) -> 
 
 
 def _look(directory: Path, orders: StandingOrders, since: datetime, until: datetime, passing: Passing) -> Report:
-    recorded = recorded_night(directory, orders, since)
+    recorded = recorded_cycles(directory, orders, since)
     recorded = replace(recorded, observations=passing(recorded.observations))
-    return look_back(recorded, orders, since.timestamp(), until.timestamp())
+    return build_report(recorded, orders, since.timestamp(), until.timestamp())
 
 
 async def _recap(

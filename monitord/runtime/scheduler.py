@@ -1,7 +1,7 @@
-"""The conductor: one thing at a time, in the order in which it is urgent, for ever.
+"""The scheduler: one thing at a time, in the order in which it is urgent, for ever.
 
-Signals, jobs, PM2 and the watch itself ask it for things, at any time and any number of times; it does each once. It
-keeps the time of the next cycle by the monotonic clock, and knows no scheduler: whoever makes cycles due by a wall
+Signals, jobs, PM2 and the monitor itself ask it for things, at any time and any number of times; it does each once. It
+keeps the time of the next cycle by the monotonic clock, and knows no APScheduler: whoever makes cycles due by a wall
 clock that can be set back is told when one did not come.
 """
 
@@ -191,14 +191,14 @@ class Scheduler:
         if due:
             await self._cycle(CycleRequest(probes=due, exact=self._asked.exact))
 
-    async def _cycle(self, turn: CycleRequest) -> Decision | None:
+    async def _cycle(self, request: CycleRequest) -> Decision | None:
         assert self._watch is not None  # noqa: S101 - `first` brings it
         began = asyncio.get_running_loop().time()
         self._asked.rechecks = {}
-        if turn.probes is None or "pm2" in turn.probes:
+        if request.probes is None or "pm2" in request.probes:
             self._asked.fleet_at, self._fleet_looked_at = None, began
         try:
-            decision = await self._watch.cycle(turn)
+            decision = await self._watch.cycle(request)
         except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a watch that ends costs the night
             self._log.internal("a cycle failed inside; the watch goes on", error)
             return None

@@ -15,11 +15,11 @@ from monitord.config.loader import Settings, standing_orders
 from monitord.core.alerting.incidents import Incident, incidents
 from monitord.core.model import Command, Silence
 from monitord.core.orders import StandingOrders
-from monitord.core.report.builder import look_back
+from monitord.core.report.builder import build_report
 from monitord.core.report.model import Report
 from monitord.logging.logger import JsonLog
 from monitord.reporting.metrics import Facts, exposition
-from monitord.runtime.report_builder import recorded_night, tell_night
+from monitord.runtime.report_builder import recorded_cycles, report_from_recording
 from monitord.storage.commands import CommandsUnavailable
 from monitord.storage.reader import read_snapshot, read_transitions, recorded_span
 from monitord.storage.schema import UnusableSnapshot
@@ -95,7 +95,7 @@ class DaemonBackend:
         """The whole report of so long."""
         until = datetime.now(UTC)
         try:
-            return await tell_night(self.settings, self._orders(), until - back, until)
+            return await report_from_recording(self.settings, self._orders(), until - back, until)
         except TimeoutError:
             raise BackendUnavailable("the state directory does not answer") from None
         except (UnusableSnapshot, OSError, sqlite3.Error) as error:
@@ -150,7 +150,7 @@ def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Report:
     recorded = recorded_span(directory)
     begun = until - back if recorded is None else max(until - back, recorded[0])
     since = min(begun, until - _SHORTEST_NIGHT)
-    return look_back(recorded_night(directory, orders, since), orders, since.timestamp(), until.timestamp())
+    return build_report(recorded_cycles(directory, orders, since), orders, since.timestamp(), until.timestamp())
 
 
 def _incidents(directory: Path, since: datetime) -> tuple[Incident, ...]:

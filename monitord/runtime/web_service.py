@@ -67,7 +67,7 @@ class WebService:
         self._seen: PublishedCycle | None = None
         self._whole_at: float | None = None
         self._source: DaemonBackend | None = None
-        self._desk: Records | None = None
+        self._records: Records | None = None
         self._server: PageServer | None = None
         self._listening: asyncio.Task[None] | None = None
         self._trouble = ""
@@ -82,10 +82,10 @@ class WebService:
         self._seen = seen = PublishedCycle(decision, trigger, duration_ms)
         if seen.is_whole:
             self._whole_at = time.monotonic()
-        if self._source is not None and self._desk is not None:
+        if self._source is not None and self._records is not None:
             self._source.saw(seen, self._whole_at)
             try:
-                self._desk.publish(seen)
+                self._records.publish(seen)
             except Exception as error:  # noqa: BLE001 - the page's trouble is not the watch's
                 self._log.internal("a cycle could not be told to the page", error)
 
@@ -101,9 +101,9 @@ class WebService:
             await self._shut()
             self._trouble = ""
             self.start()
-        elif self._source is not None and self._desk is not None:
+        elif self._source is not None and self._records is not None:
             self._source.settings = settings
-            self._desk.expire()
+            self._records.expire()
 
     async def close(self) -> None:
         """Stop listening; open streams end. Takes about a second at the very most."""
@@ -117,10 +117,10 @@ class WebService:
             listening.cancel()
             with suppress(asyncio.CancelledError):
                 await listening
-        desk, server, source = self._desk, self._server, self._source
-        self._desk = self._server = self._source = None
-        if desk is not None:
-            await desk.close()
+        records, server, source = self._records, self._server, self._source
+        self._records = self._server = self._source = None
+        if records is not None:
+            await records.close()
         if server is not None:
             await server.close()
         if source is not None:
@@ -157,10 +157,10 @@ class WebService:
         source = DaemonBackend(self._log, self._settings, self._ask_check, self._leave, self._facts)
         if self._seen is not None:
             source.saw(self._seen, self._whole_at)
-        desk = Records(source)
-        server = PageServer(Page(desk, host, None if token is None else token.get_secret_value()).app, host, port)
+        records = Records(source)
+        server = PageServer(Page(records, host, None if token is None else token.get_secret_value()).app, host, port)
         await server.start()
-        self._source, self._desk, self._server = source, desk, server
+        self._source, self._records, self._server = source, records, server
 
 
 def _reason(error: Exception) -> tuple[str, str]:

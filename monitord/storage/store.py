@@ -74,7 +74,7 @@ class Store:
         self._file = SnapshotFile(directory, migrations)
         self._lived = lived
         self._clock: RetentionClock | None = None  # what is deleted by age is deleted by this one
-        self._lane = WorkerThread("snapshot")
+        self._worker = WorkerThread("snapshot")
         self._recorder = Recorder()
         self._until_whole = 0
         self._closed = False
@@ -104,7 +104,7 @@ class Store:
         Never raises for what is wrong with the file or the disk: `problem` then says it, and the watch goes on.
         """
         try:
-            snapshot, aside = await self._lane.run(self._load, timeout=timeout)
+            snapshot, aside = await self._worker.run(self._load, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being read, the watch goes on without it
             self.problem = f"its snapshot cannot be read: {error}"
             return Snapshot(State(), None), None
@@ -117,7 +117,7 @@ class Store:
         Commands that stay unread are heard later: whether the file works, saving tells.
         """
         try:
-            return await self._lane.run(self._hear, timeout=timeout)
+            return await self._worker.run(self._hear, timeout=timeout)
         except Exception:  # noqa: BLE001 - see above
             return WaitingCommand(through=self._heard_through)
 
@@ -129,7 +129,7 @@ class Store:
         record = replace(record, transitions=(*self._unsaved, *record.transitions))
         self._heard_through = record.heard_through  # also if this fails: the state goes on in memory
         try:
-            aside = await self._lane.run(self._save, record, timeout=timeout)
+            aside = await self._worker.run(self._save, record, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - what was decided must be said, saved or not
             self.problem = f"its snapshot cannot be written: {error}"
             self._until_whole = 0  # whatever the file holds now, the next frame must not rest on this one
@@ -151,15 +151,15 @@ class Store:
 
     async def waiting(self, timeout: float) -> tuple[tuple[OutboxEntry, ...], dict[str, tuple[str, ...]]]:
         """All that is still to be told, oldest first, and who was told of what."""
-        return await self._lane.run(self._on_outbox, waiting, timeout=timeout)
+        return await self._worker.run(self._on_outbox, waiting, timeout=timeout)
 
     async def queue(self, rows: Sequence[OutboxEntry], timeout: float) -> None:
         """Add messages that no cycle brings."""
-        await self._lane.run(self._on_outbox, lambda connection: put(connection, rows), timeout=timeout)
+        await self._worker.run(self._on_outbox, lambda connection: put(connection, rows), timeout=timeout)
 
     async def delivered(self, channel: str, message_ids: Sequence[str], timeout: float) -> None:
         """Remove what a way out has taken."""
-        await self._lane.run(
+        await self._worker.run(
             self._on_outbox, lambda connection: take_out(connection, channel, message_ids), timeout=timeout
         )
 
@@ -170,7 +170,7 @@ class Store:
             take_out(connection, channel, message_ids)
             put(connection, (into,))
 
-        await self._lane.run(self._on_outbox, replace_with, timeout=timeout)
+        await self._worker.run(self._on_outbox, replace_with, timeout=timeout)
 
     async def close(self, timeout: float) -> None:
         """Let go of the file; saved cycles stay. May be called again."""
@@ -181,10 +181,10 @@ class Store:
             self._examination.cancel()
         self._examining.close()
         with suppress(Exception):  # the end of the process lets go just as well
-            await self._lane.run(self._file.disconnect, timeout=timeout)
-        self._lane.close()
+            await self._worker.run(self._file.disconnect, timeout=timeout)
+        self._worker.close()
 
-    # Everything below runs on the lane's thread.
+    # Everything below runs on the worker's thread.
 
     def _load(self) -> tuple[Snapshot, SetAside | None]:
         copy = read_copy(self.path.parent)

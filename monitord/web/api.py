@@ -57,9 +57,9 @@ def problem(status: int, message: str) -> Response:
 class Api:
     """The routes under /api."""
 
-    def __init__(self, desk: Records, permit: Callable[[Request], Awaitable[None]]) -> None:
+    def __init__(self, records: Records, permit: Callable[[Request], Awaitable[None]]) -> None:
         """`permit` lets through who may act, and raises Problem for who may not."""
-        self._desk = desk
+        self._records = records
         self._permit = permit
 
     def routes(self) -> list[Route]:
@@ -92,13 +92,13 @@ class Api:
 
     async def status(self, _: Request) -> Response:
         """The fields of `check_completed`, as of the last cycle."""
-        return _json(status_fields(self._desk))
+        return _json(status_fields(self._records))
 
     async def report(self, request: Request) -> Response:
         """The morning's verdict."""
         back = params.back(request.query_params.get("since"), timedelta(hours=12))
         try:
-            kept = await self._desk.report(back, PATIENCE_SECONDS)
+            kept = await self._records.report(back, PATIENCE_SECONDS)
         except Busy:
             raise Problem(503, "Other reports are being made: ask again in a moment.") from None
         if kept is None:
@@ -107,14 +107,14 @@ class Api:
             raise Problem(503, f"{kept.trouble}.")
         night = kept.value
         return Response(
-            await self._desk.source.aside(lambda: document(report_fields(night))), media_type="application/json"
+            await self._records.source.aside(lambda: document(report_fields(night))), media_type="application/json"
         )
 
     async def alerts(self, request: Request) -> Response:
         """The incidents, open and closed."""
         back = params.back(request.query_params.get("since"), timedelta(hours=48))
         try:
-            kept = await self._desk.incidents(back, PATIENCE_SECONDS)
+            kept = await self._records.incidents(back, PATIENCE_SECONDS)
         except Busy:
             raise Problem(503, "Other records are being read: ask again in a moment.") from None
         if kept is None or kept.value is None:
@@ -127,14 +127,14 @@ class Api:
     async def silences(self, _: Request) -> Response:
         """What is quiet on purpose and not over."""
         at = now()
-        found = [one for one in self._desk.source.silences if one.until is None or one.until > at]
+        found = [one for one in self._records.source.silences if one.until is None or one.until > at]
         return _json({"silences": [silence_fields(one, at) for one in found]})
 
     async def silence(self, request: Request) -> Response:
         """Begin a silence."""
         await self._permit(request)
         command = params.silence(await _object(request), now())
-        await self._desk.source.leave(command)
+        await self._records.source.leave(command)
         assert command.silence is not None  # noqa: S101 - that is what it says
         return _json({"silence": silence_fields(command.silence, command.at), "message": _ANSWERS["silence"]}, 202)
 
@@ -143,19 +143,19 @@ class Api:
         await self._permit(request)
         target = request.path_params["id"]
         known = (
-            {one.id for one in self._desk.source.silences}
+            {one.id for one in self._records.source.silences}
             if kind == "unsilence"
-            else {alert.id for alert in the_seen(self._desk).decision.state.alerts.values() if alert.speaks}
+            else {alert.id for alert in the_seen(self._records).decision.state.alerts.values() if alert.speaks}
         )
         if target not in known:
             raise Problem(404, f"There is no {'silence' if kind == 'unsilence' else 'alert'} of this id.")
-        await self._desk.source.leave(Command(kind, now(), target=target))
+        await self._records.source.leave(Command(kind, now(), target=target))
         return _json({"id": target, "message": _ANSWERS[kind]}, 202)
 
     async def check(self, request: Request) -> Response:
         """Ask for a full check now."""
         await self._permit(request)
-        self._desk.source.ask_check()
+        self._records.source.ask_check()
         return _json({"message": "A check was asked for."}, 202)
 
     async def described(self, _: Request) -> Response:
@@ -163,24 +163,24 @@ class Api:
         return JSONResponse(DOCUMENT)
 
 
-def the_seen(desk: Records) -> PublishedCycle:
+def the_seen(records: Records) -> PublishedCycle:
     """The last cycle.
 
     Raises:
         Unavailable: there was none yet.
     """
-    seen = desk.source.seen
+    seen = records.source.seen
     if seen is None:
         raise BackendUnavailable("monitord has not looked yet")
     return seen
 
 
-def status_fields(desk: Records) -> dict[str, Any]:
+def status_fields(records: Records) -> dict[str, Any]:
     """What `status --format json` says, of this process."""
-    seen = the_seen(desk)
+    seen = the_seen(records)
     fields = seen.fields | {"age_seconds": round(seen.age_seconds, 3), "pid": os.getpid()}
-    fields["silences"] = [silence_fields(one, now()) for one in desk.source.silences]
-    settings = desk.source.settings
+    fields["silences"] = [silence_fields(one, now()) for one in records.source.silences]
+    settings = records.source.settings
     if seen.age_seconds > stale_after(settings).total_seconds():
         every = humanize.duration(settings.check_interval.total_seconds())
         fields["error"] = f"the last report is {humanize.duration(seen.age_seconds)} old, and one is due every {every}"
@@ -189,10 +189,10 @@ def status_fields(desk: Records) -> dict[str, Any]:
     return fields
 
 
-def health(desk: Records) -> Response:
+def health(records: Records) -> Response:
     """Whether the watch is fresh, and nothing else: no name, no state."""
-    age = desk.source.whole_age_seconds
-    fresh = age is not None and age <= stale_after(desk.source.settings).total_seconds()
+    age = records.source.whole_age_seconds
+    fresh = age is not None and age <= stale_after(records.source.settings).total_seconds()
     fields = {"status": "ok" if fresh else "stale", "age_seconds": None if age is None else round(age, 3)}
     return JSONResponse(fields, 200 if fresh else 503)
 

@@ -49,13 +49,13 @@ Handler = Callable[[Request], Awaitable[Response]]
 class Page:
     """Everything that is served at one address. `guess_seconds` is what a wrong token costs whoever guesses."""
 
-    def __init__(self, desk: Records, host: str, token: str | None, guess_seconds: float = 0.5) -> None:
-        self._desk = desk
-        self._keeper = TokenAuth(token, guess_seconds)
+    def __init__(self, records: Records, host: str, token: str | None, guess_seconds: float = 0.5) -> None:
+        self._records = records
+        self._auth = TokenAuth(token, guess_seconds)
         self._is_open = is_loopback(host)
         self._files: dict[str, bytes] = {}
         self._answered_now = 0
-        showing = PageViews(desk, self._keeper)
+        showing = PageViews(records, self._auth)
         acts = Forms(showing)
         paths: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "/", showing.overview),
@@ -76,12 +76,12 @@ class Page:
             ("GET", "/static/{name}", self._file),
         )
         own = [Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths]
-        self.routes = [*own, *Api(desk, self._permit).routes()]
+        self.routes = [*own, *Api(records, self._permit).routes()]
         app = Starlette(
             routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
         )
         app.router.redirect_slashes = False
-        self.app: ASGIApp = SecurityMiddleware(self._gate(app), host, self._refused, desk.source.fault)
+        self.app: ASGIApp = SecurityMiddleware(self._gate(app), host, self._refused, records.source.fault)
 
     # Who is let through
 
@@ -101,7 +101,7 @@ class Page:
             try:
                 async with asyncio.timeout(None if path == _STREAM else ANSWER_SECONDS):
                     answer: ASGIApp = app
-                    if not (self._is_open or _under(path, _OPEN) or self._keeper.knows(request.headers)):
+                    if not (self._is_open or _under(path, _OPEN) or self._auth.knows(request.headers)):
                         answer = await self._unknown(request) if _under(path, _FOR_PROGRAMS) else to_login(path)
                     await answer(scope, receive, send)
             finally:
@@ -118,17 +118,17 @@ class Page:
 
     async def _permit(self, request: Request) -> None:
         """Let through who may act: with the token; and where there is none, who only asks for a look."""
-        if self._keeper.has_token:
+        if self._auth.has_token:
             await self._know(request)
         elif path_of(request) != "/api/check":
             raise Problem(403, silences.NO_TOKEN)
 
     async def _know(self, request: Request) -> None:
-        if self._keeper.knows(request.headers):
+        if self._auth.knows(request.headers):
             return
         if found := bearer(request.headers):
             try:
-                await self._keeper.guess(found)
+                await self._auth.guess(found)
             except TooManyGuesses:
                 raise Problem(429, "Too many wrong tokens: come again in a moment.") from None
             raise Problem(401, "That is not the token.")
@@ -140,15 +140,15 @@ class Page:
         if request.method == "HEAD":
             return Response(media_type="text/event-stream")
         try:
-            return EventStream(self._desk.hub, self._desk.hub.listen())  # type: ignore[return-value] # answers as one
+            return EventStream(self._records.hub, self._records.hub.listen())  # type: ignore[return-value] # answers as one
         except TooManyStreams:
             return problem(503, "As many are listening as may.")
 
     async def _healthz(self, _: Request) -> Response:
-        return health(self._desk)
+        return health(self._records)
 
     async def _metrics(self, _: Request) -> Response:
-        found = await self._desk.source.metrics()
+        found = await self._records.source.metrics()
         if found is None:
             raise HTTPException(404, "This version has no metrics.")
         body, kind = found

@@ -23,8 +23,8 @@ class Forms:
 
     def __init__(self, showing: PageViews) -> None:
         self._showing = showing
-        self._keeper = showing.keeper
-        self._source = showing.desk.source
+        self._auth = showing.auth
+        self._source = showing.records.source
 
     async def silences(self, request: Request) -> Response:
         """What is quiet on purpose, and the form for more."""
@@ -59,14 +59,14 @@ class Forms:
         """Acknowledge an alert."""
         if (elsewhere := self._elsewhere(request, "/")) is not None:
             return elsewhere
-        alerts = the_seen(self._showing.desk).decision.state.alerts.values()
+        alerts = the_seen(self._showing.records).decision.state.alerts.values()
         target = _known(request, "alert", (alert.id for alert in alerts if alert.speaks))
         await self._source.leave(Command("ack", now(), target=target))
         return _see("/", "acked")
 
     async def check(self, request: Request) -> Response:
         """Ask for a full check: with the token, where there is one."""
-        if self._keeper.has_token and (elsewhere := self._elsewhere(request, "/")) is not None:
+        if self._auth.has_token and (elsewhere := self._elsewhere(request, "/")) is not None:
             return elsewhere
         self._source.ask_check()
         return _see("/", "asked")
@@ -77,10 +77,10 @@ class Forms:
             return self._login_page(local(request.query_params.get("to", "/")), "")
         fields = await _form(request)
         to = local(fields.get("to", "/"))
-        if not self._keeper.has_token:
+        if not self._auth.has_token:
             raise HTTPException(403, silences.NO_TOKEN)
         try:
-            right = await self._keeper.guess(fields.get("token", ""))
+            right = await self._auth.guess(fields.get("token", ""))
         except TooManyGuesses:
             raise HTTPException(429, "Too many wrong tokens: come again in a moment.") from None
         if not right:
@@ -88,7 +88,7 @@ class Forms:
         answer = RedirectResponse(to, 303)
         secure = request.headers.get("origin", "").startswith("https:")
         answer.set_cookie(
-            COOKIE, self._keeper.session(), SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict"
+            COOKIE, self._auth.session(), SESSION_SECONDS, path="/", secure=secure, httponly=True, samesite="strict"
         )
         return answer
 
@@ -99,15 +99,15 @@ class Forms:
         return answer
 
     def _login_page(self, to: str, mistake: str, status: int = 200) -> Response:
-        main = silences.login_page(to, mistake, has_token=self._keeper.has_token)
+        main = silences.login_page(to, mistake, has_token=self._auth.has_token)
         # Nobody has shown the token yet: not even whose page it is.
         return HTMLResponse(layout.framed("Log in", "", None, main, who="monitord", live=False), status)
 
     def _elsewhere(self, request: Request, to: str) -> Response | None:
         """None for who may act; else the way to where the token is shown."""
-        if not self._keeper.has_token:
+        if not self._auth.has_token:
             raise HTTPException(403, silences.NO_TOKEN)
-        return None if self._keeper.knows(request.headers) else to_login(to)
+        return None if self._auth.knows(request.headers) else to_login(to)
 
 
 def to_login(to: str) -> Response:

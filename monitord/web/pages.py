@@ -1,4 +1,4 @@
-"""The pages that are read: what each shows, gathered from the desk and put into the frame."""
+"""The pages that are read: what each shows, gathered from the records and put into the frame."""
 
 from __future__ import annotations
 
@@ -32,9 +32,9 @@ _AGAIN: Final = {"refresh": "2"}
 class PageViews:
     """Draws the pages for whoever may read them."""
 
-    def __init__(self, desk: Records, keeper: TokenAuth) -> None:
-        self.desk = desk
-        self.keeper = keeper
+    def __init__(self, records: Records, auth: TokenAuth) -> None:
+        self.records = records
+        self.auth = auth
 
     async def overview(self, request: Request) -> Response:
         """The watch at a glance."""
@@ -63,7 +63,7 @@ class PageViews:
         back = params.back(request.query_params.get("since"), _REPORT)
         view = await self.view(request)
         try:
-            kept = await self.desk.report(back, WAIT_SECONDS)
+            kept = await self.records.report(back, WAIT_SECONDS)
         except Busy:
             kept = None
         if kept is None:
@@ -75,7 +75,7 @@ class PageViews:
             main = joined(tag("h1", "Report"), tag("p", sentence(f"Unknown: {kept.trouble}"), class_="is-unknown"))
             return self.framed("Report", "/report", view, main, live=False, status=503)
         night = kept.value
-        main = await self.desk.source.aside(
+        main = await self.records.source.aside(
             lambda: joined(_spans(back), report_head(night), *report_sections(night)),
         )
         return self.framed(f"{night.headline}: the report", "/report", view, main, live=False)
@@ -86,9 +86,9 @@ class PageViews:
         Raises:
             Unavailable: monitord has not looked yet.
         """
-        source = self.desk.source
-        seen = the_seen(self.desk)
-        night, found = await asyncio.gather(self.desk.night(), self._incidents(INCIDENTS))
+        source = self.records.source
+        seen = the_seen(self.records)
+        night, found = await asyncio.gather(self.records.night(), self._incidents(INCIDENTS))
         return PageContext(
             now=now(),
             seen=source.seen or seen,
@@ -96,8 +96,8 @@ class PageViews:
             silences=tuple(source.silences),
             night=night,
             incidents=found,
-            acts=self.keeper.knows(request.headers),
-            has_token=self.keeper.has_token,
+            acts=self.auth.knows(request.headers),
+            has_token=self.auth.has_token,
         )
 
     def framed(
@@ -110,7 +110,7 @@ class PageViews:
 
     async def _incidents(self, back: timedelta) -> CacheEntry[tuple[Incident, ...]] | None:
         try:
-            return await self.desk.incidents(back)
+            return await self.records.incidents(back)
         except Busy:
             return None
 

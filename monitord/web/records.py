@@ -55,16 +55,16 @@ class Records:
 
     def expire(self) -> None:
         """What is ordered has changed: what was judged by the old orders is to be made anew."""
-        for memo in self._memos():
-            memo.expire()
+        for cache in self._caches():
+            cache.expire()
 
     async def close(self) -> None:
         """End every stream, and stop making anything."""
         self.hub.close()
-        for memo in self._memos():
-            await memo.close()
+        for cache in self._caches():
+            await cache.close()
 
-    def _memos(self) -> list[AsyncCache[Any]]:
+    def _caches(self) -> list[AsyncCache[Any]]:
         return [self._night, *self._incidents.values(), *self._reports.values()]
 
     async def night(self, wait: float = WAIT_SECONDS) -> CacheEntry[RenderedPage] | None:
@@ -75,12 +75,12 @@ class Records:
         self, back: timedelta = INCIDENTS, wait: float = WAIT_SECONDS
     ) -> CacheEntry[tuple[Incident, ...]] | None:
         """The incidents of so long."""
-        memo = _of(
+        cache = _of(
             self._incidents,
             back,
             lambda: AsyncCache(partial(self.source.incidents, back), _INCIDENTS_KEEP_SECONDS, fault=self.source.fault),
         )
-        return await memo.get(wait)
+        return await cache.get(wait)
 
     async def report(self, back: timedelta, wait: float = WAIT_SECONDS) -> CacheEntry[Report] | None:
         """The whole report of so long.
@@ -88,12 +88,12 @@ class Records:
         Raises:
             Busy: too many others are being made.
         """
-        memo = _of(
+        cache = _of(
             self._reports,
             back,
             lambda: AsyncCache(partial(self.source.report, back), _KEEP_SECONDS, fault=self.source.fault),
         )
-        return await memo.get(wait)
+        return await cache.get(wait)
 
     async def _draw(self) -> RenderedPage:
         night = await self.source.night(NIGHT)
@@ -101,19 +101,19 @@ class Records:
 
 
 def _of(
-    memos: OrderedDict[timedelta, AsyncCache[T]], key: timedelta, make: Callable[[], AsyncCache[T]]
+    caches: OrderedDict[timedelta, AsyncCache[T]], key: timedelta, make: Callable[[], AsyncCache[T]]
 ) -> AsyncCache[T]:
     """The memo of a span; the one that was asked for longest ago gives way to a new one."""
-    memo = memos.get(key)
-    if memo is None:
-        while len(memos) >= _MOST_SPANS:
-            idle = next((span for span, other in memos.items() if not other.busy), None)
+    cache = caches.get(key)
+    if cache is None:
+        while len(caches) >= _MOST_SPANS:
+            idle = next((span for span, other in caches.items() if not other.busy), None)
             if idle is None:
                 raise Busy
-            del memos[idle]
-        memo = memos[key] = make()
-    memos.move_to_end(key)
-    return memo
+            del caches[idle]
+        cache = caches[key] = make()
+    caches.move_to_end(key)
+    return cache
 
 
 def _drawn(night: Report) -> RenderedPage:

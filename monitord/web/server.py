@@ -102,11 +102,11 @@ async def _bound(host: str, port: int) -> socket.socket:
     try:
         found = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)  # asks nobody
     except socket.gaierror:
-        lane = WorkerThread("the page's name")
+        worker = WorkerThread("the page's name")
         try:
-            found = await lane.run(_looked_up, host, port, timeout=_NAME_SECONDS)
+            found = await worker.run(_looked_up, host, port, timeout=_NAME_SECONDS)
         finally:
-            lane.close()
+            worker.close()
     family, kind, protocol, _, address = found[0]
     bound = socket.socket(family, kind, protocol)
     try:

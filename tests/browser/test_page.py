@@ -75,7 +75,7 @@ FOCUSED: Final = """
 class Served:
     source: Source
     made: Night
-    desk: Records
+    records: Records
     server: PageServer
 
     @property
@@ -85,7 +85,7 @@ class Served:
     def looks(self) -> None:
         """monitord looks again."""
         self.made.look()
-        self.desk.publish(publish(self.source, self.made))
+        self.records.publish(publish(self.source, self.made))
 
 
 def trouble(made: Night) -> None:
@@ -102,18 +102,18 @@ async def serve(directory: Path, made: Night) -> Served:
     source = await recorded(directory, made)
     now = datetime.now(UTC)
     source.quiet = [Silence("s1", LONG, now, now + timedelta(hours=1), reason=LONG)]
-    desk = Records(source)
-    server = PageServer(Page(desk, "127.0.0.1", TOKEN, guess_seconds=0.0).app, "127.0.0.1", 0)
+    records = Records(source)
+    server = PageServer(Page(records, "127.0.0.1", TOKEN, guess_seconds=0.0).app, "127.0.0.1", 0)
     await server.start()
-    await desk.night(60.0)
-    return Served(source, made, desk, server)
+    await records.night(60.0)
+    return Served(source, made, records, server)
 
 
 @pytest.fixture
 async def served(tmp_path: Path) -> AsyncIterator[Served]:
     served = await serve(tmp_path, night(2, begun=trouble))
     yield served
-    await served.desk.close()
+    await served.records.close()
     await served.server.close()
 
 
@@ -184,7 +184,7 @@ async def test_a_page_that_hears_nothing_any_more_says_since_when(served: Served
     await chrome.open(served.address)
     assert await chrome.evaluate("document.getElementById('stale').hidden")
     port = served.server.port
-    served.desk.hub.close()
+    served.records.hub.close()
     await served.server.close()
     await chrome.until("!document.getElementById('stale').hidden")
     told = await chrome.evaluate("document.getElementById('stale').textContent")

@@ -11,7 +11,7 @@ from monitord.core.engine import State
 from monitord.core.history.defaults import SEALS, effective, seen
 from monitord.core.history.model import History, TableHistory
 from monitord.core.orders import StandingOrders
-from monitord.core.report.builder import RecordedCycle, look_back
+from monitord.core.report.builder import RecordedCycle, build_report
 
 from .nights import Night
 
@@ -106,7 +106,7 @@ def test_the_verdict_over_a_fleet_without_the_defaults_has_no_word_of_them() -> 
     night = shop()
     begin = night.clock.now
     night.passes(hours=2)
-    report = look_back(recorded_of(night), SHOP, begin, night.clock.now)
+    report = build_report(recorded_of(night), SHOP, begin, night.clock.now)
     assert report.verdict == "GO"
     assert "epochs_sealed" not in {criterion.name for criterion in report.criteria}
     assert (report.groups, report.blind, report.blind_minutes) == ((), (), 0)
@@ -118,7 +118,7 @@ def test_seals_that_appear_in_the_night_were_not_blind_before() -> None:
     night.passes(hours=3)
     night.epochs.recovers()
     night.passes(hours=3)
-    report = look_back(recorded_of(night), night.orders, begin, night.clock.now)
+    report = build_report(recorded_of(night), night.orders, begin, night.clock.now)
     assert report.blind_minutes == 0
     assert [(spell.probe, spell.why) for spell in report.blind] == [("epochs", "unrecorded")]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from monitord.core.report.builder import RecordedCycle, look_back
+from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Criterion, ServiceReport
 from monitord.core.report.model import Report as Report
 
@@ -15,7 +15,7 @@ def morning(night: Night, hours: float = 12.0) -> Report:
     """The report of the night's last hours."""
     until = night.looks[-1].observation.now.timestamp()
     recorded = RecordedCycle([look.observation for look in night.looks], night.transitions, night.state)
-    return look_back(recorded, night.orders, until - hours * 3600, until)
+    return build_report(recorded, night.orders, until - hours * 3600, until)
 
 
 def criterion(report: Report, name: str) -> Criterion:
@@ -105,7 +105,7 @@ def test_growth_past_the_steady_rate_is_a_no_go_by_its_busiest_hour() -> None:
     (table,) = report.tables
     assert table.most == pytest.approx(133_000, rel=0.01)
     assert table.per_hour == pytest.approx(87_500, rel=0.02)
-    raised = look_back(
+    raised = build_report(
         RecordedCycle([look.observation for look in night.looks], night.transitions, night.state),
         orders(growth_steady=150_000, late_after=LONG.late_after),
         night.clock.now - 4 * 3600,
@@ -252,7 +252,7 @@ def test_a_watch_that_began_late_does_not_vouch_for_the_time_before() -> None:
 
 def test_nothing_recorded_is_unknown() -> None:
     night = quiet(1)
-    report = look_back(RecordedCycle([], [], night.state), night.orders, night.clock.now, night.clock.now + 3600)
+    report = build_report(RecordedCycle([], [], night.state), night.orders, night.clock.now, night.clock.now + 3600)
     assert report.verdict == "UNKNOWN"
     assert {c.met for c in report.criteria} == {None}
     assert report.notes == ("Nothing is recorded of this time: was monitord running?",)
@@ -326,5 +326,5 @@ def test_the_text_to_hand_on_tells_the_worst_it_came_to_and_not_how_it_eased() -
 
 def test_what_is_not_known_is_not_told_as_unsealed() -> None:
     night = quiet(1)
-    report = look_back(RecordedCycle([], [], night.state), night.orders, night.clock.now, night.clock.now + 3 * 3600)
+    report = build_report(RecordedCycle([], [], night.state), night.orders, night.clock.now, night.clock.now + 3 * 3600)
     assert "MILO: 0 of 3 due epochs are known to be sealed." in criterion(report, "epochs_sealed").details

@@ -13,7 +13,7 @@ from monitord.core.anomalies import sealing_delays
 from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness, falls_short, habit, incomplete, silences
 from monitord.core.anomalies.habit import LabelHabit
 from monitord.core.anomalies.sealing_delays import ENOUGH_SEALS, KEEP_SEALS, delay_of, is_unusual, unusual_past, usual
-from monitord.core.anomalies.sealing_habits import SealingHabits, absorb_epochs
+from monitord.core.anomalies.sealing_habits import SealingHabits, update_epochs
 from monitord.core.codec import decode, encode
 from monitord.core.history.epochs import calendar
 from monitord.core.history.label_series import LabelSeries
@@ -293,7 +293,7 @@ def seal(label: int, at: object, group: str = "MILO") -> tuple[Sample, Sample]:
 
 
 def test_a_reading_teaches_delays_and_channels_of_labels_that_are_over() -> None:
-    found = absorb_epochs(
+    found = update_epochs(
         {},
         reading(*seal(NOON - 2 * HOUR, NOON - HOUR + 182), *seal(NOON - HOUR, None), *seal(NOON, NOON + 5)),
         NOON + 60,
@@ -310,15 +310,15 @@ def test_a_reading_teaches_delays_and_channels_of_labels_that_are_over() -> None
 
 
 def test_a_last_channel_sealed_later_makes_the_label_later() -> None:
-    first = absorb_epochs({}, reading(*seal(NOON - HOUR, NOON + 100)), NOON + 200, orders())
-    then = absorb_epochs(first, reading(*seal(NOON - HOUR, NOON + 900)), NOON + 1000, orders())
+    first = update_epochs({}, reading(*seal(NOON - HOUR, NOON + 100)), NOON + 200, orders())
+    then = update_epochs(first, reading(*seal(NOON - HOUR, NOON + 900)), NOON + 1000, orders())
     assert then["MILO"].delays.get(NOON - HOUR) == 900
 
 
 def test_an_unchanged_reading_changes_nothing() -> None:
     same = reading(*seal(NOON - HOUR, NOON + 100))
-    first = absorb_epochs({}, same, NOON + 200, orders())
-    assert absorb_epochs(first, same, NOON + 230, orders())["MILO"].delays is first["MILO"].delays
+    first = update_epochs({}, same, NOON + 200, orders())
+    assert update_epochs(first, same, NOON + 230, orders())["MILO"].delays is first["MILO"].delays
 
 
 def full() -> dict[str, SealingHabits]:
@@ -333,7 +333,7 @@ def full() -> dict[str, SealingHabits]:
             samples += [sample("unsealed_channel", 1, channel=f"channel_number_{n}", **labels) for n in range(5)]
             samples.append(sample("channels_known", 12, group=group))
             samples += [sample("channel_silent", 10, group=group, channel=f"channel_number_{n}") for n in range(10)]
-        learned = absorb_epochs(learned, reading(*samples), label + 2 * HOUR, orders())
+        learned = update_epochs(learned, reading(*samples), label + 2 * HOUR, orders())
     return learned
 
 
@@ -360,11 +360,11 @@ def test_silence_is_unknown_while_the_group_itself_is_silent_or_nobody_counts() 
     labels = {"group": "MILO", "epoch": str(NOON - HOUR)}
     silent = sample("channel_silent", 4, group="MILO", channel="fanfan")
     known = sample("channels_known", 12, group="MILO")
-    learned = absorb_epochs({}, reading(sample("seal_participating", 8, **labels), known, silent), now, watched)
+    learned = update_epochs({}, reading(sample("seal_participating", 8, **labels), known, silent), now, watched)
 
     def said(samples: tuple[Sample, ...], learned: dict[str, SealingHabits]) -> list[str]:
         later = now + HOUR
-        history = History(learned=absorb_epochs(learned, reading(*samples), later, watched))
+        history = History(learned=update_epochs(learned, reading(*samples), later, watched))
         observation = Observation(datetime.fromtimestamp(later, UTC), {"epochs": reading(*samples)})
         return [type(judgement).__name__ for judgement in channel_silent(observation, history, watched)]
 

@@ -15,7 +15,7 @@ from monitord.core.backtest import backtest
 from monitord.core.engine import State, decide
 from monitord.core.model import Alert, Silence, Transition
 from monitord.core.names import any_means, means
-from monitord.core.report.builder import RecordedCycle, look_back
+from monitord.core.report.builder import RecordedCycle, build_report
 
 from .nights import BASELINE, LONG, MEMORY, ORDERS, Night
 from .test_night_properties import happens, stories
@@ -437,7 +437,7 @@ def mended_under_a_silence() -> Night:
 def verdict(night: Night) -> tuple[str, tuple[str, ...], str]:
     until = night.looks[-1].observation.now.timestamp()
     recorded = RecordedCycle([look.observation for look in night.looks], night.transitions, night.state)
-    report = look_back(recorded, night.orders, until - 2 * 3600, until)
+    report = build_report(recorded, night.orders, until - 2 * 3600, until)
     return report.verdict, report.notes, next(c for c in report.criteria if c.name == "nothing_critical").evidence
 
 

@@ -33,7 +33,7 @@ def lived(
             continue
         now = BEGIN + minute * 60
         value = course(minute / 60)
-        series = trends.begin(value, now, TERMS) if series is None else trends.absorb(series, value, now, TERMS)
+        series = trends.begin(value, now, TERMS) if series is None else trends.update(series, value, now, TERMS)
     assert series is not None
     return series
 
@@ -70,7 +70,7 @@ def test_a_bucket_of_which_less_than_half_was_watched_is_none() -> None:
 
 def test_a_gap_longer_than_all_that_is_kept_leaves_nothing_to_join() -> None:
     series = lived(rising, 1)
-    later = trends.absorb(series, 100.0, series.at + 400 * HOUR, TERMS)
+    later = trends.update(series, 100.0, series.at + 400 * HOUR, TERMS)
     assert set(later.troughs) == {None}
     assert len(later.troughs) == BUCKETS_KEPT
     assert 0 <= later.at - (later.begun + BUCKETS_KEPT * later.width) < later.width
@@ -131,14 +131,14 @@ def test_what_was_said_is_held_to_less_so_that_it_is_not_unsaid_at_once() -> Non
 
 def test_a_rise_that_is_given_back_is_none_from_that_reading_on() -> None:
     series = lived(rising, 6)
-    assert foretold(trends.absorb(series, 99.0, series.at + 30, TERMS)) is None
+    assert foretold(trends.update(series, 99.0, series.at + 30, TERMS)) is None
 
 
 def test_past_the_limit_nothing_is_foretold_for_a_bucket() -> None:
     series = lived(rising, 6)
-    past = trends.absorb(series, 501.0, series.at + 30, TERMS)
+    past = trends.update(series, 501.0, series.at + 30, TERMS)
     assert foretold(past) is None
-    assert foretold(trends.absorb(past, 340.0, past.at + 30, TERMS)) is None
+    assert foretold(trends.update(past, 340.0, past.at + 30, TERMS)) is None
 
 
 def test_a_level_that_it_came_down_from_before_is_no_news_until_the_limit_is_near() -> None:
@@ -153,7 +153,7 @@ def test_a_series_told_by_a_clock_that_was_set_back_foretells_the_same() -> None
     assert back.at == series.at - 3000
     assert foretold(back) == foretold(series)
     assert (
-        trends.absorb(back, 300.0, back.at + 60, TERMS).low == trends.absorb(series, 300.0, series.at + 60, TERMS).low
+        trends.update(back, 300.0, back.at + 60, TERMS).low == trends.update(series, 300.0, series.at + 60, TERMS).low
     )
 
 

@@ -369,7 +369,7 @@ def test_a_stdout_that_nobody_reads_any_more_stops_nothing() -> None:
     os.close(reader)
     try:
         done = run(
-            "log.flush(10); assert log.trouble[0].way == 'stdout'; assert log.lost == 3; sys.exit(7)", stdout=writer
+            "log.flush(10); assert log.trouble[0].sink == 'stdout'; assert log.lost == 3; sys.exit(7)", stdout=writer
         )
     finally:
         os.close(writer)
@@ -397,7 +397,7 @@ def test_a_pipe_that_is_full_holds_nobody_up_and_loses_the_oldest_lines_first() 
         for number in range(count):  # would never end if one of them waited
             log.emit("tried", "info", "Much.", number=number, filler="x" * 10_000)
         assert log.lost > 0
-        assert log.trouble[0].way == "stdout"
+        assert log.trouble[0].sink == "stdout"
         lost = log.lost
         read = [json.loads(pipe.readline())["number"] for _ in range(count - lost)]
         assert read == sorted(read)
@@ -563,7 +563,7 @@ def test_files_that_cannot_be_written_are_said_and_stdout_goes_on(tmp_path: Path
     heard.log.emit("tried", "info", "Still.")
     assert [line["message"] for line in heard.lines] == ["Still."]
     (trouble,) = heard.log.trouble
-    assert (trouble.way, trouble.lost) == ("files", 1)
+    assert (trouble.sink, trouble.lost) == ("files", 1)
     assert trouble.error
     (tmp_path / "logs").unlink()
     heard.log.emit("tried", "info", "Again.")

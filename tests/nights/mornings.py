@@ -11,7 +11,7 @@ from collections.abc import Iterator
 
 from monitord.core.engine import State
 from monitord.core.model import Transition
-from monitord.core.report.builder import RecordedCycle, look_back
+from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Report as Report
 from tests.core.nights import Night
 
@@ -38,7 +38,7 @@ def morning(
         transitions=_lived([t for look in looks for t in look.decision.transitions], state, since + ahead),
         state=state,
     )
-    return look_back(recorded, night.orders, since + ahead, until + ahead)
+    return build_report(recorded, night.orders, since + ahead, until + ahead)
 
 
 def _lived(edges: list[Transition], state: State, since: float) -> list[Transition]:

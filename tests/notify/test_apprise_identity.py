@@ -160,7 +160,7 @@ async def test_a_child_tells_for_how_long_a_service_asks_to_be_left_alone(receiv
 
 async def test_a_child_says_whether_a_service_closes_what_it_opens() -> None:
     way = Apprise("pagerduty://key@token", "pagerduty-2")
-    kept_open = [way.manners.incidents]
+    kept_open = [way.policy.incidents]
     assert await way.closes()
-    assert [*kept_open, way.manners.incidents] == [False, True]
+    assert [*kept_open, way.policy.incidents] == [False, True]
     assert not await Apprise("json://127.0.0.1:1/", "json").closes()

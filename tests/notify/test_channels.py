@@ -42,7 +42,7 @@ async def test_ways_are_called_by_what_they_are_and_apprise_addresses_by_their_s
     ways = channels(found)
     assert [way.name for way in ways] == ["webhook", "alertmanager", "tgram", "mailto", "tgram-2"]
     assert names(found) == tuple(way.name for way in ways)
-    assert {way.manners.least for way in ways} == {"warning"}
+    assert {way.policy.least for way in ways} == {"warning"}
     heart = pulse(found)
     assert heart is not None
     await heart.close()
@@ -52,16 +52,16 @@ async def test_ways_are_called_by_what_they_are_and_apprise_addresses_by_their_s
 
 async def test_each_has_the_least_severity_it_was_given(tmp_path: Path) -> None:
     found = settings(tmp_path, SEVERITY_BY_CHANNEL='{"tgram-2": "critical", "alertmanager": "critical"}')
-    least = {way.name: way.manners.least for way in channels(found)}
+    least = {way.name: way.policy.least for way in channels(found)}
     assert [name for name, severity in least.items() if severity == "critical"] == ["alertmanager", "tgram-2"]
 
 
 def test_manners_are_those_of_the_receiver(tmp_path: Path) -> None:
-    manners = {way.name: way.manners for way in channels(settings(tmp_path))}
-    alertmanager = manners["alertmanager"]
+    policy = {way.name: way.policy for way in channels(settings(tmp_path))}
+    alertmanager = policy["alertmanager"]
     assert (alertmanager.coalesces, alertmanager.quiet, alertmanager.resend_every) == (False, False, 60.0)
-    assert all(m.coalesces and m.quiet and m.resend_every is None for n, m in manners.items() if n != "alertmanager")
-    assert manners["tgram"].deadline > manners["webhook"].deadline
+    assert all(m.coalesces and m.quiet and m.resend_every is None for n, m in policy.items() if n != "alertmanager")
+    assert policy["tgram"].deadline > policy["webhook"].deadline
 
 
 def test_a_severity_for_a_way_out_that_is_not_set_is_a_mistake_that_names_those_that_are(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from monitord.core.codec import encode
 from monitord.core.engine import Decision, State
 from monitord.core.model import Unmeasured
 from monitord.logging.logger import JsonLog
-from monitord.notify import delivery as ways
+from monitord.notify import delivery
 from monitord.notify.channels.base import DeliveryPolicy, SendError
 from monitord.notify.message import Message
 from monitord.notify.outbox import Outbox
@@ -36,8 +36,8 @@ BOX = Origin("box-1")
 class Listener:
     """A way out that remembers what it was told; `refuses` is how it fails meanwhile, `hangs` that it never answers."""
 
-    def __init__(self, name: str = "webhook", manners: DeliveryPolicy | None = None) -> None:
-        self.name, self.manners = name, manners or DeliveryPolicy()
+    def __init__(self, name: str = "webhook", policy: DeliveryPolicy | None = None) -> None:
+        self.name, self.policy = name, policy or DeliveryPolicy()
         self.taken: list[Message] = []
         self.tried = 0
         self.refuses: SendError | None = None
@@ -174,7 +174,7 @@ async def test_one_dead_way_out_holds_up_no_other(store: Store, said: Said) -> N
 async def test_a_way_out_that_fails_for_long_is_trouble_and_once_it_is_told_again_it_is_none(
     store: Store, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ways, "TROUBLE_SECONDS", 0.0)
+    monkeypatch.setattr(delivery, "TROUBLE_SECONDS", 0.0)
     listener = Listener()
     listener.refuses = SendError("auth", "it answered 403")
     outbox = Outbox(store, said.log, BOX)
@@ -323,13 +323,13 @@ async def test_what_is_owed_has_an_age_and_what_waits_on_purpose_has_none(store:
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
     now = datetime.now(UTC)
-    (way,) = outbox.ways
-    way.put([ways.PendingMessage(message(identity="held"), due=(now + timedelta(hours=1)).timestamp())])
-    assert way.oldest_age(now.timestamp()) is None
-    way.put([ways.PendingMessage(message(identity="owed", at=now - timedelta(seconds=90)))])
-    assert way.oldest_age(now.timestamp()) == pytest.approx(90)
+    (worker,) = outbox.workers
+    worker.put([delivery.PendingMessage(message(identity="held"), due=(now + timedelta(hours=1)).timestamp())])
+    assert worker.oldest_age(now.timestamp()) is None
+    worker.put([delivery.PendingMessage(message(identity="owed", at=now - timedelta(seconds=90)))])
+    assert worker.oldest_age(now.timestamp()) == pytest.approx(90)
     # Held back for an hour, it is owed since then, however old it is.
-    assert way.oldest_age((now + timedelta(hours=2)).timestamp()) == pytest.approx(7290)
+    assert worker.oldest_age((now + timedelta(hours=2)).timestamp()) == pytest.approx(7290)
     await outbox.close(AT_ONCE)
 
 
@@ -390,11 +390,11 @@ async def test_what_waits_is_saved_again_where_the_file_it_stood_in_is_gone(stor
 async def test_a_cycle_that_cannot_be_told_is_saved_all_the_same(store: Store, said: Said) -> None:
     class Odd(Listener):
         @property
-        def manners(self) -> DeliveryPolicy:
+        def policy(self) -> DeliveryPolicy:
             raise RuntimeError("a bug")
 
-        @manners.setter
-        def manners(self, value: DeliveryPolicy) -> None: ...
+        @policy.setter
+        def policy(self, value: DeliveryPolicy) -> None: ...
 
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([Odd()])
@@ -422,7 +422,7 @@ async def test_what_was_merged_while_the_file_was_gone_is_not_sent_again(store: 
 async def test_what_newer_messages_of_an_alert_make_needless_is_not_kept(
     store: Store, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ways, "QUEUE_AT_MOST", 3)
+    monkeypatch.setattr(delivery, "QUEUE_AT_MOST", 3)
     await put(store, *(message(identity=f"m-{number}") for number in range(6)), channel="alertmanager")
     outbox = Outbox(store, said.log, BOX)
     listener = Listener("alertmanager", DeliveryPolicy(coalesces=False, quiet=False))
@@ -444,10 +444,10 @@ async def test_what_was_held_by_a_clock_that_was_years_ahead_is_told(store: Stor
 # Receivers that limit their rate
 
 
-async def refused(way: ways.DeliveryWorker) -> None:
-    """Wait until the way has heard that it was refused."""
+async def refused(worker: delivery.DeliveryWorker) -> None:
+    """Wait until the worker has heard that it was refused."""
     async with asyncio.timeout(WAIT):
-        while way.failures == 0:  # noqa: ASYNC110 - nobody is told of it but the way itself
+        while worker.failures == 0:  # noqa: ASYNC110 - nobody is told of it but the worker itself
             await asyncio.sleep(0)
 
 
@@ -458,17 +458,17 @@ async def test_nothing_is_sent_before_a_receiver_that_asked_for_it_may_be_told_a
     listener.refuses = SendError("refused", "it answers 429", status=429, retry_after=600.0)
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
-    (way,) = outbox.ways
-    way.put([ways.PendingMessage(message(identity="m-1", at=datetime.now(UTC)))])
-    await refused(way)
+    (worker,) = outbox.workers
+    worker.put([delivery.PendingMessage(message(identity="m-1", at=datetime.now(UTC)))])
+    await refused(worker)
     for number in range(2, 7):  # news is no reason to break in
-        way.put([ways.PendingMessage(message(identity=f"m-{number}", at=datetime.now(UTC)))])
+        worker.put([delivery.PendingMessage(message(identity=f"m-{number}", at=datetime.now(UTC)))])
         await asyncio.sleep(0)
-    assert way._retry_at - way._tried_at >= 600.0
+    assert worker._retry_at - worker._tried_at >= 600.0
     assert listener.tried == 1
     listener.refuses = None
-    way._banned_until = way._retry_at = float("-inf")  # the ten minutes are over
-    way._wake.set()
+    worker._banned_until = worker._retry_at = float("-inf")  # the ten minutes are over
+    worker._wake.set()
     await listener.until(lambda: bool(listener.taken))
     (digest,) = listener.taken
     assert (digest.kind, len(digest.parts)) == ("digest", 6)
@@ -477,16 +477,16 @@ async def test_nothing_is_sent_before_a_receiver_that_asked_for_it_may_be_told_a
 
 
 async def test_a_reload_breaks_no_ban_unless_the_receiver_is_another(store: Store, said: Said) -> None:
-    first = Listener(manners=DeliveryPolicy(receiver="one"))
+    first = Listener(policy=DeliveryPolicy(receiver="one"))
     first.refuses = SendError("refused", "it answers 503", status=503, retry_after=600.0)
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([first])
-    outbox.ways[0].put([ways.PendingMessage(message())])
-    await refused(outbox.ways[0])
-    same = Listener(manners=DeliveryPolicy(receiver="one"))
+    outbox.workers[0].put([delivery.PendingMessage(message())])
+    await refused(outbox.workers[0])
+    same = Listener(policy=DeliveryPolicy(receiver="one"))
     await outbox.reopen([same], BOX, WAIT)
-    assert outbox.ways[0]._retry_at - outbox.ways[0]._tried_at >= 600.0
-    other = Listener(manners=DeliveryPolicy(receiver="two"))
+    assert outbox.workers[0]._retry_at - outbox.workers[0]._tried_at >= 600.0
+    other = Listener(policy=DeliveryPolicy(receiver="two"))
     await outbox.reopen([other], BOX, WAIT)
     await other.until(lambda: other.ids == ["m-1"])
     assert same.tried == 0
@@ -500,21 +500,21 @@ async def test_a_receiver_that_limits_its_rate_and_says_no_more_is_left_alone_fo
     listener.refuses = SendError("refused", "it answers 429", status=429)
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
-    outbox.ways[0].put([ways.PendingMessage(message())])
-    await refused(outbox.ways[0])
+    outbox.workers[0].put([delivery.PendingMessage(message())])
+    await refused(outbox.workers[0])
     await outbox.close(WAIT)
-    assert outbox.ways[0]._retry_at - outbox.ways[0]._tried_at >= ways.LIMITED_SECONDS
+    assert outbox.workers[0]._retry_at - outbox.workers[0]._tried_at >= delivery.LIMITED_SECONDS
 
 
 async def test_a_burst_for_a_receiver_that_is_slow_to_answer_becomes_a_digest(
     store: Store, said: Said, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ways, "SLOW_SECONDS", 0.0)
+    monkeypatch.setattr(delivery, "SLOW_SECONDS", 0.0)
     listener = Listener()
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
     now = datetime.now(UTC)
-    outbox.ways[0].put([ways.PendingMessage(message(identity=f"m-{number}", at=now)) for number in range(6)])
+    outbox.workers[0].put([delivery.PendingMessage(message(identity=f"m-{number}", at=now)) for number in range(6)])
     await listener.until(lambda: len(listener.taken) == 2)
     assert [each.kind for each in listener.taken] == ["firing", "digest"]
     await outbox.close(WAIT)
@@ -525,14 +525,14 @@ async def test_what_is_refused_for_good_is_not_tried_again_and_holds_up_nothing(
     listener.refuses = SendError("refused", "it answers 400", status=400, final=True)
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
-    (way,) = outbox.ways
+    (worker,) = outbox.workers
     await put(store, message())
-    way.put([ways.PendingMessage(message())])
-    await refused(way)
-    way._failing_since = float("-inf")  # it has been so for a while
+    worker.put([delivery.PendingMessage(message())])
+    await refused(worker)
+    worker._failing_since = float("-inf")  # it has been so for a while
     assert outbox.troubles()  # a page was lost
     listener.refuses = None
-    way.put([ways.PendingMessage(message(identity="m-2"))])
+    worker.put([delivery.PendingMessage(message(identity="m-2"))])
     await listener.until(lambda: listener.ids == ["m-2"])
     await outbox.close(WAIT)
     assert not outbox.troubles()

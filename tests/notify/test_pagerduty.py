@@ -93,12 +93,12 @@ def settings(tmp_path: Path, **notify: str) -> dict[str, str]:
 
 async def test_it_is_set_by_its_key_and_its_address_may_be_another(tmp_path: Path) -> None:
     (channel,) = channels(load(settings(tmp_path, PAGERDUTY_KEY=KEY), tmp_path))
-    assert (channel.name, channel.manners.coalesces, channel.manners.quiet) == ("pagerduty", False, False)
+    assert (channel.name, channel.policy.coalesces, channel.policy.quiet) == ("pagerduty", False, False)
     assert isinstance(channel, PagerDuty)
     assert channel._url == ENDPOINT
     environ = settings(tmp_path, PAGERDUTY_KEY=KEY, PAGERDUTY_URL="http://127.0.0.1:1/x")
     (elsewhere,) = channels(load(environ, tmp_path))
-    assert elsewhere.manners.receiver != channel.manners.receiver
+    assert elsewhere.policy.receiver != channel.policy.receiver
     for each in (channel, elsewhere):
         await each.close()
 

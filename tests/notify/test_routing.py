@@ -26,7 +26,7 @@ class Named:
     """A way out that is only asked for its name and its manners."""
 
     name: str = "webhook"
-    manners: DeliveryPolicy = field(default_factory=DeliveryPolicy)
+    policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None: ...
 
@@ -38,7 +38,7 @@ CRITICAL = Named("ntfy", DeliveryPolicy(least="critical"))
 LEVEL = Named("alertmanager", DeliveryPolicy(coalesces=False, quiet=False, resend_every=60.0))
 
 
-class Desk:
+class RoutingPlans:
     """Plans every decision of a night in turn."""
 
     def __init__(self, *channels: Named, sender: Origin = BOX) -> None:
@@ -62,22 +62,22 @@ class Desk:
 
 
 def test_an_alert_is_told_once_when_it_fires_and_once_when_it_is_over() -> None:
-    night, desk = Night(), Desk(WEBHOOK)
+    night, plans = Night(), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=10)
     night["gateway"].starts()
     night.passes(minutes=10)
-    desk.hears(night)
-    assert desk.kinds(WEBHOOK) == ["firing service_down", "resolved service_down"]
-    assert desk.told == {}
+    plans.hears(night)
+    assert plans.kinds(WEBHOOK) == ["firing service_down", "resolved service_down"]
+    assert plans.told == {}
 
 
 def test_a_message_says_where_what_since_when_and_what_to_do() -> None:
-    night, desk = Night(), Desk(WEBHOOK)
+    night, plans = Night(), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=1)
-    desk.hears(night)
-    (told,) = desk.planned
+    plans.hears(night)
+    (told,) = plans.planned
     alert = night.fired_once("service_down", "gateway")
     assert told.message.title.startswith("CRITICAL shop/box-1: gateway is ")
     assert alert.finding.recommendation in told.message.text
@@ -88,116 +88,116 @@ def test_a_message_says_where_what_since_when_and_what_to_do() -> None:
 
 
 def test_what_is_explained_by_its_cause_is_not_told() -> None:
-    night, desk = Night(), Desk(WEBHOOK)
+    night, plans = Night(), RoutingPlans(WEBHOOK)
     night["stream-listener"].stops()
     night["milo-worker-v2"].stops()
     night.table.per_second = 0.0
     night.passes(minutes=40)
-    desk.hears(night)
+    plans.hears(night)
     assert any(edge.edge == "suppressed" for edge in night.transitions)
-    assert not any(p.message.rule == "table_flow_stalled" for p in desk.planned)
+    assert not any(p.message.rule == "table_flow_stalled" for p in plans.planned)
 
 
 def test_planned_again_it_is_the_same_message_under_the_same_id() -> None:
     night = Night()
     night["gateway"].stops()
     night.passes(minutes=1)
-    first, second = Desk(WEBHOOK), Desk(WEBHOOK)
+    first, second = RoutingPlans(WEBHOOK), PlannedMessages(WEBHOOK)
     first.hears(night)
     second.hears(night)
     assert first.planned == second.planned
 
 
 def test_every_way_out_is_told_under_the_same_id() -> None:
-    night, desk = Night(), Desk(WEBHOOK, CRITICAL)
+    night, plans = Night(), RoutingPlans(WEBHOOK, CRITICAL)
     night["gateway"].stops()
     night.passes(minutes=1)
-    desk.hears(night)
-    assert {p.channel for p in desk.planned} == {"webhook", "ntfy"}
-    assert len({p.message.id for p in desk.planned}) == 1
+    plans.hears(night)
+    assert {p.channel for p in plans.planned} == {"webhook", "ntfy"}
+    assert len({p.message.id for p in plans.planned}) == 1
 
 
 def test_a_way_out_for_critical_alerts_hears_nothing_of_warnings_until_they_grow() -> None:
-    night, desk = Night(), Desk(WEBHOOK, CRITICAL)
+    night, plans = Night(), RoutingPlans(WEBHOOK, CRITICAL)
     night.host.disk_used = 75.0
     night.passes(minutes=5)
-    desk.hears(night)
-    assert (desk.kinds(WEBHOOK), desk.kinds(CRITICAL)) == (["firing disk_high"], [])
+    plans.hears(night)
+    assert (plans.kinds(WEBHOOK), plans.kinds(CRITICAL)) == (["firing disk_high"], [])
     night.host.disk_used = 85.0
     night.passes(minutes=5)
-    desk.hears(night)
-    assert desk.kinds(CRITICAL) == ["firing disk_high"]
+    plans.hears(night)
+    assert plans.kinds(CRITICAL) == ["firing disk_high"]
     night.host.disk_used = 20.0
     night.passes(minutes=5)
-    desk.hears(night)
-    assert desk.kinds(CRITICAL) == ["firing disk_high", "resolved disk_high"]
-    assert desk.kinds(WEBHOOK) == ["firing disk_high", "firing disk_high", "resolved disk_high"]
+    plans.hears(night)
+    assert plans.kinds(CRITICAL) == ["firing disk_high", "resolved disk_high"]
+    assert plans.kinds(WEBHOOK) == ["firing disk_high", "firing disk_high", "resolved disk_high"]
 
 
 def test_the_end_is_told_only_where_the_beginning_was() -> None:
-    night, desk = Night(), Desk(WEBHOOK)
+    night, plans = Night(), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=1)
-    desk.hears(night)
-    desk.channels = (WEBHOOK, CRITICAL)
+    plans.hears(night)
+    plans.channels = (WEBHOOK, CRITICAL)
     night["gateway"].starts()
     night.passes(minutes=1)
-    desk.hears(night)
-    assert desk.kinds(CRITICAL) == []
+    plans.hears(night)
+    assert plans.kinds(CRITICAL) == []
 
 
 def test_a_way_out_that_fails_is_told_of_through_the_others_alone() -> None:
-    night, desk = Night(), Desk(WEBHOOK, CRITICAL, replace(LEVEL))
+    night, plans = Night(), RoutingPlans(WEBHOOK, CRITICAL, replace(LEVEL))
     night.own_gaps = (Unmeasured("notify webhook", "refused", "webhook cannot be told: refused"),)
     night.passes(minutes=2)
-    desk.hears(night)
-    assert desk.kinds(WEBHOOK) == []
-    assert desk.kinds(LEVEL) == ["firing monitor_degraded"]
+    plans.hears(night)
+    assert plans.kinds(WEBHOOK) == []
+    assert plans.kinds(LEVEL) == ["firing monitor_degraded"]
     night.own_gaps = ()
     night.passes(minutes=2)
-    desk.hears(night)
-    assert desk.kinds(WEBHOOK) == []
+    plans.hears(night)
+    assert plans.kinds(WEBHOOK) == []
 
 
 def test_what_fires_on_is_said_again_and_where_reminders_are_the_receivers_own_it_is_not() -> None:
-    night, desk = Night(replace(ORDERS, remind_every=timedelta(hours=1))), Desk(WEBHOOK, LEVEL)
+    night, plans = Night(replace(ORDERS, remind_every=timedelta(hours=1))), RoutingPlans(WEBHOOK, LEVEL)
     night["gateway"].stops()
     night.passes(hours=2, minutes=30)
-    desk.hears(night)
-    assert desk.kinds(WEBHOOK) == ["firing service_down", "reminder service_down", "reminder service_down"]
-    assert desk.kinds(LEVEL) == ["firing service_down"]
-    assert "It has been firing for 1 h" in desk.planned[2].message.text
+    plans.hears(night)
+    assert plans.kinds(WEBHOOK) == ["firing service_down", "reminder service_down", "reminder service_down"]
+    assert plans.kinds(LEVEL) == ["firing service_down"]
+    assert "It has been firing for 1 h" in plans.planned[2].message.text
 
 
 def test_what_is_acknowledged_is_not_said_again() -> None:
-    night, desk = Night(replace(ORDERS, remind_every=timedelta(hours=1))), Desk(WEBHOOK)
+    night, plans = Night(replace(ORDERS, remind_every=timedelta(hours=1))), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=1)
     (place, alert), *_ = night.state.alerts.items()
     night.state = replace(night.state, alerts={place: replace(alert, acked_at=night.looks[-1].observation.now)})
     night.passes(hours=3)
-    desk.hears(night)
-    assert desk.kinds(WEBHOOK) == ["firing service_down"]
+    plans.hears(night)
+    assert plans.kinds(WEBHOOK) == ["firing service_down"]
 
 
 def test_a_clock_set_back_neither_floods_nor_silences_reminders() -> None:
-    night, desk = Night(replace(ORDERS, remind_every=timedelta(hours=1))), Desk(WEBHOOK)
+    night, plans = Night(replace(ORDERS, remind_every=timedelta(hours=1))), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=10)
     night.clock_error -= 86400
     night.passes(hours=1, minutes=30)
-    desk.hears(night)
-    assert desk.kinds(WEBHOOK).count("reminder service_down") == 1
+    plans.hears(night)
+    assert plans.kinds(WEBHOOK).count("reminder service_down") == 1
 
 
 def test_in_quiet_hours_warnings_wait_for_their_end_and_critical_alerts_do_not() -> None:
-    night, desk = Night(), Desk(WEBHOOK, LEVEL, sender=ASLEEP)
+    night, plans = Night(), RoutingPlans(WEBHOOK, LEVEL, sender=ASLEEP)
     night.host.disk_used = 75.0
     night["gateway"].stops()
     night.passes(minutes=5)
-    desk.hears(night)
+    plans.hears(night)
     seven = night.looks[0].observation.now.replace(hour=7, minute=0).timestamp()
-    dues = {(p.channel, p.message.rule): p.due for p in desk.planned}
+    dues = {(p.channel, p.message.rule): p.due for p in plans.planned}
     assert dues == {
         ("webhook", "disk_high"): seven,
         ("webhook", "service_down"): 0.0,
@@ -207,21 +207,21 @@ def test_in_quiet_hours_warnings_wait_for_their_end_and_critical_alerts_do_not()
 
 
 def test_a_silence_over_what_was_told_ends_it_where_it_would_page_on_and_is_not_news_elsewhere() -> None:
-    night, desk = Night(), Desk(WEBHOOK, LEVEL)
+    night, plans = Night(), RoutingPlans(WEBHOOK, LEVEL)
     night["gateway"].stops()
     night.passes(minutes=1)
-    desk.hears(night)
+    plans.hears(night)
     decision = night.looks[-1].decision
     (place, alert), *_ = decision.state.alerts.items()
     quiet = replace(alert, state="suppressed")
     edge = Transition("suppressed", quiet, decision.at, suppressed_by="silence-1")
     state = replace(decision.state, alerts={place: quiet})
-    desk.decides(replace(decision, state=state, transitions=(edge,), actions=()))
-    assert desk.kinds(LEVEL) == ["firing service_down", "resolved service_down"]
-    assert desk.kinds(WEBHOOK) == ["firing service_down"]
-    desk.decides(replace(decision, state=state, transitions=(Transition("resolved", quiet, decision.at),), actions=()))
-    assert desk.kinds(WEBHOOK) == ["firing service_down", "resolved service_down"]
-    assert desk.kinds(LEVEL) == ["firing service_down", "resolved service_down"]
+    plans.decides(replace(decision, state=state, transitions=(edge,), actions=()))
+    assert plans.kinds(LEVEL) == ["firing service_down", "resolved service_down"]
+    assert plans.kinds(WEBHOOK) == ["firing service_down"]
+    plans.decides(replace(decision, state=state, transitions=(Transition("resolved", quiet, decision.at),), actions=()))
+    assert plans.kinds(WEBHOOK) == ["firing service_down", "resolved service_down"]
+    assert plans.kinds(LEVEL) == ["firing service_down", "resolved service_down"]
 
 
 def test_what_fires_now_is_what_is_told_again_and_again() -> None:
@@ -231,7 +231,7 @@ def test_what_fires_now_is_what_is_told_again_and_again() -> None:
     night.passes(minutes=2)
     firing = still_firing(night.looks[-1].decision, LEVEL, BOX)
     assert {message.rule for message in firing} == {"service_down", "disk_high"}
-    only = replace(LEVEL.manners, least="critical")
+    only = replace(LEVEL.policy, least="critical")
     firing = still_firing(night.looks[-1].decision, Named("alertmanager", only), BOX)
     assert {message.rule for message in firing} == {"service_down"}
 
@@ -246,37 +246,37 @@ def _two_down(night: Night) -> None:
 
 
 def test_a_channel_that_comes_while_something_fires_is_told_so_once_and_of_the_end() -> None:
-    night, desk = Night(), Desk(WEBHOOK)
+    night, plans = Night(), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=2)
-    desk.hears(night)
-    desk.channels = (WEBHOOK, CRITICAL)
+    plans.hears(night)
+    plans.channels = (WEBHOOK, CRITICAL)
     night.passes(hours=1)
-    desk.hears(night)
-    assert desk.kinds(CRITICAL) == ["firing service_down"]
-    assert desk.kinds(WEBHOOK) == ["firing service_down"]
-    first, late = [planned.message for planned in desk.planned]
+    plans.hears(night)
+    assert plans.kinds(CRITICAL) == ["firing service_down"]
+    assert plans.kinds(WEBHOOK) == ["firing service_down"]
+    first, late = [planned.message for planned in plans.planned]
     assert (late.id, late.at) == (first.id, first.at)  # the same news, and as old as it is
     night["gateway"].starts()
     night.passes(minutes=2)
-    desk.hears(night)
-    assert desk.kinds(CRITICAL) == ["firing service_down", "resolved service_down"]
+    plans.hears(night)
+    assert plans.kinds(CRITICAL) == ["firing service_down", "resolved service_down"]
 
 
 def test_several_alerts_that_fire_already_are_one_digest_and_a_restart_does_not_tell_them_again() -> None:
-    night, desk = Night(), Desk()
+    night, plans = Night(), RoutingPlans()
     _two_down(night)
-    desk.hears(night)
-    assert desk.told == {}
-    desk.channels = (WEBHOOK,)
+    plans.hears(night)
+    assert plans.told == {}
+    plans.channels = (WEBHOOK,)
     night.passes(minutes=2)
-    desk.hears(night)
-    (planned,) = desk.planned
+    plans.hears(night)
+    (planned,) = plans.planned
     assert (planned.message.kind, {part.subject for part in planned.message.parts}) == (
         *("digest", {"gateway", "tree-builder"}),
     )
-    again = Desk(WEBHOOK)
-    again.told = dict(desk.told)  # what the snapshot kept
+    again = RoutingPlans(WEBHOOK)
+    again.told = dict(plans.told)  # what the snapshot kept
     night.passes(hours=1)
     again._seen = len(night.looks) - 10
     again.hears(night)
@@ -284,54 +284,54 @@ def test_several_alerts_that_fire_already_are_one_digest_and_a_restart_does_not_
 
 
 def test_a_channel_that_was_away_or_is_another_receiver_by_now_is_brought_up_to_date() -> None:
-    night, desk = Night(), Desk(Named("ntfy", DeliveryPolicy(receiver="one")))
+    night, plans = Night(), RoutingPlans(Named("ntfy", DeliveryPolicy(receiver="one")))
     night["gateway"].stops()
     night.passes(minutes=2)
-    desk.hears(night)
+    plans.hears(night)
     comes: tuple[tuple[Named, ...], ...] = (
         (),
         (Named("ntfy", DeliveryPolicy(receiver="one")),),
         (Named("ntfy", DeliveryPolicy(receiver="two")),),
     )
     for channels in comes:
-        desk.channels = channels
+        plans.channels = channels
         night.passes(minutes=2)
-        desk.hears(night)
-    assert [planned.message.kind for planned in desk.planned] == ["firing", "firing", "firing"]
+        plans.hears(night)
+    assert [planned.message.kind for planned in plans.planned] == ["firing", "firing", "firing"]
 
 
 def test_a_snapshot_of_an_older_monitord_knows_channels_by_name_and_nobody_is_told_twice() -> None:
-    night, desk = Night(), Desk(Named("ntfy", DeliveryPolicy(receiver="one")))
+    night, plans = Night(), RoutingPlans(Named("ntfy", DeliveryPolicy(receiver="one")))
     night["gateway"].stops()
     night.passes(minutes=2)
     alert = night.fired_once("service_down", "gateway")
-    desk.told = {alert.id: ("ntfy",)}
-    desk.decides(night.looks[-1].decision)
-    assert desk.planned == []
+    plans.told = {alert.id: ("ntfy",)}
+    plans.decides(night.looks[-1].decision)
+    assert plans.planned == []
 
 
 def test_what_is_over_by_the_last_reading_is_no_news_for_a_newcomer() -> None:
-    night, desk = Night(), Desk()
+    night, plans = Night(), RoutingPlans()
     night["gateway"].stops()
     night.passes(minutes=2)
-    desk.hears(night)
-    desk.channels = (WEBHOOK,)
+    plans.hears(night)
+    plans.channels = (WEBHOOK,)
     night["gateway"].starts()
     night.passes(minutes=2)
-    desk.hears(night)
-    assert desk.planned == []
+    plans.hears(night)
+    assert plans.planned == []
 
 
 def test_a_newcomer_hears_of_a_warning_only_where_it_is_wanted_and_after_the_quiet_hours() -> None:
-    night, desk = Night(), Desk(sender=ASLEEP)
+    night, plans = Night(), RoutingPlans(sender=ASLEEP)
     night.host.disk_used = 75.0
     night.passes(minutes=2)
-    desk.hears(night)
-    desk.channels = (WEBHOOK, CRITICAL)
+    plans.hears(night)
+    plans.channels = (WEBHOOK, CRITICAL)
     night.passes(minutes=2)
-    desk.hears(night)
-    assert desk.kinds(CRITICAL) == []
-    (planned,) = desk.planned
+    plans.hears(night)
+    assert plans.kinds(CRITICAL) == []
+    (planned,) = plans.planned
     assert planned.due > night.now
 
 
@@ -339,13 +339,13 @@ def test_a_newcomer_hears_of_a_warning_only_where_it_is_wanted_and_after_the_qui
 
 
 def test_what_the_title_says_is_not_the_first_line_too_and_the_end_says_what_is_true_now() -> None:
-    night, desk = Night(), Desk(WEBHOOK)
+    night, plans = Night(), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=10)
     night["gateway"].starts()
     night.passes(minutes=10)
-    desk.hears(night)
-    firing, resolved = [planned.message for planned in desk.planned]
+    plans.hears(night)
+    firing, resolved = [planned.message for planned in plans.planned]
     alert = night.fired_once("service_down", "gateway")
     assert alert.finding.summary in firing.title
     assert alert.finding.summary not in firing.text
@@ -360,10 +360,10 @@ def test_what_the_title_says_is_not_the_first_line_too_and_the_end_says_what_is_
 
 
 def test_a_title_that_has_to_be_cut_is_said_whole_in_the_text() -> None:
-    night, desk = Night(), Desk(WEBHOOK)
+    night, plans = Night(), RoutingPlans(WEBHOOK)
     night["gateway"].stops()
     night.passes(minutes=10)
-    desk.hears(night)
+    plans.hears(night)
     edge = next(t for look in night.looks for t in look.decision.transitions if t.edge == "firing")
     long = replace(edge.alert.finding, summary="gateway is stopped " + "and stopped " * 30 + "for good.")
     told = edge_message(replace(edge, alert=replace(edge.alert, finding=long)), (), BOX)
@@ -372,16 +372,16 @@ def test_a_title_that_has_to_be_cut_is_said_whole_in_the_text() -> None:
 
 
 def test_of_several_the_worst_is_named_wherever_they_are_summed_up() -> None:
-    night, desk = Night(), Desk()
+    night, plans = Night(), RoutingPlans()
     night.host.disk_used = 75.0
     night.passes(minutes=1)
     night["gateway"].stops()
     night.passes(minutes=2)
-    desk.hears(night)
-    desk.channels = (WEBHOOK,)
+    plans.hears(night)
+    plans.channels = (WEBHOOK,)
     night.passes(minutes=1)
-    desk.hears(night)
-    (digest,) = [planned.message for planned in desk.planned]
+    plans.hears(night)
+    (digest,) = [planned.message for planned in plans.planned]
     assert "the worst: gateway is stopped" in digest.title
     assert digest.text.startswith("The worst: gateway is stopped")
     fields = night.looks[-1].decision.report.as_fields()
@@ -390,11 +390,11 @@ def test_of_several_the_worst_is_named_wherever_they_are_summed_up() -> None:
 
 
 def test_what_no_reading_ended_is_not_called_resolved() -> None:
-    night, desk = Night(), Desk(LEVEL)
+    night, plans = Night(), RoutingPlans(LEVEL)
     night["gateway"].stops()
     night.passes(minutes=2)
     name = silence_id("gateway", "", "", BASELINE)
     night.asks("silence", silence=Silence(name, "gateway", BASELINE, BASELINE + timedelta(days=1)))
     night.passes(minutes=2)
-    desk.hears(night)
-    assert desk.planned[-1].message.title == "ENDED shop/box-1: service_down of gateway is silenced."
+    plans.hears(night)
+    assert plans.planned[-1].message.title == "ENDED shop/box-1: service_down of gateway is silenced."

@@ -56,10 +56,10 @@ class Pair:
             "NODE_CHANNEL_SERIALIZATION_MODE": "json",
             "HOME": "/home/of/nobody",
         }
-        self.citizen = IpcChannel.from_environment(self.environ)
+        self.ipc = IpcChannel.from_environment(self.environ)
 
     def close(self) -> None:
-        self.citizen.close()
+        self.ipc.close()
         self.pm2.close()
 
 
@@ -71,11 +71,11 @@ def pair() -> Iterator[Pair]:
 
 
 class Ear:
-    def __init__(self, citizen: IpcChannel) -> None:
+    def __init__(self, ipc: IpcChannel) -> None:
         self.heard: list[str] = []
         self.shutdown = asyncio.Event()
         self.orphaned = asyncio.Event()
-        citizen.attach(on_shutdown=self._on_shutdown, on_orphaned=self._on_orphaned)
+        ipc.attach(on_shutdown=self._on_shutdown, on_orphaned=self._on_orphaned)
 
     def _on_shutdown(self) -> None:
         self.heard.append("shutdown")
@@ -87,8 +87,8 @@ class Ear:
 
 
 def test_ready_is_one_line_of_json(pair: Pair) -> None:
-    assert pair.citizen.present
-    assert pair.citizen.ready()
+    assert pair.ipc.present
+    assert pair.ipc.ready()
     assert pair.pm2.recv(100) == b'"ready"\n'
 
 
@@ -119,18 +119,18 @@ def test_children_do_not_get_the_descriptor(pair: Pair) -> None:
     ids=str,
 )
 def test_without_a_channel_every_word_goes_nowhere(announcement: dict[str, str]) -> None:
-    citizen = IpcChannel.from_environment(announcement)
+    ipc = IpcChannel.from_environment(announcement)
     assert announcement == {}
-    assert not citizen.present
-    assert not citizen.ready()
-    citizen.close()
+    assert not ipc.present
+    assert not ipc.ready()
+    ipc.close()
 
 
 def test_a_descriptor_that_is_no_socket_is_not_adopted(tmp_path: Path) -> None:
     with (tmp_path / "diary").open("wb") as diary:
-        citizen = IpcChannel.from_environment({"NODE_CHANNEL_FD": str(diary.fileno())})
-        assert not citizen.present
-        assert not citizen.ready()
+        ipc = IpcChannel.from_environment({"NODE_CHANNEL_FD": str(diary.fileno())})
+        assert not ipc.present
+        assert not ipc.ready()
     assert (tmp_path / "diary").read_bytes() == b""
 
 
@@ -140,7 +140,7 @@ async def test_without_a_channel_attaching_is_harmless() -> None:
 
 
 async def test_a_shutdown_is_heard_among_other_talk_however_it_is_cut(pair: Pair) -> None:
-    ear = Ear(pair.citizen)
+    ear = Ear(pair.ipc)
     talk = b'{"cmd":"NODE_HANDLE"}\nnot json\n[]\n"shut\n"shutdown"\n'
     for byte in talk[:-1]:
         pair.pm2.send(bytes([byte]))
@@ -152,37 +152,37 @@ async def test_a_shutdown_is_heard_among_other_talk_however_it_is_cut(pair: Pair
 
 
 async def test_a_line_without_end_is_not_collected_for_ever(pair: Pair) -> None:
-    ear = Ear(pair.citizen)
+    ear = Ear(pair.ipc)
     loop = asyncio.get_running_loop()
     pair.pm2.setblocking(False)
     async with asyncio.timeout(DEADLINE):
         await loop.sock_sendall(pair.pm2, b'"shutdown"' + b" " * (3 * 1024 * 1024) + b"\n")
         await loop.sock_sendall(pair.pm2, b'"shutdown"\n')
         await ear.shutdown.wait()
-    assert pair.citizen.ready()
+    assert pair.ipc.ready()
     assert ear.heard == ["shutdown"]  # the short one only
 
 
 async def test_the_end_of_pm2_is_heard_once_and_later_words_go_nowhere(pair: Pair) -> None:
-    ear = Ear(pair.citizen)
+    ear = Ear(pair.ipc)
     pair.pm2.close()
     await asyncio.wait_for(ear.orphaned.wait(), DEADLINE)
-    assert not pair.citizen.present
-    assert not pair.citizen.ready()
+    assert not pair.ipc.present
+    assert not pair.ipc.ready()
     assert ear.heard == ["orphaned"]
 
 
 async def test_the_end_of_pm2_may_show_first_when_speaking(pair: Pair) -> None:
-    ear = Ear(pair.citizen)
+    ear = Ear(pair.ipc)
     pair.pm2.close()
-    assert not pair.citizen.ready()
+    assert not pair.ipc.ready()
     assert ear.heard == ["orphaned"]
 
 
 async def test_a_pm2_that_reads_nothing_neither_blocks_nor_fills_memory(pair: Pair) -> None:
-    Ear(pair.citizen)
+    Ear(pair.ipc)
     said = 0
-    while pair.citizen.send({"metric": said}):
+    while pair.ipc.send({"metric": said}):
         said += 1
         assert said < 1_000_000  # or it would take everything
     loop = asyncio.get_running_loop()
@@ -192,13 +192,13 @@ async def test_a_pm2_that_reads_nothing_neither_blocks_nor_fills_memory(pair: Pa
         while received.count(b"\n") < said:
             received += await loop.sock_recv(pair.pm2, 65536)
     assert [json.loads(line) for line in received.splitlines()] == [{"metric": n} for n in range(said)]
-    assert pair.citizen.ready()
+    assert pair.ipc.ready()
 
 
 async def test_after_closing_nothing_is_called_back(pair: Pair) -> None:
-    ear = Ear(pair.citizen)
+    ear = Ear(pair.ipc)
     pair.pm2.send(b'"shutdown"\n')
-    pair.citizen.close()
+    pair.ipc.close()
     pair.pm2.close()
     await asyncio.sleep(0)
     assert ear.heard == []

@@ -8,7 +8,7 @@ import pytest
 
 from monitord.core.history import process_states
 from monitord.core.history.model import Process
-from monitord.core.history.processes import processes
+from monitord.core.history.processes import by_service
 from monitord.core.model import Reading
 from monitord.probes.base import Request
 from monitord.probes.pm2 import Pm2Probe
@@ -25,7 +25,7 @@ SLEEPER = "import signal; signal.pause()"
 async def life(real_pm2: RealPm2, name: str) -> Process:
     """A process as the probe tells of it."""
     measured = await Pm2Probe(real_pm2.home, frozenset).measure(Request(NOW, DEADLINE))
-    (found,) = processes(Reading("pm2", measured.samples))[name].values()
+    (found,) = by_service(Reading("pm2", measured.samples))[name].values()
     return found
 
 

@@ -33,13 +33,13 @@ class Peer:
     def __init__(self) -> None:
         self.socket, ours = socket.socketpair()
         self.socket.setblocking(False)
-        self.citizen = IpcChannel(ours)
+        self.ipc = IpcChannel(ours)
         self.log = JsonLog(io.StringIO())
         self.waiting: list[Callable[[Decision | None], None]] = []
         self.report: asyncio.Future[Report] = asyncio.get_running_loop().create_future()
         self.bus = "heard"
-        self.app = Pm2Agent(self.citizen, self.waiting.append, self._night, lambda: self.bus, self.log)
-        self.citizen.attach(on_shutdown=self._nothing, on_orphaned=self._nothing, on_action=self.app.asked)
+        self.app = Pm2Agent(self.ipc, self.waiting.append, self._night, lambda: self.bus, self.log)
+        self.ipc.attach(on_shutdown=self._nothing, on_orphaned=self._nothing, on_action=self.app.asked)
         self._rest = b""
 
     async def _night(self) -> Report:
@@ -84,7 +84,7 @@ async def peer() -> AsyncIterator[Peer]:
     peer = Peer()
     yield peer
     await peer.app.close()
-    peer.citizen.close()
+    peer.ipc.close()
     peer.socket.close()
 
 
@@ -151,7 +151,7 @@ async def test_a_pm2_that_reads_nothing_costs_nothing_and_is_shown_the_latest_la
     monkeypatch.setattr("monitord.runtime.pm2_agent.METRICS_EVERY_SECONDS", 0.0)
     unread = 0
     for filler in ("x" * 10_000, ""):
-        while peer.citizen.send(filler):
+        while peer.ipc.send(filler):
             unread += 1
     decision = decided(night)
     peer.app.decided(decision, 1.0)

@@ -25,17 +25,17 @@ PATIENCE = 60.0
 
 
 class Conducted:
-    """A conductor at work on a watch that watches nothing, and what it has been told to tell."""
+    """A scheduler at work on a watch that watches nothing, and what it has been told to tell."""
 
     def __init__(self, directory: Path) -> None:
         log = JsonLog(io.StringIO())
         self.reload_fails = False
         self.reloads = 0
         self.store = Store(directory)
-        teller = Dispatcher(EventLog(log), Outbox(self.store, log, Origin("box-1")))
-        self.watch = Monitor((), StandingOrders(probes=frozenset()), State(), self.store, teller, 1.0)
+        dispatcher = Dispatcher(EventLog(log), Outbox(self.store, log, Origin("box-1")))
+        self.watch = Monitor((), StandingOrders(probes=frozenset()), State(), self.store, dispatcher, 1.0)
         self.seen: list[Decision] = []
-        self.conductor = Scheduler(log, self._nothing, lambda: None, lambda decision, _: self.seen.append(decision))
+        self.scheduler = Scheduler(log, self._nothing, lambda: None, lambda decision, _: self.seen.append(decision))
         self.told: asyncio.Queue[Decision | None] = asyncio.Queue()
 
     async def _nothing(self) -> None:
@@ -46,9 +46,9 @@ class Conducted:
 
     async def begin(self) -> None:
         await self.store.load(PATIENCE)
-        await self.conductor.first(self.watch)
-        self.conductor.paced(3600.0)
-        self.conducting = asyncio.create_task(self.conductor.conduct())
+        await self.scheduler.first(self.watch)
+        self.scheduler.paced(3600.0)
+        self.conducting = asyncio.create_task(self.scheduler.conduct())
 
     async def end(self) -> None:
         self.conducting.cancel()
@@ -57,7 +57,7 @@ class Conducted:
         await self.store.close(PATIENCE)
 
     def ask(self) -> None:
-        self.conductor.ask_check("http", self.told.put_nowait)
+        self.scheduler.ask_check("http", self.told.put_nowait)
 
     async def answer(self) -> Decision | None:
         async with asyncio.timeout(PATIENCE):
@@ -91,7 +91,7 @@ async def test_a_check_that_fails_inside_is_told_as_that_and_the_next_one_is_mad
 
 async def test_a_reload_that_fails_inside_does_not_end_the_watch(conducted: Conducted) -> None:
     conducted.reload_fails = True
-    conducted.conductor.ask_reload()
+    conducted.scheduler.ask_reload()
     conducted.ask()
     assert await conducted.answer() is not None
 
@@ -102,7 +102,7 @@ async def test_who_asks_and_then_fails_costs_nobody_else_an_answer(conducted: Co
     def fail(_: Decision | None) -> None:
         raise LookupError
 
-    conducted.conductor.ask_check("http", fail)
+    conducted.scheduler.ask_check("http", fail)
     conducted.ask()
     assert await conducted.answer() is not None
 
@@ -129,8 +129,8 @@ async def test_a_storm_of_demands_makes_a_check_now_and_one_when_a_second_is_ove
 
     async def ask_all_the_time() -> None:
         while True:
-            conducted.conductor.ask_check("signal")
-            conducted.conductor.ask_reload()
+            conducted.scheduler.ask_check("signal")
+            conducted.scheduler.ask_reload()
             await asyncio.sleep(0)
 
     began, seen = loop.time(), len(conducted.seen)
@@ -141,7 +141,7 @@ async def test_a_storm_of_demands_makes_a_check_now_and_one_when_a_second_is_ove
     storm.cancel()
     second = loop.time()
     assert second - began >= ON_DEMAND_EVERY_SECONDS
-    conducted.conductor.ask_reload()
+    conducted.scheduler.ask_reload()
     conducted.ask()  # the last of a storm is not lost
     assert await conducted.answer() is not None
     passed = loop.time() - began
@@ -154,10 +154,10 @@ async def test_what_waits_its_second_holds_up_neither_the_due_cycle_nor_the_loop
     conducted.ask()
     await conducted.answer()
     conducted.ask()  # waits
-    conducted.conductor.paced(0.05)
+    conducted.scheduler.paced(0.05)
     seen = len(conducted.seen)
     async with asyncio.timeout(PATIENCE):
         while len(conducted.seen) == seen:
-            conducted.conductor.ask_cycle()
+            conducted.scheduler.ask_cycle()
             await asyncio.sleep(0.01)
     assert await conducted.answer() is not None

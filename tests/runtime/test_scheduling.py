@@ -1,6 +1,6 @@
 """What comes at its hour, and what goes on when the hours themselves go wrong.
 
-The conductor watches the scheduler: a wall clock that is set back must not mean an hour without a cycle.
+The scheduler watches APScheduler: a wall clock that is set back must not mean an hour without a cycle.
 """
 
 from __future__ import annotations

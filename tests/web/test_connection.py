@@ -29,8 +29,8 @@ class Served:
     """A page at a free port of this machine."""
 
     def __init__(self, source: Source, deadlines: Deadlines) -> None:
-        self.desk = Records(source)
-        self.server = PageServer(Page(self.desk, "127.0.0.1", TOKEN, 0.0).app, "127.0.0.1", 0, deadlines)
+        self.records = Records(source)
+        self.server = PageServer(Page(self.records, "127.0.0.1", TOKEN, 0.0).app, "127.0.0.1", 0, deadlines)
 
     async def connect(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
         return await asyncio.open_connection("127.0.0.1", self.server.port)
@@ -41,7 +41,7 @@ class Served:
             return (await page.get("/healthz")).status_code
 
     async def close(self) -> None:
-        await self.desk.close()
+        await self.records.close()
         await self.server.close()
 
 
@@ -121,10 +121,10 @@ async def test_a_stream_that_nobody_reads_is_let_go(serve: Serve) -> None:
     _, writer = await served.connect()
     writer.write(b"GET /events HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
     async with asyncio.timeout(PATIENCE):
-        while served.desk.hub.readers == 0:  # noqa: ASYNC110 - the hub tells nobody
+        while served.records.hub.readers == 0:  # noqa: ASYNC110 - the hub tells nobody
             await asyncio.sleep(0.01)
-        while served.desk.hub.readers:
-            served.desk.hub.publish("cycle", {"much": "x" * 500_000})
+        while served.records.hub.readers:
+            served.records.hub.publish("cycle", {"much": "x" * 500_000})
             await asyncio.sleep(0.01)
     writer.close()
 
@@ -137,7 +137,7 @@ async def test_a_stream_has_a_longest_life_and_ends_in_good_order(
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{served.server.port}", timeout=PATIENCE) as page:
         answer = await page.get("/events")
     assert answer.text.startswith("retry: ")
-    assert served.desk.hub.readers == 0
+    assert served.records.hub.readers == 0
 
 
 async def test_sixty_four_that_finish_one_request_and_dribble_hold_nothing_up_and_are_cut(serve: Serve) -> None:
@@ -201,7 +201,7 @@ async def test_an_answer_that_takes_too_long_is_given_up_on(serve: Serve, monkey
     async def never() -> None:
         await asyncio.Event().wait()
 
-    monkeypatch.setattr(served.desk.source, "metrics", never)
+    monkeypatch.setattr(served.records.source, "metrics", never)
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{served.server.port}", timeout=PATIENCE) as page:
         answer = await page.get("/metrics")
     assert answer.status_code == 503

@@ -45,8 +45,8 @@ class Asked:
 
 async def test_many_askers_are_answered_by_one_making() -> None:
     asked = Asked()
-    memo = AsyncCache(asked.make, keep=3600.0)
-    asking = [asyncio.create_task(memo.get(PATIENCE)) for _ in range(20)]
+    cache = AsyncCache(asked.make, keep=3600.0)
+    asking = [asyncio.create_task(cache.get(PATIENCE)) for _ in range(20)]
     await asyncio.sleep(0)
     asked.may.set()
     found = await asyncio.gather(*asking)
@@ -56,12 +56,12 @@ async def test_many_askers_are_answered_by_one_making() -> None:
 
 async def test_who_will_not_wait_gets_nothing_and_later_what_was_made_meanwhile() -> None:
     asked, ready = Asked(), asyncio.Event()
-    memo = AsyncCache(asked.make, keep=3600.0, ready=ready.set)
-    assert await memo.get(0.0) is None
+    cache = AsyncCache(asked.make, keep=3600.0, ready=ready.set)
+    assert await cache.get(0.0) is None
     asked.may.set()
     async with asyncio.timeout(PATIENCE):
         await ready.wait()
-    kept = await memo.get(0.0)
+    kept = await cache.get(0.0)
     assert kept is not None
     assert kept.value == 1
 
@@ -69,16 +69,16 @@ async def test_who_will_not_wait_gets_nothing_and_later_what_was_made_meanwhile(
 async def test_what_is_old_is_shown_while_a_new_one_is_made() -> None:
     asked, ready = Asked(), asyncio.Event()
     asked.may.set()
-    memo = AsyncCache(asked.make, keep=3600.0, ready=ready.set)
-    await memo.get(PATIENCE)
-    memo.expire()
+    cache = AsyncCache(asked.make, keep=3600.0, ready=ready.set)
+    await cache.get(PATIENCE)
+    cache.expire()
     ready.clear()
-    old = await memo.get(PATIENCE)
+    old = await cache.get(PATIENCE)
     assert old is not None
     assert old.value == 1
     async with asyncio.timeout(PATIENCE):
         await ready.wait()
-    new = await memo.get(PATIENCE)
+    new = await cache.get(PATIENCE)
     assert new is not None
     assert new.value == 2
 
@@ -87,8 +87,8 @@ async def test_why_it_could_not_be_made_is_kept_for_a_while() -> None:
     asked = Asked()
     asked.may.set()
     asked.fails = "the disk hangs"
-    memo = AsyncCache(asked.make, keep=0.0)
-    found = [await memo.get(PATIENCE) for _ in range(5)]
+    cache = AsyncCache(asked.make, keep=0.0)
+    found = [await cache.get(PATIENCE) for _ in range(5)]
     assert {(kept.value, kept.trouble) for kept in found if kept is not None} == {(None, "the disk hangs")}
     assert asked.times == 1
 
@@ -101,8 +101,8 @@ async def test_what_fails_inside_is_told_once_and_kept_like_any_other_reason() -
         times += 1
         raise RuntimeError("inside")
 
-    memo = AsyncCache(fail, keep=0.0, fault=lambda what, error: told.append((what, str(error))))
-    found = [await memo.get(PATIENCE) for _ in range(5)]
+    cache = AsyncCache(fail, keep=0.0, fault=lambda what, error: told.append((what, str(error))))
+    found = [await cache.get(PATIENCE) for _ in range(5)]
     assert {kept.trouble for kept in found if kept is not None} == {"it failed inside, the log says what"}
     assert told == [("what the page keeps could not be made", "inside")]
     assert times == 1
@@ -114,14 +114,14 @@ async def test_different_reports_at_once_are_few(tmp_path: Path, monkeypatch: py
     asked = Asked()
     source = await recorded(tmp_path, night(0.1))
     monkeypatch.setattr(source, "report", lambda _: asked.make())
-    desk = Records(source)
+    records = Records(source)
     for hours in range(1, 5):
-        assert await desk.report(timedelta(hours=hours), 0.0) is None
+        assert await records.report(timedelta(hours=hours), 0.0) is None
     with pytest.raises(Busy):
-        await desk.report(timedelta(hours=9), 0.0)
+        await records.report(timedelta(hours=9), 0.0)
     asked.may.set()
-    assert await desk.report(timedelta(hours=1), PATIENCE) is not None
-    await desk.close()
+    assert await records.report(timedelta(hours=1), PATIENCE) is not None
+    await records.close()
 
 
 # Streams
@@ -178,8 +178,8 @@ class Served:
 
     def __init__(self, source: Source) -> None:
         self.source = source
-        self.desk = Records(source)
-        self.server = PageServer(Page(self.desk, "127.0.0.1", None).app, "127.0.0.1", 0)
+        self.records = Records(source)
+        self.server = PageServer(Page(self.records, "127.0.0.1", None).app, "127.0.0.1", 0)
 
     async def start(self) -> None:
         await self.server.start()
@@ -189,7 +189,7 @@ class Served:
         return f"http://127.0.0.1:{self.server.port}"
 
     async def close(self) -> None:
-        await self.desk.close()
+        await self.records.close()
         await self.server.close()
 
 
@@ -219,7 +219,7 @@ async def test_each_cycle_comes_down_an_open_stream_and_closing_ends_it(served: 
         told = events(answer)
         assert await anext(told) == ("beat", {})
         assert served.source.seen is not None
-        served.desk.publish(served.source.seen)
+        served.records.publish(served.source.seen)
         name, fields = await anext(told)
         assert (name, fields["status"]) == ("cycle", "ok")
         assert answer.headers["content-type"].startswith("text/event-stream")
@@ -237,7 +237,7 @@ async def test_the_signals_stay_as_they_were(served: Served) -> None:
 
 
 async def test_a_port_in_use_is_said_and_nothing_is_left_open(served: Served) -> None:
-    other = PageServer(Page(served.desk, "127.0.0.1", None).app, "127.0.0.1", served.server.port)
+    other = PageServer(Page(served.records, "127.0.0.1", None).app, "127.0.0.1", served.server.port)
     with pytest.raises(OSError, match="in use"):
         await other.start()
     await other.close()
@@ -279,16 +279,16 @@ async def test_an_app_that_fails_after_it_began_costs_its_answer_alone() -> None
 async def test_a_cycle_with_an_edge_makes_the_incidents_anew(tmp_path: Path) -> None:
     made = night(0.2, begun=lambda made: made["gateway"].stops())
     source = await recorded(tmp_path, made)
-    desk = Records(source)
-    before = await desk.incidents(wait=PATIENCE)
+    records = Records(source)
+    before = await records.incidents(wait=PATIENCE)
     assert before is not None
     edge = next(look.decision for look in made.looks if look.decision.transitions)
     made.looks.append(type(made.looks[-1])(made.looks[-1].observation, edge, made.now))
-    desk.publish(publish(source, made))
-    await desk.incidents(wait=PATIENCE)
+    records.publish(publish(source, made))
+    await records.incidents(wait=PATIENCE)
     async with asyncio.timeout(PATIENCE):
-        while (after := await desk.incidents(wait=PATIENCE)) is before:  # noqa: ASYNC110 - the memo tells nobody
+        while (after := await records.incidents(wait=PATIENCE)) is before:  # noqa: ASYNC110 - the memo tells nobody
             await asyncio.sleep(0)
     assert after is not None
     assert after.value == before.value
-    await desk.close()
+    await records.close()

@@ -133,17 +133,17 @@ def advance(
             continue
         if isinstance(judgement, Finding) and _spoken_for(judgement, book, orders):
             continue
-        explained_by = _explanation(alert, judgement, book, history, orders, now, aftermaths)
+        inhibited_by = _explanation(alert, judgement, book, history, orders, now, aftermaths)
         following, transition = lifecycle.step(
-            alert, judgement, rule.probe, now, orders, explained_by, history.set_back
+            alert, judgement, rule.probe, now, orders, inhibited_by, history.set_back
         )
         if transition is not None and transition.edge == "resolved" and rule.over is not None:
             transition = replace(transition, reason=transition.reason or rule.over(transition.alert, history, orders))
         if alert is None and following is not None and (before := _continued(following, book)) is not None:
             following = replace(following, id=before.id, since=before.since, incident=before.incident)
             transition = transition and replace(transition, alert=replace(transition.alert, id=before.id))
-        if following is not None and explained_by is not None and not following.incident:
-            following = _joined(following, explained_by, book)
+        if following is not None and inhibited_by is not None and not following.incident:
+            following = _joined(following, inhibited_by, book)
         if following is None:
             book.pop(place, None)
         else:

@@ -81,12 +81,12 @@ def step(
     probe: str,
     now: datetime,
     orders: StandingOrders,
-    explained_by: Alert | None = None,
+    inhibited_by: Alert | None = None,
     turn: int = 0,
 ) -> tuple[Alert | None, Transition | None]:
     """One judgement of one subject: the alert as it then stands (None: none), and the edge it crossed, if any.
 
-    `explained_by` is the alert that explains a finding: while there is one, the finding does not fire. `turn` is of
+    `inhibited_by` is the alert that explains a finding: while there is one, the finding does not fire. `turn` is of
     the alert's id.
     """
     match judgement:
@@ -115,13 +115,13 @@ def step(
                     seen_at=now if is_before else None,
                     found_at=now,
                 )
-                return _pending(alert, judgement, now, orders, explained_by, began=True)
+                return _pending(alert, judgement, now, orders, inhibited_by, began=True)
             alert = _found(alert, now, orders)
             if alert.state == "pending":
-                return _pending(alert, judgement, now, orders, explained_by, began=False)
+                return _pending(alert, judgement, now, orders, inhibited_by, began=False)
             if alert.state == "suppressed":
-                return _suppressed(alert, judgement, now, orders, explained_by)
-            return _firing(_back(alert, judgement, now, orders), judgement, now, orders, explained_by)
+                return _suppressed(alert, judgement, now, orders, inhibited_by)
+            return _firing(_back(alert, judgement, now, orders), judgement, now, orders, inhibited_by)
 
 
 def _found(alert: Alert, now: datetime, orders: StandingOrders) -> Alert:
@@ -132,22 +132,22 @@ def _found(alert: Alert, now: datetime, orders: StandingOrders) -> Alert:
 
 
 def _pending(
-    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, explained_by: Alert | None, *, began: bool
+    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, inhibited_by: Alert | None, *, began: bool
 ) -> tuple[Alert, Transition | None]:
     counted = _counted(replace(alert, finding=finding, severity=finding.severity), "fire", now, orders)
     if counted.count < orders.confirmations or finding.needs_exact:
         return counted, Transition("pending", counted, now) if began else None
-    if explained_by is None:
+    if inhibited_by is None:
         return _fired(counted, now)
-    quiet = _settled(replace(counted, state="suppressed", toward="", incident=explained_by.incident_id))
-    return quiet, Transition("suppressed", quiet, now, suppressed_by=explained_by.id)
+    quiet = _settled(replace(counted, state="suppressed", toward="", incident=inhibited_by.incident_id))
+    return quiet, Transition("suppressed", quiet, now, suppressed_by=inhibited_by.id)
 
 
 def _suppressed(
-    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, explained_by: Alert | None
+    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, inhibited_by: Alert | None
 ) -> tuple[Alert, Transition | None]:
     current = replace(alert, finding=finding, severity=finding.severity)
-    if explained_by is not None:
+    if inhibited_by is not None:
         return replace(current, toward="", count=0, counted_at=None), None
     counted = _counted(current, "fire", now, orders)
     if counted.count < orders.confirmations or finding.needs_exact:
@@ -162,7 +162,7 @@ def _fired(counted: Alert, now: datetime, reason: str = "") -> tuple[Alert, Tran
 
 
 def _firing(
-    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, explained_by: Alert | None
+    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, inhibited_by: Alert | None
 ) -> tuple[Alert, Transition | None]:
     alert = replace(alert, worst=_worse(alert.worst or alert.finding, finding))
     if finding.severity == alert.severity:
@@ -179,7 +179,7 @@ def _firing(
         stepped = replace(stepped, flaps=0, flapping_since=None, back_at=None, calm_since=None, calm_for=0.0)
     if finding.severity != "critical":
         return _settled(replace(stepped, eased_at=now)), None  # better is no news, until it is well
-    if explained_by is not None:
+    if inhibited_by is not None:
         return _settled(stepped), None  # it was told before its cause was known: that is the page
     worse = replace(stepped, acked_at=None, eased_at=None)  # whoever knew of it did not know of this
     return _settled(worse), Transition("firing", worse, now, reason="severity")

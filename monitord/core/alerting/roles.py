@@ -52,14 +52,16 @@ def works(name: str, history: History, book: Book, orders: StandingOrders, now: 
     service = since_taken_up(history.services.get(name))
     if service is None:
         return False
-    lives = [life for life in service.lives.values() if life.state == "online" and life.process not in FROZEN]
-    if not lives or not any(holds(book.get(key(loop, name)), orders) for loop in _LOOPS):
-        return bool(lives)
+    processes = [
+        process for process in service.lives.values() if process.state == "online" and process.process not in FROZEN
+    ]
+    if not processes or not any(holds(book.get(key(loop, name)), orders) for loop in _LOOPS):
+        return bool(processes)
     dying = outlived_after(service, now, orders.restarts_window.total_seconds(), orders.late_after.total_seconds())
     if dying is None:
         return True
     last, outlived = dying
     # Of several processes one may die again and again while the others live.
     return now - last > outlived or any(
-        life.started_at is not None and now - life.started_at > outlived for life in lives
+        process.started_at is not None and now - process.started_at > outlived for process in processes
     )

@@ -127,7 +127,7 @@ def hear(
     """Do what operators ask, and end what is over. `silences` and `alerts` are changed in place.
 
     A command that is heard twice, or is about what is not there any more, changes nothing. What the history forgets,
-    `absorb` has it forget.
+    `update` has it forget.
     """
     edges: list[Transition] = []
     heard: list[AcceptedCommands] = []

@@ -43,7 +43,7 @@ MEMORY = "memory/"
 MEMORY_GRAIN, DISK_GRAIN = 100_000.0, 0.01
 
 
-def absorb_memory(history: History, now: float, orders: StandingOrders) -> History:
+def update_memory(history: History, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of PM2, absorbed before: each process's series of memory.
 
     A process that began anew begins its series anew, once it is warm; one that is gone takes its series with it.
@@ -53,15 +53,15 @@ def absorb_memory(history: History, now: float, orders: StandingOrders) -> Histo
     for service, known in history.services.items():
         limit = orders.memory_limit(service)
         terms = by_limit.get(limit) or by_limit.setdefault(limit, memory_terms(orders, service))
-        for instance, life in known.lives.items():
+        for instance, process in known.lives.items():
             key = memory_key(service, instance)
-            series = _of_life(history.trends.get(key), life, now, terms)
+            series = _of_life(history.trends.get(key), process, now, terms)
             if series is not None:
                 following[key] = series
     return replace(history, trends=following)
 
 
-def absorb_disks(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
+def update_disks(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of the host: the series of each disk that the orders name."""
     slow, fast = disk_terms(orders), fast_disk_terms(orders)
     disks = {disk_key(path) for path in orders.disks} | {fast_disk_key(path) for path in orders.disks if fast}
@@ -129,24 +129,24 @@ def fast_disk_terms(orders: StandingOrders) -> Terms | None:
     return replace(terms, span=span, ahead=FAST_AHEAD, lately=FAST_LATELY) if span < terms.span else None
 
 
-def _of_life(series: TrendSeries | None, life: Process, now: float, terms: Terms) -> TrendSeries | None:
+def _of_life(series: TrendSeries | None, process: Process, now: float, terms: Terms) -> TrendSeries | None:
     """A process's series after one reading of it; None while it is not online or not warm yet."""
-    if life.state != "online":
+    if process.state != "online":
         return None
-    if series is not None and _is_another(series, life):
+    if series is not None and _is_another(series, process):
         series = None
-    if life.memory is None:
+    if process.memory is None:
         return series
-    if series is None and life.started_at is not None and 0 <= now - life.started_at < WARM_UP * terms.span:
+    if series is None and process.started_at is not None and 0 <= now - process.started_at < WARM_UP * terms.span:
         return None
-    return _with(series, life.memory, now, terms, life.started_at, life.restarts)
+    return _with(series, process.memory, now, terms, process.started_at, process.restarts)
 
 
-def _is_another(series: TrendSeries, life: Process) -> bool:
+def _is_another(series: TrendSeries, process: Process) -> bool:
     """Whether this process is not the one that the series is of. PM2's counter falls when an operator resets it."""
-    if series.started_at != life.started_at:
+    if series.started_at != process.started_at:
         return True
-    return series.restarts is not None and life.restarts is not None and life.restarts > series.restarts
+    return series.restarts is not None and process.restarts is not None and process.restarts > series.restarts
 
 
 def _with(
@@ -159,7 +159,7 @@ def _with(
 ) -> TrendSeries:
     if series is None or series.width != terms.width:
         return trends.begin(value, now, terms, started_at, restarts)
-    return trends.absorb(series, value, now, terms)
+    return trends.update(series, value, now, terms)
 
 
 def disk_outlook(

@@ -68,7 +68,7 @@ class SealingHabits:
         )
 
 
-def absorb_epochs(
+def update_epochs(
     learned: Mapping[str, SealingHabits], reading: Reading, now: float, orders: StandingOrders
 ) -> dict[str, SealingHabits]:
     """The past of the groups ordered, with one good reading of the epochs probe in it."""

@@ -61,7 +61,7 @@ def begin(
     return TrendSeries(now, terms.width, now, value, value, started_at=started_at, restarts=restarts)
 
 
-def absorb(series: TrendSeries, value: float, now: float, terms: Terms) -> TrendSeries:
+def update(series: TrendSeries, value: float, now: float, terms: Terms) -> TrendSeries:
     """The series with one more reading. Whenever a bucket closes, the trend is looked for anew."""
     since = now - series.at
     watched = since if since <= terms.blind_after else 0.0

@@ -41,7 +41,7 @@ def ahead(history: History, now: float, lived: float | None, boot: str) -> float
     return 0.0 if history.ahead is None else history.ahead - (step_of(history, now, lived, boot) or 0.0)
 
 
-def absorb_clocks(history: History, observation: Observation, orders: StandingOrders) -> tuple[History, list[str]]:
+def update_clocks(history: History, observation: Observation, orders: StandingOrders) -> tuple[History, list[str]]:
     """The history as the clocks of this cycle tell it, and what there is to note."""
     now, notes = observation.now.timestamp(), []
     step = step_of(history, now, observation.lived, observation.boot)
@@ -101,7 +101,7 @@ def judged_at(history: History, now: float) -> float:
     return server_now(history, now) - history.behind
 
 
-def absorb_lag(history: History, postgres: Reading) -> History:
+def update_lag(history: History, postgres: Reading) -> History:
     """The history after one good reading of the database: how old what is read of it is."""
     lag = postgres.number("replica_lag") if postgres.number("replica") else None
     behind = lag if lag is not None and lag > STEP_SECONDS else 0.0

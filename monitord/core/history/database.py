@@ -13,7 +13,7 @@ from monitord.core.orders import StandingOrders
 SURE_AFTER = 2
 
 
-def absorb_identity(history: History, reading: Reading) -> tuple[History, list[str]]:
+def update_identity(history: History, reading: Reading) -> tuple[History, list[str]]:
     """The history after one good reading of Postgres, and what to note. What belongs to another database is let go."""
     found = identity(reading)
     if found is None:
@@ -41,7 +41,7 @@ def absorb_identity(history: History, reading: Reading) -> tuple[History, list[s
     return replace(history, present=present, identity=known), notes
 
 
-def absorb_seals(history: History, sealed: Sealed, now: float, orders: StandingOrders) -> History:
+def update_seals(history: History, sealed: Sealed, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of the seals: the known database's newest are remembered, and missed."""
     known = history.identity
     if known is None:

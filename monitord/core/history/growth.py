@@ -44,7 +44,7 @@ class Counts:
     unfinished: bool = False
 
 
-def absorb_tables(
+def update_tables(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> tuple[History, list[str]]:
     """The history after one good reading of the postgres probe (the last was taken at `before`), and what to note."""

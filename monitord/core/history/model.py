@@ -389,7 +389,7 @@ def _seconds(spans: Iterable[BlindSpan], start: float, end: float) -> float:
     return sum(max(0.0, min(end, end if s.end is None else s.end) - max(start, s.start)) for s in spans)
 
 
-def absorb_readings(history: History, observation: Observation, orders: StandingOrders) -> History:
+def update_readings(history: History, observation: Observation, orders: StandingOrders) -> History:
     """The readings kept, and each probe's blind spells brought up to date."""
     now = observation.now.timestamp()
     readings, taken, blind = dict(history.readings), dict(history.taken_at), dict(history.blind)
@@ -511,7 +511,7 @@ def _with_times(history: History, to: Callable[[float], float]) -> History:
         services={
             name: replace(
                 service,
-                lives={key: replace(life, since=maybe(life.since)) for key, life in service.lives.items()},
+                lives={key: replace(process, since=maybe(process.since)) for key, process in service.lives.items()},
                 batches=tuple(replace(b, start=to(b.start), end=to(b.end)) for b in service.batches),
                 deaths=tuple(replace(d, at=to(d.at)) for d in service.deaths),
                 taken_up_at=maybe(service.taken_up_at),

@@ -55,15 +55,21 @@ def crash_heard(told: ProcessExit, service: ServiceHistory | None) -> ServiceEve
     not known of `service` yet, and monitord itself, is not spoken of; nor is an end that PM2's list has counted before
     the bus was heard.
     """
-    lives = service.lives if service is not None else {}
-    if told.manually or told.memory or told.watch or not lives or all(life.own for life in lives.values()):
+    processes = service.lives if service is not None else {}
+    if (
+        told.manually
+        or told.memory
+        or told.watch
+        or not processes
+        or all(process.own for process in processes.values())
+    ):
         return None
-    seen = lives.get(told.instance)
+    seen = processes.get(told.instance)
     if seen is not None and seen.restarts is not None and told.restarts is not None and told.restarts < seen.restarts:
         return None
-    life = seen or next(iter(lives.values()))
-    is_kept = not may_rest(life) and life.schedule is None and not (service is not None and service.periodic)
-    if life.own or (not is_kept and not told.signal and not told.code):
+    process = seen or next(iter(processes.values()))
+    is_kept = not may_rest(process) and process.schedule is None and not (service is not None and service.periodic)
+    if process.own or (not is_kept and not told.signal and not told.code):
         return None
     return ServiceEvent(told.service, "crashed", "pm2", f"ended {_how(told)}", 1, "automatic", at=told.at)
 
@@ -128,12 +134,12 @@ def _is_of_an_act(event: ServiceEvent) -> bool:
 
 def _moment(event: ServiceEvent, new: Mapping[str, Process], told: BusReports) -> float | None:
     """When it happened, as PM2's bus or its list tells; None where neither does."""
-    ends = [death.at for death in told.deaths] + [act.at for act in told.acts if act.what == "ended"]
-    begins = [life.started_at for life in new.values() if life.started_at is not None]
+    ends = [end.at for end in told.deaths] + [act.at for act in told.acts if act.what == "ended"]
+    begins = [process.started_at for process in new.values() if process.started_at is not None]
     if event.change in {"stopped", "deleted"}:
         moments = ends or [act.at for act in told.acts if act.what == "stop"]
     elif event.change == "crashed":
-        moments = [death.at for death in told.deaths] or (begins if event.restarts else [])
+        moments = [end.at for end in told.deaths] or (begins if event.restarts else [])
     else:
         moments = begins
     # The list is asked a moment after its reading began.
@@ -197,11 +203,11 @@ def _often(times: int) -> str:
     return "" if times == 1 else f" {times} times"
 
 
-def _crashed(name: str, new: Mapping[str, Process], times: int, deaths: Sequence[ProcessEnd]) -> ServiceEvent:
+def _crashed(name: str, new: Mapping[str, Process], times: int, ends: Sequence[ProcessEnd]) -> ServiceEvent:
     often = "once" if times == 1 else f"{times} times"
-    if deaths:
+    if ends:
         last = "" if times == 1 else "the last time "
-        detail = f"ended {last}{how(deaths[-1]) or 'by itself'} and was restarted by PM2 {often}"
+        detail = f"ended {last}{how(ends[-1]) or 'by itself'} and was restarted by PM2 {often}"
     else:
         detail = f"ended by itself and was restarted by PM2 {often}{_last_code(new)}"
     return ServiceEvent(name, "crashed", "pm2", detail, times, "automatic")
@@ -215,7 +221,7 @@ def _up_or_down(
     What is launching is up already, and what is stopping is up still: most of what stops is being restarted.
     """
     was, are = _up(old), _up(new)
-    scheduled = any(life.schedule for life in new.values())
+    scheduled = any(process.schedule for process in new.values())
     if was and not are:
         return _went_down(name, new, () if change.crashes else told.deaths, scheduled=scheduled, told=told)
     if are and not was and not change.automatic:
@@ -230,50 +236,54 @@ def _up_or_down(
 
 def _is_of_a_said_end(event: ServiceEvent, new: Mapping[str, Process], said: int) -> bool:
     """Whether an event is only the sight of an end that has been said; that PM2 gives up is news."""
-    return said > 0 and event.change in {"crashed", "stopped"} and all(life.state != "errored" for life in new.values())
+    return (
+        said > 0
+        and event.change in {"crashed", "stopped"}
+        and all(process.state != "errored" for process in new.values())
+    )
 
 
 def _went_down(
-    name: str, new: Mapping[str, Process], deaths: Sequence[ProcessEnd], *, scheduled: bool, told: BusReports
+    name: str, new: Mapping[str, Process], ends: Sequence[ProcessEnd], *, scheduled: bool, told: BusReports
 ) -> ServiceEvent:
-    """The event of a service of which nothing is up. `deaths`: those that no count has told of yet."""
+    """The event of a service of which nothing is up. `ends`: those that no count has told of yet."""
     state = next(iter(new.values())).state
     ended = _last_code(new)
-    is_well = all(ended_well(life) for life in new.values())
-    if is_well and state in WAITING and (told.periodic or all(may_rest(life) for life in new.values())):
+    is_well = all(ended_well(process) for process in new.values())
+    if is_well and state in WAITING and (told.periodic or all(may_rest(process) for process in new.values())):
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until PM2 begins it again{ended}")
     if state == "errored":
         detail = f"PM2 has given up restarting it{ended}"
-        if deaths and (end := how(deaths[-1])):
-            detail = f"PM2 has given up restarting it; it ended {end}"
+        if ends and (how_it_ended := how(ends[-1])):
+            detail = f"PM2 has given up restarting it; it ended {how_it_ended}"
         return ServiceEvent(name, "crashed", "pm2", detail)
     if state in WAITING:
-        detail = f"ended {how(deaths[-1]) or 'by itself'}" if deaths else f"ended by itself{ended}"
+        detail = f"ended {how(ends[-1]) or 'by itself'}" if ends else f"ended by itself{ended}"
         return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it{_backoff(new)}")
-    if is_well and told.periodic and (deaths or not any(life.autorestart for life in new.values())):
+    if is_well and told.periodic and (ends or not any(process.autorestart for process in new.values())):
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
-    may_end = all(life.may_end for life in new.values()) and bool(deaths)
-    is_kept = any(life.autorestart for life in new.values()) and not scheduled and not may_end
-    if state == "stopped" and deaths and is_kept:
-        return ServiceEvent(name, "crashed", "pm2", f"ended {how(deaths[-1]) or 'by itself'}")
+    may_end = all(process.may_end for process in new.values()) and bool(ends)
+    is_kept = any(process.autorestart for process in new.values()) and not scheduled and not may_end
+    if state == "stopped" and ends and is_kept:
+        return ServiceEvent(name, "crashed", "pm2", f"ended {how(ends[-1]) or 'by itself'}")
     # What PM2 keeps going stays stopped only where somebody stops it, whatever code it ends with.
-    if state == "stopped" and any(life.exit_code for life in new.values()) and not is_kept:
+    if state == "stopped" and any(process.exit_code for process in new.values()) and not is_kept:
         return ServiceEvent(name, "crashed", "pm2", f"ended by itself{ended}")
     if scheduled:
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
-    if may_end or not any(life.autorestart for life in new.values()):
+    if may_end or not any(process.autorestart for process in new.values()):
         return ServiceEvent(name, "stopped", "pm2", f"ended, and PM2 is told not to restart it{ended}")
     return ServiceEvent(name, "stopped", "operator", f"PM2 now calls it {state}{ended}")
 
 
-def _backoff(lives: Mapping[str, Process]) -> str:
-    return " (exp_backoff_restart_delay)" if any(life.backoff for life in lives.values()) else ""
+def _backoff(processes: Mapping[str, Process]) -> str:
+    return " (exp_backoff_restart_delay)" if any(process.backoff for process in processes.values()) else ""
 
 
-def _last_code(lives: Mapping[str, Process]) -> str:
-    code = next((life.exit_code for life in lives.values() if life.exit_code is not None), None)
+def _last_code(processes: Mapping[str, Process]) -> str:
+    code = next((process.exit_code for process in processes.values() if process.exit_code is not None), None)
     return "" if code is None else f", last exit code {code}"
 
 
-def _up(lives: Mapping[str, Process]) -> int:
-    return sum(1 for life in lives.values() if life.state in {"online", "launching", "stopping"})
+def _up(processes: Mapping[str, Process]) -> int:
+    return sum(1 for process in processes.values() if process.state in {"online", "launching", "stopping"})

@@ -31,91 +31,93 @@ LISTEN_SECONDS: Final = 3.0
 SLACK_SECONDS: Final = 2.0
 
 
-def passes_until(life: Process) -> float | None:
+def passes_until(process: Process) -> float | None:
     """Until when its state only passes (Unix seconds); None of a state that may last, or whose beginning is unknown."""
-    if life.since is None:
+    if process.since is None:
         return None
-    if life.state == "stopping":
-        return life.since + (life.kill_timeout or KILL_SECONDS) + SLACK_SECONDS
-    if life.state == "launching":
-        return life.since + (life.listen_timeout or LISTEN_SECONDS) + SLACK_SECONDS
+    if process.state == "stopping":
+        return process.since + (process.kill_timeout or KILL_SECONDS) + SLACK_SECONDS
+    if process.state == "launching":
+        return process.since + (process.listen_timeout or LISTEN_SECONDS) + SLACK_SECONDS
     return None
 
 
-def allowed(life: Process) -> tuple[str, float] | None:
+def allowed(process: Process) -> tuple[str, float] | None:
     """By which setting of PM2's its passing state may last how long (seconds); None of a state that may last."""
-    if life.state == "stopping":
-        return "kill_timeout", life.kill_timeout or KILL_SECONDS
-    if life.state == "launching":
-        return "listen_timeout", life.listen_timeout or LISTEN_SECONDS
+    if process.state == "stopping":
+        return "kill_timeout", process.kill_timeout or KILL_SECONDS
+    if process.state == "launching":
+        return "listen_timeout", process.listen_timeout or LISTEN_SECONDS
     return None
 
 
-def ended_well(life: Process) -> bool | None:
+def ended_well(process: Process) -> bool | None:
     """Whether a process that does not run ended well and by itself; None where its exit code is not known.
 
     PM2 keeps the code 0 for a death by signal, too: only its bus tells of the signal.
     """
-    if life.state != "stopped" and life.state not in WAITING:
+    if process.state != "stopped" and process.state not in WAITING:
         return False
-    if life.exit_code is None:
+    if process.exit_code is None:
         return None
-    return not life.signal and not life.given_up and (life.exit_code == 0 or life.may_end)
+    return not process.signal and not process.given_up and (process.exit_code == 0 or process.may_end)
 
 
-def may_rest(life: Process) -> bool:
+def may_rest(process: Process) -> bool:
     """Whether PM2 is told that a process may end, or to let it rest between its runs."""
-    return not life.autorestart or life.may_end or (life.restart_delay or 0.0) >= REST_SECONDS
+    return not process.autorestart or process.may_end or (process.restart_delay or 0.0) >= REST_SECONDS
 
 
-def comes_and_goes(lives: Collection[Process]) -> bool:
+def comes_and_goes(processes: Collection[Process]) -> bool:
     """Whether a name's processes run by the clock, or each has run to its end as it may."""
-    return bool(lives) and all(life.schedule or (may_rest(life) and ended_well(life)) for life in lives)
+    return bool(processes) and all(
+        process.schedule or (may_rest(process) and ended_well(process)) for process in processes
+    )
 
 
-def expectation(lives: Collection[Process]) -> Expected:
+def expectation(processes: Collection[Process]) -> Expected:
     """What to expect of a service, by what it is now and by how PM2 is told to keep it."""
-    if comes_and_goes(lives):
+    if comes_and_goes(processes):
         return "periodic"
-    return "stopped" if all(life.state == "stopped" for life in lives) else "online"
+    return "stopped" if all(process.state == "stopped" for process in processes) else "online"
 
 
-def fits(life: Process, wanted: Expected, now: float) -> bool | None:
+def fits(process: Process, wanted: Expected, now: float) -> bool | None:
     """Whether a process is in a state it is expected to be in; None while it is on its way from one to another."""
-    if wanted == "periodic" and life.state in WAITING:
-        return ended_well(life)
-    if life.state in STATES[wanted]:
+    if wanted == "periodic" and process.state in WAITING:
+        return ended_well(process)
+    if process.state in STATES[wanted]:
         return True
-    until = passes_until(life)
+    until = passes_until(process)
     return None if until is not None and now < until else False
 
 
-def next_settling(lives: Iterable[Process], now: float) -> float | None:
+def next_settling(processes: Iterable[Process], now: float) -> float | None:
     """In how many seconds the first of the passing states will have lasted too long; None where none passes."""
-    ends = [until - now for life in lives if (until := passes_until(life)) is not None and until > now]
+    ends = [until - now for process in processes if (until := passes_until(process)) is not None and until > now]
     return min(ends, default=None)
 
 
 def standing(
-    lives: Sequence[Process], wanted: Expected | None, now: float, *, ordered: bool
+    processes: Sequence[Process], wanted: Expected | None, now: float, *, ordered: bool
 ) -> tuple[str, bool | None]:
     """The state of a name's processes in a word, and whether each is as it is expected to be (None: on its way).
 
     `ordered`: there is a roster, so that a service nothing is expected of is one too many.
     """
-    if not lives:
+    if not processes:
         return "missing", False
-    judged = [(life, _as_ordered(life, wanted, now, ordered=ordered)) for life in lives]
+    judged = [(process, _as_ordered(process, wanted, now, ordered=ordered)) for process in processes]
     for verdict in (False, None):
-        for life, found in judged:
+        for process, found in judged:
             if found is verdict:
-                return life.state, verdict
-    return lives[0].state, True
+                return process.state, verdict
+    return processes[0].state, True
 
 
-def _as_ordered(life: Process, wanted: Expected | None, now: float, *, ordered: bool) -> bool | None:
-    if life.state == "online" and life.process in FROZEN:
+def _as_ordered(process: Process, wanted: Expected | None, now: float, *, ordered: bool) -> bool | None:
+    if process.state == "online" and process.process in FROZEN:
         return False
     if wanted is None:  # nothing is expected of it, unless there is a roster and it is not on it
-        return not ordered and life.state != "errored"
-    return fits(life, wanted, now)
+        return not ordered and process.state != "errored"
+    return fits(process, wanted, now)

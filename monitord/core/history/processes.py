@@ -24,7 +24,7 @@ _BEGUN = frozenset({"online", "launching"})
 SAID_SLACK_SECONDS = 0.05
 
 
-def processes(reading: Reading) -> dict[str, dict[str, Process]]:
+def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
     """Name -> pm_id -> Life, from one good reading of the pm2 probe."""
     rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
     for s in reading.samples:
@@ -74,21 +74,21 @@ def _word(value: Value) -> str | None:
     return value if isinstance(value, str) else None
 
 
-def absorb_fleet(
+def update_fleet(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> tuple[History, list[ServiceEvent]]:
     """The history after one good reading of PM2 (the last was taken at `before`), and what happened between."""
     seen = {
-        name: lives
-        for name, lives in processes(reading).items()
+        name: processes
+        for name, processes in by_service(reading).items()
         # Neither monitord itself nor PM2's own modules are of the fleet, unless the orders name them.
-        if name in orders.services or not all(life.own or life.module for life in lives.values())
+        if name in orders.services or not all(process.own or process.module for process in processes.values())
     }
     window = orders.restarts_window.total_seconds()
     first = before is None or not history.services
     seen = {
-        name: _on_their_way(service.lives, lives) if (service := history.services.get(name)) else lives
-        for name, lives in seen.items()
+        name: _on_their_way(service.lives, processes) if (service := history.services.get(name)) else processes
+        for name, processes in seen.items()
     }
     late = orders.late_after.total_seconds()
     another = False if before is None else restarts.answers_another(history, reading, before, now, late)
@@ -122,33 +122,33 @@ def absorb_fleet(
             batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items() if count))
             tallies = tallied(tallies, {kind: count for kind, count in made.items() if count}, before, now, window)
         told = BusReports(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
-        lives = _since_when(old.lives, seen.get(name, {}), told)
+        processes = _since_when(old.lives, seen.get(name, {}), told)
         happened: list[ServiceEvent] = []
         if not first:
-            happened = events_of(name, old.lives, lives, changes.get(name), together, told, is_many=is_many)
-        if lives or batches or tallies or name in orders.services or name in history.roster:
-            going = any(_is_going(life) for life in lives.values())
-            deaths = tuple(d for d in old.deaths if d.at > now - window)
-            deaths = deaths if going else deaths[-restarts.KEEP_DEATHS :]
-            taken_up = name in changes and restarts.is_taken_up(old.lives, lives, changes[name])
+            happened = events_of(name, old.lives, processes, changes.get(name), together, told, is_many=is_many)
+        if processes or batches or tallies or name in orders.services or name in history.roster:
+            going = any(_is_going(process) for process in processes.values())
+            ends = tuple(d for d in old.deaths if d.at > now - window)
+            ends = ends if going else ends[-restarts.KEEP_DEATHS :]
+            taken_up = name in changes and restarts.is_taken_up(old.lives, processes, changes[name])
             taken_up_at = now if taken_up else old.taken_up_at
-            said = _still_said(old, lives, crashes, now)
+            said = _still_said(old, processes, crashes, now)
             services[name] = replace(
                 old,
-                lives=lives,
+                lives=processes,
                 batches=batches,
                 tallies=tallies,
-                deaths=deaths,
+                deaths=ends,
                 taken_up_at=taken_up_at,
                 said=said,
                 said_at=old.said_at if said else 0.0,
                 settled_at=_settled(old, before) if going else None,
                 acts=tuple(act for act in old.acts if going or act.at > now),
                 by_hand=_by_hand(old, happened, told),
-                gone_at=None if lives else next((e.at for e in happened if e.change == "deleted"), old.gone_at),
+                gone_at=None if processes else next((e.at for e in happened if e.change == "deleted"), old.gone_at),
             )
             is_by_hand = services[name].by_hand or _is_by_hand(old, before)
-            wanted = _learned(lives, roster.get(name), told, by_hand=is_by_hand)
+            wanted = _learned(processes, roster.get(name), told, by_hand=is_by_hand)
             if wanted is not None and not orders.services:
                 roster[name] = wanted
         events.extend(happened)
@@ -180,16 +180,16 @@ def _on_their_way(old: Mapping[str, Process], new: Mapping[str, Process]) -> dic
     the death is what makes us look. Of what it is ending the counters stay as they were: whether it is stopped or
     restarted, and by whom, is known when it has ended.
     """
-    lives = dict(new)
-    for instance, life in new.items():
+    processes = dict(new)
+    for instance, process in new.items():
         was = old.get(instance)
         if was is None:
             continue
-        if _is_going(life):
-            lives[instance] = replace(life, restarts=was.restarts, created_at=was.created_at)
-        elif life.state == "stopped" and restarts.is_restarted(was, life):
-            lives[instance] = replace(life, state="launching")
-    return lives
+        if _is_going(process):
+            processes[instance] = replace(process, restarts=was.restarts, created_at=was.created_at)
+        elif process.state == "stopped" and restarts.is_restarted(was, process):
+            processes[instance] = replace(process, state="launching")
+    return processes
 
 
 def _is_by_hand(service: ServiceHistory, before: float | None) -> bool:
@@ -213,48 +213,48 @@ def _by_hand(service: ServiceHistory, happened: list[ServiceEvent], told: BusRep
 
 def _since_when(old: Mapping[str, Process], new: Mapping[str, Process], told: BusReports) -> dict[str, Process]:
     """The lives, each with the moment since when it has been in its state, as PM2 tells it, or was first seen in it."""
-    lives, now = {}, told.now
-    for instance, life in new.items():
+    processes, now = {}, told.now
+    for instance, process in new.items():
         ended = [one.at for one in told.deaths if one.instance == instance]
         ended += [act.at for act in told.acts if act.instance == instance and act.what in {"ended", "stop"}]
         going = [act.at for act in told.acts if act.instance == instance and act.what == "stopping"]
         was = old.get(instance)
-        if was is not None and was.state == life.state and was.since is not None and _is_same_run(was, life):
+        if was is not None and was.state == process.state and was.since is not None and _is_same_run(was, process):
             since = was.since
-        elif life.state in _BEGUN and life.started_at is not None and life.started_at <= now:
-            since = life.started_at
+        elif process.state in _BEGUN and process.started_at is not None and process.started_at <= now:
+            since = process.started_at
         else:
-            moments = going if _is_going(life) else ended if life.state not in _BEGUN else []
+            moments = going if _is_going(process) else ended if process.state not in _BEGUN else []
             since = min((at for at in moments[-1:] if told.since < at <= now), default=now)
-        lives[instance] = replace(
-            life, since=since, signal=_signal(instance, was, life, told), given_up=_is_given_up(was, life)
+        processes[instance] = replace(
+            process, since=since, signal=_signal(instance, was, process, told), given_up=_is_given_up(was, process)
         )
-    return lives
+    return processes
 
 
-def _signal(instance: str, was: Process | None, life: Process, told: BusReports) -> str:
+def _signal(instance: str, was: Process | None, process: Process, told: BusReports) -> str:
     """By which signal the last run of a process that does not run ended, as far as the bus has told."""
-    if life.state in _BEGUN or _is_going(life):
+    if process.state in _BEGUN or _is_going(process):
         return ""
-    deaths = [death for death in told.deaths if death.instance == instance]
-    return deaths[-1].signal if deaths else was.signal if was is not None and was.state == life.state else ""
+    ends = [end for end in told.deaths if end.instance == instance]
+    return ends[-1].signal if ends else was.signal if was is not None and was.state == process.state else ""
 
 
-def _is_given_up(was: Process | None, life: Process) -> bool:
+def _is_given_up(was: Process | None, process: Process) -> bool:
     """Whether PM2 has given up on a process that it calls waiting: it then forgets when it was created."""
-    if life.state not in WAITING:
+    if process.state not in WAITING:
         return False
     if was is None:
-        return life.created_at is None and life.last_started_at is not None
-    return was.given_up if was.state == life.state else was.created_at is not None and life.created_at is None
+        return process.created_at is None and process.last_started_at is not None
+    return was.given_up if was.state == process.state else was.created_at is not None and process.created_at is None
 
 
-def _is_same_run(was: Process, life: Process) -> bool:
-    return life.state not in _BEGUN or was.started_at == life.started_at
+def _is_same_run(was: Process, process: Process) -> bool:
+    return process.state not in _BEGUN or was.started_at == process.started_at
 
 
-def _is_going(life: Process) -> bool:
-    return life.state == "stopping"
+def _is_going(process: Process) -> bool:
+    return process.state == "stopping"
 
 
 def _settled(service: ServiceHistory, before: float | None) -> float:
@@ -267,7 +267,7 @@ def _settled(service: ServiceHistory, before: float | None) -> float:
 def _since(service: ServiceHistory, before: float | None) -> tuple[ProcessEnd, ...]:
     """What the bus has told of a service's deaths that no reading has counted."""
     since = _settled(service, before)
-    return tuple(death for death in service.deaths if death.at > since)
+    return tuple(end for end in service.deaths if end.at > since)
 
 
 def _still_said(old: ServiceHistory, new: Mapping[str, Process], crashes: int, now: float) -> int:
@@ -277,66 +277,78 @@ def _still_said(old: ServiceHistory, new: Mapping[str, Process], crashes: int, n
     it has begun. All others were never to be counted.
     """
     left = max(0, old.said - crashes)
-    return left if old.said_at > now - SAID_SLACK_SECONDS or any(life.state != "online" for life in new.values()) else 0
+    return (
+        left
+        if old.said_at > now - SAID_SLACK_SECONDS or any(process.state != "online" for process in new.values())
+        else 0
+    )
 
 
 def _with_runs(
     name: str, service: ServiceHistory, old: Mapping[str, Process], now: float, dark: float, orders: StandingOrders
 ) -> ServiceHistory:
     """The service with the runs that this reading told of; of what neither comes and goes nor may, none are kept."""
-    lives = service.lives
-    if not service.periodic and not any(may_rest(life) or life.schedule for life in lives.values()):
+    processes = service.lives
+    if not service.periodic and not any(may_rest(process) or process.schedule for process in processes.values()):
         return replace(service, runs=None) if service.runs is not None else service
-    began = [at for instance, life in lives.items() if (at := _began(life, old.get(instance), now)) is not None]
-    is_up = any(life.state in UP for life in lives.values())
+    began = [
+        at for instance, process in processes.items() if (at := _began(process, old.get(instance), now)) is not None
+    ]
+    is_up = any(process.state in UP for process in processes.values())
     usual = rhythm_of(name, service, orders)
     limit = usual.limit if usual is not None else None
     return replace(service, runs=seen(service.runs, began, is_up=is_up, now=now, dark=dark, limit=limit))
 
 
-def _began(life: Process, was: Process | None, now: float) -> float | None:
+def _began(process: Process, was: Process | None, now: float) -> float | None:
     """When the run began that a reading tells of as new; of one first seen, its last."""
-    at = life.began
+    at = process.began
     if was is None:
         return at
     if at is not None:
         return None if at in (was.started_at, was.last_started_at) else at
-    if life.created_at not in (None, was.created_at):
-        return life.created_at
-    return now if restarts.is_restarted(was, life) else None  # it has ended, and nobody tells when it began
+    if process.created_at not in (None, was.created_at):
+        return process.created_at
+    return now if restarts.is_restarted(was, process) else None  # it has ended, and nobody tells when it began
 
 
 def rhythm_of(name: str, service: ServiceHistory, orders: StandingOrders) -> Rhythm | None:
     """The rhythm of what comes and goes: as named in the orders, as PM2 is told, or as learned."""
-    lives = service.lives.values()
-    schedules = [written for life in lives if (written := life.schedule or life.cron) is not None]
+    processes = service.lives.values()
+    schedules = [written for process in processes if (written := process.schedule or process.cron) is not None]
     # PM2 calls waiting whatever has a delay; it begins again only what may not end.
-    waiting = [life for life in lives if life.state in WAITING and life.autorestart and not life.may_end]
-    delays = [life.restart_delay for life in waiting if life.restart_delay]
+    waiting = [
+        process for process in processes if process.state in WAITING and process.autorestart and not process.may_end
+    ]
+    delays = [process.restart_delay for process in waiting if process.restart_delay]
     delay = max(delays) if delays and len(delays) == len(service.lives) else None
     named = orders.rhythms.get(name)
     seconds = named.total_seconds() if named is not None else None
     return rhythm(service.runs, seconds, schedules, delay, declared=name in orders.services)
 
 
-def _learned(lives: Mapping[str, Process], was: Expected | None, told: BusReports, *, by_hand: bool) -> Expected | None:
+def _learned(
+    processes: Mapping[str, Process], was: Expected | None, told: BusReports, *, by_hand: bool
+) -> Expected | None:
     """What to expect of a service from now on; None of one that was never seen online.
 
     To stay online, unless PM2 itself is told to run it by the clock, or it has ended well, by itself and as it may. A
     later run that fails is wrong, and is looked for to be online again.
     """
-    if any(life.state == "online" for life in lives.values()):
-        if any(life.schedule for life in lives.values()):
+    if any(process.state == "online" for process in processes.values()):
+        if any(process.schedule for process in processes.values()):
             return "periodic"
-        return "periodic" if was == "periodic" and all(may_rest(life) for life in lives.values()) else "online"
-    if was is None or by_hand or not lives:
+        return (
+            "periodic" if was == "periodic" and all(may_rest(process) for process in processes.values()) else "online"
+        )
+    if was is None or by_hand or not processes:
         return was
     # What PM2 keeps going is also stopped by hand: only the bus tells that it ended by itself.
-    kept = [life for life in lives.values() if life.autorestart and life.state == "stopped"]
-    if comes_and_goes(lives.values()) and (not kept or any(death.kind == "automatic" for death in told.deaths)):
+    kept = [process for process in processes.values() if process.autorestart and process.state == "stopped"]
+    if comes_and_goes(processes.values()) and (not kept or any(end.kind == "automatic" for end in told.deaths)):
         return "periodic"
-    failed = any(ended_well(life) is False and life.state == "stopped" for life in lives.values())
-    return "online" if failed and not any(life.schedule for life in lives.values()) else was
+    failed = any(ended_well(process) is False and process.state == "stopped" for process in processes.values())
+    return "online" if failed and not any(process.schedule for process in processes.values()) else was
 
 
 def expected(history: History, orders: StandingOrders) -> dict[str, Expected]:

@@ -21,13 +21,14 @@ ROUNDS = 2
 class RestartLoop:
     """One service's automatic restarts within the window.
 
-    `since` is when the first of them can have been (Unix seconds); `kinds` how many there were of each kind; `lives`
-    how long its lives lasted (seconds), as PM2's bus told of them, else one estimate from the counters; `codes` and
-    `signals` how they ended, and `told` whether that is from the bus; `backoff` that PM2 waits longer each time.
+    `since` is when the first of them can have been (Unix seconds); `kinds` how many there were of each kind;
+    `lifetimes` how long its processes lasted (seconds), as PM2's bus reported, else one estimate from the counters;
+    `codes` and `signals` how they ended, and `told` whether that is from the bus; `backoff` that PM2 waits longer
+    each time.
     """
 
     since: float
-    lives: tuple[float, ...]
+    lifetimes: tuple[float, ...]
     codes: tuple[int, ...]
     signals: tuple[str, ...]
     told: bool
@@ -53,8 +54,8 @@ class RestartLoop:
     def said(self) -> str:
         """The rest of a sentence: how long each life lasted and how it ended; "" where neither is known."""
         lasted = ""
-        if self.lives:
-            shortest, middle, longest = min(self.lives), median(self.lives), max(self.lives)
+        if self.lifetimes:
+            shortest, middle, longest = min(self.lifetimes), median(self.lifetimes), max(self.lifetimes)
             lasted = f"; each life lasted {humanize.duration(middle)} or so"
             if longest > 2 * shortest and longest - shortest > 1:
                 lasted = f"; its lives lasted from {humanize.duration(shortest)} to {humanize.duration(longest)}"
@@ -71,16 +72,16 @@ class RestartLoop:
 
     def evidence(self) -> dict[str, Any]:
         """The same as numbers."""
-        lives = None
-        if self.lives:
-            lives = {
-                "shortest": round(min(self.lives), 3),
-                "median": round(median(self.lives), 3),
-                "longest": round(max(self.lives), 3),
+        lifetimes = None
+        if self.lifetimes:
+            lifetimes = {
+                "shortest": round(min(self.lifetimes), 3),
+                "median": round(median(self.lifetimes), 3),
+                "longest": round(max(self.lifetimes), 3),
             }
         return {
             "first_at": humanize.clock(self.since),
-            "lives_seconds": lives,
+            "lives_seconds": lifetimes,
             "exit_codes": list(self.codes),
             "signals": list(self.signals),
             "from_the_bus": self.told,
@@ -150,7 +151,7 @@ def since_taken_up(service: ServiceHistory | None) -> ServiceHistory | None:
     if service is None or (at := service.taken_up_at) is None:
         return service
     batches = tuple(batch for batch in service.batches if batch.end > at)
-    return replace(service, batches=batches, deaths=tuple(death for death in service.deaths if death.at > at))
+    return replace(service, batches=batches, deaths=tuple(end for end in service.deaths if end.at > at))
 
 
 def outlived_after(service: ServiceHistory, now: float, window: float, at_least: float) -> tuple[float, float] | None:
@@ -173,16 +174,16 @@ def look_into(service: ServiceHistory, now: float, window: float) -> RestartLoop
     kinds: dict[RestartKind, int] = {}
     for batch in batches:
         kinds[batch.kind] = kinds.get(batch.kind, 0) + batch.count
-    backoff = any(life.backoff for life in service.lives.values())
-    deaths = [death for death in service.deaths if death.at > now - window]
-    if deaths:
+    backoff = any(process.backoff for process in service.lives.values())
+    ends = [end for end in service.deaths if end.at > now - window]
+    if ends:
         # The life that the first death ended was not of the loop.
-        lives = tuple(death.lived for death in deaths[1:] or deaths if death.lived is not None)
-        codes = tuple(sorted({d.code for d in deaths if d.code is not None and not d.signal}))
+        lifetimes = tuple(end.lived for end in ends[1:] or ends if end.lived is not None)
+        codes = tuple(sorted({d.code for d in ends if d.code is not None and not d.signal}))
         return RestartLoop(
-            since, lives, codes, tuple(sorted({d.signal for d in deaths if d.signal})), True, kinds, backoff
+            since, lifetimes, codes, tuple(sorted({d.signal for d in ends if d.signal})), True, kinds, backoff
         )
     total = sum(batch.count for batch in batches)
     estimate = ((batches[-1].end - batches[0].start) / total,) if total > 1 else ()
-    found = {life.exit_code for life in service.lives.values() if life.exit_code is not None}
+    found = {process.exit_code for process in service.lives.values() if process.exit_code is not None}
     return RestartLoop(since, estimate, tuple(sorted(found)), (), False, kinds, backoff)

@@ -65,7 +65,7 @@ class Change:
 def change(
     old: Mapping[str, Process],
     new: Mapping[str, Process],
-    deaths: Iterable[ProcessEnd],
+    ends: Iterable[ProcessEnd],
     *,
     by_hand: bool = False,
     periodic: bool = False,
@@ -73,47 +73,47 @@ def change(
 ) -> Change:
     """What became of a name's processes.
 
-    `deaths` are those the bus has told of since the reading before, and `by_hand` that it has told of an end by
+    `ends` are those the bus has told of since the reading before, and `by_hand` that it has told of an end by
     somebody's hand. `periodic`: it comes and goes, as expected of it. `another`: another
     PM2 daemon answers than before, or may.
     """
     unknown = 0
-    crashes, turns, remade, restarted, hand, told = 0, 0, False, False, False, tuple(deaths)
+    crashes, turns, remade, restarted, hand, told = 0, 0, False, False, False, tuple(ends)
     kind: RestartKind = "operator"
     ruled: dict[RestartKind, int] = {}
-    for instance, life in new.items():
+    for instance, process in new.items():
         was = old.get(instance)
         if was is None:
             # Another pm_id under a known name: deleted and started again, or PM2 itself came back with its list.
             if old and not old.keys() & new.keys():
                 remade = hand = True
             continue
-        if _remade(was, life):
+        if _remade(was, process):
             remade = True
-            restarted = restarted or life.state in {"online", "launching"}
-            rose = max(1, (life.restarts or 0) - (was.restarts or 0))
+            restarted = restarted or process.state in {"online", "launching"}
+            rose = max(1, (process.restarts or 0) - (was.restarts or 0))
             by_rule = _by_rule(was, rose, [d for d in told if d.instance == instance], by_hand=by_hand)
             for rule, count in by_rule.items():
                 ruled[rule] = ruled.get(rule, 0) + count
             left = rose - sum(by_rule.values())
-            is_told = by_hand or any(death.instance == instance for death in told)
-            is_timed = rose == 1 and _on_its_minute(life)
+            is_told = by_hand or any(end.instance == instance for end in told)
+            is_timed = rose == 1 and _on_its_minute(process)
             if left and not is_told and not is_timed and (another or _may_be_another(was, rose)):
                 unknown += left
                 continue
             # It may have died before that hand came; the counter has both, and only the bus tells them apart.
-            died = sum(1 for death in told if death.instance == instance and death.kind == "automatic")
+            died = sum(1 for end in told if end.instance == instance and end.kind == "automatic")
             crashed = min(died, left if by_rule else left - 1)
             crashes += crashed
             if left > crashed:
                 hand = True
-                kind = "schedule" if _on_its_minute(life) else kind
-        elif is_restarted(was, life):
+                kind = "schedule" if _on_its_minute(process) else kind
+        elif is_restarted(was, process):
             assert was.restarts is not None  # noqa: S101 - it has risen
-            assert life.restarts is not None  # noqa: S101 - it has risen
+            assert process.restarts is not None  # noqa: S101 - it has risen
             # An operator's restart shows as `stopping` first and in the counter only when the old process has ended.
-            count = life.restarts - was.restarts - (1 if was.state == "stopping" else 0)
-            well = _ended_well(count, life, [d for d in told if d.instance == instance]) if periodic else 0
+            count = process.restarts - was.restarts - (1 if was.state == "stopping" else 0)
+            well = _ended_well(count, process, [d for d in told if d.instance == instance]) if periodic else 0
             crashes, turns, restarted = crashes + count - well, turns + well, True
     by_itself: RestartKind | None = "automatic" if crashes else "schedule" if turns else None
     whose = kind if hand else "unknown" if unknown else next(iter(ruled), by_itself)
@@ -131,24 +131,24 @@ def _may_be_another(was: Process, rose: int) -> bool:
     return rose > 1 or was.watch or was.memory_limit is not None
 
 
-def _ended_well(count: int, life: Process, deaths: Sequence[ProcessEnd]) -> int:
+def _ended_well(count: int, process: Process, ends: Sequence[ProcessEnd]) -> int:
     """How many of the `count` runs before this one ended well: as the bus has told, else as the last of them did."""
-    told = [death.kind == "automatic" and not death.signal and death.code == 0 for death in deaths][-count:]
-    left = max(0, count - len(told)) if life.exit_code in (0, None) else 0
+    told = [end.kind == "automatic" and not end.signal and end.code == 0 for end in ends][-count:]
+    left = max(0, count - len(told)) if process.exit_code in (0, None) else 0
     return min(count, sum(told) + left)
 
 
-def _by_rule(was: Process, rose: int, deaths: Sequence[ProcessEnd], *, by_hand: bool) -> dict[RestartKind, int]:
+def _by_rule(was: Process, rose: int, ends: Sequence[ProcessEnd], *, by_hand: bool) -> dict[RestartKind, int]:
     """How many of the `rose` restarts of a process that was created anew PM2 made by its own rules.
 
     The bus tells. Where it has told of no end of it at all, a process that was past its limit when it was last seen
     was restarted for that, and so was one with such a rule that was restarted more often than anybody would by hand.
     """
     found: dict[RestartKind, int] = {}
-    for death in deaths:
-        if death.kind != "automatic":
-            found[death.kind] = found.get(death.kind, 0) + 1
-    if not found and not deaths and not by_hand:
+    for end in ends:
+        if end.kind != "automatic":
+            found[end.kind] = found.get(end.kind, 0) + 1
+    if not found and not ends and not by_hand:
         often = rose > BY_HAND_AT_MOST
         if was.memory_limit is not None and (often or (was.memory is not None and was.memory > was.memory_limit)):
             return {"memory": rose}
@@ -161,29 +161,29 @@ def _by_rule(was: Process, rose: int, deaths: Sequence[ProcessEnd], *, by_hand: 
     return found
 
 
-def _remade(was: Process, life: Process) -> bool:
+def _remade(was: Process, process: Process) -> bool:
     """Whether an operator's hand (or a schedule's) is on this process: it was created anew and has begun anew.
 
     PM2 forgets `created_at` when it gives up on a process, and sets it without a restart when counters are reset.
     """
-    return life.created_at not in (None, was.created_at) and life.began != was.began
+    return process.created_at not in (None, was.created_at) and process.began != was.began
 
 
-def is_restarted(was: Process, life: Process) -> bool:
+def is_restarted(was: Process, process: Process) -> bool:
     """Whether PM2 has restarted this process, and nobody else: its counter rose, and it was not created anew."""
-    counted = was.restarts is not None and life.restarts is not None and life.restarts > was.restarts
-    return counted and not _remade(was, life)
+    counted = was.restarts is not None and process.restarts is not None and process.restarts > was.restarts
+    return counted and not _remade(was, process)
 
 
 def is_taken_up(old: Mapping[str, Process], new: Mapping[str, Process], changed: Change) -> bool:
     """Whether somebody has begun anew what PM2 had given up on."""
-    gave_up = any(life.state == "errored" for life in old.values())
-    return gave_up and changed.by_hand and not any(life.state == "errored" for life in new.values())
+    gave_up = any(process.state == "errored" for process in old.values())
+    return gave_up and changed.by_hand and not any(process.state == "errored" for process in new.values())
 
 
-def _on_its_minute(life: Process) -> bool:
+def _on_its_minute(process: Process) -> bool:
     """Whether a process that PM2 is told to restart by the clock began when a minute did, as such a restart does."""
-    return life.cron is not None and life.started_at is not None and life.started_at % 60 < CRON_SLACK_SECONDS
+    return process.cron is not None and process.started_at is not None and process.started_at % 60 < CRON_SLACK_SECONDS
 
 
 def many(changes: Mapping[str, Change]) -> bool:
@@ -213,7 +213,7 @@ def fleet_restart(
         name
         for name in changes
         # What is stopping was alive: PM2 ends its fleet so before it goes itself.
-        if any(life.state in {"online", "stopping"} for life in history.services[name].lives.values())
+        if any(process.state in {"online", "stopping"} for process in history.services[name].lives.values())
     ]
     back = [name for name in alive if name in seen]
     if len(back) < FLEET_AT_LEAST or not all(changes[name].restarted for name in back):
@@ -271,8 +271,8 @@ def emptied(
 
 def _died(names: Iterable[str], history: History, before: float) -> bool:
     """Whether the bus has told since the reading at `before` that most of these ended, and by nobody's hand."""
-    deaths = [any(death.at > before for death in history.services[name].deaths) for name in names]
-    return 2 * sum(deaths) > len(deaths)
+    ends = [any(end.at > before for end in history.services[name].deaths) for name in names]
+    return 2 * sum(ends) > len(ends)
 
 
 def answers_another(history: History, reading: Reading, before: float, now: float, late: float) -> bool | None:
@@ -288,7 +288,7 @@ def _pm2_was_away(history: History, before: float, now: float) -> bool:
     return any(span.why == "failed" and before <= span.start < now for span in history.blind.get("pm2", ()))
 
 
-def absorb_exits(history: History, exits: Iterable[ProcessExit], now: float, window: float) -> History:
+def update_exits(history: History, exits: Iterable[ProcessExit], now: float, window: float) -> History:
     """The history with what the bus told of deaths. Those by an operator's hand are no deaths."""
     services = dict(history.services)
     for told in exits:
@@ -299,13 +299,13 @@ def absorb_exits(history: History, exits: Iterable[ProcessExit], now: float, win
             at = min(told.at, now)
             services[told.service] = replace(service, by_hand_at=max(at, service.by_hand_at or at))
             continue
-        life = service.lives.get(told.instance)
-        began = [death.at for death in service.deaths if death.instance == told.instance and death.at <= told.at]
-        if life is not None and life.started_at is not None and life.started_at <= told.at:
-            began.append(life.started_at)
+        process = service.lives.get(told.instance)
+        began = [end.at for end in service.deaths if end.instance == told.instance and end.at <= told.at]
+        if process is not None and process.started_at is not None and process.started_at <= told.at:
+            began.append(process.started_at)
         lived = round(told.at - max(began), 3) if began else None
-        death = ProcessEnd(min(told.at, now), told.instance, told.code, told.signal, lived, told.memory, told.watch)
-        kept = tuple(d for d in (*service.deaths, death) if d.at > now - window)[-KEEP_UNCOUNTED:]
+        end = ProcessEnd(min(told.at, now), told.instance, told.code, told.signal, lived, told.memory, told.watch)
+        kept = tuple(d for d in (*service.deaths, end) if d.at > now - window)[-KEEP_UNCOUNTED:]
         services[told.service] = replace(
             service,
             deaths=kept,
@@ -315,7 +315,7 @@ def absorb_exits(history: History, exits: Iterable[ProcessExit], now: float, win
     return replace(history, services=services)
 
 
-def absorb_acts(history: History, acts: Iterable[OperatorAction]) -> History:
+def update_acts(history: History, acts: Iterable[OperatorAction]) -> History:
     """The history with what the bus told of hands on processes, until a reading of PM2's list has shown it."""
     services = dict(history.services)
     for act in acts:
@@ -324,10 +324,10 @@ def absorb_acts(history: History, acts: Iterable[OperatorAction]) -> History:
     return replace(history, services=services)
 
 
-def how(death: ProcessEnd) -> str:
+def how(end: ProcessEnd) -> str:
     """How a process ended, to follow "ended": `by SIGKILL after 3.1 s`, `with exit code 1`."""
-    by = f"by {death.signal}" if death.signal else f"with exit code {death.code}" if death.code is not None else ""
-    if death.kind in BY_RULE:
-        by = f"by PM2, {BY_RULE[death.kind]},"
-    after = f"after {humanize.duration(death.lived)}" if death.lived is not None else ""
+    by = f"by {end.signal}" if end.signal else f"with exit code {end.code}" if end.code is not None else ""
+    if end.kind in BY_RULE:
+        by = f"by PM2, {BY_RULE[end.kind]},"
+    after = f"after {humanize.duration(end.lived)}" if end.lived is not None else ""
     return " ".join(part for part in (by, after) if part)

@@ -13,7 +13,7 @@ from monitord.core.alerting.incidents import Incident, IncidentPart, incidents
 from monitord.core.engine import State
 from monitord.core.history.defaults import found, seen_by, settle
 from monitord.core.history.model import History
-from monitord.core.history.update import absorb
+from monitord.core.history.update import update
 from monitord.core.model import Observation, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.report.blind_spots import BlindSpots, blind_minutes
@@ -41,7 +41,7 @@ class RecordedCycle:
     reported_at: float | None = None
 
 
-def look_back(
+def build_report(
     recorded: RecordedCycle,
     orders: StandingOrders,
     since: float,
@@ -63,7 +63,7 @@ def look_back(
     levels = Levels(orders, since, until)
     for observation in _up_to(until, recorded.observations):
         history, observation, applied = settle(history, observation, configured)
-        history, events, _ = absorb(history, observation, applied)
+        history, events, _ = update(history, observation, applied)
         sight.saw(observation)
         services.saw(observation, history, events)
         tables.saw(observation, history)

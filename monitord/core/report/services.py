@@ -83,17 +83,17 @@ class ServiceTracker:
         there = {name for name, service in history.services.items() if service.lives}
         for name in sorted(roster.keys() | there | self._tracks.keys()):
             service = history.services.get(name)
-            lives = service.lives if service is not None else {}
+            processes = service.lives if service is not None else {}
             is_new = name not in self._tracks
             track = self._tracks.setdefault(name, _Track())
             is_ordered = bool(self._orders.services)
-            word, is_ok = standing(list(lives.values()), roster.get(name), at, ordered=is_ordered)
+            word, is_ok = standing(list(processes.values()), roster.get(name), at, ordered=is_ordered)
             state: State = "wrong" if is_ok is False else "ok"  # what is on its way is not wrong
             if not is_new:
-                self._until_now(track, lives, at, happened.get(name, []), (state, word))
+                self._until_now(track, processes, at, happened.get(name, []), (state, word))
             track.state, track.word = state, word
-            track.running = _running(lives)
-            self._memory(track, lives, at, self._orders.memory_limit(name))
+            track.running = _running(processes)
+            self._memory(track, processes, at, self._orders.memory_limit(name))
         self._last, self._dark_since = at, None
 
     def nights(self, history: History) -> tuple[ServiceReport, ...]:
@@ -137,7 +137,7 @@ class ServiceTracker:
     def _until_now(
         self,
         track: _Track,
-        lives: Mapping[str, Process],
+        processes: Mapping[str, Process],
         at: float,
         happened: Sequence[ServiceEvent],
         now: tuple[State, str],
@@ -161,24 +161,24 @@ class ServiceTracker:
             self._pass(track, began, at, "restarted", f"restarted ({kinds[0][0]})")
         elif self._dark_since is not None:
             self._pass(track, start, at, "unknown", "unknown")
-            if not track.running or track.running != _running(lives):
+            if not track.running or track.running != _running(processes):
                 track.unproven += max(0.0, min(at, self._until) - max(start, self._since))
         else:
-            changed = at if now == before else self._changed(lives, happened, start, at)
+            changed = at if now == before else self._changed(processes, happened, start, at)
             self._pass(track, start, changed, *before)
             self._pass(track, changed, at, *now)
 
     def _changed(
-        self, lives: Mapping[str, Process], happened: Sequence[ServiceEvent], start: float, at: float
+        self, processes: Mapping[str, Process], happened: Sequence[ServiceEvent], start: float, at: float
     ) -> float:
         """When the state became what it now is, between two readings: by PM2's bus or its list, else at the second."""
-        moments = [life.since for life in lives.values()] if lives else [event.at for event in happened]
+        moments = [process.since for process in processes.values()] if processes else [event.at for event in happened]
         return max((moment for moment in moments if moment is not None and start < moment < at), default=at)
 
     def _pass(self, track: _Track, start: float, end: float, state: State, word: str) -> None:
         _add(track.stretches, max(start, self._since), min(end, self._until), state, word)
 
-    def _memory(self, track: _Track, lives: Mapping[str, Process], at: float, limit: float) -> None:
+    def _memory(self, track: _Track, processes: Mapping[str, Process], at: float, limit: float) -> None:
         seen = 0.0
         if self._last is not None and self._dark_since is None:
             seen = max(0.0, min(at, self._until) - max(self._last, self._since))
@@ -188,12 +188,14 @@ class ServiceTracker:
             track.past += seen
             track.past_spell += seen
             track.past_longest = max(track.past_longest, track.past_spell)
-        track.is_past = any(life.memory is not None and life.memory > limit for life in lives.values())
+        track.is_past = any(process.memory is not None and process.memory > limit for process in processes.values())
         track.past_spell = track.past_spell if track.is_past else 0.0
-        track.is_unmeasured = any(life.state == "online" and life.memory is None for life in lives.values())
+        track.is_unmeasured = any(
+            process.state == "online" and process.memory is None for process in processes.values()
+        )
         if at < self._since:
             return
-        used = max((life.memory for life in lives.values() if life.memory is not None), default=None)
+        used = max((process.memory for process in processes.values() if process.memory is not None), default=None)
         place = min(POINTS - 1, int((at - self._since) / max(1e-9, self._until - self._since) * POINTS))
         known = track.memory.get(place)
         track.memory[place] = max(known, used) if known is not None and used is not None else used or known
@@ -248,8 +250,10 @@ def _confirmed(night: ServiceReport, lasted: Sequence[tuple[float, float]]) -> S
     return replace(night, stretches=stretches, ok=None if is_doubtful else night.ok, unconfirmed=is_doubtful)
 
 
-def _running(lives: Mapping[str, Process]) -> frozenset[tuple[str, float | None]]:
-    return frozenset((instance, life.started_at) for instance, life in lives.items() if life.state == "online")
+def _running(processes: Mapping[str, Process]) -> frozenset[tuple[str, float | None]]:
+    return frozenset(
+        (instance, process.started_at) for instance, process in processes.items() if process.state == "online"
+    )
 
 
 def _add(stretches: list[BlindSpell], start: float, end: float, state: State, word: str) -> None:

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from monitord.core.anomalies.sealing_habits import absorb_epochs
+from monitord.core.anomalies.sealing_habits import update_epochs
 from monitord.core.copying import replace
 from monitord.core.history.clocks import disagree, judged_at
-from monitord.core.history.database import absorb_seals
+from monitord.core.history.database import update_seals
 from monitord.core.history.epochs import empty_labels, sealed_labels
 from monitord.core.history.model import History
 from monitord.core.model import Reading
@@ -36,8 +36,8 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     if disagree(history):
         return Updated(history)
     at = judged_at(history, now)
-    history = sealing.absorb_left_out(absorb_seals(history, history.sealed, at, orders), now, orders)
-    return Updated(replace(history, learned=absorb_epochs(history.learned, reading, at, orders)))
+    history = sealing.update_left_out(update_seals(history, history.sealed, at, orders), now, orders)
+    return Updated(replace(history, learned=update_epochs(history.learned, reading, at, orders)))
 
 
 EPOCHS = Subject(

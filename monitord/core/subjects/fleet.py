@@ -75,14 +75,14 @@ def state_now(alert: Alert, at: RecoveryContext, again: str = " again") -> str |
     """The state of a service, and since when."""
     name = alert.subject
     known = at.history.services.get(name)
-    lives = list(known.lives.values()) if known is not None else []
-    if not lives:
+    processes = list(known.lives.values()) if known is not None else []
+    if not processes:
         return f"{name} is no longer in PM2's list."
     wanted = expected(at.history, at.orders).get(name) or "online"
-    states = sorted({life.state for life in lives})
-    well = sum(1 for life in lives if fits(life, wanted, at.now))
-    online = [life.started_at for life in lives if life.state == "online"]
-    many = f", {well} of {len(lives)} instances" if len(lives) > 1 else ""
+    states = sorted({process.state for process in processes})
+    well = sum(1 for process in processes if fits(process, wanted, at.now))
+    online = [process.started_at for process in processes if process.state == "online"]
+    many = f", {well} of {len(processes)} instances" if len(processes) > 1 else ""
     if not online:
         return f"{name} is {humanize.listed(states)}, as expected{many}."
     began = [moment for moment in online if moment is not None]

@@ -12,7 +12,6 @@ from monitord.core.anomalies.forecasts import (
     FULL,
     PAST,
     SOON,
-    absorb_disks,
     deadline,
     disk_key,
     disk_outlook,
@@ -22,6 +21,7 @@ from monitord.core.anomalies.forecasts import (
     outlook_evidence,
     reached,
     seen_for,
+    update_disks,
 )
 from monitord.core.copying import replace
 from monitord.core.history.model import DiskFull, History
@@ -34,7 +34,7 @@ from monitord.core.subjects.servers import unmeasured
 DISK_FULL_PERCENT = 98.0
 
 
-def absorb_full(
+def update_full(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> History:
     """The history after one good reading of the host, the last of which was at `before`: which disks take no more."""
@@ -148,7 +148,12 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
         yield Clear("host_memory_low", "host")
         return
     hungriest = sorted(
-        ((life.memory, name) for name, s in history.services.items() for life in s.lives.values() if life.memory),
+        (
+            (process.memory, name)
+            for name, s in history.services.items()
+            for process in s.lives.values()
+            if process.memory
+        ),
         reverse=True,
     )[:3]
     is_group = reading.word("memory_available_of") == "cgroup"
@@ -250,8 +255,8 @@ RULES = (HOST_MEMORY_LOW, DISK_HIGH, DISK_FILLING)
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
-    history = absorb_full(history, reading, before, now, orders)
-    return Updated(absorb_disks(history, reading, now, orders))
+    history = update_full(history, reading, before, now, orders)
+    return Updated(update_disks(history, reading, now, orders))
 
 
 HOST = Subject(

@@ -27,9 +27,9 @@ from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fle
 
 def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of which an instance uses more memory than ordered."""
-    for name, _, lives in fleet(history, orders):
-        used = [life.memory for life in lives.values() if life.memory is not None]
-        if not used and any(life.state == "online" for life in lives.values()):
+    for name, _, processes in fleet(history, orders):
+        used = [process.memory for process in processes.values() if process.memory is not None]
+        if not used and any(process.state == "online" for process in processes.values()):
             yield Unknown("service_memory_high", name, "PM2 did not tell its memory")
             continue
         limit = orders.memory_limit(name)
@@ -44,7 +44,7 @@ def service_memory_high(observation: Observation, history: History, orders: Stan
             limit=limit,
             unit="bytes",
             summary=f"{name} uses {humanize.size(max(used))} of memory, past its limit of {humanize.size(limit)}.",
-            evidence={"instances": {key: life.memory for key, life in lives.items()}},
+            evidence={"instances": {key: process.memory for key, process in processes.items()}},
             recommendation=f"A leak is possible: restart {name} if its memory keeps rising.",
         )
 
@@ -56,9 +56,9 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
         soonest: tuple[Outlook, float] | None = None
         unknown = is_past = False
         service = history.services.get(name)
-        for instance, life in () if service is None else service.lives.items():
-            if life.memory is None:
-                unknown = unknown or life.state == "online"
+        for instance, process in () if service is None else service.lives.items():
+            if process.memory is None:
+                unknown = unknown or process.state == "online"
                 continue
             series = history.trends.get(memory_key(name, instance))
             if series is None or series.trend is None:
@@ -67,7 +67,7 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
             is_past = is_past or trends.is_past(series, terms)
             outlook = trends.outlook(series, now, terms)
             if outlook is not None and (soonest is None or outlook.seconds < soonest[0].seconds):
-                soonest = outlook, life.memory
+                soonest = outlook, process.memory
         if soonest is not None:
             yield _leak(name, *soonest, orders)
         elif is_past:

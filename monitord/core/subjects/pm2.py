@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from monitord.core import humanize
-from monitord.core.anomalies.forecasts import absorb_memory
+from monitord.core.anomalies.forecasts import update_memory
 from monitord.core.history.model import History
-from monitord.core.history.processes import absorb_fleet
+from monitord.core.history.processes import update_fleet
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import services
@@ -102,8 +102,8 @@ RULES = (PM2_EMPTY, PM2_UNREACHABLE)
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
-    history, events = absorb_fleet(history, reading, before if history.services else None, now, orders)
-    return Updated(absorb_memory(history, now, orders), tuple(events))
+    history, events = update_fleet(history, reading, before if history.services else None, now, orders)
+    return Updated(update_memory(history, now, orders), tuple(events))
 
 
 PM2 = Subject(

@@ -5,16 +5,16 @@ from __future__ import annotations
 from typing import Final
 
 from monitord.core.copying import replace
-from monitord.core.history.clocks import absorb_lag, disagree
-from monitord.core.history.database import absorb_identity
-from monitord.core.history.growth import absorb_tables
+from monitord.core.history.clocks import update_lag, disagree
+from monitord.core.history.database import update_identity
+from monitord.core.history.growth import update_tables
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import tables
 from monitord.core.subjects.base import Impact, Subject, Updated
 from monitord.core.subjects.database import DATABASE_CHANGED
-from monitord.core.subjects.refusals import absorb_refusals, refusing
+from monitord.core.subjects.refusals import update_refusals, refusing
 from monitord.core.subjects.replica import REPLICA_LAGGING
 from monitord.core.subjects.servers import unmeasured, unreachable
 
@@ -66,9 +66,9 @@ UNMEASURED = unmeasured(
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
-    history, notes = absorb_identity(absorb_lag(history, reading), reading)
-    history, of_tables = absorb_tables(history, _countable(history, reading), before, now, orders)
-    return Updated(absorb_refusals(history, reading), notes=(*notes, *of_tables))
+    history, notes = update_identity(update_lag(history, reading), reading)
+    history, of_tables = update_tables(history, _countable(history, reading), before, now, orders)
+    return Updated(update_refusals(history, reading), notes=(*notes, *of_tables))
 
 
 def _countable(history: History, reading: Reading) -> Reading:

@@ -11,7 +11,7 @@ from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, UNKNOWN, Impact, RecoveryContext, Rule, Subject, Updated
-from monitord.core.subjects.refusals import absorb_refusals, refusing
+from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.servers import unmeasured, unreachable
 
 # A queue that rose and never fell is not drained; it must have risen by this share of the limit to be worth a word.
@@ -26,7 +26,7 @@ STEP_SHARE = 0.01
 THIRDS, STRETCHES, THIRDS_KEPT = 3, 3, 36
 
 
-def absorb_queues(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
+def update_queues(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of the redis probe: each queue's rise, and its lowest and highest readings."""
     queues = {}
     width = orders.flow_stall.total_seconds() / THIRDS
@@ -170,7 +170,7 @@ UNMEASURED = unmeasured(
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
-    return Updated(absorb_queues(absorb_refusals(history, reading), reading, now, orders))
+    return Updated(update_queues(update_refusals(history, reading), reading, now, orders))
 
 
 REDIS = Subject(

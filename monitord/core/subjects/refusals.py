@@ -28,7 +28,7 @@ _ADVICE: Final = {
 }
 
 
-def absorb_refusals(history: History, reading: Reading) -> History:
+def update_refusals(history: History, reading: Reading) -> History:
     """The history after one good reading of a server: why it refuses what, and whether it was ever a primary."""
     probe = reading.probe
     told: dict[str, object] = dict(reading.values(f"{probe}_refusal", "why"))

@@ -45,10 +45,10 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
     An operator's restarts do not count, nor what went before PM2 gave up and somebody took it up again.
     """
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
-    for name, _, lives in fleet(history, orders):
+    for name, _, processes in fleet(history, orders):
         service = since_taken_up(history.services.get(name))
         restarts = recent_restarts(service, now, window) if service else 0
-        if restarts <= orders.restarts_warning or not lives:  # what is gone dies no more
+        if restarts <= orders.restarts_warning or not processes:  # what is gone dies no more
             yield Clear("service_restart_loop", name)
             continue
         assert service is not None  # noqa: S101 - it has restarts
@@ -68,7 +68,7 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
             evidence=loop.evidence()
             | {
                 "window_seconds": window,
-                "lifetime_restarts": sum(life.restarts or 0 for life in lives.values()),
+                "lifetime_restarts": sum(process.restarts or 0 for process in processes.values()),
             },
             recommendation=_LOOP_ADVICE.get(loop.rule, _LOOP_ADVICE[None]).format(name=name),
         )
@@ -78,17 +78,17 @@ def service_unstable(observation: Observation, history: History, orders: Standin
     """A service that dies now and then, never often enough for a loop, and over a day too often: news once a day."""
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
     day, limit = DAY_WINDOWS * window, QUARTER_WINDOWS * orders.restarts_warning
-    for name, _, lives in fleet(history, orders):
+    for name, _, processes in fleet(history, orders):
         service = history.services.get(name)
         found = unrest(service, now, window, orders.restarts_warning) if service is not None else None
-        if service is None or found is None or found.apart <= limit or not lives:
+        if service is None or found is None or found.apart <= limit or not processes:
             yield Clear("service_unstable", name)
             continue
         if recent_restarts(service, now, window) > orders.restarts_warning:
             yield Unknown("service_unstable", name, "it dies so often now that it is a loop")
             continue
         loop = replace(look_into(service, now, window), kinds=found.kinds)
-        loop = loop if loop.told else replace(loop, lives=())  # of the last few there is no telling
+        loop = loop if loop.told else replace(loop, lifetimes=())  # of the last few there is no telling
         yield Finding(
             rule="service_unstable",
             subject=name,

@@ -152,7 +152,7 @@ def sealing_gap(observation: Observation, history: History, orders: StandingOrde
         )
 
 
-def absorb_left_out(history: History, now: float, orders: StandingOrders) -> History:
+def update_left_out(history: History, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of the seals: the labels left out, also those that are out of the window."""
     kept: dict[str, tuple[tuple[int, float | None], ...]] = {}
     for group in orders.groups:

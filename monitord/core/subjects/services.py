@@ -47,28 +47,28 @@ _STATE_WORDS = dict.fromkeys(WAITING, "waiting for PM2 to restart it")
 def service_down(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that is not in its expected state."""
     now = observation.now.timestamp()
-    for name, wanted, lives in fleet(history, orders):
-        if wanted is None and not _gave_up(lives, orders):
+    for name, wanted, processes in fleet(history, orders):
+        if wanted is None and not _gave_up(processes, orders):
             continue
-        if not lives and _is_lost(name, history, now):
+        if not processes and _is_lost(name, history, now):
             yield Unknown("service_down", name, _LOST)
             continue
         wanted = wanted or "online"
-        judged = [(life, fits(life, wanted, now)) for life in lives.values()]
-        wrong = [life for life, fit in judged if fit is False]
-        if lives and not wrong:
+        judged = [(process, fits(process, wanted, now)) for process in processes.values()]
+        wrong = [process for process, fit in judged if fit is False]
+        if processes and not wrong:
             if any(fit is None for _, fit in judged):
                 yield Unknown("service_down", name, "on its way from one state to another")
             else:
                 yield Clear("service_down", name)
             continue
-        if _starting(lives, history, orders, now):
+        if _starting(processes, history, orders, now):
             yield Unknown("service_down", name, "within the startup grace")
             continue
-        another_lives = any(life.state == "online" for life in lives.values() if life not in wrong)
+        another_lives = any(process.state == "online" for process in processes.values() if process not in wrong)
         faces_users = name in orders.user_facing
         state = wrong[0].state if wrong else "missing"
-        how_many = f" ({len(wrong)} of {len(lives)} instances)" if len(lives) > 1 else ""
+        how_many = f" ({len(wrong)} of {len(processes)} instances)" if len(processes) > 1 else ""
         yield Finding(
             rule="service_down",
             subject=name,
@@ -81,10 +81,10 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
                 f"it is expected to be {_wanted(wanted)}.{_why(wrong, now)}"
             ),
             by_hand=_is_by_hand(name, history),
-            began=min((life.since for life in wrong if life.since is not None), default=None),
+            began=min((process.since for process in wrong if process.since is not None), default=None),
             evidence={
-                "instances": {key: life.state for key, life in lives.items()},
-                "exit_codes": [life.exit_code for life in wrong if life.exit_code is not None],
+                "instances": {key: process.state for key, process in processes.items()},
+                "exit_codes": [process.exit_code for process in wrong if process.exit_code is not None],
                 "user_facing": faces_users,
             },
             recommendation=(
@@ -111,9 +111,9 @@ def _is_lost(name: str, history: History, now: float) -> bool:
     return last is not None and last.is_empty and name in last.left_behind and now > last.seen_at
 
 
-def _gave_up(lives: dict[str, Process], orders: StandingOrders) -> bool:
+def _gave_up(processes: dict[str, Process], orders: StandingOrders) -> bool:
     """Whether PM2 had given up on a service before it was ever seen online: no roster is needed to call that wrong."""
-    return not orders.services and any(life.state == "errored" for life in lives.values())
+    return not orders.services and any(process.state == "errored" for process in processes.values())
 
 
 def _wanted(wanted: Expected) -> str:
@@ -121,17 +121,19 @@ def _wanted(wanted: Expected) -> str:
 
 
 def _why(wrong: list[Process], now: float) -> str:
-    stuck = next(((life, limit) for life in wrong if (limit := allowed(life)) is not None), None)
+    stuck = next(((process, limit) for process in wrong if (limit := allowed(process)) is not None), None)
     if stuck is not None:
-        life, (setting, seconds) = stuck
-        lasts = f" for {humanize.duration(now - life.since)}" if life.since is not None else ""
-        return f" It has been {life.state}{lasts}; its {setting} is {humanize.duration(seconds)}."
-    if any(life.state == "errored" for life in wrong):
-        code = next((life.exit_code for life in wrong if life.exit_code is not None), None)
+        process, (setting, seconds) = stuck
+        lasts = f" for {humanize.duration(now - process.since)}" if process.since is not None else ""
+        return f" It has been {process.state}{lasts}; its {setting} is {humanize.duration(seconds)}."
+    if any(process.state == "errored" for process in wrong):
+        code = next((process.exit_code for process in wrong if process.exit_code is not None), None)
         return " PM2 has given up restarting it" + (f" (last exit code {code})." if code is not None else ".")
-    if any(life.given_up for life in wrong):
+    if any(process.given_up for process in wrong):
         return " PM2 has given up restarting it, whatever it calls it."
-    failed = next((life for life in wrong if life.signal or (life.exit_code and not life.autorestart)), None)
+    failed = next(
+        (process for process in wrong if process.signal or (process.exit_code and not process.autorestart)), None
+    )
     if failed is not None:
         return (
             f" Its last run ended {f'by {failed.signal}' if failed.signal else f'with exit code {failed.exit_code}'}."
@@ -139,24 +141,24 @@ def _why(wrong: list[Process], now: float) -> str:
     return ""
 
 
-def _starting(lives: dict[str, Process], history: History, orders: StandingOrders, now: float) -> bool:
+def _starting(processes: dict[str, Process], history: History, orders: StandingOrders, now: float) -> bool:
     """Whether a boot, a deployment or a start by hand is so recent that a service may still be on its way up."""
     grace = orders.startup_grace.total_seconds()
     if grace <= 0:
         return False
     host = history.reading("host")
     starts = [host.number("boot_at") if host else None, history.fleet_restart.at if history.fleet_restart else None]
-    starts += [life.created_at for life in lives.values()]
+    starts += [process.created_at for process in processes.values()]
     return any(at is not None and 0 <= now - at < grace for at in starts)
 
 
 def service_missing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of the roster that PM2 does not know at all."""
     now = observation.now.timestamp()
-    for name, wanted, lives in fleet(history, orders):
+    for name, wanted, processes in fleet(history, orders):
         if wanted is None:
             continue
-        if lives:
+        if processes:
             yield Clear("service_missing", name)
             continue
         if _is_lost(name, history, now):
@@ -195,17 +197,17 @@ def service_unexpected(observation: Observation, history: History, orders: Stand
     """A service that PM2 runs and a roster does not name."""
     if not orders.services:
         return
-    for name, wanted, lives in fleet(history, orders):
-        if wanted is None and lives:
+    for name, wanted, processes in fleet(history, orders):
+        if wanted is None and processes:
             yield Finding(
                 rule="service_unexpected",
                 subject=name,
                 severity="warning",
-                value=next(iter(lives.values())).state,
+                value=next(iter(processes.values())).state,
                 limit=None,
                 unit="",
                 summary=f"{name} runs under PM2 and is not in the standing orders.",
-                evidence={"instances": {key: life.state for key, life in lives.items()}},
+                evidence={"instances": {key: process.state for key, process in processes.items()}},
                 recommendation=f"Add {name} to MONITORD_ORDERS__SERVICES if it belongs, or find out who started it.",
             )
 
@@ -213,22 +215,24 @@ def service_unexpected(observation: Observation, history: History, orders: Stand
 def service_overdue(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that comes and goes, and has not come for far longer than usual."""
     now = observation.now.timestamp()
-    for name, wanted, lives in fleet(history, orders):
+    for name, wanted, processes in fleet(history, orders):
         service = history.services.get(name)
         if wanted != "periodic" or service is None:
             continue
-        if any(life.state in UP for life in lives.values()):
+        if any(process.state in UP for process in processes.values()):
             yield Clear("service_overdue", name)
             continue
         usual = rhythm_of(name, service, orders)
-        if not lives or usual is None or service.runs is None:
-            yield Unknown("service_overdue", name, "not in PM2's list" if not lives else "its rhythm is not known yet")
+        if not processes or usual is None or service.runs is None:
+            yield Unknown(
+                "service_overdue", name, "not in PM2's list" if not processes else "its rhythm is not known yet"
+            )
             continue
         rested = service.runs.rested(now)
         if rested <= usual.limit:
             yield Clear("service_overdue", name)
             continue
-        state = next(iter(lives.values())).state
+        state = next(iter(processes.values())).state
         last = service.runs.last
         began = f"its last run began at {humanize.moment(last, now)}" if last is not None else "no run of it was seen"
         yield Finding(
@@ -258,43 +262,47 @@ def service_overdue(observation: Observation, history: History, orders: Standing
 
 def service_frozen(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that is online for PM2 while the kernel says its process does not run."""
-    for name, _, lives in fleet(history, orders):
-        frozen = {key: life for key, life in lives.items() if life.state == "online" and life.process in FROZEN}
+    for name, _, processes in fleet(history, orders):
+        frozen = {
+            key: process
+            for key, process in processes.items()
+            if process.state == "online" and process.process in FROZEN
+        }
         if not frozen:
-            unreadable = any(life.state == "online" and life.process is None for life in lives.values())
+            unreadable = any(process.state == "online" and process.process is None for process in processes.values())
             if unreadable:
                 yield Unknown("service_frozen", name, "the kernel's view of its process could not be read")
             else:
                 yield Clear("service_frozen", name)
             continue
-        process = next(iter(frozen.values())).process or ""
+        kernel_state = next(iter(frozen.values())).process or ""
         yield Finding(
             rule="service_frozen",
             subject=name,
             severity="critical",
-            value=process,
+            value=kernel_state,
             limit="running",
             unit="",
-            summary=f"{name} is online for PM2, but its process is {FROZEN[process]} and does no work.",
-            evidence={"instances": {key: life.process for key, life in frozen.items()}},
+            summary=f"{name} is online for PM2, but its process is {FROZEN[kernel_state]} and does no work.",
+            evidence={"instances": {key: process.process for key, process in frozen.items()}},
             recommendation=f"Find out who stopped {name}'s process; a SIGCONT wakes it, a restart replaces it.",
         )
 
 
-def _lives_in_part(alert: Alert) -> bool:
-    """Whether others of a service's instances live."""
+def _runs_in_part(alert: Alert) -> bool:
+    """Whether other instances of the service still run."""
     instances = alert.finding.evidence.get("instances")
     return isinstance(instances, Mapping) and "online" in instances.values()
 
 
 def _on_fleet_of_down(alert: Alert, orders: StandingOrders) -> str:
-    if _lives_in_part(alert):
+    if _runs_in_part(alert):
         return impact_of_dead(alert, orders, "may be missing in part: others of its instances live")
     return impact_of_dead(alert, orders)
 
 
 def _on_epochs_of_down(alert: Alert, orders: StandingOrders) -> EpochImpact:
-    if not _lives_in_part(alert):
+    if not _runs_in_part(alert):
         return epoch_impact_of_dead(alert, orders)
     service, late = alert.subject, "at most slower: others of its instances live"
     return (

@@ -186,7 +186,10 @@ def lost_for_good(orders: StandingOrders) -> float:
 def _who_brings(name: str, history: History, orders: StandingOrders) -> str:
     """What to do about a table without new rows: who is declared to bring them, in order, and whether they run."""
     found = [
-        (service, "/".join(sorted({life.state for life in history.services[service].lives.values()})) or "not in PM2")
+        (
+            service,
+            "/".join(sorted({process.state for process in history.services[service].lives.values()})) or "not in PM2",
+        )
         for service in fleet_of(feeders(name, orders), history, orders)
     ]
     if not found:

@@ -37,13 +37,13 @@ class Alertmanager:
     name = "alertmanager"
 
     def __init__(self, url: str, instance: str, fleet: str = "", page: str = "", least: Severity = "warning") -> None:
-        self.manners = DeliveryPolicy(
+        self.policy = DeliveryPolicy(
             least=least, coalesces=False, quiet=False, resend_every=RESEND_SECONDS, receiver=receiver_of(url)
         )
         self._url = endpoint(url)
         self._common = {"job": "monitord", "instance": instance} | ({"fleet": fleet} if fleet else {})
         self._page = page
-        self._http = HttpClient(url, self.manners.deadline)
+        self._http = HttpClient(url, self.policy.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """POST them together, as they are at `now`. A verdict is no alert, and is left out.

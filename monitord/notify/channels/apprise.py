@@ -71,7 +71,7 @@ class Apprise:
     def __init__(self, url: str, name: str, least: Severity = "warning", store: Path | None = None) -> None:
         self.name = name
         self._store = None if store is None else str(store)
-        self.manners = DeliveryPolicy(least=least, deadline=DEADLINE_SECONDS, receiver=receiver_of(url))
+        self.policy = DeliveryPolicy(least=least, deadline=DEADLINE_SECONDS, receiver=receiver_of(url))
         self._url = url
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
@@ -92,7 +92,7 @@ class Apprise:
         """
         answer = await self._ask({"describe": True})
         if answer.get("incidents") is True and answer.get("closes") is True:
-            self.manners = replace(self.manners, incidents=True, acknowledges=answer.get("acknowledges") is True)
+            self.policy = replace(self.policy, incidents=True, acknowledges=answer.get("acknowledges") is True)
         return answer.get("closes") is True
 
     async def _ask(self, question: dict[str, object]) -> dict[str, Any]:

@@ -66,7 +66,7 @@ class Channel(Protocol):
     """One way out. `name` is how the log, the settings and the outbox call it; it says nothing secret."""
 
     name: str
-    manners: DeliveryPolicy
+    policy: DeliveryPolicy
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """Hand these over, all of them or none; `now` is for their age. The caller holds the deadline.

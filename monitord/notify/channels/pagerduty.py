@@ -55,7 +55,7 @@ class PagerDuty:
         page: str = "",
         least: Severity = "warning",
     ) -> None:
-        self.manners = DeliveryPolicy(
+        self.policy = DeliveryPolicy(
             least=least,
             coalesces=False,
             quiet=False,
@@ -66,7 +66,7 @@ class PagerDuty:
         )
         self._key, self._url, self._page = key, url, page
         self._instance, self._fleet = instance, fleet
-        self._http = HttpClient(url, self.manners.deadline)
+        self._http = HttpClient(url, self.policy.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:  # noqa: ARG002 - the interface hands it in; an event has its own time
         """POST an event for each. PagerDuty knows by the key those that it had before one failed.

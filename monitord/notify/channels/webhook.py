@@ -46,10 +46,10 @@ class Webhook:
     def __init__(
         self, url: str, instance: str, fleet: str = "", secret: str | None = None, least: Severity = "warning"
     ) -> None:
-        self.manners = DeliveryPolicy(least=least, receiver=receiver_of(url))
+        self.policy = DeliveryPolicy(least=least, receiver=receiver_of(url))
         self._url, self._instance, self._fleet = url, instance, fleet
         self._key = signing_key(secret) if secret else None
-        self._http = HttpClient(url, self.manners.deadline)
+        self._http = HttpClient(url, self.policy.deadline)
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
         """POST them one after another; the receiver knows by their ids those that it had before one failed.
