@@ -1,4 +1,4 @@
-"""Blocking calls beside the event loop: one daemon thread a worker, which a hung disk can take but never the process."""
+"""Blocking calls beside the event loop: one daemon thread a worker. A hung disk can take it, never the process."""
 
 import asyncio
 import threading

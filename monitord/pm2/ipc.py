@@ -24,7 +24,7 @@ class IpcChannel:
     """
 
     def __init__(self, channel: socket.socket | None = None) -> None:
-        """The IPC channel of the PM2 at the other end of `channel`, which it makes non-blocking and owns; or of none."""
+        """The IPC channel of the PM2 at the other end of `channel`, made non-blocking and owned here; or of none."""
         if channel is not None:
             channel.setblocking(False)
             os.set_inheritable(channel.fileno(), False)

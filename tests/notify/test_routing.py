@@ -102,7 +102,7 @@ def test_planned_again_it_is_the_same_message_under_the_same_id() -> None:
     night = Night()
     night["gateway"].stops()
     night.passes(minutes=1)
-    first, second = RoutingPlans(WEBHOOK), PlannedMessages(WEBHOOK)
+    first, second = RoutingPlans(WEBHOOK), RoutingPlans(WEBHOOK)
     first.hears(night)
     second.hears(night)
     assert first.planned == second.planned
