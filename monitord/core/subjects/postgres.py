@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from monitord.core.copying import replace
-from monitord.core.history.clocks import update_lag, disagree
+from monitord.core.history.clocks import disagree, update_lag
 from monitord.core.history.database import update_identity
 from monitord.core.history.growth import update_tables
 from monitord.core.history.model import History
@@ -14,7 +14,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.subjects import tables
 from monitord.core.subjects.base import Impact, Subject, Updated
 from monitord.core.subjects.database import DATABASE_CHANGED
-from monitord.core.subjects.refusals import update_refusals, refusing
+from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.replica import REPLICA_LAGGING
 from monitord.core.subjects.servers import unmeasured, unreachable
 
