@@ -1,7 +1,8 @@
-"""What a log line says of a value of any kind."""
+"""The one encoder: a value of any kind as JSON has it, times as RFC 3339; a kept report read back."""
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Callable, Mapping, Sequence, Set, ValuesView
 from dataclasses import fields as fields_of
@@ -14,6 +15,8 @@ from typing import Any, Final
 from monitord.masking import MASK
 
 _DEEPEST: Final = 16
+# Where a report that comes from a snapshot carries its times as text.
+_TIMES: Final = ("since", "fired_at", "acked_at")
 _SECRET_NAME: Final = re.compile(r"(?:password|passwd|secret|token|api[_-]?key|dsn|authorization)\Z", re.IGNORECASE)
 
 
@@ -29,7 +32,7 @@ def in_json(value: object, masked: Callable[[str], str], name: str = "", depth: 
     if isinstance(value, int | float | Decimal) and not isinstance(value, Enum):
         return _number(value)
     if isinstance(value, datetime):
-        return _rfc3339(value)
+        return rfc3339(value)
     if isinstance(value, timedelta):
         return value.total_seconds()
     if depth >= _DEEPEST:  # most likely inside itself
@@ -72,6 +75,43 @@ def _number(value: int | float | Decimal) -> int | float | None:
     return number if number - number == 0 else None
 
 
-def _rfc3339(value: datetime) -> str:
+def rfc3339(value: datetime) -> str:
+    """A time in UTC with milliseconds and a Z; one without a zone is in UTC."""
     aware = value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def document(fields: Mapping[str, Any]) -> str:
+    """The JSON text of a report, ending in a newline."""
+    # ASCII, so that a stdout of any encoding can carry it.
+    return json.dumps(dict(fields), indent=2, default=_time, allow_nan=False) + "\n"
+
+
+def revived(report: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a report that was kept as JSON, its times as datetimes again."""
+    alerts = {state: [_revived_alert(alert) for alert in found] for state, found in report["alerts"].items()}
+    return {**report, "alerts": alerts} | ({"at": moment(report["at"])} if "at" in report else {})
+
+
+def _revived_alert(alert: Mapping[str, Any]) -> dict[str, Any]:
+    flapping = alert.get("flapping")
+    times = {name: moment(alert[name]) for name in _TIMES if name in alert}
+    return {**alert, **times} | ({"flapping": flapping | {"since": moment(flapping["since"])}} if flapping else {})
+
+
+def moment(value: object) -> datetime | None:
+    """A time as it was kept; None where there was none.
+
+    Raises:
+        ValueError: it is no time.
+    """
+    if value is None or isinstance(value, datetime):
+        return value
+    found = datetime.fromisoformat(str(value))
+    return found if found.tzinfo is not None else found.replace(tzinfo=UTC)
+
+
+def _time(value: object) -> str:
+    if isinstance(value, datetime):
+        return rfc3339(value)
+    raise TypeError(f"no JSON form for {type(value).__name__}")

@@ -12,7 +12,7 @@ from monitord.cli import find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, in_state_directory, length, run_once, unreadable
 from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident, incidents
-from monitord.reporting.document import document
+from monitord.jsonable import document
 from monitord.reporting.incidents import incident_fields, incidents_text
 from monitord.reporting.terminal import terminal
 from monitord.storage.reader import read_snapshot, read_transitions

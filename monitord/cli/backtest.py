@@ -13,8 +13,8 @@ from monitord.cli.base import STATE_ERRORS, length, unreadable, with_progress
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.overrides import TriedSettings, tried
 from monitord.core.backtest import backtest, warm_up
+from monitord.jsonable import document
 from monitord.reporting.backtest import fields, text
-from monitord.reporting.document import document
 from monitord.reporting.terminal import clean, terminal
 from monitord.storage.reader import read_history, read_transitions, recorded_span
 

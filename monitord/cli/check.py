@@ -22,16 +22,15 @@ from monitord.core import humanize
 from monitord.core.alerting import silences
 from monitord.core.coverage import shortfall
 from monitord.core.engine import Decision, State, decide
-from monitord.core.model import Alert, Status
+from monitord.core.model import RANK, Alert, Status
 from monitord.core.orders import StandingOrders
-from monitord.core.status import RANK, FleetStatus, build_report
+from monitord.core.status import FleetStatus, build_report
+from monitord.jsonable import document
 from monitord.probes import Probes
 from monitord.probes.base import Probe
-from monitord.reporting.document import document
 from monitord.reporting.nagios import nagios
-from monitord.reporting.status import text
+from monitord.reporting.status import EXIT_CODES, text
 from monitord.reporting.terminal import terminal
-from monitord.reporting.verdict import EXIT_CODES
 from monitord.runtime.cycle import CycleRequest, observe
 from monitord.storage.copy import Copy, read_copy
 from monitord.storage.lock import holder

@@ -74,7 +74,7 @@ def rendered(night: Report, style: str, *, is_terminal: bool) -> str:
     """The report in this format. Only what that takes is imported."""
     match style:
         case "json":
-            from monitord.reporting.document import document
+            from monitord.jsonable import document
             from monitord.reporting.report_json import report_fields
 
             return document(report_fields(night))

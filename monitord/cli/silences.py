@@ -20,7 +20,7 @@ from monitord.core.engine import State
 from monitord.core.model import Command, Silence
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared
-from monitord.reporting.document import document
+from monitord.jsonable import document
 from monitord.reporting.silences import about, covered_by, silence_fields, silences_text, spell
 from monitord.reporting.terminal import clean, terminal
 from monitord.storage.commands import BUSY_SECONDS, CommandsUnavailable, ask, read_waiting

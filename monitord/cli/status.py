@@ -16,12 +16,10 @@ from monitord.cli.base import STATE_ERRORS, in_state_directory, run_once, why_un
 from monitord.core import humanize
 from monitord.core.model import Silence
 from monitord.core.status import Fields, FleetStatus
-from monitord.reporting.document import document, revived
-from monitord.reporting.freshness import CheckRhythm, stale_after
+from monitord.jsonable import document, revived
 from monitord.reporting.silences import in_force_line, silence_fields
-from monitord.reporting.status import text
+from monitord.reporting.status import EXIT_CODES, CheckRhythm, stale_after, text
 from monitord.reporting.terminal import terminal
-from monitord.reporting.verdict import EXIT_CODES
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
 

@@ -12,9 +12,9 @@ from datetime import datetime, timedelta
 from monitord.core.alerting import book, inhibition
 from monitord.core.alerting import lifecycle as alerts
 from monitord.core.alerting import silences as quiet
+from monitord.core.alerting.lifecycle import remind
 from monitord.core.alerting.recommendations import advise
 from monitord.core.alerting.recovery import now_true
-from monitord.core.alerting.reminders import remind
 from monitord.core.copying import replace
 from monitord.core.history import mounts
 from monitord.core.history.database import adopted

@@ -5,11 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Literal
+from typing import Final, Literal
 
 Kind = Literal["refused", "timeout", "auth", "tls", "dns", "protocol", "permission", "missing", "internal"]
 Severity = Literal["warning", "critical"]
 Status = Literal["ok", "warning", "unknown", "critical"]
+# From best to worst: what could not be measured is worse than a warning. "info" is of messages only.
+RANK: Final[dict[Severity | Status | Literal["info"], int]] = {
+    "info": 0,
+    "ok": 0,
+    "warning": 1,
+    "unknown": 2,
+    "critical": 3,
+}
 Value = float | int | str | None
 Evidence = Mapping[str, object]
 # Why a process was begun anew. "memory" and "watch" are PM2's own rules: max_memory_restart, and files that changed.

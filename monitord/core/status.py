@@ -10,6 +10,7 @@ from dataclasses import dataclass, fields
 from datetime import datetime
 from typing import Any
 
+from monitord.core import humanize
 from monitord.core.history.clocks import server_now
 from monitord.core.history.defaults import effective
 from monitord.core.history.epochs import calendar, seals
@@ -17,13 +18,12 @@ from monitord.core.history.growth import late_rows, rows_per_hour, window_rows
 from monitord.core.history.model import History
 from monitord.core.history.process_states import standing
 from monitord.core.history.processes import expected, recent_restarts
-from monitord.core.model import Alert, Reading, Status, Value
+from monitord.core.model import RANK, Alert, Reading, Status, Value
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects import declared, servers
-from monitord.core.subjects.registry import MEASURED, server_of
+from monitord.core.subjects.registry import MEASURED, readings_of, server_of
 
 Fields = dict[str, Any]
-RANK: dict[Status, int] = {"ok": 0, "warning": 1, "unknown": 2, "critical": 3}
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,3 +307,29 @@ def _whole(value: float | None) -> int | None:
 
 def _amount(value: Value) -> float:
     return float(value) if isinstance(value, int | float) else 0.0
+
+
+def verdict(fields: Fields) -> str:
+    """The status in one sentence, without its name."""
+    firing = fields["alerts"]["firing"]
+    if len(firing) == 1:
+        return str(firing[0]["summary"])
+    if firing:
+        return f"{len(firing)} alerts fire, the worst: {firing[0]['summary']}"
+    if fields.get("unasked"):
+        return f"{fields['unasked']}."
+    failed = [readings_of(name) for name, probe in fields["probes"].items() if _failed(name, probe, fields)]
+    if failed:
+        return f"{humanize.listed(failed)} could not be measured."
+    if fields["status"] == "unknown":
+        return "a part of what is watched could not be measured."
+    services = fields["services"]
+    well = sum(1 for service in services.values() if service["ok"])
+    fleet = f"{well} of {len(services)} services are as ordered" if services else "no services are watched"
+    return f"{'nothing is wrong' if well == len(services) else 'no alert fires'}; {fleet}."
+
+
+def _failed(name: str, probe: Fields, fields: Fields) -> bool:
+    """Whether a probe failed, and of something: while nobody could be asked what is there, the server says it."""
+    asks_first = name == "epochs" and not fields["epochs"] and fields["probes"]["postgres"]["status"] == "failed"
+    return probe["status"] == "failed" and not asks_first

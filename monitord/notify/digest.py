@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Iterable, Sequence
-from datetime import datetime
 from typing import Final
 
 from monitord.core import humanize
+from monitord.core.model import RANK
+from monitord.jsonable import rfc3339
 from monitord.notify.message import Message
 
 LINES_AT_MOST: Final = 50
 PARTS_AT_MOST: Final = 200
 TITLE_AT_MOST: Final = 160
-_RANK: Final = {"info": 0, "warning": 1, "critical": 2}
 
 
 def digest(messages: Sequence[Message], place: str, why: str) -> Message:
@@ -30,7 +30,7 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
         title = f"{place}: {told}, it is over {why}"
     elif over:
         title = f"{title} ({humanize.count(len(over))} {'is' if len(over) == 1 else 'are'} over)"
-    worst = max((part.severity for part in parts), key=lambda severity: _RANK[severity])
+    worst = max((part.severity for part in parts), key=lambda severity: RANK[severity])
     first = worst_of(parts)
     summary = str(first.fields.get("summary") or first.title)
     if len(fired) > 1:
@@ -46,7 +46,7 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
         severity=worst,
         title=title,
         text="\n".join([f"The worst: {summary}" if first.kind == "firing" else f"{title}.", *lines]),
-        fields={"messages": len(parts), "until": _stamp(parts[-1].at)},
+        fields={"messages": len(parts), "until": rfc3339(parts[-1].at)},
         parts=tuple(parts[-PARTS_AT_MOST:]),  # the newest: what comes next must not push itself out
     )
 
@@ -57,7 +57,7 @@ def worst_of(parts: Sequence[Message]) -> Message:
 
     def rank(part: Message) -> tuple[bool, bool, int]:
         fires = part.kind == "firing"
-        return fires and part.alert_id not in ends, fires, _RANK[part.severity]
+        return fires and part.alert_id not in ends, fires, RANK[part.severity]
 
     return max(parts, key=rank)  # the oldest of the worst
 
@@ -79,7 +79,3 @@ def _lines(parts: Sequence[Message]) -> Iterable[str]:
             yield f"{when}  over: {summary}"
         elif part.kind not in ("resolved", "reminder"):
             yield f"{when}  {part.title}"
-
-
-def _stamp(moment: datetime) -> str:
-    return moment.isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -8,7 +8,7 @@ from typing import Protocol
 from monitord.core.engine import Decision
 from monitord.core.model import Unmeasured
 from monitord.core.report.model import Report
-from monitord.core.verdict import verdict
+from monitord.core.status import verdict
 from monitord.notify.event_log import EventLog
 from monitord.notify.outbox import Outbox
 from monitord.storage.file import SetAside

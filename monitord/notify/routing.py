@@ -15,7 +15,7 @@ from monitord.config.quiet_hours import Hours
 from monitord.core import humanize
 from monitord.core.alerting import evidence
 from monitord.core.engine import Decision
-from monitord.core.model import Action, Alert, Severity, Transition
+from monitord.core.model import RANK, Action, Alert, Severity, Transition
 from monitord.core.report.model import Report
 from monitord.core.status import alert_fields
 from monitord.core.subjects import declared
@@ -40,7 +40,6 @@ WAY: Final = "notify "
 NEWCOMER: Final = "before this channel was set up"
 """Why a channel hears of alerts that fire already."""
 
-_RANK: Final[dict[Severity, int]] = {"warning": 0, "critical": 1}
 _VERDICTS: Final[dict[str, Severity | Literal["info"]]] = {"GO": "info", "NO-GO": "critical"}
 
 
@@ -228,7 +227,7 @@ def _message(
 
 def _wants(channel: Channel, alert: Alert) -> bool:
     """Whether an alert is to be told there: it is severe enough, and is not that this very way out fails."""
-    if _RANK[alert.severity] < _RANK[channel.policy.least]:
+    if RANK[alert.severity] < RANK[channel.policy.least]:
         return False
     parts = alert.finding.evidence.get("parts") if "monitor" in declared(alert.rule).roles else None
     return not isinstance(parts, list | tuple) or f"{WAY}{channel.name}" not in parts

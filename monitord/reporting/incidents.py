@@ -8,8 +8,8 @@ from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident, IncidentPart
+from monitord.reporting.status import MARKS
 from monitord.reporting.terminal import Style, Terminal, table
-from monitord.reporting.verdict import MARKS
 
 _OPEN: Final = "open"
 

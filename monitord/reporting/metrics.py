@@ -10,10 +10,11 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, get_args
 
 from monitord.core.distinct import distinct
-from monitord.core.status import RANK, FleetStatus
+from monitord.core.model import Status
+from monitord.core.status import FleetStatus
 from monitord.reporting.metric_families import FAMILIES
 from monitord.reporting.terminal import clean
 
@@ -120,7 +121,7 @@ class _Collector:
     def _of_itself(self) -> None:
         facts = self._facts
         self._add("build_info", 1, label(facts.version), label(facts.instance), label(facts.fleet))
-        for status in RANK:
+        for status in get_args(Status):
             self._add("status", status == self._report.status, status)
         self._add("last_check_timestamp_seconds", None if facts.at is None else facts.at.timestamp())
         self._add("cycle_duration_seconds", facts.cycle_seconds)

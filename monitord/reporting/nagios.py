@@ -9,8 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from monitord.core.orders import StandingOrders
-from monitord.core.status import Fields
-from monitord.core.verdict import verdict
+from monitord.core.status import Fields, verdict
 from monitord.reporting.terminal import clean, clip
 
 # Nagios keeps 8 kB of what a plugin says: what is past that would be cut in the middle of a word.

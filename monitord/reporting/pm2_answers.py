@@ -11,8 +11,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from monitord.core.report.model import Report
-from monitord.core.status import Fields
-from monitord.core.verdict import verdict
+from monitord.core.status import Fields, verdict
 from monitord.pm2.axm import Action, Metric
 
 UNKNOWN: Final = Metric("-")

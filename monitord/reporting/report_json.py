@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 from monitord.core.report.model import Report, ServiceReport, TableReport
+from monitord.jsonable import in_json, rfc3339
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.incidents import incident_fields
 
@@ -68,14 +68,8 @@ def _plain(value: object) -> Any:
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
-    if isinstance(value, set | frozenset):
-        return sorted((_plain(part) for part in value), key=str)
-    if isinstance(value, datetime):
-        return value.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
-    if isinstance(value, float) and not math.isfinite(value):
-        return None
-    return value if value is None or isinstance(value, bool | int | float | str) else str(value)
+    return in_json(value, str)
 
 
 def _time(seconds: float | None) -> str | None:
-    return None if seconds is None else str(_plain(datetime.fromtimestamp(seconds, UTC)))
+    return None if seconds is None else rfc3339(datetime.fromtimestamp(seconds, UTC))

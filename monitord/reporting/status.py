@@ -5,17 +5,16 @@ The report comes as the fields of `check_completed`, so that a fresh check and o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from datetime import UTC, datetime
-from typing import Final
+from collections.abc import Callable, Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Final, Protocol
 
 from monitord.core import humanize
 from monitord.core.history import mounts
 from monitord.core.model import Severity
-from monitord.core.status import Fields
+from monitord.core.status import Fields, verdict
 from monitord.core.subjects import declared
 from monitord.reporting.terminal import Style, Terminal, table
-from monitord.reporting.verdict import MARKS, verdict_lines
 
 UNKNOWN: Final = "unknown"
 
@@ -249,3 +248,47 @@ def _label(epoch: int) -> str:
     """`1762308000 (Nov 5, 02:00 UTC)`."""
     moment = datetime.fromtimestamp(epoch, UTC)
     return f"{epoch} ({moment:%b} {moment.day}, {humanize.clock(epoch)})"
+
+
+EXIT_CODES: Final[dict[str, int]] = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
+MARKS: Final[dict[Style | None, str]] = {"ok": "ok", "warning": "warn", "critical": "CRIT", "unknown": "?", None: ""}
+
+
+def verdict_lines(fields: Fields, screen: Terminal) -> Iterator[str]:
+    """The status with every alert that fires and what to do about it."""
+    status: Style = fields["status"]
+    several = len(fields["alerts"]["firing"]) > 1
+    for line in screen.wrapped(f"{status.upper()}: {verdict(fields)}", indent=""):
+        yield screen.paint(line, status)
+    for alert in fields["alerts"]["firing"]:
+        severity: Style = alert["severity"]
+        if several:
+            mark = f"  {MARKS[severity]:4}  "
+            first, *more = screen.wrapped(str(alert["summary"]), indent=mark, hanging=" " * len(mark)) or [mark]
+            yield from ("", screen.paint(mark, severity) + first[len(mark) :], *more)
+        indent = " " * 8 if several else "  "
+        if alert["recommendation"]:
+            yield from screen.wrapped(str(alert["recommendation"]), indent=indent)
+        if (acked := alert.get("acked_at")) is not None:  # a report that an older monitord saved has none
+            yield from screen.wrapped(f"Acknowledged at {humanize.clock(acked.timestamp())}.", indent=indent)
+    for alert in fields["alerts"]["suppressed"]:
+        by = alert.get("silenced_by")
+        why = f"Silenced by {by}, and not told" if by else "Explained, and not told by itself"
+        yield from screen.wrapped(f"{why}: {alert['summary']}")
+
+
+class CheckRhythm(Protocol):
+    """How often there is a cycle, and how long a probe may take: of the settings, or of a daemon's record of them."""
+
+    @property
+    def check_interval(self) -> timedelta:
+        """One cycle in so long."""
+
+    @property
+    def probe_timeout(self) -> timedelta:
+        """The deadline of each probe."""
+
+
+def stale_after(rhythm: CheckRhythm) -> timedelta:
+    """The age at which a report no longer tells of the present: a late cycle, and one interval more."""
+    return max(3 * rhythm.check_interval, 2 * rhythm.probe_timeout) + rhythm.check_interval

@@ -8,8 +8,8 @@ from typing import Final
 from monitord.core.report.model import Report
 from monitord.reporting.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Verbatim
 from monitord.reporting.report import sections
+from monitord.reporting.status import MARKS
 from monitord.reporting.terminal import Terminal, cells, clean, table
-from monitord.reporting.verdict import MARKS
 from monitord.reporting.wording import blindness, length, sentence, style_of
 
 # The widths that marks and answers are given, so that what follows them lines up.

@@ -21,7 +21,7 @@ from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Recap, Report
-from monitord.reporting.document import moment, revived
+from monitord.jsonable import moment, revived
 from monitord.storage.reader import read_history, read_snapshot, read_transitions
 from monitord.threads import WorkerThread
 

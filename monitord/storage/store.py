@@ -28,10 +28,9 @@ from monitord.storage.commands import waiting as waiting_commands
 from monitord.storage.copy import Copy, read_copy, write_copy
 from monitord.storage.damage import damage, structure
 from monitord.storage.file import SetAside, SnapshotFile, is_disk_trouble
-from monitord.storage.history import KEEP_TRANSITIONS, prune
 from monitord.storage.outbox import OutboxEntry, Told, put, remember_told, take_out, waiting
 from monitord.storage.reader import Snapshot, saved_state
-from monitord.storage.schema import MIGRATIONS, UnusableSnapshot
+from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, UnusableSnapshot, prune
 from monitord.threads import WorkerThread
 
 T = TypeVar("T")

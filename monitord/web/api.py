@@ -15,11 +15,11 @@ from starlette.routing import Route
 
 from monitord.core import humanize
 from monitord.core.model import Command
-from monitord.reporting.document import document
-from monitord.reporting.freshness import stale_after
+from monitord.jsonable import document
 from monitord.reporting.incidents import incident_fields
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.silences import silence_fields
+from monitord.reporting.status import stale_after
 from monitord.web import params
 from monitord.web.backend import BackendUnavailable, PublishedCycle
 from monitord.web.middleware import body_of

@@ -11,12 +11,11 @@ from urllib.parse import quote
 from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident
-from monitord.core.model import Alert, Severity, Silence
+from monitord.core.model import RANK, Alert, Severity, Silence
 from monitord.core.report.model import Report
 from monitord.core.subjects import declared
 from monitord.reporting.charts.svg import Markup, tag
-from monitord.reporting.freshness import stale_after
-from monitord.reporting.status import ROOMS
+from monitord.reporting.status import ROOMS, stale_after
 from monitord.reporting.terminal import Style
 from monitord.web.async_cache import CacheEntry
 from monitord.web.backend import PublishedCycle
@@ -68,7 +67,7 @@ class PageContext:
     def alerts(self, state: str) -> list[Alert]:
         """The alerts in one state, the worst and oldest first."""
         chosen = [alert for alert in self.seen.decision.state.alerts.values() if alert.state == state]
-        return sorted(chosen, key=lambda a: (a.severity != "critical", a.since, a.rule, a.subject))
+        return sorted(chosen, key=lambda a: (-RANK[a.severity], a.since, a.rule, a.subject))
 
     def severity(self, room: str, subject: str) -> Severity | None:
         """The worst that is confirmed of a subject: what another alert explains is no better for it."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from monitord.core import humanize
-from monitord.core.verdict import verdict
+from monitord.core.status import verdict
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import mark
 from monitord.reporting.wording import sentence

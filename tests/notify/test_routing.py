@@ -10,7 +10,7 @@ from monitord.config.quiet_hours import quiet_hours
 from monitord.core.alerting.silences import silence_id
 from monitord.core.engine import Decision
 from monitord.core.model import Silence, Transition, Unmeasured
-from monitord.core.verdict import verdict
+from monitord.core.status import verdict
 from monitord.notify.channels.base import DeliveryPolicy
 from monitord.notify.message import Message
 from monitord.notify.routing import Origin, PlannedMessage, edge_message, plan, still_firing

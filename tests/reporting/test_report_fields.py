@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
+from monitord.jsonable import document
 from monitord.reporting.charts.downsample import thinned
-from monitord.reporting.document import document
 from monitord.reporting.report_json import report_fields
 
 from .sample_nights import all_nights, bad, blind_night, good

@@ -13,7 +13,7 @@ import pytest
 from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, Sample, Unmeasured, sample
 from monitord.core.orders import StandingOrders
-from monitord.reporting.document import document, revived
+from monitord.jsonable import document, revived
 from monitord.reporting.nagios import nagios
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal, cells, clip, terminal

@@ -13,7 +13,7 @@ import pytest
 from monitord.core.engine import decide
 from monitord.core.model import Observation, Reading, Transition, sample
 from monitord.core.orders import StandingOrders
-from monitord.storage import history
+from monitord.storage import schema
 from monitord.storage.reader import read_history, read_snapshot, read_transitions, recorded_span
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
 from monitord.storage.store import FRAMES_PER_WHOLE, CycleRecord, Store
@@ -126,7 +126,7 @@ async def test_the_span_of_the_history_is_from_its_first_cycle_to_its_last(tmp_p
 async def test_edges_are_kept_as_long_as_the_history_they_belong_to_and_older_ones_up_to_a_number(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(history, "KEEP_TRANSITIONS", 5)
+    monkeypatch.setattr(schema, "KEEP_TRANSITIONS", 5)
     turns = 2 * (FRAMES_PER_WHOLE + 1)  # to the third whole frame, at which the oldest go
     looks = [host(number * 30, HIGH if number % 2 else LOW) for number in range(turns + 1)]
     edges = await record(tmp_path, looks)
@@ -139,8 +139,8 @@ async def test_edges_are_kept_as_long_as_the_history_they_belong_to_and_older_on
 
 
 async def test_edges_never_fill_the_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(history, "KEEP_TRANSITIONS", 5)
-    monkeypatch.setattr(history, "TRANSITIONS_AT_MOST", 20)
+    monkeypatch.setattr(schema, "KEEP_TRANSITIONS", 5)
+    monkeypatch.setattr(schema, "TRANSITIONS_AT_MOST", 20)
     # Far enough apart not to flap.
     looks = [host(number * 31, HIGH if number % 2 else LOW) for number in range(FRAMES_PER_WHOLE + 2)]
     edges = await record(tmp_path, looks)

@@ -15,7 +15,7 @@ from monitord.core.alerting.roles import has_dead_role
 from monitord.core.dependencies import brings, unsealed
 from monitord.core.history.epochs import calendar, seals, window_seconds
 from monitord.core.history.model import History
-from monitord.core.model import Aftermath, Alert, Finding, Severity
+from monitord.core.model import RANK, Aftermath, Alert, Finding
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import RULES, declared
 from monitord.core.subjects.base import Role
@@ -27,7 +27,6 @@ _UNREACHABLE = {rule.probe: rule.name for rule in RULES if "unreachable" in rule
 NEXT = timedelta(hours=1)
 # Of what is refused, the reasons that a full disk may be behind.
 NO_ROOM = frozenset({"readonly", "misconf"})
-_RANK: dict[Severity, int] = {"warning": 0, "critical": 1}
 
 
 def server_away(probe: str, history: History, book: Book, orders: StandingOrders) -> bool:
@@ -61,7 +60,7 @@ def explanation(
 ) -> Alert | None:
     """The alert that explains a finding first seen at `since`, or None. A warning never explains what is critical."""
     for after in aftermaths.values():
-        is_bad_enough = _RANK[after.cause.severity] >= _RANK[finding.severity]
+        is_bad_enough = RANK[after.cause.severity] >= RANK[finding.severity]
         if is_bad_enough and (
             _nothing_came(after.cause, finding, history, orders, now, after.at)
             or _is_said_of(after.cause, finding)
@@ -69,7 +68,7 @@ def explanation(
         ):
             return after.cause
     for cause in _causes(finding, since, book, history, orders, now):
-        if _RANK[severity_now(cause, orders)] >= _RANK[finding.severity]:
+        if RANK[severity_now(cause, orders)] >= RANK[finding.severity]:
             return cause
     return None
 

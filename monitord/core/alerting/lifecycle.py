@@ -16,7 +16,7 @@ One alert goes through `step` at each judgement of its subject:
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
@@ -279,3 +279,29 @@ def waiting_seconds(alert: Alert, now: datetime, orders: StandingOrders) -> floa
     if alert.count == 0 or alert.counted_at is None:
         return None  # its probe fails: the next cycle is soon enough
     return max(0.0, (alert.counted_at + orders.confirm_every - now).total_seconds())
+
+
+def remind(
+    book: dict[str, Alert], transitions: Iterable[Transition], orders: StandingOrders, now: datetime
+) -> tuple[Alert, ...]:
+    """The firing alerts to be said again now. In the book, each alert then has the time at which it was last said.
+
+    An acknowledged alert is not said again, nor is one that something explains or silences.
+    """
+    said = {edge.alert.id for edge in transitions if edge.edge == "firing"}
+    again = []
+    for alert in list(book.values()):
+        if alert.state != "firing":
+            continue
+        place = key(alert.rule, alert.subject)
+        since = alert.said_at or alert.fired_at or now
+        if alert.id in said or now < since:  # said just now; or the clock was set back, and the wait begins here
+            book[place] = replace(alert, said_at=now)
+        elif alert.acked_at is None and now - since >= max(orders.remind_every, _at_least(alert)):
+            book[place] = replace(alert, said_at=now)
+            again.append(book[place])
+    return tuple(again)
+
+
+def _at_least(alert: Alert) -> timedelta:
+    return timedelta(seconds=alert.finding.remind_every)

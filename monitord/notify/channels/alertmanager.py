@@ -12,6 +12,7 @@ from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
 from monitord.core.model import Severity
+from monitord.jsonable import rfc3339
 from monitord.notify.channels.base import DeliveryPolicy, receiver_of
 from monitord.notify.channels.http import HttpClient
 from monitord.notify.message import Message
@@ -93,8 +94,8 @@ class Alertmanager:
         alert: dict[str, Any] = {
             "labels": labels | self._common,
             "annotations": {name: text for name, text in annotations.items() if text},
-            "startsAt": _rfc3339(min(began, ends)),  # one that ends before it begins is refused
-            "endsAt": _rfc3339(ends),
+            "startsAt": rfc3339(min(began, ends)),  # one that ends before it begins is refused
+            "endsAt": rfc3339(ends),
         }
         return alert | ({"generatorURL": self._page} if self._page else {})
 
@@ -118,7 +119,3 @@ def _began(message: Message) -> datetime:
         if isinstance(value, datetime):
             return value if value.tzinfo is not None else value.replace(tzinfo=UTC)
     return message.at
-
-
-def _rfc3339(moment: datetime) -> str:
-    return moment.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

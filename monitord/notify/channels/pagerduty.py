@@ -11,11 +11,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Any, Final
 
 from monitord.core.model import Severity
-from monitord.jsonable import in_json
+from monitord.jsonable import in_json, rfc3339
 from monitord.masking import mask
 from monitord.notify.channels.base import DeliveryPolicy, SendError, receiver_of
 from monitord.notify.channels.http import HttpClient
@@ -112,7 +112,7 @@ class PagerDuty:
             "summary": _short(f"{place}: {summary}", LONGEST_SUMMARY),
             "source": _short(self._instance, _LONGEST_FIELD),
             "severity": message.severity,
-            "timestamp": message.at.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z"),
+            "timestamp": rfc3339(message.at),
             "component": _short(message.subject or "monitord", _LONGEST_FIELD),
             "class": message.rule or "monitord_test",
             "custom_details": _details(message),
