@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import typing
 from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
 
-from monitord.core.engine import BY_READING
+from monitord.core.codec import encode
+from monitord.core.engine import BY_READING, State
 from monitord.core.model import Kind
 from monitord.core.subjects import RULES, declared
+
+from tests.core.nights import restored
 
 from .files import known
 from .playing import Played, complaints, cuts, judged, play, through_frames, transcript
@@ -76,7 +80,22 @@ def test_a_night_is_judged_as_its_file_says(night: Played) -> None:
 
 
 def test_a_night_is_judged_the_same_across_snapshots(night: Played) -> None:
-    # It was played in one go: what is the same in pieces is the same.
+    # What a snapshot gives back as it was, in the same order, is judged on as it would have been.
+    for number in cuts(night):
+        state = night.night.looks[number].decision.state
+        back = restored(state)
+        assert back == state
+        assert _text(back) == _text(state)
+
+
+def _text(state: State) -> str:
+    """A state with everything in its order; that a number was whole is not kept."""
+    return json.dumps(json.loads(json.dumps(encode(state)), parse_int=float))
+
+
+@pytest.mark.parametrize("path", FILES[::10], ids=lambda path: path.stem)
+def test_a_night_that_is_cut_into_pieces_is_judged_as_in_one_go(path: Path) -> None:
+    night = play(known(path))
     assert judged(night.observations, night.orders, cuts(night)) == (night.night.state, night.transitions)
 
 
