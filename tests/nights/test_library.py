@@ -13,7 +13,6 @@ from monitord.core.codec import encode
 from monitord.core.engine import BY_READING, State
 from monitord.core.model import Kind
 from monitord.core.subjects import RULES, declared
-
 from tests.core.nights import restored
 
 from .files import known
