@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any, Final
 
 from monitord.cli import say
-from monitord.core.subjects import BY_NAME
+from monitord.core.subjects import rule_names
 
 SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
 _INSTALLING: Final = """\
@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         elif action.metavar in _DIRECTORIES:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
         elif action.dest == "rule" and action.choices is None:
-            action.choices = sorted(BY_NAME)
+            action.choices = rule_names()
         elif isinstance(action, argparse._SubParsersAction):
             # Beside a command's name there is room for its line in --help, not for its description.
             for one in action._choices_actions:

@@ -15,7 +15,7 @@ from monitord.cli import CommandSettings, find_settings, say
 from monitord.cli.base import STATE_ERRORS, in_state_directory, run_once, why_unreadable
 from monitord.core import humanize
 from monitord.core.model import Silence
-from monitord.core.status import Fields, FleetStatus
+from monitord.core.status import Fields, field_names
 from monitord.jsonable import document, revived
 from monitord.reporting.silences import in_force_line, silence_fields
 from monitord.reporting.status import EXIT_CODES, CheckRhythm, stale_after, text
@@ -104,7 +104,7 @@ def _read(directory: Path) -> _Held:
 
 def _fields(held: _Held) -> Fields:
     """The fields of `check_completed`; those nobody reported are null."""
-    names = ("at", "trigger", "status", "duration_ms", *(name for name in FleetStatus.__slots__ if name != "status"))
+    names = ("at", "trigger", "status", "duration_ms", *(name for name in field_names() if name != "status"))
     return dict.fromkeys(names) | {"status": "unknown"} | dict(held.report or {})
 
 

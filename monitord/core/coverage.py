@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 from monitord.core import humanize
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.registry import SUBJECTS
+from monitord.core.subjects.registry import registered
 
 
 def shortfall(asked: StandingOrders, watched: StandingOrders) -> str:
@@ -18,7 +18,7 @@ def shortfall(asked: StandingOrders, watched: StandingOrders) -> str:
 
 
 def _missing(asked: StandingOrders, watched: StandingOrders) -> Iterator[str]:
-    for subject in SUBJECTS:
+    for subject in registered():
         if subject.name not in watched.probes:
             continue
         if subject.name not in asked.probes:

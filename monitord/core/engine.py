@@ -35,7 +35,7 @@ from monitord.core.model import (
 )
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report
-from monitord.core.subjects import RULES, declared
+from monitord.core.subjects import declared, rules
 from monitord.core.subjects.sealing import LEFT_WINDOW
 from monitord.core.subjects.tables import wants_exact
 
@@ -122,7 +122,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     waiting: dict[str, frozenset[str]] = {}
     faults: list[str] = []
     probes = orders.probes | ALWAYS
-    for rule in RULES:
+    for rule in rules():
         if rule.probe not in probes:
             transitions += book.drop(held, book.of_rule(held, rule), now)
         elif rule.probe in observation.readings:

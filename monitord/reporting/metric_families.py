@@ -7,8 +7,11 @@ targets. `monitord_build_info` alone repeats them, so that a wrong list can be f
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, Literal
+
+from monitord.core.subjects.registry import registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +24,7 @@ class Family:
     kind: Literal["gauge", "counter"] = "gauge"
 
 
-_ALL: Final = (
+_OF_MONITORD: Final = (
     # What monitord says of itself.
     Family("monitord_build_info", "Which monitord this is, and where it says it runs.", ("version", "host", "fleet")),
     Family("monitord_status", "1 for the status of the last cycle, 0 for the others.", ("status",)),
@@ -47,35 +50,17 @@ _ALL: Final = (
     # What it judges.
     Family("monitord_alert_firing", "1 for every alert that fires.", ("rule", "subject", "severity")),
     Family("monitord_alerts", "How many alerts are in a state.", ("state",)),
-    # What it measures.
-    Family("monitord_services", "How many services are as ordered, are not, and cannot be told.", ("as_ordered",)),
-    Family("monitord_service_up", "Whether a service is online.", ("service",)),
-    Family("monitord_service_as_ordered", "Whether a service is as the standing orders want it.", ("service",)),
-    Family("monitord_service_memory_bytes", "Memory of a service's biggest instance.", ("service",)),
-    Family("monitord_service_cpu_ratio", "CPU of all instances of a service; 1 is one core.", ("service",)),
-    Family("monitord_service_uptime_seconds", "How long a service's youngest instance has been online.", ("service",)),
-    Family("monitord_service_restarts_recent", "Automatic restarts within RESTARTS_WINDOW.", ("service",)),
-    Family("monitord_table_rows", "Rows of a watched table, as Postgres estimates them.", ("table",)),
-    Family("monitord_table_rows_per_hour", "Growth of a watched table over GROWTH_WINDOW.", ("table",)),
-    Family("monitord_table_size_bytes", "Size of a table with its indexes.", ("table",)),
-    Family("monitord_database_size_bytes", "Size of the whole database."),
-    Family("monitord_database_connections", "Connections to the database."),
-    Family("monitord_database_response_seconds", "How long Postgres took to answer."),
-    Family("monitord_epoch_label_timestamp_seconds", "The newest sealed label of a group.", ("group",)),
-    Family("monitord_epoch_expected_label_timestamp_seconds", "The newest label that is due.", ("group",)),
-    Family("monitord_epoch_seal_age_seconds", "How long ago the newest sealed label of a group ended.", ("group",)),
-    Family("monitord_epoch_missed_labels", "Labels that are due and absent.", ("group",)),
-    Family("monitord_epoch_channels_sealed", "Channels sealed for the newest label of a group.", ("group",)),
-    Family("monitord_redis_keys", "Keys in Redis."),
-    Family("monitord_redis_latency_seconds", "How long Redis took to answer."),
-    Family("monitord_redis_memory_bytes", "Memory that Redis uses."),
-    Family("monitord_redis_evicted_keys_total", "Keys that Redis gave up for want of memory.", (), "counter"),
-    Family("monitord_queue_jobs", "Jobs of a queue by state.", ("queue", "state")),
-    Family("monitord_disk_used_ratio", "How full a file system is.", ("path",)),
-    Family("monitord_disk_free_bytes", "What is free on a file system.", ("path",)),
-    Family("monitord_disk_inodes_used_ratio", "How many of a file system's inodes are used.", ("path",)),
-    Family("monitord_host_memory_available_bytes", "Memory the host has available."),
-    Family("monitord_host_swap_used_ratio", "How much of the swap is in use."),
-    Family("monitord_host_load", "Load average over 1, 5 and 15 minutes.", ("minutes",)),
 )
-FAMILIES: Final = {family.name: family for family in _ALL}
+
+
+def families() -> dict[str, Family]:
+    """Every metric by its name: monitord's own, then those of each subject."""
+    return {family.name: family for family in (*_OF_MONITORD, *_of_subjects())}
+
+
+def _of_subjects() -> Iterator[Family]:
+    for subject in registered():
+        for group in subject.metrics:
+            for metric in group.metrics:
+                labels = tuple(label for label in (group.label, metric.by) if label)
+                yield Family(f"monitord_{metric.name}", metric.help, labels, metric.kind)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any, Final, get_args
 from monitord.core.distinct import distinct
 from monitord.core.model import Status
 from monitord.core.status import FleetStatus
-from monitord.reporting.metric_families import FAMILIES
+from monitord.core.subjects.base import MetricGroup, seconds
+from monitord.core.subjects.registry import registered
+from monitord.reporting.metric_families import families
 from monitord.reporting.terminal import clean
 
 if TYPE_CHECKING:
@@ -73,7 +75,8 @@ class _Collector:
 
     def __init__(self, report: FleetStatus, facts: Facts) -> None:
         self._report, self._facts = report, facts
-        self._samples: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in FAMILIES}
+        self._families = families()
+        self._samples: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in self._families}
         self._wanted = {label(alert["subject"]) for alert in report.alerts.get("firing", ())}
 
     def describe(self) -> Iterable[Metric]:
@@ -87,12 +90,8 @@ class _Collector:
         self._of_itself()
         self._of_the_watch()
         self._of_alerts()
-        self._of_services()
-        self._of_postgres()
-        self._of_epochs()
-        self._of_redis()
-        self._of_the_host()
-        for name, family in FAMILIES.items():
+        self._of_subjects()
+        for name, family in self._families.items():
             if samples := self._samples[name]:
                 made = CounterMetricFamily if family.kind == "counter" else GaugeMetricFamily
                 metric = made(name, family.help, labels=family.labels)
@@ -139,7 +138,7 @@ class _Collector:
         for probe, measured in self._shown("probe", self._report.probes):
             if measured["status"] != "off" and measured["duration_ms"] is not None:  # taken at least once
                 self._add("probe_up", measured["status"] == "ok", probe)
-                self._add("probe_duration_seconds", _seconds(measured["duration_ms"]), probe)
+                self._add("probe_duration_seconds", seconds(measured["duration_ms"]), probe)
                 if measured["status"] == "ok":
                     self._add("probe_unmeasured_subjects", len(measured.get("unmeasured", ())), probe)
 
@@ -153,63 +152,24 @@ class _Collector:
             self._add("alert_firing", 1, *labels)
         self._add("series_dropped", len(firing) - len(shown), "alert")
 
-    def _of_services(self) -> None:
-        services = self._report.services
-        if self._report.probes.get("pm2", {}).get("status") == "off":
-            return
-        for word, ok in (("true", True), ("false", False), ("unknown", None)):
-            self._add("services", sum(service["ok"] is ok for service in services.values()), word)
-        for name, service in self._shown("service", services):
-            state, cpu = service["state"], service["cpu_percent"]
-            self._add("service_up", None if state is None else state == "online", name)
-            self._add("service_as_ordered", service["ok"], name)
-            self._add("service_memory_bytes", service["memory_bytes"], name)
-            self._add("service_cpu_ratio", _ratio(cpu), name)
-            self._add("service_uptime_seconds", service["uptime_seconds"], name)
-            self._add("service_restarts_recent", service["restarts_recent"], name)
+    def _of_subjects(self) -> None:
+        fields = self._report.as_fields()
+        for subject in registered():
+            for group in subject.metrics:
+                if (found := group.find(fields)) is None:
+                    continue
+                things = self._shown(subject.member, found) if group.label else [("", found)]
+                for name, thing in things:
+                    self._of_thing(group, thing, (name,) if group.label else ())
 
-    def _of_postgres(self) -> None:
-        database, growth = self._report.database, self._report.growth
-        sizes = {one["table"]: {"total_bytes": one["bytes"]} for one in database["largest_tables"] or ()}
-        for name, table in self._shown("table", sizes | growth):
-            self._add("table_rows", table.get("rows"), name)
-            self._add("table_rows_per_hour", table.get("rows_per_hour"), name)
-            self._add("table_size_bytes", table["total_bytes"], name)
-        self._add("database_size_bytes", database["bytes"])
-        self._add("database_connections", database["connections"])
-        self._add("database_response_seconds", _seconds(database["response_ms"]))
-
-    def _of_epochs(self) -> None:
-        if not self._report.epochs:
-            return
-        for name, group in self._shown("group", self._report.epochs):
-            missed = group["missed"]
-            self._add("epoch_label_timestamp_seconds", group["latest"], name)
-            self._add("epoch_expected_label_timestamp_seconds", group["expected"], name)
-            self._add("epoch_seal_age_seconds", group["seal_age_seconds"], name)
-            self._add("epoch_missed_labels", None if missed is None else len(missed), name)
-            self._add("epoch_channels_sealed", group["channels_sealed"], name)
-
-    def _of_redis(self) -> None:
-        redis = self._report.redis
-        self._add("redis_keys", redis["keys"])
-        self._add("redis_latency_seconds", _seconds(redis["latency_ms"]))
-        self._add("redis_memory_bytes", redis["memory_bytes"])
-        self._add("redis_evicted_keys_total", redis["evicted"])
-        for name, queue in self._shown("queue", redis["queues"]):
-            for state, jobs in queue.items():
-                self._add("queue_jobs", jobs, name, state)
-
-    def _of_the_host(self) -> None:
-        host = self._report.host
-        for path, disk in self._shown("disk", host["disks"]):
-            self._add("disk_used_ratio", _ratio(disk["used_percent"]), path)
-            self._add("disk_free_bytes", disk["free_bytes"], path)
-            self._add("disk_inodes_used_ratio", _ratio(disk.get("inodes_used_percent")), path)
-        self._add("host_memory_available_bytes", host["memory_available_bytes"])
-        self._add("host_swap_used_ratio", _ratio(host["swap_percent"]))
-        for minutes, load in zip(("1", "5", "15"), host["load"] or (), strict=False):
-            self._add("host_load", load, minutes)
+    def _of_thing(self, group: MetricGroup, thing: object, labels: tuple[str, ...]) -> None:
+        for metric in group.metrics:
+            value = metric.value(thing)
+            if isinstance(value, Mapping):
+                for name, one in value.items():
+                    self._add(metric.name, one, *labels, name)
+            else:
+                self._add(metric.name, value, *labels)
 
 
 def label(value: object) -> str:
@@ -222,11 +182,3 @@ def _order(found: object) -> int:
     """What is not as ordered before what cannot be told, and that before the rest."""
     ok = found.get("ok", True) if isinstance(found, dict) else True
     return 0 if ok is False else 1 if ok is None else 2
-
-
-def _seconds(milliseconds: float | None) -> float | None:
-    return None if milliseconds is None else milliseconds / 1000
-
-
-def _ratio(percent: float | None) -> float | None:
-    return None if percent is None else round(percent / 100, 6)

@@ -10,6 +10,8 @@ from typing import Final
 
 from monitord.core.orders import StandingOrders
 from monitord.core.status import Fields, verdict
+from monitord.core.subjects.base import PerfDatum, Subject
+from monitord.core.subjects.registry import registered
 from monitord.reporting.terminal import clean, clip
 
 # Nagios keeps 8 kB of what a plugin says: what is past that would be cut in the middle of a word.
@@ -52,66 +54,26 @@ def _plain(text: str) -> str:
 
 
 def _perfdata(fields: Fields, orders: StandingOrders) -> Iterator[str]:
-    """What a graph is worth drawing of, the servers and disks first, one service after another last."""
-    probes = fields["probes"]
-    yield _datum("alerts_firing", len(fields["alerts"]["firing"]), minimum="0")
-    yield _datum("check_duration", fields["duration_ms"], "ms", minimum="0")
-    host = fields["host"]
-    for path, disk in host["disks"].items():
-        limits = f"{orders.disk_warning:g};{orders.disk_critical:g}"
-        yield _datum(f"{path} used", disk["used_percent"], "%", limits, "0", "100")
-        if disk.get("inodes_used_percent") is not None:
-            yield _datum(f"{path} inodes", disk["inodes_used_percent"], "%", limits, "0", "100")
-    yield _datum("memory_available", host["memory_available_bytes"], "B", f";{orders.host_memory}:", "0")
-    if probes["postgres"]["status"] != "off":
-        yield from _of_postgres(fields, orders)
-    if probes["redis"]["status"] != "off":
-        redis = fields["redis"]
-        yield _datum("redis_keys", redis["keys"], minimum="0")
-        yield _datum("redis_latency", redis["latency_ms"], "ms", minimum="0")
-        yield _datum("redis_memory", redis["memory_bytes"], "B", minimum="0")
-        for name, queue in redis["queues"].items():
-            yield _datum(f"{name} waiting", queue["waiting"], limits=f"{orders.queue_limit(name)};", minimum="0")
-    if probes["pm2"]["status"] != "off":
-        yield from _of_services(fields, orders)
+    """What a graph is worth drawing of; subjects of which there may be a thousand members, since learned, come last."""
+    yield _datum(PerfDatum("alerts_firing", len(fields["alerts"]["firing"]), minimum="0"))
+    yield _datum(PerfDatum("check_duration", fields["duration_ms"], "ms", minimum="0"))
+    for subject in sorted(registered(), key=_place):
+        if fields["probes"].get(subject.name, {}).get("status") != "off":
+            for datum in subject.perfdata(fields, orders):
+                yield _datum(datum)
 
 
-def _of_postgres(fields: Fields, orders: StandingOrders) -> Iterator[str]:
-    database = fields["database"]
-    yield _datum("postgres_response", database["response_ms"], "ms", minimum="0")
-    yield _datum("postgres_connections", database["connections"], minimum="0")
-    yield _datum("database_size", database["bytes"], "B", minimum="0")
-    for name, found in fields["growth"].items():
-        yield _datum(f"{name} rows", found["rows"], minimum="0")
-        yield _datum(f"{name} window_rows", found["window_rows"], limits=f"{orders.growth_limit};", minimum="0")
-        yield _datum(f"{name} size", found["total_bytes"], "B", minimum="0")
-    limits = f"{orders.seal_warning.total_seconds():g};{orders.seal_critical.total_seconds():g}"
-    for name, group in fields["epochs"].items():
-        yield _datum(f"{name} seal_age", group["seal_age_seconds"], "s", limits, "0")
-        sealed = group["missed"] is not None and group["latest"] is not None
-        yield _datum(f"{name} missed", len(group["missed"]) if sealed else None, minimum="0")
+def _place(subject: Subject) -> int:
+    """The machine's own figures first, those that are learned last."""
+    return 2 if subject.members and subject.member_sample is None else 1 if subject.server else 0
 
 
-def _of_services(fields: Fields, orders: StandingOrders) -> Iterator[str]:
-    services = fields["services"]
-    known = [service["ok"] for service in services.values() if service["ok"] is not None]
-    well = sum(known) if fields["probes"]["pm2"]["status"] == "ok" else None
-    yield _datum("services_ok", well, minimum="0", maximum=str(len(services)))
-    for name, service in services.items():
-        limits = f"{orders.memory_limit(name)};"
-        yield _datum(f"{name} memory", service["memory_bytes"], "B", limits, "0")
-        limits = f"{orders.restarts_warning};{orders.restarts_critical}"
-        yield _datum(f"{name} restarts", service["restarts_recent"], limits=limits, minimum="0")
-
-
-def _datum(
-    label: str, value: float | None, unit: str = "", limits: str = ";", minimum: str = "", maximum: str = ""
-) -> str:
+def _datum(datum: PerfDatum) -> str:
     """One `'label'=value[UOM];warn;crit;min;max`, without the semicolons that nothing follows."""
-    subject, _, part = clean(label).translate(_NOT_IN_LABELS).rpartition(" ")
+    subject, _, part = clean(datum.label).translate(_NOT_IN_LABELS).rpartition(" ")
     name = f"{clip(subject, 80)} {part}" if subject else part
-    measured = "U" if value is None else f"{_number(value)}{unit}"
-    return f"'{name}'={measured};{limits};{minimum};{maximum}".rstrip(";")
+    measured = "U" if datum.value is None else f"{_number(datum.value)}{datum.unit}"
+    return f"'{name}'={measured};{datum.limits};{datum.minimum};{datum.maximum}".rstrip(";")
 
 
 def _number(value: float) -> str:

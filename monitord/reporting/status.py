@@ -14,19 +14,13 @@ from monitord.core.history import mounts
 from monitord.core.model import Severity
 from monitord.core.status import Fields, verdict
 from monitord.core.subjects import declared
+from monitord.core.subjects.registry import not_watched, section_of
 from monitord.reporting.terminal import Style, Terminal, table
 
 UNKNOWN: Final = "unknown"
 
 Marks = Mapping[tuple[str, str], Severity]
 NOTHING: Final = "–"
-# The room of the report that a probe's subjects are shown in.
-ROOMS: Final = {"pm2": "services", "postgres": "growth", "epochs": "epochs", "redis": "redis", "host": "host"}
-HINTS: Final = {
-    "pm2": "Not watched: there is no PM2 home. MONITORD_PM2__HOME (or PM2_HOME) would add it.",
-    "postgres": "Not watched. MONITORD_POSTGRES__DSN (or DATABASE_URL) would add it.",
-    "redis": "Not watched. MONITORD_REDIS__URL (or REDIS_URL) would add it.",
-}
 
 
 def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] = ()) -> str:
@@ -55,7 +49,7 @@ def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] 
             continue
         lines += ["", screen.paint(title, "bold")]
         if state["status"] == "off":
-            lines += [screen.paint(line, "dim") for line in screen.wrapped(HINTS.get(probe, "Not watched."))]
+            lines += [screen.paint(line, "dim") for line in screen.wrapped(not_watched(probe))]
             continue
         if section is _current_epoch:
             lines += section(fields, marks, screen)
@@ -80,7 +74,7 @@ def _marks(fields: Fields) -> Marks:
         rule = declared(alert["rule"])
         if not rule.about_member:
             continue
-        place = (ROOMS.get(rule.probe, ""), alert["subject"])
+        place = (section_of(rule.probe), alert["subject"])
         severity: Severity = alert["severity"]
         if marks.get(place) != "critical":
             marks[place] = severity

@@ -14,8 +14,9 @@ from monitord.core.alerting.incidents import Incident
 from monitord.core.model import RANK, Alert, Severity, Silence
 from monitord.core.report.model import Report
 from monitord.core.subjects import declared
+from monitord.core.subjects.registry import section_of
 from monitord.reporting.charts.svg import Markup, tag
-from monitord.reporting.status import ROOMS, stale_after
+from monitord.reporting.status import stale_after
 from monitord.reporting.terminal import Style
 from monitord.web.async_cache import CacheEntry
 from monitord.web.backend import PublishedCycle
@@ -76,7 +77,7 @@ class PageContext:
             for alert in self.seen.decision.state.alerts.values()
             if alert.speaks
             and alert.subject == subject
-            and ROOMS.get(alert.probe) == room
+            and section_of(alert.probe) == room
             and declared(alert.rule).about_member
         ]
         return "critical" if "critical" in found else "warning" if found else None

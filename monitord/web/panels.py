@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from monitord import __version__
 from monitord.core import humanize
-from monitord.core.subjects.registry import readings_of
+from monitord.core.subjects.registry import hint_of, not_watched, readings_of
 from monitord.reporting.blocks import Grid
 from monitord.reporting.charts.axes import TimeSpan, percent
 from monitord.reporting.charts.plots import growth_bars
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import figure, grid, mark
-from monitord.reporting.status import HINTS
 from monitord.reporting.terminal import Style
 from monitord.reporting.wording import said, sentence
 from monitord.web.context import UNKNOWN, PageContext
@@ -26,7 +25,7 @@ def room(view: PageContext, key: str, title: str, probe: str | None, *content: M
     state: dict[str, Any] = view.seen.report.probes[probe] if probe else {"status": "ok"}
     said_first: list[Markup] = []
     if state["status"] == "off":
-        content = (tag("p", HINTS.get(probe or "", "Not watched."), class_="quietly"),)
+        content = (tag("p", not_watched(probe or ""), class_="quietly"),)
     elif state["status"] == "failed":
         kind = f" ({state['kind']})" if state.get("kind") else ""
         said_first.append(_unknown(f"Unknown{kind}: {state.get('error') or 'it could not be measured'}"))
@@ -158,7 +157,7 @@ def watch(view: PageContext) -> Markup:
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
     for name, found in view.seen.report.probes.items():
         state = found["status"]
-        if state == "off" and name not in HINTS:  # there is none here: off is off
+        if state == "off" and not hint_of(name):  # there is none here: off is off
             continue
         style: Style | None = {"ok": "ok", "failed": "unknown"}.get(state)  # type: ignore[assignment]
         rows.append(

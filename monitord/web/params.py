@@ -9,10 +9,8 @@ from typing import Any, Final
 from monitord.core import units
 from monitord.core.alerting import commands
 from monitord.core.model import Command
-from monitord.core.subjects import BY_NAME
 
 LONGEST_BACK: Final = timedelta(hours=48)
-RULE_NAMES: Final = tuple(sorted(BY_NAME))
 FIELDS: Final = ("subject", "rule", "for", "every", "reason")
 _LONGEST: Final = {"subject": 200, "rule": 100, "for": 40, "every": 100, "reason": 500}
 

@@ -7,14 +7,13 @@ from collections.abc import Iterator, Mapping
 from monitord.core import humanize
 from monitord.core.engine import ALWAYS
 from monitord.core.model import Silence
-from monitord.core.subjects import RULES
+from monitord.core.subjects import rule_names, rules
 from monitord.reporting.blocks import Grid
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import grid
 from monitord.reporting.silences import spell
 from monitord.web.auth import VARIABLE
 from monitord.web.context import NOTHING, PageContext, when
-from monitord.web.params import RULE_NAMES
 
 NO_TOKEN = f"To silence and to acknowledge from here, set {VARIABLE} and reload; the commands can do it without."
 DONE = {
@@ -93,7 +92,7 @@ def silences_page(view: PageContext, given: Mapping[str, str], mistake: str = ""
 def _rules(view: PageContext) -> Iterator[str]:
     """The rules that are judged here: what is off has none."""
     judged = view.seen.decision.orders.probes | ALWAYS
-    return (name for name in RULE_NAMES if any(rule.name == name and rule.probe in judged for rule in RULES))
+    return (name for name in rule_names() if any(rule.name == name and rule.probe in judged for rule in rules()))
 
 
 def _form(view: PageContext, given: Mapping[str, str], mistake: str) -> Markup:

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from monitord.reporting.metric_families import FAMILIES
+from monitord.reporting.metric_families import families
 from tests.deploy.tools import DEPLOY, approves, tool
 
 DASHBOARD: dict[str, Any] = json.loads((DEPLOY / "grafana" / "monitord.json").read_text(encoding="utf-8"))
@@ -27,7 +27,7 @@ def metrics(expression: str) -> set[str]:
 
 def test_every_metric_that_is_shown_exists() -> None:
     shown = {name for expression in EXPRESSIONS for name in metrics(expression)}
-    assert shown - OF_PROMETHEUS <= set(FAMILIES)
+    assert shown - OF_PROMETHEUS <= set(families())
     assert len(shown) > 25
 
 
@@ -52,7 +52,9 @@ def test_every_panel_shows_the_chosen_hosts_of_the_chosen_fleets_and_no_other(pa
 @pytest.mark.parametrize("panel", PANELS, ids=lambda panel: str(panel["title"]))
 def test_every_legend_names_labels_that_its_metric_has(panel: dict[str, Any]) -> None:
     for target in panel["targets"]:
-        has = {"instance", "fleet"}.union(*(FAMILIES[name].labels for name in metrics(target["expr"]) - OF_PROMETHEUS))
+        has = {"instance", "fleet"}.union(
+            *(families()[name].labels for name in metrics(target["expr"]) - OF_PROMETHEUS)
+        )
         assert set(re.findall(r"\{\{(\w+)\}\}", target["legendFormat"])) <= has
 
 

@@ -15,7 +15,7 @@ from monitord.__main__ import COMMANDS
 from monitord.config.loader import load, variables
 from monitord.core.subjects import RULES
 from monitord.notify.channels.alertmanager import RESEND_SECONDS
-from monitord.reporting.metric_families import FAMILIES
+from monitord.reporting.metric_families import families
 from monitord.reporting.metrics import MOST, exposition
 from monitord.testing.sandbox import Sandbox
 from tests.deploy.fleet import ready, start_alertmanager
@@ -69,7 +69,7 @@ def test_every_alert_and_metric_is_one() -> None:
     alerts = set(re.findall(r"\bMonitord[A-Z]\w+", DOCUMENT))
     assert alerts == set(re.findall(r"- alert: (\w+)", PROMETHEUS_RULES))
     metrics = set(re.findall(r"(?<![\w:/])monitord_[a-z_]+", DOCUMENT)) - {"monitor_degraded"}
-    assert metrics <= set(FAMILIES)
+    assert metrics <= set(families())
     assert set(re.findall(r"`(fleet:\w+:\w+)`", DOCUMENT)) <= set(re.findall(r"- record: (\S+)", PROMETHEUS_RULES))
     assert "monitor_degraded" in {rule.name for rule in RULES}
 

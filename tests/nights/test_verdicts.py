@@ -9,7 +9,7 @@ import pytest
 
 from monitord.core.model import Unmeasured
 from monitord.core.report.model import Report as Report
-from monitord.core.subjects.registry import MEASURED
+from monitord.core.subjects.registry import measured
 from tests.core.nights import LONG, Night
 
 from .mornings import morning
@@ -99,7 +99,7 @@ def test_a_critical_alert_that_was_over_before_the_night_began_is_not_of_the_nig
     assert morning(night, hours=2).verdict == "GO"
 
 
-@pytest.mark.parametrize("name", MEASURED)
+@pytest.mark.parametrize("name", [subject.name for subject in measured()])
 def test_each_probe_has_a_criterion_of_its_own_that_cannot_be_told_without_it(name: str) -> None:
     night = Night(LONG, every=120)
     place = {"host": night.machine}.get(name) or getattr(night, name)

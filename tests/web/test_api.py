@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from monitord.core.model import Silence
+from monitord.core.subjects import rule_names
 from monitord.web.app import Page
 from monitord.web.openapi import DOCUMENT
-from monitord.web.params import RULE_NAMES, ParameterError, back, silence
+from monitord.web.params import ParameterError, back, silence
 from monitord.web.records import Records
 from tests.cli.program import monitord
 from tests.cli.recorded import SETTINGS
@@ -168,7 +169,7 @@ def test_a_window_comes_again_and_again_and_has_no_end() -> None:
 
 
 def test_every_rule_may_be_silenced() -> None:
-    assert all(silence({"subject": "*", "rule": rule}, NOW).silence for rule in RULE_NAMES)
+    assert all(silence({"subject": "*", "rule": rule}, NOW).silence for rule in rule_names())
 
 
 def test_how_far_back_has_a_default() -> None:

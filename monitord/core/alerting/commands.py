@@ -17,7 +17,7 @@ from monitord.core.history.defaults import defaults, effective, seen
 from monitord.core.model import Alert, Command, Silence
 from monitord.core.names import is_exact, is_pattern
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import BY_NAME
+from monitord.core.subjects import rule_names
 
 DEFAULT_LENGTH: Final = "2h"
 LONGEST: Final = timedelta(days=365)
@@ -117,7 +117,7 @@ def subjects(state: State, orders: StandingOrders) -> frozenset[str]:
 
 
 def _known_rule(rule: str) -> None:
-    names = sorted(BY_NAME)
+    names = rule_names()
     if rule not in names:
         raise ValueError(f"--rule: {rule!r} is no rule{_nearest(rule, names)}")
 

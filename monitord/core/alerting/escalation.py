@@ -12,7 +12,7 @@ from monitord.core import humanize
 from monitord.core.model import Alert, Severity
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared
-from monitord.core.subjects.registry import BY_NAME as SUBJECTS
+from monitord.core.subjects.registry import subject_named
 
 
 def escalation(
@@ -46,7 +46,7 @@ def impact(alert: Alert, orders: StandingOrders) -> tuple[tuple[str, str], ...]:
 
 
 def _component(alert: Alert) -> str:
-    if alert.subject in SUBJECTS:
-        return SUBJECTS[alert.subject].title
-    measured = SUBJECTS.get(alert.probe)
+    if (itself := subject_named(alert.subject)) is not None:
+        return itself.title
+    measured = subject_named(alert.probe)
     return f"{measured.component if measured is not None else ''} {alert.subject}".strip()

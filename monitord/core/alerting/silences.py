@@ -19,7 +19,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Command, Observation, Silence, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared
-from monitord.core.subjects.registry import SUBJECTS
+from monitord.core.subjects.registry import registered
 
 # The name under which the known database is forgotten.
 DATABASE = "postgres"
@@ -82,7 +82,7 @@ def covers(silence: Silence, rule: str, subject: str) -> bool:
 
 def known_subjects(history: History, alerts: Mapping[str, Alert], orders: StandingOrders) -> frozenset[str]:
     """Every name that an alert may be about, as far as it is known now."""
-    things = {subject.name for subject in SUBJECTS if not subject.is_server or subject.name in orders.probes}
+    things = {subject.name for subject in registered() if not subject.is_server or subject.name in orders.probes}
     services = {*orders.services, *history.roster, *history.services}
     told = {alert.subject for alert in alerts.values()}
     named = {*orders.tables, *orders.queues, *orders.groups, *orders.disks}

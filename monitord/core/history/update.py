@@ -8,7 +8,7 @@ from monitord.core.history.model import History, update_readings
 from monitord.core.history.restarts import update_acts, update_exits
 from monitord.core.model import Observation, ServiceEvent
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.registry import SUBJECTS
+from monitord.core.subjects.registry import registered
 
 
 def update(
@@ -27,7 +27,7 @@ def update(
         history = update_exits(history, observation.exits, now, orders.restarts_window.total_seconds())
     if observation.acts:
         history = update_acts(history, observation.acts)
-    for subject in SUBJECTS:
+    for subject in registered():
         if (reading := good.get(subject.name)) is not None:
             updated = subject.update(history, reading, before.get(subject.name), now, orders)
             history, events, notes = updated.history, [*events, *updated.events], [*notes, *updated.notes]

@@ -9,7 +9,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Blind
-from monitord.core.subjects.registry import SUBJECTS
+from monitord.core.subjects.registry import registered
 
 
 class BlindSpots:
@@ -44,7 +44,7 @@ class BlindSpots:
 
     def notes(self) -> Iterator[str]:
         """What there is to say of the recording as a whole."""
-        if off := [s.readings for s in SUBJECTS if s.is_server and s.name not in self._orders.probes]:
+        if off := [s.readings for s in registered() if s.is_server and s.name not in self._orders.probes]:
             yield f"Not watched, and so not judged: {humanize.listed(off)}."
         if not self._looks:
             yield "Nothing is recorded of this time: was monitord running?"

@@ -14,7 +14,7 @@ from monitord.core.report.data_criteria import epochs_sealed, growth_steady
 from monitord.core.report.facts import ReportFacts, named, told
 from monitord.core.report.fleet_criteria import memory_stable, no_restarts, services_online
 from monitord.core.report.model import Criterion, OpenWarning, Verdict
-from monitord.core.report.server_criteria import SERVERS, host_healthy, servers_reachable
+from monitord.core.report.server_criteria import host_healthy, servers_reachable, watched_servers
 from monitord.core.subjects.registry import readings_of
 
 
@@ -31,7 +31,7 @@ def judged(facts: ReportFacts) -> tuple[Criterion, ...]:
         *((growth_steady(facts),) if "postgres" in probes and facts.orders.tables else ()),
         memory_stable(facts),
         no_restarts(facts),
-        *((servers_reachable(facts),) if any(server.name in probes for server in SERVERS) else ()),
+        *((servers_reachable(facts),) if watched_servers(facts.orders) else ()),
         *((host_healthy(facts),) if "host" in probes else ()),
         nothing_critical(facts),
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from typing import Final
 
 from monitord.core import humanize
 from monitord.core.orders import StandingOrders
@@ -11,23 +10,27 @@ from monitord.core.report.facts import BLIND_SHARE, ReportFacts, told
 from monitord.core.report.levels import Level
 from monitord.core.report.model import Criterion
 from monitord.core.subjects import declared
-from monitord.core.subjects.registry import BY_NAME, SUBJECTS
+from monitord.core.subjects.base import Subject
+from monitord.core.subjects.registry import registered, subject_named, title_of
 
-SERVERS: Final = tuple(subject for subject in SUBJECTS if subject.is_server)
+
+def watched_servers(orders: StandingOrders) -> list[Subject]:
+    """The servers that a probe is configured for."""
+    return [subject for subject in registered() if subject.is_server and subject.name in orders.probes]
 
 
 def servers_reachable(facts: ReportFacts) -> Criterion:
     """Every server that is watched answered all night, as the one it was, and served its clients."""
-    servers = [server for server in SERVERS if server.name in facts.orders.probes]
+    servers = watched_servers(facts.orders)
     names = humanize.listed([server.title for server in servers])
     name, title = "servers_reachable", f"Servers reachable ({names})"
     queues = tuple(_queue(level, facts) for level in facts.levels.queues.values() if level.most is not None)
     outages = [part for part in facts.against(name) if facts.was_critical(part.alert)]
     if outages:
-        who = humanize.listed(sorted({BY_NAME[part.alert.subject].title for part in outages}))
+        who = humanize.listed(sorted({title_of(part.alert.subject) for part in outages}))
         details = (*(told(part, facts, at_worst=True) for part in outages), *queues)
         return Criterion(name, title, False, f"Not all night: {who}.", details)
-    measured = [subject for server in servers for subject in SUBJECTS if subject.server == server.name]
+    measured = [subject for server in servers for subject in registered() if subject.server == server.name]
     probes = [subject.name for subject in measured if subject.name in facts.orders.probes]
     if unseen := [f"{_named(probe)}: {why}" for probe in probes if (why := facts.too_blind(probe))]:
         return Criterion(name, title, None, unseen[0], (*unseen[1:], *queues))
@@ -57,7 +60,8 @@ def host_healthy(facts: ReportFacts) -> Criterion:
 
 
 def _named(probe: str) -> str:
-    said = BY_NAME[probe].noun
+    subject = subject_named(probe)
+    said = subject.noun if subject is not None else probe
     return said[:1].upper() + said[1:]
 
 

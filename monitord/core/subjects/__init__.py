@@ -19,6 +19,7 @@ from monitord.core.subjects import (
 )
 from monitord.core.subjects.base import Rule
 from monitord.core.subjects.database import DATABASE_CHANGED
+from monitord.core.subjects.registry import SUBJECTS, registered
 from monitord.core.subjects.replica import REPLICA_LAGGING
 
 # What explains comes before what it may explain: the host, servers, services, then what services do.
@@ -48,12 +49,30 @@ BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in reversed(RULES)}
 _BY_PLACE: Mapping[tuple[str, str], Rule] = {(rule.name, rule.probe): rule for rule in RULES}
 
 
+def rules() -> tuple[Rule, ...]:
+    """Every rule there is: monitord's own, then those of the subjects that were added."""
+    return (*RULES, *added) if (added := _added()) else RULES
+
+
+def rule_names() -> tuple[str, ...]:
+    """The name of each rule once, in the order of the alphabet."""
+    return tuple(sorted({rule.name for rule in rules()}))
+
+
+def _added() -> tuple[Rule, ...]:
+    return tuple(rule for subject in registered()[len(SUBJECTS) :] for rule in subject.rules)
+
+
 def declared(name: str, probe: str = "") -> Rule:
     """The rule of this name, as it judges this probe's readings.
 
     One of which nothing is known where a snapshot holds alerts of a rule that is no more.
     """
-    return _BY_PLACE.get((name, probe)) or BY_NAME.get(name) or Rule(name, probe, ())
+    found = _BY_PLACE.get((name, probe))
+    if found is None:
+        added = [rule for rule in _added() if rule.name == name]
+        found = next((rule for rule in added if rule.probe == probe), None) or next(iter(added), BY_NAME.get(name))
+    return found or Rule(name, probe, ())
 
 
 # The first says all that the second would say of the same subject, where `replaces` does not know better.

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, ServiceEvent, Severity
@@ -188,6 +188,81 @@ def _unchanged(history: History, reading: Reading, before: float | None, now: fl
 
 
 @dataclass(frozen=True, slots=True)
+class StatusSection:
+    """A section of the status document: its name, the type of what stands in it, and how that is made.
+
+    `build` gets the time in Unix seconds. The type is a dataclass, a mapping of names to one, or one or None.
+    """
+
+    name: str
+    shape: object
+    build: Callable[[History, StandingOrders, float], object]
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFamily:
+    """One metric without its prefix: its name, its help line, and its value in what its group finds.
+
+    None: not measured, and no sample. Where `by` names a further label, the value is one by each value of that label.
+    A counter only ever rises while the process lives.
+    """
+
+    name: str
+    help: str
+    value: Callable[[Any], float | Mapping[str, float | None] | None]
+    by: str = ""
+    kind: Literal["gauge", "counter"] = "gauge"
+
+
+@dataclass(frozen=True, slots=True)
+class MetricGroup:
+    """Metrics of one thing: `find` takes it out of the fields of the status document.
+
+    Where `label` is given, it finds one for each value of that label. None: there is none of it to measure.
+    """
+
+    find: Callable[[Mapping[str, Any]], Any]
+    metrics: tuple[MetricFamily, ...]
+    label: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PerfDatum:
+    """One datum for whoever draws graphs of Nagios checks; the limits are ranges, warning and critical."""
+
+    label: str
+    value: float | None
+    unit: str = ""
+    limits: str = ";"
+    minimum: str = ""
+    maximum: str = ""
+
+
+def seconds(milliseconds: float | None) -> float | None:
+    """Milliseconds as the base unit of metrics."""
+    return None if milliseconds is None else milliseconds / 1000
+
+
+def ratio(percent: float | None) -> float | None:
+    """A percentage as the base unit of metrics."""
+    return None if percent is None else round(percent / 100, 6)
+
+
+def whole(value: float | None) -> int | None:
+    """A number as JSON has counts and sizes: without a fraction; None stays None."""
+    return None if value is None else round(value)
+
+
+def asked(probe: str, history: History, orders: StandingOrders) -> Reading | None:
+    """The last good reading of a probe that is configured: what a snapshot holds of another one is not the present."""
+    return history.reading(probe) if probe in orders.probes else None
+
+
+def _no_perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
+    yield from ()
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """One watched thing, by the name of the probe that measures it, and the rules that judge it.
 
@@ -199,6 +274,10 @@ class Subject:
     that is something else. `members` is the field of the orders that names what is watched of it, `member` what one of
     those is called, `component` the same for whoever does not know it; `member_sample` are a sample that tells of each
     of them and the label that it goes by (None: they are learned).
+
+    `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
+    (of the document's fields) are what is told to Prometheus and to Nagios. `hint` says which setting would have it
+    watched ("": none is needed, or there is nothing to watch here).
     """
 
     name: str
@@ -212,11 +291,20 @@ class Subject:
     noun: str = ""
     component: str = ""
     member_sample: tuple[str, str] | None = None
+    status: tuple[StatusSection, ...] = ()
+    metrics: tuple[MetricGroup, ...] = ()
+    perfdata: Callable[[Mapping[str, Any], StandingOrders], Iterator[PerfDatum]] = _no_perfdata
+    hint: str = ""
 
     def __post_init__(self) -> None:
         for name, default in (("readings", self.title), ("noun", self.title), ("component", self.member)):
             if not getattr(self, name):
                 object.__setattr__(self, name, default)
+
+    @property
+    def members_section(self) -> str:
+        """The section of the status document that is about its members ("": it has none)."""
+        return self.status[0].name if self.status else ""
 
     @property
     def is_server(self) -> bool:

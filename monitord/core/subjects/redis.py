@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from monitord.core import humanize
@@ -10,7 +11,22 @@ from monitord.core.copying import replace
 from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, UNKNOWN, Impact, RecoveryContext, Rule, Subject, Updated
+from monitord.core.subjects.base import (
+    NONE,
+    UNKNOWN,
+    Impact,
+    MetricFamily,
+    MetricGroup,
+    PerfDatum,
+    RecoveryContext,
+    Rule,
+    StatusSection,
+    Subject,
+    Updated,
+    asked,
+    seconds,
+    whole,
+)
 from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.servers import unmeasured, unreachable
 
@@ -173,6 +189,81 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(update_queues(update_refusals(history, reading), reading, now, orders))
 
 
+@dataclass(frozen=True, slots=True)
+class QueueStatus:
+    """The jobs of one queue, by state."""
+
+    waiting: int | None
+    active: int | None
+    delayed: int | None
+    failed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class RedisStatus:
+    """Redis, and the watched queues."""
+
+    keys: int | None
+    latency_ms: float | None
+    memory_bytes: int | None
+    evicted: int | None
+    queues: Mapping[str, QueueStatus]
+
+
+def _status(history: History, orders: StandingOrders, now: float) -> RedisStatus:
+    reading = asked("redis", history, orders) or Reading("redis")
+    return RedisStatus(
+        keys=whole(reading.number("redis_keys")),
+        latency_ms=reading.number("redis_latency"),
+        memory_bytes=whole(reading.number("redis_memory")),
+        evicted=whole(reading.number("redis_evicted")),
+        queues={name: _queue(reading, name) for name in orders.queues},
+    )
+
+
+def _queue(reading: Reading, name: str) -> QueueStatus:
+    return QueueStatus(
+        waiting=whole(reading.number("queue_waiting", queue=name)),
+        active=whole(reading.number("queue_active", queue=name)),
+        delayed=whole(reading.number("queue_delayed", queue=name)),
+        failed=whole(reading.number("queue_failed", queue=name)),
+    )
+
+
+METRICS = (
+    MetricGroup(
+        lambda fields: fields["redis"],
+        (
+            MetricFamily("redis_keys", "Keys in Redis.", lambda redis: redis["keys"]),
+            MetricFamily(
+                "redis_latency_seconds", "How long Redis took to answer.", lambda redis: seconds(redis["latency_ms"])
+            ),
+            MetricFamily("redis_memory_bytes", "Memory that Redis uses.", lambda redis: redis["memory_bytes"]),
+            MetricFamily(
+                "redis_evicted_keys_total",
+                "Keys that Redis gave up for want of memory.",
+                lambda redis: redis["evicted"],
+                kind="counter",
+            ),
+        ),
+    ),
+    MetricGroup(
+        lambda fields: fields["redis"]["queues"],
+        (MetricFamily("queue_jobs", "Jobs of a queue by state.", lambda queue: queue, by="state"),),
+        label="queue",
+    ),
+)
+
+
+def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
+    redis = fields["redis"]
+    yield PerfDatum("redis_keys", redis["keys"], minimum="0")
+    yield PerfDatum("redis_latency", redis["latency_ms"], "ms", minimum="0")
+    yield PerfDatum("redis_memory", redis["memory_bytes"], "B", minimum="0")
+    for name, queue in redis["queues"].items():
+        yield PerfDatum(f"{name} waiting", queue["waiting"], limits=f"{orders.queue_limit(name)};", minimum="0")
+
+
 REDIS = Subject(
     "redis",
     "Redis",
@@ -182,4 +273,8 @@ REDIS = Subject(
     members="queues",
     member="queue",
     member_sample=("queue_waiting", "queue"),
+    status=(StatusSection("redis", RedisStatus, _status),),
+    metrics=METRICS,
+    perfdata=_perfdata,
+    hint="Not watched. MONITORD_REDIS__URL (or REDIS_URL) would add it.",
 )

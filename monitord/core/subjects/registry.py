@@ -1,8 +1,6 @@
-"""Every watched subject, in the order in which they are shown."""
+"""Every watched subject, in the order in which they are shown, and what packages add to them."""
 
 from __future__ import annotations
-
-from collections.abc import Mapping
 
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.epochs import EPOCHS
@@ -12,25 +10,97 @@ from monitord.core.subjects.pm2 import PM2
 from monitord.core.subjects.postgres import POSTGRES
 from monitord.core.subjects.redis import REDIS
 
+# Those that monitord itself declares.
 SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, REDIS, HOST, MONITORD)
-# Of these a probe must be configured; monitord looks at itself in every cycle.
-MEASURED: tuple[str, ...] = tuple(subject.name for subject in SUBJECTS if subject is not MONITORD)
-BY_NAME: Mapping[str, Subject] = {subject.name: subject for subject in SUBJECTS}
+_registered: tuple[Subject, ...] = SUBJECTS
+
+
+def registered() -> tuple[Subject, ...]:
+    """Every subject there is: monitord's own, then those that were added."""
+    return _registered
+
+
+def register(subject: Subject) -> None:
+    """Add a subject. To be called before the first cycle: what is judged is the same for a whole run.
+
+    Raises:
+        ValueError: a subject, a section of the status, a rule or a metric of that name is there already.
+    """
+    for kind, names in (("subject", _subjects), ("section", _sections), ("rule", _rules), ("metric", _metrics)):
+        if taken := names((subject,)) & names(_registered):
+            raise ValueError(f"the {kind} {', '.join(sorted(taken))} is declared already")
+    _replace((*_registered, subject))
+
+
+def unregister(name: str) -> None:
+    """Take back what was added under this name."""
+    _replace(tuple(subject for subject in _registered if subject.name != name or subject in SUBJECTS))
+
+
+def _replace(subjects: tuple[Subject, ...]) -> None:
+    global _registered
+    _registered = subjects
+
+
+def _subjects(subjects: tuple[Subject, ...]) -> set[str]:
+    return {subject.name for subject in subjects}
+
+
+def _sections(subjects: tuple[Subject, ...]) -> set[str]:
+    own = {"status", "probes", "alerts"}
+    return {section.name for subject in subjects for section in subject.status} - (
+        own if subjects == SUBJECTS else set()
+    )
+
+
+def _rules(subjects: tuple[Subject, ...]) -> set[str]:
+    return {rule.name for subject in subjects for rule in subject.rules}
+
+
+def _metrics(subjects: tuple[Subject, ...]) -> set[str]:
+    return {metric.name for subject in subjects for group in subject.metrics for metric in group.metrics}
+
+
+def measured() -> tuple[Subject, ...]:
+    """Those of which a probe must be configured; monitord looks at itself in every cycle."""
+    return tuple(subject for subject in _registered if subject is not MONITORD)
+
+
+def subject_named(name: str) -> Subject | None:
+    """The subject of this name; None where there is none, or it is not known any more."""
+    return next((subject for subject in _registered if subject.name == name), None)
 
 
 def server_of(name: str) -> str:
     """The server that a subject is measured through; "" where there is none, or the subject is not known any more."""
-    subject = BY_NAME.get(name)
+    subject = subject_named(name)
     return subject.server if subject is not None else ""
 
 
 def readings_of(name: str) -> str:
     """What a subject's probe tells of."""
-    subject = BY_NAME.get(name)
+    subject = subject_named(name)
     return subject.readings if subject is not None else name
 
 
 def title_of(name: str) -> str:
     """What a subject, or one of its members, is called."""
-    subject = BY_NAME.get(name)
+    subject = subject_named(name)
     return subject.title if subject is not None else name
+
+
+def section_of(name: str) -> str:
+    """The section of the status document that a subject's members are in; "" where there is none."""
+    subject = subject_named(name)
+    return subject.members_section if subject is not None else ""
+
+
+def hint_of(name: str) -> str:
+    """Which setting would have a subject watched; "" where none would."""
+    subject = subject_named(name)
+    return subject.hint if subject is not None else ""
+
+
+def not_watched(name: str) -> str:
+    """That a subject is not watched, and what would have it watched."""
+    return hint_of(name) or "Not watched."
