@@ -117,9 +117,9 @@ class Stack:
             await self.schema()
             await self.seed()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-            kind = "timeout" if isinstance(error, TimeoutError) else "internal"
             raise StackError(
-                kind, f"the fleet's tables could not be made: {str(error) or type(error).__name__}"
+                "timeout" if isinstance(error, TimeoutError) else "internal",
+                f"the fleet's tables could not be made: {str(error) or type(error).__name__}",
             ) from error
 
     async def schema(self) -> None:

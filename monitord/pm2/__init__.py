@@ -1,11 +1,9 @@
 """PM2 as monitord meets it: its sockets, its process list, and the manners of an app that runs under it."""
 
-from typing import Literal
-
-Kind = Literal["refused", "missing", "permission", "timeout", "protocol"]
+from monitord.failures import FailureError
 
 
-class Pm2Error(Exception):
+class Pm2Error(FailureError):
     """PM2 could not be asked, or what it said could not be understood.
 
     The message is a sentence about what happened and never quotes an answer: answers carry the environment,
@@ -16,7 +14,3 @@ class Pm2Error(Exception):
             `permission`: it belongs to somebody else. `timeout`: no complete answer in time.
             `protocol`: an answer, but not one PM2 gives.
     """
-
-    def __init__(self, kind: Kind, message: str) -> None:
-        super().__init__(message)
-        self.kind: Kind = kind

@@ -8,6 +8,7 @@ import ssl
 import asyncpg
 
 from monitord.core.model import Kind
+from monitord.failures import PHRASES, FailureError, Phrases, classify
 
 UNDEFINED_TABLE, UNDEFINED_COLUMN, NO_PRIVILEGE = "42P01", "42703", "42501"
 LOCK_TIMED_OUT = "55P03"
@@ -55,20 +56,27 @@ _BY_WORDS: tuple[tuple[str, Kind, str], ...] = (
     ("unsupported startup parameter", "protocol", "does not accept a start-up parameter"),
 )
 
+# What differs in a sentence about Postgres.
+_OF_SYSTEM: Phrases = {
+    **PHRASES,
+    ssl.SSLCertVerificationError: ("tls", "has a certificate that was not accepted: {detail}"),
+    ssl.SSLError: ("tls", "could not agree with us on an encrypted connection: {reason}"),
+    socket.gaierror: ("dns", "has a name that could not be resolved"),
+    FileNotFoundError: ("refused", "has no socket there"),
+    PermissionError: ("permission", "has a socket that this user may not open"),
+    ConnectionRefusedError: ("refused", "refused the connection"),
+}
 
-class PostgresError(Exception):
-    """The session could not do its work: a kind to sort by and a sentence for people, free of secrets.
+
+class PostgresError(FailureError):
+    """The session could not do its work.
 
     `state` is the SQLSTATE of a statement that failed in the server; "" for everything else, connecting included.
-    `full`: the server, or the pool before it, is there and serves no further client.
     """
 
     def __init__(self, kind: Kind, error: str, state: str = "", *, full: bool = False) -> None:
-        super().__init__(error)
-        self.kind: Kind = kind
-        self.error = error
+        super().__init__(kind, error, full=full)
         self.state = state
-        self.full = full
 
 
 def explain(error: BaseException, where: str, sslmode: str, secret: str | None, *, connecting: bool) -> PostgresError:
@@ -128,21 +136,8 @@ def _of_server(error: asyncpg.PostgresError, secret: str | None) -> tuple[Kind, 
 
 
 def _of_system(error: OSError, sslmode: str) -> tuple[Kind, str]:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "tls", f"has a certificate that was not accepted: {error.verify_message}"
-    if isinstance(error, ssl.SSLError):
-        reason = (error.reason or "unknown").lower().replace("_", " ")
-        return "tls", f"could not agree with us on an encrypted connection: {reason}"
-    if isinstance(error, TimeoutError):
-        return "timeout", "did not answer in time"
-    if isinstance(error, socket.gaierror):
-        return "dns", "has a name that could not be resolved"
-    if isinstance(error, FileNotFoundError):
-        return "refused", "has no socket there"
-    if isinstance(error, PermissionError):
-        return "permission", "has a socket that this user may not open"
-    if isinstance(error, ConnectionRefusedError):
-        return "refused", "refused the connection"
+    if (known := classify(error, _OF_SYSTEM)) is not None:
+        return known
     message = str(error)
     if "rejected SSL upgrade" in message:
         if sslmode in ("require", "verify-ca", "verify-full"):

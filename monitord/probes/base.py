@@ -7,20 +7,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from monitord.core.model import Answered, Failure, Kind, Reading, Sample, Unmeasured, sample
-
-
-class ProbeError(Exception):
-    """A probe could not measure: a kind to sort by and a sentence for people, free of secrets.
-
-    `full`: the server is there and accepts no further client.
-    """
-
-    def __init__(self, kind: Kind, error: str, *, full: bool = False) -> None:
-        super().__init__(error)
-        self.kind: Kind = kind
-        self.error = error
-        self.full = full
+from monitord.core.model import Answered, Failure, Reading, Sample, Unmeasured, sample
+from monitord.failures import FailureError
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +41,7 @@ class Probe(Protocol):
     name: str
 
     async def measure(self, request: Request) -> Measured:
-        """Look once. Raises ProbeError, or lets the driver's own error rise where it has no better word for it."""
+        """Look once. Raises FailureError, or lets the driver's own error rise where it has no better word for it."""
         ...
 
     async def close(self) -> None:
@@ -83,7 +71,7 @@ async def take(probe: Probe, request: Request) -> Reading:
     try:
         async with asyncio.timeout(request.timeout):
             return reading(await probe.measure(request), None)
-    except ProbeError as error:
+    except FailureError as error:
         return reading(None, Failure(error.kind, error.error, error.full))
     except asyncio.CancelledError:
         if (task := asyncio.current_task()) is not None and task.cancelling():

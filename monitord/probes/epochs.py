@@ -10,11 +10,12 @@ from monitord.core.anomalies.sealing_habits import MOST_SILENT
 from monitord.core.history.defaults import SEALS
 from monitord.core.history.epochs import Calendar
 from monitord.core.model import Sample, sample
+from monitord.failures import FailureError
 from monitord.postgres import queries
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
 from monitord.postgres.participation import Participants, lived, lives, participation, upper
 from monitord.postgres.session import Session
-from monitord.probes.base import Measured, ProbeError, Request
+from monitord.probes.base import Measured, Request
 
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 # Of what is left of it, for each question about participation: the session is shared, and others wait for it.
@@ -92,7 +93,7 @@ class EpochsProbe:
         Labels of the future, which test scripts have left behind, are out of the window and change nothing.
 
         Raises:
-            ProbeError: `missing` or `permission` when it is about the table, else as the session had it.
+            FailureError: `missing` or `permission` when it is about the table, else as the session had it.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         now = request.now + request.database_ahead  # the labels are the server's times
@@ -103,10 +104,10 @@ class EpochsProbe:
                 if self._by_default and not any(
                     row["there"] for row in await connection.fetch(queries.PRESENT, [SEALS])
                 ):
-                    raise ProbeError("missing", _SENTENCES[UNDEFINED_TABLE])
+                    raise FailureError("missing", _SENTENCES[UNDEFINED_TABLE])
                 rows = await connection.fetch(queries.EPOCHS, start, int(now), self._length, wanted)
         except PostgresError as error:
-            raise ProbeError(error.kind, _SENTENCES.get(error.state, error.error)) from error
+            raise FailureError(error.kind, _SENTENCES.get(error.state, error.error)) from error
         samples: list[Sample] = []
         sealed: set[tuple[str, int]] = set()
         for row in rows:

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Literal
 
 from monitord.core.model import Answered, Sample, Value, sample
-from monitord.pm2 import Pm2Error, client, process_list
+from monitord.pm2 import client, process_list
 
-from .base import Measured, ProbeError, Request
+from .base import Measured, Request
 
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is PM2's and not the runner's
 
@@ -33,15 +33,12 @@ class Pm2Probe:
         """PM2's list over one short connection.
 
         Raises:
-            ProbeError: PM2 is not running, belongs to another user, or did not answer in time or in its protocol.
+            Pm2Error: PM2 is not running, belongs to another user, or did not answer in time or in its protocol.
         """
         began = time.perf_counter()
-        try:
-            reply = await client.call(self._home, "getMonitorData", timeout=request.timeout * _SHARE)
-            latency = (time.perf_counter() - began) * 1000.0
-            processes = process_list.parse(reply)
-        except Pm2Error as error:
-            raise ProbeError(error.kind, str(error)) from None
+        reply = await client.call(self._home, "getMonitorData", timeout=request.timeout * _SHARE)
+        latency = (time.perf_counter() - began) * 1000.0
+        processes = process_list.parse(reply)
         own = self._own_pids()
         samples = [sample("pm2_latency", round(latency, 3), "ms")]
         for process in processes:

@@ -11,7 +11,7 @@ from monitord.core.model import Sample, Unmeasured, sample
 from monitord.postgres import queries, served
 from monitord.postgres.errors import LOCK_TIMED_OUT, PostgresError
 from monitord.postgres.session import Session
-from monitord.probes.base import Measured, ProbeError, Request, server_clock
+from monitord.probes.base import Measured, Request, server_clock
 
 if TYPE_CHECKING:
     import asyncpg
@@ -129,15 +129,12 @@ class PostgresProbe:
         """One transaction for everything cheap, one more for the exact counts when any are due.
 
         Raises:
-            ProbeError: The database could not be asked. A table that cannot be measured is a gap instead.
+            PostgresError: The database could not be asked. A table that cannot be measured is a gap instead.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
         deadline = began + request.timeout * _SHARE
-        try:
-            server, relations = await self._look(began, deadline)
-        except PostgresError as error:
-            raise ProbeError(error.kind, error.error, full=error.full) from error
+        server, relations = await self._look(began, deadline)
         samples, gaps = list(server), []
         due: list[tuple[str, str]] = []
         arriving: list[tuple[str, asyncpg.Record]] = []

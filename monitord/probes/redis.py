@@ -9,12 +9,13 @@ from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
 
 from monitord.core.model import Sample, Unmeasured, sample
+from monitord.failures import FailureError
 from monitord.redis import info
 from monitord.redis.connection import STEP_SECONDS, Server, renew
 from monitord.redis.errors import FULL, code, explain, refusal
 from monitord.redis.queues import KEPT, PARTS, STATES, key
 
-from .base import Measured, ProbeError, Request
+from .base import Measured, Request
 
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 _SERVER: Final = (("DBSIZE",), *(("INFO", section) for section in info.SECTIONS))
@@ -60,7 +61,7 @@ class RedisProbe:
         """One PING, timed, then every count in one round trip.
 
         Raises:
-            ProbeError: with the kind and what to read about it. A queue that cannot be counted is a gap instead.
+            FailureError: with the kind and what to read about it. A queue that cannot be counted is a gap instead.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         settled = False
@@ -74,7 +75,7 @@ class RedisProbe:
         except (exceptions.RedisError, OSError) as error:
             # The sentence never quotes the server, who may echo what it was sent, passwords included.
             kind, what = explain(error)
-            raise ProbeError(kind, f"{self._where} {what}", full=(kind, what) == FULL) from None
+            raise FailureError(kind, f"{self._where} {what}", full=(kind, what) == FULL) from None
         finally:
             if not settled:  # a cancelled turn leaves answers on the way that the next would take for its own
                 await self.close()
@@ -110,7 +111,7 @@ class RedisProbe:
         try:
             connection = self._connection = self._server.connection()
         except (OSError, ValueError):
-            raise ProbeError("tls", f"{self._where}: the certificate files it is given cannot be loaded") from None
+            raise FailureError("tls", f"{self._where}: the certificate files it is given cannot be loaded") from None
         async with asyncio.timeout_at(_soon(deadline)):
             await connection.connect()  # type: ignore[no-untyped-call]
         return connection, *await self._ping_over(connection, deadline)
@@ -127,7 +128,7 @@ class RedisProbe:
                     raise
                 reply, misconf = b"PONG", True
         if reply != b"PONG":
-            raise ProbeError("protocol", f"{self._where} answers a PING with something else than PONG")
+            raise FailureError("protocol", f"{self._where} answers a PING with something else than PONG")
         return round((time.perf_counter() - began) * 1000.0, 3), misconf
 
     def _of_queues(self) -> Iterator[tuple[str, ...]]:

@@ -6,13 +6,11 @@ The server is never quoted: it may echo what it was sent, passwords included.
 from __future__ import annotations
 
 import re
-import socket
-import ssl
-from collections.abc import Iterator
 
 from redis import exceptions
 
 from monitord.core.model import Kind
+from monitord.failures import causes, classify
 
 
 class ReplyTooLarge(exceptions.InvalidResponse):
@@ -40,11 +38,13 @@ def refusal(reply: object) -> tuple[Kind, str]:
 
 def explain(error: Exception) -> tuple[Kind, str]:
     """Why there was no reading at all."""
-    for cause in _causes(error):
+    for cause in causes(error):
+        if (known := classify(cause)) is not None:
+            return known
         match cause:
             case ReplyTooLarge():
                 return "protocol", "answers with more than any answer can be"
-            case exceptions.TimeoutError() | TimeoutError():
+            case exceptions.TimeoutError():
                 return "timeout", "did not answer in time"
             case exceptions.AuthenticationError() if code(cause) == "NOAUTH":
                 return "auth", "wants a password and was given none"
@@ -64,28 +64,10 @@ def explain(error: Exception) -> tuple[Kind, str]:
                 return "protocol", f"answers with an error ({code(cause)})"
             case exceptions.InvalidResponse() | RecursionError():
                 return "protocol", "does not answer in the Redis protocol"
-            case ssl.SSLCertVerificationError():
-                return "tls", f"shows a certificate that cannot be trusted: {cause.verify_message}"
-            case ssl.SSLError():
-                return "tls", f"cannot be talked to over TLS: {cause.reason or 'the handshake failed'}"
-            case socket.gaierror():
-                return "dns", "has a name that cannot be resolved"
-            case FileNotFoundError():
-                return "missing", "has no socket there"
-            case PermissionError():
-                return "permission", "has a socket that this user may not use"
             case exceptions.ConnectionError() if "max number of clients" in str(cause):
                 return "refused", FULL[1]
-            case ConnectionRefusedError():
-                return "refused", "refuses the connection: nothing listens there"
             case OSError():
                 return "refused", f"cannot be reached: {cause.strerror or 'no address of it answers'}"
             case _:
                 pass  # redis-py's ConnectionError over the error that says more
     return "refused", "closed the connection without an answer"
-
-
-def _causes(error: BaseException | None) -> Iterator[BaseException]:
-    while error is not None:
-        yield error
-        error = error.__cause__ or error.__context__

@@ -21,6 +21,7 @@ from typing import Self
 
 import psutil
 
+from monitord.failures import FailureError
 from monitord.testing.processes import MARKER, processes_of
 
 OWNER_FILE = "owner.pid"
@@ -32,16 +33,8 @@ NAME_LIMIT = 60
 CLOSE_SECONDS = 30.0
 
 
-class StackError(Exception):
-    """The embedded stack could not do what it was asked.
-
-    Attributes:
-        kind: `refused`, `timeout`, `permission`, `missing` or `internal`.
-    """
-
-    def __init__(self, kind: str, sentence: str) -> None:
-        super().__init__(sentence)
-        self.kind = kind
+class StackError(FailureError):
+    """The embedded stack could not do what it was asked."""
 
 
 class Sandbox:

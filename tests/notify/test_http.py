@@ -186,8 +186,8 @@ async def test_a_certificate_of_ones_own_is_trusted_where_the_environment_names_
 ) -> None:
     receiver = await receive(tls=authority.server_side())
     program = (
-        "import asyncio\nfrom monitord.notify.channels.http import Http\n"
-        f"u = 'https://127.0.0.1:{receiver.port}/'\nasyncio.run(Http(u, 60.0).post(u, b'', {{}}))\n"
+        "import asyncio\nfrom monitord.notify.channels.http import HttpClient\n"
+        f"u = 'https://127.0.0.1:{receiver.port}/'\nasyncio.run(HttpClient(u, 60.0).post(u, b'', {{}}))\n"
     )
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-c", program, env={"SSL_CERT_FILE": str(authority.certificate), "PATH": "/usr/bin:/bin"}

@@ -5,7 +5,8 @@ import asyncio
 import pytest
 
 from monitord.core.model import Failure, Reading, Unmeasured, sample
-from monitord.probes.base import Measured, Probe, ProbeError, Request, take, take_all
+from monitord.failures import FailureError
+from monitord.probes.base import Measured, Probe, Request, take, take_all
 
 SECRET = "postgres://gateway:hunter2@db/milo"
 
@@ -77,7 +78,7 @@ async def test_a_probe_is_handed_the_request_as_it_is() -> None:
     "kind", ["refused", "timeout", "auth", "tls", "dns", "protocol", "permission", "missing", "internal"]
 )
 async def test_a_failure_keeps_the_kind_and_the_sentence_the_probe_gave_it(kind: str) -> None:
-    reading = await take(Answers("redis", ProbeError(kind, "a sentence")), request())  # type: ignore[arg-type]
+    reading = await take(Answers("redis", FailureError(kind, "a sentence")), request())  # type: ignore[arg-type]
     assert reading.failure == Failure(kind, "a sentence")  # type: ignore[arg-type]
     assert reading.samples == ()
 
@@ -105,7 +106,7 @@ async def test_a_bug_costs_its_own_probe_only() -> None:
     probes: list[Probe] = [
         Answers("redis", ZeroDivisionError()),
         Answers("host", Measured((sample("load1", 0.5),))),
-        Answers("pm2", ProbeError("missing", "PM2 is not running")),
+        Answers("pm2", FailureError("missing", "PM2 is not running")),
     ]
     readings = await take_all(probes, {name: request() for name in ("redis", "host", "pm2")})
     assert {name: reading.failure and reading.failure.kind for name, reading in readings.items()} == {

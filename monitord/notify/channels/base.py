@@ -9,11 +9,12 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from monitord.core.model import Kind, Severity
+from monitord.failures import FailureError
 from monitord.notify.message import Message
 
 
-class SendError(Exception):
-    """A channel did not accept what it was given: a kind to sort by and a sentence to read, free of secrets.
+class SendError(FailureError):
+    """A channel did not accept what it was given.
 
     `status` is the HTTP status, where there was one. `retry_after`: the receiver asks to be left alone for so many
     seconds (it limits its rate, or is being maintained). `final`: it will never accept this message, however often it
@@ -29,9 +30,7 @@ class SendError(Exception):
         retry_after: float | None = None,
         final: bool = False,
     ) -> None:
-        super().__init__(error)
-        self.kind: Kind = kind
-        self.error = error
+        super().__init__(kind, error)
         self.status = status
         self.retry_after = retry_after
         self.final = final

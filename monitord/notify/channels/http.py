@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import ssl
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import lru_cache
 from http import HTTPStatus
@@ -21,6 +21,7 @@ import httpx
 from monitord import __version__
 from monitord.core import humanize
 from monitord.core.model import Kind
+from monitord.failures import causes, classify
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.limits import retry_after
 
@@ -31,6 +32,8 @@ _READ_SECONDS: Final = 1.0
 _CONNECT_SHARE: Final = 0.4
 # Of the channel's deadline: the sentence is to be ours, not that of whoever holds the deadline.
 _SHARE: Final = 0.8
+# Below an error of the library, what says more than it.
+_TELLING: Final = (ssl.SSLError, socket.gaierror, ConnectionRefusedError)
 _PORTS: Final = {"http": 80, "https": 443}
 
 
@@ -140,16 +143,9 @@ def _refusal(status: int) -> tuple[Kind, str] | None:
 
 def _explained(error: BaseException) -> tuple[Kind, str]:
     """Kind and half a sentence. The most telling error may lie below the library's own, or in a group of them."""
-    for cause in _causes(error):
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return "tls", f"shows a certificate that cannot be trusted: {cause.verify_message}"
-            case ssl.SSLError():
-                return "tls", f"cannot be talked to over TLS: {cause.reason or 'the handshake failed'}"
-            case socket.gaierror():
-                return "dns", "has a name that cannot be resolved"
-            case ConnectionRefusedError():
-                return "refused", "refuses the connection: nothing listens there"
+    for cause in causes(error):
+        if isinstance(cause, _TELLING) and (known := classify(cause)) is not None:
+            return known
     match error:
         case httpx.ConnectTimeout():
             return "timeout", "cannot be connected to in time"
@@ -167,14 +163,3 @@ def _explained(error: BaseException) -> tuple[Kind, str]:
             return "protocol", "cannot be asked: the address is no HTTP address"
     # The type only: the text of an unforeseen error may carry the address.
     return "internal", f"could not be told for a reason inside monitord: {type(error).__name__}"
-
-
-def _causes(error: BaseException | None, depth: int = 8) -> Iterator[BaseException]:
-    """The error and all that led to it, those of every address of a name included."""
-    if error is None or depth == 0:
-        return
-    yield error
-    if isinstance(error, BaseExceptionGroup):
-        for inner in error.exceptions:
-            yield from _causes(inner, depth - 1)
-    yield from _causes(error.__cause__ or error.__context__, depth - 1)

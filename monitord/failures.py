@@ -1,0 +1,67 @@
+"""Why something could not be asked: one error with a kind and a sentence, and what errors of the system mean."""
+
+from __future__ import annotations
+
+import socket
+import ssl
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from monitord.core.model import Kind
+
+
+class FailureError(Exception):
+    """A client could not do its work: a kind to sort by and a sentence for people, free of secrets.
+
+    `full`: the server, or the pool before it, is there and accepts no further client.
+    """
+
+    def __init__(self, kind: Kind, error: str, *, full: bool = False) -> None:
+        super().__init__(error)
+        self.kind: Kind = kind
+        self.error = error
+        self.full = full
+
+
+Phrases = Mapping[type[OSError], tuple[Kind, str]]
+
+# The first that fits. `{detail}` is what TLS says of it, `{reason}` the same in small words.
+PHRASES: Final[Phrases] = {
+    ssl.SSLCertVerificationError: ("tls", "shows a certificate that cannot be trusted: {detail}"),
+    ssl.SSLError: ("tls", "cannot be talked to over TLS: {detail}"),
+    TimeoutError: ("timeout", "did not answer in time"),
+    socket.gaierror: ("dns", "has a name that cannot be resolved"),
+    FileNotFoundError: ("missing", "has no socket there"),
+    PermissionError: ("permission", "has a socket that this user may not use"),
+    ConnectionRefusedError: ("refused", "refuses the connection: nothing listens there"),
+}
+
+
+def classify(error: BaseException, phrases: Phrases = PHRASES) -> tuple[Kind, str] | None:
+    """The kind and half a sentence of an error of TLS, the resolver, a deadline or a socket; None for any other."""
+    for error_type, (kind, phrase) in phrases.items():
+        if isinstance(error, error_type):
+            return kind, phrase.replace("{detail}", _detail(error)).replace("{reason}", _reason(error))
+    return None
+
+
+def causes(error: BaseException | None, depth: int = 16) -> Iterator[BaseException]:
+    """The error and all that led to it, those of every address of a name included."""
+    if error is None or depth == 0:
+        return
+    yield error
+    if isinstance(error, BaseExceptionGroup):
+        for inner in error.exceptions:
+            yield from causes(inner, depth - 1)
+    yield from causes(error.__cause__ or error.__context__, depth - 1)
+
+
+def _reason(error: BaseException) -> str:
+    found = error.reason if isinstance(error, ssl.SSLError) else None
+    return (found or "unknown").lower().replace("_", " ")
+
+
+def _detail(error: BaseException) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return (isinstance(error, ssl.SSLError) and error.reason) or "the handshake failed"
