@@ -131,6 +131,10 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others
                 faults.append(f"the rule {rule.name} failed inside ({type(error).__name__})")
                 judgements = book.unknown(rule, held)
+            if book.says_nothing(rule, judgements, held):
+                if rule.name in judged:
+                    judged[rule.name].update(judgements)
+                continue
             judged.setdefault(rule.name, {}).update(judgements)
             waiting |= book.replaced(rule.name, judgements, judged, held)
             edges = book.advance(rule, judgements, held, observation, history, orders, aftermaths)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
@@ -84,8 +84,15 @@ class Answered:
     began_at: float | None = None
 
 
+class _ByName:
+    """Where a reading keeps its samples by their name once it was asked: it is, for dozens of names in a cycle."""
+
+    __slots__ = ("_by_name",)
+    _by_name: dict[str, list[Sample]]
+
+
 @dataclass(frozen=True, slots=True)
-class Reading:
+class Reading(_ByName):
     """One probe's turn: samples, or the failure that stood in their place, and how long it took.
 
     `by` is who answered, where the probe can tell.
@@ -100,22 +107,35 @@ class Reading:
 
     def named(self, name: str) -> Iterator[Sample]:
         """Every sample of one name."""
-        return (s for s in self.samples if s.name == name)
+        return iter(self._of(name))
+
+    def _of(self, name: str) -> Sequence[Sample]:
+        try:
+            by_name = self._by_name
+        except AttributeError:
+            by_name = {}
+            for s in self.samples:
+                if s.name in by_name:
+                    by_name[s.name].append(s)
+                else:
+                    by_name[s.name] = [s]
+            object.__setattr__(self, "_by_name", by_name)
+        return by_name.get(name, ())
 
     def values(self, name: str, label: str) -> dict[str, Value]:
         """Label value -> sample value, for samples of one name told apart by one label."""
-        return {s.label(label): s.value for s in self.named(name)}
+        return {s.label(label): s.value for s in self._of(name)}
 
     def word(self, name: str, **labels: str) -> str | None:
         """The word under a name and labels, or None where there is no such word."""
         wanted = tuple(sorted(labels.items()))
-        found = next((s.value for s in self.named(name) if s.labels == wanted), None)
+        found = next((s.value for s in self._of(name) if s.labels == wanted), None)
         return found if isinstance(found, str) else None
 
     def number(self, name: str, **labels: str) -> float | None:
         """The number under a name and labels, or None where there is no such number."""
         wanted = tuple(sorted(labels.items()))
-        for s in self.named(name):
+        for s in self._of(name):
             if s.labels == wanted:
                 return s.value if isinstance(s.value, int | float) else None
         return None

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from monitord.core import humanize
-from monitord.core.anomalies.sealing_habits import SealingHabits
+from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
 from monitord.core.history.epochs import calendar
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import mark
@@ -47,7 +47,7 @@ def labels(view: PageContext, group: str) -> list[EpochLabel]:
     current, expected = days.current(at), days.expected(at)
     is_known = history.reading("epochs") is not None
     known = dict(history.sealed.get(group, ()))
-    past = history.learned.get(group, SealingHabits())
+    past = history.learned.get(group, NOTHING_LEARNED)
     first = min(known, default=None)
     found: list[EpochLabel] = []
     for label in range(current - (LABELS - 1) * days.length, current + 1, days.length):

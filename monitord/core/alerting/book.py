@@ -30,6 +30,14 @@ def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
     return [alert for alert in book.values() if alert.rule == rule.name and alert.probe == rule.probe]
 
 
+def says_nothing(rule: Rule, judgements: Mapping[str, Judgement], book: Mapping[str, Alert]) -> bool:
+    """Whether a rule neither finds anything nor has an alert: nearly all there ever is, and nothing follows from it."""
+    for judgement in judgements.values():
+        if isinstance(judgement, Finding):
+            return False
+    return not any(alert.rule == rule.name for alert in book.values())
+
+
 def unknown(rule: Rule, book: Mapping[str, Alert]) -> dict[str, Judgement]:
     """The answer of a rule that cannot judge: its alerts stay as they are."""
     return {a.subject: Unknown(rule.name, a.subject, "it could not be judged") for a in of_rule(book, rule)}
@@ -125,8 +133,6 @@ def advance(
     transitions = drop(book, [alert for alert in of_rule(book, rule) if alert.subject not in judgements], now)
     for subject, judgement in judgements.items():
         is_found = isinstance(judgement, Finding)
-        if not book and not is_found:
-            continue  # nothing was wrong and nothing is: nearly all there ever is
         place = lifecycle.key(rule.name, subject)
         alert = book.get(place)
         if alert is None and not is_found:

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
+from functools import lru_cache
+
 from monitord.core import humanize
 from monitord.core.anomalies import trends
 from monitord.core.anomalies.trend_detection import BUCKETS_PER_SPAN, Terms
@@ -49,10 +52,8 @@ def update_memory(history: History, now: float, orders: StandingOrders) -> Histo
     A process that began anew begins its series anew, once it is warm; one that is gone takes its series with it.
     """
     following = {key: series for key, series in history.trends.items() if not key.startswith(MEMORY)}
-    by_limit: dict[int, Terms] = {}  # nearly always one for all
     for service, known in history.services.items():
-        limit = orders.memory_limit(service)
-        terms = by_limit.get(limit) or by_limit.setdefault(limit, memory_terms(orders, service))
+        terms = memory_terms(orders, service)
         for instance, process in known.lives.items():
             key = memory_key(service, instance)
             series = _of_life(history.trends.get(key), process, now, terms)
@@ -94,7 +95,12 @@ def fast_disk_key(path: str) -> str:
 
 def memory_terms(orders: StandingOrders, service: str) -> Terms:
     """What a service's memory is judged by, in bytes."""
-    limit, span = float(orders.memory_limit(service)), orders.leak_span.total_seconds()
+    return _memory_terms(float(orders.memory_limit(service)), orders.leak_span, orders.late_after)
+
+
+@lru_cache(maxsize=64)
+def _memory_terms(limit: float, least_span: timedelta, late_after: timedelta) -> Terms:
+    span = least_span.total_seconds()
     return Terms(
         limit=limit,
         spoken=limit,
@@ -103,28 +109,38 @@ def memory_terms(orders: StandingOrders, service: str) -> Terms:
         ahead=LEAK_AHEAD,
         trust=LEAK_TRUST,
         grain=MEMORY_GRAIN,
-        blind_after=orders.late_after.total_seconds(),
+        blind_after=late_after.total_seconds(),
     )
 
 
 def disk_terms(orders: StandingOrders) -> Terms:
     """What disks are judged by, in percent."""
-    span = orders.fill_span.total_seconds()
+    return _disk_terms(orders.disk_critical, orders.fill_span, orders.late_after)
+
+
+@lru_cache(maxsize=16, typed=True)
+def _disk_terms(critical: float, least_span: timedelta, late_after: timedelta) -> Terms:
+    span = least_span.total_seconds()
     return Terms(
         limit=FULL,
-        spoken=orders.disk_critical,
+        spoken=critical,
         span=span,
         horizon=FILL_HORIZON_SPANS * span,
         ahead=FILL_AHEAD,
         trust=FILL_TRUST,
         grain=DISK_GRAIN,
-        blind_after=orders.late_after.total_seconds(),
+        blind_after=late_after.total_seconds(),
     )
 
 
 def fast_disk_terms(orders: StandingOrders) -> Terms | None:
     """What a disk that fills fast is judged by; None where readings come too seldom for anything faster."""
-    terms, often = disk_terms(orders), orders.late_after.total_seconds() / LATE_CYCLES
+    return _fast_disk_terms(disk_terms(orders), orders.late_after)
+
+
+@lru_cache(maxsize=16, typed=True)
+def _fast_disk_terms(terms: Terms, late_after: timedelta) -> Terms | None:
+    often = late_after.total_seconds() / LATE_CYCLES
     span = max(FAST * terms.span, FAST_READINGS * often * BUCKETS_PER_SPAN)
     return replace(terms, span=span, ahead=FAST_AHEAD, lately=FAST_LATELY) if span < terms.span else None
 

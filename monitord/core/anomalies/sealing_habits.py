@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 from monitord.core.anomalies import completeness, sealing_delays
 from monitord.core.anomalies.completeness import KEEP_LABELS, Completeness
@@ -68,6 +69,10 @@ class SealingHabits:
         )
 
 
+# Of a group that nothing is known of yet.
+NOTHING_LEARNED: Final = SealingHabits()
+
+
 def update_epochs(
     learned: Mapping[str, SealingHabits], reading: Reading, now: float, orders: StandingOrders
 ) -> dict[str, SealingHabits]:
@@ -95,7 +100,7 @@ def update_epochs(
             by_group.setdefault(group, {})[label] = value
     out = {}
     for group in orders.groups:
-        before = learned.get(group, SealingHabits())
+        before = learned.get(group, NOTHING_LEARNED)
         new = {name: found[name].get(group, {}) for name in _BY_LABEL}
         mine = [s for s in named if s.label("group") == group]
         delays = before.delays.merged(new["seal_at"], length, KEEP_SEALS)

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from functools import lru_cache
 
 from monitord.core.model import Reading
@@ -68,7 +69,12 @@ class Seals:
 
 def calendar(orders: StandingOrders) -> Calendar:
     """The calendar of these orders."""
-    return Calendar(int(orders.epoch_length.total_seconds()), orders.epoch_grace.total_seconds())
+    return _calendar(orders.epoch_length, orders.epoch_grace)
+
+
+@lru_cache(maxsize=16)  # the rules about epochs ask for the same a dozen times in one cycle
+def _calendar(length: timedelta, grace: timedelta) -> Calendar:
+    return Calendar(int(length.total_seconds()), grace.total_seconds())
 
 
 def window_seconds(orders: StandingOrders) -> float:

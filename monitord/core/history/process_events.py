@@ -121,6 +121,8 @@ def events_of(
     `is_many`: so many services were restarted by hand that it is a deployment.
     """
     found = _events_of(name, old, new, change, together, told, is_many=is_many)
+    if not found:
+        return []
     done = any(act.said for act in told.acts)
     return [
         replace(event, at=_moment(event, new, told), said=event.said or (done and _is_of_an_act(event)))
@@ -221,6 +223,8 @@ def _up_or_down(
     What is launching is up already, and what is stopping is up still: most of what stops is being restarted.
     """
     was, are = _up(old), _up(new)
+    if was == are:
+        return None
     scheduled = any(process.schedule for process in new.values())
     if was and not are:
         return _went_down(name, new, () if change.crashes else told.deaths, scheduled=scheduled, told=told)

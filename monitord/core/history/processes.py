@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.history import restarts
@@ -22,6 +23,7 @@ from monitord.core.orders import Expected, StandingOrders
 _BEGUN = frozenset({"online", "launching"})
 # PM2 tells of an end a moment before it counts it, and rounds its clock.
 SAID_SLACK_SECONDS = 0.05
+_NOTHING_KNOWN: Final = ServiceHistory()
 
 
 def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
@@ -113,7 +115,7 @@ def update_fleet(
     events: list[ServiceEvent] = []
     roster = dict(history.roster)
     for name in sorted(history.services.keys() | seen.keys()):
-        old = history.services.get(name, ServiceHistory())
+        old = history.services.get(name, _NOTHING_KNOWN)
         batches = tuple(b for b in old.batches if b.end > now - window)
         crashes = changes[name].crashes if name in changes else 0
         tallies = old.tallies
@@ -157,8 +159,8 @@ def update_fleet(
     services = {
         name: _with_runs(
             name,
-            replace(service, periodic=wanted_now.get(name) == "periodic"),
-            history.services.get(name, ServiceHistory()).lives,
+            _periodic(service, wanted_now.get(name) == "periodic"),
+            history.services.get(name, _NOTHING_KNOWN).lives,
             now,
             dark,
             orders,
@@ -171,6 +173,10 @@ def update_fleet(
         last = replace(last, left_behind=left_behind, is_empty=last.is_empty and left_behind == last.left_behind)
     following = replace(history, services=services, roster=roster, fleet_restart=last)
     return replace(following, daemon=reading.by.identity if reading.by is not None else history.daemon), events
+
+
+def _periodic(service: ServiceHistory, is_so: bool) -> ServiceHistory:
+    return service if service.periodic == is_so else replace(service, periodic=is_so)
 
 
 def _on_their_way(old: Mapping[str, Process], new: Mapping[str, Process]) -> dict[str, Process]:
@@ -199,12 +205,16 @@ def _is_by_hand(service: ServiceHistory, before: float | None) -> bool:
 
 
 def _acts(service: ServiceHistory, before: float | None) -> tuple[OperatorAction, ...]:
+    if not service.acts:
+        return ()
     since = _settled(service, before)
     return tuple(act for act in service.acts if act.at > since)
 
 
 def _by_hand(service: ServiceHistory, happened: list[ServiceEvent], told: BusReports) -> bool:
     """Whether what is down or gone of a service is so by an operator's hand, as PM2's bus has told."""
+    if not happened:
+        return service.by_hand
     is_so, is_told = service.by_hand, any(act.what in {"ended", "stop"} for act in told.acts)
     for event in happened:
         is_so = is_told and event.by == "operator" and event.change in {"stopped", "deleted"}
@@ -215,21 +225,28 @@ def _since_when(old: Mapping[str, Process], new: Mapping[str, Process], told: Bu
     """The lives, each with the moment since when it has been in its state, as PM2 tells it, or was first seen in it."""
     processes, now = {}, told.now
     for instance, process in new.items():
-        ended = [one.at for one in told.deaths if one.instance == instance]
-        ended += [act.at for act in told.acts if act.instance == instance and act.what in {"ended", "stop"}]
-        going = [act.at for act in told.acts if act.instance == instance and act.what == "stopping"]
         was = old.get(instance)
         if was is not None and was.state == process.state and was.since is not None and _is_same_run(was, process):
             since = was.since
         elif process.state in _BEGUN and process.started_at is not None and process.started_at <= now:
             since = process.started_at
         else:
-            moments = going if _is_going(process) else ended if process.state not in _BEGUN else []
+            moments = _moments(instance, process, told)
             since = min((at for at in moments[-1:] if told.since < at <= now), default=now)
         processes[instance] = replace(
             process, since=since, signal=_signal(instance, was, process, told), given_up=_is_given_up(was, process)
         )
     return processes
+
+
+def _moments(instance: str, process: Process, told: BusReports) -> list[float]:
+    """When PM2's bus told that a process was brought into a state that PM2's list gives no beginning of."""
+    if process.state in _BEGUN:
+        return []
+    if _is_going(process):
+        return [act.at for act in told.acts if act.instance == instance and act.what == "stopping"]
+    ended = [one.at for one in told.deaths if one.instance == instance]
+    return ended + [act.at for act in told.acts if act.instance == instance and act.what in {"ended", "stop"}]
 
 
 def _signal(instance: str, was: Process | None, process: Process, told: BusReports) -> str:
@@ -266,6 +283,8 @@ def _settled(service: ServiceHistory, before: float | None) -> float:
 
 def _since(service: ServiceHistory, before: float | None) -> tuple[ProcessEnd, ...]:
     """What the bus has told of a service's deaths that no reading has counted."""
+    if not service.deaths:
+        return ()
     since = _settled(service, before)
     return tuple(end for end in service.deaths if end.at > since)
 

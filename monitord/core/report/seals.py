@@ -8,7 +8,7 @@ from typing import Literal
 
 from monitord.core.anomalies.completeness import falls_short, habit
 from monitord.core.anomalies.sealing_delays import delay_of, is_unusual, usual
-from monitord.core.anomalies.sealing_habits import SealingHabits
+from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED, SealingHabits
 from monitord.core.copying import replace
 from monitord.core.history.epochs import Calendar, calendar, empty_labels, seals, window_seconds
 from monitord.core.history.model import History
@@ -113,7 +113,7 @@ class SealTracker:
 
     def _night(self, group: str, history: History) -> GroupReport:
         length = self._days.length
-        learned = history.learned.get(group, SealingHabits())
+        learned = history.learned.get(group, NOTHING_LEARNED)
         first = int(-(-(self._since - length) // length)) * length
         seals = [
             self._seal(group, label, learned)

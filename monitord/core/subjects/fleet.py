@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Mapping
 from typing import Final
 
 from monitord.core import humanize
@@ -10,17 +10,21 @@ from monitord.core.dependencies import builds_trees, fed, sealed, worked_off
 from monitord.core.history.model import History, Process
 from monitord.core.history.process_states import fits
 from monitord.core.history.processes import expected
+from monitord.core.latest import latest
 from monitord.core.model import Alert
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects.base import NONE, UNKNOWN, EpochImpact, Impact, RecoveryContext, Role
 
 
-def fleet(history: History, orders: StandingOrders) -> Iterator[tuple[str, Expected | None, dict[str, Process]]]:
+@latest
+def fleet(history: History, orders: StandingOrders) -> list[tuple[str, Expected | None, Mapping[str, Process]]]:
     """Every subject: the roster first, then whatever else PM2 runs (nothing expected of it)."""
     roster = expected(history, orders)
+    found: list[tuple[str, Expected | None, Mapping[str, Process]]] = []
     for name in sorted(roster.keys() | history.services.keys()):
         service = history.services.get(name)
-        yield name, roster.get(name), dict(service.lives) if service else {}
+        found.append((name, roster.get(name), service.lives if service else {}))
+    return found
 
 
 def itself(alert: Alert) -> tuple[str, ...]:

@@ -10,7 +10,7 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.anomalies.completeness import KEEP_LABELS, habit, incomplete
-from monitord.core.anomalies.sealing_habits import SealingHabits
+from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
 from monitord.core.dependencies import sealers, unsealed
 from monitord.core.history.clocks import DISAGREE, disagree, judged_at
 from monitord.core.history.epochs import calendar
@@ -42,7 +42,7 @@ def sealing_incomplete(observation: Observation, history: History, orders: Stand
     days = calendar(orders)
     expected = days.expected(judged_at(history, observation.now.timestamp()))
     for group in orders.groups:
-        seen = history.learned.get(group, SealingHabits()).completeness
+        seen = history.learned.get(group, NOTHING_LEARNED).completeness
         newest = seen.participating.newest
         if newest is None or newest < expected - KEEP_LABELS * days.length:
             continue  # nobody counts who takes part, or not any more
@@ -87,7 +87,7 @@ def channel_silent(observation: Observation, history: History, orders: StandingO
     days = calendar(orders)
     expected = days.expected(judged_at(history, observation.now.timestamp()))
     for group in orders.groups:
-        silence = history.learned.get(group, SealingHabits()).silence
+        silence = history.learned.get(group, NOTHING_LEARNED).silence
         if disagree(history):
             yield from (Unknown("channel_silent", f"{group}/{channel}", DISAGREE) for channel in silence.channels)
             continue

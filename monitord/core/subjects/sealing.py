@@ -7,7 +7,7 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_delays import slow_past, usual
-from monitord.core.anomalies.sealing_habits import SealingHabits
+from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED, SealingHabits
 from monitord.core.copying import replace
 from monitord.core.history.clocks import DISAGREE, disagree, judged_at
 from monitord.core.history.epochs import Seals, calendar, seals, window_seconds
@@ -269,7 +269,7 @@ def _follow(
     delays = [
         delay
         for group, label in newest.items()
-        if label == first and (delay := history.learned.get(group, SealingHabits()).delays.get(first)) is not None
+        if label == first and (delay := history.learned.get(group, NOTHING_LEARNED).delays.get(first)) is not None
     ]
     now = judged_at(history, observation.now.timestamp())
     return bool(delays) and now - days.due_at(first) - min(delays) <= days.grace * FOLLOW_SHARE
@@ -289,7 +289,7 @@ def sealing_slow(observation: Observation, history: History, orders: StandingOrd
     now, length = observation.now.timestamp(), calendar(orders).length
     for group in orders.groups:
         found = seals(history.sealed, group, judged_at(history, now), orders, history.empty)
-        learned = history.learned.get(group, SealingHabits())
+        learned = history.learned.get(group, NOTHING_LEARNED)
         answer: Judgement = Unknown("sealing_slow", group, UNTOLD)
         for label, late, is_sealed in _lateness(found, learned, history, now, orders):
             past = usual(learned.usual, before=label)

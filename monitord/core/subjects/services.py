@@ -111,7 +111,7 @@ def _is_lost(name: str, history: History, now: float) -> bool:
     return last is not None and last.is_empty and name in last.left_behind and now > last.seen_at
 
 
-def _gave_up(processes: dict[str, Process], orders: StandingOrders) -> bool:
+def _gave_up(processes: Mapping[str, Process], orders: StandingOrders) -> bool:
     """Whether PM2 had given up on a service before it was ever seen online: no roster is needed to call that wrong."""
     return not orders.services and any(process.state == "errored" for process in processes.values())
 
@@ -141,7 +141,7 @@ def _why(wrong: list[Process], now: float) -> str:
     return ""
 
 
-def _starting(processes: dict[str, Process], history: History, orders: StandingOrders, now: float) -> bool:
+def _starting(processes: Mapping[str, Process], history: History, orders: StandingOrders, now: float) -> bool:
     """Whether a boot, a deployment or a start by hand is so recent that a service may still be on its way up."""
     grace = orders.startup_grace.total_seconds()
     if grace <= 0:

@@ -1,0 +1,27 @@
+"""The last answer of a pure function, for those who ask the same again within one cycle."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeVar
+
+A = TypeVar("A")
+B = TypeVar("B")
+R = TypeVar("R")
+
+
+def latest(answer: Callable[[A, B], R]) -> Callable[[A, B], R]:
+    """The function, which gives its last answer again when asked of the very same two things.
+
+    They are told by what they are, not by what they are worth: a history cannot be hashed, and is never changed.
+    """
+    last: tuple[A, B, R] | None = None
+
+    def asked(first: A, second: B) -> R:
+        nonlocal last
+        known = last
+        if known is None or known[0] is not first or known[1] is not second:
+            known = last = first, second, answer(first, second)
+        return known[2]
+
+    return asked
