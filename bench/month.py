@@ -121,14 +121,14 @@ class Living(Night):
         return decision
 
     def judge(self, observation: Observation) -> Decision:
-        """Judged as ever, by the watch."""
+        """Judged as ever, by monitord."""
         began = time.perf_counter()
         decision = super().judge(observation)
         self.judging += time.perf_counter() - began
         return decision
 
     def goes_on(self) -> None:
-        """What happens before the next look: by the hour, and by chance."""
+        """What happens before the next check: by the hour, and by chance."""
         now = self.clock.now
         if now >= self.next_hour:
             self._hour(now)

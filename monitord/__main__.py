@@ -27,7 +27,7 @@ COMMANDS: Final = {
     "ack": "say that somebody knows of an alert: no more reminders",
     "forget": "a service was retired on purpose: expect it no more",
     "backtest": "what other thresholds would have said of recorded nights",
-    "notify": "try the ways out: `notify test` sends one message through each",
+    "notify": "test the channels: `notify test` sends one message through each",
     "config": "the effective settings, secrets masked",
     "logs": "the log as readable text: as it is written, from a pipe or from a file",
     "completion": "the completion script of a shell",

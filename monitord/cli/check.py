@@ -178,7 +178,7 @@ async def _judge(
     decision = decide(state, observation, orders)
     if doubtful := _doubtful(decision):
         decision = await _counted(decision, doubtful, probes, orders, deadline)
-    # What would have to be confirmed and cannot be any more counts: this is the only look there is.
+    # What would have to be confirmed and cannot be any more counts: this is the only check there is.
     book = {
         key: _fired(alert) if alert in _doubtful(decision) else alert for key, alert in decision.state.alerts.items()
     }
@@ -196,7 +196,7 @@ def _doubtful(decision: Decision) -> list[Alert]:
 async def _counted(
     decision: Decision, doubtful: Sequence[Alert], probes: Sequence[Probe], orders: StandingOrders, deadline: float
 ) -> Decision:
-    """The decision after a second look that counts exactly, or the first where that look did not succeed."""
+    """The decision after a second check that counts exactly, or the first where that check did not succeed."""
     left = deadline - asyncio.get_running_loop().time()
     if left < _AGAIN_SECONDS:
         return decision

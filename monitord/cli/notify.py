@@ -1,4 +1,4 @@
-"""`monitord notify test`: one test message through each way out, at once. Needs no daemon, and writes nothing."""
+"""`monitord notify test`: one test message through each channel, at once. Needs no daemon, and writes nothing."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from monitord.reporting.terminal import Terminal, cells, clean, clip, terminal
 HEARTBEAT: Final = "heartbeat"
 _CLOSE_SECONDS: Final = 2.0
 _NONE: Final = (
-    "monitord notify test: no way out is set; set MONITORD_NOTIFY__URLS, MONITORD_NOTIFY__WEBHOOK_URL, "
+    "monitord notify test: no channel is configured; set MONITORD_NOTIFY__URLS, MONITORD_NOTIFY__WEBHOOK_URL, "
     "MONITORD_NOTIFY__ALERTMANAGER_URL, MONITORD_NOTIFY__PAGERDUTY_KEY or MONITORD_NOTIFY__HEARTBEAT_URL"
 )
 
@@ -44,14 +44,14 @@ class TestOutcome:
 
 def add(subparsers: Any) -> None:
     """Put `notify` on the command line."""
-    parser = subparsers.add_parser("notify", help="try the ways out: `notify test` sends one message through each")
+    parser = subparsers.add_parser("notify", help="test the channels: `notify test` sends one message through each")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     test = actions.add_parser(
         "test",
-        help="send one test message through each way out",
-        description="Sends one test message through each way out that is set, all at once, and says what became of it. "
+        help="send one test message through each channel",
+        description="Sends one test message through each configured channel, all at once, and reports the outcome. "
         "Of the heartbeat it asks only that a line is logged, which is neither a success nor a failure there. "
-        "Exits 0 when all were taken, 2 when one was not or none is set.",
+        "Exits 0 when all were accepted, 2 when one was not or none is configured.",
     )
     test.add_argument("--channel", metavar="NAME", help="only this one: webhook, alertmanager, heartbeat, tgram, …")
     test.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
@@ -69,7 +69,7 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
         note(_NONE)
         return 2
     if only is not None and only not in known:
-        note(f"monitord notify test: {clean(only)!r} is no way out that is set; there are {', '.join(known)}")
+        note(f"monitord notify test: {clean(only)!r} is not a configured channel; there are {', '.join(known)}")
         return 2
     try:
         configured, heart = channels(settings, remembers=False), pulse(settings)
@@ -125,7 +125,7 @@ async def _timed(name: str, work: Callable[[], Awaitable[None]], deadline: float
         return TestOutcome(name, clock() - began, error.kind, error.error)
     except TimeoutError:
         return TestOutcome(name, clock() - began, "timeout", f"it was not done within {deadline:g} s")
-    except Exception as error:  # noqa: BLE001 - a bug in one way out must not hide what became of the others
+    except Exception as error:  # noqa: BLE001 - a bug in one channel must not hide what became of the others
         return TestOutcome(name, clock() - began, "internal", f"it failed inside: {type(error).__name__}")
     return TestOutcome(name, clock() - began)
 

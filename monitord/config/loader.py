@@ -124,7 +124,7 @@ _ADDRESS_OF: Final = {"webhook": "webhook_url", "alertmanager": "alertmanager_ur
 
 
 def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
-    """What no single value can be wrong about: the variable it is told of, the other one, and half a sentence."""
+    """What no single value can be wrong about: the variable it is reported for, the other one, and half a sentence."""
     for name in ("restarts", "seal", "disk"):
         critical, warning = (variable_of("orders", f"{name}_{level}") for level in ("critical", "warning"))
         high, low = (cast("Any", getattr(settings.orders, f"{name}_{level}")) for level in ("critical", "warning"))
@@ -142,7 +142,7 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
             # Where the address that would bear the name is wrong itself, that is the mistake.
             also = _ADDRESS_OF.get(name, "urls")
             ways = f"there are {', '.join(known)}" if known else "none is set"
-            yield by_channel, variable_of("notify", also), f"{name!r} is no way out that is set; {ways}"
+            yield by_channel, variable_of("notify", also), f"{name!r} is not a configured channel; {ways}"
 
 
 def _called(given: Mapping[str, RawValues], variable: str) -> str:

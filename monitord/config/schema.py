@@ -70,7 +70,7 @@ class HttpSettings(_Section):
 
 
 class NotifySettings(_Section):
-    """The ways out beside the log."""
+    """The channels beside the log."""
 
     urls: t.Targets = ()
     alertmanager_url: t.HttpUrl | None = None
@@ -90,7 +90,7 @@ class NotifySettings(_Section):
 
     @property
     def channel_names(self) -> tuple[str, ...]:
-        """How the ways out are called: an Apprise address by its scheme, a second one of the same with a number."""
+        """How the channels are called: an Apprise address by its scheme, a second one of the same with a number."""
         names = [
             *(["webhook"] if self.webhook_url is not None else []),
             *(["alertmanager"] if self.alertmanager_url is not None else []),

@@ -204,7 +204,7 @@ class Silence:
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """What an operator asks of the watch.
+    """What an operator asks of monitord.
 
     `target` is the id of the silence to end, the id of the alert to acknowledge, or the subject to forget; of a new
     silence it is nothing, and `silence` says which.
@@ -221,7 +221,7 @@ class Observation:
     """The readings of one cycle, whichever were taken, and the one `now` of that cycle (aware, UTC).
 
     `exits` and `acts` are what PM2's bus has told since the last observation; one that cannot be heard tells nothing.
-    `commands` are what operators have asked of the watch since. `lived` is how many seconds had passed since the boot
+    `commands` are what operators have asked of monitord since. `lived` is how many seconds had passed since the boot
     `boot` at `now`, however the wall clock was set meanwhile (None: not told).
     """
 
@@ -260,7 +260,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Clear:
-    """A rule's answer: this subject was measured and is as ordered."""
+    """A rule's answer: this subject was measured and is as expected."""
 
     rule: str
     subject: str
@@ -399,7 +399,7 @@ class Action:
     """A recommendation for a person: monitord itself touches nothing.
 
     `blocking` says what the issue holds up ("": nothing that is known), `look_at` the first things to look at as
-    commands, `escalation` is the text to hand on.
+    commands, `escalation` the text to pass on.
     """
 
     action: Literal["restart_service", "free_disk", "investigate"]

@@ -69,7 +69,7 @@ class StandingOrders:
     service_memory: int = 500_000_000
     service_memory_by_name: Mapping[str, int] = field(default_factory=dict)
     # The least time that a trend must have been watched, after the warm-up, before anything is said of it;
-    # a disk that will be full within hours is told of sooner (core/anomalies/forecasts.py).
+    # a disk that will be full within hours is reported sooner (core/anomalies/forecasts.py).
     leak_span: timedelta = timedelta(hours=3)
     fill_span: timedelta = timedelta(hours=6)
     restarts_warning: int = 5

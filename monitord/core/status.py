@@ -46,7 +46,7 @@ class FleetStatus:
 
     @property
     def database(self) -> Fields:
-        """The database around the watched tables."""
+        """The database around monitoringed tables."""
         return self._section("database")
 
     @property
@@ -214,7 +214,7 @@ def verdict(fields: Fields) -> str:
         return "a part of what is watched could not be measured."
     services = fields["services"]
     well = sum(1 for service in services.values() if service["ok"])
-    fleet = f"{well} of {len(services)} services are as ordered" if services else "no services are watched"
+    fleet = f"{well} of {len(services)} services are as expected" if services else "no services are watched"
     return f"{'nothing is wrong' if well == len(services) else 'no alert fires'}; {fleet}."
 
 

@@ -76,7 +76,7 @@ class JsonLog:
         self._busy.now = True
         try:
             self._logger.log(_NUMBERS[level], event, message=message, fields=fields)
-        except Exception as error:  # noqa: BLE001 - a field that cannot be said must not end the watch
+        except Exception as error:  # noqa: BLE001 - a field that cannot be said must not end monitoring
             lost = f"An event could not be logged: {type(error).__name__}."
             with suppress(Exception):
                 self._logger.error("internal_error", message=lost, fields={"lost_event": str(event)})
@@ -109,7 +109,7 @@ class JsonLog:
 
     @property
     def trouble(self) -> tuple[WriteTrouble, ...]:
-        """The ways out that fail now, with how much they have lost."""
+        """The outputs that fail now, with how much they have lost."""
         found = (writer.trouble for writer in self._writers)
         return tuple(t for t in found if t is not None and not (self._is_orphaned and t.sink == STDOUT))
 
@@ -123,7 +123,7 @@ class JsonLog:
         return sum(writer.lost for writer in self._writers)
 
     def flush(self, timeout: float = _FLUSH_SECONDS) -> bool:
-        """Wait at most `timeout` seconds for each way out to catch up; whether all did."""
+        """Wait at most `timeout` seconds for each output to catch up; whether all did."""
         late = [writer for writer in self._writers if not writer.flush(timeout)]
         return not late
 
@@ -180,7 +180,7 @@ class JsonLog:
         return {name: in_json(value, self.masked, name) for name, value in plain.items()}
 
     def masked(self, text: str) -> str:
-        """The text as it may be shown, for ways out that are no log."""
+        """The text as it may be shown, for outputs other than the log."""
         return mask(text if self._secrets is None else self._secrets.sub(MASK, text))
 
 

@@ -69,7 +69,7 @@ class _Place:
 
 
 class Files:
-    """Follows files that are listed anew at every look, oldest first: they may grow, be cut, be replaced, come and go.
+    """Follows files that are listed anew at every check, oldest first: they may grow, be cut, be replaced, come and go.
 
     Of what cannot be listed or read nothing comes, until it can.
     """
@@ -90,7 +90,7 @@ class Files:
         return found
 
     def new(self) -> Iterator[Line]:
-        """What has been written since the last look; at the first, all there is."""
+        """What has been written since the last check; at the first, all there is."""
         paths = self._there()
         for gone in self._places.keys() - set(paths):
             del self._places[gone]

@@ -31,7 +31,7 @@ Write = Callable[[datetime, bytes], None]
 
 @dataclass(frozen=True, slots=True)
 class WriteTrouble:
-    """A way out that fails now: its name (`stdout`, `files`), the reason, and how many lines it has lost so far."""
+    """An output that fails now: its name (`stdout`, `files`), the reason, and how many lines it has lost so far."""
 
     sink: str
     error: str
@@ -63,7 +63,7 @@ class LineWriter:
 
     @property
     def trouble(self) -> WriteTrouble | None:
-        """What is wrong with this way out, or None while it works."""
+        """What is wrong with this output, or None while it works."""
         error = self._error
         return None if error is None else WriteTrouble(self._sink, error, self._lost)
 

@@ -1,1 +1,1 @@
-"""The ways out: each turns what a cycle decided into something a person or a program hears."""
+"""The channels: each turns what a cycle decided into something a person or a program hears."""

@@ -1,6 +1,6 @@
-"""One way out at work: its queue, in order, and what it does when nobody takes what it brings.
+"""One channel at work: its queue, in order, and what it does when nobody takes what it brings.
 
-Tried until it is taken: at once, then after one second, then after twice as long each time, up to five minutes, each
+Tried until it is accepted: at once, then after one second, then after twice as long each time, up to five minutes, each
 with jitter. A queue that has grown old meanwhile is told as one digest.
 """
 
@@ -20,13 +20,13 @@ from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.limits import TOO_MANY
 from monitord.notify.digest import digest
 from monitord.notify.message import Message
-from monitord.notify.routing import WAY
+from monitord.notify.routing import CHANNEL_PART
 
 FIRST_DELAY_SECONDS: Final = 1.0
 LAST_DELAY_SECONDS: Final = 300.0
 # What is new is worth another try sooner than an old delay would have it.
 NEWS_DELAY_SECONDS: Final = 15.0
-# A way out that failed for a moment is no trouble; one that failed so often, and for so long, is.
+# A channel that failed for a moment is no trouble; one that failed so often, and for so long, is.
 TROUBLE_FAILURES: Final = 2
 TROUBLE_SECONDS: Final = 10.0
 # A receiver that limits its rate and does not say for how long.
@@ -35,7 +35,7 @@ LIMITED_SECONDS: Final = 30.0
 SHUT_SECONDS: Final = 60.0
 # So slow to answer that many messages one after another would be old news by the end.
 SLOW_SECONDS: Final = 2.0
-# More than so many that are older than that are told as one.
+# More than so many that are older than that are delivered as one.
 DIGEST_FROM: Final = 4
 DIGEST_AFTER: Final = timedelta(minutes=2)
 QUEUE_AT_MOST: Final = 1000
@@ -48,11 +48,11 @@ class OutboxSink(Protocol):
     """Whoever keeps the outbox where a kill cannot reach it. Neither call raises."""
 
     async def delivered(self, channel: str, messages: Sequence[Message]) -> None:
-        """These were taken."""
+        """These were accepted."""
         ...
 
     async def merged(self, channel: str, messages: Sequence[Message], into: Message) -> None:
-        """These are told as one from now on, which has a place of its own before it is sent."""
+        """These are delivered as one from now on, which has a place of its own before it is sent."""
         ...
 
 
@@ -90,7 +90,7 @@ class DeliveryWorker:
 
     @property
     def waiting(self) -> tuple[PendingMessage, ...]:
-        """What has not been taken yet, in order."""
+        """What has not been accepted yet, in order."""
         return tuple(self._queue.values())
 
     def oldest_age(self, now: float) -> float | None:
@@ -103,7 +103,7 @@ class DeliveryWorker:
 
     @property
     def failing(self) -> bool:
-        """Whether what it brings is not taken, and has not been for long enough to say so."""
+        """Whether deliveries fail, and have failed for long enough to say so."""
         now = asyncio.get_running_loop().time()
         # One that is to be left alone for long is not tried often enough to be counted.
         is_shut = self._tries > 0 and self._banned_until - self._tried_at > SHUT_SECONDS
@@ -121,7 +121,9 @@ class DeliveryWorker:
         since = "" if oldest is None else f", the oldest of {humanize.clock(oldest.replace(microsecond=0).timestamp())}"
         name = self.channel.name
         return Unmeasured(
-            WAY + name, self._error.kind, f"{name} cannot be told: {self._error.error} ({kept} waiting{since})"
+            CHANNEL_PART + name,
+            self._error.kind,
+            f"delivery to {name} fails: {self._error.error} ({kept} waiting{since})",
         )
 
     def start(self) -> None:
@@ -158,7 +160,7 @@ class DeliveryWorker:
             self._wake.set()
 
     async def close(self, timeout: float) -> None:
-        """Stop, once what is on its way has arrived or half the time is up. What was not taken stays where it is kept.
+        """Stop, once what is on its way has arrived or half the time is up. What was not accepted stays in the outbox.
 
         Cut off in between, a message that has arrived would be sent once more by the next run.
         """
@@ -176,7 +178,7 @@ class DeliveryWorker:
         while not self._closing:
             try:
                 await self._turn()
-            except Exception as error:  # noqa: BLE001 - a bug costs one turn of one way out, and no more
+            except Exception as error:  # noqa: BLE001 - a bug costs one turn of one channel, and no more
                 self._log.internal(f"telling through {self.channel.name} failed inside", error)
                 await asyncio.sleep(FIRST_DELAY_SECONDS)
 
@@ -223,7 +225,7 @@ class DeliveryWorker:
         # Each of them would cost a limited receiver another refusal, and the last of them a slow one too long.
         is_burst = len(news) > 1 if self._is_limited else self._is_slow and len(news) >= DIGEST_FROM
         if len(old) >= DIGEST_FROM or len(news) > QUEUE_AT_MOST or is_burst:
-            return [await self._merge(news, "and could not be told at the time")]
+            return [await self._merge(news, "and delivery failed at the time")]
         return [each.message for each in due[:1]]
 
     async def _merge(self, items: Sequence[PendingMessage], why: str) -> Message:
@@ -247,9 +249,9 @@ class DeliveryWorker:
             if error.final and not again:
                 await self._taken_out(messages)
         except TimeoutError:
-            late = SendError("timeout", f"it was not taken within {humanize.duration(policy.deadline)}")
+            late = SendError("timeout", f"it was not accepted within {humanize.duration(policy.deadline)}")
             self._failed(messages, late)
-        except Exception as error:  # noqa: BLE001 - of this way out only, and it is tried again like any failure
+        except Exception as error:  # noqa: BLE001 - of this channel only, and it is tried again like any failure
             self._log.internal(f"sending through {self.channel.name} failed inside", error)
             self._failed(messages, SendError("internal", f"it failed inside ({type(error).__name__})"))
         else:
@@ -303,7 +305,7 @@ class DeliveryWorker:
         self._log.emit(
             "notification_failed",
             "warning",
-            f"{self.channel.name} could not be told: {error.error}. It is {'not ' if error.final else ''}tried again.",
+            f"Delivery to {self.channel.name} failed: {error.error}. It is {'not ' if error.final else ''}tried again.",
             **self._about(message, self._tries),
             kind=error.kind,
             error=error.error,

@@ -1,4 +1,4 @@
-"""Many messages as one: what came while a way out was dead, or while people slept."""
+"""Many messages as one: what came while a channel was dead, or while people slept."""
 
 from __future__ import annotations
 

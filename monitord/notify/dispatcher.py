@@ -40,7 +40,7 @@ class HeartbeatSender(Protocol):
 
 
 class Dispatcher:
-    """What a watch tells, to all who are to hear it. `publish` is called with every cycle, last: whoever shows it."""
+    """What monitord reports, to every receiver. `publish` is called with every cycle, last: whoever shows it."""
 
     def __init__(
         self, log: EventLog, outbox: Outbox, pulse: HeartbeatSender | None = None, publish: Publish | None = None
@@ -69,7 +69,7 @@ class Dispatcher:
     def end(self, decision: Decision | None, problem: str) -> None:
         """A whole cycle has ended; `problem` is "" where all of it went well, `decision` None where it was not judged.
 
-        The heartbeat says that the watch works, not that the fleet does: that is what alerts are for.
+        The heartbeat says that monitord works, not that the fleet does: that is what alerts are for.
         """
         if self.pulse is None:
             return
@@ -91,7 +91,7 @@ class Dispatcher:
         self.log.aside(aside)
 
     def troubles(self) -> list[Unmeasured]:
-        """The ways out that fail now, and how."""
+        """The channels that fail now, and how."""
         pulse = self.pulse.trouble if self.pulse is not None else None
         return [*self.log.troubles(), *self.outbox.troubles(), *([pulse] if pulse is not None else [])]
 

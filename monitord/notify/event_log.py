@@ -1,4 +1,4 @@
-"""The first way out: every edge, event and check as a line of the log."""
+"""The first channel: every edge, event and check as a line of the log."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class EventLog:
         self._log.emit("verdict_reported", level, verdict_sentence(night), **verdict_fields(night))
 
     def troubles(self) -> list[Unmeasured]:
-        """The ways out of the log that fail now: nobody reads stdout, or its files cannot be written."""
+        """The log outputs that fail now: nobody reads stdout, or its files cannot be written."""
         return [
             Unmeasured(
                 f"log {trouble.sink}",

@@ -1,4 +1,4 @@
-"""What is told: one message, whole in itself, the same to every way out and at every try."""
+"""What is told: one message, whole in itself, the same to every channel and at every try."""
 
 from __future__ import annotations
 

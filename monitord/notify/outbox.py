@@ -1,4 +1,4 @@
-"""The outbox: what is to be told is kept in the snapshot before it is sent, and until it was taken.
+"""The outbox: what is to be sent is kept in the snapshot before it is sent, and until it was accepted.
 
 At least once, under one id: a kill between sending and noting it sends the same again, and loses nothing.
 """
@@ -27,7 +27,7 @@ STORE_SECONDS: Final = 2.0
 
 
 class Outbox:
-    """Every way out, and what each has still to be told."""
+    """Every channel, and what each has still to deliver."""
 
     def __init__(self, store: Store, log: JsonLog, sender: Origin) -> None:
         self.sender = sender
@@ -40,15 +40,15 @@ class Outbox:
 
     @property
     def workers(self) -> Sequence[DeliveryWorker]:
-        """The ways out, for who tells of them."""
+        """The channels, for who tells of them."""
         return tuple(self._workers.values())
 
     async def open(self, channels: Sequence[Channel]) -> None:
-        """Begin with these ways out, and with what the last run has not delivered."""
+        """Begin with these channels, and with what the last run has not delivered."""
         rows: Sequence[OutboxEntry] = ()
         try:
             rows, self._told = await self._store.waiting(STORE_SECONDS)
-        except Exception as error:  # noqa: BLE001 - what cannot be read is told of by the store; what is new is told
+        except Exception as error:  # noqa: BLE001 - what cannot be read is reported by the store; what is new is told
             self._log.internal("what was still to be told could not be read", error)
         self._use(channels)
         self._files = self._store.files
@@ -64,7 +64,7 @@ class Outbox:
             await self._drop(channel, ids)
 
     async def reopen(self, channels: Sequence[Channel], sender: Origin, timeout: float) -> None:
-        """These ways out from now on: one of a name that was there keeps its queue.
+        """These channels from now on: one of a name that was there keeps its queue.
 
         The old ones are closed first, so that nothing is on its way twice.
         """
@@ -108,7 +108,7 @@ class Outbox:
         for each in self._unsaved:
             if (worker := self._workers.get(each.channel)) is not None:
                 worker.put((PendingMessage(each.message, each.due),))
-        # What is in no file, or in one that is gone, is saved with the next cycle, unless it was taken by then.
+        # What is in no file, or in one that is gone, is saved with the next cycle, unless it was accepted by then.
         is_saved = self._store.problem is None and self._files == self._store.files
         self._unsaved, self._files = [] if is_saved else self._waiting(), self._store.files
         for worker in self._workers.values():
@@ -141,22 +141,22 @@ class Outbox:
                 worker.put((PendingMessage(message),))
 
     def troubles(self) -> list[Unmeasured]:
-        """The ways out that fail, and how."""
+        """The channels that fail, and how."""
         return [trouble for worker in self._workers.values() if (trouble := worker.trouble) is not None]
 
     @property
     def works(self) -> bool:
-        """Whether somebody can be told: not while every way out fails."""
+        """Whether a notification can be delivered: not while every channel fails."""
         return not self._workers or not all(worker.failing for worker in self._workers.values())
 
     async def close(self, timeout: float) -> None:
-        """Stop sending. What was not taken is sent by the next run."""
+        """Stop sending. What was not accepted is sent by the next run."""
         await _close(list(self._workers.values()), timeout)
 
     # What the ways tell of their queues
 
     async def delivered(self, channel: str, messages: Sequence[Message]) -> None:
-        """A way out has taken these: they are not sent again."""
+        """A channel has accepted these: they are not sent again."""
         taken = {message.id for message in messages}
         self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in taken]
         ids = self._undeleted.setdefault(channel, set()) | taken
@@ -166,7 +166,7 @@ class Outbox:
             self._undeleted[channel] -= ids
 
     async def merged(self, channel: str, messages: Sequence[Message], into: Message) -> None:
-        """Several are told as one from now on."""
+        """Several are delivered as one from now on."""
         ids = {message.id for message in messages}
         self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in ids]
         row = _row(PlannedMessage(channel, into))
@@ -177,11 +177,11 @@ class Outbox:
             self._undeleted.setdefault(channel, set()).update(ids)
 
     async def _drop(self, channel: str, ids: Sequence[str]) -> None:
-        """What was to go a way that is no more."""
+        """What was queued for a channel that is no longer configured."""
         self._log.emit(
             "notification_dropped",
             "warning",
-            f"There is no way out {channel} any more; {len(ids)} of its messages were never delivered.",
+            f"Channel {channel} is no longer configured; {len(ids)} of its messages were never delivered.",
             channel=channel,
             messages=len(ids),
         )

@@ -1,6 +1,6 @@
 """What a cycle gives to tell, and to whom: from edges to messages. Pure, so that planning it again is the same plan.
 
-What is told of an alert is told where its severity is wanted; its end is told where its beginning was.
+What is sent about an alert is sent where its severity is wanted; its end is sent where its beginning was.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from monitord.notify.wording import (
 from monitord.storage.outbox import Told
 
 WAY: Final = "notify "
-"""What `monitor_degraded` calls a way out that fails: this, and the channel's name."""
+"""What `monitor_degraded` calls a channel that fails: this, and the channel's name."""
 
 NEWCOMER: Final = "before this channel was set up"
 """Why a channel hears of alerts that fire already."""
@@ -59,7 +59,7 @@ class Origin:
 
 @dataclass(frozen=True, slots=True)
 class PlannedMessage:
-    """One message for one way out, not to be sent before `due` (Unix seconds; 0: at once)."""
+    """One message for one channel, not to be sent before `due` (Unix seconds; 0: at once)."""
 
     channel: str
     message: Message
@@ -145,7 +145,7 @@ def _standing(alert: Alert, sender: Origin) -> Message:
 
 
 def still_firing(decision: Decision, channel: Channel, sender: Origin) -> list[Message]:
-    """What fires now, for a way out that has to be told so again and again."""
+    """What fires now, for a channel that must be notified again and again."""
     return [
         _standing(alert, sender)
         for alert in decision.state.alerts.values()
@@ -226,7 +226,7 @@ def _message(
 
 
 def _wants(channel: Channel, alert: Alert) -> bool:
-    """Whether an alert is to be told there: it is severe enough, and is not that this very way out fails."""
+    """Whether an alert is to be sent there: it is severe enough, and is not that this very channel fails."""
     if RANK[alert.severity] < RANK[channel.policy.least]:
         return False
     parts = alert.finding.evidence.get("parts") if "monitor" in declared(alert.rule).roles else None

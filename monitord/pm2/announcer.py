@@ -1,7 +1,7 @@
 """Says of ends as PM2's bus tells of them, whatever else is going on: the first at once, those that follow together.
 
 A service is spoken of once a second at most, so a loop that dies a hundred times a second is a line a second with a
-number in it. Who is not spoken of, since too many others are, is left to the next look at PM2's list: nothing is lost.
+number in it. Who is not spoken of, since too many others are, is left to the next check of PM2's list: nothing is lost.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ class ExitAnnouncer:
         """An announcer that has said nothing.
 
         Args:
-            known: what the watch knows of a service by now.
+            known: what monitord knows of a service by now.
             say: takes an event at once; it must not block.
         """
         self._known = known

@@ -152,7 +152,7 @@ class Bus:
                         return
         finally:
             self._deaf()
-            # Not close() and wait_closed(): nothing is left to flush, and a frozen peer must not hold the way out.
+            # Not close() and wait_closed(): nothing is left to flush, and a frozen peer must not delay closing.
             writer.transport.abort()
 
     def _hearing(self) -> None:

@@ -59,7 +59,7 @@ async def _ask(home: Path, method: Method) -> object:
         await writer.drain()
         frame = await _first_frame(home, reader)
     finally:
-        # Not close() and wait_closed(): nothing is left to flush, and a frozen peer must not hold the way out.
+        # Not close() and wait_closed(): nothing is left to flush, and a frozen peer must not delay closing.
         writer.transport.abort()
     match frame:
         case [body, answered_id] if wire.unpack(answered_id) == call_id:

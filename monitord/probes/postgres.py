@@ -243,7 +243,7 @@ class PostgresProbe:
     async def _look(self, began: float, deadline: float) -> tuple[list[Sample], list[asyncpg.Record]]:
         """The server's own samples, and a row per relation.
 
-        A lock that was taken between looking for locks and measuring fails the statement. The second look sees it
+        A lock that was taken between looking for locks and measuring fails the statement. The second check sees it
         and goes around it; the third measures no sizes at all.
         """
         for _ in range(2):

@@ -84,7 +84,7 @@ class Section:
 
 
 def criteria(night: Report) -> Section:
-    """Whether the night was as ordered, criterion by criterion."""
+    """Whether the night was as expected, criterion by criterion."""
     items = tuple(
         Item(*met(found), found.title, tuple(sentence(said) for said in (found.evidence, *found.details) if said))
         for found in night.criteria
@@ -137,7 +137,7 @@ def _incident(number: int, found: Incident, night: Report) -> Section:
             many = f"{len(parts)} {'alert' if len(parts) == 1 else 'alerts'}"
             blocks += [Paragraph(f"{heading} {many}:"), Bullets(tuple(_bullet(part, night) for part in parts))]
     if text := night.escalations.get(found.id):
-        blocks.append(Verbatim("To hand on", text, urgent=found.ended_at is None))
+        blocks.append(Verbatim("Escalation text", text, urgent=found.ended_at is None))
     title = f"{number}. {_name(alert.rule, alert.subject)}" + (" (still open)" if found.ended_at is None else "")
     return Section(f"incident-{number}", title, tuple(blocks), style=found.severity)
 

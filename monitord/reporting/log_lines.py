@@ -245,7 +245,7 @@ def _everything(fields: Mapping[str, Any]) -> Iterator[str]:
                 yield "…"
                 return
             shown += 1
-            if isinstance(leaf, str) and "\n" in leaf.strip():  # the text to hand on has lines
+            if isinstance(leaf, str) and "\n" in leaf.strip():  # the escalation text has lines
                 yield f"{path}:"
                 yield from (f"  {clip(line, _LONGEST)}" for line in leaf.strip().splitlines()[:_MOST_FIELDS])
             else:

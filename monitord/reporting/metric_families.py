@@ -44,7 +44,7 @@ _OF_MONITORD: Final = (
         "How long the oldest of those that are due has waited; absent where none is.",
         ("channel",),
     ),
-    Family("monitord_notifications_sent_total", "Messages that were taken.", ("channel",), "counter"),
+    Family("monitord_notifications_sent_total", "Messages that were accepted.", ("channel",), "counter"),
     Family("monitord_notifications_failed_total", "Tries that failed.", ("channel",), "counter"),
     Family("monitord_series_dropped", "Label values left out, since too many would be a burden.", ("family",)),
     # What it judges.

@@ -29,7 +29,7 @@ _LONGEST: Final = 200
 
 @dataclass(frozen=True, slots=True)
 class ChannelFigures:
-    """What one way out has to do. None: not known.
+    """What one channel has to do. None: not known.
 
     `waiting` counts messages, `oldest_age_seconds` is how long the oldest of them has waited; `sent` messages and
     `failed` tries are counted since the start.
@@ -43,10 +43,10 @@ class ChannelFigures:
 
 @dataclass(frozen=True, slots=True)
 class Facts:
-    """What a report does not say of the watch itself. None: not known, or there is no such thing.
+    """What a report does not say of monitord itself. None: not known, or there is no such thing.
 
     `at` is the `now` of the last cycle (aware), `cycle_seconds` how long it took, `whole_age_seconds` how long ago
-    every probe was taken in one cycle. `bus_dropped` counts since the start. `outbox` is by the name of a way out.
+    every probe was taken in one cycle. `bus_dropped` counts since the start. `outbox` is by the name of a channel.
     """
 
     version: str
@@ -104,7 +104,7 @@ class _Collector:
             self._samples[f"monitord_{name}"][labels] = float(value)
 
     def _shown(self, family: str, found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
-        """What there is room for, by its label: what alerts fire for, then what is not as ordered, then by name.
+        """What there is room for, by its label: what alerts fire for, then what is not as expected, then by name.
 
         Names that are the same once cleaned cannot be told apart, and only the first of them is shown.
         """
@@ -179,6 +179,6 @@ def label(value: object) -> str:
 
 
 def _order(found: object) -> int:
-    """What is not as ordered before what cannot be told, and that before the rest."""
+    """What is not as expected before what cannot be told, and that before the rest."""
     ok = found.get("ok", True) if isinstance(found, dict) else True
     return 0 if ok is False else 1 if ok is None else 2

@@ -31,7 +31,7 @@ def metrics(fields: Fields, at: datetime, duration_ms: float, bus: str) -> dict[
         "PM2 bus": Metric(bus),
     }
     if services:
-        found["Services as ordered"] = Metric(f"{sum(1 for one in services if one['ok'])} of {len(services)}")
+        found["Services as expected"] = Metric(f"{sum(1 for one in services if one['ok'])} of {len(services)}")
     for table, growth in fields["growth"].items():
         found[f"Rows {table}"] = _number(growth["rows_per_hour"], 1, "rows/h")
     for group, epochs in fields["epochs"].items():

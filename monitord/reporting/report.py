@@ -1,4 +1,4 @@
-"""The outline of a night's report, and its sections on what stands around the watch: recap, blind spells, baseline."""
+"""The outline of a night's report, and its sections on what stands around monitoring: recap, blind spells, baseline."""
 
 from __future__ import annotations
 

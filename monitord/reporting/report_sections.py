@@ -66,7 +66,7 @@ def _restarts(service: ServiceReport) -> str:
 
 
 def told(ok: bool | None) -> Style:
-    """The style of a thing that is as ordered, is not, or cannot be told."""
+    """The style of a thing that is as expected, is not, or cannot be told."""
     return "unknown" if ok is None else "ok" if ok else "critical"
 
 
@@ -99,7 +99,7 @@ def _apart(night: Report) -> Iterator[tuple[Style | None, str]]:
 def _spells(service: ServiceReport, night: Report) -> Iterator[tuple[Style, str]]:
     styles: dict[str, Style] = {"wrong": "critical", "unconfirmed": "warning", "unknown": "unknown"}
     for state, style in styles.items():
-        doubt = ", not confirmed by a second look" if state == "unconfirmed" else ""
+        doubt = ", not confirmed by a second check" if state == "unconfirmed" else ""
         by_word: dict[str, list[BlindSpell]] = {}
         for part in service.stretches:
             if part.state == state:

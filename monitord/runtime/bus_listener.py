@@ -1,4 +1,4 @@
-"""Listening to PM2 beside the watch: what its bus tells is said at once, kept for the next cycle, and a reason to look.
+"""Listens to PM2's bus: what it says is logged at once, kept for the next cycle, and makes a check of the fleet due.
 
 Without a PM2, or where its bus cannot be heard, looking at its list has to do.
 """
@@ -25,7 +25,7 @@ class BusListener:
         log: where it is said that the bus is lost, or heard again.
         known: what is known of a service by its name.
         say: tells of a death as it happens.
-        look: asks for a look at the fleet.
+        look: asks for a check of the fleet.
     """
 
     def __init__(
@@ -81,7 +81,7 @@ class BusListener:
 
     def _edge(self, heard: bool) -> None:
         if heard:
-            self._log.emit("bus_heard", "info", "PM2's bus is heard again: deaths are told of as they happen.")
+            self._log.emit("bus_heard", "info", "PM2's bus is heard again: exits are reported as they happen.")
         else:
-            message = "PM2's bus cannot be heard: a death is told of when PM2's list is next looked at."
+            message = "PM2's bus cannot be heard: an exit is reported when PM2's list is next checked."
             self._log.emit("bus_lost", "info", message)

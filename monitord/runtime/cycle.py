@@ -18,7 +18,7 @@ from monitord.storage.file import SetAside
 from monitord.storage.outbox import OutboxEntry, Told
 from monitord.storage.store import CycleRecord, Store
 
-# A snapshot on a hung disk must not hold up the watch.
+# A snapshot on a hung disk must not delay monitoring.
 SAVE_TIMEOUT_SECONDS = 2.0
 HEAR_TIMEOUT_SECONDS = 1.0
 # For so long monitord counts as degraded after it has lost a part of what it knew: long enough to be read of.
@@ -41,7 +41,7 @@ class CycleRequest:
 
 
 class CycleListener(Protocol):
-    """Where a cycle's outcome goes: the log, and all ways out beside it. Nothing here blocks or raises."""
+    """Where a cycle's outcome goes: the log, and all channels beside it. Nothing here blocks or raises."""
 
     def begin(self) -> None:
         """Hear that a whole cycle begins."""
@@ -64,12 +64,12 @@ class CycleListener(Protocol):
         ...
 
     def troubles(self) -> Sequence[Unmeasured]:
-        """The ways out that fail now, and how."""
+        """The channels that fail now, and how."""
         ...
 
 
 class Monitor:
-    """The state of the watch between cycles, and the one way it moves on."""
+    """The state between cycles, and the one place that moves it on."""
 
     def __init__(
         self,
@@ -81,7 +81,7 @@ class Monitor:
         timeout: float,
         heard: Callable[[], tuple[ProcessExit | OperatorAction, ...]] = tuple,
     ) -> None:
-        """A watch that has not looked yet. `heard` gives what PM2's bus has told since it was last asked."""
+        """A monitor that has not run a cycle yet. `heard` gives what PM2's bus has told since it was last asked."""
         self.probes = probes
         self.orders = orders
         self.state = state

@@ -61,7 +61,7 @@ Recorder = Callable[[], None]
 
 
 class Daemon:
-    """One watch, from the lock on its state directory to the last saved cycle.
+    """The daemon, from the lock on its state directory to the last saved cycle.
 
     `load` reads the settings anew at a reload; it raises SettingsError for what is wrong with them. `record` is called
     when they have taken effect, on a thread. `jobs` says
@@ -234,7 +234,7 @@ class Daemon:
         self._scheduler.ask_check("schedule")
 
     async def _tell_verdict(self) -> None:
-        """The morning's report, while the watch goes on. What goes wrong with it costs the report."""
+        """The morning's report, while monitoring goes on. What goes wrong with it costs the report."""
         try:
             night = await self._night()
         except Exception as error:  # noqa: BLE001 - see above
@@ -300,7 +300,7 @@ class Daemon:
             orders = standing_orders(settings)
             probes = self._build(settings, orders)
             configured = channels(settings)
-        except Exception as error:  # noqa: BLE001 - the watch goes on with the settings it has
+        except Exception as error:  # noqa: BLE001 - monitoring goes on with the settings it has
             if not isinstance(error, SettingsError):
                 self._log.internal("the settings could not be read again; the old ones stay", error)
                 return
@@ -322,7 +322,7 @@ class Daemon:
         self._watch.probes, self._watch.orders = self._probes.all, orders
         self._watch.timeout = settings.probe_timeout.total_seconds()
         self._log.reconfigure(settings.log_level, settings.log_retention)
-        # The old ones too: what is on its way out was opened with them.
+        # The old ones too: what is being sent was opened with them.
         self._log.hide(settings.secrets() | before.secrets())
         self._schedule()
         self._scheduler.due_now()
@@ -333,7 +333,7 @@ class Daemon:
             f"Settings read again; changed: {', '.join(changed) or 'nothing'}.",
             changed=list(changed),
         )
-        # What goes wrong with one of these costs it, and neither the others nor the watch.
+        # What goes wrong with one of these costs it, and neither the others nor monitord.
         await self._do(self._dispatcher.reopen(configured, settings, before, STOP_TIMEOUT_SECONDS))
         await self._do(self._serving.apply(settings))
         await self._do(old.close())

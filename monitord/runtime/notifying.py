@@ -1,4 +1,4 @@
-"""Notifying as the settings have it: which ways out there are, who tells, and what becomes of both at a reload."""
+"""Notifying as the settings have it: which channels there are, who tells, and what becomes of both at a reload."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Notifying(Dispatcher):
         await super().close(timeout)
 
     async def reopen(self, channels: Sequence[Channel], new: Settings, old: Settings, timeout: float) -> None:
-        """The ways out that the new settings ask for; where nothing about them is new, those that are there stay."""
+        """The channels that the new settings ask for; where nothing about them is new, those that are there stay."""
         if _about(new) == _about(old):
             return
         await self.outbox.reopen(channels, sender(new), timeout)
@@ -80,7 +80,7 @@ class Notifying(Dispatcher):
                 await before.close()
 
     def facts(self, settings: Settings, bus: Bus | None) -> Facts:
-        """What the metrics say of the watch itself, beside its last cycle."""
+        """What the metrics say of monitord itself, beside its last cycle."""
         from monitord.reporting.metrics import ChannelFigures, Facts  # only for who scrapes
 
         now = datetime.now(UTC).timestamp()
@@ -101,7 +101,7 @@ class Notifying(Dispatcher):
     def _beats(self, is_taken: bool, error: str) -> None:
         """The edges of the heartbeat."""
         if is_taken:
-            self._log.emit("heartbeat_recovered", "info", "The heartbeat is taken again.")
+            self._log.emit("heartbeat_recovered", "info", "The heartbeat is accepted again.")
         else:
             self._log.emit("heartbeat_failed", "warning", f"{error[:1].upper()}{error[1:]}.", error=error)
 
@@ -118,5 +118,5 @@ def _beat(settings: Settings) -> tuple[object, ...]:
 
 
 def _about(settings: Settings) -> tuple[object, ...]:
-    """Everything that a way out is made of; the page's address stands in what Alertmanager is told."""
+    """Everything that a channel is made of; the page's address stands in what Alertmanager is told."""
     return (settings.notify, settings.instance, settings.fleet, settings.http)

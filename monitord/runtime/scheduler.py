@@ -137,8 +137,8 @@ class Scheduler:
                 self._reload_from = now + ON_DEMAND_EVERY_SECONDS
                 try:
                     await self._reload()
-                except Exception as error:  # noqa: BLE001 - as of a cycle: the watch goes on
-                    self._log.internal("reading the settings again failed inside; the watch goes on", error)
+                except Exception as error:  # noqa: BLE001 - as of a cycle: monitoring goes on
+                    self._log.internal("reading the settings again failed inside; monitoring goes on", error)
             elif self._asked.check and now >= self._check_from:
                 self._check_from = now + ON_DEMAND_EVERY_SECONDS
                 await self._full_check()
@@ -199,8 +199,8 @@ class Scheduler:
             self._asked.fleet_at, self._fleet_looked_at = None, began
         try:
             decision = await self._watch.cycle(request)
-        except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a watch that ends costs the night
-            self._log.internal("a cycle failed inside; the watch goes on", error)
+        except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a daemon that ends costs the night
+            self._log.internal("a cycle failed inside; monitoring goes on", error)
             return None
         self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}
         self._asked.exact = frozenset().union(*(r.exact for r in decision.rechecks))

@@ -79,13 +79,13 @@ class DaemonBackend:
         self._ask_check("http")
 
     async def leave(self, command: Command) -> None:
-        """Leave a command where the watch finds it."""
+        """Leave a command where monitord finds it."""
         try:
             await self._commands.run(self._leave, self.settings.state_dir, command, timeout=LEAVE_SECONDS)
         except (TimeoutError, WorkerBusy):
             raise BackendUnavailable("the state directory does not answer") from None
         except (CommandsUnavailable, OSError, sqlite3.Error) as error:
-            raise BackendUnavailable(f"it could not be left for the watch: {error}") from None
+            raise BackendUnavailable(f"it could not be left for monitord: {error}") from None
 
     async def night(self, back: timedelta) -> Report:
         """What is recorded of so long."""
@@ -145,7 +145,7 @@ def _few_facts(settings: Settings) -> Facts:
 
 
 def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Report:
-    """The night that ends now; a watch younger than that has a shorter one."""
+    """The night that ends now; monitoring younger than that has a shorter one."""
     until = datetime.now(UTC)
     recorded = recorded_span(directory)
     begun = until - back if recorded is None else max(until - back, recorded[0])

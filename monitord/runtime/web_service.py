@@ -1,4 +1,4 @@
-"""The page beside the watch: when it listens and where, and that it never holds the watch up.
+"""The page beside monitoring: when it listens and where, and that it never delays monitoring.
 
 Nothing that serves is loaded before it is wanted. A page that cannot be served costs the page, and is tried again.
 """
@@ -36,7 +36,7 @@ _KINDS: Final = {
     errno.EPERM: "permission",
 }
 
-# Leaves a command for the watch in a state directory; may block.
+# Leaves a command for monitord in a state directory; may block.
 Leave = Callable[[Path, Command], None]
 
 
@@ -46,9 +46,9 @@ class WebService:
     Args:
         log: where it is said that the page listens, or cannot.
         settings: in force at the start.
-        ask_check: asks the watch for a full check, for a trigger.
-        leave: how a command reaches the watch.
-        facts: what the metrics say of the watch itself, beside its last cycle (None: who it is).
+        ask_check: asks monitord for a full check, for a trigger.
+        leave: how a command reaches monitord.
+        facts: what the metrics say of monitord itself, beside its last cycle (None: who it is).
     """
 
     def __init__(
@@ -86,8 +86,8 @@ class WebService:
             self._source.saw(seen, self._whole_at)
             try:
                 self._records.publish(seen)
-            except Exception as error:  # noqa: BLE001 - the page's trouble is not the watch's
-                self._log.internal("a cycle could not be told to the page", error)
+            except Exception as error:  # noqa: BLE001 - the page's trouble is not monitord's
+                self._log.internal("a cycle could not be published to the page", error)
 
     def start(self) -> None:
         """Listen soon, if there is an address; where that fails, say so once and try again every minute."""
@@ -135,10 +135,10 @@ class WebService:
         address = self._settings.http.listen
         try:
             await self._listen(address)
-        except Exception as error:  # noqa: BLE001 - whatever it is, the watch goes on without a page
+        except Exception as error:  # noqa: BLE001 - whatever it is, monitoring goes on without a page
             kind, why = _reason(error)
             if why != self._trouble:
-                message = f"The page cannot be served at {address}: {why}. The watch goes on without it."
+                message = f"The page cannot be served at {address}: {why}. monitord goes on without it."
                 self._log.emit("page_unavailable", "warning", message, address=address, kind=kind, error=why)
             self._trouble = why
             return False

@@ -33,7 +33,7 @@ class DirectoryLock:
 
         Raises:
             DirectoryInUse: another process holds it.
-            OSError: the directory cannot be opened; the watch can go on without a lock.
+            OSError: the directory cannot be opened; monitord can go on without a lock.
         """
         descriptor = os.open(self.directory, os.O_RDONLY | os.O_CLOEXEC)
         for _ in range(TRIES):
@@ -49,7 +49,7 @@ class DirectoryLock:
             os.close(descriptor)
             raise DirectoryInUse(self.directory, _pid(self.directory))
         self._descriptor = descriptor
-        # Only for people and for `status`: the lock is what counts, and a full disk must not stop the watch.
+        # Only for people and for `status`: the lock is what counts, and a full disk must not stop monitoring.
         with suppress(OSError):
             (self.directory / PID_FILE).write_text(f"{os.getpid()}\n", encoding="ascii")
 

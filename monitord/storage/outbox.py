@@ -1,6 +1,6 @@
-"""The outbox as tables: what is still to be told, by way out, and which ways out were told of what.
+"""The outbox as tables: what is still to be delivered, by channel, and which channels were notified of what.
 
-A message is the same under one way out and one id, so that writing it twice is writing it once. What it says is not
+A message is the same under one channel and one id, so that writing it twice is writing it once. What it says is not
 known here.
 """
 
@@ -13,14 +13,14 @@ from dataclasses import dataclass
 from typing import Final
 
 Told = Mapping[str, tuple[str, ...]]
-"""Which ways out have been told of an alert: their names by its id."""
+"""Which channels have been notified of an alert: their names by its id."""
 
 _TOLD: Final = "told"
 
 
 @dataclass(frozen=True, slots=True)
 class OutboxEntry:
-    """One message for one way out. `due` (Unix seconds) is before when it is not to be sent; 0: at once."""
+    """One message for one channel. `due` (Unix seconds) is before when it is not to be sent; 0: at once."""
 
     channel: str
     message_id: str

@@ -1,7 +1,7 @@
 """The snapshot: what the daemon holds, in SQLite, so that a kill at any moment loses at most the cycle in progress.
 
 One writer on a thread of its own. A file that cannot be read is put aside, never thrown away; a disk that cannot be
-written degrades the watch, and never stops it.
+written degrades monitord, and never stops it.
 """
 
 from __future__ import annotations
@@ -100,11 +100,11 @@ class Store:
     async def load(self, timeout: float) -> tuple[Snapshot, SetAside | None]:
         """The last snapshot, or an empty one where there is none or it had to be put aside (which is told).
 
-        Never raises for what is wrong with the file or the disk: `problem` then says it, and the watch goes on.
+        Never raises for what is wrong with the file or the disk: `problem` then says it, and monitoring goes on.
         """
         try:
             snapshot, aside = await self._worker.run(self._load, timeout=timeout)
-        except Exception as error:  # noqa: BLE001 - whatever keeps it from being read, the watch goes on without it
+        except Exception as error:  # noqa: BLE001 - whatever keeps it from being read, monitoring goes on without it
             self.problem = f"its snapshot cannot be read: {error}"
             return Snapshot(State(), None), None
         self.problem = None
@@ -157,7 +157,7 @@ class Store:
         await self._worker.run(self._on_outbox, lambda connection: put(connection, rows), timeout=timeout)
 
     async def delivered(self, channel: str, message_ids: Sequence[str], timeout: float) -> None:
-        """Remove what a way out has taken."""
+        """Remove what a channel has accepted."""
         await self._worker.run(
             self._on_outbox, lambda connection: take_out(connection, channel, message_ids), timeout=timeout
         )

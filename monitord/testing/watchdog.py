@@ -46,7 +46,7 @@ def sweep(directory: Path) -> bool:
                 process.kill()
         if found:
             await_end(found, 1)
-            continue  # what forked between the look and the kill is found by the next look
+            continue  # what forked between the check and the kill is found by the next check
         _free_shared_memory(directory)
         # The owner file goes last, so that a sweep that was cut short can be repeated.
         for entry in directory.iterdir():

@@ -30,9 +30,9 @@ from monitord.web.records import Busy, Records, now
 PATIENCE_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = "5"
 _ANSWERS: Final = {
-    "silence": "It will be quiet with the next look.",
-    "unsilence": "The silence ends with the next look.",
-    "ack": "Acknowledged with the next look.",
+    "silence": "It will be quiet with the next check.",
+    "unsilence": "The silence ends with the next check.",
+    "ack": "Acknowledged with the next check.",
 }
 
 Handler = Callable[[Request], Awaitable[Response]]
@@ -190,7 +190,7 @@ def status_fields(records: Records) -> dict[str, Any]:
 
 
 def health(records: Records) -> Response:
-    """Whether the watch is fresh, and nothing else: no name, no state."""
+    """Whether monitord is fresh, and nothing else: no name, no state."""
     age = records.source.whole_age_seconds
     fresh = age is not None and age <= stale_after(records.source.settings).total_seconds()
     fields = {"status": "ok" if fresh else "stale", "age_seconds": None if age is None else round(age, 3)}

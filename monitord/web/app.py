@@ -114,10 +114,10 @@ class Page:
             await self._know(request)
         except Problem as found:
             return problem(found.status, str(found))
-        return problem(401, "Show the token again.")  # it was changed between two looks
+        return problem(401, "Show the token again.")  # it was changed between two checks
 
     async def _permit(self, request: Request) -> None:
-        """Let through who may act: with the token; and where there is none, who only asks for a look."""
+        """Let through who may act: with the token; and where there is none, who only asks for a check."""
         if self._auth.has_token:
             await self._know(request)
         elif path_of(request) != "/api/check":

@@ -97,7 +97,7 @@ class AsyncCache(Generic[T]):
             value = await self._make()
         except BackendUnavailable as error:
             trouble = str(error)
-        except Exception as error:  # noqa: BLE001 - it is kept like any other reason, or every look would fail anew
+        except Exception as error:  # noqa: BLE001 - it is kept like any other reason, or every check would fail anew
             trouble = "it failed inside, the log says what"
             self._fault("what the page keeps could not be made", error)
         finally:

@@ -65,7 +65,7 @@ class PublishedCycle:
 
 
 class WebBackend(Protocol):
-    """The watch, as far as the page is concerned. Everything here must be called from the event loop."""
+    """monitord, as far as the page is concerned. Everything here must be called from the event loop."""
 
     @property
     def settings(self) -> Settings:
@@ -92,7 +92,7 @@ class WebBackend(Protocol):
         ...
 
     async def leave(self, command: Command) -> None:
-        """Leave a command for the watch, which acts on it with its next cycle.
+        """Leave a command for monitord, which acts on it with its next cycle.
 
         Raises:
             Unavailable: it could not be left.

@@ -42,7 +42,7 @@ def framed(
         style: the status that the bar and the tab's icon show; None: none is known.
         main: what it is about.
         who: the instance that is watched.
-        live: it follows the watch; a page with a form in it does not.
+        live: it follows monitord; a page with a form in it does not.
         acts: whoever asks may silence and acknowledge, and may want to stop.
     """
     head = tag(

@@ -266,7 +266,7 @@ DOCUMENT: Final[Schema] = {
         },
         "/healthz": {
             "get": {
-                "summary": "Whether the watch is fresh; open to all",
+                "summary": "Whether monitord is fresh; open to all",
                 "security": [{}],
                 "responses": {
                     "200": _answer("It is.", _ref("Health")),

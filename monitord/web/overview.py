@@ -53,7 +53,7 @@ def _state(view: PageContext) -> Markup:
         told = f"monitord has not looked for {humanize.duration(view.seen.age_seconds)}; what follows is of then."
     look = tag(
         "p",
-        "Last look ",
+        "Last check ",
         ago(view.seen.at, view.until),
         ", ",
         when(view.seen.at, view.until),
@@ -73,7 +73,7 @@ def _state(view: PageContext) -> Markup:
             class_="line",
         ),
         tag("p", told, class_="sentence", id="sentence", role="status"),
-        tag("div", look, id="p-look", data_part=True),
+        tag("div", look, id="p-check", data_part=True),
         id="state",
         class_=f"state is-{style}",
     )

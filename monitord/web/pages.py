@@ -37,7 +37,7 @@ class PageViews:
         self.auth = auth
 
     async def overview(self, request: Request) -> Response:
-        """The watch at a glance."""
+        """Monitord at a glance."""
         view = await self.view(request)
         return self.framed(f"{str(view.status).upper()}: Overview", "/", view, overview(view, done_of(request)))
 

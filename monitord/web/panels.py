@@ -1,4 +1,4 @@
-"""The servers and the host on the page: growth, the database, Redis and its queues, disks, and the watch itself."""
+"""The servers and the host on the page: growth, the database, Redis and its queues, disks, and monitord itself."""
 
 from __future__ import annotations
 
@@ -167,9 +167,9 @@ def watch(view: PageContext) -> Markup:
             )
         )
     every = humanize.duration(view.settings.check_interval.total_seconds())
-    facts = (("Looks every", every), ("Took", _ms(view.seen.duration_ms)), ("Version", __version__))
-    table = grid(Grid("Probes of the last look", ("Probe", "State", "Took"), tuple(rows), frozenset({2})))
-    return room(view, "watch", "The watch", None, table, _facts(iter(facts)))
+    facts = (("Checks every", every), ("Took", _ms(view.seen.duration_ms)), ("Version", __version__))
+    table = grid(Grid("Probes of the last check", ("Probe", "State", "Took"), tuple(rows), frozenset({2})))
+    return room(view, "watch", "monitord", None, table, _facts(iter(facts)))
 
 
 def _facts(pairs: Iterator[tuple[str, str]]) -> Markup:

@@ -161,7 +161,7 @@ def _facts(found: dict[str, Any], name: str, view: PageContext) -> Markup:
 
 
 def _night(name: str, view: PageContext) -> Markup:
-    heading = tag("h2", "Its night", id="h-night")
+    heading = tag("h2", "Last 12 h", id="h-night")
     kept = view.night
     if kept is None:
         return tag("section", heading, tag("p", "The record is being read: reload in a moment."))

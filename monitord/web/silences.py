@@ -17,9 +17,9 @@ from monitord.web.context import NOTHING, PageContext, when
 
 NO_TOKEN = f"To silence and to acknowledge from here, set {VARIABLE} and reload; the commands can do it without."
 DONE = {
-    "silenced": "It will be quiet with the next look.",
-    "ended": "The silence ends with the next look.",
-    "acked": "Acknowledged with the next look.",
+    "silenced": "It will be quiet with the next check.",
+    "ended": "The silence ends with the next check.",
+    "acked": "Acknowledged with the next check.",
     "asked": "A check was asked for.",
 }
 

@@ -235,7 +235,7 @@ async def test_the_token_is_shown_once_and_then_a_silence_takes_a_form(served: S
     await chrome.open(served.address)
     acknowledge = "document.querySelector('form[action$=\"/ack\"] button').click()"
     await chrome.evaluate(acknowledge)
-    await chrome.until("document.querySelector('.done')?.textContent === 'Acknowledged with the next look.'")
+    await chrome.until("document.querySelector('.done')?.textContent === 'Acknowledged with the next check.'")
     await chrome.until("location.search === ''")
     assert served.source.left[-1].kind == "ack"
     assert chrome.complaints == []

@@ -92,14 +92,14 @@ def test_one_alone_as_json(tmp_path: Path, hearer: Hearer) -> None:
 def test_one_that_is_not_set_is_a_mistake_that_names_those_that_are(tmp_path: Path, hearer: Hearer) -> None:
     done = monitord("notify", "test", "--channel", "tgram", directory=tmp_path, settings=everything(hearer))
     assert (done.returncode, done.stdout) == (2, "")
-    wanted = "'tgram' is no way out that is set; there are webhook, alertmanager, heartbeat"
+    wanted = "'tgram' is not a configured channel; there are webhook, alertmanager, heartbeat"
     assert done.stderr == f"monitord notify test: {wanted}\n"
 
 
 def test_where_none_is_set_one_line_says_so(tmp_path: Path) -> None:
     done = monitord("notify", "test", directory=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
-    assert done.stderr.startswith("monitord notify test: no way out is set; ")
+    assert done.stderr.startswith("monitord notify test: no channel is configured; ")
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -48,7 +48,7 @@ def varied(night: Night) -> None:
     for group in night.groups.values():
         for label in range(start - 30 * HOUR, start + 700 * HOUR, HOUR):
             group.delays[label] = 800 if chance.random() < 1 / 31 else chance.randint(120, 300)
-            if label in group.sealed:  # what was sealed before the watch began took as long
+            if label in group.sealed:  # what was sealed before monitord began took as long
                 group.sealed_at[label] = label + HOUR + group.delays[label]
 
 

@@ -276,7 +276,7 @@ class Night(Told):
         return decide(self.state, observation, self.orders)
 
     def _heard(self) -> tuple[ProcessExit, ...]:
-        """What PM2's bus has told since the last look."""
+        """What PM2's bus has told since the last check."""
         heard = [*self.exits, *(one for service in self.services for one in service.exits)]
         self.exits = []
         for service in self.services:
@@ -284,7 +284,7 @@ class Night(Told):
         return tuple(sorted(heard, key=lambda told: told.at))
 
     def _heard_acts(self) -> tuple[OperatorAction, ...]:
-        """What PM2's bus has told of operators' doing since the last look."""
+        """What PM2's bus has told of operators' doing since the last check."""
         heard = [one for service in self.services for one in service.acts]
         for service in self.services:
             service.acts = []

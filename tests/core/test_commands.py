@@ -1,4 +1,4 @@
-"""What may be asked of the watch: each mistake is one sentence, and what is right is a command."""
+"""What may be asked of monitord: each mistake is one sentence, and what is right is a command."""
 
 from __future__ import annotations
 

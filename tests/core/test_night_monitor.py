@@ -40,10 +40,10 @@ def test_a_snapshot_that_cannot_be_written_is_degraded_and_the_watch_goes_on() -
 
 def test_of_a_way_out_that_fails_it_says_to_try_the_ways_out_and_not_to_look_at_the_disk() -> None:
     night = Night()
-    night.own_gaps = (Unmeasured("notify webhook", "refused", "webhook cannot be told: refused"),)
+    night.own_gaps = (Unmeasured("notify webhook", "refused", "delivery to webhook fails: refused"),)
     night.passes(minutes=2)
     alert = night.fired_once("monitor_degraded", "monitord")
-    assert alert.finding.recommendation == "Try the ways out: monitord notify test."
+    assert alert.finding.recommendation == "Test the channels: monitord notify test."
 
 
 def test_across_a_restart_a_firing_alert_keeps_its_id_and_is_not_said_again() -> None:

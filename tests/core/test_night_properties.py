@@ -17,7 +17,7 @@ from .nights import LONG, MEMORY, Night, fold, restored
 ONLINE = [name for name in MEMORY if name != "cls-discovery"]
 QUICK = settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
-# What may happen between two looks, by name: the story reads well where an example fails.
+# What may happen between two checks, by name: the story reads well where an example fails.
 MISHAPS = (
     "nothing",
     "a service stops",

@@ -80,7 +80,7 @@ def test_a_state_of_one_look_is_told_as_not_confirmed_and_is_no_reason_for_a_no_
     (short,) = [part for part in service(report, "gateway").stretches if part.word == "stopped"]
     assert short.state == "unconfirmed"
     assert {style for style, text in said(night) if "gateway" in text} <= {"warning"}
-    assert any("not confirmed by a second look" in text for _, text in said(night))
+    assert any("not confirmed by a second check" in text for _, text in said(night))
 
 
 def test_a_start_of_a_second_is_nothing_to_tell() -> None:

@@ -45,7 +45,7 @@ def recorded(**changes: Any) -> dict[str, Any]:
     names = ("cls-worker", "milo-aggregator", "milo-worker-v2", "stream-listener", "tree-builder")
     return {
         "event": "cycle_completed",
-        "message": "All well: 7 of 7 services are as ordered.",
+        "message": "All well: 7 of 7 services are as expected.",
         "status": "ok",
         "duration_ms": 39.03,
         "probes": {

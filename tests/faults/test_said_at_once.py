@@ -1,4 +1,4 @@
-"""A service is killed while the watch waits for a server that does not answer: it is said before the wait is over."""
+"""A service is killed while monitord waits for a server that does not answer: it is said before the wait is over."""
 
 from __future__ import annotations
 

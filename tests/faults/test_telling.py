@@ -135,7 +135,7 @@ async def test_a_dead_way_out_is_told_through_the_one_that_lives_and_the_heartbe
     }
     async with Watched(settings(tmp_path, port, **more), tmp_path) as watched:
         event = await receiver.until(type=FIRING, rule="monitor_degraded")
-        assert "json cannot be told" in event["data"]["text"]
+        assert "delivery to json fails" in event["data"]["text"]
         fired = await watched.until("alert_firing", rule="monitor_degraded")
         assert fired["evidence"]["parts"] == ["notify json"]
         json_told = {line["alert_id"] for line in watched.said("notification_failed", channel="json")}

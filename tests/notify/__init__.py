@@ -1,1 +1,1 @@
-"""Tests of the ways out."""
+"""Tests of the channels."""

@@ -1,4 +1,4 @@
-"""Receivers for the ways out: one that does as it is told, and a real Alertmanager where one is installed."""
+"""Receivers for the channels: one that does as it is told, and a real Alertmanager where one is installed."""
 
 from __future__ import annotations
 

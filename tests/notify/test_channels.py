@@ -1,4 +1,4 @@
-"""From settings to ways out: names, severities, and what is wrong with them."""
+"""From settings to channels: names, severities, and what is wrong with them."""
 
 from __future__ import annotations
 
@@ -67,11 +67,11 @@ def test_manners_are_those_of_the_receiver(tmp_path: Path) -> None:
 def test_a_severity_for_a_way_out_that_is_not_set_is_a_mistake_that_names_those_that_are(tmp_path: Path) -> None:
     environ = ALL | {"MONITORD_NOTIFY__SEVERITY_BY_CHANNEL": '{"telegram": "critical"}'}
     assert mistakes(tmp_path, environ) == (
-        "MONITORD_NOTIFY__SEVERITY_BY_CHANNEL (environment): 'telegram' is no way out that is set; "
+        "MONITORD_NOTIFY__SEVERITY_BY_CHANNEL (environment): 'telegram' is not a configured channel; "
         "there are webhook, alertmanager, tgram, mailto, tgram-2",
     )
     alone = {"MONITORD_NOTIFY__SEVERITY_BY_CHANNEL": '{"webhook": "critical"}'}
-    assert mistakes(tmp_path, alone)[0].endswith("'webhook' is no way out that is set; none is set")
+    assert mistakes(tmp_path, alone)[0].endswith("'webhook' is not a configured channel; none is set")
 
 
 async def test_a_name_that_no_encoding_can_carry_is_told_all_the_same(receive: Receive) -> None:

@@ -34,7 +34,7 @@ BOX = Origin("box-1")
 
 
 class Listener:
-    """A way out that remembers what it was told; `refuses` is how it fails meanwhile, `hangs` that it never answers."""
+    """A channel that remembers what it was told; `refuses` is how it fails meanwhile, `hangs` that it never answers."""
 
     def __init__(self, name: str = "webhook", policy: DeliveryPolicy | None = None) -> None:
         self.name, self.policy = name, policy or DeliveryPolicy()
@@ -183,7 +183,7 @@ async def test_a_way_out_that_fails_for_long_is_trouble_and_once_it_is_told_agai
     await listener.until(lambda: listener.tried == 2)
     (gap,) = outbox.troubles()
     assert (gap.subject, gap.kind) == ("notify webhook", "auth")
-    assert gap.error.startswith("webhook cannot be told: it answered 403 (1 message waiting, the oldest of ")
+    assert gap.error.startswith("delivery to webhook fails: it answered 403 (1 message waiting, the oldest of ")
     assert not outbox.works
     listener.refuses = None
     await listener.until(lambda: bool(listener.taken))

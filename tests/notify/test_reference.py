@@ -1,4 +1,4 @@
-"""What the reference shows of the ways out is what they send."""
+"""What the reference shows of the channels is what they send."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ SECRET = "a-planted-signing-secret"
 
 
 def blocks(language: str) -> list[str]:
-    section = REFERENCE.read_text(encoding="utf-8").split("## Ways out\n", 1)[1].split("\n## ", 1)[0]
+    section = REFERENCE.read_text(encoding="utf-8").split("## Channels\n", 1)[1].split("\n## ", 1)[0]
     return re.findall(rf"```{language}\n(.*?)```", section, re.DOTALL)
 
 

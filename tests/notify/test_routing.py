@@ -23,7 +23,7 @@ ASLEEP = Origin("box-1", "", quiet_hours("03:00-07:00"))
 
 @dataclass
 class Named:
-    """A way out that is only asked for its name and its manners."""
+    """A channel that is only asked for its name and its policy."""
 
     name: str = "webhook"
     policy: DeliveryPolicy = field(default_factory=DeliveryPolicy)
@@ -148,7 +148,7 @@ def test_the_end_is_told_only_where_the_beginning_was() -> None:
 
 def test_a_way_out_that_fails_is_told_of_through_the_others_alone() -> None:
     night, plans = Night(), RoutingPlans(WEBHOOK, CRITICAL, replace(LEVEL))
-    night.own_gaps = (Unmeasured("notify webhook", "refused", "webhook cannot be told: refused"),)
+    night.own_gaps = (Unmeasured("notify webhook", "refused", "delivery to webhook fails: refused"),)
     night.passes(minutes=2)
     plans.hears(night)
     assert plans.kinds(WEBHOOK) == []

@@ -61,7 +61,7 @@ def moment(text: str) -> datetime:
 
 
 def good() -> Report:
-    """Everything as ordered."""
+    """Everything as expected."""
     return Report(
         since=SINCE,
         until=UNTIL,

@@ -111,7 +111,7 @@ def test_every_cell_of_a_table_heading_has_its_scope(name: str) -> None:
 
 
 def test_what_is_to_be_handed_on_is_open_only_while_its_incident_is() -> None:
-    to_hand_on = [found for found in Page(PAGES["bad"]).all("details") if found.text.startswith("To hand on")]
+    to_hand_on = [found for found in Page(PAGES["bad"]).all("details") if found.text.startswith("Escalation text")]
     assert ["open" in found.attributes for found in to_hand_on] == [False, True]
 
 

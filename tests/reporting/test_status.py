@@ -124,7 +124,7 @@ def test_a_healthy_fleet_reads_as_the_baseline_of_the_orders_does() -> None:
     assert "125 keys" in section(report, "Redis")
     assert "1762315200 (Nov 5, 04:00 UTC), in 3 min" in section(report, "Current epoch")
     assert row(section(report, "Host"), "ok") == "ok / 24.0% 475 GB"
-    assert report.splitlines()[-1] == "OK: nothing is wrong; 3 of 3 services are as ordered."
+    assert report.splitlines()[-1] == "OK: nothing is wrong; 3 of 3 services are as expected."
 
 
 def test_a_rate_that_waits_for_a_second_reading_is_neither_zero_nor_unknown() -> None:

@@ -113,7 +113,7 @@ async def test_a_cycle_is_shown_by_names_with_values_and_units(peer: Peer, night
         "Last check": f"{decision.at:%H:%M:%S} UTC",
         "Cycle": "12.3 ms",
         "PM2 bus": "heard",
-        "Services as ordered": "7 of 7",
+        "Services as expected": "7 of 7",
         "Rows user_signals": lines["Rows user_signals"],
         "Seal age MILO": lines["Seal age MILO"],
         "Seal age CLS": lines["Seal age CLS"],

@@ -25,7 +25,7 @@ PATIENCE = 60.0
 
 
 class Conducted:
-    """A scheduler at work on a watch that watches nothing, and what it has been told to tell."""
+    """A scheduler at work on a monitor without probes, and what it has been told to tell."""
 
     def __init__(self, directory: Path) -> None:
         log = JsonLog(io.StringIO())

@@ -1,4 +1,4 @@
-"""A storm on PM2's bus: nothing grows, every end is counted once, and the watch goes on."""
+"""A storm on PM2's bus: nothing grows, every end is counted once, and monitoring goes on."""
 
 from __future__ import annotations
 

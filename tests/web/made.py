@@ -39,7 +39,7 @@ def night(
 
 
 class Source(DaemonBackend):
-    """The daemon's source, over a night's record; what is asked of the watch is kept here."""
+    """The daemon's source, over a night's record; what is asked of monitord is kept here."""
 
     def __init__(self, settings: Settings) -> None:
         self.said = io.StringIO()
@@ -50,7 +50,7 @@ class Source(DaemonBackend):
         super().__init__(self.log, settings, self.checks.append, lambda _, command: self.left.append(command))
 
     def forget(self) -> None:
-        """What was asked of the watch so far."""
+        """What was asked of monitord so far."""
         self.left.clear()
         self.checks.clear()
 

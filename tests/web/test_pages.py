@@ -81,8 +81,8 @@ def said(source: str) -> str:
 async def test_a_good_night_says_so_first_and_then_everything_that_is_watched(good: Source) -> None:
     told = said(await text(good, "/"))
 
-    assert "OK Check now Nothing is wrong; 7 of 7 services are as ordered. Last look" in told
-    order = ["Fleet", "Epochs", "Growth", "Redis and queues", "Host", "The watch", "Incidents"]
+    assert "OK Check now Nothing is wrong; 7 of 7 services are as expected. Last check" in told
+    order = ["Fleet", "Epochs", "Growth", "Redis and queues", "Host", "monitord", "Incidents"]
     assert [told.index(f" {word} ") for word in order] == sorted(told.index(f" {word} ") for word in order)
     for name in good.seen.report.services if good.seen else ():
         assert name in told
@@ -201,7 +201,7 @@ async def test_the_alerts_are_told_with_their_cause_and_evidence(bad: Source) ->
 
     assert told.count("(still open)") == 5
     assert "Cause Postgres cannot be measured: connection refused" in told
-    assert "To hand on" in told
+    assert "Escalation text" in told
     linked = set(re.findall(r'href="/alerts#([^"]+)"', await text(bad, "/")))
     assert linked
     assert linked <= set(Page(found).ids())
@@ -272,7 +272,7 @@ async def test_a_form_that_is_wrong_comes_back_with_what_was_in_it(good: Source)
     assert "for: &#x27;soon&#x27; is no duration" in answer.text
     assert 'value="gateway"' in answer.text
     assert 'value="a release"' in answer.text
-    assert "It will be quiet with the next look." in done.text
+    assert "It will be quiet with the next check." in done.text
     assert good.left == []
 
 
@@ -341,7 +341,7 @@ def test_a_delay_fits_its_box() -> None:
 
 async def test_a_single_alert_is_told_in_its_own_words(tmp_path: Path) -> None:
     source = await recorded(tmp_path, night(0.2, begun=lambda made: made["gateway"].stops()))
-    assert "CRITICAL Check now gateway is stopped; it is expected to be online. Last look" in said(
+    assert "CRITICAL Check now gateway is stopped; it is expected to be online. Last check" in said(
         await text(source, "/")
     )
 

@@ -1,4 +1,4 @@
-"""What an operator may ask of the watch, checked and made into a command: for the command line and the page alike.
+"""What an operator may ask of monitord, checked and made into a command: for the command line and the page alike.
 
 Each raises ValueError, with one sentence, where what is asked cannot be.
 """
@@ -24,7 +24,7 @@ LONGEST: Final = timedelta(days=365)
 LONGEST_TEXT: Final = 200
 # A prefix that is shorter says too little of which alert is meant.
 SHORTEST_PREFIX: Final = 4
-# More silences than anybody keeps an eye on are no silences any more, but a watch that is off.
+# More silences than anybody keeps an eye on are no silences any more, but monitoring that is off.
 MOST_SILENCES: Final = 200
 
 

@@ -1,4 +1,4 @@
-"""Quiet on purpose: what operators ask of the watch, and what a silence keeps from being told.
+"""Quiet on purpose: what operators ask of monitord, and what a silence keeps from being told.
 
 A silence lies over the book of alerts like a sheet. Underneath, each alert lives as if there were none: it is judged,
 explains others, flaps, ends. Only what would fire is put down as suppressed, and fires when the sheet is taken away.

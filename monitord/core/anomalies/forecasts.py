@@ -14,7 +14,7 @@ from monitord.core.history.model import History, Process
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
-# With the default spans (3 h and 6 h) a limit is told of a day ahead; shorter spans shorten that alike.
+# With the default spans (3 h and 6 h) a limit is reported a day ahead; shorter spans shorten that alike.
 LEAK_HORIZON_SPANS, FILL_HORIZON_SPANS = 8.0, 4.0
 # How far ahead, in times of what was watched. Less than 1: more than half of the way must have been seen, since a cache
 # that fills evenly looks like a leak until it stops. Disks have no such habit.
@@ -25,9 +25,9 @@ LEAK_TRUST, FILL_TRUST = 0.75, 0.9
 WARM_UP = 1 / 6
 # A disk full within this part of the horizon (4 h of 24) is critical, once it has taken half of what was free.
 SOON = 1 / 6
-# A disk that fills fast is told of before its span is over: the same rise, looked at in buckets so much shorter.
+# A disk that fills fast is reported before its span is over: the same rise, looked at in buckets so much shorter.
 FAST = 1 / 12
-# It has to go further before it is told of: two fifths of what was free, since a dump that is moved away rises alike.
+# It has to go further before it is reported: two fifths of what was free, since a dump that is moved away rises alike.
 FAST_AHEAD = 1.5
 # Over so many of its newest buckets (12 min) it must go on: a dump that has just ended is no trend.
 FAST_LATELY = 4

@@ -1,6 +1,6 @@
 """What makes a run of troughs a steady rise: it rises in every part of the time looked at, and does not slow.
 
-So a step, a warm-up, a cache that fills and stays, teeth and bursts are none. What is told of is where the rise will
+So a step, a warm-up, a cache that fills and stays, teeth and bursts are none. What is reported is where the rise will
 have reached its limit soon enough, reckoned from no more than it has shown.
 """
 

@@ -153,7 +153,7 @@ class _Fold:
 
     def known(self) -> Known:
         """What the recording turned out to hold."""
-        assert self.first is not None  # noqa: S101 - nobody asks before the first look
+        assert self.first is not None  # noqa: S101 - nobody asks before the first check
         return Known(
             first=self.first,
             probes=frozenset(self._seen),

@@ -22,7 +22,7 @@ class Fired:
 
     `severity` is the worst it had, `value` to `evidence` what was found when it fired, or grew worse. `counted` tells
     how the rows were counted that an alert about a table rests on (None: it rests on no count). `at_start`: it was so
-    already at the first look that is recorded, and nobody knows since when.
+    already at the first check that is recorded, and nobody knows since when.
     """
 
     alert_id: str
@@ -80,7 +80,7 @@ class Ledger:
     def take(self, transition: Transition, counted: Counted | None = None, *, at_start: bool = False) -> None:
         """One more edge. Those that did not fire (pending, explained throughout) leave nothing.
 
-        What a silence kept quiet counts as if it had fired: to keep pages away is not to keep the watch away.
+        What a silence kept quiet counts as if it had fired: to keep pages away is not to stop monitoring.
         """
         alert = transition.alert
         place = lifecycle.key(alert.rule, alert.subject)

@@ -369,6 +369,6 @@ def rows_at_least(table: TableHistory, window: float) -> float | None:
 
 
 def quiet_seconds(history: History, table: TableHistory, now: float) -> float:
-    """How long no row has come in, as far as the watch could see."""
+    """How long no row has come in, as far as was observed."""
     since = table.verified_at if table.refuted else table.flow_at
     return history.watched_seconds("postgres", since, now)

@@ -1,7 +1,7 @@
 """What happened to one service, said once and by whom: as PM2's bus tells of it, or between two readings of PM2.
 
 What has been said as it came is in the events of the next reading all the same, marked as said: judgement counts it,
-and nobody is told of it again.
+and nobody is notified of it again.
 """
 
 from __future__ import annotations

@@ -371,7 +371,7 @@ def _learned(
 
 
 def expected(history: History, orders: StandingOrders) -> dict[str, Expected]:
-    """The roster: as ordered, or as learned where nothing is ordered."""
+    """The roster: as declared in the orders, or as learned where none is declared."""
     return dict(orders.services) if orders.services else dict(history.roster)
 
 

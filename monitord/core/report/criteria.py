@@ -1,6 +1,6 @@
 """The success criteria of the standing orders, each met, not met or not to be told, with its evidence.
 
-Not met beats not to be told: a night with a missed epoch is a NO-GO however blind the watch was. What cannot be told is
+Not met beats not to be told: a night with a missed epoch is a NO-GO however blind monitord was. What cannot be told is
 never taken for met. How much blindness a criterion bears depends on what it rests on: seals and row counters are read
 later and still true; memory and states are of the moment.
 """
@@ -47,7 +47,7 @@ def sentence(word: Verdict, criteria: Sequence[Criterion], minutes: float, warni
     """The verdict in a sentence. A GO names what it leaves open."""
     failed = [c.title for c in criteria if c.met is False]
     open_ = [c.title for c in criteria if c.met is None]
-    blind = f" The watch was blind for {humanize.duration(minutes * 60)}." if minutes else ""
+    blind = f" monitord was blind for {humanize.duration(minutes * 60)}." if minutes else ""
     if word == "NO-GO":
         rest = f"; {len(open_)} cannot be told" if open_ else ""
         return f"{len(failed)} of {len(criteria)} criteria not met{rest}: {_quoted(failed)}.{blind}"

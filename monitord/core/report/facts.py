@@ -95,7 +95,7 @@ class ReportFacts:
         if unseen - blind > blind:
             rest = humanize.duration(unseen - blind)
             return f"Of {humanize.duration(self.until - self.since)}, {rest} are not recorded."
-        return f"The watch was blind for {humanize.duration(blind)} of {humanize.duration(self.until - self.since)}."
+        return f"monitord was blind for {humanize.duration(blind)} of {humanize.duration(self.until - self.since)}."
 
 
 def told(part: IncidentPart, facts: ReportFacts, *, at_worst: bool = False) -> str:

@@ -34,7 +34,7 @@ def services_online(facts: ReportFacts) -> Criterion:
         return Criterion(name, title, None, why)
     if unconfirmed := [s for s in watched if s.unconfirmed]:
         seen = humanize.listed([f"{s.name} ({s.word})" for s in unconfirmed])
-        return Criterion(name, title, None, f"Not as expected at the last look, and not confirmed by another: {seen}.")
+        return Criterion(name, title, None, f"Not as expected at the last check, and not confirmed by another: {seen}.")
     doubtful = [s.name for s in watched if s.ok is None or facts.unproven.get(s.name, 0.0) > limit]
     if doubtful:
         return Criterion(name, title, None, f"Not seen well enough: {humanize.listed(doubtful)}.")

@@ -13,7 +13,7 @@ from monitord.core.alerting.incidents import Incident
 from monitord.core.model import RestartKind
 
 Verdict = Literal["GO", "NO-GO", "UNKNOWN"]
-# "unconfirmed": not as expected, for too short a time to be confirmed by a second look.
+# "unconfirmed": not as expected, for too short a time to be confirmed by a second check.
 State = Literal["ok", "wrong", "unconfirmed", "restarted", "unknown"]
 
 
@@ -47,7 +47,7 @@ class ServiceReport:
 
     `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory, `past_limit` for how long it was past
     its limit, and `past_limit_longest` the longest of those spells. `unconfirmed`: it was not as expected
-    at the last look, and no other has confirmed that.
+    at the last check, and no other has confirmed that.
     """
 
     name: str

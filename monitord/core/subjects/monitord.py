@@ -13,7 +13,7 @@ from monitord.core.subjects.base import RecoveryContext, Rule, Subject
 
 
 def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """Anything that makes the watch itself less than it should be."""
+    """Whatever degrades monitord itself."""
     reading = observation.readings["monitord"]
     late, limit = reading.number("cycle_late"), orders.late_after.total_seconds()
     troubles = [gap.error for gap in reading.gaps]
@@ -44,7 +44,7 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
 def _advice(parts: list[str], *, is_late: bool, is_clock: bool) -> str:
     """What to look at: the machine, or whoever does not take what is told."""
     ways = [part for part in parts if part.startswith("notify ") or part == "heartbeat"]
-    told = ["Try the ways out: monitord notify test."] if ways else []
+    told = ["Test the channels: monitord notify test."] if ways else []
     if is_late or len(ways) < len(parts):
         told.insert(0, "Look at the machine monitord runs on: its disk, its load, its permissions.")
     if is_clock:

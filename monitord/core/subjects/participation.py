@@ -99,7 +99,7 @@ def channel_silent(observation: Observation, history: History, orders: StandingO
         for channel, labels in silence.channels.items():
             subject = f"{group}/{channel}"
             if not is_new:
-                yield Unknown("channel_silent", subject, "who takes part could not be told lately")
+                yield Unknown("channel_silent", subject, "who takes part could not be determined lately")
                 continue
             yield Finding(
                 rule="channel_silent",

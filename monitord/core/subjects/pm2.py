@@ -186,7 +186,7 @@ METRICS = (
         _watched,
         (
             MetricFamily(
-                "services", "How many services are as ordered, are not, and cannot be told.", _as_ordered, "as_ordered"
+                "services", "How many services are as expected, are not, and are unknown.", _as_ordered, "as_ordered"
             ),
         ),
     ),

@@ -106,7 +106,7 @@ def _is_by_hand(name: str, history: History) -> bool:
 
 
 def _is_lost(name: str, history: History, now: float) -> bool:
-    """Whether a service is gone with PM2's whole list, which has an alert of its own from the second look on."""
+    """Whether a service is gone with PM2's whole list, which has an alert of its own from the second check on."""
     last = history.fleet_restart
     return last is not None and last.is_empty and name in last.left_behind and now > last.seen_at
 

@@ -135,7 +135,7 @@ def _late(late: float, rows: int, before: int, now: float) -> str:
 
 
 def table_flow_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """No new row for too long, as far as the watch could see; confirmed by exact counts that stand still."""
+    """No new row for too long, as far as was observed; confirmed by exact counts that stand still."""
     now, limit = observation.now.timestamp(), orders.flow_stall.total_seconds()
     if lags(observation.readings["postgres"], orders):
         yield from (Unknown("table_flow_stalled", name, LAGS) for name in orders.tables)

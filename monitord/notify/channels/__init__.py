@@ -1,4 +1,4 @@
-"""From settings to ways out. The room of each is loaded only where there is such a way."""
+"""From settings to channels. Each module is loaded only where such a channel is configured."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing listens by this
 
 
 def names(settings: Settings) -> tuple[str, ...]:
-    """How the ways out are called, in the order of `channels`."""
+    """How the channels are called, in the order of `channels`."""
     return settings.notify.channel_names
 
 
 def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ...]:
-    """Every way out that is configured, the heartbeat aside. Nothing is connected yet.
+    """Every channel that is configured, the heartbeat aside. Nothing is connected yet.
 
     `remembers`: what a service opens is remembered in the state directory, so that a later message can close it.
 
@@ -69,7 +69,7 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
 
 
 def pulse(settings: Settings, told: Callable[[bool, str], None] | None = None) -> Heartbeat | None:
-    """The heartbeat, where one is configured; `told` is called when it begins to fail, and when it is taken again."""
+    """The heartbeat, where one is configured; `told` is called when it begins to fail and when it recovers."""
     if settings.notify.heartbeat_url is None:
         return None
     from monitord.notify.channels.heartbeat import Heartbeat

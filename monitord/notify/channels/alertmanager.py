@@ -50,7 +50,7 @@ class Alertmanager:
         """POST them together, as they are at `now`. A verdict is no alert, and is left out.
 
         Raises:
-            SendError: they were not taken.
+            SendError: they were not accepted.
         """
         alerts = [alert for message in messages for alert in self.alerts(message, now)]
         if alerts:

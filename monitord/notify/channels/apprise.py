@@ -78,7 +78,7 @@ class Apprise:
         """Tell them, in one child; where there are several, those before one that fails are told again.
 
         Raises:
-            SendError: they were not taken.
+            SendError: they were not accepted.
         """
         await self._ask({"notes": [note(message, now) for message in messages]})
 

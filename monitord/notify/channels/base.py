@@ -1,4 +1,4 @@
-"""What a way out is to whoever sends through it: a name, what it takes, and one way to fail."""
+"""What a channel is to whoever sends through it: a name, what it takes, and one way to fail."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class SendError(FailureError):
 
 @dataclass(frozen=True, slots=True)
 class DeliveryPolicy:
-    """How a way out wants to be talked to.
+    """How a channel wants to be delivered to.
 
     `least` is the least severity that is told there. `deadline` is how long one sending may take, in seconds.
     `coalesces`: a long queue is told as one digest; otherwise messages go out each as it is, up to `batch` of them
@@ -62,7 +62,7 @@ class DeliveryPolicy:
 
 
 class Channel(Protocol):
-    """One way out. `name` is how the log, the settings and the outbox call it; it says nothing secret."""
+    """One channel. `name` is how the log, the settings and the outbox call it; it says nothing secret."""
 
     name: str
     policy: DeliveryPolicy
@@ -71,7 +71,7 @@ class Channel(Protocol):
         """Hand these over, all of them or none; `now` is for their age. The caller holds the deadline.
 
         Raises:
-            SendError: they were not taken.
+            SendError: they were not accepted.
         """
         ...
 

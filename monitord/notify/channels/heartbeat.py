@@ -55,7 +55,7 @@ class Heartbeat:
 
     Args:
         url: the check's ping address; a query is kept.
-        told: is called on the edge: with True when a ping was taken after others were not, with False and a sentence
+        told: is called on the edge: with True when a ping was accepted after others were not, with False and a sentence
             when one was not.
         every: seconds between two runs that are told.
         style: which convention. "auto" is what the address shows: the path of a known push address, or that the server
@@ -87,7 +87,7 @@ class Heartbeat:
 
     @property
     def trouble(self) -> Unmeasured | None:
-        """Why the last ping was not taken; None where it was, or where there was none yet."""
+        """Why the last ping was not accepted; None where it was, or where there was none yet."""
         return self._trouble
 
     @property
@@ -121,7 +121,7 @@ class Heartbeat:
         A plain push address has no such thing: it gets its GET.
 
         Raises:
-            SendError: it was not taken.
+            SendError: it was not accepted.
         """
         await self._post(_Ping("/log", str(uuid.uuid4()), sentence))
 
@@ -148,7 +148,7 @@ class Heartbeat:
             except SendError as error:
                 if error.retry_after is not None:
                     self._banned_until = asyncio.get_running_loop().time() + error.retry_after
-                self._edge(Unmeasured(self.name, error.kind, f"the heartbeat is not taken: {error.error}"))
+                self._edge(Unmeasured(self.name, error.kind, f"the heartbeat is not accepted: {error.error}"))
             else:
                 if is_sent:
                     self._edge(None)

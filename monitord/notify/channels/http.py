@@ -114,7 +114,7 @@ class HttpClient:
 
 @lru_cache(maxsize=1)
 def _trust() -> ssl.SSLContext:
-    """The system's certificates, read once for all ways out."""
+    """The system's certificates, read once for all channels."""
     return ssl.create_default_context()
 
 
@@ -162,4 +162,4 @@ def _explained(error: BaseException) -> tuple[Kind, str]:
         case httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
             return "protocol", "cannot be asked: the address is no HTTP address"
     # The type only: the text of an unforeseen error may carry the address.
-    return "internal", f"could not be told for a reason inside monitord: {type(error).__name__}"
+    return "internal", f"delivery failed for a reason inside monitord: {type(error).__name__}"

@@ -1,6 +1,6 @@
 """PagerDuty's Events API v2: an alert is one incident there, from its trigger to its end.
 
-The alert's id is the `dedup_key`, so that whatever is told of an alert is about the same incident: it is triggered when
+The alert's id is the `dedup_key`, so whatever is sent about an alert is about the same incident: it is triggered when
 it fires or grows worse, acknowledged when an operator says so here, and resolved when it ends. Reminding and escalating
 is PagerDuty's own part.
 

@@ -32,7 +32,7 @@ _TYPES: Final[dict[Kind, str]] = {
 
 
 class Webhook:
-    """Tells one address. A message that was not taken goes out again with the same `id` and `webhook-id`.
+    """Tells one address. A message that was not accepted goes out again with the same `id` and `webhook-id`.
 
     Args:
         url: where to POST.
@@ -55,7 +55,7 @@ class Webhook:
         """POST them one after another; the receiver knows by their ids those that it had before one failed.
 
         Raises:
-            SendError: one was not taken.
+            SendError: one was not accepted.
         """
         for message in messages:
             body = json.dumps(event(message, now, self._instance, self._fleet), ensure_ascii=False).encode(
