@@ -169,7 +169,7 @@ def watch(view: PageContext) -> Markup:
     every = humanize.duration(view.settings.check_interval.total_seconds())
     facts = (("Checks every", every), ("Took", _ms(view.seen.duration_ms)), ("Version", __version__))
     table = grid(Grid("Probes of the last check", ("Probe", "State", "Took"), tuple(rows), frozenset({2})))
-    return room(view, "watch", "monitord", None, table, _facts(iter(facts)))
+    return room(view, "watch", "Monitoring", None, table, _facts(iter(facts)))
 
 
 def _facts(pairs: Iterator[tuple[str, str]]) -> Markup:

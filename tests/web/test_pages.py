@@ -82,7 +82,7 @@ async def test_a_good_night_says_so_first_and_then_everything_that_is_watched(go
     told = said(await text(good, "/"))
 
     assert "OK Check now Nothing is wrong; 7 of 7 services are as expected. Last check" in told
-    order = ["Fleet", "Epochs", "Growth", "Redis and queues", "Host", "monitord", "Incidents"]
+    order = ["Fleet", "Epochs", "Growth", "Redis and queues", "Host", "Monitoring", "Incidents"]
     assert [told.index(f" {word} ") for word in order] == sorted(told.index(f" {word} ") for word in order)
     for name in good.seen.report.services if good.seen else ():
         assert name in told
