@@ -34,7 +34,7 @@ from monitord.notify.wording import (
 )
 from monitord.storage.outbox import Told
 
-WAY: Final = "notify "
+CHANNEL_PART: Final = "notify "
 """What `monitor_degraded` calls a channel that fails: this, and the channel's name."""
 
 NEWCOMER: Final = "before this channel was set up"
@@ -230,7 +230,7 @@ def _wants(channel: Channel, alert: Alert) -> bool:
     if RANK[alert.severity] < RANK[channel.policy.least]:
         return False
     parts = alert.finding.evidence.get("parts") if "monitor" in declared(alert.rule).roles else None
-    return not isinstance(parts, list | tuple) or f"{WAY}{channel.name}" not in parts
+    return not isinstance(parts, list | tuple) or f"{CHANNEL_PART}{channel.name}" not in parts
 
 
 def _address(channel: Channel) -> str:
