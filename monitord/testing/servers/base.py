@@ -1,0 +1,158 @@
+"""What every embedded server does: it is started, frozen, killed and started again, each with a deadline."""
+
+import asyncio
+import os
+import signal
+import subprocess
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+
+import psutil
+
+from monitord.testing.processes import await_end
+from monitord.testing.sandbox import Sandbox, StackError, free_port
+
+_PATIENCE_SECONDS = 0.02
+
+
+class EmbeddedServer(ABC):
+    """One server in a sandbox. `title` is what sentences call it, `folder` its directory there."""
+
+    title: ClassVar[str]
+    folder: ClassVar[str]
+    stop_seconds: ClassVar[float] = 10.0
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        """Args: sandbox: Where it lives, open."""
+        self._sandbox = sandbox
+
+    @property
+    def directory(self) -> Path:
+        """Where its files and its Unix socket are."""
+        return self._sandbox.directory / self.folder
+
+    @property
+    @abstractmethod
+    def pid(self) -> int | None:
+        """The server's pid; None while it is not running."""
+
+    @abstractmethod
+    async def start(self) -> None:
+        """Start the server and wait until it answers.
+
+        Raises:
+            StackError: It is not installed (`missing`), ends again (`internal`) or does not answer (`timeout`).
+        """
+
+    def processes(self) -> list[psutil.Process]:
+        """The server, first, and everything it started; empty while it is not running."""
+        if self.pid is None:
+            return []
+        with suppress(psutil.Error):
+            server = psutil.Process(self.pid)
+            return [server, *server.children(recursive=True)]
+        return []
+
+    def _own(self) -> list[psutil.Process]:
+        """Those of its processes that are frozen and killed with it."""
+        return self.processes()
+
+    def pause(self) -> None:
+        """Freeze the server with SIGSTOP: its sockets stay open and nothing answers."""
+        if self.pid is not None:
+            os.kill(self.pid, signal.SIGSTOP)  # first, so that it starts no more
+        for process in self._own():
+            with suppress(psutil.Error):
+                process.suspend()
+
+    def resume(self) -> None:
+        """Let a frozen server go on."""
+        for process in reversed(self._own()):
+            with suppress(psutil.Error):
+                process.resume()
+
+    async def kill(self) -> None:
+        """End the server with SIGKILL, as the kernel does when memory runs out. `start` brings it back.
+
+        Raises:
+            StackError: It did not end in time (`timeout`).
+        """
+        doomed = self._own()
+        for process in doomed:
+            with suppress(psutil.Error):
+                process.kill()
+        await self._await_end(doomed)
+
+    async def _await_end(self, doomed: list[psutil.Process]) -> None:
+        if await asyncio.to_thread(await_end, doomed, self.stop_seconds):
+            raise StackError("timeout", f"{self.title} did not end within {self.stop_seconds:g} s")
+
+
+class PortServer(EmbeddedServer):
+    """A server that is a child of ours and listens on a free TCP port of 127.0.0.1."""
+
+    start_seconds: ClassVar[float]
+    # What its log says where another program had the port already.
+    port_taken: ClassVar[str]
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        """Args: sandbox: Where it lives, open."""
+        super().__init__(sandbox)
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = 0
+
+    @property
+    def pid(self) -> int | None:
+        """The server's pid; None while it is not running."""
+        if self._process is None or self._process.poll() is not None:
+            return None
+        return self._process.pid
+
+    @abstractmethod
+    async def _ask(self) -> None:
+        """One question. OSError or StackError while the server is not ready to serve."""
+
+    async def _start(self, spawn: Callable[[], subprocess.Popen[bytes]]) -> None:
+        """Start it on the port it has had, or on a free one, and wait until it answers."""
+        attempts = 3 if self.port == 0 else 1
+        for attempt in range(attempts):
+            self.port = self.port if attempts == 1 else free_port()
+            self._process = spawn()
+            try:
+                await self._await_answer()
+            except StackError as error:
+                # Another program may have taken the port between the choice and the bind.
+                if error.kind != "refused" or attempt == attempts - 1:
+                    raise
+            else:
+                return
+
+    async def _await_answer(self) -> None:
+        try:
+            async with asyncio.timeout(self.start_seconds):
+                while True:
+                    if self.pid is None:
+                        raise self._why_it_ended((self.directory / "log").read_text(errors="replace"))
+                    try:
+                        await self._ask()
+                    except (OSError, StackError):
+                        await asyncio.sleep(_PATIENCE_SECONDS)
+                    else:
+                        return
+        except TimeoutError:
+            raise StackError("timeout", f"{self.title} did not answer within {self.start_seconds:g} s") from None
+
+    def _why_it_ended(self, log: str) -> StackError:
+        if self.port_taken in log:
+            return StackError("refused", f"port {self.port} was taken before {self.title} could listen on it")
+        reasons = [line for line in log.splitlines() if "FATAL" in line or "ERROR" in line] or log.splitlines()
+        return StackError("internal", f"{self.title} ended at once: {reasons[-1] if reasons else 'it said nothing'}")
+
+    async def _await_end(self, doomed: list[psutil.Process]) -> None:
+        if self._process is not None:
+            with suppress(subprocess.TimeoutExpired):
+                await asyncio.to_thread(self._process.wait, self.stop_seconds)
+        await super()._await_end(doomed)
