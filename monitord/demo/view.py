@@ -6,8 +6,9 @@ from contextlib import suppress
 from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
+from monitord.core.blocks import Style
 from monitord.demo.scene import Entry, Kind, Scene, status_line
-from monitord.reporting.terminal import Style, Terminal, clean, terminal
+from monitord.reporting.terminal import Terminal, clean, terminal
 
 if TYPE_CHECKING:
     from rich.live import Live

@@ -9,7 +9,8 @@ from typing import Any, Final
 from monitord.core import humanize
 from monitord.core.backtest import Backtest
 from monitord.core.backtest.fired import Fired, Pair
-from monitord.reporting.terminal import Style, Terminal, table
+from monitord.core.blocks import Style
+from monitord.reporting.terminal import Terminal, table
 
 Changes = Mapping[str, str | None]
 NOTHING: Final = "–"

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from monitord.reporting.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Verbatim
+from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Style, Verbatim
 from monitord.reporting.charts.svg import Markup, joined, lines, tag
-from monitord.reporting.terminal import Style
 
 _WORDS: Final[dict[Style | None, str]] = {
     "ok": "ok",

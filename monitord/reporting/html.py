@@ -7,8 +7,8 @@ from importlib.resources import files
 from itertools import zip_longest
 from typing import Final
 
+from monitord.core.blocks import Section
 from monitord.core.report.model import Report
-from monitord.reporting.blocks import Section
 from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.plots import growth_bars, memory_plot, seal_plot, strip
 from monitord.reporting.charts.svg import Markup, tag

@@ -8,8 +8,9 @@ from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident, IncidentPart
+from monitord.core.blocks import Style
 from monitord.reporting.status import MARKS
-from monitord.reporting.terminal import Style, Terminal, table
+from monitord.reporting.terminal import Terminal, table
 
 _OPEN: Final = "open"
 

@@ -14,7 +14,8 @@ from datetime import datetime
 from typing import Any, Final, TypeGuard
 
 from monitord.core import humanize, names
-from monitord.reporting.terminal import Style, Terminal, clip
+from monitord.core.blocks import Style
+from monitord.reporting.terminal import Terminal, clip
 
 LEVELS: Final = ("debug", "info", "warning", "error")
 _FIRST: Final = ("timestamp", "level", "event", "message")

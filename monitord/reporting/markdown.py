@@ -6,10 +6,10 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Style, Verbatim
 from monitord.core.report.model import Report
-from monitord.reporting.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Verbatim
 from monitord.reporting.report import sections
-from monitord.reporting.terminal import Style, clean
+from monitord.reporting.terminal import clean
 from monitord.reporting.wording import blindness, length, sentence, style_of
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|~$&])")

@@ -5,20 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from monitord.core import humanize
+from monitord.core.blocks import Block, Bullets, FactTable, Grid, Paragraph, Section, Style
 from monitord.core.report.model import Recap, Report
-from monitord.reporting.blocks import (
-    Block,
-    Bullets,
-    FactTable,
-    Grid,
-    Paragraph,
-    Section,
-    criteria,
-    incidents,
-    still_open,
-)
+from monitord.reporting.blocks import criteria, incidents, still_open
 from monitord.reporting.report_sections import MOST, growth, sealing, services
-from monitord.reporting.terminal import Style
 from monitord.reporting.wording import UNKNOWN, WHY_BLIND, dated, label, said, sentence, span, within
 
 

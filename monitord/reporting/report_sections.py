@@ -6,9 +6,8 @@ from collections.abc import Iterator
 from typing import Final
 
 from monitord.core import humanize
+from monitord.core.blocks import Block, Bullets, Grid, Paragraph, Section, Style
 from monitord.core.report.model import BlindSpell, GroupReport, Hour, Report, SealReport, ServiceReport, TableReport
-from monitord.reporting.blocks import Block, Bullets, Grid, Paragraph, Section
-from monitord.reporting.terminal import Style
 from monitord.reporting.wording import (
     NOTHING,
     SEALS,

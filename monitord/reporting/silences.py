@@ -8,9 +8,10 @@ from typing import Any
 
 from monitord.core import humanize
 from monitord.core.alerting.silences import covers, next_window, quiet_until
+from monitord.core.blocks import Style
 from monitord.core.model import Alert, Silence
 from monitord.core.names import is_pattern
-from monitord.reporting.terminal import Style, Terminal, table
+from monitord.reporting.terminal import Terminal, table
 
 
 def silence_fields(silence: Silence, now: datetime) -> dict[str, Any]:

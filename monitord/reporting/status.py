@@ -10,12 +10,13 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, Protocol
 
 from monitord.core import humanize
+from monitord.core.blocks import Style
 from monitord.core.history import mounts
 from monitord.core.model import Severity
 from monitord.core.status import Fields, verdict
 from monitord.core.subjects import declared
 from monitord.core.subjects.registry import not_watched, section_of
-from monitord.reporting.terminal import Style, Terminal, table
+from monitord.reporting.terminal import Terminal, table
 
 UNKNOWN: Final = "unknown"
 

@@ -7,14 +7,14 @@ import textwrap
 import unicodedata
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
+
+from monitord.core.blocks import Style
 
 DEFAULT_WIDTH: Final = 80
 _NARROWEST: Final = 40
 _GAP: Final = "  "
 _MARK_WIDTH: Final = 4
-
-Style = Literal["ok", "warning", "critical", "unknown", "bold", "dim"]
 
 _CODES: Final[dict[Style, str]] = {
     "ok": "32",

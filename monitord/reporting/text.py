@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Final
 
+from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Verbatim
 from monitord.core.report.model import Report
-from monitord.reporting.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Verbatim
 from monitord.reporting.report import sections
 from monitord.reporting.status import MARKS
 from monitord.reporting.terminal import Terminal, cells, clean, table

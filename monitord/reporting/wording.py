@@ -10,9 +10,9 @@ from monitord.core import humanize
 from monitord.core.alerting.evidence import UNKNOWN as UNKNOWN
 from monitord.core.alerting.evidence import told
 from monitord.core.alerting.incidents import Incident, IncidentPart
+from monitord.core.blocks import Style
 from monitord.core.model import Finding
 from monitord.core.report.model import Criterion, Report, SealReport, ServiceReport
-from monitord.reporting.terminal import Style
 
 NOTHING: Final = "–"
 STYLES: Final[dict[str, Style]] = {"GO": "ok", "NO-GO": "critical", "UNKNOWN": "unknown"}

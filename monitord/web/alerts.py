@@ -10,14 +10,13 @@ from urllib.parse import urlencode
 from monitord.core import humanize
 from monitord.core.alerting.escalation import escalation
 from monitord.core.alerting.incidents import Incident
+from monitord.core.blocks import Grid, Style
 from monitord.core.model import Alert
 from monitord.core.report.model import Report
-from monitord.reporting.blocks import Grid
 from monitord.reporting.blocks import incidents as incidents_section
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import grid, mark
 from monitord.reporting.html import section_html
-from monitord.reporting.terminal import Style
 from monitord.reporting.wording import evidence, sentence
 from monitord.web.context import PageContext, ago, when
 

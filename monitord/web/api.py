@@ -23,7 +23,7 @@ from monitord.reporting.status import stale_after
 from monitord.web import params
 from monitord.web.backend import BackendUnavailable, PublishedCycle
 from monitord.web.middleware import body_of
-from monitord.web.openapi import DOCUMENT
+from monitord.web.openapi import document as described
 from monitord.web.records import Busy, Records, now
 
 # A program waits for its answer; what takes longer is a disk that hangs.
@@ -160,7 +160,7 @@ class Api:
 
     async def described(self, _: Request) -> Response:
         """This API in OpenAPI's words."""
-        return JSONResponse(DOCUMENT)
+        return JSONResponse(described())
 
 
 def the_seen(records: Records) -> PublishedCycle:

@@ -11,13 +11,13 @@ from urllib.parse import quote
 from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident
+from monitord.core.blocks import Style
 from monitord.core.model import RANK, Alert, Severity, Silence
 from monitord.core.report.model import Report
 from monitord.core.subjects import declared
 from monitord.core.subjects.registry import section_of
 from monitord.reporting.charts.svg import Markup, tag
 from monitord.reporting.status import stale_after
-from monitord.reporting.terminal import Style
 from monitord.web.async_cache import CacheEntry
 from monitord.web.backend import PublishedCycle
 

@@ -8,10 +8,10 @@ from typing import Final, Literal
 
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
+from monitord.core.blocks import Style
 from monitord.core.history.epochs import calendar
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import mark
-from monitord.reporting.terminal import Style
 from monitord.reporting.wording import dated, said
 from monitord.web.context import UNKNOWN, PageContext, hidden
 

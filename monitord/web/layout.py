@@ -7,9 +7,9 @@ from typing import Final
 from urllib.parse import quote
 
 from monitord import __version__
+from monitord.core.blocks import Style
 from monitord.reporting.charts.svg import Markup, tag
 from monitord.reporting.components import mark
-from monitord.reporting.terminal import Style
 from monitord.web.context import stamp
 
 PAGES: Final = (("/", "Overview"), ("/alerts", "Alerts"), ("/report", "Report"), ("/silences", "Silences"))

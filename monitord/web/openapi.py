@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from collections.abc import Mapping
+from dataclasses import is_dataclass
+from types import UnionType
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from monitord import __version__
+from monitord.core.subjects.registry import registered
 
 Schema = dict[str, Any]
 
@@ -53,70 +57,47 @@ _PROBE: Final = {
     **_object(status={"type": "string", "enum": ["ok", "failed", "off"]}, duration_ms=_MAYBE_NUMBER),
     "description": "With `kind` and `error` where it failed, `unmeasured` where a part of it could not be measured.",
 }
-_SERVICE: Final = _object(
-    state=_MAYBE_TEXT, expected=_MAYBE_TEXT, memory_bytes=_MAYBE_WHOLE, cpu_percent=_MAYBE_NUMBER,
-    uptime_seconds=_MAYBE_NUMBER, restarts_recent=_MAYBE_WHOLE, ok=_MAYBE_FLAG, instances=_MAYBE_WHOLE,
-)  # fmt: skip
-_GROWTH: Final = _object(
-    rows=_MAYBE_WHOLE,
-    exact=_FLAG,
-    rows_per_hour=_MAYBE_NUMBER,
-    window_rows=_MAYBE_WHOLE,
-    late_rows=_MAYBE_WHOLE,
-    total_bytes=_MAYBE_WHOLE,
-)
-_DATABASE: Final = _object(
-    bytes=_MAYBE_WHOLE,
-    largest_tables={"type": ["array", "null"], "items": _object(table=_TEXT, bytes=_MAYBE_NUMBER)},
-    connections=_MAYBE_WHOLE,
-    response_ms=_MAYBE_NUMBER,
-)
-_EPOCHS: Final = _object(
-    latest=_MAYBE_WHOLE, expected=_WHOLE, missed={"type": ["array", "null"], "items": _WHOLE},
-    seal_age_seconds=_MAYBE_NUMBER, channels_sealed=_MAYBE_WHOLE,
-)  # fmt: skip
-_QUEUE: Final = _object(waiting=_MAYBE_WHOLE, active=_MAYBE_WHOLE, delayed=_MAYBE_WHOLE, failed=_MAYBE_WHOLE)
-_HOST: Final = _object(
-    disks=_map(
-        _object(
-            used_percent=_MAYBE_NUMBER,
-            free_bytes=_MAYBE_WHOLE,
-            inodes_used_percent=_MAYBE_NUMBER,
-            mount={"type": ["string", "null"]},
-        )
-    ),
-    memory_available_bytes=_MAYBE_WHOLE,
-    memory_available_of={"type": ["string", "null"], "enum": ["host", "cgroup", None]},
-    swap_percent=_MAYBE_NUMBER,
-    load={"type": ["array", "null"], "items": _NUMBER},
-)
-_FULL: Final = _object(
-    at=_TIME,
-    trigger={"type": "string", "enum": ["startup", "schedule", "signal", "cli", "http", "pm2"]},
-    duration_ms=_NUMBER,
-    status=_STATUS,
-    probes=_map(_PROBE),
-    services=_map(_SERVICE),
-    growth=_map(_GROWTH),
-    database=_DATABASE,
-    epochs=_map(_EPOCHS),
-    current_epoch=_object(epoch=_WHOLE, next=_WHOLE, seconds_until_next=_NUMBER) | {"type": ["object", "null"]},
-    redis=_object(
-        keys=_MAYBE_WHOLE,
-        latency_ms=_MAYBE_NUMBER,
-        memory_bytes=_MAYBE_WHOLE,
-        evicted=_MAYBE_WHOLE,
-        queues=_map(_QUEUE),
-    ),
-    host=_HOST,
-    alerts=_object(
-        firing=_list(_ref("Alert")),
-        suppressed=_list({"allOf": [_ref("Alert"), _object(suppressed_by=_TEXT)]}),
-    ),
-    age_seconds=_NUMBER,
-    pid=_WHOLE,
-    silences=_list(_ref("Silence")),
-)
+_NAMES: Final[dict[type, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+
+
+def _schema(shape: object) -> Schema:
+    """What a type of the status document is in JSON: dataclasses, mappings by name, tuples, words, and None."""
+    if isinstance(shape, type) and is_dataclass(shape):
+        return _object(**{name: _schema(of) for name, of in get_type_hints(shape).items()})
+    if isinstance(shape, type) and shape in _NAMES:
+        return {"type": _NAMES[shape]}
+    kind, inner = get_origin(shape), get_args(shape)
+    if kind is Literal:
+        return {"type": "string", "enum": list(inner)}
+    if kind is Mapping:
+        return _map(_schema(inner[1]))
+    if kind is tuple:
+        return _list(_schema(inner[0]))
+    if kind in (Union, UnionType) and len(inner) == 2 and inner[1] is type(None):
+        found = _schema(inner[0])
+        enum = {"enum": [*found["enum"], None]} if "enum" in found else {}
+        return found | {"type": [found["type"], "null"]} | enum
+    raise TypeError(f"the status document has no schema for {shape}")
+
+
+def _status() -> Schema:
+    return _object(
+        at=_TIME,
+        trigger={"type": "string", "enum": ["startup", "schedule", "signal", "cli", "http", "pm2"]},
+        duration_ms=_NUMBER,
+        status=_STATUS,
+        probes=_map(_PROBE),
+        **{section.name: _schema(section.shape) for subject in registered() for section in subject.status},
+        alerts=_object(
+            firing=_list(_ref("Alert")),
+            suppressed=_list({"allOf": [_ref("Alert"), _object(suppressed_by=_TEXT)]}),
+        ),
+        age_seconds=_NUMBER,
+        pid=_WHOLE,
+        silences=_list(_ref("Silence")),
+    )
+
+
 _INCIDENT: Final = _object(
     incident_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, cause=_TEXT, first_sign=_TIME,
     fired_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, duration_seconds=_NUMBER, open=_FLAG, reason=_TEXT,
@@ -203,7 +184,7 @@ _ID: Final[Schema] = {"name": "id", "in": "path", "required": True, "schema": {"
 _LEFT: Final = _object(id=_TEXT, message=_TEXT)
 _ACTS: Final = (401, 403, 413, 429, 503)
 
-DOCUMENT: Final[Schema] = {
+_DOCUMENT: Final[Schema] = {
     "openapi": "3.1.0",
     "info": {
         "title": "monitord",
@@ -289,7 +270,6 @@ DOCUMENT: Final[Schema] = {
     "components": {
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "MONITORD_HTTP__TOKEN"}},
         "schemas": {
-            "Status": _FULL,
             "Alert": _ALERT,
             "Incident": _INCIDENT,
             "Report": _REPORT,
@@ -299,3 +279,9 @@ DOCUMENT: Final[Schema] = {
         },
     },
 }
+
+
+def document() -> Schema:
+    """The whole of it; the sections of the status are those that the subjects declare."""
+    components = _DOCUMENT["components"]
+    return _DOCUMENT | {"components": components | {"schemas": {"Status": _status(), **components["schemas"]}}}

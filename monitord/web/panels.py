@@ -7,13 +7,12 @@ from typing import Any, Final
 
 from monitord import __version__
 from monitord.core import humanize
+from monitord.core.blocks import Grid, Style
 from monitord.core.subjects.registry import hint_of, not_watched, readings_of
-from monitord.reporting.blocks import Grid
 from monitord.reporting.charts.axes import TimeSpan, percent
 from monitord.reporting.charts.plots import growth_bars
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import figure, grid, mark
-from monitord.reporting.terminal import Style
 from monitord.reporting.wording import said, sentence
 from monitord.web.context import UNKNOWN, PageContext
 

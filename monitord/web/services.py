@@ -5,15 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 
 from monitord.core import humanize
+from monitord.core.blocks import Grid, Style
 from monitord.core.report.model import Report, ServiceReport
-from monitord.reporting.blocks import Grid
 from monitord.reporting.charts.axes import Scale, TimeSpan, percent
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.charts.plots import memory_plot, runs_of, strip
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import block_html, figure, grid, mark
 from monitord.reporting.report_sections import services as services_section
-from monitord.reporting.terminal import Style
 from monitord.reporting.wording import dated, restarts, said, sentence
 from monitord.web.alerts import anchor, newest
 from monitord.web.context import NOTHING, UNKNOWN, PageContext, service_address, when

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from monitord.core import humanize
+from monitord.core.blocks import Grid
 from monitord.core.engine import ALWAYS
 from monitord.core.model import Silence
 from monitord.core.subjects import rule_names, rules
-from monitord.reporting.blocks import Grid
 from monitord.reporting.charts.svg import Markup, joined, tag
 from monitord.reporting.components import grid
 from monitord.reporting.silences import spell

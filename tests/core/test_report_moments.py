@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from monitord.core.blocks import Bullets
 from monitord.core.model import OperatorAction, ProcessExit
-from monitord.reporting.blocks import Bullets
 from monitord.reporting.report_sections import services as section
 
 from .nights import Night

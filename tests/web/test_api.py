@@ -13,7 +13,7 @@ import pytest
 from monitord.core.model import Silence
 from monitord.core.subjects import rule_names
 from monitord.web.app import Page
-from monitord.web.openapi import DOCUMENT
+from monitord.web.openapi import document
 from monitord.web.params import ParameterError, back, silence
 from monitord.web.records import Records
 from tests.cli.program import monitord
@@ -24,6 +24,7 @@ from tests.web.made import TOKEN, Source, client, night, publish, recorded, sett
 
 BEARER = f"Bearer {TOKEN}"
 NOW = datetime(2025, 11, 5, 4, 0, tzinfo=UTC)
+DOCUMENT = document()
 
 
 def trouble(made: Night) -> None:
