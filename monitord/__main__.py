@@ -65,6 +65,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         parsed = command_line(asked).parse_args(arguments)
         if getattr(parsed, "env_file", None):
             os.environ[ENV_FILE] = parsed.env_file
+        if parsed.command not in WITHOUT_SETTINGS:
+            from monitord.cli import add_subjects
+
+            add_subjects()
         code: int = parsed.run(parsed)
     except KeyboardInterrupt:
         return 130

@@ -51,6 +51,21 @@ class CommandSettings:
         return f"{whose}: {', '.join(map(str, self.files))}" if self.files else ""
 
 
+def add_subjects() -> None:
+    """Add the subjects of packages that are installed beside monitord; one that cannot be added is exit 2."""
+    from importlib.metadata import entry_points
+
+    from monitord.core.subjects.registry import ENTRY_POINTS, register, subject_named
+
+    for entry in entry_points(group=ENTRY_POINTS):
+        try:
+            if subject_named(entry.name) is None:
+                register(entry.load())
+        except Exception as error:  # noqa: BLE001 - whatever another package raises is a mistake of what is installed
+            note(f"monitord: the subject {entry.name} ({entry.value}) cannot be added: {error}")
+            raise SystemExit(2) from None
+
+
 def load_settings() -> Settings:
     """The settings of a command; with mistakes in them, one line each on stderr and exit 2."""
     return find_settings().settings

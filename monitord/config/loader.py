@@ -26,6 +26,7 @@ from monitord.config.sources import RawValues, gather
 from monitord.config.types import is_loopback, listen_address
 from monitord.core import units
 from monitord.core.orders import QueueOrders, StandingOrders
+from monitord.core.subjects.registry import added
 from monitord.masking import MASK, mask, mask_address
 
 __all__ = [
@@ -209,6 +210,7 @@ def standing_orders(settings: Settings) -> StandingOrders:
         "epochs": settings.postgres.dsn is not None and settings.epochs.groups != (),
         "redis": settings.redis.url is not None,
         "host": True,
+        **dict.fromkeys((subject.name for subject in added()), True),
     }
     return StandingOrders(
         **{name: value for name, value in named.items() if value is not None},

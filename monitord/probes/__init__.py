@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from monitord.core.history.defaults import defaults
 from monitord.core.history.epochs import window_seconds
+from monitord.core.subjects.registry import added
 from monitord.probes.base import Probe
 
 if TYPE_CHECKING:
@@ -24,6 +25,19 @@ COUNT_AT_MOST_LIMITS = 10
 # Postgres may show inserts in its counters only ten seconds after their commit: an exact count that began no earlier
 # than the counters' window would miss what they have only now been told of, and refute a real flood.
 FLUSH_SECONDS = 15.0
+
+
+ENTRY_POINTS = "monitord.probes"
+
+
+def probe_factories() -> dict[str, Callable[[StandingOrders], Probe]]:
+    """By the subjects that packages have added, what makes the probe of each: an entry point of the same name."""
+    wanted = {subject.name for subject in added()}
+    if not wanted:
+        return {}
+    from importlib.metadata import entry_points
+
+    return {entry.name: entry.load() for entry in entry_points(group=ENTRY_POINTS) if entry.name in wanted}
 
 
 class Probes:
@@ -55,6 +69,7 @@ class Probes:
         from monitord.probes.host import HostProbe
 
         self.all.append(HostProbe(settings.host.disks))
+        self.all += [make(orders) for name, make in probe_factories().items() if name in orders.probes]
 
     def _over_postgres(self, settings: Settings, orders: StandingOrders) -> list[Probe]:
         from monitord.config.loader import SettingsError

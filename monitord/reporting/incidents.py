@@ -9,8 +9,7 @@ from typing import Any, Final
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Style
-from monitord.reporting.status import MARKS
-from monitord.reporting.terminal import Terminal, table
+from monitord.reporting.terminal import MARKS, Terminal, table
 
 _OPEN: Final = "open"
 

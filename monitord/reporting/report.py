@@ -9,6 +9,7 @@ from monitord.core.blocks import Block, Bullets, FactTable, Grid, Paragraph, Sec
 from monitord.core.report.model import Recap, Report
 from monitord.reporting.blocks import criteria, incidents, still_open
 from monitord.reporting.report_sections import MOST, growth, sealing, services
+from monitord.reporting.status import added_sections
 from monitord.reporting.wording import UNKNOWN, WHY_BLIND, dated, label, said, sentence, span, within
 
 
@@ -24,6 +25,7 @@ def sections(night: Report) -> tuple[Section, ...]:
         *((sealing(night), recap(night)) if night.groups else ()),
         blind(night),
         baseline(night),
+        *_added(night),
     )
     notes = Section("notes", "Notes", (Bullets(tuple((None, sentence(note)) for note in night.notes)),))
     return (*found, notes) if night.notes else found
@@ -126,6 +128,18 @@ def _baseline(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
         "Memory",
         said(lambda value: f"{humanize.size(value)} available", within(found, "host", "memory_available_bytes")),
     )
+
+
+def _added(night: Report) -> Iterator[Section]:
+    """Those sections that their subjects say themselves, as last recorded."""
+    if night.baseline is not None and "probes" in night.baseline:
+        for subject, blocks in added_sections(dict(night.baseline)):
+            state = night.baseline["probes"][subject.name]
+            if state["status"] == "failed":
+                why = state.get("error") or "it could not be measured"
+                blocks = (Paragraph(sentence(f"Unknown: {why}"), "unknown"), *blocks)
+            if state["status"] != "off":
+                yield Section(subject.name, subject.heading, blocks)
 
 
 def _newest(epoch: object) -> str:

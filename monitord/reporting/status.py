@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Final, Protocol
 
 from monitord.core import humanize
-from monitord.core.blocks import Style
+from monitord.core.blocks import Block, Style
 from monitord.core.history import mounts
 from monitord.core.model import Severity
 from monitord.core.status import Fields, verdict
 from monitord.core.subjects import declared
-from monitord.core.subjects.registry import not_watched, section_of
-from monitord.reporting.terminal import Terminal, table
+from monitord.core.subjects.base import SectionContext, Subject
+from monitord.core.subjects.registry import not_watched, registered, section_of
+from monitord.reporting.terminal import MARKS, Terminal, block_lines, clean, table
 
 UNKNOWN: Final = "unknown"
 
@@ -55,17 +57,48 @@ def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] 
         if section is _current_epoch:
             lines += section(fields, marks, screen)
             continue
-        if state["status"] == "failed":
-            why = f" ({state['kind']})" if state.get("kind") else ""
-            sentence = _sentence(f"Unknown{why}: {state.get('error') or 'it could not be measured'}")
-            lines += [screen.paint(line, "unknown") for line in screen.wrapped(sentence)]
-        lines += section(fields, marks, screen)
-        for gap in (state.get("unmeasured") or {}).values():
-            lines += [screen.paint(line, "unknown") for line in screen.wrapped(_sentence(f"Unknown: {gap['error']}"))]
+        lines += [*_failed(state, screen), *section(fields, marks, screen), *_unmeasured(state, screen)]
+    for subject, blocks in added_sections(fields):
+        lines += ["", screen.paint(clean(subject.heading), "bold")]
+        state = fields["probes"][subject.name]
+        if state["status"] == "off":
+            lines += [screen.paint(line, "dim") for line in screen.wrapped(not_watched(subject.name))]
+            continue
+        told = [line for block in blocks for line in block_lines(block, screen, "  ")]
+        lines += [*_failed(state, screen), *told, *_unmeasured(state, screen)]
     for note in notes:
         lines += ["", *screen.wrapped(note, indent="")]
     lines += ["", *verdict_lines(fields, screen)]
     return "\n".join(lines) + "\n"
+
+
+def _failed(state: Fields, screen: Terminal) -> list[str]:
+    """Why a probe could not measure, where it could not."""
+    if state["status"] != "failed":
+        return []
+    why = f" ({state['kind']})" if state.get("kind") else ""
+    sentence = _sentence(f"Unknown{why}: {state.get('error') or 'it could not be measured'}")
+    return [screen.paint(line, "unknown") for line in screen.wrapped(sentence)]
+
+
+def _unmeasured(state: Fields, screen: Terminal) -> Iterator[str]:
+    """What a probe could not measure though its server answered."""
+    for gap in (state.get("unmeasured") or {}).values():
+        for line in screen.wrapped(_sentence(f"Unknown: {gap['error']}")):
+            yield screen.paint(line, "unknown")
+
+
+def added_sections(fields: Fields) -> Iterator[tuple[Subject, tuple[Block, ...]]]:
+    """The subjects that say their section themselves, and what they say of the fields of a status document."""
+    marks = _marks(fields)
+    for subject in registered():
+        if subject.section is not None and subject.name in fields["probes"]:
+            context = SectionContext(fields, partial(_severity, marks, subject.members_section))
+            yield subject, subject.section(context)
+
+
+def _severity(marks: Marks, section: str, name: str) -> Severity | None:
+    return marks.get((section, name))
 
 
 def _marks(fields: Fields) -> Marks:
@@ -246,7 +279,6 @@ def _label(epoch: int) -> str:
 
 
 EXIT_CODES: Final[dict[str, int]] = {"ok": 0, "warning": 1, "critical": 2, "unknown": 3}
-MARKS: Final[dict[Style | None, str]] = {"ok": "ok", "warning": "warn", "critical": "CRIT", "unknown": "?", None: ""}
 
 
 def verdict_lines(fields: Fields, screen: Terminal) -> Iterator[str]:

@@ -5,16 +5,18 @@ from __future__ import annotations
 import shutil
 import textwrap
 import unicodedata
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from monitord.core.blocks import Style
+from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Style, Verbatim
 
 DEFAULT_WIDTH: Final = 80
 _NARROWEST: Final = 40
 _GAP: Final = "  "
 _MARK_WIDTH: Final = 4
+_ANSWER_WIDTH: Final = 7
+MARKS: Final[dict[Style | None, str]] = {"ok": "ok", "warning": "warn", "critical": "CRIT", "unknown": "?", None: ""}
 
 _CODES: Final[dict[Style, str]] = {
     "ok": "32",
@@ -132,3 +134,41 @@ def _padded(cell: str, width: int, *, right: bool) -> str:
     cell = clip(cell, width)
     space = " " * (width - cells(cell))
     return space + cell if right else cell + space
+
+
+def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
+    """One block, indented."""
+    match block:
+        case Paragraph(text, style):
+            yield from (screen.paint(line, style) for line in screen.wrapped(text, indent))
+        case Bullets(items):
+            for style, text in items:
+                mark = f"{indent}{MARKS[style]:{_MARK_WIDTH}}  " if style else f"{indent}- "
+                first, *more = screen.wrapped(text, mark, " " * len(mark)) or [mark]
+                yield screen.paint(mark, style) + first[len(mark) :]
+                yield from more
+        case FactTable(pairs):
+            width = max(cells(name) for name, _ in pairs)
+            for name, text in pairs:
+                head = f"{indent}{name:{width}}  "
+                yield from screen.wrapped(text, head, " " * len(head)) or [head.rstrip()]
+        case Checklist(items):
+            for item in items:
+                mark = f"{indent}{item.word:{_ANSWER_WIDTH}}  "
+                first, *more = screen.wrapped(item.title, mark, " " * len(mark)) or [mark]
+                yield screen.paint(mark, item.style) + first[len(mark) :]
+                yield from more
+                for reason in item.sentences:
+                    yield from screen.wrapped(reason, " " * len(mark), " " * (len(mark) + 2))
+        case Grid(_, header, rows, right, flexible):
+            inner = Terminal(screen.width - len(indent) + 2, screen.colour)
+            titles = ("", *(name.upper() for name in header))
+            cleaned = [(style, [MARKS[style], *row]) for style, row in rows]
+            numbers = frozenset(column + 1 for column in right)
+            for line in table(inner, titles, cleaned, right=numbers, flexible=[column + 1 for column in flexible]):
+                yield indent[2:] + line
+        case Verbatim(title, text):
+            yield from screen.wrapped(f"{title}:", indent)
+            for said in text.splitlines():
+                inside = f"{indent}| "
+                yield from screen.wrapped(said, inside, inside) or [inside.rstrip()]

@@ -5,7 +5,8 @@ from __future__ import annotations
 from monitord.core import humanize
 from monitord.core.status import verdict
 from monitord.reporting.charts.svg import Markup, joined, tag
-from monitord.reporting.components import mark
+from monitord.reporting.components import block_html, mark
+from monitord.reporting.status import added_sections
 from monitord.reporting.wording import sentence
 from monitord.web import alerts, epochs, panels, services, silences
 from monitord.web.context import PageContext, ago, when
@@ -27,6 +28,12 @@ def overview(view: PageContext, done: str = "") -> Markup:
             tag("div", _part("growth", panels.growth(view)), _part("redis", panels.redis(view))),
             tag("div", _part("host", panels.host(view)), _part("watch", panels.watch(view))),
             class_="rooms",
+        ),
+        *(
+            _part(
+                subject.name, panels.room(view, subject.name, subject.heading, subject.name, *map(block_html, blocks))
+            )
+            for subject, blocks in added_sections(view.seen.report.as_fields())
         ),
         _part("quiet", silences.quiet(view)),
         _part("incidents", alerts.recent(view)),

@@ -19,7 +19,7 @@ from monitord.core.subjects import (
 )
 from monitord.core.subjects.base import Rule
 from monitord.core.subjects.database import DATABASE_CHANGED
-from monitord.core.subjects.registry import SUBJECTS, registered
+from monitord.core.subjects.registry import added
 from monitord.core.subjects.replica import REPLICA_LAGGING
 
 # What explains comes before what it may explain: the host, servers, services, then what services do.
@@ -51,7 +51,7 @@ _BY_PLACE: Mapping[tuple[str, str], Rule] = {(rule.name, rule.probe): rule for r
 
 def rules() -> tuple[Rule, ...]:
     """Every rule there is: monitord's own, then those of the subjects that were added."""
-    return (*RULES, *added) if (added := _added()) else RULES
+    return (*RULES, *more) if (more := _added()) else RULES
 
 
 def rule_names() -> tuple[str, ...]:
@@ -60,7 +60,7 @@ def rule_names() -> tuple[str, ...]:
 
 
 def _added() -> tuple[Rule, ...]:
-    return tuple(rule for subject in registered()[len(SUBJECTS) :] for rule in subject.rules)
+    return tuple(rule for subject in added() for rule in subject.rules)
 
 
 def declared(name: str, probe: str = "") -> Rule:
@@ -70,8 +70,8 @@ def declared(name: str, probe: str = "") -> Rule:
     """
     found = _BY_PLACE.get((name, probe))
     if found is None:
-        added = [rule for rule in _added() if rule.name == name]
-        found = next((rule for rule in added if rule.probe == probe), None) or next(iter(added), BY_NAME.get(name))
+        more = [rule for rule in _added() if rule.name == name]
+        found = next((rule for rule in more if rule.probe == probe), None) or next(iter(more), BY_NAME.get(name))
     return found or Rule(name, probe, ())
 
 

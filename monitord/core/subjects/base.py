@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
 
+from monitord.core.blocks import Block
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, ServiceEvent, Severity
 from monitord.core.orders import StandingOrders
@@ -263,6 +264,17 @@ def _no_perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[
 
 
 @dataclass(frozen=True, slots=True)
+class SectionContext:
+    """What a subject's section is made of: the fields of the status document, and the worst that is confirmed.
+
+    `severity` is that of one member, or of the subject itself, by its name (None: nothing is found of it).
+    """
+
+    fields: Mapping[str, Any]
+    severity: Callable[[str], Severity | None]
+
+
+@dataclass(frozen=True, slots=True)
 class Subject:
     """One watched thing, by the name of the probe that measures it, and the rules that judge it.
 
@@ -277,7 +289,8 @@ class Subject:
 
     `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
     (of the document's fields) are what is told to Prometheus and to Nagios. `hint` says which setting would have it
-    watched ("": none is needed, or there is nothing to watch here).
+    watched ("": none is needed, or there is nothing to watch here). `section` is how it stands in blocks, for the
+    terminal, the page and the report (None: they draw it themselves).
     """
 
     name: str
@@ -295,11 +308,17 @@ class Subject:
     metrics: tuple[MetricGroup, ...] = ()
     perfdata: Callable[[Mapping[str, Any], StandingOrders], Iterator[PerfDatum]] = _no_perfdata
     hint: str = ""
+    section: Callable[[SectionContext], tuple[Block, ...]] | None = None
 
     def __post_init__(self) -> None:
         for name, default in (("readings", self.title), ("noun", self.title), ("component", self.member)):
             if not getattr(self, name):
                 object.__setattr__(self, name, default)
+
+    @property
+    def heading(self) -> str:
+        """Its title, as it stands over what is shown of it."""
+        return self.title[:1].upper() + self.title[1:]
 
     @property
     def members_section(self) -> str:

@@ -12,6 +12,8 @@ from monitord.core.subjects.redis import REDIS
 
 # Those that monitord itself declares.
 SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, REDIS, HOST, MONITORD)
+# Packages add theirs as entry points of this group, by the subject's name; its probe is one of `monitord.probes`.
+ENTRY_POINTS = "monitord.subjects"
 _registered: tuple[Subject, ...] = SUBJECTS
 
 
@@ -47,18 +49,21 @@ def _subjects(subjects: tuple[Subject, ...]) -> set[str]:
 
 
 def _sections(subjects: tuple[Subject, ...]) -> set[str]:
-    own = {"status", "probes", "alerts"}
-    return {section.name for subject in subjects for section in subject.status} - (
-        own if subjects == SUBJECTS else set()
-    )
+    return {section.name for subject in subjects for section in subject.status}
 
 
 def _rules(subjects: tuple[Subject, ...]) -> set[str]:
-    return {rule.name for subject in subjects for rule in subject.rules}
+    # That something cannot be measured is one rule of every subject.
+    return {rule.name for subject in subjects for rule in subject.rules if "unmeasured" not in rule.roles}
 
 
 def _metrics(subjects: tuple[Subject, ...]) -> set[str]:
     return {metric.name for subject in subjects for group in subject.metrics for metric in group.metrics}
+
+
+def added() -> tuple[Subject, ...]:
+    """The subjects that packages have added."""
+    return _registered[len(SUBJECTS) :]
 
 
 def measured() -> tuple[Subject, ...]:

@@ -1,0 +1,213 @@
+"""A subject that another package declares is everywhere that monitord's own are, with nothing else touched."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+
+from monitord.core.alerting.commands import silence
+from monitord.core.alerting.incidents import incidents
+from monitord.core.engine import Decision, State, decide
+from monitord.core.model import Command, Failure, Observation, Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.report.builder import RecordedCycle, build_report
+from monitord.core.report.model import Report
+from monitord.core.subjects import declared, rule_names
+from monitord.core.subjects.registry import register, registered, unregister
+from monitord.jsonable import document, in_json
+from monitord.reporting.html import report_html
+from monitord.reporting.markdown import report_markdown
+from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.nagios import nagios
+from monitord.reporting.report_json import report_fields
+from monitord.reporting.status import text
+from monitord.reporting.terminal import Terminal
+from monitord.reporting.text import report_text
+from monitord.web import openapi
+from monitord.web.backend import PublishedCycle
+from tests.cli.program import monitord
+from tests.support.kiln import KILN, samples
+from tests.web.made import Source, client, settings_for
+
+AT = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
+ORDERS = StandingOrders(probes=frozenset({"kiln"}))
+HOT = {"east": 1100.0, "west": 1300.0}
+
+
+@pytest.fixture(autouse=True)
+def kiln() -> Iterator[None]:
+    register(KILN)
+    yield
+    unregister("kiln")
+
+
+def looks(*readings: Reading, commands: tuple[Command, ...] = ()) -> list[Decision]:
+    """What is decided of the kiln's readings, half a minute apart; the commands are given with the first."""
+    state, found = State(), []
+    for number, reading in enumerate(readings):
+        now = AT + timedelta(seconds=30 * number)
+        observation = Observation(now, {"kiln": reading}, commands=commands if number == 0 else ())
+        found.append(decide(state, observation, ORDERS))
+        state = found[-1].state
+    return found
+
+
+def hot(times: int = 3, fired: int = 12) -> list[Decision]:
+    return looks(*[Reading("kiln", samples(fired, HOT))] * times)
+
+
+def fields(decision: Decision) -> dict[str, object]:
+    return {"trigger": "cli", "at": AT, "duration_ms": 3.0} | decision.report.as_fields()
+
+
+def test_its_rules_fire_and_say_what_is_declared_of_them() -> None:
+    transitions = [edge for decision in hot(fired=2) for edge in decision.transitions if edge.edge == "firing"]
+    fired = {(edge.alert.rule, edge.alert.subject) for edge in transitions}
+    assert fired == {
+        ("oven_hot", "west"),
+        ("kiln_slow", "kiln"),
+    }
+    assert declared("oven_hot").probe == "kiln"
+    assert {"oven_hot", "kiln_slow"} <= set(rule_names())
+
+
+def test_the_recommendation_and_the_escalation_say_it() -> None:
+    (action,) = [action for decision in hot() for action in decision.actions]
+    assert (action.rule, action.target, action.blocking) == ("oven_hot", "west", "the glazing")
+    assert action.look_at[0] == "kilnctl show west"
+    assert "oven west" in action.escalation
+    assert "Impact: the pots of this oven crack" in action.escalation
+
+
+def test_it_is_in_the_text_the_json_and_the_nagios_line() -> None:
+    found = fields(hot()[-1])
+    shown = text(found, "monitord check", Terminal(100))
+    assert "\nThe kiln\n" in shown
+    assert "CRIT  west  1300 °C" in shown
+    assert "CRITICAL: The oven west is at 1300 °C." in shown
+    read = json.loads(document(found))
+    assert read["kiln"] == {"fired": 12, "ovens": {"east": {"degrees": 1100.0}, "west": {"degrees": 1300.0}}}
+    assert read["probes"]["kiln"]["status"] == "ok"
+    line = nagios(found, ORDERS)
+    assert "'kiln_fired'=12;;;0" in line
+    assert "'west degrees'=1300;;1200" in line
+
+
+def test_it_is_in_the_metrics() -> None:
+    body = exposition(hot()[-1].report, Facts(version="1", instance="here"))[0].decode()
+    assert 'monitord_oven_degrees{oven="west"} 1300.0' in body
+    assert "monitord_kiln_fired 12.0" in body
+    assert 'monitord_alert_firing{rule="oven_hot",severity="critical",subject="west"} 1.0' in body
+    assert 'monitord_series_dropped{family="oven"} 0.0' in body
+
+
+def test_it_is_in_the_document_of_the_api() -> None:
+    properties = openapi.document()["components"]["schemas"]["Status"]["properties"]
+    assert properties["kiln"]["properties"]["fired"] == {"type": ["integer", "null"]}
+    assert properties["kiln"]["properties"]["ovens"]["additionalProperties"]["required"] == ["degrees"]
+
+
+def test_a_silence_covers_it() -> None:
+    quiet = silence(AT, "west", rule="oven_hot")
+    decisions = looks(*[Reading("kiln", samples(12, HOT))] * 3, commands=(quiet,))
+    assert not [edge for decision in decisions for edge in decision.transitions if edge.edge == "firing"]
+    (alert,) = decisions[-1].report.alerts["suppressed"]
+    assert alert["silenced_by"] is not None
+
+
+def test_it_is_in_the_incidents() -> None:
+    decisions = hot()
+    edges = [edge for decision in decisions for edge in decision.transitions]
+    (found,) = incidents(edges, decisions[-1].state.alerts.values())
+    assert (found.cause.rule, found.cause.subject) == ("oven_hot", "west")
+
+
+def night(decisions: list[Decision], readings: Reading) -> Report:
+    """The report of a night in which this was decided of the same reading again and again."""
+    observations = [Observation(decision.at, {"kiln": readings}) for decision in decisions]
+    edges = [edge for decision in decisions for edge in decision.transitions]
+    recorded = RecordedCycle(observations, edges, decisions[-1].state, fields(decisions[-1]), AT.timestamp())
+    return build_report(recorded, ORDERS, AT.timestamp(), decisions[-1].at.timestamp())
+
+
+def test_it_is_in_every_form_of_the_report() -> None:
+    found = night(hot(), Reading("kiln", samples(12, HOT)))
+    assert found.verdict == "NO-GO"
+    for told in (report_text(found, Terminal(100)), report_markdown(found), report_html(found)):
+        for said in ("oven_hot", "west", "The kiln", "1300 °C", "12 pots", "the pots of this oven crack"):
+            assert said in told.replace("\\_", "_"), said
+    as_json = json.dumps(in_json(report_fields(found), str))
+    assert "oven_hot" in as_json
+    assert '"ovens"' in as_json
+
+
+async def test_it_is_on_the_page_and_in_its_api(tmp_path: Path) -> None:
+    source = Source(settings_for(tmp_path))
+    source.saw(PublishedCycle(hot()[-1], "schedule", 12.5), time.monotonic())
+    async with client(source) as page:
+        shown = (await page.get("/")).text
+        told = (await page.get("/api/status")).json()
+        described = (await page.get("/api/openapi.json")).json()
+    assert 'id="h-kiln"' in shown
+    assert "1300 °C" in shown
+    assert "The oven west is at 1300 °C." in shown
+    assert told["kiln"]["fired"] == 12
+    assert "kiln" in described["components"]["schemas"]["Status"]["properties"]
+
+
+async def test_the_page_says_why_it_is_unknown(tmp_path: Path) -> None:
+    source = Source(settings_for(tmp_path))
+    (decision,) = looks(Reading("kiln", failure=Failure("refused", "nobody is at the kiln")))
+    source.saw(PublishedCycle(decision, "schedule", 12.5), time.monotonic())
+    async with client(source) as page:
+        assert "Unknown (refused): nobody is at the kiln." in (await page.get("/")).text
+
+
+def test_what_cannot_be_measured_is_unknown_and_says_why() -> None:
+    (decision,) = looks(Reading("kiln", failure=Failure("refused", "nobody is at the kiln")))
+    found = fields(decision)
+    assert found["status"] == "unknown"
+    shown = text(found, "monitord check", Terminal(100))
+    assert "Unknown (refused): nobody is at the kiln." in shown
+    assert "UNKNOWN: the kiln could not be measured." in shown
+    assert "'kiln_fired'=U" in nagios(found, ORDERS)
+    assert "monitord_kiln_fired" not in exposition(decision.report, Facts(version="1", instance="here"))[0].decode()
+
+
+def test_one_that_nobody_could_ask_is_unknown_and_says_so() -> None:
+    found = fields(decide(State(), Observation(AT, {}), ORDERS))
+    assert found["status"] == "unknown"
+    assert "Unknown: not taken yet." in text(found, "monitord check", Terminal(100))
+
+
+def test_a_name_is_given_once() -> None:
+    with pytest.raises(ValueError, match="the subject kiln is declared already"):
+        register(KILN)
+    unregister("host")
+    assert [subject.name for subject in registered()][-3:] == ["host", "monitord", "kiln"]
+
+
+@pytest.fixture
+def installed(tmp_path: Path) -> Mapping[str, str]:
+    """A package beside monitord that declares the kiln."""
+    package = tmp_path / "site" / "kiln-1.0.dist-info"
+    package.mkdir(parents=True)
+    (package / "METADATA").write_text("Metadata-Version: 2.1\nName: kiln\nVersion: 1.0\n")
+    (package / "entry_points.txt").write_text(
+        "[monitord.subjects]\nkiln = tests.support.kiln:KILN\n[monitord.probes]\nkiln = tests.support.kiln:KilnProbe\n"
+    )
+    path = ":".join([str(package.parent), str(Path(__file__).parents[2]), *filter(None, sys.path)])
+    return {"PYTHONPATH": path, "MONITORD_STATE_DIR": str(tmp_path / "state"), "MONITORD_PM2__HOME": ""}
+
+
+def test_a_package_adds_it_by_being_installed(installed: Mapping[str, str], tmp_path: Path) -> None:
+    done = monitord("check", directory=tmp_path, settings=installed)
+    assert (done.returncode, done.stderr) == (2, "")
+    assert "CRIT  west  1300 °C" in done.stdout
+    assert "CRITICAL: The oven west is at 1300 °C." in done.stdout

@@ -1,0 +1,142 @@
+"""A watched thing that is no part of monitord: a kiln with its ovens, as a package beside it would declare it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from monitord.core.blocks import Block, FactTable, Grid
+from monitord.core.history.model import History
+from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown, sample
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import (
+    Impact,
+    MetricFamily,
+    MetricGroup,
+    PerfDatum,
+    Rule,
+    SectionContext,
+    StatusSection,
+    Subject,
+    asked,
+)
+from monitord.core.subjects.servers import unmeasured
+from monitord.failures import FailureError
+from monitord.probes.base import Measured, Request
+
+HOTTEST = 1200.0
+SLOWEST = 5
+
+
+def oven_hot(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    for oven, degrees in observation.readings["kiln"].values("oven_degrees", "oven").items():
+        if not isinstance(degrees, int | float):
+            yield Unknown("oven_hot", oven, "it cannot be measured")
+        elif degrees <= HOTTEST:
+            yield Clear("oven_hot", oven)
+        else:
+            yield Finding(
+                "oven_hot", oven, "critical", degrees, HOTTEST, "degrees", f"The oven {oven} is at {degrees:g} °C.",
+                recommendation="Open the damper.",
+            )  # fmt: skip
+
+
+def kiln_slow(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    fired = observation.readings["kiln"].number("kiln_fired")
+    if fired is None:
+        yield Unknown("kiln_slow", "kiln", "it cannot be measured")
+    elif fired >= SLOWEST:
+        yield Clear("kiln_slow", "kiln")
+    else:
+        yield Finding("kiln_slow", "kiln", "warning", fired, SLOWEST, "pots", f"The kiln fired {fired:g} pots.")
+
+
+OVEN_HOT = Rule(
+    name="oven_hot",
+    probe="kiln",
+    severities=("critical",),
+    evaluate=oven_hot,
+    impact=Impact("the pots of this oven crack"),
+    runbook=("kilnctl show {name}", "kilnctl log {name}", "kilnctl dampers"),
+    blocking=lambda *_: ("the glazing",),
+)
+KILN_SLOW = Rule(name="kiln_slow", probe="kiln", evaluate=kiln_slow)
+UNMEASURED = unmeasured("kiln", "the kiln", "Is the kiln's socket there?", judges_failure=True)
+
+
+@dataclass(frozen=True, slots=True)
+class OvenStatus:
+    degrees: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class KilnStatus:
+    fired: int | None
+    ovens: Mapping[str, OvenStatus]
+
+
+def _status(history: History, orders: StandingOrders, now: float) -> KilnStatus:
+    reading = asked("kiln", history, orders) or Reading("kiln")
+    ovens = {one.label("oven"): reading.number("oven_degrees", oven=one.label("oven")) for one in reading.samples[1:]}
+    fired = reading.number("kiln_fired")
+    return KilnStatus(None if fired is None else round(fired), {name: OvenStatus(at) for name, at in ovens.items()})
+
+
+def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
+    yield PerfDatum("kiln_fired", fields["kiln"]["fired"], minimum="0")
+    for name, oven in fields["kiln"]["ovens"].items():
+        yield PerfDatum(f"{name} degrees", oven["degrees"], limits=f";{HOTTEST:g}")
+
+
+def _section(context: SectionContext) -> tuple[Block, ...]:
+    kiln = context.fields["kiln"]
+    rows = tuple(
+        (context.severity(name) or "ok", (name, f"{at['degrees']:g} °C")) for name, at in kiln["ovens"].items()
+    )
+    fired = "unknown" if kiln["fired"] is None else f"{kiln['fired']} pots"
+    facts = FactTable((("Fired", fired),))
+    return (Grid("Ovens", ("Oven", "Heat"), rows, frozenset({1})), facts) if rows else (facts,)
+
+
+KILN = Subject(
+    "kiln",
+    "the kiln",
+    rules=(OVEN_HOT, KILN_SLOW, UNMEASURED),
+    member="oven",
+    status=(StatusSection("kiln", KilnStatus, _status),),
+    metrics=(
+        MetricGroup(
+            lambda fields: fields["kiln"],
+            (MetricFamily("kiln_fired", "Pots that were fired.", lambda kiln: kiln["fired"]),),
+        ),
+        MetricGroup(
+            lambda fields: fields["kiln"]["ovens"],
+            (MetricFamily("oven_degrees", "How hot an oven is.", lambda oven: oven["degrees"]),),
+            label="oven",
+        ),
+    ),
+    perfdata=_perfdata,
+    section=_section,
+)
+
+
+class KilnProbe:
+    """Reads the kiln."""
+
+    name = "kiln"
+
+    def __init__(self, orders: StandingOrders) -> None:
+        self.readings: Mapping[str, float] | None = {"east": 1100.0, "west": 1300.0}
+
+    async def measure(self, request: Request) -> Measured:
+        if self.readings is None:
+            raise FailureError("refused", "nobody is at the kiln")
+        return Measured(samples(12, self.readings))
+
+    async def close(self) -> None:
+        return
+
+
+def samples(fired: int, ovens: Mapping[str, float]) -> tuple[Any, ...]:
+    return (sample("kiln_fired", fired), *(sample("oven_degrees", at, "1", oven=name) for name, at in ovens.items()))
