@@ -17,7 +17,6 @@ from pathlib import Path
 from monitord.core.model import OperatorAction, ProcessExit
 
 from . import bus_events, wire
-from .bus_acts import act_of
 from .client import connect
 from .exits import HOLD_SECONDS, ExitAssembler
 
@@ -195,7 +194,7 @@ class Bus:
         """What this fact says of a hand on a process, kept, and said where it is news."""
         if is_over and self._on_act is not None:
             asyncio.get_running_loop().call_soon(self._on_act)
-        if (act := act_of(fact, arrived)) is None:
+        if (act := bus_events.act_of(fact, arrived)) is None:
             return
         key = (act.service, act.instance, act.what)
         before = self._acts.pop(key, None)

@@ -29,7 +29,11 @@ carry the id `PM2`.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final, Literal
+
+from monitord.core.model import OperatorAction
 
 from . import process_list, wire
 
@@ -256,3 +260,30 @@ def _process_id(value: object) -> str | None:
         return value
     number = process_list.integer(value)
     return str(number) if number is not None and number >= 0 else None
+
+
+_DONE: Final[Mapping[str, Literal["restart", "reload", "stop"]]] = {
+    "restart": "restart",
+    "reload": "reload",
+    "softReload": "reload",
+    "stop": "stop",
+}
+
+
+def act_of(fact: Fact, arrived: float) -> OperatorAction | None:
+    """What one fact of the bus says of a hand on a process; None for all else. `arrived` (Unix seconds) if unsaid."""
+    match fact:
+        case OperatorDone(what=what) if what in _DONE:
+            at = arrived if fact.at is None else fact.at
+            return OperatorAction(
+                fact.service, instance_of(fact.process), at, _DONE[what], fact.restarts, fact.created_at
+            )
+        case Stopping():
+            return OperatorAction(
+                fact.service, instance_of(fact.process), arrived if fact.at is None else fact.at, "stopping"
+            )
+        case ExitEvent(ordered=True):
+            at = arrived if fact.at is None else fact.at
+            return OperatorAction(fact.service, instance_of(fact.process), at, "ended", fact.restarts)
+        case _:
+            return None

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from monitord.config.loader import load, standing_orders
-from monitord.config.shell_places import places
-from monitord.core.alerting.runbook import look_at
+from monitord.config.loader import load, places, standing_orders
+from monitord.core.alerting.recommendations import look_at
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import RULES
 from tests.core.nights import Night
