@@ -136,6 +136,5 @@ def say(text: str) -> None:
 
 
 def note(text: str) -> None:
-    """Write a line for people to stderr."""
     encoding = sys.stderr.encoding or "utf-8"
     sys.stderr.write(text.encode(encoding, "replace").decode(encoding, "replace") + "\n")

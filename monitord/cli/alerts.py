@@ -21,7 +21,6 @@ _LOOK_SECONDS = 10.0
 
 
 def add(subparsers: Any) -> None:
-    """Put `alerts` on the command line."""
     parser = subparsers.add_parser(
         "alerts",
         help="incidents, open and closed",
@@ -34,7 +33,6 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look, say it, and return the exit code."""
     back = length(arguments.since)
     if back is None:
         return 2

@@ -20,7 +20,6 @@ from monitord.storage.reader import read_history, read_transitions, recorded_spa
 
 
 def add(subparsers: Any) -> None:
-    """Put `backtest` on the command line."""
     parser = subparsers.add_parser(
         "backtest",
         help="what other thresholds would have said of recorded nights",
@@ -42,7 +41,6 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Judge again, say it, and return the exit code."""
     back = length(arguments.since)
     if back is None:
         return 2

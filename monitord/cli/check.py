@@ -50,7 +50,6 @@ UNVERIFIED: Final = (
 
 
 def add(subparsers: Any) -> None:
-    """Put `check` on the command line."""
     parser = subparsers.add_parser(
         "check",
         help="every probe once, now; exit 0 OK, 1 warning, 2 critical, 3 unknown",
@@ -62,7 +61,6 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Check, say it, and return the exit code."""
     return run_once(_check(find_settings(), arguments.format))
 
 

@@ -26,7 +26,6 @@ _DIRECTORIES: Final = frozenset({"DIR"})
 
 
 def add(subparsers: Any) -> None:
-    """Put `completion` on the command line."""
     parser = subparsers.add_parser(
         "completion",
         help="the completion script of a shell",
@@ -39,7 +38,6 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Print the script; returns 0."""
     import shtab
 
     for action in _actions(arguments.command_line):

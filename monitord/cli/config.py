@@ -11,7 +11,6 @@ from monitord.config.loader import described
 
 
 def add(subparsers: Any) -> None:
-    """Put `config` on the command line."""
     parser = subparsers.add_parser("config", help="the effective settings, secrets masked")
     parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
     parser.set_defaults(run=run)

@@ -21,7 +21,6 @@ _PARTS: Final = {
 
 
 def add(subparsers: Any) -> None:
-    """Put `demo` on the command line."""
     parser = subparsers.add_parser(
         "demo",
         help="a real fleet in miniature, watched, broken and mended",

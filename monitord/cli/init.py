@@ -18,7 +18,6 @@ from monitord.discovery.dotenv import Discovered, dotenv
 
 
 def add(subparsers: Any) -> None:
-    """Put `init` on the command line."""
     parser = subparsers.add_parser(
         "init",
         help="look at what is there and print a .env that would watch it",

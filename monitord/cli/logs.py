@@ -42,7 +42,6 @@ T = TypeVar("T")
 
 
 def add(subparsers: Any) -> None:
-    """Put `logs` on the command line."""
     parser = subparsers.add_parser(
         "logs",
         help="the log as readable text: the daemon's files as they grow, a pipe, or a file",

@@ -43,7 +43,6 @@ class TestOutcome:
 
 
 def add(subparsers: Any) -> None:
-    """Put `notify` on the command line."""
     parser = subparsers.add_parser("notify", help="test the channels: `notify test` sends one message through each")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     test = actions.add_parser(
@@ -59,7 +58,6 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Send, say it, and return the exit code."""
     return run_once(_test(load_settings(), arguments.channel, arguments.format))
 
 

@@ -20,7 +20,6 @@ EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
 
 
 def add(subparsers: Any) -> None:
-    """Put `report` on the command line."""
     parser = subparsers.add_parser(
         "report",
         help="the morning verdict: GO, NO-GO or UNKNOWN, with its evidence",
@@ -39,7 +38,6 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look back, say it, and return the exit code."""
     back = length(arguments.since)
     if back is None:
         return 2

@@ -22,7 +22,6 @@ from monitord.storage.lock import DirectoryInUse
 
 
 def add(subparsers: Any) -> None:
-    """Put `run` on the command line."""
     parser = subparsers.add_parser("run", help="the daemon, in the foreground")
     parser.set_defaults(run=run)
 

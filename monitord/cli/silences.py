@@ -31,7 +31,6 @@ _SECONDS: Final = 2 * BUSY_SECONDS
 
 
 def add(subparsers: Any) -> None:
-    """Put the five of them on the command line."""
     for command in (_add_silence, _add_silences, _add_unsilence, _add_ack, _add_forget):
         command(subparsers)
 

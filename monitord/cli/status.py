@@ -40,7 +40,6 @@ class _Held:
 
 
 def add(subparsers: Any) -> None:
-    """Put `status` on the command line."""
     parser = subparsers.add_parser(
         "status",
         help="what the running daemon holds; exit codes as check, 3 when none runs",
@@ -52,7 +51,6 @@ def add(subparsers: Any) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look, say it, and return the exit code."""
     return run_once(_status(find_settings(), arguments.format))
 
 

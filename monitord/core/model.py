@@ -106,7 +106,6 @@ class Reading(_ByName):
     by: Answered | None = None
 
     def named(self, name: str) -> Iterator[Sample]:
-        """Every sample of one name."""
         return iter(self._of(name))
 
     def _of(self, name: str) -> Sequence[Sample]:

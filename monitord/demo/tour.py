@@ -119,14 +119,12 @@ class Tour:
     # What monitord says, as it says it
 
     def fired(self, told: FiredAlert) -> None:
-        """An alert fired."""
         if self._fault is not None and told.key in self._fault.expected:
             self._tell("said", f"monitord, {_after(told.at - self._broken_at)} later: {told.summary} [{told.rule}]")
         else:
             self._tell("beside", f"monitord, besides: {told.summary} [{told.rule}]")
 
     def resolved(self, told: FiredAlert) -> None:
-        """An alert that had fired is resolved."""
         expected = self._fault is not None and told.key in self._fault.expected
         if expected and self._mended_at and told.resolved_at is not None:
             later = _after(told.resolved_at - self._mended_at)

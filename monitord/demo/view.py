@@ -37,15 +37,12 @@ class Outlet:
 
     @property
     def encoding(self) -> str:
-        """The stream's own."""
         return self._stream.encoding or "utf-8"
 
     def isatty(self) -> bool:
-        """Whether the stream is a terminal."""
         return self._stream.isatty()
 
     def fileno(self) -> int:
-        """The stream's own."""
         return self._stream.fileno()
 
     def write(self, text: str) -> int:
@@ -83,14 +80,12 @@ class DemoView:
         self.screen = screen
 
     def progress(self, sentence: str) -> None:
-        """One step of the setup."""
         self.say(f"{datetime.now(UTC):%H:%M:%S} · {clean(sentence)}")
 
     def open(self) -> None:
         """From now on there are frames."""
 
     def tell(self, entry: Entry) -> None:
-        """Something happened."""
         self.say(self.screen.paint(clean(str(entry)), STYLES[entry.kind]))
 
     def frame(self, scene: Scene) -> None:
@@ -142,7 +137,6 @@ class LiveView(DemoView):
             self._story.append(entry)
 
     def frame(self, scene: Scene) -> None:
-        """Draw."""
         from monitord.demo.picture import picture
 
         if self._live is not None:

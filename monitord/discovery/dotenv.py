@@ -79,7 +79,6 @@ class Discovered:
 
 
 def dotenv(found: Discovered, headline: str) -> str:
-    """The text of the .env."""
     lines = [_comment(headline)]
     for section in (_fleet(found.fleet), _database(found.database), _queues(found.queues, found.fleet)):
         lines += ["", *section]

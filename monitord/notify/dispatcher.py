@@ -82,7 +82,6 @@ class Dispatcher:
         self.pulse.end(not problem, problem or seen)
 
     async def verdict(self, night: Report) -> None:
-        """Say the verdict over a night."""
         self.log.verdict(night)
         await self.outbox.verdict(night)
 

@@ -82,7 +82,6 @@ def action_sentence(action: Action) -> str:
 
 
 def verdict_sentence(night: Report) -> str:
-    """The verdict over a night."""
     return f"{night.headline}: {night.sentence}"
 
 

@@ -61,7 +61,6 @@ class DaemonBackend:
 
     @property
     def seen(self) -> PublishedCycle | None:
-        """The last cycle."""
         return self._seen
 
     @property
@@ -71,11 +70,9 @@ class DaemonBackend:
 
     @property
     def silences(self) -> Sequence[Silence]:
-        """What is quiet on purpose."""
         return () if self._seen is None else tuple(self._seen.decision.state.silences.values())
 
     def ask_check(self) -> None:
-        """A full check now."""
         self._ask_check("http")
 
     async def leave(self, command: Command) -> None:
@@ -92,7 +89,6 @@ class DaemonBackend:
         return await self.aside(lambda: _night(self.settings.state_dir, self._orders(), back))
 
     async def report(self, back: timedelta) -> Report:
-        """The whole report of so long."""
         until = datetime.now(UTC)
         try:
             return await report_from_recording(self.settings, self._orders(), until - back, until)
@@ -102,7 +98,6 @@ class DaemonBackend:
             raise BackendUnavailable(str(error)) from None
 
     async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
-        """The incidents of so long."""
         return await self.aside(lambda: _incidents(self.settings.state_dir, datetime.now(UTC) - back))
 
     async def aside(self, work: Callable[[], T]) -> T:
@@ -127,7 +122,6 @@ class DaemonBackend:
         return exposition(seen.report, facts)
 
     def fault(self, what: str, error: BaseException) -> None:
-        """Say it in the log."""
         self._log.internal(what, error)
 
     def close(self) -> None:

@@ -89,7 +89,6 @@ class Store:
 
     @property
     def path(self) -> Path:
-        """Where the snapshot is."""
         return self._file.path
 
     @property

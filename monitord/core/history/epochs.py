@@ -68,7 +68,6 @@ class Seals:
 
 
 def calendar(orders: StandingOrders) -> Calendar:
-    """The calendar of these orders."""
     return _calendar(orders.epoch_length, orders.epoch_grace)
 
 

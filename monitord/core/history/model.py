@@ -109,7 +109,6 @@ class RestartTally:
 
     @property
     def count(self) -> int:
-        """All of them."""
         return sum(self.kinds.values())
 
 

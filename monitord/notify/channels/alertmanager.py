@@ -58,7 +58,6 @@ class Alertmanager:
             await self._http.post(self._url, content, {"Content-Type": "application/json"})
 
     async def close(self) -> None:
-        """Let go of the connection."""
         await self._http.close()
 
     def alerts(self, message: Message, now: datetime) -> Iterator[dict[str, Any]]:

@@ -75,9 +75,7 @@ class Channel(Protocol):
         """
         ...
 
-    async def close(self) -> None:
-        """Let go of connections and children."""
-        ...
+    async def close(self) -> None: ...
 
 
 @runtime_checkable

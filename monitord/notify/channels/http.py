@@ -95,7 +95,6 @@ class HttpClient:
             self._client.cookies.clear()
 
     async def close(self) -> None:
-        """Let go of what is open."""
         await self._client.aclose()
 
     async def _send(self, method: str, url: str, content: bytes | None, headers: Mapping[str, str]) -> None:

@@ -83,7 +83,6 @@ class PagerDuty:
                 raise
 
     async def close(self) -> None:
-        """Let go of the connection."""
         await self._http.close()
 
     def events(self, message: Message) -> Iterator[dict[str, Any]]:

@@ -71,7 +71,6 @@ class Webhook:
             await self._http.post(self._url, body, headers)
 
     async def close(self) -> None:
-        """Let go of the connection."""
         await self._http.close()
 
 

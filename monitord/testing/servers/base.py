@@ -26,7 +26,6 @@ class EmbeddedServer(ABC):
     stop_seconds: ClassVar[float] = 10.0
 
     def __init__(self, sandbox: Sandbox) -> None:
-        """Args: sandbox: Where it lives, open."""
         self._sandbox = sandbox
 
     @property
@@ -69,7 +68,6 @@ class EmbeddedServer(ABC):
                 process.suspend()
 
     def resume(self) -> None:
-        """Let a frozen server go on."""
         for process in reversed(self._own()):
             with suppress(psutil.Error):
                 process.resume()
@@ -99,7 +97,6 @@ class PortServer(EmbeddedServer):
     port_taken: ClassVar[str]
 
     def __init__(self, sandbox: Sandbox) -> None:
-        """Args: sandbox: Where it lives, open."""
         super().__init__(sandbox)
         self._process: subprocess.Popen[bytes] | None = None
         self.port = 0
