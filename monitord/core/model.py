@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
 
+from monitord.core.copying import slot_by_slot
+
 Kind = Literal["refused", "timeout", "auth", "tls", "dns", "protocol", "permission", "missing", "internal"]
 Severity = Literal["warning", "critical"]
 Status = Literal["ok", "warning", "unknown", "critical"]
@@ -29,6 +31,7 @@ RestartKind = Literal[
 AUTOMATIC: frozenset[RestartKind] = frozenset({"automatic", "memory", "watch"})
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Sample:
     """One measured number or word.
@@ -91,6 +94,7 @@ class _ByName:
     _by_name: dict[str, list[Sample]]
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Reading(_ByName):
     """One probe's turn: samples, or the failure that stood in their place, and how long it took.
@@ -257,6 +261,7 @@ class Finding:
     remind_every: float = 0.0
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Clear:
     """A rule's answer: this subject was measured and is as expected."""
@@ -265,6 +270,7 @@ class Clear:
     subject: str
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Unknown:
     """A rule's answer: this subject could not be measured; neither wrong nor right."""

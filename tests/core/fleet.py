@@ -4,14 +4,43 @@ from __future__ import annotations
 
 import functools
 import math
+import operator
 from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field, replace
 
+from monitord.core import model
 from monitord.core.anomalies.completeness import silences
-from monitord.core.model import Failure, Kind, OperatorAction, ProcessExit, Reading, Sample, Unmeasured, sample
+from monitord.core.model import Failure, Kind, OperatorAction, ProcessExit, Reading, Sample, Unmeasured
 
 HOUR = 3600.0
 MB = 1_000_000
+# Most of what a server tells it has told before.
+sample = functools.lru_cache(maxsize=4096, typed=True)(model.sample)
+
+
+# What of a service PM2's list tells.
+_told = operator.attrgetter(
+    "pm_id",
+    "name",
+    "state",
+    "process",
+    "memory",
+    "started_at",
+    "restarts",
+    "created_at",
+    "exit_code",
+    "schedule",
+    "cron",
+    "memory_limit",
+    "autorestart",
+    "restart_delay",
+    "may_end",
+    "watch",
+    "kill_timeout",
+    "listen_timeout",
+    "module",
+    "own",
+)
 
 
 @dataclass
@@ -50,6 +79,7 @@ class Service:
     exits: list[ProcessExit] = field(default_factory=list)
     acts: list[OperatorAction] = field(default_factory=list)
     _crash_due: float = 0.0
+    _as_told: tuple[tuple[object, ...], tuple[Sample, ...]] = ((), ())
     _run_due: float = 0.0
 
     def advance(self) -> None:
@@ -180,7 +210,14 @@ class Service:
     def thaws(self) -> None:
         self.process = "running"
 
-    def samples(self) -> Iterator[Sample]:
+    def samples(self) -> tuple[Sample, ...]:
+        """What PM2's list tells of it; the same as before while it is as it was."""
+        now = _told(self)
+        if now != self._as_told[0]:
+            self._as_told = now, tuple(self._samples())
+        return self._as_told[1]
+
+    def _samples(self) -> Iterator[Sample]:
         labels = (("instance", str(self.pm_id)), ("service", self.name))  # in order, as `sample` would have them
         alive = self.state == "online"
         yield Sample("service_state", labels, self.state, "")
@@ -462,8 +499,8 @@ class Group:
         return took - self.left_out.get(label, set())
 
     def samples(self, now: float) -> Iterator[Sample]:
-        for label in sorted(self.sealed):
-            if now - self.window <= label and (label <= now or self.careless):
+        for label in sorted(label for label in self.sealed if now - self.window <= label):
+            if label <= now or self.careless:
                 due = label + self.length + self.delay
                 yield from _seal(self.name, label, self.sealed[label], self.sealed_at.get(label, due))
         if odd := {label: count for label, count in self.odd.items() if now - self.window <= label <= now}:

@@ -34,11 +34,10 @@ from monitord.core.model import (
     Transition,
     Unmeasured,
     Value,
-    sample,
 )
 from monitord.core.orders import Expected, StandingOrders
 
-from .fleet import MB, Clock, Group, Host, Queue, Server, Service, Table, reading
+from .fleet import MB, Clock, Group, Host, Queue, Server, Service, Table, reading, sample
 from .told import Look, Told
 
 # The moment and the numbers of the standing orders' baseline.

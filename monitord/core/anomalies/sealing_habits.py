@@ -69,6 +69,7 @@ class SealingHabits:
         )
 
 
+_NONE: Final[Mapping[int, int]] = {}
 # Of a group that nothing is known of yet.
 NOTHING_LEARNED: Final = SealingHabits()
 
@@ -101,7 +102,7 @@ def update_epochs(
     out = {}
     for group in orders.groups:
         before = learned.get(group, NOTHING_LEARNED)
-        new = {name: found[name].get(group, {}) for name in _BY_LABEL}
+        new = {name: found[name].get(group, _NONE) for name in _BY_LABEL}
         mine = [s for s in named if s.label("group") == group]
         delays = before.delays.merged(new["seal_at"], length, KEEP_SEALS)
         out[group] = SealingHabits(

@@ -10,12 +10,13 @@ import math
 from dataclasses import dataclass
 
 from monitord.core.anomalies.trend_detection import Bucket, Terms, Trend, steady_rise
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 
 # So many buckets are remembered: ten least spans.
 BUCKETS_KEPT = 100
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class TrendSeries:
     """The closed buckets of what one process or disk told, oldest first, and the open one.

@@ -11,7 +11,10 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
+from typing import Final
 
+from monitord.core.copying import slot_by_slot
+from monitord.core.latest import latest
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
@@ -19,6 +22,9 @@ from monitord.core.orders import StandingOrders
 Sealed = Mapping[str, tuple[tuple[int, int | None], ...]]
 # Group -> labels that nobody took part in, as far as that is known: there is nothing to seal.
 Empty = Mapping[str, tuple[int, ...]]
+
+
+_MOST_ANSWERS: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +47,7 @@ class Calendar:
         return label + self.length
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Seals:
     """What one group's seals in the window amount to. Labels are Unix seconds; None where nothing is sealed.
@@ -102,8 +109,22 @@ def empty_labels(reading: Reading) -> Empty:
 
 def seals(sealed: Sealed, group: str, now: float, orders: StandingOrders, empty: Empty | None = None) -> Seals:
     """What has been sealed of `group` as of `now` (Unix seconds). Labels of the future are nobody's."""
-    nobodys = (empty or {}).get(group, ())
-    return _seals(sealed.get(group, ()), nobodys, group, now, calendar(orders), window_seconds(orders))
+    answers = _answers(sealed, empty)
+    place = group, now, orders.epoch_length, orders.epoch_grace, orders.seal_critical
+    found = answers.get(place)
+    if found is None:
+        if len(answers) >= _MOST_ANSWERS:  # nothing new is read for long
+            answers.clear()
+        nobodys = (empty or {}).get(group, ())
+        found = _seals(sealed.get(group, ()), nobodys, group, now, calendar(orders), window_seconds(orders))
+        answers[place] = found
+    return found
+
+
+@latest  # four rules and the report ask for the same in one cycle
+def _answers(_: Sealed, __: Empty | None) -> dict[tuple[str, float, timedelta, timedelta, timedelta], Seals]:
+    """What has been answered already of these labels."""
+    return {}
 
 
 def passing_over(label: int, empty: Collection[int], last: int, length: int) -> int:
@@ -113,7 +134,6 @@ def passing_over(label: int, empty: Collection[int], last: int, length: int) -> 
     return label
 
 
-@lru_cache(maxsize=16)  # four rules and the report ask for the same in one cycle
 def _seals(
     labels: tuple[tuple[int, int | None], ...],
     nobodys: tuple[int, ...],

@@ -11,7 +11,7 @@ from typing import Literal
 
 from monitord.core.anomalies.sealing_habits import SealingHabits
 from monitord.core.anomalies.trends import TrendSeries, shifted
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 from monitord.core.history.arrivals import Counters
 from monitord.core.history.epochs import Empty, Sealed
 from monitord.core.history.mounts import Mount
@@ -43,6 +43,7 @@ class BlindSpan:
     answered: bool = False
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Process:
     """One process as PM2 and the kernel last told of it.
@@ -133,6 +134,7 @@ class ProcessEnd:
         return "memory" if self.memory else "watch" if self.watch else "automatic"
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class ServiceHistory:
     """One name in PM2: its processes by pm_id (none when it is gone), its automatic restarts, and its last deaths.

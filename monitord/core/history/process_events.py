@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 from monitord.core.history.model import FleetRestart, Process, ProcessEnd, ServiceHistory
 from monitord.core.history.process_states import WAITING, ended_well, may_rest
 from monitord.core.history.restarts import BY_RULE, Change, how
@@ -32,6 +32,7 @@ _ONE: Final[dict[RestartKind, tuple[Literal["pm2", "operator"], str]]] = {
 }
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class BusReports:
     """What PM2's bus has told of a service's ends since `since`; `said` of them were said as they came.

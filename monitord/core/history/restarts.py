@@ -12,7 +12,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from monitord.core import humanize
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 from monitord.core.history.model import FleetRestart, History, Process, ProcessEnd
 from monitord.core.model import AUTOMATIC, OperatorAction, ProcessExit, Reading, RestartKind
 
@@ -35,6 +35,7 @@ BY_RULE: Mapping[RestartKind, str] = {
 }
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Change:
     """What became of one name's processes between two readings.
