@@ -77,6 +77,13 @@ def test_its_rules_fire_and_say_what_is_declared_of_them() -> None:
     assert {"oven_hot", "kiln_slow"} <= set(rule_names())
 
 
+def test_its_stronger_rule_takes_the_place_of_its_weaker_one() -> None:
+    warm, glowing = Reading("kiln", samples(12, {"west": 1180.0})), Reading("kiln", samples(12, HOT))
+    decisions = looks(*[warm] * 3, *[glowing] * 3)
+    assert [alert["rule"] for alert in decisions[2].report.alerts["firing"]] == ["oven_warm"]
+    assert [alert["rule"] for alert in decisions[-1].report.alerts["firing"]] == ["oven_hot"]
+
+
 def test_the_recommendation_and_the_escalation_say_it() -> None:
     (action,) = [action for decision in hot() for action in decision.actions]
     assert (action.rule, action.target, action.blocking) == ("oven_hot", "west", "the glazing")

@@ -19,7 +19,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding
 from monitord.core.orders import StandingOrders
 from monitord.core.status import build_report
-from monitord.core.subjects import BY_NAME, CONTINUES, REPLACES, RULES, SUCCEEDS, base, declared
+from monitord.core.subjects import RULES, base, catalogue, declared
 from monitord.core.subjects.base import MONITOR_RUNBOOK, NOT_KNOWN, Role, Rule
 from monitord.core.subjects.registry import SUBJECTS
 
@@ -42,7 +42,7 @@ def sources() -> Iterator[tuple[Path, ast.Module]]:
 
 def named() -> dict[str, set[Path]]:
     """Which files spell which rule's name."""
-    found: dict[str, set[Path]] = {name: set() for name in BY_NAME}
+    found: dict[str, set[Path]] = {name: set() for name in catalogue().by_name}
     for path, tree in sources():
         for node in ast.walk(tree):
             if isinstance(node, ast.Constant) and node.value in found:
@@ -78,13 +78,13 @@ def test_the_registry_holds_every_subjects_rules_once() -> None:
 
 def test_what_explains_comes_before_what_it_may_explain() -> None:
     place = {rule.name: number for number, rule in reversed(list(enumerate(RULES)))}
-    for stronger, weaker in (*REPLACES, *SUCCEEDS):
+    for stronger, weaker in (*catalogue().replaces, *catalogue().succeeds):
         assert place[stronger] < place[weaker], f"{stronger} speaks in place of {weaker}, and is judged after it"
     for cause in RULES:
         for rule in RULES:
             if not cause.inhibits.isdisjoint(rule.roles):
                 assert place[cause.name] < place[rule.name]
-    assert set(REPLACES) >= CONTINUES
+    assert set(catalogue().replaces) >= catalogue().continues
 
 
 @each_rule
@@ -101,7 +101,7 @@ def test_all_is_said_of_a_rule(rule: Rule) -> None:
 
 @each_rule
 def test_what_is_said_of_a_rule_is_the_same_whichever_probe_it_judges(rule: Rule) -> None:
-    first = BY_NAME[rule.name]
+    first = catalogue().by_name[rule.name]
     assert (rule.roles, rule.runbook, rule.impact, rule.criterion) == (
         first.roles,
         first.runbook,

@@ -15,6 +15,7 @@ from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
     PerfDatum,
+    Replaces,
     Rule,
     SectionContext,
     StatusSection,
@@ -25,7 +26,7 @@ from monitord.core.subjects.servers import unmeasured
 from monitord.failures import FailureError
 from monitord.probes.base import Measured, Request
 
-HOTTEST = 1200.0
+WARM, HOTTEST = 1150.0, 1200.0
 SLOWEST = 5
 
 
@@ -42,6 +43,14 @@ def oven_hot(observation: Observation, history: History, orders: StandingOrders)
             )  # fmt: skip
 
 
+def oven_warm(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    for oven, degrees in observation.readings["kiln"].values("oven_degrees", "oven").items():
+        if isinstance(degrees, int | float) and degrees > WARM:
+            yield Finding("oven_warm", oven, "warning", degrees, WARM, "degrees", f"The oven {oven} is warm.")
+        else:
+            yield Clear("oven_warm", oven)
+
+
 def kiln_slow(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     fired = observation.readings["kiln"].number("kiln_fired")
     if fired is None:
@@ -52,11 +61,13 @@ def kiln_slow(observation: Observation, history: History, orders: StandingOrders
         yield Finding("kiln_slow", "kiln", "warning", fired, SLOWEST, "pots", f"The kiln fired {fired:g} pots.")
 
 
+OVEN_WARM = Rule(name="oven_warm", probe="kiln", evaluate=oven_warm)
 OVEN_HOT = Rule(
     name="oven_hot",
     probe="kiln",
     severities=("critical",),
     evaluate=oven_hot,
+    replaces=(Replaces(OVEN_WARM),),
     impact=Impact("the pots of this oven crack"),
     runbook=("kilnctl show {name}", "kilnctl log {name}", "kilnctl dampers"),
     blocking=lambda *_: ("the glazing",),
@@ -102,7 +113,7 @@ def _section(context: SectionContext) -> tuple[Block, ...]:
 KILN = Subject(
     "kiln",
     "the kiln",
-    rules=(OVEN_HOT, KILN_SLOW, UNMEASURED),
+    rules=(OVEN_HOT, OVEN_WARM, KILN_SLOW, UNMEASURED),
     member="oven",
     status=(StatusSection("kiln", KilnStatus, _status),),
     metrics=(

@@ -13,14 +13,8 @@ from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.model import Aftermath, Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import CONTINUES, REPLACES, SUCCEEDS, declared, replaces
+from monitord.core.subjects import catalogue, declared, replaces
 from monitord.core.subjects.base import Rule
-
-# By the weaker rule: the stronger ones in order, and whether they only take its place once it has spoken.
-_STRONGER: dict[str, list[tuple[str, bool]]] = {}
-for _pairs, _only_succeeds in ((REPLACES, False), (SUCCEEDS, True)):
-    for _stronger, _weaker in _pairs:
-        _STRONGER.setdefault(_weaker, []).append((_stronger, _only_succeeds))
 
 
 def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
@@ -91,7 +85,7 @@ def replaced(
     # Of each stronger rule what it finds: nearly always nothing.
     stronger_ones = [
         (stronger, found, only_succeeds)
-        for stronger, only_succeeds in _STRONGER.get(rule, ())
+        for stronger, only_succeeds in catalogue().stronger.get(rule, ())
         if (found := [j for j in judged.get(stronger, {}).values() if isinstance(j, Finding)])
     ]
     if not stronger_ones:
@@ -172,7 +166,9 @@ def _joined(alert: Alert, cause: Alert, book: dict[str, Alert]) -> Alert:
 
 def _continued(alert: Alert, book: Mapping[str, Alert]) -> Alert | None:
     """The alert that goes on as this new one, if there is such."""
-    found = (book.get(lifecycle.key(weaker, alert.subject)) for rule, weaker in CONTINUES if rule == alert.rule)
+    found = (
+        book.get(lifecycle.key(weaker, alert.subject)) for rule, weaker in catalogue().continues if rule == alert.rule
+    )
     return next((one for one in found if one is not None and one.speaks), None)
 
 
@@ -230,7 +226,7 @@ def _spoken_for(finding: Finding, book: Mapping[str, Alert], orders: StandingOrd
         (alert := book.get(lifecycle.key(stronger, finding.subject))) is not None
         and lifecycle.holds(alert, orders)
         and replaces(_said(alert, orders), finding)
-        for stronger, only_succeeds in _STRONGER.get(finding.rule, ())
+        for stronger, only_succeeds in catalogue().stronger.get(finding.rule, ())
         if not only_succeeds
     )
 
@@ -248,7 +244,8 @@ def superseded(
     """
     told = list(transitions)
     rules = {alert.rule for alert in book.values()}
-    for stronger, weaker in (*REPLACES, *SUCCEEDS):
+    known = catalogue()
+    for stronger, weaker in (*known.replaces, *known.succeeds):
         if weaker not in rules or stronger not in rules:
             continue
         for alert in [a for a in book.values() if a.rule == weaker]:
@@ -257,7 +254,7 @@ def superseded(
             if winner is None or not lifecycle.holds(winner, orders):
                 continue
             follows = stronger in waiting.get(lifecycle.key(weaker, alert.subject), ())
-            if follows or ((stronger, weaker) in REPLACES and replaces(_said(winner, orders), alert.finding)):
+            if follows or ((stronger, weaker) in known.replaces and replaces(_said(winner, orders), alert.finding)):
                 del book[lifecycle.key(weaker, alert.subject)]
                 if winner.id == alert.id:
                     continue  # it goes on

@@ -17,9 +17,9 @@ from monitord.core.subjects import (
     services,
     tables,
 )
-from monitord.core.subjects.base import Rule
+from monitord.core.subjects.base import Rule, Subject
 from monitord.core.subjects.database import DATABASE_CHANGED
-from monitord.core.subjects.registry import added
+from monitord.core.subjects.registry import registered
 from monitord.core.subjects.replica import REPLICA_LAGGING
 
 # What explains comes before what it may explain: the host, servers, services, then what services do.
@@ -44,23 +44,54 @@ RULES: tuple[Rule, ...] = (
     monitord.MONITOR_DEGRADED,
 )
 
-# Of a rule that judges several probes' readings, the first: what is said of it is the same for all.
-BY_NAME: Mapping[str, Rule] = {rule.name: rule for rule in reversed(RULES)}
-_BY_PLACE: Mapping[tuple[str, str], Rule] = {(rule.name, rule.probe): rule for rule in RULES}
+
+class RuleCatalogue:
+    """The rules of these subjects, and how one speaks in place of another.
+
+    `replaces`: the first says all that the second would say of the same subject, where the rule does not know better.
+    `succeeds`: where the second is found no more because the first is, it is not over: the first takes its place.
+    `continues`: the first is the second's alert that goes on; it keeps its id and its beginning, and nothing ends.
+    `stronger` has by the weaker rule the stronger ones in order, and whether they only succeed it.
+    """
+
+    def __init__(self, subjects: tuple[Subject, ...]) -> None:
+        self.subjects = subjects
+        own = frozenset(RULES)
+        self.rules = (*RULES, *(rule for subject in subjects for rule in subject.rules if rule not in own))
+        # Of a rule that judges several probes' readings, the first: what is said of it is the same for all.
+        self.by_name: Mapping[str, Rule] = {rule.name: rule for rule in reversed(self.rules)}
+        self.by_place: Mapping[tuple[str, str], Rule] = {(rule.name, rule.probe): rule for rule in self.rules}
+        self.replaces = tuple((rule.name, weaker.rule.name) for rule in self.rules for weaker in rule.replaces)
+        self.succeeds = tuple((rule.name, weaker.name) for rule in self.rules for weaker in rule.succeeds)
+        self.continues = frozenset(
+            (rule.name, weaker.rule.name) for rule in self.rules for weaker in rule.replaces if weaker.continues
+        )
+        self.when = {(rule.name, weaker.rule.name): weaker.when for rule in self.rules for weaker in rule.replaces}
+        self.stronger: dict[str, list[tuple[str, bool]]] = {}
+        for pairs, only_succeeds in ((self.replaces, False), (self.succeeds, True)):
+            for stronger, weaker in pairs:
+                self.stronger.setdefault(weaker, []).append((stronger, only_succeeds))
+
+
+_catalogue = RuleCatalogue(registered())
+
+
+def catalogue() -> RuleCatalogue:
+    """The rules of every subject there is: monitord's own first."""
+    global _catalogue
+    if _catalogue.subjects is not registered():
+        _catalogue = RuleCatalogue(registered())
+    return _catalogue
 
 
 def rules() -> tuple[Rule, ...]:
     """Every rule there is: monitord's own, then those of the subjects that were added."""
-    return (*RULES, *more) if (more := _added()) else RULES
+    return catalogue().rules
 
 
 def rule_names() -> tuple[str, ...]:
     """The name of each rule once, in the order of the alphabet."""
-    return tuple(sorted({rule.name for rule in rules()}))
-
-
-def _added() -> tuple[Rule, ...]:
-    return tuple(rule for subject in added() for rule in subject.rules)
+    return tuple(sorted(catalogue().by_name))
 
 
 def declared(name: str, probe: str = "") -> Rule:
@@ -68,25 +99,10 @@ def declared(name: str, probe: str = "") -> Rule:
 
     One of which nothing is known where a snapshot holds alerts of a rule that is no more.
     """
-    found = _BY_PLACE.get((name, probe))
-    if found is None:
-        more = [rule for rule in _added() if rule.name == name]
-        found = next((rule for rule in more if rule.probe == probe), None) or next(iter(more), BY_NAME.get(name))
-    return found or Rule(name, probe, ())
-
-
-# The first says all that the second would say of the same subject, where `replaces` does not know better.
-REPLACES = tuple((rule.name, weaker.rule.name) for rule in RULES for weaker in rule.replaces)
-
-# Where the second is found no more because the first is, it is not over: the first takes its place.
-SUCCEEDS = tuple((rule.name, weaker.name) for rule in RULES for weaker in rule.succeeds)
-
-# Of these the first is the second's alert that goes on: it keeps its id and its beginning, and nothing ends.
-CONTINUES = frozenset((rule.name, weaker.rule.name) for rule in RULES for weaker in rule.replaces if weaker.continues)
-
-_WHEN = {(rule.name, weaker.rule.name): weaker.when for rule in RULES for weaker in rule.replaces}
+    known = catalogue()
+    return known.by_place.get((name, probe)) or known.by_name.get(name) or Rule(name, probe, ())
 
 
 def replaces(stronger: Finding, weaker: Finding) -> bool:
-    """Whether the first of two findings, whose rules REPLACES has in this order, leaves the second nothing to say."""
-    return _WHEN[stronger.rule, weaker.rule](stronger, weaker)
+    """Whether the first of two findings, whose rules replace one another in this order, leaves the second nothing."""
+    return catalogue().when[stronger.rule, weaker.rule](stronger, weaker)
