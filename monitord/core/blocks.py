@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import ClassVar, Literal
 
 Style = Literal["ok", "warning", "critical", "unknown", "bold", "dim"]
 
@@ -12,6 +12,7 @@ Style = Literal["ok", "warning", "critical", "unknown", "bold", "dim"]
 class Paragraph:
     """One sentence, or a few."""
 
+    kind: ClassVar[str] = "paragraph"
     text: str
     style: Style | None = None
 
@@ -20,13 +21,20 @@ class Paragraph:
 class Bullets:
     """Sentences as a list; the style is that of what each is about."""
 
+    kind: ClassVar[str] = "bullets"
     items: tuple[tuple[Style | None, str], ...]
+
+    @property
+    def is_marked(self) -> bool:
+        """Whether any of them has a mark."""
+        return any(style for style, _ in self.items)
 
 
 @dataclass(frozen=True, slots=True)
 class FactTable:
     """Names and what they come to."""
 
+    kind: ClassVar[str] = "facts"
     pairs: tuple[tuple[str, str], ...]
 
 
@@ -44,6 +52,7 @@ class Item:
 class Checklist:
     """Criteria and whether each is met."""
 
+    kind: ClassVar[str] = "checklist"
     items: tuple[Item, ...]
 
 
@@ -51,17 +60,24 @@ class Checklist:
 class Grid:
     """A table. Rows carry the style of their mark, which every form draws its own way; `right` columns hold numbers."""
 
+    kind: ClassVar[str] = "grid"
     caption: str
     header: tuple[str, ...]
     rows: tuple[tuple[Style | None, tuple[str, ...]], ...]
     right: frozenset[int] = frozenset()
     flexible: tuple[int, ...] = (0,)
 
+    @property
+    def is_marked(self) -> bool:
+        """Whether any row has a mark."""
+        return any(style for style, _ in self.rows)
+
 
 @dataclass(frozen=True, slots=True)
 class Verbatim:
     """A text to hand on as it is. `urgent`: to be seen without looking for it."""
 
+    kind: ClassVar[str] = "verbatim"
     title: str
     text: str
     urgent: bool = False

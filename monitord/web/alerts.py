@@ -2,152 +2,149 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from datetime import timedelta
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 from urllib.parse import urlencode
 
 from monitord.core import humanize
 from monitord.core.alerting.escalation import escalation
 from monitord.core.alerting.incidents import Incident
-from monitord.core.blocks import Grid, Style
-from monitord.core.model import Alert
+from monitord.core.model import Alert, Severity
 from monitord.core.report.model import Report
 from monitord.reporting.blocks import incidents as incidents_section
-from monitord.reporting.charts.svg import Markup, joined, tag
-from monitord.reporting.components import grid, mark
-from monitord.reporting.html import section_html
+from monitord.reporting.html import IllustratedSection, illustrated
 from monitord.reporting.wording import evidence, sentence
-from monitord.web.context import PageContext, ago, when
+from monitord.web.context import PageContext
 
 # So many are told in full; of a whole fleet that is out of order the rest is a list.
 _MOST_CARDS: Final = 8
+# So many incidents stand on the overview.
+_MOST_INCIDENTS: Final = 6
 
 
-def firing(view: PageContext) -> Markup:
-    """The alerts that fire, each with its evidence and what to do; that there are none is said by the status."""
+@dataclass(frozen=True, slots=True)
+class AlertCard:
+    """An alert told in full. `silencing`: where the form to silence it is."""
+
+    id: str
+    severity: Severity
+    name: str
+    summary: str
+    since: datetime
+    evidence: str
+    flaps: int
+    recommendation: str
+    acked_at: datetime | None
+    silencing: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertLine:
+    """An alert in a line, with why it is no more than that."""
+
+    severity: Severity
+    name: str
+    summary: str
+    why: str
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class FiringAlerts:
+    """The alerts that fire: the worst told in full, the rest in a line each."""
+
+    number: int
+    cards: tuple[AlertCard, ...]
+    rest: tuple[AlertLine, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class IncidentRow:
+    """An incident in a row. `anchor`: where on the page of alerts it stands."""
+
+    severity: Severity
+    name: str
+    anchor: str
+    first_sign: datetime
+    ended_at: datetime | None
+    lasted: str
+
+
+@dataclass(frozen=True, slots=True)
+class RecentIncidents:
+    """The latest of `total` incidents; `trouble`: why they are not known."""
+
+    is_read: bool
+    trouble: str
+    rows: tuple[IncidentRow, ...]
+    total: int
+
+
+@dataclass(frozen=True, slots=True)
+class AlertsPage:
+    """Every incident of `span`; None where they are still being read, or are unknown for the `trouble` told."""
+
+    span: str
+    waiting: tuple[AlertLine, ...]
+    incidents: IllustratedSection | None
+    trouble: str
+
+
+def firing(view: PageContext) -> FiringAlerts:
+    """The alerts that fire, each with its evidence and what to do."""
     found = view.alerts("firing")
-    if not found:
-        return joined()
-    return tag(
-        "section",
-        tag("h2", f"Firing ({len(found)})", id="h-firing"),
-        tag("div", *(_card(alert, view) for alert in found[:_MOST_CARDS]), class_="cards"),
-        _list([("", alert) for alert in found[_MOST_CARDS:]], view) if len(found) > _MOST_CARDS else None,
-        aria_labelledby="h-firing",
-        class_="firing",
+    return FiringAlerts(
+        len(found),
+        tuple(_card(alert, view) for alert in found[:_MOST_CARDS]),
+        tuple(_line(alert) for alert in found[_MOST_CARDS:]),
     )
 
 
-def _card(alert: Alert, view: PageContext) -> Markup:
+def _card(alert: Alert, view: PageContext) -> AlertCard:
     finding = alert.finding
-    told = "; ".join(f"{name}: {value}" for name, value in evidence(finding, view))
-    facts: list[tuple[str, Markup | str]] = [
-        ("Since", joined(when(alert.since, view.until), " (", ago(alert.since, view.until), ")")),
-    ]
-    if told:
-        facts.append(("Evidence", told))
-    if alert.flaps:
-        facts.append(("Flapping", f"it came {alert.flaps} times"))
-    facts.append(("To do", sentence(finding.recommendation) if finding.recommendation else "nothing is recommended"))
-    if alert.acked_at is not None:
-        facts.append(("Acknowledged", joined(ago(alert.acked_at, view.until))))
-    ident = f"a-{alert.id}"
-    return tag(
-        "article",
-        tag("h3", mark(alert.severity), tag("span", f"{alert.rule}: {alert.subject}"), id=ident),
-        tag("p", sentence(finding.summary), class_="summary"),
-        tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in facts)),
-        _buttons(alert, view),
-        aria_labelledby=ident,
-        class_=f"part is-{alert.severity}",
+    return AlertCard(
+        id=alert.id,
+        severity=alert.severity,
+        name=_name(alert),
+        summary=sentence(finding.summary),
+        since=alert.since,
+        evidence="; ".join(f"{name}: {value}" for name, value in evidence(finding, view)),
+        flaps=alert.flaps,
+        recommendation=sentence(finding.recommendation) if finding.recommendation else "",
+        acked_at=alert.acked_at,
+        silencing=f"/silences?{urlencode({'subject': alert.subject, 'rule': alert.rule})}",
     )
 
 
-def _buttons(alert: Alert, view: PageContext) -> Markup | None:
-    if not view.has_token:
-        return None
-    about = f"{alert.rule}: {alert.subject}"
-    known = alert.acked_at is not None
-    silencing = f"/silences?{urlencode({'subject': alert.subject, 'rule': alert.rule})}"
-    return tag(
-        "div",
-        None
-        if known
-        else tag(
-            "form",
-            tag("button", "Acknowledge", tag("span", f" {about}", class_="vh"), type="submit"),
-            method="post",
-            action=f"/alerts/{alert.id}/ack",
-        ),
-        tag("a", "Silence…", tag("span", f" {about}", class_="vh"), href=silencing),
-        class_="acts",
-    )
+def _line(alert: Alert, why: str = "") -> AlertLine:
+    return AlertLine(alert.severity, _name(alert), sentence(alert.finding.summary), why, alert.since)
 
 
-def waiting(view: PageContext) -> Markup:
+def _name(alert: Alert) -> str:
+    return f"{alert.rule}: {alert.subject}"
+
+
+def waiting(view: PageContext) -> tuple[AlertLine, ...]:
     """What is explained by something else, and what is not confirmed yet: known, and paging nobody."""
-    explained, pending = view.alerts("suppressed"), view.alerts("pending")
-    if not explained and not pending:
-        return joined()
     firing_now = {alert.incident_id: alert for alert in view.alerts("firing")}
-    items: list[tuple[str, Alert]] = []
-    for alert in explained:
+    items: list[AlertLine] = []
+    for alert in view.alerts("suppressed"):
         cause = firing_now.get(alert.incident_id)
-        items.append((f"explained by {cause.rule}: {cause.subject}" if cause else "explained by what is over", alert))
-    items += [("not confirmed yet", alert) for alert in pending]
-    return tag(
-        "section",
-        tag("h2", f"Known and not told ({len(items)})", id="h-waiting"),
-        _list(items, view),
-        aria_labelledby="h-waiting",
-    )
+        items.append(_line(alert, f"explained by {_name(cause)}" if cause else "explained by what is over"))
+    return (*items, *(_line(alert, "not confirmed yet") for alert in view.alerts("pending")))
 
 
-def _list(items: Iterable[tuple[str, Alert]], view: PageContext) -> Markup:
-    """Alerts in a line each, with why they are no more than that."""
-    return tag(
-        "ul",
-        *(
-            tag(
-                "li",
-                mark(alert.severity),
-                tag(
-                    "span",
-                    sentence(alert.finding.summary),
-                    tag(
-                        "small",
-                        f" {alert.rule}: {alert.subject}{f'; {why}' if why else ''}, since ",
-                        when(alert.since, view.until),
-                    ),
-                ),
-            )
-            for why, alert in items
-        ),
-        class_="marked",
-    )
-
-
-def recent(view: PageContext, most: int = 6) -> Markup:
-    """The latest incidents as a table, with the way to all of them."""
+def recent(view: PageContext) -> RecentIncidents:
+    """The latest incidents."""
     kept = view.incidents
-    content: list[Markup | None]
     if kept is None:
-        content = [tag("p", "The record is being read.")]
-    elif kept.value is None:
-        content = [tag("p", sentence(f"Unknown: {kept.trouble}"), class_="is-unknown")]
-    elif not kept.value:
-        content = [tag("p", "None in the last 48 hours.")]
-    else:
-        content = [_table(newest(kept.value)[:most], view)]
-        if len(kept.value) > most:
-            content.append(tag("p", tag("a", f"All {len(kept.value)} incidents", href="/alerts")))
-    return tag(
-        "section",
-        tag("h2", "Incidents", tag("small", " of 48 hours"), id="h-incidents"),
-        *content,
-        aria_labelledby="h-incidents",
-    )
+        return RecentIncidents(False, "", (), 0)
+    if kept.value is None:
+        return RecentIncidents(False, sentence(f"Unknown: {kept.trouble}"), (), 0)
+    rows = tuple(incident_row(one, view) for one in newest(kept.value)[:_MOST_INCIDENTS])
+    return RecentIncidents(True, "", rows, len(kept.value))
 
 
 def newest(found: Iterable[Incident]) -> list[Incident]:
@@ -155,34 +152,24 @@ def newest(found: Iterable[Incident]) -> list[Incident]:
     return sorted(found, key=lambda one: (one.ended_at is not None, -one.first_sign.timestamp()))
 
 
-def _table(found: Sequence[Incident], view: PageContext) -> Markup:
-    rows: list[tuple[Style | None, tuple[str, ...]]] = []
-    for one in found:
-        lasted = humanize.duration(round(one.duration_seconds(view.now)))
-        link = tag("a", f"{one.cause.rule}: {one.cause.subject}", href=f"/alerts#{anchor(one)}")
-        ended = Markup("still open") if one.ended_at is None else when(one.ended_at, view.until)
-        rows.append((one.severity, (link, when(one.first_sign, view.until), ended, lasted)))
-    return grid(
-        Grid(
-            "Open ones first, then the latest", ("Incident", "First sign", "End", "Lasted"), tuple(rows), frozenset({3})
-        )
-    )
+def incident_row(one: Incident, view: PageContext) -> IncidentRow:
+    """An incident as one row of several."""
+    lasted = humanize.duration(round(one.duration_seconds(view.now)))
+    return IncidentRow(one.severity, _name(one.cause), _anchor(one), one.first_sign, one.ended_at, lasted)
 
 
-def anchor(found: Incident) -> str:
-    """Where on the page of alerts an incident stands."""
+def _anchor(found: Incident) -> str:
     return f"i-{found.id}"
 
 
-def alerts_page(view: PageContext, back: timedelta) -> Markup:
+def alerts_page(view: PageContext, back: timedelta) -> AlertsPage:
     """Every incident of so long, with its cause, its evidence, and what it explains."""
     kept = view.incidents
-    title = tag("h1", "Alerts", tag("small", f" of the last {humanize.duration(back.total_seconds())}"))
-    here = waiting(view)
+    span, here = humanize.duration(back.total_seconds()), waiting(view)
     if kept is None:
-        return joined(title, here, tag("p", "The record is being read: reload in a moment."))
+        return AlertsPage(span, here, None, "")
     if kept.value is None:
-        return joined(title, here, tag("p", sentence(f"The record is unknown: {kept.trouble}"), class_="is-unknown"))
+        return AlertsPage(span, here, None, sentence(f"The record is unknown: {kept.trouble}"))
     found = newest(kept.value)
     told = Report(
         since=view.until - back.total_seconds(), until=view.until, verdict="UNKNOWN", sentence="", blind_minutes=0.0,
@@ -193,5 +180,4 @@ def alerts_page(view: PageContext, back: timedelta) -> Markup:
             if one.severity == "critical"
         },
     )  # fmt: skip
-    anchors = [anchor(one) for one in found]
-    return joined(title, here, section_html(incidents_section(told), told, anchors))
+    return AlertsPage(span, here, illustrated(incidents_section(told), told, [_anchor(one) for one in found]), "")

@@ -16,7 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitord.config.types import is_loopback
 from monitord.reporting.wording import sentence
-from monitord.web import layout, params, silences
+from monitord.web import params
 from monitord.web.api import Api, Problem, health, problem
 from monitord.web.auth import TokenAuth, TooManyGuesses, bearer
 from monitord.web.backend import BackendUnavailable
@@ -24,6 +24,7 @@ from monitord.web.forms import Forms, to_login
 from monitord.web.middleware import SecurityMiddleware
 from monitord.web.pages import PageViews
 from monitord.web.records import Records
+from monitord.web.rendering import NO_TOKEN, Frame, rendered
 from monitord.web.sse import EventStream, TooManyStreams
 
 # Name -> where it lies within monitord.reporting, and what it is.
@@ -121,7 +122,7 @@ class Page:
         if self._auth.has_token:
             await self._know(request)
         elif path_of(request) != "/api/check":
-            raise Problem(403, silences.NO_TOKEN)
+            raise Problem(403, NO_TOKEN)
 
     async def _know(self, request: Request) -> None:
         if self._auth.knows(request.headers):
@@ -188,8 +189,7 @@ class Page:
     def _refused(self, request: Request, status: int, message: str) -> Response:
         if _under(path_of(request), _FOR_PROGRAMS):
             return problem(status, message)
-        page = layout.framed(str(status), "", None, layout.notice(str(status), message), who="monitord", live=False)
-        return HTMLResponse(page, status)
+        return HTMLResponse(rendered("message.html", Frame(str(status)), title=str(status), message=message), status)
 
 
 def path_of(request: Request) -> str:

@@ -1,22 +1,22 @@
-"""What one page is made of, gathered before it is drawn, and how its times and marks are said."""
+"""What one page is made of, gathered before it is drawn."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final
 from urllib.parse import quote
 
+from markupsafe import Markup
+
 from monitord.config.loader import Settings
-from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Style
 from monitord.core.model import RANK, Alert, Severity, Silence
 from monitord.core.report.model import Report
 from monitord.core.subjects import declared
 from monitord.core.subjects.registry import section_of
-from monitord.reporting.charts.svg import Markup, tag
 from monitord.reporting.status import stale_after
 from monitord.web.async_cache import CacheEntry
 from monitord.web.backend import PublishedCycle
@@ -83,29 +83,6 @@ class PageContext:
         return "critical" if "critical" in found else "warning" if found else None
 
 
-def when(moment: datetime | float, now: float) -> Markup:
-    """A moment: `03:57 UTC`, with its day where that is another."""
-    at = moment.timestamp() if isinstance(moment, datetime) else moment
-    return tag("time", humanize.moment(at, now), datetime=stamp(at))
-
-
-def ago(moment: datetime | float, now: float) -> Markup:
-    """How long ago a moment was, kept up by the page where it can."""
-    at = moment.timestamp() if isinstance(moment, datetime) else moment
-    said = humanize.duration(max(0, round(now - at)))
-    return tag("time", f"{said} ago", datetime=stamp(at), data_ago=True)
-
-
-def stamp(at: float) -> str:
-    """A moment as machines write it."""
-    return datetime.fromtimestamp(at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
-
-
 def service_address(name: str) -> str:
     """Where a service's own page is."""
     return f"/service/{quote(name, safe='')}"
-
-
-def hidden(text: str) -> Markup:
-    """What only those who listen need to be told."""
-    return tag("span", text, class_="vh")

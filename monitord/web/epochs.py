@@ -10,10 +10,9 @@ from monitord.core import humanize
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
 from monitord.core.blocks import Style
 from monitord.core.history.epochs import calendar
-from monitord.reporting.charts.svg import Markup, joined, tag
-from monitord.reporting.components import mark
 from monitord.reporting.wording import dated, said
-from monitord.web.context import UNKNOWN, PageContext, hidden
+from monitord.web.context import UNKNOWN, PageContext
+from monitord.web.panels import Panel, panel
 
 LABELS: Final = 24
 _HOUR_EVERY: Final = 4
@@ -37,6 +36,36 @@ class EpochLabel:
     fate: Fate
     delay: float | None = None
     channels: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochBox:
+    """A label as it is drawn: its glyph, the hour under it or "", and in words what the glyph says."""
+
+    fate: Fate
+    words: str
+    glyph: str
+    hour: str
+
+
+@dataclass(frozen=True, slots=True)
+class EpochGroup:
+    """One group's strip."""
+
+    name: str
+    style: Style
+    summary: str
+    boxes: tuple[EpochBox, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class EpochsPanel:
+    """All strips. `running`: a sentence on the epoch that is running, or ""."""
+
+    panel: Panel
+    running: str
+    groups: tuple[EpochGroup, ...]
+    grace: str
 
 
 def labels(view: PageContext, group: str) -> list[EpochLabel]:
@@ -74,27 +103,23 @@ def _fate(delay: float, grace: float) -> Fate:
     return "soon" if delay <= grace / 2 else "slow"
 
 
-def epochs(view: PageContext) -> Markup:
-    """A strip for each group, one under the other so that the same hour stands under the same."""
+def epochs(view: PageContext) -> EpochsPanel:
+    """A strip for each group."""
     report, orders = view.seen.report, view.seen.decision.orders
-    grace = humanize.duration(orders.epoch_grace.total_seconds())
     current = report.current_epoch
-    told = current and (
+    running = current and (
         f"The epoch of {dated(current['epoch'])} is running; the next begins in "
         f"{humanize.duration(max(0, round(current['next'] - view.until)))}."
     )
-    key = (
-        f"Each box is a label: how long after it fell due it was sealed (late: after {grace}). "
-        "✕ missed, … due, – nobody took part, ? unknown."
-    )
-    return joined(
-        tag("p", told) if told else None,
-        *(_group(group, found, view) for group, found in report.epochs.items()),
-        tag("p", key, class_="key"),
+    return EpochsPanel(
+        panel(view, "epochs", "Epochs", "epochs"),
+        running or "",
+        tuple(_group(group, found, view) for group, found in report.epochs.items()),
+        humanize.duration(orders.epoch_grace.total_seconds()),
     )
 
 
-def _group(group: str, found: dict[str, object], view: PageContext) -> Markup:
+def _group(group: str, found: dict[str, object], view: PageContext) -> EpochGroup:
     missed, latest, age, channels = (
         found[name] for name in ("missed", "latest", "seal_age_seconds", "channels_sealed")
     )
@@ -105,12 +130,7 @@ def _group(group: str, found: dict[str, object], view: PageContext) -> Markup:
     ]
     if isinstance(missed, list) and missed:
         parts.append(f"{len(missed)} missed")
-    return tag(
-        "div",
-        tag("h3", mark(style_of(view, group)), tag("span", group), tag("small", ", ".join(parts))),
-        tag("ol", *_boxes(labels(view, group)), class_="labels", aria_label=f"{group}: the last {LABELS} labels"),
-        class_="group",
-    )
+    return EpochGroup(group, style_of(view, group), ", ".join(parts), tuple(_boxes(labels(view, group))))
 
 
 def style_of(view: PageContext, group: str) -> Style:
@@ -119,19 +139,11 @@ def style_of(view: PageContext, group: str) -> Style:
     return view.severity("epochs", group) or view.severity("epochs", "epochs") or ("ok" if known else "unknown")
 
 
-def _boxes(found: list[EpochLabel]) -> Iterator[Markup]:
+def _boxes(found: list[EpochLabel]) -> Iterator[EpochBox]:
     for n, one in enumerate(found):
-        said_of_it = _words(one)
         glyph = _GLYPHS.get(one.fate) or short(one.delay or 0.0)
         hour = dated(one.label).partition(", ")[2].removesuffix(" UTC")
-        yield tag(
-            "li",
-            hidden(said_of_it),
-            tag("span", glyph, class_="box", aria_hidden="true"),
-            tag("span", hour if n % _HOUR_EVERY == 0 else "", class_="hour", aria_hidden="true"),
-            class_=f"is-{one.fate}",
-            title=said_of_it,
-        )
+        yield EpochBox(one.fate, _words(one), glyph, hour if n % _HOUR_EVERY == 0 else "")
 
 
 def _words(one: EpochLabel) -> str:

@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
 from monitord.core.model import Command
-from monitord.web import layout, params, silences
+from monitord.web import params, silences
 from monitord.web.api import the_seen
 from monitord.web.auth import COOKIE, SESSION_SECONDS, TooManyGuesses
 from monitord.web.middleware import form_of
 from monitord.web.pages import PageViews, done_of
 from monitord.web.records import now
+from monitord.web.rendering import NO_TOKEN, PAGES, Frame, rendered
 
 
 class Forms:
@@ -30,8 +31,8 @@ class Forms:
         """What is quiet on purpose, and the form for more."""
         view = await self._showing.view(request)
         given = {name: value for name, value in request.query_params.items() if name in params.FIELDS}
-        main = silences.silences_page(view, given, done=done_of(request))
-        return self._showing.framed("Silences", "/silences", view, main, live=False)
+        page = silences.silences_page(view, given, done=done_of(request))
+        return self._showing.answer("silences.html", "Silences", "/silences", view, page)
 
     async def silence(self, request: Request) -> Response:
         """Begin a silence; a form with a mistake in it comes back with what was in it."""
@@ -42,8 +43,8 @@ class Forms:
             command = params.silence({name: value for name, value in fields.items() if name in params.FIELDS}, now())
         except params.ParameterError as mistake:
             view = await self._showing.view(request)
-            main = silences.silences_page(view, fields, str(mistake))
-            return self._showing.framed("Silences", "/silences", view, main, live=False, status=400)
+            page = silences.silences_page(view, fields, str(mistake))
+            return self._showing.answer("silences.html", "Silences", "/silences", view, page, status=400)
         await self._source.leave(command)
         return _see("/silences", "silenced")
 
@@ -78,7 +79,7 @@ class Forms:
         fields = await _form(request)
         to = local(fields.get("to", "/"))
         if not self._auth.has_token:
-            raise HTTPException(403, silences.NO_TOKEN)
+            raise HTTPException(403, NO_TOKEN)
         try:
             right = await self._auth.guess(fields.get("token", ""))
         except TooManyGuesses:
@@ -99,14 +100,14 @@ class Forms:
         return answer
 
     def _login_page(self, to: str, mistake: str, status: int = 200) -> Response:
-        main = silences.login_page(to, mistake, has_token=self._auth.has_token)
+        page = silences.LoginPage(to, mistake, self._auth.has_token)
         # Nobody has shown the token yet: not even whose page it is.
-        return HTMLResponse(layout.framed("Log in", "", None, main, who="monitord", live=False), status)
+        return HTMLResponse(rendered("login.html", Frame("Log in"), page=page), status)
 
     def _elsewhere(self, request: Request, to: str) -> Response | None:
         """None for who may act; else the way to where the token is shown."""
         if not self._auth.has_token:
-            raise HTTPException(403, silences.NO_TOKEN)
+            raise HTTPException(403, NO_TOKEN)
         return None if self._auth.knows(request.headers) else to_login(to)
 
 
@@ -117,7 +118,7 @@ def to_login(to: str) -> Response:
 
 def local(to: str) -> str:
     """A page of this address, whatever was asked for."""
-    return to if to in {address for address, _ in layout.PAGES} else "/"
+    return to if to in {address for address, _ in PAGES} else "/"
 
 
 def _known(request: Request, what: str, ids: Iterable[str]) -> str:

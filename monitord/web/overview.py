@@ -2,94 +2,99 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from datetime import datetime
+
 from monitord.core import humanize
+from monitord.core.blocks import Block, Style
 from monitord.core.status import verdict
-from monitord.reporting.charts.svg import Markup, joined, tag
-from monitord.reporting.components import block_html, mark
 from monitord.reporting.status import added_sections
 from monitord.reporting.wording import sentence
 from monitord.web import alerts, epochs, panels, services, silences
-from monitord.web.context import PageContext, ago, when
+from monitord.web.alerts import AlertLine, FiringAlerts, RecentIncidents
+from monitord.web.context import PageContext
+from monitord.web.epochs import EpochsPanel
+from monitord.web.panels import Panel, ServerPanel
+from monitord.web.services import FleetPanel
+from monitord.web.silences import SilenceRow
 
 
-def overview(view: PageContext, done: str = "") -> Markup:
-    """The whole of it."""
-    return joined(
-        tag("p", done, role="status", class_="done") if done else None,
-        _state(view),
-        _part("firing", alerts.firing(view)),
-        _part("waiting", alerts.waiting(view)),
-        _part("fleet", panels.room(view, "services", "Fleet", "pm2", services.fleet(view))),
-        _part("epochs", panels.room(view, "epochs", "Epochs", "epochs", epochs.epochs(view)))
-        if view.seen.report.epochs
-        else None,
-        tag(
-            "div",
-            tag("div", _part("growth", panels.growth(view)), _part("redis", panels.redis(view))),
-            tag("div", _part("host", panels.host(view)), _part("watch", panels.watch(view))),
-            class_="rooms",
-        ),
-        *(
-            _part(
-                subject.name, panels.room(view, subject.name, subject.heading, subject.name, *map(block_html, blocks))
-            )
+@dataclass(frozen=True, slots=True)
+class AddedPanel:
+    """A watched thing that has no panel of its own, as blocks."""
+
+    panel: Panel
+    blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class OverviewPage:
+    """The whole of it. `plots_at`: as of when the plots are; None where `night_note` says why there are none."""
+
+    done: str
+    style: Style
+    word: str
+    sentence: str
+    seen_at: datetime
+    plots_at: float | None
+    night_note: str
+    has_token: bool
+    firing: FiringAlerts
+    waiting: tuple[AlertLine, ...]
+    fleet: FleetPanel
+    epochs: EpochsPanel | None
+    added: tuple[AddedPanel, ...]
+    growth: ServerPanel
+    redis: ServerPanel
+    host: ServerPanel
+    watch: ServerPanel
+    silences: tuple[SilenceRow, ...]
+    incidents: RecentIncidents
+
+
+def overview(view: PageContext, done: str = "") -> OverviewPage:
+    """What the overview shows."""
+    night = view.night.value.night if view.night is not None and view.night.value is not None else None
+    return OverviewPage(
+        done=done,
+        style=view.status,
+        word=str(view.status).upper(),
+        sentence=_sentence(view),
+        seen_at=view.seen.at,
+        plots_at=night.until if night is not None else None,
+        night_note=_night_note(view),
+        has_token=view.has_token,
+        firing=alerts.firing(view),
+        waiting=alerts.waiting(view),
+        fleet=services.fleet(view),
+        epochs=epochs.epochs(view) if view.seen.report.epochs else None,
+        added=tuple(
+            AddedPanel(panels.panel(view, subject.name, subject.heading, subject.name), tuple(blocks))
             for subject, blocks in added_sections(view.seen.report.as_fields())
         ),
-        _part("quiet", silences.quiet(view)),
-        _part("incidents", alerts.recent(view)),
+        growth=panels.growth(view),
+        redis=panels.redis(view),
+        host=panels.host(view),
+        watch=panels.watch(view),
+        silences=silences.silence_rows(view),
+        incidents=alerts.recent(view),
     )
 
 
-def _part(key: str, content: Markup) -> Markup:
-    """A part that is renewed by itself when it changes."""
-    return tag("div", content, id=f"p-{key}", data_part=True)
-
-
-def _state(view: PageContext) -> Markup:
-    style, report = view.status, view.seen.report
-    word = str(style).upper()
-    firing = report.alerts["firing"]
-    told = sentence(verdict(report.as_fields()))
-    if not firing:  # what fires may begin with a name
-        told = told[:1].upper() + told[1:]
+def _sentence(view: PageContext) -> str:
+    if view.is_stale:
+        return f"monitord has not looked for {humanize.duration(view.seen.age_seconds)}; what follows is of then."
+    firing = view.seen.report.alerts["firing"]
     if len(firing) > 1:
         critical = sum(1 for alert in firing if alert["severity"] == "critical")
         told = f"{len(firing)} alerts fire: {critical} critical, {humanize.plural(len(firing) - critical, 'warning')}."
-        told += f" The worst: {sentence(str(firing[0]['summary']))}"
-    if view.is_stale:
-        told = f"monitord has not looked for {humanize.duration(view.seen.age_seconds)}; what follows is of then."
-    look = tag(
-        "p",
-        "Last check ",
-        ago(view.seen.at, view.until),
-        ", ",
-        when(view.seen.at, view.until),
-        ". ",
-        _night_note(view),
-        class_="span",
-    )
-    ask = tag("form", tag("button", "Check now", type="submit"), method="post", action="/check")
-    return tag(
-        "div",
-        tag(
-            "div",
-            tag("h1", mark(style, word=False), tag("span", word), class_="verdict"),
-            ask,
-            id="p-state",
-            data_part=True,
-            class_="line",
-        ),
-        tag("p", told, class_="sentence", id="sentence", role="status"),
-        tag("div", look, id="p-check", data_part=True),
-        id="state",
-        class_=f"state is-{style}",
-    )
+        return f"{told} The worst: {sentence(str(firing[0]['summary']))}"
+    told = sentence(verdict(view.seen.report.as_fields()))
+    return told if firing else told[:1].upper() + told[1:]  # what fires may begin with a name
 
 
-def _night_note(view: PageContext) -> Markup:
+def _night_note(view: PageContext) -> str:
     kept = view.night
     if kept is None:
-        return joined("The night is being read: its plots come in a moment.")
-    if kept.value is None:
-        return joined(f"The night is unknown: {kept.trouble}.")
-    return joined("Plots as of ", when(kept.value.night.until, view.until), ".")
+        return "The night is being read: its plots come in a moment."
+    return f"The night is unknown: {kept.trouble}." if kept.value is None else ""

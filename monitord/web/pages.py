@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Final
 
@@ -12,21 +12,30 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from monitord.core.alerting.incidents import Incident
-from monitord.reporting.charts.svg import Markup, joined, tag
-from monitord.reporting.html import report_head, report_sections
+from monitord.reporting.html import IllustratedSection, ReportHead, report_head, report_sections
 from monitord.reporting.wording import sentence
-from monitord.web import alerts, layout, params, services, silences
+from monitord.web import alerts, params, services, silences
 from monitord.web.api import the_seen
 from monitord.web.async_cache import CacheEntry
 from monitord.web.auth import TokenAuth
 from monitord.web.context import PageContext
 from monitord.web.overview import overview
 from monitord.web.records import INCIDENTS, WAIT_SECONDS, Busy, Records, now
+from monitord.web.rendering import Frame, rendered
 
 _REPORT: Final = timedelta(hours=12)
-_SPANS: Final = (2, 12, 24, 48)
 # A page that is still being made comes again by itself, with or without a script.
 _AGAIN: Final = {"refresh": "2"}
+
+
+@dataclass(frozen=True, slots=True)
+class ReportPage:
+    """The report of so many hours; or, without a head, why it is unknown."""
+
+    trouble: str
+    hours: int = 0
+    head: ReportHead | None = None
+    sections: tuple[IllustratedSection, ...] = ()
 
 
 class PageViews:
@@ -39,7 +48,8 @@ class PageViews:
     async def overview(self, request: Request) -> Response:
         """Monitord at a glance."""
         view = await self.view(request)
-        return self.framed(f"{str(view.status).upper()}: Overview", "/", view, overview(view, done_of(request)))
+        title = f"{str(view.status).upper()}: Overview"
+        return self.answer("overview.html", title, "/", view, overview(view, done_of(request)), live=True)
 
     async def service(self, request: Request) -> Response:
         """One service and its night."""
@@ -48,7 +58,7 @@ class PageViews:
         nights = view.night.value.night.services if view.night is not None and view.night.value is not None else ()
         if name not in view.seen.report.services and all(one.name != name for one in nights):
             raise HTTPException(404, "There is no service of this name, and none was seen in the night.")
-        return self.framed(name[:60], "/", view, services.service_page(name, view))
+        return self.answer("service.html", name[:60], "/", view, services.service_page(name, view), live=True)
 
     async def alerts(self, request: Request) -> Response:
         """The incidents, open and closed."""
@@ -56,7 +66,7 @@ class PageViews:
         view = await self.view(request)
         if back != INCIDENTS:
             view = replace(view, incidents=await self._incidents(back))
-        return self.framed("Alerts", "/alerts", view, alerts.alerts_page(view, back))
+        return self.answer("alerts.html", "Alerts", "/alerts", view, alerts.alerts_page(view, back), live=True)
 
     async def report(self, request: Request) -> Response:
         """The morning's verdict, now."""
@@ -67,18 +77,20 @@ class PageViews:
         except Busy:
             kept = None
         if kept is None:
-            main = layout.notice("Report", "The record is being read: this page comes again by itself.")
-            answer = self.framed("Report", "/report", view, main, live=False)
-            answer.headers.update(_AGAIN)
-            return answer
+            words = "The record is being read: this page comes again by itself."
+            frame = self.frame("Report", "/report", view)
+            return HTMLResponse(rendered("message.html", frame, title="Report", message=words), headers=_AGAIN)
         if kept.value is None:
-            main = joined(tag("h1", "Report"), tag("p", sentence(f"Unknown: {kept.trouble}"), class_="is-unknown"))
-            return self.framed("Report", "/report", view, main, live=False, status=503)
+            unknown = ReportPage(sentence(f"Unknown: {kept.trouble}"))
+            return self.answer("report.html", "Report", "/report", view, unknown, status=503)
         night = kept.value
-        main = await self.records.source.aside(
-            lambda: joined(_spans(back), report_head(night), *report_sections(night)),
-        )
-        return self.framed(f"{night.headline}: the report", "/report", view, main, live=False)
+        hours = round(back.total_seconds() / 3600)
+
+        def drawn() -> Response:
+            page = ReportPage("", hours, report_head(night), tuple(report_sections(night)))
+            return self.answer("report.html", f"{night.headline}: the report", "/report", view, page)
+
+        return await self.records.source.aside(drawn)
 
     async def view(self, request: Request) -> PageContext:
         """Everything a page may show, as of now.
@@ -100,13 +112,24 @@ class PageViews:
             has_token=self.auth.has_token,
         )
 
-    def framed(
-        self, title: str, place: str, view: PageContext, main: Markup, *, live: bool = True, status: int = 200
+    def answer(
+        self,
+        template: str,
+        title: str,
+        place: str,
+        view: PageContext,
+        page: object,
+        *,
+        live: bool = False,
+        status: int = 200,
     ) -> Response:
-        """A page in its frame."""
-        who = view.settings.instance
-        page = layout.framed(title, place, view.status, main, who=who, live=live, acts=view.acts)
-        return HTMLResponse(page, status)
+        """A page from its template, in its frame."""
+        frame = self.frame(title, place, view, live=live)
+        return HTMLResponse(rendered(template, frame, page=page, now=view.until), status)
+
+    def frame(self, title: str, place: str, view: PageContext, *, live: bool = False) -> Frame:
+        """What stands around a page."""
+        return Frame(title, place, view.status, view.settings.instance, live=live, acts=view.acts)
 
     async def _incidents(self, back: timedelta) -> CacheEntry[tuple[Incident, ...]] | None:
         try:
@@ -118,14 +141,3 @@ class PageViews:
 def done_of(request: Request) -> str:
     """What has just been asked for and will be done, as a sentence."""
     return silences.DONE.get(request.query_params.get("done", ""), "")
-
-
-def _spans(back: timedelta) -> Markup:
-    here = round(back.total_seconds() / 3600)
-    links = [
-        joined(
-            tag("a", f"{hours} h", href=f"/report?since={hours}h", aria_current="true" if hours == here else None), " "
-        )
-        for hours in _SPANS
-    ]
-    return tag("p", "The last ", *links, class_="spans")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any, Final
+
+from markupsafe import Markup
 
 from monitord import __version__
 from monitord.core import humanize
@@ -11,39 +14,55 @@ from monitord.core.blocks import Grid, Style
 from monitord.core.subjects.registry import hint_of, not_watched, readings_of
 from monitord.reporting.charts.axes import TimeSpan, percent
 from monitord.reporting.charts.plots import growth_bars
-from monitord.reporting.charts.svg import Markup, joined, tag
-from monitord.reporting.components import figure, grid, mark
+from monitord.reporting.charts.svg import tag
+from monitord.reporting.html import Figure
 from monitord.reporting.wording import said, sentence
 from monitord.web.context import UNKNOWN, PageContext
 
 _BAR_HEIGHT: Final = 10
 
 
-def room(view: PageContext, key: str, title: str, probe: str | None, *content: Markup | None) -> Markup:
-    """A section that says when its probe cannot measure, and that what is not watched is not."""
-    state: dict[str, Any] = view.seen.report.probes[probe] if probe else {"status": "ok"}
-    said_first: list[Markup] = []
-    if state["status"] == "off":
-        content = (tag("p", not_watched(probe or ""), class_="quietly"),)
-    elif state["status"] == "failed":
+@dataclass(frozen=True, slots=True)
+class Panel:
+    """A section's heading, what its probe could not measure, and that it is not watched ("" if it is)."""
+
+    key: str
+    title: str
+    troubles: tuple[str, ...] = ()
+    unwatched: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """A name and what it comes to; the style is that of an alert about it."""
+
+    name: str
+    words: str
+    style: Style | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerPanel:
+    """A server, the host or the monitor itself: a table, plots, and facts."""
+
+    panel: Panel
+    table: Grid
+    facts: tuple[Fact, ...]
+    figures: tuple[Figure, ...] = ()
+
+
+def panel(view: PageContext, key: str, title: str, probe: str) -> Panel:
+    """What a section says before its content."""
+    state: dict[str, Any] = view.seen.report.probes[probe]
+    troubles = [f"Unknown: {gap['error']}" for gap in (state.get("unmeasured") or {}).values()]
+    if state["status"] == "failed":
         kind = f" ({state['kind']})" if state.get("kind") else ""
-        said_first.append(_unknown(f"Unknown{kind}: {state.get('error') or 'it could not be measured'}"))
-    said_first += [_unknown(f"Unknown: {gap['error']}") for gap in (state.get("unmeasured") or {}).values()]
-    return tag(
-        "section",
-        tag("h2", title, id=f"h-{key}"),
-        *said_first,
-        *content,
-        aria_labelledby=f"h-{key}",
-        class_=f"room {key}",
-    )
+        troubles.insert(0, f"Unknown{kind}: {state.get('error') or 'it could not be measured'}")
+    unwatched = not_watched(probe) if state["status"] == "off" else ""
+    return Panel(key, title, tuple(map(sentence, troubles)), unwatched)
 
 
-def _unknown(text: str) -> Markup:
-    return tag("p", mark("unknown", word=False), tag("span", sentence(text)), class_="is-unknown said")
-
-
-def growth(view: PageContext) -> Markup:
+def growth(view: PageContext) -> ServerPanel:
     """The watched tables, and the database around them."""
     report, orders = view.seen.report, view.seen.decision.orders
     known = report.probes["postgres"]["status"] == "ok"
@@ -65,28 +84,29 @@ def growth(view: PageContext) -> Markup:
         )
     window = humanize.duration(orders.growth_window.total_seconds())
     header = ("Table", "Rows", "An hour", f"In {window}", "Size")
-    table = grid(Grid("Rows, and what came in", header, tuple(rows), frozenset({1, 2, 3, 4}))) if rows else None
-    return room(view, "growth", "Growth", "postgres", table, *_bars(view), _facts(_database(view)))
+    table = Grid("Rows, and what came in", header, tuple(rows), frozenset({1, 2, 3, 4}))
+    shown = panel(view, "growth", "Growth", "postgres")
+    return ServerPanel(shown, table, tuple(_database(view)), tuple(_bars(view)))
 
 
-def _bars(view: PageContext) -> Iterator[Markup]:
+def _bars(view: PageContext) -> Iterator[Figure]:
     if view.night is not None and view.night.value is not None:
         night = view.night.value.night
         for n, found in enumerate(night.tables, 1):
             bars = growth_bars(f"growth-{n}", found, TimeSpan(night.since, night.until))
-            yield figure(f"{found.name}: rows an hour", bars)
+            yield Figure(f"{found.name}: rows an hour", bars)
 
 
-def _database(view: PageContext) -> Iterator[tuple[str, str]]:
+def _database(view: PageContext) -> Iterator[Fact]:
     found = view.seen.report.database
-    yield "Database", said(humanize.size, found["bytes"])
-    yield "Connections", said(humanize.count, found["connections"])
-    yield "Answered in", said(_ms, found["response_ms"])
+    yield Fact("Database", said(humanize.size, found["bytes"]))
+    yield Fact("Connections", said(humanize.count, found["connections"]))
+    yield Fact("Answered in", said(_ms, found["response_ms"]))
     if largest := found["largest_tables"]:
-        yield "Largest", ", ".join(f"{one['table']} {said(humanize.size, one['bytes'])}" for one in largest)
+        yield Fact("Largest", ", ".join(f"{one['table']} {said(humanize.size, one['bytes'])}" for one in largest))
 
 
-def redis(view: PageContext) -> Markup:
+def redis(view: PageContext) -> ServerPanel:
     """Redis and its queues."""
     found = view.seen.report.redis
     parts = ("waiting", "active", "delayed", "failed")
@@ -98,17 +118,17 @@ def redis(view: PageContext) -> Markup:
         for name, queue in found["queues"].items()
     ]
     header = ("Queue", *(part.capitalize() for part in parts))
-    queues = grid(Grid("Jobs in each queue", header, tuple(rows), frozenset({1, 2, 3, 4}))) if rows else None
+    queues = Grid("Jobs in each queue", header, tuple(rows), frozenset({1, 2, 3, 4}))
     facts = (
-        ("Keys", said(humanize.count, found["keys"])),
-        ("Memory", said(humanize.size, found["memory_bytes"])),
-        ("Evicted", said(humanize.count, found["evicted"])),
-        ("Answered in", said(_ms, found["latency_ms"])),
+        Fact("Keys", said(humanize.count, found["keys"])),
+        Fact("Memory", said(humanize.size, found["memory_bytes"])),
+        Fact("Evicted", said(humanize.count, found["evicted"])),
+        Fact("Answered in", said(_ms, found["latency_ms"])),
     )
-    return room(view, "redis", "Redis and queues", "redis", queues, _facts(iter(facts)))
+    return ServerPanel(panel(view, "redis", "Redis and queues", "redis"), queues, facts)
 
 
-def host(view: PageContext) -> Markup:
+def host(view: PageContext) -> ServerPanel:
     """Disks against their limits, memory, swap and load."""
     found = view.seen.report.host
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
@@ -120,24 +140,23 @@ def host(view: PageContext) -> Markup:
                 (
                     path,
                     said(lambda value: f"{value:.1f}%", used),
-                    _bar(used, view) if used is not None else Markup(UNKNOWN),
+                    _bar(used, view) if used is not None else UNKNOWN,
                     said(humanize.size, disk["free_bytes"]),
                     said(lambda value: f"{value:.1f}%", disk.get("inodes_used_percent")),
                 ),
             )
         )
     heads = ("Disk", "Used", "Of it", "Free", "Inodes used")
-    disks = grid(Grid("Disks; the ticks are the limits", heads, tuple(rows), frozenset({1, 3, 4})))
+    disks = Grid("Disks; the ticks are the limits", heads, tuple(rows), frozenset({1, 3, 4}))
     load = found["load"]
-    low = view.severity("host", "host")
-    memory = said(humanize.size, found["memory_available_bytes"])
     of_group = " (in the container)" if found.get("memory_available_of") == "cgroup" else ""
+    low = view.severity("host", "host")
     facts = (
-        ("Memory available" + of_group, joined(memory, " ", mark(low)) if low else memory),
-        ("Swap used", said(lambda value: f"{value:.0f}%", found["swap_percent"])),
-        ("Load", UNKNOWN if load is None else " ".join(f"{value:.2f}" for value in load)),
+        Fact("Memory available" + of_group, said(humanize.size, found["memory_available_bytes"]), low),
+        Fact("Swap used", said(lambda value: f"{value:.0f}%", found["swap_percent"])),
+        Fact("Load", UNKNOWN if load is None else " ".join(f"{value:.2f}" for value in load)),
     )
-    return room(view, "host", "Host", "host", disks if rows else None, _facts(iter(facts)))
+    return ServerPanel(panel(view, "host", "Host", "host"), disks, facts)
 
 
 def _bar(used: float, view: PageContext) -> Markup:
@@ -151,7 +170,7 @@ def _bar(used: float, view: PageContext) -> Markup:
     return tag("svg", track, full, *ticks, class_="usage", height=_BAR_HEIGHT, aria_hidden="true")
 
 
-def watch(view: PageContext) -> Markup:
+def watch(view: PageContext) -> ServerPanel:
     """The monitor itself: its probes, and how long each took."""
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
     for name, found in view.seen.report.probes.items():
@@ -166,13 +185,9 @@ def watch(view: PageContext) -> Markup:
             )
         )
     every = humanize.duration(view.settings.check_interval.total_seconds())
-    facts = (("Checks every", every), ("Took", _ms(view.seen.duration_ms)), ("Version", __version__))
-    table = grid(Grid("Probes of the last check", ("Probe", "State", "Took"), tuple(rows), frozenset({2})))
-    return room(view, "watch", "Monitoring", None, table, _facts(iter(facts)))
-
-
-def _facts(pairs: Iterator[tuple[str, str]]) -> Markup:
-    return tag("dl", *(tag("div", tag("dt", name), tag("dd", value)) for name, value in pairs), class_="facts")
+    facts = (Fact("Checks every", every), Fact("Took", _ms(view.seen.duration_ms)), Fact("Version", __version__))
+    table = Grid("Probes of the last check", ("Probe", "State", "Took"), tuple(rows), frozenset({2}))
+    return ServerPanel(Panel("watch", "Monitoring"), table, facts)
 
 
 def _about(value: float) -> str:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
+from markupsafe import Markup
+
 from monitord.core import humanize
-from monitord.core.blocks import Grid, Style
+from monitord.core.blocks import Block, Grid, Style
 from monitord.core.report.model import Report, ServiceReport
 from monitord.reporting.charts.axes import Scale, TimeSpan, percent
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.charts.plots import memory_plot, runs_of, strip
-from monitord.reporting.charts.svg import Markup, joined, tag
-from monitord.reporting.components import block_html, figure, grid, mark
+from monitord.reporting.charts.svg import tag, text
+from monitord.reporting.html import Figure
 from monitord.reporting.report_sections import services as services_section
 from monitord.reporting.wording import dated, restarts, said, sentence
-from monitord.web.alerts import anchor, newest
-from monitord.web.context import NOTHING, UNKNOWN, PageContext, service_address, when
+from monitord.web.alerts import IncidentRow, incident_row, newest
+from monitord.web.context import NOTHING, UNKNOWN, PageContext, service_address
+from monitord.web.panels import Panel, panel
 
 _SPARK_WIDTH: Final = 120.0
 _SPARK_HEIGHT: Final = 26.0
@@ -24,34 +29,77 @@ _ROOM: Final = 1.15
 _LOW: Final = _SPARK_HEIGHT - 2.0
 
 
-def fleet(view: PageContext) -> Markup:
+@dataclass(frozen=True, slots=True)
+class FleetRow:
+    """A service in a row."""
+
+    style: Style
+    name: str
+    address: str
+    instances: int
+    state: str
+    memory: str
+    spark: str
+    restarts: str
+    uptime: str
+    cpu: str
+
+
+@dataclass(frozen=True, slots=True)
+class FleetPanel:
+    """Every service. `span`: what time the small plots are of; `window`: in which restarts are counted."""
+
+    panel: Panel
+    rows: tuple[FleetRow, ...]
+    span: str
+    window: str
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceNight:
+    """One service's night: a sentence, plots, and what was not as expected."""
+
+    sentence: str
+    is_unknown: bool = False
+    figures: tuple[Figure, ...] = ()
+    blocks: tuple[Block, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ServicePage:
+    """One service; without a style and facts where only its night is known."""
+
+    name: str
+    style: Style | None
+    facts: tuple[tuple[str, str], ...]
+    night: ServiceNight
+    incidents: tuple[IncidentRow, ...]
+
+
+def fleet(view: PageContext) -> FleetPanel:
     """Every service: how it stands, its memory now and through the night, its restarts."""
-    services = view.seen.report.services
-    if not services:
-        return tag("p", "PM2 runs no services.")
+    return FleetPanel(
+        panel(view, "services", "Fleet", "pm2"),
+        tuple(_row(name, found, view) for name, found in view.seen.report.services.items()),
+        _span_words(view),
+        humanize.duration(view.seen.decision.orders.restarts_window.total_seconds()),
+    )
+
+
+def _row(name: str, found: dict[str, Any], view: PageContext) -> FleetRow:
     sparks = view.night.value.sparks if view.night is not None and view.night.value is not None else {}
-    rows: list[tuple[Style | None, tuple[str, ...]]] = []
-    for name, found in services.items():
-        many = found["instances"]
-        shown = tag("a", name, href=service_address(name))
-        rows.append(
-            (
-                service_style(view, name),
-                (
-                    joined(shown, f" ×{many}") if many and many > 1 else shown,
-                    _state(found),
-                    said(humanize.size, found["memory_bytes"], NOTHING),
-                    sparks.get(name, Markup(NOTHING)),
-                    said(humanize.count, found["restarts_recent"], NOTHING),
-                    said(humanize.duration, found["uptime_seconds"], NOTHING),
-                    said(lambda value: f"{value:.0f}%", found["cpu_percent"], NOTHING),
-                ),
-            )
-        )
-    window = humanize.duration(view.seen.decision.orders.restarts_window.total_seconds())
-    header = ("Service", "State", "Memory", _span_words(view), f"Restarts in {window}", "Up for", "CPU")
-    caption = "Memory is that of the largest instance; a mark under its line is a restart"
-    return grid(Grid(caption, header, tuple(rows), frozenset({2, 4, 5, 6})))
+    return FleetRow(
+        style=service_style(view, name),
+        name=name,
+        address=service_address(name),
+        instances=found["instances"] or 0,
+        state=_state(found),
+        memory=said(humanize.size, found["memory_bytes"], NOTHING),
+        spark=sparks.get(name, NOTHING),
+        restarts=said(humanize.count, found["restarts_recent"], NOTHING),
+        uptime=said(humanize.duration, found["uptime_seconds"], NOTHING),
+        cpu=said(lambda value: f"{value:.0f}%", found["cpu_percent"], NOTHING),
+    )
 
 
 def _span_words(view: PageContext) -> str:
@@ -78,7 +126,7 @@ def spark(service: ServiceReport, span: TimeSpan) -> Markup:
     """A service's memory through the night, small; from nothing up, so that what is level looks level."""
     peak = service.memory_peak
     if peak is None and all(part.state == "ok" for part in service.stretches):
-        return Markup(NOTHING)
+        return text(NOTHING)
     scale = Scale(max(peak or 0.0, 1.0) * _ROOM, 2.0, _LOW)
     parts: list[Markup] = []
     for part in service.stretches:
@@ -137,94 +185,64 @@ def _spark_words(service: ServiceReport) -> str:
     )
 
 
-def service_page(name: str, view: PageContext) -> Markup:
+def service_page(name: str, view: PageContext) -> ServicePage:
     """One service: how it stands, its night, and the alerts there were about it."""
     found = view.seen.report.services.get(name)
-    title = tag("h1", mark(service_style(view, name)) if found else None, tag("span", name), class_="subject")
-    return joined(title, _facts(found, name, view) if found else None, _night(name, view), _alerts(name, view))
+    kept = view.incidents
+    about = (
+        incident_row(one, view)
+        for one in newest(kept.value if kept is not None and kept.value is not None else ())
+        if any(part.alert.subject == name for part in one.parts)
+    )
+    return ServicePage(
+        name,
+        service_style(view, name) if found else None,
+        tuple(_facts(found, name, view)) if found else (),
+        _night(name, view),
+        tuple(about),
+    )
 
 
-def _facts(found: dict[str, Any], name: str, view: PageContext) -> Markup:
+def _facts(found: dict[str, Any], name: str, view: PageContext) -> Iterator[tuple[str, str]]:
     orders = view.seen.decision.orders
     window = humanize.duration(orders.restarts_window.total_seconds())
-    told = (
-        ("State", _state(found)),
-        ("Expected", found["expected"] or "nothing is ordered of it"),
-        ("Instances", said(humanize.count, found["instances"])),
-        ("Memory", f"{said(humanize.size, found['memory_bytes'])}, limit {humanize.size(orders.memory_limit(name))}"),
-        ("CPU", said(lambda value: f"{value:.1f}%", found["cpu_percent"])),
-        ("Up for", said(humanize.duration, found["uptime_seconds"])),
-        ("Restarts", f"{said(humanize.count, found['restarts_recent'])} automatic in {window}"),
-    )
-    return tag("dl", *(tag("div", tag("dt", key), tag("dd", value)) for key, value in told), class_="facts")
+    yield "State", _state(found)
+    yield "Expected", found["expected"] or "nothing is ordered of it"
+    yield "Instances", said(humanize.count, found["instances"])
+    yield "Memory", f"{said(humanize.size, found['memory_bytes'])}, limit {humanize.size(orders.memory_limit(name))}"
+    yield "CPU", said(lambda value: f"{value:.1f}%", found["cpu_percent"])
+    yield "Up for", said(humanize.duration, found["uptime_seconds"])
+    yield "Restarts", f"{said(humanize.count, found['restarts_recent'])} automatic in {window}"
 
 
-def _night(name: str, view: PageContext) -> Markup:
-    heading = tag("h2", "Last 12 h", id="h-night")
+def _night(name: str, view: PageContext) -> ServiceNight:
     kept = view.night
     if kept is None:
-        return tag("section", heading, tag("p", "The record is being read: reload in a moment."))
+        return ServiceNight("The record is being read: reload in a moment.")
     if kept.value is None:
-        return tag("section", heading, tag("p", sentence(f"Unknown: {kept.trouble}"), class_="is-unknown"))
+        return ServiceNight(sentence(f"Unknown: {kept.trouble}"), is_unknown=True)
     night = kept.value.night
     service = next((one for one in night.services if one.name == name), None)
     if service is None:
-        return tag("section", heading, tag("p", "Nothing is recorded of it."), aria_labelledby="h-night")
+        return ServiceNight("Nothing is recorded of it.")
     span = TimeSpan(night.since, night.until)
-    told = f"{dated(night.since)} to {dated(night.until)}. Restarts: {restarts(service)}."
-    return tag(
-        "section",
-        heading,
-        tag("p", told),
-        figure(
-            "Thin: as expected. High and hatched: not as expected. Dotted: unknown. Arrow: a restart.",
-            strip("strip", service, span),
+    return ServiceNight(
+        f"{dated(night.since)} to {dated(night.until)}. Restarts: {restarts(service)}.",
+        figures=(
+            Figure(
+                "Thin: as expected. High and hatched: not as expected. Dotted: unknown. Arrow: a restart.",
+                strip("strip", service, span),
+            ),
+            Figure(
+                "Memory of its largest instance. Dotted: not running, or not seen.",
+                memory_plot("memory", service, span),
+            ),
         ),
-        figure(
-            "Memory of its largest instance. Dotted: not running, or not seen.", memory_plot("memory", service, span)
-        ),
-        *(block_html(block) for block in _apart(service, night)),
-        aria_labelledby="h-night",
+        blocks=tuple(_apart(service, night)),
     )
 
 
-def _apart(service: ServiceReport, night: Report) -> list[Any]:
+def _apart(service: ServiceReport, night: Report) -> list[Block]:
     """The sentences of a report on what was not as expected, of this service alone."""
-    from dataclasses import replace
-
     alone = services_section(replace(night, services=(service,)))
     return [block for block in alone.blocks if not isinstance(block, Grid)]
-
-
-def _alerts(name: str, view: PageContext) -> Markup:
-    kept = view.incidents
-    found = [
-        one
-        for one in newest(kept.value if kept is not None and kept.value is not None else ())
-        if any(part.alert.subject == name for part in one.parts)
-    ]
-    if not found:
-        return joined()
-    return tag(
-        "section",
-        tag("h2", "Alerts about it", id="h-about"),
-        tag(
-            "ul",
-            *(
-                tag(
-                    "li",
-                    mark(one.severity),
-                    tag(
-                        "span",
-                        tag("a", f"{one.cause.rule}: {one.cause.subject}", href=f"/alerts#{anchor(one)}"),
-                        " since ",
-                        when(one.first_sign, view.until),
-                        ", still open" if one.ended_at is None else joined(", ended ", when(one.ended_at, view.until)),
-                    ),
-                )
-                for one in found
-            ),
-            class_="marked",
-        ),
-        aria_labelledby="h-about",
-    )

@@ -196,12 +196,12 @@ async def test_a_certificate_of_ones_own_is_trusted_where_the_environment_names_
     assert len(receiver.requests) == 1
 
 
-def test_the_daemon_loads_no_client_where_none_is_wanted() -> None:
+def test_the_daemon_loads_no_client_and_no_page_where_none_is_wanted() -> None:
     program = (
         "import sys, monitord.runtime.daemon, monitord.notify.channels as w\n"
         "from monitord.config.loader import Settings\n"
         "s = Settings(); assert w.channels(s) == () and w.pulse(s) is None\n"
-        "print(*{'httpx', 'anyio', 'apprise'} & set(sys.modules))"
+        "print(*{'httpx', 'anyio', 'apprise', 'jinja2', 'markupsafe', 'starlette', 'uvicorn'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
     assert done.stdout.strip() == ""

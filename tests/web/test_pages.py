@@ -269,7 +269,7 @@ async def test_a_form_that_is_wrong_comes_back_with_what_was_in_it(good: Source)
         answer = await page.post("/silences", data={"subject": "gateway", "for": "soon", "reason": "a release"})
         done = await page.get("/silences?done=silenced")
     assert answer.status_code == 400
-    assert "for: &#x27;soon&#x27; is no duration" in answer.text
+    assert "for: 'soon' is no duration" in html.unescape(answer.text)
     assert 'value="gateway"' in answer.text
     assert 'value="a release"' in answer.text
     assert "It will be quiet with the next check." in done.text

@@ -12,7 +12,9 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from monitord.reporting.charts.svg import Markup, joined, tag
+from markupsafe import Markup
+
+from monitord.reporting.charts.svg import joined, tag
 
 _STEPS: Final = (
     *(1, 2, 5, 10, 15, 30),

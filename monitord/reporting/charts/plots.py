@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from markupsafe import Markup
+
 from monitord.core import humanize
 from monitord.core.report.model import BlindSpell, GroupReport, SealReport, ServiceReport, State, TableReport
 from monitord.reporting.charts.axes import (
@@ -21,7 +23,7 @@ from monitord.reporting.charts.axes import (
     time_axis,
 )
 from monitord.reporting.charts.downsample import Point, thinned
-from monitord.reporting.charts.svg import Markup, joined, tag
+from monitord.reporting.charts.svg import joined, tag
 from monitord.reporting.report_sections import is_above
 from monitord.reporting.wording import UNKNOWN, dated, said, seal_state
 

@@ -1,21 +1,15 @@
-"""HTML and SVG as text that is escaped unless it was built here: what a value says can never become markup."""
+"""SVG as text that is escaped unless it was built here: what a value says can never become markup."""
 
 from __future__ import annotations
 
-from html import escape
 from typing import Final
+
+from markupsafe import Markup, escape
 
 from monitord.reporting.terminal import clean
 
-# Elements without content: HTML leaves them open, SVG (which has to be well-formed by itself) closes them.
-_VOID: Final = frozenset({"meta", "br", "hr", "link", "input"})
+# Elements without content.
 _SHAPES: Final = frozenset({"line", "rect", "circle", "path", "polyline"})
-
-
-class Markup(str):
-    """Text that is markup already, and is not escaped again."""
-
-    __slots__ = ()
 
 
 def tag(name: str, /, *content: str | None, **attributes: object) -> Markup:
@@ -24,8 +18,6 @@ def tag(name: str, /, *content: str | None, **attributes: object) -> Markup:
     `class_` is written `class`, `aria_label` `aria-label`; an attribute of True has no value.
     """
     opening = name + "".join(_attribute(key, value) for key, value in attributes.items())
-    if name in _VOID:
-        return Markup(f"<{opening}>")
     if name in _SHAPES and not content:
         return Markup(f"<{opening}/>")
     return Markup(f"<{opening}>{joined(*content)}</{name}>")
@@ -38,7 +30,7 @@ def joined(*content: str | None) -> Markup:
 
 def text(value: object) -> Markup:
     """A value as text, also fit for an attribute; nothing in it can end a tag, a quote or a line."""
-    return Markup(escape(clean(str(value)), quote=True))
+    return escape(clean(str(value)))
 
 
 def lines(value: str) -> Markup:
