@@ -149,7 +149,9 @@ class WebService:
     async def _listen(self, address: str) -> None:
         from monitord.runtime.web_backend import DaemonBackend
         from monitord.web.app import Page
+        from monitord.web.backend import BackendUnavailable
         from monitord.web.records import Records
+        from monitord.web.rendering import load
         from monitord.web.server import PageServer
 
         host, port = listen_address(address)
@@ -161,6 +163,8 @@ class WebService:
         server = PageServer(Page(records, host, None if token is None else token.get_secret_value()).app, host, port)
         await server.start()
         self._source, self._records, self._server = source, records, server
+        with suppress(BackendUnavailable):  # the first who asks then waits for it
+            await source.aside(load)
 
 
 def _reason(error: Exception) -> tuple[str, str]:
