@@ -144,7 +144,7 @@ def test_every_file_of_a_recipe_is_there(recipe: str) -> None:
     steps = re.findall(r"^\d\. (.+?)(?=^\d\. |\Z)", section(recipe, CONTRIBUTING), re.MULTILINE | re.DOTALL)
     assert len(steps) >= 3
     for step in steps:
-        named = re.findall(r"`((?:[\w-]+/)*[\w.-]*\w\.[a-z]+)`", step)
+        named = re.findall(r"`((?:[\w-]+/)*[\w.-]*\w\.(?:py|toml|md|example))`", step)
         assert named, step
         for path in named:
             there = ROOT / path
