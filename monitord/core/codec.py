@@ -11,87 +11,140 @@ import dataclasses
 import functools
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
 T = TypeVar("T")
+Decoder = Callable[[Any], Any]
+# What stands in JSON as it is.
+_PLAIN = (str, int, float)
+_PLAIN_TYPES = frozenset({str, int, float, bool, type(None)})
 
 
-def encode(value: object) -> Any:
+def encode(value: Any) -> Any:
     """A dataclass, or a container of them, as dicts, lists, numbers and words; defaults are left out."""
-    if value is None or isinstance(value, str | int | float):
-        return value
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, timedelta):
-        return value.total_seconds()
-    if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        out = {}
-        for field in dataclasses.fields(value):
-            item = getattr(value, field.name)
-            if item != _default(field):
-                out[field.name] = encode(item)
-        return out
-    if isinstance(value, Mapping):
-        return {str(key): encode(item) for key, item in value.items()}
-    if isinstance(value, tuple | list | frozenset | set):
-        items = sorted(value) if isinstance(value, frozenset | set) else value
-        return [encode(item) for item in items]
-    raise TypeError(f"no JSON form for {type(value).__name__}")
+    return _encoder(value.__class__)(value)
+
+
+@functools.cache
+def _encoder(kind: type) -> Callable[[Any], Any]:
+    """How values of one class are encoded. TypeError where they have no JSON form."""
+    if issubclass(kind, (*_PLAIN, type(None))):
+        return _as_it_is
+    if issubclass(kind, datetime):
+        return datetime.isoformat
+    if issubclass(kind, timedelta):
+        return timedelta.total_seconds
+    if dataclasses.is_dataclass(kind):
+        return functools.partial(_encode_fields, _defaults(kind))
+    if issubclass(kind, Mapping):
+        return _encode_mapping
+    if issubclass(kind, tuple | list):
+        return _encode_items
+    if issubclass(kind, frozenset | set):
+        return lambda value: _encode_items(sorted(value))
+    raise TypeError(f"no JSON form for {kind.__name__}")
+
+
+def _encode_fields(defaults: tuple[tuple[str, object], ...], value: object) -> Any:
+    return {
+        name: item if item.__class__ in _PLAIN_TYPES else _encoder(item.__class__)(item)
+        for name, default in defaults
+        if (item := getattr(value, name)) != default
+    }
+
+
+def _encode_mapping(value: Mapping[Any, Any]) -> Any:
+    return {
+        str(key): item if item.__class__ in _PLAIN_TYPES else _encoder(item.__class__)(item)
+        for key, item in value.items()
+    }
+
+
+def _encode_items(value: Iterable[Any]) -> Any:
+    return [item if item.__class__ in _PLAIN_TYPES else _encoder(item.__class__)(item) for item in value]
 
 
 def decode(kind: type[T], value: object) -> T:
     """The dataclass `kind` from what `encode` made. ValueError or TypeError where it does not fit."""
-    decoded: T = _decode(kind, value)
+    decoded: T = _decoder(kind)(value)
     return decoded
 
 
-def _default(field: dataclasses.Field[Any]) -> object:
-    if field.default is not dataclasses.MISSING:
-        return field.default
-    if field.default_factory is not dataclasses.MISSING:
-        return field.default_factory()
-    return dataclasses.MISSING
+@functools.cache
+def _defaults(kind: type) -> tuple[tuple[str, object], ...]:
+    """Each field of a dataclass and its default; MISSING where it has none."""
+    return tuple(
+        (field.name, field.default if field.default_factory is dataclasses.MISSING else field.default_factory())
+        for field in dataclasses.fields(kind)
+    )
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def _fields(kind: type) -> Mapping[str, Decoder]:
+    """How each field of a dataclass is decoded."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: _decoder(hints[field.name]) for field in dataclasses.fields(kind)}
 
 
-def _decode(kind: Any, value: Any) -> Any:
+def _decode_class(kind: Any, value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected the fields of {getattr(kind, '__name__', kind)}")
+    fields = _fields(kind)
+    return kind(**{name: fields[name](item) for name, item in value.items() if name in fields})
+
+
+def _decoder(kind: Any) -> Decoder:
+    """How values of one type are decoded."""
     if kind is Any or kind is object:
-        return value
+        return _as_it_is
     if dataclasses.is_dataclass(kind):
-        if not isinstance(value, dict):
-            raise TypeError(f"expected the fields of {getattr(kind, '__name__', kind)}")
-        hints = _hints(typing.cast("type", kind))
-        known = {f.name for f in dataclasses.fields(kind)}
-        fields = {name: _decode(hints[name], item) for name, item in value.items() if name in known}
-        return typing.cast("Any", kind)(**fields)
+        return functools.partial(_decode_class, kind)
     if kind is datetime:
-        return datetime.fromisoformat(value)
+        return datetime.fromisoformat
     if kind is timedelta:
-        return timedelta(seconds=value)
-    origin = typing.get_origin(kind)
-    arguments = typing.get_args(kind)
+        return lambda value: timedelta(seconds=value)
+    origin, arguments = typing.get_origin(kind), typing.get_args(kind)
     if origin in (typing.Union, types.UnionType):
-        return _decode_union(arguments, value)
+        return _of_union(arguments)
     if origin is typing.Literal:
-        if value not in arguments:
-            raise ValueError(f"{value!r} is none of {arguments}")
-        return value
+        return functools.partial(_decode_literal, arguments)
     if origin is tuple:
-        if len(arguments) == 2 and arguments[1] is Ellipsis:
-            return tuple(_decode(arguments[0], item) for item in value)
-        return tuple(_decode(part, item) for part, item in zip(arguments, value, strict=True))
+        return _of_tuple(arguments)
     if origin is frozenset:
-        return frozenset(_decode(arguments[0], item) for item in value)
+        member = _decoder(arguments[0])
+        return lambda value: frozenset(map(member, value))
     if origin in (dict, Mapping, collections.abc.Mapping):
-        if not isinstance(value, dict):
-            raise TypeError(f"expected a mapping, found {type(value).__name__}")
-        return {key: _decode(arguments[1], item) for key, item in value.items()}
+        return functools.partial(_decode_mapping, _decoder(arguments[1]))
+    return functools.partial(_decode_plain, kind)
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
+
+
+def _decode_literal(words: tuple[Any, ...], value: Any) -> Any:
+    if value not in words:
+        raise ValueError(f"{value!r} is none of {words}")
+    return value
+
+
+def _of_tuple(kinds: tuple[Any, ...]) -> Decoder:
+    if len(kinds) == 2 and kinds[1] is Ellipsis:
+        member = _decoder(kinds[0])
+        return lambda value: tuple(map(member, value))
+    parts = tuple(map(_decoder, kinds))
+    return lambda value: tuple(part(item) for part, item in zip(parts, value, strict=True))
+
+
+def _decode_mapping(member: Decoder, value: Any) -> Any:
+    if not isinstance(value, dict):
+        raise TypeError(f"expected a mapping, found {type(value).__name__}")
+    return {key: member(item) for key, item in value.items()}
+
+
+def _decode_plain(kind: Any, value: Any) -> Any:
     if kind is float and isinstance(value, int):
         return float(value)
     if not isinstance(value, kind):
@@ -99,14 +152,20 @@ def _decode(kind: Any, value: Any) -> Any:
     return value
 
 
-def _decode_union(kinds: tuple[Any, ...], value: Any) -> Any:
-    if value is None and type(None) in kinds:
-        return None
-    problems = []
-    # Exact types first: an int must not come back as a float because float was named earlier.
-    for kind in sorted((k for k in kinds if k is not type(None)), key=lambda k: type(value) is not k):
-        try:
-            return _decode(kind, value)
-        except (TypeError, ValueError) as error:
-            problems.append(str(error))
-    raise TypeError("; ".join(problems) or "null where a value belongs")
+def _of_union(kinds: tuple[Any, ...]) -> Decoder:
+    may_be_null = type(None) in kinds
+    decoders = [(kind, _decoder(kind)) for kind in kinds if kind is not type(None)]
+
+    def decode_union(value: Any) -> Any:
+        if value is None and may_be_null:
+            return None
+        problems = []
+        # Exact types first: an int must not come back as a float because float was named earlier.
+        for _, decoder in sorted(decoders, key=lambda one: type(value) is not one[0]):
+            try:
+                return decoder(value)
+            except (TypeError, ValueError) as error:
+                problems.append(str(error))
+        raise TypeError("; ".join(problems) or "null where a value belongs")
+
+    return decode_union
