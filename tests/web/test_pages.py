@@ -67,9 +67,7 @@ def good(kept_good: Source) -> Source:
 async def text(source: Source, path: str, status: int = 200, **headers: str) -> str:
     async with client(source, **headers) as page:
         await page.get("/")  # what is read beside the loop has been read
-        async with asyncio.timeout(
-            60
-        ):  # a busy machine takes longer than a page waits, and each request waits by itself
+        async with asyncio.timeout(60):  # a busy machine takes longer than a page waits
             answer = await page.get(path)
             while "being read" in answer.text:
                 answer = await page.get(path)
