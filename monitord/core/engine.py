@@ -103,7 +103,9 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     now = observation.now
     before, observation, orders = settle(state.history, observation, orders)
     remembered, observation, noted = mounts.checked(before.mounts, observation, orders)
-    history, events, notes = update(replace(before, mounts=remembered), observation, orders)
+    if remembered != before.mounts:
+        before = replace(before, mounts=remembered)
+    history, events, notes = update(before, observation, orders)
     notes += noted
     held, silences = quiet.uncovered(state.alerts), dict(state.silences)
     fired_before, aftermaths = state.fired, dict(state.aftermaths)

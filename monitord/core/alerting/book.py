@@ -26,10 +26,9 @@ def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
 
 def says_nothing(rule: Rule, judgements: Mapping[str, Judgement], book: Mapping[str, Alert]) -> bool:
     """Whether a rule neither finds anything nor has an alert: nearly all there ever is, and nothing follows from it."""
-    for judgement in judgements.values():
-        if isinstance(judgement, Finding):
-            return False
-    return not any(alert.rule == rule.name for alert in book.values())
+    if Finding in map(type, judgements.values()):
+        return False
+    return not (book and any(alert.rule == rule.name for alert in book.values()))
 
 
 def unknown(rule: Rule, book: Mapping[str, Alert]) -> dict[str, Judgement]:

@@ -39,8 +39,9 @@ def server_away(probe: str, history: History, book: Book, orders: StandingOrders
     if not server:
         return False
     last = history.readings.get(server)
-    alert = book.get(key(_UNREACHABLE.get(server, ""), server))
-    return (last is not None and last.failure is not None) or holds(alert, orders)
+    if last is not None and last.failure is not None:
+        return True
+    return bool(book) and holds(book.get(key(_UNREACHABLE.get(server, ""), server)), orders)
 
 
 def companions(probe: str) -> tuple[str, ...]:

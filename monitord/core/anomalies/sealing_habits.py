@@ -20,7 +20,7 @@ from monitord.core.orders import StandingOrders
 MOST_SILENT = 10
 # Of labels older than so many nothing new is learned: it was when they were new.
 OPEN_LABELS = 6
-_NAMED = frozenset({"channels_known", "channel_silent", "unsealed_channel"})
+_NAMED = ("channels_known", "channel_silent", "unsealed_channel")
 _BY_LABEL = ("seal_at", "seal_channels", "seal_participating", "seal_unsealed")
 
 
@@ -80,25 +80,21 @@ def update_epochs(
     """The past of the groups ordered, with one good reading of the epochs probe in it."""
     length = calendar(orders).length
     found: dict[str, dict[str, dict[int, int]]] = {name: {} for name in _BY_LABEL}
-    named: list[Sample] = []
+    named = [s for name in _NAMED for s in reading.named(name)]
     settled = {
         group: past.delays.newest - OPEN_LABELS * length
         for group, past in learned.items()
         if past.delays.newest is not None and past.delays.length == length
     }
-    for s in reading.samples:
-        by_group = found.get(s.name)
-        if by_group is None:
-            if s.name in _NAMED:
-                named.append(s)
-            continue
-        (_, epoch), (_, group) = s.labels  # labels are sorted by name
-        label = int(epoch)
-        if label < settled.get(group, 0):
-            continue
-        value = delay_of(label, s.value, now, length) if s.name == "seal_at" else s.value
-        if isinstance(value, int) and label + length <= now:
-            by_group.setdefault(group, {})[label] = value
+    for name, by_group in found.items():
+        for s in reading.named(name):
+            (_, epoch), (_, group) = s.labels  # labels are sorted by name
+            label = int(epoch)
+            if label < settled.get(group, 0):
+                continue
+            value = delay_of(label, s.value, now, length) if name == "seal_at" else s.value
+            if isinstance(value, int) and label + length <= now:
+                by_group.setdefault(group, {})[label] = value
     out = {}
     for group in orders.groups:
         before = learned.get(group, NOTHING_LEARNED)

@@ -50,11 +50,12 @@ def update_seals(history: History, sealed: Sealed, now: float, orders: StandingO
     gone = vanished(known, labels, int(now - window_seconds(orders)))
     if gone:
         return replace(history, vanished=gone, vanished_times=history.vanished_times + 1)
-    history = replace(history, vanished=(), vanished_times=0)
+    if history.vanished or history.vanished_times:
+        history = replace(history, vanished=(), vanished_times=0)
     if history.present is None or differences(known, history.present):
         return history  # these are another database's
     newest = {group: max(found) for group, found in labels.items() if found}
-    return replace(history, identity=replace(known, sealed=newest))
+    return history if newest == known.sealed else replace(history, identity=replace(known, sealed=newest))
 
 
 def unlike(history: History) -> tuple[str, ...]:

@@ -92,10 +92,9 @@ def window_seconds(orders: StandingOrders) -> float:
 def sealed_labels(reading: Reading) -> Sealed:
     """Every group's labels in the window and how many channels each sealed, from a reading of the epochs probe."""
     groups: dict[str, list[tuple[int, int | None]]] = {}
-    for s in reading.samples:
-        if s.name == "seal_channels":
-            (_, epoch), (_, group) = s.labels  # labels are sorted by name
-            groups.setdefault(group, []).append((int(epoch), s.value if isinstance(s.value, int) else None))
+    for s in reading.named("seal_channels"):
+        (_, epoch), (_, group) = s.labels  # labels are sorted by name
+        groups.setdefault(group, []).append((int(epoch), s.value if isinstance(s.value, int) else None))
     return {group: tuple(labels) for group, labels in groups.items()}
 
 

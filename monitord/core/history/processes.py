@@ -29,15 +29,17 @@ _NOTHING_KNOWN: Final = ServiceHistory()
 def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
     """Name -> pm_id -> Life, from one good reading of the pm2 probe."""
     rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
+    labels: tuple[tuple[str, str], ...] | None = None
+    row: dict[str, Value] = {}
     for s in reading.samples:
         if s.name.startswith("service_"):
-            row = rows.get(s.labels)
-            if row is None:
-                row = rows[s.labels] = {}
+            if s.labels is not labels:  # a probe tells of one process after the other
+                labels = s.labels
+                row = rows.setdefault(labels, {})
             row[s.name] = s.value
     fleet: dict[str, dict[str, Process]] = {}
-    for labels, row in rows.items():
-        of = dict(labels)
+    for of_process, row in rows.items():
+        of = dict(of_process)
         fleet.setdefault(of["service"], {})[of["instance"]] = Process(
             state=str(row.get("service_state") or "unknown"),
             restarts=_whole(row.get("service_restarts")),
@@ -120,9 +122,10 @@ def update_fleet(
         crashes = changes[name].crashes if name in changes else 0
         tallies = old.tallies
         if before is not None and together is None and name in changes:
-            made: dict[RestartKind, int] = {"automatic": crashes, **dict(changes[name].ruled)}
-            batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items() if count))
-            tallies = tallied(tallies, {kind: count for kind, count in made.items() if count}, before, now, window)
+            of_rules: dict[RestartKind, int] = {"automatic": crashes, **dict(changes[name].ruled)}
+            made = {kind: count for kind, count in of_rules.items() if count}
+            batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items()))
+            tallies = tallied(tallies, made, before, now, window) if made or tallies else ()
         told = BusReports(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
         processes = _since_when(old.lives, seen.get(name, {}), told)
         happened: list[ServiceEvent] = []
@@ -171,8 +174,8 @@ def update_fleet(
     if last is not None and last.left_behind:
         left_behind = tuple(name for name in last.left_behind if name not in seen)
         last = replace(last, left_behind=left_behind, is_empty=last.is_empty and left_behind == last.left_behind)
-    following = replace(history, services=services, roster=roster, fleet_restart=last)
-    return replace(following, daemon=reading.by.identity if reading.by is not None else history.daemon), events
+    daemon = reading.by.identity if reading.by is not None else history.daemon
+    return replace(history, services=services, roster=roster, fleet_restart=last, daemon=daemon), events
 
 
 def _periodic(service: ServiceHistory, is_so: bool) -> ServiceHistory:
@@ -200,6 +203,8 @@ def _on_their_way(old: Mapping[str, Process], new: Mapping[str, Process]) -> dic
 
 def _is_by_hand(service: ServiceHistory, before: float | None) -> bool:
     """Whether the bus has told, since the last reading that counted, that somebody's hand was on a process of it."""
+    if service.by_hand_at is None and not service.acts:
+        return False
     hand = service.by_hand_at is not None and service.by_hand_at > _settled(service, before)
     return hand or any(act.what in {"restart", "reload"} for act in _acts(service, before))
 
@@ -296,6 +301,8 @@ def _still_said(old: ServiceHistory, new: Mapping[str, Process], crashes: int, n
     it has begun. All others were never to be counted.
     """
     left = max(0, old.said - crashes)
+    if not left:
+        return 0
     return (
         left
         if old.said_at > now - SAID_SLACK_SECONDS or any(process.state != "online" for process in new.values())

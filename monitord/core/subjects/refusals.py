@@ -38,11 +38,11 @@ def update_refusals(history: History, reading: Reading) -> History:
     holding = [why for why, said in told.items() if said]
     unclear = [why for why in history.refused.get(probe, ()) if told.get(why) is None]
     refused = {**history.refused, probe: tuple(dict.fromkeys((*holding, *unclear)))}
-    return replace(
-        history,
-        refused={name: whys for name, whys in refused.items() if whys},
-        primaries=history.primaries | {probe} if replica == 0 else history.primaries,
-    )
+    refused = {name: whys for name, whys in refused.items() if whys}
+    primaries = history.primaries | {probe} if replica == 0 else history.primaries
+    if refused == history.refused and primaries == history.primaries:
+        return history
+    return replace(history, refused=refused, primaries=primaries)
 
 
 def refusing(
