@@ -111,9 +111,9 @@ def tables(count: int = COURSES_OF_A_KIND) -> str:
         ["kind", "series", "told", "told after", "left then", "error of that", "in its range", "told again"],
         [[_name(make), str(count), *_heard(verdicts)] for make, verdicts in guilty],
     )
-    absorbing, closing = _cost()
+    updating, closing = _cost()
     cost = (
-        f"Absorbing a reading takes {absorbing * 1e6:.1f} us; when a bucket closes, {closing * 1e6:.0f} us. "
+        f"Updating with a reading takes {updating * 1e6:.1f} us; when a bucket closes, {closing * 1e6:.0f} us. "
         "Told after, left and error are medians;\nthe first counts from the start of the rise."
     )
     return f"{quiet}\n\n{heard}\n\n{cost}"

@@ -18,7 +18,7 @@ from monitord.cli.base import run_once
 from monitord.config.loader import Settings, SettingsError
 from monitord.core import humanize
 from monitord.core.model import Kind
-from monitord.notify.channels import channels, names, pulse
+from monitord.notify.channels import channels, heartbeat_sender, names
 from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.heartbeat import DEADLINE_SECONDS, Heartbeat
 from monitord.notify.message import Message
@@ -70,7 +70,7 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
         note(f"monitord notify test: {clean(only)!r} is not a configured channel; there are {', '.join(known)}")
         return 2
     try:
-        configured, heart = channels(settings, remembers=False), pulse(settings)
+        configured, heart = channels(settings, remembers=False), heartbeat_sender(settings)
     except SettingsError as error:
         for mistake in error.mistakes:
             note(mistake)

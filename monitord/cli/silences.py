@@ -207,10 +207,10 @@ class HeldState:
 
 
 Asker = Callable[[HeldState, datetime], Command]
-Teller = Callable[[HeldState, Command, datetime], Iterable[str]]
+Sentences = Callable[[HeldState, Command, datetime], Iterable[str]]
 
 
-def put(name: str, asks: Asker, tells: Teller) -> int:
+def put(name: str, asks: Asker, tells: Sentences) -> int:
     """Ask the daemon for what `asks` makes of what it holds, and say what `tells` says. Returns the exit code.
 
     What cannot be asked (a ValueError) is one line on stderr and 2; what cannot be read or written is one and 3.

@@ -75,7 +75,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Verbatim:
-    """A text to hand on as it is. `urgent`: to be seen without looking for it."""
+    """A text to copy as it is. `urgent`: shown unfolded."""
 
     kind: ClassVar[str] = "verbatim"
     title: str

@@ -46,7 +46,7 @@ class FleetStatus:
 
     @property
     def database(self) -> Fields:
-        """The database around the watched tables."""
+        """The database around monitoringed tables."""
         return self._section("database")
 
     @property

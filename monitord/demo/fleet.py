@@ -1,4 +1,4 @@
-"""The miniature fleet as PM2 and monitord are told of it: the ecosystem to start, the settings to watch it with."""
+"""The miniature fleet as PM2 and monitord are given it: the ecosystem to start, the settings to watch it with."""
 
 import json
 import sys

@@ -154,7 +154,7 @@ class DeliveryWorker:
         self.put(before.waiting)
 
     def firing(self, messages: Sequence[Message]) -> None:
-        """What fires now: told again and again, where the channel's manners ask for it."""
+        """What fires now: sent again and again, where the channel's policy asks for it."""
         self._firing = messages
         if self.channel.policy.resend_every is not None:
             self._wake.set()
@@ -179,7 +179,7 @@ class DeliveryWorker:
             try:
                 await self._turn()
             except Exception as error:  # noqa: BLE001 - a bug costs one turn of one channel, and no more
-                self._log.internal(f"telling through {self.channel.name} failed inside", error)
+                self._log.internal(f"delivery to {self.channel.name} failed inside", error)
                 await asyncio.sleep(FIRST_DELAY_SECONDS)
 
     async def _turn(self) -> None:

@@ -15,7 +15,7 @@ from monitord.storage.file import SetAside
 from monitord.storage.outbox import OutboxEntry, Told
 
 Publish = Callable[[Decision, str, float], None]
-"""Is told of a decision, who asked for it ("": nobody), and how many milliseconds it took. Never raises."""
+"""Receives a decision, who asked for it ("": nobody), and how many milliseconds it took. Never raises."""
 
 
 class HeartbeatSender(Protocol):
@@ -43,17 +43,17 @@ class Dispatcher:
     """What monitord reports, to every receiver. `publish` is called with every cycle, last: whoever shows it."""
 
     def __init__(
-        self, log: EventLog, outbox: Outbox, pulse: HeartbeatSender | None = None, publish: Publish | None = None
+        self, log: EventLog, outbox: Outbox, heartbeat: HeartbeatSender | None = None, publish: Publish | None = None
     ) -> None:
         self.log = log
         self.outbox = outbox
-        self.pulse = pulse
+        self.heartbeat = heartbeat
         self._publish = publish
 
     def begin(self) -> None:
         """A whole cycle begins."""
-        if self.pulse is not None:
-            self.pulse.begin()
+        if self.heartbeat is not None:
+            self.heartbeat.begin()
 
     def plan(self, decision: Decision) -> tuple[Sequence[OutboxEntry], Told]:
         """What is to be saved with this cycle because it is still to be told."""
@@ -71,7 +71,7 @@ class Dispatcher:
 
         The heartbeat says that monitord works, not that the fleet does: that is what alerts are for.
         """
-        if self.pulse is None:
+        if self.heartbeat is None:
             return
         if not problem and not self.outbox.works:
             problem = "nobody can be told: " + "; ".join(gap.error for gap in self.outbox.troubles())
@@ -79,7 +79,7 @@ class Dispatcher:
         if decision is not None:
             fields = decision.report.as_fields()
             seen = f"{fields['status'].upper()}: {verdict(fields)}"
-        self.pulse.end(not problem, problem or seen)
+        self.heartbeat.end(not problem, problem or seen)
 
     async def verdict(self, night: Report) -> None:
         self.log.verdict(night)
@@ -91,11 +91,11 @@ class Dispatcher:
 
     def troubles(self) -> list[Unmeasured]:
         """The channels that fail now, and how."""
-        pulse = self.pulse.trouble if self.pulse is not None else None
-        return [*self.log.troubles(), *self.outbox.troubles(), *([pulse] if pulse is not None else [])]
+        heartbeat = self.heartbeat.trouble if self.heartbeat is not None else None
+        return [*self.log.troubles(), *self.outbox.troubles(), *([heartbeat] if heartbeat is not None else [])]
 
     async def close(self, timeout: float) -> None:
-        """Stop telling through all but the log."""
+        """Stop all deliveries but the log."""
         await self.outbox.close(timeout)
-        if self.pulse is not None:
-            await self.pulse.close()
+        if self.heartbeat is not None:
+            await self.heartbeat.close()

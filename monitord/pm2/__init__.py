@@ -1,4 +1,4 @@
-"""PM2 as monitord meets it: its sockets, its process list, and the manners of an app that runs under it."""
+"""PM2 as monitord meets it: its sockets, its process list, and the protocol of an app that runs under it."""
 
 from monitord.failures import FailureError
 

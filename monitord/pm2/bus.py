@@ -35,7 +35,7 @@ class Bus:
     """The exits PM2 tells of, from `start` to `close`.
 
     Attributes:
-        heard: how many exits it was told of.
+        heard: how many exits it has heard.
         dropped: how many exits were thrown away because nobody drained them.
     """
 
@@ -191,7 +191,7 @@ class Bus:
         return bool(chunk)
 
     def _hear_act(self, fact: bus_events.Fact, arrived: float, *, is_over: bool) -> None:
-        """What this fact says of a hand on a process, kept, and said where it is news."""
+        """The operator action in this fact, kept, and reported where it is new."""
         if is_over and self._on_act is not None:
             asyncio.get_running_loop().call_soon(self._on_act)
         if (act := bus_events.act_of(fact, arrived)) is None:

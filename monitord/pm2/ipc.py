@@ -1,4 +1,4 @@
-"""The manners of an app that PM2 runs: it says when it is ready, and hears when to stop and what it is asked for.
+"""The IPC protocol of an app that PM2 runs: it says when it is ready, and hears when to stop and what it is asked for.
 
 PM2 hands every app it forks one end of a socket pair, its number in NODE_CHANNEL_FD, and speaks JSON lines on it.
 """

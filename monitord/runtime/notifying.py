@@ -11,7 +11,7 @@ from monitord import __version__
 from monitord.config.loader import Settings
 from monitord.config.quiet_hours import quiet_hours
 from monitord.logging.logger import JsonLog
-from monitord.notify.channels import pulse
+from monitord.notify.channels import heartbeat_sender
 from monitord.notify.channels.base import DescribesChannel, SendError
 from monitord.notify.dispatcher import Dispatcher, Publish
 from monitord.notify.event_log import EventLog
@@ -32,7 +32,7 @@ class Notifying(Dispatcher):
         self._log = log
         self._describing: asyncio.Task[None] | None = None
         outbox = Outbox(store, log, sender(settings))
-        super().__init__(EventLog(log), outbox, pulse(settings, self._beats), publish)
+        super().__init__(EventLog(log), outbox, heartbeat_sender(settings, self._beats), publish)
 
     def describe(self, channels: Sequence[Channel]) -> None:
         """Say of each channel that cannot close what it opens that it cannot. Asked in the background."""
@@ -64,7 +64,7 @@ class Notifying(Dispatcher):
             task.cancel()
 
     async def close(self, timeout: float) -> None:
-        """Stop telling through all but the log."""
+        """Stop all deliveries but the log."""
         self._undescribe()
         await super().close(timeout)
 
@@ -75,7 +75,7 @@ class Notifying(Dispatcher):
         await self.outbox.reopen(channels, sender(new), timeout)
         self.describe(channels)
         if _beat(new) != _beat(old):
-            before, self.pulse = self.pulse, pulse(new, self._beats)
+            before, self.heartbeat = self.heartbeat, heartbeat_sender(new, self._beats)
             if before is not None:
                 await before.close()
 

@@ -45,7 +45,7 @@ def take_out(connection: sqlite3.Connection, channel: str, message_ids: Iterable
 
 
 def remember_told(connection: sqlite3.Connection, told: Told) -> None:
-    """Keep who was told of what. In the caller's transaction."""
+    """Keep which channels were notified of what. In the caller's transaction."""
     connection.execute(
         "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
         (_TOLD, json.dumps({alert_id: list(channels) for alert_id, channels in told.items()})),
@@ -53,7 +53,7 @@ def remember_told(connection: sqlite3.Connection, told: Told) -> None:
 
 
 def waiting(connection: sqlite3.Connection) -> tuple[tuple[OutboxEntry, ...], dict[str, tuple[str, ...]]]:
-    """All that is still to be told, oldest first, and who was told of what.
+    """All that is still to be delivered, oldest first, and which channels were notified of what.
 
     Raises:
         ValueError, TypeError, AttributeError: what stands there does not fit.

@@ -22,12 +22,12 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     CREATE INDEX whole_frames ON frames (at, seq) WHERE whole;
     """,
     """
-    -- What is still to be told, by the way out it goes through; `due` (Unix seconds): not before.
+    -- What is still to be delivered, by channel; `due` (Unix seconds): not before.
     CREATE TABLE outbox (
         seq INTEGER PRIMARY KEY, channel TEXT NOT NULL, message_id TEXT NOT NULL, due REAL NOT NULL,
         body TEXT NOT NULL, UNIQUE (channel, message_id)
     );
-    -- What operators have asked of the watch, until it has heard it: the one table that others write to.
+    -- What operators have asked of monitord, until it has read it: the one table that others write to.
     CREATE TABLE commands (seq INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
     """,
 )

@@ -148,7 +148,7 @@ class Store:
     # The outbox between cycles. Raises whatever keeps it from being read or written: who asks has its own way on.
 
     async def waiting(self, timeout: float) -> tuple[tuple[OutboxEntry, ...], dict[str, tuple[str, ...]]]:
-        """All that is still to be told, oldest first, and who was told of what."""
+        """All that is still to be delivered, oldest first, and which channels were notified of what."""
         return await self._worker.run(self._on_outbox, waiting, timeout=timeout)
 
     async def queue(self, rows: Sequence[OutboxEntry], timeout: float) -> None:

@@ -103,7 +103,7 @@ class Records:
 def _of(
     caches: OrderedDict[timedelta, AsyncCache[T]], key: timedelta, make: Callable[[], AsyncCache[T]]
 ) -> AsyncCache[T]:
-    """The memo of a span; the one that was asked for longest ago gives way to a new one."""
+    """The cache of a span; the one that was asked for longest ago gives way to a new one."""
     cache = caches.get(key)
     if cache is None:
         while len(caches) >= _MOST_SPANS:

@@ -104,9 +104,9 @@ def _row(name: str, found: dict[str, Any], view: PageContext) -> FleetRow:
 
 def _span_words(view: PageContext) -> str:
     if view.night is None or view.night.value is None:
-        return "The night"
+        return "Last 12 h"
     night = view.night.value.night
-    return f"Its last {humanize.duration(round((night.until - night.since) / 60) * 60)}"
+    return f"Last {humanize.duration(round((night.until - night.since) / 60) * 60)}"
 
 
 def service_style(view: PageContext, name: str) -> Style:

@@ -231,7 +231,7 @@ async def test_what_is_still_being_read_is_said_and_comes_by_itself(
     monkeypatch.setattr("monitord.web.records.WAIT_SECONDS", 0.0)
     async with client(good) as page:
         overview, report = await page.get("/"), await page.get("/report")
-    assert "The night is being read" in overview.text
+    assert "The last 12 h are being read" in overview.text
     assert "The record is being read" in report.text
     assert report.headers["refresh"] == "2"
 
@@ -244,7 +244,7 @@ async def test_a_night_that_cannot_be_read_is_unknown_and_says_why(
 
     monkeypatch.setattr(good, "night", fail)
     told = said(await text(good, "/"))
-    assert "The night is unknown: the state directory does not answer." in told
+    assert "The last 12 h are unknown: the state directory does not answer." in told
     assert "OK" in told
 
 

@@ -59,7 +59,7 @@ class Incident:
 
     @property
     def severity(self) -> Severity:
-        """The worst that was told of it, or would have been but for a silence."""
+        """The worst severity that was notified, or would have been but for a silence."""
         told = [part.alert for part in self.parts if part.stands_alone]
         return "critical" if any(a.severity == "critical" or a.was_critical for a in told) else "warning"
 

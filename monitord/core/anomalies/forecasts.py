@@ -47,7 +47,7 @@ MEMORY_GRAIN, DISK_GRAIN = 100_000.0, 0.01
 
 
 def update_memory(history: History, now: float, orders: StandingOrders) -> History:
-    """The history after one good reading of PM2, absorbed before: each process's series of memory.
+    """The history after one good reading of PM2, applied before: each process's series of memory.
 
     A process that began anew begins its series anew, once it is warm; one that is gone takes its series with it.
     """

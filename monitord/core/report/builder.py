@@ -143,8 +143,8 @@ def _up_to(until: float, observations: Iterable[Observation]) -> Iterator[Observ
 
 
 def _of_the_night(found: Iterable[Incident], since: float) -> tuple[Incident, ...]:
-    """The incidents that lived from `since` on and were told of, or are part of what was.
+    """The incidents that lived from `since` on and were notified, or are part of what was.
 
-    One that says it began later than now was told of by a clock that was ahead, and has set in all the same.
+    One that says it began later than now was reported by a clock that was ahead, and has set in all the same.
     """
     return tuple(one for one in found if one.ended_at is None or one.ended_at.timestamp() >= since)

@@ -191,7 +191,7 @@ class Recap:
 class Report:
     """The whole report.
 
-    `escalations` are the texts to hand on, by incident id. `baseline` are the fields of `check_completed` as last
+    `escalations` are the texts for escalation, by incident id. `baseline` are the fields of `check_completed` as last
     recorded, `baseline_at` when. `recap` is None where the database was not asked or did not answer; `recap_error`
     then says why, if it was.
     """

@@ -68,7 +68,7 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
     return tuple(found)
 
 
-def pulse(settings: Settings, told: Callable[[bool, str], None] | None = None) -> Heartbeat | None:
+def heartbeat_sender(settings: Settings, told: Callable[[bool, str], None] | None = None) -> Heartbeat | None:
     """The heartbeat, where one is configured; `told` is called when it begins to fail and when it recovers."""
     if settings.notify.heartbeat_url is None:
         return None

@@ -1,0 +1,45 @@
+"""Words that have been replaced do not come back: CONTRIBUTING.md lists them beside what is said instead."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+TABLE = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8").split("## Words\n", 1)[1].split("\n## ", 1)[0]
+ROWS = [line.strip("| ").split(" | ") for line in TABLE.splitlines() if line.startswith("| ")][1:]
+RETIRED = [word for row in ROWS for word in row[1].split(", ")]
+# A record of a decision may name what was replaced.
+HISTORY = {ROOT / "docs" / "decisions" / "0017-packages-by-subject.md"}
+TEXTS = {".css", ".html", ".js", ".json", ".md", ".py", ".sh", ".yml"}
+
+
+def found(text: str) -> list[str]:
+    hits = []
+    for word in RETIRED:
+        spelt = r"[\s#*]+".join(map(re.escape, word.split()))
+        flags = re.NOFLAG if word[0].isupper() else re.IGNORECASE
+        hits += [hit[0] for hit in re.finditer(rf"\b{spelt}\b", text, flags)]
+    return hits
+
+
+def test_the_list_is_read() -> None:
+    assert {"way out", "Teller", "could not be told", "Citizen"} <= set(RETIRED)
+    assert found("# what each way\n# out has, and the Teller") == ["way\n# out", "Teller"]
+    assert found("a storyteller in turn") == []
+
+
+def test_no_replaced_word_is_in_the_code_or_the_documents() -> None:
+    paths = [
+        path
+        for place in ("monitord", "docs")
+        for path in (ROOT / place).rglob("*")
+        if path.suffix in TEXTS and path not in HISTORY
+    ]
+    assert len(paths) > 200
+    hits = {
+        str(path.relative_to(ROOT)): words
+        for path in sorted(paths)
+        if (words := found(path.read_text(encoding="utf-8")))
+    }
+    assert hits == {}
