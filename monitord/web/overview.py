@@ -96,5 +96,5 @@ def _sentence(view: PageContext) -> str:
 def _night_note(view: PageContext) -> str:
     kept = view.night
     if kept is None:
-        return "The night is being read: its plots come in a moment."
-    return f"The night is unknown: {kept.trouble}." if kept.value is None else ""
+        return "The last 12 h are being read: the plots come in a moment."
+    return f"The last 12 h are unknown: {kept.trouble}." if kept.value is None else ""

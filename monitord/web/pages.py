@@ -57,7 +57,7 @@ class PageViews:
         view = await self.view(request)
         nights = view.night.value.night.services if view.night is not None and view.night.value is not None else ()
         if name not in view.seen.report.services and all(one.name != name for one in nights):
-            raise HTTPException(404, "There is no service of this name, and none was seen in the night.")
+            raise HTTPException(404, "There is no service of this name, and none was seen in the last 12 h.")
         return self.answer("service.html", name[:60], "/", view, services.service_page(name, view), live=True)
 
     async def alerts(self, request: Request) -> Response:
