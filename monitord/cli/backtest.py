@@ -12,6 +12,7 @@ from monitord.cli import find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, length, unreadable, with_progress
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.overrides import TriedSettings, tried
+from monitord.core import humanize
 from monitord.core.backtest import backtest, warm_up
 from monitord.jsonable import document
 from monitord.reporting.backtest import fields, text
@@ -66,8 +67,10 @@ def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.Namespa
         note(f"monitord backtest: nothing is recorded in {directory} yet; monitord run records")
         return 2
     first, last = span
+    ends = humanize.timestamp(last)
+    unrecorded = f"--since {arguments.since}: nothing is recorded of that time; the recording ends {ends}"
     if last < since:
-        note(f"--since {arguments.since}: nothing is recorded of that time; the recording ends {_moment(last)}")
+        note(unrecorded)
         return 2
     orders = standing_orders(trial.settings)
     begin = since - warm_up(orders)
@@ -75,14 +78,10 @@ def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.Namespa
     recorded = read_transitions(directory, begin)
     found = backtest(observations, orders, recorded, since, standing_orders(trial.present))
     if found is None:
-        note(f"--since {arguments.since}: nothing is recorded of that time; the recording ends {_moment(last)}")
+        note(unrecorded)
         return 2
     if arguments.format == "json":
         say(document(fields(found, trial.changes)))
     else:
         say(text(found, trial.changes, terminal(sys.stdout.isatty(), os.environ)))
     return 0
-
-
-def _moment(at: datetime) -> str:
-    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sqlite3
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
@@ -15,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from monitord.cli import CommandSettings, find_settings, note, say
-from monitord.cli.base import run_once
+from monitord.cli.base import STATE_ERRORS, run_once
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.schema import PATHS
 from monitord.core import humanize
@@ -103,7 +102,7 @@ async def _check(found: CommandSettings, style: str) -> int:
     else:
         if trouble:
             note(f"monitord: {trouble}; the check goes on without what it holds")
-        heading = f"monitord check, {now:%Y-%m-%d %H:%M:%S} UTC, took {humanize.duration(took / 1000.0)}"
+        heading = f"monitord check, {humanize.timestamp(now)}, took {humanize.duration(took / 1000.0)}"
         notes = (UNVERIFIED,) if probes.tls_unverified else ()
         if found.word:
             notes = (*notes, f"{found.word[:1].upper()}{found.word[1:]}.")
@@ -142,7 +141,7 @@ async def _remember(worker: WorkerThread, directory: Path, timeout: float) -> tu
     """
     try:
         snapshot, copy = await worker.run(_kept, directory, timeout=timeout)
-    except (UnusableSnapshot, OSError, sqlite3.Error, WorkerBusy) as error:
+    except STATE_ERRORS as error:
         return State(), str(error)
     if isinstance(snapshot, UnusableSnapshot):
         return (State(), str(snapshot)) if copy is None else (copy.state, f"{snapshot}; its second copy was read")

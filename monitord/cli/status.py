@@ -73,7 +73,8 @@ async def _status(found: CommandSettings, style: str) -> int:
         say(f"UNKNOWN: {trouble}.\n")
     else:
         who = f"pid {held.pid}" if held.pid else "pid not known"
-        heading = f"monitord status ({who}), last check {humanize.duration(age.total_seconds())} ago, {_at(at)}"
+        ago = humanize.duration(age.total_seconds())
+        heading = f"monitord status ({who}), last check {ago} ago, {humanize.timestamp(at)}"
         quiet = in_force_line(held.silences, now)
         where = f"{found.word[:1].upper()}{found.word[1:]}." if found.word else ""
         notes = tuple(filter(None, (where, quiet, f"STALE: {trouble}." if trouble else "")))
@@ -121,7 +122,3 @@ def _trouble(held: _Held, age: timedelta | None, directory: Path, rhythm: CheckR
             f"{humanize.duration(rhythm.check_interval.total_seconds())}"
         )
     return None
-
-
-def _at(moment: datetime) -> str:
-    return f"{moment.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"

@@ -57,6 +57,11 @@ def moment(at: float, today: float) -> str:
     return clock(at) if there.date() == here.date() else f"{there:%b} {there.day}, {clock(at)}"
 
 
+def timestamp(at: datetime) -> str:
+    """`2025-11-05 02:00:10 UTC`."""
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
 def listed(names: list[str], most: int = 5) -> str:
     """`a, b and c`, or `a, b, c, d, e and 3 more`."""
     if len(names) > most:

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 from monitord.core.alerting.silences import DATABASE, AcceptedCommands
 from monitord.core.engine import Decision, ProbeEdge
-from monitord.core.humanize import duration
+from monitord.core.humanize import duration, timestamp
 from monitord.core.model import Action, Alert, ServiceEvent, Silence, Transition, Unmeasured
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
@@ -170,7 +170,7 @@ def log_commands(log: JsonLog, heard: AcceptedCommands) -> None:
 
 
 def _added(log: JsonLog, silence: Silence) -> None:
-    when = f"at every {silence.every}" if silence.until is None else f"until {silence.until:%Y-%m-%d %H:%M:%S} UTC"
+    when = f"at every {silence.every}" if silence.until is None else f"until {timestamp(silence.until)}"
     message = f"{silence.subject} is silenced {when}: it is watched, and pages nobody."
     log.emit("silence_added", "info", message, **_fields(silence), reason=silence.reason or None)
 
