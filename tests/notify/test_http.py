@@ -200,7 +200,7 @@ def test_the_daemon_loads_no_client_and_no_page_where_none_is_wanted() -> None:
     program = (
         "import sys, monitord.runtime.daemon, monitord.notify.channels as w\n"
         "from monitord.config.loader import Settings\n"
-        "s = Settings(); assert w.channels(s) == () and w.pulse(s) is None\n"
+        "s = Settings(); assert w.channels(s) == () and w.heartbeat_sender(s) is None\n"
         "print(*{'httpx', 'anyio', 'apprise', 'jinja2', 'markupsafe', 'starlette', 'uvicorn'} & set(sys.modules))"
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60)
