@@ -227,11 +227,11 @@ def test_a_call_that_returns_after_its_loop_was_closed_harms_nobody(worker: Work
 def test_a_hung_call_cannot_keep_the_interpreter_from_leaving() -> None:
     program = """
 import asyncio, threading
-from monitord.threads import Lane
+from monitord.threads import WorkerThread
 
 async def main():
     try:
-        await Lane("hung").run(threading.Event().wait, timeout=0.05)
+        await WorkerThread("hung").run(threading.Event().wait, timeout=0.05)
     except TimeoutError:
         print("gave up")
 
