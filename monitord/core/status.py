@@ -46,7 +46,7 @@ class FleetStatus:
 
     @property
     def database(self) -> Fields:
-        """The database around monitoringed tables."""
+        """The database around the watched tables."""
         return self._section("database")
 
     @property

@@ -338,8 +338,8 @@ def test_afterwards_the_process_has_its_own_voice_back(heard: Heard) -> None:
 
 SCRIPT = """
 import sys, logging, warnings
-from monitord.logging.logger import Log
-log = Log(sys.stdout)
+from monitord.logging.logger import JsonLog
+log = JsonLog(sys.stdout)
 with log.everything():
     log.emit("tried", "info", "First.")
     warnings.warn("second")

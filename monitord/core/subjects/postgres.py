@@ -113,7 +113,7 @@ class LargestTable:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """The database around monitoringed tables."""
+    """The database around the watched tables."""
 
     bytes: int | None
     largest_tables: tuple[LargestTable, ...] | None
