@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 from monitord.core.engine import State
 from monitord.core.history.model import History
 from monitord.core.model import Reading, sample
@@ -46,3 +46,21 @@ class WithoutSlots:
 
 def test_a_dataclass_without_slots_is_copied_too() -> None:
     assert replace(WithoutSlots(), number=2) == WithoutSlots(2)
+
+
+@slot_by_slot
+@dataclass(frozen=True, slots=True)
+class Made:
+    name: str
+    number: int = 3
+    parts: list[str] = field(default_factory=list)
+
+
+def test_what_is_made_slot_by_slot_has_its_defaults_each_its_own_and_stays_frozen() -> None:
+    one, other = Made("a"), Made("a", parts=[])
+    assert (one, one.number, one.parts) == (other, 3, [])
+    assert one.parts is not Made("a").parts
+    with pytest.raises(TypeError):
+        Made()  # type: ignore[call-arg] # the name is missing
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        one.number = 4  # type: ignore[misc] # it is frozen

@@ -1,0 +1,16 @@
+"""The last answer is given again to the very same two things, and to nothing that is only equal to them."""
+
+from monitord.core.latest import latest
+
+
+def test_only_the_very_same_things_are_not_asked_about_again() -> None:
+    asked: list[tuple[list[int], str]] = []
+
+    def answer(first: list[int], second: str) -> int:
+        asked.append((first, second))
+        return len(first)
+
+    known, things = latest(answer), [1, 2]
+    assert (known(things, "a"), known(things, "a"), len(asked)) == (2, 2, 1)
+    assert (known([1, 2], "a"), len(asked)) == (2, 2)
+    assert (known(things, "b"), len(asked)) == (2, 3)
