@@ -193,14 +193,12 @@ def _hidden(variable: str, secret: SecretStr) -> str:
 
 def standing_orders(settings: Settings) -> StandingOrders:
     """What core judges by."""
+    rhythms = {name: every for name, wanted in settings.orders.services.items() if (every := wanted.partition(":")[2])}
     named: dict[str, Any] = {
         **{name: getattr(settings.orders, name) for name in OrdersSettings.model_fields},
         "services": {name: wanted.partition(":")[0] for name, wanted in settings.orders.services.items()},
-        "rhythms": {
-            name: units.duration(every)
-            for name, wanted in settings.orders.services.items()
-            if (every := wanted.partition(":")[2])
-        },
+        "rhythms": {name: units.duration(every) for name, every in rhythms.items() if " " not in every},
+        "run_schedules": {name: every for name, every in rhythms.items() if " " in every},
         "tables": settings.postgres.tables,
         "groups": settings.epochs.groups,
         "cemented": settings.epochs.cemented,

@@ -159,17 +159,19 @@ def one_of(*allowed: str) -> Callable[[object], str]:
 
 
 def expected(value: object) -> str:
-    """`online`, `stopped` or `periodic`; or `periodic:30m`, which names how often it runs."""
+    """`online`, `stopped` or `periodic`; or how often it runs, `periodic:30m`, or when, `periodic:0 */2 * * *`."""
     written = text_of(value, "online")
     word, colon, every = (part.strip() for part in written.partition(":"))
     if not colon or word.lower() != "periodic":
         return one_of("online", "stopped", "periodic")(written)
+    if " " in every:
+        return f"periodic:{normal(every)}"
     try:
         if units.duration(every) > timedelta(0):
             return f"periodic:{every}"
     except ValueError:
         pass
-    raise ValueError(f"{written!r} names no rhythm; write periodic:30m")
+    raise ValueError(f"{written!r} names no rhythm; write periodic:30m or periodic:0 */2 * * *")
 
 
 def word(*allowed: str) -> BeforeValidator:

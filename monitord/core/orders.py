@@ -53,6 +53,8 @@ class StandingOrders:
     services: Mapping[str, Expected] = field(default_factory=dict)
     # How often a periodic service is to run, where that is named.
     rhythms: Mapping[str, timedelta] = field(default_factory=dict)
+    # When a periodic service is to run, where that is named: cron, UTC.
+    run_schedules: Mapping[str, str] = field(default_factory=dict)
     user_facing: tuple[str, ...] = ("gateway",)
     # Subject -> shell patterns of the services whose death explains that nothing of it is sealed (a group), or that no
     # rows of it come (a table, a group's channels). Nothing else is explained by a name.

@@ -703,6 +703,21 @@ def test_a_periodic_service_may_name_its_rhythm(tmp_path: Path) -> None:
     orders = standing_orders(read(tmp_path, {"MONITORD_ORDERS__SERVICES": written}))
     assert orders.services == {"scout": "periodic", "export": "periodic", "gateway": "online"}
     assert orders.rhythms == {"scout": timedelta(minutes=30)}
+    assert orders.run_schedules == {}
+
+
+def test_a_periodic_service_may_name_its_schedule(tmp_path: Path) -> None:
+    written = '{"scout": "periodic: 0 */2 * * *", "export": "periodic:30 6 * * 1-5"}'
+    orders = standing_orders(read(tmp_path, {"MONITORD_ORDERS__SERVICES": written}))
+    assert orders.services == {"scout": "periodic", "export": "periodic"}
+    assert orders.run_schedules == {"scout": "0 */2 * * *", "export": "30 6 * * mon,tue,wed,thu,fri"}
+    assert orders.rhythms == {}
+
+
+def test_a_schedule_that_is_none_is_told_with_the_service_it_is_of(tmp_path: Path) -> None:
+    mistake = only_mistake(tmp_path, "ORDERS__SERVICES", '{"scout": "periodic:0 25 * * *"}')
+    assert "of scout" in mistake
+    assert "'25' is no hour" in mistake
 
 
 @pytest.mark.parametrize("written", ["periodic:", "periodic:soon", "periodic:0s"])

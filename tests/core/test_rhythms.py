@@ -91,3 +91,35 @@ def test_what_nobody_called_periodic_has_a_rhythm_only_where_it_is_regular() -> 
     deployments = learned(MONDAY + at * HOUR for at in (0, 1, 1.2, 50, 51, 170, 171, 172))
     assert rhythm(deployments, declared=False) is None
     assert rhythm(deployments) is not None
+
+
+def overdue_at(runs: Runs, written: str) -> float:
+    """When it is overdue by a schedule of the orders, from the Monday on, in hours."""
+    found = rhythm(runs, 1800.0, ["0 3 * * *"], ordered=written)
+    assert found is not None
+    return (runs.rests_since + runs.blind + found.limit - MONDAY) / HOUR
+
+
+def test_what_never_ran_is_overdue_by_its_schedule_after_the_first_run_that_was_due() -> None:
+    never = seen(None, [], is_up=False, now=MONDAY + 600, dark=0.0, limit=None)
+    assert overdue_at(never, "0 */2 * * *") == 3.0  # due at two, and an hour for it
+    assert overdue_at(never, "*/10 * * * *") == pytest.approx(20 / 60 + 5 / 60)  # half the time to the next
+
+
+def test_a_run_that_came_is_not_missed_and_the_next_one_is() -> None:
+    runs = seen(None, [MONDAY + 2 * HOUR + 1], is_up=True, now=MONDAY + 2 * HOUR + 20, dark=0.0, limit=None)
+    assert overdue_at(runs, "0 */2 * * *") == 5.0
+    early = seen(None, [MONDAY + 2 * HOUR - 30], is_up=True, now=MONDAY + 2 * HOUR - 20, dark=0.0, limit=None)
+    assert overdue_at(early, "0 */2 * * *") == 5.0
+
+
+def test_what_runs_on_weekdays_is_not_overdue_on_a_sunday() -> None:
+    friday = MONDAY + 4 * DAY + 9 * HOUR
+    runs = seen(None, [friday], is_up=True, now=friday + 60, dark=0.0, limit=None)
+    assert overdue_at(runs, "0 9 * * mon-fri") == 7 * 24 + 9 + 1
+
+
+def test_a_run_that_was_due_while_nobody_looked_is_not_missed() -> None:
+    never = seen(None, [], is_up=False, now=MONDAY + 600, dark=0.0, limit=None)
+    blind = seen(never, [], is_up=False, now=MONDAY + 4 * HOUR, dark=3.5 * HOUR, limit=None)
+    assert overdue_at(blind, "0 */2 * * *") > 4.5

@@ -350,7 +350,8 @@ def rhythm_of(name: str, service: ServiceHistory, orders: StandingOrders) -> Rhy
     delay = max(delays) if delays and len(delays) == len(service.lives) else None
     named = orders.rhythms.get(name)
     seconds = named.total_seconds() if named is not None else None
-    return rhythm(service.runs, seconds, schedules, delay, declared=name in orders.services)
+    ordered = orders.run_schedules.get(name, "")
+    return rhythm(service.runs, seconds, schedules, delay, declared=name in orders.services, ordered=ordered)
 
 
 def _learned(

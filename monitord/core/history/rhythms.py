@@ -1,8 +1,8 @@
 """The rhythm of what comes and goes: when its runs began, how far apart, and when one is overdue.
 
-A rhythm is named in the orders, or PM2 is told it (cron_restart, restart_delay), or it is learned from the runs that
-were seen. Runs come unevenly: what is usual is the longest time between two beginnings, of the days that are kept. A
-time that was overdue is no habit, unless there were two such.
+A rhythm is named in the orders, as a time or as a schedule, or PM2 is told it (cron_restart, restart_delay), or it is
+learned from the runs that were seen. Runs come unevenly: what is usual is the longest time between two beginnings, of
+the days that are kept. A time that was overdue is no habit, unless there were two such.
 """
 
 from __future__ import annotations
@@ -34,6 +34,10 @@ UNDECLARED_TIMES: Final = 5.0
 # PM2 begins what it runs by the clock itself; one turn or more that it leaves out is no reason to wake anybody.
 LEAST_SCHEDULED: Final = 7200.0
 _MOST_TURNS: Final = 3000
+# A run of a schedule that the orders name is overdue half the time to the next one after its moment, an hour at most.
+# One that began so shortly before its moment is the run of that moment: clocks differ.
+LONGEST_GRACE: Final = 3600.0
+_EARLY: Final = 60.0
 # Any Monday: how far apart the times of a schedule are does not depend on it.
 _REFERENCE: Final = datetime(2025, 1, 6, tzinfo=UTC)
 _SHORT: Final = 0.5
@@ -81,11 +85,15 @@ class Runs:
 
 @dataclass(frozen=True, slots=True)
 class Rhythm:
-    """What is usual: a run every `every` seconds at the longest, and overdue after `limit`. `source`: who says so."""
+    """What is usual: a run every `every` seconds at the longest, and overdue after `limit`. `source`: who says so.
+
+    `is_uneven`: runs may come sooner than `every`.
+    """
 
     every: float
     limit: float
     source: str
+    is_uneven: bool = False
 
 
 def seen(
@@ -128,12 +136,16 @@ def rhythm(
     delay: float | None = None,
     *,
     declared: bool = True,
+    ordered: str = "",
 ) -> Rhythm | None:
     """The rhythm of a service, or None while it is not known.
 
-    `named` is what the orders say (seconds), `schedules` PM2's cron_restarts, `delay` for how long PM2 waits from now
-    on. `declared`: the orders call it periodic.
+    `named` is how often it runs by the orders (seconds), `ordered` when it does (cron, UTC; "": they do not say),
+    `schedules` PM2's cron_restarts, `delay` for how long PM2 waits from now on. `declared`: the orders call it
+    periodic.
     """
+    if ordered:
+        return _ordered(runs, ordered)
     if named is not None:
         return Rhythm(named, TIMES_NAMED * named, "the orders")
     apart = [found for written in schedules if (found := _apart(written)) is not None]
@@ -142,6 +154,22 @@ def rhythm(
     if delay is not None:
         return Rhythm(delay, TIMES_NAMED * delay + LEAST_LEARNED, "PM2's restart_delay")
     return None if runs is None or not (declared or _is_regular(runs)) else _learned(runs)
+
+
+def _ordered(runs: Runs | None, written: str) -> Rhythm | None:
+    """By a schedule of the orders: the first run that was due since the last one, with its grace, is the limit."""
+    every = _apart(written)
+    if runs is None or every is None:
+        return None
+    # What nobody watched counts as rest that was not: a run that was due then may have been.
+    rests_from = runs.rests_since + runs.blind
+    times = schedule(written)
+    due = times.following(datetime.fromtimestamp(rests_from + _EARLY, UTC))
+    following = None if due is None else times.following(due)
+    if due is None or following is None:
+        return None
+    grace = min(LONGEST_GRACE, (following - due).total_seconds() / 2)
+    return Rhythm(every, due.timestamp() + grace - rests_from, f"its schedule {written}", True)
 
 
 def _is_regular(runs: Runs) -> bool:
@@ -155,7 +183,7 @@ def _learned(runs: Runs) -> Rhythm | None:
     late = sorted(day.late for day in runs.days if day.late)
     usual = max([day.longest for day in runs.days] + late[-2:-1])
     is_short = runs.last - runs.first < DAY
-    return Rhythm(usual, max(TIMES_LEARNED * usual, DAY if is_short else LEAST_LEARNED), "its past")
+    return Rhythm(usual, max(TIMES_LEARNED * usual, DAY if is_short else LEAST_LEARNED), "its past", True)
 
 
 @lru_cache(maxsize=256)

@@ -244,7 +244,7 @@ def service_overdue(observation: Observation, history: History, orders: Standing
             unit="seconds",
             summary=(
                 f"{name} has not run for {humanize.duration(rested)}: {began}, and by {usual.source} it runs "
-                f"every {humanize.duration(usual.every)}{' at the longest' if usual.source == 'its past' else ''}."
+                f"every {humanize.duration(usual.every)}{' at the longest' if usual.is_uneven else ''}."
             ),
             evidence={
                 "state": state,
