@@ -30,7 +30,13 @@ T = TypeVar("T")
 
 
 def slot_by_slot(kind: type[T]) -> type[T]:
-    """The frozen dataclass, of slots alone, with an `__init__` that sets each of them directly."""
+    """The frozen dataclass, of slots alone, with an `__init__` that sets each of them directly.
+
+    Raises:
+        TypeError: it has a `__post_init__`, which would not be called.
+    """
+    if hasattr(kind, "__post_init__"):
+        raise TypeError(f"{kind.__name__} has a __post_init__, which is not called where it is made slot by slot")
     scope: dict[str, Any] = {"kind": kind, "missing": object()}
     taken, body = ["self"], []
     for field in dataclasses.fields(kind):  # type: ignore[arg-type] # the decorator below this one made it one

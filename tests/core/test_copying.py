@@ -64,3 +64,15 @@ def test_what_is_made_slot_by_slot_has_its_defaults_each_its_own_and_stays_froze
         Made()  # type: ignore[call-arg] # the name is missing
     with pytest.raises(dataclasses.FrozenInstanceError):
         one.number = 4  # type: ignore[misc] # it is frozen
+
+
+def test_a_class_that_checks_itself_when_it_is_made_is_not_made_slot_by_slot() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Checked:
+        number: int = 1
+
+        def __post_init__(self) -> None:
+            assert self.number > 0
+
+    with pytest.raises(TypeError, match="Checked has a __post_init__"):
+        slot_by_slot(Checked)

@@ -13,13 +13,16 @@ import pytest
 
 from monitord.core.alerting.commands import silence
 from monitord.core.alerting.incidents import incidents
+from monitord.core.alerting.inhibition import server_away
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Command, Failure, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Report
 from monitord.core.subjects import declared, rule_names
+from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import register, registered, unregister
+from monitord.core.subjects.servers import unreachable
 from monitord.jsonable import document, in_json
 from monitord.reporting.html import report_html
 from monitord.reporting.markdown import report_markdown
@@ -218,3 +221,19 @@ def test_a_package_adds_it_by_being_installed(installed: Mapping[str, str], tmp_
     assert (done.returncode, done.stderr) == (2, "")
     assert "CRIT  west  1300 °C" in done.stdout
     assert "CRITICAL: The oven west is at 1300 °C." in done.stdout
+
+
+def test_a_server_that_was_added_is_away_until_its_return_is_confirmed() -> None:
+    runbook = ("boilerctl show", "boilerctl log", "boilerctl valves")
+    rule = unreachable("boiler_unreachable", "boiler", "the boiler", blocks=lambda _: "the heat", runbook=runbook)
+    register(Subject("boiler", "the boiler", server="boiler", rules=(rule,)))
+    try:
+        orders = StandingOrders(probes=frozenset({"boiler"}))
+        state = State()
+        for number in range(3):
+            reading = Reading("boiler", failure=Failure("refused", "nobody is there") if number < 2 else None)
+            state = decide(state, Observation(AT + timedelta(seconds=30 * number), {"boiler": reading}), orders).state
+        assert state.history.readings["boiler"].failure is None
+        assert server_away("boiler", state.history, state.alerts, orders)
+    finally:
+        unregister("boiler")

@@ -9,6 +9,7 @@ import pytest
 
 from monitord.core.codec import decode, encode
 from monitord.core.model import Transition
+from monitord.core.orders import QueueOrders
 
 from .nights import MEMORY, ORDERS, Night
 
@@ -82,6 +83,17 @@ def test_an_end_says_what_is_true_now(place: str, breaks: Does, mends: Does, sai
     rule, _, subject = place.partition("/")
     (edge,) = night.of("resolved", rule, subject)
     assert edge.now == said
+
+
+def test_a_queue_with_a_limit_of_its_own_is_told_against_that_one() -> None:
+    night = Night(replace(ORDERS, queue_by_name={"tree-builder": QueueOrders(waiting=50)}))
+    night.passes(minutes=5)
+    _depth(night, 60)
+    night.passes(minutes=5)
+    _depth(night, 3)
+    night.passes(minutes=5)
+    (edge,) = night.of("resolved", "redis_queue_backlog", "tree-builder")
+    assert edge.now == "3 jobs wait in tree-builder now; the limit is 50."
 
 
 def test_of_several_instances_it_says_how_many_are_well() -> None:

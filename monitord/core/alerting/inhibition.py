@@ -17,12 +17,10 @@ from monitord.core.history.epochs import calendar, seals, window_seconds
 from monitord.core.history.model import History
 from monitord.core.model import RANK, Aftermath, Alert, Finding
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import RULES, declared
+from monitord.core.subjects import catalogue, declared
 from monitord.core.subjects.base import Role
 from monitord.core.subjects.registry import server_of
 
-# Server -> the rule that it cannot be measured.
-_UNREACHABLE = {rule.probe: rule.name for rule in RULES if "unreachable" in rule.roles}
 # A host's trouble explains what dies next, not what dies some day: past this, a death is news of its own.
 NEXT = timedelta(hours=1)
 # Of what is refused, the reasons that a full disk may be behind.
@@ -41,7 +39,7 @@ def server_away(probe: str, history: History, book: Book, orders: StandingOrders
     last = history.readings.get(server)
     if last is not None and last.failure is not None:
         return True
-    return bool(book) and holds(book.get(key(_UNREACHABLE.get(server, ""), server)), orders)
+    return bool(book) and holds(book.get(key(catalogue().unreachable.get(server, ""), server)), orders)
 
 
 def companions(probe: str) -> tuple[str, ...]:

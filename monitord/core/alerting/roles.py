@@ -16,9 +16,7 @@ from monitord.core.history.process_states import FROZEN
 from monitord.core.history.restart_loops import outlived_after, since_taken_up
 from monitord.core.names import any_means
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import RULES
-
-_LOOPS = tuple(rule.name for rule in RULES if "restart_loop" in rule.roles)
+from monitord.core.subjects import catalogue
 
 
 def roles(patterns: Iterable[str]) -> Iterator[tuple[str, ...]]:
@@ -55,7 +53,7 @@ def works(name: str, history: History, book: Book, orders: StandingOrders, now: 
     processes = [
         process for process in service.lives.values() if process.state == "online" and process.process not in FROZEN
     ]
-    if not processes or not any(holds(book.get(key(loop, name)), orders) for loop in _LOOPS):
+    if not processes or not any(holds(book.get(key(loop, name)), orders) for loop in catalogue().restart_loops):
         return bool(processes)
     dying = outlived_after(service, now, orders.restarts_window.total_seconds(), orders.late_after.total_seconds())
     if dying is None:

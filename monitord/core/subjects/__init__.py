@@ -5,44 +5,30 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from monitord.core.model import Finding
-from monitord.core.subjects import (
-    epochs,
-    host,
-    monitord,
-    participation,
-    pm2,
-    postgres,
-    redis,
-    sealing,
-    services,
-    tables,
-)
 from monitord.core.subjects.base import Rule, Subject
-from monitord.core.subjects.database import DATABASE_CHANGED
-from monitord.core.subjects.registry import registered
-from monitord.core.subjects.replica import REPLICA_LAGGING
+from monitord.core.subjects.registry import SUBJECTS, registered
 
-# What explains comes before what it may explain: the host, servers, services, then what services do.
-RULES: tuple[Rule, ...] = (
-    *host.RULES,
-    *pm2.RULES,
-    postgres.POSTGRES_FULL,
-    redis.REDIS_NOT_WRITABLE,
-    postgres.POSTGRES_UNREACHABLE,
-    REPLICA_LAGGING,
-    DATABASE_CHANGED,
-    redis.REDIS_UNREACHABLE,
-    *services.RULES,
-    *tables.RULES,
-    *sealing.RULES,
-    *participation.RULES,
-    redis.REDIS_QUEUE_BACKLOG,
-    postgres.UNMEASURED,
-    redis.UNMEASURED,
-    epochs.UNMEASURED,
-    host.UNMEASURED,
-    monitord.MONITOR_DEGRADED,
-)
+
+def in_order(subjects: tuple[Subject, ...]) -> tuple[Rule, ...]:
+    """The rules of these subjects in the order of causation: what explains comes before what it may explain.
+
+    The host, the servers, what is measured of them and through them, what could not be measured, monitord itself; of
+    one stage in the order of the subjects, and of one subject as it names them.
+    """
+    rules = [(_stage(subject, rule), rule) for subject in subjects for rule in subject.rules]
+    return tuple(rule for _, rule in sorted(rules, key=lambda each: each[0]))
+
+
+def _stage(subject: Subject, rule: Rule) -> int:
+    if not rule.roles.isdisjoint({"unmeasured", "monitor"}):
+        return 4 if "monitor" in rule.roles else 3
+    if subject.beneath_all:
+        return 0
+    return 1 if rule.of_server or rule.inhibits or "lag" in rule.roles else 2
+
+
+# Those of monitord's own subjects.
+RULES: tuple[Rule, ...] = in_order(SUBJECTS)
 
 
 class RuleCatalogue:
@@ -56,11 +42,13 @@ class RuleCatalogue:
 
     def __init__(self, subjects: tuple[Subject, ...]) -> None:
         self.subjects = subjects
-        own = frozenset(RULES)
-        self.rules = (*RULES, *(rule for subject in subjects for rule in subject.rules if rule not in own))
+        self.rules = in_order(subjects)
         # Of a rule that judges several probes' readings, the first: what is said of it is the same for all.
         self.by_name: Mapping[str, Rule] = {rule.name: rule for rule in reversed(self.rules)}
         self.by_place: Mapping[tuple[str, str], Rule] = {(rule.name, rule.probe): rule for rule in self.rules}
+        # Server -> the rule that it cannot be measured.
+        self.unreachable = {rule.probe: rule.name for rule in self.rules if "unreachable" in rule.roles}
+        self.restart_loops = tuple(rule.name for rule in self.rules if "restart_loop" in rule.roles)
         self.replaces = tuple((rule.name, weaker.rule.name) for rule in self.rules for weaker in rule.replaces)
         self.succeeds = tuple((rule.name, weaker.name) for rule in self.rules for weaker in rule.succeeds)
         self.continues = frozenset(
@@ -85,7 +73,7 @@ def catalogue() -> RuleCatalogue:
 
 
 def rules() -> tuple[Rule, ...]:
-    """Every rule there is: monitord's own, then those of the subjects that were added."""
+    """Every rule there is, in the order of causation."""
     return catalogue().rules
 
 

@@ -290,7 +290,7 @@ class Subject:
     `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
     (of the document's fields) are what is told to Prometheus and to Nagios. `hint` says which setting would have it
     watched ("": none is needed, or there is nothing to watch here). `section` is how it stands in blocks, for the
-    terminal, the page and the report (None: they draw it themselves).
+    terminal, the page and the report (None: they draw it themselves). `beneath_all`: every other subject lives on it.
     """
 
     name: str
@@ -309,6 +309,7 @@ class Subject:
     perfdata: Callable[[Mapping[str, Any], StandingOrders], Iterator[PerfDatum]] = _no_perfdata
     hint: str = ""
     section: Callable[[SectionContext], tuple[Block, ...]] | None = None
+    beneath_all: bool = False
 
     def __post_init__(self) -> None:
         for name, default in (("readings", self.title), ("noun", self.title), ("component", self.member)):

@@ -367,6 +367,7 @@ def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[Per
 HOST = Subject(
     "host",
     "the host",
+    beneath_all=True,
     rules=(*RULES, UNMEASURED),
     update=_update,
     members="disks",

@@ -145,7 +145,7 @@ def _waiting_now(alert: Alert, at: RecoveryContext) -> str | None:
     waiting = queue.get("waiting")
     if waiting is None:
         return None
-    limit = humanize.count(at.orders.queue_waiting)
+    limit = humanize.count(at.orders.queue_limit(alert.subject))
     wait = f"{humanize.plural(waiting, 'job')} wait{'s' if waiting == 1 else ''}"
     return f"{wait} in {alert.subject} now; the limit is {limit}."
 
