@@ -58,9 +58,12 @@ def add_subjects() -> None:
     from monitord.core.subjects.registry import ENTRY_POINTS, register, subject_named
 
     for entry in entry_points(group=ENTRY_POINTS):
+        from monitord.config.schema import settings_class
+
         try:
             if subject_named(entry.name) is None:
                 register(entry.load())
+                settings_class()
         except Exception as error:  # noqa: BLE001 - whatever another package raises is a mistake of what is installed
             note(f"monitord: the subject {entry.name} ({entry.value}) cannot be added: {error}")
             raise SystemExit(2) from None

@@ -16,7 +16,7 @@ from typing import Any, Final
 from monitord.cli import CommandSettings, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, run_once
 from monitord.config.loader import SettingsError, standing_orders
-from monitord.config.schema import PATHS
+from monitord.config.schema import paths
 from monitord.core import humanize
 from monitord.core.alerting import silences
 from monitord.core.coverage import shortfall
@@ -118,7 +118,8 @@ def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: boo
         withheld = [name for name in found.withheld if name not in found.sources]
         why = f": {humanize.listed(withheld)} stood in its environment, and is not known here" if withheld else ""
         return f"this check does not ask about {missing}, which the daemon watches{why}"
-    if orders.probes == {"host"} and not any(PATHS[name][0] == "host" for name in found.sources):
+    known = paths(type(found.settings))
+    if orders.probes == {"host"} and not any(known[name][0] == "host" for name in found.sources):
         read = humanize.listed([str(path) for path in found.files]) if found.files else f"no .env in {found.directory}"
         return f"nothing is configured to be watched ({read}): there is no PM2 home, no Postgres and no Redis"
     if roster_lost and "pm2" in orders.probes and not orders.services:

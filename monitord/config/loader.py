@@ -7,27 +7,28 @@ import re
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
-from shlex import quote
 from typing import Any, Final, cast
-from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 from pydantic import SecretStr, ValidationError
 
+from monitord.config.declared import DeclaredSection, of_subject
 from monitord.config.schema import (
     ADDRESSES,
-    PATHS,
     PM2_HOME,
     STATE_DIR,
-    OrdersSettings,
+    NotifySettings,
     Settings,
-    section_of,
+    paths,
+    section_kind,
+    sections,
+    settings_class,
     variable_of,
 )
 from monitord.config.sources import RawValues, gather
 from monitord.config.types import is_loopback, listen_address
-from monitord.core import units
-from monitord.core.orders import QueueOrders, StandingOrders
-from monitord.core.subjects.registry import added
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import Subject
+from monitord.core.subjects.registry import measured, subject_named
 from monitord.masking import MASK, mask, mask_address
 
 __all__ = [
@@ -43,8 +44,6 @@ __all__ = [
 
 _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 _LONGEST_LINE: Final = 600
-# What it means to set one of these to nothing; for all others, that nothing is set.
-_OFF: Final = {variable_of("http", "listen"): "", variable_of("pm2", "home"): None}
 
 
 class SettingsError(Exception):
@@ -57,7 +56,7 @@ class SettingsError(Exception):
 
 def variables() -> tuple[str, ...]:
     """Every variable there is, in the order of the schema."""
-    return tuple(PATHS)
+    return tuple(paths(settings_class()))
 
 
 def load(environ: Mapping[str, str], directory: Path) -> Settings:
@@ -78,17 +77,17 @@ def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Sett
         SettingsError: with every mistake there is.
     """
     gathered = gather(environ, directory, variables())
-    given = {name: raw for name, raw in gathered.values.items() if raw.value != "" or name in _OFF}
+    given = {name: raw for name, raw in gathered.values.items() if raw.value != "" or name in _off()}
     content = _nested(given)
     try:
-        settings = Settings(**content)
+        settings = settings_class()(**content)
         wrong: set[str] = set()
     except ValidationError as error:
         wrong = {variable for variable, _ in _problems(error)}
         gathered.mistakes += [f"{_called(given, variable)}: {reason}" for variable, reason in _problems(error)]
         # With the defaults in their place, so that what does not fit together is told with the rest.
         rest = _nested({name: raw for name, raw in given.items() if name not in wrong})
-        settings = Settings(**{"state_dir": Path("/"), **rest})
+        settings = settings_class()(**{"state_dir": Path("/"), **rest})
     gathered.mistakes += [
         f"{_called(given, about)}: {reason}"
         for about, also, reason in _misfits(settings)
@@ -101,28 +100,34 @@ def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Sett
     }
 
 
+def _off() -> dict[str, str | None]:
+    """What it means to set one of these to nothing; for all others, that nothing is set."""
+    off: dict[str, str | None] = {variable_of("http", "listen"): "", variable_of("pm2", "home"): None}
+    for name, field in settings_class().model_fields.items():
+        if isinstance(section := field.default, DeclaredSection) and section.needs:
+            off[variable_of(name, section.needs)] = ""
+    return off
+
+
 def _nested(given: Mapping[str, RawValues]) -> dict[str, Any]:
     """What Settings is made of. Those two defaults that depend on the machine are looked up here."""
     content: dict[str, Any] = {"state_dir": STATE_DIR}
     with suppress(RuntimeError, OSError):  # no home, or none that may be looked into
         if variable_of("pm2", "home") not in given and Path(PM2_HOME).expanduser().is_dir():
             content["pm2"] = {"home": PM2_HOME}
+    known, off = paths(settings_class()), _off()
     for variable, raw in given.items():
-        *sections, name = PATHS[variable]
-        value = _OFF.get(variable) if raw.value == "" else raw.value
-        (content.setdefault(sections[0], {}) if sections else content)[name] = value
+        *section, name = known[variable]
+        value = off.get(variable) if raw.value == "" else raw.value
+        (content.setdefault(section[0], {}) if section else content)[name] = value
     return content
 
 
 def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
     for problem in error.errors(include_url=False, include_input=False):
-        section = section_of(str(problem["loc"][0]))
+        section = section_kind(settings_class(), str(problem["loc"][0]))
         variable = variable_of(*map(str, problem["loc"][: 1 if section is None else 2]))
         yield variable, problem["msg"].removeprefix("Value error, ")
-
-
-# Channels that have a setting of their own -> which.
-_ADDRESS_OF: Final = {"webhook": "webhook_url", "alertmanager": "alertmanager_url", "pagerduty": "pagerduty_key"}
 
 
 def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -142,7 +147,7 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
     for name in settings.notify.severity_by_channel:
         if name not in known:
             # Where the address that would bear the name is wrong itself, that is the mistake.
-            also = _ADDRESS_OF.get(name, "urls")
+            also = NotifySettings.address_of(name)
             ways = f"there are {', '.join(known)}" if known else "none is set"
             yield by_channel, variable_of("notify", also), f"{name!r} is not a configured channel; {ways}"
 
@@ -161,7 +166,7 @@ def _line(mistake: str) -> str:
 
 def described(settings: Settings) -> Iterator[tuple[str, str | None]]:
     """(variable, its value as it could be written, None where it is not set), with no secret in it."""
-    for variable in PATHS:
+    for variable in paths(type(settings)):
         yield variable, shown(settings, variable)
 
 
@@ -171,7 +176,7 @@ def shown(settings: Settings, variable: str) -> str | None:
     Raises:
         KeyError: there is no such variable.
     """
-    name, *inner = PATHS[variable]
+    name, *inner = paths(type(settings))[variable]
     part = getattr(settings, name) if inner else settings
     field = inner[0] if inner else name
     value = getattr(part, field)
@@ -193,78 +198,25 @@ def _hidden(variable: str, secret: SecretStr) -> str:
 
 def standing_orders(settings: Settings) -> StandingOrders:
     """What core judges by."""
-    rhythms = {name: every for name, wanted in settings.orders.services.items() if (every := wanted.partition(":")[2])}
-    named: dict[str, Any] = {
-        **{name: getattr(settings.orders, name) for name in OrdersSettings.model_fields},
-        "services": {name: wanted.partition(":")[0] for name, wanted in settings.orders.services.items()},
-        "rhythms": {name: units.duration(every) for name, every in rhythms.items() if " " not in every},
-        "run_schedules": {name: every for name, every in rhythms.items() if " " in every},
-        "tables": settings.postgres.tables,
-        "groups": settings.epochs.groups,
-        "cemented": settings.epochs.cemented,
-    }
-    configured = {
-        "pm2": settings.pm2.home is not None,
-        "postgres": settings.postgres.dsn is not None,
-        "epochs": settings.postgres.dsn is not None and settings.epochs.groups != (),
-        "redis": settings.redis.url is not None,
-        "host": True,
-        **dict.fromkeys((subject.name for subject in added()), True),
-    }
+    named: dict[str, Any] = {}
+    for _, section in sections(settings):
+        named |= section.orders()
     return StandingOrders(
         **{name: value for name, value in named.items() if value is not None},
         unnamed=frozenset(name for name, value in named.items() if value is None),
-        epoch_length=settings.epochs.length,
-        epoch_grace=settings.epochs.grace,
-        disks=settings.host.disks,
-        queues=tuple(settings.redis.queues),
-        queue_prefix=settings.redis.prefix,
-        queue_by_name={name: queue for name, queue in settings.redis.queues.items() if queue != QueueOrders()},
-        remind_every=settings.notify.remind_every,
+        by_subject={name: orders for name, section in sections(settings) if (orders := of_subject(section))},
         late_after=max(3 * settings.check_interval, 2 * settings.probe_timeout),
-        probes=frozenset(name for name, is_set in configured.items() if is_set),
+        probes=frozenset(subject.name for subject in measured() if _is_watched(subject, settings)),
         places=places(settings),
     )
 
 
-_SECRET: Final = ("password", "sslpassword", "passfile")
+def _is_watched(subject: Subject, settings: Settings) -> bool:
+    section, server = getattr(settings, subject.name, None), subject_named(subject.server)
+    is_wanted = section is None or section.is_watched()
+    return is_wanted and (server is None or server is subject or _is_watched(server, settings))
 
 
 def places(settings: Settings) -> dict[str, str]:
     """By what is watched: a command for a server, and for PM2 its home where that is not everybody's default."""
-    found: dict[str, str] = {}
-    if settings.pm2.home is not None and settings.pm2.home != Path(PM2_HOME).expanduser():
-        found["pm2"] = str(settings.pm2.home)
-    if settings.postgres.dsn is not None:
-        found["postgres"] = f"psql {quote(_without_password(settings.postgres.dsn.get_secret_value()))}"
-    if settings.redis.url is not None:
-        found["redis"] = " ".join(("redis-cli", *_redis(settings.redis.url.get_secret_value())))
-    return found
-
-
-def _without_password(dsn: str) -> str:
-    """A connection URI whose password psql asks for, or finds in ~/.pgpass."""
-    scheme, _, rest = dsn.partition("://")
-    rest, _, query = rest.partition("?")
-    authority, slash, path = rest.partition("/")
-    userinfo, at, hosts = authority.rpartition("@")
-    user = userinfo.partition(":")[0]
-    kept = [(name, value) for name, value in parse_qsl(query, keep_blank_values=True) if name not in _SECRET]
-    return f"{scheme}://{user}{at if user else ''}{hosts}{slash}{path}{f'?{urlencode(kept)}' if kept else ''}"
-
-
-def _redis(url: str) -> Iterator[str]:
-    """The arguments of redis-cli, which asks for the password where there is one."""
-    parts = urlsplit(url)
-    if parts.scheme == "unix":
-        yield f"-s {quote(unquote(parts.path))}"
-        number = dict(parse_qsl(parts.query)).get("db")
-        if number:
-            yield f"-n {quote(number)}"
-    else:
-        hosts = parts.netloc.rpartition("@")[2]
-        yield f"-u {quote(f'{parts.scheme}://{hosts}{parts.path}')}"
-    if parts.password is not None:
-        if parts.username:
-            yield f"--user {quote(unquote(parts.username))}"
-        yield "--askpass"
+    return {name: place for name, section in sections(settings) if (place := section.place())}

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from monitord.config.declared import judged
 from monitord.config.loader import Settings, SettingsError, load, shown, variables
+from monitord.config.schema import section_kind, settings_class, variable_of
 from monitord.config.sources import PREFIX
 
 _ORDERS: Final = f"{PREFIX}ORDERS__"
@@ -57,7 +59,18 @@ def tried(assignments: Sequence[str], environ: Mapping[str, str], directory: Pat
 
 def triable() -> tuple[str, ...]:
     """Every variable that may be tried, in the order of the schema."""
-    return tuple(variable for variable in variables() if variable.startswith(_ORDERS) or variable in _ALSO)
+    kind = settings_class()
+    declared = {
+        variable_of(name, field)
+        for name in kind.model_fields
+        if (section := section_kind(kind, name)) is not None
+        for field in judged(section)
+    }
+    return tuple(
+        variable
+        for variable in variables()
+        if variable.startswith(_ORDERS) or variable in _ALSO or variable in declared
+    )
 
 
 def _read(assignments: Sequence[str]) -> tuple[dict[str, str], list[str]]:

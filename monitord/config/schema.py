@@ -3,43 +3,57 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
+from functools import cache
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+from pydantic import Field, SecretStr, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
 from monitord.config import named as n
 from monitord.config import types as t
+from monitord.config.declared import Section, declared_section
+from monitord.config.places import psql, redis_cli
 from monitord.config.sources import PREFIX
+from monitord.core import units
 from monitord.core.model import Severity
+from monitord.core.orders import QueueOrders
+from monitord.core.subjects.registry import registered
 from monitord.masking import parts_of, secrets_in
 
 STATE_DIR: Final = "~/.local/state/monitord"
 PM2_HOME: Final = "~/.pm2"
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
-
-
-class Pm2Settings(_Section):
+class Pm2Settings(Section):
     """Where PM2 lives. None: not watched."""
 
+    needs = "home"
     home: t.Directory | None = None
 
+    def place(self) -> str:
+        return "" if self.home is None or self.home == Path(PM2_HOME).expanduser() else str(self.home)
 
-class PostgresSettings(_Section):
+
+class PostgresSettings(Section):
     """The database, and which tables' growth is judged. No DSN: neither it nor the epochs are watched."""
 
+    needs = "dsn"
     dsn: t.PostgresUri | None = None
     ca_file: t.File | None = None
     tables: Annotated[tuple[str, ...] | None, t.words('["orders"]')] = None  # one fleet's own, where it is there
 
+    def orders(self) -> Mapping[str, object]:
+        return {"tables": self.tables}
 
-class EpochsSettings(_Section):
+    def place(self) -> str:
+        return "" if self.dsn is None else psql(self.dsn.get_secret_value())
+
+
+class EpochsSettings(Section):
     """The epoch calendar and the token groups, which are the same in whatever case."""
 
     length: t.EpochLength = timedelta(hours=1)
@@ -47,36 +61,65 @@ class EpochsSettings(_Section):
     grace: t.Duration = timedelta(minutes=15)
     cemented: Annotated[tuple[str, ...] | None, t.words('["A"]', str.upper)] = None
 
+    def is_watched(self) -> bool:
+        return self.groups != ()
 
-class RedisSettings(_Section):
+    def orders(self) -> Mapping[str, object]:
+        return {
+            "epoch_length": self.length,
+            "epoch_grace": self.grace,
+            "groups": self.groups,
+            "cemented": self.cemented,
+        }
+
+
+class RedisSettings(Section):
     """Redis, and the BullMQ queues in it: their names, or what is declared of each of them."""
 
+    needs = "url"
     url: t.RedisUrl | None = None
     queues: n.Queues = Field(default_factory=dict)
     prefix: n.KeyPrefix = "bull"
 
+    def orders(self) -> Mapping[str, object]:
+        by_name = {name: queue for name, queue in self.queues.items() if queue != QueueOrders()}
+        return {"queues": tuple(self.queues), "queue_prefix": self.prefix, "queue_by_name": by_name}
 
-class HostSettings(_Section):
+    def place(self) -> str:
+        return "" if self.url is None else redis_cli(self.url.get_secret_value())
+
+
+class HostSettings(Section):
     """The machine: a path on each file system to look at."""
 
     disks: Annotated[tuple[str, ...], t.words('["/"]')] = ("/",)
 
+    def orders(self) -> Mapping[str, object]:
+        return {"disks": self.disks}
 
-class HttpSettings(_Section):
+
+class HttpSettings(Section):
     """The page. An empty address: off."""
 
     listen: t.Listen = "127.0.0.1:8844"
     token: t.Token | None = None
 
 
-class NotifySettings(_Section):
+@dataclass(frozen=True, slots=True)
+class AddressOf:
+    """The channel of this name is configured where the setting is."""
+
+    channel: str
+
+
+class NotifySettings(Section):
     """The channels beside the log."""
 
     urls: t.Targets = ()
-    alertmanager_url: t.HttpUrl | None = None
-    webhook_url: t.HttpUrl | None = None
+    webhook_url: Annotated[t.HttpUrl | None, AddressOf("webhook")] = None
+    alertmanager_url: Annotated[t.HttpUrl | None, AddressOf("alertmanager")] = None
     webhook_secret: t.Token | None = None
-    pagerduty_key: t.Token | None = None
+    pagerduty_key: Annotated[t.Token | None, AddressOf("pagerduty")] = None
     pagerduty_url: t.HttpUrl | None = None  # the public one
     heartbeat_url: t.HttpUrl | None = None
     heartbeat_style: Annotated[Literal["auto", "healthchecks", "plain"], t.word("auto", "healthchecks", "plain")] = (
@@ -91,11 +134,7 @@ class NotifySettings(_Section):
     @property
     def channel_names(self) -> tuple[str, ...]:
         """How the channels are called: an Apprise address by its scheme, a second one of the same with a number."""
-        names = [
-            *(["webhook"] if self.webhook_url is not None else []),
-            *(["alertmanager"] if self.alertmanager_url is not None else []),
-            *(["pagerduty"] if self.pagerduty_key is not None else []),
-        ]
+        names = [channel for channel, field in self._addresses().items() if getattr(self, field) is not None]
         for url in self.urls:
             scheme = name = url.get_secret_value().partition("://")[0].lower()
             number = 1
@@ -105,8 +144,22 @@ class NotifySettings(_Section):
             names.append(name)
         return tuple(names)
 
+    @classmethod
+    def address_of(cls, channel: str) -> str:
+        """The setting that has a channel of this name."""
+        return cls._addresses().get(channel, "urls")
 
-class OrdersSettings(_Section):
+    @classmethod
+    def _addresses(cls) -> dict[str, str]:
+        """By the channels that have a setting of their own: its name."""
+        marked = ((mark, name) for name, field in cls.model_fields.items() for mark in field.metadata)
+        return {mark.channel: name for mark, name in marked if isinstance(mark, AddressOf)}
+
+    def orders(self) -> Mapping[str, object]:
+        return {"remind_every": self.remind_every}
+
+
+class OrdersSettings(Section):
     """The standing orders' thresholds."""
 
     services: Annotated[dict[str, str], t.mapping('{"web": "online"}', t.expected)] = Field(default_factory=dict)
@@ -136,6 +189,16 @@ class OrdersSettings(_Section):
     leak_span: t.Length = timedelta(hours=3)
     fill_span: t.Length = timedelta(hours=6)
     learned_warnings: t.Flag = True
+
+    def orders(self) -> Mapping[str, object]:
+        wanted = {name: written.partition(":") for name, written in self.services.items()}
+        rhythms = {name: every for name, (_, _, every) in wanted.items() if every}
+        return {
+            **{name: getattr(self, name) for name in type(self).model_fields},
+            "services": {name: word for name, (word, _, _) in wanted.items()},
+            "rhythms": {name: units.duration(every) for name, every in rhythms.items() if " " not in every},
+            "run_schedules": {name: every for name, every in rhythms.items() if " " in every},
+        }
 
 
 class Settings(BaseSettings):
@@ -199,28 +262,58 @@ def variable_of(*path: str) -> str:
     return PREFIX + "__".join(path).upper()
 
 
-def section_of(name: str) -> type[BaseModel] | None:
-    """The section of this name; None where it is a field of Settings itself, or nothing."""
-    kind = Settings.model_fields[name].annotation if name in Settings.model_fields else None
-    return kind if isinstance(kind, type) and issubclass(kind, _Section) else None
+def section_kind(settings: type[Settings], name: str) -> type[Section] | None:
+    """The section of this name; None where it is a setting by itself, or nothing."""
+    kind = settings.model_fields[name].annotation if name in settings.model_fields else None
+    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
 
 
-def _paths() -> Iterator[tuple[str, ...]]:
-    for name in Settings.model_fields:
-        if (section := section_of(name)) is None:
-            yield (name,)
-        else:
-            yield from ((name, inner) for inner in section.model_fields)
+def sections(settings: Settings) -> Iterator[tuple[str, Section]]:
+    """(name, section), in the order of the schema."""
+    for name in type(settings).model_fields:
+        if isinstance(section := getattr(settings, name), Section):
+            yield name, section
 
 
-# Variable -> where it stands in Settings, in the order of the schema.
-PATHS: Final = {variable_of(*path): path for path in _paths()}
+def settings_class() -> type[Settings]:
+    """Settings, with a section for each subject that declares its own.
+
+    Raises:
+        ValueError: one has the name of another setting, or a setting is of a kind that none can be.
+    """
+    return _with_sections(
+        tuple((one.name, one.settings, one.needs) for one in registered() if one.settings is not None)
+    )
+
+
+@cache
+def _with_sections(declared: tuple[tuple[str, type[Any], str], ...]) -> type[Settings]:
+    if not declared:
+        return Settings
+    if taken := [name for name, _, _ in declared if name in Settings.model_fields]:
+        raise ValueError(f"{', '.join(taken)}: monitord has settings of this name")
+    made = {name: declared_section(name, settings, needs) for name, settings, needs in declared}
+    fields: dict[str, Any] = {name: (section, section()) for name, section in made.items()}
+    return create_model("Settings", __base__=Settings, **fields)
+
+
+@cache
+def paths(settings: type[Settings]) -> dict[str, tuple[str, ...]]:
+    """Variable -> where it stands in Settings, in the order of the schema."""
+    found: dict[str, tuple[str, ...]] = {}
+    for name in settings.model_fields:
+        section = section_kind(settings, name)
+        for path in ((name,),) if section is None else ((name, inner) for inner in section.model_fields):
+            found[variable_of(*path)] = path
+    return found
+
+
 # Secrets of which only the password is secret.
 ADDRESSES: Final = (variable_of("postgres", "dsn"), variable_of("redis", "url"))
 
 
 def flat(settings: Settings) -> Iterator[tuple[str, Any]]:
     """(variable, value), in the order of the schema."""
-    for variable, (name, *inner) in PATHS.items():
+    for variable, (name, *inner) in paths(type(settings)).items():
         value = getattr(settings, name)
         yield variable, getattr(value, inner[0]) if inner else value

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
+import math
 import re
 from collections.abc import Callable
 from contextlib import suppress
@@ -66,6 +67,24 @@ def _count(value: object) -> int:
     if (number := _number(value)) < 1:
         raise ValueError("it must be at least 1")
     return number
+
+
+def _decimal(value: object) -> float:
+    written = text_of(value, "2.5")
+    try:
+        number = float(written)
+    except ValueError:
+        number = float("nan")
+    if not math.isfinite(number):
+        raise ValueError(f"{written!r} is not a number; write 2.5")
+    return number
+
+
+def _text(value: object) -> str:
+    text = text_of(value, "a text")
+    if not text.isprintable():
+        raise ValueError("it must be one line")
+    return text
 
 
 def from_json(value: object, kind: type[list[Any] | dict[str, Any]], example: str) -> Any:
@@ -310,6 +329,8 @@ Sizes = Annotated[
 Percent = Annotated[float, BeforeValidator(_percent), PlainSerializer(lambda percent: f"{percent:g}%")]
 Number = Annotated[int, BeforeValidator(_number)]
 Count = Annotated[int, BeforeValidator(_count)]
+Decimal = Annotated[float, BeforeValidator(_decimal)]
+Text = Annotated[str, BeforeValidator(_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Label = Annotated[str, BeforeValidator(_label)]
 Hours = Annotated[str, BeforeValidator(_hours)]

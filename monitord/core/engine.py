@@ -105,7 +105,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     remembered, observation, noted = mounts.checked(before.mounts, observation, orders)
     if remembered != before.mounts:
         before = replace(before, mounts=remembered)
-    history, events, notes = update(before, observation, orders)
+    history, events, notes, faults = update(before, observation, orders)
     notes += noted
     held, silences = quiet.uncovered(state.alerts), dict(state.silences)
     fired_before, aftermaths = state.fired, dict(state.aftermaths)
@@ -122,7 +122,6 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     aftermaths = {place: after for place, after in aftermaths.items() if now < after.until}
     judged: dict[str, dict[str, Judgement]] = {}
     waiting: dict[str, frozenset[str]] = {}
-    faults: list[str] = []
     probes = orders.probes | ALWAYS
     for rule in rules():
         if rule.probe not in probes:

@@ -1,15 +1,17 @@
-"""The probes, and the registry that makes those the settings ask for.
+"""The probes, and the registry of what makes them.
 
-A probe is one file beside this one, one settings field, and one entry here. Its driver is imported only when it is
+A probe is one file beside this one and one entry of `FACTORIES`. Its driver is imported only when it is
 configured: what is not watched costs no memory.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
+from monitord.config.declared import DeclaredSection
 from monitord.core.history.defaults import defaults
 from monitord.core.history.epochs import window_seconds
 from monitord.core.subjects.registry import added
@@ -25,19 +27,128 @@ COUNT_AT_MOST_LIMITS = 10
 # Postgres may show inserts in its counters only ten seconds after their commit: an exact count that began no earlier
 # than the counters' window would miss what they have only now been told of, and refute a real flood.
 FLUSH_SECONDS = 15.0
-
-
+# Packages add theirs as entry points of this group, by their subject's name.
 ENTRY_POINTS = "monitord.probes"
+Factory = Callable[["ProbeContext"], Probe]
 
 
-def probe_factories() -> dict[str, Callable[[StandingOrders], Probe]]:
-    """By the subjects that packages have added, what makes the probe of each: an entry point of the same name."""
+@dataclass(slots=True)
+class ProbeContext:
+    """What probes are made of, and what they share."""
+
+    settings: Settings
+    orders: StandingOrders
+    own_pids: Callable[[], frozenset[int]]
+    _session: Session | None = None
+
+    @property
+    def session(self) -> Session:
+        """The one session to Postgres. SettingsError for an address that its driver cannot take apart."""
+        from monitord.config.loader import SettingsError
+        from monitord.postgres.dsn import DsnError
+        from monitord.postgres.session import Session
+
+        postgres = self.settings.postgres
+        assert postgres.dsn is not None  # noqa: S101 - its probes are configured
+        if self._session is None:
+            try:
+                self._session = Session(postgres.dsn.get_secret_value(), postgres.ca_file)
+            except DsnError as error:
+                raise SettingsError((f"MONITORD_POSTGRES__DSN: {error}",)) from None
+        return self._session
+
+    @property
+    def opened(self) -> Session | None:
+        """The session to Postgres, where a probe has asked for it."""
+        return self._session
+
+
+def _pm2(context: ProbeContext) -> Probe:
+    from monitord.probes.pm2 import Pm2Probe
+
+    assert context.settings.pm2.home is not None  # noqa: S101 - it is configured
+    return Pm2Probe(context.settings.pm2.home, context.own_pids)
+
+
+def _postgres(context: ProbeContext) -> Probe:
+    from monitord.probes.postgres import PostgresProbe
+
+    orders = context.orders
+    return PostgresProbe(
+        context.session,
+        orders.tables,
+        int(orders.epoch_length.total_seconds()),
+        window=orders.growth_window.total_seconds() + FLUSH_SECONDS,
+        cap=count_cap(orders),
+        defaults=defaults(orders),
+    )
+
+
+def _epochs(context: ProbeContext) -> Probe:
+    from monitord.probes.epochs import EpochsProbe
+
+    orders = context.orders
+    return EpochsProbe(
+        context.session,
+        orders.groups,
+        int(orders.epoch_length.total_seconds()),
+        window_seconds(orders),
+        orders.epoch_grace.total_seconds(),
+        orders.cemented,
+        by_default="groups" in orders.unnamed,
+    )
+
+
+def _redis(context: ProbeContext) -> Probe:
+    from monitord.probes.redis import RedisProbe
+
+    url, orders = context.settings.redis.url, context.orders
+    assert url is not None  # noqa: S101 - it is configured
+    try:
+        prefixes = {queue: orders.prefix_of(queue) for queue in orders.queues}
+        return RedisProbe(url.get_secret_value(), orders.queues, prefixes=prefixes)
+    except ValueError as error:
+        from monitord.config.loader import SettingsError
+
+        raise SettingsError((f"MONITORD_REDIS__URL: {error}",)) from None
+
+
+def _host(context: ProbeContext) -> Probe:
+    from monitord.probes.host import HostProbe
+
+    return HostProbe(context.settings.host.disks)
+
+
+def declared(name: str, load: Callable[[], Callable[[Any, StandingOrders], Probe]]) -> Factory:
+    """What makes the probe of a subject that declares its own settings: of these (None: of none) and of the orders."""
+
+    def make(context: ProbeContext) -> Probe:
+        section = getattr(context.settings, name, None)
+        return load()(section.values() if isinstance(section, DeclaredSection) else None, context.orders)
+
+    return make
+
+
+# By subject, in the order in which they are made. One of a subject that declares its own settings is
+# `"NAME": declared("NAME", lambda: import_module("monitord.probes.NAME").Probe)`.
+FACTORIES: Mapping[str, Factory] = {
+    "pm2": _pm2,
+    "postgres": _postgres,
+    "epochs": _epochs,
+    "redis": _redis,
+    "host": _host,
+}
+
+
+def _added() -> dict[str, Factory]:
+    """What makes the probes of subjects that packages have added: an entry point of the same name."""
     wanted = {subject.name for subject in added()}
     if not wanted:
         return {}
     from importlib.metadata import entry_points
 
-    return {entry.name: entry.load() for entry in entry_points(group=ENTRY_POINTS) if entry.name in wanted}
+    found = entry_points(group=ENTRY_POINTS)
+    return {entry.name: declared(entry.name, entry.load) for entry in found if entry.name in wanted}
 
 
 class Probes:
@@ -48,78 +159,21 @@ class Probes:
     """
 
     def __init__(self, settings: Settings, orders: StandingOrders, own_pids: Callable[[], frozenset[int]]) -> None:
-        self._session: Session | None = None
+        self._context = context = ProbeContext(settings, orders, own_pids)
         self.all: list[Probe] = []
-        if settings.pm2.home is not None:
-            from monitord.probes.pm2 import Pm2Probe
-
-            self.all.append(Pm2Probe(settings.pm2.home, own_pids))
-        if settings.postgres.dsn is not None:
-            self.all += self._over_postgres(settings, orders)
-        if settings.redis.url is not None:
-            from monitord.probes.redis import RedisProbe
-
-            try:
-                prefixes = {queue: orders.prefix_of(queue) for queue in orders.queues}
-                self.all.append(RedisProbe(settings.redis.url.get_secret_value(), orders.queues, prefixes=prefixes))
-            except ValueError as error:
-                from monitord.config.loader import SettingsError
-
-                raise SettingsError((f"MONITORD_REDIS__URL: {error}",)) from None
-        from monitord.probes.host import HostProbe
-
-        self.all.append(HostProbe(settings.host.disks))
-        self.all += [make(orders) for name, make in probe_factories().items() if name in orders.probes]
-
-    def _over_postgres(self, settings: Settings, orders: StandingOrders) -> list[Probe]:
-        from monitord.config.loader import SettingsError
-        from monitord.postgres.dsn import DsnError
-        from monitord.postgres.session import Session
-        from monitord.probes.epochs import EpochsProbe
-        from monitord.probes.postgres import PostgresProbe
-
-        assert settings.postgres.dsn is not None  # noqa: S101 - asked by the caller
-        try:
-            self._session = Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
-        except DsnError as error:
-            raise SettingsError((f"MONITORD_POSTGRES__DSN: {error}",)) from None
-        length = int(orders.epoch_length.total_seconds())
-        probes: list[Probe] = [
-            PostgresProbe(
-                self._session,
-                orders.tables,
-                length,
-                window=orders.growth_window.total_seconds() + FLUSH_SECONDS,
-                cap=count_cap(orders),
-                defaults=defaults(orders),
-            )
-        ]
-        if "epochs" in orders.probes:
-            epochs = EpochsProbe(
-                self._session,
-                orders.groups,
-                length,
-                window_seconds(orders),
-                orders.epoch_grace.total_seconds(),
-                orders.cemented,
-                by_default="groups" in orders.unnamed,
-            )
-            probes.append(epochs)
-        return probes
+        self.all += [make(context) for name, make in {**FACTORIES, **_added()}.items() if name in orders.probes]
 
     @property
     def tls_unverified(self) -> bool:
         """Whether a connection is to be encrypted without anyone checking who is at the other end."""
-        return self._session is not None and self._session.unverified
+        return self._context.opened is not None and self._context.opened.unverified
 
     async def close(self) -> None:
         """Let go of every connection; what fails at that is let go of all the same."""
-        for probe in self.all:
-            with suppress(Exception):
-                await probe.close()
-        if self._session is not None:
-            with suppress(Exception):
-                await self._session.close()
+        for closing in (*self.all, self._context.opened):
+            if closing is not None:
+                with suppress(Exception):
+                    await closing.close()
 
 
 def count_cap(orders: StandingOrders) -> int:

@@ -22,9 +22,11 @@ from apscheduler.triggers.interval import IntervalTrigger
 
 from monitord import __version__
 from monitord.config.loader import Settings, SettingsError, standing_orders
+from monitord.config.schema import sections, variable_of
 from monitord.core.history.model import ServiceHistory
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
+from monitord.core.subjects.registry import title_of
 from monitord.logging.logger import JsonLog
 from monitord.notify.channels import channels
 from monitord.pm2.ipc import IpcChannel
@@ -347,15 +349,11 @@ class Daemon:
 
     def _say_what_is_off(self, settings: Settings) -> None:
         """Once, at the start: what is not configured is not watched, and that is no failure."""
-        off = {
-            "PM2": ("MONITORD_PM2__HOME", settings.pm2.home),
-            "Postgres": ("MONITORD_POSTGRES__DSN", settings.postgres.dsn),
-            "Redis": ("MONITORD_REDIS__URL", settings.redis.url),
-        }
-        for what, (variable, value) in off.items():
-            if value is None:
-                message = f"{what} is not watched: {variable} is not set."
-                self._log.emit("probe_off", "info", message, what=what.lower(), variable=variable)
+        for name, section in sections(settings):
+            if section.needs and not section.is_watched():
+                variable = variable_of(name, section.needs)
+                message = f"{title_of(name)} is not watched: {variable} is not set."
+                self._log.emit("probe_off", "info", message, what=name, variable=variable)
 
     def _who(self) -> dict[str, object]:
         return {"version": __version__, "pid": os.getpid()}

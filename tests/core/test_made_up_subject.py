@@ -3,27 +3,37 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from importlib.metadata import EntryPoint
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from monitord.config.loader import SettingsError, load, shown, standing_orders
+from monitord.config.overrides import tried
+from monitord.config.schema import settings_class
 from monitord.core.alerting.commands import silence
 from monitord.core.alerting.incidents import incidents
 from monitord.core.alerting.inhibition import server_away
+from monitord.core.codec import decode, encode
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Command, Failure, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Report
 from monitord.core.subjects import declared, rule_names
-from monitord.core.subjects.base import Subject
+from monitord.core.subjects.base import Subject, Updated, own_settings
 from monitord.core.subjects.registry import register, registered, unregister
 from monitord.core.subjects.servers import unreachable
 from monitord.jsonable import document, in_json
+from monitord.masking import MASK
+from monitord.probes import Probes
 from monitord.reporting.html import report_html
 from monitord.reporting.markdown import report_markdown
 from monitord.reporting.metrics import Facts, exposition
@@ -35,7 +45,7 @@ from monitord.reporting.text import report_text
 from monitord.web import openapi
 from monitord.web.backend import PublishedCycle
 from tests.cli.program import monitord
-from tests.support.kiln import KILN, samples
+from tests.support.kiln import KILN, KilnProbe, KilnSettings, samples
 from tests.web.made import Source, client, settings_for
 
 AT = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
@@ -50,13 +60,13 @@ def kiln() -> Iterator[None]:
     unregister("kiln")
 
 
-def looks(*readings: Reading, commands: tuple[Command, ...] = ()) -> list[Decision]:
+def looks(*readings: Reading, commands: tuple[Command, ...] = (), orders: StandingOrders = ORDERS) -> list[Decision]:
     """What is decided of the kiln's readings, half a minute apart; the commands are given with the first."""
     state, found = State(), []
     for number, reading in enumerate(readings):
         now = AT + timedelta(seconds=30 * number)
         observation = Observation(now, {"kiln": reading}, commands=commands if number == 0 else ())
-        found.append(decide(state, observation, ORDERS))
+        found.append(decide(state, observation, orders))
         state = found[-1].state
     return found
 
@@ -102,7 +112,8 @@ def test_it_is_in_the_text_the_json_and_the_nagios_line() -> None:
     assert "CRIT  west  1300 °C" in shown
     assert "CRITICAL: The oven west is at 1300 °C." in shown
     read = json.loads(document(found))
-    assert read["kiln"] == {"fired": 12, "ovens": {"east": {"degrees": 1100.0}, "west": {"degrees": 1300.0}}}
+    assert (read["kiln"]["fired"], read["kiln"]["hottest_lately"]) == (12, 1300.0)
+    assert read["kiln"]["ovens"] == {"east": {"degrees": 1100.0}, "west": {"degrees": 1300.0}}
     assert read["probes"]["kiln"]["status"] == "ok"
     line = nagios(found, ORDERS)
     assert "'kiln_fired'=12;;;0" in line
@@ -221,6 +232,10 @@ def test_a_package_adds_it_by_being_installed(installed: Mapping[str, str], tmp_
     assert (done.returncode, done.stderr) == (2, "")
     assert "CRIT  west  1300 °C" in done.stdout
     assert "CRITICAL: The oven west is at 1300 °C." in done.stdout
+    listed = monitord("config", directory=tmp_path, settings={**installed, **HOTTER})
+    assert re.search(r"^MONITORD_KILN__HOTTEST +environment +1310.0$", listed.stdout, re.MULTILINE)
+    assert re.search(r"^MONITORD_KILN__SOCKET +default +/run/kiln$", listed.stdout, re.MULTILINE)
+    assert "planted" not in listed.stdout
 
 
 def test_a_server_that_was_added_is_away_until_its_return_is_confirmed() -> None:
@@ -237,3 +252,107 @@ def test_a_server_that_was_added_is_away_until_its_return_is_confirmed() -> None
         assert server_away("boiler", state.history, state.alerts, orders)
     finally:
         unregister("boiler")
+
+
+HOTTER = {"MONITORD_KILN__HOTTEST": "1310", "MONITORD_KILN__PASSWORD": "planted-kiln-5f0c"}
+
+
+def test_its_settings_are_read_like_monitords_own(tmp_path: Path) -> None:
+    (tmp_path / "monitord.toml").write_text('[kiln]\nglazes = ["celadon", "ash"]\n')
+    settings = load(HOTTER, tmp_path)
+    orders = standing_orders(settings)
+    assert "kiln" in orders.probes
+    assert own_settings(KilnSettings, "kiln", orders) == KilnSettings(hottest=1310.0, glazes=("celadon", "ash"))
+    assert "planted-kiln-5f0c" in settings.secrets()
+    assert shown(settings, "MONITORD_KILN__PASSWORD") == MASK
+    assert shown(settings, "MONITORD_KILN__PATIENCE") == "2s"
+    assert settings.differences(load({}, tmp_path)) == ("MONITORD_KILN__HOTTEST", "MONITORD_KILN__PASSWORD")
+    assert "kiln" not in standing_orders(load({"MONITORD_KILN__SOCKET": ""}, tmp_path)).probes
+    # What the daemon records of its orders is read again as it was, and holds no secret.
+    assert decode(StandingOrders, json.loads(json.dumps(encode(orders)))) == orders
+    assert "planted" not in json.dumps(encode(orders))
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "mistake"),
+    [
+        ("MONITORD_KILN__HOTEST", "1", "there is no such setting; the nearest is MONITORD_KILN__HOTTEST"),
+        ("MONITORD_KILN__HOTTEST", "very", "MONITORD_KILN__HOTTEST (environment): 'very' is not a number; write 2.5"),
+        ("MONITORD_KILN__HOTTEST", "900", "it must be above 1150, which is warm"),
+        ("MONITORD_KILN__PATIENCE", "soon", "MONITORD_KILN__PATIENCE (environment): 'soon'"),
+        ("MONITORD_KILN__GLAZES", "celadon", 'it is not JSON; write ["celadon"]'),
+    ],
+)
+def test_a_mistake_in_its_settings_is_told_like_any_other(tmp_path: Path, name: str, value: str, mistake: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({name: value}, tmp_path)
+    (told,) = caught.value.mistakes
+    assert mistake in told
+
+
+def test_its_judgement_goes_by_its_settings(tmp_path: Path) -> None:
+    orders = replace(ORDERS, by_subject=standing_orders(load(HOTTER, tmp_path)).by_subject)
+    assert not [edge for decision in looks(*[Reading("kiln", samples(12, HOT))] * 3, orders=orders)
+                for edge in decision.transitions if edge.alert.rule == "oven_hot"]  # fmt: skip
+
+
+def test_a_setting_that_it_judges_by_may_be_tried(tmp_path: Path) -> None:
+    assert tried(["kiln.hottest=1310"], {}, tmp_path).changes == {"MONITORD_KILN__HOTTEST": "1310.0"}
+    with pytest.raises(SettingsError, match="it changes nothing about how what was recorded is judged"):
+        tried(["kiln.patience=1s"], {}, tmp_path)
+
+
+def test_its_probe_is_made_of_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    entry = EntryPoint("kiln", "tests.support.kiln:KilnProbe", "monitord.probes")
+    monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [entry] if group == entry.group else [])
+    settings = load(HOTTER, tmp_path)
+    every = Probes(settings, standing_orders(settings), frozenset).all
+    made = [probe for probe in every if isinstance(probe, KilnProbe)]
+    assert [probe.settings for probe in made] == [KilnSettings(hottest=1310.0, password="planted-kiln-5f0c")]
+
+
+def test_a_section_of_monitords_own_cannot_be_declared_again() -> None:
+    register(Subject("notify", "the bell", settings=KilnSettings))
+    try:
+        with pytest.raises(ValueError, match="notify: monitord has settings of this name"):
+            settings_class()
+    finally:
+        unregister("notify")
+
+
+def test_what_it_keeps_is_in_the_snapshot_and_moves_on() -> None:
+    (first,) = looks(Reading("kiln", samples(12, HOT)))
+    kept = decode(State, json.loads(json.dumps(encode(first.state))))
+    assert kept.history.kept("kiln") == {"hottest": [1300.0]}
+    later = Observation(AT + timedelta(seconds=30), {"kiln": Reading("kiln", samples(12, {"west": 900.0}))})
+    decision = decide(kept, later, ORDERS)
+    assert decision.state.history.kept("kiln") == {"hottest": [1300.0, 900.0]}
+    assert fields(decision)["kiln"] == {"fired": 12, "hottest_lately": 1300.0, "ovens": {"west": {"degrees": 900.0}}}
+
+
+@pytest.mark.parametrize(
+    ("keeps", "why"),
+    [
+        ({"pots": ["x" * 1000] * 70}, "kiln keeps 70,290 bytes; 65,536 are the most"),
+        ({"fired": AT}, "what kiln keeps is not JSON"),
+        ({"heat": float("nan")}, "what kiln keeps is not JSON"),
+    ],
+)
+def test_what_it_cannot_keep_leaves_the_history_as_it_was_and_is_a_fault(keeps: dict[str, Any], why: str) -> None:
+    unregister("kiln")
+    register(replace(KILN, update=lambda history, *_: Updated(history.keeping("kiln", keeps))))
+    (decision,) = looks(Reading("kiln", samples(12, HOT)))
+    assert decision.state.history.kept("kiln") == {}
+    assert decision.faults == (f"what is known of the kiln could not be updated ({why})",)
+
+
+def failing(*_: object) -> Updated:
+    raise ZeroDivisionError
+
+
+def test_an_update_that_fails_costs_nothing_else() -> None:
+    unregister("kiln")
+    register(replace(KILN, update=failing))
+    found = hot()
+    assert found[-1].faults == ("what is known of the kiln could not be updated (ZeroDivisionError)",)
+    assert [alert["subject"] for alert in found[-1].report.alerts["firing"]] == ["west"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import Any
 
 from monitord.core.blocks import Block, FactTable, Grid
@@ -20,25 +21,49 @@ from monitord.core.subjects.base import (
     SectionContext,
     StatusSection,
     Subject,
+    Updated,
     asked,
+    own_settings,
+    setting,
+    whole,
 )
 from monitord.core.subjects.servers import unmeasured
 from monitord.failures import FailureError
 from monitord.probes.base import Measured, Request
 
-WARM, HOTTEST = 1150.0, 1200.0
+WARM = 1150.0
 SLOWEST = 5
+# So many readings make a habit.
+KEPT = 20
+
+
+def _above_warm(degrees: float) -> None:
+    if degrees <= WARM:
+        raise ValueError(f"it must be above {WARM:g}, which is warm")
+
+
+@dataclass(frozen=True, slots=True)
+class KilnSettings:
+    """The kiln, and how hot it may be."""
+
+    socket: str | None = setting("/run/kiln", "Where the kiln is asked. Set to nothing: it is not watched.")
+    hottest: float = setting(1200.0, "How hot an oven may be, in degrees.", judged=True, check=_above_warm)
+    password: str | None = setting(None, "What the kiln asks for.", example="a-long-word", secret=True)
+    patience: timedelta = setting(timedelta(seconds=2), "How long an oven may take to answer.")
+    glazes: tuple[str, ...] = setting((), "The glazes that are fired.", example='["celadon"]')
 
 
 def oven_hot(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """An oven is hotter than it may be."""
+    hottest = own_settings(KilnSettings, "kiln", orders).hottest
     for oven, degrees in observation.readings["kiln"].values("oven_degrees", "oven").items():
         if not isinstance(degrees, int | float):
             yield Unknown("oven_hot", oven, "it cannot be measured")
-        elif degrees <= HOTTEST:
+        elif degrees <= hottest:
             yield Clear("oven_hot", oven)
         else:
             yield Finding(
-                "oven_hot", oven, "critical", degrees, HOTTEST, "degrees", f"The oven {oven} is at {degrees:g} °C.",
+                "oven_hot", oven, "critical", degrees, hottest, "degrees", f"The oven {oven} is at {degrees:g} °C.",
                 recommendation="Open the damper.",
             )  # fmt: skip
 
@@ -84,6 +109,7 @@ class OvenStatus:
 @dataclass(frozen=True, slots=True)
 class KilnStatus:
     fired: int | None
+    hottest_lately: float | None
     ovens: Mapping[str, OvenStatus]
 
 
@@ -91,13 +117,15 @@ def _status(history: History, orders: StandingOrders, now: float) -> KilnStatus:
     reading = asked("kiln", history, orders) or Reading("kiln")
     ovens = {one.label("oven"): reading.number("oven_degrees", oven=one.label("oven")) for one in reading.samples[1:]}
     fired = reading.number("kiln_fired")
-    return KilnStatus(None if fired is None else round(fired), {name: OvenStatus(at) for name, at in ovens.items()})
+    lately = max(history.kept("kiln").get("hottest", ()), default=None)
+    return KilnStatus(whole(fired), lately, {name: OvenStatus(at) for name, at in ovens.items()})
 
 
 def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
     yield PerfDatum("kiln_fired", fields["kiln"]["fired"], minimum="0")
+    hottest = own_settings(KilnSettings, "kiln", orders).hottest
     for name, oven in fields["kiln"]["ovens"].items():
-        yield PerfDatum(f"{name} degrees", oven["degrees"], limits=f";{HOTTEST:g}")
+        yield PerfDatum(f"{name} degrees", oven["degrees"], limits=f";{hottest:g}")
 
 
 def _section(context: SectionContext) -> tuple[Block, ...]:
@@ -110,11 +138,20 @@ def _section(context: SectionContext) -> tuple[Block, ...]:
     return (Grid("Ovens", ("Oven", "Heat"), rows, frozenset({1})), facts) if rows else (facts,)
 
 
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    heats = [heat for heat in reading.values("oven_degrees", "oven").values() if isinstance(heat, int | float)]
+    hottest = [*history.kept("kiln").get("hottest", ()), max(heats, default=0.0)][-KEPT:]
+    return Updated(history.keeping("kiln", {"hottest": hottest}))
+
+
 KILN = Subject(
     "kiln",
     "the kiln",
     rules=(OVEN_HOT, OVEN_WARM, KILN_SLOW, UNMEASURED),
     member="oven",
+    update=_update,
+    settings=KilnSettings,
+    needs="socket",
     status=(StatusSection("kiln", KilnStatus, _status),),
     metrics=(
         MetricGroup(
@@ -137,7 +174,8 @@ class KilnProbe:
 
     name = "kiln"
 
-    def __init__(self, orders: StandingOrders) -> None:
+    def __init__(self, settings: KilnSettings, orders: StandingOrders) -> None:
+        self.settings = settings
         self.readings: Mapping[str, float] | None = {"east": 1100.0, "west": 1300.0}
 
     async def measure(self, request: Request) -> Measured:

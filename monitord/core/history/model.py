@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Any, Literal
 
 from monitord.core.anomalies.sealing_habits import SealingHabits
 from monitord.core.anomalies.trends import TrendSeries, shifted
@@ -357,11 +357,21 @@ class History:
     seen: Mapping[str, float | None] = field(default_factory=dict)
     # Where each watched path lay when it was last whole.
     mounts: Mapping[str, Mount] = field(default_factory=dict)
+    # What subjects that are no part of monitord keep, as JSON: a subject's own in `update`, by its name.
+    by_subject: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     def reading(self, probe: str) -> Reading | None:
         """The last good reading of a probe, or None when the last one failed or none was taken."""
         last = self.readings.get(probe)
         return last if last is not None and last.failure is None else None
+
+    def kept(self, subject: str) -> Mapping[str, Any]:
+        """What a subject that is no part of monitord keeps between cycles."""
+        return self.by_subject.get(subject, {})
+
+    def keeping(self, subject: str, what: Mapping[str, Any]) -> History:
+        """The history in which a subject keeps this, in the place of what it kept."""
+        return replace(self, by_subject={**self.by_subject, subject: what})
 
     def blind_seconds(self, probe: str, start: float, end: float) -> float:
         """How much of [start, end] the probe was blind."""

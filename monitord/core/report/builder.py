@@ -63,7 +63,7 @@ def build_report(
     levels = Levels(orders, since, until)
     for observation in _up_to(until, recorded.observations):
         history, observation, applied = settle(history, observation, configured)
-        history, events, _ = update(history, observation, applied)
+        history, events, _, _ = update(history, observation, applied)
         sight.saw(observation)
         services.saw(observation, history, events)
         tables.saw(observation, history)

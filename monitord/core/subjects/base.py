@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, Literal
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
 
 from monitord.core.blocks import Block
+from monitord.core.codec import decode
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, ServiceEvent, Severity
 from monitord.core.orders import StandingOrders
@@ -14,6 +15,7 @@ from monitord.core.orders import StandingOrders
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
 
+T = TypeVar("T")
 Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
 ActionKind = Literal["restart_service", "free_disk", "investigate"]
 CriterionName = Literal[
@@ -259,6 +261,40 @@ def asked(probe: str, history: History, orders: StandingOrders) -> Reading | Non
     return history.reading(probe) if probe in orders.probes else None
 
 
+@dataclass(frozen=True, slots=True)
+class SettingText:
+    """What is said of one setting of a subject, beside its type and its default. `setting` makes it."""
+
+    means: str
+    example: str = ""
+    secret: bool = False
+    judged: bool = False
+    check: Callable[[Any], object] = always
+
+
+def setting(
+    default: object,
+    means: str,
+    *,
+    example: str = "",
+    secret: bool = False,
+    judged: bool = False,
+    check: Callable[[Any], object] = always,
+) -> Any:
+    """A field of a subject's settings: a text, a number, a flag, a duration, one of some words, or a tuple of names.
+
+    `means` is a sentence for whoever sets it, `example` how it may be written where that is not its default. `secret`:
+    it is masked everywhere, and only the probe gets it. `judged`: it changes judgement alone, so that `backtest` may
+    try another. `check` raises ValueError, with half a sentence, for what it is not.
+    """
+    return field(default=default, metadata={"setting": SettingText(means, example, secret, judged, check)})
+
+
+def own_settings(kind: type[T], subject: str, orders: StandingOrders) -> T:
+    """The settings of a subject that declares its own, as judgement needs them; a secret is at its default."""
+    return decode(kind, orders.by_subject.get(subject, {}))
+
+
 def _no_perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
     yield from ()
 
@@ -279,7 +315,9 @@ class Subject:
     """One watched thing, by the name of the probe that measures it, and the rules that judge it.
 
     `update` moves the history on by one good reading, taken at `now` and the last one at `before` (Unix seconds, None:
-    there was none).
+    there was none). What a subject that is no part of monitord keeps is JSON of at most 64 KiB: `history.kept(NAME)`
+    has it, `history.keeping(NAME, it)` is a history with it. Times in it are its own business: `history.moved` says by
+    how many seconds those that monitord keeps have moved with the wall clock.
 
     `server` is the subject that it is measured through: itself where it is a server, "" where there is none. `title` is
     what it is called; `readings` what its probe tells of, and `noun` how a sentence about measuring it begins, where
@@ -291,6 +329,9 @@ class Subject:
     (of the document's fields) are what is told to Prometheus and to Nagios. `hint` says which setting would have it
     watched ("": none is needed, or there is nothing to watch here). `section` is how it stands in blocks, for the
     terminal, the page and the report (None: they draw it themselves). `beneath_all`: every other subject lives on it.
+
+    `settings` is a frozen dataclass whose fields are made by `setting`: MONITORD_NAME__FIELD each. Its probe is made of
+    one, judgement asks `own_settings` for it. Without the setting called `needs` it is not watched ("": it always is).
     """
 
     name: str
@@ -309,6 +350,8 @@ class Subject:
     perfdata: Callable[[Mapping[str, Any], StandingOrders], Iterator[PerfDatum]] = _no_perfdata
     hint: str = ""
     section: Callable[[SectionContext], tuple[Block, ...]] | None = None
+    settings: type[Any] | None = None
+    needs: str = ""
     beneath_all: bool = False
 
     def __post_init__(self) -> None:
