@@ -35,6 +35,7 @@ demo: .venv/.demo-ready ## a real fleet in miniature, watched, broken and mended
 	@$(BIN)/monitord demo $(ARGS)
 
 test: .venv/.dev-ready ## the whole suite, against real Postgres, Valkey and PM2
+	@$(BIN)/python -m monitord.testing.servers.pm2_install
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
 
 test-fast: .venv/.dev-ready ## only what needs no server: seconds

@@ -6,8 +6,9 @@ The session's fixtures are synchronous: the servers belong to no event loop, so 
 import asyncio
 import itertools
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from concurrent.futures import ThreadPoolExecutor
+import threading
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import Future
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,6 +24,7 @@ from monitord.testing.sandbox import Sandbox, StackError
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer
+from tests.support.children import ended_late
 from tests.untried import told
 
 # Whoever starts the tests in the background, or by nohup, has these ignored; children would inherit that, and could not
@@ -39,6 +41,12 @@ SERVERS = {"postgres", "valkey", "pm2", "stack"}
 PATIENCE = 60.0
 """Seconds a test waits for what must happen before it fails: only a failing test ever waits this long."""
 
+FINISH_SECONDS = 100.0
+"""Longest that the session's servers may take to start or to stop: less than a test has in all."""
+
+CHILDREN_SECONDS = 110.0
+"""How long a test's processes may run: less than the test itself, so that it fails by what it waits for."""
+
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 
 T = TypeVar("T")
@@ -53,6 +61,13 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker("servers")
 
 
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, object, object]:
+    """What a test has started is ended before the time of the test is up: see `ended_late`."""
+    with ended_late(CHILDREN_SECONDS):
+        return (yield)
+
+
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """At the end: what was not tried on this machine, and how to have it tried."""
     skipped = terminalreporter.stats.get("skipped", [])
@@ -63,10 +78,22 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
             terminalreporter.line(line)
 
 
-def finish(work: Coroutine[Any, Any, T]) -> T:
-    """Run a coroutine to its end on a thread of its own, beside whatever loop the tests have."""
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(asyncio.run, work).result()
+def finish(work: Coroutine[Any, Any, T], within: float = FINISH_SECONDS) -> T:
+    """Run a coroutine to its end on a thread of its own, beside whatever loop the tests have.
+
+    Raises:
+        TimeoutError: It did not end in so many seconds. A thread that hangs all the same is left behind.
+    """
+    done: Future[T] = Future()
+
+    def run() -> None:
+        try:
+            done.set_result(asyncio.run(asyncio.wait_for(work, within)))
+        except BaseException as error:  # noqa: BLE001 - the other thread raises it
+            done.set_exception(error)
+
+    threading.Thread(target=run, daemon=True).start()
+    return done.result(within + 10)
 
 
 @pytest.fixture

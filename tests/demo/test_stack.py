@@ -25,7 +25,6 @@ from monitord.demo.stack import Stack
 from monitord.testing.processes import processes_of
 from monitord.testing.sandbox import Sandbox, StackError
 from monitord.testing.servers.pm2 import Pm2Server
-from monitord.testing.servers.pm2_install import install_pm2
 from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer
 from monitord.testing.watchdog import sweep
@@ -201,19 +200,6 @@ async def test_a_late_command_is_ended_at_its_deadline(sandbox: Sandbox) -> None
         await sandbox.run([sys.executable, "-c", "import time; time.sleep(600)"], timeout=0.2)
     assert late.value.kind == "timeout"
     assert not [process for process in sandbox.processes() if "time.sleep(600)" in process.cmdline()]
-
-
-@pytest.mark.servers
-async def test_two_installs_of_pm2_at_once_make_one(sandbox: Sandbox, tmp_path: Path) -> None:
-    said: list[str] = []
-    programs = await asyncio.gather(
-        install_pm2(sandbox, said.append, cache=tmp_path), install_pm2(sandbox, said.append, cache=tmp_path)
-    )
-    assert programs[0] == programs[1]
-    assert programs[0].script.is_file()
-    assert sum(line.startswith("installing PM2") for line in said) == 1
-    left = [Path(entry).name for entry in os.scandir(tmp_path) if entry.is_dir()]
-    assert left == [programs[0].script.parents[3].name]
 
 
 @pytest.mark.servers

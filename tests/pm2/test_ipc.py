@@ -32,7 +32,7 @@ async def main():
         done.set()
     citizen.attach(on_shutdown=lambda: hear("shutdown"), on_orphaned=lambda: hear("orphaned"))
     look = "import os; print(sum(name.startswith('NODE_CHANNEL_') for name in os.environ))"
-    child = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True)
+    child = subprocess.run([sys.executable, "-c", look], capture_output=True, text=True, timeout=60)
     note("inherited " + child.stdout.strip())
     while not Path(sys.argv[1]).exists():
         await asyncio.sleep(0.02)

@@ -113,6 +113,7 @@ class Authority:
             ],
             check=True,
             capture_output=True,
+            timeout=30,
         )
 
 

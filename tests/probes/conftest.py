@@ -206,6 +206,7 @@ class Authority:
             ],
             check=True,
             capture_output=True,
+            timeout=30,
         )
 
     def server_side(self) -> ssl.SSLContext:

@@ -56,7 +56,7 @@ def gaps(reading: Reading) -> dict[str, str]:
 
 def df(path: str) -> tuple[int, int]:
     """The percentage and the free bytes that df prints."""
-    printed = subprocess.run(["df", "-P", "-k", path], capture_output=True, text=True, check=True).stdout
+    printed = subprocess.run(["df", "-P", "-k", path], capture_output=True, text=True, check=True, timeout=10).stdout
     fields = printed.splitlines()[1].split()
     return int(fields[4].rstrip("%")), int(fields[3]) * 1024
 
@@ -219,12 +219,15 @@ def tmpfs(tmp_path: Path) -> Iterator[Path]:
     place = tmp_path / "data"
     place.mkdir()
     made = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=50", "none", str(place)], capture_output=True, check=False
+        ["mount", "-t", "tmpfs", "-o", "size=1m,nr_inodes=50", "none", str(place)],
+        capture_output=True,
+        check=False,
+        timeout=10,
     )
     if made.returncode:
         pytest.skip("mounting a file system needs root")
     yield place
-    subprocess.run(["umount", str(place)], capture_output=True, check=False)
+    subprocess.run(["umount", str(place)], capture_output=True, check=False, timeout=10)
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="a tmpfs is mounted on Linux only")
@@ -238,7 +241,7 @@ async def test_a_file_system_full_of_empty_files_has_no_inode_left_and_lies_wher
     assert reading.number("disk_used", path=path) == 0.0
     assert reading.number("disk_inodes_used", path=path) == 100.0
     assert reading.word("disk_mount", path=path) == path
-    subprocess.run(["umount", path], check=True)
+    subprocess.run(["umount", path], check=True, timeout=10)
     after = await take(probe, ASK)
     assert after.word("disk_mount", path=path) != path
     assert after.word("disk_device", path=path) != reading.word("disk_device", path=path)

@@ -151,7 +151,8 @@ import json, socket, subprocess, sys
 # A name server of one's own that takes every question and answers none.
 hole = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
 hole.bind(("127.0.0.1", 53))
-answer = subprocess.run([sys.executable, "-m", "monitord", "check", "--format", "json"], capture_output=True, text=True)
+command = [sys.executable, "-m", "monitord", "check", "--format", "json"]
+answer = subprocess.run(command, capture_output=True, text=True, timeout=50)
 print(json.dumps({"code": answer.returncode, "out": answer.stdout, "err": answer.stderr}))
 """
 
@@ -162,8 +163,9 @@ def test_with_a_name_server_that_never_answers_a_check_ends_in_time_and_the_rest
     resolv.write_text("nameserver 127.0.0.1\noptions timeout:30 attempts:5\n")
     script = f"ip link set lo up && mount --bind {resolv} /etc/resolv.conf && exec {sys.executable} {hole}"
     unshare = ["unshare", "-n", "-m", "sh", "-c"]
+    tried = [*unshare, f"mount --bind {resolv} /etc/resolv.conf"]
     may = shutil.which("unshare") and shutil.which("ip")
-    if not may or subprocess.run([*unshare, f"mount --bind {resolv} /etc/resolv.conf"], capture_output=True).returncode:
+    if not may or subprocess.run(tried, capture_output=True, timeout=PATIENCE).returncode:
         pytest.skip("needs unshare and ip (util-linux, iproute2), and to be allowed namespaces (root)")
     given = {
         "MONITORD_POSTGRES__DSN": "postgres://u:p@db.example.org/d",

@@ -1,7 +1,11 @@
-"""PM2 for the demonstration: installed once by npm, from the lock file shipped here, into a cache."""
+"""PM2 for the demonstration and the tests: installed once by npm, from the lock file shipped here, into a cache.
+
+Run as `python -m monitord.testing.servers.pm2_install`, it does that and says so, before anything waits for it.
+"""
 
 import asyncio
 import fcntl
+import itertools
 import json
 import os
 import re
@@ -15,7 +19,18 @@ from pathlib import Path
 from monitord.testing.sandbox import Sandbox, StackError
 from monitord.testing.wheels import wheel_directory
 
+ATTEMPTS = 3
+ATTEMPT_SECONDS = 90.0
 INSTALL_SECONDS = 300.0
+"""By then it is installed or has failed, however often it was tried."""
+
+# npm would wait up to five minutes for an answer, ten seconds and then a minute before it asks again.
+FETCHING = {
+    "npm_config_fetch_timeout": "20000",
+    "npm_config_fetch_retries": "4",
+    "npm_config_fetch_retry_mintimeout": "500",
+    "npm_config_fetch_retry_maxtimeout": "8000",
+}
 OLDEST_NODE = 18
 
 Progress = Callable[[str], None]
@@ -64,7 +79,7 @@ async def install_pm2(sandbox: Sandbox, progress: Progress, *, cache: Path | Non
         try:
             for name in ("package.json", "package-lock.json"):
                 shutil.copy(shipped / name, unfinished / name)
-            await _npm_ci(sandbox, node, npm, unfinished)
+            await _npm_ci(sandbox, node, npm, unfinished, progress)
             shutil.rmtree(target, ignore_errors=True)
             await asyncio.to_thread(unfinished.rename, target)  # whole or not at all
         finally:
@@ -72,23 +87,33 @@ async def install_pm2(sandbox: Sandbox, progress: Progress, *, cache: Path | Non
     return program
 
 
-async def _npm_ci(sandbox: Sandbox, node: Path, npm: Path, directory: Path) -> None:
+async def _npm_ci(sandbox: Sandbox, node: Path, npm: Path, directory: Path, progress: Progress) -> None:
     # npm needs the user's proxies, certificates and registry; everything else here runs without the environment.
     theirs = {name: value for name, value in os.environ.items() if re.match(r"(?i)(npm_config_|.*proxy$|node_)", name)}
     theirs |= {name: os.environ[name] for name in ("SSL_CERT_FILE", "SSL_CERT_DIR") if name in os.environ}
     options = ("--ignore-scripts", "--omit=dev", "--omit=optional", "--no-audit", "--no-fund", "--no-update-notifier")
-    await sandbox.run(
-        [node, npm, "ci", *options, "--loglevel=error", "--logs-max=0", f"--cache={directory / '.npm'}"],
-        timeout=INSTALL_SECONDS,
-        cwd=directory,
-        # npm runs `node` by name now and then: the one it was started with comes first.
-        # Behind a proxy that has a certificate authority of its own, the system knows it and Node's own list does not.
-        env={
-            "NODE_USE_SYSTEM_CA": "1",
-            **theirs,
-            "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
-        },
-    )
+    for attempt in itertools.count(1):
+        try:
+            await sandbox.run(
+                # What one attempt has fetched the next one finds in the cache.
+                [node, npm, "ci", *options, "--loglevel=error", "--logs-max=0", f"--cache={directory / '.npm'}"],
+                timeout=ATTEMPT_SECONDS,
+                cwd=directory,
+                # npm runs `node` by name now and then: the one it was started with comes first.
+                # A proxy's own certificate authority is known to the system, and not in Node's own list.
+                env={
+                    "NODE_USE_SYSTEM_CA": "1",
+                    **FETCHING,
+                    **theirs,
+                    "PATH": f"{node.parent}{os.pathsep}{os.environ.get('PATH', os.defpath)}",
+                },
+            )
+        except StackError as error:
+            if attempt == ATTEMPTS:
+                raise StackError(error.kind, f"PM2 could not be installed in {ATTEMPTS} attempts: {error}") from error
+            progress(f"npm is asked once more: {error}")
+        else:
+            break
     shutil.rmtree(directory / ".npm", ignore_errors=True)
 
 
@@ -135,3 +160,22 @@ def _cache_directory() -> Path:
         return Path(sys.prefix) / "share" / "monitord"
     base = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
     return Path(base) / "monitord"
+
+
+def main() -> int:
+    """Install PM2 where it is not yet. Returns 0 once it is there, 1 with one line on stderr where it cannot be had."""
+
+    async def install(sandbox: Sandbox) -> None:
+        await install_pm2(sandbox, lambda line: print(line, flush=True))  # noqa: T201 - a command of its own
+
+    try:
+        with Sandbox() as sandbox:
+            asyncio.run(install(sandbox))
+    except StackError as error:
+        print(error, file=sys.stderr)  # noqa: T201
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

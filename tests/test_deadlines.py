@@ -1,0 +1,50 @@
+"""Nothing that a test waits for may keep the whole run waiting."""
+
+from __future__ import annotations
+
+import ast
+import asyncio
+import subprocess
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import finish
+from tests.support.children import ended_late
+
+TESTS = Path(__file__).parent
+
+
+def test_a_process_that_outlives_its_tests_time_is_ended_and_an_older_one_is_not() -> None:
+    with subprocess.Popen(["sleep", "60"]) as older:
+        time.sleep(0.2)  # longer than the clock of processes is coarse
+        with ended_late(0.3), subprocess.Popen(["sleep", "60"]) as process:
+            assert process.wait(10) == -9
+        assert older.poll() is None
+        older.kill()
+
+
+def test_what_a_fixture_waits_for_has_a_deadline_and_its_own_error() -> None:
+    with pytest.raises(TimeoutError):
+        finish(asyncio.Event().wait(), within=0.05)
+
+    async def fails() -> None:
+        raise LookupError("as it was")
+
+    with pytest.raises(LookupError, match="as it was"):
+        finish(fails())
+
+
+def test_every_command_that_a_test_runs_to_its_end_has_a_deadline() -> None:
+    without = []
+    found = 0
+    texts = {path: path.read_text() for path in TESTS.rglob("*.py")}
+    for path in (path for path, text in texts.items() if "subprocess.run" in text):
+        for node in ast.walk(ast.parse(texts[path])):
+            if isinstance(node, ast.Call) and ast.unparse(node.func) == "subprocess.run":
+                found += 1
+                if not {"timeout", None} & {keyword.arg for keyword in node.keywords}:
+                    without.append(f"{path.relative_to(TESTS)}:{node.lineno}")
+    assert found > 10
+    assert without == []
