@@ -9,7 +9,7 @@ from .program import PATIENCE, environment
 
 # What a name lookup is to asyncio: a call in a thread, of which nobody can say when it returns.
 HANGS = """
-import asyncio, signal, sys, threading
+import asyncio, signal, sys, threading, time
 from monitord.cli import say
 from monitord.cli.base import run_once
 
@@ -19,6 +19,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 def ask():
     sys.stderr.write("asked\\n")
     sys.stderr.flush()
+    if {interrupts}:
+        time.sleep(0.3)  # by then the loop sleeps, and nobody wakes it
+        signal.pthread_kill(threading.get_ident(), signal.SIGINT)
     threading.Event().wait()
 
 async def work():
@@ -33,9 +36,9 @@ sys.exit(run_once(work()))
 """
 
 
-def program(directory: Path, timeout: float) -> "subprocess.Popen[str]":
+def program(directory: Path, timeout: float, *, interrupts: bool = False) -> "subprocess.Popen[str]":
     return subprocess.Popen(
-        [sys.executable, "-c", HANGS.format(timeout=timeout)],
+        [sys.executable, "-c", HANGS.format(timeout=timeout, interrupts=interrupts)],
         cwd=directory,
         env=environment(directory),
         stdout=subprocess.PIPE,
@@ -57,3 +60,9 @@ def test_nor_does_it_when_ctrl_c_comes_first(tmp_path: Path) -> None:
         process.send_signal(signal.SIGINT)
         out, err = process.communicate(timeout=PATIENCE)
     assert (process.returncode, out, err) == (130, "", "")
+
+
+def test_nor_when_ctrl_c_reaches_another_of_its_threads(tmp_path: Path) -> None:
+    with program(tmp_path, 3600, interrupts=True) as process:
+        out, err = process.communicate(timeout=PATIENCE)
+    assert (process.returncode, out, err) == (130, "", "asked\n")

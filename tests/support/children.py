@@ -39,5 +39,5 @@ def ended_late(seconds: float) -> Iterator[None]:
 def _now() -> float:
     """The moment on the clock by which psutil tells when a process was started."""
     if hasattr(time, "CLOCK_BOOTTIME"):  # Linux counts from the boot, whose own moment is told in whole seconds
-        return psutil.boot_time() + time.clock_gettime(time.CLOCK_BOOTTIME)
+        return float(psutil.boot_time()) + time.clock_gettime(time.CLOCK_BOOTTIME)
     return time.time()
