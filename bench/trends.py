@@ -17,8 +17,8 @@ from monitord.core.orders import StandingOrders
 
 COURSES_OF_A_KIND = 200
 ORDERS = StandingOrders(service_memory=int(courses.MEMORY_LIMIT))
-MEMORY, DISK = memory_terms(ORDERS, "any"), disk_terms(ORDERS)
-FAST_DISK = fast_disk_terms(ORDERS)
+MEMORY, DISK = memory_terms(ORDERS, "any"), disk_terms(ORDERS, "/")
+FAST_DISK = fast_disk_terms(ORDERS, "/")
 
 Make = Callable[[random.Random], Course]
 HEALTHY: tuple[tuple[Make, Terms], ...] = (
@@ -86,7 +86,7 @@ def judged(make: Make, number: int, terms: Terms) -> Verdict:
         series = trends.begin(value, at, terms) if series is None else trends.update(series, value, at, terms)
         if terms is DISK and FAST_DISK is not None:
             fast = trends.update(fast, value, at, FAST_DISK) if fast else trends.begin(value, at, FAST_DISK)
-            outlook = disk_outlook(series, fast, value, at, ORDERS)
+            outlook = disk_outlook("/", series, fast, value, at, ORDERS)
         else:
             outlook = trends.outlook(series, at, terms)
         if outlook is not None and not telling:

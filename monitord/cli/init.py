@@ -45,7 +45,7 @@ async def _init(settings: Settings, home: Path | None, arguments: argparse.Names
         scan.database(arguments.dsn, dsn.get_secret_value() if dsn else None, settings.postgres.ca_file, timeout),
         scan.queues(arguments.redis, url.get_secret_value() if url else None, timeout, settings.redis.prefix),
         scan.disks(home, arguments.dsn or (dsn.get_secret_value() if dsn else None), timeout),
-        scan.no_mounts(settings.host.disks, timeout),
+        scan.no_mounts(tuple(settings.host.disks), timeout),
     )
     found = Discovered(fleet, database, queues, disks)
     say(dotenv(found, f"What monitord found on {datetime.now(UTC):%Y-%m-%d at %H:%M} UTC."))

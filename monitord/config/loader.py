@@ -26,7 +26,7 @@ from monitord.config.schema import (
 )
 from monitord.config.sources import RawValues, gather
 from monitord.config.types import is_loopback, listen_address
-from monitord.core.orders import StandingOrders
+from monitord.core.orders import DiskOrders, StandingOrders
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import measured, subject_named
 from monitord.masking import MASK, mask, mask_address
@@ -138,6 +138,13 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
         if high < low:
             reason = f"{shown(settings, critical)} is less than {warning}, {shown(settings, warning)}"
             yield critical, warning, reason
+    disks, orders = variable_of("host", "disks"), settings.orders
+    for path, disk in settings.host.disks.items():
+        if disk != DiskOrders():
+            low = orders.disk_warning if disk.warning is None else disk.warning
+            high = orders.disk_critical if disk.critical is None else disk.critical
+            if high < low:
+                yield disks, critical, f"of {path}, critical is {high:g}%, less than warning, {low:g}%"
     listen, token = variable_of("http", "listen"), variable_of("http", "token")
     if settings.http.listen and settings.http.token is None:
         host, _ = listen_address(settings.http.listen)

@@ -4,17 +4,35 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Mapping
-from typing import Annotated, Any
+from datetime import timedelta
+from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer
 
-from monitord.config.types import from_json, mapping, text_of, words
-from monitord.core.orders import QueueOrders
-from monitord.core.units import whole
+from monitord.config.types import (
+    from_json,
+    mapping,
+    read_count,
+    read_length,
+    read_number,
+    read_percent,
+    text_of,
+    words,
+)
+from monitord.core import units
+from monitord.core.hours import OTHERWISE, hours_of
+from monitord.core.orders import DiskOrders, QueueOrders, TableOrders
+
+
+def _as_it_is(value: Any) -> Any:
+    return value
 
 
 def named(
-    example: str, made: type[Any], fields: Mapping[str, Callable[[object], object]]
+    example: str,
+    made: type[Any],
+    fields: Mapping[str, Callable[[object], object]],
+    texts: Mapping[str, Callable[[Any], Any]],
 ) -> tuple[BeforeValidator, PlainSerializer]:
     """How such a setting is read, and how it is written again: as the list where nothing is declared of any name.
 
@@ -22,6 +40,7 @@ def named(
         example: what is shown to whoever wrote something else.
         made: a dataclass with a default for every field, one of which is made for each name.
         fields: how each field that may be declared is read; ValueError with half a sentence for what it is not.
+        texts: how a field is written again, where that is not as it is.
     """
 
     def declared(item: object) -> object:
@@ -49,7 +68,11 @@ def named(
 
     def written(found: Mapping[str, Any]) -> list[str] | dict[str, dict[str, Any]]:
         stated = {
-            name: {key: value for key, value in dataclasses.asdict(item).items() if value is not None}
+            name: {
+                key: texts.get(key, _as_it_is)(value)
+                for key, value in dataclasses.asdict(item).items()
+                if value is not None
+            }
             for name, item in found.items()
         }
         return stated if any(stated.values()) else list(stated)
@@ -66,8 +89,29 @@ def patterns(value: object) -> tuple[str, ...]:
     return tuple(item.strip() for item in found)
 
 
-def _number(value: object) -> int:
-    return whole(text_of(value, "5000"))
+def _by_hours(value: object) -> Mapping[str, timedelta]:
+    """A duration, or a map of hours of the day to one each."""
+    if not isinstance(value, dict):
+        return {OTHERWISE: read_length(value)}
+    found: dict[str, timedelta] = {}
+    taken: frozenset[int] = frozenset()
+    for span, limit in value.items():
+        hours = hours_of(str(span))
+        if hours & taken:
+            raise ValueError(f"{span} names an hour that another span names, too")
+        taken |= hours
+        try:
+            found[str(span).strip()] = read_length(limit)
+        except ValueError as error:
+            raise ValueError(f"{span}: {error}") from None
+    if not found:
+        raise ValueError('it names no hours; write "2h" or {"00-06": "3h", "*": "15m"}')
+    return found
+
+
+def _hours_text(limits: Mapping[str, timedelta]) -> str | dict[str, str]:
+    texts = {span: units.duration_text(limit) for span, limit in limits.items()}
+    return texts[OTHERWISE] if texts.keys() == {OTHERWISE} else texts
 
 
 def _key_prefix(value: object) -> str:
@@ -77,10 +121,27 @@ def _key_prefix(value: object) -> str:
     return text
 
 
+_percent_text: Final = "{:g}%".format
+
+_read_tables, _tables_written = named(
+    '["orders"] or {"orders": {"growth_limit": 10000, "growth_window": "2h", "flow_stall": "2h"}}',
+    TableOrders,
+    {"growth_limit": read_count, "growth_window": read_length, "growth_steady": read_count, "flow_stall": _by_hours},
+    {"growth_window": units.duration_text, "flow_stall": _hours_text},
+)
 _read_queues, _queues_written = named(
     '["emails"] or {"emails": {"waiting": 1000, "prefix": "myapp", "worker": "mail-worker"}}',
     QueueOrders,
-    {"waiting": _number, "prefix": _key_prefix, "worker": patterns},
+    {"waiting": read_number, "prefix": _key_prefix, "worker": patterns},
+    {},
 )
+_read_disks, _disks_written = named(
+    '["/"] or {"/data": {"warning": "85%", "critical": "92%"}}',
+    DiskOrders,
+    {"warning": read_percent, "critical": read_percent},
+    {"warning": _percent_text, "critical": _percent_text},
+)
+Tables = Annotated[dict[str, TableOrders], _read_tables, _tables_written]
 Queues = Annotated[dict[str, QueueOrders], _read_queues, _queues_written]
+Disks = Annotated[dict[str, DiskOrders], _read_disks, _disks_written]
 KeyPrefix = Annotated[str, BeforeValidator(_key_prefix)]

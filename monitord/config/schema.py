@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from pydantic import Field, SecretStr, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -20,12 +20,20 @@ from monitord.config.places import psql, redis_cli
 from monitord.config.sources import PREFIX
 from monitord.core import units
 from monitord.core.model import Severity
-from monitord.core.orders import QueueOrders
+from monitord.core.orders import DiskOrders, QueueOrders, TableOrders
 from monitord.core.subjects.registry import registered
 from monitord.masking import parts_of, secrets_in
 
 STATE_DIR: Final = "~/.local/state/monitord"
 PM2_HOME: Final = "~/.pm2"
+
+
+T = TypeVar("T")
+
+
+def _declared(by_name: Mapping[str, T], nothing: T) -> dict[str, T]:
+    """Those of which anything is declared."""
+    return {name: orders for name, orders in by_name.items() if orders != nothing}
 
 
 class Pm2Settings(Section):
@@ -39,15 +47,19 @@ class Pm2Settings(Section):
 
 
 class PostgresSettings(Section):
-    """The database, and which tables' growth is judged. No DSN: neither it nor the epochs are watched."""
+    """The database, and which tables' growth is judged, each by limits of its own where they are declared.
+
+    No DSN: neither it nor the epochs are watched.
+    """
 
     needs = "dsn"
     dsn: t.PostgresUri | None = None
     ca_file: t.File | None = None
-    tables: Annotated[tuple[str, ...] | None, t.words('["orders"]')] = None  # one fleet's own, where it is there
+    tables: n.Tables | None = None  # one fleet's own, where it is there
 
     def orders(self) -> Mapping[str, object]:
-        return {"tables": self.tables}
+        by_name = _declared(self.tables or {}, TableOrders())
+        return {"tables": None if self.tables is None else tuple(self.tables), "table_by_name": by_name}
 
     def place(self) -> str:
         return "" if self.dsn is None else psql(self.dsn.get_secret_value())
@@ -82,7 +94,7 @@ class RedisSettings(Section):
     prefix: n.KeyPrefix = "bull"
 
     def orders(self) -> Mapping[str, object]:
-        by_name = {name: queue for name, queue in self.queues.items() if queue != QueueOrders()}
+        by_name = _declared(self.queues, QueueOrders())
         return {"queues": tuple(self.queues), "queue_prefix": self.prefix, "queue_by_name": by_name}
 
     def place(self) -> str:
@@ -90,12 +102,12 @@ class RedisSettings(Section):
 
 
 class HostSettings(Section):
-    """The machine: a path on each file system to look at."""
+    """The machine: a path on each file system to look at, or what is declared of each of them."""
 
-    disks: Annotated[tuple[str, ...], t.words('["/"]')] = ("/",)
+    disks: n.Disks = Field(default_factory=lambda: {"/": DiskOrders()})
 
     def orders(self) -> Mapping[str, object]:
-        return {"disks": self.disks}
+        return {"disks": tuple(self.disks), "disk_by_name": _declared(self.disks, DiskOrders())}
 
 
 class HttpSettings(Section):

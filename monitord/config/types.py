@@ -37,7 +37,8 @@ def _duration(value: object) -> timedelta:
     return value if isinstance(value, timedelta) else units.duration(text_of(value, "30s"))
 
 
-def _length(value: object) -> timedelta:
+def read_length(value: object) -> timedelta:
+    """A duration longer than nothing."""
     length = _duration(value)
     if length <= timedelta(0):
         raise ValueError("it must be longer than nothing")
@@ -45,7 +46,7 @@ def _length(value: object) -> timedelta:
 
 
 def _epoch(value: object) -> timedelta:
-    length = _length(value)
+    length = read_length(value)
     if length.total_seconds() % 1:
         raise ValueError("it must be whole seconds, as labels are")
     return length
@@ -55,16 +56,19 @@ def _size(value: object) -> int:
     return units.size(text_of(value, "500MB"))
 
 
-def _percent(value: object) -> float:
+def read_percent(value: object) -> float:
+    """A percentage, 0 to 100."""
     return units.percent(text_of(value, "80%"))
 
 
-def _number(value: object) -> int:
+def read_number(value: object) -> int:
+    """A whole number."""
     return units.whole(text_of(value, "5"))
 
 
-def _count(value: object) -> int:
-    if (number := _number(value)) < 1:
+def read_count(value: object) -> int:
+    """A whole number of at least 1."""
+    if (number := read_number(value)) < 1:
         raise ValueError("it must be at least 1")
     return number
 
@@ -318,7 +322,7 @@ def _schedule(value: object) -> str:
 
 _as_duration = PlainSerializer(units.duration_text)
 Duration = Annotated[timedelta, BeforeValidator(_duration), _as_duration]
-Length = Annotated[timedelta, BeforeValidator(_length), _as_duration]
+Length = Annotated[timedelta, BeforeValidator(read_length), _as_duration]
 EpochLength = Annotated[timedelta, BeforeValidator(_epoch), _as_duration]
 Size = Annotated[int, BeforeValidator(_size), PlainSerializer(units.size_text)]
 Sizes = Annotated[
@@ -326,9 +330,9 @@ Sizes = Annotated[
     mapping('{"web": "800MB"}', _size),
     PlainSerializer(lambda sizes: {name: units.size_text(size) for name, size in sizes.items()}),
 ]
-Percent = Annotated[float, BeforeValidator(_percent), PlainSerializer(lambda percent: f"{percent:g}%")]
-Number = Annotated[int, BeforeValidator(_number)]
-Count = Annotated[int, BeforeValidator(_count)]
+Percent = Annotated[float, BeforeValidator(read_percent), PlainSerializer(lambda percent: f"{percent:g}%")]
+Number = Annotated[int, BeforeValidator(read_number)]
+Count = Annotated[int, BeforeValidator(read_count)]
 Decimal = Annotated[float, BeforeValidator(_decimal)]
 Text = Annotated[str, BeforeValidator(_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal
 
+from monitord.core.hours import OTHERWISE, HourlyLimit, hourly
+
 Expected = Literal["online", "stopped", "periodic"]
 
 # The fleet that these orders were first given for: what is watched of it by default, and what explains what there.
@@ -35,6 +37,27 @@ class QueueOrders:
     waiting: int | None = None
     prefix: str | None = None
     worker: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class TableOrders:
+    """What is declared of one table; None: as for any table.
+
+    `flow_stall` is by hours of the day in UTC, as `00-06`; `*` stands for all others.
+    """
+
+    growth_limit: int | None = None
+    growth_window: timedelta | None = None
+    growth_steady: int | None = None
+    flow_stall: Mapping[str, timedelta] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DiskOrders:
+    """What is declared of one disk, in percent; None: as for any disk."""
+
+    warning: float | None = None
+    critical: float | None = None
 
 
 # The orders' own queue and who works it off, where nothing else is declared.
@@ -78,6 +101,8 @@ class StandingOrders:
     restarts_critical: int = 20
     restarts_window: timedelta = timedelta(hours=1)
     tables: tuple[str, ...] = TABLES
+    # What is declared of single tables.
+    table_by_name: Mapping[str, TableOrders] = field(default_factory=dict)
     growth_limit: int = 1_000_000
     growth_window: timedelta = timedelta(hours=2)
     growth_steady: int = 100_000
@@ -92,6 +117,8 @@ class StandingOrders:
     # Whether what is unusual by the system's own past is warned of, or only told in the report.
     learned_warnings: bool = True
     disks: tuple[str, ...] = ("/",)
+    # What is declared of single disks.
+    disk_by_name: Mapping[str, DiskOrders] = field(default_factory=dict)
     disk_warning: float = 70.0
     disk_critical: float = 80.0
     host_memory: int = 200_000_000
@@ -111,6 +138,35 @@ class StandingOrders:
     exact_names: frozenset[str] = frozenset()
     # The fields above that hold a default which nobody named: it applies where its subject is there (core/watched.py).
     unnamed: frozenset[str] = frozenset()
+
+    def growth_limit_of(self, table: str) -> int:
+        """The most rows that a table may gain within its window."""
+        declared = self._table(table).growth_limit
+        return self.growth_limit if declared is None else declared
+
+    def growth_window_of(self, table: str) -> float:
+        """The seconds over which the growth of a table is judged."""
+        return (self._table(table).growth_window or self.growth_window).total_seconds()
+
+    def growth_steady_of(self, table: str) -> int:
+        """The rows an hour below which the growth of a table is steady."""
+        declared = self._table(table).growth_steady
+        return self.growth_steady if declared is None else declared
+
+    def flow_stall_of(self, table: str) -> HourlyLimit:
+        """How long no new row may come into a table, by the hour of the day."""
+        return hourly(self._table(table).flow_stall or {OTHERWISE: self.flow_stall}, self.flow_stall)
+
+    def _table(self, name: str) -> TableOrders:
+        return self.table_by_name.get(name, TableOrders())
+
+    def disk_limits(self, path: str) -> tuple[float, float]:
+        """From which percentage on a disk is warned of, and from which it is critical."""
+        declared = self.disk_by_name.get(path, DiskOrders())
+        return (
+            self.disk_warning if declared.warning is None else declared.warning,
+            self.disk_critical if declared.critical is None else declared.critical,
+        )
 
     def queue_limit(self, queue: str) -> int:
         """The most jobs that may wait in a queue."""

@@ -71,15 +71,17 @@ def _pm2(context: ProbeContext) -> Probe:
 
 
 def _postgres(context: ProbeContext) -> Probe:
-    from monitord.probes.postgres import PostgresProbe
+    from monitord.probes.postgres import CountBounds, PostgresProbe
 
     orders = context.orders
     return PostgresProbe(
         context.session,
         orders.tables,
         int(orders.epoch_length.total_seconds()),
-        window=orders.growth_window.total_seconds() + FLUSH_SECONDS,
-        cap=count_cap(orders),
+        bounds={
+            name: CountBounds(orders.growth_window_of(name) + FLUSH_SECONDS, count_cap(name, orders))
+            for name in orders.tables
+        },
         defaults=defaults(orders),
     )
 
@@ -116,7 +118,7 @@ def _redis(context: ProbeContext) -> Probe:
 def _host(context: ProbeContext) -> Probe:
     from monitord.probes.host import HostProbe
 
-    return HostProbe(context.settings.host.disks)
+    return HostProbe(context.orders.disks)
 
 
 def declared(name: str, load: Callable[[], Callable[[Any, StandingOrders], Probe]]) -> Factory:
@@ -176,11 +178,11 @@ class Probes:
                     await closing.close()
 
 
-def count_cap(orders: StandingOrders) -> int:
-    """Where an exact count stops: many times the rows that the limit allows for the labels it spans.
+def count_cap(table: str, orders: StandingOrders) -> int:
+    """Where an exact count of a table stops: many times the rows that the limit allows for the labels it spans.
 
     They span up to an epoch more than the window, which is half as much again by the default orders.
     """
-    window = orders.growth_window.total_seconds()
+    window = orders.growth_window_of(table)
     spans = (window + orders.epoch_length.total_seconds()) / window / 1.5
-    return round(orders.growth_limit * COUNT_AT_MOST_LIMITS * max(1.0, spans))
+    return round(orders.growth_limit_of(table) * COUNT_AT_MOST_LIMITS * max(1.0, spans))

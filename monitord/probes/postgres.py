@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -90,6 +90,17 @@ def estimate_rows(table: TableReading) -> int | None:
     return table.live if table.live > 0 and table.live + table.dead >= table.pages / 2 else None
 
 
+@dataclass(frozen=True)
+class CountBounds:
+    """How far a table is counted exactly: at least `window` seconds of labels back, and no more than `cap` rows.
+
+    A count of `cap` means that there are at least so many rows, which is all that a flood is asked for.
+    """
+
+    window: float = 7200.0
+    cap: int = 5_000_000
+
+
 class PostgresProbe:
     """Size, connections and table counters from the catalogue and the statistics, at a cost that no row adds to."""
 
@@ -100,9 +111,10 @@ class PostgresProbe:
         session: Session,
         tables: Sequence[str],
         epoch_length: float,
-        window: float = 7200.0,
-        cap: int = 5_000_000,
+        window: float = CountBounds.window,
+        cap: int = CountBounds.cap,
         defaults: Sequence[str] = (),
+        bounds: Mapping[str, CountBounds] | None = None,
     ) -> None:
         """A probe over a session that somebody else closes.
 
@@ -110,17 +122,16 @@ class PostgresProbe:
             session: Where to ask.
             tables: `table` or `schema.table`, as people write them and as the samples will be labelled.
             epoch_length: Seconds per epoch; exact counts begin at a label, a multiple of it.
-            window: How many seconds of labels an exact count looks back, at least.
-            cap: Where an exact count stops; a count of `cap` means that there are at least so many rows, which is
-                all that a flood is asked for.
+            window: As in CountBounds, of a table that has none in `bounds`.
+            cap: The same.
             defaults: Tables that nobody named: whether each is there is asked every time.
+            bounds: How far each table is counted, by its name.
         """
         self._session = session
         self._tables = tuple(dict.fromkeys(tables))
         self._names = [_name(table) for table in self._tables]
         self._length = max(1, int(epoch_length))
-        self._window = window
-        self._cap = cap
+        self._bounds = {table: (bounds or {}).get(table, CountBounds(window, cap)) for table in self._tables}
         # The key after which what comes into a table is counted, by label, with the table's oid.
         self._keys: dict[str, tuple[int, int]] = {}
         self._defaults = list(dict.fromkeys(defaults))
@@ -195,22 +206,22 @@ class PostgresProbe:
         The key stays for many counts, so that what is committed late is counted; then two counts share the next one.
         """
         left = deadline - asyncio.get_running_loop().time()
-        quoted, serial = root["quoted"], root["serial"]
+        quoted, serial, cap = root["quoted"], root["serial"], self._bounds[label].cap
         oid, after = self._keys.get(label, (None, 0))
         try:
             async with self._session.read_only(left * _COUNT_SHARE) as connection:
                 newest = await connection.fetchval(queries.newest_key(quoted, serial)) or 0
                 if oid != root["oid"] or newest < after:  # the first count, or the sequence was begun anew
                     after = newest
-                row = await connection.fetchrow(queries.arrived(quoted, serial), after, self._cap)
+                row = await connection.fetchrow(queries.arrived(quoted, serial), after, cap)
         except PostgresError:
             row = None
         if row is None:
             return [sample("table_recent", None, table=label, since=str(after))]
         self._keys[label] = (root["oid"], after)
-        is_capped = row["rows"] >= self._cap
+        is_capped = row["rows"] >= cap
         found = [sample("table_arrived", row["rows"], table=label, since=str(after), capped=str(int(is_capped)))]
-        if row["rows"] >= min(_KEYS_MOVE_AFTER, self._cap):
+        if row["rows"] >= min(_KEYS_MOVE_AFTER, cap):
             # What is beyond a cap is counted from where the count stopped.
             self._keys[label] = (root["oid"], row["top"])
             if not is_capped:
@@ -296,27 +307,28 @@ class PostgresProbe:
 
         A count without a value when it did not finish in time, which is no failure of the reading.
         """
-        since = int((now - self._window) // self._length) * self._length
-        row = await self._counted(quoted, since, deadline)
+        bounds = self._bounds[label]
+        since = int((now - bounds.window) // self._length) * self._length
+        row = await self._counted(quoted, since, bounds.cap, deadline)
         if row is None:
             return [sample("table_recent", None, table=label, since=str(since))]
         found = [sample("table_recent", row["rows"], table=label, since=str(since))]
-        if row["rows"] < self._cap:  # else the later bound's share of the rows is anybody's guess
+        if row["rows"] < bounds.cap:  # else the later bound's share of the rows is anybody's guess
             found.insert(0, sample("table_recent", row["later_rows"], table=label, since=str(since + self._length)))
             return found
         # So many that the window cannot be counted; the present epoch may be, and shares its bound with the next count.
         newest = int(now // self._length) * self._length
-        row = await self._counted(quoted, newest, deadline) if newest > since else None
-        if row is not None and row["rows"] < self._cap:
+        row = await self._counted(quoted, newest, bounds.cap, deadline) if newest > since else None
+        if row is not None and row["rows"] < bounds.cap:
             found.append(sample("table_newest", row["rows"], table=label, since=str(newest)))
         return found
 
-    async def _counted(self, quoted: str, since: int, deadline: float) -> asyncpg.Record | None:
+    async def _counted(self, quoted: str, since: int, cap: int, deadline: float) -> asyncpg.Record | None:
         """One bounded count; None when it did not finish in its share of the time."""
         left = deadline - asyncio.get_running_loop().time()
         try:
             async with self._session.read_only(left * _COUNT_SHARE) as connection:
-                return await connection.fetchrow(queries.recent(quoted), since, since + self._length, self._cap)
+                return await connection.fetchrow(queries.recent(quoted), since, since + self._length, cap)
         except PostgresError:
             return None
 

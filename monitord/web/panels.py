@@ -66,6 +66,8 @@ def growth(view: PageContext) -> ServerPanel:
     """The watched tables, and the database around them."""
     report, orders = view.seen.report, view.seen.decision.orders
     known = report.probes["postgres"]["status"] == "ok"
+    windows = {orders.growth_window_of(name) for name in report.growth}
+    common = windows.pop() if len(windows) == 1 else None
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
     for name, found in report.growth.items():
         measured = known and found["total_bytes"] is not None
@@ -77,13 +79,13 @@ def growth(view: PageContext) -> ServerPanel:
                     name,
                     said(humanize.count if found["exact"] else _about, found["rows"]),
                     said(humanize.count, found["rows_per_hour"], otherwise),
-                    said(humanize.count, found["window_rows"], otherwise),
+                    said(humanize.count, found["window_rows"], otherwise)
+                    + ("" if common else f" in {humanize.duration(orders.growth_window_of(name))}"),
                     said(humanize.size, found["total_bytes"]),
                 ),
             )
         )
-    window = humanize.duration(orders.growth_window.total_seconds())
-    header = ("Table", "Rows", "An hour", f"In {window}", "Size")
+    header = ("Table", "Rows", "An hour", f"In {humanize.duration(common)}" if common else "In its window", "Size")
     table = Grid("Rows, and what came in", header, tuple(rows), frozenset({1, 2, 3, 4}))
     shown = panel(view, "growth", "Growth", "postgres")
     return ServerPanel(shown, table, tuple(_database(view)), tuple(_bars(view)))
@@ -140,7 +142,7 @@ def host(view: PageContext) -> ServerPanel:
                 (
                     path,
                     said(lambda value: f"{value:.1f}%", used),
-                    _bar(used, view) if used is not None else UNKNOWN,
+                    _bar(path, used, view) if used is not None else UNKNOWN,
                     said(humanize.size, disk["free_bytes"]),
                     said(lambda value: f"{value:.1f}%", disk.get("inodes_used_percent")),
                 ),
@@ -159,11 +161,10 @@ def host(view: PageContext) -> ServerPanel:
     return ServerPanel(panel(view, "host", "Host", "host"), disks, facts)
 
 
-def _bar(used: float, view: PageContext) -> Markup:
-    orders = view.seen.decision.orders
+def _bar(path: str, used: float, view: PageContext) -> Markup:
     ticks = [
         tag("line", x1=percent(limit), x2=percent(limit), y1=0, y2=_BAR_HEIGHT, class_="tick")
-        for limit in (orders.disk_warning, orders.disk_critical)
+        for limit in view.seen.decision.orders.disk_limits(path)
     ]
     track = tag("rect", width="100%", height=_BAR_HEIGHT, rx=2, class_="track")
     full = tag("rect", width=percent(min(100.0, max(0.0, used))), height=_BAR_HEIGHT, rx=2, class_="full")

@@ -11,6 +11,7 @@ import pytest
 from redis.asyncio import Redis
 
 from monitord.config.loader import Settings, load
+from monitord.core.orders import DiskOrders, TableOrders
 from monitord.demo.seed import seed_window
 from monitord.discovery import scan
 from monitord.discovery.dotenv import Discovered, DiscoveredDatabase, DiscoveredFleet, DiscoveredQueues, dotenv
@@ -39,7 +40,7 @@ def init(directory: Path, *arguments: str, **settings: str) -> tuple[str, str]:
 
 def test_beside_nothing_it_prints_a_env_that_watches_the_host(tmp_path: Path) -> None:
     out, err = init(tmp_path)
-    assert loaded(out, tmp_path).host.disks == ("/",)
+    assert loaded(out, tmp_path).host.disks == {"/": DiskOrders()}
     for variable in ("MONITORD_PM2__HOME", "MONITORD_POSTGRES__DSN", "MONITORD_REDIS__URL"):
         assert variable in out
     assert "monitord check" in err
@@ -109,7 +110,7 @@ async def test_it_finds_the_table_the_groups_and_the_length_of_an_epoch(
         await connection.close(timeout=10)
     out, err = init(tmp_path, DATABASE_URL=fleet_database)
     settings = loaded(out, tmp_path)
-    assert settings.postgres.tables == ("user_signals",)
+    assert tuple(settings.postgres.tables or ()) == ("user_signals",)
     assert sorted(settings.epochs.groups or ()) == ["CLS", "MILO"]
     assert settings.epochs.length.total_seconds() == HOUR
     assert "FUTURE" not in out
@@ -126,7 +127,7 @@ async def test_it_finds_a_table_to_watch_where_there_is_no_user_signals(empty_da
     finally:
         await connection.close(timeout=10)
     out, _ = init(tmp_path, "--dsn", empty_database)
-    assert loaded(out, tmp_path).postgres.tables == ("its $HOME",)
+    assert loaded(out, tmp_path).postgres.tables == {"its $HOME": TableOrders()}
     assert "# Also there: plain\n" in out
     assert not [word for word in ("epoch", "seal", "user_signals", "milo") if word in out.lower()]
 
@@ -302,7 +303,7 @@ def test_names_come_back_from_the_env_as_they_were_whatever_they_are(tmp_path: P
     assert all(line.isprintable() for line in text.splitlines())
     settings = loaded(text, tmp_path)
     assert dict(settings.orders.services) == dict.fromkeys(HOSTILE, "online")
-    assert settings.postgres.tables == tuple(HOSTILE)
+    assert list(settings.postgres.tables or ()) == list(HOSTILE)
     assert settings.epochs.groups == tuple(HOSTILE)
     assert tuple(settings.redis.queues) == tuple(HOSTILE)
     assert settings.pm2.home == Path("/home/of pm2/it's")
@@ -313,7 +314,7 @@ def test_a_name_that_no_setting_takes_is_left_out_and_said(tmp_path: Path) -> No
     text = dotenv(replace(NOTHING, database=database), "headline")
     assert all(line.isprintable() for line in text.splitlines())
     settings = loaded(text, tmp_path)
-    assert (settings.postgres.tables, settings.log_level) == (("user_signals",), "info")
+    assert (list(settings.postgres.tables or ()), settings.log_level) == (["user_signals"], "info")
     assert "# Left out of MONITORD_POSTGRES__TABLES: 2 " in text
 
 

@@ -28,7 +28,10 @@ def told(
         at += EVERY
         points.append((at, gained))
         table = followed(
-            TableHistory(points=tuple(points[-70:]), doubling=table.doubling, peaks=table.peaks), at, ORDERS
+            "user_signals",
+            TableHistory(points=tuple(points[-70:]), doubling=table.doubling, peaks=table.peaks),
+            at,
+            ORDERS,
         )
         if table.doubling:
             found.append(at / HOUR)

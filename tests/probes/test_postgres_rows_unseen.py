@@ -36,7 +36,7 @@ class Watch:
         self.admin, self.orders, self.now, self.state = admin, orders, NOON + 60, State()
         self.session = Session(reader or dsn)
         length, window = orders.epoch_length.total_seconds(), orders.growth_window.total_seconds() + 15
-        self.probe = PostgresProbe(self.session, orders.tables, length, window, count_cap(orders))
+        self.probe = PostgresProbe(self.session, orders.tables, length, window, count_cap(orders.tables[0], orders))
         self.exact: frozenset[str] = frozenset()
         self.fired: list[tuple[str, str]] = []
         self.made = 0

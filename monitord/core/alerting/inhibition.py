@@ -132,12 +132,22 @@ def _nothing_came(
     groups = [group for group in orders.groups if brings(cause.subject, group, history, orders)]
     if not {group.upper() for group in behind} <= {group.upper() for group in groups}:
         return False
-    stopped, days = cause.since.timestamp() - orders.flow_stall.total_seconds(), calendar(orders)
+    stopped, days = cause.since.timestamp() - _waited(cause, history, orders), calendar(orders)
     newest = [max((label for label, _ in history.sealed.get(group, ())), default=0) for group in behind]
     others_go_on = range(min(newest, default=0) + days.length, days.current(until.timestamp()), days.length)
     if any(label in others_go_on for group in groups for label, _ in history.sealed.get(group, ())):
         return False
     return _were_up_to_date(behind, stopped, history, orders, now)
+
+
+def _waited(cause: Alert, history: History, orders: StandingOrders) -> float:
+    """For how many seconds no row had come when that was first found."""
+    limit, since, table = (
+        orders.flow_stall_of(cause.subject),
+        cause.since.timestamp(),
+        history.tables.get(cause.subject),
+    )
+    return since - table.last_row_at if limit.varies and table is not None else limit.at(since)
 
 
 def _were_up_to_date(
@@ -200,6 +210,5 @@ def _is(found: Alert | Finding, *roles: Role) -> bool:
 
 def _takes_rows(history: History, orders: StandingOrders, now: float) -> bool:
     """Whether rows still come into a watched table."""
-    known = [table for name in orders.tables if (table := history.tables.get(name)) is not None]
-    quiet = orders.flow_stall.total_seconds()
-    return any(now - (table.verified_at if table.refuted else table.flow_at) <= quiet for table in known)
+    known = [(name, table) for name in orders.tables if (table := history.tables.get(name)) is not None]
+    return any(now - table.last_row_at <= orders.flow_stall_of(name).at(now) for name, table in known)

@@ -28,10 +28,10 @@ KEEP_PEAKS = 28
 PEAK_SECONDS = 6 * 3600.0
 
 
-def followed(table: TableHistory, now: float, orders: StandingOrders) -> TableHistory:
+def followed(name: str, table: TableHistory, now: float, orders: StandingOrders) -> TableHistory:
     """The table after a reading: whether its growth doubles, and its peaks."""
-    window = orders.growth_window.total_seconds()
-    floor = orders.growth_steady * window / 3600.0
+    window = orders.growth_window_of(name)
+    floor = orders.growth_steady_of(name) * window / 3600.0
     halves = half_windows(table, now, window)
     if halves is None:
         return table
@@ -42,7 +42,7 @@ def followed(table: TableHistory, now: float, orders: StandingOrders) -> TableHi
     else:
         is_doubling = last > floor and last > PAST_PEAK * past and _doubles(halves)
     table = replace(table, doubling=is_doubling)
-    return table if is_doubling or last > orders.growth_limit else _with_peak(table, now, last, window)
+    return table if is_doubling or last > orders.growth_limit_of(name) else _with_peak(table, now, last, window)
 
 
 def half_windows(table: TableHistory, now: float, window: float) -> tuple[float, ...] | None:

@@ -64,13 +64,14 @@ def update_memory(history: History, now: float, orders: StandingOrders) -> Histo
 
 def update_disks(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of the host: the series of each disk that the orders name."""
-    slow, fast = disk_terms(orders), fast_disk_terms(orders)
-    disks = {disk_key(path) for path in orders.disks} | {fast_disk_key(path) for path in orders.disks if fast}
+    disks = {disk_key(path) for path in orders.disks}
+    disks |= {fast_disk_key(path) for path in orders.disks if fast_disk_terms(orders, path)}
     following = {key: series for key, series in history.trends.items() if key in disks or key.startswith(MEMORY)}
     for path in orders.disks:
         used = reading.number("disk_used", path=path)
         if used is None:
             continue
+        slow, fast = disk_terms(orders, path), fast_disk_terms(orders, path)
         following[disk_key(path)] = _with(history.trends.get(disk_key(path)), used, now, slow)
         if fast is not None:
             key = fast_disk_key(path)
@@ -113,9 +114,9 @@ def _memory_terms(limit: float, least_span: timedelta, late_after: timedelta) ->
     )
 
 
-def disk_terms(orders: StandingOrders) -> Terms:
-    """What disks are judged by, in percent."""
-    return _disk_terms(orders.disk_critical, orders.fill_span, orders.late_after)
+def disk_terms(orders: StandingOrders, path: str) -> Terms:
+    """What a disk is judged by, in percent."""
+    return _disk_terms(orders.disk_limits(path)[1], orders.fill_span, orders.late_after)
 
 
 @lru_cache(maxsize=16, typed=True)
@@ -133,9 +134,9 @@ def _disk_terms(critical: float, least_span: timedelta, late_after: timedelta) -
     )
 
 
-def fast_disk_terms(orders: StandingOrders) -> Terms | None:
+def fast_disk_terms(orders: StandingOrders, path: str) -> Terms | None:
     """What a disk that fills fast is judged by; None where readings come too seldom for anything faster."""
-    return _fast_disk_terms(disk_terms(orders), orders.late_after)
+    return _fast_disk_terms(disk_terms(orders, path), orders.late_after)
 
 
 @lru_cache(maxsize=16, typed=True)
@@ -179,11 +180,11 @@ def _with(
 
 
 def disk_outlook(
-    slow: TrendSeries, fast: TrendSeries | None, used: float, now: float, orders: StandingOrders
+    path: str, slow: TrendSeries, fast: TrendSeries | None, used: float, now: float, orders: StandingOrders
 ) -> Outlook | None:
     """What a disk's two series foretell, the sooner of both."""
-    slowly = trends.outlook(slow, now, disk_terms(orders))
-    terms = fast_disk_terms(orders)
+    slowly = trends.outlook(slow, now, disk_terms(orders, path))
+    terms = fast_disk_terms(orders, path)
     soon = None if fast is None or terms is None else trends.outlook(fast, now, terms)
     if soon is None or terms is None or (slowly is not None and slowly.seconds <= soon.seconds):
         return slowly

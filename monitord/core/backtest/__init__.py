@@ -14,7 +14,7 @@ from typing import get_args
 
 from monitord.core.alerting import lifecycle as alerts
 from monitord.core.alerting.silences import unhushed
-from monitord.core.backtest.caveats import Known, added, caveats, recorded_now
+from monitord.core.backtest.caveats import Known, added, caveats, counted_longer, recorded_now
 from monitord.core.backtest.fired import Comparison, Counted, Fired, Ledger, between, compared, fired
 from monitord.core.copying import replace
 from monitord.core.engine import ALWAYS, State, decide
@@ -45,6 +45,8 @@ class Backtest:
 def warm_up(orders: StandingOrders) -> timedelta:
     """How long before the time that is asked about the fold has to begin, so that every window is full by then."""
     return max(
+        *(timedelta(seconds=orders.growth_window_of(name)) for name in orders.tables),
+        *(timedelta(seconds=max(orders.flow_stall_of(name).by_hour)) for name in orders.tables),
         orders.growth_window,
         orders.restarts_window,
         orders.flapping_window,
@@ -111,7 +113,7 @@ class _Fold:
         self.cycles = 0
         self._orders = orders
         self._groups = orders.groups
-        self._longer_window = orders.growth_window > as_recorded.growth_window
+        self._longer = counted_longer(orders, as_recorded)
         # Subjects that only the new orders know: of what the recording does not hold nothing can be said.
         self._unrecorded = added(orders, as_recorded)
         self._seen: dict[str, datetime] = {}
@@ -187,7 +189,7 @@ class _Fold:
         if told is None:
             return None
         # Counts were taken over the window of then: they cannot tell what a longer one holds.
-        is_short = self._longer_window and "growth" in declared(alert.rule).roles
+        is_short = alert.subject in self._longer and "growth" in declared(alert.rule).roles
         return "exactly" if told == "exactly" and not is_short else "by the counters"
 
     def _count(self, exact: frozenset[str]) -> None:

@@ -62,9 +62,11 @@ def caveats(
 ) -> Iterator[str]:
     """Every sentence there is to say. `since` is where the account begins, at the earliest with the recording."""
     if known.first > since - warm_up:
+        windows = sorted({orders.growth_window_of(name) for name in orders.tables})
+        windows = windows or [orders.growth_window.total_seconds()]
         yield (
             f"The recording begins at {_moment(known.first)}, and what looks back begins there with nothing behind it: "
-            f"rows per {humanize.duration(orders.growth_window.total_seconds())}, restarts per "
+            f"rows per {humanize.listed([humanize.duration(window) for window in windows])}, restarts per "
             f"{humanize.duration(orders.restarts_window.total_seconds())}, trends up to "
             f"{humanize.duration(warm_up.total_seconds())}."
         )
@@ -94,10 +96,10 @@ def caveats(
     for kind, missing in known.unrecorded.items():
         for name in sorted(missing):
             yield f"{name} (of the {kind}) is not in the recording: nothing of it is judged."
-    if orders.growth_window > as_recorded.growth_window:
+    for name in counted_longer(orders, as_recorded):
+        window = humanize.duration(as_recorded.growth_window_of(name))
         yield (
-            f"Rows were counted exactly over {humanize.duration(as_recorded.growth_window.total_seconds())} only: "
-            "over the longer window the counters are believed."
+            f"Rows of {name} were counted exactly over {window} only: over the longer window the counters are believed."
         )
     if orders.groups and window_seconds(orders) > window_seconds(as_recorded):
         yield (
@@ -109,6 +111,12 @@ def caveats(
         yield f"Not confirmed yet when the recording ends: {humanize.listed(told)}."
     for fault in known.faults:
         yield f"In judging, {fault}."
+
+
+def counted_longer(orders: StandingOrders, as_recorded: StandingOrders) -> tuple[str, ...]:
+    """The tables whose growth these orders judge over a longer window than was counted exactly."""
+    both = (name for name in orders.tables if name in as_recorded.tables)
+    return tuple(name for name in both if orders.growth_window_of(name) > as_recorded.growth_window_of(name))
 
 
 def _moment(at: datetime) -> str:

@@ -11,12 +11,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from monitord.core.anomalies.doubling import WINDOWS, followed
 from monitord.core.anomalies.interpolation import value_at
 from monitord.core.copying import replace
 from monitord.core.history.arrivals import Counters, arrived
 from monitord.core.history.model import History, TableHistory
+from monitord.core.hours import Overrun
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
@@ -48,12 +50,11 @@ def update_tables(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> tuple[History, list[str]]:
     """The history after one good reading of the postgres probe (the last was taken at `before`), and what to note."""
-    window = orders.growth_window.total_seconds()
     tables, notes = {}, []
     inserted = reading.values("table_inserted", "table")
     counted = _counts(reading)
     for name in orders.tables:
-        table = history.tables.get(name)
+        table, window = history.tables.get(name), orders.growth_window_of(name)
         if name not in inserted:
             if table is not None:
                 tables[name] = _unseen(table, now - (before if before is not None else now))
@@ -84,7 +85,7 @@ def update_tables(
         )
         table = _weighed(table, reading, name)
         table = _thin(_step(table, number, Counters.of(reading, name), counts, now, window), now, window)
-        tables[name] = followed(table, now, orders)
+        tables[name] = followed(name, table, now, orders)
     return replace(history, tables=tables), notes
 
 
@@ -370,5 +371,12 @@ def rows_at_least(table: TableHistory, window: float) -> float | None:
 
 def quiet_seconds(history: History, table: TableHistory, now: float) -> float:
     """How long no row has come in, as far as was observed."""
-    since = table.verified_at if table.refuted else table.flow_at
-    return history.watched_seconds("postgres", since, now)
+    return history.watched_seconds("postgres", table.last_row_at, now)
+
+
+def stall(
+    history: History, name: str, table: TableHistory, now: float, orders: StandingOrders, share: float = 1.0
+) -> Overrun | None:
+    """For how long past its limit (or this share of it) no row has come into a table; None: it is not past it."""
+    limit = orders.flow_stall_of(name)
+    return limit.overrun(table.last_row_at, now, partial(history.watched_seconds, "postgres"), share)

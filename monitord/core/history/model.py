@@ -245,6 +245,11 @@ class TableHistory:
     peaks: tuple[tuple[float, float], ...] = ()
 
     @property
+    def last_row_at(self) -> float:
+        """When a row last came in, as far as that is known."""
+        return self.verified_at if self.refuted else self.flow_at
+
+    @property
     def trusted(self) -> bool:
         """Whether the counters alone can tell how many rows come."""
         return self.inserted is not None and self.seen and not self.missed

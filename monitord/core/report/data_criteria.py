@@ -102,8 +102,9 @@ def _some(seal: SealReport) -> str:
 
 def growth_steady(facts: ReportFacts) -> Criterion:
     """Growth per hour against the limit of the orders, and not none at all."""
-    limit = facts.orders.growth_steady
-    name, title = "growth_steady", f"Database growth steady (<{humanize.count(limit)} rows/hour)"
+    limits = sorted({facts.orders.growth_steady_of(table) for table in facts.orders.tables})
+    below = humanize.listed([f"<{humanize.count(limit)}" for limit in limits or [facts.orders.growth_steady]])
+    name, title = "growth_steady", f"Database growth steady ({below} rows/hour)"
     details, bad, unknown = [], [], []
     unsteady = facts.against(name)
     for table in facts.tables:
@@ -114,7 +115,7 @@ def growth_steady(facts: ReportFacts) -> Criterion:
                 f"{table.name} gained {humanize.plural(table.gained, 'row')}, {humanize.count(table.per_hour)} an hour"
                 + (f", {humanize.count(table.most)} in its busiest." if table.most is not None else ".")
             )
-        if rate is not None and rate >= limit:
+        if rate is not None and rate >= table.limit:
             bad.append(table.name)
         if rate is None or holes:
             unknown.append(table.name)

@@ -44,7 +44,9 @@ def servers_reachable(facts: ReportFacts) -> Criterion:
 def host_healthy(facts: ReportFacts) -> Criterion:
     """Disks below their critical limit and memory above its own, all night."""
     orders = facts.orders
-    limits = f"disks up to {orders.disk_critical:g}%, {humanize.size(orders.host_memory)} of memory available"
+    disks = sorted({orders.disk_limits(path)[1] for path in orders.disks}) or [orders.disk_critical]
+    up_to = humanize.listed([f"{limit:g}%" for limit in disks])
+    limits = f"disks up to {up_to}, {humanize.size(orders.host_memory)} of memory available"
     name, title = "host_healthy", f"Host healthy ({limits})"
     measured = tuple(_peaks(facts))
     critical = [p for p in facts.parts() if p.alert.probe == "host" and facts.was_critical(p.alert)]
@@ -74,7 +76,7 @@ def _peaks(facts: ReportFacts) -> Iterator[str]:
     orders = facts.orders
     for path, level in facts.levels.disks.items():
         if level.most is not None:
-            past = level.most > orders.disk_critical
+            past = level.most > orders.disk_limits(path)[1]
             yield f"The disk at {path} was at most {level.most:.1f}% full{_at(level.most_at, facts, moment=past)}."
     memory = facts.levels.memory
     if memory.least is not None:

@@ -82,7 +82,7 @@ class TableTracker:
             per_hour=None if gained is None else gained / (last - first) * HOUR,
             # The rate of a few seconds is noise: the counters are flushed seconds late.
             most=max(rates, default=None) if span > HOUR else None,
-            limit=self._orders.growth_steady,
+            limit=self._orders.growth_steady_of(name),
             unmeasured=self._unmeasured[name],
         )
 

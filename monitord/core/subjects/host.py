@@ -79,11 +79,12 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
             yield Unknown("disk_high", path, "it cannot be measured")
             continue
         used, what = max(found, key=lambda one: one[0])
-        if used <= orders.disk_warning:
+        warning, critical = orders.disk_limits(path)
+        if used <= warning:
             yield Clear("disk_high", path)
             continue
-        is_critical = used > orders.disk_critical
-        limit = orders.disk_critical if is_critical else orders.disk_warning
+        is_critical = used > critical
+        limit = critical if is_critical else warning
         left = "" if free is None else f"; {humanize.size(free)} are left"
         said = {
             "space": f"The disk at {path} is {used:.1f}% full, past {limit:g}%{left}.",
@@ -113,15 +114,16 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
 
 def disk_filling(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A disk that fills so steadily that it will be full."""
-    now, reading, terms = observation.now.timestamp(), observation.readings["host"], disk_terms(orders)
+    now, reading = observation.now.timestamp(), observation.readings["host"]
     for path in orders.disks:
+        terms = disk_terms(orders, path)
         used, series = reading.number("disk_used", path=path), history.trends.get(disk_key(path))
         if used is None or series is None:
             yield Unknown("disk_filling", path, "it cannot be measured")
             continue
-        outlook = disk_outlook(series, history.trends.get(fast_disk_key(path)), used, now, orders)
+        outlook = disk_outlook(path, series, history.trends.get(fast_disk_key(path)), used, now, orders)
         if outlook is None:
-            fast, fast_terms = history.trends.get(fast_disk_key(path)), fast_disk_terms(orders)
+            fast, fast_terms = history.trends.get(fast_disk_key(path)), fast_disk_terms(orders, path)
             past = trends.is_past(series, terms)
             past = past or (fast is not None and fast_terms is not None and trends.is_past(fast, fast_terms))
             yield Unknown("disk_filling", path, PAST) if past else Clear("disk_filling", path)
@@ -200,7 +202,7 @@ def _used_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None
     if used is None:
         return None
     left = "" if free is None else f", {humanize.size(free)} are left"
-    limit = at.orders.disk_warning
+    limit, _ = at.orders.disk_limits(alert.subject)
     return f"The disk at {alert.subject} is {used:.1f}% full now{steady}{left}; the limit is {limit:g}%."
 
 
@@ -356,8 +358,9 @@ METRICS = (
 
 
 def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
-    host, limits = fields["host"], f"{orders.disk_warning:g};{orders.disk_critical:g}"
+    host = fields["host"]
     for path, disk in host["disks"].items():
+        limits = "{:g};{:g}".format(*orders.disk_limits(path))
         yield PerfDatum(f"{path} used", disk["used_percent"], "%", limits, "0", "100")
         if disk.get("inodes_used_percent") is not None:
             yield PerfDatum(f"{path} inodes", disk["inodes_used_percent"], "%", limits, "0", "100")

@@ -128,7 +128,7 @@ def _growth(history: History, orders: StandingOrders, now: float) -> Mapping[str
 
 
 def _table(name: str, history: History, orders: StandingOrders, now: float) -> TableStatus:
-    reading, window = history.reading("postgres"), orders.growth_window.total_seconds()
+    reading, window = history.reading("postgres"), orders.growth_window_of(name)
     size = reading.number("table_size", table=name) if reading else None
     table = history.tables.get(name) if size is not None else None
     rate = rows_per_hour(table, now, window) if table else None
@@ -209,7 +209,9 @@ def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[Per
     yield PerfDatum("database_size", database["bytes"], "B", minimum="0")
     for name, found in fields["growth"].items():
         yield PerfDatum(f"{name} rows", found["rows"], minimum="0")
-        yield PerfDatum(f"{name} window_rows", found["window_rows"], limits=f"{orders.growth_limit};", minimum="0")
+        yield PerfDatum(
+            f"{name} window_rows", found["window_rows"], limits=f"{orders.growth_limit_of(name)};", minimum="0"
+        )
         yield PerfDatum(f"{name} size", found["total_bytes"], "B", minimum="0")
 
 

@@ -18,7 +18,8 @@ LAGS: Final = "it is read from a standby that lags behind its primary"
 
 def lag_limit(orders: StandingOrders) -> float:
     """The most seconds that a standby may be behind before what is read of it is no news."""
-    return LAG_SHARE * orders.flow_stall.total_seconds()
+    soonest = (min(orders.flow_stall_of(table).by_hour) for table in orders.tables)
+    return LAG_SHARE * min(soonest, default=orders.flow_stall.total_seconds())
 
 
 def lags(reading: Reading, orders: StandingOrders) -> bool:

@@ -8,7 +8,7 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.anomalies.doubling import TWICE, half_windows, whole_windows
 from monitord.core.dependencies import feeders, fleet_of
-from monitord.core.history.growth import late_rows, quiet_seconds, rows_at_least, rows_per_hour, window_rows
+from monitord.core.history.growth import late_rows, quiet_seconds, rows_at_least, rows_per_hour, stall, window_rows
 from monitord.core.history.model import History, TableHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
@@ -40,8 +40,9 @@ def _tables(
 
 def table_growth_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """More rows arrived per window than the orders allow, whatever their labels; rows rolled back do not count."""
-    now, window = observation.now.timestamp(), orders.growth_window.total_seconds()
+    now = observation.now.timestamp()
     for name, table, counted in _tables(observation, history, orders):
+        window, limit = orders.growth_window_of(name), orders.growth_limit_of(name)
         if table is None:
             yield Unknown("table_growth_high", name, LOST)
             continue
@@ -50,10 +51,10 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
             yield Unknown("table_growth_high", name, UNTOLD)
             continue
         rows = round(max(gained or 0.0, at_least or 0.0))
-        if rows <= orders.growth_limit and table.known and table.doubling:
+        if rows <= limit and table.known and table.doubling:
             yield _doubling(name, table, now, counted, orders)
             continue
-        if rows <= orders.growth_limit:
+        if rows <= limit:
             # A lower bound below the limit says nothing of what came beyond it.
             if table.known:
                 yield Clear("table_growth_high", name)
@@ -69,11 +70,11 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
             subject=name,
             severity="warning",
             value=rows,
-            limit=orders.growth_limit,
+            limit=limit,
             unit="rows",
             summary=(
                 f"{name} gained {'at least ' if is_bound else ''}{humanize.count(rows)} rows "
-                f"within {humanize.duration(window)}, past the limit of {humanize.count(orders.growth_limit)}"
+                f"within {humanize.duration(window)}, past the limit of {humanize.count(limit)}"
                 + (f"; {_late(late, rows, table.late_before, now)}." if late is not None and has_late else ".")
             ),
             evidence={
@@ -99,7 +100,7 @@ def table_growth_high(observation: Observation, history: History, orders: Standi
 
 def _doubling(name: str, table: TableHistory, now: float, counted: bool, orders: StandingOrders) -> Judgement:
     """A table that gains about twice as many rows in each window as in the one before it."""
-    window = orders.growth_window.total_seconds()
+    window = orders.growth_window_of(name)
     halves = half_windows(table, now, window)
     if halves is None:
         return Unknown("table_growth_high", name, UNWATCHED)
@@ -111,7 +112,7 @@ def _doubling(name: str, table: TableHistory, now: float, counted: bool, orders:
         subject=name,
         severity="warning",
         value=parts[-1],
-        limit=round(orders.growth_steady * window / 3600.0),
+        limit=round(orders.growth_steady_of(name) * window / 3600.0),
         unit="rows",
         summary=f"{name} {how} {humanize.duration(window)}: {each} rows.",
         evidence={
@@ -136,7 +137,7 @@ def _late(late: float, rows: int, before: int, now: float) -> str:
 
 def table_flow_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """No new row for too long, as far as was observed; confirmed by exact counts that stand still."""
-    now, limit = observation.now.timestamp(), orders.flow_stall.total_seconds()
+    now = observation.now.timestamp()
     if lags(observation.readings["postgres"], orders):
         yield from (Unknown("table_flow_stalled", name, LAGS) for name in orders.tables)
         return
@@ -145,7 +146,8 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
             yield Unknown("table_flow_stalled", name, LOST)
             continue
         quiet = round(quiet_seconds(history, table, now), 3)
-        if quiet <= limit:
+        past = stall(history, name, table, now, orders)
+        if past is None:
             yield Clear("table_flow_stalled", name)
             continue
         # Counters that do not see every row say nothing by standing still; a count that stopped at its cap says that
@@ -154,18 +156,20 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
         if is_capped or not table.known or (not table.trusted and table.compared_at is None):
             yield Unknown("table_flow_stalled", name, UNTOLD)
             continue
-        worse = lost_for_good(orders)
+        worse, hours = lost_for_good(past.limit, orders), orders.flow_stall_of(name)
+        is_lost = past.lasted > worse
         yield Finding(
             rule="table_flow_stalled",
             subject=name,
-            severity="critical" if quiet > worse else "warning",
+            severity="critical" if is_lost else "warning",
             value=quiet,
-            limit=worse if quiet > worse else limit,
+            limit=worse if is_lost else past.limit,
             unit="seconds",
             summary=f"No new row has come into {name} for {humanize.duration(quiet)}"
-            + (" (inserts are tried and rolled back)." if table.rolled_back else "."),
+            + (" (inserts are tried and rolled back)" if table.rolled_back else "")
+            + (f"; at this hour (UTC) the limit is {humanize.duration(past.limit)}." if hours.varies else "."),
             evidence={
-                "last_row_at": humanize.clock(table.verified_at if table.refuted else table.flow_at),
+                "last_row_at": humanize.clock(table.last_row_at),
                 "rolled_back": table.rolled_back,
                 "counted": "exactly" if table.compared_at == now else "by statistics only",
             },
@@ -174,12 +178,12 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
         )
 
 
-def lost_for_good(orders: StandingOrders) -> float:
+def lost_for_good(limit: float, orders: StandingOrders) -> float:
     """Past how many seconds a stall is critical: an epoch of rows is lost for good; without epochs, four limits are.
 
     A table that may stand still for longer than an epoch has four limits, too.
     """
-    limit, epoch = orders.flow_stall.total_seconds(), orders.epoch_length.total_seconds()
+    epoch = orders.epoch_length.total_seconds()
     return epoch if orders.groups and epoch > limit else STALLS * limit
 
 
@@ -214,14 +218,13 @@ def wants_exact(history: History, orders: StandingOrders, now: float) -> frozens
     Two counts can be compared while they share a bound, which moves on with the epochs: audits come at least once an
     epoch.
     """
-    limit = orders.flow_stall.total_seconds()
-    audit_every = min(limit / 3, orders.epoch_length.total_seconds() * 0.8)
     wanted = set()
     for name, table in history.tables.items():
+        audit_every = min(orders.flow_stall_of(name).at(now) / 3, orders.epoch_length.total_seconds() * 0.8)
         since = None if table.exact_at is None else now - table.exact_at
         audit_due = since is None or since >= audit_every or (table.unexplained and since >= audit_every / SOONER)
         doubtful = table.refuted or not table.trusted or table.proven_at is None
-        if table.indexed and (audit_due or doubtful or quiet_seconds(history, table, now) > limit / 2):
+        if table.indexed and (audit_due or doubtful or stall(history, name, table, now, orders, share=0.5)):
             wanted.add(name)
     return frozenset(wanted)
 
@@ -230,8 +233,8 @@ def _gained_now(alert: Alert, at: RecoveryContext) -> str | None:
     rows = (at.report.growth.get(alert.subject) or {}).get("window_rows")
     if rows is None:
         return None
-    window = humanize.duration(at.orders.growth_window.total_seconds())
-    limit = humanize.count(at.orders.growth_limit)
+    window = humanize.duration(at.orders.growth_window_of(alert.subject))
+    limit = humanize.count(at.orders.growth_limit_of(alert.subject))
     return f"{alert.subject} gained {humanize.count(rows)} rows within the last {window}; the limit is {limit}."
 
 
