@@ -386,6 +386,49 @@ def test_queues_are_a_list_of_names_or_a_map_of_what_is_declared_of_each(tmp_pat
     assert shown(plain, "MONITORD_REDIS__QUEUES") == '["a", "b"]'
 
 
+def test_tables_are_a_list_of_names_or_a_map_of_what_is_declared_of_each(tmp_path: Path) -> None:
+    declared = (
+        '{"orders": {"growth_limit": 10000, "growth_window": "4h", "growth_steady": 2000, "flow_stall": "2h"}, '
+        '"carts": {"flow_stall": {"00-06": "3h", "*": "20m"}}, "users": {}}'
+    )
+    settings = read(tmp_path, {"MONITORD_POSTGRES__TABLES": declared, "MONITORD_ORDERS__GROWTH_LIMIT": "70000"})
+    orders = standing_orders(settings)
+    assert orders.tables == ("orders", "carts", "users")
+    assert [orders.growth_limit_of(name) for name in orders.tables] == [10_000, 70_000, 70_000]
+    assert [orders.growth_window_of(name) for name in orders.tables] == [14_400, 7200, 7200]
+    assert [orders.growth_steady_of(name) for name in orders.tables] == [2000, 100_000, 100_000]
+    noon, night = 12 * 3600.0, 3 * 3600.0
+    assert [orders.flow_stall_of(name).at(noon) for name in orders.tables] == [7200, 1200, 900]
+    assert [orders.flow_stall_of(name).at(night) for name in orders.tables] == [7200, 10_800, 900]
+    assert shown(settings, "MONITORD_POSTGRES__TABLES") == declared
+    plain = read(tmp_path, {"MONITORD_POSTGRES__TABLES": '["a", "b"]'})
+    assert shown(plain, "MONITORD_POSTGRES__TABLES") == '["a", "b"]'
+
+
+def test_what_is_declared_of_a_table_and_wrong_is_named(tmp_path: Path) -> None:
+    for wrong, why in (
+        ('{"t": {"flow_stal": "2h"}}', "what can is growth_limit, growth_window, growth_steady, flow_stall"),
+        ('{"t": {"flow_stall": {"6": "3h"}}}', "of t, flow_stall: '6' names no hours of the day"),
+        ('{"t": {"flow_stall": {"00-06": "3h", "05-07": "1h"}}}', "05-07 names an hour that another span names"),
+        ('{"t": {"flow_stall": {"00-06": 3}}}', "flow_stall: 00-06: '3' has no unit"),
+        ('{"t": {"flow_stall": {}}}', "of t, flow_stall: it names no hours"),
+        ('{"t": {"flow_stall": "0s"}}', "of t, flow_stall: it must be longer than nothing"),
+        ('{"t": {"growth_limit": 0}}', "of t, growth_limit: it must be at least 1"),
+    ):
+        assert why in only_mistake(tmp_path, "POSTGRES__TABLES", wrong)
+
+
+def test_disks_are_a_list_of_paths_or_a_map_of_what_is_declared_of_each(tmp_path: Path) -> None:
+    declared = '{"/": {}, "/data": {"warning": "85%", "critical": "92%"}, "/srv": {"critical": "90%"}}'
+    settings = read(tmp_path, {"MONITORD_HOST__DISKS": declared})
+    orders = standing_orders(settings)
+    assert orders.disks == ("/", "/data", "/srv")
+    assert [orders.disk_limits(path) for path in orders.disks] == [(70, 80), (85, 92), (70, 90)]
+    assert shown(settings, "MONITORD_HOST__DISKS") == declared
+    above = only_mistake(tmp_path, "HOST__DISKS", '{"/data": {"warning": "85%"}}')
+    assert "of /data, critical is 80%, less than warning, 85%" in above
+
+
 def test_what_cannot_be_declared_of_a_queue_is_named_with_what_can(tmp_path: Path) -> None:
     mistake = only_mistake(tmp_path, "REDIS__QUEUES", '{"emails": {"failed": 50}}')
     assert mistake.endswith("of emails, failed cannot be declared; what can is waiting, prefix, worker")

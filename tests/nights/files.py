@@ -6,6 +6,7 @@ import functools
 import itertools
 import re
 import tomllib
+import types
 import typing
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -15,7 +16,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from monitord.core import units
-from monitord.core.codec import decode
+from monitord.core.codec import decode, encode
 from monitord.core.model import Value
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import RULES
@@ -381,12 +382,16 @@ def changes(table: Mapping[str, Any]) -> dict[str, Any]:
 
 def _order(kind: Any, value: Any) -> Any:
     origin = typing.get_origin(kind)
+    if origin is types.UnionType:  # what is not declared is None
+        (given,) = (one for one in typing.get_args(kind) if one is not type(None))
+        return _order(given, value)
     if kind is timedelta:
         return units.duration(value)
     if origin in (tuple, frozenset):
         return origin(value)
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
-        return decode(kind, value)
+        of_field = typing.get_type_hints(kind)
+        return decode(kind, encode({name: _order(of_field.get(name), one) for name, one in value.items()}))
     if kind is int and isinstance(value, str):
         return units.size(value)
     if kind is float and isinstance(value, str):
