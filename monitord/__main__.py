@@ -27,6 +27,8 @@ COMMANDS: Final = {
     "ack": "say that somebody knows of an alert: no more reminders",
     "forget": "a service was retired on purpose: expect it no more",
     "backtest": "what other thresholds would have said of recorded nights",
+    "verify": "recompute sealed roots: MATCH, MISMATCH, UNVERIFIABLE; exit codes as check",
+    "proof": "a participant's merkle proof, checked against what is stored",
     "notify": "test the channels: `notify test` sends one message through each",
     "config": "the effective settings, secrets masked",
     "logs": "the log as readable text: as it is written, from a pipe or from a file",

@@ -15,15 +15,20 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
 
 from monitord.cli import note
 from monitord.core import humanize, units
 from monitord.core.model import Observation
-from monitord.reporting.terminal import clean
+from monitord.failures import FailureError
+from monitord.reporting.terminal import clean, clip
 from monitord.resolver import ResolverLoop
 from monitord.storage.schema import UnusableSnapshot
 from monitord.threads import WorkerBusy, WorkerThread
+
+if TYPE_CHECKING:
+    from monitord.config.loader import Settings
+    from monitord.postgres.session import Session
 
 T = TypeVar("T")
 
@@ -133,6 +138,47 @@ def length(since: str) -> timedelta | None:
     return found
 
 
+def postgres_session(settings: Settings) -> Session:
+    """A session with the Postgres of the settings, which the caller closes.
+
+    Raises:
+        FailureError: None is configured (`missing`), or its address cannot be read (`internal`).
+    """
+    from monitord.postgres.dsn import DsnError
+    from monitord.postgres.session import Session
+
+    if settings.postgres.dsn is None:
+        raise FailureError("missing", "MONITORD_POSTGRES__DSN is not set")
+    try:
+        return Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
+    except DsnError as error:
+        raise FailureError("internal", f"MONITORD_POSTGRES__DSN: {error}") from None
+
+
+class Progress:
+    """One line on stderr, where that is a terminal, of how far something has come; gone at the end."""
+
+    def __init__(self) -> None:
+        self._due = time.monotonic() + _PROGRESS_SECONDS
+        self._shown = False
+
+    def show(self, line: Callable[[], str]) -> None:
+        """Write the line, where the last one has stood long enough to be read."""
+        if (now := time.monotonic()) < self._due or not sys.stderr.isatty():
+            return
+        self._due, self._shown = now + _PROGRESS_SECONDS, True
+        sys.stderr.write("\r" + clip(line(), _PROGRESS_WIDTH).ljust(_PROGRESS_WIDTH))
+        sys.stderr.flush()
+
+    def __enter__(self) -> Progress:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._shown:
+            sys.stderr.write("\r" + " " * _PROGRESS_WIDTH + "\r")
+            sys.stderr.flush()
+
+
 def with_progress(
     observations: Iterable[Observation], begin: datetime, end: datetime, doing: str
 ) -> Iterable[Observation]:
@@ -142,18 +188,11 @@ def with_progress(
 
 def _counted(observations: Iterable[Observation], begin: datetime, end: datetime, doing: str) -> Iterator[Observation]:
     total = humanize.duration(_minutes(end - begin))
-    due = time.monotonic() + _PROGRESS_SECONDS
-    try:
+    with Progress() as progress:
         for observation in observations:
-            if (now := time.monotonic()) >= due:
-                due = now + _PROGRESS_SECONDS
-                done = humanize.duration(_minutes(observation.now - begin))
-                sys.stderr.write("\r" + f"{doing} {done} of {total}".ljust(_PROGRESS_WIDTH))
-                sys.stderr.flush()
+            at = observation.now
+            progress.show(lambda at=at: f"{doing} {humanize.duration(_minutes(at - begin))} of {total}")  # type: ignore[misc]
             yield observation
-    finally:
-        sys.stderr.write("\r" + " " * _PROGRESS_WIDTH + "\r")
-        sys.stderr.flush()
 
 
 def _minutes(length: timedelta) -> float:

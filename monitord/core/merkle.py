@@ -5,8 +5,11 @@ root brings it. Leaves keep the order in which the participants were sealed (`id
 halves of a node are: a proof therefore needs no left and right.
 """
 
-from collections.abc import Callable, Sequence
-from typing import TypeAlias
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final, TypeAlias
+
+_CHUNK_LEVELS: Final = 12
+_CHUNK: Final = 1 << _CHUNK_LEVELS  # leaves
 
 Hash: TypeAlias = Callable[[bytes], bytes]
 """A hash function: any bytes in, a digest of constant length out."""
@@ -86,3 +89,72 @@ def proves(leaf: bytes, siblings: Sequence[bytes], root: bytes, keccak256: Hash)
     for sibling in siblings:
         leaf = node(leaf, sibling, keccak256)
     return leaf == root
+
+
+class RootBuilder:
+    """The root over leaves that come in sealed order, however many: it holds 4,096 of them and a node a level."""
+
+    def __init__(self, keccak256: Hash) -> None:
+        self._hash = keccak256
+        self._leaves: list[bytes] = []
+        # Of the levels above a whole chunk, lowest first: how many nodes each has had, and the one without its pair.
+        self._seen: list[int] = []
+        self._odd: list[bytes | None] = []
+        self._raised_leaves = 0
+
+    @property
+    def count(self) -> int:
+        """How many leaves were added."""
+        return self._raised_leaves + len(self._leaves)
+
+    def extend(self, leaves: Iterable[bytes]) -> None:
+        """Add leaves behind those that are there."""
+        self._leaves.extend(leaves)
+        while len(self._leaves) > _CHUNK:  # the last chunk stays: whether it is whole is not known yet
+            chunk, self._leaves = self._leaves[:_CHUNK], self._leaves[_CHUNK:]
+            self._raised_leaves += _CHUNK
+            self._add(self._raised(chunk, _CHUNK_LEVELS), 0)
+
+    def root(self) -> bytes:
+        """The root over all that was added; nothing can be added after it.
+
+        Raises:
+            ValueError: There are no leaves.
+        """
+        last = self._leaves
+        if not self._seen:
+            return root(last, self._hash)
+        self._add(self._raised(last, _CHUNK_LEVELS), 0)
+        level = 0
+        while self._seen[level] > 1:
+            odd = self._odd[level]
+            if odd is not None:
+                self._odd[level] = None
+                self._add(node(odd, odd, self._hash), level + 1)
+            level += 1
+        top = self._odd[level]
+        assert top is not None  # noqa: S101 - it is the one node of its level
+        return top
+
+    def _raised(self, nodes: list[bytes], levels: int) -> bytes:
+        """The one node, so many levels up, over nodes that are not all there is on theirs."""
+        keccak256 = self._hash
+        for _ in range(levels):
+            if len(nodes) % 2:
+                nodes = [*nodes, nodes[-1]]
+            pairs = zip(nodes[::2], nodes[1::2], strict=True)
+            nodes = [keccak256(left + right if left <= right else right + left) for left, right in pairs]
+        return nodes[0]
+
+    def _add(self, added: bytes, level: int) -> None:
+        while True:
+            if level == len(self._seen):
+                self._seen.append(0)
+                self._odd.append(None)
+            self._seen[level] += 1
+            odd = self._odd[level]
+            if odd is None:
+                self._odd[level] = added
+                return
+            self._odd[level] = None
+            added, level = node(odd, added, self._hash), level + 1

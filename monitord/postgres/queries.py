@@ -335,3 +335,46 @@ FROM (SELECT {serial} AS key FROM {quoted} WHERE {serial} > $1::int8 ORDER BY {s
 def newest_key(quoted: str, serial: str) -> str:
     """The largest key of such a table, by its index; NULL where it is empty."""
     return f"SELECT max({serial})::int8 FROM {quoted}"  # noqa: S608 - as above
+
+
+# A page of seals, the newest first, from the primary key. $1, $2: labels from and to; $3: a group in upper case, or
+# NULL; $4: a channel, or NULL; $5 to $8: the key of the last row of the page before; $9: rows.
+SEALS = """
+SELECT epoch, channel, token_group, category, root FROM sealed_epochs
+WHERE epoch >= $1::int8 AND epoch <= $2::int8
+  AND ($3::text IS NULL OR upper(token_group COLLATE "C") = $3) AND ($4::text IS NULL OR channel = $4)
+  AND (epoch, channel, token_group, category) < ($5::int8, $6::text, $7::text, $8::text)
+ORDER BY epoch DESC, channel DESC, token_group DESC, category DESC
+LIMIT $9::int8
+"""
+
+# What a channel is sealed for under one label. $1: the label, $2: the channel.
+SEALED_FOR = """
+SELECT token_group, category, root FROM sealed_epochs WHERE epoch = $1::int8 AND channel = $2
+ORDER BY token_group, category LIMIT 20
+"""
+
+# A page of one seal's participants in sealed order, as one row. `whole` says whether each hash has its 64 digits.
+# $1: the label, $2: the channel, $3: the index of the last one of the page before, $4: participants.
+PARTICIPANTS = """
+SELECT count(*)::int8 AS participants, min(p.idx)::int8 AS first, max(p.idx)::int8 AS last,
+       bool_and(length(p.user_hash) = 64) AS whole,
+       CASE WHEN bool_and(length(p.user_hash) = 64) THEN string_agg(p.user_hash, '' ORDER BY p.idx) END AS hashes
+FROM (
+    SELECT idx, user_hash FROM sealed_participants
+    WHERE epoch = $1::int8 AND channel = $2 AND idx > $3::int8
+    ORDER BY idx LIMIT $4::int8
+) AS p
+"""
+
+# Where a participant stands in a seal. $1: the label, $2: the channel, $3: the hash in lower case.
+PARTICIPANT = """
+SELECT min(idx)::int8 FROM sealed_participants
+WHERE epoch = $1::int8 AND channel = $2 AND lower(user_hash) = $3
+"""
+
+# What the tree cache has of a seal. $1: the label, $2: the channel.
+TREE = """
+SELECT root, participant_count::int8 AS participants FROM l2_tree_cache
+WHERE epoch = $1::int8 AND channel = $2 LIMIT 1
+"""

@@ -1,5 +1,7 @@
 """Merkle roots against published seals, and the shapes a tree can take."""
 
+import hashlib
+
 import pytest
 from Crypto.Hash import keccak
 from hypothesis import given
@@ -10,6 +12,11 @@ from monitord.core import merkle
 
 def keccak256(data: bytes) -> bytes:
     return keccak.new(digest_bits=256, data=data).digest()
+
+
+def sha256(data: bytes) -> bytes:
+    """Any hash has the same trees."""
+    return hashlib.sha256(data).digest()
 
 
 @pytest.mark.parametrize(
@@ -40,8 +47,6 @@ def test_the_leaf_of_the_claim_test_case_is_the_published_one() -> None:
 
 
 def test_sha3_is_not_keccak_and_gives_another_root() -> None:
-    import hashlib
-
     user = bytes.fromhex("313434c0aab0ac57da4d3e71b704566177874d3ce19c1a2294d91b852006b0b0")
     assert merkle.leaf(user, "fanfan", 1762902000, lambda data: hashlib.sha3_256(data).digest()) != merkle.leaf(
         user, "fanfan", 1762902000, keccak256
@@ -88,3 +93,17 @@ def test_every_leaf_proves_itself_and_no_other_leaf_does(leaves: list[bytes], da
     siblings = merkle.proof(leaves, index, keccak256)
     assert merkle.proves(leaves[index], siblings, root, keccak256)
     assert not merkle.proves(keccak256(leaves[index]), siblings, root, keccak256)
+
+
+@pytest.mark.parametrize("many", [1, 2, 3, 4095, 4096, 4097, 8192, 8193, 12289])
+def test_a_root_built_piece_by_piece_is_that_of_the_whole_tree(many: int) -> None:
+    leaves = [hashlib.sha256(number.to_bytes(4, "big")).digest() for number in range(many)]
+    builder = merkle.RootBuilder(sha256)
+    for at in range(0, many, 1000):
+        builder.extend(leaves[at : at + 1000])
+    assert (builder.count, builder.root()) == (many, merkle.root(leaves, sha256))
+
+
+def test_nothing_has_no_root_piece_by_piece_either() -> None:
+    with pytest.raises(ValueError, match="no root"):
+        merkle.RootBuilder(sha256).root()

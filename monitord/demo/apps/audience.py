@@ -8,9 +8,8 @@ import random
 from functools import cache
 from typing import NamedTuple
 
-from Crypto.Hash import keccak
-
 from monitord.core import merkle
+from monitord.keccak import load_keccak256
 
 SIGNALS_PER_SECOND = 25
 VIEWERS_PER_CHANNEL = 40
@@ -41,9 +40,7 @@ class Signal(NamedTuple):
     timestamp: int
 
 
-def keccak256(data: bytes) -> bytes:
-    """Keccak-256 as the chain uses it (not SHA3-256)."""
-    return keccak.new(digest_bits=256, data=data).digest()
+keccak256 = load_keccak256()
 
 
 @cache

@@ -1,0 +1,198 @@
+"""`monitord proof`: one participant's merkle proof from the participants that are kept, and whether it holds."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from monitord.cli import find_settings, note, say
+from monitord.cli.base import MISTAKE, UNREADABLE, postgres_session, run_once
+from monitord.core import humanize, merkle
+from monitord.core.blocks import Style
+from monitord.core.merkle import Hash
+from monitord.core.roots import Seal, Tree, plain
+from monitord.failures import FailureError
+from monitord.jsonable import document
+from monitord.keccak import load_keccak256
+from monitord.postgres import queries, seals
+from monitord.postgres.errors import PostgresError
+from monitord.postgres.participation import upper
+from monitord.postgres.session import Session
+from monitord.reporting.terminal import Terminal, clean, terminal
+
+_DEADLINE_SECONDS: Final = 60.0
+# Of more participants no tree is made in memory: 128 MB of nodes.
+MOST_PARTICIPANTS: Final = 1 << 20
+_HEX_DIGITS: Final = 64
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """A participant's place in a seal and what leads from there to the root; hashes as bytes.
+
+    `sealed` and `tree` say whether the stored root, and the one in the tree cache, is this root (None: there is none).
+    """
+
+    epoch: int
+    channel: str
+    index: int
+    participants: int
+    leaf: bytes
+    siblings: tuple[bytes, ...]
+    root: bytes
+    sealed: bool
+    tree: bool | None
+    sealed_for: tuple[str, ...]
+
+    @property
+    def agrees(self) -> bool:
+        """Whether all that is known has this root."""
+        return self.sealed and self.tree is not False
+
+
+def add(subparsers: Any) -> None:
+    parser = subparsers.add_parser(
+        "proof",
+        help="a participant's merkle proof, checked against what is stored",
+        description="Prints the merkle proof of one participant of one seal, and whether its root is the stored one "
+        "and the tree cache's. Exits 0 when all that is known agrees, 2 when not, 3 when there is no such participant "
+        "or seal.",
+    )
+    parser.add_argument("--channel", required=True, metavar="C", help="the channel")
+    parser.add_argument("--epoch", required=True, type=int, metavar="E", help="the label, in Unix seconds")
+    parser.add_argument("--user-hash", required=True, metavar="H", help="the participant's hash, 64 hex digits")
+    parser.add_argument("--group", metavar="G", help="which seal, where a channel is sealed for several groups")
+    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    user = plain(arguments.user_hash)
+    try:
+        if len(bytes.fromhex(user)) * 2 != _HEX_DIGITS or len(user) != _HEX_DIGITS:
+            raise ValueError
+    except ValueError:
+        note("--user-hash: it must be 64 hex digits")
+        return MISTAKE
+    if not 0 <= arguments.epoch < 2**62:
+        note("--epoch: a label is a number of seconds since 1970")
+        return MISTAKE
+    return run_once(_prove(arguments, user))
+
+
+async def _prove(arguments: argparse.Namespace, user: str) -> int:
+    found = find_settings()
+    if found.word:
+        note(found.word)
+    try:
+        keccak256, session = load_keccak256(), postgres_session(found.settings)
+    except FailureError as error:
+        note(f"monitord proof: {error.error}")
+        return MISTAKE
+    try:
+        made = await _proof(session, arguments, user, keccak256)
+    except FailureError as error:
+        note(f"monitord proof: {clean(error.error)}")
+        return UNREADABLE
+    finally:
+        await session.close()
+    if arguments.format == "json":
+        say(document(_fields(made)))
+    else:
+        say(_text(made, user, terminal(sys.stdout.isatty(), os.environ)))
+    return 0 if made.agrees else 2
+
+
+async def _proof(session: Session, arguments: argparse.Namespace, user: str, keccak256: Hash) -> Proof:
+    """The proof. Raises FailureError: no such seal or participant (`missing`), or as the session had it."""
+    epoch, channel = arguments.epoch, arguments.channel
+    try:
+        async with session.read_only(_DEADLINE_SECONDS) as connection:
+            several = await seals.sealed_for(connection, epoch, channel)
+            of_group = [one for one in several if arguments.group in (None, one.group) or _same(one, arguments.group)]
+            if not of_group:
+                raise FailureError("missing", f"there is no seal of {channel} for the label {epoch}")
+            index = await connection.fetchval(queries.PARTICIPANT, epoch, channel, user)
+            if index is None:
+                raise FailureError("missing", f"no such participant of {channel} is kept for the label {epoch}")
+            leaves: list[bytes] = []
+            async for digits in seals.hashes(connection, epoch, channel):
+                leaves += seals.leaves(digits, channel, epoch, keccak256)
+                if len(leaves) > MOST_PARTICIPANTS:
+                    raise FailureError("internal", f"it has more than {MOST_PARTICIPANTS} participants")
+            tree = await seals.tree_of(connection, epoch, channel)
+    except PostgresError as error:
+        raise seals.explained(error) from error
+    return _made(arguments, index, leaves, of_group, tree, keccak256)
+
+
+def _same(seal: Seal, group: str) -> bool:
+    return upper(seal.group) == upper(group)
+
+
+def _made(
+    arguments: argparse.Namespace,
+    index: int,
+    leaves: list[bytes],
+    of_group: list[Seal],
+    tree: Tree | None,
+    keccak: Hash,
+) -> Proof:
+    siblings = tuple(merkle.proof(leaves, index, keccak))
+    root = merkle.root(leaves, keccak)
+    if not merkle.proves(leaves[index], siblings, root, keccak):
+        raise FailureError("internal", "the proof does not lead to its own root")
+    return Proof(
+        epoch=arguments.epoch,
+        channel=arguments.channel,
+        index=index,
+        participants=len(leaves),
+        leaf=leaves[index],
+        siblings=siblings,
+        root=root,
+        sealed=any(plain(one.root) == root.hex() for one in of_group),
+        tree=None if tree is None else plain(tree.root) == root.hex(),
+        sealed_for=seals.names(of_group),
+    )
+
+
+def _fields(made: Proof) -> dict[str, Any]:
+    return {
+        "channel": made.channel,
+        "epoch": made.epoch,
+        "index": made.index,
+        "participants": made.participants,
+        "leaf": made.leaf.hex(),
+        "proof": [sibling.hex() for sibling in made.siblings],
+        "root": made.root.hex(),
+        "sealed": made.sealed,
+        "tree": made.tree,
+        "chain": None,
+    }
+
+
+def _text(made: Proof, user: str, screen: Terminal) -> str:
+    began = humanize.timestamp(datetime.fromtimestamp(made.epoch, UTC)) if made.epoch < 2**36 else "-"
+    cached = {None: "has nothing of it", True: "has the same root", False: "has another root"}[made.tree]
+    facts = [
+        ("Participant", user),
+        ("Index", f"{made.index} of {humanize.count(made.participants)}"),
+        ("Leaf", made.leaf.hex()),
+        *(("Proof" if not at else "", sibling.hex()) for at, sibling in enumerate(made.siblings)),
+        ("Root", made.root.hex()),
+        ("Stored root", "the same" if made.sealed else f"another ({humanize.listed(list(made.sealed_for))})"),
+        ("Tree cache", cached),
+        ("Chain", "not asked"),
+    ]
+    if not made.siblings:
+        facts.insert(3, ("Proof", "empty: the one leaf is the root"))
+    width = max(len(name) for name, _ in facts)
+    heading = clean(f"monitord proof, {made.channel}, epoch {made.epoch} (began {began})")
+    lines = [screen.paint(heading, "bold"), *(f"  {name.ljust(width)}  {value}" for name, value in facts)]
+    style: Style = "ok" if made.agrees else "critical"
+    verdict = "OK: all that is known has this root." if made.agrees else "CRITICAL: not all of it has this root."
+    return "\n".join([*lines, screen.paint(verdict, style)]) + "\n"
