@@ -6,7 +6,7 @@ BIN := .venv/bin
 ARGS ?=
 WORKERS ?= 2
 
-.PHONY: help install demo test test-fast check format lint types imports wheel bench lock clean
+.PHONY: help install demo test test-fast check format lint types imports reference wheel bench lock clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -54,6 +54,9 @@ types: .venv/.dev-ready
 
 imports: .venv/.dev-ready
 	@$(BIN)/lint-imports --no-logo
+
+reference: .venv/.dev-ready ## .env.example and docs/reference.md, completed by what is declared
+	@$(BIN)/python -m tests.support.reference --write
 
 wheel: .venv/.dev-ready ## build the wheel, install it into a clean environment and ask for its version
 	@rm -rf dist .cache/wheel && mkdir -p .cache

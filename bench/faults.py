@@ -1,11 +1,16 @@
 """How each rule's subject breaks, as the library of nights has it, and what its alert has to wait for."""
 
-from collections.abc import Mapping
+import tomllib
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
+from pathlib import Path
 from typing import Literal
 
-from monitord.core.model import Severity
+from monitord.core.model import Severity, Value
+from tests.nights.files import changes
+
+NIGHTS = Path(__file__).parents[1] / "tests" / "nights"
 
 CYCLE = "the next cycle (`CHECK_INTERVAL`), confirmed 5 s later (`CONFIRMATIONS`, `CONFIRM_EVERY`)"
 AT_ONCE = "PM2's bus tells of it: looked at within a second, confirmed 5 s later"
@@ -36,7 +41,7 @@ class Fault:
     bus: bool = False
     from_end: bool = False
     before: tuple[str, ...] = ()
-    readings: Mapping[str, str] = field(default_factory=dict)
+    readings: Mapping[str, Value] = field(default_factory=dict)
     orders: Mapping[str, object] = field(default_factory=dict)
 
     @property
@@ -46,7 +51,18 @@ class Fault:
         return words + (", PM2's bus heard" if self.bus else "") + (", with a habit known" if self.by_habit else "")
 
 
-FAULTS: tuple[Fault, ...] = (
+def of_nights() -> Iterator[Fault]:
+    """The faults that recorded nights declare themselves."""
+    for path in sorted(NIGHTS.glob("*.toml")):
+        text = path.read_text(encoding="utf-8")
+        for table in tomllib.loads(text)["fault"] if "[[fault]]" in text else ():
+            table["orders"] = changes(table.get("orders", {}))
+            for name in {"happens", "before"} & table.keys():
+                table[name] = tuple(table[name])
+            yield Fault(night=int(path.stem.partition("-")[0]), **{"happens": (), **table})
+
+
+_LISTED: tuple[Fault, ...] = (
     Fault("host_memory_low", "host", ("available memory is 50MB",), 88),
     Fault("disk_high", "/", ("the disk is 75% full",), 107),
     Fault("disk_high", "/", ("the disk is 98.5% full",), 89, severity="critical"),
@@ -302,11 +318,5 @@ FAULTS: tuple[Fault, ...] = (
         76,
         "monitord looks at itself once a cycle: the second one confirms",
     ),
-    Fault(
-        "monitor_degraded",
-        "monitord",
-        ("the clock is set +1h",),
-        190,
-        "monitord looks at itself once a cycle: the second one confirms",
-    ),
 )
+FAULTS = (*_LISTED, *of_nights())

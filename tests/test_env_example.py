@@ -6,37 +6,14 @@ from pathlib import Path
 import pytest
 
 from monitord.config.loader import Settings, described, load, variables
+from monitord.core.subjects.registry import register, unregister
+from monitord.reporting.metric_families import Family, families
+from tests.support import reference
+from tests.support.kiln import KILN
+from tests.support.reference import DOCUMENTS, ROOT, completed
 
-EXAMPLE = Path(__file__).parents[1] / ".env.example"
+EXAMPLE = ROOT / ".env.example"
 LINE = re.compile(r"# ((MONITORD_[A-Z0-9_]+)=.*)")
-HAVE_EXAMPLES = {
-    "MONITORD_POSTGRES__TABLES",
-    "MONITORD_EPOCHS__GROUPS",
-    "MONITORD_EPOCHS__CEMENTED",
-    "MONITORD_ORDERS__USER_FACING",
-    "MONITORD_ORDERS__SEALED_BY",
-    "MONITORD_ORDERS__FED_BY",
-    "MONITORD_INSTANCE",
-    "MONITORD_FLEET",
-    "MONITORD_NOTIFY__WEBHOOK_SECRET",
-    "MONITORD_NOTIFY__SEVERITY_BY_CHANNEL",
-    "MONITORD_NOTIFY__QUIET_HOURS",
-    "MONITORD_REPORT_VERDICT_SCHEDULE",
-    "MONITORD_PM2__HOME",
-    "MONITORD_POSTGRES__DSN",
-    "MONITORD_POSTGRES__CA_FILE",
-    "MONITORD_REDIS__URL",
-    "MONITORD_REDIS__QUEUES",
-    "MONITORD_HTTP__TOKEN",
-    "MONITORD_NOTIFY__URLS",
-    "MONITORD_NOTIFY__ALERTMANAGER_URL",
-    "MONITORD_NOTIFY__WEBHOOK_URL",
-    "MONITORD_NOTIFY__PAGERDUTY_KEY",
-    "MONITORD_NOTIFY__PAGERDUTY_URL",
-    "MONITORD_NOTIFY__HEARTBEAT_URL",
-    "MONITORD_ORDERS__SERVICES",
-    "MONITORD_ORDERS__SERVICE_MEMORY_BY_NAME",
-}
 
 
 @pytest.fixture
@@ -73,4 +50,35 @@ def test_with_every_line_uncommented_it_is_valid(directory: Path) -> None:
 
 
 def test_what_it_shows_is_the_default_where_it_says_nothing_else(directory: Path) -> None:
-    assert set(uncommented(directory).differences(Settings())) == HAVE_EXAMPLES
+    paragraphs = re.findall(
+        r"((?:^# .*\n)+?)((?:^# MONITORD_[A-Z0-9_]+=.*\n)+)", EXAMPLE.read_text("utf-8"), re.MULTILINE
+    )
+    shown = {name: means for means, lines in paragraphs for name in re.findall(r"# (\w+)=", lines)}
+    others = uncommented(directory).differences(Settings())
+    assert [name for name in others if not re.search(r"examples?\b|Default: ", shown[name])] == []
+
+
+def test_it_and_the_reference_are_complete() -> None:
+    assert all(completed(document) == (ROOT / document).read_text("utf-8") for document in DOCUMENTS)
+
+
+def test_what_is_missing_is_added_in_the_words_of_its_declaration(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(reference, "families", lambda: {**families(), "monitord_new": Family("monitord_new", "New.")})
+    added = set(completed("docs/reference.md").splitlines()) - set(
+        (ROOT / "docs/reference.md").read_text().splitlines()
+    )
+    assert added == {"| `monitord_new` | – | New |"}
+    register(KILN)
+    try:
+        text = completed(".env.example")
+    finally:
+        unregister("kiln")
+    assert text.startswith(EXAMPLE.read_text("utf-8"))
+    assert text.removeprefix(EXAMPLE.read_text("utf-8")).splitlines()[:6] == [
+        "",
+        "# --- the kiln ---",
+        "",
+        "# Where the kiln is asked. Set to nothing: it is not watched.",
+        "# MONITORD_KILN__SOCKET=/run/kiln",
+        "# How hot an oven may be, in degrees.",
+    ]

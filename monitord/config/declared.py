@@ -72,7 +72,10 @@ def declared_section(name: str, kind: type[Any], needs: str) -> type[DeclaredSec
         default = field.default
         if text.secret and isinstance(default, str):
             default = SecretStr(default)
-        fields[field.name] = (Annotated[read, _checked(text.check)], Field(default, description=text.means))
+        fields[field.name] = (
+            Annotated[read, _checked(text.check)],
+            Field(default, description=text.means, examples=[text.example] if text.example else None),
+        )
     section = create_model(f"{kind.__name__}Section", __base__=DeclaredSection, **fields)
     section.kind, section.needs = kind, needs
     return section

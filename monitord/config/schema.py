@@ -146,7 +146,7 @@ class NotifySettings(Section):
     @property
     def channel_names(self) -> tuple[str, ...]:
         """How the channels are called: an Apprise address by its scheme, a second one of the same with a number."""
-        names = [channel for channel, field in self._addresses().items() if getattr(self, field) is not None]
+        names = [channel for channel, field in self.addresses().items() if getattr(self, field) is not None]
         for url in self.urls:
             scheme = name = url.get_secret_value().partition("://")[0].lower()
             number = 1
@@ -159,10 +159,10 @@ class NotifySettings(Section):
     @classmethod
     def address_of(cls, channel: str) -> str:
         """The setting that has a channel of this name."""
-        return cls._addresses().get(channel, "urls")
+        return cls.addresses().get(channel, "urls")
 
     @classmethod
-    def _addresses(cls) -> dict[str, str]:
+    def addresses(cls) -> dict[str, str]:
         """By the channels that have a setting of their own: its name."""
         marked = ((mark, name) for name, field in cls.model_fields.items() for mark in field.metadata)
         return {mark.channel: name for mark, name in marked if isinstance(mark, AddressOf)}

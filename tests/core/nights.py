@@ -25,6 +25,7 @@ from monitord.core.history.epochs import window_seconds
 from monitord.core.model import (
     Answered,
     Command,
+    Failure,
     Observation,
     OperatorAction,
     ProcessExit,
@@ -301,6 +302,7 @@ class Night(Told):
             "host": (self.machine, self.host.samples(), disk_gap),
         }
         readings = {name: reading(name, *server) for name, server in servers.items() if name in wanted}
+        readings |= {name: self._of_other(name) for name in sorted(wanted - servers.keys())}
         if self.daemon and "pm2" in readings and readings["pm2"].failure is None:
             readings["pm2"] = replace(readings["pm2"], by=Answered(self.daemon))
         if self.instead:
@@ -309,6 +311,14 @@ class Night(Told):
             own = (sample("cycle_late", self._late, "seconds"),)
             readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
         return readings
+
+    def _of_other(self, probe: str) -> Reading:
+        """A reading of a probe that the simulated fleet has nothing for: what the story gives it (`NAME:sample`)."""
+        told = {key: value for key, value in self.instead.items() if key[0].startswith(f"{probe}:")}
+        if (kind := told.pop((f"{probe}:failure", ()), ABSENT)) != ABSENT:
+            return Reading(probe, failure=decode(Failure, {"kind": kind, "error": f"it is {kind}"}), duration_ms=1.5)
+        samples = (Sample(name.partition(":")[2], labels, told[name, labels], "1") for name, labels in told)
+        return Reading(probe, tuple(one for one in samples if one.value != ABSENT), duration_ms=1.5)
 
     def counters_jump(self, rows: int) -> None:
         """Another server counts, and so many more rows."""

@@ -133,7 +133,7 @@ _TOP = {
     "silent",
     "never",
 }
-_TOP |= {"suspected", "covers", "traps", "noted", "events", "report"}
+_TOP |= {"suspected", "covers", "traps", "noted", "events", "report", "fault"}
 _THEN = {"at", "what", "readings", "orders", "status"}
 _SAID = {
     *EDGES,

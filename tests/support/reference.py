@@ -1,0 +1,127 @@
+"""docs/reference.md and .env.example, completed by what is declared: `python -m tests.support.reference --write`.
+
+What stands there stays as it is, in its author's words. A setting, rule, metric or channel that is declared and not in
+them is added, in the words of its declaration.
+"""
+
+from __future__ import annotations
+
+import sys
+import textwrap
+from collections.abc import Iterator
+from pathlib import Path
+
+from monitord.config.loader import shown
+from monitord.config.schema import NotifySettings, paths, section_kind, settings_class, variable_of
+from monitord.core.subjects import RULES, declared
+from monitord.core.subjects.registry import subject_named
+from monitord.reporting.metric_families import families
+
+ROOT = Path(__file__).parents[2]
+WIDTH = 120
+# The documents, and what completes each.
+DOCUMENTS = (".env.example", "docs/reference.md")
+
+
+class UndeclaredError(Exception):
+    """Something is declared without a word on what it is."""
+
+
+def completed(document: str) -> str:
+    """The text of a document with all in it that is declared."""
+    text = (ROOT / document).read_text(encoding="utf-8")
+    return _settings(text) if document == ".env.example" else _tables(text)
+
+
+def _settings(text: str) -> str:
+    settings = settings_class()
+    for variable, path in paths(settings).items():
+        if f"# {variable}=" in text:
+            continue
+        lines = list(_setting(variable, path))
+        mark = f"# {variable_of(path[0], '')}" if len(path) > 1 else "# MONITORD_STATE_DIR="
+        before, found, rest = text.rpartition(f"\n{mark}")
+        if found:
+            line, _, rest = rest.partition("\n")
+            text = "\n".join((f"{before}{found}{line}", *lines, rest))
+        else:
+            subject = subject_named(path[0])
+            title = subject.title if subject is not None else path[0]
+            text = "\n".join((text.rstrip("\n"), "", f"# --- {title} ---", "", *lines, ""))
+    return text
+
+
+def _setting(variable: str, path: tuple[str, ...]) -> Iterator[str]:
+    """The lines of one setting: what it is, and the setting as it could be written."""
+    kind = settings_class()
+    section = section_kind(kind, path[0])
+    field = (section or kind).model_fields[path[-1]]
+    default = shown(kind(state_dir=Path("/")), variable)
+    means = field.description
+    if not means or (default is None and not field.examples):
+        raise UndeclaredError(f"{variable} needs a description, and an example where it has no default")
+    if field.examples:
+        means += f" Default: {default or 'not set'}. An example:"
+    yield from textwrap.wrap(means, WIDTH, initial_indent="# ", subsequent_indent="# ")
+    yield f"# {variable}={field.examples[0] if field.examples else default}"
+
+
+def _tables(text: str) -> str:
+    for title, names, row in (
+        ("Rules", (rule.name for rule in RULES), _rule),
+        ("Channels", NotifySettings.addresses(), _channel),
+        ("Metrics", families(), _metric),
+    ):
+        before, heading, rest = text.partition(f"\n## {title}\n")
+        section, more, after = rest.partition("\n## ")
+        lines = section.split("\n")
+        last = max(number for number, line in enumerate(lines) if line.startswith("|"))
+        first_cells = " ".join(line.split("|")[1] for line in lines if line.startswith("| "))
+        lines[last + 1 : last + 1] = [row(name) for name in dict.fromkeys(names) if f"`{name}`" not in first_cells]
+        text = "".join((before, heading, "\n".join(lines), more, after))
+    return text
+
+
+def _rule(name: str) -> str:
+    """A row for a rule: when it fires says the first sentence about its judgement."""
+    rule = declared(name)
+    subject = subject_named(rule.probe)
+    about = (subject.member if subject is not None and rule.about_member else "") or rule.probe
+    return _row(f"`{name}`", about, _phrase(rule.evaluate.__doc__, name), ", ".join(rule.severities))
+
+
+def _channel(name: str) -> str:
+    setting = NotifySettings.addresses()[name]
+    means = _phrase(NotifySettings.model_fields[setting].description, name)
+    return _row(f"`{name}`", f"`{variable_of('notify', setting)}`", means)
+
+
+def _metric(name: str) -> str:
+    family = families()[name]
+    return _row(f"`{name}`", ", ".join(family.labels) or "–", family.help.rstrip("."))
+
+
+def _row(*cells: str) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def _phrase(text: str | None, name: str) -> str:
+    """The first sentence of what is said of something, as it stands in a table."""
+    if not text:
+        raise UndeclaredError(f"{name} needs a word on what it is: a description, or the docstring of its judgement")
+    sentence = " ".join(text.split("\n\n")[0].split()).rstrip(".")
+    return sentence[:1].lower() + sentence[1:]
+
+
+def main(arguments: list[str]) -> int:
+    """Write the documents, or say which of them would be others; 1 where one would."""
+    others = [document for document in DOCUMENTS if completed(document) != (ROOT / document).read_text("utf-8")]
+    for document in others:
+        if "--write" in arguments:
+            (ROOT / document).write_text(completed(document), encoding="utf-8")
+        sys.stdout.write(f"{document}: {'completed' if '--write' in arguments else 'not complete'}\n")
+    return 1 if others and "--write" not in arguments else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
