@@ -142,7 +142,7 @@ def test_every_path_named_in_a_document_is_there(document: Path) -> None:
 @pytest.mark.parametrize("recipe", ["A probe", "A rule", "A channel", "A command"])
 def test_every_file_of_a_recipe_is_there(recipe: str) -> None:
     steps = re.findall(r"^\d\. (.+?)(?=^\d\. |^$|\Z)", section(recipe, CONTRIBUTING), re.MULTILINE | re.DOTALL)
-    assert len(steps) >= 3
+    assert len(steps) >= 2
     for step in steps:
         named = re.findall(r"`((?:[\w-]+/)*[\w.-]*\w\.(?:py|toml|md|example))`", step)
         assert named, step

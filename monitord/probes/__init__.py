@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from monitord.config.declared import DeclaredSection
@@ -121,18 +122,24 @@ def _host(context: ProbeContext) -> Probe:
     return HostProbe(context.orders.disks)
 
 
-def declared(name: str, load: Callable[[], Callable[[Any, StandingOrders], Probe]]) -> Factory:
-    """What makes the probe of a subject that declares its own settings: of these (None: of none) and of the orders."""
+def declared(name: str, place: str | Callable[[], Callable[[Any, StandingOrders], Probe]]) -> Factory:
+    """What makes the probe of a subject that declares its own settings: of these (None: of none) and of the orders.
+
+    `place` is where its class is (`module:Class`), or what imports it.
+    """
 
     def make(context: ProbeContext) -> Probe:
         section = getattr(context.settings, name, None)
-        return load()(section.values() if isinstance(section, DeclaredSection) else None, context.orders)
+        made: Probe = (resolve_name(place) if isinstance(place, str) else place())(
+            section.values() if isinstance(section, DeclaredSection) else None, context.orders
+        )
+        return made
 
     return make
 
 
 # By subject, in the order in which they are made. One of a subject that declares its own settings is
-# `"NAME": declared("NAME", lambda: import_module("monitord.probes.NAME").Probe)`.
+# `"NAME": declared("NAME", "monitord.probes.NAME:Probe")`.
 FACTORIES: Mapping[str, Factory] = {
     "pm2": _pm2,
     "postgres": _postgres,

@@ -1,16 +1,18 @@
-"""docs/reference.md and .env.example, completed by what is declared: `python -m tests.support.reference --write`.
+"""The documents' lists, completed by what is declared: `python -m tests.support.reference --write`.
 
-What stands there stays as it is, in its author's words. A setting, rule, metric or channel that is declared and not in
-them is added, in the words of its declaration.
+What stands there stays as it is, in its author's words. A setting, rule, metric, channel or command that is declared
+and not in them is added, in the words of its declaration.
 """
 
 from __future__ import annotations
 
+import re
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+from monitord.__main__ import COMMANDS
 from monitord.config.loader import shown
 from monitord.config.schema import NotifySettings, paths, section_kind, settings_class, variable_of
 from monitord.core.subjects import RULES, declared
@@ -20,7 +22,7 @@ from monitord.reporting.metric_families import families
 ROOT = Path(__file__).parents[2]
 WIDTH = 120
 # The documents, and what completes each.
-DOCUMENTS = (".env.example", "docs/reference.md")
+DOCUMENTS = (".env.example", "docs/reference.md", "README.md")
 
 
 class UndeclaredError(Exception):
@@ -30,7 +32,9 @@ class UndeclaredError(Exception):
 def completed(document: str) -> str:
     """The text of a document with all in it that is declared."""
     text = (ROOT / document).read_text(encoding="utf-8")
-    return _settings(text) if document == ".env.example" else _tables(text)
+    if document == ".env.example":
+        return _settings(text)
+    return _tables(text) if document == "docs/reference.md" else _table(text, "Commands", COMMANDS, _command)
 
 
 def _settings(text: str) -> str:
@@ -67,19 +71,20 @@ def _setting(variable: str, path: tuple[str, ...]) -> Iterator[str]:
 
 
 def _tables(text: str) -> str:
-    for title, names, row in (
-        ("Rules", (rule.name for rule in RULES), _rule),
-        ("Channels", NotifySettings.addresses(), _channel),
-        ("Metrics", families(), _metric),
-    ):
-        before, heading, rest = text.partition(f"\n## {title}\n")
-        section, more, after = rest.partition("\n## ")
-        lines = section.split("\n")
-        last = max(number for number, line in enumerate(lines) if line.startswith("|"))
-        first_cells = " ".join(line.split("|")[1] for line in lines if line.startswith("| "))
-        lines[last + 1 : last + 1] = [row(name) for name in dict.fromkeys(names) if f"`{name}`" not in first_cells]
-        text = "".join((before, heading, "\n".join(lines), more, after))
-    return text
+    text = _table(text, "Rules", [rule.name for rule in RULES], _rule)
+    text = _table(text, "Channels", NotifySettings.addresses(), _channel)
+    return _table(text, "Metrics", families(), _metric)
+
+
+def _table(text: str, title: str, names: Iterable[str], row: Callable[[str], str]) -> str:
+    """The text with a row for each of the names in the table of a section."""
+    before, heading, rest = text.partition(f"\n## {title}\n")
+    section, more, after = rest.partition("\n## ")
+    lines = section.split("\n")
+    last = max(number for number, line in enumerate(lines) if line.startswith("|"))
+    known = {word for line in lines if line.startswith("| ") for word in re.findall(r"\w+", line.split("|")[1])}
+    lines[last + 1 : last + 1] = [row(name) for name in dict.fromkeys(names) if name not in known]
+    return "".join((before, heading, "\n".join(lines), more, after))
 
 
 def _rule(name: str) -> str:
@@ -94,6 +99,10 @@ def _channel(name: str) -> str:
     setting = NotifySettings.addresses()[name]
     means = _phrase(NotifySettings.model_fields[setting].description, name)
     return _row(f"`{name}`", f"`{variable_of('notify', setting)}`", means)
+
+
+def _command(name: str) -> str:
+    return _row(f"`monitord {name}`", COMMANDS[name])
 
 
 def _metric(name: str) -> str:
