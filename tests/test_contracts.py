@@ -35,6 +35,9 @@ PLANTED = {
     ("independence", "monitord.probes.*"): [
         ("probes/made_up.py", "import monitord.probes.host", "monitord.probes.made_up -> monitord.probes.host"),
     ],
+    ("independence", "monitord.probes.checks.*"): [
+        ("probes/checks/made_up.py", "import monitord.probes.checks.tcp", "made_up -> monitord.probes.checks.tcp"),
+    ],
     ("independence", "monitord.notify.channels.*"): [
         (
             "notify/channels/webhook.py",

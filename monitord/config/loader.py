@@ -11,7 +11,8 @@ from typing import Any, Final, cast
 
 from pydantic import SecretStr, ValidationError
 
-from monitord.config.declared import DeclaredSection, of_subject
+from monitord.config import checks
+from monitord.config.declared import DeclaredSection, Section, of_subject
 from monitord.config.schema import (
     ADDRESSES,
     PM2_HOME,
@@ -126,8 +127,9 @@ def _nested(given: Mapping[str, RawValues]) -> dict[str, Any]:
 def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
     for problem in error.errors(include_url=False, include_input=False):
         section = section_kind(settings_class(), str(problem["loc"][0]))
-        variable = variable_of(*map(str, problem["loc"][: 1 if section is None else 2]))
-        yield variable, problem["msg"].removeprefix("Value error, ")
+        depth = 1 if section is None else 2
+        variable, place = variable_of(*map(str, problem["loc"][:depth])), problem["loc"][depth:]
+        yield variable, checks.mistake(place, problem) if place else problem["msg"].removeprefix("Value error, ")
 
 
 def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -212,6 +214,7 @@ def standing_orders(settings: Settings) -> StandingOrders:
         **{name: value for name, value in named.items() if value is not None},
         unnamed=frozenset(name for name, value in named.items() if value is None),
         by_subject={name: orders for name, section in sections(settings) if (orders := of_subject(section))},
+        checks={name: check.order() for name, check in settings.checks.items()},
         late_after=max(3 * settings.check_interval, 2 * settings.probe_timeout),
         probes=frozenset(subject.name for subject in measured() if _is_watched(subject, settings)),
         places=places(settings),
@@ -220,7 +223,7 @@ def standing_orders(settings: Settings) -> StandingOrders:
 
 def _is_watched(subject: Subject, settings: Settings) -> bool:
     section, server = getattr(settings, subject.name, None), subject_named(subject.server)
-    is_wanted = section is None or section.is_watched()
+    is_wanted = section is None or (section.is_watched() if isinstance(section, Section) else bool(section))
     return is_wanted and (server is None or server is subject or _is_watched(server, settings))
 
 

@@ -24,6 +24,7 @@ _ALSO: Final = (
     f"{PREFIX}POSTGRES__TABLES",
     f"{PREFIX}REDIS__QUEUES",
     f"{PREFIX}HOST__DISKS",
+    f"{PREFIX}CHECKS",
 )
 _NAME_SHOWN: Final = 80
 

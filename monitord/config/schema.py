@@ -13,6 +13,7 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 from pydantic import Field, SecretStr, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
 
+from monitord.config import checks as c
 from monitord.config import named as n
 from monitord.config import types as t
 from monitord.config.declared import Section, declared_section
@@ -237,6 +238,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     notify: NotifySettings = NotifySettings()
     orders: OrdersSettings = OrdersSettings()
+    checks: c.Checks = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(
@@ -265,6 +267,8 @@ class Settings(BaseSettings):
                     found |= set(secrets_in(text)) if name in ADDRESSES else {text, text.partition("://")[2] or text}
                     if name not in ADDRESSES and "://" in text:
                         found |= set(parts_of(text))
+        for check in self.checks.values():
+            found |= set(check.secrets())
         # A host's name may well stand in an address, and is in every line.
         return frozenset(found - {self.instance, self.fleet})
 

@@ -56,7 +56,7 @@ def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) 
     file, called = directory / (named or DOTENV), named or DOTENV
     if named and not file.is_file():
         found.mistakes.append(f"{ENV_FILE}: there is no file {named}")
-    toml = _toml(file.parent / TOML, found)
+    toml = _toml(file.parent / TOML, known, found)
     dotenv = _dotenv(file, called, found)
     for source, variables in ((called, dotenv), (ENVIRONMENT, environ)):
         for alias, variable in ALIASES.items():
@@ -100,8 +100,11 @@ def _dotenv(path: Path, called: str, found: GatheredValues) -> dict[str, str]:
     return variables
 
 
-def _toml(path: Path, found: GatheredValues) -> dict[str, Any]:
-    """The settings of a monitord.toml by variable name: tables are the nesting, keys are in lower case."""
+def _toml(path: Path, known: Collection[str], found: GatheredValues) -> dict[str, Any]:
+    """The settings of a monitord.toml by variable name: tables are the nesting, keys are in lower case.
+
+    A table that is a setting of its own, as `checks` is, is that setting's map.
+    """
     try:
         content = tomllib.loads(_read(path, found))
     except (tomllib.TOMLDecodeError, RecursionError) as error:
@@ -109,7 +112,7 @@ def _toml(path: Path, found: GatheredValues) -> dict[str, Any]:
         return {}
     variables: dict[str, Any] = {}
     for key, value in content.items():
-        if isinstance(value, dict):
+        if isinstance(value, dict) and PREFIX + key.upper() not in known:
             variables |= {f"{PREFIX}{key.upper()}__{inner.upper()}": item for inner, item in value.items()}
         else:
             variables[PREFIX + key.upper()] = value

@@ -195,6 +195,7 @@ def _with_what_is_true(
 def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Recheck, ...]:
     """What to look at again before the next cycle, how soon, and what to count exactly when it is next looked at."""
     soon: dict[str, float] = {}
+    awaited: dict[str, set[str]] = {}
     exact: set[str] = set(wants_exact(state.history, orders, now.timestamp()))
     for alert in state.alerts.values():
         exact.update(alert.finding.needs_exact)
@@ -203,12 +204,15 @@ def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Rech
         after = alerts.waiting_seconds(alert, now, orders)
         if after is None or alert.probe in ALWAYS:
             continue
-        for probe in inhibition.companions(alert.probe):
+        awaited.setdefault(alert.probe, set()).add(alert.subject)
+        for probe in inhibition.companions(alert.probe, alert.subject, orders):
             soon[probe] = min(after, soon.get(probe, after))
     if (settled := _settles(state.history, orders, now.timestamp())) is not None:
         soon["pm2"] = min(settled, soon.get("pm2", settled))
     rechecks = [
-        Recheck(probe, after, frozenset(exact) if probe == "postgres" else frozenset())
+        Recheck(
+            probe, after, frozenset(exact) if probe == "postgres" else frozenset(), frozenset(awaited.get(probe, ()))
+        )
         for probe, after in sorted(soon.items())
     ]
     if exact and "postgres" not in soon:

@@ -62,6 +62,11 @@ def timestamp(at: datetime) -> str:
     return f"{at.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
+def day(at: float) -> str:
+    """`2025-11-05`, the day of a moment of Unix time in UTC."""
+    return f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d}"
+
+
 def listed(names: list[str], most: int = 5) -> str:
     """`a, b and c`, or `a, b, c, d, e and 3 more`."""
     if len(names) > most:

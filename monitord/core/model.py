@@ -72,11 +72,15 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Unmeasured:
-    """One subject (a table, a disk, a queue) that could not be measured though its server answered."""
+    """One subject (a table, a disk, a queue) that could not be measured though its server answered.
+
+    `alone`: it has nothing in common with others that fail in the same way, and is told by itself.
+    """
 
     subject: str
     kind: Kind
     error: str
+    alone: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,7 +284,16 @@ class Unknown:
     reason: str
 
 
-Judgement = Finding | Clear | Unknown
+@slot_by_slot
+@dataclass(frozen=True, slots=True)
+class NotTaken:
+    """A rule's answer: this subject was not measured again by this reading, which changes nothing of it."""
+
+    rule: str
+    subject: str
+
+
+Judgement = Finding | Clear | Unknown | NotTaken
 
 
 @dataclass(frozen=True, slots=True)
@@ -421,8 +434,12 @@ class Action:
 
 @dataclass(frozen=True, slots=True)
 class Recheck:
-    """A probe to take again `after` seconds (None: not before the next cycle), counting `exact` exactly."""
+    """A probe to take again `after` seconds (None: not before the next cycle), counting `exact` exactly.
+
+    `awaited` are those of its members whose readings are waited for.
+    """
 
     probe: str
     after: float | None
     exact: frozenset[str] = frozenset()
+    awaited: frozenset[str] = frozenset()

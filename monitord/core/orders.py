@@ -8,6 +8,8 @@ from datetime import timedelta
 from typing import Any, Final, Literal
 
 from monitord.core.hours import OTHERWISE, HourlyLimit, hourly
+from monitord.core.model import Severity
+from monitord.core.thresholds import Threshold
 
 Expected = Literal["online", "stopped", "periodic"]
 
@@ -58,6 +60,41 @@ class DiskOrders:
 
     warning: float | None = None
     critical: float | None = None
+
+
+CheckKind = Literal["http", "tcp", "sql", "freshness", "checkin", "command"]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckOrder:
+    """What is ordered of one check of the operator's own, as far as it is judged by: nothing of it is secret.
+
+    `every` is how often it is taken (None: in each cycle), `depends_on` whatever is named as what explains it:
+    services, servers, tables, other checks. `severity` is what was said of how bad it is (None: nothing), `runbook` and
+    `contact` go with its alerts. `target` is what it asks, as far as that may be shown. `warning` and `critical` are
+    limits of its value, in `unit`.
+
+    `certificate_days`: a certificate that expires sooner is warned of (0: none is). Of a job that reports, `period` or
+    `schedule` (cron, UTC) says when it is expected, `grace` how much later is on time, `max_runtime` how long it may
+    take.
+    """
+
+    type: CheckKind
+    every: timedelta | None = None
+    depends_on: tuple[str, ...] = ()
+    user_facing: bool = False
+    severity: Severity | None = None
+    runbook: str = ""
+    contact: str = ""
+    target: str = ""
+    unit: str = ""
+    warning: Threshold | None = None
+    critical: Threshold | None = None
+    certificate_days: int = 0
+    period: timedelta | None = None
+    schedule: str = ""
+    grace: timedelta = timedelta(0)
+    max_runtime: timedelta | None = None
 
 
 # The orders' own queue and who works it off, where nothing else is declared.
@@ -127,6 +164,8 @@ class StandingOrders:
     queue_prefix: str = "bull"
     # What is declared of single queues.
     queue_by_name: Mapping[str, QueueOrders] = field(default_factory=dict)
+    # The checks of the operator's own, by name.
+    checks: Mapping[str, CheckOrder] = field(default_factory=dict)
     # A cycle that begins later than this after it was due is late; a longer silence between readings was blind.
     late_after: timedelta = timedelta(seconds=90)
     # The settings of subjects that declare their own, without their secrets, as JSON (monitord/core/subjects/base.py).

@@ -122,6 +122,12 @@ def _host(context: ProbeContext) -> Probe:
     return HostProbe(context.orders.disks)
 
 
+def _checks(context: ProbeContext) -> Probe:
+    from monitord.probes.checks import ChecksProbe, made
+
+    return ChecksProbe(made(context))
+
+
 def declared(name: str, place: str | Callable[[], Callable[[Any, StandingOrders], Probe]]) -> Factory:
     """What makes the probe of a subject that declares its own settings: of these (None: of none) and of the orders.
 
@@ -146,6 +152,7 @@ FACTORIES: Mapping[str, Factory] = {
     "epochs": _epochs,
     "redis": _redis,
     "host": _host,
+    "checks": _checks,
 }
 
 

@@ -27,12 +27,15 @@ class Request:
     `now` is the cycle's one wall-clock time (Unix seconds), `timeout` the deadline in seconds that the runner enforces
     (hand it down to drivers and servers so that they give up first), `exact` the tables to count exactly.
     `database_ahead` is by how many seconds the database's clock was ahead of `now` when it was last asked.
+    `awaited` are the members that are waited for; not `whole`: nothing but these, where a probe takes each by itself.
     """
 
     now: float
     timeout: float
     exact: frozenset[str] = frozenset()
     database_ahead: float = 0.0
+    awaited: frozenset[str] = frozenset()
+    whole: bool = True
 
 
 class Probe(Protocol):

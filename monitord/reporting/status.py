@@ -17,7 +17,7 @@ from monitord.core.model import Severity
 from monitord.core.status import Fields, verdict
 from monitord.core.subjects import declared
 from monitord.core.subjects.base import SectionContext, Subject
-from monitord.core.subjects.registry import not_watched, registered, section_of
+from monitord.core.subjects.registry import hint_of, not_watched, registered, section_of
 from monitord.reporting.terminal import MARKS, Terminal, block_lines, clean, table
 
 UNKNOWN: Final = "unknown"
@@ -59,8 +59,10 @@ def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] 
             continue
         lines += [*_failed(state, screen), *section(fields, marks, screen), *_unmeasured(state, screen)]
     for subject, blocks in added_sections(fields):
-        lines += ["", screen.paint(clean(subject.heading), "bold")]
         state = fields["probes"][subject.name]
+        if state["status"] == "off" and not hint_of(subject.name):
+            continue
+        lines += ["", screen.paint(clean(subject.heading), "bold")]
         if state["status"] == "off":
             lines += [screen.paint(line, "dim") for line in screen.wrapped(not_watched(subject.name))]
             continue

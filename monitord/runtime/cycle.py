@@ -29,7 +29,8 @@ LOSS_SAID_SECONDS = 3600.0
 class CycleRequest:
     """What to do in one cycle.
 
-    `probes` to take (None: all); `exact` what they are to count exactly; `trigger` is who asked for a full check
+    `probes` to take (None: all); `exact` what they are to count exactly; `awaited` what is not to wait for its turn;
+    `trigger` is who asked for a full check
     ("" when nobody did: a quiet cycle); `late_seconds` is how long after it was due it began, None where it was due
     at no set time.
     """
@@ -37,6 +38,7 @@ class CycleRequest:
     trigger: str = ""
     probes: Collection[str] | None = None
     exact: frozenset[str] = frozenset()
+    awaited: frozenset[str] = frozenset()
     late_seconds: float | None = None
 
 
@@ -193,7 +195,9 @@ async def observe(
     now, lived = both_clocks()
     ahead = 0.0 if history is None else clocks.ahead(history, now.timestamp(), lived, BOOT)
     requests = {
-        probe.name: Request(now.timestamp(), timeout, request.exact, ahead)
+        probe.name: Request(
+            now.timestamp(), timeout, request.exact, ahead, request.awaited, whole=request.probes is None
+        )
         for probe in probes
         if request.probes is None or probe.name in request.probes
     }

@@ -44,6 +44,7 @@ class _Asked:
     fleet_at: float | None = None
     rechecks: dict[str, float] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
+    awaited: frozenset[str] = frozenset()
 
     def times(self, check_from: float, reload_from: float) -> list[float]:
         """When what was asked for may be done: checks and reloads no sooner than this, the due cycle at once."""
@@ -167,14 +168,16 @@ class Scheduler:
         answers, self._asked.answers = self._asked.answers, []
         if self._asked.due_at is not None:  # it is the cycle that was due, too
             self._take_turn(self._asked.due_at)
-        decision = await self._cycle(CycleRequest(trigger=trigger, exact=self._asked.exact, late_seconds=None))
+        decision = await self._cycle(
+            CycleRequest(trigger, None, self._asked.exact, self._asked.awaited, late_seconds=None)
+        )
         for answer in answers:
             # From the loop: what goes wrong in it is no end of the conducting.
             asyncio.get_running_loop().call_soon(answer, decision)
 
     async def _due_cycle(self, due_at: float) -> None:
         late = self._take_turn(due_at)
-        await self._cycle(CycleRequest(exact=self._asked.exact, late_seconds=late))
+        await self._cycle(CycleRequest(exact=self._asked.exact, awaited=self._asked.awaited, late_seconds=late))
 
     def _take_turn(self, due_at: float) -> float:
         """Count the due cycle as begun; returns how late it is, in seconds."""
@@ -189,7 +192,7 @@ class Scheduler:
         if self._asked.fleet_at is not None and self._asked.fleet_at <= now:
             due.add("pm2")
         if due:
-            await self._cycle(CycleRequest(probes=due, exact=self._asked.exact))
+            await self._cycle(CycleRequest(probes=due, exact=self._asked.exact, awaited=self._asked.awaited))
 
     async def _cycle(self, request: CycleRequest) -> Decision | None:
         assert self._watch is not None  # noqa: S101 - `first` brings it
@@ -204,6 +207,7 @@ class Scheduler:
             return None
         self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}
         self._asked.exact = frozenset().union(*(r.exact for r in decision.rechecks))
+        self._asked.awaited = frozenset().union(*(r.awaited for r in decision.rechecks))
         if self._decided is not None:
             loop = asyncio.get_running_loop()
             loop.call_soon(self._decided, decision, (loop.time() - began) * 1000.0)

@@ -211,7 +211,7 @@ def test_a_name_is_given_once() -> None:
     with pytest.raises(ValueError, match="the subject kiln is declared already"):
         register(KILN)
     unregister("host")
-    assert [subject.name for subject in registered()][-3:] == ["host", "monitord", "kiln"]
+    assert [subject.name for subject in registered()][-4:] == ["host", "checks", "monitord", "kiln"]
 
 
 @pytest.fixture

@@ -125,5 +125,5 @@ def test_an_alert_of_a_rule_that_is_no_more_is_told_all_the_same() -> None:
     assert blocking(alert, orders) == ""
     assert "Component: the moon\n" in escalation(alert, orders, NOW)
     assert now_true(alert, report, history, orders, NOW) == "the moon is as expected again."
-    assert inhibition.companions("sky") == ("sky",)
+    assert inhibition.companions("sky", "the moon", orders) == ("sky",)
     assert not inhibition.server_away("sky", history, {}, orders)

@@ -132,9 +132,10 @@ def advance(
             continue
         if isinstance(judgement, Finding) and _spoken_for(judgement, book, orders):
             continue
-        inhibited_by = _explanation(alert, judgement, book, history, orders, now, aftermaths)
+        inhibited_by = _explanation(alert, judgement, rule.probe, book, history, orders, now, aftermaths)
+        waits = isinstance(judgement, Finding) and inhibition.awaited_cause(judgement, rule.probe, book, orders)
         following, transition = lifecycle.step(
-            alert, judgement, rule.probe, now, orders, inhibited_by, history.set_back
+            alert, judgement, rule.probe, now, orders, inhibited_by, history.set_back, waits=waits
         )
         if transition is not None and transition.edge == "resolved" and rule.over is not None:
             transition = replace(transition, reason=transition.reason or rule.over(transition.alert, history, orders))
@@ -174,6 +175,7 @@ def _continued(alert: Alert, book: Mapping[str, Alert]) -> Alert | None:
 def _explanation(
     alert: Alert | None,
     judgement: Judgement,
+    probe: str,
     book: Mapping[str, Alert],
     history: History,
     orders: StandingOrders,
@@ -184,7 +186,7 @@ def _explanation(
     if not isinstance(judgement, Finding):
         return None
     since = alert.first_seen if alert is not None else now
-    cause = inhibition.explanation(judgement, since, book, history, orders, now, aftermaths)
+    cause = inhibition.explanation(judgement, probe, since, book, history, orders, now, aftermaths)
     if alert is not None and alert.state == "firing" and (cause is None or not inhibition.inhibits_firing(cause)):
         return None
     return cause

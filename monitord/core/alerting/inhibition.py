@@ -1,8 +1,9 @@
 """What explains what: a root cause is said once, and what follows from it waits unsaid.
 
-Two ways. While a server cannot be reached, all that is measured through it is unknown, not wrong: its alerts freeze.
+Three ways. While a server cannot be reached, all that is measured through it is unknown, not wrong: its alerts freeze.
 And an alert may explain another that is measured on its own: a dead sealer explains that nothing is sealed. What is
 declared of a subject is a chain of roles, each of which it needs: one that is wholly dead explains what is missing.
+And a member may be declared to depend on others by their names: while one of those has an alert, it is explained by it.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from monitord.core.dependencies import brings, unsealed
 from monitord.core.history.epochs import calendar, seals, window_seconds
 from monitord.core.history.model import History
 from monitord.core.model import RANK, Aftermath, Alert, Finding
+from monitord.core.names import any_means
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import catalogue, declared
-from monitord.core.subjects.base import Role
-from monitord.core.subjects.registry import server_of
+from monitord.core.subjects.base import Role, Subject
+from monitord.core.subjects.registry import needs_of, registered, server_of
 
 # A host's trouble explains what dies next, not what dies some day: past this, a death is news of its own.
 NEXT = timedelta(hours=1)
@@ -42,14 +44,40 @@ def server_away(probe: str, history: History, book: Book, orders: StandingOrders
     return bool(book) and holds(book.get(key(catalogue().unreachable.get(server, ""), server)), orders)
 
 
-def companions(probe: str) -> tuple[str, ...]:
-    """The probes to take again when `probe` is looked at again: itself, and the server that may explain it."""
+def companions(probe: str, member: str, orders: StandingOrders) -> tuple[str, ...]:
+    """The probes to take again when a member of `probe` is looked at again: itself, and those that may explain it."""
     server = server_of(probe)
-    return (server, probe) if server not in ("", probe) else (probe,)
+    needed = needs_of(probe, member, orders)
+    by = [one.name for one in registered() if needed and one.name in orders.probes and _may_tell(one, needed, orders)]
+    return tuple(dict.fromkeys((*([server] if server else []), *by, probe)))
+
+
+def _may_tell(subject: Subject, names: tuple[str, ...], orders: StandingOrders) -> bool:
+    """Whether a subject is one of these, or one of its members is; of members that are learned each name may be."""
+    members = getattr(orders, subject.members) if subject.members else ()
+    is_learned = bool(subject.members) and subject.member_sample is None
+    return is_learned or any(any_means(names, name) for name in (subject.name, *members))
+
+
+def awaited_cause(finding: Finding, probe: str, book: Book, orders: StandingOrders) -> bool:
+    """Whether something that it is declared to depend on is found to be wrong too, and is about to be confirmed."""
+    needed = needs_of(probe, finding.subject, orders)
+    return bool(needed) and any(
+        cause.state == "pending" and cause.count > 0 and _is_needed(cause, finding, probe, needed, orders)
+        for cause in book.values()
+    )
+
+
+def _is_needed(cause: Alert, finding: Finding, probe: str, needed: tuple[str, ...], orders: StandingOrders) -> bool:
+    """Whether an alert is about what a finding's subject is declared to depend on, and bad enough to explain it."""
+    itself = cause.probe == probe and cause.subject == finding.subject
+    is_bad_enough = RANK[severity_now(cause, orders)] >= RANK[finding.severity]
+    return not itself and is_bad_enough and any_means(needed, cause.subject, orders.exact_names)
 
 
 def explanation(
     finding: Finding,
+    probe: str,
     since: datetime,
     book: Book,
     history: History,
@@ -57,7 +85,10 @@ def explanation(
     now: datetime,
     aftermaths: Mapping[str, Aftermath],
 ) -> Alert | None:
-    """The alert that explains a finding first seen at `since`, or None. A warning never explains what is critical."""
+    """The alert that explains a finding of a probe's readings, first seen at `since`; None where nothing does.
+
+    A warning never explains what is critical.
+    """
     for after in aftermaths.values():
         is_bad_enough = RANK[after.cause.severity] >= RANK[finding.severity]
         if is_bad_enough and (
@@ -66,6 +97,10 @@ def explanation(
             or _has_no_room(after.cause, finding, since, history, orders, now)
         ):
             return after.cause
+    needed = needs_of(probe, finding.subject, orders)
+    for cause in book.values() if needed else ():
+        if holds(cause, orders) and _is_needed(cause, finding, probe, needed, orders):
+            return cause
     for cause in _causes(finding, since, book, history, orders, now):
         if RANK[severity_now(cause, orders)] >= RANK[finding.severity]:
             return cause

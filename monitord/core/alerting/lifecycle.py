@@ -11,6 +11,7 @@ One alert goes through `step` at each judgement of its subject:
     suppressed + finding  -> firing, counted the same way, once nothing explains it any more
     suppressed + clear    -> counted towards resolved
     anything   + unknown  -> frozen: what was counted starts again, nothing else moves
+    anything   + not taken -> as it was
 """
 
 from __future__ import annotations
@@ -22,12 +23,14 @@ from itertools import pairwise
 from typing import Literal
 
 from monitord.core.copying import replace
-from monitord.core.model import Alert, Clear, Finding, Judgement, Severity, Transition, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, NotTaken, Severity, Transition, Unknown
 from monitord.core.orders import StandingOrders
 
 Book = Mapping[str, Alert]
 # A flapping alert has ended when it has been calm for so many times the longest of its rounds.
 CALM_ROUNDS = 2
+# So many readings more than CONFIRMATIONS a finding waits for what may explain it.
+MOST_WAITED = 2
 
 
 def key(rule: str, subject: str) -> str:
@@ -83,13 +86,17 @@ def step(
     orders: StandingOrders,
     inhibited_by: Alert | None = None,
     turn: int = 0,
+    *,
+    waits: bool = False,
 ) -> tuple[Alert | None, Transition | None]:
     """One judgement of one subject: the alert as it then stands (None: none), and the edge it crossed, if any.
 
     `inhibited_by` is the alert that explains a finding: while there is one, the finding does not fire. `turn` is of
-    the alert's id.
+    the alert's id. `waits`: what may explain it is about to be confirmed, for which it waits a few readings.
     """
     match judgement:
+        case NotTaken():
+            return alert, None
         case Unknown():
             if alert is None:
                 return None, None
@@ -115,10 +122,10 @@ def step(
                     seen_at=now if is_before else None,
                     found_at=now,
                 )
-                return _pending(alert, judgement, now, orders, inhibited_by, began=True)
+                return _pending(alert, judgement, now, orders, inhibited_by, began=True, waits=waits)
             alert = _found(alert, now, orders)
             if alert.state == "pending":
-                return _pending(alert, judgement, now, orders, inhibited_by, began=False)
+                return _pending(alert, judgement, now, orders, inhibited_by, began=False, waits=waits)
             if alert.state == "suppressed":
                 return _suppressed(alert, judgement, now, orders, inhibited_by)
             return _firing(_back(alert, judgement, now, orders), judgement, now, orders, inhibited_by)
@@ -132,10 +139,18 @@ def _found(alert: Alert, now: datetime, orders: StandingOrders) -> Alert:
 
 
 def _pending(
-    alert: Alert, finding: Finding, now: datetime, orders: StandingOrders, inhibited_by: Alert | None, *, began: bool
+    alert: Alert,
+    finding: Finding,
+    now: datetime,
+    orders: StandingOrders,
+    inhibited_by: Alert | None,
+    *,
+    began: bool,
+    waits: bool,
 ) -> tuple[Alert, Transition | None]:
     counted = _counted(replace(alert, finding=finding, severity=finding.severity), "fire", now, orders)
-    if counted.count < orders.confirmations or finding.needs_exact:
+    waits = waits and inhibited_by is None and counted.count <= orders.confirmations + MOST_WAITED
+    if counted.count < orders.confirmations or finding.needs_exact or waits:
         return counted, Transition("pending", counted, now) if began else None
     if inhibited_by is None:
         return _fired(counted, now)
@@ -272,9 +287,10 @@ def not_watched(alert: Alert, now: datetime, reason: str = "not_watched") -> Tra
 
 def waiting_seconds(alert: Alert, now: datetime, orders: StandingOrders) -> float | None:
     """How long until another reading of its probe could count (0: at once), or None when none is awaited."""
-    if alert.toward == "" or (alert.count >= orders.confirmations and not alert.finding.needs_exact):
+    confirmed, waits = alert.count >= orders.confirmations, alert.state == "pending"
+    if alert.toward == "" or (confirmed and not alert.finding.needs_exact and not waits):
         return None
-    if alert.count > orders.confirmations:
+    if alert.count > orders.confirmations and alert.finding.needs_exact:
         return None  # an exact count is asked for and does not come: trying at every cycle is enough
     if alert.count == 0 or alert.counted_at is None:
         return None  # its probe fails: the next cycle is soon enough

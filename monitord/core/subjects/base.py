@@ -19,7 +19,13 @@ T = TypeVar("T")
 Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
 ActionKind = Literal["restart_service", "free_disk", "investigate"]
 CriterionName = Literal[
-    "services_online", "epochs_sealed", "growth_steady", "memory_stable", "no_restarts", "servers_reachable"
+    "services_online",
+    "epochs_sealed",
+    "growth_steady",
+    "memory_stable",
+    "no_restarts",
+    "servers_reachable",
+    "checks_met",
 ]
 EpochImpact = tuple[str, str, str]
 
@@ -295,6 +301,10 @@ def own_settings(kind: type[T], subject: str, orders: StandingOrders) -> T:
     return decode(kind, orders.by_subject.get(subject, {}))
 
 
+def _independent(member: str, orders: StandingOrders) -> tuple[str, ...]:
+    return ()
+
+
 def _no_perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
     yield from ()
 
@@ -345,6 +355,7 @@ class Subject:
     noun: str = ""
     component: str = ""
     member_sample: tuple[str, str] | None = None
+    depends_on: Callable[[str, StandingOrders], tuple[str, ...]] = _independent
     status: tuple[StatusSection, ...] = ()
     metrics: tuple[MetricGroup, ...] = ()
     perfdata: Callable[[Mapping[str, Any], StandingOrders], Iterator[PerfDatum]] = _no_perfdata

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Subject
+from monitord.core.subjects.checks import CHECKS
 from monitord.core.subjects.epochs import EPOCHS
 from monitord.core.subjects.host import HOST
 from monitord.core.subjects.monitord import MONITORD
@@ -11,7 +13,7 @@ from monitord.core.subjects.postgres import POSTGRES
 from monitord.core.subjects.redis import REDIS
 
 # Those that monitord itself declares.
-SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, REDIS, HOST, MONITORD)
+SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, REDIS, HOST, CHECKS, MONITORD)
 # Packages add theirs as entry points of this group, by the subject's name; its probe is one of `monitord.probes`.
 ENTRY_POINTS = "monitord.subjects"
 _registered: tuple[Subject, ...] = SUBJECTS
@@ -80,6 +82,12 @@ def server_of(name: str) -> str:
     """The server that a subject is measured through; "" where there is none, or the subject is not known any more."""
     subject = subject_named(name)
     return subject.server if subject is not None else ""
+
+
+def needs_of(name: str, member: str, orders: StandingOrders) -> tuple[str, ...]:
+    """What a member of a subject is declared to depend on."""
+    subject = subject_named(name)
+    return subject.depends_on(member, orders) if subject is not None else ()
 
 
 def readings_of(name: str) -> str:

@@ -7,7 +7,18 @@ from typing import TYPE_CHECKING
 
 from monitord.core import humanize
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Kind, Observation, Reading, Severity, Unknown
+from monitord.core.model import (
+    Alert,
+    Clear,
+    Finding,
+    Judgement,
+    Kind,
+    NotTaken,
+    Observation,
+    Reading,
+    Severity,
+    Unknown,
+)
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NOT_KNOWN, Impact, RecoveryContext, Rule, always, nothing
 
@@ -106,8 +117,12 @@ def troubled(reading: Reading) -> list[tuple[str, Kind, str]]:
     What is missing is missed each for itself. Several refusals are the privileges of one user, and one
     finding, of the server.
     """
-    refused = [gap for gap in reading.gaps if gap.kind == "permission"]
-    found = [(gap.subject, gap.kind, gap.error) for gap in reading.gaps if len(refused) < 2 or gap.kind != "permission"]
+    refused = [gap for gap in reading.gaps if gap.kind == "permission" and not gap.alone]
+    found = [
+        (gap.subject, gap.kind, gap.error)
+        for gap in reading.gaps
+        if len(refused) < 2 or gap.kind != "permission" or gap.alone
+    ]
     if len(refused) > 1:
         said = "; ".join(dict.fromkeys(gap.error.rstrip(".") for gap in refused[:MOST_NAMED]))
         more = f"; and {len(refused) - MOST_NAMED} more" if len(refused) > MOST_NAMED else ""
@@ -123,12 +138,13 @@ def unmeasured(
     noun: str = "",
     judges_failure: bool = False,
     unknown_for: Callable[[History, float], float] | None = None,
+    is_fresh: Callable[[Reading, str], bool] = always,
 ) -> Rule:
     """The rule `subject_unmeasured` for what `probe` looks at: unreadable although its server answers.
 
     A probe with a rule of its own for failing answers here only for its parts (a table, a queue). `unknown_for` is for
     how many seconds what it tells has been unknown: as long as a group may go without a seal is as bad as one that is
-    stuck, since it may be.
+    stuck, since it may be. `is_fresh`: whether a reading has measured a part again, or tried to.
     """
     called, advice = noun or title, {**PARTS, "missing": missing}
 
@@ -150,6 +166,9 @@ def unmeasured(
             if gap.subject not in told and reading.failure is None:  # one of several that are said together now
                 yield Unknown(_UNMEASURED, gap.subject, "it cannot be measured, like others of its server")
         for subject, kind, error in troubles:
+            if not is_fresh(reading, subject):
+                yield NotTaken(_UNMEASURED, subject)
+                continue
             yield Finding(
                 rule=_UNMEASURED,
                 subject=subject,

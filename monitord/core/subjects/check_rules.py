@@ -1,0 +1,219 @@
+"""What the rules of all types of checks share: a check as it was last taken, and how a rule is asked about each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from monitord.core import humanize
+from monitord.core.history.model import History
+from monitord.core.model import (
+    RANK,
+    Alert,
+    Clear,
+    Evidence,
+    Finding,
+    Judgement,
+    NotTaken,
+    Observation,
+    Reading,
+    Sample,
+    Severity,
+    Unknown,
+    Value,
+)
+from monitord.core.orders import CheckOrder, StandingOrders
+from monitord.core.subjects.base import Evaluate, RecoveryContext
+from monitord.core.thresholds import Threshold
+
+PROBE = "checks"
+# Of each check: its number; and since when its result is kept (Unix seconds), None where it was taken in this reading.
+VALUE, KEPT = "check_value", "check_kept"
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One check as it was last taken; `now` in Unix seconds. `error` says why it could not be ("": it could)."""
+
+    name: str
+    order: CheckOrder
+    now: float
+    history: History
+    samples: Mapping[str, Sample] = field(default_factory=dict)
+    error: str = ""
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether there is a result of it."""
+        return KEPT in self.samples and not self.error
+
+    @property
+    def is_fresh(self) -> bool:
+        """Whether it was taken, or could not be, in the last reading of the probe: what was kept confirms nothing."""
+        return KEPT in self.samples and self.samples[KEPT].value is None
+
+    @property
+    def unit(self) -> str:
+        """What its number is in."""
+        measured = self.samples.get(VALUE)
+        return self.order.unit or (measured.unit if measured is not None else "")
+
+    def number(self, name: str = VALUE) -> float | None:
+        """A number that was measured of it, or None."""
+        value = self.samples[name].value if name in self.samples else None
+        return value if isinstance(value, int | float) else None
+
+    def word(self, name: str) -> str:
+        """A word that was measured of it, or ""."""
+        value = self.samples[name].value if name in self.samples else None
+        return value if isinstance(value, str) else ""
+
+    def finding(
+        self,
+        rule: str,
+        severity: Severity,
+        summary: str,
+        *,
+        value: Value = None,
+        limit: Value = None,
+        unit: str = "",
+        evidence: Evidence | None = None,
+        recommendation: str = "",
+        began: float | None = None,
+    ) -> Finding:
+        """What a rule finds of it, with what the operator ordered of its alerts."""
+        of_order = {
+            "type": self.order.type,
+            "depends_on": list(self.order.depends_on),
+            "user_facing": self.order.user_facing,
+            "runbook": self.order.runbook,
+            "contact": self.order.contact,
+        }
+        told = (
+            recommendation,
+            f"Runbook: {self.order.runbook.rstrip('.')}." if self.order.runbook else "",
+            f"Contact: {self.order.contact.rstrip('.')}." if self.order.contact else "",
+        )
+        return Finding(
+            rule=rule,
+            subject=self.name,
+            severity="warning" if self.order.severity == "warning" else severity,
+            value=value,
+            limit=limit,
+            unit=unit,
+            summary=summary,
+            evidence={**(evidence or {}), **{name: said for name, said in of_order.items() if said}},
+            recommendation=" ".join(filter(None, told)),
+            began=began,
+        )
+
+    def past(self) -> tuple[Severity, Threshold, float] | None:
+        """How bad its number is by its limits, and by which; None where it is within them, or there is none."""
+        value = self.number()
+        if value is None:
+            return None
+        limits: tuple[tuple[Severity, Threshold | None], ...] = (
+            ("critical", self.order.critical),
+            ("warning", self.order.warning),
+        )
+        return next(
+            ((severity, limit, value) for severity, limit in limits if limit is not None and limit.is_past(value)), None
+        )
+
+
+# What a rule finds of one check that was taken: nothing, something, or that this cannot be told.
+Judge = Callable[[Check], Finding | Unknown | None]
+
+
+@dataclass(frozen=True, slots=True)
+class CheckJudge:
+    """How one rule judges the checks of some types."""
+
+    rule: str
+    types: frozenset[str]
+    judge: Judge
+
+    def evaluate(self, observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+        """The rule's answer for each check of its types: what was not taken again changes nothing."""
+        reading, now = observation.readings[PROBE], observation.now.timestamp()
+        for check in checks_of(reading, history, orders, now):
+            if check.order.type not in self.types:
+                continue
+            if not check.is_fresh:
+                yield NotTaken(self.rule, check.name)
+            elif not check.is_taken:
+                yield Unknown(self.rule, check.name, "it could not be taken")
+            else:
+                yield self.judge(check) or Clear(self.rule, check.name)
+
+
+def evaluated(rule: str, judge: Judge, *types: str) -> tuple[CheckJudge, Evaluate]:
+    """How a rule judges the checks of these types: one by one, and all of a reading."""
+    one = CheckJudge(rule, frozenset(types), judge)
+    return one, one.evaluate
+
+
+def checks_of(reading: Reading, history: History, orders: StandingOrders, now: float) -> Iterator[Check]:
+    """Every check that is ordered, as a reading tells of it; what others depend on comes before them."""
+    samples: dict[str, dict[str, Sample]] = {name: {} for name in orders.checks}
+    for sample in reading.samples:
+        name = sample.label("check")
+        if name in samples:
+            samples[name][sample.name] = sample
+    errors = {gap.subject: gap.error for gap in reading.gaps}
+    for name in in_order(orders.checks):
+        yield Check(name, orders.checks[name], now, history, samples[name], errors.get(name, ""))
+
+
+def in_order(checks: Mapping[str, CheckOrder]) -> tuple[str, ...]:
+    """The names of the checks, each after those that it depends on."""
+    done: dict[str, None] = {}
+
+    def visit(name: str, above: frozenset[str]) -> None:
+        if name in done or name in above:
+            return
+        for needed in checks[name].depends_on:
+            if needed in checks:
+                visit(needed, above | {name})
+        done[name] = None
+
+    for name in checks:
+        visit(name, frozenset())
+    return tuple(done)
+
+
+def severity_of(check: Check, judges: tuple[CheckJudge, ...]) -> Severity | None:
+    """The worst that the rules find of a check that was taken."""
+    found = [one.judge(check) for one in judges if check.order.type in one.types]
+    severities = [each.severity for each in found if isinstance(each, Finding)]
+    return max(severities, key=RANK.__getitem__, default=None)
+
+
+def said(value: float | None, unit: str) -> str:
+    """A number with its unit, for people."""
+    if value is None:
+        return "unknown"
+    match unit:
+        case "seconds":
+            return humanize.duration(value)
+        case "ms":
+            return humanize.duration(value / 1000.0)
+        case "bytes":
+            return humanize.size(value)
+        case "percent":
+            return f"{value:.4g}%"
+        case _:
+            number = humanize.count(value) if float(value).is_integer() else f"{value:.6g}"
+            return f"{number} {unit}".strip() if unit != "1" else number
+
+
+def blocks_users(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
+    """Users, where the check is ordered to be of something that they face."""
+    check = orders.checks.get(alert.subject)
+    return ("users",) if check is not None and check.user_facing else ()
+
+
+def value_now(alert: Alert, at: RecoveryContext) -> str:
+    """Its number as half a sentence, where it has one: ", at 12 ms"."""
+    found = (at.report.sections.get(PROBE) or {}).get(alert.subject) or {}
+    return f", at {said(found['value'], found['unit'])}" if found.get("value") is not None else ""

@@ -1,0 +1,151 @@
+"""Checks of one's own: what the operator has declared beside what monitord knows of, each judged by its type."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from monitord.core import humanize
+from monitord.core.blocks import Block, Grid, Style
+from monitord.core.history.model import History
+from monitord.core.model import Reading, Status
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects import endpoints
+from monitord.core.subjects.base import (
+    MetricFamily,
+    MetricGroup,
+    PerfDatum,
+    SectionContext,
+    StatusSection,
+    Subject,
+    asked,
+)
+from monitord.core.subjects.check_rules import KEPT, PROBE, VALUE, Check, checks_of, said, severity_of
+from monitord.core.subjects.servers import unmeasured
+from monitord.core.thresholds import Threshold
+
+# How the checks of each type are judged.
+JUDGES: Final = (*endpoints.JUDGES,)
+
+
+def _is_fresh(reading: Reading, name: str) -> bool:
+    """Whether a reading has taken a check again, or tried to; of the probe itself it says so always."""
+    if reading.failure is not None:
+        return True
+    kept = next((s for s in reading.named(KEPT) if s.label("check") == name), None)
+    return kept is not None and kept.value is None
+
+
+UNMEASURED = unmeasured(
+    PROBE,
+    "the checks",
+    "What it asks is not there: correct it in MONITORD_CHECKS, or in its table of monitord.toml.",
+    judges_failure=True,
+    is_fresh=_is_fresh,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStatus:
+    """A check as it was last taken: what was found of it, by which limits, how long ago; and what is wrong with it."""
+
+    type: str
+    status: Status
+    value: float | None
+    unit: str
+    warning: str | None
+    critical: str | None
+    age_seconds: float | None
+    error: str | None
+
+
+def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str, CheckStatus | None]:
+    reading = asked(PROBE, history, orders) or Reading(PROBE)
+    at = history.taken_at.get(PROBE, now)
+    found = {check.name: check for check in checks_of(reading, history, orders, now)}
+    return {name: _check(found[name], at) if found[name].is_taken else None for name in orders.checks}
+
+
+def _check(check: Check, read_at: float) -> CheckStatus:
+    kept = check.number(KEPT)
+    return CheckStatus(
+        type=check.order.type,
+        status=severity_of(check, JUDGES) or "ok",
+        value=check.number(),
+        unit=check.unit,
+        warning=_limit(check.order.warning),
+        critical=_limit(check.order.critical),
+        age_seconds=round(max(0.0, check.now - (read_at if kept is None else kept)), 3),
+        error=check.word(endpoints.ERROR) or None,
+    )
+
+
+def _limit(limit: Threshold | None) -> str | None:
+    return None if limit is None else str(limit)
+
+
+def _taken(fields: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: check for name, check in fields["checks"].items() if check is not None}
+
+
+METRICS: Final = (
+    MetricGroup(
+        _taken,
+        (
+            MetricFamily(
+                "check_ok", "Whether a check of one's own is as expected.", lambda check: float(check["status"] == "ok")
+            ),
+            MetricFamily("check_value", "The number of a check, in its own unit.", lambda check: check["value"]),
+            MetricFamily(
+                "check_age_seconds", "How long ago a check was last taken.", lambda check: check["age_seconds"]
+            ),
+        ),
+        label="check",
+    ),
+)
+_NAGIOS_UNITS: Final = {"seconds": "s", "bytes": "B", "percent": "%", "ms": "ms"}
+
+
+def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
+    for name, check in fields["checks"].items():
+        order = orders.checks.get(name)
+        limits = () if order is None else (order.warning, order.critical)
+        ranges = ";".join("" if limit is None else limit.range for limit in limits) or ";"
+        value, unit = (None, "") if check is None else (check["value"], check["unit"])
+        if check is None or value is not None:
+            yield PerfDatum(name, value, _NAGIOS_UNITS.get(unit, ""), limits=ranges)
+
+
+def _section(context: SectionContext) -> tuple[Block, ...]:
+    checks = context.fields["checks"]
+    rows = tuple(_row(name, check, context.severity(name) or "ok") for name, check in checks.items())
+    header = ("Check", "Type", "Value", "Limits", "Taken")
+    return (Grid("", header, rows, frozenset({2}), flexible=(0, 3)),) if rows else ()
+
+
+def _row(name: str, check: Mapping[str, Any] | None, confirmed: Style) -> tuple[Style, tuple[str, ...]]:
+    if check is None:
+        return ("unknown" if confirmed == "ok" else confirmed), (name, "", "unknown", "", "")
+    value = check["error"] or ("" if check["value"] is None else said(check["value"], check["unit"]))
+    limits = [f"{level} {check[level]}" for level in ("warning", "critical") if check[level] is not None]
+    age = "now" if check["age_seconds"] < 1 else f"{humanize.duration(check['age_seconds'])} ago"
+    style = check["status"] if confirmed == "ok" else confirmed
+    return style, (name, check["type"], value, ", ".join(limits), age)
+
+
+CHECKS = Subject(
+    PROBE,
+    "checks",
+    rules=(*endpoints.RULES, UNMEASURED),
+    members="checks",
+    member="check",
+    readings="the checks",
+    noun="the checks",
+    member_sample=(VALUE, "check"),
+    depends_on=lambda name, orders: orders.checks[name].depends_on if name in orders.checks else (),
+    status=(StatusSection("checks", Mapping[str, CheckStatus | None], _status),),
+    metrics=METRICS,
+    perfdata=_perfdata,
+    section=_section,
+)

@@ -1,0 +1,129 @@
+"""Judgement of endpoints, which checks of one's own ask: down, slow, or with a certificate that expires soon."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.model import Alert, Finding, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import Impact, RecoveryContext, Rule
+from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated, said, value_now
+from monitord.core.subjects.servers import ADVICE
+
+TYPES: Final = ("http", "tcp")
+# What is wrong with an endpoint: a word to sort by and half a sentence; and when its certificate expires.
+PROBLEM, ERROR, CERTIFICATE, STATUS = "check_problem", "check_error", "check_certificate", "check_status"
+DAY: Final = 86400.0
+_ANSWER: Final = "It answers, and not as it should: its own log says why."
+_RUNBOOK: Final = ("curl -sv -o /dev/null --max-time 10 {target}", "monitord check", "df -h")
+
+
+def endpoint_down(check: Check) -> Finding | None:
+    """An endpoint that refuses, does not answer in time, shows a bad certificate or gives a wrong answer."""
+    problem = check.word(PROBLEM)
+    if not problem:
+        return None
+    status = check.number(STATUS)
+    return check.finding(
+        "endpoint_down",
+        "critical",
+        f"{check.name} is down: {check.word(ERROR).rstrip('.')}.",
+        value=problem if status is None else int(status),
+        evidence={"kind": problem},
+        recommendation=ADVICE.get(problem, _ANSWER),
+    )
+
+
+def endpoint_slow(check: Check) -> Finding | Unknown | None:
+    """An endpoint that answers as it should, and later than it should."""
+    if check.word(PROBLEM):
+        return Unknown("endpoint_slow", check.name, "it does not answer as it should")
+    if (past := check.past()) is None:
+        return None
+    severity, limit, value = past
+    return check.finding(
+        "endpoint_slow",
+        severity,
+        f"{check.name} took {said(value, check.unit)} to answer; the limit is {said(limit.value, check.unit)}.",
+        value=value,
+        limit=limit.value,
+        unit=check.unit,
+        recommendation="Look at what it waits for: its database, its event loop, the machine's load.",
+    )
+
+
+def certificate_expiring(check: Check) -> Finding | Unknown | None:
+    """An endpoint whose certificate is valid, and not for long."""
+    expires, least = check.number(CERTIFICATE), check.order.certificate_days
+    if expires is None:
+        return Unknown("certificate_expiring", check.name, "no certificate was seen") if check.word(PROBLEM) else None
+    left = expires - check.now
+    if not least or left >= least * DAY:
+        return None
+    return check.finding(
+        "certificate_expiring",
+        "warning",
+        f"The certificate of {check.name} expires in {humanize.duration(max(0.0, left))}, "
+        f"on {humanize.day(expires)}; it is to be renewed {humanize.plural(least, 'day')} before.",
+        value=round(left / DAY, 1),
+        limit=least,
+        unit="days",
+        evidence={"expires_at": f"{datetime.fromtimestamp(expires, UTC):%Y-%m-%dT%H:%M:%SZ}"},
+        recommendation="Renew it, and have the server read it again: many read their certificate at their start only.",
+    )
+
+
+def _valid_now(alert: Alert, at: RecoveryContext) -> str:
+    return f"The certificate of {alert.subject} is valid for longer than its limit again."
+
+
+def _answers_now(alert: Alert, at: RecoveryContext) -> str:
+    return f"{alert.subject} answers as it should again{value_now(alert, at)}."
+
+
+def _impact(alert: Alert, orders: StandingOrders) -> str:
+    check = orders.checks.get(alert.subject)
+    return (
+        f"users of {alert.subject} are not served" if check and check.user_facing else f"whoever needs {alert.subject}"
+    )
+
+
+DOWN, _down = evaluated("endpoint_down", endpoint_down, *TYPES)
+SLOW, _slow = evaluated("endpoint_slow", endpoint_slow, *TYPES)
+EXPIRING, _expiring = evaluated("certificate_expiring", certificate_expiring, *TYPES)
+JUDGES: Final = (DOWN, SLOW, EXPIRING)
+
+ENDPOINT_DOWN = Rule(
+    name="endpoint_down",
+    probe=PROBE,
+    severities=("warning", "critical"),
+    evaluate=_down,
+    runbook=_RUNBOOK,
+    impact=Impact(_impact),
+    blocking=blocks_users,
+    recovered=_answers_now,
+    criterion="checks_met",
+)
+ENDPOINT_SLOW = Rule(
+    name="endpoint_slow",
+    probe=PROBE,
+    severities=("warning", "critical"),
+    evaluate=_slow,
+    runbook=_RUNBOOK,
+    impact=Impact(lambda alert, _: f"whoever asks {alert.subject} waits"),
+    recovered=_answers_now,
+    criterion="checks_met",
+)
+CERTIFICATE_EXPIRING = Rule(
+    name="certificate_expiring",
+    probe=PROBE,
+    severities=("warning",),
+    evaluate=_expiring,
+    runbook=_RUNBOOK,
+    impact=Impact(lambda alert, _: f"{alert.subject} is refused by everybody once it has expired"),
+    recovered=_valid_now,
+    criterion="checks_met",
+)
+RULES: Final = (ENDPOINT_DOWN, ENDPOINT_SLOW, CERTIFICATE_EXPIRING)

@@ -1,0 +1,162 @@
+"""The checks of the operator's own: one probe that takes all that are due at once, each with a deadline of its own.
+
+A check is one file beside this one, and one entry here. It is imported only where one of its type is configured.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from monitord.core.model import Failure, Sample, Unmeasured, sample
+from monitord.core.subjects.check_rules import KEPT, PROBE, VALUE
+from monitord.failures import FailureError
+from monitord.probes.base import Measured, Request
+from monitord.probes.checks.base import CheckClient, CheckResult, ScheduledCheck
+
+if TYPE_CHECKING:
+    from monitord.probes import ProbeContext
+
+# So many run at the same time; the rest follow as those end.
+AT_ONCE: Final = 100
+# Of the reading's deadline: what runs longer than that is taken with a later reading.
+_SHARE: Final = 0.9
+# A check begins its turn this much early, since a cycle does not begin at the very moment.
+_EARLY_SECONDS, _EARLY_SHARE = 1.0, 0.1
+# A check has a sentence of its own for its deadline; whoever does not keep it is ended so much later.
+_BACKSTOP: Final = 1.1
+_CLOSE_SECONDS: Final = 2.0
+
+
+def _tcp(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - not over it
+    from monitord.probes.checks.tcp import TcpCheck
+
+    return TcpCheck(name, check, timeout)
+
+
+# Type -> what makes a check of its settings: its name, what is set of it, its deadline in seconds, what probes share.
+Maker = Callable[[str, Any, float, "ProbeContext"], CheckClient]
+MAKERS: Final[Mapping[str, Maker]] = {"tcp": _tcp}
+
+
+def made(context: ProbeContext) -> list[ScheduledCheck]:
+    """The checks that are configured.
+
+    Raises:
+        SettingsError: there is one of a type that cannot be taken.
+    """
+    settings, found = context.settings, []
+    for name, check in settings.checks.items():
+        if check.type not in MAKERS:
+            from monitord.config.loader import SettingsError
+
+            raise SettingsError((f"MONITORD_CHECKS: of the check {name}, type: {check.type} cannot be taken here",))
+        timeout = (check.timeout or settings.probe_timeout).total_seconds()
+        # One that may take as long as the reading says itself that it took too long, before the reading ends.
+        own = (
+            min(timeout, settings.probe_timeout.total_seconds() * _SHARE * _SHARE) if check.timeout is None else timeout
+        )
+        found.append(ScheduledCheck(MAKERS[check.type](name, check, own, context), check.every, own))
+    return found
+
+
+@dataclass(frozen=True, slots=True)
+class _Last:
+    """What came of a check, and when it was first told (Unix seconds)."""
+
+    samples: tuple[Sample, ...]
+    gap: Unmeasured | None
+    at: float
+
+
+class ChecksProbe:
+    """Takes the checks that are due, and tells of each what is known: of those that are not due their last result."""
+
+    name = PROBE
+
+    def __init__(self, checks: Sequence[ScheduledCheck]) -> None:
+        self._checks = {check.client.name: check for check in checks}
+        self._slots = asyncio.Semaphore(AT_ONCE)
+        self._running: dict[str, asyncio.Task[CheckResult | Failure]] = {}
+        self._began: dict[str, float] = {}
+        self._last: dict[str, _Last] = {}
+
+    async def measure(self, request: Request) -> Measured:
+        """Begin what is due, and wait for it as long as this reading may take. What runs on is told by a later one."""
+        loop = asyncio.get_running_loop()
+        deadline, now = loop.time() + request.timeout * _SHARE, loop.time()
+        begun = []
+        for name, check in self._checks.items():
+            if name not in self._running and self._is_due(check, request, now):
+                self._began[name] = now
+                self._running[name] = loop.create_task(self._run(check), name=f"check {name}")
+                begun.append(self._running[name])
+        if begun:  # what runs since an earlier reading may end in this one, and is not waited for again
+            await asyncio.wait(begun, timeout=max(0.0, deadline - loop.time()))
+        fresh = [name for name, task in self._running.items() if task.done()]
+        for name in fresh:
+            self._last[name] = _told(name, _came_of(name, self._running.pop(name)), request.now)
+        return self._measured(frozenset(fresh))
+
+    async def close(self) -> None:
+        """End what runs, and let go of what is kept."""
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        if running:
+            await asyncio.wait(running, timeout=_CLOSE_SECONDS)
+        self._running.clear()
+        for check in self._checks.values():
+            with suppress(Exception):
+                await check.client.close()
+
+    def _is_due(self, check: ScheduledCheck, request: Request, now: float) -> bool:
+        name = check.client.name
+        if name in request.awaited or name not in self._began:
+            return True
+        if not request.whole or check.every is None:
+            return request.whole
+        every = check.every.total_seconds()
+        return now - self._began[name] >= every - min(_EARLY_SECONDS, every * _EARLY_SHARE)
+
+    async def _run(self, check: ScheduledCheck) -> CheckResult | Failure:
+        async with self._slots:
+            try:
+                async with asyncio.timeout(check.timeout * _BACKSTOP):
+                    return await check.client.run()
+            except FailureError as error:
+                return Failure(error.kind, error.error)
+            except TimeoutError:
+                return Failure("timeout", f"{check.client.name} took longer than {check.timeout:g} s")
+            except Exception as error:  # noqa: BLE001 - a bug in a check must cost that check, not the others
+                # The type only: the text of an unforeseen error may carry an address.
+                return Failure("internal", f"the check {check.client.name} failed inside: {type(error).__name__}")
+
+    def _measured(self, fresh: frozenset[str]) -> Measured:
+        samples: list[Sample] = []
+        gaps: list[Unmeasured] = []
+        for name in self._checks:
+            last = self._last.get(name)
+            if last is None:
+                gaps.append(Unmeasured(name, "timeout", f"{name} has not answered yet", alone=True))
+                continue
+            samples += last.samples
+            samples.append(sample(KEPT, None if name in fresh else last.at, "timestamp", check=name))
+            if last.gap is not None:
+                gaps.append(last.gap)
+        return Measured(tuple(samples), tuple(gaps))
+
+
+def _came_of(name: str, task: asyncio.Task[CheckResult | Failure]) -> CheckResult | Failure:
+    if task.cancelled():
+        return Failure("internal", f"the check {name} was cancelled by its own driver")
+    return task.result()
+
+
+def _told(name: str, came: CheckResult | Failure, now: float) -> _Last:
+    if isinstance(came, Failure):
+        return _Last((sample(VALUE, None, "", check=name),), Unmeasured(name, came.kind, came.error, alone=True), now)
+    return _Last(came.samples, None, now)

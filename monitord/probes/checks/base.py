@@ -1,0 +1,49 @@
+"""What a check of one's own is to the probe that takes it: it neither times nor catches."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Protocol
+
+from monitord.core.model import Sample, Value, sample
+from monitord.core.subjects.check_rules import VALUE
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """What a check has measured: samples that are labelled with its name, its number among them."""
+
+    samples: tuple[Sample, ...]
+
+
+def result(name: str, value: Value, unit: str, *more: Sample) -> CheckResult:
+    """A result of a number (None: there is none) and of what else was measured."""
+    return CheckResult((sample(VALUE, value, unit, check=name), *more))
+
+
+class CheckClient(Protocol):
+    """One check. What is wrong with what it asks is a result; that it could not be asked is a FailureError."""
+
+    name: str
+
+    async def run(self) -> CheckResult:
+        """Ask once, within the deadline that the check was made with; whoever runs it ends it soon after.
+
+        Raises:
+            FailureError: it could not be taken, and nobody knows.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of what is kept between two runs; may be called at any time."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class ScheduledCheck:
+    """A check, how often it is taken (None: in each cycle), and how long one run may take in all (seconds)."""
+
+    client: CheckClient
+    every: timedelta | None
+    timeout: float

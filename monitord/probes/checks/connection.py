@@ -1,0 +1,92 @@
+"""A connection to an endpoint, over TLS where that is asked for, and what is wrong where none comes about."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from functools import lru_cache
+
+from monitord.failures import causes, classify
+
+# What says more than the error above it.
+_TELLING = (ssl.SSLError, socket.gaierror, ConnectionRefusedError)
+
+
+class EndpointProblemError(Exception):
+    """What is wrong with an endpoint, which is what a check is to find: a word to sort by, and half a sentence."""
+
+    def __init__(self, kind: str, what: str) -> None:
+        super().__init__(what)
+        self.kind = kind
+        self.what = what
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """An open connection; `expires` is when the certificate that was shown does (Unix seconds; None: there is none)."""
+
+    reader: asyncio.StreamReader
+    writer: asyncio.StreamWriter
+    expires: float | None
+
+
+@lru_cache(maxsize=1)
+def trust() -> ssl.SSLContext:
+    """The system's certificates, or those that SSL_CERT_FILE and SSL_CERT_DIR name, read once for all checks."""
+    return ssl.create_default_context()
+
+
+@asynccontextmanager
+async def connected(host: str, port: int, *, tls: bool, limit: int = 2**16) -> AsyncIterator[Connection]:
+    """A connection that is gone at the end, whatever the other side does. `limit`: as of asyncio's streams.
+
+    Raises:
+        OSError: it cannot be made, or its certificate cannot be trusted (ssl.SSLError).
+    """
+    reader, writer = await asyncio.open_connection(
+        host,
+        port,
+        limit=limit,
+        ssl=trust() if tls else None,
+        server_hostname=host if tls else None,
+        happy_eyeballs_delay=0.25,
+    )
+    try:
+        yield Connection(reader, writer, _expires(writer) if tls else None)
+    finally:
+        # Not closed in order: whoever does not answer would not take part in that either.
+        writer.transport.abort()
+        with suppress(Exception):
+            await writer.wait_closed()
+
+
+def _expires(writer: asyncio.StreamWriter) -> float | None:
+    certificate = writer.get_extra_info("peercert") or {}
+    ends = certificate.get("notAfter")
+    return ssl.cert_time_to_seconds(ends) if isinstance(ends, str) else None
+
+
+def explained(error: BaseException) -> EndpointProblemError:
+    """What an error of the connection says of the endpoint."""
+    if isinstance(error, EndpointProblemError):
+        return error
+    chain = list(causes(error))
+    telling = [cause for cause in chain if isinstance(cause, _TELLING)]
+    for cause in (*telling, *chain):
+        if (known := classify(cause)) is not None:
+            return EndpointProblemError(*known)
+    if isinstance(error, ConnectionError | EOFError):
+        return EndpointProblemError("protocol", "closed the connection without an answer")
+    if isinstance(error, OSError):
+        return EndpointProblemError("refused", "cannot be reached")
+    raise error
+
+
+def split(address: str) -> tuple[str, int]:
+    """Host and port of an address, an IPv6 one in brackets."""
+    host, _, port = address.rpartition(":")
+    return host.removeprefix("[").removesuffix("]"), int(port)

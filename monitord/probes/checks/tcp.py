@@ -1,0 +1,45 @@
+"""A check of an address: it accepts a connection, over TLS where that is asked for, within its time."""
+
+from __future__ import annotations
+
+import asyncio
+
+from monitord.config.checks import TcpCheck as TcpSettings
+from monitord.core.model import sample
+from monitord.core.subjects.endpoints import CERTIFICATE, ERROR, PROBLEM
+from monitord.probes.checks.base import CheckResult, result
+from monitord.probes.checks.connection import connected, explained, split
+
+
+class TcpCheck:
+    """Connects, and lets go at once: nothing is sent."""
+
+    def __init__(self, name: str, settings: TcpSettings, timeout: float) -> None:
+        self.name = name
+        self._host, self._port = split(settings.address)
+        self._tls = settings.tls
+        self._where = settings.address
+        self._timeout = timeout
+
+    async def run(self) -> CheckResult:
+        """Connect once."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        took, expires, problem = None, None, None
+        try:
+            async with asyncio.timeout(self._timeout):
+                async with connected(self._host, self._port, tls=self._tls) as connection:
+                    took, expires = loop.time() - began, connection.expires
+        except (OSError, EOFError) as error:
+            problem = explained(error)
+        return result(
+            self.name,
+            None if took is None else round(took * 1000.0, 1),
+            "ms",
+            sample(PROBLEM, problem.kind if problem else None, "", check=self.name),
+            sample(ERROR, f"{self._where} {problem.what}" if problem else None, "", check=self.name),
+            sample(CERTIFICATE, expires, "timestamp", check=self.name),
+        )
+
+    async def close(self) -> None:
+        """Nothing is kept."""
