@@ -1,4 +1,4 @@
-"""The last answer of a pure function, for those who ask the same again within one cycle."""
+"""The last answer of a pure function, for those who ask the same again within one cycle, or in the next."""
 
 from __future__ import annotations
 
@@ -23,5 +23,19 @@ def latest(answer: Callable[[A, B], R]) -> Callable[[A, B], R]:
         if known is None or known[0] is not first or known[1] is not second:
             known = last = first, second, answer(first, second)
         return known[2]
+
+    return asked
+
+
+def latest_equal(answer: Callable[[A], R]) -> Callable[[A], R]:
+    """The function, which gives its last answer again when asked of something equal: what a reading tells again."""
+    last: tuple[A, R] | None = None
+
+    def asked(of: A) -> R:
+        nonlocal last
+        known = last
+        if known is None or known[0] != of:
+            known = last = of, answer(of)
+        return known[1]
 
     return asked

@@ -135,13 +135,13 @@ class Reading(_ByName):
 
     def word(self, name: str, **labels: str) -> str | None:
         """The word under a name and labels, or None where there is no such word."""
-        wanted = tuple(sorted(labels.items()))
+        wanted = tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())
         found = next((s.value for s in self._of(name) if s.labels == wanted), None)
         return found if isinstance(found, str) else None
 
     def number(self, name: str, **labels: str) -> float | None:
         """The number under a name and labels, or None where there is no such number."""
-        wanted = tuple(sorted(labels.items()))
+        wanted = tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())
         for s in self._of(name):
             if s.labels == wanted:
                 return s.value if isinstance(s.value, int | float) else None

@@ -7,15 +7,15 @@ A healthy newest label is therefore one to two lengths old, so what is judged is
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
 from typing import Final
 
 from monitord.core.copying import slot_by_slot
-from monitord.core.latest import latest
-from monitord.core.model import Reading
+from monitord.core.latest import latest, latest_equal
+from monitord.core.model import Reading, Sample
 from monitord.core.orders import StandingOrders
 
 # Group -> (label, channels sealed) pairs.
@@ -91,8 +91,13 @@ def window_seconds(orders: StandingOrders) -> float:
 
 def sealed_labels(reading: Reading) -> Sealed:
     """Every group's labels in the window and how many channels each sealed, from a reading of the epochs probe."""
+    return _sealed(list(reading.named("seal_channels")))
+
+
+@latest_equal  # for an epoch each reading tells the same
+def _sealed(samples: Sequence[Sample]) -> Sealed:
     groups: dict[str, list[tuple[int, int | None]]] = {}
-    for s in reading.named("seal_channels"):
+    for s in samples:
         (_, epoch), (_, group) = s.labels  # labels are sorted by name
         groups.setdefault(group, []).append((int(epoch), s.value if isinstance(s.value, int) else None))
     return {group: tuple(labels) for group, labels in groups.items()}
@@ -100,8 +105,13 @@ def sealed_labels(reading: Reading) -> Sealed:
 
 def empty_labels(reading: Reading) -> Empty:
     """Every group's labels that nobody took part in, by a reading of the epochs probe; of others that is not known."""
+    return _empty(list(reading.named("nothing_to_seal")))
+
+
+@latest_equal
+def _empty(samples: Sequence[Sample]) -> Empty:
     groups: dict[str, list[int]] = {}
-    for s in reading.named("nothing_to_seal"):
+    for s in samples:
         groups.setdefault(s.label("group"), []).append(int(s.label("epoch")))
     return {group: tuple(sorted(labels)) for group, labels in groups.items()}
 

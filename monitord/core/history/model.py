@@ -392,7 +392,10 @@ class History:
 
         What monitord did not see, and what a server that answers refused it, is no absence.
         """
-        absent = (s for s in self.blind.get(server, ()) if s.why == "failed" and not s.answered)
+        spans = self.blind.get(server)
+        if not spans:  # nearly always
+            return 0
+        absent = (s for s in spans if s.why == "failed" and not s.answered)
         return _seconds(absent, start, end)
 
     def watched_seconds(self, probe: str, start: float, end: float) -> float:

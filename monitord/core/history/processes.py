@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from functools import lru_cache
+from operator import attrgetter
 from typing import Final
 
 from monitord.core.copying import replace
@@ -24,46 +26,7 @@ _BEGUN = frozenset({"online", "launching"})
 # PM2 tells of an end a moment before it counts it, and rounds its clock.
 SAID_SLACK_SECONDS = 0.05
 _NOTHING_KNOWN: Final = ServiceHistory()
-
-
-def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
-    """Name -> pm_id -> Life, from one good reading of the pm2 probe."""
-    rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
-    labels: tuple[tuple[str, str], ...] | None = None
-    row: dict[str, Value] = {}
-    for s in reading.samples:
-        if s.name.startswith("service_"):
-            if s.labels is not labels:  # a probe tells of one process after the other
-                labels = s.labels
-                row = rows.setdefault(labels, {})
-            row[s.name] = s.value
-    fleet: dict[str, dict[str, Process]] = {}
-    for of_process, row in rows.items():
-        of = dict(of_process)
-        fleet.setdefault(of["service"], {})[of["instance"]] = Process(
-            state=str(row.get("service_state") or "unknown"),
-            restarts=_whole(row.get("service_restarts")),
-            created_at=_number(row.get("service_created_at")),
-            process=_word(row.get("service_process")),
-            memory=_number(row.get("service_memory")),
-            cpu=_number(row.get("service_cpu")),
-            started_at=_number(row.get("service_started_at")),
-            exit_code=_whole(row.get("service_exit_code")),
-            schedule=_word(row.get("service_schedule")),
-            cron=_word(row.get("service_cron")),
-            autorestart=row.get("service_autorestart") != 0,
-            module=bool(row.get("service_module")),
-            own=bool(row.get("service_self")),
-            memory_limit=_number(row.get("service_memory_limit")),
-            watch=bool(row.get("service_watch")),
-            backoff=bool(row.get("service_backoff")),
-            kill_timeout=_number(row.get("service_kill_timeout")),
-            listen_timeout=_number(row.get("service_listen_timeout")),
-            last_started_at=_number(row.get("service_last_started_at")),
-            restart_delay=_number(row.get("service_restart_delay")),
-            may_end=bool(row.get("service_may_end")),
-        )
-    return fleet
+_NOTHING_HEARD: Final = BusReports()
 
 
 def _number(value: Value) -> float | None:
@@ -78,11 +41,85 @@ def _word(value: Value) -> str | None:
     return value if isinstance(value, str) else None
 
 
+def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
+    """Name -> pm_id -> Life, from one good reading of the pm2 probe."""
+    rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
+    labels: tuple[tuple[str, str], ...] | None = None
+    row: dict[str, Value] = {}
+    for s in reading.samples:
+        if s.labels is labels:  # a probe tells of one process after the other
+            row[s.name] = s.value
+        elif s.name.startswith("service_"):
+            labels = s.labels
+            row = rows.setdefault(labels, {})
+            row[s.name] = s.value
+    fleet: dict[str, dict[str, Process]] = {}
+    for of_process, row in rows.items():
+        of = dict(of_process)
+        process = _process(tuple(map(row.get, _TOLD)))
+        memory, cpu = _number(row.get("service_memory")), _number(row.get("service_cpu"))
+        fleet.setdefault(of["service"], {})[of["instance"]] = replace(process, memory=memory, cpu=cpu)
+    return fleet
+
+
+# What PM2 tells of a process, but for what it uses, which changes at each reading.
+_FIELDS: Final = (
+    "state",
+    "restarts",
+    "created_at",
+    "process",
+    "started_at",
+    "exit_code",
+    "schedule",
+    "cron",
+    "autorestart",
+    "module",
+    "own",
+    "memory_limit",
+    "watch",
+    "backoff",
+    "kill_timeout",
+    "listen_timeout",
+    "last_started_at",
+    "restart_delay",
+    "may_end",
+)
+_TOLD: Final = tuple("service_self" if name == "own" else f"service_{name}" for name in _FIELDS)
+_as_told: Final = attrgetter(*_FIELDS)
+
+
+@lru_cache(maxsize=1000)
+def _process(told: tuple[Value, ...]) -> Process:
+    """A process but for what it uses: nearly always as it was told before."""
+    row = dict(zip(_FIELDS, told, strict=True))
+    return Process(
+        state=str(row["state"] or "unknown"),
+        restarts=_whole(row["restarts"]),
+        created_at=_number(row["created_at"]),
+        process=_word(row["process"]),
+        started_at=_number(row["started_at"]),
+        exit_code=_whole(row["exit_code"]),
+        schedule=_word(row["schedule"]),
+        cron=_word(row["cron"]),
+        autorestart=row["autorestart"] != 0,
+        module=bool(row["module"]),
+        own=bool(row["own"]),
+        memory_limit=_number(row["memory_limit"]),
+        watch=bool(row["watch"]),
+        backoff=bool(row["backoff"]),
+        kill_timeout=_number(row["kill_timeout"]),
+        listen_timeout=_number(row["listen_timeout"]),
+        last_started_at=_number(row["last_started_at"]),
+        restart_delay=_number(row["restart_delay"]),
+        may_end=bool(row["may_end"]),
+    )
+
+
 def update_fleet(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> tuple[History, list[ServiceEvent]]:
     """The history after one good reading of PM2 (the last was taken at `before`), and what happened between."""
-    seen = {
+    seen: dict[str, Mapping[str, Process]] = {
         name: processes
         for name, processes in by_service(reading).items()
         # Neither monitord itself nor PM2's own modules are of the fleet, unless the orders name them.
@@ -90,14 +127,20 @@ def update_fleet(
     }
     window = orders.restarts_window.total_seconds()
     first = before is None or not history.services
-    seen = {
-        name: _on_their_way(service.lives, processes) if (service := history.services.get(name)) else processes
-        for name, processes in seen.items()
-    }
+    resting: dict[str, Mapping[str, Process]] = {}  # nearly all, nearly always: nothing has happened to them
+    for name, processes in seen.items():
+        if (service := history.services.get(name)) is None:
+            continue
+        if not first and (at_rest := _at_rest(service, processes, before)) is not None:
+            resting[name] = seen[name] = at_rest
+        else:
+            seen[name] = _on_their_way(service.lives, processes)
     late = orders.late_after.total_seconds()
     another = False if before is None else restarts.answers_another(history, reading, before, now, late)
     changes = {
-        name: restarts.change(
+        name: restarts.UNCHANGED
+        if name in resting
+        else restarts.change(
             service.lives,
             seen.get(name, {}),
             _since(service, before),
@@ -118,6 +161,13 @@ def update_fleet(
     roster = dict(history.roster)
     for name in sorted(history.services.keys() | seen.keys()):
         old = history.services.get(name, _NOTHING_KNOWN)
+        if (at_rest := resting.get(name)) is not None:
+            services[name] = old if at_rest is old.lives else replace(old, lives=at_rest)
+            if not orders.services:
+                wanted = _learned(at_rest, roster.get(name), _NOTHING_HEARD, by_hand=old.by_hand)
+                if wanted is not None:
+                    roster[name] = wanted
+            continue
         batches = tuple(b for b in old.batches if b.end > now - window)
         crashes = changes[name].crashes if name in changes else 0
         tallies = old.tallies
@@ -176,6 +226,30 @@ def update_fleet(
         last = replace(last, left_behind=left_behind, is_empty=last.is_empty and left_behind == last.left_behind)
     daemon = reading.by.identity if reading.by is not None else history.daemon
     return replace(history, services=services, roster=roster, fleet_restart=last, daemon=daemon), events
+
+
+def _at_rest(service: ServiceHistory, new: Mapping[str, Process], before: float | None) -> Mapping[str, Process] | None:
+    """The lives of a service to which nothing has happened since the reading at `before`; None where something may.
+
+    The bus tells nothing that is not counted, and PM2's list says of each process what it said, but for what it uses.
+    """
+    old = service.lives
+    if service.batches or service.deaths or service.acts or service.tallies or service.said or service.said_at:
+        return None
+    if service.settled_at is not None or service.gone_at is not None or before is None:
+        return None
+    if not new or list(old) != list(new):
+        return None
+    if service.by_hand_at is not None and service.by_hand_at > before:
+        return None
+    moved: dict[str, Process] = {}
+    for instance, process in new.items():
+        was = old[instance]
+        if was.since is None or _is_going(was) or _as_told(process) != _as_told(was):
+            return None
+        if process.memory != was.memory or process.cpu != was.cpu:
+            moved[instance] = replace(was, memory=process.memory, cpu=process.cpu)
+    return {instance: moved.get(instance, old[instance]) for instance in new} if moved else old
 
 
 def _periodic(service: ServiceHistory, is_so: bool) -> ServiceHistory:

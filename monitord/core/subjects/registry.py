@@ -17,6 +17,7 @@ SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, REDIS, HOST, CHECKS, MON
 # Packages add theirs as entry points of this group, by the subject's name; its probe is one of `monitord.probes`.
 ENTRY_POINTS = "monitord.subjects"
 _registered: tuple[Subject, ...] = SUBJECTS
+_by_name: dict[str, Subject] = {subject.name: subject for subject in SUBJECTS}
 
 
 def registered() -> tuple[Subject, ...]:
@@ -42,8 +43,8 @@ def unregister(name: str) -> None:
 
 
 def _replace(subjects: tuple[Subject, ...]) -> None:
-    global _registered
-    _registered = subjects
+    global _registered, _by_name
+    _registered, _by_name = subjects, {subject.name: subject for subject in subjects}
 
 
 def _subjects(subjects: tuple[Subject, ...]) -> set[str]:
@@ -75,12 +76,12 @@ def measured() -> tuple[Subject, ...]:
 
 def subject_named(name: str) -> Subject | None:
     """The subject of this name; None where there is none, or it is not known any more."""
-    return next((subject for subject in _registered if subject.name == name), None)
+    return _by_name.get(name)
 
 
 def server_of(name: str) -> str:
     """The server that a subject is measured through; "" where there is none, or the subject is not known any more."""
-    subject = subject_named(name)
+    subject = _by_name.get(name)  # asked of each rule in each cycle
     return subject.server if subject is not None else ""
 
 

@@ -156,7 +156,10 @@ def update_left_out(history: History, now: float, orders: StandingOrders) -> His
     """The history after one good reading of the seals: the labels left out, also those that are out of the window."""
     kept: dict[str, tuple[tuple[int, float | None], ...]] = {}
     for group in orders.groups:
+        gaps = seals(history.sealed, group, judged_at(history, now), orders, history.empty).gaps
         known = dict(history.left_out.get(group, ()))
+        if not known and not gaps:  # nearly always
+            continue
         labels = [label for label, _ in history.sealed.get(group, ())]
         oldest = min(labels, default=None)
         gone = {
@@ -164,9 +167,7 @@ def update_left_out(history: History, now: float, orders: StandingOrders) -> His
             for label, left_at in known.items()
             if left_at is not None or oldest is None or label < oldest
         }
-        found: dict[int, float | None] = dict.fromkeys(
-            seals(history.sealed, group, judged_at(history, now), orders, history.empty).gaps
-        )
+        found: dict[int, float | None] = dict.fromkeys(gaps)
         if both := sorted({**gone, **found}.items()):
             kept[group] = tuple(both[-MOST_LEFT_OUT:])
     return history if kept == history.left_out else replace(history, left_out=kept)
