@@ -137,6 +137,9 @@ class Living(Night):
             queue.waiting = math.floor(queue.waiting * math.exp(-self.every / DRAINED_WITHIN)) + self.chance.randint(
                 0, 5
             )
+            if self.chance.random() < self.every / HOUR:  # one in an hour, now and then a few at once
+                queue.fails(self.chance.choice((1, 1, 1, 2, 8)))
+                self.lived["failed jobs"] += 1
         if now >= self.scout_ends:
             self["cls-discovery"].stops(0)
             self.scout_ends = math.inf

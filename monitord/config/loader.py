@@ -210,9 +210,12 @@ def standing_orders(settings: Settings) -> StandingOrders:
     named: dict[str, Any] = {}
     for _, section in sections(settings):
         named |= section.orders()
+    default = StandingOrders()
     return StandingOrders(
         **{name: value for name, value in named.items() if value is not None},
-        unnamed=frozenset(name for name, value in named.items() if value is None),
+        unnamed=frozenset(
+            name for name, value in named.items() if value is None and getattr(default, name) is not None
+        ),
         by_subject={name: orders for name, section in sections(settings) if (orders := of_subject(section))},
         checks={name: check.order() for name, check in settings.checks.items()},
         late_after=max(3 * settings.check_interval, 2 * settings.probe_timeout),

@@ -132,8 +132,15 @@ _read_tables, _tables_written = named(
 _read_queues, _queues_written = named(
     '["emails"] or {"emails": {"waiting": 1000, "prefix": "myapp", "worker": "mail-worker"}}',
     QueueOrders,
-    {"waiting": read_number, "prefix": _key_prefix, "worker": patterns},
-    {},
+    {
+        "waiting": read_number,
+        "failed": read_number,
+        "stall": read_length,
+        "oldest": read_length,
+        "prefix": _key_prefix,
+        "worker": patterns,
+    },
+    {"stall": units.duration_text, "oldest": units.duration_text},
 )
 _read_disks, _disks_written = named(
     '["/"] or {"/data": {"warning": "85%", "critical": "92%"}}',

@@ -194,6 +194,10 @@ class OrdersSettings(Section):
     disk_critical: t.Percent = 80.0
     host_memory: t.Size = 200_000_000
     queue_waiting: t.Number = 5000
+    queue_failed: t.Number = 50
+    queue_window: t.Length = timedelta(hours=1)
+    queue_stall: t.Length = timedelta(hours=1)
+    queue_oldest: t.Length | None = None
     user_facing: Annotated[tuple[str, ...] | None, t.words('["web"]')] = None
     sealed_by: Annotated[dict[str, tuple[str, ...]] | None, t.patterns('{"A": ["sealer-*"]}', str.upper)] = None
     fed_by: Annotated[dict[str, tuple[str, ...]] | None, t.patterns('{"orders": ["shop-api"]}')] = None

@@ -32,11 +32,15 @@ FED_BY: Mapping[str, tuple[str, ...]] = {
 class QueueOrders:
     """What is declared of one queue; None: as for any queue.
 
-    `waiting` is the most jobs that may wait, `prefix` what its keys begin with, `worker` shell patterns: the services
-    that work it off, whose death explains its backlog.
+    `waiting` is the most jobs that may wait, `failed` the most that may fail within the window of the orders, `stall`
+    how long none may finish, `oldest` how long a job may wait; `prefix` is what its keys begin with, `worker` shell
+    patterns: the services that work it off, whose death explains its backlog.
     """
 
     waiting: int | None = None
+    failed: int | None = None
+    stall: timedelta | None = None
+    oldest: timedelta | None = None
     prefix: str | None = None
     worker: tuple[str, ...] | None = None
 
@@ -161,6 +165,11 @@ class StandingOrders:
     host_memory: int = 200_000_000
     queues: tuple[str, ...] = ()
     queue_waiting: int = 5000
+    queue_failed: int = 50
+    queue_window: timedelta = timedelta(hours=1)
+    queue_stall: timedelta = timedelta(hours=1)
+    # How long a job may wait; None: however long.
+    queue_oldest: timedelta | None = None
     queue_prefix: str = "bull"
     # What is declared of single queues.
     queue_by_name: Mapping[str, QueueOrders] = field(default_factory=dict)
@@ -209,16 +218,33 @@ class StandingOrders:
 
     def queue_limit(self, queue: str) -> int:
         """The most jobs that may wait in a queue."""
-        declared = self.queue_by_name.get(queue, QueueOrders()).waiting
+        declared = self._queue(queue).waiting
         return self.queue_waiting if declared is None else declared
+
+    def failed_limit(self, queue: str) -> int:
+        """The most jobs of a queue that may fail within `queue_window`."""
+        declared = self._queue(queue).failed
+        return self.queue_failed if declared is None else declared
+
+    def stall_limit(self, queue: str) -> float:
+        """For how many seconds none of a queue's jobs may finish, while there are any."""
+        return (self._queue(queue).stall or self.queue_stall).total_seconds()
+
+    def oldest_limit(self, queue: str) -> float | None:
+        """For how many seconds a job may wait in a queue; None: however long."""
+        limit = self._queue(queue).oldest or self.queue_oldest
+        return None if limit is None else limit.total_seconds()
+
+    def _queue(self, name: str) -> QueueOrders:
+        return self.queue_by_name.get(name, QueueOrders())
 
     def prefix_of(self, queue: str) -> str:
         """What the keys of a queue begin with."""
-        return self.queue_by_name.get(queue, QueueOrders()).prefix or self.queue_prefix
+        return self._queue(queue).prefix or self.queue_prefix
 
     def workers_of(self, queue: str) -> tuple[str, ...]:
         """The services that work a queue off, as shell patterns; none where nobody declared any."""
-        declared = self.queue_by_name.get(queue, QueueOrders()).worker
+        declared = self._queue(queue).worker
         return SEED_WORKERS.get(queue, ()) if declared is None else declared
 
     def memory_limit(self, service: str) -> int:

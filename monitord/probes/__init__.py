@@ -109,7 +109,12 @@ def _redis(context: ProbeContext) -> Probe:
     assert url is not None  # noqa: S101 - it is configured
     try:
         prefixes = {queue: orders.prefix_of(queue) for queue in orders.queues}
-        return RedisProbe(url.get_secret_value(), orders.queues, prefixes=prefixes)
+        return RedisProbe(
+            url.get_secret_value(),
+            orders.queues,
+            prefixes=prefixes,
+            window=orders.queue_window.total_seconds(),
+        )
     except ValueError as error:
         from monitord.config.loader import SettingsError
 

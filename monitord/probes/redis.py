@@ -1,4 +1,4 @@
-"""Looks at a Redis or Valkey server and the BullMQ queues in it: one PING, then one pipeline of counts."""
+"""Looks at a Redis or Valkey server and the BullMQ queues in it: one PING, one pipeline of counts, two about jobs."""
 
 import asyncio
 import time
@@ -13,6 +13,7 @@ from monitord.failures import FailureError
 from monitord.redis import info
 from monitord.redis.connection import STEP_SECONDS, Server, renew
 from monitord.redis.errors import FULL, code, explain, refusal
+from monitord.redis.jobs import Jobs
 from monitord.redis.queues import KEPT, PARTS, STATES, key
 
 from .base import Measured, Request
@@ -20,15 +21,17 @@ from .base import Measured, Request
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 _SERVER: Final = (("DBSIZE",), *(("INFO", section) for section in info.SECTIONS))
 
-Replies = dict[tuple[str, ...], object]
+Command = tuple[str | bytes, ...]
+Replies = dict[Command, object]
 
 
 class RedisProbe:
     """Latency, keys, memory, evictions, queue depths, and whether the next client is served: over one kept connection.
 
     It asks PING, DBSIZE, INFO, EXISTS, LLEN and ZCARD, AUTH and SELECT where the URL says so, and CONFIG GET where only
-    that can tell whether a write would be accepted: nothing that walks the keys, nothing that writes, no HELLO and no
-    CLIENT, which old servers and narrow users refuse.
+    that can tell whether a write would be accepted; of jobs LINDEX, ZRANGE, ZREVRANGE, ZCOUNT and HGET, of which a
+    user may be refused any: nothing that walks the keys, nothing that writes, no HELLO and no CLIENT, which old servers
+    and narrow users refuse.
     """
 
     name = "redis"
@@ -39,6 +42,7 @@ class RedisProbe:
         queues: Sequence[str],
         ca_file: str | None = None,
         prefixes: Mapping[str, str] | None = None,
+        window: float = 3600.0,
     ) -> None:
         """A probe that has not connected yet.
 
@@ -48,6 +52,7 @@ class RedisProbe:
             queues: names of BullMQ queues.
             ca_file: certificates to trust beside the system's; `?ssl_ca_certs=` in the URL does the same.
             prefixes: what the keys of each queue begin with, where that is not `bull`.
+            window: over how many seconds failed jobs are counted.
 
         Raises:
             ValueError: the URL is none of these. Its text is not in the message.
@@ -55,10 +60,11 @@ class RedisProbe:
         self._server = Server(url, ca_file)
         self._where = self._server.where
         self._prefixes = {queue: (prefixes or {}).get(queue, "bull") for queue in queues}
+        self._jobs = {queue: Jobs(prefix, queue, window) for queue, prefix in self._prefixes.items()}
         self._connection: AbstractConnection | None = None
 
     async def measure(self, request: Request) -> Measured:
-        """One PING, timed, then every count in one round trip.
+        """One PING, timed, then every count in one round trip, and what is asked of jobs in two.
 
         Raises:
             FailureError: with the kind and what to read about it. A queue that cannot be counted is a gap instead.
@@ -72,6 +78,7 @@ class RedisProbe:
                 fields, config = await self._told(connection, replies, misconf=misconf)
                 await self._look_closer(connection, replies)
             settled = True
+            answers = await self._of_jobs(connection, request.now, deadline)
         except (exceptions.RedisError, OSError) as error:
             # The sentence never quotes the server, who may echo what it was sent, passwords included.
             kind, what = explain(error)
@@ -88,8 +95,11 @@ class RedisProbe:
                 for why, said in info.refusals(fields, config, misconf=misconf).items()
             ),
         ]
-        for queue in self._prefixes:
-            samples += self._queue(queue, replies, gaps)
+        for queue, jobs in self._jobs.items():
+            found = self._queue(queue, replies, gaps)
+            samples += found
+            if found and answers:
+                samples += jobs.samples(answers, request.now)
         return Measured(tuple(samples), tuple(gaps))
 
     async def close(self) -> None:
@@ -139,7 +149,7 @@ class RedisProbe:
     def _exists(self, queue: str) -> tuple[str, ...]:
         return ("EXISTS", *(key(self._prefixes[queue], queue, part) for part in PARTS))
 
-    async def _ask(self, connection: AbstractConnection, commands: Sequence[tuple[str, ...]]) -> Replies:
+    async def _ask(self, connection: AbstractConnection, commands: Sequence[Command]) -> Replies:
         """What was said to each command; a refusal stands as the error it is."""
         renew(connection)
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
@@ -153,6 +163,28 @@ class RedisProbe:
                 reply = error
             replies[command] = reply
         return replies
+
+    async def _of_jobs(self, connection: AbstractConnection, now: float, deadline: float) -> Replies:
+        """What was said about jobs; nothing where it was not said in time, or is no answer to what was asked.
+
+        Whatever a job is called or holds, it costs this and no more.
+        """
+        answers: Replies = {}
+        settled = not self._jobs
+        try:
+            async with asyncio.timeout_at(_soon(deadline)):
+                if self._jobs:
+                    answers = await self._ask(connection, [c for jobs in self._jobs.values() for c in jobs.asked(now)])
+                ages = [asked for jobs in self._jobs.values() if (asked := jobs.age_asked(answers)) is not None]
+                if ages:
+                    answers |= await self._ask(connection, ages)
+            settled = True
+        except (exceptions.RedisError, OSError):
+            return {}
+        finally:
+            if not settled:
+                await self.close()
+        return answers
 
     async def _told(
         self, connection: AbstractConnection, replies: Replies, *, misconf: bool

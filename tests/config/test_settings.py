@@ -374,11 +374,17 @@ def test_groups_that_are_none_turn_the_epochs_off(tmp_path: Path) -> None:
 
 
 def test_queues_are_a_list_of_names_or_a_map_of_what_is_declared_of_each(tmp_path: Path) -> None:
-    declared = '{"emails": {"waiting": 1000, "prefix": "myapp", "worker": "mail_worker 2"}, "pdf": {}}'
+    declared = (
+        '{"emails": {"waiting": 1000, "failed": 5, "stall": "10m", "oldest": "1m30s", "prefix": "myapp", '
+        '"worker": "mail_worker 2"}, "pdf": {}}'
+    )
     settings = read(tmp_path, {"MONITORD_REDIS__QUEUES": declared, "MONITORD_REDIS__PREFIX": "shop"})
     orders = standing_orders(settings)
     assert orders.queues == ("emails", "pdf")
     assert [orders.queue_limit(name) for name in orders.queues] == [1000, 5000]
+    assert [orders.failed_limit(name) for name in orders.queues] == [5, 50]
+    assert [orders.stall_limit(name) for name in orders.queues] == [600, 3600]
+    assert [orders.oldest_limit(name) for name in orders.queues] == [90, None]
     assert [orders.prefix_of(name) for name in orders.queues] == ["myapp", "shop"]
     assert [orders.workers_of(name) for name in orders.queues] == [("mail_worker 2",), ()]
     assert shown(settings, "MONITORD_REDIS__QUEUES") == declared.replace('"mail_worker 2"', '["mail_worker 2"]')
@@ -430,8 +436,10 @@ def test_disks_are_a_list_of_paths_or_a_map_of_what_is_declared_of_each(tmp_path
 
 
 def test_what_cannot_be_declared_of_a_queue_is_named_with_what_can(tmp_path: Path) -> None:
-    mistake = only_mistake(tmp_path, "REDIS__QUEUES", '{"emails": {"failed": 50}}')
-    assert mistake.endswith("of emails, failed cannot be declared; what can is waiting, prefix, worker")
+    mistake = only_mistake(tmp_path, "REDIS__QUEUES", '{"emails": {"failing": 50}}')
+    assert mistake.endswith(
+        "of emails, failing cannot be declared; what can is waiting, failed, stall, oldest, prefix, worker"
+    )
     assert "of emails, waiting: 'many' is no" in only_mistake(
         tmp_path, "REDIS__QUEUES", '{"emails": {"waiting": "many"}}'
     )

@@ -546,7 +546,9 @@ def _seal(group: str, label: int, channels: int, at: float) -> tuple[Sample, Sam
 class Queue:
     """A BullMQ queue: how many jobs wait, and how many more come than are done.
 
-    `taken` is how many are taken at once every so many seconds (None: at no such times).
+    `taken` is how many are taken at once every so many seconds (None: at no such times). `moves`: its workers take jobs
+    and finish them, of which `fails_per_second` fail. Failed jobs are kept, or removed at once; `counted`: its workers
+    count them.
     """
 
     name: str
@@ -554,10 +556,24 @@ class Queue:
     per_second: float = 0.0
     gap: Unmeasured | None = None
     taken: tuple[int, float] | None = None
+    moves: bool = True
+    active: int = 0
+    is_paused: bool = False
+    oldest: float | None = None
+    fails_per_second: float = 0.0
+    removes_failed: bool = False
+    counted: bool = False
+    failed: float = 0.0
+    _said: float = 0.0
+    _at: float = 0.0
+    _failures: list[tuple[float, float]] = field(default_factory=list)
     _lived: float = 0.0
 
     def advance(self, seconds: float) -> None:
         self.waiting = max(0.0, self.waiting + self.per_second * seconds)
+        self._at += seconds
+        if self.fails_per_second:
+            self.fails(self.fails_per_second * seconds)
         if self.taken is not None:
             count, every = self.taken
             self._lived += seconds
@@ -565,11 +581,28 @@ class Queue:
                 self._lived -= every
                 self.waiting = max(0.0, self.waiting - count)
 
+    def fails(self, count: float) -> None:
+        """So many jobs fail."""
+        self.failed += count
+        self._failures = [(at, many) for at, many in self._failures if at > self._at - 3600] + [(self._at, count)]
+
     def samples(self) -> Iterator[Sample]:
+        waiting = math.floor(self.waiting)
+        kept = 0 if self.removes_failed else math.floor(self.failed)
+        parts = {"waiting": waiting, "wait": waiting, "active": self.active, "failed": kept}
         for part in ("waiting", "wait", "paused", "prioritized", "active", "delayed", "failed"):
-            yield sample(
-                f"queue_{part}", math.floor(self.waiting) if part in ("waiting", "wait") else 0, queue=self.name
-            )
+            yield sample(f"queue_{part}", parts.get(part, 0), queue=self.name)
+        recent = sum(many for at, many in self._failures if at > self._at - 3600)
+        new = math.floor(self.failed) - math.floor(self._said)
+        self._said = self.failed
+        yield sample("queue_is_paused", int(self.is_paused), queue=self.name)
+        yield sample("queue_moved", int(self.moves), queue=self.name)
+        yield sample("queue_failed_recently", 0 if self.removes_failed else math.floor(recent), queue=self.name)
+        yield sample("queue_failed_since", 0 if self.removes_failed else new, queue=self.name)
+        if self.counted:
+            yield sample("queue_failures_total", math.floor(self.failed), queue=self.name)
+        if self.waiting >= 1 and self.oldest is not None:
+            yield sample("queue_oldest", round(self.oldest, 3), "seconds", queue=self.name)
 
 
 @dataclass

@@ -15,6 +15,7 @@ def test_thirty_healthy_days_say_nothing() -> None:
     assert month.lived["bulk deletes"] == 30
     assert month.lived["runs of the Scout"] == 120
     assert month.lived["deployments"] == 4
+    assert month.lived["failed jobs"] > 100
     assert month.lived["restarts by hand"] > 0
     assert month.lived["lone crashes"] > 0
     assert month.suspected > 0

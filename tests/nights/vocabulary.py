@@ -600,6 +600,18 @@ PHRASES: Mapping[str, Callable[..., object]] = {
         lambda n, count, queue, duration: _set(queue, taken=(count, duration))
     ),
     "{queue} is drained": lambda n, queue: _drain(queue),
+    "no job of {queue} is taken or finished": lambda n, queue: _set(queue, moves=False),
+    "jobs of {queue} are taken and finished again": lambda n, queue: _set(queue, moves=True),
+    "{count} jobs of {queue} are active": lambda n, count, queue: _set(queue, active=count),
+    "{queue} is paused": lambda n, queue: _set(queue, is_paused=True),
+    "{queue} is not paused any more": lambda n, queue: _set(queue, is_paused=False),
+    "the next job of {queue} has waited for {duration}": lambda n, queue, duration: _set(queue, oldest=duration),
+    "jobs of {queue} fail at {rate}": lambda n, queue, rate: _set(queue, fails_per_second=rate),
+    "{count} jobs of {queue} fail": lambda n, count, queue: queue.fails(count),
+    "failed jobs of {queue} are removed at once": lambda n, queue: _set(queue, removes_failed=True),
+    "failed jobs of {queue} are removed at once, and its workers count them": (
+        lambda n, queue: _set(queue, removes_failed=True, counted=True)
+    ),
     # The host
     "the disk is {percent} full": lambda n, percent: _set(n.host, disk_used=percent),
     "the disk fills by {percent} an hour": lambda n, percent: _set(n.host, disk_per_hour=percent),

@@ -19,6 +19,8 @@ IN_A_HURRY = Request(now=1_762_308_000.0, timeout=0.3)
 SECRET = "hunter2"
 INFO = b"# Memory\r\nused_memory:1048576\r\nused_memory_human:1.00M\r\nevicted_keys:7\r\n"
 
+COUNTS = ("waiting", "wait", "paused", "prioritized", "active", "delayed", "failed")
+
 StartValkey = Callable[..., Awaitable[RealValkey]]
 Listen = Callable[..., Awaitable[int]]
 ProbeOf = Callable[..., RedisProbe]
@@ -100,7 +102,8 @@ async def test_the_depths_of_a_queue_are_its_keys_lengths(start_valkey: StartVal
     await server.say("ZADD", "bull:tree-builder:delayed", "1", "d")
     await server.say("ZADD", "bull:tree-builder:failed", *(str(n) for n in range(8)))
     reading = measured(await take(probe_of(server.url(), "tree-builder"), ASK))
-    depths = {s.name: s.value for s in reading.samples if s.labels == (("queue", "tree-builder"),)}
+    found = {s.name: s.value for s in reading.samples if s.labels == (("queue", "tree-builder"),)}
+    depths = {name: value for name, value in found.items() if name.removeprefix("queue_") in COUNTS}
     assert depths == {
         "queue_waiting": 9,
         "queue_wait": 5,
@@ -455,6 +458,7 @@ async def test_one_connection_is_kept_and_nothing_is_asked_that_walks_keys_or_wr
     assert {command[0] for command in server.asked} == {
         *(b"AUTH", b"SELECT"),
         *(b"PING", b"DBSIZE", b"INFO", b"LLEN", b"ZCARD", b"EXISTS"),
+        *(b"LINDEX", b"ZRANGE", b"ZREVRANGE", b"ZCOUNT", b"HGET"),
     }
 
 
@@ -690,3 +694,110 @@ async def test_an_answer_that_is_too_large_or_too_deep_is_not_read_to_its_end(
     for command in (b"PING", b"INFO"):
         port = await listen(ScriptedRedis(but({command: answer})).serve)
         assert failed(await take(probe_of(f"redis://127.0.0.1:{port}"), ASK)).kind == "protocol"
+
+
+# What is asked of jobs
+
+QUEUE = "bull:tree-builder"
+NOW_MS = int(ASK.now * 1000)
+
+
+def of_jobs(reading: Reading) -> dict[str, object]:
+    """What was measured of the queue's jobs, without how many there are."""
+    found = {s.name.removeprefix("queue_"): s.value for s in measured(reading).samples if s.name.startswith("queue_")}
+    return {name: value for name, value in found.items() if name not in COUNTS}
+
+
+@pytest.mark.servers
+async def test_of_jobs_it_is_measured_whether_they_move_fail_and_wait(
+    start_valkey: StartValkey, probe_of: ProbeOf
+) -> None:
+    server = await start_valkey()
+    probe = probe_of(server.url(), "tree-builder")
+    await server.say("RPUSH", f"{QUEUE}:wait", "3", "2", "1")
+    await server.say("HSET", f"{QUEUE}:1", "timestamp", str(NOW_MS - 90_000), "data", "{}")
+    await server.say("ZADD", f"{QUEUE}:failed", str(NOW_MS - 7_200_000), "x", str(NOW_MS - 60_000), "y")
+    assert of_jobs(await take(probe, ASK)) == {"is_paused": 0, "failed_recently": 1, "oldest": 90.0}
+    assert of_jobs(await take(probe, ASK))["moved"] == 0
+    await server.say("RPOPLPUSH", f"{QUEUE}:wait", f"{QUEUE}:active")
+    assert of_jobs(await take(probe, ASK))["moved"] == 1
+    await server.say("HSET", f"{QUEUE}:meta", "paused", "1")
+    found = of_jobs(await take(probe, ASK))
+    assert (found["moved"], found["is_paused"], "oldest" in found) == (0, 1, False)  # the next one's hash is not there
+
+
+@pytest.mark.servers
+async def test_failed_jobs_that_are_removed_are_counted_by_what_came_since_and_by_the_workers_count(
+    start_valkey: StartValkey, probe_of: ProbeOf
+) -> None:
+    server = await start_valkey()
+    probe = probe_of(server.url(), "tree-builder")
+    await server.say("SET", f"{QUEUE}:id", "9")
+    await server.say("ZADD", f"{QUEUE}:failed", str(NOW_MS - 5000), "1", str(NOW_MS - 4000), "2")
+    assert "failed_since" not in of_jobs(await take(probe, ASK))
+    # Only the newest two are kept: two more failed, and two of before are gone.
+    await server.say("ZADD", f"{QUEUE}:failed", str(NOW_MS - 3000), "3", str(NOW_MS - 2000), "4")
+    await server.say("ZREM", f"{QUEUE}:failed", "1", "2")
+    found = of_jobs(await take(probe, ASK))
+    assert (found["failed_since"], found["failed_recently"]) == (2, 2)
+    await server.say("DEL", f"{QUEUE}:failed")
+    await server.say("HSET", f"{QUEUE}:metrics:failed", "count", "41", "prevTS", "1")
+    found = of_jobs(await take(probe, ASK))
+    assert (found["failed_since"], found["failed_recently"], found["failures_total"]) == (0, 0, 41)
+
+
+@pytest.mark.servers
+async def test_what_a_job_is_called_is_told_to_nobody_and_may_be_as_long_as_it_likes(
+    start_valkey: StartValkey, probe_of: ProbeOf
+) -> None:
+    server = await start_valkey()
+    probe = probe_of(server.url(), "tree-builder", "small")
+    await server.say("RPUSH", f"{QUEUE}:wait", f"{SECRET}@example.com")
+    await server.say("RPUSH", "bull:small:wait", "1")
+    assert SECRET not in repr(await take(probe, ASK))
+    await server.say("LPUSH", "bull:small:active", "x" * 2_000_000)
+    reading = measured(await take(probe, ASK))
+    assert reading.values("queue_waiting", "queue") == {"tree-builder": 1, "small": 1}
+    assert of_jobs(reading) == {}
+    await server.say("DEL", "bull:small:active")
+    assert "is_paused" in of_jobs(await take(probe, ASK))
+
+
+@pytest.mark.servers
+async def test_a_user_who_may_only_count_jobs_costs_no_more_than_what_is_asked_of_them(
+    start_valkey: StartValkey, probe_of: ProbeOf
+) -> None:
+    server = await start_valkey()
+    await server.say("RPUSH", f"{QUEUE}:wait", "1")
+    await server.say(
+        *("ACL", "SETUSER", "counter", "on", ">secret", "~*"),
+        *("+ping", "+dbsize", "+info", "+exists", "+llen", "+zcard", "+select"),
+    )
+    probe = probe_of(server.url("counter:secret@"), "tree-builder")
+    for _ in range(2):
+        reading = measured(await take(probe, ASK))
+        assert (reading.gaps, of_jobs(reading)) == ((), {})
+
+
+async def test_a_reading_takes_few_commands_whatever_a_queue_holds(listen: Listen, probe_of: ProbeOf) -> None:
+    asked: list[bytes] = []
+
+    def answer(command: list[bytes]) -> bytes:
+        asked.append(command[0])
+        match command:
+            case [b"EXISTS", *_] | [b"ZCOUNT", *_]:
+                return b":1\r\n"
+            case [b"LINDEX", *_] | [b"HGET", *_]:
+                return b"$1\r\n7\r\n"
+            case [b"ZRANGE" | b"ZREVRANGE", *_]:
+                return b"*2\r\n$1\r\n7\r\n$1\r\n7\r\n"
+            case _:
+                return healthy(command)
+
+    probe = probe_of(f"redis://127.0.0.1:{await listen(ScriptedRedis(answer).serve)}", "a", "b")
+    measured(await take(probe, ASK))
+    asked.clear()
+    measured(await take(probe, ASK))
+    per_server = 1 + 1 + 6  # PING, DBSIZE and the sections of INFO
+    assert len(asked) == per_server + 2 * 18
+    assert asked.count(b"PING") == 1

@@ -92,8 +92,11 @@ def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
         "sealer": _logs_of(by for group in orders.groups for by in sealers(group, orders)),
         "feeder": _logs_of(feeders(str(alert.finding.evidence.get("group", alert.subject)), orders)),
         "worker": _logs_of(orders.workers_of(alert.subject) or (alert.subject,)),
+        **{
+            word: quote(f"{orders.prefix_of(alert.subject)}:{alert.subject}:{part}")
+            for word, part in (("waiting", "wait"), ("active", "active"), ("failed", "failed"))
+        },
         "target": quote(orders.checks[alert.subject].target) if alert.subject in orders.checks else "",
-        "waiting": quote(f"{orders.prefix_of(alert.subject)}:{alert.subject}:wait"),
     }
     return tuple(_command(form, words) for form in declared(alert.rule).runbook)
 

@@ -273,6 +273,9 @@ class QueueHistory:
 
     `deep_since` is since when it has been deep without a fall (None: it is not). `thirds` are the lowest and highest
     readings of stretches of a third of a stall, oldest first, the last of them open since `third_at`.
+
+    `still_since` is since when there are jobs and none of them was taken or finished (None: some were). `failures` are
+    (time, how many more had failed), `failures_total` what its workers had counted by the last reading.
     """
 
     since: float
@@ -281,6 +284,9 @@ class QueueHistory:
     deep_since: float | None = None
     third_at: float = 0.0
     thirds: tuple[tuple[float, float], ...] = ()
+    still_since: float | None = None
+    failures: tuple[tuple[float, float], ...] = ()
+    failures_total: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -559,7 +565,14 @@ def _with_times(history: History, to: Callable[[float], float]) -> History:
             path: DiskFull(to(full.after), to(full.seen_at), maybe(full.room_at)) for path, full in history.full.items()
         },
         queues={
-            name: replace(queue, since=to(queue.since), deep_since=maybe(queue.deep_since), third_at=to(queue.third_at))
+            name: replace(
+                queue,
+                since=to(queue.since),
+                deep_since=maybe(queue.deep_since),
+                third_at=to(queue.third_at),
+                still_since=maybe(queue.still_since),
+                failures=tuple((to(at), count) for at, count in queue.failures),
+            )
             for name, queue in history.queues.items()
         },
         left_out={

@@ -8,9 +8,11 @@ from typing import Any
 
 from monitord.core import humanize
 from monitord.core.copying import replace
+from monitord.core.history.jobs import failures, update_jobs
 from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects import queues
 from monitord.core.subjects.base import (
     NONE,
     UNKNOWN,
@@ -19,6 +21,7 @@ from monitord.core.subjects.base import (
     MetricGroup,
     PerfDatum,
     RecoveryContext,
+    Replaces,
     Rule,
     StatusSection,
     Subject,
@@ -44,27 +47,28 @@ THIRDS, STRETCHES, THIRDS_KEPT = 3, 3, 36
 
 def update_queues(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of the redis probe: each queue's rise, and its lowest and highest readings."""
-    queues = {}
+    found = {}
     width = orders.flow_stall.total_seconds() / THIRDS
     for name, depth in reading.values("queue_waiting", "queue").items():
         if not isinstance(depth, int | float):
             continue
         run, deep = history.queues.get(name), depth > orders.queue_limit(name) * DEEP_SHARE
         if run is None:
-            queues[name] = QueueHistory(now, float(depth), float(depth), now if deep else None, now, ((depth, depth),))
+            found[name] = QueueHistory(now, float(depth), float(depth), now if deep else None, now, ((depth, depth),))
             continue
         fell = depth < run.last
         begins = fell or depth <= run.first  # it fell, or has not begun to rise
         began, thirds = _thirds(run, float(depth), now, width)
-        queues[name] = QueueHistory(
-            now if begins else run.since,
-            float(depth) if begins else run.first,
-            float(depth),
-            None if not deep else now if fell or run.deep_since is None else run.deep_since,
-            began,
-            thirds,
+        found[name] = replace(
+            run,
+            since=now if begins else run.since,
+            first=float(depth) if begins else run.first,
+            last=float(depth),
+            deep_since=None if not deep else now if fell or run.deep_since is None else run.deep_since,
+            third_at=began,
+            thirds=thirds,
         )
-    return replace(history, queues={**{n: q for n, q in history.queues.items() if n not in queues}, **queues})
+    return replace(history, queues={**{n: q for n, q in history.queues.items() if n not in found}, **found})
 
 
 def _thirds(run: QueueHistory, depth: float, now: float, width: float) -> tuple[float, tuple[tuple[float, float], ...]]:
@@ -171,6 +175,7 @@ REDIS_QUEUE_BACKLOG = Rule(
     probe="redis",
     severities=("warning",),
     evaluate=redis_queue_backlog,
+    replaces=(Replaces(queues.QUEUE_STALLED), Replaces(queues.QUEUE_JOB_OLD)),
     roles=frozenset({"backlog"}),
     workers=lambda finding, orders: (orders.workers_of(finding.subject),),
     runbook=("{pm2} logs {worker} --lines 50 --nostream", "{redis} llen {waiting}", "{pm2} status"),
@@ -186,17 +191,26 @@ UNMEASURED = unmeasured(
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
-    return Updated(update_queues(update_refusals(history, reading), reading, now, orders))
+    history = update_queues(update_refusals(history, reading), reading, now, orders)
+    return Updated(update_jobs(history, reading, before, now, orders))
 
 
 @dataclass(frozen=True, slots=True)
 class QueueStatus:
-    """The jobs of one queue, by state."""
+    """The jobs of one queue, by state, and how they move.
+
+    `failed_recently`: within QUEUE_WINDOW. `oldest_seconds`: for how long the next one has waited. `still_seconds`: for
+    how long none was taken or finished, while there are any (None: they move).
+    """
 
     waiting: int | None
     active: int | None
     delayed: int | None
     failed: int | None
+    failed_recently: int | None
+    oldest_seconds: float | None
+    still_seconds: float | None
+    paused: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,19 +231,28 @@ def _status(history: History, orders: StandingOrders, now: float) -> RedisStatus
         latency_ms=reading.number("redis_latency"),
         memory_bytes=whole(reading.number("redis_memory")),
         evicted=whole(reading.number("redis_evicted")),
-        queues={name: _queue(reading, name) for name in orders.queues},
+        queues={name: _queue(history, reading, name, orders, now) for name in orders.queues},
     )
 
 
-def _queue(reading: Reading, name: str) -> QueueStatus:
+def _queue(history: History, reading: Reading, name: str, orders: StandingOrders, now: float) -> QueueStatus:
+    run, paused = history.queues.get(name), reading.number("queue_is_paused", queue=name)
+    is_told = run is not None and reading.number("queue_waiting", queue=name) is not None
+    window = orders.queue_window.total_seconds()
+    still = run.still_since if run is not None and is_told else None
     return QueueStatus(
         waiting=whole(reading.number("queue_waiting", queue=name)),
         active=whole(reading.number("queue_active", queue=name)),
         delayed=whole(reading.number("queue_delayed", queue=name)),
         failed=whole(reading.number("queue_failed", queue=name)),
+        failed_recently=failures(run, reading, name, now, window) if run is not None and is_told else None,
+        oldest_seconds=reading.number("queue_oldest", queue=name),
+        still_seconds=None if still is None else round(history.watched_seconds("redis", still, now), 3),
+        paused=None if paused is None else bool(paused),
     )
 
 
+STATES = ("waiting", "active", "delayed", "failed")
 METRICS = (
     MetricGroup(
         lambda fields: fields["redis"],
@@ -249,7 +272,29 @@ METRICS = (
     ),
     MetricGroup(
         lambda fields: fields["redis"]["queues"],
-        (MetricFamily("queue_jobs", "Jobs of a queue by state.", lambda queue: queue, by="state"),),
+        (
+            MetricFamily(
+                "queue_jobs",
+                "Jobs of a queue by state.",
+                lambda queue: {state: queue[state] for state in STATES},
+                by="state",
+            ),
+            MetricFamily(
+                "queue_failed_recently",
+                "Jobs of a queue that failed within QUEUE_WINDOW.",
+                lambda queue: queue["failed_recently"],
+            ),
+            MetricFamily(
+                "queue_oldest_seconds",
+                "For how long the next job of a queue has waited.",
+                lambda queue: queue["oldest_seconds"],
+            ),
+            MetricFamily(
+                "queue_still_seconds",
+                "For how long no job of a queue was taken or finished, while there are any.",
+                lambda queue: queue["still_seconds"],
+            ),
+        ),
         label="queue",
     ),
 )
@@ -261,14 +306,20 @@ def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[Per
     yield PerfDatum("redis_latency", redis["latency_ms"], "ms", minimum="0")
     yield PerfDatum("redis_memory", redis["memory_bytes"], "B", minimum="0")
     for name, queue in redis["queues"].items():
+        oldest = orders.oldest_limit(name)
         yield PerfDatum(f"{name} waiting", queue["waiting"], limits=f"{orders.queue_limit(name)};", minimum="0")
+        yield PerfDatum(f"{name} failed", queue["failed_recently"], limits=f"{orders.failed_limit(name)};", minimum="0")
+        yield PerfDatum(
+            f"{name} oldest", queue["oldest_seconds"], "s", ";" if oldest is None else f"{oldest:g};", minimum="0"
+        )
+        yield PerfDatum(f"{name} still", queue["still_seconds"], "s", f"{orders.stall_limit(name):g};", minimum="0")
 
 
 REDIS = Subject(
     "redis",
     "Redis",
     server="redis",
-    rules=(REDIS_NOT_WRITABLE, REDIS_UNREACHABLE, REDIS_QUEUE_BACKLOG, UNMEASURED),
+    rules=(REDIS_NOT_WRITABLE, REDIS_UNREACHABLE, REDIS_QUEUE_BACKLOG, *queues.RULES, UNMEASURED),
     update=_update,
     members="queues",
     member="queue",

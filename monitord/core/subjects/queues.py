@@ -1,0 +1,178 @@
+"""Judgement of a queue's jobs beside how many wait: they fail, none finishes, or one waits for long."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from monitord.core import humanize
+from monitord.core.history.jobs import failures
+from monitord.core.history.model import History
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule
+
+UNTOLD: Final = "nothing tells of its jobs"
+
+
+def queue_failing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """More jobs failed for good within the window than the limit allows."""
+    now, window = observation.now.timestamp(), orders.queue_window.total_seconds()
+    reading = observation.readings["redis"]
+    for name in orders.queues:
+        run, limit = history.queues.get(name), orders.failed_limit(name)
+        failed = None if run is None else failures(run, reading, name, now, window)
+        if failed is None or reading.number("queue_waiting", queue=name) is None:
+            yield Unknown("queue_failing", name, UNTOLD)
+            continue
+        if failed <= limit:
+            yield Clear("queue_failing", name)
+            continue
+        yield Finding(
+            rule="queue_failing",
+            subject=name,
+            severity="warning",
+            value=failed,
+            limit=limit,
+            unit="jobs",
+            summary=(
+                f"{humanize.count(failed)} jobs of the queue {name} failed within {humanize.duration(window)}, "
+                f"past the limit of {humanize.count(limit)}."
+            ),
+            evidence={"window_seconds": window, "failed_kept": reading.number("queue_failed", queue=name)},
+            recommendation=f"Look at the log of the worker of {name}, and at the reason (failedReason) of its newest "
+            "failed jobs: what they have in common is usually a service or an address that does not answer.",
+        )
+
+
+def queue_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """Jobs wait or are active, and for long none was taken or finished; a queue that somebody paused is none."""
+    now, reading = observation.now.timestamp(), observation.readings["redis"]
+    for name in orders.queues:
+        run, limit = history.queues.get(name), orders.stall_limit(name)
+        counts = [reading.number(f"queue_{state}", queue=name) for state in ("waiting", "active")]
+        if run is None or None in counts:
+            yield Unknown("queue_stalled", name, UNTOLD)
+            continue
+        if run.still_since is None:
+            yield Clear("queue_stalled", name)
+            continue
+        still = round(history.watched_seconds("redis", run.still_since, now), 3)
+        if still <= limit:
+            yield Clear("queue_stalled", name)
+            continue
+        waiting, active = (int(count or 0) for count in counts)
+        yield Finding(
+            rule="queue_stalled",
+            subject=name,
+            severity="warning",
+            value=still,
+            limit=limit,
+            unit="seconds",
+            summary=(
+                f"No job of the queue {name} was taken or finished for {humanize.duration(still)}: "
+                f"{humanize.count(waiting)} wait, {humanize.count(active)} {'is' if active == 1 else 'are'} active."
+            ),
+            evidence={"waiting": waiting, "active": active},
+            recommendation=(
+                f"Look at the worker of {name}: does it run, is it connected to this Redis, does it hang in the job "
+                "that is active? Where jobs may take this long, set `stall` of the queue."
+            ),
+        )
+
+
+def queue_job_old(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """The job that is next has waited longer than somebody allowed; where nobody did, nothing is judged."""
+    reading = observation.readings["redis"]
+    for name in orders.queues:
+        limit, age = orders.oldest_limit(name), reading.number("queue_oldest", queue=name)
+        if limit is None:
+            continue
+        if reading.number("queue_waiting", queue=name) is None:
+            yield Unknown("queue_job_old", name, UNTOLD)
+            continue
+        if age is None or age <= limit:
+            is_untold = age is None and bool(reading.number("queue_waiting", queue=name))
+            yield Unknown("queue_job_old", name, UNTOLD) if is_untold else Clear("queue_job_old", name)
+            continue
+        yield Finding(
+            rule="queue_job_old",
+            subject=name,
+            severity="warning",
+            value=age,
+            limit=limit,
+            unit="seconds",
+            summary=(
+                f"The next job of the queue {name} has waited for {humanize.duration(age)}, "
+                f"past the limit of {humanize.duration(limit)}."
+            ),
+            evidence={"waiting": reading.number("queue_waiting", queue=name)},
+            recommendation=f"Look at the worker of {name}: is it alive, and are there enough of it?",
+        )
+
+
+def _of(alert: Alert, at: RecoveryContext) -> Any:
+    return (at.report.redis.get("queues") or {}).get(alert.subject) or {}
+
+
+def _failed_now(alert: Alert, at: RecoveryContext) -> str | None:
+    failed = _of(alert, at).get("failed_recently")
+    if failed is None:
+        return None
+    window = humanize.duration(at.orders.queue_window.total_seconds())
+    limit = humanize.count(at.orders.failed_limit(alert.subject))
+    return f"{humanize.plural(failed, 'job')} of {alert.subject} failed within the last {window}; the limit is {limit}."
+
+
+def _moves_now(alert: Alert, at: RecoveryContext) -> str | None:
+    waiting, active = (_of(alert, at).get(state) for state in ("waiting", "active"))
+    if waiting is None or active is None:
+        return None
+    if not waiting and not active:
+        return f"No job waits in {alert.subject} any more."
+    wait = f"{humanize.plural(waiting, 'job')} wait{'s' if waiting == 1 else ''}"
+    return f"The jobs of {alert.subject} move again: {wait}, {humanize.count(active)} active."
+
+
+def _oldest_now(alert: Alert, at: RecoveryContext) -> str | None:
+    age = _of(alert, at).get("oldest_seconds")
+    if age is None:
+        return None
+    return f"The next job of {alert.subject} has waited for {humanize.duration(age)} now."
+
+
+_WORKER_LOG: Final = "{pm2} logs {worker} --lines 50 --nostream"
+_WAITS: Final = Impact("jobs wait", (NONE, "trees are built late", "claims of the newest epochs wait"))
+
+QUEUE_JOB_OLD = Rule(
+    name="queue_job_old",
+    probe="redis",
+    evaluate=queue_job_old,
+    roles=frozenset({"backlog"}),
+    workers=lambda finding, orders: (orders.workers_of(finding.subject),),
+    runbook=(_WORKER_LOG, "{redis} lindex {waiting} -1", "{pm2} status"),
+    impact=_WAITS,
+    recovered=_oldest_now,
+)
+QUEUE_FAILING = Rule(
+    name="queue_failing",
+    probe="redis",
+    evaluate=queue_failing,
+    roles=frozenset({"backlog"}),
+    workers=lambda finding, orders: (orders.workers_of(finding.subject),),
+    runbook=(_WORKER_LOG, "{redis} zrevrange {failed} 0 4 withscores", "{pm2} status"),
+    impact=Impact("jobs are not done", (NONE, "trees are not built", "claims of the newest epochs wait")),
+    recovered=_failed_now,
+)
+QUEUE_STALLED = Rule(
+    name="queue_stalled",
+    probe="redis",
+    evaluate=queue_stalled,
+    replaces=(Replaces(QUEUE_JOB_OLD),),
+    roles=frozenset({"backlog"}),
+    workers=lambda finding, orders: (orders.workers_of(finding.subject),),
+    runbook=(_WORKER_LOG, "{redis} lrange {active} -5 -1", "{pm2} status"),
+    impact=_WAITS,
+    recovered=_moves_now,
+)
+RULES: Final = (QUEUE_STALLED, QUEUE_FAILING, QUEUE_JOB_OLD)
