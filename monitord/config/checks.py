@@ -116,11 +116,26 @@ def _no_days(value: object) -> int:
     raise ValueError(f"{value!r} is no number of days; write 14")
 
 
+def _url(url: SecretStr) -> SecretStr:
+    parts = urlsplit(url.get_secret_value())
+    try:
+        parts.port  # noqa: B018 - it is looked at when it is asked for
+    except ValueError:
+        raise ValueError("its port is none") from None
+    host = parts.hostname or ""
+    with_letters = not host.isascii()
+    try:
+        host.encode("idna" if with_letters else "ascii")
+    except UnicodeError:
+        raise ValueError("its host has a name that no host can have") from None
+    return url
+
+
 Line = Annotated[str, BeforeValidator(_line)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Limit = Annotated[Threshold, BeforeValidator(_threshold), PlainSerializer(str)]
 Days = Annotated[int, BeforeValidator(_days)]
-Url = Annotated[t.HttpUrl, PlainSerializer(lambda url: mask(url.get_secret_value()))]
+Url = Annotated[t.HttpUrl, AfterValidator(_url), PlainSerializer(lambda url: mask(url.get_secret_value()))]
 Headers = Annotated[
     dict[str, SecretStr], BeforeValidator(_headers), PlainSerializer(lambda headers: dict.fromkeys(headers, MASK))
 ]

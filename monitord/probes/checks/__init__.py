@@ -31,6 +31,12 @@ _BACKSTOP: Final = 1.1
 _CLOSE_SECONDS: Final = 2.0
 
 
+def _http(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - as below
+    from monitord.probes.checks.http import HttpCheck
+
+    return HttpCheck(name, check, timeout)
+
+
 def _tcp(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - not over it
     from monitord.probes.checks.tcp import TcpCheck
 
@@ -39,7 +45,7 @@ def _tcp(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckC
 
 # Type -> what makes a check of its settings: its name, what is set of it, its deadline in seconds, what probes share.
 Maker = Callable[[str, Any, float, "ProbeContext"], CheckClient]
-MAKERS: Final[Mapping[str, Maker]] = {"tcp": _tcp}
+MAKERS: Final[Mapping[str, Maker]] = {"http": _http, "tcp": _tcp}
 
 
 def made(context: ProbeContext) -> list[ScheduledCheck]:

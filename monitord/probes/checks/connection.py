@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import socket
 import ssl
 from collections.abc import AsyncIterator
@@ -10,10 +11,12 @@ from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
 
-from monitord.failures import causes, classify
+from monitord.failures import FailureError, causes, classify
 
 # What says more than the error above it.
 _TELLING = (ssl.SSLError, socket.gaierror, ConnectionRefusedError)
+# What says nothing of the other side.
+_OWN = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM, errno.EADDRNOTAVAIL})
 
 
 class EndpointProblemError(Exception):
@@ -71,10 +74,16 @@ def _expires(writer: asyncio.StreamWriter) -> float | None:
 
 
 def explained(error: BaseException) -> EndpointProblemError:
-    """What an error of the connection says of the endpoint."""
+    """What an error of the connection says of the endpoint.
+
+    Raises:
+        FailureError: nothing, as the trouble is on this side; any other error that is none of a connection is raised.
+    """
     if isinstance(error, EndpointProblemError):
         return error
     chain = list(causes(error))
+    if any(isinstance(cause, OSError) and cause.errno in _OWN for cause in chain):
+        raise FailureError("internal", "monitord has no file or socket left to ask with") from None
     telling = [cause for cause in chain if isinstance(cause, _TELLING)]
     for cause in (*telling, *chain):
         if (known := classify(cause)) is not None:

@@ -1,0 +1,244 @@
+"""A check of an address over HTTP: it answers as it should, within its time. Nothing of the answer is kept."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from http import HTTPStatus
+from typing import Any, Final
+from urllib.parse import quote, unquote, urljoin, urlsplit
+
+import h11
+
+from monitord import __version__
+from monitord.config.checks import HttpCheck as HttpSettings
+from monitord.core import humanize
+from monitord.core.model import sample
+from monitord.core.subjects.endpoints import CERTIFICATE, ERROR, PROBLEM, STATUS
+from monitord.probes.checks.base import CheckResult, result
+from monitord.probes.checks.connection import Connection, EndpointProblemError, connected, explained
+
+MOST_READ: Final = 64 * 1024
+MOST_REDIRECTS: Final = 5
+_CHUNK: Final = 16 * 1024
+_PORTS: Final = {"http": 80, "https": 443}
+# What stands in a path or a query as it is; `%` too, since what is encoded stays so.
+_AS_IT_IS: Final = "/%:@!$&'()*+,;=~-._?"
+_QUOTED: Final = 60
+
+
+@dataclass(frozen=True, slots=True)
+class _Target:
+    """Where a request goes. `place` may be shown; of the rest any part may be a secret."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    headers: Mapping[str, str]
+
+    @property
+    def place(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        return self.scheme, self.host, self.port
+
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What came back: the status, where it redirects to, as much of the body as was needed, and whether that is all."""
+
+    status: int
+    location: str
+    body: bytes
+    is_whole: bool
+    expires: float | None
+
+
+class HttpCheck:
+    """Asks once each time, over a connection of its own: what users meet is a new one too."""
+
+    def __init__(self, name: str, settings: HttpSettings, timeout: float) -> None:
+        self.name = name
+        self._settings = settings
+        self._timeout = timeout
+        headers = {header: value.get_secret_value() for header, value in settings.headers.items()}
+        self._target = _target(settings.url.get_secret_value(), headers)
+
+    async def run(self) -> CheckResult:
+        """Ask once."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        answer, took, problem = None, None, None
+        try:
+            async with asyncio.timeout(self._timeout):
+                answer = await self._asked()
+            took = loop.time() - began
+            self._judge(answer)
+        except Exception as error:  # noqa: BLE001 - what is no problem of the endpoint is raised again there
+            problem = explained(error)
+        status = answer.status if answer is not None else None
+        return result(
+            self.name,
+            None if took is None else round(took * 1000.0, 1),
+            "ms",
+            sample(PROBLEM, problem.kind if problem else None, "", check=self.name),
+            sample(ERROR, f"{self._target.place} {problem.what}" if problem else None, "", check=self.name),
+            sample(STATUS, status, check=self.name),
+            sample(CERTIFICATE, answer.expires if answer is not None else None, "timestamp", check=self.name),
+        )
+
+    async def close(self) -> None:
+        """Nothing is kept."""
+
+    async def _asked(self) -> _Answer:
+        """The answer; where redirects are followed, the last one."""
+        target, method = self._target, self._settings.method
+        for _ in range(MOST_REDIRECTS + 1):
+            async with connected(target.host, target.port, tls=target.scheme == "https") as connection:
+                answer = await self._ask(connection, target, method)
+            if not self._settings.follow or not answer.location:
+                return answer
+            if answer.status == HTTPStatus.SEE_OTHER or (answer.status in (301, 302) and method == "POST"):
+                method = "GET"
+            target = _redirected(target, answer.location)
+        raise EndpointProblemError("protocol", f"redirects more than {MOST_REDIRECTS} times")
+
+    async def _ask(self, connection: Connection, target: _Target, method: str) -> _Answer:
+        client = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_READ)
+        given = {name.lower() for name in target.headers}
+        host = target.place if target.port != _PORTS[target.scheme] else target.place.rpartition(":")[0]
+        own = {"Host": host, "User-Agent": f"monitord/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+        if method in ("POST", "PUT", "PATCH"):
+            own["Content-Length"] = "0"
+        headers = [*((n, v) for n, v in own.items() if n.lower() not in given), *target.headers.items()]
+        request = h11.Request(method=method, target=target.path, headers=[*headers, ("Connection", "close")])
+        connection.writer.write(b"".join((client.send(request) or b"", client.send(h11.EndOfMessage()) or b"")))
+        return await self._read(connection, client)
+
+    async def _read(self, connection: Connection, client: h11.Connection) -> _Answer:
+        response: h11.Response | None = None
+        body = bytearray()
+        while True:
+            try:
+                event = client.next_event()
+            except h11.RemoteProtocolError:
+                what = "answers something that is not HTTP, or nothing" if response is None else "breaks its answer off"
+                raise EndpointProblemError("protocol", what) from None
+            match event:
+                case h11.NEED_DATA:
+                    client.receive_data(await connection.reader.read(_CHUNK))
+                case h11.Response():
+                    response = event
+                    if not self._wants_body(response.status_code):
+                        return _answer(response, connection, b"", is_whole=True)
+                case h11.Data():
+                    body += event.data
+                    if response is not None and len(body) >= MOST_READ:
+                        return _answer(response, connection, bytes(body[:MOST_READ]), is_whole=False)
+                case h11.EndOfMessage() if response is not None:
+                    return _answer(response, connection, bytes(body), is_whole=True)
+                case h11.InformationalResponse():
+                    pass
+                case _:
+                    raise EndpointProblemError("protocol", "closed the connection without an answer")
+
+    def _wants_body(self, status: int) -> bool:
+        """Whether what follows the status says anything that is asked for."""
+        return bool(self._settings.contains or self._settings.json_) and self._is_expected(status)
+
+    def _is_expected(self, status: int) -> bool:
+        return any(status in statuses for statuses in self._settings.statuses)
+
+    def _judge(self, answer: _Answer) -> None:
+        """Raise EndpointProblemError for an answer that is not as it should be."""
+        if not self._is_expected(answer.status):
+            expected = " or ".join(self._settings.status)
+            redirects = "; redirects are not followed" if answer.location and not self._settings.follow else ""
+            raise EndpointProblemError("status", f"answers {_named(answer.status)}, not {expected}{redirects}")
+        text = self._settings.contains
+        beyond = "" if answer.is_whole else f" in its first {humanize.size(MOST_READ)}"
+        if text and text.encode() not in answer.body:
+            shown = text if len(text) <= _QUOTED else f"{text[:_QUOTED]}…"
+            raise EndpointProblemError("content", f"answers {answer.status} without {shown!r}{beyond}")
+        if self._settings.json_:
+            _judge_json(answer, self._settings.json_)
+
+
+def _judge_json(answer: _Answer, wanted: Mapping[str, Any]) -> None:
+    if not answer.is_whole:
+        raise EndpointProblemError("content", f"answers with more than {humanize.size(MOST_READ)} of JSON")
+    try:
+        found = json.loads(answer.body)
+    except (ValueError, RecursionError):
+        raise EndpointProblemError("content", f"answers {answer.status} with something that is not JSON") from None
+    for path, value in wanted.items():
+        try:
+            there = _at(found, path)
+        except LookupError:
+            raise EndpointProblemError("content", f"answers {answer.status} without {path}") from None
+        if not _same(there, value):
+            # What is expected stands in the settings; what is there instead is nobody's business.
+            shown = json.dumps(value, ensure_ascii=False)[:_QUOTED]
+            raise EndpointProblemError("content", f"answers {answer.status} with a {path} that is not {shown}")
+
+
+def _at(value: Any, path: str) -> Any:
+    """What stands at a dotted path: names of objects, numbers of places in arrays. LookupError: nothing does."""
+    for step in path.split("."):
+        if isinstance(value, list) and step.isdecimal():
+            value = value[int(step)]
+        elif isinstance(value, dict):
+            value = value[step]
+        else:
+            raise LookupError(path)
+    return value
+
+
+def _same(one: Any, other: Any) -> bool:
+    """Whether two values of JSON are equal: true is not 1."""
+    return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
+
+
+def _target(url: str, headers: Mapping[str, str]) -> _Target:
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
+    if user or colon:
+        login = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+        headers = {"Authorization": f"Basic {login}", **headers}
+    query = f"?{quote(parts.query, _AS_IT_IS)}" if parts.query else ""
+    path = (quote(parts.path, _AS_IT_IS) or "/") + query
+    ascii_host = host if host.isascii() else host.encode("idna").decode()
+    return _Target(parts.scheme.lower(), ascii_host, parts.port or _PORTS[parts.scheme.lower()], path, headers)
+
+
+def _redirected(target: _Target, location: str) -> _Target:
+    """Where a redirect leads to. What was to be said to one server is not said to another."""
+    host = f"{target.scheme}://{target.place}{target.path}"
+    try:
+        following = _target(urljoin(host, location), {})
+    except (ValueError, KeyError):
+        raise EndpointProblemError("protocol", "redirects to something that is no HTTP address") from None
+    if not following.host:
+        raise EndpointProblemError("protocol", "redirects to something that is no HTTP address")
+    return replace(following, headers=target.headers) if following.origin == target.origin else following
+
+
+def _answer(response: h11.Response, connection: Connection, body: bytes, *, is_whole: bool) -> _Answer:
+    status = response.status_code
+    named = next((value for name, value in response.headers if name == b"location"), b"")
+    location = named.decode("latin-1") if status in (301, 302, 303, 307, 308) else ""
+    return _Answer(status, location, body, is_whole, connection.expires)
+
+
+def _named(status: int) -> str:
+    try:
+        return f"{status} {HTTPStatus(status).phrase}"
+    except ValueError:
+        return str(status)
