@@ -5,12 +5,14 @@ from __future__ import annotations
 import ast
 import asyncio
 import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
 from tests.conftest import finish
+from tests.support import forked
 from tests.support.children import ended_late
 
 TESTS = Path(__file__).parent
@@ -48,3 +50,20 @@ def test_every_command_that_a_test_runs_to_its_end_has_a_deadline() -> None:
                     without.append(f"{path.relative_to(TESTS)}:{node.lineno}")
     assert found > 10
     assert without == []
+
+
+def test_the_program_that_is_forked_is_a_process_as_any_other(tmp_path: Path) -> None:
+    """Its exit code, both its streams, its directory and environment, and its end past a deadline are its own."""
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path), "LANG": "C.UTF-8"}
+    real = subprocess.run(
+        [sys.executable, "-m", "monitord", "config"], cwd=tmp_path, env=env, capture_output=True, text=True, timeout=60
+    )
+    forked_ = forked.run(["config"], cwd=tmp_path, env=env, timeout=60)
+    assert (forked_.returncode, forked_.stdout, forked_.stderr) == (real.returncode, real.stdout, real.stderr)
+    (tmp_path / ".env").write_text("MONITORD_CHECK_INTERVAL=soon\n")
+    mistaken = forked.run(["config"], cwd=tmp_path, env=env, timeout=60)
+    assert (mistaken.returncode, mistaken.stdout) == (2, "")
+    assert "CHECK_INTERVAL" in mistaken.stderr
+    (tmp_path / ".env").unlink()
+    with pytest.raises(subprocess.TimeoutExpired):
+        forked.run(["run"], cwd=tmp_path, env={**env, "MONITORD_HTTP__LISTEN": ""}, timeout=0.5)

@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from tests.support import forked
+
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
 """What the fixture `eventually` is."""
 
@@ -22,17 +24,7 @@ def monitord(
     *arguments: str, directory: Path, settings: Mapping[str, str] | None = None
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end in `directory`, which is also its home."""
-    return subprocess.run(
-        [sys.executable, "-m", "monitord", *arguments],
-        cwd=directory,
-        env=environment(directory, settings),
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        encoding="utf-8",
-        timeout=PATIENCE,
-        check=False,
-    )
+    return forked.run(arguments, cwd=directory, env=environment(directory, settings), timeout=PATIENCE)
 
 
 def start(*arguments: str, directory: Path, settings: Mapping[str, str] | None = None) -> subprocess.Popen[str]:

@@ -14,6 +14,7 @@ import pytest
 
 from monitord.config.record import FILE, read_record
 from monitord.testing.servers.valkey import ValkeyServer
+from tests.support import forked
 
 from .program import PATIENCE
 
@@ -28,11 +29,7 @@ def monitord(
     *arguments: str, home: Path, directory: Path, more: Mapping[str, str] = {}
 ) -> subprocess.CompletedProcess[str]:
     """A command as cron runs it: in another directory, with next to no environment."""
-    return subprocess.run(
-        [sys.executable, "-m", "monitord", *arguments],
-        cwd=directory, env=environment(home, more), stdin=subprocess.DEVNULL, capture_output=True, text=True,
-        timeout=PATIENCE, check=False,
-    )  # fmt: skip
+    return forked.run(arguments, cwd=directory, env=environment(home, more), timeout=PATIENCE)
 
 
 @asynccontextmanager

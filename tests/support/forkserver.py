@@ -1,0 +1,95 @@
+"""Runs the program as a child that need not import it first: a server that has imported it forks for each command.
+
+Four fifths of what a command takes is importing. What is run this way is a process of its own all the same, with the
+arguments, directory, environment and descriptors that it is given, and ends as any Python does.
+Run as `python -m tests.support.forkserver DESCRIPTOR`: a stream socket, on which a request is its length, its JSON, and
+the descriptors of stdin, stdout, stderr and of a socket for the answer: the pid, and then the exit code.
+"""
+
+from __future__ import annotations
+
+import array
+import contextlib
+import gc
+import importlib
+import json
+import os
+import pkgutil
+import runpy
+import signal
+import socket
+import sys
+import time
+from typing import Any
+
+HEADER = 4  # bytes of a request's length
+DESCRIPTORS = 4
+
+
+def main() -> None:
+    """Fork for each request, until nobody can ask any more. A child returns from `serve` and becomes the program."""
+    asked = socket.socket(fileno=int(sys.argv[1]))
+    preload()
+    gc.freeze()
+    if not serve(asked):
+        return
+    runpy.run_module("monitord", run_name="__main__", alter_sys=True)
+
+
+def preload() -> None:
+    """Import what commands import, but for what has a process of its own."""
+    import monitord
+
+    for module in pkgutil.walk_packages(monitord.__path__, "monitord."):
+        if not module.name.startswith(("monitord.__main__", "monitord.demo", "monitord.testing")):
+            with contextlib.suppress(ImportError):  # a channel whose library is not installed
+                importlib.import_module(module.name)
+
+
+def serve(asked: socket.socket) -> bool:
+    """Whether this is a child that is to run a command now; False at the end of the server."""
+    while True:
+        header, descriptors, *_ = socket.recv_fds(asked, HEADER, DESCRIPTORS)
+        if not header:
+            return False
+        length = int.from_bytes(header)
+        request: dict[str, Any] = json.loads(asked.recv(length, socket.MSG_WAITALL))
+        signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+        if os.fork():
+            for descriptor in descriptors:
+                os.close(descriptor)
+            continue
+        asked.close()
+        signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+        *streams, answer = descriptors
+        if (child := os.fork()) != 0:
+            _tell_of(child, socket.socket(fileno=answer), streams)
+        os.close(answer)
+        _become(request, streams)
+        return True
+
+
+def _tell_of(child: int, answer: socket.socket, streams: list[int]) -> None:
+    for stream in (*streams, 0, 1, 2):
+        with contextlib.suppress(OSError):
+            os.close(stream)
+    with contextlib.suppress(OSError):  # whoever asked has gone
+        answer.sendall(array.array("i", [child]).tobytes())
+        _, status = os.waitpid(child, 0)
+        answer.sendall(array.array("i", [os.waitstatus_to_exitcode(status)]).tobytes())
+    os._exit(0)
+
+
+def _become(request: dict[str, Any], streams: list[int]) -> None:
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
+        os.close(stream)
+    os.chdir(request["cwd"])
+    os.environ.clear()
+    os.environ.update(request["env"])
+    time.tzset()
+    sys.argv = ["monitord", *request["arguments"]]
+
+
+if __name__ == "__main__":
+    main()
