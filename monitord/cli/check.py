@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -19,11 +19,11 @@ from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.schema import paths
 from monitord.core import humanize
 from monitord.core.alerting import silences
-from monitord.core.coverage import shortfall
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import RANK, Alert, Status
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report
+from monitord.core.subjects.registry import registered
 from monitord.jsonable import document
 from monitord.probes import Probes
 from monitord.probes.base import Probe
@@ -114,7 +114,7 @@ def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: boo
     """Why this check cannot say OK though all that it asked is well: a sentence without its full stop, or ""."""
     if found.trouble:
         return found.trouble
-    if found.record is not None and (missing := shortfall(orders, found.record.orders)):
+    if found.record is not None and (missing := _shortfall(orders, found.record.orders)):
         withheld = [name for name in found.withheld if name not in found.sources]
         why = f": {humanize.listed(withheld)} stood in its environment, and is not known here" if withheld else ""
         return f"this check does not ask about {missing}, which the daemon watches{why}"
@@ -125,6 +125,30 @@ def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: boo
     if roster_lost and "pm2" in orders.probes and not orders.services:
         return "the roster that was learned cannot be read, so that a service may be missed that nobody asks for"
     return ""
+
+
+def _shortfall(asked: StandingOrders, watched: StandingOrders) -> str:
+    """What the daemon watches and a check by the orders `asked` does not: "Redis and the tables a and b", or "".
+
+    A default that nobody named is in both or in none.
+    """
+    return humanize.listed(list(_missing(asked, watched)))
+
+
+def _missing(asked: StandingOrders, watched: StandingOrders) -> Iterator[str]:
+    for subject in registered():
+        if subject.name not in watched.probes:
+            continue
+        if subject.name not in asked.probes:
+            yield subject.readings
+            continue
+        if not subject.members or subject.members in watched.unnamed:
+            continue
+        held, wanted = set(getattr(asked, subject.members)), list(getattr(watched, subject.members))
+        # An empty roster is learned from the snapshot, which a check reads too.
+        names = [] if subject.members == "services" and not held else [name for name in wanted if name not in held]
+        if names:
+            yield f"the {subject.member}{'s' if len(names) > 1 else ''} {humanize.listed(names)}"
 
 
 async def _holder(worker: WorkerThread, directory: Path) -> int | None:

@@ -6,6 +6,7 @@ A night is a fold of `decide` over its observations.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
@@ -14,7 +15,6 @@ from monitord.core.alerting import lifecycle as alerts
 from monitord.core.alerting import silences as quiet
 from monitord.core.alerting.lifecycle import remind
 from monitord.core.alerting.recommendations import advise
-from monitord.core.alerting.recovery import now_true
 from monitord.core.copying import replace
 from monitord.core.history import mounts
 from monitord.core.history.database import adopted
@@ -36,7 +36,9 @@ from monitord.core.model import (
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report
 from monitord.core.subjects import declared, rules
-from monitord.core.subjects.sealing import LEFT_WINDOW
+from monitord.core.subjects.base import RecoveryContext
+from monitord.core.subjects.registry import title_of
+from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 from monitord.core.subjects.tables import wants_exact
 
 # Readings that are always taken: the monitor looks at itself in every cycle.
@@ -190,6 +192,14 @@ def _with_what_is_true(
         else edge
         for edge in transitions
     ]
+
+
+def now_true(alert: Alert, report: FleetStatus, history: History, orders: StandingOrders, now: datetime) -> str:
+    """One sentence on how the alert's subject is now; where no number says it, that it is as expected again."""
+    said, at = None, RecoveryContext(report, history, orders, now.timestamp())
+    with suppress(KeyError, TypeError, ValueError, AttributeError):  # the end is told all the same
+        said = declared(alert.rule, alert.probe).recovered(alert, at)
+    return said or f"{title_of(alert.subject)} is as expected again."
 
 
 def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Recheck, ...]:

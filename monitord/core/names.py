@@ -1,12 +1,15 @@
-"""What a written name means: a shell pattern, unless there is a subject called exactly so. Exact names win."""
+"""Names: what a written one means (a pattern, unless there is a subject called so), and how a long one is cut."""
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Container, Iterable
 from fnmatch import fnmatchcase
 from typing import Final
 
 EVERYTHING: Final = "*"
+LONGEST: Final = 200
+_MARK: Final = 8
 _SIGNS: Final = frozenset("*?[")
 
 
@@ -31,3 +34,16 @@ def means(written: str, name: str, known: Container[str] = ()) -> bool:
 def any_means(written: Iterable[str], name: str, known: Container[str] = ()) -> bool:
     """Whether one of these written names means what is called `name`."""
     return any(means(each, name, known) for each in written)
+
+
+def distinct(name: str, longest: int = LONGEST) -> str:
+    """The name where it is printable and at most `longest` characters.
+
+    Else its beginning as it can be shown, `~` and eight digits of a hash of the whole: names that begin alike, or
+    differ only in what cannot be shown, stay as many subjects as they are.
+    """
+    if len(name) <= longest and name.isprintable():
+        return name
+    whole = hashlib.sha256(name.encode("utf-8", "surrogatepass")).hexdigest()
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in name[: longest - _MARK - 1])
+    return f"{shown}~{whole[:_MARK]}"

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from monitord.core.distinct import distinct
+from monitord.core.names import distinct
 
 from . import Pm2Error
 

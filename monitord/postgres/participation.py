@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from monitord.core.distinct import distinct
+from monitord.core.names import distinct
 from monitord.postgres import queries
 from monitord.postgres.session import Session
 

@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from monitord.core.distinct import distinct
+from monitord.core.names import distinct
 from monitord.core.report.model import Recap
 from monitord.postgres import queries
 from monitord.postgres.errors import PostgresError

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Final, get_args
 
-from monitord.core.distinct import distinct
 from monitord.core.model import Status
+from monitord.core.names import distinct
 from monitord.core.status import FleetStatus
 from monitord.core.subjects.base import MetricGroup, seconds
 from monitord.core.subjects.registry import registered

@@ -14,7 +14,7 @@ import monitord
 from monitord.core.alerting import inhibition
 from monitord.core.alerting.escalation import escalation
 from monitord.core.alerting.recommendations import blocking, look_at
-from monitord.core.alerting.recovery import now_true
+from monitord.core.engine import now_true
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding
 from monitord.core.orders import StandingOrders

@@ -44,6 +44,8 @@ FULL = 100.0
 PAST = "it is past the limit that it rose to"
 MEMORY = "memory/"
 MEMORY_GRAIN, DISK_GRAIN = 100_000.0, 0.01
+_OF_MEMORY = Terms(0.0, 0.0, 1.0, LEAK_HORIZON_SPANS, LEAK_AHEAD, LEAK_TRUST, MEMORY_GRAIN, 0.0)
+_OF_DISKS = Terms(0.0, 0.0, 1.0, FILL_HORIZON_SPANS, FILL_AHEAD, FILL_TRUST, DISK_GRAIN, 0.0)
 
 
 def update_memory(history: History, now: float, orders: StandingOrders) -> History:
@@ -96,42 +98,21 @@ def fast_disk_key(path: str) -> str:
 
 def memory_terms(orders: StandingOrders, service: str) -> Terms:
     """What a service's memory is judged by, in bytes."""
-    return _memory_terms(float(orders.memory_limit(service)), orders.leak_span, orders.late_after)
-
-
-@lru_cache(maxsize=64)
-def _memory_terms(limit: float, least_span: timedelta, late_after: timedelta) -> Terms:
-    span = least_span.total_seconds()
-    return Terms(
-        limit=limit,
-        spoken=limit,
-        span=span,
-        horizon=LEAK_HORIZON_SPANS * span,
-        ahead=LEAK_AHEAD,
-        trust=LEAK_TRUST,
-        grain=MEMORY_GRAIN,
-        blind_after=late_after.total_seconds(),
-    )
+    limit = float(orders.memory_limit(service))
+    return _in_spans(_OF_MEMORY, limit, limit, orders.leak_span, orders.late_after)
 
 
 def disk_terms(orders: StandingOrders, path: str) -> Terms:
     """What a disk is judged by, in percent."""
-    return _disk_terms(orders.disk_limits(path)[1], orders.fill_span, orders.late_after)
+    return _in_spans(_OF_DISKS, FULL, orders.disk_limits(path)[1], orders.fill_span, orders.late_after)
 
 
-@lru_cache(maxsize=16, typed=True)
-def _disk_terms(critical: float, least_span: timedelta, late_after: timedelta) -> Terms:
-    span = least_span.total_seconds()
-    return Terms(
-        limit=FULL,
-        spoken=critical,
-        span=span,
-        horizon=FILL_HORIZON_SPANS * span,
-        ahead=FILL_AHEAD,
-        trust=FILL_TRUST,
-        grain=DISK_GRAIN,
-        blind_after=late_after.total_seconds(),
-    )
+@lru_cache(maxsize=80, typed=True)
+def _in_spans(terms: Terms, limit: float, spoken: float, least: timedelta, late_after: timedelta) -> Terms:
+    """Terms of which the span is 1, for these limits and this span."""
+    span = least.total_seconds()
+    horizon, blind_after = terms.horizon * span, late_after.total_seconds()
+    return replace(terms, limit=limit, spoken=spoken, span=span, horizon=horizon, blind_after=blind_after)
 
 
 def fast_disk_terms(orders: StandingOrders, path: str) -> Terms | None:

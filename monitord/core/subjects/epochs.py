@@ -14,7 +14,7 @@ from monitord.core.history.epochs import calendar, empty_labels, sealed_labels, 
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import participation, sealing
+from monitord.core.subjects import participation, sealing, sealing_labels
 from monitord.core.subjects.base import MetricFamily, MetricGroup, PerfDatum, StatusSection, Subject, Updated
 from monitord.core.subjects.servers import unmeasured
 
@@ -40,7 +40,7 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     if disagree(history):
         return Updated(history)
     at = judged_at(history, now)
-    history = sealing.update_left_out(update_seals(history, history.sealed, at, orders), now, orders)
+    history = sealing_labels.update_left_out(update_seals(history, history.sealed, at, orders), now, orders)
     return Updated(replace(history, learned=update_epochs(history.learned, reading, at, orders)))
 
 
@@ -137,7 +137,14 @@ EPOCHS = Subject(
     "epochs",
     "epoch sealing",
     server="postgres",
-    rules=(*sealing.RULES, *participation.RULES, UNMEASURED),
+    rules=(
+        sealing.SEALING_STUCK,
+        sealing.SEALING_LATE,
+        *sealing_labels.RULES,
+        sealing.SEALING_SLOW,
+        *participation.RULES,
+        UNMEASURED,
+    ),
     update=_update,
     members="groups",
     member="group",

@@ -1,8 +1,9 @@
-"""Judgement of sealing, group by group: late, stuck, with gaps, or out of step with one another."""
+"""Judgement of when each group seals: late, stuck, or slower than it ever was."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator
+from functools import wraps
 from typing import Final
 
 from monitord.core import humanize
@@ -15,17 +16,11 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Evidence, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Usual
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Role, Rule
+from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Replaces, Rule
 from monitord.core.subjects.participation import UNTOLD, not_sealed, said_label, sealed_by
 
-# Of the grace: for so long after the first group's seal of a label the others are not behind.
-FOLLOW_SHARE = 1 / 3
-# Why a gap ends that nobody filled: its label can be read no longer.
-LEFT_WINDOW: Final = "left_window"
-MOST_LEFT_OUT = 100
 
-
-def _groups(observation: Observation, history: History, orders: StandingOrders) -> Iterator[tuple[Seals, float | None]]:
+def groups(observation: Observation, history: History, orders: StandingOrders) -> Iterator[tuple[Seals, float | None]]:
     """Each group's seals, and the age they are judged by.
 
     While Postgres itself was away nobody could seal: that time counts towards no limit. A query that failed, or
@@ -69,13 +64,26 @@ def _newest(found: Seals) -> str:
     return f"its newest label is {found.latest} ({humanize.clock(found.latest or 0)})"
 
 
+def by_clock(*subjects: str) -> Callable[[Evaluate], Evaluate]:
+    """Make a judgement unknown while the clocks do not agree: of these subjects (none: of each group)."""
+
+    def unless_they_disagree(evaluate: Evaluate) -> Evaluate:
+        @wraps(evaluate)
+        def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+            if not disagree(history):
+                return evaluate(observation, history, orders)
+            return (Unknown(evaluate.__name__, subject, DISAGREE) for subject in subjects or orders.groups)
+
+        return judge
+
+    return unless_they_disagree
+
+
+@by_clock()
 def sealing_stuck(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A group whose seal age is past the critical limit, or that sealed nothing in the whole window."""
-    if disagree(history):
-        yield from (Unknown("sealing_stuck", group, DISAGREE) for group in orders.groups)
-        return
     limit = orders.seal_critical.total_seconds()
-    for found, age in _groups(observation, history, orders):
+    for found, age in groups(observation, history, orders):
         if age is not None and age <= limit:
             yield Clear("sealing_stuck", found.group)
             continue
@@ -101,13 +109,11 @@ def sealing_stuck(observation: Observation, history: History, orders: StandingOr
         )
 
 
+@by_clock()
 def sealing_late(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A group whose seal age is past the warning limit."""
-    if disagree(history):
-        yield from (Unknown("sealing_late", group, DISAGREE) for group in orders.groups)
-        return
     limit = orders.seal_warning.total_seconds()
-    for found, age in _groups(observation, history, orders):
+    for found, age in groups(observation, history, orders):
         if age is not None and age <= limit:
             yield Clear("sealing_late", found.group)
             continue
@@ -127,153 +133,6 @@ def sealing_late(observation: Observation, history: History, orders: StandingOrd
             evidence=_evidence(found),
             recommendation=f"Look at the service that seals {found.group}: is it alive, what does its log say?",
         )
-
-
-def sealing_gap(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """A group that left a label out although it sealed a later one."""
-    if disagree(history):
-        yield from (Unknown("sealing_gap", group, DISAGREE) for group in orders.groups)
-        return
-    for found, _ in _groups(observation, history, orders):
-        if not found.gaps:
-            yield Clear("sealing_gap", found.group)
-            continue
-        labels = [f"{label} ({humanize.clock(label)})" for label in found.gaps]
-        yield Finding(
-            rule="sealing_gap",
-            subject=found.group,
-            severity="warning",
-            value=len(found.gaps),
-            limit=0,
-            unit="labels",
-            summary=f"{found.group} never sealed {humanize.listed(labels)}, though later epochs are sealed.",
-            evidence={"labels": list(found.gaps), "latest": found.latest, "expected": found.expected},
-            recommendation=f"Have {found.group} seal the missing labels; their participants cannot claim until then.",
-        )
-
-
-def update_left_out(history: History, now: float, orders: StandingOrders) -> History:
-    """The history after one good reading of the seals: the labels left out, also those that are out of the window."""
-    kept: dict[str, tuple[tuple[int, float | None], ...]] = {}
-    for group in orders.groups:
-        gaps = seals(history.sealed, group, judged_at(history, now), orders, history.empty).gaps
-        known = dict(history.left_out.get(group, ()))
-        if not known and not gaps:  # nearly always
-            continue
-        labels = [label for label, _ in history.sealed.get(group, ())]
-        oldest = min(labels, default=None)
-        gone = {
-            label: now if left_at is None else left_at
-            for label, left_at in known.items()
-            if left_at is not None or oldest is None or label < oldest
-        }
-        found: dict[int, float | None] = dict.fromkeys(gaps)
-        if both := sorted({**gone, **found}.items()):
-            kept[group] = tuple(both[-MOST_LEFT_OUT:])
-    return history if kept == history.left_out else replace(history, left_out=kept)
-
-
-def left_unsealed(alert: Alert, history: History) -> tuple[int, ...]:
-    """The labels of an alert's group that left the window unsealed while it fired."""
-    since = alert.since.timestamp()
-    return tuple(
-        label for label, left_at in history.left_out.get(alert.subject, ()) if left_at is not None and left_at > since
-    )
-
-
-def gap_over(alert: Alert, history: History, orders: StandingOrders) -> str:
-    """Why a gap is over where its labels were not sealed after all."""
-    return LEFT_WINDOW if left_unsealed(alert, history) else ""
-
-
-def labels_unaligned(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """A group of which seals in the window carry labels that are no start of an epoch: nobody finds them by theirs."""
-    reading, length = observation.readings["epochs"], calendar(orders).length
-    found, newest = reading.values("unaligned_seals", "group"), reading.values("unaligned_newest", "group")
-    for group in orders.groups:
-        many, label = found.get(group), newest.get(group)
-        if not many or not isinstance(many, int) or not isinstance(label, int):
-            yield Clear("labels_unaligned", group)
-            continue
-        off = label % length
-        yield Finding(
-            rule="labels_unaligned",
-            subject=group,
-            severity="warning",
-            value=many,
-            limit=0,
-            unit="seals",
-            summary=(
-                f"{humanize.plural(many, 'seal')} of {group} {'carries' if many == 1 else 'carry'} a label that is no "
-                f"start of an epoch, the newest {label} ({humanize.clock(label)}), {humanize.duration(off)} past one."
-            ),
-            evidence={"label": label, "seconds_past": off, "epoch_seconds": length},
-            recommendation=(
-                f"Look at how what seals {group} makes its labels, at its clock, and for test scripts; if its epochs "
-                "are of another length, correct MONITORD_EPOCHS__LENGTH."
-            ),
-        )
-
-
-def unaligned_over(alert: Alert, history: History, orders: StandingOrders) -> str:
-    """Why seals off the grid are over where nobody put them right: their labels are out of the window."""
-    label = alert.finding.evidence.get("label")
-    at = judged_at(history, history.at or 0.0)
-    return LEFT_WINDOW if isinstance(label, int) and label < at - window_seconds(orders) else ""
-
-
-def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """Groups whose newest due labels differ: two groups of a healthy system move together.
-
-    On a slow night each seals a label after the grace, and none in the same moment: the others have a share of the
-    grace from the first one's seal on.
-    """
-    if disagree(history):
-        yield from (Unknown("groups_out_of_sync", group, DISAGREE) for group in ("epochs",))
-        return
-    found = [group for group, _ in _groups(observation, history, orders)]
-    newest = {group.group: group.latest_due for group in found}
-    if newest and not any(newest.values()):
-        yield Unknown("groups_out_of_sync", "epochs", "no group has sealed anything that can be compared")
-        return
-    if len(set(newest.values())) <= 1 or _follow(newest, observation, history, orders):
-        yield Clear("groups_out_of_sync", "epochs")
-        return
-    known = [label for label in newest.values() if label is not None]
-    behind = [group for group, label in newest.items() if label is None or label < max(known)]
-    ahead = [group for group, label in newest.items() if label == max(known)]
-    apart = None if None in newest.values() else (max(known) - min(known)) // calendar(orders).length
-    how_far = "" if apart is None else f" by {apart} epoch{'s' if apart != 1 else ''}"
-    yield Finding(
-        rule="groups_out_of_sync",
-        subject="epochs",
-        severity="warning",
-        value=apart,
-        limit=0,
-        unit="labels",
-        summary=f"{humanize.listed(behind)} {'is' if len(behind) == 1 else 'are'} behind "
-        f"{humanize.listed(ahead)}{how_far}.",
-        evidence={"newest_due": newest, "expected": found[0].expected},
-        recommendation=f"Look at what seals {humanize.listed(behind)}: the other group shows that the rest works.",
-    )
-
-
-def _follow(
-    newest: Mapping[str, int | None], observation: Observation, history: History, orders: StandingOrders
-) -> bool:
-    """Whether the groups that are behind may yet follow: by one label only, which the first has only just sealed."""
-    days = calendar(orders)
-    labels = [label for label in newest.values() if label is not None]
-    first = max(labels)
-    if len(labels) < len(newest) or first - min(labels) > days.length:
-        return False
-    delays = [
-        delay
-        for group, label in newest.items()
-        if label == first and (delay := history.learned.get(group, NOTHING_LEARNED).delays.get(first)) is not None
-    ]
-    now = judged_at(history, observation.now.timestamp())
-    return bool(delays) and now - days.due_at(first) - min(delays) <= days.grace * FOLLOW_SHARE
 
 
 def sealing_slow(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -355,7 +214,7 @@ def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_
     )
 
 
-def _sealed_now(alert: Alert, at: RecoveryContext) -> str | None:
+def sealed_now(alert: Alert, at: RecoveryContext) -> str | None:
     group = at.report.epochs.get(alert.subject) or {}
     latest, age = group.get("latest"), group.get("seal_age_seconds")
     if latest is None or age is None:
@@ -367,130 +226,38 @@ def _sealed_now(alert: Alert, at: RecoveryContext) -> str | None:
     return f"{alert.subject} has sealed {newest}; its seal age is {humanize.duration(age)}, the limit {limit}{lacks}."
 
 
-def _gap_now(alert: Alert, at: RecoveryContext) -> str | None:
-    lost = left_unsealed(alert, at.history)
-    if not lost:
-        return _sealed_now(alert, at)
-    labels = humanize.listed([f"{label} ({humanize.moment(label, at.now)})" for label in lost])
-    return (
-        f"{alert.subject} never sealed {labels}: {'it has' if len(lost) == 1 else 'they have'} left the window that is "
-        "looked at, unsealed."
-    )
-
-
-def _aligned_now(alert: Alert, at: RecoveryContext) -> str | None:
-    if unaligned_over(alert, at.history, at.orders):
-        label = alert.finding.evidence["label"]
-        return (
-            f"The seals of {alert.subject} whose labels are no start of an epoch have left the window that is looked "
-            f"at, as they were; the newest was {label}."
-        )
-    return f"Every label of {alert.subject} in the window is the start of an epoch again."
-
-
-def _in_step_now(alert: Alert, at: RecoveryContext) -> str | None:
-    newest = {name: group.get("latest") for name, group in at.report.epochs.items()}
-    if not newest or None in newest.values():
-        return None
-    each = [f"{name} at {label} ({humanize.clock(label)})" for name, label in newest.items() if label is not None]
-    return f"The groups are in step again: {humanize.listed(each)}."
-
-
-def _blocking(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
-    return ("epoch sealing",)
-
-
-_RUNBOOK: Final = (
+RUNBOOK: Final = (
     "{pm2} logs {sealer} --lines 50 --nostream",
     "SELECT token_group, epoch, to_timestamp(epoch), count(*), to_timestamp(max(sealed_at)) FROM sealed_epochs "
     "GROUP BY 1, 2 ORDER BY epoch DESC LIMIT 10",
     "{pm2} status",
 )
-_IMPACT: Final = Impact(on_epochs=lambda alert, _: not_sealed(alert.subject))
-_SEALING: Final[frozenset[Role]] = frozenset({"sealing"})
-
-SEALING_SLOW = Rule(
-    name="sealing_slow",
+# What the rules on sealing have in common.
+SEALING: Final = Rule(
+    name="",
     probe="epochs",
-    severities=("warning",),
-    evaluate=sealing_slow,
-    roles=frozenset({"sealing", "slow_seal"}),
+    roles=frozenset({"sealing"}),
     workers=sealed_by,
-    runbook=_RUNBOOK,
-    impact=_IMPACT,
-    blocking=_blocking,
-    recovered=_sealed_now,
+    runbook=RUNBOOK,
+    impact=Impact(on_epochs=lambda alert, _: not_sealed(alert.subject)),
+    blocking=lambda *_: ("epoch sealing",),
+    recovered=sealed_now,
 )
-SEALING_LATE = Rule(
+SEALING_SLOW = replace(SEALING, name="sealing_slow", evaluate=sealing_slow, roles=frozenset({"sealing", "slow_seal"}))
+SEALING_LATE = replace(
+    SEALING,
     name="sealing_late",
-    probe="epochs",
-    severities=("warning",),
     evaluate=sealing_late,
     replaces=(Replaces(SEALING_SLOW),),
-    roles=_SEALING,
-    workers=sealed_by,
-    runbook=_RUNBOOK,
-    impact=_IMPACT,
-    blocking=_blocking,
-    recovered=_sealed_now,
     criterion="epochs_sealed",
 )
-SEALING_STUCK = Rule(
+SEALING_STUCK = replace(
+    SEALING,
     name="sealing_stuck",
-    probe="epochs",
     severities=("critical",),
     evaluate=sealing_stuck,
     replaces=(Replaces(SEALING_LATE), Replaces(SEALING_SLOW)),
-    roles=_SEALING,
-    workers=sealed_by,
     recommend=lambda _: "restart_service",
     target="what seals {}",
-    runbook=_RUNBOOK,
-    impact=_IMPACT,
-    blocking=_blocking,
-    recovered=_sealed_now,
     criterion="epochs_sealed",
 )
-SEALING_GAP = Rule(
-    name="sealing_gap",
-    probe="epochs",
-    severities=("warning",),
-    evaluate=sealing_gap,
-    over=gap_over,
-    succeeds=(SEALING_SLOW,),
-    roles=_SEALING,
-    workers=sealed_by,
-    runbook=_RUNBOOK,
-    impact=_IMPACT,
-    blocking=_blocking,
-    recovered=_gap_now,
-)
-LABELS_UNALIGNED = Rule(
-    name="labels_unaligned",
-    probe="epochs",
-    severities=("warning",),
-    evaluate=labels_unaligned,
-    over=unaligned_over,
-    runbook=_RUNBOOK,
-    impact=Impact(
-        on_epochs=lambda alert, _: (
-            NONE,
-            f"seals of {alert.subject} carry labels that nobody looks for",
-            "what carries such a label may not be claimed",
-        )
-    ),
-    recovered=_aligned_now,
-)
-GROUPS_OUT_OF_SYNC = Rule(
-    name="groups_out_of_sync",
-    probe="epochs",
-    severities=("warning",),
-    evaluate=groups_out_of_sync,
-    roles=frozenset({"sealing", "behind"}),
-    workers=sealed_by,
-    runbook=_RUNBOOK,
-    impact=Impact(on_epochs=not_sealed("the group that is behind")),
-    blocking=_blocking,
-    recovered=_in_step_now,
-)
-RULES = (SEALING_STUCK, SEALING_LATE, SEALING_GAP, LABELS_UNALIGNED, GROUPS_OUT_OF_SYNC, SEALING_SLOW)

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitord.core.distinct import LONGEST, distinct
+from monitord.core.names import LONGEST, distinct
 from monitord.pm2.process_list import parse
 from monitord.reporting.metrics import label
 
