@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from monitord.core.copying import slot_by_slot
+from monitord.core.moments import Moment
 
 Kind = Literal["refused", "timeout", "auth", "tls", "dns", "protocol", "permission", "missing", "internal"]
 Severity = Literal["warning", "critical"]
@@ -182,7 +183,7 @@ class OperatorAction:
 
     service: str
     instance: str
-    at: float
+    at: Moment
     what: Literal["stopping", "ended", "restart", "reload", "stop"]
     restarts: int | None = None
     created_at: float | None = None

@@ -8,8 +8,8 @@ import asyncio
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
-from monitord.core.history.model import ServiceHistory
 from monitord.core.history.process_events import act_heard, crash_heard, crashes_heard
+from monitord.core.history.process_model import ServiceHistory
 from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
 
 PACE_SECONDS = 1.0

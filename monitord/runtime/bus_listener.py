@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from monitord.core.history.model import ServiceHistory
+from monitord.core.history.process_model import ServiceHistory
 from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
 from monitord.logging.logger import JsonLog
 

@@ -23,7 +23,7 @@ from apscheduler.triggers.interval import IntervalTrigger
 from monitord import __version__
 from monitord.config.loader import Settings, SettingsError, standing_orders
 from monitord.config.schema import sections, variable_of
-from monitord.core.history.model import ServiceHistory
+from monitord.core.history.process_model import ServiceHistory
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
 from monitord.core.subjects.registry import title_of

@@ -1,6 +1,6 @@
 """Nights of restarts of every kind: who began it anew is told, and a loop is told with its rhythm and its ends."""
 
-from monitord.core.history.model import Process, ProcessEnd
+from monitord.core.history.process_model import Process, ProcessEnd
 from monitord.core.history.restarts import change
 from monitord.core.model import ProcessExit
 

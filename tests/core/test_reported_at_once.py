@@ -5,9 +5,9 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitord.core.history.model import Process
-from monitord.core.history.model import ServiceHistory as Known
 from monitord.core.history.process_events import act_heard, crash_heard, crashes_heard
+from monitord.core.history.process_model import Process
+from monitord.core.history.process_model import ServiceHistory as Known
 from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
 
 from .nights import Night

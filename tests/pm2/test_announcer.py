@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from monitord.core.history.model import Process, ServiceHistory
+from monitord.core.history.process_model import Process, ServiceHistory
 from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
 from monitord.pm2.announcer import MAX_SERVICES, ExitAnnouncer
 

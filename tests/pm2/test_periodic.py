@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitord.core.history import process_states
-from monitord.core.history.model import Process
+from monitord.core.history.process_model import Process
 from monitord.core.history.processes import by_service
 from monitord.core.model import Reading
 from monitord.probes.base import Request

@@ -10,7 +10,8 @@ from monitord.core.anomalies import trends
 from monitord.core.anomalies.trend_detection import BUCKETS_PER_SPAN, Terms
 from monitord.core.anomalies.trends import Outlook, TrendSeries
 from monitord.core.copying import replace
-from monitord.core.history.model import History, Process
+from monitord.core.history.model import History
+from monitord.core.history.process_model import Process
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 

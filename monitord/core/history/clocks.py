@@ -7,10 +7,12 @@ so that ages stay what they are. Seals are judged by the server's clock, where t
 from __future__ import annotations
 
 from monitord.core import humanize
+from monitord.core.anomalies.trends import shifted
 from monitord.core.copying import replace
 from monitord.core.history.epochs import calendar
-from monitord.core.history.model import History, Step, moved, without_future
+from monitord.core.history.model import History, Step
 from monitord.core.model import Observation, Reading
+from monitord.core.moments import with_moments
 from monitord.core.orders import StandingOrders
 
 # A step above this is said (seconds); smaller ones of at least _SMALL are followed in silence.
@@ -39,6 +41,41 @@ def step_of(history: History, now: float, lived: float | None, boot: str) -> flo
 def ahead(history: History, now: float, lived: float | None, boot: str) -> float:
     """By how many seconds the database's clock is ahead of `now`, as of when it was last asked; 0 where unknown."""
     return 0.0 if history.ahead is None else history.ahead - (step_of(history, now, lived, boot) or 0.0)
+
+
+def without_future(history: History, now: float) -> History:
+    """The history with no time after `now`: the wall clock was set back, and nobody knows by how much.
+
+    What it said then cannot be compared.
+    """
+    if history.at is None or history.at <= now:
+        return history
+    by = now - history.at
+    past = with_moments(history, lambda at: min(at, now))
+    return replace(
+        past,
+        at=now,
+        set_back=history.set_back + 1,
+        moved=round(history.moved + by, 3),
+        tables={name: replace(table, points=((now, table.gained),)) for name, table in past.tables.items()},
+        learned={group: habits.until(now) for group, habits in history.learned.items()},
+        trends={name: shifted(series, -by) for name, series in history.trends.items()},
+    )
+
+
+def moved(history: History, by: float) -> History:
+    """The history as a wall clock tells it that was set by so many seconds: what was lived through keeps its age.
+
+    What other clocks told stays as it is: PM2's creation times, and all that is known by label.
+    """
+    return replace(
+        with_moments(history, lambda at: at + by),
+        at=None if history.at is None else history.at + by,
+        moved=round(history.moved + by, 3),
+        step=history.step and replace(history.step, at=history.step.at + by),
+        off_at=None if history.off_at is None else history.off_at + by,
+        trends={name: shifted(series, -by) for name, series in history.trends.items()},
+    )
 
 
 def update_clocks(history: History, observation: Observation, orders: StandingOrders) -> tuple[History, list[str]]:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 from monitord.core.copying import replace, slot_by_slot
-from monitord.core.history.model import FleetRestart, Process, ProcessEnd, ServiceHistory
+from monitord.core.history.process_model import FleetRestart, Process, ProcessEnd, ServiceHistory
 from monitord.core.history.process_states import WAITING, ended_well, may_rest
 from monitord.core.history.restarts import BY_RULE, Change, how
 from monitord.core.model import OperatorAction, ProcessExit, RestartKind, ServiceEvent

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
-from monitord.core.history.model import Process
+from monitord.core.history.process_model import Process
 from monitord.core.orders import Expected
 
 STATES: Final[dict[Expected, tuple[str, ...]]] = {

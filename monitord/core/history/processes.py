@@ -13,8 +13,9 @@ from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.history import restarts
-from monitord.core.history.model import Batch, History, Process, ProcessEnd, ServiceHistory
+from monitord.core.history.model import History
 from monitord.core.history.process_events import BusReports, events_of
+from monitord.core.history.process_model import Batch, Process, ProcessEnd, ServiceHistory
 from monitord.core.history.process_states import UP, WAITING, comes_and_goes, ended_well, may_rest
 from monitord.core.history.restart_loops import tallied
 from monitord.core.history.rhythms import Rhythm, rhythm, seen

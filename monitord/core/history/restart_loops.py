@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.copying import replace
-from monitord.core.history.model import RestartTally, ServiceHistory
+from monitord.core.history.process_model import RestartTally, ServiceHistory
 from monitord.core.history.restarts import BY_RULE
 from monitord.core.model import RestartKind
 

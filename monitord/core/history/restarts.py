@@ -14,7 +14,8 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.copying import replace, slot_by_slot
-from monitord.core.history.model import FleetRestart, History, Process, ProcessEnd
+from monitord.core.history.model import History
+from monitord.core.history.process_model import FleetRestart, Process, ProcessEnd
 from monitord.core.model import AUTOMATIC, OperatorAction, ProcessExit, Reading, RestartKind
 
 # Fewer services than this restarting together is a coincidence, not a deployment.

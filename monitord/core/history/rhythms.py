@@ -16,6 +16,7 @@ from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.cron import schedule
+from monitord.core.moments import Moment
 
 # So many days on which runs began are kept: two weeks of what runs daily, a year of what runs monthly.
 KEEP_DAYS: Final = 14
@@ -65,12 +66,12 @@ class Runs:
     been missed. `first` is the beginning that the times between runs are counted from, `days` what they were.
     """
 
-    since: float
-    last: float | None = None
-    up_at: float | None = None
+    since: Moment
+    last: Moment | None = None
+    up_at: Moment | None = None
     blind: float = 0.0
     unseen: bool = False
-    first: float | None = None
+    first: Moment | None = None
     days: tuple[Day, ...] = ()
 
     @property

@@ -7,13 +7,21 @@ from collections.abc import Mapping
 from typing import Any
 
 from monitord.core.alerting.silences import forget
+from monitord.core.copying import replace
 from monitord.core.history.clocks import update_clocks
-from monitord.core.history.model import History, update_readings
+from monitord.core.history.model import BlindSpan, History
 from monitord.core.history.restarts import update_acts, update_exits
-from monitord.core.model import Observation, ServiceEvent
+from monitord.core.model import Kind, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.registry import registered
 
+KEEP_BLIND_SECONDS = 48 * 3600.0
+# A probe that flaps for days must not make the state grow with it.
+KEEP_BLIND_SPANS = 500
+# What these measure is kept in another form: the fleet, and the labels sealed.
+KEPT_OTHERWISE = frozenset({"pm2", "epochs"})
+# Failures that show the server to be there, or are monitord's own: no absence of the server.
+ANSWERED: frozenset[Kind] = frozenset({"auth", "permission", "internal"})
 # What one subject that is no part of monitord may keep between cycles, as JSON: it is written in every cycle.
 KEEP_BYTES = 64 * 1024
 
@@ -66,3 +74,50 @@ def _check(before: Mapping[str, Mapping[str, Any]], after: Mapping[str, Mapping[
             raise KeptError(f"what {name} keeps is not JSON") from None
         if size > KEEP_BYTES:
             raise KeptError(f"{name} keeps {size:,} bytes; {KEEP_BYTES:,} are the most")
+
+
+def update_readings(history: History, observation: Observation, orders: StandingOrders) -> History:
+    """The readings kept, and each probe's blind spells brought up to date."""
+    now = observation.now.timestamp()
+    readings, taken, blind = dict(history.readings), dict(history.taken_at), dict(history.blind)
+    for name, reading in observation.readings.items():
+        blind[name] = _spells(blind.get(name, ()), taken.get(name), history.at, reading, now, orders)
+        readings[name] = replace(reading, samples=()) if name in KEPT_OTHERWISE else reading
+        if reading.failure is None:
+            taken[name] = now
+    return replace(history, at=now, readings=readings, taken_at=taken, blind=blind)
+
+
+def _spells(
+    spans: tuple[BlindSpan, ...],
+    last: float | None,
+    seen: float | None,
+    reading: Reading,
+    now: float,
+    orders: StandingOrders,
+) -> tuple[BlindSpan, ...]:
+    """One probe's blind spells after one more reading: a failure opens one, a good reading closes it.
+
+    `last` is when it was last taken and good, `seen` when anything was last taken: since then monitord did not run.
+    What failed before that and fails after it in the same way is held to have failed all along.
+    """
+    limit = orders.late_after.total_seconds()
+    kept = [s for s in spans if s.end is None or s.end > now - KEEP_BLIND_SECONDS][-KEEP_BLIND_SPANS:]
+    is_open = bool(kept) and kept[-1].end is None
+    failure = reading.failure
+    answered = failure is not None and (failure.full or failure.kind in ANSWERED)
+    goes_on = is_open and failure is not None and kept[-1].answered == answered
+    if is_open and not goes_on and seen is not None and now - seen > limit:  # until when it failed nobody knows
+        kept[-1] = replace(kept[-1], end=max(seen, kept[-1].start))
+        kept.append(BlindSpan(seen, now, "away"))
+        is_open = False
+    elif is_open and failure is not None and not goes_on:
+        kept[-1] = replace(kept[-1], end=now)
+        is_open = False
+    elif not is_open and last is not None and now - last > limit:
+        kept.append(BlindSpan(last, now, "away"))
+    if failure is not None and not is_open:
+        kept.append(BlindSpan(now, None, "failed", answered=answered))
+    elif failure is None and is_open:
+        kept[-1] = replace(kept[-1], end=now)
+    return tuple(kept)

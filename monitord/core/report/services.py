@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 
 from monitord.core.alerting.incidents import Incident
 from monitord.core.copying import replace
-from monitord.core.history.model import History, Process
+from monitord.core.history.model import History
+from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import standing
 from monitord.core.history.processes import expected
 from monitord.core.model import Alert, Observation, RestartKind, ServiceEvent

@@ -1,0 +1,150 @@
+"""What is remembered of PM2's processes and services: their last states, their ends and their restarts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Literal
+
+from monitord.core.copying import slot_by_slot
+from monitord.core.history.rhythms import Runs
+from monitord.core.model import OperatorAction, RestartKind
+from monitord.core.moments import Moment
+
+
+@slot_by_slot
+@dataclass(frozen=True, slots=True)
+class Process:
+    """One process as PM2 and the kernel last told of it.
+
+    `memory_limit` (bytes) and `watch` are rules by which PM2 restarts it: past that much memory, when its files change.
+    `backoff`: PM2 waits before it restarts it after a death, longer each time. `kill_timeout` and `listen_timeout` are
+    how long PM2 lets it stop and start (seconds, None: PM2's own). `since` is when its state as it is began.
+
+    `last_started_at` is when its last run began, `restart_delay` how long PM2 waits after each end before it restarts
+    it (seconds, None: not at all), `may_end` that PM2 leaves it stopped after the exit code it has (stop_exit_codes).
+    `signal` is the one that ended its last run, where PM2's bus has told; `given_up`: PM2 will not restart it any
+    more and calls it waiting all the same.
+    """
+
+    state: str
+    restarts: int | None = None
+    created_at: float | None = None
+    process: str | None = None
+    memory: float | None = None
+    cpu: float | None = None
+    started_at: float | None = None
+    exit_code: int | None = None
+    schedule: str | None = None
+    cron: str | None = None
+    autorestart: bool = True
+    module: bool = False
+    own: bool = False
+    memory_limit: float | None = None
+    watch: bool = False
+    backoff: bool = False
+    kill_timeout: float | None = None
+    listen_timeout: float | None = None
+    since: Moment | None = None
+    last_started_at: float | None = None
+    restart_delay: float | None = None
+    may_end: bool = False
+    signal: str = ""
+    given_up: bool = False
+
+    @property
+    def began(self) -> float | None:
+        """When its last run began (Unix seconds), though it is on its way down or up; None where PM2 does not say."""
+        return self.last_started_at if self.started_at is None else self.started_at
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """`count` automatic restarts of one kind that happened somewhere between two readings."""
+
+    start: Moment
+    end: Moment
+    count: int
+    kind: RestartKind = "automatic"
+
+
+@dataclass(frozen=True, slots=True)
+class RestartTally:
+    """Automatic restarts in the window of the orders that began at `start`, by kind; between `first` and `last`."""
+
+    start: Moment
+    first: Moment
+    last: Moment
+    kinds: Mapping[RestartKind, int] = field(default_factory=dict)
+
+    @property
+    def count(self) -> int:
+        return sum(self.kinds.values())
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessEnd:
+    """The end of one process, as PM2's bus told of it: how, and after how many seconds of life (None: not known).
+
+    `memory`: PM2 itself ended it, for using more than its max_memory_restart; `watch`: as a file it watches changed.
+    """
+
+    at: Moment
+    instance: str
+    code: int | None = None
+    signal: str = ""
+    lived: float | None = None
+    memory: bool = False
+    watch: bool = False
+
+    @property
+    def kind(self) -> RestartKind:
+        """By which rule of PM2's own it ended, or that it ended by itself."""
+        return "memory" if self.memory else "watch" if self.watch else "automatic"
+
+
+@slot_by_slot
+@dataclass(frozen=True, slots=True)
+class ServiceHistory:
+    """One name in PM2: its processes by pm_id (none when it is gone), its automatic restarts, and its last deaths.
+
+    `taken_up_at` is when somebody last began it anew after PM2 had given up on it (None: never).
+    `said` is how many of its ends were said as they came and have not been seen in PM2's list yet, the last of them
+    at `said_at`. `by_hand_at` is when the bus last told that somebody had one of its processes ended. `settled_at` is
+    when it was last seen without a process on its way down (None: at the last reading): what ended since then is
+    counted when the new process is seen. `acts` are what the bus has told of operators' doing that no reading has shown
+    yet, and `by_hand` says that what is down or gone of it is so by an operator's hand.
+    `gone_at` is when it was deleted, where the bus has told. `periodic`: it comes and goes, as expected of it.
+    `runs` are the runs of what is, or may be, periodic. `tallies` count its automatic restarts of the last day.
+    """
+
+    lives: Mapping[str, Process] = field(default_factory=dict)
+    batches: tuple[Batch, ...] = ()
+    deaths: tuple[ProcessEnd, ...] = ()
+    taken_up_at: Moment | None = None
+    said: int = 0
+    said_at: Moment = 0.0
+    by_hand_at: Moment | None = None
+    settled_at: Moment | None = None
+    acts: tuple[OperatorAction, ...] = ()
+    by_hand: bool = False
+    gone_at: Moment | None = None
+    periodic: bool = False
+    runs: Runs | None = None
+    tallies: tuple[RestartTally, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class FleetRestart:
+    """The whole fleet beginning anew between two readings. `left_behind` were there before and have not come back.
+
+    `is_empty`: nothing has, and nothing of the fleet is in PM2's list: PM2 itself was restarted, and `at` is when its
+    new daemon began; or (`deleted`) somebody took all of it out. `unknown`: who did it, or what, cannot be told.
+    `seen_at` is the reading that showed it first.
+    """
+
+    at: Moment
+    kind: Literal["deployment", "reboot", "resurrected", "deleted", "unknown"]
+    left_behind: tuple[str, ...] = ()
+    is_empty: bool = False
+    seen_at: Moment = 0.0
