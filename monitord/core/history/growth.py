@@ -11,14 +11,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import partial
 
 from monitord.core.anomalies.doubling import WINDOWS, followed
-from monitord.core.anomalies.interpolation import value_at
 from monitord.core.copying import replace
 from monitord.core.history.arrivals import Counters, arrived
+from monitord.core.history.growth_rates import measured_from
 from monitord.core.history.model import History, TableHistory
-from monitord.core.hours import Overrun
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
@@ -275,7 +273,7 @@ def _corrected(table: TableHistory, exact: Mapping[str, int], now: float, window
     The largest bound at or before the start of the series counts all that the series can have gained with labels of
     the window, and perhaps a little more: it can refute what is in doubt, never add to it.
     """
-    base_at, base = _base(table, now, window)
+    base_at, base = measured_from(table, now, window)
     bounds = [int(since) for since in exact if int(since) <= base_at]
     claimed = table.gained - base
     if not bounds or claimed <= 0 or table.doubt_before <= 0:
@@ -295,7 +293,7 @@ def _corrected(table: TableHistory, exact: Mapping[str, int], now: float, window
 
 def _labelled(table: TableHistory, now: float, window: float) -> TableHistory:
     """The table with how many rows of the window carry labels from before it: those that the count did not find."""
-    base_at, base = _base(table, now, window)
+    base_at, base = measured_from(table, now, window)
     bounds = [int(since) for since in table.exact if int(since) <= base_at]
     if not bounds or now <= base_at:
         return replace(table, late=None)
@@ -323,60 +321,3 @@ def _thin(table: TableHistory, now: float, window: float) -> TableHistory:
         else:
             place += 1
     return replace(table, points=tuple(points))
-
-
-def _base(table: TableHistory, now: float, window: float) -> tuple[float, float]:
-    """The moment that growth is measured from, and what had been gained by then.
-
-    The window's start, by a straight line between the points around it: of a span without readings (monitord was
-    away) the window gets its share. The oldest point while the series is younger than the window.
-    """
-    start, points = now - window, table.points
-    if points[0][0] >= start:
-        return points[0]
-    return (start, value_at(points, start)) if points[-1][0] > start else points[-1]
-
-
-def window_rows(table: TableHistory, now: float, window: float) -> float | None:
-    """Rows gained over the span held, at most the window; None before a second reading, or where nothing tells."""
-    if not table.known:
-        return None
-    at, gained = _base(table, now, window)
-    if now <= at:
-        return None
-    return max(0.0, table.gained - gained)
-
-
-def rows_per_hour(table: TableHistory, now: float, window: float) -> float | None:
-    """The rate over the span held; None before a second reading, or where nothing that can be trusted tells."""
-    if not table.known:
-        return None
-    at, gained = _base(table, now, window)
-    return max(0.0, table.gained - gained) / (now - at) * 3600.0 if now > at else None
-
-
-def late_rows(table: TableHistory, now: float, window: float) -> float | None:
-    """How many rows of the window carry labels from before `late_before`, by the last exact count; None: not known."""
-    if table.late is None or table.exact_at is None or now - table.exact_at > window:
-        return None
-    return table.late
-
-
-def rows_at_least(table: TableHistory, window: float) -> float | None:
-    """Rows that a count which stopped at its cap proves for a window, where nothing better tells; else None."""
-    if table.at_least is None or (table.trusted and table.proven_at is not None):
-        return None
-    return table.at_least * window
-
-
-def quiet_seconds(history: History, table: TableHistory, now: float) -> float:
-    """How long no row has come in, as far as was observed."""
-    return history.watched_seconds("postgres", table.last_row_at, now)
-
-
-def stall(
-    history: History, name: str, table: TableHistory, now: float, orders: StandingOrders, share: float = 1.0
-) -> Overrun | None:
-    """For how long past its limit (or this share of it) no row has come into a table; None: it is not past it."""
-    limit = orders.flow_stall_of(name)
-    return limit.overrun(table.last_row_at, now, partial(history.watched_seconds, "postgres"), share)

@@ -10,9 +10,9 @@ from dataclasses import dataclass, field
 from monitord.core.alerting.incidents import Incident
 from monitord.core.copying import replace
 from monitord.core.history.model import History
+from monitord.core.history.periodic import expected
 from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import standing
-from monitord.core.history.processes import expected
 from monitord.core.model import Alert, Observation, RestartKind, ServiceEvent
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import BlindSpell, ServiceReport, State

@@ -8,9 +8,9 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.dependencies import builds_trees, fed, sealed, worked_off
 from monitord.core.history.model import History
+from monitord.core.history.periodic import expected
 from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import fits
-from monitord.core.history.processes import expected
 from monitord.core.latest import latest
 from monitord.core.model import Alert
 from monitord.core.orders import Expected, StandingOrders

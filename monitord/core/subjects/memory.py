@@ -18,7 +18,7 @@ from monitord.core.anomalies.forecasts import (
 )
 from monitord.core.anomalies.trends import Outlook
 from monitord.core.history.model import History
-from monitord.core.history.processes import expected
+from monitord.core.history.periodic import expected
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule

@@ -9,8 +9,9 @@ from typing import Any
 from monitord.core import humanize
 from monitord.core.anomalies.forecasts import update_memory
 from monitord.core.history.model import History
+from monitord.core.history.periodic import expected
 from monitord.core.history.process_states import standing
-from monitord.core.history.processes import expected, recent_restarts, update_fleet
+from monitord.core.history.processes import recent_restarts, update_fleet
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects import services

@@ -9,7 +9,8 @@ from typing import Any, Final
 from monitord.core.copying import replace
 from monitord.core.history.clocks import disagree, update_lag
 from monitord.core.history.database import update_identity
-from monitord.core.history.growth import late_rows, rows_per_hour, update_tables, window_rows
+from monitord.core.history.growth import update_tables
+from monitord.core.history.growth_rates import late_rows, rows_per_hour, window_rows
 from monitord.core.history.model import History
 from monitord.core.model import Reading, Value
 from monitord.core.orders import StandingOrders

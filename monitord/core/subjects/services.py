@@ -9,9 +9,9 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.dependencies import builds_trees, fed, sealed
 from monitord.core.history.model import History
+from monitord.core.history.periodic import rhythm_of
 from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import FROZEN, UP, WAITING, allowed, fits
-from monitord.core.history.processes import rhythm_of
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects.base import (

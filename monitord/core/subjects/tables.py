@@ -8,7 +8,14 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.anomalies.doubling import TWICE, half_windows, whole_windows
 from monitord.core.dependencies import feeders, fleet_of
-from monitord.core.history.growth import late_rows, quiet_seconds, rows_at_least, rows_per_hour, stall, window_rows
+from monitord.core.history.growth_rates import (
+    late_rows,
+    quiet_seconds,
+    rows_at_least,
+    rows_per_hour,
+    stall,
+    window_rows,
+)
 from monitord.core.history.model import History, TableHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders

@@ -1,0 +1,67 @@
+"""How fast rows come, and for how long none has, by what is kept of a table (growth.py)."""
+
+from __future__ import annotations
+
+from functools import partial
+
+from monitord.core.anomalies.interpolation import value_at
+from monitord.core.history.model import History, TableHistory
+from monitord.core.hours import Overrun
+from monitord.core.orders import StandingOrders
+
+
+def measured_from(table: TableHistory, now: float, window: float) -> tuple[float, float]:
+    """The moment that growth is measured from, and what had been gained by then.
+
+    The window's start, by a straight line between the points around it: of a span without readings (monitord was
+    away) the window gets its share. The oldest point while the series is younger than the window.
+    """
+    start, points = now - window, table.points
+    if points[0][0] >= start:
+        return points[0]
+    return (start, value_at(points, start)) if points[-1][0] > start else points[-1]
+
+
+def window_rows(table: TableHistory, now: float, window: float) -> float | None:
+    """Rows gained over the span held, at most the window; None before a second reading, or where nothing tells."""
+    if not table.known:
+        return None
+    at, gained = measured_from(table, now, window)
+    if now <= at:
+        return None
+    return max(0.0, table.gained - gained)
+
+
+def rows_per_hour(table: TableHistory, now: float, window: float) -> float | None:
+    """The rate over the span held; None before a second reading, or where nothing that can be trusted tells."""
+    if not table.known:
+        return None
+    at, gained = measured_from(table, now, window)
+    return max(0.0, table.gained - gained) / (now - at) * 3600.0 if now > at else None
+
+
+def late_rows(table: TableHistory, now: float, window: float) -> float | None:
+    """How many rows of the window carry labels from before `late_before`, by the last exact count; None: not known."""
+    if table.late is None or table.exact_at is None or now - table.exact_at > window:
+        return None
+    return table.late
+
+
+def rows_at_least(table: TableHistory, window: float) -> float | None:
+    """Rows that a count which stopped at its cap proves for a window, where nothing better tells; else None."""
+    if table.at_least is None or (table.trusted and table.proven_at is not None):
+        return None
+    return table.at_least * window
+
+
+def quiet_seconds(history: History, table: TableHistory, now: float) -> float:
+    """How long no row has come in, as far as was observed."""
+    return history.watched_seconds("postgres", table.last_row_at, now)
+
+
+def stall(
+    history: History, name: str, table: TableHistory, now: float, orders: StandingOrders, share: float = 1.0
+) -> Overrun | None:
+    """For how long past its limit (or this share of it) no row has come into a table; None: it is not past it."""
+    limit = orders.flow_stall_of(name)
+    return limit.overrun(table.last_row_at, now, partial(history.watched_seconds, "postgres"), share)
