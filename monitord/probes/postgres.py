@@ -10,6 +10,16 @@ from typing import TYPE_CHECKING
 from monitord.core.model import Sample, Unmeasured, sample
 from monitord.postgres import queries, served
 from monitord.postgres.errors import LOCK_TIMED_OUT, PostgresError
+from monitord.postgres.relations import (
+    FOREIGN,
+    MATERIALIZED,
+    NO_TABLE,
+    TableReading,
+    largest,
+    samples_of,
+    why_uncounted,
+    why_unseen,
+)
 from monitord.postgres.session import Session
 from monitord.probes.base import Measured, Request, server_clock
 
@@ -18,76 +28,7 @@ if TYPE_CHECKING:
 
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 _COUNT_SHARE = 0.5  # of what is left of it, for one exact count
-_LARGEST = 5
-# What tells which inserts were committed: only where every insert is counted.
-_OF_COMMITS = ("updated", "live", "changed", "vacuums", "analyses")
 _KEYS_MOVE_AFTER = 100_000  # rows counted after one key
-
-# pg_class.relkind
-VIEW, SEQUENCE, FOREIGN, MATERIALIZED = "v", "S", "f", "m"
-# What has no rows of its own that could be watched here, and why.
-_NO_TABLE = {
-    VIEW: "is a view: it has no rows of its own; watch the tables that it reads",
-    SEQUENCE: "is a sequence: it has no rows",
-    FOREIGN: "is a foreign table: its rows are kept by another server, and no counter here sees them",
-}
-
-
-@dataclass(frozen=True, slots=True)
-class TableReading:
-    """What one statement found out about a relation. `pages` and `bytes` are None where they could not be measured.
-
-    `rows_then` and `pages_then` are of the last VACUUM or ANALYZE (-1 rows: never), `surveyed` says that the
-    statistics have seen one since they began, `live` and `dead` are their counts of row versions. `changed` counts what
-    was committed since the last ANALYZE; `vacuums` and `analyses` count those.
-    """
-
-    kind: str
-    stored: bool
-    barred: bool
-    bytes: int | None
-    pages: int | None
-    pages_then: int
-    rows_then: float
-    inserted: int
-    deleted: int
-    updated: int
-    live: int
-    dead: int
-    changed: int
-    vacuums: int
-    analyses: int
-    surveyed: bool
-    indexed: bool
-
-    @classmethod
-    def of(cls, row: asyncpg.Record) -> TableReading:
-        """The relation of a row of queries.RELATIONS."""
-        return cls(**{name: row[name] for name in cls.__slots__})
-
-
-def estimate_rows(table: TableReading) -> int | None:
-    """How many rows a relation has, by its statistics; None when they have nothing to go by.
-
-    The count of live rows is kept true by VACUUM and ANALYZE, but starts from nothing after a crash or a reset, and
-    never starts on a replica. Until it has been surveyed again it is believed only while it can be right: a page holds
-    at least one row version until it is vacuumed. Else the density of the last survey is applied to the pages of now,
-    as the planner does.
-    """
-    if table.kind == FOREIGN:
-        return None
-    if not table.stored or table.pages == 0:
-        return 0
-    if table.surveyed:
-        return table.live
-    if table.rows_then > 0:
-        scaled = table.rows_then
-        if table.pages is not None and table.pages_then > 0:
-            scaled *= table.pages / table.pages_then
-        return table.live if table.live >= scaled / 2 else round(scaled)
-    if table.pages is None:
-        return table.live or None
-    return table.live if table.live > 0 and table.live + table.dead >= table.pages / 2 else None
 
 
 @dataclass(frozen=True)
@@ -158,8 +99,8 @@ class PostgresProbe:
                 gaps.append(Unmeasured(label, "missing", f"there is no table {label} in this database{near}"))
                 continue
             samples.append(sample("table_oid", root["oid"], table=label))
-            if root["kind"] in _NO_TABLE:
-                gaps.append(Unmeasured(label, "protocol", f"{label} {_NO_TABLE[root['kind']]}"))
+            if root["kind"] in NO_TABLE:
+                gaps.append(Unmeasured(label, "protocol", f"{label} {NO_TABLE[root['kind']]}"))
                 continue
             if not root["readable"]:
                 gaps.append(Unmeasured(label, "permission", f"this role has no SELECT privilege on {label}"))
@@ -184,20 +125,20 @@ class PostgresProbe:
                 if label in request.exact or replica or not seen:
                     arriving.append((label, root))
             elif not indexed and not seen:
-                gaps.append(Unmeasured(label, "protocol", _unseen(label, counting=counting)))
+                gaps.append(Unmeasured(label, "protocol", why_unseen(label, counting=counting)))
             elif indexed and (label in request.exact or replica or not seen):
                 due.append((label, root["quoted"]))
-            samples += _of_table(label, members, replica=replica, seen=seen, countable=indexed or serial)
+            samples += samples_of(label, members, replica=replica, seen=seen, countable=indexed or serial)
         if replica:
             samples.append(sample("replica_lag", await self._lag(deadline), "seconds"))
-        samples += _of_largest(relations)
+        samples += largest(relations)
         now = request.now + request.database_ahead
         counted = [(label, await self._count(label, quoted, now, deadline)) for label, quoted in due]
         counted += [(label, await self._arrived(label, root, deadline)) for label, root in arriving]
         for label, found in counted:
             samples += found
             if label in uncounted and all(one.value is None for one in found):
-                gaps.append(Unmeasured(label, "timeout", _uncounted(label, replica=replica, counting=counting)))
+                gaps.append(Unmeasured(label, "timeout", why_uncounted(label, replica=replica, counting=counting)))
         return Measured(tuple(samples), tuple(gaps))
 
     async def _arrived(self, label: str, root: asyncpg.Record, deadline: float) -> list[Sample]:
@@ -331,61 +272,6 @@ class PostgresProbe:
                 return await connection.fetchrow(queries.recent(quoted), since, since + self._length, cap)
         except PostgresError:
             return None
-
-
-def _untold(*, replica: bool, counting: bool) -> str:
-    """Why no counter tells how many rows come into a table."""
-    if replica:
-        return "a standby's counters say nothing of it"
-    return "a part of it is a foreign table, whose rows no counter here sees" if counting else "track_counts is off"
-
-
-def _uncounted(label: str, *, replica: bool, counting: bool) -> str:
-    """Why nothing tells how many rows have come into a table since the last reading."""
-    why = _untold(replica=replica, counting=counting)
-    return f"the growth of {label} cannot be told: {why}, and its exact count did not finish in time"
-
-
-def _unseen(label: str, *, counting: bool) -> str:
-    """Why nothing ever tells how many rows come into a table."""
-    why = _untold(replica=False, counting=counting)
-    which = "neither an index led by epoch nor a serial key to count new rows by"
-    return f"the growth of {label} cannot be told: {why}, and it has {which}"
-
-
-def _of_table(
-    label: str, members: Sequence[TableReading], *, replica: bool, seen: bool, countable: bool
-) -> list[Sample]:
-    rows = [estimate_rows(member) for member in members]
-    sizes = [member.bytes for member in members if member.stored]
-    pages = [member.pages for member in members if member.stored]
-    written = sum(member.inserted + member.updated + member.deleted for member in members)
-    samples = [
-        sample("table_rows", None if None in rows else sum(filter(None, rows)), table=label),
-        sample("table_size", None if None in sizes else sum(filter(None, sizes)), "bytes", table=label),
-    ]
-    if any(member.kind == MATERIALIZED for member in members):
-        return samples
-
-    def told(name: str) -> int | None:
-        return None if replica else sum(getattr(member, name) for member in members)
-
-    return [
-        *samples,
-        sample("table_inserted", told("inserted"), table=label),
-        sample("table_deleted", told("deleted"), table=label),
-        *(sample(f"table_{name}", told(name) if seen else None, table=label) for name in _OF_COMMITS),
-        sample("table_written", None if replica else written, table=label),
-        sample("table_heap", None if None in pages else sum(filter(None, pages)), "1", table=label),
-        sample("table_counters", int(seen), table=label),
-        sample("table_countable", int(countable), table=label),
-    ]
-
-
-def _of_largest(relations: Sequence[asyncpg.Record]) -> list[Sample]:
-    sized = [(row["bytes"], row["label"]) for row in relations if row["stored"] and row["bytes"] is not None]
-    sized.sort(key=lambda pair: (-pair[0], pair[1]))
-    return [sample("largest_table", size, "bytes", table=label) for size, label in sized[:_LARGEST]]
 
 
 def _name(configured: str) -> tuple[str | None, str]:

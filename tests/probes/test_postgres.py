@@ -13,9 +13,10 @@ import pytest
 from monitord.core.model import Reading, Unmeasured
 from monitord.demo.seed import apply_schema
 from monitord.postgres import queries
+from monitord.postgres.relations import TableReading, estimate_rows
 from monitord.postgres.session import Session
 from monitord.probes.base import Request, take
-from monitord.probes.postgres import PostgresProbe, TableReading, estimate_rows
+from monitord.probes.postgres import PostgresProbe
 from monitord.testing.sandbox import Sandbox, free_port
 from monitord.testing.servers.postgres import PostgresServer
 
