@@ -105,6 +105,7 @@ class Living(Night):
         for name, teeth in SAWTEETH.items():
             self[name].sawtooth = teeth
         self.next_hour = self.clock.now
+        self.keyspace.limit = 1e9
         self.scout_ends = math.inf
         for name, group in self.groups.items():
             group.takes_part = _partly(name, seed)
@@ -137,6 +138,8 @@ class Living(Night):
             queue.waiting = math.floor(queue.waiting * math.exp(-self.every / DRAINED_WITHIN)) + self.chance.randint(
                 0, 5
             )
+            self.keyspace.keys = self.chance.randint(90, 400)
+            self.keyspace.memory = self.keyspace.limit * self.chance.uniform(0.05, 0.7)
             if self.chance.random() < self.every / HOUR:  # one in an hour, now and then a few at once
                 queue.fails(self.chance.choice((1, 1, 1, 2, 8)))
                 self.lived["failed jobs"] += 1

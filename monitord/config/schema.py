@@ -193,6 +193,7 @@ class OrdersSettings(Section):
     disk_warning: t.Percent = 70.0
     disk_critical: t.Percent = 80.0
     host_memory: t.Size = 200_000_000
+    redis_memory: t.Percent = 90.0
     queue_waiting: t.Number = 5000
     queue_failed: t.Number = 50
     queue_window: t.Length = timedelta(hours=1)

@@ -163,6 +163,8 @@ class StandingOrders:
     disk_warning: float = 70.0
     disk_critical: float = 80.0
     host_memory: int = 200_000_000
+    # Percent of maxmemory.
+    redis_memory: float = 90.0
     queues: tuple[str, ...] = ()
     queue_waiting: int = 5000
     queue_failed: int = 50

@@ -238,6 +238,8 @@ class RedisProbe:
         keys = replies["DBSIZE",]
         yield sample("redis_keys", keys if isinstance(keys, int) else None)
         yield sample("redis_memory", info.number(fields, "used_memory"), "bytes")
+        yield sample("redis_memory_limit", info.number(fields, "maxmemory"), "bytes")
+        yield sample("redis_policy", fields.get("maxmemory_policy"), "")
         yield sample("redis_evicted", info.number(fields, "evicted_keys"))
 
     def _counts(self, queue: str, replies: Replies) -> dict[str, object]:

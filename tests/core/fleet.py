@@ -606,6 +606,24 @@ class Queue:
 
 
 @dataclass
+class Keyspace:
+    """What Redis holds: how many keys in how much memory, how much it may use (0: any), and what it gave up."""
+
+    keys: int = 125
+    memory: float = 3 * MB
+    limit: float = 0.0
+    policy: str = "noeviction"
+    evicted: int = 0
+
+    def samples(self) -> Iterator[Sample]:
+        yield sample("redis_keys", self.keys)
+        yield sample("redis_memory", self.memory, "bytes")
+        yield sample("redis_memory_limit", self.limit, "bytes")
+        yield sample("redis_policy", self.policy, "")
+        yield sample("redis_evicted", self.evicted)
+
+
+@dataclass
 class Host:
     """The machine: its memory and one disk."""
 

@@ -38,7 +38,7 @@ from monitord.core.model import (
 )
 from monitord.core.orders import Expected, StandingOrders
 
-from .fleet import MB, Clock, Group, Host, Queue, Server, Service, Table, reading, sample
+from .fleet import MB, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, reading, sample
 from .told import Look, Told
 
 # The moment and the numbers of the standing orders' baseline.
@@ -112,6 +112,7 @@ class Night(Told):
             for name in orders.groups
         }
         self.queues = {name: Queue(name) for name in orders.queues}
+        self.keyspace = Keyspace()
         self.host = Host(boot_at=begin - 30 * 86400)
         self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
         self.replica = False
@@ -367,9 +368,7 @@ class Night(Told):
             yield from group.participation(self._asked_at)
 
     def _of_redis(self) -> Iterator[Sample]:
-        yield sample("redis_keys", 125)
-        yield sample("redis_memory", 3 * MB, "bytes")
-        yield sample("redis_evicted", 0)
+        yield from self.keyspace.samples()
         yield sample("redis_latency", 0.4, "ms")
         for why in ("misconf", "oom", "replica", "noreplicas", "connections"):
             yield sample("redis_refusal", "", "", why=why)

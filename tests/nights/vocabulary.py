@@ -599,6 +599,12 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "{count} jobs of {queue} are taken every {duration}": (
         lambda n, count, queue, duration: _set(queue, taken=(count, duration))
     ),
+    "Redis holds {count} keys": lambda n, count: _set(n.keyspace, keys=count),
+    "Redis gives up {count} keys": lambda n, count: _set(n.keyspace, evicted=n.keyspace.evicted + count),
+    "Redis may use {size} of memory": lambda n, size: _set(n.keyspace, limit=size),
+    "Redis uses {size} of memory": lambda n, size: _set(n.keyspace, memory=size),
+    "Redis is a cache that may be full": lambda n: _set(n.keyspace, policy="allkeys-lru"),
+    "Redis begins anew, and counts anew": lambda n: _set(n.keyspace, evicted=0),
     "{queue} is drained": lambda n, queue: _drain(queue),
     "no job of {queue} is taken or finished": lambda n, queue: _set(queue, moves=False),
     "jobs of {queue} are taken and finished again": lambda n, queue: _set(queue, moves=True),

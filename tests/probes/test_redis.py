@@ -85,6 +85,7 @@ async def test_a_healthy_server_is_measured(start_valkey: StartValkey, probe_of:
     assert reading.gaps == ()
     assert reading.number("redis_keys") == 3
     assert reading.number("redis_evicted") == 0
+    assert (reading.number("redis_memory_limit"), reading.word("redis_policy")) == (0, "noeviction")
     memory, latency = reading.number("redis_memory"), reading.number("redis_latency")
     assert memory is not None
     assert memory > 100_000
@@ -378,6 +379,8 @@ async def test_what_the_server_will_not_say_is_unknown_and_not_zero(listen: List
         "redis_refusal": None,
         "redis_keys": None,
         "redis_memory": None,
+        "redis_memory_limit": None,
+        "redis_policy": None,
         "redis_evicted": None,
     }
     assert [(gap.subject, gap.kind) for gap in reading.gaps] == [("redis", "protocol")]
@@ -801,3 +804,18 @@ async def test_a_reading_takes_few_commands_whatever_a_queue_holds(listen: Liste
     per_server = 1 + 1 + 6  # PING, DBSIZE and the sections of INFO
     assert len(asked) == per_server + 2 * 18
     assert asked.count(b"PING") == 1
+
+
+@pytest.mark.servers
+async def test_what_a_server_may_use_and_what_it_gave_up_for_want_of_it_is_measured(
+    start_valkey: StartValkey, probe_of: ProbeOf
+) -> None:
+    server = await start_valkey("--maxmemory", "3mb", "--maxmemory-policy", "allkeys-lru")
+    probe = probe_of(server.url())
+    before = measured(await take(probe, ASK))
+    assert (before.number("redis_memory_limit"), before.word("redis_policy")) == (3 * 2**20, "allkeys-lru")
+    for name in range(40):
+        await server.say("SET", f"k{name}", "x" * 100_000)
+    after = measured(await take(probe, ASK))
+    assert (after.number("redis_evicted") or 0) > 0
+    assert (after.number("redis_keys") or 0) < 40

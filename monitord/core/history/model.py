@@ -145,6 +145,15 @@ class QueueHistory:
 
 
 @dataclass(frozen=True, slots=True)
+class Measure:
+    """One number: since when it is followed, or past its limit; what it was last, and (time, by how much it moved)."""
+
+    since: Moment
+    last: float | None = None
+    points: tuple[tuple[Moment, float], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class DiskFull:
     """A disk that takes no more: it was first found so at `seen_at`, and the reading before that was at `after`.
 
@@ -200,6 +209,8 @@ class History:
     daemon: str = ""
     tables: Mapping[str, TableHistory] = field(default_factory=dict)
     queues: Mapping[str, QueueHistory] = field(default_factory=dict)
+    # Single numbers by what they are of: core/history/measures.py.
+    measures: Mapping[str, Measure] = field(default_factory=dict)
     # The watched disks that are full, or have no inode left, by path.
     full: Mapping[str, DiskFull] = field(default_factory=dict)
     # Why each server refused the fleet's next write or connection when that could last be told.

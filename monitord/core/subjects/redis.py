@@ -9,10 +9,11 @@ from typing import Any
 from monitord.core import humanize
 from monitord.core.copying import replace
 from monitord.core.history.jobs import failures, update_jobs
+from monitord.core.history.measures import risen
 from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import queues
+from monitord.core.subjects import queues, redis_memory
 from monitord.core.subjects.base import (
     NONE,
     UNKNOWN,
@@ -30,6 +31,7 @@ from monitord.core.subjects.base import (
     seconds,
     whole,
 )
+from monitord.core.subjects.redis_memory import update_memory
 from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.servers import unmeasured, unreachable
 
@@ -192,7 +194,7 @@ UNMEASURED = unmeasured(
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
     history = update_queues(update_refusals(history, reading), reading, now, orders)
-    return Updated(update_jobs(history, reading, before, now, orders))
+    return Updated(update_memory(update_jobs(history, reading, before, now, orders), reading, now))
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +222,9 @@ class RedisStatus:
     keys: int | None
     latency_ms: float | None
     memory_bytes: int | None
+    memory_limit_bytes: int | None
     evicted: int | None
+    evicted_recently: int | None
     queues: Mapping[str, QueueStatus]
 
 
@@ -230,7 +234,11 @@ def _status(history: History, orders: StandingOrders, now: float) -> RedisStatus
         keys=whole(reading.number("redis_keys")),
         latency_ms=reading.number("redis_latency"),
         memory_bytes=whole(reading.number("redis_memory")),
+        memory_limit_bytes=whole(reading.number("redis_memory_limit")),
         evicted=whole(reading.number("redis_evicted")),
+        evicted_recently=None
+        if reading.number("redis_evicted") is None
+        else risen(history, redis_memory.EVICTED, now, redis_memory.WINDOW),
         queues={name: _queue(history, reading, name, orders, now) for name in orders.queues},
     )
 
@@ -262,6 +270,11 @@ METRICS = (
                 "redis_latency_seconds", "How long Redis took to answer.", lambda redis: seconds(redis["latency_ms"])
             ),
             MetricFamily("redis_memory_bytes", "Memory that Redis uses.", lambda redis: redis["memory_bytes"]),
+            MetricFamily(
+                "redis_memory_limit_bytes",
+                "Memory that Redis may use (maxmemory); 0: as much as there is.",
+                lambda redis: redis["memory_limit_bytes"],
+            ),
             MetricFamily(
                 "redis_evicted_keys_total",
                 "Keys that Redis gave up for want of memory.",
@@ -304,7 +317,10 @@ def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[Per
     redis = fields["redis"]
     yield PerfDatum("redis_keys", redis["keys"], minimum="0")
     yield PerfDatum("redis_latency", redis["latency_ms"], "ms", minimum="0")
-    yield PerfDatum("redis_memory", redis["memory_bytes"], "B", minimum="0")
+    limit = redis["memory_limit_bytes"]
+    ranges = f"{round(limit * orders.redis_memory / 100)};" if limit else ";"
+    yield PerfDatum("redis_memory", redis["memory_bytes"], "B", ranges, "0", f"{limit}" if limit else "")
+    yield PerfDatum("redis_evicted", redis["evicted_recently"], minimum="0")
     for name, queue in redis["queues"].items():
         oldest = orders.oldest_limit(name)
         yield PerfDatum(f"{name} waiting", queue["waiting"], limits=f"{orders.queue_limit(name)};", minimum="0")
@@ -319,7 +335,7 @@ REDIS = Subject(
     "redis",
     "Redis",
     server="redis",
-    rules=(REDIS_NOT_WRITABLE, REDIS_UNREACHABLE, REDIS_QUEUE_BACKLOG, *queues.RULES, UNMEASURED),
+    rules=(REDIS_NOT_WRITABLE, REDIS_UNREACHABLE, *redis_memory.RULES, REDIS_QUEUE_BACKLOG, *queues.RULES, UNMEASURED),
     update=_update,
     members="queues",
     member="queue",
