@@ -4,6 +4,7 @@ The session's fixtures are synchronous: the servers belong to no event loop, so 
 """
 
 import asyncio
+import gc
 import itertools
 import signal
 import threading
@@ -66,6 +67,13 @@ def pytest_runtest_call() -> Generator[None, object, object]:
     """What a test has started is ended before the time of the test is up: see `ended_late`."""
     with ended_late(CHILDREN_SECONDS):
         return (yield)
+
+
+def pytest_collection_finish() -> None:
+    """What was collected stays to the end: the garbage collector need not go through it again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
