@@ -12,31 +12,8 @@ from contextlib import suppress
 from typing import Final, NoReturn
 
 from monitord import __version__
+from monitord.cli import COMMANDS, MODULES, add_subjects
 
-# Name -> (what --help says of it). Each is in the module of that name in monitord.cli, or in that of MODULES.
-COMMANDS: Final = {
-    "init": "look at what is there and print a .env that would watch it",
-    "run": "the daemon, in the foreground",
-    "check": "every probe once, now; exit 0 OK, 1 warning, 2 critical, 3 unknown",
-    "status": "what the running daemon holds; exit codes as check, 3 when none runs",
-    "report": "the morning verdict: GO, NO-GO or UNKNOWN, with its evidence",
-    "alerts": "incidents, open and closed",
-    "silence": "keep pages away on purpose, for a while or by the clock",
-    "silences": "what is quiet on purpose, and until when",
-    "unsilence": "end a silence before its time",
-    "ack": "say that somebody knows of an alert: no more reminders",
-    "forget": "a service was retired on purpose: expect it no more",
-    "backtest": "what other thresholds would have said of recorded nights",
-    "verify": "recompute sealed roots: MATCH, MISMATCH, UNVERIFIABLE; exit codes as check",
-    "proof": "a participant's merkle proof, checked against what is stored",
-    "notify": "test the channels: `notify test` sends one message through each",
-    "config": "the effective settings, secrets masked",
-    "logs": "the log as readable text: as it is written, from a pipe or from a file",
-    "completion": "the completion script of a shell",
-    "demo": "a real fleet in miniature, watched, broken and mended",
-}
-
-MODULES: Final = dict.fromkeys(("silence", "unsilence", "ack", "forget"), "silences")
 # They read no settings, or bring their own.
 WITHOUT_SETTINGS: Final = frozenset({"completion", "demo"})
 ENV_FILE: Final = "MONITORD_ENV_FILE"
@@ -68,8 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         if getattr(parsed, "env_file", None):
             os.environ[ENV_FILE] = parsed.env_file
         if parsed.command not in WITHOUT_SETTINGS:
-            from monitord.cli import add_subjects
-
             add_subjects()
         code: int = parsed.run(parsed)
     except KeyboardInterrupt:

@@ -13,7 +13,7 @@ from typing import get_args
 
 import pytest
 
-from monitord.__main__ import COMMANDS
+from monitord.cli import COMMANDS
 from monitord.config.loader import variables
 from monitord.config.sources import ENV_FILE
 from monitord.core.model import RestartKind

@@ -2,18 +2,61 @@
 
 from __future__ import annotations
 
+import argparse
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from monitord.config.loader import Settings
     from monitord.config.record import DaemonRecord
     from monitord.core.orders import StandingOrders
+
+
+# Name -> what --help says of it. Each is in the module of that name beside this one, or in that of MODULES.
+COMMANDS: Final = {
+    "init": "look at what is there and print a .env that would watch it",
+    "run": "the daemon, in the foreground",
+    "check": "every probe once, now; exit 0 OK, 1 warning, 2 critical, 3 unknown",
+    "status": "what the running daemon holds; exit codes as check, 3 when none runs",
+    "report": "the morning verdict: GO, NO-GO or UNKNOWN, with its evidence",
+    "alerts": "incidents, open and closed",
+    "silence": "keep pages away on purpose, for a while or by the clock",
+    "silences": "what is quiet on purpose, and until when",
+    "unsilence": "end a silence before its time",
+    "ack": "say that somebody knows of an alert: no more reminders",
+    "forget": "a service was retired on purpose: expect it no more",
+    "backtest": "what other thresholds would have said of recorded nights",
+    "verify": "recompute sealed roots: MATCH, MISMATCH, UNVERIFIABLE; exit codes as check",
+    "proof": "a participant's merkle proof, checked against what is stored",
+    "notify": "test the channels: `notify test` sends one message through each",
+    "config": "the effective settings, secrets masked",
+    "logs": "the log as readable text: as it is written, from a pipe or from a file",
+    "completion": "the completion script of a shell",
+    "demo": "a real fleet in miniature, watched, broken and mended",
+}
+
+MODULES: Final = dict.fromkeys(("silence", "unsilence", "ack", "forget"), "silences")
+
+
+def command(
+    subparsers: Any,
+    name: str,
+    run: Callable[[argparse.Namespace], int],
+    description: str = "",
+    formats: tuple[str, ...] = (),
+    **more: Any,
+) -> argparse.ArgumentParser:
+    """Put a command on the command line, with `--format` where it knows several (the first is the default)."""
+    parser: argparse.ArgumentParser = subparsers.add_parser(name, help=COMMANDS[name], description=description, **more)
+    parser.set_defaults(run=run)
+    if formats:
+        parser.add_argument("--format", choices=formats, default=formats[0], help=f"default: {formats[0]}")
+    return parser
 
 
 @dataclass(frozen=True, slots=True)

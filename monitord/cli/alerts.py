@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from monitord.cli import find_settings, note, say
+from monitord.cli import command, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, in_state_directory, length, run_once, unreadable
 from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident, incidents
@@ -21,15 +21,15 @@ _LOOK_SECONDS = 10.0
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "alerts",
-        help="incidents, open and closed",
-        description="Lists the incidents of the last hours with their cause, what they explained, and how long they "
+        run,
+        "Lists the incidents of the last hours with their cause, what they explained, and how long they "
         "lasted. Exits 0, 2 for mistakes, 3 when the record cannot be read.",
+        formats=("text", "json"),
     )
     parser.add_argument("--since", default="48h", metavar="D", help="how far back: 48h, 30m (default: 48h)")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime
 from typing import Any
 
-from monitord.cli import find_settings, note, say
+from monitord.cli import command, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, length, unreadable, with_progress
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.overrides import TriedSettings, tried
@@ -21,12 +21,14 @@ from monitord.storage.reader import read_history, read_transitions, recorded_spa
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "backtest",
-        help="what other thresholds would have said of recorded nights",
-        description="Judges the recorded history again under other settings, and says what would have fired, when "
+        run,
+        "Judges the recorded history again under other settings, and says what would have fired, when "
         "and for how long, beside what did fire. Without --set: under the settings as they are. "
         "Exits 0, 2 for mistakes and where nothing is recorded, 3 when the recording cannot be read.",
+        formats=("text", "json"),
     )
     parser.add_argument("--since", default="48h", metavar="D", help="how far back: 12h, 30m, 2d (default: 48h)")
     parser.add_argument(
@@ -37,8 +39,6 @@ def add(subparsers: Any) -> None:
         metavar="NAME=VALUE",
         help="a setting to try, as in .env; may be repeated: --set ORDERS__SERVICE_MEMORY=300MB",
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.cli import CommandSettings, find_settings, note, say
+from monitord.cli import CommandSettings, command, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, run_once
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.schema import paths
@@ -49,14 +49,14 @@ UNVERIFIED: Final = (
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    command(
+        subparsers,
         "check",
-        help="every probe once, now; exit 0 OK, 1 warning, 2 critical, 3 unknown",
-        description="Takes every probe once, now, and judges what it sees without waiting to confirm it. "
+        run,
+        "Takes every probe once, now, and judges what it sees without waiting to confirm it. "
         "Exits 0 when all is well, 1 for a warning, 2 when critical, 3 when something could not be measured.",
+        formats=("text", "json", "nagios"),
     )
-    parser.add_argument("--format", choices=("text", "json", "nagios"), default="text", help="default: text")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator
 from typing import Any, Final
 
-from monitord.cli import say
+from monitord.cli import command, say
 from monitord.core.subjects import rule_names
 
 SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
@@ -26,15 +26,15 @@ _DIRECTORIES: Final = frozenset({"DIR"})
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "completion",
-        help="the completion script of a shell",
-        description="Prints a script with which the shell completes commands, options, choices, rules and files.",
+        run,
+        "Prints a script with which the shell completes commands, options, choices, rules and files.",
         epilog=_INSTALLING,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("shell", choices=SHELLS, help="whose script")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

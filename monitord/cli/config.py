@@ -6,14 +6,12 @@ import argparse
 import json
 from typing import Any
 
-from monitord.cli import find_settings, note, say
+from monitord.cli import command, find_settings, note, say
 from monitord.config.loader import described
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser("config", help="the effective settings, secrets masked")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.set_defaults(run=run)
+    command(subparsers, "config", run, formats=("text", "json"))
 
 
 def run(arguments: argparse.Namespace) -> int:

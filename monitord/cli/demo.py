@@ -8,7 +8,7 @@ import importlib.util
 from datetime import timedelta
 from typing import Any, Final
 
-from monitord.cli import note
+from monitord.cli import command, note
 from monitord.core import units
 
 # What the extra `demo` installs: module -> distribution. Node may also be the machine's own.
@@ -21,10 +21,11 @@ _PARTS: Final = {
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "demo",
-        help="a real fleet in miniature, watched, broken and mended",
-        description="Starts a real Postgres, Valkey and PM2 with seven services, watches them with `monitord run`, "
+        run,
+        "Starts a real Postgres, Valkey and PM2 with seven services, watches them with `monitord run`, "
         "breaks one thing after another, and shows what was said and how soon. Exits 0 only if every fault it "
         "injected was detected and cleared. Leaves no process and no file behind.",
     )
@@ -45,7 +46,6 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--port", type=int, metavar="N", help="where monitord's page listens on 127.0.0.1 (default: a free port)"
     )
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from monitord.cli import load_settings, note, say
+from monitord.cli import command, load_settings, note, say
 from monitord.cli.base import run_once
 from monitord.config.loader import Settings
 from monitord.core import humanize
@@ -18,16 +18,16 @@ from monitord.discovery.dotenv import Discovered, dotenv
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "init",
-        help="look at what is there and print a .env that would watch it",
-        description="Looks at PM2, Postgres and Redis where the environment, .env or these options say they are, and "
+        run,
+        "Looks at PM2, Postgres and Redis where the environment, .env or these options say they are, and "
         "prints a .env that would watch what is there. Writes no file: `monitord init | tee -a .env` does.",
     )
     parser.add_argument("--pm2-home", metavar="DIR", help="PM2's home (default: MONITORD_PM2__HOME, PM2_HOME, ~/.pm2)")
     parser.add_argument("--dsn", help="Postgres (default: MONITORD_POSTGRES__DSN or DATABASE_URL)")
     parser.add_argument("--redis", metavar="URL", help="Redis (default: MONITORD_REDIS__URL or REDIS_URL)")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

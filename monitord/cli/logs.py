@@ -20,7 +20,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from monitord.cli import load_settings, note, say
+from monitord.cli import command, load_settings, note, say
 from monitord.core import units
 from monitord.core.names import is_pattern
 from monitord.logging.reader import Files, Line, Splitter, hourly_files
@@ -42,10 +42,11 @@ T = TypeVar("T")
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "logs",
-        help="the log as readable text: the daemon's files as they grow, a pipe, or a file",
-        description="Shows the daemon's JSON lines as text: the time (UTC), the level, the event, the sentence, and "
+        run,
+        "Shows the daemon's JSON lines as text: the time (UTC), the level, the event, the sentence, and "
         "the fields that matter. Without FILE it follows the files in the state directory, across the hours; what is "
         "piped into it is read to its end (`pm2 logs monitord --raw | monitord logs`). Lines of others are dimmed.",
         epilog="NAME may be a pattern, as 'alert_*'. With --level, --event, --subject or --since, lines of others are "
@@ -73,7 +74,6 @@ def add(subparsers: Any) -> None:
     )
     parser.add_argument("--format", choices=("text", "json"), default="text", help="json: the lines as they are")
     parser.add_argument("-v", "--verbose", action="store_true", help="with every field, evidence included")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitord.cli import find_settings, note, say
+from monitord.cli import command, find_settings, note, say
 from monitord.cli.base import MISTAKE, UNREADABLE, postgres_session, run_once
 from monitord.core import humanize, merkle
 from monitord.core.blocks import Style
@@ -55,19 +55,19 @@ class Proof:
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "proof",
-        help="a participant's merkle proof, checked against what is stored",
-        description="Prints the merkle proof of one participant of one seal, and whether its root is the stored one "
+        run,
+        "Prints the merkle proof of one participant of one seal, and whether its root is the stored one "
         "and the tree cache's. Exits 0 when all that is known agrees, 2 when not, 3 when there is no such participant "
         "or seal.",
+        formats=("text", "json"),
     )
     parser.add_argument("--channel", required=True, metavar="C", help="the channel")
     parser.add_argument("--epoch", required=True, type=int, metavar="E", help="the label, in Unix seconds")
     parser.add_argument("--user-hash", required=True, metavar="H", help="the participant's hash, 64 hex digits")
     parser.add_argument("--group", metavar="G", help="which seal, where a channel is sealed for several groups")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

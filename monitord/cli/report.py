@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.cli import CommandSettings, find_settings, note, say
+from monitord.cli import CommandSettings, command, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, length, run_once, unreadable, with_progress
 from monitord.core.report.model import Report, Verdict
 from monitord.reporting.terminal import clean, terminal
@@ -20,10 +20,11 @@ EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "report",
-        help="the morning verdict: GO, NO-GO or UNKNOWN, with its evidence",
-        description="Looks back on the night: each success criterion of the standing orders with its evidence, the "
+        run,
+        "Looks back on the night: each success criterion of the standing orders with its evidence, the "
         "incidents, and what the monitor itself could not see. Exits 0 for GO, 2 for NO-GO, 3 for UNKNOWN.",
     )
     parser.add_argument("--since", default="12h", metavar="D", help="how far back: 12h, 90m (default: 12h)")
@@ -34,7 +35,6 @@ def add(subparsers: Any) -> None:
         help="default: text; html is one file that needs no other",
     )
     parser.add_argument("--output", type=Path, metavar="FILE", help="write it there instead of to stdout")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from monitord import __version__
+from monitord.cli import command
 from monitord.config.loader import Settings, SettingsError, load
 from monitord.config.record import write_record
 from monitord.logging.logger import JsonLog
@@ -22,8 +23,7 @@ from monitord.storage.lock import DirectoryInUse
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser("run", help="the daemon, in the foreground")
-    parser.set_defaults(run=run)
+    command(subparsers, "run", run)
 
 
 def run(_: argparse.Namespace) -> int:

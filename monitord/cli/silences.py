@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitord.cli import CommandSettings, find_settings, note, say
+from monitord.cli import CommandSettings, command, find_settings, note, say
 from monitord.cli.base import MISTAKE, STATE_ERRORS, in_state_directory, run_once, unreadable
 from monitord.config.loader import Settings
 from monitord.core import humanize
@@ -31,15 +31,11 @@ _SECONDS: Final = 2 * BUSY_SECONDS
 
 
 def add(subparsers: Any) -> None:
-    for command in (_add_silence, _add_silences, _add_unsilence, _add_ack, _add_forget):
-        command(subparsers)
-
-
-def _add_silence(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "silence",
-        help="keep pages away on purpose, for a while or by the clock",
-        description="Keeps alerts of a subject from being told: they are judged and recorded as ever, and fire if they "
+        _silence,
+        "Keeps alerts of a subject from being told: they are judged and recorded as ever, and fire if they "
         "still stand when the silence ends. With --every it is a maintenance window. Exits 0, 2 for mistakes, 3 when "
         "the snapshot cannot be read or written.",
     )
@@ -50,7 +46,39 @@ def _add_silence(subparsers: Any) -> None:
     )
     parser.add_argument("--every", default="", metavar="CRON", help="from each of these times on (five fields, UTC)")
     parser.add_argument("--reason", default="", metavar="TEXT", help="what for: it stands in the list of silences")
-    parser.set_defaults(run=_silence)
+    command(
+        subparsers,
+        "silences",
+        _silences,
+        "Lists the silences with what they cover now. Exits 0, 2 where no monitord has run, 3 when its "
+        "snapshot cannot be read.",
+        formats=("text", "json"),
+    )
+    parser = command(
+        subparsers,
+        "unsilence",
+        _unsilence,
+        "Ends a silence: what it covers and still stands fires. Exits 0, 2 for mistakes, 3 when the "
+        "snapshot cannot be read or written.",
+    )
+    parser.add_argument("id", metavar="ID", help="as monitord silences has it, or the beginning of it")
+    parser = command(
+        subparsers,
+        "ack",
+        _ack,
+        "Acknowledges an alert: it fires on, without reminders, until it ends or grows worse. Exits 0, 2 "
+        "for mistakes, 3 when the snapshot cannot be read or written.",
+    )
+    parser.add_argument("alert_id", metavar="ALERT_ID", help="its id, or at least the first four characters of it")
+    parser = command(
+        subparsers,
+        "forget",
+        _forget,
+        "Takes a service out of the roster that monitord has learned, and ends its alerts. What "
+        "MONITORD_ORDERS__SERVICES names is expected all the same. `postgres` forgets which database it was: the one "
+        "that is read next is the known one. Exits 0, 2 for mistakes, 3 when the snapshot cannot be read or written.",
+    )
+    parser.add_argument("subject", metavar="SUBJECT", help="the service's name in PM2, or postgres")
 
 
 def _silence(arguments: argparse.Namespace) -> int:
@@ -82,17 +110,6 @@ def _tell_silence(held: HeldState, command: Command, now: datetime) -> Iterable[
         yield "Nothing that is watched now is called so."
 
 
-def _add_silences(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
-        "silences",
-        help="what is quiet on purpose, and until when",
-        description="Lists the silences with what they cover now. Exits 0, 2 where no monitord has run, 3 when its "
-        "snapshot cannot be read.",
-    )
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.set_defaults(run=_silences)
-
-
 def _silences(arguments: argparse.Namespace) -> int:
     return look("silences", _listed_json if arguments.format == "json" else _listed_text)
 
@@ -119,17 +136,6 @@ def _listed_text(held: HeldState, now: datetime) -> str:
     return silences_text(tuple(held.silences.values()), waiting, held.state.alerts, now, screen)
 
 
-def _add_unsilence(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
-        "unsilence",
-        help="end a silence before its time",
-        description="Ends a silence: what it covers and still stands fires. Exits 0, 2 for mistakes, 3 when the "
-        "snapshot cannot be read or written.",
-    )
-    parser.add_argument("id", metavar="ID", help="as monitord silences has it, or the beginning of it")
-    parser.set_defaults(run=_unsilence)
-
-
 def _unsilence(arguments: argparse.Namespace) -> int:
     return put("unsilence", lambda held, now: commands.unsilence(now, arguments.id, held.silences), _tell_unsilence)
 
@@ -141,17 +147,6 @@ def _tell_unsilence(held: HeldState, command: Command, _: datetime) -> Iterable[
         yield f"It kept {humanize.listed(quiet)} quiet, which will fire if nothing else covers it."
 
 
-def _add_ack(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
-        "ack",
-        help="say that somebody knows of an alert: no more reminders",
-        description="Acknowledges an alert: it fires on, without reminders, until it ends or grows worse. Exits 0, 2 "
-        "for mistakes, 3 when the snapshot cannot be read or written.",
-    )
-    parser.add_argument("alert_id", metavar="ALERT_ID", help="its id, or at least the first four characters of it")
-    parser.set_defaults(run=_ack)
-
-
 def _ack(arguments: argparse.Namespace) -> int:
     return put("ack", lambda held, now: commands.ack(now, arguments.alert_id, held.state.alerts.values()), _tell_ack)
 
@@ -159,18 +154,6 @@ def _ack(arguments: argparse.Namespace) -> int:
 def _tell_ack(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     alert = next(a for a in held.state.alerts.values() if a.id == command.target)
     yield f"{alert.id}: {alert.rule} of {alert.subject} is acknowledged until it ends or grows worse."
-
-
-def _add_forget(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
-        "forget",
-        help="a service was retired on purpose: expect it no more",
-        description="Takes a service out of the roster that monitord has learned, and ends its alerts. What "
-        "MONITORD_ORDERS__SERVICES names is expected all the same. `postgres` forgets which database it was: the one "
-        "that is read next is the known one. Exits 0, 2 for mistakes, 3 when the snapshot cannot be read or written.",
-    )
-    parser.add_argument("subject", metavar="SUBJECT", help="the service's name in PM2, or postgres")
-    parser.set_defaults(run=_forget)
 
 
 def _forget(arguments: argparse.Namespace) -> int:

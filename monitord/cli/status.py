@@ -11,7 +11,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
-from monitord.cli import CommandSettings, find_settings, say
+from monitord.cli import CommandSettings, command, find_settings, say
 from monitord.cli.base import STATE_ERRORS, in_state_directory, run_once, why_unreadable
 from monitord.core import humanize
 from monitord.core.model import Silence
@@ -40,14 +40,14 @@ class _Held:
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    command(
+        subparsers,
         "status",
-        help="what the running daemon holds; exit codes as check, 3 when none runs",
-        description="Says what the running daemon saw last: its last check, the alerts that fire. "
+        run,
+        "Says what the running daemon saw last: its last check, the alerts that fire. "
         "Exit codes as `check`; 3 when no daemon runs or when its last report is stale.",
+        formats=("text", "json"),
     )
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -13,7 +13,7 @@ from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from monitord.cli import find_settings, note, say
+from monitord.cli import command, find_settings, note, say
 from monitord.cli.base import MISTAKE, UNREADABLE, Progress, length, postgres_session, run_once
 from monitord.core import humanize
 from monitord.core.blocks import Style
@@ -37,11 +37,13 @@ _STYLES: Final[dict[Result, Style]] = {"MATCH": "ok", "MISMATCH": "critical", "U
 
 
 def add(subparsers: Any) -> None:
-    parser = subparsers.add_parser(
+    parser = command(
+        subparsers,
         "verify",
-        help="recompute sealed roots: MATCH, MISMATCH, UNVERIFIABLE; exit codes as check",
-        description="Recomputes the merkle roots of sealed epochs from sealed_participants and compares each with the "
+        run,
+        "Recomputes the merkle roots of sealed epochs from sealed_participants and compares each with the "
         "stored one. Exits 0 when all match, 2 when one does not, 3 when one cannot be verified or there is none.",
+        formats=("text", "json"),
     )
     parser.add_argument("--group", metavar="G", help="seals of this token group only")
     parser.add_argument("--channel", metavar="C", help="seals of this channel only")
@@ -49,8 +51,6 @@ def add(subparsers: Any) -> None:
     which.add_argument("--epoch", type=int, metavar="E", help="one label, in Unix seconds")
     which.add_argument("--since", metavar="D", help="how far back: 24h, 7d (default: 24h)")
     parser.add_argument("--sample", type=int, metavar="N", help="so many of them, drawn at random")
-    parser.add_argument("--format", choices=("text", "json"), default="text", help="default: text")
-    parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:

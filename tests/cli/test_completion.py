@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from monitord.__main__ import COMMANDS, command_line
+from monitord.__main__ import command_line
+from monitord.cli import COMMANDS
 from monitord.cli.completion import SHELLS
 
 from .program import PATIENCE, environment, monitord

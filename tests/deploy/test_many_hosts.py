@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.__main__ import COMMANDS
+from monitord.cli import COMMANDS
 from monitord.config.loader import load, variables
 from monitord.core.subjects import RULES
 from monitord.notify.channels.alertmanager import RESEND_SECONDS

@@ -12,7 +12,7 @@ import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
-from monitord.__main__ import COMMANDS
+from monitord.cli import COMMANDS
 from monitord.config.loader import shown
 from monitord.config.schema import NotifySettings, paths, section_kind, settings_class, variable_of
 from monitord.core.subjects import RULES, declared
