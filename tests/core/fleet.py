@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 from monitord.core import model
 from monitord.core.anomalies.completeness import silences
-from monitord.core.model import Failure, Kind, OperatorAction, ProcessExit, Reading, Sample, Unmeasured
+from monitord.core.model import Failure, Kind, OperatorAction, ProcessExit, Reading, Sample, Unmeasured, Value
 
 HOUR = 3600.0
 MB = 1_000_000
@@ -621,6 +621,61 @@ class Keyspace:
         yield sample("redis_memory_limit", self.limit, "bytes")
         yield sample("redis_policy", self.policy, "")
         yield sample("redis_evicted", self.evicted)
+
+
+@dataclass
+class Check:
+    """A check of the operator's own: what its endpoint does, or the number that it measures.
+
+    `value` is in milliseconds for an endpoint, `problem` the word and the sentence for what is wrong with it. `expires`
+    is when its certificate does (Unix seconds); with `gap` it cannot be taken. `samples` are what a type has beside
+    that, by their names.
+    """
+
+    name: str
+    every: float = 0.0
+    value: float | None = 40.0
+    unit: str = "ms"
+    problem: tuple[str, str] | None = None
+    status: int | None = 200
+    expires: float | None = None
+    gap: Unmeasured | None = None
+    samples: dict[str, Value] = field(default_factory=dict)
+    _taken_at: float | None = None
+    _kept: tuple[tuple[Sample, ...], Unmeasured | None] = ((), None)
+
+    def taken(self, now: float, *, is_awaited: bool, whole: bool) -> tuple[tuple[Sample, ...], Unmeasured | None]:
+        """What a reading tells of it; where it is not due, what came of it when it was."""
+        is_due = self._taken_at is None or is_awaited or (whole and now - self._taken_at >= self.every)
+        if is_due:
+            self._taken_at, self._kept = now, (tuple(self._measured()), self.gap)
+        samples, gap = self._kept
+        kept = sample("check_kept", None if is_due else self._taken_at, "timestamp", check=self.name)
+        return (*samples, kept), gap
+
+    def answers(self, status: int) -> None:
+        self.status, self.problem = status, None
+        if not 200 <= status < 300:
+            self.problem = ("status", f"{self.name}:443 answers {status}, not 2xx")
+
+    def is_down(self, kind: str, what: str) -> None:
+        self.status, self.problem = None, (kind, f"{self.name}:443 {what}")
+
+    def _measured(self) -> Iterator[Sample]:
+        if self.gap is not None:
+            yield sample("check_value", None, check=self.name)
+            return
+        is_answered = self.problem is None or self.status is not None
+        yield sample("check_value", self.value if is_answered else None, check=self.name)
+        yield sample("check_unit", self.unit, "", check=self.name)
+        kind, what = self.problem or (None, None)
+        yield sample("check_problem", kind, "", check=self.name)
+        yield sample("check_error", what, "", check=self.name)
+        yield sample("check_status", self.status, check=self.name)
+        is_seen = kind not in ("tls", "refused", "timeout", "dns")
+        yield sample("check_certificate", self.expires if is_seen else None, "timestamp", check=self.name)
+        for name, value in self.samples.items():
+            yield sample(name, value, check=self.name)
 
 
 @dataclass

@@ -38,7 +38,7 @@ from monitord.core.model import (
 )
 from monitord.core.orders import Expected, StandingOrders
 
-from .fleet import MB, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, reading, sample
+from .fleet import MB, Check, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, reading, sample
 from .told import Look, Told
 
 # The moment and the numbers of the standing orders' baseline.
@@ -113,8 +113,13 @@ class Night(Told):
         }
         self.queues = {name: Queue(name) for name in orders.queues}
         self.keyspace = Keyspace()
+        self.checks = {
+            name: Check(name, 0.0 if order.every is None else order.every.total_seconds())
+            for name, order in orders.checks.items()
+        }
         self.host = Host(boot_at=begin - 30 * 86400)
         self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
+        self.checking = Server()
         self.replica = False
         # When the standby stopped to replay (None: it has replayed all), and whether it tells.
         self.replay_stopped: float | None = None
@@ -136,6 +141,7 @@ class Night(Told):
         self._due = self.clock.now
         self._rechecks: dict[str, float] = {}
         self._exact: frozenset[str] = frozenset()
+        self._awaited: frozenset[str] = frozenset()
         self._live(0.0)
 
     # The fleet
@@ -216,7 +222,7 @@ class Night(Told):
         """monitord is stopped for so long, and started again from its snapshot; the fleet goes on."""
         self._live(timedelta(**duration).total_seconds())
         self.state = restored(self.state)
-        self._due, self._rechecks, self._exact = self.clock.now, {}, frozenset()
+        self._due, self._rechecks, self._exact, self._awaited = self.clock.now, {}, frozenset(), frozenset()
 
     def monitord_restarts(self) -> None:
         """monitord is stopped and started at once."""
@@ -266,6 +272,7 @@ class Night(Told):
             del self.looks[: -self.keep]
         self._rechecks = {r.probe: self.clock.now + r.after for r in decision.rechecks if r.after is not None}
         self._exact = frozenset().union(*(r.exact for r in decision.rechecks))
+        self._awaited = frozenset().union(*(r.awaited for r in decision.rechecks))
         return decision
 
     def asks(self, kind: Kind, target: str = "", silence: Silence | None = None) -> None:
@@ -302,6 +309,13 @@ class Night(Told):
             "redis": (self.redis, self._of_redis(), _gaps(self.queues.values())),
             "host": (self.machine, self.host.samples(), disk_gap),
         }
+        if "checks" in wanted:
+            taken = [
+                check.taken(self.now, is_awaited=name in self._awaited, whole=probes is None)
+                for name, check in self.checks.items()
+            ]
+            gaps = tuple(gap for _, gap in taken if gap is not None)
+            servers["checks"] = (self.checking, iter([s for samples, _ in taken for s in samples]), gaps)
         readings = {name: reading(name, *server) for name, server in servers.items() if name in wanted}
         readings |= {name: self._of_other(name) for name in sorted(wanted - servers.keys())}
         if self.daemon and "pm2" in readings and readings["pm2"].failure is None:

@@ -20,6 +20,7 @@ from monitord.core.codec import decode, encode
 from monitord.core.model import Value
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import RULES
+from monitord.core.thresholds import Threshold, threshold
 from tests.core.nights import BASELINE, MEMORY, ORDERS
 
 from . import words
@@ -387,6 +388,8 @@ def _order(kind: Any, value: Any) -> Any:
         return _order(given, value)
     if kind is timedelta:
         return units.duration(value)
+    if kind is Threshold:
+        return threshold(value)
     if origin in (tuple, frozenset):
         return origin(value)
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):

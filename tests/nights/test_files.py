@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from monitord.core.engine import State
+from monitord.core.orders import CheckOrder
 from tests.core.habits import has_habits
-from tests.core.nights import Night
+from tests.core.nights import ORDERS, Night
 
 from .files import NightError, Story, load
 from .playing import complaints, judged, play, through_frames
@@ -200,6 +202,7 @@ def _example(template: str) -> str:
         "group": "MILO",
         "table": "user_signals",
         "queue": "tree-builder",
+        "check": "shop",
         "subject": "user_signals",
         "duration": "10m",
         "every": "30m",
@@ -225,7 +228,7 @@ def _example(template: str) -> str:
 def test_a_phrase_is_understood_in_one_way_and_can_happen(template: str) -> None:
     phrase = _example(template)
     assert matching(phrase) == [template]
-    night = Night(every=60)
+    night = Night(replace(ORDERS, probes=ORDERS.probes | {"checks"}, checks={"shop": CheckOrder("http")}), every=60)
     has_habits(night)
     night.look()
     happens(night, phrase)

@@ -48,6 +48,8 @@ def _of(night: Night, kind: str, text: str) -> object:
             return _known(text, {**night.tables, **night.queues}, "table or queue that is watched")
         case "queue":
             return _known(text, night.queues, "queue that is watched")
+        case "check":
+            return _known(text, night.checks, "check of one's own")
         case "server":
             return {
                 "PM2": (night.pm2,),
@@ -618,6 +620,23 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "failed jobs of {queue} are removed at once, and its workers count them": (
         lambda n, queue: _set(queue, removes_failed=True, counted=True)
     ),
+    # Checks of one's own
+    "the endpoint {check} answers {count}": lambda n, check, count: check.answers(count),
+    "the endpoint {check} refuses connections": lambda n, check: check.is_down("refused", "refuses the connection"),
+    "the endpoint {check} does not answer": lambda n, check: check.is_down("timeout", "did not answer in time"),
+    "the endpoint {check} takes {duration} to answer": lambda n, check, duration: _set(check, value=duration * 1000.0),
+    "the certificate of {check} expires in {duration}": (
+        lambda n, check, duration: _set(check, expires=n.clock.now + duration)
+    ),
+    "the certificate of {check} cannot be trusted": (
+        lambda n, check: check.is_down("tls", "shows a certificate that cannot be trusted: it has expired")
+    ),
+    "the check {check} cannot be taken: {kind}": (
+        lambda n, check, kind: _set(
+            check, gap=Unmeasured(check.name, kind, f"{check.name} cannot be asked", alone=True)
+        )
+    ),
+    "the check {check} can be taken": lambda n, check: _set(check, gap=None),
     # The host
     "the disk is {percent} full": lambda n, percent: _set(n.host, disk_used=percent),
     "the disk fills by {percent} an hour": lambda n, percent: _set(n.host, disk_per_hour=percent),

@@ -147,7 +147,7 @@ def advance(
         if following is None:
             book.pop(place, None)
         else:
-            counted_now = following.counted_at == now
+            counted_now = following.counted_at == now and (alert is None or alert.counted_at != now)
             book[place] = replace(following, counted_at=taken) if counted_now else following
         if transition is not None:
             transitions.append(transition)

@@ -29,8 +29,8 @@ from monitord.core.orders import StandingOrders
 Book = Mapping[str, Alert]
 # A flapping alert has ended when it has been calm for so many times the longest of its rounds.
 CALM_ROUNDS = 2
-# So many readings more than CONFIRMATIONS a finding waits for what may explain it.
-MOST_WAITED = 2
+# For so many times CONFIRMATIONS readings a finding waits for what may explain it: that may take its deadline to fail.
+WAITED_TIMES = 2
 
 
 def key(rule: str, subject: str) -> str:
@@ -149,7 +149,7 @@ def _pending(
     waits: bool,
 ) -> tuple[Alert, Transition | None]:
     counted = _counted(replace(alert, finding=finding, severity=finding.severity), "fire", now, orders)
-    waits = waits and inhibited_by is None and counted.count <= orders.confirmations + MOST_WAITED
+    waits = waits and inhibited_by is None and counted.count <= orders.confirmations * WAITED_TIMES
     if counted.count < orders.confirmations or finding.needs_exact or waits:
         return counted, Transition("pending", counted, now) if began else None
     if inhibited_by is None:

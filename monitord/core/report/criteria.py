@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from monitord.core import humanize
+from monitord.core.report.check_criteria import checks_met
 from monitord.core.report.data_criteria import epochs_sealed, growth_steady
 from monitord.core.report.facts import ReportFacts, named, told
 from monitord.core.report.fleet_criteria import memory_stable, no_restarts, services_online
@@ -33,6 +34,7 @@ def judged(facts: ReportFacts) -> tuple[Criterion, ...]:
         no_restarts(facts),
         *((servers_reachable(facts),) if watched_servers(facts.orders) else ()),
         *((host_healthy(facts),) if "host" in probes else ()),
+        *((checks_met(facts),) if "checks" in probes else ()),
         nothing_critical(facts),
     )
 

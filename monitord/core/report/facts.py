@@ -11,7 +11,7 @@ from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report.blind_spots import blind_seconds
-from monitord.core.report.levels import Levels
+from monitord.core.report.levels import Level, Levels
 from monitord.core.report.model import Blind, GroupReport, ServiceReport, TableReport
 from monitord.core.subjects import declared
 
@@ -110,6 +110,12 @@ def told(part: IncidentPart, facts: ReportFacts, *, at_worst: bool = False) -> s
     )
     when += f", silenced by {part.silenced_by}" if part.silenced_by else ""
     return f"{finding.summary.rstrip('.')} ({when})."
+
+
+def untold(levels: Iterable[Level], facts: ReportFacts) -> list[str]:
+    """What was not told for more of the night than a criterion bears, though its probe could measure."""
+    limit = BLIND_SHARE * (facts.until - facts.since)
+    return [level.subject for level in levels if level.most is None or level.unmeasured > limit]
 
 
 def named(parts: Iterable[IncidentPart]) -> str:

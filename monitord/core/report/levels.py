@@ -1,4 +1,4 @@
-"""What a night's readings of the host and of the queues came to: the most and the least of each, and when."""
+"""What a night's readings of the host, the queues and the checks came to: the most and the least, and when."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from monitord.core.model import Observation, Reading
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects.check_rules import KEPT, PROBE
 
 
 @dataclass(slots=True)
@@ -24,7 +25,10 @@ class Level:
 
 
 class Levels:
-    """Follows every disk (percent, by space or inodes, whichever is worse), available memory and every queue's jobs."""
+    """Follows every disk (percent, by space or inodes, whichever is worse), available memory and every queue's jobs.
+
+    And of every check whether it is known what came of it.
+    """
 
     def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
         self._since, self._until = since, until
@@ -33,11 +37,12 @@ class Levels:
         self.disks = {path: Level("host", path) for path in orders.disks if "host" in orders.probes}
         self.memory = Level("host", "memory")
         self.queues = {name: Level("redis", name) for name in orders.queues if "redis" in orders.probes}
+        self.checks = {name: Level(PROBE, name) for name in orders.checks if PROBE in orders.probes}
 
     def saw(self, observation: Observation) -> None:
         """One more observation, in order."""
         at = observation.now.timestamp()
-        for name, read in (("host", self._of_host), ("redis", self._of_redis)):
+        for name, read in (("host", self._of_host), ("redis", self._of_redis), (PROBE, self._of_checks)):
             reading = observation.readings.get(name)
             if reading is None:
                 continue
@@ -56,6 +61,11 @@ class Levels:
     def _of_redis(self, reading: Reading) -> Iterator[tuple[Level, float | None]]:
         for name, level in self.queues.items():
             yield level, reading.number("queue_waiting", queue=name)
+
+    def _of_checks(self, reading: Reading) -> Iterator[tuple[Level, float | None]]:
+        known = reading.values(KEPT, "check").keys() - {gap.subject for gap in reading.gaps}
+        for name, level in self.checks.items():
+            yield level, 1.0 if name in known else None
 
     def _told(self, level: Level, value: float | None, before: float | None, at: float) -> None:
         # A longer silence than this was blind, and is told as that.

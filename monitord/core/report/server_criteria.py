@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 
 from monitord.core import humanize
 from monitord.core.orders import StandingOrders
-from monitord.core.report.facts import BLIND_SHARE, ReportFacts, told
+from monitord.core.report.facts import ReportFacts, told, untold
 from monitord.core.report.levels import Level
 from monitord.core.report.model import Criterion
 from monitord.core.subjects import declared
@@ -34,7 +34,7 @@ def servers_reachable(facts: ReportFacts) -> Criterion:
     probes = [subject.name for subject in measured if subject.name in facts.orders.probes]
     if unseen := [f"{_named(probe)}: {why}" for probe in probes if (why := facts.too_blind(probe))]:
         return Criterion(name, title, None, unseen[0], (*unseen[1:], *queues))
-    if unread := _untold(facts.levels.queues.values(), facts):
+    if unread := untold(facts.levels.queues.values(), facts):
         return Criterion(name, title, None, f"Not measured of Redis: the queue {humanize.listed(unread)}.", queues)
     blips = tuple(_blips(probes, facts))
     but = ", but for moments" if blips else ""
@@ -56,7 +56,7 @@ def host_healthy(facts: ReportFacts) -> Criterion:
         return Criterion(name, title, False, f"Not all night: {who}.", details)
     if why := facts.too_blind("host"):
         return Criterion(name, title, None, why, measured)
-    if unread := _untold((*facts.levels.disks.values(), facts.levels.memory), facts):
+    if unread := untold((*facts.levels.disks.values(), facts.levels.memory), facts):
         return Criterion(name, title, None, f"Not measured: {humanize.listed(unread)}.", measured)
     return Criterion(name, title, True, measured[0] if measured else "Healthy.", measured[1:])
 
@@ -96,12 +96,6 @@ def _queue(level: Level, facts: ReportFacts) -> str:
     limit = humanize.count(facts.orders.queue_limit(level.subject))
     most = f"{humanize.plural(level.most or 0, 'job')} waiting at most, of {limit}"
     return f"The queue {level.subject} had {most}, at {humanize.moment(level.most_at, facts.until)}."
-
-
-def _untold(levels: Iterable[Level], facts: ReportFacts) -> list[str]:
-    """What was not told for more of the night than a criterion bears, though its probe could measure."""
-    limit = BLIND_SHARE * (facts.until - facts.since)
-    return [level.subject for level in levels if level.most is None or level.unmeasured > limit]
 
 
 def _blips(probes: list[str], facts: ReportFacts) -> Iterator[str]:

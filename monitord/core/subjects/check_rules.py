@@ -27,8 +27,9 @@ from monitord.core.subjects.base import Evaluate, RecoveryContext
 from monitord.core.thresholds import Threshold
 
 PROBE = "checks"
-# Of each check: its number; and since when its result is kept (Unix seconds), None where it was taken in this reading.
-VALUE, KEPT = "check_value", "check_kept"
+# Of each check: its number, and what that is in (a word: all samples of one name have one unit); and since when its
+# result is kept (Unix seconds), None where it was taken in this reading.
+VALUE, UNIT, KEPT = "check_value", "check_unit", "check_kept"
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,8 +56,7 @@ class Check:
     @property
     def unit(self) -> str:
         """What its number is in."""
-        measured = self.samples.get(VALUE)
-        return self.order.unit or (measured.unit if measured is not None else "")
+        return self.order.unit or self.word(UNIT)
 
     def number(self, name: str = VALUE) -> float | None:
         """A number that was measured of it, or None."""

@@ -164,5 +164,5 @@ def _came_of(name: str, task: asyncio.Task[CheckResult | Failure]) -> CheckResul
 
 def _told(name: str, came: CheckResult | Failure, now: float) -> _Last:
     if isinstance(came, Failure):
-        return _Last((sample(VALUE, None, "", check=name),), Unmeasured(name, came.kind, came.error, alone=True), now)
+        return _Last((sample(VALUE, None, check=name),), Unmeasured(name, came.kind, came.error, alone=True), now)
     return _Last(came.samples, None, now)

@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Protocol
 
 from monitord.core.model import Sample, Value, sample
-from monitord.core.subjects.check_rules import VALUE
+from monitord.core.subjects.check_rules import UNIT, VALUE
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +18,8 @@ class CheckResult:
 
 
 def result(name: str, value: Value, unit: str, *more: Sample) -> CheckResult:
-    """A result of a number (None: there is none) and of what else was measured."""
-    return CheckResult((sample(VALUE, value, unit, check=name), *more))
+    """A result of a number (None: there is none), what that is in, and what else was measured."""
+    return CheckResult((sample(VALUE, value, check=name), sample(UNIT, unit, "", check=name), *more))
 
 
 class CheckClient(Protocol):
