@@ -248,6 +248,7 @@ class HttpCheck(Check):
     def _judged(self) -> dict[str, Any]:
         parts = urlsplit(self.url.get_secret_value())
         return {
+            "unit": "ms",
             "target": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
             "warning": _longer_than(self.warning_latency, 1000.0),
             "critical": _longer_than(self.critical_latency, 1000.0),
@@ -265,7 +266,8 @@ class TcpCheck(Check):
 
     def _judged(self) -> dict[str, Any]:
         scheme = "https" if self.tls else "telnet"
-        return {"target": f"{scheme}://{self.address}", "certificate_days": self.certificate_days if self.tls else 0}
+        days = self.certificate_days if self.tls else 0
+        return {"unit": "ms", "target": f"{scheme}://{self.address}", "certificate_days": days}
 
 
 class SqlCheck(Check):
@@ -330,7 +332,7 @@ class CommandCheck(Check):
     """A command ends as a Nagios plugin does that finds all well."""
 
     type: Literal["command"] = "command"
-    command: Command
+    command: Command = Field(repr=False)
 
     def secrets(self) -> Iterable[str]:
         for word in self.command:
@@ -396,8 +398,8 @@ def mistake(place: tuple[int | str, ...], problem: Mapping[str, Any]) -> str:
     `place` is the way to it from the map of the checks on, `problem` one of pydantic's errors.
     """
     check, *rest = map(str, place)
-    fields = [step for step in rest if step not in MODELS][:1]
-    known = _fields(rest[0]) if rest and rest[0] in MODELS else ()
+    known = _fields(rest[0]) if rest else ()
+    fields = rest[1:2]
     of = f"of the check {check}, {''.join(f'{field}: ' for field in fields)}"
     match problem["type"]:
         case "extra_forbidden":

@@ -1,0 +1,288 @@
+"""Checks of one's own as they are written: each mistake in a line that names the check and the field."""
+
+from __future__ import annotations
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitord.config.loader import Settings, SettingsError, described, load, standing_orders
+from monitord.config.overrides import tried
+from monitord.config.record import read_record, write_record
+from monitord.core.codec import decode, encode
+from monitord.core.orders import CheckOrder, StandingOrders
+from monitord.core.thresholds import Threshold, is_stricter, threshold
+
+SECRET = "planted-secret-9c1e"
+EACH: dict[str, dict[str, Any]] = {
+    "http": {"url": "https://shop.example.com/health"},
+    "tcp": {"address": "db.example.com:5432"},
+    "sql": {"query": "SELECT count(*) FROM orders", "warning": "> 50", "critical": ">= 100"},
+    "freshness": {"table": "orders", "column": "created_at", "warning": "1h"},
+    "checkin": {"period": "1d", "grace": "1h"},
+    "command": {"command": ["/usr/lib/nagios/plugins/check_load", "-w", "5"]},
+}
+
+
+def of(tmp_path: Path, **checks: Any) -> Settings:
+    return load({"MONITORD_CHECKS": json.dumps(checks)}, tmp_path)
+
+
+def mistakes(tmp_path: Path, **checks: Any) -> list[str]:
+    """What is said of these checks, without the variable and its source."""
+    with pytest.raises(SettingsError) as caught:
+        of(tmp_path, **checks)
+    assert all(line.startswith("MONITORD_CHECKS (environment): ") for line in caught.value.mistakes)
+    return [line.removeprefix("MONITORD_CHECKS (environment): ") for line in caught.value.mistakes]
+
+
+def test_none_are_configured_unless_they_are(tmp_path: Path) -> None:
+    settings = load({}, tmp_path)
+    assert settings.checks == {}
+    assert "checks" not in standing_orders(settings).probes
+    assert "checks" in standing_orders(of(tmp_path, shop={"type": "tcp", "address": "a:1"})).probes
+
+
+@pytest.mark.parametrize("kind", EACH)
+def test_a_check_of_each_type_is_written_again_as_it_was(tmp_path: Path, kind: str) -> None:
+    settings = of(tmp_path, shop={"type": kind, **EACH[kind]})
+    text = dict(described(settings))["MONITORD_CHECKS"]
+    assert text is not None
+    again = load({"MONITORD_CHECKS": text}, tmp_path)
+    assert again.checks == settings.checks
+    assert settings.differences(again) == ()
+    assert set(json.loads(text)["shop"]) == {"type", *EACH[kind]}
+
+
+def test_a_table_of_monitord_toml_is_the_same_as_json(tmp_path: Path) -> None:
+    (tmp_path / "monitord.toml").write_text(
+        '[checks.shop]\ntype = "http"\nurl = "https://shop.example.com/"\nevery = "1m"\n'
+        '[checks.shop.headers]\nX-Token = "t"\n[checks."the DB"]\ntype = "tcp"\naddress = "[::1]:5432"\n'
+    )
+    settings = load({}, tmp_path)
+    assert list(settings.checks) == ["shop", "the DB"]
+    assert settings.checks["shop"].every == timedelta(minutes=1)
+    assert list(load({"MONITORD_CHECKS": "{}"}, tmp_path).checks) == []  # the environment wins
+
+
+def test_judgement_gets_what_it_needs_and_nothing_secret(tmp_path: Path) -> None:
+    shop = {
+        "type": "http",
+        "url": f"https://me:{SECRET}@shop.example.com/health?token={SECRET}",
+        "headers": {"X-Token": SECRET},
+        "every": "5m",
+        "service": "gateway",
+        "depends_on": ["postgres", "gateway"],
+        "warning_latency": "500ms",
+        "critical_latency": "2s",
+        "user_facing": True,
+        "runbook": "https://wiki.example.com",
+        "contact": "shop@example.com",
+    }
+    orders = standing_orders(of(tmp_path, shop=shop))
+    assert orders.checks["shop"] == CheckOrder(
+        "http",
+        every=timedelta(minutes=5),
+        depends_on=("gateway", "postgres"),
+        user_facing=True,
+        runbook="https://wiki.example.com",
+        contact="shop@example.com",
+        target="https://shop.example.com/health",
+        unit="ms",
+        warning=Threshold(">", 500.0),
+        critical=Threshold(">", 2000.0),
+        certificate_days=14,
+    )
+    assert decode(StandingOrders, json.loads(json.dumps(encode(orders)))) == orders
+
+
+def test_secrets_are_masked_wherever_settings_are_shown(tmp_path: Path) -> None:
+    settings = of(
+        tmp_path,
+        shop={"type": "http", "url": f"https://me:{SECRET}@shop/", "headers": {"Authorization": f"Bearer {SECRET}"}},
+        load={"type": "command", "command": ["check_pg", f"--password={SECRET}"]},
+    )
+    text = dict(described(settings))["MONITORD_CHECKS"]
+    assert text is not None
+    assert SECRET not in text
+    assert json.loads(text)["shop"]["headers"] == {"Authorization": "***"}
+    assert SECRET in settings.secrets()
+    assert SECRET not in repr(settings)
+    assert SECRET not in repr(standing_orders(settings))
+
+
+def test_what_the_daemon_records_holds_no_secret_and_says_that_it_withholds(tmp_path: Path) -> None:
+    state = tmp_path / "state"
+    state.mkdir()
+    for check, is_withheld in (
+        ({"type": "http", "url": "https://shop/", "headers": {"X-Token": SECRET}}, True),
+        ({"type": "http", "url": f"https://me:{SECRET}@shop/"}, True),
+        ({"type": "http", "url": "https://shop/"}, False),
+    ):
+        environ = {"MONITORD_STATE_DIR": str(state), "MONITORD_CHECKS": json.dumps({"shop": check})}
+        write_record(environ, tmp_path, "1")
+        assert SECRET not in (state / "daemon.json").read_text()
+        record = read_record(state)
+        assert record is not None
+        assert ("MONITORD_CHECKS" in record.withheld, "MONITORD_CHECKS" in record.environment) == (
+            is_withheld,
+            not is_withheld,
+        )
+        assert list(record.orders.checks) == ["shop"]
+
+
+@pytest.mark.parametrize(
+    ("check", "expected"),
+    [
+        ({}, "type: it must be set, to one of http, tcp, sql, freshness, checkin, command"),
+        (
+            {"type": "htpp", "url": "http://a"},
+            "type: 'htpp' is not one of http, tcp, sql, freshness, checkin, command; the nearest is http",
+        ),
+        ({"type": "http"}, "url: it must be set"),
+        ({"type": "http", "url": "shop.example.com"}, "url: it does not begin with http:// or https://"),
+        ({"type": "http", "url": "http://shop:99999/"}, "url: its port is none"),
+        ({"type": "http", "url": "http://" + "ü" * 70 + ".com"}, "url: its host has a name that no host can have"),
+        ({"type": "http", "url": "http://a", "uri": "x"}, "uri: there is no such field; the nearest is url"),
+        ({"type": "http", "url": "http://a", "jsn": {}}, "jsn: there is no such field; the nearest is json"),
+        (
+            {"type": "http", "url": "http://a", "method": "FETCH"},
+            "method: 'FETCH' is not one of get, head, post, put, patch, delete, options",
+        ),
+        (
+            {"type": "http", "url": "http://a", "status": "2x"},
+            """status: '2x' is no status; write 200, "2xx", "200-299" or [200, "3xx"]""",
+        ),
+        ({"type": "http", "url": "http://a", "headers": {"a b": "x"}}, "headers: 'a b' is no name of a header"),
+        (
+            {"type": "http", "url": "http://a", "headers": {"X": f"{SECRET}\n"}},
+            "headers: X is not one line of ASCII",
+        ),
+        (
+            {"type": "http", "url": "http://a", "warning_latency": "500"},
+            "warning_latency: '500' has no unit; write 500s, 500m or 500h",
+        ),
+        (
+            {"type": "http", "url": "http://a", "warning_latency": "2s", "critical_latency": "1s"},
+            "critical is less than warning",
+        ),
+        (
+            {"type": "http", "url": "http://a", "certificate_days": "soon"},
+            "certificate_days: 'soon' is no number of days; write 14",
+        ),
+        ({"type": "tcp", "address": "db"}, "address: 'db' is no address; write db.example.com:5432 or [::1]:5432"),
+        (
+            {"type": "tcp", "address": "::1:5432"},
+            "address: '::1:5432' is no address; write db.example.com:5432 or [::1]:5432",
+        ),
+        ({"type": "tcp", "address": "db:0"}, "address: 'db:0' names no port; write db.example.com:5432"),
+        ({"type": "tcp", "address": "a:1", "every": "0s"}, "every: it must be longer than nothing"),
+        ({"type": "tcp", "address": "a:1", "severity": "high"}, "severity: 'high' is not one of warning, critical"),
+        (
+            {"type": "tcp", "address": "a:1", "depends_on": [1]},
+            'depends_on: it holds something that is no name; write ["gateway", "postgres"]',
+        ),
+        (
+            {"type": "sql", "query": "SELECT 1", "warning": "50"},
+            """warning: '50' is no limit; write "> 50", ">= 50", "< 1" or "outside 10..20\"""",
+        ),
+        (
+            {"type": "sql", "query": "SELECT 1", "warning": 50},
+            """warning: it is no limit; write "> 50", ">= 50", "< 1" or "outside 10..20\"""",
+        ),
+        (
+            {"type": "sql", "query": "SELECT 1", "warning": "> 50", "critical": "> 40"},
+            "critical, > 40, is reached before warning, > 50",
+        ),
+        ({"type": "freshness", "table": "orders"}, "it needs either table and column, or query"),
+        ({"type": "checkin"}, "it needs either period or schedule"),
+        (
+            {"type": "command", "command": "check_load -w 5"},
+            "command: it is no list of a command and its arguments, which no shell reads; "
+            'write ["/usr/lib/nagios/plugins/check_load", "-w", "5"]',
+        ),
+    ],
+)
+def test_a_mistake_names_the_check_and_the_field(tmp_path: Path, check: dict[str, Any], expected: str) -> None:
+    (said,) = mistakes(tmp_path, shop=check)
+    assert said == f"of the check shop, {expected}"
+    assert SECRET not in said
+
+
+def test_every_mistake_is_a_line_of_its_own(tmp_path: Path) -> None:
+    said = mistakes(tmp_path, a={"type": "tcp", "adress": "x"}, b={"type": "http", "url": 1, "follow": "maybe"})
+    assert said == [
+        "of the check a, address: it must be set",
+        "of the check a, adress: there is no such field; the nearest is address",
+        "of the check b, url: it does not begin with http:// or https://",
+        "of the check b, follow: 'maybe' is neither true nor false",
+    ]
+
+
+@pytest.mark.parametrize("name", ["", " ", "a/b", "a\nb", "x" * 101, "postgres"])
+def test_a_name_is_one_that_can_be_said(tmp_path: Path, name: str) -> None:
+    (said,) = mistakes(tmp_path, **{name: {"type": "tcp", "address": "a:1"}})
+    assert said.startswith("of the check ")
+
+
+def test_what_is_no_map_is_said_to_be_none(tmp_path: Path) -> None:
+    for text in ("[]", "{", "3"):
+        with pytest.raises(SettingsError, match=r'write \{"shop": \{"type": "http"'):
+            load({"MONITORD_CHECKS": text}, tmp_path)
+
+
+def test_checks_cannot_depend_on_themselves(tmp_path: Path) -> None:
+    tcp = {"type": "tcp", "address": "a:1"}
+    (said,) = mistakes(
+        tmp_path, a={**tcp, "depends_on": ["b"]}, b={**tcp, "service": "c"}, c={**tcp, "depends_on": ["a"]}
+    )
+    assert said == "of the check a, depends_on: it depends on itself in the end"
+    assert of(tmp_path, a={**tcp, "depends_on": ["b", "c"]}, b={**tcp, "depends_on": ["c"]}, c=tcp).checks
+
+
+def test_other_limits_of_a_check_can_be_tried_on_the_past(tmp_path: Path) -> None:
+    shop = {"type": "http", "url": "http://a", "warning_latency": "1s"}
+    environ = {"MONITORD_CHECKS": json.dumps({"shop": shop})}
+    found = tried([f"CHECKS={json.dumps({'shop': {**shop, 'warning_latency': '2s'}})}"], environ, tmp_path)
+    limits = [standing_orders(each).checks["shop"].warning for each in (found.present, found.settings)]
+    assert limits == [Threshold(">", 1000.0), Threshold(">", 2000.0)]
+
+
+@pytest.mark.parametrize(
+    ("text", "past", "within", "drawn"),
+    [
+        ("> 50", (50.1, float("nan"), float("inf")), (50.0, -3.0), "~:50"),
+        (">=50", (50.0,), (49.9,), "~:50"),
+        ("< 1", (0.9, -5.0), (1.0, 7.0), "1:"),
+        ("<= -1.5", (-1.5, -2.0), (-1.4,), "-1.5:"),
+        ("outside 10..20", (9.9, 20.1), (10.0, 15.0, 20.0), "10:20"),
+    ],
+)
+def test_a_limit_has_its_direction(text: str, past: tuple[float, ...], within: tuple[float, ...], drawn: str) -> None:
+    limit = threshold(text)
+    assert all(limit.is_past(number) for number in past)
+    assert not any(limit.is_past(number) for number in within)
+    assert limit.range == drawn
+    assert threshold(str(limit)) == limit
+
+
+@pytest.mark.parametrize("text", ["", "50", "> ", "> x", "=> 5", "outside 20..10", "outside 10", "> 5 > 6"])
+def test_what_is_no_limit_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no limit|begins above"):
+        threshold(text)
+
+
+def test_the_critical_limit_lies_beyond_the_warning() -> None:
+    for critical, warning, expected in (
+        ("> 60", "> 50", True),
+        ("> 40", "> 50", False),
+        ("< 1", "< 5", True),
+        ("< 6", "< 5", False),
+        ("outside 0..30", "outside 10..20", True),
+        ("outside 12..15", "outside 10..20", False),
+        ("< 1", "> 50", True),
+    ):
+        assert is_stricter(threshold(critical), threshold(warning)) is expected
