@@ -4,7 +4,10 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 BIN := .venv/bin
 ARGS ?=
-WORKERS ?= 2
+# More than cores: most tests wait for a server, and each worker has servers of its own.
+WORKERS ?= 4
+# Tests are compiled in full by every worker that may not keep what it has compiled.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help install demo test test-fast check format lint types imports reference wheel bench lock clean
 
@@ -36,10 +39,10 @@ demo: .venv/.demo-ready ## a real fleet in miniature, watched, broken and mended
 
 test: .venv/.dev-ready ## the whole suite, against real Postgres, Valkey and PM2
 	@$(BIN)/python -m monitord.testing.servers.pm2_install
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS)
 
 test-fast: .venv/.dev-ready ## only what needs no server: seconds
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal -m "not servers" $(ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist worksteal -m "not servers" $(ARGS)
 
 check: format lint types imports test wheel ## what CI runs
 

@@ -26,6 +26,7 @@ from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer
 from tests.support.children import ended_late
+from tests.support.scheduling import longest_first
 from tests.untried import told
 
 # Whoever starts the tests in the background, or by nohup, has these ignored; children would inherit that, and could not
@@ -55,11 +56,13 @@ T = TypeVar("T")
 _numbers = itertools.count(1)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Whoever asks for a server is marked `servers`, so that `-m 'not servers'` is the fast half."""
     for item in items:
         if SERVERS & set(getattr(item, "fixturenames", ())):
             item.add_marker("servers")
+    if hasattr(config, "workerinput"):  # one of several workers
+        longest_first(items)
 
 
 @pytest.hookimpl(wrapper=True)
@@ -154,9 +157,12 @@ def pm2(sandbox: Sandbox) -> Pm2Server:
     return server
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def stack() -> Iterator[Stack]:
-    """The whole stack with its fleet, on epochs of five seconds. A test that breaks something mends it."""
+    """The whole stack with its fleet, on epochs of five seconds. A test that breaks something mends it.
+
+    It is started for each file, in four seconds: on a worker that has no more use for it, it would only take time.
+    """
     stack = Stack(epoch_seconds=5)
     finish(stack.start())
     try:

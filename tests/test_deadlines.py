@@ -14,6 +14,7 @@ import pytest
 from tests.conftest import finish
 from tests.support import forked
 from tests.support.children import ended_late
+from tests.support.scheduling import LONGEST
 
 TESTS = Path(__file__).parent
 
@@ -67,3 +68,8 @@ def test_the_program_that_is_forked_is_a_process_as_any_other(tmp_path: Path) ->
     (tmp_path / ".env").unlink()
     with pytest.raises(subprocess.TimeoutExpired):
         forked.run(["run"], cwd=tmp_path, env={**env, "MONITORD_HTTP__LISTEN": ""}, timeout=0.5)
+
+
+def test_the_files_that_are_run_first_are_there() -> None:
+    assert [name for name in LONGEST if not (TESTS.parent / name).is_file()] == []
+    assert len(set(LONGEST)) == len(LONGEST)

@@ -6,12 +6,12 @@ import asyncio
 import json
 import os
 import signal
-import sys
-from asyncio.subprocess import PIPE, Process
 from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
+
+from tests.support import forked
 
 PATIENCE = 60.0
 Line = dict[str, Any]
@@ -32,10 +32,7 @@ class Watched:
 
     async def __aenter__(self) -> Self:
         self._directory.mkdir(parents=True, exist_ok=True)
-        self.process: Process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "monitord", "run",
-            env=self._environment, cwd=self._directory, stdout=PIPE, stderr=asyncio.subprocess.STDOUT, limit=2**22,
-        )  # fmt: skip
+        self.process = await forked.start(["run"], cwd=self._directory, env=self._environment, limit=2**22)
         self._reader = asyncio.create_task(self._read())
         await self.until("monitord_ready")
         return self
@@ -43,15 +40,16 @@ class Watched:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if self.process.returncode is None:
-            self.process.terminate()
-        async with asyncio.timeout(10):
-            await self.process.wait()
-            await self._reader
+        self.process.terminate()
+        try:
+            async with asyncio.timeout(10):
+                await self.process.wait()
+                await self._reader
+        finally:
+            self.process.kill()
         assert self.unreadable == []
 
     async def _read(self) -> None:
-        assert self.process.stdout is not None
         async for raw in self.process.stdout:
             async with self._said:
                 try:

@@ -17,7 +17,7 @@ import pytest
 
 from monitord.pm2.client import call
 from monitord.pm2.process_list import ListedProcess, parse
-from monitord.testing.processes import MARKER
+from monitord.testing.processes import MARKER, await_end
 from monitord.testing.sandbox import Sandbox
 from monitord.testing.servers.pm2_install import Pm2Program, install_pm2
 from tests.conftest import finish
@@ -115,7 +115,7 @@ class RealPm2:
         for process in self._started:
             with contextlib.suppress(psutil.NoSuchProcess):
                 process.kill()
-        psutil.wait_procs(self._started, timeout=DEADLINE)
+        await_end(list(self._started), DEADLINE)
 
     def _remember(self) -> None:
         with contextlib.suppress(psutil.NoSuchProcess, FileNotFoundError):

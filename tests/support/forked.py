@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import asyncio
 import atexit
 import functools
 import json
@@ -58,6 +59,47 @@ def run(
         )
 
 
+class Process:
+    """A command that goes on beside the test, as `asyncio` has it; stderr goes where stdout does."""
+
+    def __init__(self, pid: int, answer: socket.socket, stdout: asyncio.StreamReader) -> None:
+        self.pid, self.stdout = pid, stdout
+        self.returncode: int | None = None
+        self._ended = asyncio.create_task(self._await_end(answer))
+
+    def send_signal(self, number: int) -> None:
+        if self.returncode is None:
+            os.kill(self.pid, number)
+
+    def terminate(self) -> None:
+        self.send_signal(signal.SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(signal.SIGKILL)
+
+    async def wait(self) -> int:
+        return await asyncio.shield(self._ended)
+
+    async def _await_end(self, answer: socket.socket) -> int:
+        with answer:
+            self.returncode = _value(await asyncio.get_running_loop().sock_recv(answer, NUMBER))
+        return self.returncode
+
+
+async def start(arguments: Sequence[str], *, cwd: Path, env: Mapping[str, str], limit: int) -> Process:
+    """Start `monitord` with these arguments; `limit` is that of its longest line."""
+    loop, stdout = asyncio.get_running_loop(), asyncio.StreamReader(limit)
+    ours, its = os.pipe()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(stdout), os.fdopen(ours, "rb", 0))
+    try:
+        with Path(os.devnull).open("rb") as nothing:
+            answer = ask(arguments, cwd, env, (nothing.fileno(), its, its))
+    finally:
+        os.close(its)
+    answer.setblocking(False)
+    return Process(_value(await loop.sock_recv(answer, NUMBER)), answer, stdout)
+
+
 def ask(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], streams: tuple[int, int, int]) -> socket.socket:
     """Have a command started; the socket on which the server answers."""
     request = json.dumps({"arguments": list(arguments), "cwd": str(cwd), "env": dict(env)}).encode()
@@ -70,7 +112,10 @@ def ask(arguments: Sequence[str], cwd: Path, env: Mapping[str, str], streams: tu
 
 
 def _number(answer: socket.socket) -> int:
-    told = answer.recv(NUMBER, socket.MSG_WAITALL)
+    return _value(answer.recv(NUMBER, socket.MSG_WAITALL))
+
+
+def _value(told: bytes) -> int:
     if len(told) < NUMBER:
         raise RuntimeError("the fork server has died")
     return array.array("i", told)[0]
