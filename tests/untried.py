@@ -13,6 +13,7 @@ _BRINGS: Final = (
     ("prometheus", "apt-get install prometheus"),
     ("pgbouncer", "apt-get install pgbouncer"),
     ("openssl", "apt-get install openssl"),
+    ("monitoring plugins", "apt-get install monitoring-plugins-basic"),
     ("chrom", "apt-get install chromium"),
     ("systemd-analyze", "apt-get install systemd"),
     ("apprise", "make install (it is among the locked dependencies)"),

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
 from types import MappingProxyType
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -158,6 +158,10 @@ class Check(BaseModel):
     runbook: Line = ""
     contact: Line = ""
 
+    # What it is measured through, beside monitord itself; and whether it is reported to the page.
+    server: ClassVar[str] = ""
+    is_reported: ClassVar[bool] = False
+
     @property
     def is_secret(self) -> bool:
         """Whether it cannot be written down whole."""
@@ -180,7 +184,7 @@ class Check(BaseModel):
         return {
             "type": kind,
             "every": self.every,
-            "depends_on": tuple(dict.fromkeys((*([self.service] if self.service else []), *self.depends_on))),
+            "depends_on": tuple(name for name in dict.fromkeys((self.service, *self.depends_on, self.server)) if name),
             "user_facing": self.user_facing,
             "severity": self.severity,
             "runbook": self.runbook,
@@ -273,6 +277,7 @@ class TcpCheck(Check):
 class SqlCheck(Check):
     """One row of a statement, whose first column is a number."""
 
+    server: ClassVar[str] = "postgres"
     type: Literal["sql"] = "sql"
     query: Annotated[str, BeforeValidator(lambda value: t.text_of(value, "SELECT count(*) FROM orders"))]
     warning: Limit | None = None
@@ -288,15 +293,54 @@ class SqlCheck(Check):
         return {"warning": self.warning, "critical": self.critical, "unit": self.unit}
 
 
+# What dbt calls the fields of a freshness check, and the units of its ages.
+_DBT_FIELDS: Final = {
+    "loaded_at_field": "column",
+    "loaded_at_query": "query",
+    "warn_after": "warning",
+    "error_after": "critical",
+}
+_DBT_PERIODS: Final = {"minute": "m", "hour": "h", "day": "d"}
+
+
+def _in_own_words(written: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields of a freshness check, of which some may be dbt's."""
+    found: dict[str, Any] = {}
+    for name, value in written.items():
+        own = _DBT_FIELDS.get(name, name)
+        if own in found or (own != name and own in written):
+            raise ValueError(f"{name} and {own} are the same: write one of them")
+        found[own] = _dbt_age(name, value) if name in ("warn_after", "error_after") else value
+    return found
+
+
+def _dbt_age(name: str, value: object) -> object:
+    """`{"count": 12, "period": "hour"}` as a duration; what is written as one stays as it is."""
+    if not isinstance(value, dict):
+        return value
+    count, period = value.get("count"), value.get("period")
+    if set(value) != {"count", "period"} or not isinstance(count, int) or count < 1 or period not in _DBT_PERIODS:
+        raise ValueError(
+            f'{name}: it is not written like {{"count": 12, "period": "hour"}}; periods are minute, hour, day'
+        )
+    return f"{count}{_DBT_PERIODS[period]}"
+
+
 class FreshnessCheck(Check):
     """The newest row of a table is not old."""
 
+    server: ClassVar[str] = "postgres"
     type: Literal["freshness"] = "freshness"
     table: Line = ""
     column: Line = ""
     query: Annotated[str, BeforeValidator(lambda value: t.text_of(value, "SELECT max(at) FROM orders"))] = ""
     warning: t.Length | None = None
     critical: t.Length | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _of_dbt(cls, value: Any) -> Any:
+        return _in_own_words(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _is_whole(self) -> FreshnessCheck:
@@ -312,6 +356,7 @@ class FreshnessCheck(Check):
 class CheckinCheck(Check):
     """A job reports by itself, as often as it should."""
 
+    is_reported: ClassVar[bool] = True
     type: Literal["checkin"] = "checkin"
     period: t.Length | None = None
     schedule: t.Schedule = ""

@@ -152,6 +152,12 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
         host, _ = listen_address(settings.http.listen)
         if not is_loopback(host):
             yield listen, token, f"others can reach {host}, so {token} must be set"
+    own, dsn = variable_of("checks"), variable_of("postgres", "dsn")
+    for name, check in settings.checks.items():
+        if check.server == "postgres" and settings.postgres.dsn is None:
+            yield own, dsn, f"of the check {name}, it asks Postgres, so {dsn} must be set"
+        if check.is_reported and not settings.http.listen:
+            yield own, listen, f"of the check {name}, it is reported over HTTP, and {listen} is empty"
     by_channel, known = variable_of("notify", "severity_by_channel"), settings.notify.channel_names
     for name in settings.notify.severity_by_channel:
         if name not in known:

@@ -1,4 +1,4 @@
-"""A limit with its direction, as it is written: `> 50`, `>= 50`, `< 1`, `<= 1`, `outside 10..20`."""
+"""A limit with its direction, as it is written: `> 50`, `>= 50`, `< 1`, `<= 1`, `== 0`, `!= 0`, `outside 10..20`."""
 
 from __future__ import annotations
 
@@ -7,20 +7,29 @@ import re
 from dataclasses import dataclass
 from typing import Final, Literal, cast
 
-Condition = Literal[">", ">=", "<", "<=", "outside"]
-EXAMPLE: Final = '"> 50", ">= 50", "< 1" or "outside 10..20"'
-_NUMBER: Final = r"([-+]?\d+(?:\.\d+)?)"
-_ONE_SIDED: Final = re.compile(rf"(>=|<=|>|<)\s*{_NUMBER}")
-_OUTSIDE: Final = re.compile(rf"outside\s+{_NUMBER}\s*\.\.\s*{_NUMBER}", re.IGNORECASE)
+Condition = Literal[">", ">=", "<", "<=", "==", "!=", "outside", "inside"]
+EXAMPLE: Final = '"> 50", ">= 50", "< 1", "<= 1", "== 0", "!= 0", "outside 10..20" or "inside 10..20"'
+_RANGES: Final = ("outside", "inside")
+_SIGN: Final = re.compile(r"(>=|<=|==|!=|>|<)\s*(.*)", re.DOTALL)
+_WORD: Final = re.compile(r"([a-z]+)\b\s*(.*)", re.IGNORECASE | re.DOTALL)
+_NUMBER: Final = re.compile(r"[+-]?(?:\d+(?:_\d{3})*(?:\.\d*)?|\.\d+)(?:e[+-]?\d{1,3})?", re.IGNORECASE | re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Threshold:
-    """What a number must not be: past `value` in the direction of the condition, or not within `value`..`upper`."""
+    """What a number must not be: past `value` in the direction of the condition, or outside or inside `value`..`upper`.
+
+    The ends of a range are inside it.
+    """
 
     condition: Condition
     value: float
     upper: float = 0.0
+
+    @property
+    def is_one_sided(self) -> bool:
+        """Whether its one number is what is not to be passed."""
+        return self.condition in (">", ">=", "<", "<=")
 
     def is_past(self, number: float) -> bool:
         """Whether a number is as it must not be. What is not a number (NaN) is."""
@@ -35,43 +44,79 @@ class Threshold:
                 return number < self.value
             case "<=":
                 return number <= self.value
+            case "==":
+                return number == self.value
+            case "!=":
+                return number != self.value
             case "outside":
                 return not self.value <= number <= self.upper
+            case "inside":
+                return self.value <= number <= self.upper
 
     @property
     def range(self) -> str:
-        """The range that Nagios would draw: outside of it is past the limit."""
-        match self.condition:
-            case ">" | ">=":
-                return f"~:{self.value:g}"
-            case "<" | "<=":
-                return f"{self.value:g}:"
-            case "outside":
-                return f"{self.value:g}:{self.upper:g}"
+        """The same as Nagios has it: what is outside of the range is past the limit, or inside of it after an `@`."""
+        low, high = _written(self.value), _written(self.upper)
+        return {
+            ">": f"~:{low}",
+            ">=": f"@{low}:",
+            "<": f"{low}:",
+            "<=": f"@~:{low}",
+            "==": f"@{low}:{low}",
+            "!=": f"{low}:{low}",
+            "outside": f"{low}:{high}",
+            "inside": f"@{low}:{high}",
+        }[self.condition]
 
     def __str__(self) -> str:
-        between = f"..{self.upper:.15g}" if self.condition == "outside" else ""
-        return f"{self.condition} {self.value:.15g}{between}"
+        between = f"..{_written(self.upper)}" if self.condition in _RANGES else ""
+        return f"{self.condition} {_written(self.value)}{between}"
 
 
 def threshold(text: str) -> Threshold:
     """A limit from how it is written. ValueError with half a sentence for anything else."""
     written = text.strip()
-    if match := _ONE_SIDED.fullmatch(written):
-        return Threshold(cast("Condition", match[1]), float(match[2]))
-    if match := _OUTSIDE.fullmatch(written):
-        low, high = float(match[1]), float(match[2])
-        if low > high:
-            raise ValueError(f"{written!r} begins above its end")
-        return Threshold("outside", low, high)
-    raise ValueError(f"{written!r} is no limit; write {EXAMPLE}")
+    if (sign := _SIGN.fullmatch(written)) is not None:
+        return Threshold(cast("Condition", sign[1]), _number(sign[2], written))
+    word = _WORD.fullmatch(written)
+    if word is None or word[1].lower() not in _RANGES:
+        if _NUMBER.fullmatch(written):
+            raise ValueError(f"{written!r} does not say which side of it is wrong; write > {written} or < {written}")
+        raise ValueError(f"{written!r} is no limit; write {EXAMPLE}")
+    condition = word[1].lower()
+    first, dots, last = (part.strip() for part in word[2].partition(".."))
+    if not dots:
+        raise ValueError(f"{written!r} names no range; write {condition} 10..20")
+    low, high = _number(first, written), _number(last, written)
+    if low > high:
+        raise ValueError(f"{written!r} begins above its end; write {condition} {last}..{first}")
+    return Threshold(cast("Condition", condition), low, high)
 
 
 def is_stricter(critical: Threshold, warning: Threshold) -> bool:
     """Whether all that is critical is worth a warning too; what cannot be compared is taken for that."""
-    sides = {">": 1, ">=": 1, "<": -1, "<=": -1, "outside": 0}
-    if sides[critical.condition] != sides[warning.condition]:
-        return True
-    if critical.condition == "outside":
+    sides = {">": 1, ">=": 1, "<": -1, "<=": -1}
+    if critical.condition == warning.condition == "outside":
         return critical.value <= warning.value and critical.upper >= warning.upper
-    return (critical.value - warning.value) * sides[critical.condition] >= 0
+    if critical.condition == warning.condition == "inside":
+        return critical.value >= warning.value and critical.upper <= warning.upper
+    side = sides.get(critical.condition)
+    if side is None or side != sides.get(warning.condition):
+        return True
+    return (critical.value - warning.value) * side >= 0
+
+
+def _number(text: str, written: str) -> float:
+    if not text.strip():
+        raise ValueError(f"{written!r} lacks a number")
+    if not _NUMBER.fullmatch(text.strip()):
+        raise ValueError(f"{written!r} compares with {text.strip()!r}, which is no number")
+    found = float(text)
+    if math.isinf(found):
+        raise ValueError(f"{written!r} compares with a number that is too large")
+    return found
+
+
+def _written(number: float) -> str:
+    """A number as it would be written in a setting."""
+    return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)

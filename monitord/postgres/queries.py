@@ -378,3 +378,45 @@ TREE = """
 SELECT root, participant_count::int8 AS participants FROM l2_tree_cache
 WHERE epoch = $1::int8 AND channel = $2 LIMIT 1
 """
+
+
+CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+
+
+def quoted(name: str, parts: int = 2) -> str:
+    """A name that somebody wrote, `schema.table` or `table`, as an identifier: as it is called, case included.
+
+    Each part may be quoted already; then a dot may stand in it.
+    """
+    found: list[str] = []
+    rest = name.strip()
+    while rest and len(found) < parts:
+        if rest.startswith('"') and '"' in rest[1:]:
+            end = 1
+            while (end := rest.find('"', end)) >= 0 and rest[end : end + 2] == '""':
+                end += 2
+            end = end if end > 0 else len(rest)
+            part, rest = rest[1:end].replace('""', '"'), rest[end + 1 :].removeprefix(".")
+        elif len(found) + 1 < parts:
+            part, _, rest = rest.partition(".")
+        else:
+            part, rest = rest, ""
+        found.append(part)
+    return ".".join('"' + part.replace('"', '""').replace("\0", "\N{REPLACEMENT CHARACTER}") + '"' for part in found)
+
+
+def newest(table: str, column: str, until: str = "") -> str:
+    """The largest value of a column, up to a literal where there is one; by its index where it has one."""
+    where = f" WHERE {column} <= {until}" if until else ""
+    return f"SELECT max({column}) FROM {table}{where}"  # noqa: S608 - the names are quoted by `quoted`
+
+
+def moment(kind: str, at: float) -> str:
+    """A literal of a type for moments; `at` in Unix seconds."""
+    zoned = f"to_timestamp({at:.6f})"
+    return zoned if kind == "timestamptz" else f"({zoned} AT TIME ZONE 'UTC')::{kind}"
+
+
+def first_column(statement: str) -> str:
+    """A statement that returns the first column only of another one, which must be a SELECT."""
+    return f"SELECT q.value FROM (\n{statement.strip().rstrip(';')}\n) AS q(value)"  # noqa: S608 - it is the operator's

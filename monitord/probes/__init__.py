@@ -17,11 +17,13 @@ from monitord.core.history.defaults import defaults
 from monitord.core.history.epochs import window_seconds
 from monitord.core.subjects.registry import added
 from monitord.probes.base import Probe
+from monitord.threads import WorkerThread
 
 if TYPE_CHECKING:
     from monitord.config.loader import Settings
     from monitord.core.orders import StandingOrders
     from monitord.postgres.session import Session
+    from monitord.postgres.shared import SharedSessions
 
 # An exact count stops at so many times the growth limit: far past it, and still no burden.
 COUNT_AT_MOST_LIMITS = 10
@@ -41,22 +43,43 @@ class ProbeContext:
     orders: StandingOrders
     own_pids: Callable[[], frozenset[int]]
     _session: Session | None = None
+    _shared: SharedSessions | None = None
+    _reports: WorkerThread | None = None
 
     @property
     def session(self) -> Session:
         """The one session to Postgres. SettingsError for an address that its driver cannot take apart."""
+        if self._session is None:
+            self._session = self._new_session()
+        return self._session
+
+    @property
+    def shared(self) -> SharedSessions:
+        """The connections to Postgres that all statements of the operator's own share. SettingsError as above."""
+        from monitord.postgres.shared import SharedSessions
+
+        if self._shared is None:
+            self._shared = SharedSessions(self._new_session)
+        return self._shared
+
+    @property
+    def reports(self) -> WorkerThread:
+        """The one thread that reads what jobs have reported."""
+        if self._reports is None:
+            self._reports = WorkerThread("what jobs report")
+        return self._reports
+
+    def _new_session(self) -> Session:
         from monitord.config.loader import SettingsError
         from monitord.postgres.dsn import DsnError
         from monitord.postgres.session import Session
 
         postgres = self.settings.postgres
         assert postgres.dsn is not None  # noqa: S101 - its probes are configured
-        if self._session is None:
-            try:
-                self._session = Session(postgres.dsn.get_secret_value(), postgres.ca_file)
-            except DsnError as error:
-                raise SettingsError((f"MONITORD_POSTGRES__DSN: {error}",)) from None
-        return self._session
+        try:
+            return Session(postgres.dsn.get_secret_value(), postgres.ca_file)
+        except DsnError as error:
+            raise SettingsError((f"MONITORD_POSTGRES__DSN: {error}",)) from None
 
     @property
     def opened(self) -> Session | None:

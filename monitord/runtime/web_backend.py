@@ -20,6 +20,7 @@ from monitord.core.report.model import Report
 from monitord.logging.logger import JsonLog
 from monitord.reporting.metrics import Facts, exposition
 from monitord.runtime.report_builder import recorded_cycles, report_from_recording
+from monitord.storage.checkins import CheckinUnavailable, JobReport, keep
 from monitord.storage.commands import CommandsUnavailable
 from monitord.storage.reader import read_snapshot, read_transitions, recorded_span
 from monitord.storage.schema import UnusableSnapshot
@@ -83,6 +84,19 @@ class DaemonBackend:
             raise BackendUnavailable("the state directory does not answer") from None
         except (CommandsUnavailable, OSError, sqlite3.Error) as error:
             raise BackendUnavailable(f"it could not be left for monitord: {error}") from None
+
+    async def report_job(self, job: str, report: JobReport, code: int | None) -> bool:
+        check = self.settings.checks.get(job)
+        if check is None or not check.is_reported:
+            return False
+        at = time.time()
+        try:
+            await self._commands.run(keep, self.settings.state_dir, job, report, at, code, timeout=LEAVE_SECONDS)
+        except (TimeoutError, WorkerBusy):
+            raise BackendUnavailable("the state directory does not answer") from None
+        except (CheckinUnavailable, OSError, sqlite3.Error) as error:
+            raise BackendUnavailable(f"the report could not be kept: {error}") from None
+        return True
 
     async def night(self, back: timedelta) -> Report:
         """What is recorded of so long."""

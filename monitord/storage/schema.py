@@ -30,6 +30,12 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     -- What operators have asked of monitord, until it has read it: the one table that others write to.
     CREATE TABLE commands (seq INTEGER PRIMARY KEY AUTOINCREMENT, body TEXT NOT NULL);
     """,
+    """
+    -- What jobs have last reported (Unix seconds): written by the page's thread, before a job is answered.
+    CREATE TABLE checkins (
+        job TEXT PRIMARY KEY, started REAL, succeeded REAL, failed REAL, code INTEGER, took REAL
+    ) WITHOUT ROWID;
+    """,
 )
 
 

@@ -16,9 +16,9 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitord.config.types import is_loopback
 from monitord.reporting.wording import sentence
-from monitord.web import params
+from monitord.web import params, pings
 from monitord.web.api import Api, Problem, health, problem
-from monitord.web.auth import TokenAuth, TooManyGuesses, bearer
+from monitord.web.auth import TokenAuth, TooManyGuesses, bearer, password
 from monitord.web.backend import BackendUnavailable
 from monitord.web.forms import Forms, to_login
 from monitord.web.middleware import SecurityMiddleware
@@ -36,8 +36,8 @@ _STATIC: Final = {
 # What anybody may read even where others can reach the page.
 _HEALTH: Final = "/healthz"
 _STREAM: Final = "/events"
-_OPEN: Final = (_HEALTH, "/static/", "/login")
-_FOR_PROGRAMS: Final = ("/api/", _HEALTH, "/metrics", _STREAM, "/static/")
+_OPEN: Final = (_HEALTH, "/static/", "/login", pings.PLACE)  # whoever reports is asked for the token there
+_FOR_PROGRAMS: Final = ("/api/", _HEALTH, "/metrics", _STREAM, "/static/", pings.PLACE)
 _WORDS: Final = {"Not Found": "There is nothing here.", "Method Not Allowed": "That cannot be done here."}
 
 # More than this many requests at once are answered with 503; each is answered within so many seconds, but for streams.
@@ -77,12 +77,15 @@ class Page:
             ("GET", "/static/{name}", self._file),
         )
         own = [Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths]
-        self.routes = [*own, *Api(records, self._permit).routes()]
+        reports = pings.Pings(records.source, self._permit_report)
+        self.routes = [*own, *Api(records, self._permit).routes(), *reports.routes()]
         app = Starlette(
             routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
         )
         app.router.redirect_slashes = False
-        self.app: ASGIApp = SecurityMiddleware(self._gate(app), host, self._refused, records.source.fault)
+        self.app: ASGIApp = SecurityMiddleware(
+            self._gate(app), host, self._refused, records.source.fault, {pings.PLACE: pings.LARGEST_BODY}
+        )
 
     # Who is let through
 
@@ -124,12 +127,18 @@ class Page:
         elif path_of(request) != "/api/check":
             raise Problem(403, NO_TOKEN)
 
-    async def _know(self, request: Request) -> None:
+    async def _permit_report(self, request: Request) -> None:
+        """Let through who may report: with the token, where there is one; it may stand in the address as a password."""
+        if self._auth.has_token:
+            await self._know(request, bearer(request.headers) or password(request.headers))
+
+    async def _know(self, request: Request, shown: str = "") -> None:
         if self._auth.knows(request.headers):
             return
-        if found := bearer(request.headers):
+        if found := shown or bearer(request.headers):
             try:
-                await self._auth.guess(found)
+                if await self._auth.guess(found):
+                    return
             except TooManyGuesses:
                 raise Problem(429, "Too many wrong tokens: come again in a moment.") from None
             raise Problem(401, "That is not the token.")

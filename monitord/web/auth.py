@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import hashlib
 import hmac
 import time
@@ -85,6 +86,21 @@ def bearer(headers: Mapping[str, str]) -> str:
     """The token of an Authorization header; "" where there is none."""
     scheme, _, found = headers.get("authorization", "").partition(" ")
     return found.strip() if scheme.lower() == "bearer" else ""
+
+
+def password(headers: Mapping[str, str]) -> str:
+    """The password of an Authorization header as an address with one makes it, or its user where there is no password.
+
+    "" where there is none: for clients that are given an address and nothing else.
+    """
+    scheme, _, found = headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic" or len(found) > _LONGEST:
+        return ""
+    try:
+        user, _, secret = base64.b64decode(found.strip(), validate=True).decode().partition(":")
+    except ValueError:
+        return ""
+    return secret or user
 
 
 def _cookie(headers: Mapping[str, str]) -> str:

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Sequence
 from datetime import datetime, timedelta
 from functools import cached_property
-from typing import Protocol, TypeVar
+from typing import Literal, Protocol, TypeVar
 
 from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident
@@ -96,6 +96,14 @@ class WebBackend(Protocol):
 
         Raises:
             Unavailable: it could not be left.
+        """
+        ...
+
+    async def report_job(self, job: str, report: Literal["start", "success", "failure"], code: int | None) -> bool:
+        """Keep what a job reports now, on the disk before this returns. False where no check of that name waits for it.
+
+        Raises:
+            BackendUnavailable: it could not be kept.
         """
         ...
 

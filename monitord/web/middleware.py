@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from types import MappingProxyType
 from typing import Final
 from urllib.parse import parse_qsl, urlsplit
 
@@ -44,8 +45,19 @@ Refuse = Callable[[Request, int, str], Response]
 class SecurityMiddleware:
     """Stands before the app. `refuse` makes the answer to what is not let through; `fault` is told what failed."""
 
-    def __init__(self, app: ASGIApp, host: str, refuse: Refuse, fault: Callable[[str, BaseException], None]) -> None:
-        """`host` is where the page listens; only this machine's own names are answered to on a loopback address."""
+    def __init__(
+        self,
+        app: ASGIApp,
+        host: str,
+        refuse: Refuse,
+        fault: Callable[[str, BaseException], None],
+        unread: Mapping[str, int] = MappingProxyType({}),
+    ) -> None:
+        """`host` is where the page listens; only this machine's own names are answered to on a loopback address.
+
+        `unread` are places where a body is passed over, and how large one may be there.
+        """
+        self._unread = unread
         self._app = app
         self._names = _NAMES | {host.lower()} if is_loopback(host) else None
         self._refuse = refuse
@@ -97,8 +109,10 @@ class SecurityMiddleware:
         if request.method not in _SAFE and not same_origin(headers):
             return 403, "This must be asked for from the page itself."
         length = headers.get("content-length", "0")
-        if not (length.isascii() and length.isdecimal()) or int(length[:20]) > LARGEST_BODY:
-            return 413, f"A request may bring {LARGEST_BODY} bytes at most."
+        path: str = request.scope["path"]
+        most = next((bytes_ for place, bytes_ in self._unread.items() if path.startswith(place)), LARGEST_BODY)
+        if not (length.isascii() and length.isdecimal()) or int(length[:20]) > most:
+            return 413, f"A request may bring {most} bytes at most."
         return None
 
 

@@ -395,6 +395,8 @@ def _order(kind: Any, value: Any) -> Any:
     if isinstance(kind, type) and is_dataclass(kind) and isinstance(value, dict):
         of_field = typing.get_type_hints(kind)
         return decode(kind, encode({name: _order(of_field.get(name), one) for name, one in value.items()}))
+    if kind is Threshold and isinstance(value, str):
+        return threshold(value)
     if kind is int and isinstance(value, str):
         return units.size(value)
     if kind is float and isinstance(value, str):

@@ -13,6 +13,7 @@ from monitord.core.anomalies.sealing_habits import SealingHabits
 from monitord.core.anomalies.trends import TrendSeries
 from monitord.core.copying import replace
 from monitord.core.history.arrivals import Counters
+from monitord.core.history.checkins import Job
 from monitord.core.history.epochs import Empty, Sealed
 from monitord.core.history.mounts import Mount
 from monitord.core.history.process_model import FleetRestart, ServiceHistory
@@ -234,6 +235,8 @@ class History:
     seen: Mapping[str, float | None] = field(default_factory=dict)
     # Where each watched path lay when it was last whole.
     mounts: Mapping[str, Mount] = field(default_factory=dict)
+    # The jobs that report by themselves, by the names of their checks.
+    jobs: Mapping[str, Job] = field(default_factory=dict)
     # What subjects that are no part of monitord keep, as JSON: a subject's own in `update`, by its name.
     by_subject: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 

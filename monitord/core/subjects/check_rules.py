@@ -19,6 +19,7 @@ from monitord.core.model import (
     Reading,
     Sample,
     Severity,
+    Status,
     Unknown,
     Value,
 )
@@ -34,7 +35,10 @@ VALUE, UNIT, KEPT = "check_value", "check_unit", "check_kept"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One check as it was last taken; `now` in Unix seconds. `error` says why it could not be ("": it could)."""
+    """One check as it was last taken; `now` in Unix seconds. `error` says why it could not be ("": it could).
+
+    `samples` are what was measured of it by name, `labelled` those that are told apart by further labels.
+    """
 
     name: str
     order: CheckOrder
@@ -42,6 +46,7 @@ class Check:
     history: History
     samples: Mapping[str, Sample] = field(default_factory=dict)
     error: str = ""
+    labelled: tuple[Sample, ...] = ()
 
     @property
     def is_taken(self) -> bool:
@@ -156,13 +161,17 @@ def evaluated(rule: str, judge: Judge, *types: str) -> tuple[CheckJudge, Evaluat
 def checks_of(reading: Reading, history: History, orders: StandingOrders, now: float) -> Iterator[Check]:
     """Every check that is ordered, as a reading tells of it; what others depend on comes before them."""
     samples: dict[str, dict[str, Sample]] = {name: {} for name in orders.checks}
+    labelled: dict[str, list[Sample]] = {}
     for sample in reading.samples:
         name = sample.label("check")
-        if name in samples:
+        if len(sample.labels) > 1:
+            labelled.setdefault(name, []).append(sample)
+        elif name in samples:
             samples[name][sample.name] = sample
     errors = {gap.subject: gap.error for gap in reading.gaps}
     for name in in_order(orders.checks):
-        yield Check(name, orders.checks[name], now, history, samples[name], errors.get(name, ""))
+        more = tuple(labelled.get(name, ()))
+        yield Check(name, orders.checks[name], now, history, samples[name], errors.get(name, ""), more)
 
 
 def in_order(checks: Mapping[str, CheckOrder]) -> tuple[str, ...]:
@@ -182,11 +191,13 @@ def in_order(checks: Mapping[str, CheckOrder]) -> tuple[str, ...]:
     return tuple(done)
 
 
-def severity_of(check: Check, judges: tuple[CheckJudge, ...]) -> Severity | None:
-    """The worst that the rules find of a check that was taken."""
+def status_of(check: Check, judges: tuple[CheckJudge, ...]) -> Status:
+    """The worst that the rules find of a check that was taken; unknown where they find nothing and cannot tell."""
     found = [one.judge(check) for one in judges if check.order.type in one.types]
     severities = [each.severity for each in found if isinstance(each, Finding)]
-    return max(severities, key=RANK.__getitem__, default=None)
+    if severities:
+        return max(severities, key=RANK.__getitem__)
+    return "unknown" if any(isinstance(each, Unknown) for each in found) else "ok"
 
 
 def said(value: float | None, unit: str) -> str:

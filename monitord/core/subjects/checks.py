@@ -8,10 +8,12 @@ from typing import Any, Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, Grid, Style
+from monitord.core.copying import replace
+from monitord.core.history.checkins import update_jobs
 from monitord.core.history.model import History
 from monitord.core.model import Reading, Status
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import endpoints
+from monitord.core.subjects import endpoints, jobs, plugins, values
 from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
@@ -19,14 +21,15 @@ from monitord.core.subjects.base import (
     SectionContext,
     StatusSection,
     Subject,
+    Updated,
     asked,
 )
-from monitord.core.subjects.check_rules import KEPT, PROBE, VALUE, Check, checks_of, said, severity_of
+from monitord.core.subjects.check_rules import KEPT, PROBE, VALUE, Check, checks_of, said, status_of
 from monitord.core.subjects.servers import unmeasured
 from monitord.core.thresholds import Threshold
 
 # How the checks of each type are judged.
-JUDGES: Final = (*endpoints.JUDGES,)
+JUDGES: Final = (*endpoints.JUDGES, *values.JUDGES, *jobs.JUDGES, *plugins.JUDGES)
 
 
 def _is_fresh(reading: Reading, name: str) -> bool:
@@ -35,6 +38,15 @@ def _is_fresh(reading: Reading, name: str) -> bool:
         return True
     kept = next((s for s in reading.named(KEPT) if s.label("check") == name), None)
     return kept is not None and kept.value is None
+
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    """The history with what jobs have reported; a report may be lost while monitord does not run."""
+    names = [name for name, order in orders.checks.items() if order.type in jobs.TYPES]
+    away = next((span for span in reversed(history.blind.get(PROBE, ())) if span.why == "away"), None)
+    lost = None if away is None or away.end is None else (away.start, away.end)
+    known = update_jobs(history.jobs, names, reading, now, lost)
+    return Updated(history if known == history.jobs else replace(history, jobs=known))
 
 
 UNMEASURED = unmeasured(
@@ -47,8 +59,19 @@ UNMEASURED = unmeasured(
 
 
 @dataclass(frozen=True, slots=True)
+class CheckNumber:
+    """One of the numbers that a plugin prints, in the unit that it is in."""
+
+    value: float | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
 class CheckStatus:
-    """A check as it was last taken: what was found of it, by which limits, how long ago; and what is wrong with it."""
+    """A check as it was last taken: what was found of it, by which limits, how long ago; and what is wrong with it.
+
+    `text` is what a plugin says of it, `perfdata` are a plugin's numbers, by their labels.
+    """
 
     type: str
     status: Status
@@ -58,6 +81,8 @@ class CheckStatus:
     critical: str | None
     age_seconds: float | None
     error: str | None
+    text: str | None
+    perfdata: Mapping[str, CheckNumber]
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str, CheckStatus | None]:
@@ -71,13 +96,19 @@ def _check(check: Check, read_at: float) -> CheckStatus:
     kept = check.number(KEPT)
     return CheckStatus(
         type=check.order.type,
-        status=severity_of(check, JUDGES) or "ok",
+        status=status_of(check, JUDGES),
         value=check.number(),
         unit=check.unit,
         warning=_limit(check.order.warning),
         critical=_limit(check.order.critical),
         age_seconds=round(max(0.0, check.now - (read_at if kept is None else kept)), 3),
         error=check.word(endpoints.ERROR) or None,
+        text=check.word(plugins.TEXT) or None,
+        perfdata={
+            one.label("label"): CheckNumber(one.value if isinstance(one.value, int | float) else None, one.unit)
+            for one in check.labelled
+            if one.name == plugins.PERFDATA
+        },
     )
 
 
@@ -98,6 +129,12 @@ METRICS: Final = (
             ),
             MetricFamily("check_value", "The number of a check, in its own unit.", lambda check: check["value"]),
             MetricFamily(
+                "check_perfdata",
+                "A number of a plugin's performance data, in its own unit.",
+                lambda check: {label: number["value"] for label, number in check["perfdata"].items()},
+                by="label",
+            ),
+            MetricFamily(
                 "check_age_seconds", "How long ago a check was last taken.", lambda check: check["age_seconds"]
             ),
         ),
@@ -115,6 +152,8 @@ def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[Per
         value, unit = (None, "") if check is None else (check["value"], check["unit"])
         if check is None or value is not None:
             yield PerfDatum(name, value, _NAGIOS_UNITS.get(unit, ""), limits=ranges)
+        for label, number in {} if check is None else check["perfdata"].items():
+            yield PerfDatum(f"{name} {label}", number["value"], _NAGIOS_UNITS.get(number["unit"], ""))
 
 
 def _section(context: SectionContext) -> tuple[Block, ...]:
@@ -127,7 +166,7 @@ def _section(context: SectionContext) -> tuple[Block, ...]:
 def _row(name: str, check: Mapping[str, Any] | None, confirmed: Style) -> tuple[Style, tuple[str, ...]]:
     if check is None:
         return ("unknown" if confirmed == "ok" else confirmed), (name, "", "unknown", "", "")
-    value = check["error"] or ("" if check["value"] is None else said(check["value"], check["unit"]))
+    value = check["error"] or check["text"] or ("" if check["value"] is None else said(check["value"], check["unit"]))
     limits = [f"{level} {check[level]}" for level in ("warning", "critical") if check[level] is not None]
     age = "now" if check["age_seconds"] < 1 else f"{humanize.duration(check['age_seconds'])} ago"
     style = check["status"] if confirmed == "ok" else confirmed
@@ -137,7 +176,8 @@ def _row(name: str, check: Mapping[str, Any] | None, confirmed: Style) -> tuple[
 CHECKS = Subject(
     PROBE,
     "checks",
-    rules=(*endpoints.RULES, UNMEASURED),
+    rules=(*endpoints.RULES, *values.RULES, *jobs.RULES, *plugins.RULES, UNMEASURED),
+    update=_update,
     members="checks",
     member="check",
     readings="the checks",

@@ -43,23 +43,46 @@ def _tcp(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckC
     return TcpCheck(name, check, timeout)
 
 
+def _sql(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckClient:
+    from monitord.probes.checks.sql import SqlCheck
+
+    return SqlCheck(name, context.shared, check.query, check.unit, timeout)
+
+
+def _freshness(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckClient:
+    from monitord.probes.checks.sql import FreshnessCheck
+
+    return FreshnessCheck(name, context.shared, check.table, check.column, check.query, timeout)
+
+
+def _checkin(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - all alike
+    from monitord.probes.checks.checkin import CheckinCheck
+
+    return CheckinCheck(name, context.settings.state_dir, context.reports, timeout)
+
+
+def _command(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - as _tcp
+    from monitord.probes.checks.command import CommandCheck
+
+    return CommandCheck(name, check.command, timeout)
+
+
 # Type -> what makes a check of its settings: its name, what is set of it, its deadline in seconds, what probes share.
 Maker = Callable[[str, Any, float, "ProbeContext"], CheckClient]
-MAKERS: Final[Mapping[str, Maker]] = {"http": _http, "tcp": _tcp}
+MAKERS: Final[Mapping[str, Maker]] = {
+    "http": _http,
+    "tcp": _tcp,
+    "sql": _sql,
+    "freshness": _freshness,
+    "checkin": _checkin,
+    "command": _command,
+}
 
 
 def made(context: ProbeContext) -> list[ScheduledCheck]:
-    """The checks that are configured.
-
-    Raises:
-        SettingsError: there is one of a type that cannot be taken.
-    """
+    """The checks that are configured."""
     settings, found = context.settings, []
     for name, check in settings.checks.items():
-        if check.type not in MAKERS:
-            from monitord.config.loader import SettingsError
-
-            raise SettingsError((f"MONITORD_CHECKS: of the check {name}, type: {check.type} cannot be taken here",))
         timeout = (check.timeout or settings.probe_timeout).total_seconds()
         # One that may take as long as the reading says itself that it took too long, before the reading ends.
         own = (

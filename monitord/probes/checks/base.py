@@ -25,7 +25,10 @@ def result(name: str, value: Value, unit: str, *more: Sample) -> CheckResult:
 class CheckClient(Protocol):
     """One check. What is wrong with what it asks is a result; that it could not be asked is a FailureError."""
 
-    name: str
+    @property
+    def name(self) -> str:
+        """The check's."""
+        ...
 
     async def run(self) -> CheckResult:
         """Ask once, within the deadline that the check was made with; whoever runs it ends it soon after.

@@ -1,0 +1,55 @@
+"""Judgement of Nagios plugins: what one has found is what it says."""
+
+from __future__ import annotations
+
+from typing import Final, Literal, get_args
+
+from monitord.core.model import Alert, Finding
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import Impact, RecoveryContext, Rule
+from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated
+
+# What a plugin has found, and says in its first line; and one of its numbers by its label.
+STATE, TEXT, PERFDATA = "check_state", "check_text", "check_perfdata"
+_Found = Literal["warning", "critical"]
+
+
+def command_failed(check: Check) -> Finding | None:
+    """A plugin that says that something is wrong."""
+    state = check.word(STATE)
+    if state not in get_args(_Found):
+        return None
+    text = check.word(TEXT).rstrip(".")
+    severity: _Found = "critical" if state == "critical" else "warning"
+    return check.finding(
+        "command_failed",
+        severity,
+        f"{check.name} is {state}{f': {text}' if text else ', and says nothing more'}.",
+        value=state,
+        limit="ok",
+        recommendation="Run its command by hand, as monitord's user: it says more than its first line.",
+    )
+
+
+def _ok_now(alert: Alert, at: RecoveryContext) -> str:
+    return f"{alert.subject} is ok again."
+
+
+def _impact(alert: Alert, orders: StandingOrders) -> str:
+    return f"what {alert.subject} looks at is not as it should be"
+
+
+COMMAND, _failed = evaluated("command_failed", command_failed, "command")
+JUDGES: Final = (COMMAND,)
+COMMAND_FAILED = Rule(
+    name="command_failed",
+    probe=PROBE,
+    severities=("warning", "critical"),
+    evaluate=_failed,
+    runbook=("monitord config", "monitord check", "df -h"),
+    impact=Impact(_impact),
+    blocking=blocks_users,
+    recovered=_ok_now,
+    criterion="checks_met",
+)
+RULES: Final = (COMMAND_FAILED,)

@@ -1,0 +1,104 @@
+"""Judgement of what the operator asks Postgres: a number past its limit, or data that is too old."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.model import Alert, Finding
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import Impact, RecoveryContext, Rule
+from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated, said, value_now
+
+# By how much the newest of all moments lies in the future.
+AHEAD: Final = "check_ahead"
+_RUNBOOK: Final = (
+    "SELECT 1",
+    "SELECT pid, state, wait_event_type, xact_start FROM pg_stat_activity ORDER BY xact_start LIMIT 10",
+    "monitord check",
+)
+
+
+def value_out_of_range(check: Check) -> Finding | None:
+    """A number that is past its limit."""
+    if (past := check.past()) is None:
+        return None
+    severity, limit, value = past
+    return check.finding(
+        "value_out_of_range",
+        severity,
+        f"{check.name} is {said(value, check.unit)}; it is {severity} when {limit}.",
+        value=value,
+        limit=limit.value if limit.is_one_sided else str(limit),
+        unit=check.unit,
+        recommendation="Run its statement by hand, and look at the rows that it counts.",
+    )
+
+
+def data_stale(check: Check) -> Finding | None:
+    """Data whose newest is older than it may be."""
+    if (past := check.past()) is None:
+        return None
+    severity, limit, value = past
+    ahead = check.number(AHEAD)
+    passed_over = (
+        f" What lies in the future, up to {humanize.duration(ahead)} ahead, is passed over."
+        if ahead is not None
+        else ""
+    )
+    return check.finding(
+        "data_stale",
+        severity,
+        f"The newest data of {check.name} is {humanize.duration(value)} old; "
+        f"the limit is {humanize.duration(limit.value)}.{passed_over}",
+        value=int(value),
+        limit=int(limit.value),
+        unit="seconds",
+        evidence={} if ahead is None else {"ahead_seconds": int(ahead)},
+        recommendation="Look at whatever writes it: does it run, and does it write?",
+        began=check.now - value + limit.value,
+    )
+
+
+def _within_now(alert: Alert, at: RecoveryContext) -> str:
+    return f"{alert.subject} is within its limits again{value_now(alert, at)}."
+
+
+def _fresh_now(alert: Alert, at: RecoveryContext) -> str:
+    return f"{alert.subject} has newer data again{value_now(alert, at)}."
+
+
+def _impact(alert: Alert, orders: StandingOrders) -> str:
+    return f"whoever relies on {alert.subject}"
+
+
+def _stale_impact(alert: Alert, orders: StandingOrders) -> str:
+    return f"whoever reads the data of {alert.subject} reads old data"
+
+
+VALUE, _value = evaluated("value_out_of_range", value_out_of_range, "sql")
+STALE, _stale = evaluated("data_stale", data_stale, "freshness")
+JUDGES: Final = (VALUE, STALE)
+VALUE_OUT_OF_RANGE = Rule(
+    name="value_out_of_range",
+    probe=PROBE,
+    severities=("warning", "critical"),
+    evaluate=_value,
+    runbook=_RUNBOOK,
+    impact=Impact(_impact),
+    blocking=blocks_users,
+    recovered=_within_now,
+    criterion="checks_met",
+)
+DATA_STALE = Rule(
+    name="data_stale",
+    probe=PROBE,
+    severities=("warning", "critical"),
+    evaluate=_stale,
+    runbook=_RUNBOOK,
+    impact=Impact(_stale_impact),
+    blocking=blocks_users,
+    recovered=_fresh_now,
+    criterion="checks_met",
+)
+RULES: Final = (VALUE_OUT_OF_RANGE, DATA_STALE)

@@ -1,0 +1,85 @@
+"""Where jobs report, in Healthchecks' convention: /ping/NAME, /ping/NAME/start, /ping/NAME/fail, /ping/NAME/EXIT."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, Literal
+
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from monitord.reporting.wording import sentence
+from monitord.web.api import Problem, problem
+from monitord.web.backend import BackendUnavailable, WebBackend
+from monitord.web.middleware import same_origin
+
+PLACE: Final = "/ping/"
+METHODS: Final = ("GET", "POST")  # whatever answers GET answers HEAD
+# What a job may send along, its log for example: it is passed over, and nothing of it is kept.
+LARGEST_BODY: Final = 1024 * 1024
+_BODY_SECONDS: Final = 5.0
+_MOST_CODES: Final = 255
+
+Kind = Literal["start", "success", "failure"]
+
+
+def reported(what: str) -> tuple[Kind, int | None] | None:
+    """What a job says with the last part of the address, and its exit code; None where that is nothing."""
+    if what in ("", "start", "fail"):
+        kind: Kind = "start" if what == "start" else "failure" if what == "fail" else "success"
+        return kind, None
+    if not (what.isascii() and what.isdecimal() and len(what) <= 3 and int(what) <= _MOST_CODES):
+        return None
+    return "success" if int(what) == 0 else "failure", int(what)
+
+
+class Pings:
+    """The routes under /ping."""
+
+    def __init__(self, source: WebBackend, permit: Callable[[Request], Awaitable[None]]) -> None:
+        """`permit` lets through who may report, and raises Problem for who may not."""
+        self._source = source
+        self._permit = permit
+
+    def routes(self) -> list[Route]:
+        """All of them."""
+        return [
+            Route(path, self._answer, methods=[method])
+            for path in (f"{PLACE}{{name}}", f"{PLACE}{{name}}/{{what}}")
+            for method in METHODS
+        ]
+
+    async def _answer(self, request: Request) -> Response:
+        try:
+            await self._keep(request)
+        except Problem as found:
+            return problem(found.status, str(found))
+        except BackendUnavailable as error:
+            return problem(503, sentence(str(error)))
+        await _pass_over(request)
+        return PlainTextResponse("OK")
+
+    async def _keep(self, request: Request) -> None:
+        if not same_origin(request.headers):  # a page elsewhere could report with an image
+            raise Problem(403, "A job reports by itself, not through a page.")
+        await self._permit(request)
+        name, what = request.path_params["name"], request.path_params.get("what", "")
+        said = reported(what)
+        if said is None:
+            raise Problem(404, "A job reports at /ping/NAME, /ping/NAME/start, /ping/NAME/fail or /ping/NAME/EXIT.")
+        if not await self._source.report_job(name, *said):
+            raise Problem(404, "There is no check of type checkin of this name.")
+
+
+async def _pass_over(request: Request) -> None:
+    """Read what came along, so that whoever sends it gets its answer."""
+    read = 0
+    with suppress(TimeoutError, ClientDisconnect):
+        async with asyncio.timeout(_BODY_SECONDS):
+            async for part in request.stream():
+                read += len(part)
+                if read > LARGEST_BODY:
+                    break
