@@ -60,8 +60,6 @@ def text(fields: Fields, heading: str, screen: Terminal, notes: tuple[str, ...] 
         lines += [*_failed(state, screen), *section(fields, marks, screen), *_unmeasured(state, screen)]
     for subject, blocks in added_sections(fields):
         state = fields["probes"][subject.name]
-        if state["status"] == "off" and not hint_of(subject.name):
-            continue
         lines += ["", screen.paint(clean(subject.heading), "bold")]
         if state["status"] == "off":
             lines += [screen.paint(line, "dim") for line in screen.wrapped(not_watched(subject.name))]
@@ -91,12 +89,17 @@ def _unmeasured(state: Fields, screen: Terminal) -> Iterator[str]:
 
 
 def added_sections(fields: Fields) -> Iterator[tuple[Subject, tuple[Block, ...]]]:
-    """The subjects that say their section themselves, and what they say of the fields of a status document."""
+    """The subjects that say their section themselves, and what they say of the fields of a status document.
+
+    What is off and needs no setting to be so is in none.
+    """
     marks = _marks(fields)
     for subject in registered():
-        if subject.section is not None and subject.name in fields["probes"]:
-            context = SectionContext(fields, partial(_severity, marks, subject.members_section))
-            yield subject, subject.section(context)
+        state = fields["probes"].get(subject.name)
+        if subject.section is None or state is None or (state["status"] == "off" and not hint_of(subject.name)):
+            continue
+        context = SectionContext(fields, partial(_severity, marks, subject.members_section))
+        yield subject, subject.section(context)
 
 
 def _severity(marks: Marks, section: str, name: str) -> Severity | None:

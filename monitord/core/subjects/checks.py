@@ -26,7 +26,7 @@ from monitord.core.subjects.base import (
 )
 from monitord.core.subjects.check_rules import KEPT, PROBE, VALUE, Check, checks_of, said, status_of
 from monitord.core.subjects.servers import unmeasured
-from monitord.core.thresholds import Threshold
+from monitord.core.thresholds import Threshold, threshold
 
 # How the checks of each type are judged.
 JUDGES: Final = (*endpoints.JUDGES, *values.JUDGES, *jobs.JUDGES, *plugins.JUDGES)
@@ -160,17 +160,24 @@ def _section(context: SectionContext) -> tuple[Block, ...]:
     checks = context.fields["checks"]
     rows = tuple(_row(name, check, context.severity(name) or "ok") for name, check in checks.items())
     header = ("Check", "Type", "Value", "Limits", "Taken")
-    return (Grid("", header, rows, frozenset({2}), flexible=(0, 3)),) if rows else ()
+    return (Grid("", header, rows, flexible=(0, 2)),) if rows else ()
 
 
 def _row(name: str, check: Mapping[str, Any] | None, confirmed: Style) -> tuple[Style, tuple[str, ...]]:
     if check is None:
         return ("unknown" if confirmed == "ok" else confirmed), (name, "", "unknown", "", "")
     value = check["error"] or check["text"] or ("" if check["value"] is None else said(check["value"], check["unit"]))
-    limits = [f"{level} {check[level]}" for level in ("warning", "critical") if check[level] is not None]
+    limits = [f"{level} {_shown(check[level], check['unit'])}" for level in ("warning", "critical") if check[level]]
     age = "now" if check["age_seconds"] < 1 else f"{humanize.duration(check['age_seconds'])} ago"
     style = check["status"] if confirmed == "ok" else confirmed
     return style, (name, check["type"], value, ", ".join(limits), age)
+
+
+def _shown(limit: str, unit: str) -> str:
+    """A limit with its unit, for people."""
+    found = threshold(limit)
+    upper = f"..{said(found.upper, unit)}" if found.condition in ("outside", "inside") else ""
+    return f"{found.condition} {said(found.value, unit)}{upper}"
 
 
 CHECKS = Subject(

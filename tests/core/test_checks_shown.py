@@ -1,0 +1,269 @@
+"""Checks of one's own through every form: the text, the JSON, the Nagios line, metrics, the page and the report."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from monitord.core.alerting.escalation import escalation
+from monitord.core.engine import Decision, State, decide
+from monitord.core.model import Observation, Recheck, Unmeasured, Value
+from monitord.core.orders import CheckOrder
+from monitord.core.thresholds import threshold
+from monitord.jsonable import document
+from monitord.reporting.html import report_html
+from monitord.reporting.metrics import Facts, exposition
+from monitord.reporting.nagios import nagios
+from monitord.reporting.status import text
+from monitord.reporting.terminal import Terminal
+from monitord.reporting.text import report_text
+from monitord.web import openapi
+from monitord.web.backend import PublishedCycle
+from tests.core.nights import ORDERS, Night
+from tests.core.test_report import morning
+from tests.web.made import Source, client, settings_for
+
+CHECKS = {
+    "shop": CheckOrder(
+        "http",
+        unit="ms",
+        target="https://shop.example.com/health",
+        warning=threshold("> 500"),
+        critical=threshold("> 2000"),
+        user_facing=True,
+        runbook="https://wiki.example.com/shop",
+        contact="the shop's people",
+    ),
+    "db": CheckOrder("tcp", every=timedelta(minutes=10), unit="ms"),
+    "wiki": CheckOrder("http", unit="ms"),
+}
+
+
+def night(checks: Mapping[str, CheckOrder] = CHECKS) -> Night:
+    """A night in which all is well for two minutes."""
+    found = Night(replace(ORDERS, probes=ORDERS.probes | {"checks"}, checks=checks))
+    found.passes(minutes=2)
+    return found
+
+
+@pytest.fixture(scope="module")
+def broken() -> Night:
+    """The shop answers 500, nobody can ask the wiki, and the database has answered five minutes ago."""
+    found = night()
+    found.checks["shop"].answers(500)
+    found.checks["wiki"].gap = Unmeasured("wiki", "internal", "wiki cannot be asked", alone=True)
+    found.passes(minutes=3)
+    return found
+
+
+def fields(found: Night) -> dict[str, Any]:
+    return {
+        "trigger": "cli",
+        "at": datetime.fromtimestamp(found.now, UTC),
+        "duration_ms": 3.0,
+    } | found.report.as_fields()
+
+
+def firing(found: Night, rule: str) -> Any:
+    return next(alert for alert in found.state.alerts.values() if alert.rule == rule)
+
+
+def test_they_are_in_the_text(broken: Night) -> None:
+    shown = text(fields(broken), "monitord check", Terminal(100))
+    assert "\nChecks\n" in shown
+    lines = {line.split()[1]: line.split() for line in shown.partition("\nChecks\n")[2].splitlines()[1:4]}
+    assert lines["shop"][0] == "CRIT"
+    assert " ".join(lines["shop"]).endswith("answers 500, not 2xx warning > 500 ms, critical > 2 s now")
+    assert lines["db"] == ["ok", "db", "tcp", "40", "ms", "5", "min", "ago"]
+    assert lines["wiki"] == ["?", "wiki", "unknown"]
+    assert "Unknown: wiki cannot be asked." in shown
+    assert "CRITICAL: 2 alerts fire, the worst: shop is down" in shown
+    assert "Runbook: https://wiki.example.com/shop. Contact: the shop's people." in shown.replace("\n        ", " ")
+
+
+def test_they_are_in_the_json_as_the_contract_says(broken: Night) -> None:
+    read = json.loads(document(fields(broken)))
+    assert read["checks"] == {
+        "shop": {
+            "type": "http",
+            "status": "critical",
+            "value": 40.0,
+            "unit": "ms",
+            "warning": "> 500",
+            "critical": "> 2000",
+            "age_seconds": 0.0,
+            "error": "shop:443 answers 500, not 2xx",
+            "text": None,
+            "perfdata": {},
+        },
+        "db": {
+            "type": "tcp",
+            "status": "ok",
+            "value": 40.0,
+            "unit": "ms",
+            "warning": None,
+            "critical": None,
+            "age_seconds": 300.0,
+            "error": None,
+            "text": None,
+            "perfdata": {},
+        },
+        "wiki": None,
+    }
+    assert read["probes"]["checks"]["unmeasured"] == {"wiki": {"kind": "internal", "error": "wiki cannot be asked"}}
+
+
+def test_they_are_in_the_nagios_line(broken: Night) -> None:
+    line = nagios(fields(broken), broken.orders)
+    assert line.startswith("MONITORD CRITICAL - shop is down")
+    assert "'shop'=40ms;~:500;~:2000" in line
+    assert "'db'=40ms " in line
+    assert "'wiki'=U" in line
+
+
+def test_they_are_in_the_metrics(broken: Night) -> None:
+    body = exposition(broken.report, Facts(version="1", instance="here"))[0].decode()
+    assert 'monitord_check_ok{check="shop"} 0.0' in body
+    assert 'monitord_check_ok{check="db"} 1.0' in body
+    assert 'monitord_check_value{check="db"} 40.0' in body
+    assert 'monitord_check_age_seconds{check="db"} 300.0' in body
+    assert 'check="wiki"' not in body  # what could not be measured has no sample
+    assert 'monitord_alert_firing{rule="endpoint_down",severity="critical",subject="shop"} 1.0' in body
+
+
+def test_they_are_in_the_document_of_the_api() -> None:
+    properties = openapi.document()["components"]["schemas"]["Status"]["properties"]["checks"]
+    assert properties["additionalProperties"]["type"] == ["object", "null"]
+    assert properties["additionalProperties"]["properties"]["age_seconds"] == {"type": ["number", "null"]}
+
+
+async def test_they_are_on_the_page(broken: Night, tmp_path: Path) -> None:
+    source = Source(settings_for(tmp_path))
+    source.saw(PublishedCycle(broken.looks[-1].decision, "schedule", 12.5), time.monotonic())
+    async with client(source) as page:
+        shown = (await page.get("/")).text
+        told = (await page.get("/api/status")).json()
+    assert 'id="h-checks"' in shown
+    assert "shop:443 answers 500, not 2xx" in shown
+    assert told["checks"]["db"]["value"] == 40.0
+
+
+def test_an_alert_of_one_says_what_to_look_at_and_whom_it_holds_up(broken: Night) -> None:
+    (action,) = [a for look in broken.looks for a in look.decision.actions]
+    assert (action.target, action.blocking) == ("shop", "users")
+    assert action.look_at[0] == "curl -sv -o /dev/null --max-time 10 https://shop.example.com/health"
+    assert "Component: check shop" in action.escalation
+    assert "users of shop are not served" in escalation(
+        firing(broken, "endpoint_down"), replace(broken.orders, groups=()), datetime.fromtimestamp(broken.now, UTC)
+    )
+
+
+def test_what_ends_says_what_is_true_since() -> None:
+    found = night()
+    found.checks["shop"].answers(500)
+    found.passes(minutes=2)
+    found.checks["shop"].answers(200)
+    found.passes(minutes=2)
+    (ended,) = [t for look in found.looks for t in look.decision.transitions if t.edge == "resolved"]
+    assert ended.now == "shop answers as it should again, at 40 ms."
+
+
+def test_without_any_they_are_nowhere() -> None:
+    found = Night(ORDERS)
+    found.passes(minutes=2)
+    told = fields(found)
+    assert (told["checks"], told["probes"]["checks"]["status"]) == ({}, "off")
+    assert "Checks" not in text(told, "monitord check", Terminal(100))
+    assert "'shop'" not in nagios(told, ORDERS)
+    assert "monitord_check_" not in exposition(found.report, Facts(version="1", instance="here"))[0].decode()
+
+
+async def test_without_any_they_are_not_on_the_page(tmp_path: Path) -> None:
+    found = Night(ORDERS)
+    found.passes(minutes=2)
+    source = Source(settings_for(tmp_path))
+    source.saw(PublishedCycle(found.looks[-1].decision, "schedule", 12.5), time.monotonic())
+    async with client(source) as page:
+        shown = (await page.get("/")).text
+    assert 'id="h-checks"' not in shown
+    assert ">the checks<" not in shown
+
+
+def test_whoever_has_none_loads_nothing_for_them(tmp_path: Path) -> None:
+    program = (
+        "import sys; from pathlib import Path; from monitord.config.loader import load, standing_orders; "
+        "from monitord.probes import Probes; settings = load({}, Path(sys.argv[1])); "
+        "Probes(settings, standing_orders(settings), frozenset); "
+        "print([name for name in sys.modules if name in ('h11', 'monitord.probes.checks')])"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True, timeout=60, check=True
+    )
+    assert done.stdout == "[]\n"
+
+
+def test_one_that_is_not_configured_any_more_ends_without_being_well(broken: Night) -> None:
+    reading = broken.looks[-1].observation.readings["checks"]
+    orders = replace(broken.orders, checks={"db": CHECKS["db"]})
+    at = datetime.fromtimestamp(broken.now + 30, UTC)
+    decision = decide(broken.state, Observation(at, {"checks": replace(reading, samples=(), gaps=())}), orders)
+    ends = {edge.alert.rule: edge.reason for edge in decision.transitions}
+    assert ends["endpoint_down"] == "not_watched"
+
+
+def rechecks(decision: Decision) -> dict[str, Recheck]:
+    return {one.probe: one for one in decision.rechecks}
+
+
+def test_a_check_that_is_to_be_confirmed_is_awaited_with_what_may_explain_it() -> None:
+    checks = {
+        "shop": CheckOrder("http", every=timedelta(hours=1), depends_on=("gateway", "postgres")),
+        "cart": CheckOrder("http", every=timedelta(hours=1)),
+    }
+    found = night(checks)
+    found.checks["shop"].answers(500)
+    found.passes(minutes=62)
+    pending = next(look.decision for look in found.looks if any(e.edge == "pending" for e in look.decision.transitions))
+    asked = rechecks(pending)
+    assert asked["checks"].after == 5.0
+    assert asked["checks"].awaited == {"shop"}
+    assert {"pm2", "postgres"} <= asked.keys()
+    assert "redis" not in asked
+
+
+def test_what_was_kept_from_before_confirms_nothing() -> None:
+    found = night({"shop": CheckOrder("http", every=timedelta(hours=1))})
+    reading = found.looks[0].observation.readings["checks"]
+    says: dict[str, Value] = {
+        "check_kept": found.now,
+        "check_problem": "refused",
+        "check_error": "it refuses",
+    }
+    kept = replace(
+        reading,
+        samples=tuple(replace(s, value=says.get(s.name, s.value)) for s in reading.samples),
+    )
+    state = State()
+    for number in range(10):
+        at = datetime.fromtimestamp(found.now + 30 * number, UTC)
+        decision = decide(state, Observation(at, {"checks": kept}), found.orders)
+        state = decision.state
+        assert (decision.transitions, decision.state.alerts) == ((), {})
+
+
+def test_the_report_tells_whether_they_were_met(broken: Night) -> None:
+    report = morning(broken, hours=0.05)
+    (criterion,) = [one for one in report.criteria if one.name == "checks_met"]
+    assert (criterion.met, criterion.evidence) == (False, "Not all night: shop.")
+    for told in (report_text(report, Terminal(100)), report_html(report)):
+        assert "endpoint_down" in told
+        assert "Checks of one" in told
