@@ -134,7 +134,7 @@ def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
 
 def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
     """What no single value can be wrong about: the variable it is reported for, the other one, and half a sentence."""
-    for name in ("restarts", "seal", "disk"):
+    for name in ("restarts", "seal", "disk", "xid"):
         critical, warning = (variable_of("orders", f"{name}_{level}") for level in ("critical", "warning"))
         high, low = (cast("Any", getattr(settings.orders, f"{name}_{level}")) for level in ("critical", "warning"))
         if high < low:

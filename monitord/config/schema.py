@@ -188,6 +188,13 @@ class OrdersSettings(Section):
     growth_window: t.Length = timedelta(hours=2)
     growth_steady: t.Count = 100_000
     flow_stall: t.Length = timedelta(minutes=15)
+    connections: t.Percent = 90.0
+    transaction: t.Length = timedelta(hours=6)
+    idle_transaction: t.Length = timedelta(minutes=30)
+    lock_wait: t.Length = timedelta(minutes=5)
+    standby_lag: t.Length = timedelta(minutes=10)
+    xid_warning: t.Percent = 50.0
+    xid_critical: t.Percent = 80.0
     seal_warning: t.Length = timedelta(hours=2)
     seal_critical: t.Length = timedelta(hours=4)
     disk_warning: t.Percent = 70.0

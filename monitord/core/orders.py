@@ -148,6 +148,14 @@ class StandingOrders:
     growth_window: timedelta = timedelta(hours=2)
     growth_steady: int = 100_000
     flow_stall: timedelta = timedelta(minutes=15)
+    # Of Postgres' connections, and of its transaction ids, in percent; and how long one of its sessions may take.
+    connections: float = 90.0
+    transaction: timedelta = timedelta(hours=6)
+    idle_transaction: timedelta = timedelta(minutes=30)
+    lock_wait: timedelta = timedelta(minutes=5)
+    standby_lag: timedelta = timedelta(minutes=10)
+    xid_warning: float = 50.0
+    xid_critical: float = 80.0
     groups: tuple[str, ...] = GROUPS
     # Groups whose channels are set: one that falls silent is missed. The others' channels come and go.
     cemented: tuple[str, ...] = ("MILO",)

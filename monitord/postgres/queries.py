@@ -58,6 +58,39 @@ SELECT CASE WHEN pg_last_wal_receive_lsn() IS NULL THEN NULL
        END::float8 AS lag
 """
 
+# What sessions do, without this one. A wait for a lock is told by pg_locks, which anybody may read; of the transaction
+# ids the worse of both kinds that can run out, in percent of the 2^31 there are.
+SESSIONS = """
+SELECT s.used AS sessions_used, s.hidden AS sessions_hidden, s.active AS sessions_active,
+       s.idle AS sessions_idle_in_transaction, s.transaction AS transaction_longest,
+       s.idle_transaction AS idle_transaction_longest,
+       current_setting('max_connections')::int8 - current_setting('superuser_reserved_connections')::int8
+         - coalesce(nullif(current_setting('reserved_connections', true), ''), '0')::int8 AS sessions_most,
+       l.waits AS lock_waits, l.longest AS lock_wait_longest, r.standbys, r.lag AS standby_lag, x.used AS xid_used
+FROM (
+    SELECT count(*) FILTER (WHERE client OR hidden) AS used, count(*) FILTER (WHERE hidden) AS hidden,
+           count(*) FILTER (WHERE client AND state = 'active') AS active,
+           count(*) FILTER (WHERE client AND idle) AS idle,
+           max(extract(epoch FROM clock_timestamp() - xact_start)) FILTER (WHERE client AND here) AS transaction,
+           max(extract(epoch FROM clock_timestamp() - state_change)) FILTER (WHERE client AND idle AND here)
+             AS idle_transaction
+    FROM (
+        SELECT a.*, a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AS client,
+               a.backend_type IS NULL AND a.usesysid IS NOT NULL AS hidden,
+               a.state LIKE 'idle in transaction%' AS idle, a.datname = current_database() AS here
+        FROM pg_stat_activity a
+    ) a
+) s, (
+    SELECT count(*) AS waits, max(extract(epoch FROM clock_timestamp() - waitstart)) AS longest
+    FROM pg_locks WHERE NOT granted
+) l, (
+    SELECT count(*) AS standbys, max(extract(epoch FROM replay_lag)) AS lag FROM pg_stat_replication
+) r, (
+    SELECT max(greatest(age(datfrozenxid)::float8, mxid_age(datminmxid)::float8)) / 2147483648.0 * 100 AS used
+    FROM pg_database WHERE datallowconn
+) x
+"""
+
 # Which cluster this is: the same for a primary and its standbys, and kept by a failover. For whoever may ask.
 SYSTEM = "SELECT system_identifier::text FROM pg_control_system()"
 

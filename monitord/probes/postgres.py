@@ -21,6 +21,7 @@ from monitord.postgres.relations import (
     why_unseen,
 )
 from monitord.postgres.session import Session
+from monitord.postgres.sessions import sessions
 from monitord.probes.base import Measured, Request, server_clock
 
 if TYPE_CHECKING:
@@ -222,6 +223,7 @@ class PostgresProbe:
             present = await connection.fetch(queries.PRESENT, self._defaults) if self._defaults else []
             next_client = await connection.fetchrow(served.SERVED)
             pid_told = connection.get_server_pid()
+            doing = await sessions(connection)
         refusals = []
         if next_client is not None:
             refusals = await served.refusals(
@@ -241,6 +243,7 @@ class PostgresProbe:
             sample("database_oid", server["database_oid"], database=server["database"]),
             *(sample("there", int(row["there"]), table=row["name"]) for row in present),
             *refusals,
+            *doing,
         ], relations
 
     async def _count(self, label: str, quoted: str, now: float, deadline: float) -> list[Sample]:

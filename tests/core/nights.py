@@ -41,6 +41,25 @@ from monitord.core.orders import Expected, StandingOrders
 from .fleet import MB, Check, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, reading, sample
 from .told import Look, Told
 
+# What the database's sessions do on a quiet night.
+SESSIONS = tuple(
+    sample(name, value)
+    for name, value in {
+        "sessions_used": 45,
+        "sessions_most": 97,
+        "sessions_hidden": 0,
+        "sessions_active": 3,
+        "sessions_idle_in_transaction": 1,
+        "transaction_longest": 0.4,
+        "idle_transaction_longest": 0.1,
+        "lock_waits": 0,
+        "lock_wait_longest": None,
+        "standbys": 1,
+        "standby_lag": 0.01,
+        "xid_used": 6.2,
+    }.items()
+)
+
 # The moment and the numbers of the standing orders' baseline.
 BASELINE = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
 MEMORY = {
@@ -353,6 +372,7 @@ class Night(Told):
     def _of_postgres(self) -> Iterator[Sample]:
         yield sample("response", 0.8, "ms")
         yield sample("connections", 41)
+        yield from SESSIONS
         yield sample("database_size", 2_200_000_000, "bytes")
         yield sample("replica", int(self.replica))
         if self.replica:

@@ -201,6 +201,7 @@ def test_every_metric_is_in_the_reference_with_its_labels_and_no_other() -> None
 def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
     night = Night(orders(queues=("tree-builder",)))
     night.queues["tree-builder"].moves, night.queues["tree-builder"].oldest = False, 30.0
+    night.instead["lock_wait_longest", ()] = 4.0
     night.passes(minutes=30)
     check = {"type": "http", "status": "ok", "value": 0.2, "unit": "seconds", "age_seconds": 3.0}
     checked = replace(night.report, sections={**night.report.sections, "checks": {"shop": check}})

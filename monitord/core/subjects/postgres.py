@@ -14,12 +14,13 @@ from monitord.core.history.growth_rates import late_rows, rows_per_hour, window_
 from monitord.core.history.model import History
 from monitord.core.model import Reading, Value
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import tables
+from monitord.core.subjects import sessions, tables
 from monitord.core.subjects.base import (
     Impact,
     MetricFamily,
     MetricGroup,
     PerfDatum,
+    Replaces,
     StatusSection,
     Subject,
     Updated,
@@ -31,6 +32,7 @@ from monitord.core.subjects.database import DATABASE_CHANGED
 from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.replica import REPLICA_LAGGING
 from monitord.core.subjects.servers import unmeasured, unreachable
+from monitord.core.subjects.sessions import SessionsStatus
 
 _BY_LABEL: Final = frozenset({"table_recent", "table_newest"})
 
@@ -65,6 +67,7 @@ POSTGRES_FULL = refusing(
     "Postgres",
     POSTGRES_UNREACHABLE,
     inhibits=frozenset({"sealing", "flow", "lag"}),
+    replaces=(Replaces(sessions.POSTGRES_CONNECTIONS_HIGH),),
     runbook=(
         "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC",
         "SELECT name, setting, source FROM pg_settings WHERE name ~ 'connections|read_only'",
@@ -120,6 +123,7 @@ class DatabaseStatus:
     largest_tables: tuple[LargestTable, ...] | None
     connections: int | None
     response_ms: float | None
+    sessions: SessionsStatus
 
 
 def _growth(history: History, orders: StandingOrders, now: float) -> Mapping[str, TableStatus]:
@@ -146,7 +150,7 @@ def _table(name: str, history: History, orders: StandingOrders, now: float) -> T
 def _database(history: History, orders: StandingOrders, now: float) -> DatabaseStatus:
     reading = asked("postgres", history, orders)
     if reading is None:
-        return DatabaseStatus(None, None, None, None)
+        return DatabaseStatus(None, None, None, None, SessionsStatus())
     largest = {name: _amount(value) for name, value in reading.values("largest_table", "table").items()}
     ordered = sorted(largest, key=lambda name: -(largest[name] or 0.0))
     return DatabaseStatus(
@@ -154,6 +158,7 @@ def _database(history: History, orders: StandingOrders, now: float) -> DatabaseS
         largest_tables=tuple(LargestTable(name, largest[name]) for name in ordered),
         connections=whole(reading.number("connections")),
         response_ms=reading.number("response"),
+        sessions=sessions.status(reading),
     )
 
 
@@ -198,6 +203,7 @@ METRICS = (
                 "How long Postgres took to answer.",
                 lambda database: seconds(database["response_ms"]),
             ),
+            *sessions.METRICS,
         ),
     ),
 )
@@ -207,6 +213,7 @@ def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[Per
     database = fields["database"]
     yield PerfDatum("postgres_response", database["response_ms"], "ms", minimum="0")
     yield PerfDatum("postgres_connections", database["connections"], minimum="0")
+    yield from sessions.perfdata(database["sessions"], orders)
     yield PerfDatum("database_size", database["bytes"], "B", minimum="0")
     for name, found in fields["growth"].items():
         yield PerfDatum(f"{name} rows", found["rows"], minimum="0")
@@ -220,7 +227,15 @@ POSTGRES = Subject(
     "postgres",
     "Postgres",
     server="postgres",
-    rules=(POSTGRES_FULL, POSTGRES_UNREACHABLE, REPLICA_LAGGING, DATABASE_CHANGED, *tables.RULES, UNMEASURED),
+    rules=(
+        POSTGRES_FULL,
+        POSTGRES_UNREACHABLE,
+        REPLICA_LAGGING,
+        DATABASE_CHANGED,
+        *sessions.RULES,
+        *tables.RULES,
+        UNMEASURED,
+    ),
     update=_update,
     members="tables",
     member="table",

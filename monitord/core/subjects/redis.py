@@ -170,6 +170,7 @@ REDIS_NOT_WRITABLE = refusing(
     "Redis",
     REDIS_UNREACHABLE,
     inhibits=frozenset({"backlog"}),
+    replaces=(Replaces(redis_memory.REDIS_MEMORY_HIGH),),
     runbook=("{redis} info persistence", "{redis} info memory", "{redis} info replication"),
 )
 REDIS_QUEUE_BACKLOG = Rule(

@@ -13,7 +13,7 @@ from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import RecoveryContext, Role, Rule
+from monitord.core.subjects.base import RecoveryContext, Replaces, Role, Rule
 
 STANDBY: Final = "standby"
 _FULL: Final = "connections"
@@ -46,7 +46,13 @@ def update_refusals(history: History, reading: Reading) -> History:
 
 
 def refusing(
-    rule: str, title: str, unreachable: Rule, *, inhibits: frozenset[Role], runbook: tuple[str, str, str]
+    rule: str,
+    title: str,
+    unreachable: Rule,
+    *,
+    inhibits: frozenset[Role],
+    runbook: tuple[str, str, str],
+    replaces: tuple[Replaces, ...] = (),
 ) -> Rule:
     """The rule that a server is alive and refuses the fleet's next write or connection: it is not unreachable then."""
     probe = unreachable.probe
@@ -92,6 +98,7 @@ def refusing(
         succeeds=(unreachable,),
         roles=frozenset({"refusal"}),
         inhibits=inhibits,
+        replaces=replaces,
         runbook=runbook,
         recovered=serves_now,
         criterion="servers_reachable",

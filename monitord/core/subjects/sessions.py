@@ -1,0 +1,341 @@
+"""Judgement of what Postgres' sessions do: too many, too long in a transaction, waiting; and of what follows it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from monitord.core import humanize
+from monitord.core.history.model import History
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Severity, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import Impact, MetricFamily, PerfDatum, RecoveryContext, Rule, whole
+
+UNTOLD: Final = "the server does not tell"
+HIDDEN: Final = "what other roles' sessions do is hidden from this role (GRANT pg_read_all_stats)"
+
+
+@dataclass(frozen=True, slots=True)
+class SessionsStatus:
+    """What the sessions do. `hidden` of them show that they are there, and no more; the longest is of the others."""
+
+    used: int | None = None
+    most: int | None = None
+    hidden: int | None = None
+    transaction_seconds: float | None = None
+    idle_transaction_seconds: float | None = None
+    lock_waits: int | None = None
+    lock_wait_seconds: float | None = None
+    standbys: int | None = None
+    standby_lag_seconds: float | None = None
+    xid_used_percent: float | None = None
+
+
+def status(reading: Reading) -> SessionsStatus:
+    """What the last good reading tells of them."""
+    return SessionsStatus(
+        used=whole(reading.number("sessions_used")),
+        most=whole(reading.number("sessions_most")),
+        hidden=whole(reading.number("sessions_hidden")),
+        transaction_seconds=reading.number("transaction_longest"),
+        idle_transaction_seconds=reading.number("idle_transaction_longest"),
+        lock_waits=whole(reading.number("lock_waits")),
+        lock_wait_seconds=reading.number("lock_wait_longest"),
+        standbys=whole(reading.number("standbys")),
+        standby_lag_seconds=reading.number("standby_lag"),
+        xid_used_percent=reading.number("xid_used"),
+    )
+
+
+METRICS: Final = (
+    MetricFamily(
+        "database_connections_max",
+        "Connections that Postgres accepts, less those it reserves.",
+        lambda database: database["sessions"]["most"],
+    ),
+    MetricFamily(
+        "database_connections_used",
+        "Connections to any database of the server.",
+        lambda database: database["sessions"]["used"],
+    ),
+    MetricFamily(
+        "database_transaction_seconds",
+        "For how long the oldest transaction is open.",
+        lambda database: database["sessions"]["transaction_seconds"],
+    ),
+    MetricFamily(
+        "database_idle_transaction_seconds",
+        "For how long a session has been idle in a transaction.",
+        lambda database: database["sessions"]["idle_transaction_seconds"],
+    ),
+    MetricFamily(
+        "database_lock_waits", "Locks that are waited for.", lambda database: database["sessions"]["lock_waits"]
+    ),
+    MetricFamily(
+        "database_lock_wait_seconds",
+        "For how long a lock has been waited for.",
+        lambda database: database["sessions"]["lock_wait_seconds"],
+    ),
+    MetricFamily(
+        "database_standby_lag_seconds",
+        "By how much the slowest standby is behind.",
+        lambda database: database["sessions"]["standby_lag_seconds"],
+    ),
+    MetricFamily(
+        "database_xid_used_ratio",
+        "How many of the transaction ids are used before wraparound.",
+        lambda database: (
+            None
+            if database["sessions"]["xid_used_percent"] is None
+            else round(database["sessions"]["xid_used_percent"] / 100, 6)
+        ),
+    ),
+)
+
+
+def perfdata(found: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
+    """The same for Nagios."""
+    used, most = found["used"], found["most"]
+    limit = "" if most is None else f"{round(most * orders.connections / 100)}"
+    yield PerfDatum("postgres_connections_used", used, limits=f"{limit};", minimum="0", maximum=f"{most or ''}")
+    for name, field, longest in (
+        ("postgres_transaction", "transaction_seconds", orders.transaction),
+        ("postgres_idle_transaction", "idle_transaction_seconds", orders.idle_transaction),
+        ("postgres_lock_wait", "lock_wait_seconds", orders.lock_wait),
+        ("postgres_standby_lag", "standby_lag_seconds", orders.standby_lag),
+    ):
+        yield PerfDatum(name, found[field], "s", f"{longest.total_seconds():g};", "0")
+    limits = f"{orders.xid_warning:g};{orders.xid_critical:g}"
+    yield PerfDatum("postgres_xid", found["xid_used_percent"], "%", limits, "0", "100")
+
+
+def _lasting(
+    rule: str,
+    measure: str,
+    limit_of: Callable[[StandingOrders], float],
+    said: Callable[[str, Reading], str],
+    recommendation: str,
+    *,
+    hides: bool,
+) -> Callable[[Observation, History, StandingOrders], Iterator[Judgement]]:
+    """How something that must not last is judged. `hides`: it may be a session's whose doing is hidden."""
+
+    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+        """Longer than the limit."""
+        reading, limit = observation.readings["postgres"], limit_of(orders)
+        lasted = reading.number(measure)
+        if lasted is None or lasted <= limit:
+            if reading.number("sessions_used") is None:
+                yield Unknown(rule, "postgres", UNTOLD)
+            elif hides and reading.number("sessions_hidden"):
+                yield Unknown(rule, "postgres", HIDDEN)
+            else:
+                yield Clear(rule, "postgres")
+            return
+        yield Finding(
+            rule=rule,
+            subject="postgres",
+            severity="warning",
+            value=lasted,
+            limit=limit,
+            unit="seconds",
+            summary=said(humanize.duration(lasted), reading) + f", past the limit of {humanize.duration(limit)}.",
+            evidence=_evidence(reading),
+            recommendation=recommendation,
+        )
+
+    return evaluate
+
+
+def _evidence(reading: Reading) -> dict[str, object]:
+    names = ("sessions_used", "sessions_active", "sessions_idle_in_transaction", "lock_waits")
+    return {name: whole(reading.number(name)) for name in names}
+
+
+def _share(
+    rule: str,
+    measure: Callable[[Reading], float | None],
+    limits_of: Callable[[StandingOrders], tuple[tuple[float, Severity], ...]],
+    said: Callable[[Reading], str],
+    recommendation: str,
+) -> Callable[[Observation, History, StandingOrders], Iterator[Judgement]]:
+    """How something of which there is only so much is judged; of the limits the worst comes first."""
+
+    def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+        """More of it is used than the limit allows."""
+        reading = observation.readings["postgres"]
+        used = measure(reading)
+        if used is None:
+            yield Unknown(rule, "postgres", UNTOLD)
+            return
+        past = next(((limit, severity) for limit, severity in limits_of(orders) if used > limit), None)
+        if past is None:
+            yield Clear(rule, "postgres")
+            return
+        yield Finding(
+            rule=rule,
+            subject="postgres",
+            severity=past[1],
+            value=used,
+            limit=past[0],
+            unit="percent",
+            summary=f"{said(reading)} ({used:.1f}%), past {past[0]:g}%.",
+            evidence=_evidence(reading),
+            recommendation=recommendation,
+        )
+
+    return evaluate
+
+
+def _connections(reading: Reading) -> float | None:
+    used, most = reading.number("sessions_used"), reading.number("sessions_most")
+    return None if used is None or not most or most <= 0 else round(100 * used / most, 2)
+
+
+def _now(field: str, sentence: str) -> Callable[[Alert, RecoveryContext], str | None]:
+    def said(alert: Alert, at: RecoveryContext) -> str | None:
+        sessions = at.report.database.get("sessions") or {}
+        if sessions.get("used") is None:
+            return None
+        value = sessions.get(field)
+        return f"No {sentence} now." if value is None else f"The longest {sentence} is {humanize.duration(value)} now."
+
+    return said
+
+
+def _connections_now(alert: Alert, at: RecoveryContext) -> str | None:
+    sessions = at.report.database.get("sessions") or {}
+    used, most = sessions.get("used"), sessions.get("most")
+    if used is None or most is None:
+        return None
+    return f"{humanize.count(used)} of {humanize.count(most)} connections to Postgres are in use now."
+
+
+def _xid_now(alert: Alert, at: RecoveryContext) -> str | None:
+    used = (at.report.database.get("sessions") or {}).get("xid_used_percent")
+    return None if used is None else f"{used:.1f}% of the transaction ids are used now."
+
+
+_SESSIONS: Final = (
+    "SELECT pid, usename, application_name, state, now() - xact_start AS open, left(query, 60) FROM pg_stat_activity "
+    "WHERE xact_start IS NOT NULL ORDER BY xact_start LIMIT 5"
+)
+_WAITS: Final = (
+    "SELECT pid, pg_blocking_pids(pid) AS waits_for, now() - query_start AS since, left(query, 60) FROM "
+    "pg_stat_activity WHERE cardinality(pg_blocking_pids(pid)) > 0 LIMIT 5"
+)
+_BY_STATE: Final = (
+    "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC"
+)
+_AGES: Final = "SELECT datname, age(datfrozenxid), mxid_age(datminmxid) FROM pg_database ORDER BY 2 DESC"
+_STANDBYS: Final = "SELECT application_name, state, replay_lag, sent_lsn, replay_lsn FROM pg_stat_replication"
+_HOLDS: Final = Impact("what needs the same rows or tables waits, and old row versions are not cleaned up")
+
+POSTGRES_CONNECTIONS_HIGH = Rule(
+    name="postgres_connections_high",
+    probe="postgres",
+    evaluate=_share(
+        "postgres_connections_high",
+        _connections,
+        lambda orders: ((orders.connections, "warning"),),
+        lambda reading: (
+            f"{humanize.count(reading.number('sessions_used') or 0)} of "
+            f"{humanize.count(reading.number('sessions_most') or 0)} connections to Postgres are in use"
+        ),
+        "Find who holds them: a pool that is too large, connections that are never closed. When they are all in use, "
+        "the fleet's next one is refused.",
+    ),
+    runbook=(_BY_STATE, _SESSIONS, "{pm2} status"),
+    impact=Impact("soon no further connection is accepted"),
+    recovered=_connections_now,
+)
+POSTGRES_TRANSACTION_LONG = Rule(
+    name="postgres_transaction_long",
+    probe="postgres",
+    evaluate=_lasting(
+        "postgres_transaction_long",
+        "transaction_longest",
+        lambda orders: orders.transaction.total_seconds(),
+        lambda lasted, _: f"A transaction in Postgres has been open for {lasted}",
+        "Find out whose it is (pg_stat_activity): a report, a dump, a migration, or a client that forgot it. While it "
+        "is open no old row version is cleaned up.",
+        hides=True,
+    ),
+    runbook=(_SESSIONS, _WAITS, _BY_STATE),
+    impact=_HOLDS,
+    recovered=_now("transaction_seconds", "transaction"),
+)
+POSTGRES_IDLE_IN_TRANSACTION = Rule(
+    name="postgres_idle_in_transaction",
+    probe="postgres",
+    evaluate=_lasting(
+        "postgres_idle_in_transaction",
+        "idle_transaction_longest",
+        lambda orders: orders.idle_transaction.total_seconds(),
+        lambda lasted, _: f"A session of Postgres has been idle in a transaction for {lasted}",
+        "Find the client (pg_stat_activity): it began a transaction and neither commits nor asks anything. "
+        "idle_in_transaction_session_timeout ends such sessions.",
+        hides=True,
+    ),
+    runbook=(_SESSIONS, _WAITS, _BY_STATE),
+    impact=_HOLDS,
+    recovered=_now("idle_transaction_seconds", "idle transaction"),
+)
+POSTGRES_LOCK_WAITING = Rule(
+    name="postgres_lock_waiting",
+    probe="postgres",
+    evaluate=_lasting(
+        "postgres_lock_waiting",
+        "lock_wait_longest",
+        lambda orders: orders.lock_wait.total_seconds(),
+        lambda lasted, reading: (
+            f"{humanize.plural(reading.number('lock_waits') or 1, 'lock')} in Postgres "
+            f"{'is' if (reading.number('lock_waits') or 1) == 1 else 'are'} waited for, one for {lasted}"
+        ),
+        "Find who holds it (pg_blocking_pids): a migration, a transaction that was left open.",
+        hides=False,
+    ),
+    runbook=(_WAITS, _SESSIONS, _BY_STATE),
+    impact=Impact("statements wait for each other"),
+    recovered=_now("lock_wait_seconds", "wait for a lock"),
+)
+POSTGRES_STANDBY_LAGGING = Rule(
+    name="postgres_standby_lagging",
+    probe="postgres",
+    evaluate=_lasting(
+        "postgres_standby_lagging",
+        "standby_lag",
+        lambda orders: orders.standby_lag.total_seconds(),
+        lambda lasted, _: f"A standby of Postgres is {lasted} behind",
+        "Look at the standby: is it connected, is its disk or network slow, does a long query hold up its replay?",
+        hides=True,
+    ),
+    runbook=(_STANDBYS, _SESSIONS, "df -h"),
+    impact=Impact("what is read from the standby is old, and a failover would lose what it lacks"),
+    recovered=_now("standby_lag_seconds", "lag of a standby"),
+)
+POSTGRES_XID_AGE = Rule(
+    name="postgres_xid_age",
+    probe="postgres",
+    severities=("warning", "critical"),
+    evaluate=_share(
+        "postgres_xid_age",
+        lambda reading: reading.number("xid_used"),
+        lambda orders: ((orders.xid_critical, "critical"), (orders.xid_warning, "warning")),
+        lambda _: "Transaction ids of Postgres are used up to a part of their wraparound",
+        "Find what keeps VACUUM from freezing: a transaction, a replication slot or a prepared transaction that is "
+        "left open, or autovacuum switched off. At 100% Postgres accepts no further write.",
+    ),
+    runbook=(_AGES, _SESSIONS, "SELECT slot_name, active, xmin, catalog_xmin FROM pg_replication_slots"),
+    impact=Impact("when they are used up no further write is accepted"),
+    recovered=_xid_now,
+)
+RULES: Final = (
+    POSTGRES_CONNECTIONS_HIGH,
+    POSTGRES_TRANSACTION_LONG,
+    POSTGRES_IDLE_IN_TRANSACTION,
+    POSTGRES_LOCK_WAITING,
+    POSTGRES_STANDBY_LAGGING,
+    POSTGRES_XID_AGE,
+)
