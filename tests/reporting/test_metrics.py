@@ -203,7 +203,14 @@ def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
     night.queues["tree-builder"].moves, night.queues["tree-builder"].oldest = False, 30.0
     night.instead["lock_wait_longest", ()] = 4.0
     night.passes(minutes=30)
-    check = {"type": "http", "status": "ok", "value": 0.2, "unit": "seconds", "age_seconds": 3.0}
+    check = {
+        "type": "http",
+        "status": "ok",
+        "value": 0.2,
+        "unit": "seconds",
+        "age_seconds": 3.0,
+        "perfdata": {"n": {"value": 1.0}},
+    }
     checked = replace(night.report, sections={**night.report.sections, "checks": {"shop": check}})
     told_of = {name for report in (checked, blind()) for name, _ in told(report)}
     assert set(families()) - told_of == set()
