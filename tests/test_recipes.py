@@ -121,8 +121,11 @@ def _status(history: History, orders: StandingOrders, now: float) -> TideStatus:
     return TideStatus(reading.number("tide_height"))
 
 
+STATUS = StatusSection("tide", TideStatus, _status)
+
+
 def _section(context: SectionContext) -> tuple[Block, ...]:
-    height = context.fields["tide"]["height"]
+    height = context.report.of(STATUS).height
     return (FactTable((("Height", "unknown" if height is None else f"{height:g} m"),)),)
 
 
@@ -133,11 +136,11 @@ TIDE = Subject(
     settings=TideSettings,
     needs="gauge",
     hint="Not watched. MONITORD_TIDE__GAUGE would add it.",
-    status=(StatusSection("tide", TideStatus, _status),),
+    status=(STATUS,),
     metrics=(
-        MetricGroup(
-            lambda fields: fields["tide"],
-            (MetricFamily("tide_height_metres", "How high the water stands.", lambda tide: tide["height"]),),
+        MetricGroup[TideStatus](
+            lambda report: {"": report.of(STATUS)},
+            (MetricFamily("tide_height_metres", "How high the water stands.", lambda tide: tide.height),),
         ),
     ),
     section=_section,
@@ -242,7 +245,7 @@ EDITS: Mapping[str, str | Edit] = {
     "monitord/core/subjects/tide.py": SUBJECT,
     "monitord/core/subjects/registry.py": both(
         in_place_of("import REDIS\n", "import REDIS\nfrom monitord.core.subjects.tide import TIDE\n"),
-        in_place_of("REDIS, HOST, MONITORD)\n", "REDIS, HOST, TIDE, MONITORD)\n"),
+        in_place_of("CHECKS, MONITORD)\n", "CHECKS, TIDE, MONITORD)\n"),
     ),
     "monitord/probes/__init__.py": in_place_of(
         '    "host": _host,\n', '    "host": _host,\n    "tide": declared("tide", "monitord.probes.tide:TideProbe"),\n'
@@ -267,6 +270,7 @@ from monitord.core.model import Observation, Reading, sample
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.reporting.metrics import Facts, exposition
 from monitord.reporting.report_json import report_fields
+from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
 from monitord.reporting.text import report_text
@@ -292,7 +296,7 @@ for number in range(3):
     decision = decide(state, Observation(at + timedelta(seconds=30 * number), readings), orders)
     state, edges = decision.state, [*edges, *decision.transitions]
 fields = {"trigger": "cli", "at": at, "duration_ms": 3.0} | decision.report.as_fields()
-found["status"] = text(fields, "monitord status", Terminal(100))
+found["status"] = text(StatusView(decision.report, orders, at.timestamp()), "monitord status", Terminal(100))
 found["metrics"] = exposition(decision.report, Facts(version="1", instance="here"))[0].decode()
 recorded = RecordedCycle([Observation(at, readings)] * 3, edges, state, fields, at.timestamp())
 report = build_report(recorded, orders, at.timestamp(), decision.at.timestamp())

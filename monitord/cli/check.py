@@ -28,6 +28,7 @@ from monitord.jsonable import document
 from monitord.probes import Probes
 from monitord.probes.base import Probe
 from monitord.reporting.nagios import nagios
+from monitord.reporting.sections import StatusView
 from monitord.reporting.status import EXIT_CODES, text
 from monitord.reporting.terminal import terminal
 from monitord.runtime.cycle import CycleRequest, observe
@@ -88,17 +89,16 @@ async def _check(found: CommandSettings, style: str) -> int:
                 await probes.close()
         worker.close()
     took = round((loop.time() - began) * 1000.0, 3)
-    fields = {"trigger": "cli", "at": now, "status": report.status, "duration_ms": took} | report.as_fields()
-    status: Status = report.status
-    fields["settings"] = {"files": [str(path) for path in found.files], "of_daemon": found.borrowed}
-    if unasked := _unasked(found, orders, roster_lost=bool(trouble) and not state.history.roster):
-        fields["unasked"] = unasked
-        if RANK[status] < RANK["unknown"]:
-            fields["status"] = status = "unknown"
+    unasked = _unasked(found, orders, roster_lost=bool(trouble) and not state.history.roster)
+    if unasked:
+        worse: Status = "unknown" if RANK[report.status] < RANK["unknown"] else report.status
+        report = replace(report, status=worse, unasked=unasked)
     if style == "json":
-        say(document(fields))
+        fields = {"trigger": "cli", "at": now, "status": report.status, "duration_ms": took} | report.as_fields()
+        fields["settings"] = {"files": [str(path) for path in found.files], "of_daemon": found.borrowed}
+        say(document(fields | ({"unasked": unasked} if unasked else {})))
     elif style == "nagios":
-        say(nagios(fields, orders) + (f"{found.word}\n" if found.borrowed else ""))
+        say(nagios(report, orders, took) + (f"{found.word}\n" if found.borrowed else ""))
     else:
         if trouble:
             note(f"monitord: {trouble}; the check goes on without what it holds")
@@ -106,8 +106,9 @@ async def _check(found: CommandSettings, style: str) -> int:
         notes = (UNVERIFIED,) if probes.tls_unverified else ()
         if found.word:
             notes = (*notes, f"{found.word[:1].upper()}{found.word[1:]}.")
-        say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ), notes))
-    return EXIT_CODES[status]
+        view = StatusView(report, orders, now.timestamp())
+        say(text(view, heading, terminal(sys.stdout.isatty(), os.environ), notes))
+    return EXIT_CODES[report.status]
 
 
 def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: bool) -> str:

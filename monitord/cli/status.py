@@ -6,17 +6,19 @@ import argparse
 import os
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
 
 from monitord.cli import CommandSettings, command, find_settings, say
 from monitord.cli.base import STATE_ERRORS, in_state_directory, run_once, why_unreadable
+from monitord.config.loader import standing_orders
 from monitord.core import humanize
 from monitord.core.model import Silence
-from monitord.core.status import Fields, field_names
+from monitord.core.status import Fields, FleetStatus, field_names, read_status
 from monitord.jsonable import document, revived
+from monitord.reporting.sections import StatusView
 from monitord.reporting.silences import in_force_line, silence_fields
 from monitord.reporting.status import EXIT_CODES, CheckRhythm, stale_after, text
 from monitord.reporting.terminal import terminal
@@ -30,11 +32,12 @@ _LOOK_SECONDS: Final = 3.0
 class _Held:
     """What was found: the daemon's pid (0: not told, None: none runs), its last report, or why it cannot be read.
 
-    `silences` are those that it holds.
+    `fields` are the report's, as they were kept. `silences` are those that it holds.
     """
 
     pid: int | None
-    report: Mapping[str, Any] | None
+    fields: Mapping[str, object] | None = None
+    report: FleetStatus | None = None
     trouble: str | None = None
     silences: tuple[Silence, ...] = ()
 
@@ -69,7 +72,7 @@ async def _status(found: CommandSettings, style: str) -> int:
         fields["status"] = "unknown"
     if style == "json":
         say(document(fields | ({"error": trouble} if trouble else {})))
-    elif held.pid is None or at is None or age is None:
+    elif held.pid is None or held.report is None or at is None or age is None:
         say(f"UNKNOWN: {trouble}.\n")
     else:
         who = f"pid {held.pid}" if held.pid else "pid not known"
@@ -78,7 +81,9 @@ async def _status(found: CommandSettings, style: str) -> int:
         quiet = in_force_line(held.silences, now)
         where = f"{found.word[:1].upper()}{found.word[1:]}." if found.word else ""
         notes = tuple(filter(None, (where, quiet, f"STALE: {trouble}." if trouble else "")))
-        say(text(fields, heading, terminal(sys.stdout.isatty(), os.environ), notes))
+        orders = found.record.orders if found.record is not None else standing_orders(settings)
+        view = StatusView(replace(held.report, status=fields["status"]), orders, now.timestamp())
+        say(text(view, heading, terminal(sys.stdout.isatty(), os.environ), notes))
     return EXIT_CODES[fields["status"]]
 
 
@@ -86,25 +91,26 @@ async def _look(directory: Path) -> _Held:
     try:
         return await in_state_directory(_read, directory, timeout=_LOOK_SECONDS)
     except STATE_ERRORS as error:
-        return _Held(0, None, why_unreadable(error, directory))
+        return _Held(0, trouble=why_unreadable(error, directory))
 
 
 def _read(directory: Path) -> _Held:
     pid = holder(directory)
     try:
         snapshot = read_snapshot(directory)
-        report = None if snapshot is None or snapshot.report is None else revived(snapshot.report)
+        fields = None if snapshot is None or snapshot.report is None else revived(snapshot.report)
+        report = None if fields is None else read_status(fields)
     except STATE_ERRORS as error:
-        return _Held(pid, None, str(error))
+        return _Held(pid, trouble=str(error))
     except (ValueError, TypeError, KeyError, AttributeError):  # a report of another shape
-        return _Held(pid, None, f"the report in the snapshot at {directory} cannot be read")
-    return _Held(pid, report, silences=() if snapshot is None else tuple(snapshot.state.silences.values()))
+        return _Held(pid, trouble=f"the report in the snapshot at {directory} cannot be read")
+    return _Held(pid, fields, report, silences=() if snapshot is None else tuple(snapshot.state.silences.values()))
 
 
 def _fields(held: _Held) -> Fields:
     """The fields of `check_completed`; those nobody reported are null."""
     names = ("at", "trigger", "status", "duration_ms", *(name for name in field_names() if name != "status"))
-    return dict.fromkeys(names) | {"status": "unknown"} | dict(held.report or {})
+    return dict.fromkeys(names) | {"status": "unknown"} | dict(held.fields or {})
 
 
 def _trouble(held: _Held, age: timedelta | None, directory: Path, rhythm: CheckRhythm) -> str | None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 Style = Literal["ok", "warning", "critical", "unknown", "bold", "dim"]
+PlotName = Literal["memory", "memory_small", "states", "growth", "delays"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +34,11 @@ class Bullets:
 
 @dataclass(frozen=True, slots=True)
 class FactTable:
-    """Names and what they come to."""
+    """Names and what they come to; `styles` has those of the facts that an alert is about."""
 
     kind: ClassVar[str] = "facts"
     pairs: tuple[tuple[str, str], ...]
+    styles: Mapping[str, Style] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,13 +60,62 @@ class Checklist:
 
 
 @dataclass(frozen=True, slots=True)
+class Meter:
+    """How much of a whole is used, in percent, and its limits; where nothing is drawn, its words stand alone."""
+
+    words: str
+    percent: float
+    limits: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Member:
+    """The name of a watched thing that has a page of its own, of this kind; `remark` follows it."""
+
+    name: str
+    page: str
+    remark: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plot:
+    """A plot of what is recorded of a thing, `of` which it is; it stands where there are pictures and a record.
+
+    As a cell its `caption` follows that of the table, and its column is called after the time that it is of.
+    """
+
+    kind: ClassVar[str] = "plot"
+    plot: PlotName
+    of: str
+    caption: str = ""
+
+
+Cell = str | Meter | Member | Plot
+
+
+def in_words(cell: Cell) -> str:
+    """A cell where nothing is drawn."""
+    match cell:
+        case Meter(words):
+            return words
+        case Member(name, _, remark):
+            return name + remark
+        case Plot():
+            return ""
+    return cell
+
+
+@dataclass(frozen=True, slots=True)
 class Grid:
-    """A table. Rows carry the style of their mark, which every form draws its own way; `right` columns hold numbers."""
+    """A table. Rows carry the style of their mark, which every form draws its own way; `right` columns hold numbers.
+
+    `flexible` columns give way where there is little room, the first one first.
+    """
 
     kind: ClassVar[str] = "grid"
     caption: str
     header: tuple[str, ...]
-    rows: tuple[tuple[Style | None, tuple[str, ...]], ...]
+    rows: tuple[tuple[Style | None, tuple[Cell, ...]], ...]
     right: frozenset[int] = frozenset()
     flexible: tuple[int, ...] = (0,)
 
@@ -71,6 +123,50 @@ class Grid:
     def is_marked(self) -> bool:
         """Whether any row has a mark."""
         return any(style for style, _ in self.rows)
+
+    @property
+    def has_plots(self) -> bool:
+        """Whether any cell is a plot."""
+        return any(isinstance(cell, Plot) for _, row in self.rows for cell in row)
+
+    def without_plots(self) -> Grid:
+        """The same where nothing is drawn: without its columns of plots."""
+        kept = [n for n in range(len(self.header)) if not any(isinstance(row[n], Plot) for _, row in self.rows)]
+        if len(kept) == len(self.header):
+            return self
+        return Grid(
+            self.caption,
+            tuple(self.header[n] for n in kept),
+            tuple((style, tuple(row[n] for n in kept)) for style, row in self.rows),
+            frozenset(place for place, n in enumerate(kept) if n in self.right),
+            tuple(kept.index(n) for n in self.flexible),
+        )
+
+    def in_words(self) -> list[tuple[Style | None, list[str]]]:
+        """The rows where nothing is drawn."""
+        return [(style, [in_words(cell) for cell in row]) for style, row in self.rows]
+
+
+@dataclass(frozen=True, slots=True)
+class Box:
+    """A point of a timeline: how it looks, in words what it says, what stands in it, and the hour under it or ""."""
+
+    look: str
+    words: str
+    glyph: str
+    hour: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """Lines of boxes in the order of time, drawn only: what they say in short stands in the table beside them.
+
+    A line has a style, a name and its boxes. `key` says how to read them.
+    """
+
+    kind: ClassVar[str] = "timeline"
+    lines: tuple[tuple[Style | None, str, tuple[Box, ...]], ...]
+    key: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +179,7 @@ class Verbatim:
     urgent: bool = False
 
 
-Block = Paragraph | Bullets | FactTable | Checklist | Grid | Verbatim
+Block = Paragraph | Bullets | FactTable | Checklist | Grid | Verbatim | Plot | Timeline
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Frozen dataclasses to JSON-ready values and back, so that state can be kept and judged again exactly as it was.
 
 Decoding is lenient where a newer or older monitord wrote the text: a field that is not known is passed over, one that
-is missing takes its default.
+is missing takes its default, or None where it may.
 """
 
 from __future__ import annotations
@@ -92,7 +92,16 @@ def _decode_class(kind: Any, value: Any) -> Any:
     if not isinstance(value, dict):
         raise TypeError(f"expected the fields of {getattr(kind, '__name__', kind)}")
     fields = _fields(kind)
-    return kind(**{name: fields[name](item) for name, item in value.items() if name in fields})
+    known = {name: fields[name](item) for name, item in value.items() if name in fields}
+    return kind(**dict.fromkeys(_nullable(kind) - known.keys()), **known)
+
+
+@functools.cache
+def _nullable(kind: type) -> frozenset[str]:
+    """The fields without a default that may be None: so they are where whoever wrote the text did not know them."""
+    hints = typing.get_type_hints(kind)
+    lacking = {name for name, default in _defaults(kind) if default is dataclasses.MISSING}
+    return frozenset(name for name in lacking if type(None) in typing.get_args(hints[name]))
 
 
 def _decoder(kind: Any) -> Decoder:
@@ -102,7 +111,7 @@ def _decoder(kind: Any) -> Decoder:
     if dataclasses.is_dataclass(kind):
         return functools.partial(_decode_class, kind)
     if kind is datetime:
-        return datetime.fromisoformat
+        return _decode_time
     if kind is timedelta:
         return lambda value: timedelta(seconds=value)
     origin, arguments = typing.get_origin(kind), typing.get_args(kind)
@@ -122,6 +131,10 @@ def _decoder(kind: Any) -> Decoder:
 
 def _as_it_is(value: Any) -> Any:
     return value
+
+
+def _decode_time(value: Any) -> datetime:
+    return value if isinstance(value, datetime) else datetime.fromisoformat(value)
 
 
 def _decode_literal(words: tuple[Any, ...], value: Any) -> Any:

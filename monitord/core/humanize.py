@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Final
+
+UNKNOWN: Final = "unknown"
+NOTHING: Final = "–"
 
 
 def duration(seconds: float) -> str:
@@ -54,7 +59,7 @@ def clock(at: float) -> str:
 def moment(at: float, today: float) -> str:
     """As `clock`, with the day before it where that is another than `today`'s: `Nov 4, 23:10 UTC`."""
     there, here = datetime.fromtimestamp(at, UTC), datetime.fromtimestamp(today, UTC)
-    return clock(at) if there.date() == here.date() else f"{there:%b} {there.day}, {clock(at)}"
+    return clock(at) if there.date() == here.date() else dated(at)
 
 
 def timestamp(at: datetime) -> str:
@@ -72,3 +77,30 @@ def listed(names: list[str], most: int = 5) -> str:
     if len(names) > most:
         return ", ".join(names[:most]) + f" and {len(names) - most} more"
     return " and ".join([", ".join(names[:-1]), names[-1]]) if len(names) > 1 else "".join(names)
+
+
+def dated(at: float) -> str:
+    """`Nov 5, 02:14 UTC`."""
+    there = datetime.fromtimestamp(at, UTC)
+    return f"{there:%b} {there.day}, {clock(at)}"
+
+
+def label(epoch: float) -> str:
+    """`1762308000 (Nov 5, 02:00 UTC)`."""
+    return f"{epoch:.0f} ({dated(epoch)})"
+
+
+def milliseconds(value: float) -> str:
+    """`3.2 ms`, `2.5 s`."""
+    return f"{value:.1f} ms" if value < 1000 else duration(value / 1000)
+
+
+def said(say: Callable[[float], str], value: float | None, otherwise: str = UNKNOWN) -> str:
+    """A number in its words, or that it is unknown."""
+    return otherwise if value is None else say(value)
+
+
+def sentence(text: str) -> str:
+    """`text` with a full stop, if it has no end of its own."""
+    text = text.rstrip()
+    return text if text.endswith((".", "!", "?", "…")) else text + "."

@@ -1,4 +1,4 @@
-"""The Report: what one cycle knows, in the shape that log, page, metrics and text all render.
+"""The status: what one cycle knows, typed, as log, page, metrics and text all render it.
 
 What could not be measured is None, never 0.
 """
@@ -6,77 +6,146 @@ What could not be measured is None, never 0.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, is_dataclass
+from dataclasses import dataclass, field, is_dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final, Literal, TypeVar, cast
 
 from monitord.core import humanize
+from monitord.core.codec import decode
 from monitord.core.history.defaults import effective
 from monitord.core.history.model import History
-from monitord.core.model import RANK, Alert, Status
+from monitord.core.model import RANK, Alert, Kind, Severity, Status, Value
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared, servers
-from monitord.core.subjects.registry import measured, readings_of, registered, server_of
+from monitord.core.subjects.base import StatusSection, Subject
+from monitord.core.subjects.registry import measured, registered, server_of
 
 Fields = dict[str, Any]
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Trouble:
+    """Why a part of what a probe looks at could not be measured."""
+
+    kind: Kind
+    error: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProbeStatus:
+    """One probe: why it failed, and what it could not tell though its server answered."""
+
+    status: Literal["ok", "failed", "off"]
+    duration_ms: float | None
+    kind: Kind | None = None
+    error: str | None = None
+    unmeasured: Mapping[str, Trouble] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Flapping:
+    """That an alert came and went: how often, and for how long it must be calm to be over."""
+
+    times: int
+    since: datetime | None
+    calm_after_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class AlertStatus:
+    """An alert as logs, pages and messages carry it. `suppressed_by`: an alert's id, or a silence's ("": none)."""
+
+    alert_id: str
+    rule: str
+    subject: str
+    severity: Severity
+    value: Value
+    limit: Value
+    unit: str
+    since: datetime
+    fired_at: datetime | None
+    summary: str
+    evidence: Mapping[str, object]
+    recommendation: str
+    incident_id: str
+    acked_at: datetime | None
+    silenced_by: str | None
+    flapping: Flapping | None
+    suppressed_by: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AlertStatuses:
+    """The confirmed alerts, the worst first: those that fire, and those that something explains or silences."""
+
+    firing: tuple[AlertStatus, ...] = ()
+    suppressed: tuple[AlertStatus, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class FleetStatus:
-    """Everything measured and judged as of one cycle, JSON-ready. `sections` are the subjects', by name."""
+    """Everything measured and judged as of one cycle. `sections` are the subjects', by name.
+
+    `unasked` is why a check cannot say OK though all that it asked is well, half a sentence.
+    """
 
     status: Status
-    probes: Fields
-    sections: Fields
-    alerts: Fields
+    probes: Mapping[str, ProbeStatus]
+    sections: Mapping[str, object]
+    alerts: AlertStatuses
+    unasked: str = ""
+
+    def of(self, section: StatusSection[T]) -> T:
+        """What stands in a section.
+
+        Raises:
+            KeyError: an older monitord has saved this status, and did not know it.
+        """
+        return cast("T", self.sections[section.name])
 
     def as_fields(self) -> Fields:
         """The fields by name, as `check_completed` and `--format json` give them."""
-        return {"status": self.status, "probes": self.probes, **self.sections, "alerts": self.alerts}
+        return {
+            "status": self.status,
+            "probes": {name: _brief(probe, "kind", "error", "unmeasured") for name, probe in self.probes.items()},
+            **{name: _plain(section) for name, section in self.sections.items()},
+            "alerts": {
+                "firing": [_brief(alert, "suppressed_by") for alert in self.alerts.firing],
+                "suppressed": [_brief(alert, "suppressed_by") for alert in self.alerts.suppressed],
+            },
+        }
 
-    @property
-    def services(self) -> Fields:
-        """The services under PM2, by name."""
-        return self._section("services")
 
-    @property
-    def growth(self) -> Fields:
-        """The watched tables, by name."""
-        return self._section("growth")
+def read_status(fields: Mapping[str, object]) -> FleetStatus:
+    """The status of its fields as JSON has them.
 
-    @property
-    def database(self) -> Fields:
-        """The database around the watched tables."""
-        return self._section("database")
+    Raises:
+        ValueError, TypeError, KeyError: they are of another shape.
+    """
+    return FleetStatus(
+        _decode(Status, fields["status"]),
+        _decode(Mapping[str, ProbeStatus], fields["probes"]),
+        {
+            section.name: _decode(section.shape, fields[section.name])
+            for subject in registered()
+            for section in subject.status
+            if section.name in fields
+        },
+        decode(AlertStatuses, fields["alerts"]),
+    )
 
-    @property
-    def epochs(self) -> Fields:
-        """The token groups, by name."""
-        return self._section("epochs")
 
-    @property
-    def current_epoch(self) -> Fields | None:
-        """The epoch that is collected now; None where no epochs are watched."""
-        return self._section("current_epoch") or None
+def _decode(shape: object, value: object) -> Any:
+    return decode(cast("type[object]", shape), value)
 
-    @property
-    def redis(self) -> Fields:
-        """Redis and the watched queues."""
-        return self._section("redis")
 
-    @property
-    def host(self) -> Fields:
-        """The machine and the watched disks."""
-        return self._section("host")
-
-    def _section(self, name: str) -> Fields:
-        found: Fields = self.sections[name] or {}
-        return found
+_BUILT: Final = ("status", "probes")
 
 
 def field_names() -> tuple[str, ...]:
     """The fields of the status document, in order."""
-    return ("status", "probes", *(section.name for subject in registered() for section in subject.status), "alerts")
+    return (*_BUILT, *(section.name for subject in registered() for section in subject.status), "alerts")
 
 
 def build_report(history: History, book: Mapping[str, Alert], orders: StandingOrders, now: datetime) -> FleetStatus:
@@ -87,16 +156,14 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
         status=status(history, book, orders),
         probes={subject.name: _probe(subject.name, history, orders) for subject in measured()},
         sections={
-            section.name: _plain(section.build(history, orders, at))
-            for subject in registered()
-            for section in subject.status
+            section.name: section.build(history, orders, at) for subject in registered() for section in subject.status
         },
-        alerts={state: _alerts(book, state) for state in ("firing", "suppressed")},
+        alerts=AlertStatuses(_alerts(book, "firing"), _alerts(book, "suppressed")),
     )
 
 
 def _plain(value: object) -> Any:
-    """A status as JSON has it: dataclasses and mappings as objects, tuples as arrays."""
+    """A status in objects and arrays; its times, and what a rule has found, are left to who writes the JSON."""
     if value is None or isinstance(value, str | int | float):
         return value
     if is_dataclass(value):
@@ -105,15 +172,18 @@ def _plain(value: object) -> Any:
         return {name: _plain(item) for name, item in value.items()}
     if isinstance(value, Sequence):
         return [_plain(item) for item in value]
-    raise TypeError(f"no JSON form for {type(value).__name__}")
+    return value
 
 
-def _alerts(book: Mapping[str, Alert], state: str) -> list[Fields]:
+def _brief(value: ProbeStatus | AlertStatus, *optional: str) -> Fields:
+    """Its fields, of the `optional` ones those that say something."""
+    return {name: item for name, item in _plain(value).items() if item or name not in optional}
+
+
+def _alerts(book: Mapping[str, Alert], state: Literal["firing", "suppressed"]) -> tuple[AlertStatus, ...]:
     chosen = [alert for alert in book.values() if alert.state == state]
     ordered = sorted(chosen, key=lambda a: (-RANK[a.severity], a.since, a.rule, a.subject))
-    if state == "suppressed":
-        return [alert_fields(alert) | {"suppressed_by": _cause_of(alert, book)} for alert in ordered]
-    return [alert_fields(alert) for alert in ordered]
+    return tuple(alert_status(alert, _cause_of(alert, book) if state == "suppressed" else "") for alert in ordered)
 
 
 def _cause_of(alert: Alert, book: Mapping[str, Alert]) -> str:
@@ -156,69 +226,73 @@ def _blind(probe: str, history: History, book: Mapping[str, Alert]) -> bool:
     return any(subject not in told for subject, _, _ in servers.troubled(last))
 
 
-def alert_fields(alert: Alert) -> Fields:
-    """An alert as logs, pages and messages carry it."""
+def alert_status(alert: Alert, suppressed_by: str = "") -> AlertStatus:
+    """An alert as it is told."""
     finding = alert.finding
-    return {
-        "alert_id": alert.id,
-        "rule": alert.rule,
-        "subject": alert.subject,
-        "severity": alert.severity,
-        "value": finding.value,
-        "limit": finding.limit,
-        "unit": finding.unit,
-        "since": alert.since,
-        "fired_at": alert.fired_at,
-        "summary": finding.summary,
-        "evidence": dict(finding.evidence),
-        "recommendation": finding.recommendation,
-        "incident_id": alert.incident_id,
-        "acked_at": alert.acked_at,
-        "silenced_by": alert.silenced_by or None,
-        "flapping": None
-        if not alert.flaps
-        else {"times": alert.flaps, "since": alert.flapping_since, "calm_after_seconds": round(alert.calm_for, 3)},
-    }
+    flapping = Flapping(alert.flaps, alert.flapping_since, round(alert.calm_for, 3)) if alert.flaps else None
+    return AlertStatus(
+        alert_id=alert.id,
+        rule=alert.rule,
+        subject=alert.subject,
+        severity=alert.severity,
+        value=finding.value,
+        limit=finding.limit,
+        unit=finding.unit,
+        since=alert.since,
+        fired_at=alert.fired_at,
+        summary=finding.summary,
+        evidence=finding.evidence,
+        recommendation=finding.recommendation,
+        incident_id=alert.incident_id,
+        acked_at=alert.acked_at,
+        silenced_by=alert.silenced_by or None,
+        flapping=flapping,
+        suppressed_by=suppressed_by,
+    )
 
 
-def _probe(name: str, history: History, orders: StandingOrders) -> Fields:
+def alert_fields(alert: Alert) -> Fields:
+    """An alert's fields, as logs and messages carry them."""
+    return _brief(alert_status(alert), "suppressed_by")
+
+
+def _probe(name: str, history: History, orders: StandingOrders) -> ProbeStatus:
     if name not in orders.probes:
-        return {"status": "off", "duration_ms": None}
+        return ProbeStatus("off", None)
     reading = history.readings.get(name)
     if reading is None:
-        return {"status": "failed", "duration_ms": None, "error": "not taken yet"}
+        return ProbeStatus("failed", None, error="not taken yet")
     if reading.failure is not None:
-        return {
-            "status": "failed",
-            "duration_ms": reading.duration_ms,
-            "kind": reading.failure.kind,
-            "error": reading.failure.error,
-        }
-    unmeasured = {gap.subject: {"kind": gap.kind, "error": gap.error} for gap in reading.gaps}
-    return {"status": "ok", "duration_ms": reading.duration_ms} | ({"unmeasured": unmeasured} if unmeasured else {})
+        return ProbeStatus("failed", reading.duration_ms, reading.failure.kind, reading.failure.error)
+    unmeasured = {gap.subject: Trouble(gap.kind, gap.error) for gap in reading.gaps}
+    return ProbeStatus("ok", reading.duration_ms, unmeasured=unmeasured)
 
 
-def verdict(fields: Fields) -> str:
+def verdict(report: FleetStatus) -> str:
     """The status in one sentence, without its name."""
-    firing = fields["alerts"]["firing"]
+    firing = report.alerts.firing
     if len(firing) == 1:
-        return str(firing[0]["summary"])
+        return firing[0].summary
     if firing:
-        return f"{len(firing)} alerts fire, the worst: {firing[0]['summary']}"
-    if fields.get("unasked"):
-        return f"{fields['unasked']}."
-    failed = [readings_of(name) for name, probe in fields["probes"].items() if _failed(name, probe, fields)]
+        return f"{len(firing)} alerts fire, the worst: {firing[0].summary}"
+    if report.unasked:
+        return f"{report.unasked}."
+    failed = [s.readings for s in registered() if s.name in report.probes and _failed(s, report)]
     if failed:
         return f"{humanize.listed(failed)} could not be measured."
-    if fields["status"] == "unknown":
+    if report.status == "unknown":
         return "a part of what is watched could not be measured."
-    services = fields["services"]
-    well = sum(1 for service in services.values() if service["ok"])
-    fleet = f"{well} of {len(services)} services are as expected" if services else "no services are watched"
-    return f"{'nothing is wrong' if well == len(services) else 'no alert fires'}; {fleet}."
+    found = [standing for subject in registered() if (standing := subject.standing(report)) is not None]
+    well = all(standing.well == standing.of for standing in found)
+    return "; ".join(["nothing is wrong" if well else "no alert fires", *(one.words for one in found)]) + "."
 
 
-def _failed(name: str, probe: Fields, fields: Fields) -> bool:
-    """Whether a probe failed, and of something: while nobody could be asked what is there, the server says it."""
-    asks_first = name == "epochs" and not fields["epochs"] and fields["probes"]["postgres"]["status"] == "failed"
-    return probe["status"] == "failed" and not asks_first
+def _failed(subject: Subject, report: FleetStatus) -> bool:
+    return report.probes[subject.name].status == "failed" and not is_behind_server(subject, report)
+
+
+def is_behind_server(subject: Subject, report: FleetStatus) -> bool:
+    """Whether nobody could be asked what there is of a subject: that its server cannot be measured says it all."""
+    if not subject.server or subject.is_server or report.sections.get(subject.members_section):
+        return False
+    return report.probes[subject.server].status == "failed"

@@ -77,8 +77,8 @@ class Dispatcher:
             problem = "nobody can be told: " + "; ".join(gap.error for gap in self.outbox.troubles())
         seen = ""
         if decision is not None:
-            fields = decision.report.as_fields()
-            seen = f"{fields['status'].upper()}: {verdict(fields)}"
+            report = decision.report
+            seen = f"{report.status.upper()}: {verdict(report)}"
         self.heartbeat.end(not problem, problem or seen)
 
     async def verdict(self, night: Report) -> None:

@@ -87,7 +87,7 @@ class EventLog:
         self._log.emit(
             event,
             level,
-            f"{status.upper()}: {verdict(report.as_fields())}",
+            f"{status.upper()}: {verdict(report)}",
             **({"trigger": trigger} if trigger else {}),
             status=status,
             duration_ms=round(duration_ms, 3),

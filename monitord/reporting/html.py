@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from itertools import zip_longest
@@ -12,10 +12,13 @@ from typing import ClassVar, Final
 from jinja2 import Environment
 from markupsafe import Markup
 
-from monitord.core.blocks import Block, Grid, Section, Style
+from monitord.core.blocks import Block, Cell, Grid, Member, Meter, Plot, Section, Style, in_words
+from monitord.core.humanize import NOTHING
 from monitord.core.report.model import Report
 from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.plots import growth_bars, memory_plot, seal_plot, strip
+from monitord.reporting.charts.spark import meter
+from monitord.reporting.charts.svg import joined, tag
 from monitord.reporting.report import sections
 from monitord.reporting.report_sections import seal_grid
 from monitord.reporting.templating import environment
@@ -76,7 +79,7 @@ class IllustratedSection:
     title: str
     style: Style | None
     before: tuple[Picture, ...]
-    blocks: tuple[Block, ...]
+    blocks: tuple[Block | Picture, ...]
     after: tuple[Picture, ...]
     parts: tuple[IllustratedSection, ...] = ()
     anchor: str | None = None
@@ -110,6 +113,49 @@ def _templates() -> Environment:
     return environment("monitord.reporting")
 
 
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """What can be drawn on a page: its plots (None: nothing is recorded of it yet), of what time, and links."""
+
+    plot: Callable[[Plot], Markup | None]
+    span: str
+    address: Callable[[Member], str]
+
+
+def drawn(blocks: Iterable[Block], pictures: Pictures | None = None) -> Iterator[Block | Picture]:
+    """Blocks with what is drawn of them; where there are no `pictures`, that is what needs no record and no page."""
+    for block in blocks:
+        match block:
+            case Plot(caption=caption):
+                if pictures is not None and (plot := pictures.plot(block)) is not None:
+                    yield Figure(caption, plot)
+            case Grid():
+                yield _drawn_grid(block.without_plots() if pictures is None else block, pictures)
+            case _:
+                yield block
+
+
+def _drawn_grid(grid: Grid, pictures: Pictures | None) -> Grid:
+    rows = tuple((style, tuple(_drawn(cell, pictures) for cell in row)) for style, row in grid.rows)
+    plots = {n: cell for _, row in grid.rows for n, cell in enumerate(row) if isinstance(cell, Plot)}
+    if pictures is None or not plots:
+        return replace(grid, rows=rows)
+    keys = dict.fromkeys(plot.caption for plot in plots.values())
+    header = tuple(pictures.span if n in plots else name for n, name in enumerate(grid.header))
+    return replace(grid, caption="; ".join((grid.caption, *keys)), header=header, rows=rows)
+
+
+def _drawn(cell: Cell, pictures: Pictures | None) -> str:
+    match cell:
+        case Meter():
+            return meter(cell)
+        case Plot() if pictures is not None:
+            return pictures.plot(cell) or NOTHING
+        case Member(name, _, remark) if pictures is not None:
+            return joined(tag("a", name, href=pictures.address(cell)), remark)
+    return in_words(cell)
+
+
 def report_head(night: Report) -> ReportHead:
     """What a report begins with."""
     return ReportHead(style_of(night), night.headline, sentence(night.sentence), f"{length(night)}. {blindness(night)}")
@@ -131,7 +177,7 @@ def illustrated(
         section.title,
         section.style,
         tuple(before),
-        section.blocks,
+        tuple(drawn(section.blocks)),
         tuple(after),
         tuple(illustrated(part, night, anchor=ident) for part, ident in parts),
         anchor,

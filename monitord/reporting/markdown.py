@@ -55,23 +55,24 @@ def _block(block: Block) -> Iterator[str]:
         case Bullets(items):
             for style, text in items:
                 yield f"- {_ICONS[style]}: {escaped(text)}" if style else f"- {escaped(text)}"
-        case FactTable(pairs):
+        case FactTable(pairs, styles):
             for name, text in pairs:
-                yield f"- **{escaped(name)}:** {escaped(text)}"
+                mark = f" {_ICONS[style]}" if (style := styles.get(name)) else ""
+                yield f"- **{escaped(name)}:** {escaped(text)}{mark}"
         case Checklist(items):
             for item in items:
                 box = "x" if item.style == "ok" else " "
                 yield f"- [{box}] **{escaped(item.title)}** – {_ICONS[item.style].split()[0]} {item.word}"
                 for told in item.sentences:
                     yield f"  - {escaped(told)}"
-        case Grid(_, header, rows, right):
-            marked = any(style for style, _ in rows)
-            yield _row(["State", *header] if marked else header)
-            bars = ["---:" if column in right else "---" for column in range(len(header))]
-            yield _row(["---", *bars] if marked else bars)
-            for style, row in rows:
+        case Grid():
+            grid = block.without_plots()
+            yield _row(["State", *grid.header] if grid.is_marked else grid.header)
+            bars = ["---:" if column in grid.right else "---" for column in range(len(grid.header))]
+            yield _row(["---", *bars] if grid.is_marked else bars)
+            for style, row in grid.in_words():
                 cells = [escaped(cell) for cell in row]
-                yield _row([_ICONS[style], *cells] if marked else cells)
+                yield _row([_ICONS[style], *cells] if grid.is_marked else cells)
         case Verbatim(title, text):
             longest = max((len(run) for run in re.findall("`+", text)), default=0)
             fence = "`" * max(3, longest + 1)

@@ -10,12 +10,12 @@ import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final, get_args
+from typing import TYPE_CHECKING, Final, TypeVar, get_args
 
 from monitord.core.model import Status
 from monitord.core.names import distinct
 from monitord.core.status import FleetStatus
-from monitord.core.subjects.base import MetricGroup, seconds
+from monitord.core.subjects.base import MetricFamily, seconds
 from monitord.core.subjects.registry import registered
 from monitord.reporting.metric_families import families
 from monitord.reporting.terminal import clean
@@ -23,6 +23,7 @@ from monitord.reporting.terminal import clean
 if TYPE_CHECKING:
     from prometheus_client.core import Metric
 
+T = TypeVar("T")
 MOST: Final = 200
 _LONGEST: Final = 200
 
@@ -77,7 +78,7 @@ class _Collector:
         self._report, self._facts = report, facts
         self._families = families()
         self._samples: dict[str, dict[tuple[str, ...], float]] = {name: {} for name in self._families}
-        self._wanted = {label(alert["subject"]) for alert in report.alerts.get("firing", ())}
+        self._wanted = {label(alert.subject) for alert in report.alerts.firing}
 
     def describe(self) -> Iterable[Metric]:
         """Nothing: the registry need not check names that are all ours."""
@@ -103,13 +104,13 @@ class _Collector:
         if value is not None and math.isfinite(value):
             self._samples[f"monitord_{name}"][labels] = float(value)
 
-    def _shown(self, family: str, found: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
+    def _shown(self, family: str, found: Mapping[str, T]) -> Iterator[tuple[str, T]]:
         """What there is room for, by its label: what alerts fire for, then what is not as expected, then by name.
 
         Names that are the same once cleaned cannot be told apart, and only the first of them is shown.
         """
         ordered = sorted(found, key=lambda name: (label(name) not in self._wanted, _order(found[name]), name))
-        shown: dict[str, Any] = {}
+        shown: dict[str, T] = {}
         for name in ordered:
             if len(shown) == MOST:
                 break
@@ -136,34 +137,31 @@ class _Collector:
             self._add("notifications_sent_total", out.sent, channel)
             self._add("notifications_failed_total", out.failed, channel)
         for probe, measured in self._shown("probe", self._report.probes):
-            if measured["status"] != "off" and measured["duration_ms"] is not None:  # taken at least once
-                self._add("probe_up", measured["status"] == "ok", probe)
-                self._add("probe_duration_seconds", seconds(measured["duration_ms"]), probe)
-                if measured["status"] == "ok":
-                    self._add("probe_unmeasured_subjects", len(measured.get("unmeasured", ())), probe)
+            if measured.status != "off" and measured.duration_ms is not None:  # taken at least once
+                self._add("probe_up", measured.status == "ok", probe)
+                self._add("probe_duration_seconds", seconds(measured.duration_ms), probe)
+                if measured.status == "ok":
+                    self._add("probe_unmeasured_subjects", len(measured.unmeasured), probe)
 
     def _of_alerts(self) -> None:
-        for state, alerts in self._report.alerts.items():
-            self._add("alerts", len(alerts), state)
         # The report has the critical ones first.
-        firing = self._report.alerts.get("firing", ())
-        shown = {(label(a["rule"]), label(a["subject"]), label(a["severity"])) for a in firing[:MOST]}
+        firing = self._report.alerts.firing
+        self._add("alerts", len(firing), "firing")
+        self._add("alerts", len(self._report.alerts.suppressed), "suppressed")
+        shown = {(label(a.rule), label(a.subject), label(a.severity)) for a in firing[:MOST]}
         for labels in sorted(shown):
             self._add("alert_firing", 1, *labels)
         self._add("series_dropped", len(firing) - len(shown), "alert")
 
     def _of_subjects(self) -> None:
-        fields = self._report.as_fields()
         for subject in registered():
             for group in subject.metrics:
-                if (found := group.find(fields)) is None:
-                    continue
-                things = self._shown(subject.member, found) if group.label else [("", found)]
-                for name, thing in things:
-                    self._of_thing(group, thing, (name,) if group.label else ())
+                found = group.find(self._report)
+                for name, thing in self._shown(subject.member, found) if group.label and found else found.items():
+                    self._of_thing(group.metrics, thing, (name,) if group.label else ())
 
-    def _of_thing(self, group: MetricGroup, thing: object, labels: tuple[str, ...]) -> None:
-        for metric in group.metrics:
+    def _of_thing(self, metrics: Iterable[MetricFamily[T]], thing: T, labels: tuple[str, ...]) -> None:
+        for metric in metrics:
             value = metric.value(thing)
             if isinstance(value, Mapping):
                 for name, one in value.items():
@@ -180,5 +178,5 @@ def label(value: object) -> str:
 
 def _order(found: object) -> int:
     """What is not as expected before what cannot be told, and that before the rest."""
-    ok = found.get("ok", True) if isinstance(found, dict) else True
+    ok = getattr(found, "ok", True)
     return 0 if ok is False else 1 if ok is None else 2

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Final
 
 from monitord.core.orders import StandingOrders
-from monitord.core.status import Fields, verdict
+from monitord.core.status import FleetStatus, verdict
 from monitord.core.subjects.base import PerfDatum, Subject
 from monitord.core.subjects.registry import registered
 from monitord.reporting.terminal import clean, clip
@@ -22,20 +22,20 @@ _NOT_IN_TEXT: Final = str.maketrans({"|": "/"})
 _NOT_IN_LABELS: Final = str.maketrans({"|": "_", "'": "_", "=": "_", '"': "_", ";": "_", "\\": "_"})
 
 
-def nagios(fields: Fields, orders: StandingOrders) -> str:
+def nagios(report: FleetStatus, orders: StandingOrders, duration_ms: float) -> str:
     """The plugin output; whoever prints it exits 0, 1, 2 or 3 for OK, WARNING, CRITICAL or UNKNOWN."""
-    first = f"MONITORD {fields['status'].upper()} - {_plain(_summary(fields))}"
+    first = f"MONITORD {report.status.upper()} - {_plain(_summary(report))}"
     data: list[str] = []
     room = _PERFDATA_BYTES
-    for datum in _perfdata(fields, orders):
+    for datum in _perfdata(report, orders, duration_ms):
         room -= len(datum.encode()) + 1
         if room < 0:  # a thousand services: the first ones matter more than half a number
             break
         data.append(datum)
     lines = [f"{first} | {' '.join(data)}"]
     room = _BYTES - len(lines[0].encode())
-    for alert in fields["alerts"]["firing"]:
-        line = _plain(f"{alert['severity'].upper()} {alert['rule']} {alert['subject']}: {alert['summary']}")
+    for alert in report.alerts.firing:
+        line = _plain(f"{alert.severity.upper()} {alert.rule} {alert.subject}: {alert.summary}")
         room -= len(line.encode()) + 1
         if room < 0:
             break
@@ -43,9 +43,9 @@ def nagios(fields: Fields, orders: StandingOrders) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _summary(fields: Fields) -> str:
-    firing = fields["alerts"]["firing"]
-    return f"{firing[0]['summary']} (and {len(firing) - 1} more)" if len(firing) > 1 else verdict(fields)
+def _summary(report: FleetStatus) -> str:
+    firing = report.alerts.firing
+    return f"{firing[0].summary} (and {len(firing) - 1} more)" if len(firing) > 1 else verdict(report)
 
 
 def _plain(text: str) -> str:
@@ -53,13 +53,14 @@ def _plain(text: str) -> str:
     return clip(text.translate(_NOT_IN_TEXT), _SUMMARY_CELLS)
 
 
-def _perfdata(fields: Fields, orders: StandingOrders) -> Iterator[str]:
+def _perfdata(report: FleetStatus, orders: StandingOrders, duration_ms: float) -> Iterator[str]:
     """What a graph is worth drawing of; subjects of which there may be a thousand members, since learned, come last."""
-    yield _datum(PerfDatum("alerts_firing", len(fields["alerts"]["firing"]), minimum="0"))
-    yield _datum(PerfDatum("check_duration", fields["duration_ms"], "ms", minimum="0"))
+    yield _datum(PerfDatum("alerts_firing", len(report.alerts.firing), minimum="0"))
+    yield _datum(PerfDatum("check_duration", duration_ms, "ms", minimum="0"))
     for subject in sorted(registered(), key=_place):
-        if fields["probes"].get(subject.name, {}).get("status") != "off":
-            for datum in subject.perfdata(fields, orders):
+        probe = report.probes.get(subject.name)
+        if probe is None or probe.status != "off":
+            for datum in subject.perfdata(report, orders):
                 yield _datum(datum)
 
 

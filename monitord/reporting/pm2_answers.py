@@ -6,53 +6,61 @@ first, and that can be piped on.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from monitord.core.report.model import Report
-from monitord.core.status import Fields, verdict
+from monitord.core.status import FleetStatus, verdict
+from monitord.core.subjects.base import MetricFamily, MetricLine
+from monitord.core.subjects.registry import registered
 from monitord.pm2.axm import Action, Metric
 
 UNKNOWN: Final = Metric("-")
 _MOST_ALERTS: Final = 20
 
+T = TypeVar("T")
 Answer = dict[str, Any]
 
 
-def metrics(fields: Fields, at: datetime, duration_ms: float, bus: str) -> dict[str, Metric]:
+def metrics(report: FleetStatus, at: datetime, duration_ms: float, bus: str) -> dict[str, Metric]:
     """The lines of `pm2 describe`, by name. `at` is when the cycle began, `bus` how well PM2's bus is heard."""
-    services = fields["services"].values()
     found = {
-        "Status": Metric(fields["status"]),
-        "Alerts firing": Metric(len(fields["alerts"]["firing"])),
+        "Status": Metric(report.status),
+        "Alerts firing": Metric(len(report.alerts.firing)),
         "Last check": Metric(f"{at.astimezone(UTC):%H:%M:%S}", "UTC"),
         "Cycle": Metric(round(duration_ms, 1), "ms"),
         "PM2 bus": Metric(bus),
     }
-    if services:
-        found["Services as expected"] = Metric(f"{sum(1 for one in services if one['ok'])} of {len(services)}")
-    for table, growth in fields["growth"].items():
-        found[f"Rows {table}"] = _number(growth["rows_per_hour"], 1, "rows/h")
-    for group, epochs in fields["epochs"].items():
-        found[f"Seal age {group}"] = _number(epochs["seal_age_seconds"], 60, "min", 1)
+    for subject in registered():
+        standing = subject.standing(report)
+        if standing is not None and standing.of:
+            found[f"{subject.members.capitalize()} as expected"] = Metric(f"{standing.well} of {standing.of}")
+        for group in subject.metrics:
+            for metric in group.metrics:
+                if metric.line is not None:
+                    found |= _lines(metric, metric.line, group.find(report))
     return found
 
 
-def _number(value: float | None, per: float, unit: str, digits: int | None = None) -> Metric:
-    return UNKNOWN if value is None else Metric(round(value / per, digits), unit)
+def _lines(metric: MetricFamily[T], line: MetricLine, things: Mapping[str, T]) -> dict[str, Metric]:
+    return {f"{line.title} {name}".rstrip(): _number(metric.value(thing), line) for name, thing in things.items()}
 
 
-def check_answer(action: Action, fields: Fields, at: datetime, duration_ms: float | None = None) -> Answer:
+def _number(value: object, line: MetricLine) -> Metric:
+    return Metric(round(value / line.per, line.digits), line.unit) if isinstance(value, int | float) else UNKNOWN
+
+
+def check_answer(action: Action, report: FleetStatus, at: datetime, duration_ms: float | None = None) -> Answer:
     """What a check came to: its status, the sentence, and the alerts that fire, the worst first."""
-    firing: Sequence[Mapping[str, Any]] = fields["alerts"]["firing"]
+    firing = report.alerts.firing
     answer: Answer = {
         "action": action,
-        "status": fields["status"],
-        "says": verdict(fields),
+        "status": report.status,
+        "says": verdict(report),
         "checked_at": at,
         "firing": [
-            {name: alert[name] for name in ("severity", "rule", "subject", "summary", "alert_id")}
+            {name: getattr(alert, name) for name in ("severity", "rule", "subject", "summary", "alert_id")}
             for alert in firing[:_MOST_ALERTS]
         ],
     }

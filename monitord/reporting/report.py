@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
+from dataclasses import replace
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, FactTable, Grid, Paragraph, Section, Style
 from monitord.core.report.model import Recap, Report
+from monitord.core.status import read_status
 from monitord.reporting.blocks import criteria, incidents, still_open
 from monitord.reporting.report_sections import MOST, growth, sealing, services
-from monitord.reporting.status import added_sections
-from monitord.reporting.wording import UNKNOWN, WHY_BLIND, dated, label, said, sentence, span, within
+from monitord.reporting.sections import StatusView, subject_sections
+from monitord.reporting.wording import UNKNOWN, WHY_BLIND, dated, said, sentence, span
 
 
 def sections(night: Report) -> tuple[Section, ...]:
@@ -25,7 +27,6 @@ def sections(night: Report) -> tuple[Section, ...]:
         *((sealing(night), recap(night)) if night.groups else ()),
         blind(night),
         baseline(night),
-        *_added(night),
     )
     notes = Section("notes", "Notes", (Bullets(tuple((None, sentence(note)) for note in night.notes)),))
     return (*found, notes) if night.notes else found
@@ -84,63 +85,14 @@ def blind(night: Report) -> Section:
 def baseline(night: Report) -> Section:
     """How things stand now, as last recorded."""
     title = "Baseline of now"
-    found = night.baseline
-    if found is None:
+    if night.baseline is None:
         return Section("baseline", title, (Paragraph("Unknown: no check is recorded.", "unknown"),))
     when = "at an unknown time" if night.baseline_at is None else f"at {dated(night.baseline_at)}"
-    return Section("baseline", title, (Paragraph(f"As recorded {when}."), FactTable(tuple(_baseline(found)))))
-
-
-def _baseline(found: Mapping[str, object]) -> Iterator[tuple[str, str]]:
-    yield "Status", str(found.get("status") or UNKNOWN)
-    fleet = within(found, "services") or {}
-    named = [
-        f"{name} {within(service, 'state') or UNKNOWN} ({said(humanize.size, within(service, 'memory_bytes'))}, "
-        f"up {said(humanize.duration, within(service, 'uptime_seconds'))})"
-        if within(service, "memory_bytes") is not None
-        else f"{name} {within(service, 'state') or UNKNOWN}"
-        for name, service in fleet.items()
-    ]
-    yield "Services", "; ".join(named) or UNKNOWN
-    size = said(humanize.size, within(found, "database", "bytes"))
-    tables = [
-        f"{name} {said(humanize.count, within(table, 'rows'))} rows "
-        f"({said(humanize.size, within(table, 'total_bytes'))})"
-        for name, table in (within(found, "growth") or {}).items()
-    ]
-    yield "Database", "; ".join([f"size {size}", *tables])
-    sealed = [
-        f"{name} {_newest(within(group, 'latest'))}, seal age "
-        f"{said(humanize.duration, within(group, 'seal_age_seconds'))}"
-        for name, group in (within(found, "epochs") or {}).items()
-    ]
-    if sealed:
-        yield "Sealed", "; ".join(sealed)
-        yield "Next epoch", _newest(within(found, "current_epoch", "next"))
-    if within(found, "probes", "redis", "status") != "off":
-        yield "Redis", said(lambda value: f"{humanize.count(value)} keys", within(found, "redis", "keys"))
-    disks = [
-        f"{path} {said(lambda value: f'{value:.1f}% used', within(disk, 'used_percent'))}"
-        for path, disk in (within(found, "host", "disks") or {}).items()
-    ]
-    yield "Disks", "; ".join(disks) or UNKNOWN
-    yield (
-        "Memory",
-        said(lambda value: f"{humanize.size(value)} available", within(found, "host", "memory_available_bytes")),
-    )
-
-
-def _added(night: Report) -> Iterator[Section]:
-    """Those sections that their subjects say themselves, as last recorded."""
-    if night.baseline is not None and "probes" in night.baseline:
-        for subject, blocks in added_sections(dict(night.baseline)):
-            state = night.baseline["probes"][subject.name]
-            if state["status"] == "failed":
-                why = state.get("error") or "it could not be measured"
-                blocks = (Paragraph(sentence(f"Unknown: {why}"), "unknown"), *blocks)
-            if state["status"] != "off":
-                yield Section(subject.name, subject.heading, blocks)
-
-
-def _newest(epoch: object) -> str:
-    return label(epoch) if isinstance(epoch, int) else UNKNOWN
+    try:
+        found = read_status(night.baseline)
+    except (ValueError, TypeError, KeyError):  # another monitord wrote it
+        return Section("baseline", title, (Paragraph(f"Unknown: what is recorded {when} cannot be read.", "unknown"),))
+    view = StatusView(found, night.orders, night.baseline_at or night.until)
+    facts = FactTable((("Status", found.status),))
+    parts = tuple(replace(part, key=f"now-{part.key}") for part in subject_sections(view))
+    return Section("baseline", title, (Paragraph(f"As recorded {when}."), facts), parts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 from jinja2 import ChoiceLoader, Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
 
 from monitord.reporting.charts.svg import lines
 from monitord.reporting.terminal import clean
@@ -49,5 +50,6 @@ def _plain(value: object) -> object:
 
 
 def _is_long(words: str) -> bool:
-    """Whether a cell has a word so long that it has to be broken anywhere; others, and markup, are left whole."""
-    return not hasattr(words, "__html__") and max(map(len, words.split()), default=0) > _LONG
+    """Whether a cell has a word so long that it has to be broken anywhere; others, are left whole."""
+    text = words.striptags() if isinstance(words, Markup) else words
+    return max(map(len, text.split()), default=0) > _LONG

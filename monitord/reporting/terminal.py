@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Style, Verbatim
+from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Style, Verbatim
 
 DEFAULT_WIDTH: Final = 80
 _NARROWEST: Final = 40
@@ -136,6 +136,25 @@ def _padded(cell: str, width: int, *, right: bool) -> str:
     return space + cell if right else cell + space
 
 
+def section_lines(section: Section, screen: Terminal) -> Iterator[str]:
+    """A section under its heading."""
+    yield screen.paint(clean(section.title), "bold")
+    for block in section.blocks:
+        yield from block_lines(block, screen, "  ")
+    for number, part in enumerate(section.parts):
+        yield from [""] if number else []
+        yield from _part_lines(part, screen)
+
+
+def _part_lines(part: Section, screen: Terminal) -> Iterator[str]:
+    mark = f"  {MARKS[part.style]:{_MARK_WIDTH}}  " if part.style else "  "
+    first, *more = screen.wrapped(part.title, mark, " " * len(mark))
+    yield screen.paint(mark, part.style) + screen.paint(first[len(mark) :], "bold")
+    yield from (screen.paint(line, "bold") for line in more)
+    for block in part.blocks:
+        yield from block_lines(block, screen, " " * len(mark) if part.style else "    ")
+
+
 def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
     """One block, indented."""
     match block:
@@ -147,11 +166,13 @@ def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
                 first, *more = screen.wrapped(text, mark, " " * len(mark)) or [mark]
                 yield screen.paint(mark, style) + first[len(mark) :]
                 yield from more
-        case FactTable(pairs):
+        case FactTable(pairs, styles):
             width = max(cells(name) for name, _ in pairs)
             for name, text in pairs:
                 head = f"{indent}{name:{width}}  "
-                yield from screen.wrapped(text, head, " " * len(head)) or [head.rstrip()]
+                marked = f"{text}  {MARKS[style]}" if (style := styles.get(name)) else text
+                for line in screen.wrapped(marked, head, " " * len(head)) or [head.rstrip()]:
+                    yield screen.paint(line, style)
         case Checklist(items):
             for item in items:
                 mark = f"{indent}{item.word:{_ANSWER_WIDTH}}  "
@@ -160,12 +181,13 @@ def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
                 yield from more
                 for reason in item.sentences:
                     yield from screen.wrapped(reason, " " * len(mark), " " * (len(mark) + 2))
-        case Grid(_, header, rows, right, flexible):
+        case Grid():
+            grid = block.without_plots()
             inner = Terminal(screen.width - len(indent) + 2, screen.colour)
-            titles = ("", *(name.upper() for name in header))
-            cleaned = [(style, [MARKS[style], *row]) for style, row in rows]
-            numbers = frozenset(column + 1 for column in right)
-            for line in table(inner, titles, cleaned, right=numbers, flexible=[column + 1 for column in flexible]):
+            titles = ("", *(name.upper() for name in grid.header))
+            rows = [(style, [MARKS[style], *row]) for style, row in grid.in_words()]
+            numbers, flexible = frozenset(n + 1 for n in grid.right), [n + 1 for n in grid.flexible]
+            for line in table(inner, titles, rows, right=numbers, flexible=flexible):
                 yield indent[2:] + line
         case Verbatim(title, text):
             yield from screen.wrapped(f"{title}:", indent)

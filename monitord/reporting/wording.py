@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 from monitord.core import humanize
-from monitord.core.alerting.evidence import UNKNOWN as UNKNOWN
 from monitord.core.alerting.evidence import told
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Style
+from monitord.core.humanize import NOTHING as NOTHING
+from monitord.core.humanize import UNKNOWN as UNKNOWN
+from monitord.core.humanize import dated as dated
+from monitord.core.humanize import label as label
+from monitord.core.humanize import said as said
+from monitord.core.humanize import sentence as sentence
 from monitord.core.model import Finding
 from monitord.core.report.model import Criterion, Report, SealReport, ServiceReport
 
-NOTHING: Final = "–"
 STYLES: Final[dict[str, Style]] = {"GO": "ok", "NO-GO": "critical", "UNKNOWN": "unknown"}
 MET: Final[dict[bool | None, tuple[Style, str]]] = {
     True: ("ok", "met"),
@@ -68,21 +72,10 @@ def at(moment: float | datetime, night: AlertEnding) -> str:
     return humanize.clock(seconds) if same else dated(seconds)
 
 
-def dated(seconds: float) -> str:
-    """`Nov 5, 02:14 UTC`."""
-    moment = datetime.fromtimestamp(seconds, UTC)
-    return f"{moment:%b} {moment.day}, {humanize.clock(seconds)}"
-
-
 def minute(seconds: float) -> str:
     """`Nov 5 02:14`, for a column that says that it is UTC."""
     moment = datetime.fromtimestamp(seconds, UTC)
     return f"{moment:%b} {moment.day} {moment:%H:%M}"
-
-
-def label(epoch: int) -> str:
-    """`1762308000 (Nov 5, 02:00 UTC)`."""
-    return f"{epoch} ({dated(epoch)})"
 
 
 def span(start: float, end: float, night: AlertEnding) -> str:
@@ -103,17 +96,6 @@ def blindness(night: Report) -> str:
     if night.blind_minutes > 0:
         unrecorded.insert(0, f"The monitor was blind for {humanize.duration(night.blind_minutes * 60.0)} of it.")
     return " ".join(unrecorded) or "The monitor saw all of it."
-
-
-def said(say: Callable[[float], str], value: float | None, otherwise: str = UNKNOWN) -> str:
-    """A number in its words, or that it is unknown."""
-    return otherwise if value is None else say(value)
-
-
-def sentence(text: str) -> str:
-    """`text` with a full stop, if it has no end of its own."""
-    text = text.rstrip()
-    return text if text.endswith((".", "!", "?", "…")) else text + "."
 
 
 def met(criterion: Criterion) -> tuple[Style, str]:
@@ -178,10 +160,3 @@ def spells(times: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
         else:
             merged.append((start, end))
     return merged
-
-
-def within(found: object, *names: str) -> Any:
-    """A value deep in a recorded report, None where any of the way there is missing."""
-    for name in names:
-        found = found.get(name) if isinstance(found, Mapping) else None
-    return found

@@ -70,7 +70,7 @@ class Pm2Agent:
         now = asyncio.get_running_loop().time()
         if not self._ipc.present or now - self._shown_at < METRICS_EVERY_SECONDS:
             return
-        found = metrics(decision.report.as_fields(), decision.at, duration_ms, self._bus())
+        found = metrics(decision.report, decision.at, duration_ms, self._bus())
         # What is watched no longer stays in PM2's list until this process ends.
         found |= {name: UNKNOWN for name in self._shown if name not in found}
         changed = {name: metric for name, metric in found.items() if self._shown.get(name) != metric}
@@ -103,13 +103,13 @@ class Pm2Agent:
         if decision is None:
             self._answer("check", no_answer("check", "the check failed inside; the log says how."))
         else:
-            self._answer("check", check_answer("check", decision.report.as_fields(), decision.at))
+            self._answer("check", check_answer("check", decision.report, decision.at))
 
     def _status(self) -> Answer:
         if self._last is None:
             return no_answer("status", "the first check is under way.")
         decision, duration_ms = self._last
-        return check_answer("status", decision.report.as_fields(), decision.at, duration_ms)
+        return check_answer("status", decision.report, decision.at, duration_ms)
 
     async def _report(self) -> None:
         try:

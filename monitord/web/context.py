@@ -5,24 +5,20 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
 from urllib.parse import quote
 
 from markupsafe import Markup
 
 from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident
-from monitord.core.blocks import Style
+from monitord.core.blocks import Member, Style
 from monitord.core.model import RANK, Alert, Severity, Silence
 from monitord.core.report.model import Report
-from monitord.core.subjects import declared
-from monitord.core.subjects.registry import section_of
+from monitord.core.subjects.base import Subject
+from monitord.reporting.sections import confirmed
 from monitord.reporting.status import stale_after
 from monitord.web.async_cache import CacheEntry
 from monitord.web.backend import PublishedCycle
-
-UNKNOWN: Final = "unknown"
-NOTHING: Final = "–"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,19 +66,11 @@ class PageContext:
         chosen = [alert for alert in self.seen.decision.state.alerts.values() if alert.state == state]
         return sorted(chosen, key=lambda a: (-RANK[a.severity], a.since, a.rule, a.subject))
 
-    def severity(self, room: str, subject: str) -> Severity | None:
-        """The worst that is confirmed of a subject: what another alert explains is no better for it."""
-        found = [
-            alert.severity
-            for alert in self.seen.decision.state.alerts.values()
-            if alert.speaks
-            and alert.subject == subject
-            and section_of(alert.probe) == room
-            and declared(alert.rule).about_member
-        ]
-        return "critical" if "critical" in found else "warning" if found else None
+    def severity(self, subject: Subject, member: str) -> Severity | None:
+        """The worst that is confirmed of a member: what another alert explains is no better for it."""
+        return confirmed(self.seen.report).get((subject.name, member))
 
 
-def service_address(name: str) -> str:
-    """Where a service's own page is."""
-    return f"/service/{quote(name, safe='')}"
+def member_address(member: Member) -> str:
+    """Where a member's own page is."""
+    return f"/{member.page}/{quote(member.name, safe='')}"

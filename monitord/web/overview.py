@@ -5,31 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
+from markupsafe import Markup
+
+from monitord import __version__
 from monitord.core import humanize
-from monitord.core.blocks import Block, Style
+from monitord.core.blocks import Block, Grid, Plot, Section, Style, Timeline
+from monitord.core.humanize import milliseconds, sentence
 from monitord.core.status import verdict
-from monitord.reporting.status import added_sections
-from monitord.reporting.wording import sentence
-from monitord.web import alerts, epochs, panels, services, silences
+from monitord.reporting.charts.axes import TimeSpan
+from monitord.reporting.charts.plots import growth_bars
+from monitord.reporting.html import Picture, Pictures, drawn
+from monitord.reporting.sections import StatusView, subject_sections
+from monitord.web import alerts, silences
 from monitord.web.alerts import AlertLine, FiringAlerts, RecentIncidents
-from monitord.web.context import PageContext
-from monitord.web.epochs import EpochsPanel
-from monitord.web.panels import Panel, ServerPanel
-from monitord.web.services import FleetPanel
+from monitord.web.context import PageContext, RenderedPage, member_address
 from monitord.web.silences import SilenceRow
 
 
 @dataclass(frozen=True, slots=True)
-class AddedPanel:
-    """A watched thing that has no panel of its own, as blocks."""
+class Panel:
+    """A watched thing: its heading, and what is shown of it."""
 
-    panel: Panel
-    blocks: tuple[Block, ...]
+    key: str
+    title: str
+    blocks: tuple[Block | Picture, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
-    """The whole of it. `plots_at`: as of when the plots are; None where `night_note` says why there are none."""
+    """The whole of it. `wide` panels stand one under the other, `narrow` ones in two columns.
+
+    `plots_at`: as of when the plots are; None where `night_note` says why there are none.
+    """
 
     done: str
     style: Style
@@ -41,13 +48,8 @@ class OverviewPage:
     has_token: bool
     firing: FiringAlerts
     waiting: tuple[AlertLine, ...]
-    fleet: FleetPanel
-    epochs: EpochsPanel | None
-    added: tuple[AddedPanel, ...]
-    growth: ServerPanel
-    redis: ServerPanel
-    host: ServerPanel
-    watch: ServerPanel
+    wide: tuple[Panel, ...]
+    narrow: tuple[tuple[Panel, ...], tuple[Panel, ...]]
     silences: tuple[SilenceRow, ...]
     incidents: RecentIncidents
 
@@ -55,6 +57,8 @@ class OverviewPage:
 def overview(view: PageContext, done: str = "") -> OverviewPage:
     """What the overview shows."""
     night = view.night.value.night if view.night is not None and view.night.value is not None else None
+    found = list(subject_sections(_shown(view)))
+    narrow = tuple(_panel(section, view) for section in found if not _is_wide(section))
     return OverviewPage(
         done=done,
         style=view.status,
@@ -66,30 +70,61 @@ def overview(view: PageContext, done: str = "") -> OverviewPage:
         has_token=view.has_token,
         firing=alerts.firing(view),
         waiting=alerts.waiting(view),
-        fleet=services.fleet(view),
-        epochs=epochs.epochs(view) if view.seen.report.epochs else None,
-        added=tuple(
-            AddedPanel(panels.panel(view, subject.name, subject.heading, subject.name), tuple(blocks))
-            for subject, blocks in added_sections(view.seen.report.as_fields())
-        ),
-        growth=panels.growth(view),
-        redis=panels.redis(view),
-        host=panels.host(view),
-        watch=panels.watch(view),
+        wide=tuple(_panel(section, view) for section in found if _is_wide(section)),
+        narrow=(narrow[: -(-len(narrow) // 2)], narrow[-(-len(narrow) // 2) :]),
         silences=silences.silence_rows(view),
         incidents=alerts.recent(view),
     )
 
 
+def _shown(view: PageContext) -> StatusView:
+    seen = view.seen
+    monitor = (
+        ("Checks every", humanize.duration(view.settings.check_interval.total_seconds())),
+        ("Took", milliseconds(seen.duration_ms)),
+        ("Version", __version__),
+    )
+    history = seen.decision.state.history
+    return StatusView(seen.report, seen.decision.orders, seen.at.timestamp(), history, monitor)
+
+
+def _panel(section: Section, view: PageContext) -> Panel:
+    night = view.night.value if view.night is not None else None
+    pictures = Pictures(lambda plot: _picture(plot, night), _span_words(night), member_address)
+    return Panel(section.key, section.title, tuple(drawn(section.blocks, pictures)))
+
+
+def _span_words(night: RenderedPage | None) -> str:
+    if night is None:
+        return "Last 12 h"
+    return f"Last {humanize.duration(round((night.night.until - night.night.since) / 60) * 60)}"
+
+
+def _picture(plot: Plot, night: RenderedPage | None) -> Markup | None:
+    """A plot of what is recorded; None while that is being read, or where nothing is."""
+    if night is None:
+        return None
+    if plot.plot == "memory_small":
+        return night.sparks.get(plot.of)
+    span = TimeSpan(night.night.since, night.night.until)
+    tables = (one for one in enumerate(night.night.tables, 1) if one[1].name == plot.of)
+    return next((growth_bars(f"growth-{n}", table, span) for n, table in tables), None)
+
+
+def _is_wide(section: Section) -> bool:
+    """Whether a section draws what it says in its table, or beside it, as a line of time."""
+    return any(isinstance(it, Timeline) or (isinstance(it, Grid) and it.has_plots) for it in section.blocks)
+
+
 def _sentence(view: PageContext) -> str:
     if view.is_stale:
         return f"monitord has not looked for {humanize.duration(view.seen.age_seconds)}; what follows is of then."
-    firing = view.seen.report.alerts["firing"]
+    firing = view.seen.report.alerts.firing
     if len(firing) > 1:
-        critical = sum(1 for alert in firing if alert["severity"] == "critical")
+        critical = sum(1 for alert in firing if alert.severity == "critical")
         told = f"{len(firing)} alerts fire: {critical} critical, {humanize.plural(len(firing) - critical, 'warning')}."
-        return f"{told} The worst: {sentence(str(firing[0]['summary']))}"
-    told = sentence(verdict(view.seen.report.as_fields()))
+        return f"{told} The worst: {sentence(firing[0].summary)}"
+    told = sentence(verdict(view.seen.report))
     return told if firing else told[:1].upper() + told[1:]  # what fires may begin with a name
 
 

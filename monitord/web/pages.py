@@ -12,6 +12,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from monitord.core.alerting.incidents import Incident
+from monitord.core.subjects.pm2_status import STATUS as SERVICES
 from monitord.reporting.html import IllustratedSection, ReportHead, report_head, report_sections
 from monitord.reporting.wording import sentence
 from monitord.web import alerts, params, services, silences
@@ -56,7 +57,7 @@ class PageViews:
         name = request.path_params["name"]
         view = await self.view(request)
         nights = view.night.value.night.services if view.night is not None and view.night.value is not None else ()
-        if name not in view.seen.report.services and all(one.name != name for one in nights):
+        if name not in view.seen.report.of(SERVICES) and all(one.name != name for one in nights):
             raise HTTPException(404, "There is no service of this name, and none was seen in the last 12 h.")
         return self.answer("service.html", name[:60], "/", view, services.service_page(name, view), live=True)
 

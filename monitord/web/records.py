@@ -13,10 +13,10 @@ from monitord.core.alerting.incidents import Incident
 from monitord.core.report.model import Report
 from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.downsample import thinned
+from monitord.reporting.charts.spark import spark
 from monitord.web.async_cache import AsyncCache, CacheEntry
 from monitord.web.backend import PublishedCycle, WebBackend
 from monitord.web.context import RenderedPage
-from monitord.web.services import spark
 from monitord.web.sse import Hub
 
 T = TypeVar("T")

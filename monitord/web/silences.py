@@ -10,6 +10,7 @@ from monitord.core import humanize
 from monitord.core.engine import ALWAYS
 from monitord.core.model import Silence
 from monitord.core.subjects import rule_names, rules
+from monitord.core.subjects.registry import registered
 from monitord.reporting.silences import spell
 from monitord.web.context import PageContext
 
@@ -88,17 +89,25 @@ def silences_page(view: PageContext, given: Mapping[str, str], mistake: str = ""
         given.get("every", ""),
         given.get("reason", ""),
     )
-    report = view.seen.report
     return SilencesPage(
         silences=silence_rows(view),
         has_token=view.has_token,
         acts=view.acts,
         given=draft,
         rules=tuple(_rules(view)),
-        subjects=(*report.services, *report.growth, *report.epochs, "postgres", "redis", "pm2"),
+        subjects=tuple(_subjects(view)),
         mistake=mistake,
         done=done,
     )
+
+
+def _subjects(view: PageContext) -> Iterator[str]:
+    """What an alert can be about here, as far as it is known before there is one."""
+    seen = view.seen
+    for subject in registered():
+        if subject.name in seen.decision.orders.probes | ALWAYS:
+            yield subject.name
+            yield from subject.member_names(seen.report)
 
 
 def _rules(view: PageContext) -> Iterator[str]:

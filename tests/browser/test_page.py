@@ -149,7 +149,7 @@ async def test_a_cycle_renews_the_page_where_it_stands(served: Served, chrome: C
     await chrome.until("document.getElementById('sentence').textContent.includes('4 alerts')")
     await chrome.evaluate(
         "window.mark = document.getElementById('p-redis').firstChild; scrollTo(0, 500);"
-        "document.querySelector('#p-fleet a').focus()"
+        "document.querySelector('#p-pm2 a').focus()"
     )
     focused = await chrome.evaluate("document.activeElement.textContent")
     served.made.machine.recovers()
@@ -246,5 +246,5 @@ async def test_without_a_script_the_page_is_whole(served: Served, chrome: Chrome
     await chrome.look(1280)
     await chrome.open(served.address)
     document = await chrome.call("DOM.getDocument")
-    found = await chrome.call("DOM.querySelectorAll", nodeId=document["root"]["nodeId"], selector="#p-fleet tbody tr")
+    found = await chrome.call("DOM.querySelectorAll", nodeId=document["root"]["nodeId"], selector="#p-pm2 tbody tr")
     assert len(found["nodeIds"]) == 8

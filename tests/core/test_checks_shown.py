@@ -23,6 +23,7 @@ from monitord.jsonable import document
 from monitord.reporting.html import report_html
 from monitord.reporting.metrics import Facts, exposition
 from monitord.reporting.nagios import nagios
+from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
 from monitord.reporting.text import report_text
@@ -73,12 +74,16 @@ def fields(found: Night) -> dict[str, Any]:
     } | found.report.as_fields()
 
 
+def view(found: Night) -> StatusView:
+    return StatusView(found.report, found.orders, found.now)
+
+
 def firing(found: Night, rule: str) -> Any:
     return next(alert for alert in found.state.alerts.values() if alert.rule == rule)
 
 
 def test_they_are_in_the_text(broken: Night) -> None:
-    shown = text(fields(broken), "monitord check", Terminal(100))
+    shown = text(view(broken), "monitord check", Terminal(100))
     assert "\nChecks\n" in shown
     lines = {line.split()[1]: line.split() for line in shown.partition("\nChecks\n")[2].splitlines()[1:4]}
     assert lines["shop"][0] == "CRIT"
@@ -123,7 +128,7 @@ def test_they_are_in_the_json_as_the_contract_says(broken: Night) -> None:
 
 
 def test_they_are_in_the_nagios_line(broken: Night) -> None:
-    line = nagios(fields(broken), broken.orders)
+    line = nagios(broken.report, broken.orders, 3.0)
     assert line.startswith("MONITORD CRITICAL - shop is down")
     assert "'shop'=40ms;~:500;~:2000" in line
     assert "'db'=40ms " in line
@@ -182,8 +187,8 @@ def test_without_any_they_are_nowhere() -> None:
     found.passes(minutes=2)
     told = fields(found)
     assert (told["checks"], told["probes"]["checks"]["status"]) == ({}, "off")
-    assert "Checks" not in text(told, "monitord check", Terminal(100))
-    assert "'shop'" not in nagios(told, ORDERS)
+    assert "Checks" not in text(view(found), "monitord check", Terminal(100))
+    assert "'shop'" not in nagios(found.report, ORDERS, 3.0)
     assert "monitord_check_" not in exposition(found.report, Facts(version="1", instance="here"))[0].decode()
 
 

@@ -35,9 +35,9 @@ def test_what_is_off_is_in_no_field_and_is_not_unknown() -> None:
     night.passes(minutes=10)
     report = night.report
     assert report.status == "ok"
-    assert report.probes["epochs"] == {"status": "off", "duration_ms": None}
-    assert (report.epochs, report.current_epoch) == ({}, None)
-    assert set(report.growth) == {"orders"}
+    assert report.as_fields()["probes"]["epochs"] == {"status": "off", "duration_ms": None}
+    assert (report.as_fields()["epochs"], report.as_fields()["current_epoch"]) == ({}, None)
+    assert set(report.as_fields()["growth"]) == {"orders"}
 
 
 def test_no_default_of_another_fleet_is_in_the_effective_orders() -> None:
@@ -62,9 +62,9 @@ def test_what_could_not_be_asked_about_is_unknown_and_not_off() -> None:
     night.postgres.fails()
     night.epochs.fails()
     night.passes(minutes=5)
-    assert night.report.probes["epochs"]["status"] == "failed"
-    assert night.report.growth["user_signals"]["rows"] is None
-    assert {group["missed"] for group in night.report.epochs.values()} == {None}
+    assert night.report.as_fields()["probes"]["epochs"]["status"] == "failed"
+    assert night.report.as_fields()["growth"]["user_signals"]["rows"] is None
+    assert {group["missed"] for group in night.report.as_fields()["epochs"].values()} == {None}
     assert night.report.status == "critical"
 
 
@@ -73,8 +73,8 @@ def test_where_other_tables_are_named_no_group_is_meanwhile() -> None:
     night.postgres.fails()
     night.epochs.fails()
     night.passes(minutes=5)
-    assert night.report.probes["epochs"]["status"] == "failed"
-    assert (night.report.epochs, set(night.report.growth)) == ({}, {"orders"})
+    assert night.report.as_fields()["probes"]["epochs"]["status"] == "failed"
+    assert (night.report.as_fields()["epochs"], set(night.report.as_fields()["growth"])) == ({}, {"orders"})
     assert night.report.status == "critical"
 
 
@@ -82,7 +82,7 @@ def test_seals_that_are_there_and_cannot_be_read_are_unknown() -> None:
     night = Night(StandingOrders(unnamed=UNNAMED))
     night.epochs.fails("timeout", "no answer within 5 s")
     night.passes(minutes=5)
-    assert night.report.probes["epochs"]["status"] == "failed"
+    assert night.report.as_fields()["probes"]["epochs"]["status"] == "failed"
     assert night.report.status == "unknown"
     assert night.firing() == {("subject_unmeasured", "epochs")}
 
@@ -94,7 +94,7 @@ def test_seals_that_were_seen_before_and_vanish_are_missed_even_across_a_restart
     night.epochs.fails("missing", "there is no such table")
     night.passes(minutes=5)
     assert night.firing() == {("subject_unmeasured", "epochs")}
-    assert set(night.report.epochs) == {"MILO", "CLS"}
+    assert set(night.report.as_fields()["epochs"]) == {"MILO", "CLS"}
 
 
 def test_a_snapshot_from_before_this_was_kept_remembers_what_it_measured() -> None:

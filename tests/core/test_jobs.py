@@ -92,7 +92,7 @@ class Jobs:
     @property
     def status(self) -> str:
         assert self.last is not None
-        return str(self.last.report.sections["checks"]["backup"]["status"])
+        return str(self.last.report.as_fields()["checks"]["backup"]["status"])
 
     def summary(self) -> str:
         return [one.alert.finding.summary for _, one in self.said if one.edge == "firing"][-1]

@@ -61,14 +61,14 @@ def test_what_is_said_and_its_evidence_name_the_limit_of_the_name(night: Night) 
 
 
 def test_the_status_counts_the_rows_of_each_tables_own_window(night: Night) -> None:
-    growth = night.report.growth
+    growth = night.report.as_fields()["growth"]
     assert growth["invoices"]["window_rows"] == 12
     assert growth["user_signals"]["window_rows"] == pytest.approx(84_000, rel=0.02)
 
 
 def test_graphs_have_the_limits_of_each_name(night: Night) -> None:
-    fields = night.report.as_fields()
-    limits = {datum.label: datum.limits for subject in registered() for datum in subject.perfdata(fields, HOURLY)}
+    found = (datum for subject in registered() for datum in subject.perfdata(night.report, HOURLY))
+    limits = {datum.label: datum.limits for datum in found}
     assert (limits["invoices window_rows"], limits["user_signals window_rows"]) == ("10;", "1000000;")
     assert (limits["mails waiting"], limits["tree-builder waiting"]) == ("50;", "5000;")
     assert limits["/ used"] == "85;92"

@@ -39,6 +39,7 @@ from monitord.reporting.markdown import report_markdown
 from monitord.reporting.metrics import Facts, exposition
 from monitord.reporting.nagios import nagios
 from monitord.reporting.report_json import report_fields
+from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
 from monitord.reporting.text import report_text
@@ -75,6 +76,10 @@ def hot(times: int = 3, fired: int = 12) -> list[Decision]:
     return looks(*[Reading("kiln", samples(fired, HOT))] * times)
 
 
+def view(decision: Decision) -> StatusView:
+    return StatusView(decision.report, ORDERS, AT.timestamp())
+
+
 def fields(decision: Decision) -> dict[str, object]:
     return {"trigger": "cli", "at": AT, "duration_ms": 3.0} | decision.report.as_fields()
 
@@ -93,8 +98,8 @@ def test_its_rules_fire_and_say_what_is_declared_of_them() -> None:
 def test_its_stronger_rule_takes_the_place_of_its_weaker_one() -> None:
     warm, glowing = Reading("kiln", samples(12, {"west": 1180.0})), Reading("kiln", samples(12, HOT))
     decisions = looks(*[warm] * 3, *[glowing] * 3)
-    assert [alert["rule"] for alert in decisions[2].report.alerts["firing"]] == ["oven_warm"]
-    assert [alert["rule"] for alert in decisions[-1].report.alerts["firing"]] == ["oven_hot"]
+    assert [alert["rule"] for alert in decisions[2].report.as_fields()["alerts"]["firing"]] == ["oven_warm"]
+    assert [alert["rule"] for alert in decisions[-1].report.as_fields()["alerts"]["firing"]] == ["oven_hot"]
 
 
 def test_the_recommendation_and_the_escalation_say_it() -> None:
@@ -106,16 +111,16 @@ def test_the_recommendation_and_the_escalation_say_it() -> None:
 
 
 def test_it_is_in_the_text_the_json_and_the_nagios_line() -> None:
-    found = fields(hot()[-1])
-    shown = text(found, "monitord check", Terminal(100))
+    decision = hot()[-1]
+    shown = text(view(decision), "monitord check", Terminal(100))
     assert "\nThe kiln\n" in shown
     assert "CRIT  west  1300 °C" in shown
     assert "CRITICAL: The oven west is at 1300 °C." in shown
-    read = json.loads(document(found))
+    read = json.loads(document(fields(decision)))
     assert (read["kiln"]["fired"], read["kiln"]["hottest_lately"]) == (12, 1300.0)
     assert read["kiln"]["ovens"] == {"east": {"degrees": 1100.0}, "west": {"degrees": 1300.0}}
     assert read["probes"]["kiln"]["status"] == "ok"
-    line = nagios(found, ORDERS)
+    line = nagios(decision.report, ORDERS, 3.0)
     assert "'kiln_fired'=12;;;0" in line
     assert "'west degrees'=1300;;1200" in line
 
@@ -138,7 +143,7 @@ def test_a_silence_covers_it() -> None:
     quiet = silence(AT, "west", rule="oven_hot")
     decisions = looks(*[Reading("kiln", samples(12, HOT))] * 3, commands=(quiet,))
     assert not [edge for decision in decisions for edge in decision.transitions if edge.edge == "firing"]
-    (alert,) = decisions[-1].report.alerts["suppressed"]
+    (alert,) = decisions[-1].report.as_fields()["alerts"]["suppressed"]
     assert alert["silenced_by"] is not None
 
 
@@ -192,19 +197,18 @@ async def test_the_page_says_why_it_is_unknown(tmp_path: Path) -> None:
 
 def test_what_cannot_be_measured_is_unknown_and_says_why() -> None:
     (decision,) = looks(Reading("kiln", failure=Failure("refused", "nobody is at the kiln")))
-    found = fields(decision)
-    assert found["status"] == "unknown"
-    shown = text(found, "monitord check", Terminal(100))
+    assert decision.report.status == "unknown"
+    shown = text(view(decision), "monitord check", Terminal(100))
     assert "Unknown (refused): nobody is at the kiln." in shown
     assert "UNKNOWN: the kiln could not be measured." in shown
-    assert "'kiln_fired'=U" in nagios(found, ORDERS)
+    assert "'kiln_fired'=U" in nagios(decision.report, ORDERS, 3.0)
     assert "monitord_kiln_fired" not in exposition(decision.report, Facts(version="1", instance="here"))[0].decode()
 
 
 def test_one_that_nobody_could_ask_is_unknown_and_says_so() -> None:
-    found = fields(decide(State(), Observation(AT, {}), ORDERS))
-    assert found["status"] == "unknown"
-    assert "Unknown: not taken yet." in text(found, "monitord check", Terminal(100))
+    decision = decide(State(), Observation(AT, {}), ORDERS)
+    assert decision.report.status == "unknown"
+    assert "Unknown: not taken yet." in text(view(decision), "monitord check", Terminal(100))
 
 
 def test_a_name_is_given_once() -> None:
@@ -355,4 +359,4 @@ def test_an_update_that_fails_costs_nothing_else() -> None:
     register(replace(KILN, update=failing))
     found = hot()
     assert found[-1].faults == ("what is known of the kiln could not be updated (ZeroDivisionError)",)
-    assert [alert["subject"] for alert in found[-1].report.alerts["firing"]] == ["west"]
+    assert [alert.subject for alert in found[-1].report.alerts.firing] == ["west"]

@@ -20,7 +20,7 @@ def test_the_third_time_within_the_hour_is_the_last_that_is_said() -> None:
     assert len(night.of("resolved", "service_down", "gateway")) == 2
     alert = night.state.alerts["service_down/gateway"]
     assert (alert.state, alert.flaps) == ("firing", 10)
-    (told,) = night.report.alerts["firing"]
+    (told,) = night.report.as_fields()["alerts"]["firing"]
     assert told["flapping"]["times"] == 10
 
 

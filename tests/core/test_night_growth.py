@@ -13,7 +13,7 @@ SIGNALS = "user_signals"
 
 
 def growth(night: Night) -> dict[str, float | None]:
-    told = night.report.growth[SIGNALS]
+    told = night.report.as_fields()["growth"][SIGNALS]
     assert isinstance(told, dict)
     return told
 

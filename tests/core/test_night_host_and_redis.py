@@ -71,7 +71,7 @@ def test_a_disk_that_runs_out_of_inodes_is_as_full_as_one_without_space(
     night = Night()
     night.host.inodes_used = inodes
     night.passes(minutes=1)
-    assert night.report.host["disks"]["/"]["inodes_used_percent"] == inodes
+    assert night.report.as_fields()["host"]["disks"]["/"]["inodes_used_percent"] == inodes
     if severity is None:
         night.is_silent()
         return
@@ -99,7 +99,7 @@ def test_a_disk_that_is_unmounted_is_missing_until_it_is_back_and_its_parent_is_
     night.fired_once("disk_high", "/data")
     night.host.data_mounted, night.host.disk_used = False, 24.0
     night.passes(minutes=10)
-    disks = night.report.host["disks"]
+    disks = night.report.as_fields()["host"]["disks"]
     assert (disks["/data"]["used_percent"], disks["/"]["used_percent"]) == (None, 24.0)
     # What was known of it stays as it was, and its being gone is said.
     assert night.firing() == {("disk_high", "/data"), ("subject_unmeasured", "/data")}
@@ -124,7 +124,7 @@ def test_a_path_that_never_was_a_disk_of_its_own_is_measured_as_what_it_lies_on(
     night.host.data_used, night.host.data_mounted = 20.0, False
     night.passes(minutes=10)
     night.is_silent()
-    assert night.report.host["disks"]["/data"]["mount"] == "/"
+    assert night.report.as_fields()["host"]["disks"]["/data"]["mount"] == "/"
 
 
 def test_a_disk_that_was_taken_away_for_good_can_be_forgotten() -> None:
@@ -136,7 +136,7 @@ def test_a_disk_that_was_taken_away_for_good_can_be_forgotten() -> None:
     night.asks("forget", "/data")
     night.passes(minutes=2)
     assert night.firing() == set()
-    assert night.report.host["disks"]["/data"]["used_percent"] == 24.0
+    assert night.report.as_fields()["host"]["disks"]["/data"]["used_percent"] == 24.0
 
 
 def test_a_disk_that_cannot_be_measured_is_unknown_and_said() -> None:
@@ -146,7 +146,7 @@ def test_a_disk_that_cannot_be_measured_is_unknown_and_said() -> None:
     night.host.disk_gap = Unmeasured("/", "timeout", "statvfs did not answer within 2 s")
     night.passes(minutes=10)
     assert night.firing() == {("disk_high", "/"), ("subject_unmeasured", "/")}
-    assert set(night.report.host["disks"]["/"].values()) == {None}
+    assert set(night.report.as_fields()["host"]["disks"]["/"].values()) == {None}
     night.host.disk_gap, night.host.disk_used = None, 24.0
     night.passes(minutes=1)
     assert night.firing() == set()
@@ -177,7 +177,7 @@ def test_memory_the_kernel_does_not_tell_is_unknown() -> None:
     night.host.available = None
     night.passes(minutes=10)
     night.is_silent()
-    assert night.report.host["memory_available_bytes"] is None
+    assert night.report.as_fields()["host"]["memory_available_bytes"] is None
 
 
 def test_five_thousand_waiting_jobs_are_silent_and_one_more_is_a_warning() -> None:
@@ -285,7 +285,7 @@ def test_a_queue_of_the_wrong_type_is_unknown_and_said_and_redis_is_not_unreacha
     night.queues[QUEUE].gap = Unmeasured(QUEUE, "protocol", "bull:tree-builder:wait is a string")
     night.passes(minutes=10)
     assert night.fired_once("subject_unmeasured", QUEUE).severity == "warning"
-    assert night.report.redis["queues"][QUEUE]["waiting"] is None
+    assert night.report.as_fields()["redis"]["queues"][QUEUE]["waiting"] is None
     night.queues[QUEUE].gap = None
     night.passes(minutes=1)
     night.resolved_once("subject_unmeasured", QUEUE)

@@ -29,7 +29,7 @@ def test_a_dead_sealer_explains_that_nothing_is_sealed() -> None:
         (unsaid,) = night.of("suppressed", "sealing_late", group)
         assert unsaid.suppressed_by == down.id
         assert unsaid.alert.incident_id == down.id
-    assert [(alert["rule"], alert["suppressed_by"]) for alert in night.report.alerts["suppressed"]] == [
+    assert [(alert["rule"], alert["suppressed_by"]) for alert in night.report.as_fields()["alerts"]["suppressed"]] == [
         ("sealing_late", down.id),
         ("sealing_late", down.id),
     ]

@@ -16,16 +16,16 @@ def test_the_baseline_at_03_57_is_on_schedule_and_ok() -> None:
     night.is_silent()
     report = night.report
     assert report.status == "ok"
-    assert report.growth["user_signals"]["rows"] == 4_096_837
-    assert report.redis["keys"] == 125
+    assert report.as_fields()["growth"]["user_signals"]["rows"] == 4_096_837
+    assert report.as_fields()["redis"]["keys"] == 125
     for group in ("MILO", "CLS"):
-        told = report.epochs[group]
+        told = report.as_fields()["epochs"][group]
         assert (told["latest"], told["expected"], told["missed"]) == (TWO_O_CLOCK, TWO_O_CLOCK, [])
         assert told["seal_age_seconds"] == 57 * 60
-    assert report.current_epoch == {"epoch": 1762311600, "next": 1762315200, "seconds_until_next": 180.0}
-    scout = report.services["cls-discovery"]
+    assert report.as_fields()["current_epoch"] == {"epoch": 1762311600, "next": 1762315200, "seconds_until_next": 180.0}
+    scout = report.as_fields()["services"]["cls-discovery"]
     assert (scout["state"], scout["expected"], scout["ok"]) == ("stopped", "periodic", True)
-    gateway = report.services["gateway"]
+    gateway = report.as_fields()["services"]["gateway"]
     assert (gateway["uptime_seconds"], gateway["memory_bytes"]) == (14 * 3600, 99 * MB)
 
 

@@ -161,7 +161,7 @@ def test_edges_of_an_alert_alternate_and_an_id_names_one_incident(story: list[tu
 def test_one_subject_has_one_alert_of_a_kind_at_a_time(story: list[tuple[str, str, int]]) -> None:
     night = told(story)
     for look in night.looks:
-        firing = {(alert["rule"], alert["subject"]) for alert in look.decision.report.alerts["firing"]}
+        firing = {(alert["rule"], alert["subject"]) for alert in look.decision.report.as_fields()["alerts"]["firing"]}
         for name in ("MILO", "CLS"):
             assert not {("sealing_late", name), ("sealing_stuck", name)} <= firing
         for name in ONLINE:

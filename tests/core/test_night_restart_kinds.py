@@ -295,7 +295,7 @@ def test_a_fleet_that_dies_together_is_no_deployment_where_the_bus_tells_that_it
     night.passes(minutes=2)
     assert kinds(night) == [(name, "pm2", "automatic") for name in sorted(FLEET)]
     assert all("SIGKILL" in event.detail for event in night.events)
-    assert all(night.report.services[name]["restarts_recent"] == 1 for name in FLEET)
+    assert all(night.report.as_fields()["services"][name]["restarts_recent"] == 1 for name in FLEET)
     night.is_silent()
 
 

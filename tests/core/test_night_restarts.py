@@ -10,7 +10,7 @@ from .nights import LONG, MEMORY, ORDERS, Night, orders
 
 
 def restarts(night: Night, service: str) -> int:
-    recent = night.report.services[service]["restarts_recent"]
+    recent = night.report.as_fields()["services"][service]["restarts_recent"]
     assert isinstance(recent, int)
     return recent
 

@@ -87,8 +87,8 @@ def test_nothing_sealed_in_the_whole_window_is_stuck() -> None:
     alert = night.fired_once("sealing_stuck", "CLS", alone=False)
     assert alert.finding.value is None
     assert {rule for rule, _ in night.firing()} == {"sealing_stuck"}
-    assert night.report.epochs["CLS"]["latest"] is None
-    assert night.report.epochs["CLS"]["seal_age_seconds"] is None
+    assert night.report.as_fields()["epochs"]["CLS"]["latest"] is None
+    assert night.report.as_fields()["epochs"]["CLS"]["seal_age_seconds"] is None
 
 
 def test_one_dead_group_is_not_hidden_by_the_other() -> None:
@@ -140,7 +140,7 @@ def test_a_label_left_out_is_a_gap_once_a_later_one_is_sealed() -> None:
     alert = night.fired_once("sealing_gap", "MILO", alone=False)
     assert (alert.severity, alert.finding.value) == ("warning", 1)
     assert alert.finding.evidence["labels"] == [skipped]
-    assert night.report.epochs["MILO"]["missed"] == [skipped]
+    assert night.report.as_fields()["epochs"]["MILO"]["missed"] == [skipped]
     night.groups["MILO"].sealed[skipped] = 9
     night.passes(minutes=1)
     night.resolved_once("sealing_gap", "MILO")
@@ -160,33 +160,33 @@ def test_what_is_missed_begins_after_the_oldest_seal_in_the_window() -> None:
     for group in night.groups.values():
         group.sealing, group.sealed = False, {TWO_O_CLOCK: 9}
     night.passes(minutes=1)
-    assert night.report.epochs["MILO"]["missed"] == []
+    assert night.report.as_fields()["epochs"]["MILO"]["missed"] == []
     night.until(4, 16)
-    assert night.report.epochs["MILO"]["missed"] == [TWO_O_CLOCK + 3600]
+    assert night.report.as_fields()["epochs"]["MILO"]["missed"] == [TWO_O_CLOCK + 3600]
     night.is_silent()  # missed, but no later label is sealed: late at the most
 
 
 def test_expected_moves_when_the_grace_is_over_and_latest_may_be_newer() -> None:
     night = Night(every=60)
     night.until(4, 14, 59)
-    assert night.report.epochs["MILO"]["expected"] == TWO_O_CLOCK
-    assert night.report.epochs["MILO"]["latest"] == TWO_O_CLOCK + 3600
+    assert night.report.as_fields()["epochs"]["MILO"]["expected"] == TWO_O_CLOCK
+    assert night.report.as_fields()["epochs"]["MILO"]["latest"] == TWO_O_CLOCK + 3600
     night.until(4, 15, 1)
     night.look()
-    assert night.report.epochs["MILO"]["expected"] == TWO_O_CLOCK + 3600
+    assert night.report.as_fields()["epochs"]["MILO"]["expected"] == TWO_O_CLOCK + 3600
 
 
 def test_channels_are_those_of_the_latest_label() -> None:
     night = Night(every=60)
     night.groups["CLS"].sealed[TWO_O_CLOCK] = 61
     night.look()
-    assert night.report.epochs["CLS"]["channels_sealed"] == 61
+    assert night.report.as_fields()["epochs"]["CLS"]["channels_sealed"] == 61
 
 
 def test_the_seal_age_knows_no_grace() -> None:
     night = Night(every=60)
     night.look()
-    assert night.report.epochs["MILO"]["seal_age_seconds"] == 57 * 60
+    assert night.report.as_fields()["epochs"]["MILO"]["seal_age_seconds"] == 57 * 60
 
 
 def test_labels_of_the_far_future_blind_nothing() -> None:
@@ -197,7 +197,7 @@ def test_labels_of_the_far_future_blind_nothing() -> None:
     stop_after(night, TWO_O_CLOCK)
     at(night, 7300)
     night.fired_once("sealing_late", "MILO", alone=False)
-    assert night.report.epochs["MILO"]["latest"] == TWO_O_CLOCK
+    assert night.report.as_fields()["epochs"]["MILO"]["latest"] == TWO_O_CLOCK
 
 
 def test_looking_at_seals_again_looks_at_postgres_too_since_it_may_explain_them() -> None:

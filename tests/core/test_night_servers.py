@@ -53,8 +53,8 @@ def test_pm2_down_is_one_alert_and_not_one_per_service() -> None:
     night.pm2.fails("missing", "no socket")
     night.passes(hours=1)
     night.fired_once("pm2_unreachable", "pm2")
-    assert night.report.services["gateway"]["state"] is None
-    assert night.report.services["gateway"]["ok"] is None
+    assert night.report.as_fields()["services"]["gateway"]["state"] is None
+    assert night.report.as_fields()["services"]["gateway"]["ok"] is None
 
 
 @pytest.mark.parametrize("roster", ["ordered", "learned"])
@@ -158,7 +158,7 @@ def test_a_probe_that_is_not_taken_changes_nothing() -> None:
         night.clock.now += 10
         night.look(["redis", "host", "postgres", "epochs"])
     assert night.state.alerts["service_down/gateway"] == before
-    assert night.report.services["gateway"]["state"] == "stopped"
+    assert night.report.as_fields()["services"]["gateway"]["state"] == "stopped"
 
 
 def test_readings_closer_together_than_confirm_every_count_once() -> None:
@@ -241,12 +241,13 @@ def test_a_probe_that_is_not_configured_is_off_and_unknown_to_nobody() -> None:
     night.passes(minutes=10)
     night.is_silent()
     assert night.status == "ok"
-    assert {name: told["status"] for name, told in night.report.probes.items()} == {
+    assert {name: told["status"] for name, told in night.report.as_fields()["probes"].items()} == {
         "pm2": "ok",
         "postgres": "off",
         "epochs": "off",
         "redis": "off",
         "host": "ok",
+        "checks": "off",
     }
 
 

@@ -31,7 +31,7 @@ def test_the_scout_is_right_in_any_state_of_a_periodic_run(state: str) -> None:
     night["cls-discovery"].state = state
     night.passes(minutes=10)
     night.is_silent()
-    assert night.report.services["cls-discovery"]["ok"] is True
+    assert night.report.as_fields()["services"]["cls-discovery"]["ok"] is True
 
 
 def test_the_scout_that_pm2_has_given_up_on_is_down() -> None:
@@ -59,8 +59,8 @@ def test_one_of_two_instances_down_is_a_warning_unless_users_see_it(name: str, s
     second.stops()
     night.passes(minutes=1)
     assert night.fired_once("service_down", name).severity == severity
-    assert night.report.services[name]["ok"] is False
-    assert night.report.services[name]["instances"] == 2
+    assert night.report.as_fields()["services"][name]["ok"] is False
+    assert night.report.as_fields()["services"][name]["instances"] == 2
 
 
 def test_the_last_instance_going_down_too_fires_again_as_critical_with_the_same_id() -> None:
@@ -160,7 +160,7 @@ def test_modules_of_pm2_and_monitord_itself_are_not_services() -> None:
     night.appears("monitord", own=True)
     night.passes(minutes=10)
     night.is_silent()
-    assert set(night.report.services) == set(ROSTER)
+    assert set(night.report.as_fields()["services"]) == set(ROSTER)
 
 
 @pytest.mark.parametrize("process", ["stopped", "zombie"])
@@ -171,7 +171,7 @@ def test_a_frozen_process_is_critical_though_pm2_calls_it_online(process: str) -
     night.passes(minutes=1)
     alert = night.fired_once("service_frozen", "stream-listener")
     assert (alert.severity, alert.finding.value, alert.finding.limit) == ("critical", process, "running")
-    assert night.report.services["stream-listener"]["ok"] is False
+    assert night.report.as_fields()["services"]["stream-listener"]["ok"] is False
     night["stream-listener"].thaws()
     night.passes(minutes=1)
     night.resolved_once("service_frozen", "stream-listener")
@@ -224,7 +224,7 @@ def test_of_several_instances_memory_is_the_largest_and_restarts_are_the_sum() -
     night["cls-worker"].crashes(2)
     second.crashes(3)
     night.passes(minutes=1)
-    told = night.report.services["cls-worker"]
+    told = night.report.as_fields()["services"]["cls-worker"]
     assert (told["memory_bytes"], told["restarts_recent"], told["ok"]) == (300 * MB, 5, True)
     night.is_silent()
 
@@ -236,7 +236,7 @@ def test_memory_that_pm2_does_not_tell_is_unknown_and_not_zero() -> None:
     night["gateway"].memory = None
     night.passes(minutes=10)
     assert night.said() == ["firing service_memory_high/gateway"]
-    assert night.report.services["gateway"]["memory_bytes"] is None
+    assert night.report.as_fields()["services"]["gateway"]["memory_bytes"] is None
 
 
 def test_after_a_deployment_service_down_waits_for_the_startup_grace_and_no_longer() -> None:

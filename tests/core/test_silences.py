@@ -35,7 +35,7 @@ def paged(night: Night) -> list[str]:
 
 
 def listed(night: Night, state: str) -> list[tuple[str, str]]:
-    return [(alert["subject"], alert.get("suppressed_by", "")) for alert in night.report.alerts[state]]
+    return [(alert["subject"], alert.get("suppressed_by", "")) for alert in night.report.as_fields()["alerts"][state]]
 
 
 def named(night: Night) -> list[str]:
@@ -57,7 +57,7 @@ def test_a_silence_keeps_the_page_away_and_nothing_else() -> None:
     assert listed(night, "suppressed") == [("gateway", name)]
     (edge,) = night.of("suppressed", "service_down", "gateway")
     assert (edge.suppressed_by, edge.alert.silenced_by, edge.alert.fired_at) == (name, name, None)
-    assert night.report.services["gateway"]["ok"] is False
+    assert night.report.as_fields()["services"]["gateway"]["ok"] is False
 
 
 def test_what_is_over_while_it_is_silenced_was_never_told() -> None:
@@ -328,7 +328,7 @@ def test_a_silence_and_an_ack_are_still_there_after_a_restart() -> None:
     night.monitord_restarts()
     night.passes(minutes=5)
     assert listed(night, "firing") == [("cls-worker", "")]
-    assert night.report.alerts["firing"][0]["acked_at"] is not None
+    assert night.report.as_fields()["alerts"]["firing"][0]["acked_at"] is not None
     assert len(paged(night)) == 2
 
 
@@ -396,7 +396,7 @@ def test_a_service_that_was_learned_and_is_gone_is_not_missed_once_it_is_forgott
     night.asks("forget", "tree-builder")
     night.passes(minutes=5)
     night.resolved_once("service_missing", "tree-builder", "forgotten")
-    assert "tree-builder" not in night.report.services
+    assert "tree-builder" not in night.report.as_fields()["services"]
     assert named(night) == ["subject_forgotten"]
     assert night.status == "ok"
 

@@ -19,6 +19,7 @@ import asyncpg
 import pytest
 from redis.asyncio import Redis
 
+from monitord.core.status import read_status
 from monitord.reporting.pm2_answers import metrics
 from monitord.testing.sandbox import free_port
 from monitord.testing.servers.pm2 import Pm2Server
@@ -194,7 +195,7 @@ async def test_a_foreign_fleet_is_watched_from_init_to_a_go_without_a_word_of_an
     (off,) = [line for line in lines if line["event"] == "probe_off" and line["what"] == "epochs"]
     assert off["variable"] == "MONITORD_EPOCHS__GROUPS"
     said["log"] = "\n".join(json.dumps(without_keys(line)) for line in lines if line is not off)
-    shown = metrics(check, datetime.now(UTC), 1.0, "heard")
+    shown = metrics(read_status(check), datetime.now(UTC), 1.0, "heard")
     said["pm2 describe"] = " ".join(f"{name} {metric}" for name, metric in shown.items())
     for name, text in said.items():
         if text.startswith("{"):

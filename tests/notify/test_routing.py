@@ -384,9 +384,9 @@ def test_of_several_the_worst_is_named_wherever_they_are_summed_up() -> None:
     (digest,) = [planned.message for planned in plans.planned]
     assert "the worst: gateway is stopped" in digest.title
     assert digest.text.startswith("The worst: gateway is stopped")
-    fields = night.looks[-1].decision.report.as_fields()
-    assert verdict(fields).startswith("2 alerts fire, the worst: gateway is stopped")
-    assert "gateway is stopped" in nagios({**fields, "duration_ms": 1.0}, night.orders).splitlines()[0]
+    report = night.looks[-1].decision.report
+    assert verdict(report).startswith("2 alerts fire, the worst: gateway is stopped")
+    assert "gateway is stopped" in nagios(report, night.orders, 1.0).splitlines()[0]
 
 
 def test_what_no_reading_ended_is_not_called_resolved() -> None:

@@ -72,9 +72,13 @@ async def test_what_is_not_there_is_off_and_its_absence_is_no_edge(looking: Look
     for _ in range(3):
         decision = await looking.look()
         report = decision.report
-        assert (report.status, report.probes["epochs"]["status"]) == ("ok", "off")
-        assert (report.growth, report.epochs, report.current_epoch) == ({}, {}, None)
-        assert "unmeasured" not in report.probes["postgres"]
+        assert (report.status, report.as_fields()["probes"]["epochs"]["status"]) == ("ok", "off")
+        assert (report.as_fields()["growth"], report.as_fields()["epochs"], report.as_fields()["current_epoch"]) == (
+            {},
+            {},
+            None,
+        )
+        assert "unmeasured" not in report.as_fields()["probes"]["postgres"]
         assert decision.probe_edges == ()
 
 
@@ -84,11 +88,11 @@ async def test_what_appears_is_watched_and_what_then_vanishes_is_missed(
     await looking.look()
     await admin.execute(SIGNALS)
     report = (await looking.look()).report
-    assert (set(report.growth), report.epochs) == ({"user_signals"}, {})
+    assert (set(report.as_fields()["growth"]), report.as_fields()["epochs"]) == ({"user_signals"}, {})
     await admin.execute(SEALS)
     report = (await looking.look()).report
-    assert report.probes["epochs"]["status"] == "ok"
-    assert set(report.epochs) == {"MILO", "CLS"}
+    assert report.as_fields()["probes"]["epochs"]["status"] == "ok"
+    assert set(report.as_fields()["epochs"]) == {"MILO", "CLS"}
     await admin.execute("DROP TABLE user_signals; DROP TABLE sealed_epochs")
     decision = await looking.look()
     assert {("subject_unmeasured", "user_signals"), ("subject_unmeasured", "epochs")} <= firing(decision)
@@ -101,5 +105,5 @@ async def test_a_table_that_is_there_and_may_not_be_read_is_a_finding_and_not_of
     # Another table of the same name: not what the seals are read from, and still there.
     await admin.execute("CREATE TABLE sealed_epochs (n int)")
     decision = await looking.look()
-    assert decision.report.probes["epochs"]["status"] == "failed"
+    assert decision.report.as_fields()["probes"]["epochs"]["status"] == "failed"
     assert ("subject_unmeasured", "epochs") in firing(decision)

@@ -70,7 +70,7 @@ class Watch:
         return decision
 
     def growth(self, decision: Decision) -> dict[str, Any]:
-        found: dict[str, Any] = decision.report.growth["user_signals"]
+        found: dict[str, Any] = decision.report.as_fields()["growth"]["user_signals"]
         return found
 
 
@@ -164,7 +164,7 @@ async def test_a_table_that_nothing_can_count_is_unknown_with_its_reason(
     (gap,) = decision.state.history.readings["postgres"].gaps
     assert gap.subject == "orders"
     assert "track_counts is off" in gap.error
-    assert decision.report.growth["orders"]["rows_per_hour"] is None
+    assert decision.report.as_fields()["growth"]["orders"]["rows_per_hour"] is None
     assert decision.report.status != "ok"
     assert watch.fired == [("subject_unmeasured", "orders")]
     await watch.session.close()
@@ -182,10 +182,10 @@ async def test_a_table_without_epochs_is_counted_by_its_serial_key(
     await watch.goes_on(3, 0)
     decision = await watch.goes_on(24, 0, ORDER)
     assert watch.fired == [("table_growth_high", "orders")]
-    assert decision.report.growth["orders"]["rows_per_hour"] == pytest.approx(900_000, rel=0.1)
+    assert decision.report.as_fields()["growth"]["orders"]["rows_per_hour"] == pytest.approx(900_000, rel=0.1)
     await admin.execute("TRUNCATE orders RESTART IDENTITY")
     decision = await watch.goes_on(24, 0, ORDER)
-    assert decision.report.growth["orders"]["rows_per_hour"] == pytest.approx(900_000, rel=0.15)
+    assert decision.report.as_fields()["growth"]["orders"]["rows_per_hour"] == pytest.approx(900_000, rel=0.15)
     await watch.goes_on(9, 0)
     assert watch.fired[1:] == [("table_flow_stalled", "orders")]
     await watch.session.close()
@@ -213,7 +213,7 @@ async def test_a_key_is_moved_on_before_the_count_after_it_grows_dear(
     decision = await watch.goes_on(24, 0, ORDER)
     counts = list(decision.state.history.readings["postgres"].named("table_arrived"))
     assert all(isinstance(s.value, int) and s.value < 1300 for s in counts)
-    assert decision.report.growth["orders"]["rows_per_hour"] == pytest.approx(900_000, rel=0.1)
+    assert decision.report.as_fields()["growth"]["orders"]["rows_per_hour"] == pytest.approx(900_000, rel=0.1)
     assert watch.fired == []
     await watch.session.close()
 
@@ -248,7 +248,7 @@ async def test_what_is_no_table_to_follow_is_null_with_a_true_reason_and_never_s
     decision = await watch.goes_on(10, 0)
     (gap,) = decision.state.history.readings["postgres"].gaps
     assert word in gap.error
-    growth = decision.report.growth["thing"]
+    growth = decision.report.as_fields()["growth"]["thing"]
     assert (growth["rows_per_hour"], growth["window_rows"]) == (None, None)
     if "MATERIALIZED" not in make:
         assert growth["rows"] is None

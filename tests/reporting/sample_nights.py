@@ -262,7 +262,8 @@ def hostile() -> Report:
         incidents=(Incident(root, night.incidents[0].explained), *night.incidents[1:]),
         blind=(replace(night.blind[0], probe=HOSTILE, error=HOSTILE),),
         escalations={root.alert.id: f"{HOSTILE}\n```\n</pre><script>alert(1)</script>"},
-        baseline={"status": HOSTILE, "services": {HOSTILE: {"state": HOSTILE}}, "host": {"disks": {HOSTILE: {}}}},
+        baseline=baseline()
+        | {"services": {HOSTILE: {"state": HOSTILE}}, "host": {"disks": {HOSTILE: {"mount": HOSTILE}}}},
         recap=(Recap(HOSTILE, 1, 2, 3, 4, HOSTILE, 5),),
         notes=(HOSTILE,),
     )
@@ -327,16 +328,22 @@ def baseline() -> dict[str, Any]:
     """The fields of `check_completed`, as far as a report reads them."""
     return {
         "status": "ok",
+        "probes": {
+            name: {"status": "ok", "duration_ms": 3.0} for name in ("pm2", "postgres", "epochs", "redis", "host")
+        },
         "services": {
             name: {"state": "online", "memory_bytes": megabytes * MB, "uptime_seconds": 50_400, "ok": True}
             for name, megabytes in MEMORY.items()
         }
         | {"cls-discovery": {"state": "stopped", "memory_bytes": None, "uptime_seconds": None, "ok": True}},
         "database": {"bytes": 2_200_000_000, "connections": 40},
-        "growth": {"user_signals": {"rows": 4_600_837, "total_bytes": 1_220_000_000}},
-        "epochs": {name: {"latest": 1762322400, "missed": [], "seal_age_seconds": 3600.0} for name in ("MILO", "CLS")},
+        "growth": {"user_signals": {"rows": 4_600_837, "exact": False, "total_bytes": 1_220_000_000}},
+        "epochs": {
+            name: {"latest": 1762322400, "expected": 1762322400, "missed": [], "seal_age_seconds": 3600.0}
+            for name in ("MILO", "CLS")
+        },
         "current_epoch": {"epoch": 1762326000, "next": 1762329600, "seconds_until_next": 20.0},
-        "redis": {"keys": 125},
+        "redis": {"keys": 125, "queues": {}},
         "host": {"disks": {"/": {"used_percent": 24.1, "free_bytes": 475_000_000_000}}, "memory_available_bytes": None},
         "alerts": {"firing": [], "suppressed": []},
     }

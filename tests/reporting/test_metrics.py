@@ -19,6 +19,7 @@ from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus
+from monitord.core.subjects.check_rules import CheckNumber, CheckStatus
 from monitord.reporting.metric_families import families
 from monitord.reporting.metrics import MOST, ChannelFigures, Facts, exposition
 from tests.core.nights import Night, orders
@@ -203,15 +204,8 @@ def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
     night.queues["tree-builder"].moves, night.queues["tree-builder"].oldest = False, 30.0
     night.instead["lock_wait_longest", ()] = 4.0
     night.passes(minutes=30)
-    check = {
-        "type": "http",
-        "status": "ok",
-        "value": 0.2,
-        "unit": "seconds",
-        "age_seconds": 3.0,
-        "perfdata": {"n": {"value": 1.0}},
-    }
-    checked = replace(night.report, sections={**night.report.sections, "checks": {"shop": check}})
+    shop = CheckStatus("command", "ok", 12.0, "ms", None, None, 3.0, None, None, {"load": CheckNumber(0.5, "")})
+    checked = replace(night.report, sections={**night.report.sections, "checks": {"shop": shop}})
     told_of = {name for report in (checked, blind()) for name, _ in told(report)}
     assert set(families()) - told_of == set()
 

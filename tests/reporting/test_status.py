@@ -13,8 +13,10 @@ import pytest
 from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, Sample, Unmeasured, sample
 from monitord.core.orders import StandingOrders
+from monitord.core.status import FleetStatus, read_status
 from monitord.jsonable import document, revived
 from monitord.reporting.nagios import nagios
+from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal, cells, clip, terminal
 
@@ -94,13 +96,16 @@ def healthy() -> dict[str, Reading]:
     }
 
 
-def judged(readings: dict[str, Reading], orders: StandingOrders = ORDERS) -> dict[str, Any]:
-    decision = decide(State(), Observation(NOW, readings), orders)
-    return {"trigger": "cli", "at": NOW, "duration_ms": 84.25} | decision.report.as_fields()
+def judged(readings: dict[str, Reading], orders: StandingOrders = ORDERS) -> FleetStatus:
+    return decide(State(), Observation(NOW, readings), orders).report
 
 
-def shown(fields: dict[str, Any], width: int = 80) -> str:
-    return text(fields, "monitord check", Terminal(width))
+def fields_of(report: FleetStatus) -> dict[str, Any]:
+    return {"trigger": "cli", "at": NOW, "duration_ms": 84.25} | report.as_fields()
+
+
+def shown(report: FleetStatus, width: int = 80, *, colour: bool = False) -> str:
+    return text(StatusView(report, ORDERS, NOW.timestamp()), "monitord check", Terminal(width, colour))
 
 
 def section(report: str, title: str) -> str:
@@ -114,15 +119,16 @@ def row(report: str, name: str) -> str:
 
 def test_a_healthy_fleet_reads_as_the_baseline_of_the_orders_does() -> None:
     report = shown(judged(healthy()))
-    titles = ["Services", "Database growth", "Epoch sealing", "Redis", "Current epoch", "Host"]
+    titles = ["Services", "Database growth", "Epoch sealing", "Redis and queues", "Host", "Monitoring"]
     assert [line for line in report.splitlines() if line in titles] == titles
-    assert row(report, "milo-aggregator") == "ok milo-aggregator online online 158 MB 3 h 0"
-    assert row(report, "cls-discovery") == "ok cls-discovery stopped periodic – – 0"
+    assert row(report, "milo-aggregator") == "ok milo-aggregator online online 158 MB 3 h 0 –"
+    assert row(report, "cls-discovery") == "ok cls-discovery stopped periodic – – 0 –"
     assert "~4,096,837" in row(section(report, "Database growth"), "user_signals")
     assert f"{LATEST} (Nov 5, 02:00 UTC)" in row(report, "MILO")
     assert "57 min" in row(report, "CLS")
-    assert "125 keys" in section(report, "Redis")
-    assert "1762315200 (Nov 5, 04:00 UTC), in 3 min" in section(report, "Current epoch")
+    assert row(section(report, "Redis and queues"), "Keys") == "Keys 125"
+    assert "1762315200 (Nov 5, 04:00 UTC), in 3 min" in section(report, "Epoch sealing")
+    assert row(section(report, "Monitoring"), "Redis") == "ok Redis measured 0.0 ms"
     assert row(section(report, "Host"), "ok") == "ok / 24.0% 475 GB"
     assert report.splitlines()[-1] == "OK: nothing is wrong; 3 of 3 services are as expected."
 
@@ -150,7 +156,7 @@ def test_with_postgres_away_nothing_of_it_is_shown_as_a_number() -> None:
 def test_with_pm2_away_every_service_is_unknown_and_none_is_as_ordered() -> None:
     readings = healthy() | {"pm2": Reading("pm2", failure=Failure("timeout", "PM2 did not answer within 5 s"))}
     services = section(shown(judged(readings)), "Services")
-    assert row(services, "gateway") == "? gateway unknown online – – –"
+    assert row(services, "gateway") == "? gateway unknown online – – – –"
     assert " ok " not in services
 
 
@@ -188,25 +194,26 @@ def test_what_is_not_configured_says_so_once_with_the_variable_that_would_add_it
 def test_every_alert_is_in_the_verdict_with_its_recommendation_and_the_worst_comes_first() -> None:
     readings = healthy()
     readings["pm2"] = Reading("pm2", (*service("gateway", "errored"), *service("cls-discovery", "online", 600e6, 5)))
-    fields = judged(readings)
-    verdict = " ".join(shown(fields).partition("CRITICAL: ")[2].split())
-    firing = fields["alerts"]["firing"]
-    assert {a["rule"] for a in firing} == {"service_down", "service_missing", "service_memory_high"}
+    report = judged(readings)
+    verdict = " ".join(shown(report).partition("CRITICAL: ")[2].split())
+    firing = report.alerts.firing
+    assert {alert.rule for alert in firing} == {"service_down", "service_missing", "service_memory_high"}
     for alert in firing:
-        assert alert["summary"] in verdict
-        assert alert["recommendation"] in verdict
+        assert alert.summary in verdict
+        assert alert.recommendation in verdict
     assert verdict.index("errored") < verdict.index("past its limit")
-    assert row(shown(fields), "gateway").split()[0] == "CRIT"
-    assert row(shown(fields), "cls-discovery").split()[0] == "warn"
+    assert row(shown(report), "gateway").split()[0] == "CRIT"
+    assert row(shown(report), "cls-discovery").split()[0] == "warn"
 
 
 def test_what_another_alert_explains_is_not_shown_as_well() -> None:
     readings = healthy() | {"pm2": Reading("pm2", tuple(service("gateway", "errored")))}
-    fields = judged(readings)
-    late = fields["alerts"]["firing"][0] | {"rule": "sealing_late", "subject": "MILO", "severity": "warning"}
-    fields["alerts"]["suppressed"] = [late | {"suppressed_by": fields["alerts"]["firing"][0]["alert_id"]}]
-    assert row(section(shown(fields), "Epoch sealing"), "MILO").split()[0] == "warn"
-    assert row(section(shown(fields), "Epoch sealing"), "CLS").split()[0] == "ok"
+    report = judged(readings)
+    (down, *_) = report.alerts.firing
+    late = replace(down, rule="sealing_late", subject="MILO", severity="warning", suppressed_by=down.alert_id)
+    report = replace(report, alerts=replace(report.alerts, suppressed=(late,)))
+    assert row(section(shown(report), "Epoch sealing"), "MILO").split()[0] == "warn"
+    assert row(section(shown(report), "Epoch sealing"), "CLS").split()[0] == "ok"
 
 
 @pytest.mark.parametrize("width", [40, 60, 80, 200])
@@ -221,7 +228,7 @@ def test_no_line_is_wider_than_the_terminal_whatever_the_names_are(width: int) -
 
 def test_a_hostile_name_cannot_command_the_terminal_even_in_colour() -> None:
     readings = healthy() | {"pm2": Reading("pm2", tuple(service(HOSTILE, "online", 9e9, 9)))}
-    report = text(judged(readings), "monitord check", Terminal(80, colour=True))
+    report = shown(judged(readings), colour=True)
     assert re.sub(r"\x1b\[[0-9;]+m", "", report).replace("\n", "").isprintable()
     assert "\x1b]" not in report
     assert "\u202e" not in report
@@ -230,10 +237,10 @@ def test_a_hostile_name_cannot_command_the_terminal_even_in_colour() -> None:
 def test_colour_changes_nothing_but_the_colour() -> None:
     readings = healthy()
     readings["pm2"] = Reading("pm2", (*service("gateway", "errored"), *service("other", "online", 1e9)))
-    fields = judged(readings)
-    coloured = text(fields, "monitord check", Terminal(80, colour=True))
+    report = judged(readings)
+    coloured = shown(report, colour=True)
     assert "\x1b[" in coloured
-    assert re.sub(r"\x1b\[[0-9;]+m", "", coloured) == shown(fields)
+    assert re.sub(r"\x1b\[[0-9;]+m", "", coloured) == shown(report)
 
 
 def test_names_are_cut_by_the_cells_they_take() -> None:
@@ -281,7 +288,7 @@ def perfdata(output: str) -> dict[str, str]:
 
 
 def test_plugin_output_carries_numbers_with_their_limits() -> None:
-    output = nagios(judged(healthy()), ORDERS)
+    output = nagios(judged(healthy()), ORDERS, 84.25)
     assert output.startswith("MONITORD OK - ")
     data = perfdata(output)
     assert data["/ used"] == "24%;70;80;0;100"
@@ -294,7 +301,7 @@ def test_plugin_output_carries_numbers_with_their_limits() -> None:
 
 def test_plugin_output_says_u_for_what_was_not_measured() -> None:
     readings = healthy() | {"postgres": Reading("postgres", failure=Failure("refused", "refused"))}
-    data = perfdata(nagios(judged(readings), ORDERS))
+    data = perfdata(nagios(judged(readings), ORDERS, 84.25))
     assert data["user_signals rows"].startswith("U;")
     assert data["user_signals window_rows"].startswith("U;")
     assert data["postgres_response"].startswith("U;")
@@ -303,7 +310,7 @@ def test_plugin_output_says_u_for_what_was_not_measured() -> None:
 def test_plugin_output_says_the_worst_first_and_every_alert_after_it() -> None:
     readings = healthy()
     readings["pm2"] = Reading("pm2", (*service("gateway", "errored"), *service("cls-discovery", "online", 600e6, 5)))
-    output = nagios(judged(readings), ORDERS)
+    output = nagios(judged(readings), ORDERS, 84.25)
     assert re.match(r"MONITORD CRITICAL - .+ \(and 2 more\) \| ", output)
     long = output.splitlines()[1:]
     assert len(long) == 3
@@ -312,7 +319,7 @@ def test_plugin_output_says_the_worst_first_and_every_alert_after_it() -> None:
 
 def test_a_hostile_name_breaks_neither_the_line_nor_the_performance_data() -> None:
     readings = healthy() | {"pm2": Reading("pm2", tuple(service(HOSTILE, "online", 9e9, 9)))}
-    output = nagios(judged(readings), ORDERS)
+    output = nagios(judged(readings), ORDERS, 84.25)
     data = perfdata(output)
     assert data["services_ok"].startswith("0;")
     assert "rows" not in data
@@ -321,14 +328,16 @@ def test_a_hostile_name_breaks_neither_the_line_nor_the_performance_data() -> No
 
 def test_plugin_output_of_a_thousand_services_stays_within_what_is_read_and_whole() -> None:
     readings = healthy() | {"pm2": Reading("pm2", tuple(s for i in range(1000) for s in service(f"w-{i}", "errored")))}
-    output = nagios(judged(readings, replace(ORDERS, services={f"w-{i}": "online" for i in range(1000)})), ORDERS)
+    output = nagios(
+        judged(readings, replace(ORDERS, services={f"w-{i}": "online" for i in range(1000)})), ORDERS, 84.25
+    )
     assert len(output.encode()) <= 8192
     perfdata(output)
 
 
 def test_the_document_has_the_fields_of_check_completed_and_times_as_the_log_has_them() -> None:
     readings = healthy() | {"pm2": Reading("pm2", tuple(service("gateway", "errored")))}
-    parsed = json.loads(document(judged(readings)))
+    parsed = json.loads(document(fields_of(judged(readings))))
     assert {"trigger", "status", "duration_ms", "probes", "services", "growth", "database", "epochs"} <= parsed.keys()
     assert parsed["alerts"]["firing"][0]["since"] == "2025-11-05T03:57:00.000Z"
     assert parsed["growth"]["user_signals"]["rows_per_hour"] is None
@@ -336,6 +345,8 @@ def test_the_document_has_the_fields_of_check_completed_and_times_as_the_log_has
 
 def test_a_report_kept_as_json_comes_back_with_its_times() -> None:
     readings = healthy() | {"pm2": Reading("pm2", tuple(service("gateway", "errored")))}
-    fields = judged(readings)
+    report = judged(readings)
+    fields = fields_of(report)
     kept = json.loads(json.dumps(fields, default=datetime.isoformat))
     assert document(revived(kept)) == document(fields)
+    assert read_status(kept) == report

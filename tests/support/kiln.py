@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitord.core.blocks import Block, FactTable, Grid
 from monitord.core.history.model import History
+from monitord.core.humanize import said
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import (
@@ -30,6 +31,9 @@ from monitord.core.subjects.base import (
 from monitord.core.subjects.servers import unmeasured
 from monitord.failures import FailureError
 from monitord.probes.base import Measured, Request
+
+if TYPE_CHECKING:
+    from monitord.core.status import FleetStatus
 
 WARM = 1150.0
 SLOWEST = 5
@@ -121,21 +125,26 @@ def _status(history: History, orders: StandingOrders, now: float) -> KilnStatus:
     return KilnStatus(whole(fired), lately, {name: OvenStatus(at) for name, at in ovens.items()})
 
 
-def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
-    yield PerfDatum("kiln_fired", fields["kiln"]["fired"], minimum="0")
+STATUS = StatusSection("kiln", KilnStatus, _status)
+
+
+def _perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+    kiln = report.of(STATUS)
+    yield PerfDatum("kiln_fired", kiln.fired, minimum="0")
     hottest = own_settings(KilnSettings, "kiln", orders).hottest
-    for name, oven in fields["kiln"]["ovens"].items():
-        yield PerfDatum(f"{name} degrees", oven["degrees"], limits=f";{hottest:g}")
+    for name, oven in kiln.ovens.items():
+        yield PerfDatum(f"{name} degrees", oven.degrees, limits=f";{hottest:g}")
 
 
-def _section(context: SectionContext) -> tuple[Block, ...]:
-    kiln = context.fields["kiln"]
+def _section(context: SectionContext) -> Iterator[Block]:
+    kiln = context.report.of(STATUS)
     rows = tuple(
-        (context.severity(name) or "ok", (name, f"{at['degrees']:g} °C")) for name, at in kiln["ovens"].items()
+        (context.severity(name) or "ok", (name, said("{:g} °C".format, oven.degrees)))
+        for name, oven in kiln.ovens.items()
     )
-    fired = "unknown" if kiln["fired"] is None else f"{kiln['fired']} pots"
-    facts = FactTable((("Fired", fired),))
-    return (Grid("Ovens", ("Oven", "Heat"), rows, frozenset({1})), facts) if rows else (facts,)
+    if rows:
+        yield Grid("Ovens", ("Oven", "Heat"), rows, frozenset({1}))
+    yield FactTable((("Fired", said("{} pots".format, kiln.fired)),))
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
@@ -152,15 +161,15 @@ KILN = Subject(
     update=_update,
     settings=KilnSettings,
     needs="socket",
-    status=(StatusSection("kiln", KilnStatus, _status),),
+    status=(STATUS,),
     metrics=(
-        MetricGroup(
-            lambda fields: fields["kiln"],
-            (MetricFamily("kiln_fired", "Pots that were fired.", lambda kiln: kiln["fired"]),),
+        MetricGroup[KilnStatus](
+            lambda report: {"": report.of(STATUS)},
+            (MetricFamily("kiln_fired", "Pots that were fired.", lambda kiln: kiln.fired),),
         ),
-        MetricGroup(
-            lambda fields: fields["kiln"]["ovens"],
-            (MetricFamily("oven_degrees", "How hot an oven is.", lambda oven: oven["degrees"]),),
+        MetricGroup[OvenStatus](
+            lambda report: report.of(STATUS).ovens,
+            (MetricFamily("oven_degrees", "How hot an oven is.", lambda oven: oven.degrees),),
             label="oven",
         ),
     ),

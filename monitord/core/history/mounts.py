@@ -81,13 +81,12 @@ def shared(path: str, point: str) -> str:
     return f"{path} is not a mount point: what is measured there is the file system at {point}"
 
 
-def said_of(disks: Mapping[str, Mapping[str, object]]) -> tuple[str, ...]:
-    """A sentence for each watched path that is no mount point, of the disks of a report."""
+def said_of(mounts: Mapping[str, str | None]) -> tuple[str, ...]:
+    """A sentence for each watched path that is no mount point, of the mount points by path."""
     found = []
-    for path, disk in disks.items():
-        point = disk.get("mount")
-        if isinstance(point, str) and point != path:
-            twins = [other for other, its in disks.items() if other != path and its.get("mount") == point]
+    for path, point in mounts.items():
+        if point is not None and point != path:
+            twins = [other for other, its in mounts.items() if other != path and its == point]
             also = f", which is watched as {humanize.listed(twins)} too" if twins else ""
             found.append(f"{shared(path, point)}{also}")
     return tuple(found)

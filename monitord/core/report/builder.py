@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 
 from monitord.core import humanize
 from monitord.core.alerting.escalation import escalation
@@ -37,7 +36,7 @@ class RecordedCycle:
     observations: Iterable[Observation]
     transitions: Iterable[Transition]
     state: State
-    report: Mapping[str, Any] | None = None
+    report: Mapping[str, object] | None = None
     reported_at: float | None = None
 
 
@@ -107,6 +106,7 @@ def build_report(
             for one in told
             if one.severity == "critical"
         },
+        orders=orders,
         baseline=recorded.report,
         baseline_at=recorded.reported_at,
         recap=recap,

@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Literal
 
 from monitord.core.alerting.incidents import Incident
 from monitord.core.model import RestartKind
+from monitord.core.orders import StandingOrders
 
 Verdict = Literal["GO", "NO-GO", "UNKNOWN"]
 # "unconfirmed": not as expected, for too short a time to be confirmed by a second check.
@@ -191,9 +192,9 @@ class Recap:
 class Report:
     """The whole report.
 
-    `escalations` are the texts for escalation, by incident id. `baseline` are the fields of `check_completed` as last
-    recorded, `baseline_at` when. `recap` is None where the database was not asked or did not answer; `recap_error`
-    then says why, if it was.
+    `orders` are what it was judged by. `escalations` are the texts for escalation, by incident id. `baseline` are the
+    fields of `check_completed` as last recorded, `baseline_at` when. `recap` is None where the database was not asked
+    or did not answer; `recap_error` then says why, if it was.
     """
 
     since: float
@@ -208,7 +209,8 @@ class Report:
     incidents: tuple[Incident, ...]
     blind: tuple[Blind, ...]
     escalations: Mapping[str, str] = field(default_factory=dict)
-    baseline: Mapping[str, Any] | None = None
+    orders: StandingOrders = field(default_factory=StandingOrders)
+    baseline: Mapping[str, object] | None = None
     baseline_at: float | None = None
     recap: tuple[Recap, ...] | None = None
     recap_error: str = ""

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 from monitord.core.blocks import Block
 from monitord.core.codec import decode
@@ -13,7 +13,7 @@ from monitord.core.model import Alert, Finding, Judgement, Observation, Reading,
 from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
-    from monitord.core.status import FleetStatus
+    from monitord.core.status import FleetStatus, ProbeStatus
 
 T = TypeVar("T")
 Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
@@ -197,7 +197,7 @@ def _unchanged(history: History, reading: Reading, before: float | None, now: fl
 
 
 @dataclass(frozen=True, slots=True)
-class StatusSection:
+class StatusSection(Generic[T]):
     """A section of the status document: its name, the type of what stands in it, and how that is made.
 
     `build` gets the time in Unix seconds. The type is a dataclass, a mapping of names to one, or one or None.
@@ -205,34 +205,57 @@ class StatusSection:
 
     name: str
     shape: object
-    build: Callable[[History, StandingOrders, float], object]
+    build: Callable[[History, StandingOrders, float], T]
 
 
 @dataclass(frozen=True, slots=True)
-class MetricFamily:
+class MetricLine:
+    """A metric as one of the few lines of `pm2 describe`: its title, before the thing's name, and its unit.
+
+    `per` of the metric's own unit are one of it.
+    """
+
+    title: str
+    unit: str
+    per: float = 1.0
+    digits: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class MetricFamily(Generic[T]):
     """One metric without its prefix: its name, its help line, and its value in what its group finds.
 
     None: not measured, and no sample. Where `by` names a further label, the value is one by each value of that label.
-    A counter only ever rises while the process lives.
+    A counter only ever rises while the process lives. `line` is how PM2 shows it (None: it does not).
     """
 
     name: str
     help: str
-    value: Callable[[Any], float | Mapping[str, float | None] | None]
+    value: Callable[[T], float | Mapping[str, float | None] | None]
     by: str = ""
     kind: Literal["gauge", "counter"] = "gauge"
+    line: MetricLine | None = None
+
+
+@dataclass(frozen=True)  # with slots it could not be made as MetricGroup[Kind](...)
+class MetricGroup(Generic[T]):
+    """Metrics of things that are alike: `find` takes them out of the status, by their names.
+
+    The names are the values of `label`; without one there is a single thing, under the name "".
+    """
+
+    find: Callable[[FleetStatus], Mapping[str, T]]
+    metrics: tuple[MetricFamily[T], ...]
+    label: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class MetricGroup:
-    """Metrics of one thing: `find` takes it out of the fields of the status document.
+class Standing:
+    """How many of a subject's members are as expected, and the same in a phrase."""
 
-    Where `label` is given, it finds one for each value of that label. None: there is none of it to measure.
-    """
-
-    find: Callable[[Mapping[str, Any]], Any]
-    metrics: tuple[MetricFamily, ...]
-    label: str = ""
+    well: int
+    of: int
+    words: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,19 +328,34 @@ def _independent(member: str, orders: StandingOrders) -> tuple[str, ...]:
     return ()
 
 
-def _no_perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
+def _no_perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
     yield from ()
 
 
 @dataclass(frozen=True, slots=True)
 class SectionContext:
-    """What a subject's section is made of: the fields of the status document, and the worst that is confirmed.
+    """What a subject's section is made of: the status, and what it was judged by; `now` in Unix seconds.
 
-    `severity` is that of one member, or of the subject itself, by its name (None: nothing is found of it).
+    `severity` is the worst that is confirmed of a member, or of the subject itself, by its name (None: nothing is found
+    of it). `history` is None where only the status is known. `probes` are those there are, by what they tell of;
+    `monitor` is what else is known of monitord's own work.
     """
 
-    fields: Mapping[str, Any]
+    report: FleetStatus
+    orders: StandingOrders
+    now: float
     severity: Callable[[str], Severity | None]
+    history: History | None = None
+    probes: tuple[tuple[str, ProbeStatus], ...] = ()
+    monitor: tuple[tuple[str, str], ...] = ()
+
+
+def _nothing_to_show(context: SectionContext) -> Iterator[Block]:
+    yield from ()
+
+
+def _nothing_to_sum(report: FleetStatus) -> Standing | None:
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -336,9 +374,9 @@ class Subject:
     of them and the label that it goes by (None: they are learned).
 
     `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
-    (of the document's fields) are what is told to Prometheus and to Nagios. `hint` says which setting would have it
-    watched ("": none is needed, or there is nothing to watch here). `section` is how it stands in blocks, for the
-    terminal, the page and the report (None: they draw it themselves). `beneath_all`: every other subject lives on it.
+    are what is told to Prometheus and to Nagios. `hint` says which setting would have it watched ("": none is needed,
+    or there is nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show
+    them under its `heading`. `standing` sums it up for the verdict. `beneath_all`: every other subject lives on it.
 
     `settings` is a frozen dataclass whose fields are made by `setting`: MONITORD_NAME__FIELD each. Its probe is made of
     one, judgement asks `own_settings` for it. Without the setting called `needs` it is not watched ("": it always is).
@@ -356,29 +394,35 @@ class Subject:
     component: str = ""
     member_sample: tuple[str, str] | None = None
     depends_on: Callable[[str, StandingOrders], tuple[str, ...]] = _independent
-    status: tuple[StatusSection, ...] = ()
-    metrics: tuple[MetricGroup, ...] = ()
-    perfdata: Callable[[Mapping[str, Any], StandingOrders], Iterator[PerfDatum]] = _no_perfdata
+    status: tuple[StatusSection[Any], ...] = ()
+    metrics: tuple[MetricGroup[Any], ...] = ()
+    perfdata: Callable[[FleetStatus, StandingOrders], Iterator[PerfDatum]] = _no_perfdata
     hint: str = ""
-    section: Callable[[SectionContext], tuple[Block, ...]] | None = None
+    section: Callable[[SectionContext], Iterable[Block]] = _nothing_to_show
+    heading: str = ""
+    standing: Callable[[FleetStatus], Standing | None] = _nothing_to_sum
     settings: type[Any] | None = None
     needs: str = ""
     beneath_all: bool = False
 
     def __post_init__(self) -> None:
-        for name, default in (("readings", self.title), ("noun", self.title), ("component", self.member)):
+        for name, default in (
+            ("readings", self.title),
+            ("noun", self.title),
+            ("component", self.member),
+            ("heading", self.title[:1].upper() + self.title[1:]),
+        ):
             if not getattr(self, name):
                 object.__setattr__(self, name, default)
-
-    @property
-    def heading(self) -> str:
-        """Its title, as it stands over what is shown of it."""
-        return self.title[:1].upper() + self.title[1:]
 
     @property
     def members_section(self) -> str:
         """The section of the status document that is about its members ("": it has none)."""
         return self.status[0].name if self.status else ""
+
+    def member_names(self, report: FleetStatus) -> tuple[str, ...]:
+        """Its members, as far as they are known: the things that its first metrics by a label are of."""
+        return tuple(next((group.find(report) for group in self.metrics if group.label), ()))
 
     @property
     def is_server(self) -> bool:

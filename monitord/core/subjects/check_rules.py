@@ -126,6 +126,33 @@ class Check:
         )
 
 
+@dataclass(frozen=True, slots=True)
+class CheckNumber:
+    """One of the numbers that a plugin prints, in the unit that it is in."""
+
+    value: float | None
+    unit: str
+
+
+@dataclass(frozen=True, slots=True)
+class CheckStatus:
+    """A check as it was last taken: what was found of it, by which limits, how long ago; and what is wrong with it.
+
+    `text` is what a plugin says of it, `perfdata` are a plugin's numbers, by their labels.
+    """
+
+    type: str
+    status: Status
+    value: float | None
+    unit: str
+    warning: str | None
+    critical: str | None
+    age_seconds: float | None
+    error: str | None
+    text: str | None
+    perfdata: Mapping[str, CheckNumber]
+
+
 # What a rule finds of one check that was taken: nothing, something, or that this cannot be told.
 Judge = Callable[[Check], Finding | Unknown | None]
 
@@ -226,5 +253,6 @@ def blocks_users(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
 
 def value_now(alert: Alert, at: RecoveryContext) -> str:
     """Its number as half a sentence, where it has one: ", at 12 ms"."""
-    found = (at.report.sections.get(PROBE) or {}).get(alert.subject) or {}
-    return f", at {said(found['value'], found['unit'])}" if found.get("value") is not None else ""
+    found = at.report.sections.get(PROBE)
+    check = found.get(alert.subject) if isinstance(found, Mapping) else None
+    return f", at {said(check.value, check.unit)}" if isinstance(check, CheckStatus) and check.value is not None else ""

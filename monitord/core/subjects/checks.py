@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, Grid, Style
 from monitord.core.copying import replace
 from monitord.core.history.checkins import update_jobs
 from monitord.core.history.model import History
-from monitord.core.model import Reading, Status
+from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import endpoints, jobs, plugins, values
 from monitord.core.subjects.base import (
@@ -24,9 +23,22 @@ from monitord.core.subjects.base import (
     Updated,
     asked,
 )
-from monitord.core.subjects.check_rules import KEPT, PROBE, VALUE, Check, checks_of, said, status_of
+from monitord.core.subjects.check_rules import (
+    KEPT,
+    PROBE,
+    VALUE,
+    Check,
+    CheckNumber,
+    CheckStatus,
+    checks_of,
+    said,
+    status_of,
+)
 from monitord.core.subjects.servers import unmeasured
 from monitord.core.thresholds import Threshold, threshold
+
+if TYPE_CHECKING:
+    from monitord.core.status import FleetStatus
 
 # How the checks of each type are judged.
 JUDGES: Final = (*endpoints.JUDGES, *values.JUDGES, *jobs.JUDGES, *plugins.JUDGES)
@@ -56,33 +68,6 @@ UNMEASURED = unmeasured(
     judges_failure=True,
     is_fresh=_is_fresh,
 )
-
-
-@dataclass(frozen=True, slots=True)
-class CheckNumber:
-    """One of the numbers that a plugin prints, in the unit that it is in."""
-
-    value: float | None
-    unit: str
-
-
-@dataclass(frozen=True, slots=True)
-class CheckStatus:
-    """A check as it was last taken: what was found of it, by which limits, how long ago; and what is wrong with it.
-
-    `text` is what a plugin says of it, `perfdata` are a plugin's numbers, by their labels.
-    """
-
-    type: str
-    status: Status
-    value: float | None
-    unit: str
-    warning: str | None
-    critical: str | None
-    age_seconds: float | None
-    error: str | None
-    text: str | None
-    perfdata: Mapping[str, CheckNumber]
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str, CheckStatus | None]:
@@ -116,27 +101,23 @@ def _limit(limit: Threshold | None) -> str | None:
     return None if limit is None else str(limit)
 
 
-def _taken(fields: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: check for name, check in fields["checks"].items() if check is not None}
-
+STATUS: Final = StatusSection("checks", Mapping[str, CheckStatus | None], _status)
 
 METRICS: Final = (
-    MetricGroup(
-        _taken,
+    MetricGroup[CheckStatus](
+        lambda report: {name: check for name, check in report.of(STATUS).items() if check is not None},
         (
             MetricFamily(
-                "check_ok", "Whether a check of one's own is as expected.", lambda check: float(check["status"] == "ok")
+                "check_ok", "Whether a check of one's own is as expected.", lambda check: float(check.status == "ok")
             ),
-            MetricFamily("check_value", "The number of a check, in its own unit.", lambda check: check["value"]),
             MetricFamily(
                 "check_perfdata",
                 "A number of a plugin's performance data, in its own unit.",
-                lambda check: {label: number["value"] for label, number in check["perfdata"].items()},
+                lambda check: {label: number.value for label, number in check.perfdata.items()},
                 by="label",
             ),
-            MetricFamily(
-                "check_age_seconds", "How long ago a check was last taken.", lambda check: check["age_seconds"]
-            ),
+            MetricFamily("check_value", "The number of a check, in its own unit.", lambda check: check.value),
+            MetricFamily("check_age_seconds", "How long ago a check was last taken.", lambda check: check.age_seconds),
         ),
         label="check",
     ),
@@ -144,33 +125,36 @@ METRICS: Final = (
 _NAGIOS_UNITS: Final = {"seconds": "s", "bytes": "B", "percent": "%", "ms": "ms"}
 
 
-def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
-    for name, check in fields["checks"].items():
+def _perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+    for name, check in report.of(STATUS).items():
         order = orders.checks.get(name)
         limits = () if order is None else (order.warning, order.critical)
         ranges = ";".join("" if limit is None else limit.range for limit in limits) or ";"
-        value, unit = (None, "") if check is None else (check["value"], check["unit"])
+        value, unit = (None, "") if check is None else (check.value, check.unit)
         if check is None or value is not None:
             yield PerfDatum(name, value, _NAGIOS_UNITS.get(unit, ""), limits=ranges)
-        for label, number in {} if check is None else check["perfdata"].items():
-            yield PerfDatum(f"{name} {label}", number["value"], _NAGIOS_UNITS.get(number["unit"], ""))
+        for label, number in {}.items() if check is None else check.perfdata.items():
+            yield PerfDatum(f"{name} {label}", number.value, _NAGIOS_UNITS.get(number.unit, ""))
 
 
-def _section(context: SectionContext) -> tuple[Block, ...]:
-    checks = context.fields["checks"]
+def _section(context: SectionContext) -> Iterator[Block]:
+    checks = context.report.of(STATUS)
     rows = tuple(_row(name, check, context.severity(name) or "ok") for name, check in checks.items())
-    header = ("Check", "Type", "Value", "Limits", "Taken")
-    return (Grid("", header, rows, flexible=(0, 2)),) if rows else ()
+    if rows:
+        header = ("Check", "Type", "Value", "Limits", "Taken")
+        yield Grid("Each check as it was last taken", header, rows, flexible=(0, 2))
 
 
-def _row(name: str, check: Mapping[str, Any] | None, confirmed: Style) -> tuple[Style, tuple[str, ...]]:
+def _row(name: str, check: CheckStatus | None, confirmed: Style) -> tuple[Style, tuple[str, ...]]:
     if check is None:
         return ("unknown" if confirmed == "ok" else confirmed), (name, "", "unknown", "", "")
-    value = check["error"] or check["text"] or ("" if check["value"] is None else said(check["value"], check["unit"]))
-    limits = [f"{level} {_shown(check[level], check['unit'])}" for level in ("warning", "critical") if check[level]]
-    age = "now" if check["age_seconds"] < 1 else f"{humanize.duration(check['age_seconds'])} ago"
-    style = check["status"] if confirmed == "ok" else confirmed
-    return style, (name, check["type"], value, ", ".join(limits), age)
+    value = check.error or check.text or ("" if check.value is None else said(check.value, check.unit))
+    given = (("warning", check.warning), ("critical", check.critical))
+    limits = [f"{level} {_shown(limit, check.unit)}" for level, limit in given if limit]
+    age = check.age_seconds or 0.0
+    style = check.status if confirmed == "ok" else confirmed
+    taken = "now" if age < 1 else f"{humanize.duration(age)} ago"
+    return style, (name, check.type, value, ", ".join(limits), taken)
 
 
 def _shown(limit: str, unit: str) -> str:
@@ -191,7 +175,7 @@ CHECKS = Subject(
     noun="the checks",
     member_sample=(VALUE, "check"),
     depends_on=lambda name, orders: orders.checks[name].depends_on if name in orders.checks else (),
-    status=(StatusSection("checks", Mapping[str, CheckStatus | None], _status),),
+    status=(STATUS,),
     metrics=METRICS,
     perfdata=_perfdata,
     section=_section,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from shlex import quote
-from typing import Any, Final, Literal, cast
+from typing import Final
 
 from monitord.core import humanize
 from monitord.core.anomalies import trends
@@ -28,21 +27,15 @@ from monitord.core.copying import replace
 from monitord.core.history.model import DiskFull, History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects import host_status
 from monitord.core.subjects.base import (
     NONE,
     Impact,
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
     RecoveryContext,
     Replaces,
     Rule,
-    StatusSection,
     Subject,
     Updated,
-    asked,
-    ratio,
-    whole,
 )
 from monitord.core.subjects.servers import unmeasured
 
@@ -197,13 +190,12 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
 
 
 def _used_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None:
-    disk: Any = (at.report.host.get("disks") or {}).get(alert.subject) or {}
-    used, free = disk.get("used_percent"), disk.get("free_bytes")
-    if used is None:
+    disk = at.report.of(host_status.STATUS).disks.get(alert.subject)
+    if disk is None or disk.used_percent is None:
         return None
-    left = "" if free is None else f", {humanize.size(free)} are left"
+    left = "" if disk.free_bytes is None else f", {humanize.size(disk.free_bytes)} are left"
     limit, _ = at.orders.disk_limits(alert.subject)
-    return f"The disk at {alert.subject} is {used:.1f}% full now{steady}{left}; the limit is {limit:g}%."
+    return f"The disk at {alert.subject} is {disk.used_percent:.1f}% full now{steady}{left}; the limit is {limit:g}%."
 
 
 def _no_longer_fills(alert: Alert, at: RecoveryContext) -> str | None:
@@ -211,7 +203,7 @@ def _no_longer_fills(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 def _available_now(alert: Alert, at: RecoveryContext) -> str | None:
-    available = at.report.host.get("memory_available_bytes")
+    available = at.report.of(host_status.STATUS).memory_available_bytes
     if available is None:
         return None
     limit = humanize.size(at.orders.host_memory)
@@ -277,96 +269,6 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(update_disks(history, reading, now, orders))
 
 
-@dataclass(frozen=True, slots=True)
-class DiskStatus:
-    """One watched path."""
-
-    used_percent: float | None
-    free_bytes: int | None
-    inodes_used_percent: float | None
-    mount: str | None
-
-
-@dataclass(frozen=True, slots=True)
-class HostStatus:
-    """The machine, or in a container the smaller of what it and the control group have."""
-
-    disks: Mapping[str, DiskStatus]
-    memory_available_bytes: int | None
-    memory_available_of: Literal["host", "cgroup"] | None
-    swap_percent: float | None
-    load: tuple[float, ...] | None
-
-
-def _status(history: History, orders: StandingOrders, now: float) -> HostStatus:
-    reading = asked("host", history, orders) or Reading("host")
-    load = [reading.number(f"load{minutes}") for minutes in (1, 5, 15)]
-    known = [value for value in load if value is not None]
-    return HostStatus(
-        disks={path: _disk(reading, path) for path in orders.disks},
-        memory_available_bytes=whole(reading.number("memory_available")),
-        memory_available_of=cast("Literal['host', 'cgroup'] | None", reading.word("memory_available_of")),
-        swap_percent=reading.number("swap"),
-        load=tuple(known) if len(known) == len(load) else None,
-    )
-
-
-def _disk(reading: Reading, path: str) -> DiskStatus:
-    used, inodes = reading.number("disk_used", path=path), reading.number("disk_inodes_used", path=path)
-    return DiskStatus(
-        used_percent=None if used is None else round(used, 2),
-        free_bytes=whole(reading.number("disk_free", path=path)),
-        inodes_used_percent=None if inodes is None else round(inodes, 2),
-        mount=reading.word("disk_mount", path=path),
-    )
-
-
-METRICS = (
-    MetricGroup(
-        lambda fields: fields["host"]["disks"],
-        (
-            MetricFamily("disk_used_ratio", "How full a file system is.", lambda disk: ratio(disk["used_percent"])),
-            MetricFamily("disk_free_bytes", "What is free on a file system.", lambda disk: disk["free_bytes"]),
-            MetricFamily(
-                "disk_inodes_used_ratio",
-                "How many of a file system's inodes are used.",
-                lambda disk: ratio(disk.get("inodes_used_percent")),
-            ),
-        ),
-        label="path",
-    ),
-    MetricGroup(
-        lambda fields: fields["host"],
-        (
-            MetricFamily(
-                "host_memory_available_bytes",
-                "Memory the host has available.",
-                lambda host: host["memory_available_bytes"],
-            ),
-            MetricFamily(
-                "host_swap_used_ratio", "How much of the swap is in use.", lambda host: ratio(host["swap_percent"])
-            ),
-            MetricFamily(
-                "host_load",
-                "Load average over 1, 5 and 15 minutes.",
-                lambda host: dict(zip(("1", "5", "15"), host["load"] or (), strict=False)),
-                by="minutes",
-            ),
-        ),
-    ),
-)
-
-
-def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
-    host = fields["host"]
-    for path, disk in host["disks"].items():
-        limits = "{:g};{:g}".format(*orders.disk_limits(path))
-        yield PerfDatum(f"{path} used", disk["used_percent"], "%", limits, "0", "100")
-        if disk.get("inodes_used_percent") is not None:
-            yield PerfDatum(f"{path} inodes", disk["inodes_used_percent"], "%", limits, "0", "100")
-    yield PerfDatum("memory_available", host["memory_available_bytes"], "B", f";{orders.host_memory}:", "0")
-
-
 HOST = Subject(
     "host",
     "the host",
@@ -376,7 +278,9 @@ HOST = Subject(
     members="disks",
     member="disk",
     member_sample=("disk_used", "path"),
-    status=(StatusSection("host", HostStatus, _status),),
-    metrics=METRICS,
-    perfdata=_perfdata,
+    status=(host_status.STATUS,),
+    metrics=host_status.METRICS,
+    perfdata=host_status.perfdata,
+    section=host_status.section,
+    heading="Host",
 )

@@ -21,6 +21,7 @@ from monitord.core.history.model import History
 from monitord.core.history.periodic import expected
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects import pm2_status
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule
 from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fleet, state_now
 
@@ -107,9 +108,10 @@ def _on_epochs_of_memory(alert: Alert, orders: StandingOrders) -> EpochImpact:
 
 
 def _memory_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None:
-    used = (at.report.services.get(alert.subject) or {}).get("memory_bytes")
-    if used is None:
+    service = at.report.of(pm2_status.STATUS).get(alert.subject)
+    if service is None or service.memory_bytes is None:
         return state_now(alert, at)
+    used = service.memory_bytes
     limit = humanize.size(at.orders.memory_limit(alert.subject))
     return f"{alert.subject} uses {humanize.size(used)} of memory now{steady}; the limit is {limit}."
 

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from monitord.core import humanize
+from monitord.core.blocks import Block, FactTable, Grid, Style
 from monitord.core.history import clocks
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import RecoveryContext, Rule, Subject
+from monitord.core.subjects.base import RecoveryContext, Rule, SectionContext, Subject
 
 
 def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -65,4 +67,24 @@ MONITOR_DEGRADED = Rule(
     recovered=_well_now,
 )
 
-MONITORD = Subject("monitord", "monitord", rules=(MONITOR_DEGRADED,))
+_STYLES: Final[dict[str, Style | None]] = {"ok": "ok", "failed": "unknown", "off": None}
+
+
+def section(context: SectionContext) -> Iterator[Block]:
+    rows = tuple(
+        (
+            _STYLES[probe.status],
+            (
+                readings,
+                "measured" if probe.status == "ok" else probe.status,
+                humanize.said(humanize.milliseconds, probe.duration_ms, humanize.NOTHING),
+            ),
+        )
+        for readings, probe in context.probes
+    )
+    yield Grid("Probes of the last check", ("Probe", "State", "Took"), rows, frozenset({2}))
+    if context.monitor:
+        yield FactTable(context.monitor)
+
+
+MONITORD = Subject("monitord", "monitord", rules=(MONITOR_DEGRADED,), section=section, heading="Monitoring")

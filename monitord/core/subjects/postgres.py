@@ -2,37 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.history.clocks import disagree, update_lag
 from monitord.core.history.database import update_identity
 from monitord.core.history.growth import update_tables
-from monitord.core.history.growth_rates import late_rows, rows_per_hour, window_rows
 from monitord.core.history.model import History
-from monitord.core.model import Reading, Value
+from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import sessions, tables
+from monitord.core.subjects import postgres_status, sessions, tables
 from monitord.core.subjects.base import (
     Impact,
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
     Replaces,
-    StatusSection,
     Subject,
     Updated,
-    asked,
-    seconds,
-    whole,
 )
 from monitord.core.subjects.database import DATABASE_CHANGED
 from monitord.core.subjects.refusals import refusing, update_refusals
 from monitord.core.subjects.replica import REPLICA_LAGGING
 from monitord.core.subjects.servers import unmeasured, unreachable
-from monitord.core.subjects.sessions import SessionsStatus
 
 _BY_LABEL: Final = frozenset({"table_recent", "table_newest"})
 
@@ -50,7 +39,7 @@ POSTGRES_UNREACHABLE = unreachable(
     blocks=_blocks,
     not_there="The server answers, and has no such database: correct its name in MONITORD_POSTGRES__DSN, or find out "
     "who dropped it.",
-    response=lambda report: report.database.get("response_ms"),
+    response=lambda report: report.of(postgres_status.DATABASE).response_ms,
     runbook=(
         "SELECT 1",
         "SELECT state, wait_event_type, count(*) FROM pg_stat_activity GROUP BY 1, 2 ORDER BY 3 DESC",
@@ -95,134 +84,6 @@ def _countable(history: History, reading: Reading) -> Reading:
     return replace(reading, samples=tuple(s for s in reading.samples if s.name not in _BY_LABEL))
 
 
-@dataclass(frozen=True, slots=True)
-class TableStatus:
-    """A watched table. The number of rows is an estimate."""
-
-    rows: int | None
-    exact: bool
-    rows_per_hour: float | None
-    window_rows: int | None
-    late_rows: int | None
-    total_bytes: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class LargestTable:
-    """One of the largest tables."""
-
-    table: str
-    bytes: float | None
-
-
-@dataclass(frozen=True, slots=True)
-class DatabaseStatus:
-    """The database around the watched tables."""
-
-    bytes: int | None
-    largest_tables: tuple[LargestTable, ...] | None
-    connections: int | None
-    response_ms: float | None
-    sessions: SessionsStatus
-
-
-def _growth(history: History, orders: StandingOrders, now: float) -> Mapping[str, TableStatus]:
-    if "postgres" not in orders.probes:
-        return {}
-    return {name: _table(name, history, orders, now) for name in orders.tables}
-
-
-def _table(name: str, history: History, orders: StandingOrders, now: float) -> TableStatus:
-    reading, window = history.reading("postgres"), orders.growth_window_of(name)
-    size = reading.number("table_size", table=name) if reading else None
-    table = history.tables.get(name) if size is not None else None
-    rate = rows_per_hour(table, now, window) if table else None
-    return TableStatus(
-        rows=whole(reading.number("table_rows", table=name)) if reading else None,
-        exact=False,
-        rows_per_hour=None if rate is None else round(rate, 1),
-        window_rows=whole(window_rows(table, now, window)) if table else None,
-        late_rows=whole(late_rows(table, now, window)) if table else None,
-        total_bytes=whole(size),
-    )
-
-
-def _database(history: History, orders: StandingOrders, now: float) -> DatabaseStatus:
-    reading = asked("postgres", history, orders)
-    if reading is None:
-        return DatabaseStatus(None, None, None, None, SessionsStatus())
-    largest = {name: _amount(value) for name, value in reading.values("largest_table", "table").items()}
-    ordered = sorted(largest, key=lambda name: -(largest[name] or 0.0))
-    return DatabaseStatus(
-        bytes=whole(reading.number("database_size")),
-        largest_tables=tuple(LargestTable(name, largest[name]) for name in ordered),
-        connections=whole(reading.number("connections")),
-        response_ms=reading.number("response"),
-        sessions=sessions.status(reading),
-    )
-
-
-def _amount(value: Value) -> float | None:
-    return value if isinstance(value, int | float) else None
-
-
-def _sizes(fields: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The watched tables, and the largest ones."""
-    largest: dict[str, Any] = {
-        one["table"]: {"total_bytes": one["bytes"]} for one in fields["database"]["largest_tables"] or ()
-    }
-    growth: Mapping[str, Any] = fields["growth"]
-    return {**largest, **growth}
-
-
-METRICS = (
-    MetricGroup(
-        _sizes,
-        (
-            MetricFamily(
-                "table_rows", "Rows of a watched table, as Postgres estimates them.", lambda table: table.get("rows")
-            ),
-            MetricFamily(
-                "table_rows_per_hour",
-                "Growth of a watched table over GROWTH_WINDOW.",
-                lambda table: table.get("rows_per_hour"),
-            ),
-            MetricFamily("table_size_bytes", "Size of a table with its indexes.", lambda table: table["total_bytes"]),
-        ),
-        label="table",
-    ),
-    MetricGroup(
-        lambda fields: fields["database"],
-        (
-            MetricFamily("database_size_bytes", "Size of the whole database.", lambda database: database["bytes"]),
-            MetricFamily(
-                "database_connections", "Connections to the database.", lambda database: database["connections"]
-            ),
-            MetricFamily(
-                "database_response_seconds",
-                "How long Postgres took to answer.",
-                lambda database: seconds(database["response_ms"]),
-            ),
-            *sessions.METRICS,
-        ),
-    ),
-)
-
-
-def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
-    database = fields["database"]
-    yield PerfDatum("postgres_response", database["response_ms"], "ms", minimum="0")
-    yield PerfDatum("postgres_connections", database["connections"], minimum="0")
-    yield from sessions.perfdata(database["sessions"], orders)
-    yield PerfDatum("database_size", database["bytes"], "B", minimum="0")
-    for name, found in fields["growth"].items():
-        yield PerfDatum(f"{name} rows", found["rows"], minimum="0")
-        yield PerfDatum(
-            f"{name} window_rows", found["window_rows"], limits=f"{orders.growth_limit_of(name)};", minimum="0"
-        )
-        yield PerfDatum(f"{name} size", found["total_bytes"], "B", minimum="0")
-
-
 POSTGRES = Subject(
     "postgres",
     "Postgres",
@@ -240,11 +101,10 @@ POSTGRES = Subject(
     members="tables",
     member="table",
     member_sample=("table_size", "table"),
-    status=(
-        StatusSection("growth", Mapping[str, TableStatus], _growth),
-        StatusSection("database", DatabaseStatus, _database),
-    ),
-    metrics=METRICS,
-    perfdata=_perfdata,
+    status=(postgres_status.GROWTH, postgres_status.DATABASE),
+    metrics=postgres_status.METRICS,
+    perfdata=postgres_status.perfdata,
+    section=postgres_status.section,
+    heading="Database growth",
     hint="Not watched. MONITORD_POSTGRES__DSN (or DATABASE_URL) would add it.",
 )

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 from monitord.core import humanize
 from monitord.core.history.jobs import failures
@@ -11,6 +11,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule
+from monitord.core.subjects.redis_status import STATUS, QueueStatus
 
 UNTOLD: Final = "nothing tells of its jobs"
 
@@ -111,23 +112,25 @@ def queue_job_old(observation: Observation, history: History, orders: StandingOr
         )
 
 
-def _of(alert: Alert, at: RecoveryContext) -> Any:
-    return (at.report.redis.get("queues") or {}).get(alert.subject) or {}
+def _of(alert: Alert, at: RecoveryContext) -> QueueStatus | None:
+    return at.report.of(STATUS).queues.get(alert.subject)
 
 
 def _failed_now(alert: Alert, at: RecoveryContext) -> str | None:
-    failed = _of(alert, at).get("failed_recently")
-    if failed is None:
+    queue = _of(alert, at)
+    if queue is None or queue.failed_recently is None:
         return None
+    failed = queue.failed_recently
     window = humanize.duration(at.orders.queue_window.total_seconds())
     limit = humanize.count(at.orders.failed_limit(alert.subject))
     return f"{humanize.plural(failed, 'job')} of {alert.subject} failed within the last {window}; the limit is {limit}."
 
 
 def _moves_now(alert: Alert, at: RecoveryContext) -> str | None:
-    waiting, active = (_of(alert, at).get(state) for state in ("waiting", "active"))
-    if waiting is None or active is None:
+    queue = _of(alert, at)
+    if queue is None or queue.waiting is None or queue.active is None:
         return None
+    waiting, active = queue.waiting, queue.active
     if not waiting and not active:
         return f"No job waits in {alert.subject} any more."
     wait = f"{humanize.plural(waiting, 'job')} wait{'s' if waiting == 1 else ''}"
@@ -135,10 +138,10 @@ def _moves_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 def _oldest_now(alert: Alert, at: RecoveryContext) -> str | None:
-    age = _of(alert, at).get("oldest_seconds")
-    if age is None:
+    queue = _of(alert, at)
+    if queue is None or queue.oldest_seconds is None:
         return None
-    return f"The next job of {alert.subject} has waited for {humanize.duration(age)} now."
+    return f"The next job of {alert.subject} has waited for {humanize.duration(queue.oldest_seconds)} now."
 
 
 _WORKER_LOG: Final = "{pm2} logs {worker} --lines 50 --nostream"

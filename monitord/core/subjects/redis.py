@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Iterator
 
 from monitord.core import humanize
 from monitord.core.copying import replace
-from monitord.core.history.jobs import failures, update_jobs
-from monitord.core.history.measures import risen
+from monitord.core.history.jobs import update_jobs
 from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import queues, redis_memory
+from monitord.core.subjects import queues, redis_memory, redis_status
 from monitord.core.subjects.base import (
     NONE,
     UNKNOWN,
     Impact,
-    MetricFamily,
-    MetricGroup,
-    PerfDatum,
     RecoveryContext,
     Replaces,
     Rule,
-    StatusSection,
     Subject,
     Updated,
-    asked,
-    seconds,
-    whole,
 )
 from monitord.core.subjects.redis_memory import update_memory
 from monitord.core.subjects.refusals import refusing, update_refusals
@@ -147,11 +137,10 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
 
 
 def _waiting_now(alert: Alert, at: RecoveryContext) -> str | None:
-    queue: Any = (at.report.redis.get("queues") or {}).get(alert.subject) or {}
-    waiting = queue.get("waiting")
-    if waiting is None:
+    queue = at.report.of(redis_status.STATUS).queues.get(alert.subject)
+    if queue is None or queue.waiting is None:
         return None
-    limit = humanize.count(at.orders.queue_limit(alert.subject))
+    waiting, limit = queue.waiting, humanize.count(at.orders.queue_limit(alert.subject))
     wait = f"{humanize.plural(waiting, 'job')} wait{'s' if waiting == 1 else ''}"
     return f"{wait} in {alert.subject} now; the limit is {limit}."
 
@@ -161,7 +150,7 @@ REDIS_UNREACHABLE = unreachable(
     "redis",
     "Redis",
     blocks=lambda _: "the queues",
-    response=lambda report: report.redis.get("latency_ms"),
+    response=lambda report: report.of(redis_status.STATUS).latency_ms,
     runbook=("{redis} ping", "{redis} info memory", "free -m"),
     impact=Impact("nothing can be queued", (NONE, "trees cannot be queued", UNKNOWN)),
 )
@@ -198,140 +187,6 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(update_memory(update_jobs(history, reading, before, now, orders), reading, now))
 
 
-@dataclass(frozen=True, slots=True)
-class QueueStatus:
-    """The jobs of one queue, by state, and how they move.
-
-    `failed_recently`: within QUEUE_WINDOW. `oldest_seconds`: for how long the next one has waited. `still_seconds`: for
-    how long none was taken or finished, while there are any (None: they move).
-    """
-
-    waiting: int | None
-    active: int | None
-    delayed: int | None
-    failed: int | None
-    failed_recently: int | None
-    oldest_seconds: float | None
-    still_seconds: float | None
-    paused: bool | None
-
-
-@dataclass(frozen=True, slots=True)
-class RedisStatus:
-    """Redis, and the watched queues."""
-
-    keys: int | None
-    latency_ms: float | None
-    memory_bytes: int | None
-    memory_limit_bytes: int | None
-    evicted: int | None
-    evicted_recently: int | None
-    queues: Mapping[str, QueueStatus]
-
-
-def _status(history: History, orders: StandingOrders, now: float) -> RedisStatus:
-    reading = asked("redis", history, orders) or Reading("redis")
-    return RedisStatus(
-        keys=whole(reading.number("redis_keys")),
-        latency_ms=reading.number("redis_latency"),
-        memory_bytes=whole(reading.number("redis_memory")),
-        memory_limit_bytes=whole(reading.number("redis_memory_limit")),
-        evicted=whole(reading.number("redis_evicted")),
-        evicted_recently=None
-        if reading.number("redis_evicted") is None
-        else risen(history, redis_memory.EVICTED, now, redis_memory.WINDOW),
-        queues={name: _queue(history, reading, name, orders, now) for name in orders.queues},
-    )
-
-
-def _queue(history: History, reading: Reading, name: str, orders: StandingOrders, now: float) -> QueueStatus:
-    run, paused = history.queues.get(name), reading.number("queue_is_paused", queue=name)
-    is_told = run is not None and reading.number("queue_waiting", queue=name) is not None
-    window = orders.queue_window.total_seconds()
-    still = run.still_since if run is not None and is_told else None
-    return QueueStatus(
-        waiting=whole(reading.number("queue_waiting", queue=name)),
-        active=whole(reading.number("queue_active", queue=name)),
-        delayed=whole(reading.number("queue_delayed", queue=name)),
-        failed=whole(reading.number("queue_failed", queue=name)),
-        failed_recently=failures(run, reading, name, now, window) if run is not None and is_told else None,
-        oldest_seconds=reading.number("queue_oldest", queue=name),
-        still_seconds=None if still is None else round(history.watched_seconds("redis", still, now), 3),
-        paused=None if paused is None else bool(paused),
-    )
-
-
-STATES = ("waiting", "active", "delayed", "failed")
-METRICS = (
-    MetricGroup(
-        lambda fields: fields["redis"],
-        (
-            MetricFamily("redis_keys", "Keys in Redis.", lambda redis: redis["keys"]),
-            MetricFamily(
-                "redis_latency_seconds", "How long Redis took to answer.", lambda redis: seconds(redis["latency_ms"])
-            ),
-            MetricFamily("redis_memory_bytes", "Memory that Redis uses.", lambda redis: redis["memory_bytes"]),
-            MetricFamily(
-                "redis_memory_limit_bytes",
-                "Memory that Redis may use (maxmemory); 0: as much as there is.",
-                lambda redis: redis["memory_limit_bytes"],
-            ),
-            MetricFamily(
-                "redis_evicted_keys_total",
-                "Keys that Redis gave up for want of memory.",
-                lambda redis: redis["evicted"],
-                kind="counter",
-            ),
-        ),
-    ),
-    MetricGroup(
-        lambda fields: fields["redis"]["queues"],
-        (
-            MetricFamily(
-                "queue_jobs",
-                "Jobs of a queue by state.",
-                lambda queue: {state: queue[state] for state in STATES},
-                by="state",
-            ),
-            MetricFamily(
-                "queue_failed_recently",
-                "Jobs of a queue that failed within QUEUE_WINDOW.",
-                lambda queue: queue["failed_recently"],
-            ),
-            MetricFamily(
-                "queue_oldest_seconds",
-                "For how long the next job of a queue has waited.",
-                lambda queue: queue["oldest_seconds"],
-            ),
-            MetricFamily(
-                "queue_still_seconds",
-                "For how long no job of a queue was taken or finished, while there are any.",
-                lambda queue: queue["still_seconds"],
-            ),
-        ),
-        label="queue",
-    ),
-)
-
-
-def _perfdata(fields: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
-    redis = fields["redis"]
-    yield PerfDatum("redis_keys", redis["keys"], minimum="0")
-    yield PerfDatum("redis_latency", redis["latency_ms"], "ms", minimum="0")
-    limit = redis["memory_limit_bytes"]
-    ranges = f"{round(limit * orders.redis_memory / 100)};" if limit else ";"
-    yield PerfDatum("redis_memory", redis["memory_bytes"], "B", ranges, "0", f"{limit}" if limit else "")
-    yield PerfDatum("redis_evicted", redis["evicted_recently"], minimum="0")
-    for name, queue in redis["queues"].items():
-        oldest = orders.oldest_limit(name)
-        yield PerfDatum(f"{name} waiting", queue["waiting"], limits=f"{orders.queue_limit(name)};", minimum="0")
-        yield PerfDatum(f"{name} failed", queue["failed_recently"], limits=f"{orders.failed_limit(name)};", minimum="0")
-        yield PerfDatum(
-            f"{name} oldest", queue["oldest_seconds"], "s", ";" if oldest is None else f"{oldest:g};", minimum="0"
-        )
-        yield PerfDatum(f"{name} still", queue["still_seconds"], "s", f"{orders.stall_limit(name):g};", minimum="0")
-
-
 REDIS = Subject(
     "redis",
     "Redis",
@@ -341,8 +196,10 @@ REDIS = Subject(
     members="queues",
     member="queue",
     member_sample=("queue_waiting", "queue"),
-    status=(StatusSection("redis", RedisStatus, _status),),
-    metrics=METRICS,
-    perfdata=_perfdata,
+    status=(redis_status.STATUS,),
+    metrics=redis_status.METRICS,
+    perfdata=redis_status.perfdata,
     hint="Not watched. MONITORD_REDIS__URL (or REDIS_URL) would add it.",
+    section=redis_status.section,
+    heading="Redis and queues",
 )

@@ -11,10 +11,9 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
+from monitord.core.subjects.redis_status import EVICTED, STATUS, WINDOW
 
-EVICTED: Final = "redis/evicted"
 KEYS: Final = "redis/keys"
-WINDOW: Final = 3600.0
 # From so many keys at least to this share of them, from one reading to the next: caches that expire fall slower.
 LEAST_KEYS: Final = 20
 FELL_TO: Final = 0.01
@@ -122,14 +121,14 @@ def _evicted_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 def _used_now(alert: Alert, at: RecoveryContext) -> str | None:
-    used, limit = at.report.redis.get("memory_bytes"), at.report.redis.get("memory_limit_bytes")
+    used, limit = at.report.of(STATUS).memory_bytes, at.report.of(STATUS).memory_limit_bytes
     if used is None or not limit:
         return None
     return f"Redis uses {humanize.size(used)} of the {humanize.size(limit)} of memory that it may now."
 
 
 def _keys_now(alert: Alert, at: RecoveryContext) -> str | None:
-    keys = at.report.redis.get("keys")
+    keys = at.report.of(STATUS).keys
     return None if keys is None else f"Redis holds {humanize.plural(keys, 'key')} now."
 
 

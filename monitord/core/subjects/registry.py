@@ -101,20 +101,3 @@ def title_of(name: str) -> str:
     """What a subject, or one of its members, is called."""
     subject = subject_named(name)
     return subject.title if subject is not None else name
-
-
-def section_of(name: str) -> str:
-    """The section of the status document that a subject's members are in; "" where there is none."""
-    subject = subject_named(name)
-    return subject.members_section if subject is not None else ""
-
-
-def hint_of(name: str) -> str:
-    """Which setting would have a subject watched; "" where none would."""
-    subject = subject_named(name)
-    return subject.hint if subject is not None else ""
-
-
-def not_watched(name: str) -> str:
-    """That a subject is not watched, and what would have it watched."""
-    return hint_of(name) or "Not watched."

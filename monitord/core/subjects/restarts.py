@@ -18,6 +18,7 @@ from monitord.core.history.restart_loops import (
 )
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects import pm2_status
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule, always
 from monitord.core.subjects.fleet import (
     DEAD,
@@ -108,9 +109,9 @@ def service_unstable(observation: Observation, history: History, orders: Standin
 
 
 def _restarts_now(alert: Alert, at: RecoveryContext) -> str | None:
-    found = at.report.services.get(alert.subject) or {}
-    restarts, window = found.get("restarts_recent"), humanize.duration(at.orders.restarts_window.total_seconds())
-    state = state_now(alert, at)
+    service, state = at.report.of(pm2_status.STATUS).get(alert.subject), state_now(alert, at)
+    restarts = None if service is None else service.restarts_recent
+    window = humanize.duration(at.orders.restarts_window.total_seconds())
     if restarts is None or state is None:
         return state
     limit = at.orders.restarts_warning

@@ -16,6 +16,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Evidence, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Usual
+from monitord.core.subjects import epochs_status
 from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Replaces, Rule
 from monitord.core.subjects.participation import UNTOLD, not_sealed, said_label, sealed_by
 
@@ -215,12 +216,11 @@ def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_
 
 
 def sealed_now(alert: Alert, at: RecoveryContext) -> str | None:
-    group = at.report.epochs.get(alert.subject) or {}
-    latest, age = group.get("latest"), group.get("seal_age_seconds")
-    if latest is None or age is None:
+    group = at.report.of(epochs_status.GROUPS).get(alert.subject)
+    if group is None or group.latest is None or group.seal_age_seconds is None:
         return None
-    missed = group.get("missed") or ()
-    lacks = f"; {humanize.plural(len(missed), 'label')} still missing" if missed else ""
+    latest, age = group.latest, group.seal_age_seconds
+    lacks = f"; {humanize.plural(len(group.missed), 'label')} still missing" if group.missed else ""
     limit = humanize.duration(at.orders.seal_warning.total_seconds())
     newest = f"{latest} ({humanize.moment(latest, at.now)})"
     return f"{alert.subject} has sealed {newest}; its seal age is {humanize.duration(age)}, the limit {limit}{lacks}."

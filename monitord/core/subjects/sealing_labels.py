@@ -14,6 +14,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
+from monitord.core.subjects.epochs_status import GROUPS
 from monitord.core.subjects.participation import not_sealed
 from monitord.core.subjects.sealing import RUNBOOK, SEALING, SEALING_SLOW, by_clock, groups, sealed_now
 
@@ -189,7 +190,7 @@ def _aligned_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 def _in_step_now(alert: Alert, at: RecoveryContext) -> str | None:
-    newest = {name: group.get("latest") for name, group in at.report.epochs.items()}
+    newest = {name: group.latest for name, group in at.report.of(GROUPS).items()}
     if not newest or None in newest.values():
         return None
     each = [f"{name} at {label} ({humanize.clock(label)})" for name, label in newest.items() if label is not None]

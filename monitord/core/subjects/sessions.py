@@ -2,112 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator
+from typing import Final
 
 from monitord.core import humanize
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Severity, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Impact, MetricFamily, PerfDatum, RecoveryContext, Rule, whole
+from monitord.core.subjects.base import Impact, RecoveryContext, Rule, whole
+from monitord.core.subjects.postgres_status import DATABASE
+from monitord.core.subjects.sessions_status import SessionsStatus
 
 UNTOLD: Final = "the server does not tell"
 HIDDEN: Final = "what other roles' sessions do is hidden from this role (GRANT pg_read_all_stats)"
-
-
-@dataclass(frozen=True, slots=True)
-class SessionsStatus:
-    """What the sessions do. `hidden` of them show that they are there, and no more; the longest is of the others."""
-
-    used: int | None = None
-    most: int | None = None
-    hidden: int | None = None
-    transaction_seconds: float | None = None
-    idle_transaction_seconds: float | None = None
-    lock_waits: int | None = None
-    lock_wait_seconds: float | None = None
-    standbys: int | None = None
-    standby_lag_seconds: float | None = None
-    xid_used_percent: float | None = None
-
-
-def status(reading: Reading) -> SessionsStatus:
-    """What the last good reading tells of them."""
-    return SessionsStatus(
-        used=whole(reading.number("sessions_used")),
-        most=whole(reading.number("sessions_most")),
-        hidden=whole(reading.number("sessions_hidden")),
-        transaction_seconds=reading.number("transaction_longest"),
-        idle_transaction_seconds=reading.number("idle_transaction_longest"),
-        lock_waits=whole(reading.number("lock_waits")),
-        lock_wait_seconds=reading.number("lock_wait_longest"),
-        standbys=whole(reading.number("standbys")),
-        standby_lag_seconds=reading.number("standby_lag"),
-        xid_used_percent=reading.number("xid_used"),
-    )
-
-
-METRICS: Final = (
-    MetricFamily(
-        "database_connections_max",
-        "Connections that Postgres accepts, less those it reserves.",
-        lambda database: database["sessions"]["most"],
-    ),
-    MetricFamily(
-        "database_connections_used",
-        "Connections to any database of the server.",
-        lambda database: database["sessions"]["used"],
-    ),
-    MetricFamily(
-        "database_transaction_seconds",
-        "For how long the oldest transaction is open.",
-        lambda database: database["sessions"]["transaction_seconds"],
-    ),
-    MetricFamily(
-        "database_idle_transaction_seconds",
-        "For how long a session has been idle in a transaction.",
-        lambda database: database["sessions"]["idle_transaction_seconds"],
-    ),
-    MetricFamily(
-        "database_lock_waits", "Locks that are waited for.", lambda database: database["sessions"]["lock_waits"]
-    ),
-    MetricFamily(
-        "database_lock_wait_seconds",
-        "For how long a lock has been waited for.",
-        lambda database: database["sessions"]["lock_wait_seconds"],
-    ),
-    MetricFamily(
-        "database_standby_lag_seconds",
-        "By how much the slowest standby is behind.",
-        lambda database: database["sessions"]["standby_lag_seconds"],
-    ),
-    MetricFamily(
-        "database_xid_used_ratio",
-        "How many of the transaction ids are used before wraparound.",
-        lambda database: (
-            None
-            if database["sessions"]["xid_used_percent"] is None
-            else round(database["sessions"]["xid_used_percent"] / 100, 6)
-        ),
-    ),
-)
-
-
-def perfdata(found: Mapping[str, Any], orders: StandingOrders) -> Iterator[PerfDatum]:
-    """The same for Nagios."""
-    used, most = found["used"], found["most"]
-    limit = "" if most is None else f"{round(most * orders.connections / 100)}"
-    yield PerfDatum("postgres_connections_used", used, limits=f"{limit};", minimum="0", maximum=f"{most or ''}")
-    for name, field, longest in (
-        ("postgres_transaction", "transaction_seconds", orders.transaction),
-        ("postgres_idle_transaction", "idle_transaction_seconds", orders.idle_transaction),
-        ("postgres_lock_wait", "lock_wait_seconds", orders.lock_wait),
-        ("postgres_standby_lag", "standby_lag_seconds", orders.standby_lag),
-    ):
-        yield PerfDatum(name, found[field], "s", f"{longest.total_seconds():g};", "0")
-    limits = f"{orders.xid_warning:g};{orders.xid_critical:g}"
-    yield PerfDatum("postgres_xid", found["xid_used_percent"], "%", limits, "0", "100")
 
 
 def _lasting(
@@ -193,27 +100,26 @@ def _connections(reading: Reading) -> float | None:
     return None if used is None or not most or most <= 0 else round(100 * used / most, 2)
 
 
-def _now(field: str, sentence: str) -> Callable[[Alert, RecoveryContext], str | None]:
+def _now(of: Callable[[SessionsStatus], float | None], sentence: str) -> Callable[[Alert, RecoveryContext], str | None]:
     def said(alert: Alert, at: RecoveryContext) -> str | None:
-        sessions = at.report.database.get("sessions") or {}
-        if sessions.get("used") is None:
+        sessions = at.report.of(DATABASE).sessions
+        if sessions.used is None:
             return None
-        value = sessions.get(field)
+        value = of(sessions)
         return f"No {sentence} now." if value is None else f"The longest {sentence} is {humanize.duration(value)} now."
 
     return said
 
 
 def _connections_now(alert: Alert, at: RecoveryContext) -> str | None:
-    sessions = at.report.database.get("sessions") or {}
-    used, most = sessions.get("used"), sessions.get("most")
+    used, most = at.report.of(DATABASE).sessions.used, at.report.of(DATABASE).sessions.most
     if used is None or most is None:
         return None
     return f"{humanize.count(used)} of {humanize.count(most)} connections to Postgres are in use now."
 
 
 def _xid_now(alert: Alert, at: RecoveryContext) -> str | None:
-    used = (at.report.database.get("sessions") or {}).get("xid_used_percent")
+    used = at.report.of(DATABASE).sessions.xid_used_percent
     return None if used is None else f"{used:.1f}% of the transaction ids are used now."
 
 
@@ -264,7 +170,7 @@ POSTGRES_TRANSACTION_LONG = Rule(
     ),
     runbook=(_SESSIONS, _WAITS, _BY_STATE),
     impact=_HOLDS,
-    recovered=_now("transaction_seconds", "transaction"),
+    recovered=_now(lambda found: found.transaction_seconds, "transaction"),
 )
 POSTGRES_IDLE_IN_TRANSACTION = Rule(
     name="postgres_idle_in_transaction",
@@ -280,7 +186,7 @@ POSTGRES_IDLE_IN_TRANSACTION = Rule(
     ),
     runbook=(_SESSIONS, _WAITS, _BY_STATE),
     impact=_HOLDS,
-    recovered=_now("idle_transaction_seconds", "idle transaction"),
+    recovered=_now(lambda found: found.idle_transaction_seconds, "idle transaction"),
 )
 POSTGRES_LOCK_WAITING = Rule(
     name="postgres_lock_waiting",
@@ -298,7 +204,7 @@ POSTGRES_LOCK_WAITING = Rule(
     ),
     runbook=(_WAITS, _SESSIONS, _BY_STATE),
     impact=Impact("statements wait for each other"),
-    recovered=_now("lock_wait_seconds", "wait for a lock"),
+    recovered=_now(lambda found: found.lock_wait_seconds, "wait for a lock"),
 )
 POSTGRES_STANDBY_LAGGING = Rule(
     name="postgres_standby_lagging",
@@ -313,7 +219,7 @@ POSTGRES_STANDBY_LAGGING = Rule(
     ),
     runbook=(_STANDBYS, _SESSIONS, "df -h"),
     impact=Impact("what is read from the standby is old, and a failover would lose what it lacks"),
-    recovered=_now("standby_lag_seconds", "lag of a standby"),
+    recovered=_now(lambda found: found.standby_lag_seconds, "lag of a standby"),
 )
 POSTGRES_XID_AGE = Rule(
     name="postgres_xid_age",

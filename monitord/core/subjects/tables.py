@@ -19,6 +19,7 @@ from monitord.core.history.growth_rates import (
 from monitord.core.history.model import History, TableHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects import postgres_status
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
 from monitord.core.subjects.replica import LAGS, lags
 
@@ -237,9 +238,10 @@ def wants_exact(history: History, orders: StandingOrders, now: float) -> frozens
 
 
 def _gained_now(alert: Alert, at: RecoveryContext) -> str | None:
-    rows = (at.report.growth.get(alert.subject) or {}).get("window_rows")
-    if rows is None:
+    found = at.report.of(postgres_status.GROWTH).get(alert.subject)
+    if found is None or found.window_rows is None:
         return None
+    rows = found.window_rows
     window = humanize.duration(at.orders.growth_window_of(alert.subject))
     limit = humanize.count(at.orders.growth_limit_of(alert.subject))
     return f"{alert.subject} gained {humanize.count(rows)} rows within the last {window}; the limit is {limit}."
@@ -247,7 +249,8 @@ def _gained_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 def _flows_now(alert: Alert, at: RecoveryContext) -> str | None:
     table = at.history.tables.get(alert.subject)
-    rate = (at.report.growth.get(alert.subject) or {}).get("rows_per_hour")
+    found = at.report.of(postgres_status.GROWTH).get(alert.subject)
+    rate = None if found is None else found.rows_per_hour
     if table is None:
         return None
     last = humanize.moment(max(table.flow_at, table.verified_at), at.now)

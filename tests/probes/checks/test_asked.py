@@ -103,7 +103,7 @@ async def test_what_postgres_is_asked_is_judged_and_what_it_cannot_tell_is_unkno
     }
     assert found["value_out_of_range/waiting"] == "waiting is 600 orders; it is critical when > 500."
     assert found["data_stale/old"] == "The newest data of old is 3 h old; the limit is 2 h."
-    status = decisions[-1].report.sections["checks"]
+    status = decisions[-1].report.as_fields()["checks"]
     assert {name: one and one["status"] for name, one in status.items()} == {
         "waiting": "critical",
         "tills": "ok",
@@ -126,7 +126,7 @@ async def test_while_postgres_is_away_what_is_asked_of_it_is_explained_by_that(t
     away = Reading("postgres", failure=Failure("refused", "Postgres at 127.0.0.1:1 refused the connection"))
     decisions = decided(orders, 5, postgres=away, checks=reading)
     assert said(decisions).keys() == {"postgres_unreachable/postgres"}
-    assert all(one is None for one in decisions[-1].report.sections["checks"].values())
+    assert all(one is None for one in decisions[-1].report.as_fields()["checks"].values())
 
 
 async def test_a_plugins_state_and_numbers_are_everywhere(tmp_path: Path) -> None:
@@ -176,7 +176,7 @@ async def test_reports_reach_judgement_as_a_reading(tmp_path: Path) -> None:
         "checkin_missed/backup": "backup has not reported: it was due at 03:27 UTC; its last report came at 02:27 UTC.",
         "checkin_failed/audit": "audit failed with exit code 7 at 03:08 UTC after 1 min, as it reports itself.",
     }
-    status = decisions[-1].report.sections["checks"]
+    status = decisions[-1].report.as_fields()["checks"]
     assert {name: one["status"] for name, one in status.items()} == {
         "backup": "warning",
         "audit": "critical",

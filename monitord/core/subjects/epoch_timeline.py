@@ -1,4 +1,4 @@
-"""Both groups' epochs as a strip of labels: sealed and how soon, late, missed, due, and the one that is running."""
+"""A group's epochs as a line of boxes: sealed and how soon, late, missed, due, and the one that is running."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from typing import Final, Literal
 
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
-from monitord.core.blocks import Style
+from monitord.core.blocks import Box
 from monitord.core.history.epochs import calendar
-from monitord.reporting.wording import dated, said
-from monitord.web.context import UNKNOWN, PageContext
-from monitord.web.panels import Panel, panel
+from monitord.core.history.model import History
+from monitord.core.humanize import UNKNOWN, dated
+from monitord.core.orders import StandingOrders
 
 LABELS: Final = 24
 _HOUR_EVERY: Final = 4
@@ -38,41 +38,9 @@ class EpochLabel:
     channels: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class EpochBox:
-    """A label as it is drawn: its glyph, the hour under it or "", and in words what the glyph says."""
-
-    fate: Fate
-    words: str
-    glyph: str
-    hour: str
-
-
-@dataclass(frozen=True, slots=True)
-class EpochGroup:
-    """One group's strip."""
-
-    name: str
-    style: Style
-    summary: str
-    boxes: tuple[EpochBox, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class EpochsPanel:
-    """All strips. `running`: a sentence on the epoch that is running, or ""."""
-
-    panel: Panel
-    running: str
-    groups: tuple[EpochGroup, ...]
-    grace: str
-
-
-def labels(view: PageContext, group: str) -> list[EpochLabel]:
-    """The last labels of one group, the oldest first; the last is the epoch that is running."""
-    history, orders = view.seen.decision.state.history, view.seen.decision.orders
+def labels(group: str, history: History, orders: StandingOrders, at: float) -> list[EpochLabel]:
+    """The last labels of one group, the oldest first; the last is the epoch that is running at `at`."""
     days = calendar(orders)
-    at = view.seen.at.timestamp()
     current, expected = days.current(at), days.expected(at)
     is_known = history.reading("epochs") is not None
     known = dict(history.sealed.get(group, ()))
@@ -103,47 +71,12 @@ def _fate(delay: float, grace: float) -> Fate:
     return "soon" if delay <= grace / 2 else "slow"
 
 
-def epochs(view: PageContext) -> EpochsPanel:
-    """A strip for each group."""
-    report, orders = view.seen.report, view.seen.decision.orders
-    current = report.current_epoch
-    running = current and (
-        f"The epoch of {dated(current['epoch'])} is running; the next begins in "
-        f"{humanize.duration(max(0, round(current['next'] - view.until)))}."
-    )
-    return EpochsPanel(
-        panel(view, "epochs", "Epochs", "epochs"),
-        running or "",
-        tuple(_group(group, found, view) for group, found in report.epochs.items()),
-        humanize.duration(orders.epoch_grace.total_seconds()),
-    )
-
-
-def _group(group: str, found: dict[str, object], view: PageContext) -> EpochGroup:
-    missed, latest, age, channels = (
-        found[name] for name in ("missed", "latest", "seal_age_seconds", "channels_sealed")
-    )
-    parts = [
-        f"sealed to {dated(latest)}" if isinstance(latest, int) else "nothing sealed is known",
-        f"seal age {said(humanize.duration, round(age) if isinstance(age, float) else None)}",
-        f"{said(humanize.count, channels if isinstance(channels, int) else None, UNKNOWN)} channels",
-    ]
-    if isinstance(missed, list) and missed:
-        parts.append(f"{len(missed)} missed")
-    return EpochGroup(group, style_of(view, group), ", ".join(parts), tuple(_boxes(labels(view, group))))
-
-
-def style_of(view: PageContext, group: str) -> Style:
-    """How one group is marked."""
-    known = view.seen.report.probes["epochs"]["status"] == "ok"
-    return view.severity("epochs", group) or view.severity("epochs", "epochs") or ("ok" if known else "unknown")
-
-
-def _boxes(found: list[EpochLabel]) -> Iterator[EpochBox]:
+def boxes(found: list[EpochLabel]) -> Iterator[Box]:
+    """The labels as they are drawn."""
     for n, one in enumerate(found):
         glyph = _GLYPHS.get(one.fate) or short(one.delay or 0.0)
         hour = dated(one.label).partition(", ")[2].removesuffix(" UTC")
-        yield EpochBox(one.fate, _words(one), glyph, hour if n % _HOUR_EVERY == 0 else "")
+        yield Box(one.fate, _words(one), glyph, hour if n % _HOUR_EVERY == 0 else "")
 
 
 def _words(one: EpochLabel) -> str:

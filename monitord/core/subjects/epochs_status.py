@@ -1,0 +1,157 @@
+"""How the epochs stand: the status, and what is shown and counted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitord.core import humanize
+from monitord.core.blocks import Block, Bullets, FactTable, Grid, Style, Timeline
+from monitord.core.history.clocks import server_now
+from monitord.core.history.epochs import calendar, seals
+from monitord.core.history.model import History
+from monitord.core.humanize import UNKNOWN, label, said
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import MetricFamily, MetricGroup, MetricLine, PerfDatum, SectionContext, StatusSection
+from monitord.core.subjects.epoch_timeline import boxes, labels
+
+if TYPE_CHECKING:
+    from monitord.core.status import FleetStatus
+
+
+@dataclass(frozen=True, slots=True)
+class GroupStatus:
+    """What is sealed of a token group."""
+
+    latest: int | None
+    expected: int
+    missed: tuple[int, ...] | None
+    seal_age_seconds: float | None
+    channels_sealed: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class CurrentEpoch:
+    """The epoch that is collected now, and the one after it."""
+
+    epoch: int
+    next: int
+    seconds_until_next: float
+
+
+def _groups(history: History, orders: StandingOrders, now: float) -> Mapping[str, GroupStatus]:
+    if "epochs" not in orders.probes:
+        return {}
+    now = server_now(history, now)
+    return {group: _group(group, history, orders, now) for group in orders.groups}
+
+
+def _group(group: str, history: History, orders: StandingOrders, now: float) -> GroupStatus:
+    is_known = history.reading("epochs") is not None
+    found = seals(history.sealed, group, now, orders, history.empty) if is_known else None
+    age = found.age_seconds if found else None
+    return GroupStatus(
+        latest=found.latest if found else None,
+        expected=calendar(orders).expected(now),
+        missed=tuple(found.missed) if found else None,
+        seal_age_seconds=None if age is None else round(age, 3),
+        channels_sealed=found.channels_sealed if found else None,
+    )
+
+
+def _current(history: History, orders: StandingOrders, now: float) -> CurrentEpoch | None:
+    if "epochs" not in orders.probes:
+        return None
+    days = calendar(orders)
+    epoch = days.current(now)
+    return CurrentEpoch(epoch, epoch + days.length, round(epoch + days.length - now, 3))
+
+
+GROUPS: Final = StatusSection("epochs", Mapping[str, GroupStatus], _groups)
+CURRENT: Final = StatusSection("current_epoch", CurrentEpoch | None, _current)
+
+METRICS: Final = (
+    MetricGroup[GroupStatus](
+        lambda report: report.of(GROUPS),
+        (
+            MetricFamily(
+                "epoch_label_timestamp_seconds", "The newest sealed label of a group.", lambda group: group.latest
+            ),
+            MetricFamily(
+                "epoch_expected_label_timestamp_seconds",
+                "The newest label that is due.",
+                lambda group: group.expected,
+            ),
+            MetricFamily(
+                "epoch_seal_age_seconds",
+                "How long ago the newest sealed label of a group ended.",
+                lambda group: group.seal_age_seconds,
+                line=MetricLine("Seal age", "min", 60.0, 1),
+            ),
+            MetricFamily(
+                "epoch_missed_labels",
+                "Labels that are due and absent.",
+                lambda group: None if group.missed is None else len(group.missed),
+            ),
+            MetricFamily(
+                "epoch_channels_sealed",
+                "Channels sealed for the newest label of a group.",
+                lambda group: group.channels_sealed,
+            ),
+        ),
+        label="group",
+    ),
+)
+
+
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+    limits = f"{orders.seal_warning.total_seconds():g};{orders.seal_critical.total_seconds():g}"
+    for name, group in report.of(GROUPS).items():
+        yield PerfDatum(f"{name} seal_age", group.seal_age_seconds, "s", limits, "0")
+        known = group.missed is not None and group.latest is not None
+        yield PerfDatum(f"{name} missed", len(group.missed or ()) if known else None, minimum="0")
+
+
+def section(context: SectionContext) -> Iterator[Block]:
+    groups, current = context.report.of(GROUPS), context.report.of(CURRENT)
+    is_measured = context.report.probes["epochs"].status == "ok"
+    absent = "none" if is_measured else UNKNOWN
+    styles: dict[str, Style] = {
+        name: context.severity(name) or context.severity("epochs") or ("ok" if is_measured else "unknown")
+        for name in groups
+    }
+    rows = tuple(
+        (
+            styles[name],
+            (
+                name,
+                said(label, group.latest, absent),
+                said(humanize.duration, group.seal_age_seconds, absent),
+                UNKNOWN if group.missed is None else "all" if group.latest is None else str(len(group.missed)),
+                said(humanize.count, group.channels_sealed, absent),
+            ),
+        )
+        for name, group in groups.items()
+    )
+    if rows:
+        header = ("Group", "Newest sealed epoch", "Seal age", "Missed", "Channels")
+        yield Grid("What is sealed of each group", header, rows, frozenset({2, 3, 4}), (0, 1))
+    missing = tuple(
+        (styles[name], f"{name} has no seal of {humanize.listed([label(one) for one in group.missed])}.")
+        for name, group in groups.items()
+        if group.missed
+    )
+    if missing:
+        yield Bullets(missing)
+    if current is not None:
+        left = humanize.duration(max(0.0, round(current.next - context.now)))
+        yield FactTable((("Now", label(current.epoch)), ("Next", f"{label(current.next)}, in {left}")))
+    if context.history is not None:
+        found = {name: labels(name, context.history, context.orders, context.now) for name in groups}
+        grace = humanize.duration(context.orders.epoch_grace.total_seconds())
+        yield Timeline(
+            tuple((styles[name], name, tuple(boxes(its))) for name, its in found.items()),
+            f"Each box is a label: how long after it fell due it was sealed (late: after {grace}). "
+            "✕ missed, … due, – nobody took part, ? unknown.",
+        )

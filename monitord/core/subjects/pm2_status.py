@@ -1,0 +1,191 @@
+"""How the services under PM2 stand: the status, and what is shown and counted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitord.core import humanize
+from monitord.core.blocks import Block, Grid, Member, Paragraph, Plot, Style
+from monitord.core.history.model import History
+from monitord.core.history.periodic import expected
+from monitord.core.history.process_states import standing
+from monitord.core.history.processes import recent_restarts
+from monitord.core.humanize import NOTHING, UNKNOWN, said
+from monitord.core.orders import Expected, StandingOrders
+from monitord.core.subjects.base import (
+    MetricFamily,
+    MetricGroup,
+    PerfDatum,
+    SectionContext,
+    Standing,
+    StatusSection,
+    ratio,
+)
+
+if TYPE_CHECKING:
+    from monitord.core.status import FleetStatus
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceStatus:
+    """One service. `ok` is whether it is as expected (None: it cannot be told)."""
+
+    state: str | None
+    expected: str | None
+    memory_bytes: int | None
+    cpu_percent: float | None
+    uptime_seconds: float | None
+    restarts_recent: int | None
+    ok: bool | None
+    instances: int | None
+
+
+def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str, ServiceStatus]:
+    if "pm2" not in orders.probes:
+        return {}  # the snapshot may know of services; nobody asked for them here
+    roster = expected(history, orders)
+    is_known = history.reading("pm2") is not None
+    return {
+        name: _service(name, roster.get(name), history, orders, now, is_known=is_known)
+        for name in sorted(roster.keys() | {n for n, s in history.services.items() if s.lives})
+    }
+
+
+def _service(
+    name: str, wanted: Expected | None, history: History, orders: StandingOrders, now: float, *, is_known: bool
+) -> ServiceStatus:
+    service = history.services.get(name)
+    processes = list(service.lives.values()) if service and is_known else []
+    state: str | None = None
+    ok: bool | None = None
+    if is_known:
+        state, ok = standing(processes, wanted, now, ordered=bool(orders.services))
+    memory = [process.memory for process in processes if process.memory is not None]
+    cpu = [process.cpu for process in processes if process.cpu is not None]
+    started = [
+        process.started_at for process in processes if process.started_at is not None and process.state == "online"
+    ]
+    window = orders.restarts_window.total_seconds()
+    return ServiceStatus(
+        state=state,
+        expected=wanted,
+        memory_bytes=int(max(memory)) if memory else None,
+        cpu_percent=round(sum(cpu), 1) if cpu else None,
+        uptime_seconds=round(max(0.0, now - max(started)), 1) if started else None,
+        restarts_recent=recent_restarts(service, now, window) if service and is_known else None,
+        ok=ok,
+        instances=len(processes) if is_known else None,
+    )
+
+
+STATUS: Final = StatusSection("services", Mapping[str, ServiceStatus], _status)
+
+
+def _summed(report: FleetStatus) -> Mapping[str, Mapping[str, ServiceStatus]]:
+    return {} if report.probes["pm2"].status == "off" else {"": report.of(STATUS)}
+
+
+def _as_ordered(services: Mapping[str, ServiceStatus]) -> Mapping[str, float | None]:
+    words = {"true": True, "false": False, "unknown": None}
+    return {word: sum(service.ok is ok for service in services.values()) for word, ok in words.items()}
+
+
+METRICS: Final = (
+    MetricGroup[Mapping[str, ServiceStatus]](
+        _summed,
+        (
+            MetricFamily(
+                "services", "How many services are as expected, are not, and are unknown.", _as_ordered, "as_ordered"
+            ),
+        ),
+    ),
+    MetricGroup[ServiceStatus](
+        lambda report: report.of(STATUS),
+        (
+            MetricFamily(
+                "service_up",
+                "Whether a service is online.",
+                lambda service: None if service.state is None else service.state == "online",
+            ),
+            MetricFamily(
+                "service_as_ordered",
+                "Whether a service is as the standing orders want it.",
+                lambda service: service.ok,
+            ),
+            MetricFamily(
+                "service_memory_bytes",
+                "Memory of a service's biggest instance.",
+                lambda service: service.memory_bytes,
+            ),
+            MetricFamily(
+                "service_cpu_ratio",
+                "CPU of all instances of a service; 1 is one core.",
+                lambda service: ratio(service.cpu_percent),
+            ),
+            MetricFamily(
+                "service_uptime_seconds",
+                "How long a service's youngest instance has been online.",
+                lambda service: service.uptime_seconds,
+            ),
+            MetricFamily(
+                "service_restarts_recent",
+                "Automatic restarts within RESTARTS_WINDOW.",
+                lambda service: service.restarts_recent,
+            ),
+        ),
+        label="service",
+    ),
+)
+
+
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+    found = report.of(STATUS)
+    known = [service.ok for service in found.values() if service.ok is not None]
+    well = sum(known) if report.probes["pm2"].status == "ok" else None
+    yield PerfDatum("services_ok", well, minimum="0", maximum=str(len(found)))
+    for name, service in found.items():
+        yield PerfDatum(f"{name} memory", service.memory_bytes, "B", f"{orders.memory_limit(name)};", "0")
+        limits = f"{orders.restarts_warning};{orders.restarts_critical}"
+        yield PerfDatum(f"{name} restarts", service.restarts_recent, limits=limits, minimum="0")
+
+
+def standing_of(report: FleetStatus) -> Standing:
+    found = report.of(STATUS)
+    well = sum(1 for service in found.values() if service.ok)
+    words = f"{well} of {len(found)} services are as expected" if found else "no services are watched"
+    return Standing(well, len(found), words)
+
+
+def style_of(service: ServiceStatus) -> Style:
+    """How one is marked that no alert is about."""
+    return "unknown" if service.ok is None else "ok" if service.ok else "warning"
+
+
+def section(context: SectionContext) -> Iterator[Block]:
+    found = context.report.of(STATUS)
+    if not found:
+        if context.report.probes["pm2"].status == "ok":
+            yield Paragraph("PM2 runs no services.")
+        return
+    rows = tuple(
+        (
+            context.severity(name) or style_of(service),
+            (
+                Member(name, "service", f" ×{service.instances}" if (service.instances or 0) > 1 else ""),
+                service.state or UNKNOWN,
+                service.expected or NOTHING,
+                said(humanize.size, service.memory_bytes, NOTHING),
+                Plot("memory_small", name, "a mark under its line is a restart"),
+                said(humanize.duration, service.uptime_seconds, NOTHING),
+                said(humanize.count, service.restarts_recent, NOTHING),
+                said("{:.0f}%".format, service.cpu_percent, NOTHING),
+            ),
+        )
+        for name, service in found.items()
+    )
+    window = humanize.duration(context.orders.restarts_window.total_seconds())
+    caption = f"Memory is that of the largest instance; restarts are the automatic ones within {window}"
+    header = ("Service", "State", "Expected", "Memory", "Of late", "Up for", "Restarts", "CPU")
+    yield Grid(caption, header, rows, frozenset({3, 5, 6, 7}), (0, 1))

@@ -1,0 +1,205 @@
+"""How the database and its watched tables stand: the status, and what is shown and counted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitord.core import humanize
+from monitord.core.blocks import Block, FactTable, Grid, Paragraph, Plot
+from monitord.core.history.growth_rates import late_rows, rows_per_hour, window_rows
+from monitord.core.history.model import History
+from monitord.core.humanize import UNKNOWN, said
+from monitord.core.model import Value
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects import sessions_status
+from monitord.core.subjects.base import (
+    MetricFamily,
+    MetricGroup,
+    MetricLine,
+    PerfDatum,
+    SectionContext,
+    StatusSection,
+    asked,
+    seconds,
+    whole,
+)
+from monitord.core.subjects.sessions_status import SessionsStatus
+
+if TYPE_CHECKING:
+    from monitord.core.status import FleetStatus
+
+
+@dataclass(frozen=True, slots=True)
+class TableStatus:
+    """A watched table. The number of rows is an estimate."""
+
+    rows: int | None
+    exact: bool
+    rows_per_hour: float | None
+    window_rows: int | None
+    late_rows: int | None
+    total_bytes: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class LargestTable:
+    """One of the largest tables."""
+
+    table: str
+    bytes: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class DatabaseStatus:
+    """The database around the watched tables."""
+
+    bytes: int | None
+    largest_tables: tuple[LargestTable, ...] | None
+    connections: int | None
+    response_ms: float | None
+    sessions: SessionsStatus
+
+
+def _growth(history: History, orders: StandingOrders, now: float) -> Mapping[str, TableStatus]:
+    if "postgres" not in orders.probes:
+        return {}
+    return {name: _table(name, history, orders, now) for name in orders.tables}
+
+
+def _table(name: str, history: History, orders: StandingOrders, now: float) -> TableStatus:
+    reading, window = history.reading("postgres"), orders.growth_window_of(name)
+    size = reading.number("table_size", table=name) if reading else None
+    table = history.tables.get(name) if size is not None else None
+    rate = rows_per_hour(table, now, window) if table else None
+    return TableStatus(
+        rows=whole(reading.number("table_rows", table=name)) if reading else None,
+        exact=False,
+        rows_per_hour=None if rate is None else round(rate, 1),
+        window_rows=whole(window_rows(table, now, window)) if table else None,
+        late_rows=whole(late_rows(table, now, window)) if table else None,
+        total_bytes=whole(size),
+    )
+
+
+def _database(history: History, orders: StandingOrders, now: float) -> DatabaseStatus:
+    reading = asked("postgres", history, orders)
+    if reading is None:
+        return DatabaseStatus(None, None, None, None, SessionsStatus())
+    largest = {name: _amount(value) for name, value in reading.values("largest_table", "table").items()}
+    ordered = sorted(largest, key=lambda name: -(largest[name] or 0.0))
+    return DatabaseStatus(
+        bytes=whole(reading.number("database_size")),
+        largest_tables=tuple(LargestTable(name, largest[name]) for name in ordered),
+        connections=whole(reading.number("connections")),
+        response_ms=reading.number("response"),
+        sessions=sessions_status.status(reading),
+    )
+
+
+def _amount(value: Value) -> float | None:
+    return value if isinstance(value, int | float) else None
+
+
+GROWTH: Final = StatusSection("growth", Mapping[str, TableStatus], _growth)
+DATABASE: Final = StatusSection("database", DatabaseStatus, _database)
+
+
+def _sizes(report: FleetStatus) -> Mapping[str, float | None]:
+    """The watched tables, and the largest ones."""
+    largest = {one.table: one.bytes for one in report.of(DATABASE).largest_tables or ()}
+    return largest | {name: table.total_bytes for name, table in report.of(GROWTH).items()}
+
+
+METRICS: Final = (
+    MetricGroup[TableStatus](
+        lambda report: report.of(GROWTH),
+        (
+            MetricFamily(
+                "table_rows", "Rows of a watched table, as Postgres estimates them.", lambda table: table.rows
+            ),
+            MetricFamily(
+                "table_rows_per_hour",
+                "Growth of a watched table over GROWTH_WINDOW.",
+                lambda table: table.rows_per_hour,
+                line=MetricLine("Rows", "rows/h"),
+            ),
+        ),
+        label="table",
+    ),
+    MetricGroup[float | None](
+        _sizes,
+        (MetricFamily("table_size_bytes", "Size of a table with its indexes.", lambda size: size),),
+        label="table",
+    ),
+    MetricGroup[DatabaseStatus](
+        lambda report: {"": report.of(DATABASE)},
+        (
+            MetricFamily("database_size_bytes", "Size of the whole database.", lambda database: database.bytes),
+            MetricFamily("database_connections", "Connections to the database.", lambda database: database.connections),
+            MetricFamily(
+                "database_response_seconds",
+                "How long Postgres took to answer.",
+                lambda database: seconds(database.response_ms),
+            ),
+        ),
+    ),
+    MetricGroup[SessionsStatus](
+        lambda report: {"": report.of(DATABASE).sessions},
+        sessions_status.METRICS,
+    ),
+)
+
+
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+    database = report.of(DATABASE)
+    yield PerfDatum("postgres_response", database.response_ms, "ms", minimum="0")
+    yield PerfDatum("postgres_connections", database.connections, minimum="0")
+    yield from sessions_status.perfdata(database.sessions, orders)
+    yield PerfDatum("database_size", database.bytes, "B", minimum="0")
+    for name, found in report.of(GROWTH).items():
+        yield PerfDatum(f"{name} rows", found.rows, minimum="0")
+        yield PerfDatum(
+            f"{name} window_rows", found.window_rows, limits=f"{orders.growth_limit_of(name)};", minimum="0"
+        )
+        yield PerfDatum(f"{name} size", found.total_bytes, "B", minimum="0")
+
+
+def section(context: SectionContext) -> Iterator[Block]:
+    tables, database = context.report.of(GROWTH), context.report.of(DATABASE)
+    is_measured = context.report.probes["postgres"].status == "ok"
+    known = {name for name, found in tables.items() if is_measured and found.total_bytes is not None}
+    windows = {name: context.orders.growth_window_of(name) for name in tables}
+    common = set(windows.values())
+    rows = tuple(
+        (
+            context.severity(name) or ("ok" if name in known else "unknown"),
+            (
+                name,
+                UNKNOWN if found.rows is None else ("" if found.exact else "~") + humanize.count(found.rows),
+                said(humanize.count, found.rows_per_hour, "not yet" if name in known else UNKNOWN),
+                said(humanize.count, found.window_rows, "not yet" if name in known else UNKNOWN)
+                + ("" if len(common) == 1 else f" in {humanize.duration(windows[name])}"),
+                said(humanize.size, found.total_bytes),
+            ),
+        )
+        for name, found in tables.items()
+    )
+    if rows:
+        window = f"In {humanize.duration(common.pop())}" if len(common) == 1 else "In its window"
+        header = ("Table", "Rows", "Per hour", window, "Size")
+        yield Grid("Rows, and what came in", header, rows, frozenset({1, 2, 3, 4}))
+    if any(tables[name].rows_per_hour is None for name in known):
+        yield Paragraph("A rate needs two readings; the daemon (monitord run) takes and keeps them.")
+    for name in tables:
+        yield Plot("growth", name, f"{name}: rows an hour")
+    facts = [
+        ("Database", said(humanize.size, database.bytes)),
+        ("Connections", said(humanize.count, database.connections)),
+        ("Answered in", said(humanize.milliseconds, database.response_ms)),
+        *sessions_status.facts(database.sessions),
+    ]
+    if largest := database.largest_tables:
+        facts.append(("Largest", ", ".join(f"{one.table} {said(humanize.size, one.bytes)}" for one in largest)))
+    yield FactTable(tuple(facts))

@@ -1,0 +1,97 @@
+"""A small plot for a cell of a table: a service's memory through the night, and how full something is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from markupsafe import Markup
+
+from monitord.core import humanize
+from monitord.core.blocks import Meter
+from monitord.core.humanize import NOTHING
+from monitord.core.report.model import ServiceReport
+from monitord.reporting.charts.axes import Scale, TimeSpan, percent
+from monitord.reporting.charts.downsample import thinned
+from monitord.reporting.charts.plots import runs_of
+from monitord.reporting.charts.svg import joined, tag, text
+
+_SPARK_WIDTH: Final = 120.0
+_SPARK_HEIGHT: Final = 26.0
+_SPARK_POINTS: Final = 72
+_BAR_HEIGHT: Final = 10
+_ROOM: Final = 1.15
+_LOW: Final = _SPARK_HEIGHT - 2.0
+
+
+def spark(service: ServiceReport, span: TimeSpan) -> Markup:
+    """A service's memory through the night, small; from nothing up, so that what is level looks level."""
+    peak = service.memory_peak
+    if peak is None and all(part.state == "ok" for part in service.stretches):
+        return text(NOTHING)
+    scale = Scale(max(peak or 0.0, 1.0) * _ROOM, 2.0, _LOW)
+    parts: list[Markup] = []
+    for part in service.stretches:
+        start, end = span.place(part.start), span.place(part.end)
+        if part.state in ("wrong", "unknown"):
+            width = max(0.8, end - start)
+            parts.append(
+                tag("rect", x=percent(start), width=percent(width), y=0, height=_SPARK_HEIGHT, class_=part.state)
+            )
+    runs = [
+        [f"{span.place(at) / 100 * _SPARK_WIDTH:.1f} {scale.place(value):.1f}" for at, value in run]
+        for run in runs_of(thinned(service.memory, _SPARK_POINTS))
+    ]
+    ends = [(run[0].partition(" ")[0], run[-1].partition(" ")[0]) for run in runs]
+    area = "".join(
+        f"M{first} {_LOW}L{'L'.join(run)}L{last} {_LOW}Z" for run, (first, last) in zip(runs, ends, strict=True)
+    )
+    path = "".join(f"M{'L'.join(run)}" if len(run) > 1 else f"M{run[0]}h.1" for run in runs)
+    line = tag(
+        "svg",
+        tag("path", d=area, class_="area"),
+        tag("path", d=path, class_="line"),
+        viewBox=f"0 0 {_SPARK_WIDTH:g} {_SPARK_HEIGHT:g}",
+        preserveAspectRatio="none",
+        width="100%",
+        height=f"{_SPARK_HEIGHT:g}",
+    )
+    marks = [
+        tag("rect", x=percent(span.place(part.start)), y=_LOW - 5, width=2, height=7, class_="restarted")
+        for part in service.stretches
+        if part.state == "restarted"
+    ]
+    return tag(
+        "svg",
+        *parts,
+        line,
+        *marks,
+        class_="spark",
+        role="img",
+        aria_label=_spark_words(service),
+        height=f"{_SPARK_HEIGHT:g}",
+    )
+
+
+def _spark_words(service: ServiceReport) -> str:
+    known = [value for _, value in service.memory if value is not None]
+    if not known:
+        return "memory unknown"
+    told = f"memory {humanize.size(min(known))} to {humanize.size(max(known))}"
+    number = sum(service.restarts.values())
+    wrong = sum(part.end - part.start for part in service.stretches if part.state == "wrong")
+    return (
+        told
+        + (f", {humanize.plural(number, 'restart')}" if number else "")
+        + (f", not as expected for {humanize.duration(wrong)}" if wrong else "")
+    )
+
+
+def meter(it: Meter) -> Markup:
+    """How much is used as a bar with ticks at its limits, before its words."""
+    ticks = [
+        tag("line", x1=percent(limit), x2=percent(limit), y1=0, y2=_BAR_HEIGHT, class_="tick") for limit in it.limits
+    ]
+    track = tag("rect", width="100%", height=_BAR_HEIGHT, rx=2, class_="track")
+    full = tag("rect", width=percent(min(100.0, max(0.0, it.percent))), height=_BAR_HEIGHT, rx=2, class_="full")
+    bar = tag("svg", track, full, *ticks, class_="usage", height=_BAR_HEIGHT, aria_hidden="true")
+    return joined(bar, " ", it.words)

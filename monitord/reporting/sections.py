@@ -1,0 +1,99 @@
+"""Each subject's section: what it says of itself, and that it is off, could not be measured, or not whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+
+from monitord.core.blocks import Block, FactTable, Paragraph, Section
+from monitord.core.history.model import History
+from monitord.core.humanize import UNKNOWN, sentence
+from monitord.core.model import Severity
+from monitord.core.orders import StandingOrders
+from monitord.core.status import FleetStatus, ProbeStatus, is_behind_server
+from monitord.core.subjects import declared
+from monitord.core.subjects.base import SectionContext, Subject
+from monitord.core.subjects.registry import registered
+
+Marks = Mapping[tuple[str, str], Severity]
+
+
+@dataclass(frozen=True, slots=True)
+class StatusView:
+    """A status to show, and what it was judged by; `now` in Unix seconds.
+
+    `history` is None where only the status is known. `monitor` is what is known of monitord's own work.
+    """
+
+    report: FleetStatus
+    orders: StandingOrders
+    now: float
+    history: History | None = None
+    monitor: tuple[tuple[str, str], ...] = ()
+
+
+def subject_sections(view: StatusView) -> Iterator[Section]:
+    """A section for each subject that there is something to say of, in the order of the registry."""
+    marks = confirmed(view.report)
+    for subject in registered():
+        if blocks := tuple(_blocks(subject, view, marks)):
+            yield Section(subject.name, subject.heading, blocks)
+
+
+def confirmed(report: FleetStatus) -> Marks:
+    """The worst severity confirmed of each member, by probe and name: what another alert explains is no better."""
+    marks: dict[tuple[str, str], Severity] = {}
+    for alert in (*report.alerts.firing, *report.alerts.suppressed):
+        rule = declared(alert.rule)
+        place = (rule.probe, alert.subject)
+        if rule.about_member and marks.get(place) != "critical":
+            marks[place] = alert.severity
+    return marks
+
+
+def _blocks(subject: Subject, view: StatusView, marks: Marks) -> Iterator[Block]:
+    report = view.report
+    probe = report.probes.get(subject.name)
+    if probe is not None and probe.status == "off":
+        # What is off and needs no setting to be so is nowhere: nobody here has any.
+        if subject.hint:
+            yield Paragraph(subject.hint, "dim")
+        return
+    is_known = all(section.name in report.sections for section in subject.status)
+    if not is_known or is_behind_server(subject, report):
+        return
+    if probe is not None and probe.status == "failed":
+        why = f" ({probe.kind})" if probe.kind else ""
+        yield Paragraph(sentence(f"Unknown{why}: {probe.error or 'it could not be measured'}"), "unknown")
+    severity = partial(_severity, marks, subject.name)
+    context = SectionContext(
+        report, view.orders, view.now, severity, view.history, tuple(_probes(report)), view.monitor
+    )
+    for block in subject.section(context):
+        if probe is None or probe.status == "ok" or not _is_blank(block):
+            yield block
+    if probe is not None:
+        yield from _unmeasured(probe)
+
+
+def _is_blank(block: Block) -> bool:
+    """Whether it says only that nothing is known, which why it could not be measured says already."""
+    return isinstance(block, FactTable) and all(text == UNKNOWN for _, text in block.pairs)
+
+
+def _probes(report: FleetStatus) -> Iterator[tuple[str, ProbeStatus]]:
+    for subject in registered():
+        probe = report.probes.get(subject.name)
+        if probe is None or is_behind_server(subject, report) or (probe.status == "off" and not subject.hint):
+            continue
+        yield subject.readings, probe
+
+
+def _unmeasured(probe: ProbeStatus) -> Iterator[Block]:
+    for trouble in probe.unmeasured.values():
+        yield Paragraph(sentence(f"Unknown: {trouble.error}"), "unknown")
+
+
+def _severity(marks: Marks, probe: str, name: str) -> Severity | None:
+    return marks.get((probe, name))
