@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import math
 import operator
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from monitord.core import model
@@ -471,6 +471,7 @@ class Group:
     # Labels off the grid, and how many seals carry each.
     odd: dict[int, int] = field(default_factory=dict)
     _advanced: float = -math.inf
+    _heard: tuple[Callable[[int], Collection[str]], int, int, Mapping[str, int]] | None = None
 
     def advance(self, now: float) -> None:
         """Seal what is due, and whatever was left over from before."""
@@ -526,14 +527,22 @@ class Group:
         for channel in unsealed[:5]:
             yield sample("unsealed_channel", 1, channel=channel, **labels)
         if self.cemented:
-            lives: dict[str, set[int]] = {}
-            for label in range(newest - 71 * self.length, newest + self.length, self.length):
-                for channel in self.takes_part(label):
-                    lives.setdefault(channel, set()).add(label)
-            yield sample("channels_known", len(lives), group=self.name)
-            silent = silences(lives, newest)
+            known, silent = self._known_and_silent(self.takes_part, newest)
+            yield sample("channels_known", known, group=self.name)
             for channel in sorted(silent)[:10]:
                 yield sample("channel_silent", silent[channel], group=self.name, channel=channel)
+
+    def _known_and_silent(
+        self, takes_part: Callable[[int], Collection[str]], newest: int
+    ) -> tuple[int, Mapping[str, int]]:
+        """How many channels are known as of a label, and which are silent; for an epoch that is the same."""
+        if self._heard is None or self._heard[0] is not takes_part or self._heard[1] != newest:
+            lives: dict[str, set[int]] = {}
+            for label in range(newest - 71 * self.length, newest + self.length, self.length):
+                for channel in takes_part(label):
+                    lives.setdefault(channel, set()).add(label)
+            self._heard = takes_part, newest, len(lives), silences(lives, newest)
+        return self._heard[2], self._heard[3]
 
 
 @functools.lru_cache(maxsize=1000)

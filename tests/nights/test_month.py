@@ -8,9 +8,10 @@ from bench.month import Living, healthy
 
 
 def test_thirty_healthy_days_say_nothing() -> None:
-    month = healthy(30, every=900)
+    # `make bench` lives through it at full cadence; a check every half hour sees the same month.
+    month = healthy(30, every=1800)
     assert month.said == ()
-    assert month.looks >= 2880
+    assert month.looks >= 1440
     # It was no still life: all of this happened, and readings that failed were suspected.
     assert month.lived["bulk deletes"] == 30
     assert month.lived["runs of the Scout"] == 120
@@ -24,13 +25,13 @@ def test_thirty_healthy_days_say_nothing() -> None:
 @pytest.mark.parametrize("seed", [7, 52006])
 def test_another_healthy_month_says_nothing(seed: int) -> None:
     """In each of these a channel is silent for longer than ever before, by chance."""
-    assert healthy(30, every=1800, seed=seed).said == ()
+    assert healthy(30, every=3600, seed=seed).said == ()
 
 
-def test_half_a_healthy_day_looked_at_every_thirty_seconds_says_nothing() -> None:
-    day = healthy(0.5, seed=20251105)
+def test_a_quarter_of_a_healthy_day_looked_at_every_thirty_seconds_says_nothing() -> None:
+    day = healthy(0.25, seed=20251105)
     assert day.said == ()
-    assert day.looks >= 1440
+    assert day.looks >= 720
 
 
 def test_a_month_is_the_same_from_the_same_seed_and_another_from_another() -> None:
