@@ -26,7 +26,7 @@ from monitord.core import thresholds
 from monitord.core.model import Severity
 from monitord.core.orders import CheckKind, CheckOrder
 from monitord.core.thresholds import Threshold, is_stricter, threshold
-from monitord.masking import MASK, mask, secrets_in
+from monitord.masking import MASK, mask, parts_of, secrets_in
 
 EXAMPLE: Final = '{"shop": {"type": "http", "url": "https://shop.example.com/health"}}'
 _LONGEST_NAME: Final = 100
@@ -131,11 +131,25 @@ def _url(url: SecretStr) -> SecretStr:
     return url
 
 
+def _keys(url: str) -> list[str]:
+    """The parts of an address that read like keys: what is long, and no word. The longest first."""
+    found = (part for part in parts_of(url) if len(part) >= _SHORTEST_SECRET and any(c.isdigit() for c in part))
+    return sorted(set(found), key=len, reverse=True)
+
+
+def _shown(url: str) -> str:
+    """An address without what may be a secret in it."""
+    text = mask(url)
+    for key in _keys(url):
+        text = text.replace(key, MASK)
+    return text
+
+
 Line = Annotated[str, BeforeValidator(_line)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
 Limit = Annotated[Threshold, BeforeValidator(_threshold), PlainSerializer(str)]
 Days = Annotated[int, BeforeValidator(_days)]
-Url = Annotated[t.HttpUrl, AfterValidator(_url), PlainSerializer(lambda url: mask(url.get_secret_value()))]
+Url = Annotated[t.HttpUrl, AfterValidator(_url), PlainSerializer(lambda url: _shown(url.get_secret_value()))]
 Headers = Annotated[
     dict[str, SecretStr], BeforeValidator(_headers), PlainSerializer(lambda headers: dict.fromkeys(headers, MASK))
 ]
@@ -238,7 +252,8 @@ class HttpCheck(Check):
         return tuple(found)
 
     def secrets(self) -> Iterable[str]:
-        yield from secrets_in(self.url.get_secret_value())
+        url = self.url.get_secret_value()
+        yield from (*secrets_in(url), *_keys(url))
         for name, value in self.headers.items():
             text = value.get_secret_value()
             if name.lower() not in _HARMLESS and len(text) >= _SHORTEST_SECRET:
@@ -251,9 +266,10 @@ class HttpCheck(Check):
 
     def _judged(self) -> dict[str, Any]:
         parts = urlsplit(self.url.get_secret_value())
+        path = "/" if _keys(f"http://host{parts.path}") else parts.path
         return {
             "unit": "ms",
-            "target": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{parts.path}",
+            "target": f"{parts.scheme}://{parts.netloc.rpartition('@')[2]}{path}",
             "warning": _longer_than(self.warning_latency, 1000.0),
             "critical": _longer_than(self.critical_latency, 1000.0),
             "certificate_days": self.certificate_days,

@@ -117,13 +117,37 @@ def test_secrets_are_masked_wherever_settings_are_shown(tmp_path: Path) -> None:
     assert SECRET not in repr(standing_orders(settings))
 
 
+@pytest.mark.parametrize(
+    ("url", "shown", "target"),
+    [
+        (f"https://me:{SECRET}@shop/a", "https://me:***@shop/a", "https://shop/a"),
+        ("https://me:x@shop/extra", "https://me:***@shop/extra", "https://shop/extra"),
+        (f"https://{SECRET}@shop/a", "https://***@shop/a", "https://shop/a"),
+        (f"https://shop/hooks/{SECRET}/a", "https://shop/hooks/***/a", "https://shop/"),
+        (f"https://shop/a?key={SECRET}", "https://shop/a?key=***", "https://shop/a"),
+        ("https://shop/a?token=short", "https://shop/a?token=***", "https://shop/a"),
+        ("https://shop/health/availability-check", None, "https://shop/health/availability-check"),
+    ],
+)
+def test_of_an_address_what_may_be_a_secret_is_not_shown(
+    tmp_path: Path, url: str, shown: str | None, target: str
+) -> None:
+    settings = of(tmp_path, shop={"type": "http", "url": url})
+    assert json.loads(dict(described(settings))["MONITORD_CHECKS"] or "")["shop"]["url"] == (shown or url)
+    assert standing_orders(settings).checks["shop"].target == target
+    assert (SECRET in settings.secrets()) == (SECRET in url)
+
+
 def test_what_the_daemon_records_holds_no_secret_and_says_that_it_withholds(tmp_path: Path) -> None:
     state = tmp_path / "state"
     state.mkdir()
     for check, is_withheld in (
         ({"type": "http", "url": "https://shop/", "headers": {"X-Token": SECRET}}, True),
         ({"type": "http", "url": f"https://me:{SECRET}@shop/"}, True),
-        ({"type": "http", "url": "https://shop/"}, False),
+        ({"type": "http", "url": f"https://{SECRET}@shop/"}, True),
+        ({"type": "http", "url": f"https://shop/hooks/{SECRET}"}, True),
+        ({"type": "http", "url": f"https://shop/health?key={SECRET}"}, True),
+        ({"type": "http", "url": "https://shop/health/availability-check?v=2"}, False),
     ):
         environ = {"MONITORD_STATE_DIR": str(state), "MONITORD_CHECKS": json.dumps({"shop": check})}
         write_record(environ, tmp_path, "1")

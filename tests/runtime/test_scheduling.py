@@ -18,6 +18,10 @@ from monitord.config.loader import load
 from monitord.logging.logger import JsonLog
 from monitord.pm2.ipc import IpcChannel
 from monitord.runtime.daemon import VERDICT_JOB, Daemon
+from tests.notify.conftest import Receive, receive
+from tests.notify.receivers import status
+
+__all__ = ["receive"]
 
 Line = dict[str, Any]
 
@@ -87,3 +91,32 @@ async def test_no_verdict_is_told_unless_it_is_scheduled(tmp_path: Path) -> None
 async def test_cycles_go_on_when_the_scheduler_has_fallen_silent(tmp_path: Path) -> None:
     lines = await said_by(tmp_path, Silent(timezone=UTC), "cycle_completed", 2)
     assert "internal_error" not in {line["event"] for line in lines}
+
+
+async def test_a_check_that_is_taken_once_an_hour_is_confirmed_at_once_and_leaves_no_secret(
+    tmp_path: Path, receive: Receive
+) -> None:
+    receiver = await receive(status("500 Internal Server Error"))
+    secret = "planted-token-77aa"
+    of_shop = {
+        "type": "http",
+        "url": f"http://me:{secret}@127.0.0.1:{receiver.port}/{secret}",
+        "headers": {"X-Token": secret},
+        "every": "1h",
+    }
+    checks = {"shop": of_shop, "well": {**of_shop, "status": 500}}
+    lines = await said_by(
+        tmp_path,
+        AsyncIOScheduler(timezone=UTC),
+        "alert_firing",
+        1,
+        MONITORD_CHECKS=json.dumps(checks),
+        MONITORD_CHECK_INTERVAL="1h",
+        MONITORD_ORDERS__CONFIRM_EVERY="50ms",
+    )
+    (fired,) = [line for line in lines if line["event"] == "alert_firing"]
+    assert (fired["rule"], fired["subject"], fired["value"]) == ("endpoint_down", "shop", 500)
+    assert len(receiver.requests) == 3  # what is well was not asked again for the other's sake
+    written = [path.read_bytes() for path in (tmp_path / "state").rglob("*") if path.is_file()]
+    assert len(written) >= 1
+    assert not [kept for kept in (json.dumps(lines).encode(), *written) if secret.encode() in kept]

@@ -90,7 +90,7 @@ def _check(check: Check, read_at: float) -> CheckStatus:
         error=check.word(endpoints.ERROR) or None,
         text=check.word(plugins.TEXT) or None,
         perfdata={
-            one.label("label"): CheckNumber(one.value if isinstance(one.value, int | float) else None, one.unit)
+            one.label("label"): CheckNumber(one.value if isinstance(one.value, int | float) else None, one.label("uom"))
             for one in check.labelled
             if one.name == plugins.PERFDATA
         },

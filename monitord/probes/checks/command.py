@@ -30,7 +30,11 @@ class CommandCheck:
             "1" if first is None else _unit(first.unit),
             sample(STATE, state, "", check=self.name),
             sample(TEXT, output.text, "", check=self.name),
-            *(sample(PERFDATA, one.value, _unit(one.unit), check=self.name, label=one.label) for one in output.data),
+            # All samples of one name have one unit, so that what theirs is stands in a label.
+            *(
+                sample(PERFDATA, one.value, check=self.name, label=one.label, uom=_unit(one.unit))
+                for one in output.data
+            ),
         )
 
     async def close(self) -> None:

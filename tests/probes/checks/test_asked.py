@@ -14,6 +14,7 @@ from monitord.config.loader import SettingsError, load, standing_orders
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Failure, Observation, Reading
 from monitord.core.orders import StandingOrders
+from monitord.core.recording import Recorder, replay
 from monitord.core.subjects.check_rules import PROBE
 from monitord.probes import Probes
 from monitord.probes.base import Request, take
@@ -140,6 +141,8 @@ async def test_a_plugins_state_and_numbers_are_everywhere(tmp_path: Path) -> Non
         "away": {"type": "command", "command": ["check_nothing_of_the_kind"]},
     }
     reading, orders = await readings(tmp_path, checks)
+    told = Observation(AT, {"checks": reading})
+    assert list(replay([json.loads(json.dumps(Recorder().frame(told, whole=True)))])) == [told]
     decisions = decided(orders, checks=reading)
     found = said(decisions)
     assert found["command_failed/worse"] == "worse is critical: IT CRITICAL - token=***."
