@@ -196,6 +196,29 @@ _LISTED: tuple[Fault, ...] = (
         "more than half of the way to the limit (and `LEAK_SPAN`, 3 h): a cache and a batch job fill alike; what is "
         "faster `service_memory_high` tells at its limit",
     ),
+    Fault(
+        "event_loop_blocked",
+        "gateway",
+        ("the event loop of gateway is 1.9s late",),
+        640,
+        before=("gateway tells of itself",),
+    ),
+    Fault(
+        "event_loop_blocked",
+        "gateway",
+        ("the event loop of gateway is blocked",),
+        640,
+        "its numbers must have stood still in two readings, 10 s apart",
+        before=("gateway tells of itself",),
+    ),
+    Fault(
+        "heap_nearly_full",
+        "gateway",
+        ("heap of gateway is 480MiB",),
+        642,
+        "it must last (`HEAP_SPAN`, 10 min): a garbage collector frees what is full for a moment",
+        before=("Node may use 512MiB of heap for gateway",),
+    ),
     Fault("table_growth_high", "user_signals", ("1_200_000 rows come at once",), 40),
     Fault(
         "table_growth_high",

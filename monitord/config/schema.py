@@ -180,6 +180,9 @@ class OrdersSettings(Section):
     confirm_every: t.Duration = timedelta(seconds=5)
     service_memory: t.Size = 500_000_000
     service_memory_by_name: t.Sizes = Field(default_factory=dict)
+    event_loop_latency: t.Length = timedelta(milliseconds=500)
+    heap_full: t.Percent = 90.0
+    heap_span: t.Duration = timedelta(minutes=10)
     startup_grace: t.Duration = timedelta(0)
     restarts_warning: t.Number = 5
     restarts_critical: t.Number = 20

@@ -73,8 +73,15 @@ class ProbeEdge:
     error: str
 
 
+class _Reported:
+    """Where a decision keeps its report once it was asked for: several show it."""
+
+    __slots__ = ("_report",)
+    _report: FleetStatus
+
+
 @dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(_Reported):
     """What one cycle amounts to.
 
     `gap` is for how many seconds up to now monitord itself did not run (0.0: it did): stopped, or suspended.
@@ -97,7 +104,12 @@ class Decision:
     @property
     def report(self) -> FleetStatus:
         """What is known as of this cycle. Built when asked for: whoever judges a night again needs none."""
-        return build_report(self.state.history, self.state.alerts, self.orders, self.at)
+        try:
+            return self._report
+        except AttributeError:
+            report = build_report(self.state.history, self.state.alerts, self.orders, self.at)
+            object.__setattr__(self, "_report", report)
+            return report
 
 
 def decide(state: State, observation: Observation, orders: StandingOrders) -> Decision:

@@ -134,6 +134,11 @@ class StandingOrders:
     startup_grace: timedelta = timedelta(0)
     service_memory: int = 500_000_000
     service_memory_by_name: Mapping[str, int] = field(default_factory=dict)
+    # How late one tick in twenty of an app's event loop may be.
+    event_loop_latency: timedelta = timedelta(milliseconds=500)
+    # How much of the heap that Node is told to use may be used for how long, in percent.
+    heap_full: float = 90.0
+    heap_span: timedelta = timedelta(minutes=10)
     # The least time that a trend must have been watched, after the warm-up, before anything is said of it;
     # a disk that will be full within hours is reported sooner (core/anomalies/forecasts.py).
     leak_span: timedelta = timedelta(hours=3)

@@ -5,8 +5,9 @@ What could not be measured is None, never 0.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
 from typing import Any, Final, Literal, TypeVar, cast
 
@@ -162,14 +163,20 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
     )
 
 
+_AS_IT_IS = frozenset({str, int, float, bool, type(None)})
+
+
 def _plain(value: object) -> Any:
     """A status in objects and arrays; its times, and what a rule has found, are left to who writes the JSON."""
-    if value is None or isinstance(value, str | int | float):
+    if value.__class__ in _AS_IT_IS:
         return value
-    if is_dataclass(value):
-        return {name: _plain(getattr(value, name)) for name in value.__dataclass_fields__}
+    kind: Any = value.__class__
+    if (names := _field_names(kind)) is not None:
+        return {name: item if (item := getattr(value, name)).__class__ in _AS_IT_IS else _plain(item) for name in names}
     if isinstance(value, Mapping):
         return {name: _plain(item) for name, item in value.items()}
+    if isinstance(value, str | int | float):
+        return value
     if isinstance(value, Sequence):
         return [_plain(item) for item in value]
     return value
@@ -178,6 +185,12 @@ def _plain(value: object) -> Any:
 def _brief(value: ProbeStatus | AlertStatus, *optional: str) -> Fields:
     """Its fields, of the `optional` ones those that say something."""
     return {name: item for name, item in _plain(value).items() if item or name not in optional}
+
+
+@functools.cache
+def _field_names(kind: Any) -> tuple[str, ...] | None:
+    """The fields of a dataclass; None of any other class."""
+    return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
 
 
 def _alerts(book: Mapping[str, Alert], state: Literal["firing", "suppressed"]) -> tuple[AlertStatus, ...]:

@@ -3,10 +3,11 @@
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import cast
 
 from monitord.core.names import distinct
 
-from . import Pm2Error
+from . import Pm2Error, app_numbers
 
 MAX_NAME_CHARACTERS = 200
 _MAX_PATH_CHARACTERS = 4096
@@ -15,6 +16,8 @@ _MAX_EPOCH_SECONDS = 2**33  # the year 2242; anything later is no start time
 
 _WITH_A_PID = frozenset({"online", "launching", "stopping"})  # elsewhere PM2 still shows the pid that died
 _BEGUN = frozenset({"online", "launching"})
+_PLAIN = frozenset({str, int, float, bool, type(None)})
+_NUMERIC = frozenset({int, float, str})  # a bool is none
 _SCALARS = frozenset(
     {
         *("pid", "name", "pm_id", "memory", "cpu"),
@@ -25,6 +28,10 @@ _SCALARS = frozenset(
     }
 )
 _BRANCHES = frozenset({"pm2_env", "monit"})
+_HEAP_OPTIONS = ("node_args", "NODE_OPTIONS")  # what an app itself is started with comes after its environment
+_MOST_OF_A_NUMBER = 8  # an entry of axm_monitor has six fields at most, a process or an environment more than these
+_KEPT = _SCALARS | _BRANCHES | {"axm_monitor", "stop_exit_codes", "error", "watch", *_HEAP_OPTIONS}
+_NO_CODES: frozenset[int] = frozenset()
 _MAX_STOP_CODES = 256  # there are no more exit codes
 
 
@@ -76,6 +83,8 @@ class ListedProcess:
         may_end: PM2 leaves it stopped after the exit code it has, or 0 where it has none (stop_exit_codes).
         out_log_path: where PM2 writes its stdout.
         err_log_path: where PM2 writes its stderr.
+        numbers: what the app tells of itself, as one word (core/app_numbers.py); "" without instrumentation.
+        heap_limit_bytes: the most heap that Node is told to use (--max-old-space-size); None where it is not told.
     """
 
     name: str
@@ -103,30 +112,47 @@ class ListedProcess:
     may_end: bool
     out_log_path: str | None
     err_log_path: str | None
+    numbers: str = ""
+    heap_limit_bytes: int | None = None
 
 
-def keep(pairs: list[tuple[str, object]]) -> dict[str, object]:
+def keep(pairs: list[tuple[str, object]]) -> dict[str, object] | str:
     """What to keep of one JSON object in a getMonitorData reply, called innermost first while it is parsed.
 
     PM2 spreads each app's environment over pm2_env itself, so only names on the list stay, and a scalar name
     keeps a scalar only. The arguments an app was started with share their name with the reply's own envelope,
-    which has no second key. An error keeps that it is one, not what it says.
+    which has no second key. An error keeps that it is one, not what it says; of options for Node stays the one number
+    that is judged.
     """
     if len(pairs) == 1 and pairs[0][0] == "args":
         return dict(pairs)
+    fields = dict(pairs)
+    if "value" in fields and len(fields) <= _MOST_OF_A_NUMBER and fields["value"].__class__ in _PLAIN:
+        return app_numbers.told(fields["value"], fields.get("unit"))
+    if next(iter(fields.values()), None).__class__ is app_numbers.Told and "pm_uptime" not in fields:
+        return app_numbers.word(fields)
     kept: dict[str, object] = {}
-    for name, value in pairs:
-        if name in _SCALARS and not isinstance(value, dict | list):
-            kept[name] = value
+    # Looked for from the list, at C's speed: an environment has hundreds of names.
+    for name in fields.keys() & _KEPT:
+        value = fields[name]
+        if name in _SCALARS:
+            if value.__class__ in _PLAIN:
+                kept[name] = value
         elif name in _BRANCHES:
             if isinstance(value, dict):
                 kept[name] = value
-        elif name == "stop_exit_codes" and isinstance(value, list):
-            kept[name] = [code for code in value[:_MAX_STOP_CODES] if not isinstance(code, dict | list)]
+        elif name == "axm_monitor":
+            if isinstance(value, app_numbers.Word):
+                kept[name] = value
+        elif name == "stop_exit_codes":
+            if isinstance(value, list):
+                kept[name] = [code for code in value[:_MAX_STOP_CODES] if code.__class__ in _PLAIN]
         elif name == "error":
             kept[name] = True
         elif name == "watch":  # of a list of paths no more than that there is one
             kept[name] = bool(value) and value not in ("false", "0")
+        elif (limit := app_numbers.heap_limit(value)) is not None:
+            kept[name] = limit
     return kept
 
 
@@ -155,7 +181,7 @@ def _process(entry: object) -> ListedProcess | None:
 
     status = text(env.get("status")) or "unknown"
     online = status == "online"
-    monit = entry.get("monit")
+    monit, told = entry.get("monit"), env.get("axm_monitor")
     usage: Mapping[str, object] = monit if online and isinstance(monit, dict) else {}
     memory = _positive(usage.get("memory"))
     return ListedProcess(
@@ -184,22 +210,24 @@ def _process(entry: object) -> ListedProcess | None:
         may_end=(integer(env.get("exit_code")) or 0) in _stop_codes(env.get("stop_exit_codes")),
         out_log_path=_path(env.get("pm_out_log_path")),
         err_log_path=_path(env.get("pm_err_log_path")),
+        numbers=told if status in _BEGUN and isinstance(told, app_numbers.Word) else "",
+        heap_limit_bytes=_positive(next((env[name] for name in _HEAP_OPTIONS if name in env), None)),
     )
 
 
 def _stop_codes(value: object) -> frozenset[int]:
+    if value is None:
+        return _NO_CODES
     codes = (integer(code) for code in (value if isinstance(value, list) else [value]))
     return frozenset(code for code in codes if code is not None)
 
 
 def _number(value: object) -> float | None:
     """A finite number; also as text, which is what a field becomes when an app's environment overrides it."""
-    if isinstance(value, bool) or not isinstance(value, int | float | str):
-        return None
-    if isinstance(value, str) and len(value) > 32:
+    if value.__class__ not in _NUMERIC or (value.__class__ is str and len(value) > 32):
         return None
     try:
-        number = float(value)
+        number = float(cast("float | str", value))
     except (ValueError, OverflowError):
         return None
     return number if math.isfinite(number) else None
@@ -207,10 +235,12 @@ def _number(value: object) -> float | None:
 
 def integer(value: object) -> int | None:
     """A whole number that SQLite can hold; also as text."""
+    if value.__class__ is int:  # a bool is none
+        return value if -_MAX_INTEGER <= value <= _MAX_INTEGER else None
     number = _number(value)
     if number is None or not number.is_integer() or abs(number) > _MAX_INTEGER:
         return None
-    return int(value) if isinstance(value, int) else int(number)
+    return int(number)
 
 
 def _positive(value: object) -> int | None:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Literal
 
 from monitord.core.model import Answered, Sample, Value, sample
-from monitord.pm2 import client, process_list
+from monitord.pm2 import app_numbers, client, process_list
 
 from .base import Measured, Request
 
@@ -41,8 +41,9 @@ class Pm2Probe:
         processes = process_list.parse(reply)
         own = self._own_pids()
         samples = [sample("pm2_latency", round(latency, 3), "ms")]
-        for process in processes:
-            samples += _service(process, own)
+        words = app_numbers.within([process.numbers for process in processes])
+        for process, word in zip(processes, words, strict=True):
+            samples += _service(process, word, own)
         return Measured(tuple(samples), by=_daemon(self._home))
 
     async def close(self) -> None:
@@ -62,7 +63,7 @@ def _daemon(home: Path) -> Answered | None:
     return Answered(f"{pid.decode()} since {written:.3f}", round(written, 3)) if pid.isdigit() else None
 
 
-def _service(process: process_list.ListedProcess, own: frozenset[int]) -> Iterator[Sample]:
+def _service(process: process_list.ListedProcess, numbers: str, own: frozenset[int]) -> Iterator[Sample]:
     labels = (("instance", str(process.pm_id)), ("service", process.name))  # in order, and once for all of them
 
     def of(name: str, value: Value, unit: str = "1") -> Sample:
@@ -103,6 +104,10 @@ def _service(process: process_list.ListedProcess, own: frozenset[int]) -> Iterat
         yield of("service_module", 1)
     if process.pid in own:
         yield of("service_self", 1)
+    if numbers:
+        yield of("service_app", numbers, "")
+        if process.heap_limit_bytes is not None:
+            yield of("service_heap_limit", process.heap_limit_bytes, "bytes")
 
 
 def _process_state(pid: int) -> ProcessState | None:

@@ -13,7 +13,7 @@ from monitord.core.subjects import pm2_status
 from monitord.core.subjects.pm2 import PM2
 from monitord.core.subjects.pm2_status import ServiceStatus
 from monitord.reporting.charts.axes import TimeSpan
-from monitord.reporting.charts.plots import memory_plot, strip
+from monitord.reporting.charts.plots import event_loop_plot, heap_plot, memory_plot, strip
 from monitord.reporting.html import Figure
 from monitord.reporting.report_sections import services as services_section
 from monitord.reporting.wording import dated, restarts, said, sentence
@@ -70,6 +70,18 @@ def _facts(found: ServiceStatus, name: str, view: PageContext) -> Iterator[tuple
     yield "CPU", said("{:.1f}%".format, found.cpu_percent)
     yield "Up for", said(humanize.duration, found.uptime_seconds)
     yield "Restarts", f"{said(humanize.count, found.restarts_recent)} automatic in {window}"
+    if (app := found.app) is not None:
+        yield "Event loop", f"{_milliseconds(app.event_loop_p95_ms)} late at the 95th percentile"
+        limit = "" if app.heap_limit_bytes is None else f", limit {humanize.size(app.heap_limit_bytes)}"
+        yield "Heap", f"{said(humanize.size, app.heap_used_bytes)}{limit}"
+        if app.http_p95_ms is not None:
+            yield "HTTP", f"{_milliseconds(app.http_p95_ms)} at the 95th percentile"
+        for number, told in app.numbers.items():
+            yield number, f"{told.value:g} {told.unit}".rstrip()
+
+
+def _milliseconds(value: float | None) -> str:
+    return said(lambda known: humanize.duration(known / 1000), value)
 
 
 def _night(name: str, view: PageContext) -> ServiceNight:
@@ -94,9 +106,22 @@ def _night(name: str, view: PageContext) -> ServiceNight:
                 "Memory of its largest instance. Dotted: not running, or not seen.",
                 memory_plot("memory", service, span),
             ),
+            *_app_figures(service, span, view),
         ),
         blocks=tuple(_apart(service, night)),
     )
+
+
+def _app_figures(service: ServiceReport, span: TimeSpan, view: PageContext) -> Iterator[Figure]:
+    """What the app told of itself; nothing of one that tells nothing."""
+    if service.event_loop:
+        limit = view.seen.decision.orders.event_loop_latency.total_seconds() * 1000
+        yield Figure(
+            "How late its event loop is, at the 95th percentile. Dotted: it told nothing.",
+            event_loop_plot("event-loop", service, span, limit),
+        )
+    if service.heap:
+        yield Figure("Heap of its largest instance. Dotted: it told nothing.", heap_plot("heap", service, span))
 
 
 def _apart(service: ServiceReport, night: Report) -> list[Block]:

@@ -40,6 +40,8 @@ _told = operator.attrgetter(
     "listen_timeout",
     "module",
     "own",
+    "told",
+    "heap_limit",
 )
 
 
@@ -68,6 +70,14 @@ class Service:
     may_end: bool = False
     # It runs for so many seconds, every so many.
     rhythm: tuple[float, float] | None = None
+    # What it tells of itself: how late its event loop is (ms), and of its heap how much it uses and may use (MiB).
+    loop_ms: float | None = None
+    heap: float | None = None
+    # As `sawtooth`, of the heap in MiB.
+    heap_sawtooth: tuple[float, float, float] | None = None
+    heap_limit: float | None = None
+    blocked: bool = False
+    told: str = ""
     kill_timeout: float | None = None
     listen_timeout: float | None = None
     memory_per_hour: float = 0.0
@@ -90,6 +100,7 @@ class Service:
             self.memory = round(low + (high - low) * (now % period) / period)
         elif self.memory_per_hour and self.memory is not None:
             self.memory += self.memory_per_hour * seconds / HOUR
+        self._tells(now)
         if self.rhythm is not None:
             lasts, every = self.rhythm
             while self._run_due <= now:
@@ -107,6 +118,17 @@ class Service:
                 else:
                     self.crashes()
                 self._crash_due += self.crash_every
+
+    def _tells(self, now: float) -> None:
+        """Its numbers, which move with each second while its event loop turns."""
+        if self.loop_ms is None or self.blocked:
+            return
+        if self.heap_sawtooth is not None:
+            low, high, period = self.heap_sawtooth
+            self.heap = low + (high - low) * (now % period) / period
+        used = (40.0 if self.heap is None else self.heap) + now % 60 / 100
+        loop = f"Event Loop Latency p95: {self.loop_ms:.2f} ms"
+        self.told = f"Used Heap Size: {used:.2f} MiB | {loop} | HTTP P95 Latency: 12 ms | Jobs: 3 jobs"
 
     def runs(self, lasts: float, every: float) -> None:
         """From here on it runs for so many seconds, every so many, beginning now."""
@@ -253,6 +275,10 @@ class Service:
             yield Sample("service_module", labels, 1, "1")
         if self.own:
             yield Sample("service_self", labels, 1, "1")
+        if self.told and alive:
+            yield Sample("service_app", labels, self.told, "")
+            if self.heap_limit is not None:
+                yield Sample("service_heap_limit", labels, self.heap_limit, "bytes")
 
 
 @dataclass

@@ -472,6 +472,19 @@ PHRASES: Mapping[str, Callable[..., object]] = {
         lambda n, service, size: _set(service, memory=size, sawtooth=None, memory_per_hour=0.0)
     ),
     "memory of {service} rises by {size} an hour": lambda n, service, size: _set(service, memory_per_hour=size),
+    "{service} tells of itself": lambda n, service: _set(service, loop_ms=2.5),
+    "the event loop of {service} is {duration} late": (
+        lambda n, service, duration: _set(service, loop_ms=duration * 1000)
+    ),
+    "the event loop of {service} is blocked": lambda n, service: _set(service, blocked=True),
+    "the event loop of {service} turns again": lambda n, service: _set(service, blocked=False),
+    "Node may use {size} of heap for {service}": (
+        lambda n, service, size: _set(service, heap_limit=float(size), loop_ms=service.loop_ms or 2.5)
+    ),
+    "heap of {service} is {size}": lambda n, service, size: _set(service, heap=size / 2**20, heap_sawtooth=None),
+    "heap of {service} is a sawtooth from {low:size} to {high:size} every {duration}": (
+        lambda n, service, low, high, duration: _set(service, heap_sawtooth=(low / 2**20, high / 2**20, duration))
+    ),
     "memory of {service} is a sawtooth from {low:size} to {high:size} every {duration}": (
         lambda n, service, low, high, duration: _set(service, sawtooth=(low, high, duration))
     ),

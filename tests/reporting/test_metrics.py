@@ -203,6 +203,7 @@ def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
     night = Night(orders(queues=("tree-builder",)))
     night.queues["tree-builder"].moves, night.queues["tree-builder"].oldest = False, 30.0
     night.instead["lock_wait_longest", ()] = 4.0
+    night["gateway"].loop_ms, night["gateway"].heap_limit = 3.81, 512 * 2.0**20
     night.passes(minutes=30)
     shop = CheckStatus("command", "ok", 12.0, "ms", None, None, 3.0, None, None, {"load": CheckNumber(0.5, "")})
     checked = replace(night.report, sections={**night.report.sections, "checks": {"shop": shop}})

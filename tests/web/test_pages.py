@@ -312,3 +312,24 @@ async def test_of_a_whole_fleet_that_is_out_of_order_the_first_are_told_in_full(
     told = said(page.source)
     assert "Firing (20)" in told
     assert all(f"stranger-{number:02} runs under PM2" in told for number in range(20))
+
+
+async def test_what_an_app_tells_of_itself_is_on_its_page_and_on_no_others(tmp_path: Path) -> None:
+    def telling(made: Night) -> None:
+        made["gateway"].loop_ms, made["gateway"].heap_limit = 3.81, 512 * 2.0**20
+        made.passes(minutes=30)
+        made["gateway"].loop_ms = 1900.0
+
+    source = await recorded(tmp_path, night(1, begun=telling))
+    page = await text(source, "/service/gateway")
+    told = said(page)
+    assert "Event loop 1.9 s late at the 95th percentile" in told
+    assert "Jobs 3 jobs" in told
+    assert re.search(r"Heap 4\d\.?\d* MB, limit 537 MB", told)
+    titles = re.findall(r"<title[^>]*>([^<]*)</title>", page)
+    assert "gateway: event loop latency" in titles
+    assert "gateway: heap" in titles
+    assert "event_loop_blocked: gateway" in told
+    other = await text(source, "/service/tree-builder")
+    assert "Event loop" not in said(other)
+    assert "tree-builder: heap" not in other

@@ -25,6 +25,10 @@ class Process:
     it (seconds, None: not at all), `may_end` that PM2 leaves it stopped after the exit code it has (stop_exit_codes).
     `signal` is the one that ended its last run, where PM2's bus has told; `given_up`: PM2 will not restart it any
     more and calls it waiting all the same.
+
+    `app` are the numbers that it tells of itself, as one word (core/app_numbers.py; "": none), `still_since` since when
+    none of them has moved though they were looked at, `heap_limit` the most heap that Node is told to use (bytes), and
+    `heap_full_since` since when each reading has shown it nearly full.
     """
 
     state: str
@@ -51,6 +55,10 @@ class Process:
     may_end: bool = False
     signal: str = ""
     given_up: bool = False
+    app: str = ""
+    still_since: Moment | None = None
+    heap_limit: float | None = None
+    heap_full_since: Moment | None = None
 
     @property
     def began(self) -> float | None:

@@ -13,6 +13,7 @@ from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.history import restarts
+from monitord.core.history.app_figures import followed
 from monitord.core.history.model import History
 from monitord.core.history.periodic import as_periodic, expected, learned_as, with_runs
 from monitord.core.history.process_events import BusReports, events_of
@@ -58,12 +59,17 @@ def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
     for of_process, row in rows.items():
         of = dict(of_process)
         process = _process(tuple(map(row.get, _TOLD)))
-        memory, cpu = _number(row.get("service_memory")), _number(row.get("service_cpu"))
-        fleet.setdefault(of["service"], {})[of["instance"]] = replace(process, memory=memory, cpu=cpu)
+        fleet.setdefault(of["service"], {})[of["instance"]] = replace(
+            process,
+            memory=_number(row.get("service_memory")),
+            cpu=_number(row.get("service_cpu")),
+            app=_word(row.get("service_app")) or "",
+            heap_limit=_number(row.get("service_heap_limit")),
+        )
     return fleet
 
 
-# What PM2 tells of a process, but for what it uses, which changes at each reading.
+# What PM2 tells of a process, but for what it uses and says of itself, which changes at each reading.
 _FIELDS: Final = (
     "state",
     "restarts",
@@ -91,7 +97,7 @@ _as_told: Final = attrgetter(*_FIELDS)
 
 @lru_cache(maxsize=1000)
 def _process(told: tuple[Value, ...]) -> Process:
-    """A process but for what it uses: nearly always as it was told before."""
+    """A process but for what it uses and says of itself: nearly always as it was told before."""
     row = dict(zip(_FIELDS, told, strict=True))
     return Process(
         state=str(row["state"] or "unknown"),
@@ -126,17 +132,17 @@ def update_fleet(
         # Neither monitord itself nor PM2's own modules are of the fleet, unless the orders name them.
         if name in orders.services or not all(process.own or process.module for process in processes.values())
     }
-    window = orders.restarts_window.total_seconds()
+    window, late = orders.restarts_window.total_seconds(), orders.late_after.total_seconds()
+    watched_since = before if before is not None and now - before <= late else None
     first = before is None or not history.services
     resting: dict[str, Mapping[str, Process]] = {}  # nearly all, nearly always: nothing has happened to them
     for name, processes in seen.items():
         if (service := history.services.get(name)) is None:
             continue
         if not first and (at_rest := _at_rest(service, processes, before)) is not None:
-            resting[name] = seen[name] = at_rest
+            resting[name] = seen[name] = followed(service.lives, at_rest, watched_since, now, orders)
         else:
             seen[name] = _on_their_way(service.lives, processes)
-    late = orders.late_after.total_seconds()
     another = False if before is None else restarts.answers_another(history, reading, before, now, late)
     changes = {
         name: restarts.UNCHANGED
@@ -179,6 +185,7 @@ def update_fleet(
             tallies = tallied(tallies, made, before, now, window) if made or tallies else ()
         told = BusReports(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
         processes = _since_when(old.lives, seen.get(name, {}), told)
+        processes = followed(old.lives, processes, watched_since, now, orders)
         happened: list[ServiceEvent] = []
         if not first:
             happened = events_of(name, old.lives, processes, changes.get(name), together, told, is_many=is_many)
@@ -248,8 +255,10 @@ def _at_rest(service: ServiceHistory, new: Mapping[str, Process], before: float 
         was = old[instance]
         if was.since is None or _is_going(was) or _as_told(process) != _as_told(was):
             return None
-        if process.memory != was.memory or process.cpu != was.cpu:
-            moved[instance] = replace(was, memory=process.memory, cpu=process.cpu)
+        if process.memory != was.memory or process.cpu != was.cpu or process.app or was.app:
+            moved[instance] = replace(
+                was, memory=process.memory, cpu=process.cpu, app=process.app, heap_limit=process.heap_limit
+            )
     return {instance: moved.get(instance, old[instance]) for instance in new} if moved else old
 
 

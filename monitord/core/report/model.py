@@ -48,7 +48,8 @@ class ServiceReport:
 
     `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory, `past_limit` for how long it was past
     its limit, and `past_limit_longest` the longest of those spells. `unconfirmed`: it was not as expected
-    at the last check, and no other has confirmed that.
+    at the last check, and no other has confirmed that. `event_loop` and `heap` are the same as `memory` of what the app
+    tells of itself: how late its event loop is at the 95th percentile (ms), the heap it uses (bytes), and its limit.
     """
 
     name: str
@@ -65,6 +66,9 @@ class ServiceReport:
     past_limit: float = 0.0
     past_limit_longest: float = 0.0
     unconfirmed: bool = False
+    event_loop: tuple[tuple[float, float | None], ...] = ()
+    heap: tuple[tuple[float, float | None], ...] = ()
+    heap_limit: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

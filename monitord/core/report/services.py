@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from monitord.core.alerting.incidents import Incident
+from monitord.core.app_numbers import HEAP_USED, LOOP_P95, figure, milliseconds, size
 from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.history.periodic import expected
@@ -40,6 +41,9 @@ class _Track:
     unproven: float = 0.0
     restarts: Counter[RestartKind] = field(default_factory=Counter)
     memory: dict[int, float | None] = field(default_factory=dict)
+    event_loop: dict[int, float | None] = field(default_factory=dict)
+    heap: dict[int, float | None] = field(default_factory=dict)
+    heap_limit: float | None = None
     peak: float | None = None
     peak_at: float | None = None
     unmeasured: float = 0.0
@@ -116,13 +120,16 @@ class ServiceTracker:
                     ok=track.state == "ok" if is_known else None,
                     stretches=tuple(stretches),
                     restarts=dict(track.restarts),
-                    memory=self._points(track),
+                    memory=self._points(track.memory),
                     memory_peak=track.peak,
                     memory_peak_at=track.peak_at,
                     memory_limit=self._orders.memory_limit(name),
                     unmeasured=track.unmeasured,
                     past_limit=track.past,
                     past_limit_longest=track.past_longest,
+                    event_loop=self._points(track.event_loop),
+                    heap=self._points(track.heap),
+                    heap_limit=track.heap_limit,
                 )
             )
         return tuple(found)
@@ -198,25 +205,37 @@ class ServiceTracker:
             return
         used = max((process.memory for process in processes.values() if process.memory is not None), default=None)
         place = min(POINTS - 1, int((at - self._since) / max(1e-9, self._until - self._since) * POINTS))
-        known = track.memory.get(place)
-        track.memory[place] = max(known, used) if known is not None and used is not None else used or known
+        _largest(track.memory, place, used)
+        self._app(track, place, processes)
         if used is not None and (track.peak is None or used > track.peak):
             track.peak, track.peak_at = used, at
 
-    def _points(self, track: _Track) -> tuple[tuple[float, float | None], ...]:
+    def _app(self, track: _Track, place: int, processes: Mapping[str, Process]) -> None:
+        """What the app tells of itself; of one that never told anything there is no series."""
+        told = [process for process in processes.values() if process.app]
+        if not told and not track.event_loop and not track.heap:
+            return
+        latencies = [milliseconds(figure(process.app, LOOP_P95)) for process in told]
+        heaps = [size(figure(process.app, HEAP_USED)) for process in told]
+        limits = [process.heap_limit for process in told if process.heap_limit is not None]
+        _largest(track.event_loop, place, max((one for one in latencies if one is not None), default=None))
+        _largest(track.heap, place, max((one for one in heaps if one is not None), default=None))
+        track.heap_limit = min(limits, default=track.heap_limit)
+
+    def _points(self, series: Mapping[int, float | None]) -> tuple[tuple[float, float | None], ...]:
         """A point a bucket, the largest in it; None where a bucket holds none between two that do."""
-        if not track.memory:
+        if not any(value is not None for value in series.values()):
             return ()
         width = (self._until - self._since) / POINTS
-        first, last = min(track.memory), max(track.memory)
+        first, last = min(series), max(series)
         # Looked at less often than there are buckets: a bucket without a reading is no gap until it is a late one.
         apart = max(1, int(self._late / width) if width > 0 else 1)
         points: list[tuple[float, float | None]] = []
         since_point = 0
         for place in range(first, last + 1):
             at = self._since + (place + 0.5) * width
-            if place in track.memory:
-                points.append((at, track.memory[place]))
+            if place in series:
+                points.append((at, series[place]))
                 since_point = 0
             else:
                 since_point += 1
@@ -249,6 +268,12 @@ def _confirmed(night: ServiceReport, lasted: Sequence[tuple[float, float]]) -> S
     )
     is_doubtful = night.ok is False and not any(end == math.inf for _, end in lasted)
     return replace(night, stretches=stretches, ok=None if is_doubtful else night.ok, unconfirmed=is_doubtful)
+
+
+def _largest(series: dict[int, float | None], place: int, value: float | None) -> None:
+    """Keep the largest value of a bucket."""
+    known = series.get(place)
+    series[place] = value if known is None else known if value is None else max(known, value)
 
 
 def _running(processes: Mapping[str, Process]) -> frozenset[tuple[str, float | None]]:

@@ -14,6 +14,7 @@ from monitord.core.history.process_states import standing
 from monitord.core.history.processes import recent_restarts
 from monitord.core.humanize import NOTHING, UNKNOWN, said
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.subjects.app_status import APP_METRICS, AppStatus, app_status
 from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
@@ -30,7 +31,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service. `ok` is whether it is as expected (None: it cannot be told)."""
+    """One service. `ok` is whether it is as expected (None: it cannot be told).
+
+    `app` is what it tells of itself (None: nothing, or it cannot be told).
+    """
 
     state: str | None
     expected: str | None
@@ -40,6 +44,7 @@ class ServiceStatus:
     restarts_recent: int | None
     ok: bool | None
     instances: int | None
+    app: AppStatus | None = None
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str, ServiceStatus]:
@@ -77,6 +82,7 @@ def _service(
         restarts_recent=recent_restarts(service, now, window) if service and is_known else None,
         ok=ok,
         instances=len(processes) if is_known else None,
+        app=app_status(processes),
     )
 
 
@@ -100,6 +106,11 @@ METRICS: Final = (
                 "services", "How many services are as expected, are not, and are unknown.", _as_ordered, "as_ordered"
             ),
         ),
+    ),
+    MetricGroup[AppStatus](
+        lambda report: {name: service.app for name, service in report.of(STATUS).items() if service.app is not None},
+        APP_METRICS,
+        label="service",
     ),
     MetricGroup[ServiceStatus](
         lambda report: report.of(STATUS),

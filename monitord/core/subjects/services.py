@@ -14,6 +14,7 @@ from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import FROZEN, UP, WAITING, allowed, fits
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.subjects import apps
 from monitord.core.subjects.base import (
     NONE,
     ActionKind,
@@ -340,6 +341,7 @@ SERVICE_FROZEN = Rule(
     probe="pm2",
     severities=("critical",),
     evaluate=service_frozen,
+    replaces=(Replaces(apps.EVENT_LOOP_BLOCKED),),
     roles=SERVICE,
     dead_services=itself,
     runbook=(
@@ -380,7 +382,7 @@ SERVICE_OVERDUE = Rule(
     criterion="services_online",
 )
 # While a service is gone or down nothing else is found of it.
-_HIDDEN: Final = (SERVICE_FROZEN, SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK, SERVICE_RESTART_LOOP)
+_HIDDEN: Final = (SERVICE_FROZEN, SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK, SERVICE_RESTART_LOOP, *apps.RULES)
 SERVICE_DOWN = Rule(
     name="service_down",
     probe="pm2",
@@ -423,4 +425,5 @@ RULES = (
     SERVICE_FROZEN,
     SERVICE_MEMORY_HIGH,
     SERVICE_MEMORY_LEAK,
+    *apps.RULES,
 )

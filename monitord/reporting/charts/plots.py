@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from markupsafe import Markup
@@ -106,20 +107,57 @@ def _strip_words(stretches: Sequence[BlindSpell]) -> str:
 
 def memory_plot(ident: str, service: ServiceReport, span: TimeSpan) -> Markup:
     """A service's memory against its limit: a line, broken and dotted where it was not running or not seen."""
-    limit, peak = float(service.memory_limit), service.memory_peak
-    top = max(limit, peak or 0.0, *(value or 0.0 for _, value in service.memory), 1.0) * _ROOM
+    peak, at = service.memory_peak, service.memory_peak_at
+    line = PlottedLine("memory", service.memory, float(service.memory_limit), peak, at)
+    return line_plot(ident, service.name, line, span, humanize.size)
+
+
+def event_loop_plot(ident: str, service: ServiceReport, span: TimeSpan, limit: float) -> Markup:
+    """How late a service's event loop was, at the 95th percentile (ms), against its limit."""
+    line = PlottedLine("event loop latency", service.event_loop, limit)
+    return line_plot(ident, service.name, line, span, lambda value: humanize.duration(value / 1000))
+
+
+def heap_plot(ident: str, service: ServiceReport, span: TimeSpan) -> Markup:
+    """A service's heap, against what Node may use where it is told."""
+    return line_plot(ident, service.name, PlottedLine("heap", service.heap, service.heap_limit), span, humanize.size)
+
+
+@dataclass(frozen=True, slots=True)
+class PlottedLine:
+    """What a line plot shows: None where nothing is known. Without a peak of its own it is the highest point."""
+
+    what: str
+    points: Sequence[Point]
+    limit: float | None = None
+    peak: float | None = None
+    peak_at: float | None = None
+
+    @property
+    def highest(self) -> tuple[float | None, float | None]:
+        """The peak, and when it was."""
+        if self.peak is not None:
+            return self.peak, self.peak_at
+        known = [(value, at) for at, value in self.points if value is not None]
+        return max(known, default=(None, None))
+
+
+def line_plot(ident: str, name: str, line: PlottedLine, span: TimeSpan, shown: Callable[[float], str]) -> Markup:
+    """A line against its limit, broken and dotted where nothing is known. `shown` says a value in words."""
+    (peak, at), limit = line.highest, line.limit
+    top = max(limit or 0.0, peak or 0.0, *(value or 0.0 for _, value in line.points), 1.0) * _ROOM
     scale = Scale(top, _UPPER, _LOWER)
-    runs = list(runs_of(thinned(service.memory, _POINTS)))
-    at = service.memory_peak_at
+    runs = list(runs_of(thinned(line.points, _POINTS)))
     is_late = at is not None and span.place(at) > 50.0
     content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER), level(_LOWER, "base")]
-    for start, end in _blanks(service.memory, span):
+    for start, end in _blanks(line.points, span):
         where = {"x": percent(span.place(start)), "width": percent(span.place(end) - span.place(start))}
         content.append(tag("rect", **where, y=_UPPER, height=_LOWER - _UPPER, fill=fill(ident, "idle"), class_="blank"))
-    content.append(level(scale.place(limit), "limit"))
-    content.append(
-        letters(f"limit {humanize.size(limit)}", 0.0 if is_late else 100.0, scale.place(limit) - 5, kind="limit")
-    )
+    if limit is not None:
+        content.append(level(scale.place(limit), "limit"))
+        content.append(
+            letters(f"limit {shown(limit)}", 0.0 if is_late else 100.0, scale.place(limit) - 5, kind="limit")
+        )
     content.append(
         tag(
             "svg",
@@ -134,13 +172,13 @@ def memory_plot(ident: str, service: ServiceReport, span: TimeSpan) -> Markup:
         x, y = span.place(at), scale.place(peak)
         content.append(shape(x, y, _DISC, "peak"))
         anchor = "start" if x < 20 else "end" if x > 80 else "middle"
-        content.append(letters(f"peak {humanize.size(peak)}", x, y - 8, kind="peak", anchor=anchor))
+        content.append(letters(f"peak {shown(peak)}", x, y - 8, kind="peak", anchor=anchor))
     if not runs:
-        content.append(letters("no memory was measured", 50.0, _MIDDLE + 4, kind="unknown"))
+        content.append(letters(f"no {line.what} was measured", 50.0, _MIDDLE + 4, kind="unknown"))
     when = "" if at is None else f" at {dated(at)}"
-    said_peak = "The peak is unknown." if peak is None else f"The peak is {humanize.size(peak)}{when}."
-    description = f"{said_peak} The limit is {humanize.size(limit)}."
-    return frame(ident, f"{service.name}: memory", description, _HEIGHT, *content)
+    said_peak = "The peak is unknown." if peak is None else f"The peak is {shown(peak)}{when}."
+    description = said_peak if limit is None else f"{said_peak} The limit is {shown(limit)}."
+    return frame(ident, f"{name}: {line.what}", description, _HEIGHT, *content)
 
 
 def runs_of(points: Sequence[Point]) -> Iterator[list[tuple[float, float]]]:

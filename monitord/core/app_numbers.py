@@ -1,0 +1,131 @@
+"""The numbers that an app tells PM2 of itself, as PM2 holds them in `axm_monitor`: its event loop, its heap, its own.
+
+A reading has those of one process as one word, `Event Loop Latency p95: 3.65 ms | Heap Usage: 60.1 %`: ten samples of
+each of a thousand apps would double what a cycle costs. Whether any of them moved is then one comparison.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from monitord.core.copying import slot_by_slot
+
+# What PM2's own instrumentation (@pm2/io, which every Node app under PM2 is started with) calls its figures.
+LOOP_P95: Final = "Event Loop Latency p95"
+LOOP: Final = "Event Loop Latency"
+HEAP_USED: Final = "Used Heap Size"
+HEAP_SIZE: Final = "Heap Size"
+HTTP_P95: Final = "HTTP P95 Latency"
+HEAP_USAGE: Final = "Heap Usage"
+HTTP_MEAN: Final = "HTTP Mean Latency"
+HTTP_RATE: Final = "HTTP"
+HANDLES: Final = "Active handles"
+REQUESTS: Final = "Active requests"
+KNOWN: Final = (
+    *(LOOP_P95, LOOP, HEAP_USED, HEAP_SIZE, HTTP_P95),
+    *(HTTP_MEAN, HTTP_RATE, HANDLES, REQUESTS, HEAP_USAGE),
+)
+
+_BETWEEN: Final = " | "
+_IS: Final = ": "
+_MILLISECONDS: Final[Mapping[str, float]] = {"ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
+_BYTES: Final[Mapping[str, float]] = {
+    "B": 1.0,
+    **{f"{letter}B": 1000.0**power for power, letter in enumerate("kMGT", 1)},
+    **{f"{letter}iB": 1024.0**power for power, letter in enumerate("KMGT", 1)},
+    "KB": 1000.0,
+}
+
+
+@slot_by_slot
+@dataclass(frozen=True, slots=True)
+class AppNumber:
+    """One number of an app, in the unit that it tells it in ("": in none)."""
+
+    value: float
+    unit: str
+
+
+def plain_name(name: str) -> str:
+    """A name without what stands between two numbers."""
+    return name.replace("|", "/").strip()
+
+
+def packed(numbers: Mapping[str, str]) -> str:
+    """Plain names and what they are, each a number or a number, a space and its unit, as one word."""
+    return _BETWEEN.join([f"{name}{_IS}{written}" for name, written in numbers.items()])
+
+
+def count(word: str) -> int:
+    """How many numbers a word holds."""
+    return word.count(_BETWEEN) + 1 if word else 0
+
+
+def first(word: str, most: int) -> str:
+    """A word with so many of its numbers, from its beginning on."""
+    return _BETWEEN.join(word.split(_BETWEEN)[:most])
+
+
+def written(word: str) -> dict[str, str]:
+    """What each number of such a word is, with its unit, by name."""
+    found: dict[str, str] = {}
+    for part in word.split(_BETWEEN) if word else ():
+        name, _, told = part.rpartition(_IS)
+        found[name] = told
+    return found
+
+
+def number(told: str | None) -> AppNumber | None:
+    """A number that is written with its unit; None where there is none."""
+    value, _, unit = (told or "").partition(" ")
+    try:
+        return AppNumber(float(value), unit)
+    except ValueError:
+        return None
+
+
+def figure(word: str, name: str) -> AppNumber | None:
+    """One number of such a word; None where it has none of that name."""
+    sought = f"{name}{_IS}"
+    start = 0 if word.startswith(sought) else word.find(_BETWEEN + sought)
+    if start < 0:
+        return None
+    start += len(sought) + (len(_BETWEEN) if start else 0)
+    end = word.find(_BETWEEN, start)
+    return number(word[start : end if end >= 0 else len(word)])
+
+
+def moves(word: str) -> bool:
+    """Whether a word is of an app whose numbers move each second for as long as its event loop turns.
+
+    It is where PM2's own instrumentation tells of its heap: the telling itself takes memory.
+    """
+    return f"{HEAP_USED}{_IS}" in word
+
+
+def milliseconds(number: AppNumber | None) -> float | None:
+    """A duration in ms; None where there is none, or it is told in another kind of unit."""
+    return _in(number, _MILLISECONDS)
+
+
+def size(number: AppNumber | None) -> float | None:
+    """A size in bytes; None where there is none, or it is told in another kind of unit."""
+    return _in(number, _BYTES)
+
+
+def _in(number: AppNumber | None, units: Mapping[str, float]) -> float | None:
+    factor = units.get(number.unit) if number is not None else None
+    return None if number is None or factor is None else number.value * factor
+
+
+def largest(words: Sequence[str]) -> dict[str, str]:
+    """The numbers of a service with several instances as they are written: the largest that any tells, by name."""
+    found = written(words[0]) if words else {}
+    for word in words[1:]:
+        for name, told in written(word).items():
+            known, other = number(found.get(name)), number(told)
+            if known is None or (other is not None and other.value > known.value):
+                found[name] = told
+    return found

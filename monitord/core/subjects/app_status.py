@@ -1,0 +1,78 @@
+"""What an app tells of itself, as the status document has it, and as metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from monitord.core import app_numbers
+from monitord.core.app_numbers import AppNumber
+from monitord.core.history.process_model import Process
+from monitord.core.subjects.base import MetricFamily, seconds, whole
+
+
+@dataclass(frozen=True, slots=True)
+class AppStatus:
+    """What an app tells PM2 of itself, the largest of its instances (None: it does not tell it).
+
+    `numbers` are the app's own, in the units that it tells them in.
+    """
+
+    event_loop_ms: float | None
+    event_loop_p95_ms: float | None
+    heap_used_bytes: int | None
+    heap_size_bytes: int | None
+    heap_limit_bytes: int | None
+    http_p95_ms: float | None
+    numbers: Mapping[str, AppNumber]
+
+
+_KNOWN: Final = frozenset(app_numbers.KNOWN)
+
+
+def app_status(processes: Sequence[Process]) -> AppStatus | None:
+    """What the processes of a service tell; None where they tell nothing."""
+    words = [process.app for process in processes if process.app]
+    if not words:
+        return None
+    told = app_numbers.largest(words)
+    limits = [process.heap_limit for process in processes if process.heap_limit is not None]
+
+    def known(name: str) -> AppNumber | None:
+        return app_numbers.number(told.get(name))
+
+    own = {name: number for name in told if name not in _KNOWN and (number := known(name)) is not None}
+    return AppStatus(
+        event_loop_ms=app_numbers.milliseconds(known(app_numbers.LOOP)),
+        event_loop_p95_ms=app_numbers.milliseconds(known(app_numbers.LOOP_P95)),
+        heap_used_bytes=whole(app_numbers.size(known(app_numbers.HEAP_USED))),
+        heap_size_bytes=whole(app_numbers.size(known(app_numbers.HEAP_SIZE))),
+        heap_limit_bytes=whole(min(limits, default=None)),
+        http_p95_ms=app_numbers.milliseconds(known(app_numbers.HTTP_P95)),
+        numbers=own,
+    )
+
+
+APP_METRICS: Final[tuple[MetricFamily[AppStatus], ...]] = (
+    MetricFamily(
+        "service_event_loop_p95_seconds",
+        "How late the event loop of a service is, at the 95th percentile.",
+        lambda app: seconds(app.event_loop_p95_ms),
+    ),
+    MetricFamily("service_heap_used_bytes", "Heap that a service uses.", lambda app: app.heap_used_bytes),
+    MetricFamily(
+        "service_heap_limit_bytes", "Heap that Node is told to use at most.", lambda app: app.heap_limit_bytes
+    ),
+    MetricFamily(
+        "service_http_p95_seconds",
+        "How long a service takes to answer over HTTP, at the 95th percentile.",
+        lambda app: seconds(app.http_p95_ms),
+    ),
+    MetricFamily(
+        "service_number",
+        "A number that a service tells of itself, in its own unit.",
+        lambda app: {name: number.value for name, number in app.numbers.items()},
+        by="number",
+    ),
+)

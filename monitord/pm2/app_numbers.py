@@ -1,0 +1,119 @@
+"""What an app tells PM2 of itself by `axm:monitor`: read as PM2's list holds it, and bounded, whatever the app sends.
+
+PM2 7.0 was seen to hold, of a Node app that does nothing for it (its @pm2/io tells all of it once a second):
+
+| name | value | unit |
+|---|---|---|
+| `Event Loop Latency`, `Event Loop Latency p95` | `"3.65"` | `ms` |
+| `Used Heap Size`, `Heap Size` | `"6.45"` | `MiB` |
+| `Heap Usage` (used of size, which grows) | `60.04` | `%` |
+| `Active handles`, `Active requests` | `3` | |
+| once it has answered HTTP: `HTTP`, `HTTP Mean Latency`, `HTTP P95 Latency` | `12` | `req/min`, `ms` |
+
+An app that blocks its loop for 2 s every 10 s is at a p95 of 1031 to 1999 ms: the delay is taken once a second, so that
+of a longer block only what goes past that second is seen, and it is one tick however long it was. One that is blocked
+for good sends nothing: its numbers stand as they were. An app in another language has none, nor has one that was begun
+with `pmx: false`.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from typing import Final, cast
+
+from monitord.core.app_numbers import KNOWN, count, first, packed, plain_name
+from monitord.core.names import distinct
+
+MOST_PER_APP: Final = 16
+MOST_IN_ALL: Final = 6_000
+MOST_NAME_CHARACTERS: Final = 48
+_MOST_READ: Final = 200  # an app may send thousands: no more of them are looked at
+_MOST_TEXT: Final = 48
+_MOST_UNIT: Final = 12
+_LARGEST: Final = 1e18
+_WITH_UNIT: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*([^\s\d]\S*)\s*")
+_HEAP_OPTION: Final = re.compile(r"--max[-_]old[-_]space[-_]size(?:=|\s+)(\d{1,9})(?!\S)")
+_MIB: Final = 2**20
+_NUMERIC: Final = frozenset({int, float})  # a bool is none
+
+
+class Told(str):
+    """One entry of `axm_monitor` as a word has it, "" where it is no number. No other text is of this class."""
+
+    __slots__ = ()
+
+
+class Word(str):
+    """What an app tells as one word. No other text is of this class."""
+
+    __slots__ = ()
+
+
+_NOTHING: Final = Told()
+
+
+def word(entries: Mapping[str, object]) -> Word:
+    """What an app tells as one word, at most 16 numbers: PM2's own figures first where it tells more."""
+    pairs: Iterable[tuple[str, object]] = entries.items()
+    if len(entries) > MOST_PER_APP:
+        known = [(name, entries[name]) for name in KNOWN if name in entries]
+        pairs = dict((*known, *list(entries.items())[:_MOST_READ])).items()
+    found: dict[str, str] = {}
+    for name, entry in pairs:
+        if len(found) == MOST_PER_APP:
+            break
+        if entry and isinstance(entry, Told):
+            found.setdefault(_name(name), entry)
+    return Word(packed(found))
+
+
+@lru_cache(maxsize=4096)
+def _name(name: str) -> str:
+    return plain_name(distinct(name.strip() or "unnamed", MOST_NAME_CHARACTERS))
+
+
+def told(value: object, unit: object) -> Told:
+    """A value and its unit as they are written in a word."""
+    if isinstance(value, str):
+        written = value.strip()
+        if len(written) > _MOST_TEXT:
+            return _NOTHING
+        try:
+            number = float(written)
+        except ValueError:
+            parts = _WITH_UNIT.fullmatch(written)
+            if parts is None:
+                return _NOTHING
+            number, written, unit = float(parts[1]), parts[1], unit or parts[2]
+    elif value.__class__ in _NUMERIC:
+        number, written = cast("float", value), repr(value)
+    else:
+        return _NOTHING
+    if not -_LARGEST <= number <= _LARGEST:  # nor are `NaN` and what is infinite
+        return _NOTHING
+    known = _unit(unit) if isinstance(unit, str) else ""
+    return Told(f"{written} {known}" if known else written)
+
+
+@lru_cache(maxsize=512)
+def _unit(unit: str) -> str:
+    return "".join(c for c in unit[:_MOST_UNIT] if c.isprintable() and c not in " |:")
+
+
+def heap_limit(options: object) -> int | None:
+    """The most heap that Node is told to use (`--max-old-space-size`), in bytes; of several options the last counts.
+
+    `options` are an interpreter's arguments, or NODE_OPTIONS, of which nothing else is read.
+    """
+    line = " ".join(map(str, options[:_MOST_READ])) if isinstance(options, list) else options
+    written = _HEAP_OPTION.findall(line[:65_536]) if isinstance(line, str) else []
+    return int(written[-1]) * _MIB or None if written else None
+
+
+def within(words: Sequence[str]) -> Sequence[str]:
+    """The words of all apps. Where there are too many numbers in all, each app keeps its first few."""
+    counts = [count(word) for word in words]
+    most = MOST_PER_APP
+    while most > 1 and sum(min(most, one) for one in counts) > MOST_IN_ALL:
+        most -= 1
+    return words if most == MOST_PER_APP else [first(word, most) for word in words]

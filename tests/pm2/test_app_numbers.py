@@ -1,0 +1,190 @@
+"""What apps tell PM2 of themselves: read from a real PM2, and bounded and without anything else whatever they send."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from monitord.core import app_numbers as core
+from monitord.core.engine import Decision, State, decide
+from monitord.core.model import Observation, Reading
+from monitord.core.orders import StandingOrders
+from monitord.pm2 import app_numbers, process_list, wire
+from monitord.probes.base import Request, take
+from monitord.probes.pm2 import Pm2Probe
+
+from .conftest import DEADLINE, SECRET, RealPm2
+
+# As PM2 7.0 holds them of an app that answers HTTP.
+TOLD = {
+    "Heap Size": {"historic": True, "unit": "MiB", "type": "internal/v8/heap/total", "value": "10.75"},
+    "Heap Usage": {"historic": True, "unit": "%", "type": "internal/v8/heap/usage", "value": 60.04},
+    "Used Heap Size": {"historic": True, "unit": "MiB", "type": "internal/v8/heap/used", "value": "6.45"},
+    "Active handles": {"historic": True, "type": "internal/libuv/handles", "value": 3},
+    "Event Loop Latency": {"historic": True, "unit": "ms", "type": "internal/libuv/latency/p50", "value": "-0.39"},
+    "Event Loop Latency p95": {"historic": True, "unit": "ms", "type": "internal/libuv/latency/p95", "value": "3.81"},
+    "HTTP P95 Latency": {"historic": True, "unit": "ms", "type": "internal/http/latency/p95", "value": 12},
+}
+
+
+def listed(told: object, **env: object) -> process_list.ListedProcess:
+    """The process of which PM2's list says that."""
+    pm2_env = {"status": "online", "pm_uptime": 1_762_308_000_000, "axm_monitor": told, **env}
+    reply = {"args": [[{"name": "api", "pm_id": 0, "pid": 7, "pm2_env": pm2_env, "monit": {"memory": 1, "cpu": 0}}]]}
+    argument = b"j:" + json.dumps(reply).encode()
+    unpacked: Any = wire.unpack(argument, object_pairs_hook=process_list.keep)
+    assert SECRET not in repr(unpacked)
+    (process,) = process_list.parse(unpacked["args"][0])
+    return process
+
+
+def number(told: Mapping[str, object]) -> str:
+    return listed({"n": told}).numbers.removeprefix("n: ")
+
+
+def test_what_an_app_tells_is_one_word_of_which_each_number_can_be_had() -> None:
+    word = listed(TOLD).numbers
+    assert core.written(word) == {
+        "Heap Size": "10.75 MiB",
+        "Heap Usage": "60.04 %",
+        "Used Heap Size": "6.45 MiB",
+        "Active handles": "3",
+        "Event Loop Latency": "-0.39 ms",
+        "Event Loop Latency p95": "3.81 ms",
+        "HTTP P95 Latency": "12 ms",
+    }
+    assert core.size(core.figure(word, core.HEAP_SIZE)) == 10.75 * 2**20  # and not that of `Used Heap Size`
+    assert core.milliseconds(core.figure(word, core.LOOP_P95)) == 3.81
+    assert core.milliseconds(core.figure(word, core.HEAP_SIZE)) is None
+    assert core.figure(word, "Size") is None
+
+
+@pytest.mark.parametrize(
+    ("told", "written"),
+    [
+        ({"value": "1.25ms"}, "1.25 ms"),
+        ({"value": " 12 MB ", "unit": "MiB"}, "12 MiB"),
+        ({"value": "0 B"}, "0 B"),
+        ({"value": 7, "unit": "jobs | waiting: many"}, "7 jobswaiti"),
+        ({"value": 1e300}, ""),
+        ({"value": float("nan")}, ""),
+        ({"value": True}, ""),
+        ({"value": None}, ""),
+        ({"value": "many"}, ""),
+        ({"value": "9" * 60}, ""),
+        ({"value": 7, "unit": ["ms"]}, "7"),
+        ({"value": {"value": 7}}, ""),
+        ({"unit": "ms"}, ""),
+    ],
+)
+def test_a_number_is_one_with_its_unit_or_is_none(told: Mapping[str, object], written: str) -> None:
+    assert number(told) == written
+
+
+def test_an_app_that_tells_thousands_keeps_pm2s_own_figures_and_a_few_more() -> None:
+    many = {f"{'x' * 500}-{i}": {"value": i} for i in range(5000)} | TOLD
+    found = core.written(listed(many).numbers)
+    assert len(found) == app_numbers.MOST_PER_APP
+    assert {"Event Loop Latency p95", "Used Heap Size", "HTTP P95 Latency"} <= found.keys()
+    assert all(len(name) <= app_numbers.MOST_NAME_CHARACTERS for name in found)
+
+
+def test_a_name_with_what_stands_between_numbers_in_it_is_one_name() -> None:
+    found = core.written(listed({"a | b: c\n": {"value": 1}, "status": {"value": 2}, "value": {"value": 3}}).numbers)
+    assert list(found.values()) == ["1", "2", "3"]
+    assert all(name.isprintable() for name in found)
+
+
+def test_too_many_numbers_in_all_leave_each_app_its_first() -> None:
+    words = [f"heap: {i} | loop: 2 | own: 3" for i in range(app_numbers.MOST_IN_ALL)]
+    kept = app_numbers.within(words)
+    assert [core.count(word) for word in kept] == [1] * len(words)
+    assert kept[7] == "heap: 7"
+
+
+@pytest.mark.parametrize("told", [{}, None, [], "x", {"a": 1}, {"a": [SECRET]}, {"value": SECRET}])
+def test_an_app_without_instrumentation_tells_nothing(told: object) -> None:
+    assert listed(told).numbers == ""
+
+
+def test_of_options_for_node_nothing_but_the_limit_of_its_heap_is_kept() -> None:
+    options = ["--require", SECRET, "--max-old-space-size=512"]
+    assert listed(TOLD, node_args=options).heap_limit_bytes == 512 * 2**20
+    assert listed(TOLD, NODE_OPTIONS=f"--title={SECRET} --max_old_space_size 256").heap_limit_bytes == 256 * 2**20
+    assert listed(TOLD, node_args=options, NODE_OPTIONS="--max-old-space-size=1").heap_limit_bytes == 512 * 2**20
+    assert listed(TOLD, node_args=[SECRET], NODE_OPTIONS=SECRET).heap_limit_bytes is None
+
+
+def test_what_an_app_tells_is_one_sample_however_much_it_is() -> None:
+    from monitord.probes.pm2 import _service
+
+    silent, telling = listed({}), listed(TOLD)
+    before = len(list(_service(silent, silent.numbers, frozenset())))
+    assert len(list(_service(telling, telling.numbers, frozenset()))) == before + 1
+
+
+BLOCKING = """
+const at = %s, until = (ms) => { const end = Date.now() + ms; while (Date.now() < end); };
+if (at) setTimeout(() => until(%s), at);
+setInterval(() => {}, 1000);
+"""
+
+
+def _folded(readings: list[tuple[float, Reading]], began: datetime) -> Decision:
+    state, orders = State(), StandingOrders(probes=frozenset({"pm2"}))
+    for seconds, reading in readings:
+        now = began + timedelta(seconds=seconds)
+        decision = decide(state, Observation(now, {"pm2": reading}), orders)
+        state = decision.state
+    return decision
+
+
+async def test_an_app_that_blocks_its_loop_is_found_though_pm2_calls_it_online(real_pm2: RealPm2) -> None:
+    apps = {"calm": (0, 0), "busy": (1500, 2000), "stuck": (2500, 600_000)}
+    for name, (at, long) in apps.items():
+        (real_pm2.apps / f"{name}.js").write_text(BLOCKING % (at, long))
+    config = real_pm2.apps / "apps.config.json"
+    scripts = [{"name": name, "script": str(real_pm2.apps / f"{name}.js")} for name in apps]
+    config.write_text(json.dumps({"apps": [*scripts, {"name": "silent", "script": "/bin/sleep", "args": "600"}]}))
+    real_pm2.run("start", str(config))
+    probe = Pm2Probe(real_pm2.home, frozenset)
+
+    async def read() -> tuple[Reading, dict[str, str]]:
+        reading = await take(probe, Request(now=0.0, timeout=DEADLINE))
+        return reading, {s.label("service"): str(s.value) for s in reading.named("service_app")}
+
+    def late(word: str) -> float:
+        return core.milliseconds(core.figure(word, core.LOOP_P95)) or 0.0
+
+    async with asyncio.timeout(DEADLINE):
+        while True:  # PM2 tells nobody when an app has told it something
+            first, told = await read()
+            if late(told.get("busy", "")) > 500 and core.moves(told.get("stuck", "")):
+                await asyncio.sleep(1.5)  # longer than a second: what moves has moved
+                second, again = await read()
+                if again["stuck"] == told["stuck"]:
+                    break
+            await asyncio.sleep(0.1)
+    assert again["calm"] != told["calm"]
+    assert 500 < late(again["busy"]) < 2500
+    assert "silent" not in again
+    states = {s.label("service"): s.value for s in second.named("service_state")}
+    assert set(states.values()) == {"online"}
+
+    began = datetime.now(UTC) + timedelta(minutes=1)  # what is moved is the time between two readings, and no reading
+    decision = _folded([(0, first), (15, second), (21, second)], began)
+    alerts = {one["subject"]: one for one in decision.report.as_fields()["alerts"]["firing"]}
+    assert {name: one["rule"] for name, one in alerts.items()} == {
+        "busy": "event_loop_blocked",
+        "stuck": "event_loop_blocked",
+    }
+    assert (alerts["busy"]["unit"], alerts["stuck"]["unit"]) == ("ms", "seconds")
+    services = decision.report.as_fields()["services"]
+    assert services["silent"]["app"] is None
+    assert services["calm"]["app"]["heap_used_bytes"] > 2**20
+    assert services["busy"]["ok"] is True
