@@ -7,6 +7,7 @@ what is quiet by a schedule is never quiet at a time that its author may not hav
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
@@ -47,14 +48,14 @@ class Schedule:
     def following(self, at: datetime) -> datetime | None:
         """The first moment after `at` at which it comes; None where it never does."""
         day = at.replace(hour=0, minute=0, second=0, microsecond=0)
+        if self._has(day):
+            for hour in self.hours[bisect_left(self.hours, at.hour) :]:
+                for minute in self.minutes[bisect_right(self.minutes, at.minute) if hour == at.hour else 0 :]:
+                    return day.replace(hour=hour, minute=minute)
         for _ in range(_AT_MOST_DAYS):
-            if self._has(day):
-                for hour in self.hours:
-                    for minute in self.minutes:
-                        moment = day.replace(hour=hour, minute=minute)
-                        if moment > at:
-                            return moment
             day += timedelta(days=1)
+            if self._has(day):
+                return day.replace(hour=self.hours[0], minute=self.minutes[0])
         return None
 
     def _has(self, day: datetime) -> bool:
