@@ -17,13 +17,13 @@ from monitord.core.history.defaults import defaults
 from monitord.core.history.epochs import window_seconds
 from monitord.core.subjects.registry import added
 from monitord.probes.base import Probe
-from monitord.threads import WorkerThread
 
 if TYPE_CHECKING:
     from monitord.config.loader import Settings
     from monitord.core.orders import StandingOrders
     from monitord.postgres.session import Session
     from monitord.postgres.shared import SharedSessions
+    from monitord.probes.checks.checkin import Reports
 
 # An exact count stops at so many times the growth limit: far past it, and still no burden.
 COUNT_AT_MOST_LIMITS = 10
@@ -44,7 +44,7 @@ class ProbeContext:
     own_pids: Callable[[], frozenset[int]]
     _session: Session | None = None
     _shared: SharedSessions | None = None
-    _reports: WorkerThread | None = None
+    _reports: Reports | None = None
 
     @property
     def session(self) -> Session:
@@ -63,10 +63,12 @@ class ProbeContext:
         return self._shared
 
     @property
-    def reports(self) -> WorkerThread:
-        """The one thread that reads what jobs have reported."""
+    def reports(self) -> Reports:
+        """What jobs have reported, read for all that ask for it."""
+        from monitord.probes.checks.checkin import Reports
+
         if self._reports is None:
-            self._reports = WorkerThread("what jobs report")
+            self._reports = Reports(self.settings.state_dir)
         return self._reports
 
     def _new_session(self) -> Session:

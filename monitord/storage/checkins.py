@@ -61,20 +61,20 @@ def keep(directory: Path, job: str, report: JobReport, at: float, code: int | No
         connection.execute("COMMIT")
 
 
-def read_reports(directory: Path, job: str) -> JobReports:
-    """What a job has reported to the daemon on `directory`; nothing where none has run there. Writes nothing.
+def read_reports(directory: Path) -> dict[str, JobReports]:
+    """What each job has reported to the daemon on `directory`; nothing where none has run there. Writes nothing.
 
     Raises:
         UnusableSnapshot: there is a file and it cannot be read.
     """
     path = directory / FILE
     if not path.exists():
-        return JobReports()
+        return {}
     try:
         with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=BUSY_SECONDS)) as found:
             if version(found) < _WITH_CHECKINS:
-                return JobReports()
-            return _reports(found.execute(f"SELECT {_COLUMNS} FROM checkins WHERE job = ?", (job,)).fetchone())  # noqa: S608
+                return {}
+            return {job: JobReports(*row) for job, *row in found.execute(f"SELECT job, {_COLUMNS} FROM checkins")}  # noqa: S608
     except sqlite3.Error as error:
         raise UnusableSnapshot(f"the snapshot at {path} cannot be read: {error}") from None
 

@@ -25,28 +25,32 @@ async def directory(tmp_path: Path) -> Path:
     return tmp_path
 
 
+def of(directory: Path, job: str = "backup") -> JobReports:
+    return read_reports(directory).get(job, JobReports())
+
+
 def test_a_run_is_what_was_reported_of_it(directory: Path) -> None:
-    assert read_reports(directory, "backup") == JobReports()
+    assert of(directory) == JobReports()
     keep(directory, "backup", "start", 1000.0)
-    assert read_reports(directory, "backup") == JobReports(started=1000.0)
+    assert of(directory) == JobReports(started=1000.0)
     keep(directory, "backup", "success", 1060.5)
-    assert read_reports(directory, "backup") == JobReports(1000.0, 1060.5, None, 0, 60.5)
+    assert of(directory) == JobReports(1000.0, 1060.5, None, 0, 60.5)
     keep(directory, "backup", "failure", 2000.0, 3)  # of a run whose start it did not report
-    assert read_reports(directory, "backup") == JobReports(1000.0, 1060.5, 2000.0, 3, None)
-    assert read_reports(directory, "export") == JobReports()
+    assert of(directory) == JobReports(1000.0, 1060.5, 2000.0, 3, None)
+    assert of(directory, "export") == JobReports()
 
 
 def test_a_report_before_the_first_cycle_or_to_another_version_is_not_kept_and_said(tmp_path: Path) -> None:
     with pytest.raises(CheckinUnavailable, match="no snapshot"):
         keep(tmp_path, "backup", "success", 1.0)
-    assert read_reports(tmp_path, "backup") == JobReports()
+    assert of(tmp_path) == JobReports()
     with closing(sqlite3.connect(tmp_path / FILE)) as other:
         for script in MIGRATIONS[:3]:
             other.executescript(script)
         other.execute("PRAGMA user_version = 3")
     with pytest.raises(CheckinUnavailable, match="another version"):
         keep(tmp_path, "backup", "success", 1.0)
-    assert read_reports(tmp_path, "backup") == JobReports()
+    assert of(tmp_path) == JobReports()
 
 
 def test_what_was_kept_outlives_a_kill_at_that_moment(directory: Path) -> None:
@@ -56,4 +60,4 @@ def test_what_was_kept_outlives_a_kill_at_that_moment(directory: Path) -> None:
     )
     ended = subprocess.run([sys.executable, "-c", dies, str(directory)], check=False, timeout=30, env=os.environ)
     assert ended.returncode == -signal.SIGKILL
-    assert read_reports(directory, "backup") == JobReports(failed=1000.0, code=7)
+    assert of(directory) == JobReports(failed=1000.0, code=7)

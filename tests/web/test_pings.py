@@ -37,7 +37,7 @@ async def page(source: Source) -> AsyncIterator[httpx.AsyncClient]:
 
 
 def reports(source: Source, job: str = "backup") -> JobReports:
-    return read_reports(source.settings.state_dir, job)
+    return read_reports(source.settings.state_dir).get(job, JobReports())
 
 
 @pytest.mark.parametrize("method", ["GET", "POST", "HEAD"])

@@ -58,7 +58,7 @@ def _freshness(name: str, check: Any, timeout: float, context: ProbeContext) -> 
 def _checkin(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - all alike
     from monitord.probes.checks.checkin import CheckinCheck
 
-    return CheckinCheck(name, context.settings.state_dir, context.reports, timeout)
+    return CheckinCheck(name, context.reports, timeout)
 
 
 def _command(name: str, check: Any, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - as _tcp

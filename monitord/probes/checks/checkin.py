@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +11,42 @@ from monitord.core.history import checkins
 from monitord.core.model import sample
 from monitord.failures import FailureError
 from monitord.probes.checks.base import CheckResult, result
-from monitord.storage.checkins import read_reports
+from monitord.storage.checkins import JobReports, read_reports
 from monitord.storage.schema import UnusableSnapshot
 from monitord.threads import WorkerBusy, WorkerThread
+
+
+class Reports:
+    """What jobs have reported: read once for all checks that ask at the same time, on a thread of its own."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._worker = WorkerThread("what jobs report")
+        self._reading: asyncio.Task[dict[str, JobReports]] | None = None
+
+    async def of(self, job: str, timeout: float) -> JobReports:
+        """What one has reported.
+
+        Raises:
+            FailureError: it could not be read.
+        """
+        if self._reading is None or self._reading.done():
+            reading = self._worker.run(read_reports, self._directory, timeout=timeout)
+            self._reading = asyncio.get_running_loop().create_task(reading, name="what jobs report")
+        try:
+            async with asyncio.timeout(timeout):
+                found = await asyncio.shield(self._reading)
+        except (TimeoutError, WorkerBusy) as error:
+            raise FailureError("timeout", "the state directory does not answer") from error
+        except (UnusableSnapshot, OSError) as error:
+            raise FailureError("internal", f"the reports of {job} cannot be read: {error}") from error
+        return found.get(job, JobReports())
+
+    def close(self) -> None:
+        """Let the thread end. May be called again."""
+        if self._reading is not None:
+            self._reading.cancel()
+        self._worker.close()
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,17 +54,11 @@ class CheckinCheck:
     """A job that reports; its number is how long ago it last reported the end of a run."""
 
     name: str
-    directory: Path
-    worker: WorkerThread
+    reports: Reports
     timeout: float
 
     async def run(self) -> CheckResult:
-        try:
-            found = await self.worker.run(read_reports, self.directory, self.name, timeout=self.timeout)
-        except (TimeoutError, WorkerBusy) as error:
-            raise FailureError("timeout", "the state directory does not answer") from error
-        except (UnusableSnapshot, OSError) as error:
-            raise FailureError("internal", f"the reports of {self.name} cannot be read: {error}") from error
+        found = await self.reports.of(self.name, self.timeout)
         ended = max((at for at in (found.succeeded, found.failed) if at is not None), default=None)
         told = (
             (checkins.STARTED, found.started, "timestamp"),
@@ -47,4 +75,4 @@ class CheckinCheck:
         )
 
     async def close(self) -> None:
-        self.worker.close()
+        self.reports.close()
