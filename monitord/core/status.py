@@ -220,9 +220,17 @@ def status(history: History, book: Mapping[str, Alert], orders: StandingOrders) 
     for alert in book.values():
         if alert.state == "firing" and RANK[alert.severity] > RANK[worst]:
             worst = alert.severity
-    if RANK[worst] < RANK["unknown"] and any(_blind(name, history, book) for name in orders.probes):
+    if RANK[worst] < RANK["unknown"] and (
+        any(_blind(name, history, book) for name in orders.probes) or _untold(history, orders)
+    ):
         worst = "unknown"
     return worst
+
+
+def _untold(history: History, orders: StandingOrders) -> bool:
+    """Whether something was measured, and nobody can tell from it yet how it is."""
+    now = history.at or 0.0
+    return any(subject.untold(history, orders, now) for subject in registered() if subject.name in orders.probes)
 
 
 def _blind(probe: str, history: History, book: Mapping[str, Alert]) -> bool:

@@ -133,6 +133,8 @@ def test_one_that_stops_to_report_is_missed_once_its_grace_is_over_and_is_over_w
 def test_a_job_that_was_just_configured_is_unknown_until_it_has_reported_and_missed_after_its_first_period() -> None:
     jobs = daily().passes(24.9)
     assert (jobs.edges("pending"), jobs.status) == ([], "unknown")
+    assert jobs.last is not None
+    assert jobs.last.report.status == "unknown"  # what nobody can tell is not OK
     jobs.passes(0.5)
     assert jobs.edges() == ["checkin_missed at 06 01:32"]
     assert "no report of it has ever come" in jobs.summary()

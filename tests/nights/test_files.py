@@ -219,6 +219,8 @@ def _example(template: str) -> str:
         "count": "1",
         "code": "0",
         "channel": "milo03",
+        "state": "warning",
+        "words": "it is late",
     }
     example = re.sub(r"\{(\w+)(?::\w+)?\}", lambda place: examples[place[1]], template)
     return example.replace("resurrected without cls-worker-s0", "resurrected without gateway")

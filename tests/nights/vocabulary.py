@@ -649,6 +649,24 @@ PHRASES: Mapping[str, Callable[..., object]] = {
             check, gap=Unmeasured(check.name, kind, f"{check.name} cannot be asked", alone=True)
         )
     ),
+    "the statement {check} finds {count}": lambda n, check, count: _set(check, value=float(count), unit="1"),
+    "the newest data of {check} is {duration} old": (
+        lambda n, check, duration: _set(check, value=duration, unit="seconds")
+    ),
+    "the newest of all data of {check} is {duration} ahead": (
+        lambda n, check, duration: check.samples.update(check_ahead=duration)
+    ),
+    "the plugin {check} says {state} {words}": (
+        lambda n, check, state, words: check.samples.update(check_state=state, check_text=words)
+    ),
+    "the job {check} begins": lambda n, check: check.samples.update(job_started=n.clock.now),
+    "the job {check} ends well": lambda n, check: check.samples.update(job_succeeded=n.clock.now, job_code=0),
+    "the job {check} ended well {duration} ago": (
+        lambda n, check, duration: check.samples.update(job_succeeded=n.clock.now - duration, job_code=0)
+    ),
+    "the job {check} fails with exit code {count}": (
+        lambda n, check, count: check.samples.update(job_failed=n.clock.now, job_code=count)
+    ),
     "the check {check} can be taken": lambda n, check: _set(check, gap=None),
     # The host
     "the disk is {percent} full": lambda n, percent: _set(n.host, disk_used=percent),

@@ -69,12 +69,17 @@ def update_jobs(
     return {name: _job(jobs.get(name), name, reading, now, away) for name in names}
 
 
+def _is_told(name: str, reading: Reading) -> bool:
+    """Whether a reading tells of a job at all: one that could not be taken tells nothing."""
+    return any(one.label("check") == name for sample in _TIMES for one in reading.named(sample))
+
+
 def _job(job: Job | None, name: str, reading: Reading, now: float, away: tuple[float, float] | None) -> Job:
     job = job or Job(now)
     if away is not None and away[1] > job.since and away[1] > (job.lost_until or 0.0):
         job = replace(job, lost_from=away[0], lost_until=away[1])
     told = tuple(reading.number(sample, check=name) for sample in _TIMES)
-    if not any(s.label("check") == name for s in reading.named(STARTED)) or told == job.told:
+    if told == job.told or (told == (None, None, None) and not _is_told(name, reading)):
         return job
     code, took = reading.number(CODE, check=name), reading.number(TOOK, check=name)
     before = (job.started, job.succeeded, job.failed)

@@ -328,6 +328,10 @@ def _independent(member: str, orders: StandingOrders) -> tuple[str, ...]:
     return ()
 
 
+def _all_known(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
+    return ()
+
+
 def _no_perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
     yield from ()
 
@@ -377,6 +381,7 @@ class Subject:
     are what is told to Prometheus and to Nagios. `hint` says which setting would have it watched ("": none is needed,
     or there is nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show
     them under its `heading`. `standing` sums it up for the verdict. `beneath_all`: every other subject lives on it.
+    `untold` names the members that were measured, and of which nobody can tell yet whether they are as expected.
 
     `settings` is a frozen dataclass whose fields are made by `setting`: MONITORD_NAME__FIELD each. Its probe is made of
     one, judgement asks `own_settings` for it. Without the setting called `needs` it is not watched ("": it always is).
@@ -394,6 +399,7 @@ class Subject:
     component: str = ""
     member_sample: tuple[str, str] | None = None
     depends_on: Callable[[str, StandingOrders], tuple[str, ...]] = _independent
+    untold: Callable[[History, StandingOrders, float], tuple[str, ...]] = _all_known
     status: tuple[StatusSection[Any], ...] = ()
     metrics: tuple[MetricGroup[Any], ...] = ()
     perfdata: Callable[[FleetStatus, StandingOrders], Iterator[PerfDatum]] = _no_perfdata

@@ -77,6 +77,14 @@ def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str
     return {name: _check(found[name], at) if found[name].is_taken else None for name in orders.checks}
 
 
+def _untold(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
+    reading = asked(PROBE, history, orders)
+    if reading is None:
+        return ()
+    checks = (check for check in checks_of(reading, history, orders, now) if check.is_taken)
+    return tuple(check.name for check in checks if status_of(check, JUDGES) == "unknown")
+
+
 def _check(check: Check, read_at: float) -> CheckStatus:
     kept = check.number(KEPT)
     return CheckStatus(
@@ -175,6 +183,7 @@ CHECKS = Subject(
     noun="the checks",
     member_sample=(VALUE, "check"),
     depends_on=lambda name, orders: orders.checks[name].depends_on if name in orders.checks else (),
+    untold=_untold,
     status=(STATUS,),
     metrics=METRICS,
     perfdata=_perfdata,
