@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 Style = Literal["ok", "warning", "critical", "unknown", "bold", "dim"]
-PlotName = Literal["memory", "memory_small", "states", "growth", "delays"]
+PlotName = Literal["memory", "memory_small", "states", "growth", "delays", "value_small"]
 
 
 @dataclass(frozen=True, slots=True)

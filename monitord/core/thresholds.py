@@ -31,6 +31,11 @@ class Threshold:
         """Whether its one number is what is not to be passed."""
         return self.condition in (">", ">=", "<", "<=")
 
+    @property
+    def ends(self) -> tuple[float, ...]:
+        """The numbers that it is made of."""
+        return (self.value, self.upper) if self.condition in _RANGES else (self.value,)
+
     def is_past(self, number: float) -> bool:
         """Whether a number is as it must not be. What is not a number (NaN) is."""
         if math.isnan(number):

@@ -16,7 +16,7 @@ from monitord.core.blocks import Block, Cell, Grid, Member, Meter, Plot, Section
 from monitord.core.humanize import NOTHING
 from monitord.core.report.model import Report
 from monitord.reporting.charts.axes import TimeSpan
-from monitord.reporting.charts.plots import growth_bars, memory_plot, seal_plot, strip
+from monitord.reporting.charts.plots import growth_bars, memory_plot, seal_plot, strip, value_plot
 from monitord.reporting.charts.spark import meter
 from monitord.reporting.charts.svg import joined, tag
 from monitord.reporting.report import sections
@@ -198,6 +198,12 @@ def _pictures(key: str, night: Report) -> tuple[list[Picture], list[Picture]]:
             Figure(f"{table.name}: rows per hour", growth_bars(f"growth-{n}", table, span))
             for n, table in enumerate(night.tables, 1)
         ], []
+    if key == "checks" and night.checks:
+        plots = tuple(
+            Figure(f"{check.name}: {check.unit or 'its number'}", value_plot(f"check-{n}", check, span))
+            for n, check in enumerate(night.checks, 1)
+        )
+        return [], [FigureSet("The number of each check against its limits. Dotted: there was none.", plots)]
     name, _, number = key.partition("-")
     if name == "sealing" and number:
         group = night.groups[int(number) - 1]

@@ -10,7 +10,7 @@ from monitord.core.blocks import Block, Bullets, FactTable, Grid, Paragraph, Sec
 from monitord.core.report.model import Recap, Report
 from monitord.core.status import read_status
 from monitord.reporting.blocks import criteria, incidents, still_open
-from monitord.reporting.report_sections import MOST, growth, sealing, services
+from monitord.reporting.report_sections import MOST, checks, growth, sealing, services
 from monitord.reporting.sections import StatusView, subject_sections
 from monitord.reporting.wording import UNKNOWN, WHY_BLIND, dated, said, sentence, span
 
@@ -23,6 +23,7 @@ def sections(night: Report) -> tuple[Section, ...]:
         incidents(night),
         services(night),
         *((growth(night),) if night.tables else ()),
+        *((checks(night),) if night.checks else ()),
         # Where no epochs are watched there is nothing to say of them, either.
         *((sealing(night), recap(night)) if night.groups else ()),
         blind(night),

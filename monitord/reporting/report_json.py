@@ -7,7 +7,7 @@ from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from monitord.core.report.model import Report, ServiceReport, TableReport
+from monitord.core.report.model import CheckReport, Report, ServiceReport, TableReport
 from monitord.jsonable import in_json, rfc3339
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.incidents import incident_fields
@@ -37,6 +37,7 @@ def report_fields(night: Report) -> dict[str, Any]:
         "incidents": [_plain(incident_fields(found, now)) for found in night.incidents],
         "services": [_service(service) for service in night.services],
         "tables": [_table(table) for table in night.tables],
+        "checks": [_check(check) for check in night.checks],
         "groups": [_plain(group) for group in night.groups],
         "recap": None if night.recap is None else [_plain(tier) for tier in night.recap],
         "recap_error": night.recap_error,
@@ -52,6 +53,13 @@ def report_fields(night: Report) -> dict[str, Any]:
 def _service(service: ServiceReport) -> dict[str, Any]:
     points = [{"at": _time(at), "bytes": value} for at, value in thinned(service.memory, _POINTS)]
     return {**_plain(service), "memory": points}
+
+
+def _check(check: CheckReport) -> dict[str, Any]:
+    limits = {"warning": check.warning, "critical": check.critical}
+    values = [{"at": _time(at), "value": value} for at, value in check.values]
+    told = {name: None if limit is None else str(limit) for name, limit in limits.items()}
+    return {"name": check.name, "type": check.type, "unit": check.unit, **told, "values": values}
 
 
 def _table(table: TableReport) -> dict[str, Any]:

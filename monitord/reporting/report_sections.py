@@ -8,6 +8,8 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, Grid, Paragraph, Section, Style
 from monitord.core.report.model import BlindSpell, GroupReport, Hour, Report, SealReport, ServiceReport, TableReport
+from monitord.core.subjects.check_rules import in_words
+from monitord.core.subjects.check_rules import said as number
 from monitord.reporting.wording import (
     NOTHING,
     SEALS,
@@ -135,6 +137,20 @@ def growth(night: Report) -> Section:
     if apart:
         blocks.append(Bullets(tuple(apart)))
     return Section("growth", "Database growth", tuple(blocks))
+
+
+def checks(night: Report) -> Section:
+    """Each check's numbers against its limits."""
+    rows: list[tuple[Style | None, tuple[str, ...]]] = []
+    for check in night.checks:
+        known = [value for _, value in check.values if value is not None]
+        least, most = (number(end(known), check.unit) if known else UNKNOWN for end in (min, max))
+        limits = (("warning", check.warning), ("critical", check.critical))
+        told = ", ".join(f"{name} {in_words(limit, check.unit)}" for name, limit in limits if limit is not None)
+        rows.append((None, (check.name, check.type, least, most, told)))
+    header = ("Check", "Type", "Least", "Most", "Limits")
+    grid = Grid("The number of each check", header, tuple(rows), frozenset({2, 3}), (0, 4))
+    return Section("checks", "Checks", (grid,))
 
 
 def _growth_style(table: TableReport) -> Style:

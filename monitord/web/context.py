@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident
-from monitord.core.blocks import Member, Style
+from monitord.core.blocks import Member, PlotName, Style
 from monitord.core.model import RANK, Alert, Severity, Silence
 from monitord.core.report.model import Report
 from monitord.core.subjects.base import Subject
@@ -23,10 +23,10 @@ from monitord.web.backend import PublishedCycle
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
-    """A night and what was drawn of it beside the loop: a small plot of each service."""
+    """A night and what was drawn of it beside the loop: small plots, by which they are and of what."""
 
     night: Report
-    sparks: Mapping[str, Markup]
+    sparks: Mapping[tuple[PlotName, str], Markup]
 
 
 @dataclass(frozen=True, slots=True)

@@ -104,8 +104,8 @@ def _picture(plot: Plot, night: RenderedPage | None) -> Markup | None:
     """A plot of what is recorded; None while that is being read, or where nothing is."""
     if night is None:
         return None
-    if plot.plot == "memory_small":
-        return night.sparks.get(plot.of)
+    if plot.plot != "growth":
+        return night.sparks.get((plot.plot, plot.of))
     span = TimeSpan(night.night.since, night.night.until)
     tables = (one for one in enumerate(night.night.tables, 1) if one[1].name == plot.of)
     return next((growth_bars(f"growth-{n}", table, span) for n, table in tables), None)

@@ -9,11 +9,14 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
+from markupsafe import Markup
+
 from monitord.core.alerting.incidents import Incident
+from monitord.core.blocks import PlotName
 from monitord.core.report.model import Report
 from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.downsample import thinned
-from monitord.reporting.charts.spark import spark
+from monitord.reporting.charts.spark import spark, value_spark
 from monitord.web.async_cache import AsyncCache, CacheEntry
 from monitord.web.backend import PublishedCycle, WebBackend
 from monitord.web.context import RenderedPage
@@ -119,7 +122,9 @@ def _of(
 def _drawn(night: Report) -> RenderedPage:
     span = TimeSpan(night.since, night.until)
     services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in night.services)
-    return RenderedPage(replace(night, services=services), {one.name: spark(one, span) for one in services})
+    sparks: dict[tuple[PlotName, str], Markup] = {("memory_small", one.name): spark(one, span) for one in services}
+    sparks |= {("value_small", one.name): value_spark(one, span) for one in night.checks}
+    return RenderedPage(replace(night, services=services), sparks)
 
 
 def now() -> datetime:

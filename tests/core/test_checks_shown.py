@@ -18,11 +18,16 @@ from monitord.core.alerting.escalation import escalation
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Observation, Recheck, Unmeasured, Value
 from monitord.core.orders import CheckOrder
+from monitord.core.report.model import CheckReport
 from monitord.core.thresholds import threshold
 from monitord.jsonable import document
+from monitord.reporting.charts.axes import TimeSpan
+from monitord.reporting.charts.plots import value_plot
+from monitord.reporting.charts.spark import value_spark
 from monitord.reporting.html import report_html
 from monitord.reporting.metrics import Facts, exposition
 from monitord.reporting.nagios import nagios
+from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
@@ -263,6 +268,51 @@ def test_what_was_kept_from_before_confirms_nothing() -> None:
         decision = decide(state, Observation(at, {"checks": kept}), found.orders)
         state = decision.state
         assert (decision.transitions, decision.state.alerts) == ((), {})
+
+
+def test_the_numbers_of_a_night_are_kept_with_every_peak_and_gap_in_few_points() -> None:
+    found = night({"shop": CheckOrder("http", unit="ms", warning=threshold("> 500")), "db": CheckOrder("tcp")})
+    for _ in range(6):
+        found.passes(minutes=59)
+        found.checks["shop"].value = 900.0
+        found.passes(minutes=0.5)
+        found.checks["shop"].value = 40.0
+        found.checks["db"].is_down("refused", "refuses the connection")
+        found.passes(minutes=0.5)
+        found.checks["db"].answers(200)
+    shop, db = morning(found, hours=6).checks
+    assert (shop.name, shop.type, shop.unit, db.unit) == ("shop", "http", "ms", "ms")
+    assert [value for _, value in shop.values].count(900.0) == 6
+    assert [value for _, value in db.values].count(None) == 6
+    assert len(shop.values) < 600
+    assert sorted(shop.values) == list(shop.values)
+
+
+def test_they_are_drawn_in_the_report_and_its_numbers_are_in_its_json(broken: Night) -> None:
+    report = replace(morning(broken, hours=0.05), baseline=fields(broken), baseline_at=broken.now)
+    told = report_html(report)
+    assert "shop: its number" in told
+    assert "Checks\n" in report_text(report, Terminal(100))
+    assert "Between 40 ms and 40 ms. The limits are &gt; 500 and &gt; 2000." in told
+    assert "limit 2 s" in told
+    (shop, _, wiki) = report_fields(report)["checks"]
+    assert (shop["name"], shop["warning"], shop["critical"]) == ("shop", "> 500", "> 2000")
+    assert shop["values"][0]["value"] == 40.0
+    assert wiki["values"][-1]["value"] is None
+
+
+def test_a_number_below_nothing_and_one_that_never_was_are_drawn_too() -> None:
+    span = TimeSpan(0.0, 60.0)
+    limits = {"warning": threshold("< -5"), "critical": threshold("outside -20..20")}
+    below = CheckReport("delta", "sql", "rows", **limits, values=((0.0, -10.0), (30.0, None), (60.0, -30.0)))
+    drawn = value_plot("a", below, span)
+    assert "Between -30 rows and -10 rows." in drawn
+    assert "limit -5 rows" in drawn
+    assert "NaN" not in drawn
+    assert 'aria-label="-30 rows to -10 rows, with gaps"' in value_spark(below, span)
+    never = CheckReport("never", "sql", "", values=((0.0, None),))
+    assert "no number was measured" in value_plot("b", never, span)
+    assert value_spark(never, span) == "–"
 
 
 def test_the_report_tells_whether_they_were_met(broken: Night) -> None:

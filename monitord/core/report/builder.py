@@ -16,6 +16,7 @@ from monitord.core.history.update import update
 from monitord.core.model import Observation, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.report.blind_spots import BlindSpots, blind_minutes
+from monitord.core.report.checks import CheckTracker
 from monitord.core.report.criteria import judged, sentence, verdict
 from monitord.core.report.facts import ReportFacts
 from monitord.core.report.levels import Levels
@@ -59,7 +60,7 @@ def build_report(
         TableTracker(orders, since, until),
         SealTracker(orders, since, until),
     )
-    levels = Levels(orders, since, until)
+    levels, checks = Levels(orders, since, until), CheckTracker(orders, since, until)
     for observation in _up_to(until, recorded.observations):
         history, observation, applied = settle(history, observation, configured)
         history, events, _, _ = update(history, observation, applied)
@@ -68,6 +69,7 @@ def build_report(
         tables.saw(observation, history)
         seals.saw(observation)
         levels.saw(observation)
+        checks.saw(observation)
     now = datetime.fromtimestamp(until, UTC)
     told = _of_the_night(incidents(recorded.transitions, recorded.state.alerts.values()), since)
     blind = sight.spells(history, kept)
@@ -113,6 +115,7 @@ def build_report(
         recap_error=recap_error,
         notes=(*sight.notes(), *_silenced(told)),
         open_warnings=warnings,
+        checks=checks.nights(),
     )
 
 

@@ -12,6 +12,7 @@ from typing import Literal
 from monitord.core.alerting.incidents import Incident
 from monitord.core.model import RestartKind
 from monitord.core.orders import StandingOrders
+from monitord.core.thresholds import Threshold
 
 Verdict = Literal["GO", "NO-GO", "UNKNOWN"]
 # "unconfirmed": not as expected, for too short a time to be confirmed by a second check.
@@ -100,6 +101,18 @@ class TableReport:
     most: float | None
     limit: int
     unmeasured: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class CheckReport:
+    """One check's night: its number as (time, value), None where there was none, and its limits."""
+
+    name: str
+    type: str
+    unit: str
+    warning: Threshold | None = None
+    critical: Threshold | None = None
+    values: tuple[tuple[float, float | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,6 +233,7 @@ class Report:
     recap_error: str = ""
     notes: tuple[str, ...] = field(default=())
     open_warnings: tuple[OpenWarning, ...] = ()
+    checks: tuple[CheckReport, ...] = ()
 
     @property
     def headline(self) -> str:

@@ -245,6 +245,11 @@ def said(value: float | None, unit: str) -> str:
             return f"{number} {unit}".strip() if unit != "1" else number
 
 
+def in_words(limit: Threshold, unit: str) -> str:
+    """A limit with its unit, for people."""
+    return f"{limit.condition} {'..'.join(said(end, unit) for end in limit.ends)}"
+
+
 def blocks_users(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
     """Users, where the check is ordered to be of something that they face."""
     check = orders.checks.get(alert.subject)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
-from monitord.core.blocks import Block, Grid, Style
+from monitord.core.blocks import Block, Cell, Grid, Plot, Style
 from monitord.core.copying import replace
 from monitord.core.history.checkins import update_jobs
 from monitord.core.history.model import History
@@ -31,6 +31,7 @@ from monitord.core.subjects.check_rules import (
     CheckNumber,
     CheckStatus,
     checks_of,
+    in_words,
     said,
     status_of,
 )
@@ -149,27 +150,24 @@ def _section(context: SectionContext) -> Iterator[Block]:
     checks = context.report.of(STATUS)
     rows = tuple(_row(name, check, context.severity(name) or "ok") for name, check in checks.items())
     if rows:
-        header = ("Check", "Type", "Value", "Limits", "Taken")
+        header = ("Check", "Type", "Value", "Of late", "Limits", "Taken")
         yield Grid("Each check as it was last taken", header, rows, flexible=(0, 2))
 
 
-def _row(name: str, check: CheckStatus | None, confirmed: Style) -> tuple[Style, tuple[str, ...]]:
+def _row(name: str, check: CheckStatus | None, confirmed: Style) -> tuple[Style, tuple[Cell, ...]]:
     if check is None:
-        return ("unknown" if confirmed == "ok" else confirmed), (name, "", "unknown", "", "")
+        return ("unknown" if confirmed == "ok" else confirmed), (name, "", "unknown", _plot(name), "", "")
     value = check.error or check.text or ("" if check.value is None else said(check.value, check.unit))
     given = (("warning", check.warning), ("critical", check.critical))
-    limits = [f"{level} {_shown(limit, check.unit)}" for level, limit in given if limit]
+    limits = [f"{level} {in_words(threshold(limit), check.unit)}" for level, limit in given if limit]
     age = check.age_seconds or 0.0
     style = check.status if confirmed == "ok" else confirmed
     taken = "now" if age < 1 else f"{humanize.duration(age)} ago"
-    return style, (name, check.type, value, ", ".join(limits), taken)
+    return style, (name, check.type, value, _plot(name), ", ".join(limits), taken)
 
 
-def _shown(limit: str, unit: str) -> str:
-    """A limit with its unit, for people."""
-    found = threshold(limit)
-    upper = f"..{said(found.upper, unit)}" if found.condition in ("outside", "inside") else ""
-    return f"{found.condition} {said(found.value, unit)}{upper}"
+def _plot(name: str) -> Plot:
+    return Plot("value_small", name, "dotted is a time in which there was no number")
 
 
 CHECKS = Subject(

@@ -9,7 +9,16 @@ from typing import Final
 from markupsafe import Markup
 
 from monitord.core import humanize
-from monitord.core.report.model import BlindSpell, GroupReport, SealReport, ServiceReport, State, TableReport
+from monitord.core.report.model import (
+    BlindSpell,
+    CheckReport,
+    GroupReport,
+    SealReport,
+    ServiceReport,
+    State,
+    TableReport,
+)
+from monitord.core.subjects.check_rules import said as number
 from monitord.reporting.charts.axes import (
     Scale,
     TimeSpan,
@@ -150,7 +159,7 @@ def line_plot(ident: str, name: str, line: PlottedLine, span: TimeSpan, shown: C
     runs = list(runs_of(thinned(line.points, _POINTS)))
     is_late = at is not None and span.place(at) > 50.0
     content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER), level(_LOWER, "base")]
-    for start, end in _blanks(line.points, span):
+    for start, end in blanks_of(line.points, span):
         where = {"x": percent(span.place(start)), "width": percent(span.place(end) - span.place(start))}
         content.append(tag("rect", **where, y=_UPPER, height=_LOWER - _UPPER, fill=fill(ident, "idle"), class_="blank"))
     if limit is not None:
@@ -200,7 +209,7 @@ def _path(run: Sequence[tuple[float, float]], span: TimeSpan, scale: Scale) -> s
     return f"M{'L'.join(places)}" if len(places) > 1 else f"M{places[0]}h.1"
 
 
-def _blanks(points: Sequence[Point], span: TimeSpan) -> Iterator[tuple[float, float]]:
+def blanks_of(points: Sequence[Point], span: TimeSpan) -> Iterator[tuple[float, float]]:
     """From the last reading before a gap to the first after it."""
     start: float | None = None if points else span.since
     previous = span.since
@@ -213,6 +222,41 @@ def _blanks(points: Sequence[Point], span: TimeSpan) -> Iterator[tuple[float, fl
             start, previous = None, at
     if start is not None:
         yield start, span.until
+
+
+def value_plot(ident: str, check: CheckReport, span: TimeSpan) -> Markup:
+    """A check's number against its limits: a line, broken and dotted where there was no number."""
+    known = [value for _, value in check.values if value is not None]
+    limits = [limit for limit in (check.warning, check.critical) if limit is not None]
+    levels = [at for limit in limits for at in limit.ends]
+    base = min([*known, *levels, 0.0])
+    top = (max([*known, *levels, 0.0]) - base or 1.0) * _ROOM
+    scale = Scale(top, _UPPER, _LOWER)
+    points = [(at, None if value is None else value - base) for at, value in check.values]
+    content: list[Markup] = [patterns(ident), time_axis(span, _UPPER, _LOWER), level(_LOWER, "base")]
+    for start, end in blanks_of(points, span):
+        where = {"x": percent(span.place(start)), "width": percent(span.place(end) - span.place(start))}
+        content.append(tag("rect", **where, y=_UPPER, height=_LOWER - _UPPER, fill=fill(ident, "idle"), class_="blank"))
+    for at in dict.fromkeys(levels):
+        y = scale.place(at - base)
+        content += [level(y, "limit"), letters(f"limit {number(at, check.unit)}", 100.0, y - 5, kind="limit")]
+    content.append(
+        tag(
+            "svg",
+            tag("path", d="".join(_path(run, span, scale) for run in runs_of(thinned(points, _POINTS))), class_="line"),
+            viewBox=f"0 0 {_UNITS:g} {_HEIGHT:g}",
+            preserveAspectRatio="none",
+            width="100%",
+            height=f"{_HEIGHT:g}",
+        )
+    )
+    if not known:
+        content.append(letters("no number was measured", 50.0, _MIDDLE + 4, kind="unknown"))
+        return frame(ident, f"{check.name}: its number", "No number is known.", _HEIGHT, *content)
+    least, most = number(min(known), check.unit), number(max(known), check.unit)
+    against = f" The limits are {humanize.listed([str(limit) for limit in limits])}." if limits else ""
+    description = f"Between {least} and {most}.{against}"
+    return frame(ident, f"{check.name}: its number", description, _HEIGHT, *content)
 
 
 def growth_bars(ident: str, table: TableReport, span: TimeSpan) -> Markup:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Final
 
 from markupsafe import Markup
@@ -9,10 +10,11 @@ from markupsafe import Markup
 from monitord.core import humanize
 from monitord.core.blocks import Meter
 from monitord.core.humanize import NOTHING
-from monitord.core.report.model import ServiceReport
+from monitord.core.report.model import CheckReport, ServiceReport
+from monitord.core.subjects.check_rules import said
 from monitord.reporting.charts.axes import Scale, TimeSpan, percent
-from monitord.reporting.charts.downsample import thinned
-from monitord.reporting.charts.plots import runs_of
+from monitord.reporting.charts.downsample import Point, thinned
+from monitord.reporting.charts.plots import blanks_of, runs_of
 from monitord.reporting.charts.svg import joined, tag, text
 
 _SPARK_WIDTH: Final = 120.0
@@ -37,37 +39,54 @@ def spark(service: ServiceReport, span: TimeSpan) -> Markup:
             parts.append(
                 tag("rect", x=percent(start), width=percent(width), y=0, height=_SPARK_HEIGHT, class_=part.state)
             )
+    line = _line(service.memory, span, scale)
+    marks = [
+        tag("rect", x=percent(span.place(part.start)), y=_LOW - 5, width=2, height=7, class_="restarted")
+        for part in service.stretches
+        if part.state == "restarted"
+    ]
+    return _whole(_spark_words(service), *parts, line, *marks)
+
+
+def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
+    """A check's number through the night, small; where there was none it is dotted."""
+    known = [value for _, value in check.values if value is not None]
+    if not known:
+        return text(NOTHING)
+    base = min([*known, 0.0])
+    points = [(at, None if value is None else value - base) for at, value in check.values]
+    scale = Scale(max(max(known) - base, 1e-9) * _ROOM, 2.0, _LOW)
+    blanks = [(span.place(start), span.place(end)) for start, end in blanks_of(points, span)]
+    parts = [
+        tag("rect", x=percent(start), width=percent(max(0.8, end - start)), y=0, height=_SPARK_HEIGHT, class_="unknown")
+        for start, end in blanks
+    ]
+    words = f"{said(min(known), check.unit)} to {said(max(known), check.unit)}"
+    return _whole(words + (", with gaps" if blanks else ""), *parts, _line(points, span, scale))
+
+
+def _whole(words: str, *parts: Markup) -> Markup:
+    return tag("svg", *parts, class_="spark", role="img", aria_label=words, height=f"{_SPARK_HEIGHT:g}")
+
+
+def _line(points: Sequence[Point], span: TimeSpan, scale: Scale) -> Markup:
+    """A series as a line over its area, broken where it has gaps."""
     runs = [
         [f"{span.place(at) / 100 * _SPARK_WIDTH:.1f} {scale.place(value):.1f}" for at, value in run]
-        for run in runs_of(thinned(service.memory, _SPARK_POINTS))
+        for run in runs_of(thinned(points, _SPARK_POINTS))
     ]
     ends = [(run[0].partition(" ")[0], run[-1].partition(" ")[0]) for run in runs]
     area = "".join(
         f"M{first} {_LOW}L{'L'.join(run)}L{last} {_LOW}Z" for run, (first, last) in zip(runs, ends, strict=True)
     )
     path = "".join(f"M{'L'.join(run)}" if len(run) > 1 else f"M{run[0]}h.1" for run in runs)
-    line = tag(
+    return tag(
         "svg",
         tag("path", d=area, class_="area"),
         tag("path", d=path, class_="line"),
         viewBox=f"0 0 {_SPARK_WIDTH:g} {_SPARK_HEIGHT:g}",
         preserveAspectRatio="none",
         width="100%",
-        height=f"{_SPARK_HEIGHT:g}",
-    )
-    marks = [
-        tag("rect", x=percent(span.place(part.start)), y=_LOW - 5, width=2, height=7, class_="restarted")
-        for part in service.stretches
-        if part.state == "restarted"
-    ]
-    return tag(
-        "svg",
-        *parts,
-        line,
-        *marks,
-        class_="spark",
-        role="img",
-        aria_label=_spark_words(service),
         height=f"{_SPARK_HEIGHT:g}",
     )
 
