@@ -203,6 +203,12 @@ class OrdersSettings(Section):
     disk_warning: t.Percent = 70.0
     disk_critical: t.Percent = 80.0
     host_memory: t.Size = 200_000_000
+    host_cpu: t.Percent | None = None
+    host_load: t.Positive | None = None
+    host_swap: t.Percent | None = None
+    service_cpu: t.CpuShare | None = None
+    service_cpu_by_name: t.CpuShares = Field(default_factory=dict)
+    busy_for: t.Length = timedelta(minutes=15)
     redis_memory: t.Percent = 90.0
     queue_waiting: t.Number = 5000
     queue_failed: t.Number = 50

@@ -73,6 +73,17 @@ def read_count(value: object) -> int:
     return number
 
 
+def _positive(value: object) -> float:
+    if (number := _decimal(value)) <= 0:
+        raise ValueError("it must be more than nothing")
+    return number
+
+
+def _cpu_share(value: object) -> float:
+    """Percent of one processor; a process with threads may take more than one."""
+    return _positive(text_of(value, "90%").removesuffix("%").strip())
+
+
 def _decimal(value: object) -> float:
     written = text_of(value, "2.5")
     try:
@@ -334,6 +345,13 @@ Percent = Annotated[float, BeforeValidator(read_percent), PlainSerializer(lambda
 Number = Annotated[int, BeforeValidator(read_number)]
 Count = Annotated[int, BeforeValidator(read_count)]
 Decimal = Annotated[float, BeforeValidator(_decimal)]
+Positive = Annotated[float, BeforeValidator(_positive)]
+CpuShare = Annotated[float, BeforeValidator(_cpu_share), PlainSerializer(lambda share: f"{share:g}%")]
+CpuShares = Annotated[
+    dict[str, float],
+    mapping('{"web": "150%"}', _cpu_share),
+    PlainSerializer(lambda shares: {name: f"{share:g}%" for name, share in shares.items()}),
+]
 Text = Annotated[str, BeforeValidator(_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Label = Annotated[str, BeforeValidator(_label)]

@@ -176,6 +176,13 @@ class StandingOrders:
     disk_warning: float = 70.0
     disk_critical: float = 80.0
     host_memory: int = 200_000_000
+    # How busy the host, and an instance of a service, may be for how long; None: not judged. Percent, and load a core.
+    host_cpu: float | None = None
+    host_load: float | None = None
+    host_swap: float | None = None
+    service_cpu: float | None = None
+    service_cpu_by_name: Mapping[str, float] = field(default_factory=dict)
+    busy_for: timedelta = timedelta(minutes=15)
     # Percent of maxmemory.
     redis_memory: float = 90.0
     queues: tuple[str, ...] = ()
@@ -261,6 +268,10 @@ class StandingOrders:
         """The services that work a queue off, as shell patterns; none where nobody declared any."""
         declared = self._queue(queue).worker
         return SEED_WORKERS.get(queue, ()) if declared is None else declared
+
+    def cpu_limit(self, service: str) -> float | None:
+        """The most of a processor that an instance of `service` may take, in percent; None: not judged."""
+        return self.service_cpu_by_name.get(service, self.service_cpu)
 
     def memory_limit(self, service: str) -> int:
         """The most memory an instance of `service` may use, in bytes."""

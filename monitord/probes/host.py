@@ -59,12 +59,13 @@ class HostProbe:
         self._disks = tuple(dict.fromkeys(disks))
         self._statvfs = statvfs
         self._workers: dict[str, WorkerThread] = {}
+        self._cpu: tuple[float, float] | None = None
 
     async def measure(self, request: Request) -> Measured:
         """Every number there is; a disk that is missing, refuses or hangs is a gap."""
         asked = [self._disk(path, request.timeout * _SHARE) for path in self._disks]
         answers = await asyncio.gather(*asked)
-        samples = _machine()
+        samples = [*_machine(), self._busy()]
         gaps: list[Unmeasured] = []
         for answer in answers:
             if isinstance(answer, Unmeasured):
@@ -72,6 +73,18 @@ class HostProbe:
             else:
                 samples += answer
         return Measured(tuple(samples), tuple(gaps))
+
+    def _busy(self) -> Sample:
+        """How much of the processors was busy since the last reading; None at the first."""
+        times = psutil.cpu_times()
+        idle, whole = times.idle + getattr(times, "iowait", 0.0), sum(times)
+        # On Linux a guest's time is counted in its user's, too.
+        whole -= getattr(times, "guest", 0.0) + getattr(times, "guest_nice", 0.0)
+        last, self._cpu = self._cpu, (idle, whole)
+        if last is None or whole <= last[1]:
+            return sample("cpu", None, "percent")
+        busy = 1 - (idle - last[0]) / (whole - last[1])
+        return sample("cpu", round(100 * min(1.0, max(0.0, busy)), 2), "percent")
 
     async def close(self) -> None:
         """End the threads; one that hangs ends when its disk answers and keeps nobody waiting."""
@@ -145,5 +158,6 @@ def _machine() -> list[Sample]:
         sample("load1", round(load1, 2)),
         sample("load5", round(load5, 2)),
         sample("load15", round(load15, 2)),
+        sample("cores", psutil.cpu_count()),
         sample("boot_at", psutil.boot_time(), "timestamp"),
     ]

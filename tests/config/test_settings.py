@@ -435,6 +435,27 @@ def test_disks_are_a_list_of_paths_or_a_map_of_what_is_declared_of_each(tmp_path
     assert "of /data, critical is 80%, less than warning, 85%" in above
 
 
+def test_what_is_busy_has_no_limit_unless_somebody_sets_one(tmp_path: Path) -> None:
+    orders = standing_orders(read(tmp_path))
+    assert (orders.host_cpu, orders.host_load, orders.host_swap, orders.cpu_limit("web")) == (None, None, None, None)
+    by_name = '{"encoder": "350%"}'
+    settings = read(
+        tmp_path,
+        {
+            "MONITORD_ORDERS__HOST_LOAD": "1.5",
+            "MONITORD_ORDERS__SERVICE_CPU": "90%",
+            "MONITORD_ORDERS__SERVICE_CPU_BY_NAME": by_name,
+        },
+    )
+    orders = standing_orders(settings)
+    assert (orders.host_load, orders.cpu_limit("web"), orders.cpu_limit("encoder")) == (1.5, 90.0, 350.0)
+    assert shown(settings, "MONITORD_ORDERS__SERVICE_CPU_BY_NAME") == by_name
+    assert "it must be more than nothing" in only_mistake(tmp_path, "ORDERS__HOST_LOAD", "0")
+    assert "of encoder, 'much' is not a number" in only_mistake(
+        tmp_path, "ORDERS__SERVICE_CPU_BY_NAME", '{"encoder": "much"}'
+    )
+
+
 def test_what_cannot_be_declared_of_a_queue_is_named_with_what_can(tmp_path: Path) -> None:
     mistake = only_mistake(tmp_path, "REDIS__QUEUES", '{"emails": {"failing": 50}}')
     assert mistake.endswith(

@@ -731,6 +731,8 @@ class Host:
         yield sample("memory_available", self.available, "bytes")
         yield sample("memory_total", 16_000 * MB, "bytes")
         yield sample("swap", 0.0, "percent")
+        yield sample("cpu", 12.0, "percent")
+        yield sample("cores", 8)
         for minutes in (1, 5, 15):
             yield sample(f"load{minutes}", 0.5)
         yield sample("boot_at", self.boot_at, "timestamp")

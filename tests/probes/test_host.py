@@ -245,3 +245,16 @@ async def test_a_file_system_full_of_empty_files_has_no_inode_left_and_lies_wher
     after = await take(probe, ASK)
     assert after.word("disk_mount", path=path) != path
     assert after.word("disk_device", path=path) != reading.word("disk_device", path=path)
+
+
+async def test_processors_are_as_busy_as_they_were_between_two_readings(
+    probe_of: Callable[..., HostProbe], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spent = psutil.cpu_times()._replace(**dict.fromkeys(psutil.cpu_times()._fields, 0.0))
+    probe = probe_of("/")
+    monkeypatch.setattr(psutil, "cpu_times", lambda: spent)
+    first = await take(probe, ASK)
+    assert (first.number("cpu"), first.number("cores")) == (None, psutil.cpu_count())
+    spent = spent._replace(user=30.0, system=15.0, idle=50.0, iowait=5.0)
+    assert (await take(probe, ASK)).number("cpu") == 45.0
+    assert (await take(probe, ASK)).number("cpu") is None  # no time has passed

@@ -27,7 +27,7 @@ from monitord.core.copying import replace
 from monitord.core.history.model import DiskFull, History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import host_status
+from monitord.core.subjects import busy, host_status
 from monitord.core.subjects.base import (
     NONE,
     Impact,
@@ -261,11 +261,11 @@ UNMEASURED = unmeasured(
     "There is no such path: is the file system mounted, is the name in MONITORD_HOST__DISKS right?",
     judges_failure=True,
 )
-RULES = (HOST_MEMORY_LOW, DISK_HIGH, DISK_FILLING)
+RULES = (HOST_MEMORY_LOW, DISK_HIGH, DISK_FILLING, *busy.MACHINE)
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
-    history = update_full(history, reading, before, now, orders)
+    history = busy.update_machine(update_full(history, reading, before, now, orders), reading, now, orders)
     return Updated(update_disks(history, reading, now, orders))
 
 

@@ -13,6 +13,7 @@ from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, said
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects import busy
 from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
@@ -46,6 +47,8 @@ class HostStatus:
     memory_available_bytes: int | None
     memory_available_of: Literal["host", "cgroup"] | None
     swap_percent: float | None
+    cpu_percent: float | None
+    cores: int | None
     load: tuple[float, ...] | None
 
 
@@ -58,6 +61,8 @@ def _status(history: History, orders: StandingOrders, now: float) -> HostStatus:
         memory_available_bytes=whole(reading.number("memory_available")),
         memory_available_of=cast("Literal['host', 'cgroup'] | None", reading.word("memory_available_of")),
         swap_percent=reading.number("swap"),
+        cpu_percent=reading.number("cpu"),
+        cores=whole(reading.number("cores")),
         load=tuple(known) if len(known) == len(load) else None,
     )
 
@@ -100,6 +105,12 @@ METRICS: Final = (
                 "host_swap_used_ratio", "How much of the swap is in use.", lambda host: ratio(host.swap_percent)
             ),
             MetricFamily(
+                "host_cpu_busy_ratio",
+                "How much of the processors was busy since the check before.",
+                lambda host: ratio(host.cpu_percent),
+            ),
+            MetricFamily("host_cores", "Processors of the host.", lambda host: host.cores),
+            MetricFamily(
                 "host_load",
                 "Load average over 1, 5 and 15 minutes.",
                 lambda host: dict(zip(("1", "5", "15"), host.load or (), strict=False)),
@@ -110,6 +121,10 @@ METRICS: Final = (
 )
 
 
+def _range(limit: float | None) -> str:
+    return ";" if limit is None else f"{limit:g};"
+
+
 def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
     host = report.of(STATUS)
     for path, disk in host.disks.items():
@@ -117,6 +132,10 @@ def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]
         yield PerfDatum(f"{path} used", disk.used_percent, "%", limits, "0", "100")
         if disk.inodes_used_percent is not None:
             yield PerfDatum(f"{path} inodes", disk.inodes_used_percent, "%", limits, "0", "100")
+    yield PerfDatum("cpu", host.cpu_percent, "%", _range(orders.host_cpu), "0", "100")
+    yield PerfDatum("swap", host.swap_percent, "%", _range(orders.host_swap), "0", "100")
+    limit = None if orders.host_load is None or not host.cores else orders.host_load * host.cores
+    yield PerfDatum("load5", host.load[1] if host.load else None, limits=_range(limit), minimum="0")
     yield PerfDatum("memory_available", host.memory_available_bytes, "B", f";{orders.host_memory}:", "0")
 
 
@@ -136,15 +155,26 @@ def section(context: SectionContext) -> Iterator[Block]:
     for sentence in mounts.said_of({path: disk.mount for path, disk in host.disks.items()}):
         yield Paragraph(f"{sentence}.")
     available = "Memory available" + (" in the container" if host.memory_available_of == "cgroup" else "")
-    low = context.severity("host")
+    found = context.severity("host")
+    past = {
+        available: _is_past(context.orders.host_memory, host.memory_available_bytes),
+        "Swap used": _is_past(host.swap_percent, context.orders.host_swap),
+        "Processors busy": _is_past(host.cpu_percent, context.orders.host_cpu),
+        "Load": _is_past(busy.load_per_core(host.load[1], host.cores) if host.load else None, context.orders.host_load),
+    }
     yield FactTable(
         (
             (available, said(humanize.size, host.memory_available_bytes)),
             ("Swap used", said("{:.0f}%".format, host.swap_percent)),
+            ("Processors busy", said("{:.0f}%".format, host.cpu_percent)),
             ("Load", UNKNOWN if host.load is None else " ".join(f"{value:.2f}" for value in host.load)),
         ),
-        {available: low} if low else {},
+        {name: found for name, is_past in past.items() if is_past} if found else {},
     )
+
+
+def _is_past(value: float | None, limit: float | None) -> bool:
+    return value is not None and limit is not None and value > limit
 
 
 def _cells(path: str, disk: DiskStatus, orders: StandingOrders, *, has_inodes: bool) -> Iterator[Cell]:

@@ -18,6 +18,7 @@ from monitord.core.subjects.base import (
     Subject,
     Updated,
 )
+from monitord.core.subjects.busy import update_services
 from monitord.core.subjects.fleet import PM2_LOG
 from monitord.core.subjects.servers import unreachable
 
@@ -107,7 +108,8 @@ RULES = (PM2_EMPTY, PM2_UNREACHABLE)
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
     history, events = update_fleet(history, reading, before if history.services else None, now, orders)
-    return Updated(update_memory(history, now, orders), tuple(events))
+    history = update_services(update_memory(history, now, orders), now, orders)
+    return Updated(history, tuple(events))
 
 
 PM2 = Subject(

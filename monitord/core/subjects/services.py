@@ -25,6 +25,7 @@ from monitord.core.subjects.base import (
     Rule,
     investigated,
 )
+from monitord.core.subjects.busy import SERVICE_CPU_HIGH
 from monitord.core.subjects.fleet import (
     DEAD,
     PM2_LOG,
@@ -425,5 +426,6 @@ RULES = (
     SERVICE_FROZEN,
     SERVICE_MEMORY_HIGH,
     SERVICE_MEMORY_LEAK,
+    SERVICE_CPU_HIGH,
     *apps.RULES,
 )
