@@ -9,6 +9,9 @@ WORKERS ?= 4
 # Tests are compiled in full by every worker that may not keep what it has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
+# What is compiled once is not compiled again, by each worker and each command that the tests run.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: help install demo test test-fast check format lint types imports reference wheel bench lock clean
 
 help: ## what each target does

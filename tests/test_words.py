@@ -14,13 +14,17 @@ HISTORY = {ROOT / "docs" / "decisions" / "0017-packages-by-subject.md"}
 TEXTS = {".css", ".html", ".js", ".json", ".md", ".py", ".sh", ".yml"}
 
 
+def _any_of(words: list[str], flags: re.RegexFlag) -> re.Pattern[str]:
+    spelt = [r"[\s#*]+".join(map(re.escape, word.split())) for word in words]
+    return re.compile(rf"\b(?:{'|'.join(spelt)})\b", flags)
+
+
+NAMES = _any_of([word for word in RETIRED if word[0].isupper()], re.NOFLAG)
+PHRASES = _any_of([word for word in RETIRED if not word[0].isupper()], re.IGNORECASE)
+
+
 def found(text: str) -> list[str]:
-    hits = []
-    for word in RETIRED:
-        spelt = r"[\s#*]+".join(map(re.escape, word.split()))
-        flags = re.NOFLAG if word[0].isupper() else re.IGNORECASE
-        hits += [hit[0] for hit in re.finditer(rf"\b{spelt}\b", text, flags)]
-    return hits
+    return [hit[0] for words in (PHRASES, NAMES) for hit in words.finditer(text)]
 
 
 def test_the_list_is_read() -> None:

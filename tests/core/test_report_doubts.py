@@ -105,7 +105,7 @@ def test_nothing_of_a_night_with_a_clock_set_back_has_a_negative_length_or_overl
 
 
 def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
-    night = quiet(3)
+    night = quiet(3, every=120)
     night.clock_steps(hours=3)
     night.passes(minutes=5)
     night.clock_steps(hours=-3)
@@ -117,7 +117,7 @@ def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
 
 
 def test_a_critical_alert_that_outlived_its_lesser_cause_is_an_open_critical_incident() -> None:
-    night = quiet(1)
+    night = quiet(1, every=120)
     for group in night.groups.values():
         group.sealing = False
     for _ in range(24):

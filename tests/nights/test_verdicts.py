@@ -26,7 +26,7 @@ def untold(report: Report) -> set[str]:
     return {criterion.name for criterion in report.criteria if criterion.met is None}
 
 
-def away(*names: str, minutes: float, every: float = 120, before: float = 3) -> Report:
+def away(*names: str, minutes: float, every: float = 240, before: float = 3) -> Report:
     """The report of a night in which these servers are away for so long, and back long before it ends."""
     night = Night(LONG, every=every)
     night.passes(hours=before)
@@ -47,7 +47,7 @@ def test_a_server_that_was_away_is_a_no_go_though_it_is_back(names: tuple[str, .
 
 
 def test_a_server_that_did_not_answer_one_reading_is_named_and_forgiven() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=240)
     night.passes(hours=3)
     night.redis.fails()
     night.look()
@@ -73,7 +73,7 @@ def test_a_full_disk_and_no_memory_are_a_no_go_though_they_are_over() -> None:
 
 
 def test_a_warning_that_fires_at_the_end_is_named_beside_the_go_and_one_that_is_over_is_not() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=240)
     night.passes(hours=2)
     night.queues["tree-builder"].waiting = 50_000
     night.passes(minutes=30)
@@ -89,7 +89,7 @@ def test_a_warning_that_fires_at_the_end_is_named_beside_the_go_and_one_that_is_
 
 
 def test_a_critical_alert_that_was_over_before_the_night_began_is_not_of_the_night() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=240)
     night.passes(hours=1)
     night["gateway"].stops()
     night.passes(minutes=10)
@@ -101,7 +101,7 @@ def test_a_critical_alert_that_was_over_before_the_night_began_is_not_of_the_nig
 
 @pytest.mark.parametrize("name", [subject.name for subject in measured()])
 def test_each_probe_has_a_criterion_of_its_own_that_cannot_be_told_without_it(name: str) -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=240)
     place = {"host": night.machine}.get(name) or getattr(night, name)
     night.passes(hours=3)
     place.fails("internal", "the probe broke")
@@ -114,7 +114,7 @@ def test_each_probe_has_a_criterion_of_its_own_that_cannot_be_told_without_it(na
 
 
 def test_a_probe_that_was_blind_for_less_than_a_twentieth_is_borne() -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=240)
     night.passes(hours=8)
     night.machine.fails("internal", "the probe broke")
     night.passes(minutes=10)
@@ -124,7 +124,7 @@ def test_a_probe_that_was_blind_for_less_than_a_twentieth_is_borne() -> None:
 
 
 def test_slow_is_not_missed_at_any_minute_of_the_hour() -> None:
-    night = Night(replace(LONG, learned_warnings=False), every=120)
+    night = Night(replace(LONG, learned_warnings=False), every=240)
     for group in night.groups.values():
         group.delay = 1574.0
     night.passes(hours=5)
@@ -145,7 +145,7 @@ def test_a_label_that_is_absent_when_the_next_is_due_is_missed() -> None:
 def test_a_table_that_could_not_be_measured_for_long_is_not_known_to_have_grown_steadily(
     minutes: float, verdict: str
 ) -> None:
-    night = Night(LONG, every=120)
+    night = Night(LONG, every=240)
     night.passes(hours=3)
     night.table.gap = Unmeasured("user_signals", "timeout", "its size waits behind another session's lock")
     night.passes(minutes=minutes)
