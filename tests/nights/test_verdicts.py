@@ -8,6 +8,7 @@ from dataclasses import replace
 import pytest
 
 from monitord.core.model import Unmeasured
+from monitord.core.orders import CheckOrder
 from monitord.core.report.model import Report as Report
 from monitord.core.subjects.registry import measured
 from tests.core.nights import LONG, Night
@@ -101,8 +102,9 @@ def test_a_critical_alert_that_was_over_before_the_night_began_is_not_of_the_nig
 
 @pytest.mark.parametrize("name", [subject.name for subject in measured()])
 def test_each_probe_has_a_criterion_of_its_own_that_cannot_be_told_without_it(name: str) -> None:
-    night = Night(LONG, every=240)
-    place = {"host": night.machine}.get(name) or getattr(night, name)
+    with_a_check = replace(LONG, probes=LONG.probes | {"checks"}, checks={"shop": CheckOrder("tcp")})
+    night = Night(with_a_check if name == "checks" else LONG, every=240)
+    place = {"host": night.machine, "checks": night.checking}.get(name) or getattr(night, name)
     night.passes(hours=3)
     place.fails("internal", "the probe broke")
     night.passes(minutes=40)
