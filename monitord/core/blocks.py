@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 Style = Literal["ok", "warning", "critical", "unknown", "bold", "dim"]
-PlotName = Literal["memory", "memory_small", "states", "growth", "delays", "value_small"]
+PlotName = Literal["memory", "memory_small", "states", "growth", "delays", "value", "value_small"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,6 +170,25 @@ class Timeline:
 
 
 @dataclass(frozen=True, slots=True)
+class Plots:
+    """Plots of things that are alike, with one key to all: beside one another, or as bands, one under the other."""
+
+    kind: ClassVar[str] = "plots"
+    plots: tuple[Plot, ...]
+    key: str
+    are_bands: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedGrid:
+    """A table that is opened on request, where one can be."""
+
+    kind: ClassVar[str] = "folded"
+    title: str
+    table: Grid
+
+
+@dataclass(frozen=True, slots=True)
 class Verbatim:
     """A text to copy as it is. `urgent`: shown unfolded."""
 
@@ -179,7 +198,7 @@ class Verbatim:
     urgent: bool = False
 
 
-Block = Paragraph | Bullets | FactTable | Checklist | Grid | Verbatim | Plot | Timeline
+Block = Paragraph | Bullets | FactTable | Checklist | Grid | Verbatim | Plot | Plots | FoldedGrid | Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -191,3 +210,12 @@ class Section:
     blocks: tuple[Block, ...] = ()
     parts: tuple[Section, ...] = field(default=())
     style: Style | None = None
+
+
+def without_plots(blocks: Iterable[Block]) -> Iterator[Block]:
+    """The same where nothing is drawn of what is recorded."""
+    for block in blocks:
+        if isinstance(block, Grid):
+            yield block.without_plots()
+        elif not isinstance(block, Plot | Plots):
+            yield block

@@ -93,15 +93,28 @@ def _decode_class(kind: Any, value: Any) -> Any:
         raise TypeError(f"expected the fields of {getattr(kind, '__name__', kind)}")
     fields = _fields(kind)
     known = {name: fields[name](item) for name, item in value.items() if name in fields}
-    return kind(**dict.fromkeys(_nullable(kind) - known.keys()), **known)
+    lacking = {name: make() for name, make in _unwritten(kind).items() if name not in known}
+    return kind(**lacking, **known)
 
 
 @functools.cache
-def _nullable(kind: type) -> frozenset[str]:
-    """The fields without a default that may be None: so they are where whoever wrote the text did not know them."""
+def _unwritten(kind: type) -> Mapping[str, Callable[[], Any]]:
+    """What the fields without a default are where whoever wrote the text did not know them.
+
+    None where they may be, and of a part of which all may be lacking, that: other fields are needed.
+    """
     hints = typing.get_type_hints(kind)
-    lacking = {name for name, default in _defaults(kind) if default is dataclasses.MISSING}
-    return frozenset(name for name in lacking if type(None) in typing.get_args(hints[name]))
+    found: dict[str, Callable[[], Any]] = {}
+    for name in (name for name, default in _defaults(kind) if default is dataclasses.MISSING):
+        if type(None) in typing.get_args(hints[name]):
+            found[name] = _nothing
+        elif dataclasses.is_dataclass(hints[name]):
+            found[name] = functools.partial(_decode_class, hints[name], {})
+    return found
+
+
+def _nothing() -> None:
+    return None
 
 
 def _decoder(kind: Any) -> Decoder:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Item, Paragraph, Section, Style, Verbatim
 from monitord.core.report.model import Report
-from monitord.reporting.wording import at, ending, evidence, met, sentence, spell
+from monitord.core.report.wording import at, ending, evidence, met, sentence, spell
 
 
 def criteria(night: Report) -> Section:

@@ -7,29 +7,32 @@ from dataclasses import dataclass, replace
 from functools import cache
 from importlib.resources import files
 from itertools import zip_longest
-from typing import ClassVar, Final
+from typing import ClassVar
 
 from jinja2 import Environment
 from markupsafe import Markup
 
-from monitord.core.blocks import Block, Cell, Grid, Member, Meter, Plot, Section, Style, in_words
+from monitord.core.blocks import (
+    Block,
+    Cell,
+    FoldedGrid,
+    Grid,
+    Member,
+    Meter,
+    Plot,
+    Plots,
+    Section,
+    Style,
+    in_words,
+)
 from monitord.core.humanize import NOTHING
 from monitord.core.report.model import Report
-from monitord.reporting.charts.axes import TimeSpan
-from monitord.reporting.charts.plots import growth_bars, memory_plot, seal_plot, strip, value_plot
+from monitord.core.report.wording import blindness, dated, length, sentence, style_of
+from monitord.reporting.charts.night import night_plots
 from monitord.reporting.charts.spark import meter
 from monitord.reporting.charts.svg import joined, tag
 from monitord.reporting.report import sections
-from monitord.reporting.report_sections import seal_grid
 from monitord.reporting.templating import environment
-from monitord.reporting.wording import blindness, dated, length, sentence, style_of
-
-# A list of services longer than this has the hours under every so many bands.
-_HOURS_EVERY: Final = 8
-_SEAL_KEY: Final = (
-    "Disc: in time. Triangle: late. Ring: unusual. Cross on hatching: missed. Dash: nobody took part. "
-    "Question mark on dots: unknown."
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,31 +59,20 @@ class Strips:
 
     kind: ClassVar[str] = "strips"
     caption: str
-    bands: tuple[tuple[str, Markup], ...]
+    bands: tuple[Figure, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class FoldedGrid:
-    """A table that is opened on request."""
-
-    kind: ClassVar[str] = "folded"
-    title: str
-    table: Grid
-
-
-Picture = Figure | FigureSet | Strips | FoldedGrid
+Picture = Figure | FigureSet | Strips
 
 
 @dataclass(frozen=True, slots=True)
 class IllustratedSection:
-    """A section and its pictures: those before its words, and those after. `anchor`: its id, where it is linked to."""
+    """A section with what is drawn of it. `anchor`: its id, where it is linked to."""
 
     key: str
     title: str
     style: Style | None
-    before: tuple[Picture, ...]
     blocks: tuple[Block | Picture, ...]
-    after: tuple[Picture, ...]
     parts: tuple[IllustratedSection, ...] = ()
     anchor: str | None = None
 
@@ -118,8 +110,8 @@ class Pictures:
     """What can be drawn on a page: its plots (None: nothing is recorded of it yet), of what time, and links."""
 
     plot: Callable[[Plot], Markup | None]
-    span: str
-    address: Callable[[Member], str]
+    span: str = ""
+    address: Callable[[Member], str] | None = None
 
 
 def drawn(blocks: Iterable[Block], pictures: Pictures | None = None) -> Iterator[Block | Picture]:
@@ -129,6 +121,12 @@ def drawn(blocks: Iterable[Block], pictures: Pictures | None = None) -> Iterator
             case Plot(caption=caption):
                 if pictures is not None and (plot := pictures.plot(block)) is not None:
                     yield Figure(caption, plot)
+            case Plots(plots, key, are_bands):
+                figures = tuple(figure for figure in drawn(plots, pictures) if isinstance(figure, Figure))
+                if figures:
+                    yield Strips(key, figures) if are_bands else FigureSet(key, figures)
+            case FoldedGrid(title, table):
+                yield FoldedGrid(title, _drawn_grid(table, pictures))
             case Grid():
                 yield _drawn_grid(block.without_plots() if pictures is None else block, pictures)
             case _:
@@ -151,7 +149,7 @@ def _drawn(cell: Cell, pictures: Pictures | None) -> str:
             return meter(cell)
         case Plot() if pictures is not None:
             return pictures.plot(cell) or NOTHING
-        case Member(name, _, remark) if pictures is not None:
+        case Member(name, _, remark) if pictures is not None and pictures.address is not None:
             return joined(tag("a", name, href=pictures.address(cell)), remark)
     return in_words(cell)
 
@@ -163,65 +161,20 @@ def report_head(night: Report) -> ReportHead:
 
 def report_sections(night: Report) -> list[IllustratedSection]:
     """Everything below the verdict."""
-    return [illustrated(section, night) for section in sections(night)]
+    pictures = Pictures(night_plots(night))
+    return [illustrated(section, pictures) for section in sections(night)]
 
 
 def illustrated(
-    section: Section, night: Report, anchors: Sequence[str] = (), anchor: str | None = None
+    section: Section, pictures: Pictures | None = None, anchors: Sequence[str] = (), anchor: str | None = None
 ) -> IllustratedSection:
-    """A section with its pictures. `anchors` are ids for its parts, `anchor` one for itself."""
-    before, after = _pictures(section.key, night)
+    """A section with what is drawn of it. `anchors` are ids for its parts, `anchor` one for itself."""
     parts = zip_longest(section.parts, anchors[: len(section.parts)])
     return IllustratedSection(
         section.key,
         section.title,
         section.style,
-        tuple(before),
-        tuple(drawn(section.blocks)),
-        tuple(after),
-        tuple(illustrated(part, night, anchor=ident) for part, ident in parts),
+        tuple(drawn(section.blocks, pictures)),
+        tuple(illustrated(part, pictures, anchor=ident) for part, ident in parts),
         anchor,
     )
-
-
-def _pictures(key: str, night: Report) -> tuple[list[Picture], list[Picture]]:
-    span = TimeSpan(night.since, night.until)
-    if key == "services" and night.services:
-        plots = tuple(
-            Figure(f"{service.name}: memory", memory_plot(f"memory-{n}", service, span))
-            for n, service in enumerate(night.services, 1)
-        )
-        told = "Memory of each service's largest instance. Dotted: not running, or not seen."
-        return [_strips(night, span)], [FigureSet(told, plots)]
-    if key == "growth":
-        return [
-            Figure(f"{table.name}: rows per hour", growth_bars(f"growth-{n}", table, span))
-            for n, table in enumerate(night.tables, 1)
-        ], []
-    if key == "checks" and night.checks:
-        plots = tuple(
-            Figure(f"{check.name}: {check.unit or 'its number'}", value_plot(f"check-{n}", check, span))
-            for n, check in enumerate(night.checks, 1)
-        )
-        return [], [FigureSet("The number of each check against its limits. Dotted: there was none.", plots)]
-    name, _, number = key.partition("-")
-    if name == "sealing" and number:
-        group = night.groups[int(number) - 1]
-        told = "Delay from each label's due time to its seal, by label (UTC). "
-        plot = Figure(told + _SEAL_KEY, seal_plot(f"seals-{number}", group))
-        table = seal_grid(f"{group.group}: every label", list(group.seals))
-        return [plot], [FoldedGrid(f"Every label of {group.group}", table)] if group.seals else []
-    return [], []
-
-
-def _strips(night: Report, span: TimeSpan) -> Strips:
-    last = len(night.services)
-    told = (
-        "The night of each service. Thin: as expected. High and hatched: not as expected. Dotted: unknown. "
-        "Arrow: a restart."
-    )
-    bands = (
-        (service.name, strip(f"strip-{n}", service, span, axis=n == last or n % _HOURS_EVERY == 0))
-        for n, service in enumerate(night.services, 1)
-    )
-    return Strips(told, tuple(bands))

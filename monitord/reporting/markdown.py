@@ -8,9 +8,9 @@ from typing import Final
 
 from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Grid, Paragraph, Section, Style, Verbatim
 from monitord.core.report.model import Report
+from monitord.core.report.wording import blindness, length, sentence, style_of
 from monitord.reporting.report import sections
 from monitord.reporting.terminal import clean
-from monitord.reporting.wording import blindness, length, sentence, style_of
 
 _SPECIAL: Final = re.compile(r"([\\`*_\[\]<>|~$&])")
 # What makes a list, a heading or a rule of a line it opens.

@@ -1,18 +1,16 @@
-"""The outline of a night's report, and its sections on what stands around monitoring: recap, blind spells, baseline."""
+"""The outline of a night's report, and its sections on monitoring itself: blind spells, baseline."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import replace
 
-from monitord.core import humanize
-from monitord.core.blocks import Block, Bullets, FactTable, Grid, Paragraph, Section, Style
-from monitord.core.report.model import Recap, Report
+from monitord.core.blocks import Bullets, FactTable, Paragraph, Section, Style, without_plots
+from monitord.core.report.model import Report
+from monitord.core.report.wording import MOST, WHY_BLIND, dated, sentence, span
 from monitord.core.status import read_status
+from monitord.core.subjects.registry import registered
 from monitord.reporting.blocks import criteria, incidents, still_open
-from monitord.reporting.report_sections import MOST, checks, growth, sealing, services
 from monitord.reporting.sections import StatusView, subject_sections
-from monitord.reporting.wording import UNKNOWN, WHY_BLIND, dated, said, sentence, span
 
 
 def sections(night: Report) -> tuple[Section, ...]:
@@ -21,51 +19,12 @@ def sections(night: Report) -> tuple[Section, ...]:
         criteria(night),
         *((still_open(night),) if night.open_warnings else ()),
         incidents(night),
-        services(night),
-        *((growth(night),) if night.tables else ()),
-        *((checks(night),) if night.checks else ()),
-        # Where no epochs are watched there is nothing to say of them, either.
-        *((sealing(night), recap(night)) if night.groups else ()),
+        *(section for subject in registered() for section in subject.night(night)),
         blind(night),
         baseline(night),
     )
     notes = Section("notes", "Notes", (Bullets(tuple((None, sentence(note)) for note in night.notes)),))
     return (*found, notes) if night.notes else found
-
-
-def recap(night: Report) -> Section:
-    """The two tiers of the token distribution, as counts."""
-    title = "Two-tier recap"
-    if night.recap is None:
-        why = f"Unknown: {night.recap_error}" if night.recap_error else "Unknown: the database was not asked."
-        return Section("recap", title, (Paragraph(sentence(why), "unknown"),))
-    if not night.recap:
-        return Section("recap", title, (Paragraph("No groups are watched."),))
-    header = ("Group", "Channels", "Records", "Viewers", "Categories", "Leader (viewers)")
-    rows = tuple((None, tuple(_tier(tier))) for tier in night.recap)
-    blocks: list[Block] = [
-        Grid(
-            "Channels, participant records, unique viewers and categories",
-            header,
-            rows,
-            frozenset({1, 2, 3, 4}),
-            (5, 0),
-        )
-    ]
-    if any(tier.capped for tier in night.recap):
-        blocks.append(Paragraph("A + stands for at least so many: not all were counted."))
-    return Section("recap", title, tuple(blocks))
-
-
-def _tier(tier: Recap) -> Iterator[str]:
-    more = "+" if tier.capped else ""
-    yield tier.group
-    for number in (tier.channels, tier.participant_records, tier.unique_viewers, tier.categories):
-        yield UNKNOWN if number is None else humanize.count(number) + more
-    if tier.leader is None:
-        yield UNKNOWN
-    else:
-        yield f"{tier.leader} ({said(humanize.count, tier.leader_viewers)})"
 
 
 def blind(night: Report) -> Section:
@@ -95,5 +54,8 @@ def baseline(night: Report) -> Section:
         return Section("baseline", title, (Paragraph(f"Unknown: what is recorded {when} cannot be read.", "unknown"),))
     view = StatusView(found, night.orders, night.baseline_at or night.until)
     facts = FactTable((("Status", found.status),))
-    parts = tuple(replace(part, key=f"now-{part.key}") for part in subject_sections(view))
+    parts = tuple(
+        replace(part, key=f"now-{part.key}", blocks=tuple(without_plots(part.blocks)))
+        for part in subject_sections(view)
+    )
     return Section("baseline", title, (Paragraph(f"As recorded {when}."), facts), parts)

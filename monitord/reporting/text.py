@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from monitord.core.report.model import Report
+from monitord.core.report.wording import blindness, length, sentence, style_of
 from monitord.reporting.report import sections
 from monitord.reporting.terminal import Terminal, section_lines
-from monitord.reporting.wording import blindness, length, sentence, style_of
 
 
 def report_text(night: Report, screen: Terminal) -> str:

@@ -13,9 +13,9 @@ from monitord.core.alerting.escalation import escalation
 from monitord.core.alerting.incidents import Incident
 from monitord.core.model import Alert, Severity
 from monitord.core.report.model import Report
+from monitord.core.report.wording import evidence, sentence
 from monitord.reporting.blocks import incidents as incidents_section
 from monitord.reporting.html import IllustratedSection, illustrated
-from monitord.reporting.wording import evidence, sentence
 from monitord.web.context import PageContext
 
 # So many are told in full; of a whole fleet that is out of order the rest is a list.
@@ -180,4 +180,4 @@ def alerts_page(view: PageContext, back: timedelta) -> AlertsPage:
             if one.severity == "critical"
         },
     )  # fmt: skip
-    return AlertsPage(span, here, illustrated(incidents_section(told), told, [_anchor(one) for one in found]), "")
+    return AlertsPage(span, here, illustrated(incidents_section(told), anchors=[_anchor(one) for one in found]), "")

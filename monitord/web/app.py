@@ -15,7 +15,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitord.config.types import is_loopback
-from monitord.reporting.wording import sentence
+from monitord.core.report.wording import sentence
 from monitord.web import params, pings
 from monitord.web.api import Api, Problem, health, problem
 from monitord.web.auth import TokenAuth, TooManyGuesses, bearer, password

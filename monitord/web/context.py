@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from urllib.parse import quote
@@ -11,7 +11,7 @@ from markupsafe import Markup
 
 from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident
-from monitord.core.blocks import Member, PlotName, Style
+from monitord.core.blocks import Member, Plot, Style
 from monitord.core.model import RANK, Alert, Severity, Silence
 from monitord.core.report.model import Report
 from monitord.core.subjects.base import Subject
@@ -23,10 +23,10 @@ from monitord.web.backend import PublishedCycle
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
-    """A night and what was drawn of it beside the loop: small plots, by which they are and of what."""
+    """A night and what draws its plots; the small ones were drawn beside the loop."""
 
     night: Report
-    sparks: Mapping[tuple[PlotName, str], Markup]
+    plot: Callable[[Plot], Markup | None]
 
 
 @dataclass(frozen=True, slots=True)

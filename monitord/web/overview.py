@@ -5,15 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from markupsafe import Markup
-
 from monitord import __version__
 from monitord.core import humanize
 from monitord.core.blocks import Block, Grid, Plot, Section, Style, Timeline
 from monitord.core.humanize import milliseconds, sentence
 from monitord.core.status import verdict
-from monitord.reporting.charts.axes import TimeSpan
-from monitord.reporting.charts.plots import growth_bars
 from monitord.reporting.html import Picture, Pictures, drawn
 from monitord.reporting.sections import StatusView, subject_sections
 from monitord.web import alerts, silences
@@ -90,25 +86,18 @@ def _shown(view: PageContext) -> StatusView:
 
 def _panel(section: Section, view: PageContext) -> Panel:
     night = view.night.value if view.night is not None else None
-    pictures = Pictures(lambda plot: _picture(plot, night), _span_words(night), member_address)
+    pictures = Pictures(_no_plots if night is None else night.plot, _span_words(night), member_address)
     return Panel(section.key, section.title, tuple(drawn(section.blocks, pictures)))
+
+
+def _no_plots(plot: Plot) -> None:
+    """What is recorded is still being read, or cannot be."""
 
 
 def _span_words(night: RenderedPage | None) -> str:
     if night is None:
         return "Last 12 h"
     return f"Last {humanize.duration(round((night.night.until - night.night.since) / 60) * 60)}"
-
-
-def _picture(plot: Plot, night: RenderedPage | None) -> Markup | None:
-    """A plot of what is recorded; None while that is being read, or where nothing is."""
-    if night is None:
-        return None
-    if plot.plot != "growth":
-        return night.sparks.get((plot.plot, plot.of))
-    span = TimeSpan(night.night.since, night.night.until)
-    tables = (one for one in enumerate(night.night.tables, 1) if one[1].name == plot.of)
-    return next((growth_bars(f"growth-{n}", table, span) for n, table in tables), None)
 
 
 def _is_wide(section: Section) -> bool:

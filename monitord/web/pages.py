@@ -12,9 +12,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
 from monitord.core.alerting.incidents import Incident
+from monitord.core.report.wording import sentence
 from monitord.core.subjects.pm2_status import STATUS as SERVICES
 from monitord.reporting.html import IllustratedSection, ReportHead, report_head, report_sections
-from monitord.reporting.wording import sentence
 from monitord.web import alerts, params, services, silences
 from monitord.web.api import the_seen
 from monitord.web.async_cache import CacheEntry

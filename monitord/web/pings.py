@@ -11,7 +11,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from monitord.reporting.wording import sentence
+from monitord.core.report.wording import sentence
 from monitord.web.api import Problem, problem
 from monitord.web.backend import BackendUnavailable, WebBackend
 from monitord.web.middleware import same_origin

@@ -9,14 +9,11 @@ from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Any, Final, TypeVar
 
-from markupsafe import Markup
-
 from monitord.core.alerting.incidents import Incident
-from monitord.core.blocks import PlotName
+from monitord.core.blocks import Plot
 from monitord.core.report.model import Report
-from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.downsample import thinned
-from monitord.reporting.charts.spark import spark, value_spark
+from monitord.reporting.charts.night import night_plots
 from monitord.web.async_cache import AsyncCache, CacheEntry
 from monitord.web.backend import PublishedCycle, WebBackend
 from monitord.web.context import RenderedPage
@@ -120,11 +117,14 @@ def _of(
 
 
 def _drawn(night: Report) -> RenderedPage:
-    span = TimeSpan(night.since, night.until)
     services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in night.services)
-    sparks: dict[tuple[PlotName, str], Markup] = {("memory_small", one.name): spark(one, span) for one in services}
-    sparks |= {("value_small", one.name): value_spark(one, span) for one in night.checks}
-    return RenderedPage(replace(night, services=services), sparks)
+    thin = replace(night, services=services)
+    plot = night_plots(thin)
+    small = [Plot("memory_small", one.name) for one in services] + [
+        Plot("value_small", one.name) for one in night.checks
+    ]
+    kept = {(it.plot, it.of): plot(it) for it in small}
+    return RenderedPage(thin, lambda it: kept.get((it.plot, it.of)) or plot(it))
 
 
 def now() -> datetime:

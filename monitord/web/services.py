@@ -6,17 +6,17 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from monitord.core import humanize
-from monitord.core.blocks import Block, Grid, Style
+from monitord.core.blocks import Block, Bullets, Paragraph, Style
 from monitord.core.humanize import UNKNOWN
 from monitord.core.report.model import Report, ServiceReport
+from monitord.core.report.wording import dated, restarts, said, sentence
 from monitord.core.subjects import pm2_status
 from monitord.core.subjects.pm2 import PM2
+from monitord.core.subjects.pm2_night import services as services_night
 from monitord.core.subjects.pm2_status import ServiceStatus
 from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.plots import event_loop_plot, heap_plot, memory_plot, strip
 from monitord.reporting.html import Figure
-from monitord.reporting.report_sections import services as services_section
-from monitord.reporting.wording import dated, restarts, said, sentence
 from monitord.web.alerts import IncidentRow, incident_row, newest
 from monitord.web.context import PageContext
 
@@ -126,5 +126,5 @@ def _app_figures(service: ServiceReport, span: TimeSpan, view: PageContext) -> I
 
 def _apart(service: ServiceReport, night: Report) -> list[Block]:
     """The sentences of a report on what was not as expected, of this service alone."""
-    alone = services_section(replace(night, services=(service,)))
-    return [block for block in alone.blocks if not isinstance(block, Grid)]
+    alone = services_night(replace(night, services=(service,)))
+    return [block for section in alone for block in section.blocks if isinstance(block, Paragraph | Bullets)]

@@ -105,3 +105,20 @@ def test_what_has_no_json_form_is_refused() -> None:
 
 def test_sets_are_written_in_order_so_that_equal_states_have_equal_texts() -> None:
     assert encode(frozenset({"b", "a", "c"})) == ["a", "b", "c"]
+
+
+@dataclass(frozen=True, slots=True)
+class Soil:
+    depth: float | None
+    stones: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Garden:
+    soil: Soil
+    owner: str | None
+
+
+def test_what_an_older_monitord_did_not_write_is_not_known() -> None:
+    assert decode(Garden, {}) == Garden(Soil(None), None)
+    assert decode(Garden, {"owner": "ada", "soil": {"stones": 3}}) == Garden(Soil(None, 3), "ada")

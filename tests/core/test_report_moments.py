@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitord.core.blocks import Bullets
 from monitord.core.model import OperatorAction, ProcessExit
-from monitord.reporting.report_sections import services as section
+from monitord.core.subjects.pm2_night import services
 
 from .nights import Night
 from .test_report import criterion, morning, quiet, service
@@ -13,7 +13,13 @@ from .test_report import criterion, morning, quiet, service
 def said(night: Night) -> list[tuple[str | None, str]]:
     """What the report says of services that were not as expected, with how bad it is."""
     report = morning(night, 2)
-    return [item for block in section(report).blocks if isinstance(block, Bullets) for item in block.items]
+    return [
+        item
+        for section in services(report)
+        for block in section.blocks
+        if isinstance(block, Bullets)
+        for item in block.items
+    ]
 
 
 def test_a_restart_is_told_at_its_own_moment_and_not_at_the_reading_before_it() -> None:

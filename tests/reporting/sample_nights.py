@@ -250,14 +250,14 @@ def hostile() -> Report:
         services=tuple(
             replace(
                 found,
-                name=HOSTILE,
+                name=f"{HOSTILE}{number}",
                 expected=HOSTILE,
                 word=HOSTILE,
                 stretches=tuple(replace(part, word=HOSTILE) for part in found.stretches),
             )
-            for found in night.services
+            for number, found in enumerate(night.services)
         ),
-        tables=tuple(replace(found, name=HOSTILE) for found in night.tables),
+        tables=tuple(replace(found, name=f"{HOSTILE}{number}") for number, found in enumerate(night.tables)),
         groups=(replace(night.groups[0], group=HOSTILE, seals=tuple(seals), silent=(HOSTILE,)), night.groups[1]),
         incidents=(Incident(root, night.incidents[0].explained), *night.incidents[1:]),
         blind=(replace(night.blind[0], probe=HOSTILE, error=HOSTILE),),

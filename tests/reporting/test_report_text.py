@@ -11,10 +11,10 @@ import pytest
 
 from monitord.core import humanize
 from monitord.core.report.model import Report
+from monitord.core.report.wording import minute
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal, cells
 from monitord.reporting.text import report_text
-from monitord.reporting.wording import minute
 
 from .sample_nights import all_nights, bad, blind_night, crowded, empty, good, service
 
@@ -64,6 +64,14 @@ def test_a_good_night_says_go_first_and_every_criterion_met() -> None:
     assert "NOT MET" not in text
     assert "Incidents\n  None.\n" in text
     assert "The monitor saw all of it." in flat(good())
+
+
+def test_the_baseline_has_the_tables_of_a_check() -> None:
+    now = told(good()).partition("Baseline of now")[2]
+    assert re.search(r"ok +gateway +online +– +99 MB +14 h", now)
+    assert re.search(r"ok +user_signals +~4,600,837", now)
+    assert re.search(r"Keys +125\n", now)
+    assert "Monitoring" in now
 
 
 def test_a_bad_night_tells_its_incidents_in_order_with_what_each_explains() -> None:

@@ -6,13 +6,14 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
-from monitord.core.blocks import Block
+from monitord.core.blocks import Block, Section
 from monitord.core.codec import decode
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, ServiceEvent, Severity
 from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
+    from monitord.core.report.model import Report
     from monitord.core.status import FleetStatus, ProbeStatus
 
 T = TypeVar("T")
@@ -358,6 +359,10 @@ def _nothing_to_show(context: SectionContext) -> Iterator[Block]:
     yield from ()
 
 
+def _quiet_night(night: Report) -> Iterator[Section]:
+    yield from ()
+
+
 def _nothing_to_sum(report: FleetStatus) -> Standing | None:
     return None
 
@@ -380,8 +385,9 @@ class Subject:
     `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
     are what is told to Prometheus and to Nagios. `hint` says which setting would have it watched ("": none is needed,
     or there is nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show
-    them under its `heading`. `standing` sums it up for the verdict. `beneath_all`: every other subject lives on it.
-    `untold` names the members that were measured, and of which nobody can tell yet whether they are as expected.
+    them under its `heading`. `night` is what a report tells of its night. `standing` sums it up for the verdict.
+    `beneath_all`: every other subject lives on it. `untold` names the members that were measured, and of which nobody
+    can tell yet whether they are as expected.
 
     `settings` is a frozen dataclass whose fields are made by `setting`: MONITORD_NAME__FIELD each. Its probe is made of
     one, judgement asks `own_settings` for it. Without the setting called `needs` it is not watched ("": it always is).
@@ -406,6 +412,7 @@ class Subject:
     hint: str = ""
     section: Callable[[SectionContext], Iterable[Block]] = _nothing_to_show
     heading: str = ""
+    night: Callable[[Report], Iterable[Section]] = _quiet_night
     standing: Callable[[FleetStatus], Standing | None] = _nothing_to_sum
     settings: type[Any] | None = None
     needs: str = ""

@@ -12,7 +12,7 @@ from monitord.core.history.checkins import update_jobs
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import endpoints, jobs, plugins, values
+from monitord.core.subjects import checks_night, endpoints, jobs, plugins, values
 from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
@@ -186,4 +186,5 @@ CHECKS = Subject(
     metrics=METRICS,
     perfdata=_perfdata,
     section=_section,
+    night=checks_night.checks,
 )

@@ -10,7 +10,7 @@ from monitord.core.history.model import History
 from monitord.core.history.processes import update_fleet
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import pm2_status, services
+from monitord.core.subjects import pm2_night, pm2_status, services
 from monitord.core.subjects.base import (
     RecoveryContext,
     Replaces,
@@ -125,6 +125,7 @@ PM2 = Subject(
     metrics=pm2_status.METRICS,
     perfdata=pm2_status.perfdata,
     section=pm2_status.section,
+    night=pm2_night.services,
     heading="Services",
     standing=pm2_status.standing_of,
     hint="Not watched: there is no PM2 home. MONITORD_PM2__HOME (or PM2_HOME) would add it.",

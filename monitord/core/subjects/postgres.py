@@ -11,7 +11,7 @@ from monitord.core.history.growth import update_tables
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import postgres_status, sessions, tables
+from monitord.core.subjects import postgres_night, postgres_status, sessions, tables
 from monitord.core.subjects.base import (
     Impact,
     Replaces,
@@ -105,6 +105,7 @@ POSTGRES = Subject(
     metrics=postgres_status.METRICS,
     perfdata=postgres_status.perfdata,
     section=postgres_status.section,
+    night=postgres_night.growth,
     heading="Database growth",
     hint="Not watched. MONITORD_POSTGRES__DSN (or DATABASE_URL) would add it.",
 )

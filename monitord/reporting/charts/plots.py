@@ -18,6 +18,7 @@ from monitord.core.report.model import (
     State,
     TableReport,
 )
+from monitord.core.report.wording import UNKNOWN, dated, is_above, said, seal_state
 from monitord.core.subjects.check_rules import said as number
 from monitord.reporting.charts.axes import (
     Scale,
@@ -34,8 +35,6 @@ from monitord.reporting.charts.axes import (
 )
 from monitord.reporting.charts.downsample import Point, thinned
 from monitord.reporting.charts.svg import joined, tag
-from monitord.reporting.report_sections import is_above
-from monitord.reporting.wording import UNKNOWN, dated, said, seal_state
 
 # A plot shows no more points than this, whatever it is given.
 _POINTS: Final = 360

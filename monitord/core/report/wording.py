@@ -17,8 +17,10 @@ from monitord.core.humanize import label as label
 from monitord.core.humanize import said as said
 from monitord.core.humanize import sentence as sentence
 from monitord.core.model import Finding
-from monitord.core.report.model import Criterion, Report, SealReport, ServiceReport
+from monitord.core.report.model import Criterion, Hour, Report, SealReport, ServiceReport, TableReport
 
+# A list longer than this is not read; the JSON form has all of it.
+MOST: Final = 12
 STYLES: Final[dict[str, Style]] = {"GO": "ok", "NO-GO": "critical", "UNKNOWN": "unknown"}
 MET: Final[dict[bool | None, tuple[Style, str]]] = {
     True: ("ok", "met"),
@@ -160,3 +162,10 @@ def spells(times: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
         else:
             merged.append((start, end))
     return merged
+
+
+def is_above(hour: Hour, table: TableReport) -> bool:
+    """Whether a whole hour gained more than the limit. The ends of the night are parts of one, and say less."""
+    whole = max(other.end - other.start for other in table.hours)
+    rate = hour.per_hour
+    return rate is not None and rate > table.limit and hour.end - hour.start > 0.99 * whole

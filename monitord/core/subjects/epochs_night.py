@@ -1,0 +1,133 @@
+"""The epochs' night, as a report tells of it, and what came of it in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.blocks import Block, Bullets, FoldedGrid, Grid, Paragraph, Plot, Section, Style
+from monitord.core.humanize import NOTHING, UNKNOWN, label, said, sentence
+from monitord.core.report.model import GroupReport, Recap, Report, SealReport
+from monitord.core.report.wording import MOST, SEALS, is_ordinary, seal_channels, seal_state
+
+_KEY: Final = (
+    "Delay from each label's due time to its seal, by label (UTC). Disc: in time. Triangle: late. Ring: unusual. "
+    "Cross on hatching: missed. Dash: nobody took part. Question mark on dots: unknown."
+)
+
+
+def sealing(night: Report) -> Iterator[Section]:
+    """Each group's labels: how they came, and by name the ones that did not come as they should."""
+    if not night.groups:  # there is nothing to say of them, either
+        return
+    parts = tuple(
+        Section(f"sealing-{number}", group.group, tuple(_group(group))) for number, group in enumerate(night.groups, 1)
+    )
+    yield Section("sealing", "Epoch sealing", parts=parts)
+    yield _recap(night)
+
+
+def _group(group: GroupReport) -> Iterator[Block]:
+    yield Plot("delays", group.group, _KEY)
+    yield Paragraph(f"{_summed(group.seals)} Grace: {humanize.duration(group.grace)}.")
+    usual = group.usual
+    half = said(humanize.duration, usual.median, "an unknown time")
+    most = (
+        "too few to tell what nearly all come in" if usual.most is None else f"99% in {humanize.duration(usual.most)}"
+    )
+    days = humanize.duration(usual.days * 86400.0)
+    if usual.count:
+        yield Paragraph(f"Usual, by {humanize.count(usual.count)} seals of {days}: half come in {half}, {most}.")
+    else:
+        yield Paragraph("What is usual is unknown: no seals are remembered.")
+    named = [seal for seal in group.seals if seal.state != "unknown" and not is_ordinary(seal)]
+    if named:
+        yield seal_grid(f"{group.group}: labels to look at", named)
+    unknown = [label(seal.label) for seal in group.seals if seal.state == "unknown"]
+    items: list[tuple[Style | None, str]] = [
+        (
+            "warning",
+            f"{label(seal.label)} was not sealed for {humanize.listed(list(seal.unsealed_channels), most=MOST)}.",
+        )
+        for seal in named
+        if seal.unsealed_channels
+    ]
+    if unknown:
+        items.append(("unknown", f"Nothing is known of {humanize.listed(unknown, most=MOST)}."))
+    if group.silent:
+        silent = humanize.listed(list(group.silent), most=MOST)
+        items.append(("warning", f"Silent for longer than ever before: {silent}."))
+    if items:
+        yield Bullets(tuple(items))
+    if group.seals:
+        table = seal_grid(f"{group.group}: every label", list(group.seals))
+        yield FoldedGrid(f"Every label of {group.group}", table)
+
+
+def _summed(seals: tuple[SealReport, ...]) -> str:
+    if not seals:
+        return "No labels were due."
+    counts = {state: sum(1 for seal in seals if seal.state == state) for state in SEALS}
+    named = {
+        "sealed": "sealed in time",
+        "late": "late",
+        "missed": "missed",
+        "open": "not sealed yet",
+        "nothing": "with nothing to seal",
+        "unknown": UNKNOWN,
+    }
+    told_of = ", ".join(f"{number} {named[state]}" for state, number in counts.items() if number)
+    return f"{len(seals)} {'label' if len(seals) == 1 else 'labels'}: {told_of}."
+
+
+def seal_grid(caption: str, seals: list[SealReport]) -> Grid:
+    """Labels as a table."""
+    rows = tuple(
+        (
+            "warning" if seal.state == "sealed" and not is_ordinary(seal) else SEALS[seal.state][0],
+            (
+                label(seal.label),
+                seal_state(seal),
+                said(humanize.duration, seal.delay, UNKNOWN if seal.state == "unknown" else NOTHING),
+                seal_channels(seal) if seal.state in ("sealed", "late") else NOTHING,
+            ),
+        )
+        for seal in seals
+    )
+    return Grid(caption, ("Label", "Seal", "Delay", "Channels"), rows, frozenset({2, 3}))
+
+
+def _recap(night: Report) -> Section:
+    """The two tiers of the token distribution, as counts."""
+    title = "Two-tier recap"
+    if night.recap is None:
+        why = f"Unknown: {night.recap_error}" if night.recap_error else "Unknown: the database was not asked."
+        return Section("recap", title, (Paragraph(sentence(why), "unknown"),))
+    if not night.recap:
+        return Section("recap", title, (Paragraph("No groups are watched."),))
+    header = ("Group", "Channels", "Records", "Viewers", "Categories", "Leader (viewers)")
+    rows = tuple((None, tuple(_tier(tier))) for tier in night.recap)
+    blocks: list[Block] = [
+        Grid(
+            "Channels, participant records, unique viewers and categories",
+            header,
+            rows,
+            frozenset({1, 2, 3, 4}),
+            (5, 0),
+        )
+    ]
+    if any(tier.capped for tier in night.recap):
+        blocks.append(Paragraph("A + stands for at least so many: not all were counted."))
+    return Section("recap", title, tuple(blocks))
+
+
+def _tier(tier: Recap) -> Iterator[str]:
+    more = "+" if tier.capped else ""
+    yield tier.group
+    for number in (tier.channels, tier.participant_records, tier.unique_viewers, tier.categories):
+        yield UNKNOWN if number is None else humanize.count(number) + more
+    if tier.leader is None:
+        yield UNKNOWN
+    else:
+        yield f"{tier.leader} ({said(humanize.count, tier.leader_viewers)})"

@@ -1,0 +1,42 @@
+"""The plots of a night by their names, as the blocks ask for them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import Final
+
+from markupsafe import Markup
+
+from monitord.core.blocks import Plot, PlotName
+from monitord.core.report.model import Report
+from monitord.reporting.charts.axes import TimeSpan
+from monitord.reporting.charts.plots import growth_bars, memory_plot, seal_plot, strip, value_plot
+from monitord.reporting.charts.spark import spark, value_spark
+
+# A list of services longer than this has the hours under every so many bands.
+_HOURS_EVERY: Final = 8
+
+
+def night_plots(night: Report) -> Callable[[Plot], Markup | None]:
+    """What draws a plot of what is recorded of this night; None where nothing is."""
+    span, last = TimeSpan(night.since, night.until), len(night.services)
+    plots: dict[tuple[PlotName, str], Callable[[], Markup]] = {}
+    for n, service in enumerate(night.services, 1):
+        axis = n == last or n % _HOURS_EVERY == 0
+        plots["states", service.name] = partial(strip, f"strip-{n}", service, span, axis=axis)
+        plots["memory", service.name] = partial(memory_plot, f"memory-{n}", service, span)
+        plots["memory_small", service.name] = partial(spark, service, span)
+    for n, table in enumerate(night.tables, 1):
+        plots["growth", table.name] = partial(growth_bars, f"growth-{n}", table, span)
+    for n, check in enumerate(night.checks, 1):
+        plots["value", check.name] = partial(value_plot, f"check-{n}", check, span)
+        plots["value_small", check.name] = partial(value_spark, check, span)
+    for n, group in enumerate(night.groups, 1):
+        plots["delays", group.group] = partial(seal_plot, f"seals-{n}", group)
+    return partial(_drawn, plots)
+
+
+def _drawn(plots: Mapping[tuple[PlotName, str], Callable[[], Markup]], it: Plot) -> Markup | None:
+    draw = plots.get((it.plot, it.of))
+    return None if draw is None else draw()
