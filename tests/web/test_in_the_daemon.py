@@ -140,3 +140,28 @@ async def test_a_silence_reaches_the_state_directory(tmp_path: Path, page: httpx
         assert answer.status_code == 202
     assert TOKEN not in json.dumps(daemon.lines)
     assert (tmp_path / "state" / FILE).exists()
+
+
+async def test_a_job_that_was_answered_is_judged_though_the_daemon_is_killed_at_that_moment(
+    tmp_path: Path, page: httpx.AsyncClient
+) -> None:
+    checks = json.dumps({"backup": {"type": "checkin", "period": "1d", "depends_on": ["host"]}})
+    more = {"MONITORD_CHECKS": checks, "MONITORD_CHECK_INTERVAL": "1h", "MONITORD_ORDERS__CONFIRM_EVERY": "100ms"}
+    given = settings(tmp_path, port_of(page)) | more
+    async with Watched(given, tmp_path) as daemon:
+        await daemon.until("page_listening")
+        assert (await page.get("/api/status")).json()["checks"]["backup"]["status"] == "unknown"
+        assert (await page.post("/ping/backup/3", content=b"what it has logged")).status_code == 200
+        daemon.process.kill()
+        await daemon.process.wait()
+    with pytest.raises(httpx.TransportError):  # nobody hears it, and the job is told so
+        await page.post("/ping/backup")
+    async with Watched({**given, "MONITORD_CHECK_INTERVAL": "200ms"}, tmp_path) as daemon:
+        line = await daemon.until("alert_firing", rule="checkin_failed")
+        assert (line["subject"], line["value"], line["severity"]) == ("backup", 3, "warning")
+        await daemon.until("page_listening")
+        assert (await page.get("/ping/backup")).status_code == 200
+        resolved = await daemon.until("alert_resolved", rule="checkin_failed")
+        assert "backup has reported that all went well" in resolved["message"]
+        assert (await page.get("/api/status")).json()["checks"]["backup"]["status"] == "ok"
+    assert daemon.said("internal_error") == []
