@@ -224,6 +224,23 @@ def test_a_report_that_was_lost_while_monitord_was_down_is_missed_a_period_after
     assert jobs.edges() == ["checkin_missed at 07 02:32"]
 
 
+def test_each_time_in_which_nobody_heard_reports_counts() -> None:
+    jobs = nightly().passes(2.0)
+    jobs.succeeded = jobs.now - DAY
+    jobs.passes(0.2)
+    jobs.sleeps(1.0).passes(1.0)  # down at three, when it was due
+    jobs.sleeps(0.2).passes(19.0)  # and again, when nothing was due
+    assert (jobs.edges("pending"), jobs.status) == ([], "unknown")
+    hourly = Jobs(CheckOrder("checkin", period=timedelta(hours=1), grace=timedelta(minutes=5)))
+    hourly.succeeds()
+    hourly.passes(0.8)
+    for _ in range(3):  # each time just before it was due again
+        hourly.sleeps(0.3).passes(0.8)
+    assert hourly.edges("pending") == []
+    hourly.passes(0.5)
+    assert [edge.partition(" ")[0] for edge in hourly.edges()] == ["checkin_missed"]
+
+
 def test_a_downtime_long_before_it_was_due_excuses_nothing() -> None:
     jobs = daily()
     jobs.succeeds()

@@ -18,6 +18,7 @@ STARTED, SUCCEEDED, FAILED, CODE, TOOK = (
     "job_code",
     "job_took",
 )
+KEEP_LOST: Final = 20
 _TIMES: Final = (STARTED, SUCCEEDED, FAILED)
 
 
@@ -26,7 +27,7 @@ class Job:
     """A job as its reports tell of it (Unix seconds, None: never).
 
     `since` is when its reports were first waited for. `told` are the times as they were read: what was told before the
-    wall clock was set keeps its age. `lost_from` to `lost_until` was the last time in which nobody heard reports.
+    wall clock was set keeps its age. `lost` are the last times in which nobody heard reports, from and until.
     """
 
     since: Moment
@@ -36,8 +37,7 @@ class Job:
     code: int | None = None
     took: float | None = None
     told: tuple[float | None, ...] = ()
-    lost_from: Moment | None = None
-    lost_until: Moment | None = None
+    lost: tuple[tuple[Moment, Moment], ...] = ()
 
     @property
     def ended(self) -> float | None:
@@ -55,11 +55,9 @@ class Job:
         is_over = self.started is None or (self.ended is not None and self.ended >= self.started)
         return None if is_over else self.started
 
-    def may_be_lost(self, begin: float, end: float) -> bool:
-        """Whether a report between these may have come while nobody heard it."""
-        if self.lost_from is None or self.lost_until is None:
-            return False
-        return self.lost_from < end and self.lost_until > begin
+    def lost_until(self, begin: float, end: float) -> float | None:
+        """Until when nobody heard what may have been reported between these; None where it would have been heard."""
+        return max((until for since, until in self.lost if since < end and until > begin), default=None)
 
 
 def update_jobs(
@@ -76,8 +74,8 @@ def _is_told(name: str, reading: Reading) -> bool:
 
 def _job(job: Job | None, name: str, reading: Reading, now: float, away: tuple[float, float] | None) -> Job:
     job = job or Job(now)
-    if away is not None and away[1] > job.since and away[1] > (job.lost_until or 0.0):
-        job = replace(job, lost_from=away[0], lost_until=away[1])
+    if away is not None and away[1] > job.since and (not job.lost or away[1] > job.lost[-1][1]):
+        job = replace(job, lost=(*job.lost, away)[-KEEP_LOST:])
     told = tuple(reading.number(sample, check=name) for sample in _TIMES)
     if told == job.told or (told == (None, None, None) and not _is_told(name, reading)):
         return job

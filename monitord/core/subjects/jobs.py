@@ -46,11 +46,13 @@ def checkin_missed(check: Check) -> Finding | Unknown | None:
     ):  # it is waited for; how long is judged by another rule
         return None
     period = order.period.total_seconds() if order.period is not None else None
-    begin = at - (EARLY_SECONDS if period is None else period / 2)
-    if job.lost_until is not None and job.may_be_lost(begin, at + grace):
-        if period is None or check.now <= job.lost_until + period + grace:
+    before = EARLY_SECONDS if period is None else period / 2
+    while (until := job.lost_until(at - before, at + grace)) is not None:
+        # It may have reported until then; by its period it is due again so long after.
+        again = check.now if period is None else until + period
+        if check.now <= again + grace:
             return Unknown("checkin_missed", check.name, "it may have reported while monitord was down")
-        at = job.lost_until + period
+        at = again
     last = (
         "no report of it has ever come"
         if job.ended is None
@@ -101,7 +103,7 @@ def checkin_overran(check: Check) -> Finding | Unknown | None:
     limit, lasts = most.total_seconds(), check.now - running
     if lasts <= limit:
         return None
-    if job.may_be_lost(running, check.now):
+    if job.lost_until(running, check.now) is not None:
         return Unknown("checkin_overran", check.name, "it may have reported its end while monitord was down")
     return check.finding(
         "checkin_overran",
