@@ -33,6 +33,8 @@ class Reports:
         if self._reading is None or self._reading.done():
             reading = self._worker.run(read_reports, self._directory, timeout=timeout)
             self._reading = asyncio.get_running_loop().create_task(reading, name="what jobs report")
+            # Where all who wait for it have given up, its failure is nobody's.
+            self._reading.add_done_callback(lambda task: task.cancelled() or task.exception())
         try:
             async with asyncio.timeout(timeout):
                 found = await asyncio.shield(self._reading)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import gc
 import json
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -16,10 +18,13 @@ from monitord.core.model import Failure, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.recording import Recorder, replay
 from monitord.core.subjects.check_rules import PROBE
+from monitord.failures import FailureError
 from monitord.probes import Probes
 from monitord.probes.base import Request, take
+from monitord.probes.checks.checkin import Reports
 from monitord.reporting.metrics import Facts, exposition
 from monitord.storage.checkins import keep
+from monitord.storage.schema import FILE
 from monitord.storage.store import Store
 
 AT = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
@@ -212,3 +217,24 @@ def test_a_mistake_in_a_check_is_one_line_that_names_it(tmp_path: Path, check: d
     (mistake,) = caught.value.mistakes
     assert "mine" in mistake
     assert said in mistake
+
+
+async def test_reports_that_cannot_be_read_are_unknown_and_nobodys_failure_is_told(tmp_path: Path) -> None:
+    (tmp_path / "state").mkdir()
+    (tmp_path / "state" / FILE).write_bytes(b"no database at all" * 100)
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, what: complaints.append(what))
+    reading, orders = await readings(tmp_path, {name: {"type": "checkin", "period": "1h"} for name in ("a", "b")})
+    assert {gap.subject: gap.kind for gap in reading.gaps} == {"a": "internal", "b": "internal"}
+    assert said(decided(orders, checks=reading)).keys() == {"subject_unmeasured/a", "subject_unmeasured/b"}
+    reports = Reports(tmp_path / "state")
+    asked = [asyncio.create_task(reports.of(name, 5.0)) for name in ("a", "b")]
+    await asyncio.sleep(0)
+    for one in asked:
+        one.cancel()
+    await asyncio.wait(asked)
+    with pytest.raises(FailureError):
+        await reports.of("a", 5.0)
+    reports.close()
+    gc.collect()
+    assert complaints == []
