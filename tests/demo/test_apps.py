@@ -199,7 +199,7 @@ async def test_a_service_told_to_crash_is_restarted_by_pm2_again_and_again(
     async def answers() -> bool:
         def ask() -> bool:
             try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{stack.gateway_port}/", timeout=2) as response:
+                with urllib.request.urlopen(f"http://127.0.0.1:{stack.port}/", timeout=2) as response:
                     return bool(json.load(response)["newest"].keys() == {"MILO", "CLS"})
             except OSError:
                 return False

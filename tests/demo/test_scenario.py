@@ -7,7 +7,23 @@ import pytest
 from monitord.config.loader import load, standing_orders
 from monitord.core.subjects import RULES
 from monitord.demo import fleet
+from monitord.demo.fleets import Place
 from monitord.demo.scenario import FAULTS, SETTINGS, FaultError, chosen
+
+
+def place(directory: Path) -> Place:
+    return Place(
+        directory=directory,
+        pm2_home=directory,
+        dsn="postgresql://u@localhost/fleet",
+        watcher_dsn="postgresql://u@localhost/fleet",
+        redis_url="redis://localhost",
+        epoch_seconds=10,
+        port=1001,
+        spare_port=1002,
+        page_port=1003,
+    )
+
 
 NAMES = [fault.name for fault in FAULTS]
 
@@ -42,7 +58,7 @@ def test_every_expected_alert_is_one_that_a_rule_can_give_and_belongs_to_one_fau
 
 
 def test_the_tours_orders_are_settings_without_a_mistake_and_never_judge_the_machine(tmp_path: Path) -> None:
-    given = fleet.settings(tmp_path, tmp_path, "postgresql://u@localhost/fleet", "redis://localhost", 10, tmp_path)
+    given = fleet.settings(place(tmp_path))
     orders = standing_orders(load(given | SETTINGS, tmp_path))
     assert orders.disk_warning == orders.disk_critical == 100
     assert orders.host_memory == 0

@@ -66,6 +66,7 @@ def recorded(**changes: Any) -> dict[str, Any]:
             }
         },
         "database": {"bytes": 14669503, "largest_tables": [], "connections": 7, "response_ms": 3.744},
+        "checks": {},
         "epochs": {
             group: {
                 "latest": 1795465100,

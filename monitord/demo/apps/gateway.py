@@ -24,7 +24,7 @@ class Gateway:
     async def turn(self) -> None:
         """Listen if not listening, read the newest labels, keep the sessions alive."""
         if self._server is None:
-            self._server = await asyncio.start_server(self._answer, "127.0.0.1", int(os.environ["FLEET_GATEWAY_PORT"]))
+            self._server = await asyncio.start_server(self._answer, "127.0.0.1", int(os.environ["FLEET_PORT"]))
         postgres = await self._service.postgres()
         found = await postgres.fetch(NEWEST)
         self._newest = {row["token_group"]: row["newest"] for row in found}

@@ -1,0 +1,1 @@
+"""The services of the shop that are Python programs."""
