@@ -8,6 +8,7 @@ from rich.console import Group
 from rich.text import Text
 
 from monitord.core import humanize
+from monitord.core.subjects.check_rules import said
 from monitord.demo.scene import Entry, Fields, Kind, Scene
 from monitord.reporting.terminal import clean
 
@@ -170,6 +171,7 @@ def _measures(scene: Scene, report: Fields, width: int) -> list[Text]:
             )
         )
     rows.append(("Redis", _redis(report["redis"])))
+    rows += [(name, _check(check)) for name, check in report["checks"].items()]
     host = report["host"]
     free = (f"memory {_or(humanize.size, host['memory_available_bytes'])} free", False)
     for path, disk in host["disks"].items():
@@ -178,6 +180,13 @@ def _measures(scene: Scene, report: Fields, width: int) -> list[Text]:
             ("Disk", [(f"{used} used, {_or(humanize.size, disk['free_bytes'])} free", True), free, (path, False)])
         )
     return [_measure(label, parts, width) for label, parts in rows]
+
+
+def _check(check: Fields | None) -> list[tuple[str, bool]]:
+    if check is None:
+        return [("?", True)]
+    value = "" if check["value"] is None else said(check["value"], check["unit"])
+    return [(str(check["status"]), True), (check["error"] or value, False)]
 
 
 def _redis(redis: Fields) -> list[tuple[str, bool]]:

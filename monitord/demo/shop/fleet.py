@@ -82,6 +82,8 @@ def settings(place: Place) -> dict[str, str]:
         "MONITORD_ORDERS__CONFIRM_EVERY": "1s",
         "MONITORD_ORDERS__GROWTH_WINDOW": f"{2 * hour}s",
         "MONITORD_ORDERS__FLOW_STALL": "5s",
+        "MONITORD_ORDERS__QUEUE_WINDOW": f"{2 * hour}s",
+        "MONITORD_ORDERS__QUEUE_STALL": f"{2 * hour}s",
     }
 
 
