@@ -10,6 +10,7 @@ from typing import Any, Final
 
 from monitord.cli import command, note
 from monitord.core import units
+from monitord.demo.fleets import NAMES as FLEETS
 
 # What the extra `demo` installs: module -> distribution. Node may also be the machine's own.
 _PARTS: Final = {
@@ -32,7 +33,7 @@ def add(subparsers: Any) -> None:
     parser.add_argument(
         "--fleet",
         default="pipeline",
-        choices=("pipeline", "shop"),
+        choices=FLEETS,
         help="which one: a pipeline of seven services with epochs, or a shop of six with checks of its own "
         "(default: pipeline)",
     )

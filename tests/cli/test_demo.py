@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from monitord.demo.fleets import NAMES, fleet_named
 from monitord.demo.scenario import FAULTS
 
 from .program import PATIENCE, environment, monitord
@@ -57,4 +58,10 @@ def test_an_absent_part_is_one_line_that_says_what_to_install(tmp_path: Path, mo
 def test_help_names_every_fault(tmp_path: Path) -> None:
     done = monitord("demo", "--help", directory=tmp_path)
     assert done.returncode == 0
-    assert ",".join(fault.name for fault in FAULTS) in "".join(done.stdout.split())
+    for name in NAMES:
+        assert ",".join(fault.name for fault in fleet_named(name).faults) in "".join(done.stdout.split())
+
+
+def test_a_fault_of_another_fleet_is_one_line_with_every_name_of_this_one(tmp_path: Path) -> None:
+    line = refused(tmp_path, "--fleet", "shop", "--break", "sealing")
+    assert all(fault.name in line for fault in fleet_named("shop").faults)

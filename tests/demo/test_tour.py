@@ -105,6 +105,18 @@ def test_a_fault_is_broken_detected_mended_and_cleared_in_plain_lines(tmp_path: 
     assert_nothing_is_left(text, tmp_path)
 
 
+def test_the_shop_is_watched_by_checks_of_its_own_without_a_word_of_the_other_fleet(tmp_path: Path) -> None:
+    with touring(tmp_path, "--fleet", "shop", "--break", "api,checkin") as process:
+        text = rest_of(process)
+    assert process.returncode == 0, text
+    assert re.search(r"^✔ let shop-api answer 500 +endpoint_down api +in ", text, re.MULTILINE)
+    assert re.search(r"^✔ let price-sync report nothing +checkin_missed prices +in ", text, re.MULTILINE)
+    assert "faults were detected and cleared" in text
+    assert "Besides" not in text
+    assert not re.search(r"epoch|seal|MILO|gateway|user_signals", text)
+    assert_nothing_is_left(text, tmp_path)
+
+
 def test_what_could_not_clear_in_time_is_left_out_by_name_and_is_no_failure(tmp_path: Path) -> None:
     with touring(tmp_path, "--duration", "2s") as process:
         text = rest_of(process)
