@@ -110,6 +110,12 @@ def _told(fault: Told, service: str) -> tuple[Hand, Hand]:
     return breaks, mends
 
 
+async def _free(stack: Stack) -> None:
+    """Its numbers are of its whole life, and stay high for minutes: it begins a new one."""
+    stack.faults.clear("block", WEB)
+    await stack.pm2("restart", WEB)
+
+
 def _pm2(command: str) -> Hand:
     def hand(stack: Stack) -> Awaitable[object]:
         return stack.pm2(command, API)
@@ -142,7 +148,14 @@ FAULTS: Final = (
         30,
         _told("hold", PRICES),
     ),
-    _fault("loop", f"blocked {WEB}'s event loop", "freed it", ("event_loop_blocked", WEB), 60, _told("block", WEB)),
+    _fault(
+        "loop",
+        f"blocked {WEB}'s event loop",
+        "freed and restarted it",
+        ("event_loop_blocked", WEB),
+        70,
+        (_told("block", WEB)[0], _free),
+    ),
     _fault("queue", "let every mail fail", "let mails go out", ("queue_failing", "emails"), 40, _told("fail", MAIL)),
 )
 
