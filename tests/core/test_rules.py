@@ -26,7 +26,7 @@ from monitord.core.subjects.registry import SUBJECTS
 PACKAGE = Path(monitord.__file__).parent
 DECLARED_IN = Path(base.__file__).parent
 # What the demo breaks on purpose, and what it expects to hear.
-DATA = {PACKAGE / "demo" / "scenario.py"}
+DATA = {PACKAGE / "demo" / "scenario.py", PACKAGE / "demo" / "shop" / "scenario.py"}
 # A probe's sample of the same name.
 SAMPLES = {"channel_silent"}
 PARTS = {"startswith", "endswith", "partition", "rpartition", "removeprefix", "removesuffix", "split"}
