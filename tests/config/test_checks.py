@@ -276,3 +276,11 @@ def test_other_limits_of_a_check_can_be_tried_on_the_past(tmp_path: Path) -> Non
     found = tried([f"CHECKS={json.dumps({'shop': {**shop, 'warning_latency': '2s'}})}"], environ, tmp_path)
     limits = [standing_orders(each).checks["shop"].warning for each in (found.present, found.settings)]
     assert limits == [Threshold(">", 1000.0), Threshold(">", 2000.0)]
+
+
+def test_the_example_in_the_documents_is_valid_and_has_a_check_of_each_type(tmp_path: Path) -> None:
+    example = Path(__file__).parents[2] / "docs" / "monitord.toml"
+    (tmp_path / "monitord.toml").write_bytes(example.read_bytes())
+    settings = load({}, tmp_path)
+    assert {check.order().type for check in settings.checks.values()} == set(EACH)
+    assert "not-a-real-token" not in str(dict(described(settings)))

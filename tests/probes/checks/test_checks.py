@@ -3,18 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from monitord.config.loader import load, standing_orders
 from monitord.core.model import Reading, sample
 from monitord.core.subjects.check_rules import KEPT, VALUE
 from monitord.failures import FailureError
+from monitord.probes import Probes
 from monitord.probes.base import Request, take
 from monitord.probes.checks import AT_ONCE, ChecksProbe
 from monitord.probes.checks.base import CheckResult, ScheduledCheck, result
+from tests.notify.conftest import Receive
 
 PATIENCE = 60.0
 NOW = 1_762_315_020.0
@@ -202,3 +207,28 @@ async def test_two_hundred_checks_that_are_not_due_cost_no_task(times: int) -> N
     loop.set_task_factory(None)
     assert made == []
     assert sum(check.runs for check in checks) == 200
+
+
+async def test_two_hundred_checks_cost_a_connection_each_and_a_bounded_reading(
+    receive: Receive, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver = await receive()
+    shop = {"type": "http", "url": f"{receiver.url}/health"}
+    settings = load({"MONITORD_CHECKS": json.dumps({f"c{n}": shop for n in range(200)})}, tmp_path)
+    probes = Probes(settings, standing_orders(settings), frozenset)
+    (probe,) = (one for one in probes.all if one.name == "checks")
+    opened: list[object] = []
+    connect = asyncio.open_connection
+
+    async def counted(*args: Any, **kwargs: Any) -> Any:
+        opened.append(args)
+        return await connect(*args, **kwargs)
+
+    monkeypatch.setattr(asyncio, "open_connection", counted)
+    for cycle in (1, 2):
+        reading = await take(probe, Request(NOW + 30 * cycle, PATIENCE))
+        assert (reading.failure, reading.gaps) == (None, ())
+        assert len(reading.values(VALUE, "check")) == 200
+        assert len(opened) == len(receiver.requests) == 200 * cycle
+    assert len(reading.samples) <= 200 * 7
+    await probes.close()
