@@ -20,7 +20,7 @@ from .mornings import differences, morning
 from .vocabulary import happens
 
 # A frame in so many stands by itself.
-WHOLE_EVERY = 50
+WHOLE_EVERY = 25
 
 
 @dataclass(frozen=True, slots=True)
