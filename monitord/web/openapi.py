@@ -121,6 +121,7 @@ _REPORT: Final = _object(
     services=_list({"type": "object"}),
     tables=_list({"type": "object"}),
     groups=_list({"type": "object"}),
+    checks=_list({"type": "object"}),
     recap={"type": ["array", "null"], "items": {"type": "object"}},
     recap_error=_TEXT,
     blind=_list(_object(probe=_TEXT, start=_TIME, end=_TIME, why=_TEXT, error=_TEXT)),

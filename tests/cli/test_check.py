@@ -90,6 +90,7 @@ def test_what_cannot_be_reached_is_critical_and_every_number_of_it_null(tmp_path
     assert {name: probe["status"] for name, probe in fields["probes"].items()} == {
         **dict.fromkeys(("pm2", "postgres", "epochs", "redis"), "failed"),
         "host": "ok",
+        "checks": "off",
     }
     assert set(fields["growth"]["user_signals"].values()) <= {None, False}
     assert set(fields["redis"]["queues"]["tree-builder"].values()) == {None}

@@ -281,6 +281,7 @@ async def test_with_nothing_configured_it_watches_the_host_and_says_once_what_is
         "postgres",
         "epochs",
         "redis",
+        "checks",
     }
     assert check["probes"]["host"]["status"] == "ok"
     assert check["host"]["memory_available_bytes"] > 0
