@@ -24,6 +24,7 @@ _BRINGS: Final = (
     ("linux", "run on Linux"),
     ("/dev/full", "run on Linux"),
     ("boot id", "run on Linux"),
+    ("ipv6", "run where IPv6 is on"),
 )
 
 

@@ -30,7 +30,7 @@ async def life(real_pm2: RealPm2, name: str) -> Process:
 
 
 async def ended(real_pm2: RealPm2, name: str) -> Process:
-    await real_pm2.until(lambda process: process.status not in ("online", "launching"), name)
+    await real_pm2.until(lambda process: process.status not in ("online", "launching", "stopping"), name)
     return await life(real_pm2, name)
 
 
