@@ -135,9 +135,8 @@ def keep(pairs: list[tuple[str, object]]) -> dict[str, object] | str:
     # Looked for from the list, at C's speed: an environment has hundreds of names.
     for name in fields.keys() & _KEPT:
         value = fields[name]
-        if name in _SCALARS:
-            if value.__class__ in _PLAIN:
-                kept[name] = value
+        if name in _SCALARS and value.__class__ in _PLAIN:
+            kept[name] = value
         elif name in _BRANCHES:
             if isinstance(value, dict):
                 kept[name] = value
@@ -151,7 +150,7 @@ def keep(pairs: list[tuple[str, object]]) -> dict[str, object] | str:
             kept[name] = True
         elif name == "watch":  # of a list of paths no more than that there is one
             kept[name] = bool(value) and value not in ("false", "0")
-        elif (limit := app_numbers.heap_limit(value)) is not None:
+        elif name in _HEAP_OPTIONS and (limit := app_numbers.heap_limit(value)) is not None:
             kept[name] = limit
     return kept
 
