@@ -501,4 +501,6 @@ def test_a_fault_of_hours_that_is_mended_within_minutes_is_silent(
 
 
 def test_every_rule_has_a_fault_here_or_one_that_is_measured() -> None:
-    assert {rule.name for rule in RULES} == {fault.rule for fault in (*FAULTS, *SLOW)} | {fault.rule for fault in MEASURED}
+    assert {rule.name for rule in RULES} == {fault.rule for fault in (*FAULTS, *SLOW)} | {
+        fault.rule for fault in MEASURED
+    }
