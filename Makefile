@@ -43,7 +43,7 @@ demo: .venv/.demo-ready ## a real fleet in miniature, watched, broken and mended
 test: .venv/.dev-ready ## the whole suite, against real Postgres, Valkey and PM2
 	@$(BIN)/python -m monitord.testing.servers.pm2_install
 	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(ARGS) || { \
-		test $$? -eq 1 && echo "what failed is tried once more, by itself: on a machine that was too busy, it passes" && \
+		test $$? -eq 1 && echo "what failed is tried once more, by itself" && \
 		$(BIN)/python -m pytest --last-failed --last-failed-no-failures none $(ARGS); }
 
 test-fast: .venv/.dev-ready ## only what needs no server: seconds
