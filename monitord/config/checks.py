@@ -25,12 +25,12 @@ from monitord.config import types as t
 from monitord.core import thresholds
 from monitord.core.model import Severity
 from monitord.core.orders import CheckKind, CheckOrder
+from monitord.core.subjects.registry import subject_named
 from monitord.core.thresholds import Threshold, is_stricter, threshold
 from monitord.masking import MASK, mask, parts_of, secrets_in
 
 EXAMPLE: Final = '{"shop": {"type": "http", "url": "https://shop.example.com/health"}}'
 _LONGEST_NAME: Final = 100
-_TAKEN: Final = frozenset({"pm2", "postgres", "epochs", "redis", "host", "checks", "monitord"})
 _STATUS: Final = re.compile(r"(\d{3})(?:\s*-\s*(\d{3}))?|(\d)xx", re.IGNORECASE)
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -419,7 +419,7 @@ def _read(value: object) -> object:
     for name in found:
         if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME or "/" in name:
             raise ValueError(f"of the check {name[:40]!r}, that is no name for one")
-        if name in _TAKEN:
+        if subject_named(name) is not None:
             raise ValueError(f"of the check {name}, that is the name of something else that is watched")
     return found
 
