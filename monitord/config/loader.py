@@ -27,7 +27,7 @@ from monitord.config.schema import (
 )
 from monitord.config.sources import RawValues, gather
 from monitord.config.types import is_loopback, listen_address
-from monitord.core.orders import DiskOrders, StandingOrders
+from monitord.core.orders import DiskOrders, ServiceOrders, StandingOrders
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import measured, subject_named
 from monitord.masking import MASK, mask, mask_address
@@ -147,6 +147,13 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
             high = orders.disk_critical if disk.critical is None else disk.critical
             if high < low:
                 yield disks, critical, f"of {path}, critical is {high:g}%, less than warning, {low:g}%"
+    services = variable_of("pm2", "services")
+    for name, service in settings.pm2.services.items():
+        fewest = orders.restarts_warning if service.restarts_warning is None else service.restarts_warning
+        most = orders.restarts_critical if service.restarts_critical is None else service.restarts_critical
+        if service != ServiceOrders() and most < fewest:
+            reason = f"of {name}, restarts_critical is {most}, less than restarts_warning, {fewest}"
+            yield services, variable_of("orders", "restarts_critical"), reason
     listen, token = variable_of("http", "listen"), variable_of("http", "token")
     if settings.http.listen and settings.http.token is None:
         host, _ = listen_address(settings.http.listen)

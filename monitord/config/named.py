@@ -13,15 +13,18 @@ from monitord.config.types import (
     from_json,
     mapping,
     read_count,
+    read_cpu_share,
+    read_duration,
     read_length,
     read_number,
     read_percent,
+    read_size,
     text_of,
     words,
 )
 from monitord.core import units
 from monitord.core.hours import OTHERWISE, hours_of
-from monitord.core.orders import DiskOrders, QueueOrders, TableOrders
+from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, TableOrders
 
 
 def _as_it_is(value: Any) -> Any:
@@ -33,6 +36,8 @@ def named(
     made: type[Any],
     fields: Mapping[str, Callable[[object], object]],
     texts: Mapping[str, Callable[[Any], Any]],
+    *,
+    may_be_list: bool = True,
 ) -> tuple[BeforeValidator, PlainSerializer]:
     """How such a setting is read, and how it is written again: as the list where nothing is declared of any name.
 
@@ -41,6 +46,7 @@ def named(
         made: a dataclass with a default for every field, one of which is made for each name.
         fields: how each field that may be declared is read; ValueError with half a sentence for what it is not.
         texts: how a field is written again, where that is not as it is.
+        may_be_list: whether names alone say something: that these are watched.
     """
 
     def declared(item: object) -> object:
@@ -64,7 +70,9 @@ def named(
     def read(value: object) -> object:
         if isinstance(value, str) and value.lstrip().startswith("{"):
             value = from_json(value, dict, example)
-        return read_map(value) if isinstance(value, dict) else {name: made() for name in read_list(value)}
+        if isinstance(value, dict) or not may_be_list:
+            return read_map(value)
+        return {name: made() for name in read_list(value)}
 
     def written(found: Mapping[str, Any]) -> list[str] | dict[str, dict[str, Any]]:
         stated = {
@@ -75,7 +83,7 @@ def named(
             }
             for name, item in found.items()
         }
-        return stated if any(stated.values()) else list(stated)
+        return stated if any(stated.values()) or not may_be_list else list(stated)
 
     return BeforeValidator(read), PlainSerializer(written)
 
@@ -148,7 +156,33 @@ _read_disks, _disks_written = named(
     {"warning": read_percent, "critical": read_percent},
     {"warning": _percent_text, "critical": _percent_text},
 )
+_read_services, _services_written = named(
+    '{"gateway": {"memory": "300MB", "restarts_warning": 10, "cpu": "90%"}}',
+    ServiceOrders,
+    {
+        "memory": read_size,
+        "cpu": read_cpu_share,
+        "busy_for": read_length,
+        "restarts_warning": read_number,
+        "restarts_critical": read_number,
+        "startup_grace": read_duration,
+        "event_loop_latency": read_length,
+        "heap_full": read_percent,
+        "heap_span": read_duration,
+    },
+    {
+        "memory": units.size_text,
+        "cpu": _percent_text,
+        "busy_for": units.duration_text,
+        "startup_grace": units.duration_text,
+        "event_loop_latency": units.duration_text,
+        "heap_full": _percent_text,
+        "heap_span": units.duration_text,
+    },
+    may_be_list=False,
+)
 Tables = Annotated[dict[str, TableOrders], _read_tables, _tables_written]
 Queues = Annotated[dict[str, QueueOrders], _read_queues, _queues_written]
+Services = Annotated[dict[str, ServiceOrders], _read_services, _services_written]
 Disks = Annotated[dict[str, DiskOrders], _read_disks, _disks_written]
 KeyPrefix = Annotated[str, BeforeValidator(_key_prefix)]

@@ -21,7 +21,7 @@ from monitord.config.places import psql, redis_cli
 from monitord.config.sources import PREFIX
 from monitord.core import units
 from monitord.core.model import Severity
-from monitord.core.orders import DiskOrders, QueueOrders, TableOrders
+from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, TableOrders
 from monitord.core.subjects.registry import registered
 from monitord.masking import parts_of, secrets_in
 
@@ -38,10 +38,14 @@ def _declared(by_name: Mapping[str, T], nothing: T) -> dict[str, T]:
 
 
 class Pm2Settings(Section):
-    """Where PM2 lives. None: not watched."""
+    """Where PM2 lives (None: not watched), and what is declared of single services."""
 
     needs = "home"
     home: t.Directory | None = None
+    services: n.Services = Field(default_factory=dict)
+
+    def orders(self) -> Mapping[str, object]:
+        return {"service_by_name": _declared(self.services, ServiceOrders())}
 
     def place(self) -> str:
         return "" if self.home is None or self.home == Path(PM2_HOME).expanduser() else str(self.home)

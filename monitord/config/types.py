@@ -33,13 +33,14 @@ def text_of(value: object, example: str) -> str:
     return str(value).strip()
 
 
-def _duration(value: object) -> timedelta:
+def read_duration(value: object) -> timedelta:
+    """A duration, which may be none at all."""
     return value if isinstance(value, timedelta) else units.duration(text_of(value, "30s"))
 
 
 def read_length(value: object) -> timedelta:
     """A duration longer than nothing."""
-    length = _duration(value)
+    length = read_duration(value)
     if length <= timedelta(0):
         raise ValueError("it must be longer than nothing")
     return length
@@ -52,7 +53,8 @@ def _epoch(value: object) -> timedelta:
     return length
 
 
-def _size(value: object) -> int:
+def read_size(value: object) -> int:
+    """A size, in bytes."""
     return units.size(text_of(value, "500MB"))
 
 
@@ -79,7 +81,7 @@ def _positive(value: object) -> float:
     return number
 
 
-def _cpu_share(value: object) -> float:
+def read_cpu_share(value: object) -> float:
     """Percent of one processor; a process with threads may take more than one."""
     return _positive(text_of(value, "90%").removesuffix("%").strip())
 
@@ -332,13 +334,13 @@ def _schedule(value: object) -> str:
 
 
 _as_duration = PlainSerializer(units.duration_text)
-Duration = Annotated[timedelta, BeforeValidator(_duration), _as_duration]
+Duration = Annotated[timedelta, BeforeValidator(read_duration), _as_duration]
 Length = Annotated[timedelta, BeforeValidator(read_length), _as_duration]
 EpochLength = Annotated[timedelta, BeforeValidator(_epoch), _as_duration]
-Size = Annotated[int, BeforeValidator(_size), PlainSerializer(units.size_text)]
+Size = Annotated[int, BeforeValidator(read_size), PlainSerializer(units.size_text)]
 Sizes = Annotated[
     dict[str, int],
-    mapping('{"web": "800MB"}', _size),
+    mapping('{"web": "800MB"}', read_size),
     PlainSerializer(lambda sizes: {name: units.size_text(size) for name, size in sizes.items()}),
 ]
 Percent = Annotated[float, BeforeValidator(read_percent), PlainSerializer(lambda percent: f"{percent:g}%")]
@@ -346,10 +348,10 @@ Number = Annotated[int, BeforeValidator(read_number)]
 Count = Annotated[int, BeforeValidator(read_count)]
 Decimal = Annotated[float, BeforeValidator(_decimal)]
 Positive = Annotated[float, BeforeValidator(_positive)]
-CpuShare = Annotated[float, BeforeValidator(_cpu_share), PlainSerializer(lambda share: f"{share:g}%")]
+CpuShare = Annotated[float, BeforeValidator(read_cpu_share), PlainSerializer(lambda share: f"{share:g}%")]
 CpuShares = Annotated[
     dict[str, float],
-    mapping('{"web": "150%"}', _cpu_share),
+    mapping('{"web": "150%"}', read_cpu_share),
     PlainSerializer(lambda shares: {name: f"{share:g}%" for name, share in shares.items()}),
 ]
 Text = Annotated[str, BeforeValidator(_text)]

@@ -66,6 +66,24 @@ class DiskOrders:
     critical: float | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class ServiceOrders:
+    """What is declared of one service; None: as for any service. Each field is that of the orders of this name.
+
+    `memory` is in bytes, `cpu` in percent of one processor, `heap_full` in percent.
+    """
+
+    memory: int | None = None
+    cpu: float | None = None
+    busy_for: timedelta | None = None
+    restarts_warning: int | None = None
+    restarts_critical: int | None = None
+    startup_grace: timedelta | None = None
+    event_loop_latency: timedelta | None = None
+    heap_full: float | None = None
+    heap_span: timedelta | None = None
+
+
 CheckKind = Literal["http", "tcp", "sql", "freshness", "checkin", "command"]
 
 
@@ -101,6 +119,7 @@ class CheckOrder:
     max_runtime: timedelta | None = None
 
 
+_AS_ANY_SERVICE: Final = ServiceOrders()
 # The orders' own queue and who works it off, where nothing else is declared.
 TREES: Final = "tree-builder"
 SEED_WORKERS: Final[Mapping[str, tuple[str, ...]]] = {TREES: ("tree-builder", "tree-builder-*")}
@@ -131,6 +150,8 @@ class StandingOrders:
     flapping_window: timedelta = timedelta(hours=1)
     # How long what fires goes unsaid before it is said again.
     remind_every: timedelta = timedelta(hours=4)
+    # What is declared of single services.
+    service_by_name: Mapping[str, ServiceOrders] = field(default_factory=dict)
     startup_grace: timedelta = timedelta(0)
     service_memory: int = 500_000_000
     service_memory_by_name: Mapping[str, int] = field(default_factory=dict)
@@ -271,8 +292,40 @@ class StandingOrders:
 
     def cpu_limit(self, service: str) -> float | None:
         """The most of a processor that an instance of `service` may take, in percent; None: not judged."""
-        return self.service_cpu_by_name.get(service, self.service_cpu)
+        declared = self._service(service).cpu
+        return self.service_cpu_by_name.get(service, self.service_cpu) if declared is None else declared
+
+    def busy_for_of(self, service: str) -> float:
+        """For how many seconds a service may be past its share of a processor."""
+        return (self._service(service).busy_for or self.busy_for).total_seconds()
 
     def memory_limit(self, service: str) -> int:
         """The most memory an instance of `service` may use, in bytes."""
-        return self.service_memory_by_name.get(service, self.service_memory)
+        declared = self._service(service).memory
+        return self.service_memory_by_name.get(service, self.service_memory) if declared is None else declared
+
+    def restart_limits(self, service: str) -> tuple[int, int]:
+        """How many automatic restarts within `restarts_window` are warned of when passed, and how many are critical."""
+        declared = self._service(service)
+        return (
+            self.restarts_warning if declared.restarts_warning is None else declared.restarts_warning,
+            self.restarts_critical if declared.restarts_critical is None else declared.restarts_critical,
+        )
+
+    def startup_grace_of(self, service: str) -> float:
+        """For how many seconds after its start a service need not be up."""
+        declared = self._service(service).startup_grace
+        return (self.startup_grace if declared is None else declared).total_seconds()
+
+    def event_loop_latency_of(self, service: str) -> float:
+        """By how many milliseconds one tick in twenty of a service's event loop may be late."""
+        return (self._service(service).event_loop_latency or self.event_loop_latency).total_seconds() * 1000
+
+    def heap_limits(self, service: str) -> tuple[float, float]:
+        """How much of its heap a service may use, in percent, and for how many seconds more than that."""
+        declared = self._service(service)
+        span = self.heap_span if declared.heap_span is None else declared.heap_span
+        return self.heap_full if declared.heap_full is None else declared.heap_full, span.total_seconds()
+
+    def _service(self, name: str) -> ServiceOrders:
+        return self.service_by_name.get(name, _AS_ANY_SERVICE)

@@ -115,7 +115,7 @@ def _night(name: str, view: PageContext) -> ServiceNight:
 def _app_figures(service: ServiceReport, span: TimeSpan, view: PageContext) -> Iterator[Figure]:
     """What the app told of itself; nothing of one that tells nothing."""
     if service.event_loop:
-        limit = view.seen.decision.orders.event_loop_latency.total_seconds() * 1000
+        limit = view.seen.decision.orders.event_loop_latency_of(service.name)
         yield Figure(
             "How late its event loop is, at the 95th percentile. Dotted: it told nothing.",
             event_loop_plot("event-loop", service, span, limit),

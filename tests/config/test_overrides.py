@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from monitord.config.loader import SettingsError
+from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.overrides import tried
 
 ENV = {"MONITORD_STATE_DIR": "/tmp/state", "MONITORD_ORDERS__SERVICE_MEMORY": "400MB"}
@@ -47,6 +47,11 @@ def test_the_last_of_several_wins_and_nothing_is_the_default(tmp_path: Path) -> 
 def test_a_value_may_be_json_with_signs_of_its_own(tmp_path: Path) -> None:
     trial = tried(['orders.service_memory_by_name={"a=b.c": "1GB"}'], ENV, tmp_path)
     assert trial.settings.orders.service_memory_by_name == {"a=b.c": 1_000_000_000}
+
+
+def test_limits_of_single_services_may_be_tried(tmp_path: Path) -> None:
+    trial = tried(['pm2.services={"web": {"restarts_warning": 2}}'], ENV, tmp_path)
+    assert standing_orders(trial.settings).restart_limits("web") == (2, 20)
 
 
 @pytest.mark.parametrize(

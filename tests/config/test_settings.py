@@ -435,6 +435,32 @@ def test_disks_are_a_list_of_paths_or_a_map_of_what_is_declared_of_each(tmp_path
     assert "of /data, critical is 80%, less than warning, 85%" in above
 
 
+def test_services_are_a_map_of_what_is_declared_of_each_and_no_list(tmp_path: Path) -> None:
+    declared = '{"gateway": {"memory": "300MB", "cpu": "90%", "restarts_warning": 10, "heap_span": "1m"}, "web": {}}'
+    orders = {"MONITORD_ORDERS__SERVICE_MEMORY_BY_NAME": '{"gateway": "1GB", "web": "2GB"}'}
+    settings = read(tmp_path, {"MONITORD_PM2__SERVICES": declared, **orders})
+    found = standing_orders(settings)
+    assert [found.memory_limit(name) for name in ("gateway", "web", "scout")] == [300 * 10**6, 2 * 10**9, 500 * 10**6]
+    assert (found.cpu_limit("gateway"), found.cpu_limit("web")) == (90.0, None)
+    assert (found.restart_limits("gateway"), found.restart_limits("web")) == ((10, 20), (5, 20))
+    assert (found.heap_limits("gateway"), found.heap_limits("web")) == ((90.0, 60.0), (90.0, 600.0))
+    assert set(found.service_by_name) == {"gateway"}
+    assert shown(settings, "MONITORD_PM2__SERVICES") == declared
+    for wrong, why in (
+        ('["gateway"]', "it is not a map"),
+        ('{"gateway": {"memori": "1GB"}}', "of gateway, memori cannot be declared; what can is memory, cpu"),
+        ('{"gateway": {"memory": 300}}', "of gateway, memory: '300' has no unit"),
+        ('{"gateway": {"cpu": 0}}', "of gateway, cpu: it must be more than nothing"),
+        ('{"gateway": {"restarts_warning": "many"}}', "of gateway, restarts_warning: 'many'"),
+        (
+            '{"gateway": {"restarts_warning": 30}}',
+            "of gateway, restarts_critical is 20, less than restarts_warning, 30",
+        ),
+        ('{"gateway": {"startup_grace": "soon"}}', "of gateway, startup_grace: 'soon'"),
+    ):
+        assert why in only_mistake(tmp_path, "PM2__SERVICES", wrong)
+
+
 def test_what_is_busy_has_no_limit_unless_somebody_sets_one(tmp_path: Path) -> None:
     orders = standing_orders(read(tmp_path))
     assert (orders.host_cpu, orders.host_load, orders.host_swap, orders.cpu_limit("web")) == (None, None, None, None)

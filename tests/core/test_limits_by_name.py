@@ -11,7 +11,7 @@ from monitord.core.anomalies.forecasts import disk_terms
 from monitord.core.backtest import backtest, warm_up
 from monitord.core.codec import decode, encode
 from monitord.core.history.model import History, TableHistory
-from monitord.core.orders import DiskOrders, QueueOrders, StandingOrders, TableOrders
+from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, StandingOrders, TableOrders
 from monitord.core.subjects import replica
 from monitord.core.subjects.registry import registered
 from monitord.core.subjects.tables import wants_exact
@@ -33,6 +33,7 @@ HOURLY = replace(
     queues=("tree-builder", "mails"),
     queue_by_name={"mails": QueueOrders(waiting=50)},
     disk_by_name={"/": DiskOrders(warning=85.0, critical=92.0)},
+    service_by_name={"gateway": ServiceOrders(memory=150_000_000, restarts_warning=1, restarts_critical=3)},
 )
 
 
@@ -72,6 +73,8 @@ def test_graphs_have_the_limits_of_each_name(night: Night) -> None:
     assert (limits["invoices window_rows"], limits["user_signals window_rows"]) == ("10;", "1000000;")
     assert (limits["mails waiting"], limits["tree-builder waiting"]) == ("50;", "5000;")
     assert limits["/ used"] == "85;92"
+    assert (limits["gateway memory"], limits["gateway restarts"]) == ("150000000;", "1;3")
+    assert (limits["cls-worker memory"], limits["cls-worker restarts"]) == ("500000000;", "5;20")
 
 
 def test_the_report_judges_each_table_by_its_own_rate(night: Night) -> None:
@@ -79,6 +82,7 @@ def test_the_report_judges_each_table_by_its_own_rate(night: Night) -> None:
     assert {table.name: table.limit for table in report.tables} == {"user_signals": 100_000, "invoices": 5}
     assert "<5 and <100,000 rows/hour" in criterion(report, "growth_steady").title
     assert criterion(report, "growth_steady").evidence == "Not steady: invoices."
+    assert "<150 MB and <500 MB per service" in criterion(report, "memory_stable").title
     assert "disks up to 92%" in criterion(report, "host_healthy").title
 
 
@@ -115,6 +119,29 @@ def test_a_table_is_audited_as_often_as_its_own_stall_asks_for() -> None:
     assert wants_exact(history, HOURLY, 1000.0 + 299) == frozenset()
     assert wants_exact(history, HOURLY, 1000.0 + 301) == {"user_signals"}
     assert wants_exact(history, HOURLY, 1000.0 + 2401) == {"user_signals", "invoices"}
+
+
+def test_a_recording_is_judged_again_by_limits_of_each_service() -> None:
+    night = Night(ORDERS, every=60)
+    night.passes(minutes=10)
+    night["gateway"].crashes(2)
+    night["cls-worker"].crashes(2)
+    night.passes(minutes=10)
+
+    def again(own: ServiceOrders) -> set[tuple[str, str]]:
+        tried = replace(ORDERS, service_by_name={"gateway": own})
+        found = backtest(
+            (look.observation for look in night.looks), tried, night.transitions, night.looks[0].observation.now, ORDERS
+        )
+        assert found is not None
+        return {(alert.rule, alert.subject) for alert in found.alerts}
+
+    assert again(ServiceOrders()) == set()
+    assert again(ServiceOrders(restarts_warning=1)) == {("service_restart_loop", "gateway")}
+    assert again(ServiceOrders(memory=10_000_000)) == {("service_memory_high", "gateway")}
+    assert warm_up(replace(ORDERS, service_by_name={"x": ServiceOrders(startup_grace=timedelta(days=2))})) == timedelta(
+        2
+    )
 
 
 def test_limits_of_each_name_come_back_from_a_snapshot_as_they_were() -> None:

@@ -51,7 +51,7 @@ def warm_up(orders: StandingOrders) -> timedelta:
         orders.restarts_window,
         orders.flapping_window,
         orders.flow_stall,
-        orders.startup_grace,
+        *(timedelta(seconds=orders.startup_grace_of(name)) for name in ("", *orders.service_by_name)),
         orders.seal_critical + 2 * orders.epoch_length,
         # A trend is told from a warm-up and a span, and needs more than the least span to be sure.
         2 * orders.leak_span,

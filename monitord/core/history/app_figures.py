@@ -11,13 +11,14 @@ from monitord.core.orders import StandingOrders
 
 
 def followed(
+    name: str,
     old: Mapping[str, Process],
     new: Mapping[str, Process],
     watched_since: float | None,
     now: float,
     orders: StandingOrders,
 ) -> Mapping[str, Process]:
-    """The processes with since when their numbers have stood still, and since when their heap has been nearly full.
+    """The processes of a service with since when their numbers have stood still, and their heap has been nearly full.
 
     Time in which nobody looked counts for neither: `watched_since` is the last reading (None: it was too long ago).
     """
@@ -33,16 +34,16 @@ def followed(
         still = full = None
         if was is not None and was.app == process.app and moves(process.app):
             still = was.still_since if was.still_since is not None else watched_since
-        if process.heap_limit is not None and is_heap_full(process, orders):
+        if process.heap_limit is not None and is_heap_full(process, orders.heap_limits(name)[0]):
             full = was.heap_full_since if was is not None and was.heap_full_since is not None else now
         if (still, full) != (process.still_since, process.heap_full_since):
             changed[instance] = replace(process, still_since=still, heap_full_since=full)
     return {**new, **changed} if changed else new
 
 
-def is_heap_full(process: Process, orders: StandingOrders) -> bool:
-    """Whether a process uses more of the heap that Node is told to use than ordered."""
+def is_heap_full(process: Process, limit: float) -> bool:
+    """Whether a process uses more than so many percent of the heap that Node is told to use."""
     if process.heap_limit is None:
         return False
     used = size(figure(process.app, HEAP_USED))
-    return used is not None and used / process.heap_limit * 100 > orders.heap_full
+    return used is not None and used / process.heap_limit * 100 > limit

@@ -140,7 +140,7 @@ def update_fleet(
         if (service := history.services.get(name)) is None:
             continue
         if not first and (at_rest := _at_rest(service, processes, before)) is not None:
-            resting[name] = seen[name] = followed(service.lives, at_rest, watched_since, now, orders)
+            resting[name] = seen[name] = followed(name, service.lives, at_rest, watched_since, now, orders)
         else:
             seen[name] = _on_their_way(service.lives, processes)
     another = False if before is None else restarts.answers_another(history, reading, before, now, late)
@@ -185,7 +185,7 @@ def update_fleet(
             tallies = tallied(tallies, made, before, now, window) if made or tallies else ()
         told = BusReports(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
         processes = _since_when(old.lives, seen.get(name, {}), told)
-        processes = followed(old.lives, processes, watched_since, now, orders)
+        processes = followed(name, old.lives, processes, watched_since, now, orders)
         happened: list[ServiceEvent] = []
         if not first:
             happened = events_of(name, old.lives, processes, changes.get(name), together, told, is_many=is_many)

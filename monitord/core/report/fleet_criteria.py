@@ -68,7 +68,9 @@ def memory_stable(facts: ReportFacts) -> Criterion:
 
     The orders restart what leaks; a peak that passes before that is named and forgiven.
     """
-    name, title = "memory_stable", f"Memory usage stable (<{humanize.size(facts.orders.service_memory)} per service)"
+    limits = sorted({facts.orders.service_memory, *(s.memory_limit for s in facts.services)})
+    below = humanize.listed([f"<{humanize.size(limit)}" for limit in limits], most=4)
+    name, title = "memory_stable", f"Memory usage stable ({below} per service)"
     measured = [(s, s.memory_peak) for s in facts.services if s.memory_peak is not None]
     details = tuple(
         f"{s.name} peaked at {humanize.size(peak)} of {humanize.size(s.memory_limit)}"

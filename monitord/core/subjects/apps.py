@@ -27,10 +27,11 @@ _YOUNG: Final = "it has only just begun"
 
 def event_loop_blocked(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of which an instance's event loop stands still: often, or for good."""
-    now, limit = observation.now.timestamp(), orders.event_loop_latency.total_seconds() * 1000
+    now = observation.now.timestamp()
     for name, _, processes in fleet(history, orders):
         still: dict[str, float] = {}
         slow: dict[str, float] = {}
+        limit = orders.event_loop_latency_of(name)
         for key, process in processes.items():
             if not process.app or process.state != "online":
                 continue
@@ -99,8 +100,9 @@ def heap_nearly_full(observation: Observation, history: History, orders: Standin
 
     What a garbage collector frees again is not lasting. Where Node is told no limit there is none to compare with.
     """
-    now, span = observation.now.timestamp(), orders.heap_span.total_seconds()
+    now = observation.now.timestamp()
     for name, _, processes in fleet(history, orders):
+        limit_percent, span = orders.heap_limits(name)
         full = {key: one for key, one in processes.items() if one.heap_full_since is not None}
         full = {key: one for key, one in full.items() if now - (one.heap_full_since or now) >= span}
         if not full:
@@ -113,11 +115,11 @@ def heap_nearly_full(observation: Observation, history: History, orders: Standin
             subject=name,
             severity="warning",
             value=round(_share(fullest), 1),
-            limit=orders.heap_full,
+            limit=limit_percent,
             unit="percent",
             summary=(
                 f"{name} uses {humanize.size(used)} of the {humanize.size(limit)} of heap that Node may use, and has "
-                f"used more than {orders.heap_full:g}% of it for {humanize.duration(round(now - since))}: its garbage "
+                f"used more than {limit_percent:g}% of it for {humanize.duration(round(now - since))}: its garbage "
                 "collector finds nothing to free."
             ),
             began=since,

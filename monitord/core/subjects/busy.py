@@ -127,7 +127,7 @@ def service_cpu_high(observation: Observation, history: History, orders: Standin
             yield Unknown("service_cpu_high", name, "PM2 did not tell how busy it is")
             continue
         lasted = past_seconds(history, f"{_SERVICES}{name}", "pm2", now)
-        if lasted is None or lasted < orders.busy_for.total_seconds():
+        if lasted is None or lasted < orders.busy_for_of(name):
             yield Clear("service_cpu_high", name)
             continue
         yield Finding(

@@ -158,7 +158,7 @@ def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]
     yield PerfDatum("services_ok", well, minimum="0", maximum=str(len(found)))
     for name, service in found.items():
         yield PerfDatum(f"{name} memory", service.memory_bytes, "B", f"{orders.memory_limit(name)};", "0")
-        limits = f"{orders.restarts_warning};{orders.restarts_critical}"
+        limits = "{};{}".format(*orders.restart_limits(name))
         yield PerfDatum(f"{name} restarts", service.restarts_recent, limits=limits, minimum="0")
 
 

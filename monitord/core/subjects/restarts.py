@@ -49,18 +49,19 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
     for name, _, processes in fleet(history, orders):
         service = since_taken_up(history.services.get(name))
         restarts = recent_restarts(service, now, window) if service else 0
-        if restarts <= orders.restarts_warning or not processes:  # what is gone dies no more
+        warning, critical = orders.restart_limits(name)
+        if restarts <= warning or not processes:  # what is gone dies no more
             yield Clear("service_restart_loop", name)
             continue
         assert service is not None  # noqa: S101 - it has restarts
         loop = look_into(service, now, window)
-        is_critical = restarts > orders.restarts_critical
+        is_critical = restarts > critical
         yield Finding(
             rule="service_restart_loop",
             subject=name,
             severity="critical" if is_critical else "warning",
             value=restarts,
-            limit=orders.restarts_critical if is_critical else orders.restarts_warning,
+            limit=critical if is_critical else warning,
             unit="restarts",
             summary=(
                 f"{name} keeps {'being restarted' if loop.rule else 'dying'}: PM2 restarted it {restarts} times in the "
@@ -78,14 +79,15 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
 def service_unstable(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that dies now and then, never often enough for a loop, and over a day too often: news once a day."""
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
-    day, limit = DAY_WINDOWS * window, QUARTER_WINDOWS * orders.restarts_warning
+    day = DAY_WINDOWS * window
     for name, _, processes in fleet(history, orders):
-        service = history.services.get(name)
-        found = unrest(service, now, window, orders.restarts_warning) if service is not None else None
+        service, (warning, _) = history.services.get(name), orders.restart_limits(name)
+        limit = QUARTER_WINDOWS * warning
+        found = unrest(service, now, window, warning) if service is not None else None
         if service is None or found is None or found.apart <= limit or not processes:
             yield Clear("service_unstable", name)
             continue
-        if recent_restarts(service, now, window) > orders.restarts_warning:
+        if recent_restarts(service, now, window) > warning:
             yield Unknown("service_unstable", name, "it dies so often now that it is a loop")
             continue
         loop = replace(look_into(service, now, window), kinds=found.kinds)
@@ -114,7 +116,7 @@ def _restarts_now(alert: Alert, at: RecoveryContext) -> str | None:
     window = humanize.duration(at.orders.restarts_window.total_seconds())
     if restarts is None or state is None:
         return state
-    limit = at.orders.restarts_warning
+    limit, _ = at.orders.restart_limits(alert.subject)
     return (
         f"{state.rstrip('.')}; {humanize.plural(restarts, 'restart')} in the last {window}, up to {limit} are expected."
     )

@@ -65,7 +65,7 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
             else:
                 yield Clear("service_down", name)
             continue
-        if _starting(processes, history, orders, now):
+        if _starting(name, processes, history, orders, now):
             yield Unknown("service_down", name, "within the startup grace")
             continue
         another_lives = any(process.state == "online" for process in processes.values() if process not in wrong)
@@ -144,9 +144,11 @@ def _why(wrong: list[Process], now: float) -> str:
     return ""
 
 
-def _starting(processes: Mapping[str, Process], history: History, orders: StandingOrders, now: float) -> bool:
+def _starting(
+    name: str, processes: Mapping[str, Process], history: History, orders: StandingOrders, now: float
+) -> bool:
     """Whether a boot, a deployment or a start by hand is so recent that a service may still be on its way up."""
-    grace = orders.startup_grace.total_seconds()
+    grace = orders.startup_grace_of(name)
     if grace <= 0:
         return False
     host = history.reading("host")
