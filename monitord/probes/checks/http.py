@@ -3,50 +3,27 @@
 from __future__ import annotations
 
 import asyncio
-import base64
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Any, Final
-from urllib.parse import quote, unquote, urljoin, urlsplit
+from urllib.parse import urljoin
 
 import h11
 
 from monitord import __version__
 from monitord.config.checks import HttpCheck as HttpSettings
+from monitord.connections import Connection, EndpointProblemError, Target, connected, explained, target_of
 from monitord.core import humanize
 from monitord.core.model import sample
 from monitord.core.subjects.endpoints import CERTIFICATE, ERROR, PROBLEM, STATUS
 from monitord.probes.checks.base import CheckResult, result
-from monitord.probes.checks.connection import Connection, EndpointProblemError, connected, explained
 
 MOST_READ: Final = 64 * 1024
 MOST_REDIRECTS: Final = 5
 _CHUNK: Final = 16 * 1024
-_PORTS: Final = {"http": 80, "https": 443}
-# What stands in a path or a query as it is; `%` too, since what is encoded stays so.
-_AS_IT_IS: Final = "/%:@!$&'()*+,;=~-._?"
 _QUOTED: Final = 60
-
-
-@dataclass(frozen=True, slots=True)
-class _Target:
-    """Where a request goes. `place` may be shown; of the rest any part may be a secret."""
-
-    scheme: str
-    host: str
-    port: int
-    path: str
-    headers: Mapping[str, str]
-
-    @property
-    def place(self) -> str:
-        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
-
-    @property
-    def origin(self) -> tuple[str, str, int]:
-        return self.scheme, self.host, self.port
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +45,7 @@ class HttpCheck:
         self._settings = settings
         self._timeout = timeout
         headers = {header: value.get_secret_value() for header, value in settings.headers.items()}
-        self._target = _target(settings.url.get_secret_value(), headers)
+        self._target = target_of(settings.url.get_secret_value(), headers)
 
     async def run(self) -> CheckResult:
         """Ask once."""
@@ -109,11 +86,15 @@ class HttpCheck:
             target = _redirected(target, answer.location)
         raise EndpointProblemError("protocol", f"redirects more than {MOST_REDIRECTS} times")
 
-    async def _ask(self, connection: Connection, target: _Target, method: str) -> _Answer:
+    async def _ask(self, connection: Connection, target: Target, method: str) -> _Answer:
         client = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_READ)
         given = {name.lower() for name in target.headers}
-        host = target.place if target.port != _PORTS[target.scheme] else target.place.rpartition(":")[0]
-        own = {"Host": host, "User-Agent": f"monitord/{__version__}", "Accept": "*/*", "Accept-Encoding": "identity"}
+        own = {
+            "Host": target.host_header,
+            "User-Agent": f"monitord/{__version__}",
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+        }
         if method in ("POST", "PUT", "PATCH"):
             own["Content-Length"] = "0"
         headers = [*((n, v) for n, v in own.items() if n.lower() not in given), *target.headers.items()]
@@ -205,24 +186,11 @@ def _same(one: Any, other: Any) -> bool:
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 
 
-def _target(url: str, headers: Mapping[str, str]) -> _Target:
-    parts = urlsplit(url)
-    host = parts.hostname or ""
-    user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
-    if user or colon:
-        login = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
-        headers = {"Authorization": f"Basic {login}", **headers}
-    query = f"?{quote(parts.query, _AS_IT_IS)}" if parts.query else ""
-    path = (quote(parts.path, _AS_IT_IS) or "/") + query
-    ascii_host = host if host.isascii() else host.encode("idna").decode()
-    return _Target(parts.scheme.lower(), ascii_host, parts.port or _PORTS[parts.scheme.lower()], path, headers)
-
-
-def _redirected(target: _Target, location: str) -> _Target:
+def _redirected(target: Target, location: str) -> Target:
     """Where a redirect leads to. What was to be said to one server is not said to another."""
     host = f"{target.scheme}://{target.place}{target.path}"
     try:
-        following = _target(urljoin(host, location), {})
+        following = target_of(urljoin(host, location), {})
     except (ValueError, KeyError):
         raise EndpointProblemError("protocol", "redirects to something that is no HTTP address") from None
     if not following.host:

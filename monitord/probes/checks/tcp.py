@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 
 from monitord.config.checks import TcpCheck as TcpSettings
+from monitord.connections import connected, explained, split
 from monitord.core.model import sample
 from monitord.core.subjects.endpoints import CERTIFICATE, ERROR, PROBLEM
 from monitord.probes.checks.base import CheckResult, result
-from monitord.probes.checks.connection import connected, explained, split
 
 
 class TcpCheck:

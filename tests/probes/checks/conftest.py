@@ -16,4 +16,4 @@ __all__ = ["authority", "black_hole", "receive"]
 def trusting(authority: Authority, monkeypatch: pytest.MonkeyPatch) -> None:
     """The system trusts the authority of these tests."""
     context = ssl.create_default_context(cafile=str(authority.certificate))
-    monkeypatch.setattr("monitord.probes.checks.connection.trust", lambda: context)
+    monkeypatch.setattr("monitord.connections.trust", lambda: context)

@@ -13,10 +13,10 @@ from typing import Any
 
 import pytest
 
+from monitord import connections
 from monitord.config.checks import HttpCheck as HttpSettings
 from monitord.core.model import Value
 from monitord.failures import FailureError
-from monitord.probes.checks import connection
 from monitord.probes.checks.http import MOST_READ, MOST_REDIRECTS, HttpCheck
 from tests.notify.conftest import Receive
 from tests.notify.receivers import OK, Authority, status
@@ -378,8 +378,8 @@ async def test_that_monitord_has_no_socket_left_says_nothing_of_the_endpoint(
 
 
 async def test_every_connection_is_gone_after_its_run(receive: Receive, monkeypatch: pytest.MonkeyPatch) -> None:
-    opened: list[connection.Connection] = []
-    made = connection.connected
+    opened: list[connections.Connection] = []
+    made = connections.connected
 
     @contextlib.asynccontextmanager
     async def noted(*args: Any, **kwargs: Any) -> Any:

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import base64
 import errno
 import socket
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Final
+from urllib.parse import quote, unquote, urlsplit
 
 from monitord.failures import FailureError, causes, classify
 
+PORTS: Final = {"http": 80, "https": 443}
+# What stands in a path or a query as it is; `%` too, since what is encoded stays so.
+_AS_IT_IS: Final = "/%:@!$&'()*+,;=~-._?"
 # What says more than the error above it.
 _TELLING = (ssl.SSLError, socket.gaierror, ConnectionRefusedError)
 # What says nothing of the other side.
@@ -37,9 +43,51 @@ class Connection:
     expires: float | None
 
 
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a request over HTTP goes. `place` may be shown; of the rest any part may be a secret."""
+
+    scheme: str
+    host: str
+    port: int
+    path: str
+    headers: Mapping[str, str]
+
+    @property
+    def place(self) -> str:
+        return f"{f'[{self.host}]' if ':' in self.host else self.host}:{self.port}"
+
+    @property
+    def origin(self) -> tuple[str, str, int]:
+        return self.scheme, self.host, self.port
+
+    @property
+    def host_header(self) -> str:
+        """The place, without a port that its scheme implies."""
+        return self.place if self.port != PORTS[self.scheme] else self.place.rpartition(":")[0]
+
+
+def target_of(url: str, headers: Mapping[str, str]) -> Target:
+    """An address taken apart, with these headers; what stands before its host is a login.
+
+    Raises:
+        ValueError, KeyError: it is no address of HTTP.
+    """
+    parts = urlsplit(url)
+    host = parts.hostname or ""
+    user, colon, password = parts.netloc.rpartition("@")[0].partition(":")
+    if user or colon:
+        login = base64.b64encode(f"{unquote(user)}:{unquote(password)}".encode()).decode()
+        headers = {"Authorization": f"Basic {login}", **headers}
+    query = f"?{quote(parts.query, _AS_IT_IS)}" if parts.query else ""
+    path = (quote(parts.path, _AS_IT_IS) or "/") + query
+    ascii_host = host if host.isascii() else host.encode("idna").decode()
+    return Target(parts.scheme.lower(), ascii_host, parts.port or PORTS[parts.scheme.lower()], path, headers)
+
+
 @lru_cache(maxsize=1)
 def trust() -> ssl.SSLContext:
-    """The system's certificates, or those that SSL_CERT_FILE and SSL_CERT_DIR name, read once for all checks."""
+    """The system's certificates, or those that SSL_CERT_FILE and SSL_CERT_DIR name, read once for all."""
     return ssl.create_default_context()
 
 
