@@ -134,6 +134,10 @@ class Reading(_ByName):
         """Label value -> sample value, for samples of one name told apart by one label."""
         return {s.label(label): s.value for s in self._of(name)}
 
+    def numbers(self, name: str, label: str) -> dict[str, float | None]:
+        """The same of numbers: None where the value is none."""
+        return {of: v if isinstance(v, int | float) else None for of, v in self.values(name, label).items()}
+
     def word(self, name: str, **labels: str) -> str | None:
         """The word under a name and labels, or None where there is no such word."""
         wanted = tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())

@@ -166,11 +166,44 @@ def test_it_is_in_every_form_of_the_report() -> None:
     found = night(hot(), Reading("kiln", samples(12, HOT)))
     assert found.verdict == "NO-GO"
     for told in (report_text(found, Terminal(100)), report_markdown(found), report_html(found)):
-        for said in ("oven_hot", "west", "The kiln", "1300 °C", "12 pots", "the pots of this oven crack"):
+        for said in (
+            "oven_hot", "west", "The kiln", "1300 °C", "12 pots", "the pots of this oven crack", "Ovens up to 1200 °C",
+            "Not all night: west.", "The oven east was at 1100 °C at most.",
+        ):  # fmt: skip
             assert said in told.replace("\\_", "_"), said
     as_json = json.dumps(in_json(report_fields(found), str))
     assert "oven_hot" in as_json
     assert '"ovens"' in as_json
+    (criterion,) = [one for one in json.loads(as_json)["criteria"] if one["name"] == "ovens_cool"]
+    assert (criterion["title"], criterion["met"]) == ("Ovens up to 1200 °C", False)
+    assert "The oven west was at 1300 °C at most." in criterion["details"]
+
+
+def test_its_criterion_is_met_by_what_its_level_was_at_most() -> None:
+    cool = Reading("kiln", samples(12, {"east": 900.0, "west": 1000.0}))
+    found = night(looks(*[cool] * 3), cool)
+    names = [one.name for one in found.criteria]
+    assert names[-2:] == ["ovens_cool", "nothing_critical"]
+    (criterion,) = [one for one in found.criteria if one.name == "ovens_cool"]
+    assert criterion.met is True
+    assert (criterion.evidence, *criterion.details) == (
+        "The oven east was at 900 °C at most.",
+        "The oven west was at 1000 °C at most.",
+    )
+
+
+def test_its_criterion_cannot_be_told_where_its_level_was_not_measured_for_long() -> None:
+    seen, gone = Reading("kiln", samples(12, HOT)), Reading("kiln", samples(12, {"east": 900.0}))
+    observations = [Observation(AT + timedelta(seconds=30 * n), {"kiln": seen if n < 2 else gone}) for n in range(12)]
+    recorded = RecordedCycle(observations, (), State())
+    found = build_report(recorded, ORDERS, AT.timestamp(), observations[-1].now.timestamp())
+    (criterion,) = [one for one in found.criteria if one.name == "ovens_cool"]
+    assert (criterion.met, criterion.evidence) == (None, "Not measured: the oven west.")
+
+
+def test_its_criterion_is_not_judged_where_it_is_not_watched() -> None:
+    found = build_report(RecordedCycle((), (), State()), StandingOrders(), AT.timestamp(), AT.timestamp() + 60)
+    assert "ovens_cool" not in {one.name for one in found.criteria}
 
 
 async def test_it_is_on_the_page_and_in_its_api(tmp_path: Path) -> None:

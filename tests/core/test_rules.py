@@ -18,6 +18,7 @@ from monitord.core.engine import now_true
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Finding
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criteria import criteria
 from monitord.core.status import build_report
 from monitord.core.subjects import RULES, base, catalogue, declared
 from monitord.core.subjects.base import MONITOR_RUNBOOK, NOT_KNOWN, Role, Rule
@@ -108,6 +109,10 @@ def test_what_is_said_of_a_rule_is_the_same_whichever_probe_it_judges(rule: Rule
         first.impact,
         first.criterion,
     )
+
+
+def test_a_rules_criterion_is_one_that_the_report_judges() -> None:
+    assert {rule.criterion for rule in RULES if rule.criterion} <= {criterion.name for criterion in criteria()}
 
 
 def test_every_role_is_some_rules() -> None:

@@ -12,6 +12,7 @@ from monitord.core.history.model import History
 from monitord.core.humanize import said
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown, sample
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import Level, LevelFamily, SuccessCriterion
 from monitord.core.subjects.base import (
     Impact,
     MetricFamily,
@@ -33,6 +34,7 @@ from monitord.failures import FailureError
 from monitord.probes.base import Measured, Request
 
 if TYPE_CHECKING:
+    from monitord.core.report.facts import ReportFacts
     from monitord.core.status import FleetStatus
 
 WARM = 1150.0
@@ -90,6 +92,21 @@ def kiln_slow(observation: Observation, history: History, orders: StandingOrders
         yield Finding("kiln_slow", "kiln", "warning", fired, SLOWEST, "pots", f"The kiln fired {fired:g} pots.")
 
 
+def _ovens_title(facts: ReportFacts) -> str:
+    return f"Ovens up to {own_settings(KilnSettings, 'kiln', facts.orders).hottest:g} °C"
+
+
+def _heated(level: Level, facts: ReportFacts) -> str:
+    return f"The oven {level.name} was at {level.most:g} °C at most."
+
+
+OVENS_COOL = SuccessCriterion("ovens_cool", _ovens_title, "no oven was hotter than it may be")
+HEAT = LevelFamily(
+    OVENS_COOL.name,
+    lambda reading: reading.numbers("oven_degrees", "oven"),
+    _heated,
+    unmeasured="Not measured: the oven {}.",
+)
 OVEN_WARM = Rule(name="oven_warm", probe="kiln", evaluate=oven_warm)
 OVEN_HOT = Rule(
     name="oven_hot",
@@ -100,6 +117,7 @@ OVEN_HOT = Rule(
     impact=Impact("the pots of this oven crack"),
     runbook=("kilnctl show {name}", "kilnctl log {name}", "kilnctl dampers"),
     blocking=lambda *_: ("the glazing",),
+    criterion=OVENS_COOL.name,
 )
 KILN_SLOW = Rule(name="kiln_slow", probe="kiln", evaluate=kiln_slow)
 UNMEASURED = unmeasured("kiln", "the kiln", "Is the kiln's socket there?", judges_failure=True)
@@ -175,6 +193,8 @@ KILN = Subject(
     ),
     perfdata=_perfdata,
     section=_section,
+    criteria=(OVENS_COOL,),
+    levels=(HEAT,),
 )
 
 

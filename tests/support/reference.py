@@ -1,7 +1,7 @@
 """The documents' lists, completed by what is declared: `python -m tests.support.reference --write`.
 
-What stands there stays as it is, in its author's words. A setting, rule, metric, channel or command that is declared
-and not in them is added, in the words of its declaration.
+What stands there stays as it is, in its author's words. A setting, rule, criterion, metric, channel or command that is
+declared and not in them is added, in the words of its declaration.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 from monitord.cli import COMMANDS
 from monitord.config.loader import shown
 from monitord.config.schema import NotifySettings, paths, section_kind, settings_class, variable_of
+from monitord.core.report.criteria import criteria
 from monitord.core.subjects import RULES, declared
 from monitord.core.subjects.registry import subject_named
 from monitord.reporting.metric_families import families
@@ -72,6 +73,7 @@ def _setting(variable: str, path: tuple[str, ...]) -> Iterator[str]:
 
 def _tables(text: str) -> str:
     text = _table(text, "Rules", [rule.name for rule in RULES], _rule)
+    text = _table(text, "The verdict", [criterion.name for criterion in criteria()], _criterion)
     text = _table(text, "Channels", NotifySettings.addresses(), _channel)
     return _table(text, "Metrics", families(), _metric)
 
@@ -93,6 +95,11 @@ def _rule(name: str) -> str:
     subject = subject_named(rule.probe)
     about = (subject.member if subject is not None and rule.about_member else "") or rule.probe
     return _row(f"`{name}`", about, _phrase(rule.evaluate.__doc__, name), ", ".join(rule.severities))
+
+
+def _criterion(name: str) -> str:
+    means = next(criterion.means for criterion in criteria() if criterion.name == name)
+    return _row(f"`{name}`", _phrase(means, name))
 
 
 def _channel(name: str) -> str:

@@ -86,6 +86,7 @@ def build_report(
         blind=blind,
         seals_read_at=seals.read_at,
         levels=levels,
+        history=history,
     )
     criteria = judged(facts)
     word = verdict(criteria)

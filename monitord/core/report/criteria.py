@@ -1,42 +1,57 @@
-"""The success criteria of the standing orders, each met, not met or not to be told, with its evidence.
-
-Not met beats not to be told: a night with a missed epoch is a NO-GO however blind monitord was. What cannot be told is
-never taken for met. How much blindness a criterion bears depends on what it rests on: seals and row counters are read
-later and still true; memory and states are of the moment.
-"""
+"""The report's success criteria: what the subjects declare, what all servers must meet, and the last of all alerts."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from monitord.core import humanize
-from monitord.core.report.check_criteria import checks_met
-from monitord.core.report.data_criteria import epochs_sealed, growth_steady
-from monitord.core.report.facts import ReportFacts, named, told
-from monitord.core.report.fleet_criteria import memory_stable, no_restarts, services_online
+from monitord.core.alerting.incidents import IncidentPart
+from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import SERVERS, CriterionResult, SuccessCriterion, all_well, told
+from monitord.core.report.facts import ReportFacts
 from monitord.core.report.model import Criterion, OpenWarning, Verdict
-from monitord.core.report.server_criteria import host_healthy, servers_reachable, watched_servers
-from monitord.core.subjects.registry import readings_of
+from monitord.core.subjects.base import Subject
+from monitord.core.subjects.registry import readings_of, registered, subject_named, title_of
+
+
+def criteria() -> tuple[SuccessCriterion, ...]:
+    """Every criterion there is: as the standing orders list them, then by subject; the last is of all alerts."""
+    return tuple(criterion for criterion, _ in _declared())
 
 
 def judged(facts: ReportFacts) -> tuple[Criterion, ...]:
-    """Every criterion, in the order of the standing orders. A fleet without a database is not judged by one.
+    """Every criterion that applies to this fleet: one without a database is not judged by one.
 
     Each probe's readings are judged by one that cannot be told while the probe is blind for long, and all of them by
     the last.
     """
-    probes = facts.orders.probes
-    return (
-        services_online(facts),
-        *((epochs_sealed(facts),) if "epochs" in probes else ()),
-        *((growth_steady(facts),) if "postgres" in probes and facts.orders.tables else ()),
-        memory_stable(facts),
-        no_restarts(facts),
-        *((servers_reachable(facts),) if watched_servers(facts.orders) else ()),
-        *((host_healthy(facts),) if "host" in probes else ()),
-        *((checks_met(facts),) if "checks" in probes else ()),
-        nothing_critical(facts),
+    return tuple(
+        Criterion(criterion.name, criterion.title(facts), result.met, result.evidence, result.details)
+        for criterion, subject in _declared()
+        if _applies(criterion, subject, facts.orders)
+        for result in (_result(criterion, subject, facts),)
     )
+
+
+def _declared() -> Iterator[tuple[SuccessCriterion, Subject | None]]:
+    declared = [(criterion, subject) for subject in registered() for criterion in subject.criteria]
+    yield from sorted((each for each in declared if each[0].place is not None), key=lambda each: each[0].place or 0)
+    yield SERVERS_REACHABLE, None
+    yield from (each for each in declared if each[0].place is None)
+    yield NOTHING_CRITICAL, None
+
+
+def _applies(criterion: SuccessCriterion, subject: Subject | None, orders: StandingOrders) -> bool:
+    if criterion.applies is not None:
+        return bool(criterion.applies(orders))
+    return subject is None or subject.name in orders.probes
+
+
+def _result(criterion: SuccessCriterion, subject: Subject | None, facts: ReportFacts) -> CriterionResult:
+    if criterion.judge is not None or subject is None:
+        return (criterion.judge or _nothing_critical)(facts)
+    unseen = facts.too_blind(subject.name)
+    return all_well(facts, criterion.name, [unseen] if unseen else [])
 
 
 def verdict(criteria: Iterable[Criterion]) -> Verdict:
@@ -64,24 +79,82 @@ def _quoted(titles: Sequence[str]) -> str:
     return "; ".join(title[:1].lower() + title[1:] for title in titles)
 
 
-def nothing_critical(facts: ReportFacts) -> Criterion:
+def _servers(orders: StandingOrders) -> list[Subject]:
+    """The servers that a probe is configured for."""
+    return [subject for subject in registered() if subject.is_server and subject.name in orders.probes]
+
+
+def _servers_reachable(facts: ReportFacts) -> CriterionResult:
+    """Every server that is watched answered all night, as the one it was, and served its clients."""
+    servers = _servers(facts.orders)
+    measured = [subject for server in servers for subject in registered() if subject.server == server.name]
+    probes = [subject.name for subject in measured if subject.name in facts.orders.probes]
+    return all_well(
+        facts,
+        SERVERS_REACHABLE.name,
+        [f"{_named(probe)}: {why}" for probe in probes if (why := facts.too_blind(probe))],
+        blamed=lambda alert: title_of(alert.subject),
+        well=f"{_titles(facts.orders)} answered all night.",
+        moments=tuple(_blips(probes, facts)),
+    )
+
+
+def _titles(orders: StandingOrders) -> str:
+    return humanize.listed([server.title for server in _servers(orders)])
+
+
+def _named(probe: str) -> str:
+    subject = subject_named(probe)
+    said = subject.noun if subject is not None else probe
+    return said[:1].upper() + said[1:]
+
+
+def _blips(probes: Sequence[str], facts: ReportFacts) -> Iterator[str]:
+    """What failed for so short a time that it was no outage."""
+    for spell in facts.blind:
+        if spell.probe in probes and spell.why == "failed":
+            lasted, when = humanize.duration(spell.end - spell.start), humanize.moment(spell.start, facts.until)
+            error = f": {spell.error.rstrip('.')}" if spell.error else ""
+            yield f"{_named(spell.probe)} could not be measured for {lasted} at {when}{error}."
+
+
+def _nothing_critical(facts: ReportFacts) -> CriterionResult:
     """No critical alert in the whole night, be it over: a server that was away for hours is not well for being back."""
-    name, title = "nothing_critical", "No critical alert fired"
     if critical := facts.critical():
         details = tuple(told(part, facts, at_worst=True) for part in critical)
-        return Criterion(name, title, False, details[0], details[1:])
+        return CriterionResult(False, details[0], details[1:])
     if why := _unwatched_end(facts):
-        return Criterion(name, title, None, why)
+        return CriterionResult(None, why)
     if unseen := [f"{readings_of(probe)}: {facts.too_blind(probe)}" for probe in facts.blind_probes()]:
-        return Criterion(name, title, None, "For too long nobody could have seen one.", tuple(unseen))
+        return CriterionResult(None, "For too long nobody could have seen one.", tuple(unseen))
     open_ = facts.open_warnings()
     over = [p for p in facts.parts() if p.stands_alone and p.ended_at is not None]
     details = tuple(told(part, facts) for part in open_)
-    said = [f"{humanize.plural(len(over), 'warning')} came and went: {named(over)}"] if over else []
-    said += [f"still open: {named(open_)}"] if open_ else []
-    return Criterion(name, title, True, "; ".join(["No critical alert fired", *said]) + ".", details)
+    said = [f"{humanize.plural(len(over), 'warning')} came and went: {_named_all(over)}"] if over else []
+    said += [f"still open: {_named_all(open_)}"] if open_ else []
+    return CriterionResult(True, "; ".join(["No critical alert fired", *said]) + ".", details)
 
 
 def _unwatched_end(facts: ReportFacts) -> str:
     blind = sorted({spell.probe for spell in facts.blind if spell.end >= facts.until})
     return f"At the end of the night these could not be seen: {humanize.listed(blind)}." if blind else ""
+
+
+def _named_all(parts: Iterable[IncidentPart]) -> str:
+    """Alerts by rule and subject, to stand in a sentence."""
+    return humanize.listed(list(dict.fromkeys(f"{part.alert.rule} {part.alert.subject}" for part in parts)))
+
+
+SERVERS_REACHABLE = SuccessCriterion(
+    SERVERS,
+    lambda facts: f"Servers reachable ({_titles(facts.orders)})",
+    "every server that is watched answered all night, as the one it was, and took writes",
+    judge=_servers_reachable,
+    applies=_servers,
+)
+NOTHING_CRITICAL = SuccessCriterion(
+    "nothing_critical",
+    lambda _: "No critical alert fired",
+    "no critical alert fired in the time looked at, open or over, silenced or not",
+    judge=_nothing_critical,
+)

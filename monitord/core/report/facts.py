@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
 
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident, IncidentPart
+from monitord.core.history.model import History
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report.blind_spots import blind_seconds
-from monitord.core.report.levels import Level, Levels
+from monitord.core.report.criterion import BLIND_SHARE
+from monitord.core.report.levels import Levels
 from monitord.core.report.model import Blind, GroupReport, ServiceReport, TableReport
 from monitord.core.subjects import declared
-
-# Of the night: more blindness than this and what is of the moment is not known any more.
-BLIND_SHARE: Final = 0.05
+from monitord.core.subjects.base import Rule
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """What a night is judged by. `unproven` are seconds, by service, of which its running cannot be told."""
+    """What a night is judged by. `unproven` are seconds, by service, of which its running cannot be told.
+
+    `history` is the one after the last observation: what a subject keeps of its own is in it.
+    """
 
     orders: StandingOrders
     since: float
@@ -35,6 +37,7 @@ class ReportFacts:
     blind: tuple[Blind, ...]
     seals_read_at: float | None
     levels: Levels
+    history: History
 
     def parts(self) -> Iterator[IncidentPart]:
         """Every alert of the night that was confirmed, told or explained, and when it ended.
@@ -45,8 +48,12 @@ class ReportFacts:
         return (part for incident in self.incidents for part in incident.parts if self._is_of_the_night(part))
 
     def against(self, criterion: str) -> tuple[IncidentPart, ...]:
-        """The alerts of the night for which a criterion is not met."""
-        return tuple(part for part in self.parts() if declared(part.alert.rule).criterion == criterion)
+        """The alerts of the night that a criterion is judged by."""
+        return tuple(part for part in self.parts() if self.rule_of(part.alert).criterion == criterion)
+
+    def rule_of(self, alert: Alert) -> Rule:
+        """All that is known of an alert's rule."""
+        return declared(alert.rule, alert.probe)
 
     def critical(self) -> tuple[IncidentPart, ...]:
         """The alerts that were critical in the night, open or over, told or silenced on purpose.
@@ -96,28 +103,3 @@ class ReportFacts:
             rest = humanize.duration(unseen - blind)
             return f"Of {humanize.duration(self.until - self.since)}, {rest} are not recorded."
         return f"monitord was blind for {humanize.duration(blind)} of {humanize.duration(self.until - self.since)}."
-
-
-def told(part: IncidentPart, facts: ReportFacts, *, at_worst: bool = False) -> str:
-    """One alert in a sentence, with from when to when it lasted and for how long. `at_worst`: as it was then."""
-    alert = part.alert
-    finding = alert.worst if at_worst and alert.worst is not None else alert.finding
-    began, ended = alert.since.timestamp(), part.ended_at and part.ended_at.timestamp()
-    lasted = humanize.duration(max(0.0, (ended or facts.until) - began))
-    since = humanize.moment(began, facts.until)
-    when = (
-        f"from {since} to {humanize.moment(ended, facts.until)}, {lasted}" if ended else f"since {since}, for {lasted}"
-    )
-    when += f", silenced by {part.silenced_by}" if part.silenced_by else ""
-    return f"{finding.summary.rstrip('.')} ({when})."
-
-
-def untold(levels: Iterable[Level], facts: ReportFacts) -> list[str]:
-    """What was not told for more of the night than a criterion bears, though its probe could measure."""
-    limit = BLIND_SHARE * (facts.until - facts.since)
-    return [level.subject for level in levels if level.most is None or level.unmeasured > limit]
-
-
-def named(parts: Iterable[IncidentPart]) -> str:
-    """Alerts by rule and subject, to stand in a sentence."""
-    return humanize.listed(list(dict.fromkeys(f"{part.alert.rule} {part.alert.subject}" for part in parts)))

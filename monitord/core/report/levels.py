@@ -1,71 +1,66 @@
-"""What a night's readings of the host, the queues and the checks came to: the most and the least, and when."""
+"""What the subjects' numbers came to over the report's window: the most and the least of each, and when."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 
 from monitord.core.model import Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.check_rules import KEPT, PROBE
+from monitord.core.report.criterion import Level, LevelFamily
+from monitord.core.subjects.base import Subject
+from monitord.core.subjects.registry import registered
 
 
 @dataclass(slots=True)
-class Level:
-    """One number over the night. None: it was never measured; `unmeasured`: for how many seconds it was not told."""
+class _Followed:
+    """One subject's numbers; `last` is when its probe was last taken (Unix seconds, None: never)."""
 
-    probe: str
-    subject: str
-    most: float | None = None
-    most_at: float = 0.0
-    least: float | None = None
-    least_at: float = 0.0
-    unmeasured: float = 0.0
-    is_unmeasured: bool = False
+    subject: Subject
+    levels: dict[LevelFamily, dict[str, Level]] = field(default_factory=dict)
+    last: float | None = None
 
 
 class Levels:
-    """Follows every disk (percent, by space or inodes, whichever is worse), available memory and every queue's jobs.
-
-    And of every check whether it is known what came of it.
-    """
+    """Follows every number that a watched subject declares, between `since` and `until` (Unix seconds)."""
 
     def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
         self._since, self._until = since, until
         self._late = orders.late_after.total_seconds()
-        self._last: dict[str, float] = {}
-        self.disks = {path: Level("host", path) for path in orders.disks if "host" in orders.probes}
-        self.memory = Level("host", "memory")
-        self.queues = {name: Level("redis", name) for name in orders.queues if "redis" in orders.probes}
-        self.checks = {name: Level(PROBE, name) for name in orders.checks if PROBE in orders.probes}
+        self._followed = [
+            _Followed(subject, {family: {n: Level(n) for n in _names(family, subject, orders)} for family in families})
+            for subject in registered()
+            if subject.name in orders.probes and (families := subject.levels)
+        ]
 
     def saw(self, observation: Observation) -> None:
         """One more observation, in order."""
         at = observation.now.timestamp()
-        for name, read in (("host", self._of_host), ("redis", self._of_redis), (PROBE, self._of_checks)):
-            reading = observation.readings.get(name)
+        for followed in self._followed:
+            reading = observation.readings.get(followed.subject.name)
             if reading is None:
                 continue
-            before = self._last.get(name)
-            self._last[name] = at
+            before, followed.last = followed.last, at
             if reading.failure is None:
-                for level, value in read(reading):
-                    self._told(level, value, before, at)
+                self._read(followed, reading, before, at)
 
-    def _of_host(self, reading: Reading) -> Iterator[tuple[Level, float | None]]:
-        for path, level in self.disks.items():
-            parts = (reading.number(name, path=path) for name in ("disk_used", "disk_inodes_used"))
-            yield level, max((part for part in parts if part is not None), default=None)
-        yield self.memory, reading.number("memory_available")
+    def of(self, criterion: str) -> list[tuple[LevelFamily, Level]]:
+        """The numbers that are evidence for a criterion, in the order in which they are declared."""
+        return [
+            (family, level)
+            for followed in self._followed
+            for family, levels in followed.levels.items()
+            if family.criterion == criterion
+            for level in levels.values()
+        ]
 
-    def _of_redis(self, reading: Reading) -> Iterator[tuple[Level, float | None]]:
-        for name, level in self.queues.items():
-            yield level, reading.number("queue_waiting", queue=name)
-
-    def _of_checks(self, reading: Reading) -> Iterator[tuple[Level, float | None]]:
-        known = reading.values(KEPT, "check").keys() - {gap.subject for gap in reading.gaps}
-        for name, level in self.checks.items():
-            yield level, 1.0 if name in known else None
+    def _read(self, followed: _Followed, reading: Reading, before: float | None, at: float) -> None:
+        for family, levels in followed.levels.items():
+            values = family.values(reading)
+            if family.names is None and not followed.subject.members:  # it learns them
+                levels.update({name: Level(name) for name in values if name not in levels})
+            for name, level in levels.items():
+                self._told(level, values.get(name), before, at)
 
     def _told(self, level: Level, value: float | None, before: float | None, at: float) -> None:
         # A longer silence than this was blind, and is told as that.
@@ -78,3 +73,9 @@ class Levels:
             level.most, level.most_at = value, at
         if level.least is None or value < level.least:
             level.least, level.least_at = value, at
+
+
+def _names(family: LevelFamily, subject: Subject, orders: StandingOrders) -> Iterable[str]:
+    if family.names is not None:
+        return family.names(orders)
+    return getattr(orders, subject.members) if subject.members else ()

@@ -14,7 +14,7 @@ from monitord.core.history.model import History
 from monitord.core.history.periodic import expected
 from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import standing
-from monitord.core.model import Alert, Observation, RestartKind, ServiceEvent
+from monitord.core.model import Observation, RestartKind, ServiceEvent
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import BlindSpell, ServiceReport, State
 from monitord.core.subjects import declared
@@ -249,14 +249,9 @@ def confirmed(nights: Iterable[ServiceReport], incidents: Iterable[Incident]) ->
     lasted: dict[str, list[tuple[float, float]]] = {}
     for part in (part for incident in incidents for part in incident.parts):
         end = part.ended_at.timestamp() if part.ended_at is not None else math.inf
-        for name in left_behind(part.alert):
+        for name in declared(part.alert.rule).services(part.alert):
             lasted.setdefault(name, []).append((part.alert.since.timestamp(), end))
     return tuple(_confirmed(night, lasted.get(night.name, [])) for night in nights)
-
-
-def left_behind(alert: Alert) -> tuple[str, ...]:
-    """The services that an alert is about: its subject, or those that a PM2 without its list runs no more."""
-    return declared(alert.rule).dead_services(alert) or (alert.subject,)
 
 
 def _confirmed(night: ServiceReport, lasted: Sequence[tuple[float, float]]) -> ServiceReport:

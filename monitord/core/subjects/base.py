@@ -13,21 +13,13 @@ from monitord.core.model import Alert, Finding, Judgement, Observation, Reading,
 from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
+    from monitord.core.report.criterion import LevelFamily, SuccessCriterion
     from monitord.core.report.model import Report
     from monitord.core.status import FleetStatus, ProbeStatus
 
 T = TypeVar("T")
 Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
 ActionKind = Literal["restart_service", "free_disk", "investigate"]
-CriterionName = Literal[
-    "services_online",
-    "epochs_sealed",
-    "growth_steady",
-    "memory_stable",
-    "no_restarts",
-    "servers_reachable",
-    "checks_met",
-]
 EpochImpact = tuple[str, str, str]
 
 NONE: Final = "none known"
@@ -149,7 +141,7 @@ class Rule:
     For people: `recommend` is what to do about an alert that fires, `lasting` that nothing is recommended until it has
     lasted; `target` names whom that is about. `runbook` are three things to look at, as commands. `impact` is what it
     means for the fleet's work, `blocking` what it holds up. `recovered` says in a sentence what is true since it is
-    over (None: that it is as expected). `criterion` of the report is not met when there was an alert of it.
+    over (None: that it is as expected). The `criterion` of the report of this name is judged by its alerts.
     """
 
     name: str
@@ -176,12 +168,16 @@ class Rule:
     impact: Impact = NOT_KNOWN
     blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = nothing
     recovered: Callable[[Alert, RecoveryContext], str | None] = _unsaid
-    criterion: CriterionName | None = None
+    criterion: str = ""
 
     @property
     def about_member(self) -> bool:
         """Whether its alerts are about the things that are watched of its subject, and say how those are."""
         return not self.of_server and "unmeasured" not in self.roles
+
+    def services(self, alert: Alert) -> tuple[str, ...]:
+        """The services that an alert is about: those that it says do no work, or its subject."""
+        return self.dead_services(alert) or (alert.subject,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -385,7 +381,8 @@ class Subject:
     `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
     are what is told to Prometheus and to Nagios. `hint` says which setting would have it watched ("": none is needed,
     or there is nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show
-    them under its `heading`. `night` is what a report tells of its night. `standing` sums it up for the verdict.
+    them under its `heading`. `night` is what a report tells of its night, `criteria` are those that it adds to
+    the report's verdict, `levels` the numbers that the report follows for them. `standing` sums it up for the verdict.
     `beneath_all`: every other subject lives on it. `untold` names the members that were measured, and of which nobody
     can tell yet whether they are as expected.
 
@@ -417,6 +414,8 @@ class Subject:
     settings: type[Any] | None = None
     needs: str = ""
     beneath_all: bool = False
+    criteria: tuple[SuccessCriterion, ...] = ()
+    levels: tuple[LevelFamily, ...] = ()
 
     def __post_init__(self) -> None:
         for name, default in (

@@ -16,6 +16,7 @@ from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, R
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
 from monitord.core.subjects.fleet import SERVICE, fleet, state_now
+from monitord.core.subjects.host_criteria import HOST_HEALTHY
 
 _SERVICES: Final = "cpu/"
 UNTOLD: Final = "the kernel does not tell"
@@ -171,6 +172,7 @@ MACHINE: Final = tuple(
         runbook=_RUNBOOK,
         impact=_SLOWER,
         recovered=_machine_now(name),
+        criterion=HOST_HEALTHY.name,
     )
     for name in _MACHINE
 )

@@ -12,7 +12,7 @@ from monitord.core.history.checkins import update_jobs
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import checks_night, endpoints, jobs, plugins, values
+from monitord.core.subjects import checks_criteria, checks_night, endpoints, jobs, plugins, values
 from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
@@ -187,4 +187,6 @@ CHECKS = Subject(
     perfdata=_perfdata,
     section=_section,
     night=checks_night.checks,
+    criteria=(checks_criteria.CHECKS_MET,),
+    levels=checks_criteria.LEVELS,
 )

@@ -8,6 +8,7 @@ from monitord.core.history.database import unlike
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import SERVERS
 from monitord.core.subjects.base import UNKNOWN, Impact, RecoveryContext, Rule
 
 _SUBJECT = "postgres"
@@ -59,5 +60,5 @@ DATABASE_CHANGED = Rule(
     ),
     impact=Impact(on_epochs=("may be stored in the wrong database", "may be sealed in the wrong database", UNKNOWN)),
     recovered=_known_now,
-    criterion="servers_reachable",
+    criterion=SERVERS,
 )

@@ -10,6 +10,7 @@ from monitord.core.model import Alert, Finding, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated, said, value_now
+from monitord.core.subjects.checks_criteria import CHECKS_MET
 from monitord.core.subjects.servers import ADVICE
 
 TYPES: Final = ("http", "tcp")
@@ -104,7 +105,7 @@ ENDPOINT_DOWN = Rule(
     impact=Impact(_impact),
     blocking=blocks_users,
     recovered=_answers_now,
-    criterion="checks_met",
+    criterion=CHECKS_MET.name,
 )
 ENDPOINT_SLOW = Rule(
     name="endpoint_slow",
@@ -114,7 +115,7 @@ ENDPOINT_SLOW = Rule(
     runbook=_RUNBOOK,
     impact=Impact(lambda alert, _: f"whoever asks {alert.subject} waits"),
     recovered=_answers_now,
-    criterion="checks_met",
+    criterion=CHECKS_MET.name,
 )
 CERTIFICATE_EXPIRING = Rule(
     name="certificate_expiring",
@@ -124,6 +125,6 @@ CERTIFICATE_EXPIRING = Rule(
     runbook=_RUNBOOK,
     impact=Impact(lambda alert, _: f"{alert.subject} is refused by everybody once it has expired"),
     recovered=_valid_now,
-    criterion="checks_met",
+    criterion=CHECKS_MET.name,
 )
 RULES: Final = (ENDPOINT_DOWN, ENDPOINT_SLOW, CERTIFICATE_EXPIRING)

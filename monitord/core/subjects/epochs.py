@@ -10,7 +10,7 @@ from monitord.core.history.epochs import empty_labels, sealed_labels
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import epochs_night, epochs_status, participation, sealing, sealing_labels
+from monitord.core.subjects import epochs_criteria, epochs_night, epochs_status, participation, sealing, sealing_labels
 from monitord.core.subjects.base import Subject, Updated
 from monitord.core.subjects.servers import unmeasured
 
@@ -63,4 +63,5 @@ EPOCHS = Subject(
     perfdata=epochs_status.perfdata,
     section=epochs_status.section,
     night=epochs_night.sealing,
+    criteria=(epochs_criteria.EPOCHS_SEALED,),
 )

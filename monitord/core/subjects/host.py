@@ -27,7 +27,7 @@ from monitord.core.copying import replace
 from monitord.core.history.model import DiskFull, History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import busy, host_status
+from monitord.core.subjects import busy, host_criteria, host_status
 from monitord.core.subjects.base import (
     NONE,
     Impact,
@@ -230,6 +230,7 @@ HOST_MEMORY_LOW = Rule(
     runbook=("free -m", "ps aux --sort=-rss | head -n 10", "dmesg --ctime | grep -i 'out of memory' | tail -n 5"),
     impact=Impact(_AT_RISK, (_AT_RISK, _AT_RISK, _AT_RISK)),
     recovered=_available_now,
+    criterion=host_criteria.HOST_HEALTHY.name,
 )
 DISK_FILLING = Rule(
     name="disk_filling",
@@ -239,6 +240,7 @@ DISK_FILLING = Rule(
     runbook=_DISK_RUNBOOK,
     impact=_DISK,
     recovered=_no_longer_fills,
+    criterion=host_criteria.HOST_HEALTHY.name,
 )
 DISK_HIGH = Rule(
     name="disk_high",
@@ -254,6 +256,7 @@ DISK_HIGH = Rule(
     impact=_DISK,
     blocking=lambda *_: ("everything that writes to this disk",),
     recovered=_used_now,
+    criterion=host_criteria.HOST_HEALTHY.name,
 )
 UNMEASURED = unmeasured(
     "host",
@@ -283,4 +286,6 @@ HOST = Subject(
     perfdata=host_status.perfdata,
     section=host_status.section,
     heading="Host",
+    criteria=(host_criteria.HOST_HEALTHY,),
+    levels=host_criteria.LEVELS,
 )

@@ -12,6 +12,7 @@ from monitord.core.model import Alert, Finding, Severity, Unknown
 from monitord.core.orders import CheckOrder, StandingOrders
 from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated
+from monitord.core.subjects.checks_criteria import CHECKS_MET
 
 TYPES: Final = ("checkin",)
 # A report that comes so shortly before its moment is the report of that moment: clocks differ.
@@ -156,7 +157,7 @@ def _rule(name: str, evaluate: Evaluate) -> Rule:
         impact=Impact(_impact),
         blocking=blocks_users,
         recovered=_reported_now,
-        criterion="checks_met",
+        criterion=CHECKS_MET.name,
     )
 
 

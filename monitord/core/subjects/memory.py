@@ -24,6 +24,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_status
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule
 from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fleet, state_now
+from monitord.core.subjects.pm2_criteria import MEMORY_STABLE
 
 
 def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -135,7 +136,7 @@ SERVICE_MEMORY_LEAK = Rule(
     impact=_MEMORY,
     blocking=blocks_users,
     recovered=_no_leak_now,
-    criterion="memory_stable",
+    criterion=MEMORY_STABLE.name,
 )
 SERVICE_MEMORY_HIGH = Rule(
     name="service_memory_high",

@@ -8,6 +8,7 @@ from monitord.core.model import Alert, Finding
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated
+from monitord.core.subjects.checks_criteria import CHECKS_MET
 
 # What a plugin has found, and says in its first line; and one of its numbers by its label.
 STATE, TEXT, PERFDATA = "check_state", "check_text", "check_perfdata"
@@ -50,6 +51,6 @@ COMMAND_FAILED = Rule(
     impact=Impact(_impact),
     blocking=blocks_users,
     recovered=_ok_now,
-    criterion="checks_met",
+    criterion=CHECKS_MET.name,
 )
 RULES: Final = (COMMAND_FAILED,)

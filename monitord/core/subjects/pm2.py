@@ -10,7 +10,7 @@ from monitord.core.history.model import History
 from monitord.core.history.processes import update_fleet
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import pm2_night, pm2_status, services
+from monitord.core.subjects import pm2_criteria, pm2_night, pm2_status, services
 from monitord.core.subjects.base import (
     RecoveryContext,
     Replaces,
@@ -101,7 +101,7 @@ PM2_EMPTY = Rule(
     dead_services=_left_behind,
     runbook=("{pm2} status", PM2_LOG, "ls -l {home}/dump.pm2"),
     recovered=_listed_now,
-    criterion="services_online",
+    criterion=pm2_criteria.SERVICES_ONLINE.name,
 )
 RULES = (PM2_EMPTY, PM2_UNREACHABLE)
 
@@ -126,6 +126,7 @@ PM2 = Subject(
     perfdata=pm2_status.perfdata,
     section=pm2_status.section,
     night=pm2_night.services,
+    criteria=pm2_criteria.CRITERIA,
     heading="Services",
     standing=pm2_status.standing_of,
     hint="Not watched: there is no PM2 home. MONITORD_PM2__HOME (or PM2_HOME) would add it.",

@@ -11,7 +11,7 @@ from monitord.core.history.growth import update_tables
 from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import postgres_night, postgres_status, sessions, tables
+from monitord.core.subjects import postgres_criteria, postgres_night, postgres_status, sessions, tables
 from monitord.core.subjects.base import (
     Impact,
     Replaces,
@@ -106,6 +106,7 @@ POSTGRES = Subject(
     perfdata=postgres_status.perfdata,
     section=postgres_status.section,
     night=postgres_night.growth,
+    criteria=(postgres_criteria.GROWTH_STEADY,),
     heading="Database growth",
     hint="Not watched. MONITORD_POSTGRES__DSN (or DATABASE_URL) would add it.",
 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 from monitord.core import humanize
 from monitord.core.copying import replace
@@ -10,6 +11,7 @@ from monitord.core.history.jobs import update_jobs
 from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import SERVERS, Level, LevelFamily
 from monitord.core.subjects import queues, redis_memory, redis_status
 from monitord.core.subjects.base import (
     NONE,
@@ -35,6 +37,9 @@ DEEP_SHARE = 0.5
 # first: readings of a queue that is filled and drained again and again drift by chance, within its swings.
 STEP_SHARE = 0.01
 THIRDS, STRETCHES, THIRDS_KEPT = 3, 3, 36
+
+if TYPE_CHECKING:
+    from monitord.core.report.facts import ReportFacts
 
 
 def update_queues(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
@@ -187,6 +192,18 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(update_memory(update_jobs(history, reading, before, now, orders), reading, now))
 
 
+def _waited(level: Level, facts: ReportFacts) -> str:
+    limit = humanize.count(facts.orders.queue_limit(level.name))
+    most = f"{humanize.plural(level.most or 0, 'job')} waiting at most, of {limit}"
+    return f"The queue {level.name} had {most}, at {humanize.moment(level.most_at, facts.until)}."
+
+
+WAITING = LevelFamily(
+    SERVERS,
+    lambda reading: reading.numbers("queue_waiting", "queue"),
+    _waited,
+    unmeasured="Not measured of Redis: the queue {}.",
+)
 REDIS = Subject(
     "redis",
     "Redis",
@@ -202,4 +219,5 @@ REDIS = Subject(
     hint="Not watched. MONITORD_REDIS__URL (or REDIS_URL) would add it.",
     section=redis_status.section,
     heading="Redis and queues",
+    levels=(WAITING,),
 )

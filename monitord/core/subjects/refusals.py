@@ -13,6 +13,7 @@ from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import SERVERS
 from monitord.core.subjects.base import RecoveryContext, Replaces, Role, Rule
 
 STANDBY: Final = "standby"
@@ -101,5 +102,5 @@ def refusing(
         replaces=replaces,
         runbook=runbook,
         recovered=serves_now,
-        criterion="servers_reachable",
+        criterion=SERVERS,
     )

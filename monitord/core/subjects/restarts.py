@@ -31,6 +31,7 @@ from monitord.core.subjects.fleet import (
     itself,
     state_now,
 )
+from monitord.core.subjects.pm2_criteria import NO_RESTARTS
 
 _LOOP_ADVICE: dict[RestartKind | None, str] = {
     None: "Read the end of {name}'s error log: restarting it again is what PM2 already does.",
@@ -142,7 +143,7 @@ SERVICE_UNSTABLE = Rule(
     ),
     blocking=blocks_users,
     recovered=_calm_now,
-    criterion="no_restarts",
+    criterion=NO_RESTARTS.name,
 )
 SERVICE_RESTART_LOOP = Rule(
     name="service_restart_loop",
@@ -156,5 +157,5 @@ SERVICE_RESTART_LOOP = Rule(
     impact=DEAD,
     blocking=blocks_work,
     recovered=_restarts_now,
-    criterion="no_restarts",
+    criterion=NO_RESTARTS.name,
 )

@@ -18,6 +18,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Usual
 from monitord.core.subjects import epochs_status
 from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Replaces, Rule
+from monitord.core.subjects.epochs_criteria import EPOCHS_SEALED
 from monitord.core.subjects.participation import UNTOLD, not_sealed, said_label, sealed_by
 
 
@@ -249,7 +250,7 @@ SEALING_LATE = replace(
     name="sealing_late",
     evaluate=sealing_late,
     replaces=(Replaces(SEALING_SLOW),),
-    criterion="epochs_sealed",
+    criterion=EPOCHS_SEALED.name,
 )
 SEALING_STUCK = replace(
     SEALING,
@@ -259,5 +260,5 @@ SEALING_STUCK = replace(
     replaces=(Replaces(SEALING_LATE), Replaces(SEALING_SLOW)),
     recommend=lambda _: "restart_service",
     target="what seals {}",
-    criterion="epochs_sealed",
+    criterion=EPOCHS_SEALED.name,
 )

@@ -20,6 +20,7 @@ from monitord.core.model import (
     Unknown,
 )
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import SERVERS
 from monitord.core.subjects.base import NOT_KNOWN, Impact, RecoveryContext, Rule, always, nothing
 
 if TYPE_CHECKING:
@@ -107,7 +108,7 @@ def unreachable(
         impact=impact,
         blocking=blocking,
         recovered=recovered or answers_now,
-        criterion="servers_reachable",
+        criterion=SERVERS,
     )
 
 

@@ -41,6 +41,7 @@ from monitord.core.subjects.fleet import (
     state_now,
 )
 from monitord.core.subjects.memory import SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK
+from monitord.core.subjects.pm2_criteria import SERVICES_ONLINE
 from monitord.core.subjects.restarts import SERVICE_RESTART_LOOP, SERVICE_UNSTABLE
 
 _LOST = "PM2 has lost its whole list"
@@ -355,7 +356,7 @@ SERVICE_FROZEN = Rule(
     impact=DEAD,
     blocking=blocks_work,
     recovered=_runs_now,
-    criterion="services_online",
+    criterion=SERVICES_ONLINE.name,
 )
 SERVICE_UNEXPECTED = Rule(
     name="service_unexpected",
@@ -382,7 +383,7 @@ SERVICE_OVERDUE = Rule(
     impact=Impact(lambda alert, _: f"what {alert.subject} does in its runs is not done", epoch_impact_of_dead),
     blocking=blocks_users,
     recovered=state_now,
-    criterion="services_online",
+    criterion=SERVICES_ONLINE.name,
 )
 # While a service is gone or down nothing else is found of it.
 _HIDDEN: Final = (SERVICE_FROZEN, SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK, SERVICE_RESTART_LOOP, *apps.RULES)
@@ -401,7 +402,7 @@ SERVICE_DOWN = Rule(
     impact=Impact(_on_fleet_of_down, _on_epochs_of_down),
     blocking=blocks_work,
     recovered=state_now,
-    criterion="services_online",
+    criterion=SERVICES_ONLINE.name,
 )
 SERVICE_MISSING = Rule(
     name="service_missing",
@@ -416,7 +417,7 @@ SERVICE_MISSING = Rule(
     impact=DEAD,
     blocking=blocks_work,
     recovered=state_now,
-    criterion="services_online",
+    criterion=SERVICES_ONLINE.name,
 )
 RULES = (
     SERVICE_MISSING,

@@ -21,6 +21,7 @@ from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, R
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import postgres_status
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
+from monitord.core.subjects.postgres_criteria import GROWTH_STEADY
 from monitord.core.subjects.replica import LAGS, lags
 
 LOST = "it cannot be read"
@@ -284,7 +285,7 @@ TABLE_GROWTH_HIGH = Rule(
     runbook=_RUNBOOK,
     impact=Impact(_MORE_ROWS, (_MORE_ROWS, NONE, NONE)),
     recovered=_gained_now,
-    criterion="growth_steady",
+    criterion=GROWTH_STEADY.name,
 )
 TABLE_FLOW_STALLED = Rule(
     name="table_flow_stalled",
@@ -297,6 +298,6 @@ TABLE_FLOW_STALLED = Rule(
     runbook=_RUNBOOK,
     impact=NO_FLOW,
     recovered=_flows_now,
-    criterion="growth_steady",
+    criterion=GROWTH_STEADY.name,
 )
 RULES = (TABLE_GROWTH_HIGH, TABLE_FLOW_STALLED)

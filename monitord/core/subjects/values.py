@@ -9,6 +9,7 @@ from monitord.core.model import Alert, Finding
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated, said, value_now
+from monitord.core.subjects.checks_criteria import CHECKS_MET
 
 # By how much the newest of all moments lies in the future.
 AHEAD: Final = "check_ahead"
@@ -88,7 +89,7 @@ VALUE_OUT_OF_RANGE = Rule(
     impact=Impact(_impact),
     blocking=blocks_users,
     recovered=_within_now,
-    criterion="checks_met",
+    criterion=CHECKS_MET.name,
 )
 DATA_STALE = Rule(
     name="data_stale",
@@ -99,6 +100,6 @@ DATA_STALE = Rule(
     impact=Impact(_stale_impact),
     blocking=blocks_users,
     recovered=_fresh_now,
-    criterion="checks_met",
+    criterion=CHECKS_MET.name,
 )
 RULES: Final = (VALUE_OUT_OF_RANGE, DATA_STALE)

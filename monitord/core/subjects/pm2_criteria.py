@@ -2,24 +2,27 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from monitord.core import humanize
 from monitord.core.model import AUTOMATIC, Alert
-from monitord.core.report.facts import BLIND_SHARE, ReportFacts, told
-from monitord.core.report.model import Criterion, ServiceReport
-from monitord.core.report.services import left_behind
-from monitord.core.subjects import declared
+from monitord.core.report.criterion import BLIND_SHARE, CriterionResult, SuccessCriterion, told
+from monitord.core.report.model import ServiceReport
+from monitord.core.subjects.base import always
+
+if TYPE_CHECKING:
+    from monitord.core.report.facts import ReportFacts
 
 
-def services_online(facts: ReportFacts) -> Criterion:
+def _services_online(facts: ReportFacts) -> CriterionResult:
     """All services remain online, except those that come and go."""
-    name, title = "services_online", "All services remain online"
     watched = [s for s in facts.services if s.expected is not None]
     periodic = [s.name for s in watched if s.expected == "periodic"]
     stopped = [s.name for s in watched if s.expected == "stopped"]
     if "pm2" not in facts.orders.probes or not watched:
-        return Criterion(name, title, None, "No services were watched.")
-    down = facts.against(name)
-    named = {name for part in down for name in left_behind(part.alert)}
+        return CriterionResult(None, "No services were watched.")
+    down = facts.against(SERVICES_ONLINE.name)
+    named = {name for part in down for name in facts.rule_of(part.alert).services(part.alert)}
     wrong = [s for s in watched if s.ok is False]
     details = [told(part, facts) for part in down]
     details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in named]
@@ -29,22 +32,22 @@ def services_online(facts: ReportFacts) -> Criterion:
     details += [f"{name} was not as expected for {humanize.duration(away)} in all." for name, away in apart.items()]
     if details:
         who = humanize.listed(sorted(named | apart.keys() | {s.name for s in wrong}))
-        return Criterion(name, title, False, f"Not always as expected: {who}.", tuple(details))
+        return CriterionResult(False, f"Not always as expected: {who}.", tuple(details))
     if why := facts.too_blind("pm2"):
-        return Criterion(name, title, None, why)
+        return CriterionResult(None, why)
     if unconfirmed := [s for s in watched if s.unconfirmed]:
         seen = humanize.listed([f"{s.name} ({s.word})" for s in unconfirmed])
-        return Criterion(name, title, None, f"Not as expected at the last check, and not confirmed by another: {seen}.")
+        return CriterionResult(None, f"Not as expected at the last check, and not confirmed by another: {seen}.")
     doubtful = [s.name for s in watched if s.ok is None or facts.unproven.get(s.name, 0.0) > limit]
     if doubtful:
-        return Criterion(name, title, None, f"Not seen well enough: {humanize.listed(doubtful)}.")
+        return CriterionResult(None, f"Not seen well enough: {humanize.listed(doubtful)}.")
     always = len(watched) - len(periodic) - len(stopped)
     were = "was" if always == 1 else "were"
     except_ = f" {humanize.listed(periodic)} may come and go." if periodic else ""
     except_ += f" {humanize.listed(stopped)} stayed stopped." if stopped else ""
     if rested := [s.name for s in watched if _rested(s)]:
         except_ += f" Not seen to run: {humanize.listed(rested)}."
-    return Criterion(name, title, True, f"{humanize.plural(always, 'service')} {were} online all night.{except_}")
+    return CriterionResult(True, f"{humanize.plural(always, 'service')} {were} online all night.{except_}")
 
 
 def _rested(service: ServiceReport) -> bool:
@@ -63,14 +66,17 @@ def _away(service: ServiceReport) -> float:
     return sum(stretch.end - stretch.start for stretch in there if stretch.state in {"wrong", "unconfirmed"})
 
 
-def memory_stable(facts: ReportFacts) -> Criterion:
+def _memory_title(facts: ReportFacts) -> str:
+    limits = sorted({facts.orders.service_memory, *(s.memory_limit for s in facts.services)})
+    below = humanize.listed([f"<{humanize.size(limit)}" for limit in limits], most=4)
+    return f"Memory usage stable ({below} per service)"
+
+
+def _memory_stable(facts: ReportFacts) -> CriterionResult:
     """Every service's memory against its limit: past it for `FLOW_STALL`, or for as long in pieces, is not stable.
 
     The orders restart what leaks; a peak that passes before that is named and forgiven.
     """
-    limits = sorted({facts.orders.service_memory, *(s.memory_limit for s in facts.services)})
-    below = humanize.listed([f"<{humanize.size(limit)}" for limit in limits], most=4)
-    name, title = "memory_stable", f"Memory usage stable ({below} per service)"
     measured = [(s, s.memory_peak) for s in facts.services if s.memory_peak is not None]
     details = tuple(
         f"{s.name} peaked at {humanize.size(peak)} of {humanize.size(s.memory_limit)}"
@@ -81,33 +87,32 @@ def memory_stable(facts: ReportFacts) -> Criterion:
     stall = facts.orders.flow_stall.total_seconds()
     in_pieces = max(stall, BLIND_SHARE * (facts.until - facts.since))
     over = [s.name for s, _ in measured if s.past_limit_longest >= stall or s.past_limit > in_pieces]
-    leaks = facts.against(name)
+    leaks = facts.against(MEMORY_STABLE.name)
     details += tuple(told(part, facts) for part in leaks)
     if over or leaks:
         who = humanize.listed(sorted({*over, *(part.alert.subject for part in leaks)}))
-        return Criterion(name, title, False, f"Past the limit, or rising towards it: {who}.", details)
+        return CriterionResult(False, f"Past the limit, or rising towards it: {who}.", details)
     if "pm2" not in facts.orders.probes or not measured:
-        return Criterion(name, title, None, "No memory was measured.")
+        return CriterionResult(None, "No memory was measured.")
     if why := facts.too_blind("pm2"):
-        return Criterion(name, title, None, why, details)
+        return CriterionResult(None, why, details)
     limit = BLIND_SHARE * (facts.until - facts.since)
     if untold := [s.name for s in facts.services if s.unmeasured > limit]:
-        return Criterion(name, title, None, f"PM2 did not tell the memory of {humanize.listed(untold)}.", details)
+        return CriterionResult(None, f"PM2 did not tell the memory of {humanize.listed(untold)}.", details)
     largest, peak = max(measured, key=lambda one: one[1])
-    return Criterion(name, title, True, f"The largest peak was {largest.name}'s, {humanize.size(peak)}.", details)
+    return CriterionResult(True, f"The largest peak was {largest.name}'s, {humanize.size(peak)}.", details)
 
 
 def _calls_for_restart(alert: Alert, facts: ReportFacts) -> bool:
     """Whether the orders called for a restart: of what often passes by itself, only once it had lasted."""
-    rule = declared(alert.rule)
+    rule = facts.rule_of(alert)
     if rule.recommend(alert) != "restart_service":
         return False
     return not rule.lasting or alert.lasted >= facts.orders.flow_stall.total_seconds()
 
 
-def no_restarts(facts: ReportFacts) -> Criterion:
+def _no_restarts(facts: ReportFacts) -> CriterionResult:
     """No restart that PM2 had to make, and none that the orders call for; those made on purpose are told."""
-    name, title = "no_restarts", "No service restarts required"
     totals: dict[str, int] = {}
     details = []
     for service in facts.services:
@@ -117,35 +122,60 @@ def no_restarts(facts: ReportFacts) -> Criterion:
         for kind, count in service.restarts.items():
             totals[kind] = totals.get(kind, 0) + count
     called_for = [part for part in facts.parts() if _calls_for_restart(part.alert, facts)]
-    loops = facts.against(name)
+    loops = facts.against(NO_RESTARTS.name)
     details += [told(part, facts) for part in (*loops, *called_for)]
     crashes = sum(count for kind, count in totals.items() if kind in AUTOMATIC)
     if crashes or called_for or loops:
         times = "once" if crashes == 1 else f"{humanize.count(crashes)} times"
         said = [f"PM2 restarted services {times} by itself"] if crashes else []
-        said += (
-            [f"the orders called for one: {humanize.listed(sorted({_restartable(part.alert) for part in called_for}))}"]
-            if called_for
-            else []
-        )
+        if called_for:
+            whom = sorted({_restartable(part.alert, facts) for part in called_for})
+            said.append(f"the orders called for one: {humanize.listed(whom)}")
         said = said or ["a service kept dying"]
         text = "; ".join(said)
-        return Criterion(name, title, False, f"{text[:1].upper()}{text[1:]}.", tuple(details))
+        return CriterionResult(False, f"{text[:1].upper()}{text[1:]}.", tuple(details))
     if "pm2" not in facts.orders.probes or not facts.services:
-        return Criterion(name, title, None, "No services were watched.")
+        return CriterionResult(None, "No services were watched.")
     if why := facts.too_blind("pm2"):
-        return Criterion(name, title, None, why, tuple(details))
+        return CriterionResult(None, why, tuple(details))
     for kind, what in (("reboot", "The machine"), ("resurrected", "PM2")):
         if totals.get(kind):
             text = f"{what} came back with {humanize.plural(totals[kind], 'service')}: whether on purpose is not known."
-            return Criterion(name, title, None, text, tuple(details))
+            return CriterionResult(None, text, tuple(details))
     if totals.get("unknown"):
         text = f"{humanize.plural(totals['unknown'], 'restart')} of which nobody can tell whether on purpose or not: "
-        return Criterion(name, title, None, f"{text}PM2's bus was not heard.", tuple(details))
+        return CriterionResult(None, f"{text}PM2's bus was not heard.", tuple(details))
     purpose = sum(totals.values())
     on_purpose = f"{humanize.plural(purpose, 'restart')}, {'each ' if purpose > 1 else ''}on purpose"
-    return Criterion(name, title, True, f"{on_purpose if purpose else 'No restart of any kind'}.", tuple(details))
+    return CriterionResult(True, f"{on_purpose if purpose else 'No restart of any kind'}.", tuple(details))
 
 
-def _restartable(alert: Alert) -> str:
-    return declared(alert.rule).target.format(alert.subject)
+def _restartable(alert: Alert, facts: ReportFacts) -> str:
+    return facts.rule_of(alert).target.format(alert.subject)
+
+
+SERVICES_ONLINE = SuccessCriterion(
+    "services_online",
+    lambda _: "All services remain online",
+    "no service of the roster was down, missing, frozen or overdue; periodic ones may come and go",
+    judge=_services_online,
+    applies=always,
+    place=1,
+)
+MEMORY_STABLE = SuccessCriterion(
+    "memory_stable",
+    _memory_title,
+    "nothing was past its limit for `FLOW_STALL`, at once or in pieces, and nothing leaks; shorter peaks are named",
+    judge=_memory_stable,
+    applies=always,
+    place=4,
+)
+NO_RESTARTS = SuccessCriterion(
+    "no_restarts",
+    lambda _: "No service restarts required",
+    "PM2 had to restart nothing, and no restart was recommended; those on purpose are told",
+    judge=_no_restarts,
+    applies=always,
+    place=5,
+)
+CRITERIA = (SERVICES_ONLINE, MEMORY_STABLE, NO_RESTARTS)

@@ -1,20 +1,26 @@
-"""The criteria that the fleet's work must meet: every epoch sealed, and rows coming at a steady rate."""
+"""The criterion of the report that the epochs must meet: every due one sealed."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
 from monitord.core import humanize
-from monitord.core.report.facts import BLIND_SHARE, ReportFacts, told
-from monitord.core.report.model import Criterion, GroupReport, SealReport
+from monitord.core.report.criterion import CriterionResult, SuccessCriterion, told
+from monitord.core.report.model import GroupReport, SealReport
+
+if TYPE_CHECKING:
+    from monitord.core.report.facts import ReportFacts
 
 
-def epochs_sealed(facts: ReportFacts) -> Criterion:
-    """Every due epoch sealed, for each group; late ones named; groups in step."""
-    name, title = "epochs_sealed", "New epochs sealed every hour"
+def _title(facts: ReportFacts) -> str:
     length = facts.orders.epoch_length.total_seconds()
-    if length != 3600:
-        title = f"New epochs sealed every {humanize.duration(length)}"
+    return f"New epochs sealed every {'hour' if length == 3600 else humanize.duration(length)}"
+
+
+def _epochs_sealed(facts: ReportFacts) -> CriterionResult:
+    """Every due epoch sealed, for each group; late ones named; groups in step."""
+    length = facts.orders.epoch_length.total_seconds()
     details, missed, open_, late, sealed = [], 0, 0, 0, 0
     for group in facts.groups:
         absent = [seal for seal in group.seals if seal.state == "missed"]
@@ -48,7 +54,7 @@ def epochs_sealed(facts: ReportFacts) -> Criterion:
         ]
         if group.silent:
             details.append(f"{group.group}: silent for longer than ever before: {humanize.listed(list(group.silent))}.")
-    stuck = facts.against(name)
+    stuck = facts.against(EPOCHS_SEALED.name)
     details += [told(part, facts) for part in stuck]
     if facts.groups_in_step is False:
         details.append("The groups are not in step.")
@@ -58,26 +64,26 @@ def epochs_sealed(facts: ReportFacts) -> Criterion:
         )
         what = f"{what} was due" if missed else "Sealing was late"
         what = what if missed or stuck else "The groups are not in step"
-        return Criterion(name, title, False, f"{what}.", tuple(details))
+        return CriterionResult(False, f"{what}.", tuple(details))
     partial = [group for group in facts.groups if any(seal.incomplete for seal in group.seals)]
     if partial:
         what = f"{humanize.listed([_left_out(group) for group in partial])}, more than is usual"
-        return Criterion(name, title, False, f"{what}.", tuple(details))
+        return CriterionResult(False, f"{what}.", tuple(details))
     is_stale = facts.seals_read_at is None or (
         facts.until - facts.seals_read_at > max(facts.orders.late_after.total_seconds(), length)
     )
     if open_ or is_stale:
-        return Criterion(name, title, None, "The epochs could not be read at the end of the night.", tuple(details))
+        return CriterionResult(None, "The epochs could not be read at the end of the night.", tuple(details))
     if doubtful := [group.group for group in facts.groups if any(seal.incomplete is None for seal in group.seals)]:
         why = f"{humanize.listed(doubtful)} left many channels out, and whether that is usual is not known yet."
-        return Criterion(name, title, None, why, tuple(details))
+        return CriterionResult(None, why, tuple(details))
     if not sealed:
         nobody = any(seal.state == "nothing" for group in facts.groups for seal in group.seals)
         why = "Nobody took part in any epoch that fell due." if nobody else "No epoch fell due in this time."
-        return Criterion(name, title, None, why, tuple(details))
+        return CriterionResult(None, why, tuple(details))
     some_late = f", {late} of them after the grace" if late else ""
     all_ = f"All {sealed} due seals are" if sealed != 1 else "The one due seal is"
-    return Criterion(name, title, True, f"{all_} there{some_late}; groups in step.", tuple(details))
+    return CriterionResult(True, f"{all_} there{some_late}; groups in step.", tuple(details))
 
 
 def _left_out(group: GroupReport) -> str:
@@ -100,42 +106,18 @@ def _some(seal: SealReport) -> str:
     return f": {', '.join(names)} and {more} more" if more > 0 else f": {humanize.listed(names)}"
 
 
-def growth_steady(facts: ReportFacts) -> Criterion:
-    """Growth per hour against the limit of the orders, and not none at all."""
-    limits = sorted({facts.orders.growth_steady_of(table) for table in facts.orders.tables})
-    below = humanize.listed([f"<{humanize.count(limit)}" for limit in limits or [facts.orders.growth_steady]])
-    name, title = "growth_steady", f"Database growth steady ({below} rows/hour)"
-    details, bad, unknown = [], [], []
-    unsteady = facts.against(name)
-    for table in facts.tables:
-        rate = table.most if table.most is not None else table.per_hour
-        holes = sum(1 for hour in table.hours if hour.rows is None)
-        if rate is not None and table.gained is not None and table.per_hour is not None:
-            details.append(
-                f"{table.name} gained {humanize.plural(table.gained, 'row')}, {humanize.count(table.per_hour)} an hour"
-                + (f", {humanize.count(table.most)} in its busiest." if table.most is not None else ".")
-            )
-        if rate is not None and rate >= table.limit:
-            bad.append(table.name)
-        if rate is None or holes:
-            unknown.append(table.name)
-            details.append(f"{table.name}: not known for a part of the night.")
-        elif table.unmeasured > BLIND_SHARE * (facts.until - facts.since):
-            unknown.append(table.name)
-            details.append(f"{table.name} could not be measured for {humanize.duration(table.unmeasured)}.")
-    for part in unsteady:
-        bad.append(part.alert.subject)
-        details.append(told(part, facts))
-    if bad:
-        return Criterion(name, title, False, f"Not steady: {humanize.listed(sorted(set(bad)))}.", tuple(details))
-    if unknown:
-        return Criterion(name, title, None, facts.too_blind("postgres") or "Not known all night.", tuple(details))
-    return Criterion(name, title, True, details[0] if details else "Steady.", tuple(details[1:]))
-
-
 def _labels(seals: Iterable[SealReport]) -> str:
     return humanize.listed([f"{seal.label} ({humanize.clock(seal.label)})" for seal in seals])
 
 
 def _delays(seals: Iterable[SealReport]) -> str:
     return humanize.listed([f"{seal.label} after {humanize.duration(seal.delay or 0.0)}" for seal in seals])
+
+
+EPOCHS_SEALED = SuccessCriterion(
+    "epochs_sealed",
+    _title,
+    "every due label of each group is sealed before the next is due, no group was late or stuck, and they are in step",
+    judge=_epochs_sealed,
+    place=2,
+)

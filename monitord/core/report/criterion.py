@@ -1,0 +1,145 @@
+"""What a subject declares of the report: the success criteria that it adds, and the numbers that these rest on.
+
+A criterion is met, not met or (None) cannot be told. Not met beats cannot be told, and what cannot be told is never
+met. How much blindness one bears depends on what it rests on: seals and row counters are read later and still true;
+memory and states are of the moment.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitord.core import humanize
+from monitord.core.alerting.incidents import IncidentPart
+from monitord.core.model import Alert, Reading
+from monitord.core.orders import StandingOrders
+
+if TYPE_CHECKING:
+    from monitord.core.report.facts import ReportFacts
+
+# Of the report's window: more blindness than this and what is of the moment is not known any more.
+BLIND_SHARE: Final = 0.05
+# The criterion of all servers: each that is watched answered, and did its work.
+SERVERS: Final = "servers_reachable"
+
+
+@dataclass(frozen=True, slots=True)
+class CriterionResult:
+    """Whether a criterion is met, why in one sentence, and a sentence for each part."""
+
+    met: bool | None
+    evidence: str
+    details: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SuccessCriterion:
+    """One success criterion of the report: its name, and the title that it has in a report.
+
+    `means` says when it is met, as the reference has it. `judge` says whether it is (None: as `all_well` does, by the
+    alerts of the rules that name it, the readings of its subject and the levels that are its evidence). It is judged
+    where it `applies` (None: where its subject is watched). `place` is its number in the standing orders' own list;
+    those without one follow, in the order of their subjects.
+    """
+
+    name: str
+    title: Callable[[ReportFacts], str]
+    means: str
+    judge: Callable[[ReportFacts], CriterionResult] | None = None
+    applies: Callable[[StandingOrders], object] | None = None
+    place: int | None = None
+
+
+@dataclass(slots=True)
+class Level:
+    """One number over the report's window, of the thing called `name`; most and least with when (Unix seconds).
+
+    None: it was never measured; `unmeasured`: for how many seconds its probe answered and did not tell it.
+    """
+
+    name: str
+    most: float | None = None
+    most_at: float = 0.0
+    least: float | None = None
+    least_at: float = 0.0
+    unmeasured: float = 0.0
+    is_unmeasured: bool = False
+
+
+def _no_sentence(_level: Level, _facts: ReportFacts) -> str:
+    return ""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LevelFamily:
+    """A number of which the report follows the most and the least, for each thing that has one.
+
+    `values` takes it of a good reading, by the name of the thing; None, or no such name: it was not measured. It is
+    evidence for `criterion`, which cannot be told where the number was unmeasured for long: `unmeasured` says that of
+    the things named. `sentence` says what it came to ("": that is not worth a sentence). `names` are the things there
+    should be (None: the subject's members by the orders, and where it learns its members, those that were seen).
+    """
+
+    criterion: str
+    values: Callable[[Reading], Mapping[str, float | None]]
+    sentence: Callable[[Level, ReportFacts], str] = _no_sentence
+    unmeasured: str = "Not measured: {}."
+    names: Callable[[StandingOrders], Iterable[str]] | None = None
+
+
+def _its_subject(alert: Alert) -> str:
+    return alert.subject
+
+
+def all_well(
+    facts: ReportFacts,
+    criterion: str,
+    unseen: Sequence[str],
+    *,
+    blamed: Callable[[Alert], str] = _its_subject,
+    well: str = "",
+    moments: tuple[str, ...] = (),
+) -> CriterionResult:
+    """Met where no alert against it was critical, its probes saw enough, and each of its levels was measured.
+
+    `unseen` are sentences that its probes were too blind. `blamed` is what an alert says was not well. `well` says that
+    all was, where its first level does not; `moments` are sentences about what was no more than a moment.
+    """
+    found = facts.against(criterion)
+    critical = [part for part in found if facts.was_critical(part.alert)]
+    warnings = tuple(told(part, facts) for part in found if part not in critical)
+    levels = facts.levels.of(criterion)
+    sentences = [family.sentence(level, facts) for family, level in levels if level.most is not None]
+    measured = tuple(filter(None, sentences))
+    if critical:
+        who = humanize.listed(sorted({blamed(part.alert) for part in critical}))
+        details = (*(told(part, facts, at_worst=True) for part in critical), *warnings, *measured)
+        return CriterionResult(False, f"Not all night: {who}.", details)
+    limit = BLIND_SHARE * (facts.until - facts.since)
+    lacking: dict[str, list[str]] = {}
+    for family, level in levels:
+        if level.most is None or level.unmeasured > limit:
+            lacking.setdefault(family.unmeasured, []).append(level.name)
+    if doubts := (*unseen, *(text.format(humanize.listed(names)) for text, names in lacking.items())):
+        return CriterionResult(None, doubts[0], (*doubts[1:], *warnings, *measured))
+    evidence, *rest = (well, *measured) if well or not measured else measured
+    but = f", but for {humanize.plural(len(warnings), 'warning')}" if warnings else ""
+    but = but or (", but for moments" if moments else "")
+    text = f"{(evidence or 'As expected all night.').rstrip('.')}{but}."
+    return CriterionResult(True, text, (*warnings, *moments, *rest))
+
+
+def told(part: IncidentPart, facts: ReportFacts, *, at_worst: bool = False) -> str:
+    """One alert in a sentence, with from when to when it lasted and for how long. `at_worst`: as it was then."""
+    alert = part.alert
+    finding = alert.worst if at_worst and alert.worst is not None else alert.finding
+    began, ended = alert.since.timestamp(), part.ended_at and part.ended_at.timestamp()
+    lasted = humanize.duration(max(0.0, (ended or facts.until) - began))
+    since = humanize.moment(began, facts.until)
+    when = (
+        f"from {since} to {humanize.moment(ended, facts.until)}, {lasted}" if ended else f"since {since}, for {lasted}"
+    )
+    when += f", silenced by {part.silenced_by}" if part.silenced_by else ""
+    return f"{finding.summary.rstrip('.')} ({when})."
