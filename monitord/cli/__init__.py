@@ -95,21 +95,16 @@ class CommandSettings:
 
 
 def add_subjects() -> None:
-    """Add the subjects of packages that are installed beside monitord; one that cannot be added is exit 2."""
+    """Add the subjects of packages that are installed beside monitord; what cannot be used is unknown, and says so."""
     from importlib.metadata import entry_points
 
-    from monitord.core.subjects.registry import ENTRY_POINTS, register, subject_named
+    from monitord.core.subjects.registry import ENTRY_POINTS
 
-    for entry in entry_points(group=ENTRY_POINTS):
-        from monitord.config.schema import settings_class
+    found = entry_points(group=ENTRY_POINTS)
+    if found:
+        from monitord.cli.packages import add
 
-        try:
-            if subject_named(entry.name) is None:
-                register(entry.load())
-                settings_class()
-        except Exception as error:  # noqa: BLE001 - whatever another package raises is a mistake of what is installed
-            note(f"monitord: the subject {entry.name} ({entry.value}) cannot be added: {error}")
-            raise SystemExit(2) from None
+        add(found)
 
 
 def load_settings() -> Settings:

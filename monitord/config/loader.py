@@ -25,11 +25,12 @@ from monitord.config.schema import (
     settings_class,
     variable_of,
 )
-from monitord.config.sources import RawValues, gather
+from monitord.config.sources import GatheredValues, RawValues, gather
 from monitord.config.types import is_loopback, listen_address
 from monitord.core.orders import DiskOrders, ServiceOrders, StandingOrders
 from monitord.core.subjects.base import Subject
-from monitord.core.subjects.registry import measured, subject_named
+from monitord.core.subjects.guard import BrokenError
+from monitord.core.subjects.registry import added, measured, set_aside, subject_named
 from monitord.masking import MASK, mask, mask_address
 
 __all__ = [
@@ -77,8 +78,9 @@ def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Sett
     Raises:
         SettingsError: with every mistake there is.
     """
-    gathered = gather(environ, directory, variables())
-    given = {name: raw for name, raw in gathered.values.items() if raw.value != "" or name in _off()}
+    gathered, given = _gathered(environ, directory)
+    if _broken(_nested(given)):
+        gathered, given = _gathered(environ, directory)
     content = _nested(given)
     try:
         settings = settings_class()(**content)
@@ -99,6 +101,29 @@ def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Sett
     return settings, {
         name: raw.source if raw.variable == name else f"{raw.source} ({raw.variable})" for name, raw in given.items()
     }
+
+
+def _gathered(environ: Mapping[str, str], directory: Path) -> tuple[GatheredValues, dict[str, RawValues]]:
+    unread = tuple(variable_of(subject.name, "") for subject in added() if subject.broken)
+    gathered = gather(environ, directory, variables(), unread)
+    return gathered, {name: raw for name, raw in gathered.values.items() if raw.value != "" or name in _off()}
+
+
+def _broken(content: Mapping[str, Any]) -> bool:
+    """Whether the settings of a package fail inside, which no value of them is wrong for: its subject is set aside."""
+    is_any = False
+    for subject in added():
+        if (kind := section_kind(settings_class(), subject.name)) is None:
+            continue
+        try:
+            section = kind(**content.get(subject.name, {}))
+            _ = of_subject(section), section.is_watched()
+        except ValidationError:  # told with the rest
+            continue
+        except Exception as error:  # noqa: BLE001 - whatever a package raises costs that package
+            is_any = True
+            set_aside(subject.name, subject.package, BrokenError(type(error).__name__), "its settings failed inside")
+    return is_any
 
 
 def _off() -> dict[str, str | None]:

@@ -44,12 +44,14 @@ class GatheredValues:
     mistakes: list[str] = field(default_factory=list)
 
 
-def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) -> GatheredValues:
+def gather(
+    environ: Mapping[str, str], directory: Path, known: Collection[str], unread: tuple[str, ...] = ()
+) -> GatheredValues:
     """Every set variable of `known`: the environment over .env over monitord.toml, a prefixed name over its alias.
 
     A prefixed name that is set to nothing is kept, as it speaks louder than its alias and than what stands below; an
     alias that is set to nothing is somebody else's business. Where ENV_FILE names another .env, a monitord.toml beside
-    that one counts.
+    that one counts. What begins with one of `unread` belongs to what cannot be used here, and is passed over.
     """
     found = GatheredValues()
     named = environ.get(ENV_FILE, "")
@@ -68,7 +70,7 @@ def gather(environ: Mapping[str, str], directory: Path, known: Collection[str]) 
                 continue
             if name in known:
                 found.values[name] = RawValues(value, name, source)
-            else:
+            elif not name.startswith(unread):
                 near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
                 hint = f"; the nearest is {near[0]}" if near else ""
                 found.mistakes.append(f"{name} ({source}): there is no such setting{hint}")

@@ -37,6 +37,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report
 from monitord.core.subjects import declared, rules
 from monitord.core.subjects.base import RecoveryContext
+from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import title_of
 from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 from monitord.core.subjects.tables import wants_exact
@@ -144,7 +145,8 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             try:
                 judgements = book.judge(rule, held, observation, history, orders)
             except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others
-                faults.append(f"the rule {rule.name} failed inside ({type(error).__name__})")
+                said = f"the rule {rule.name} failed inside ({why(error)})"
+                faults[rule.probe] = f"{faults[rule.probe]}; {said}" if rule.probe in faults else said
                 judgements = book.unknown(rule, held)
             if book.says_nothing(rule, judgements, held):
                 if rule.name in judged:
@@ -157,6 +159,9 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             for edge in edges:
                 if edge.edge == "resolved" and (after := inhibition.aftermath(edge.alert, orders, now)) is not None:
                     aftermaths[alerts.key(edge.alert.rule, edge.alert.subject)] = after
+    broken = {name: said for name, said in before.broken.items() if name not in observation.readings} | faults
+    if broken != history.broken:
+        history = replace(history, broken=broken)
     transitions = book.superseded(held, transitions, waiting, orders, now)
     transitions, fired = book.flapping(transitions, held, fired_before, orders, now)
     transitions = quiet.covered(transitions, held, state.alerts, silences, history, orders, now)
@@ -175,7 +180,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         reminders=reminders,
         probe_edges=_probe_edges(state.history, observation),
         notes=tuple(notes),
-        faults=tuple(faults),
+        faults=tuple(faults.values()),
         heard=tuple(heard),
     )
 

@@ -13,13 +13,15 @@ from typing import Any, Final, Literal, TypeVar, cast
 
 from monitord.core import humanize
 from monitord.core.codec import decode
+from monitord.core.copying import replace
 from monitord.core.history.defaults import effective
 from monitord.core.history.model import History
 from monitord.core.model import RANK, Alert, Kind, Severity, Status, Value
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared, servers
 from monitord.core.subjects.base import StatusSection, Subject
-from monitord.core.subjects.registry import measured, registered, server_of
+from monitord.core.subjects.guard import failing
+from monitord.core.subjects.registry import added, measured, registered, server_of
 
 Fields = dict[str, Any]
 T = TypeVar("T")
@@ -88,7 +90,8 @@ class AlertStatuses:
 class FleetStatus:
     """Everything measured and judged as of one cycle. `sections` are the subjects', by name.
 
-    `unasked` is why a check cannot say OK though all that it asked is well, half a sentence.
+    `unasked` is why a check cannot say OK though all that it asked is well, half a sentence. `faults` are what failed
+    inside monitord or a package, a sentence each: what it is about is unknown.
     """
 
     status: Status
@@ -96,6 +99,7 @@ class FleetStatus:
     sections: Mapping[str, object]
     alerts: AlertStatuses
     unasked: str = ""
+    faults: tuple[str, ...] = ()
 
     def of(self, section: StatusSection[T]) -> T:
         """What stands in a section.
@@ -128,13 +132,23 @@ def read_status(fields: Mapping[str, object]) -> FleetStatus:
         _decode(Status, fields["status"]),
         _decode(Mapping[str, ProbeStatus], fields["probes"]),
         {
-            section.name: _decode(section.shape, fields[section.name])
+            section.name: _section(subject, section, fields[section.name])
             for subject in registered()
             for section in subject.status
             if section.name in fields
         },
         decode(AlertStatuses, fields["alerts"]),
     )
+
+
+def _section(subject: Subject, section: StatusSection[Any], value: object) -> Any:
+    """A section as it was saved; a package's is None where it was not made, or was made by another version."""
+    try:
+        return _decode(section.shape, value)
+    except (ValueError, TypeError, KeyError):
+        if not subject.package:
+            raise
+        return None
 
 
 def _decode(shape: object, value: object) -> Any:
@@ -153,14 +167,28 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
     """What the history and the alert book amount to at `now`."""
     at = now.timestamp()
     orders = effective(orders, history)
-    return FleetStatus(
+    report = FleetStatus(
         status=status(history, book, orders),
         probes={subject.name: _probe(subject.name, history, orders) for subject in measured()},
         sections={
             section.name: section.build(history, orders, at) for subject in registered() for section in subject.status
         },
         alerts=AlertStatuses(_alerts(book, "firing"), _alerts(book, "suppressed")),
+        faults=tuple(said for name, said in history.broken.items() if name in orders.probes),
     )
+    for subject in added():
+        if subject.name in orders.probes and (said := "; ".join(failing(subject, report, history, orders, at))):
+            report = _without(subject.name, said, report)
+    return report
+
+
+def _without(name: str, said: str, report: FleetStatus) -> FleetStatus:
+    """The status in which one subject is unknown, since a part of it cannot be shown."""
+    worse: Status = "unknown" if RANK[report.status] < RANK["unknown"] else report.status
+    before = report.probes[name]
+    said = "; ".join(filter(None, (before.error if before.status == "failed" else "", said)))
+    probe = ProbeStatus("failed", before.duration_ms, before.kind or "internal", said, before.unmeasured)
+    return replace(report, status=worse, probes={**report.probes, name: probe}, faults=(*report.faults, said))
 
 
 _AS_IT_IS = frozenset({str, int, float, bool, type(None)})
@@ -221,7 +249,9 @@ def status(history: History, book: Mapping[str, Alert], orders: StandingOrders) 
         if alert.state == "firing" and RANK[alert.severity] > RANK[worst]:
             worst = alert.severity
     if RANK[worst] < RANK["unknown"] and (
-        any(_blind(name, history, book) for name in orders.probes) or _untold(history, orders)
+        not orders.probes.isdisjoint(history.broken)
+        or any(_blind(name, history, book) for name in orders.probes)
+        or _untold(history, orders)
     ):
         worst = "unknown"
     return worst
@@ -285,6 +315,8 @@ def _probe(name: str, history: History, orders: StandingOrders) -> ProbeStatus:
         return ProbeStatus("failed", None, error="not taken yet")
     if reading.failure is not None:
         return ProbeStatus("failed", reading.duration_ms, reading.failure.kind, reading.failure.error)
+    if name in history.broken:
+        return ProbeStatus("failed", reading.duration_ms, "internal", history.broken[name])
     unmeasured = {gap.subject: Trouble(gap.kind, gap.error) for gap in reading.gaps}
     return ProbeStatus("ok", reading.duration_ms, unmeasured=unmeasured)
 

@@ -22,6 +22,7 @@ class EventLog:
     def __init__(self, log: JsonLog) -> None:
         self._log = log
         self._off: frozenset[str] = frozenset()
+        self._faults: frozenset[str] = frozenset()
 
     def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         """One line per edge and event; the full check when somebody asked, else the same for debugging."""
@@ -35,8 +36,11 @@ class EventLog:
             )
         for note in decision.notes:
             self._log.emit("history_rebased", "info", note[:1].upper() + note[1:] + ".")
-        for fault in decision.faults:
-            self._log.internal(fault)
+        faults = dict.fromkeys((*decision.faults, *decision.report.faults))
+        for fault in faults:
+            if fault not in self._faults:
+                self._log.internal(fault)
+        self._faults = frozenset(faults)
         self._off_by_default(decision.orders)
         for edge in decision.probe_edges:
             self._probe_edge(edge)

@@ -15,7 +15,9 @@ from typing import TYPE_CHECKING, Any
 from monitord.config.declared import DeclaredSection
 from monitord.core.history.defaults import defaults
 from monitord.core.history.epochs import window_seconds
+from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import added
+from monitord.failures import FailureError
 from monitord.probes.base import Probe
 
 if TYPE_CHECKING:
@@ -188,13 +190,26 @@ FACTORIES: Mapping[str, Factory] = {
 
 def _added() -> dict[str, Factory]:
     """What makes the probes of subjects that packages have added: an entry point of the same name."""
-    wanted = {subject.name for subject in added()}
-    if not wanted:
+    subjects = added()
+    if not subjects:
         return {}
     from importlib.metadata import entry_points
 
-    found = entry_points(group=ENTRY_POINTS)
-    return {entry.name: declared(entry.name, entry.load) for entry in found if entry.name in wanted}
+    from monitord.probes.packaged import AddedProbe
+
+    found = {entry.name: entry for entry in entry_points(group=ENTRY_POINTS)}
+
+    def of(subject: Subject) -> Factory:
+        def load() -> Callable[[Any, StandingOrders], Probe]:
+            if subject.name not in found:
+                raise FailureError("missing", f"the package {subject.package}: it brings no probe of {subject.title}")
+            made: Callable[[Any, StandingOrders], Probe] = found[subject.name].load()
+            return made
+
+        make = declared(subject.name, load)
+        return lambda context: AddedProbe(subject, lambda: make(context))
+
+    return {subject.name: of(subject) for subject in subjects}
 
 
 class Probes:

@@ -82,7 +82,9 @@ async def take(probe: Probe, request: Request) -> Reading:
         return reading(None, Failure("internal", f"the {probe.name} probe was cancelled by its own driver"))
     except TimeoutError:
         return reading(None, Failure("timeout", f"no answer within {request.timeout:g} s"))
-    except Exception as error:  # noqa: BLE001 - a bug in a probe must cost that probe, not monitord
+    except (KeyboardInterrupt, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - a bug in a probe, or its sys.exit(), must cost that probe, not monitord
         # The type only: the text of an unforeseen error may carry a DSN.
         return reading(None, Failure("internal", f"the {probe.name} probe failed inside: {type(error).__name__}"))
 

@@ -66,12 +66,14 @@ def _blocks(subject: Subject, view: StatusView, marks: Marks) -> Iterator[Block]
     if probe is not None and probe.status == "failed":
         why = f" ({probe.kind})" if probe.kind else ""
         yield Paragraph(sentence(f"Unknown{why}: {probe.error or 'it could not be measured'}"), "unknown")
+        if subject.package and any(report.sections[section.name] is None for section in subject.status):
+            return  # its status could not be made, or read
     severity = partial(_severity, marks, subject.name)
     context = SectionContext(
         report, view.orders, view.now, severity, view.history, tuple(_probes(report)), view.monitor
     )
     for block in subject.section(context):
-        if probe is None or probe.status == "ok" or not _is_blank(block):
+        if probe is None or probe.status == "ok" or not (_is_blank(block) or _is_said(block, probe)):
             yield block
     if probe is not None:
         yield from _unmeasured(probe)
@@ -80,6 +82,12 @@ def _blocks(subject: Subject, view: StatusView, marks: Marks) -> Iterator[Block]
 def _is_blank(block: Block) -> bool:
     """Whether it says only that nothing is known, which why it could not be measured says already."""
     return isinstance(block, FactTable) and all(text == UNKNOWN for _, text in block.pairs)
+
+
+def _is_said(block: Block, probe: ProbeStatus) -> bool:
+    """Whether it says of a package what the probe's status has said already."""
+    said = block.text.removeprefix("Unknown: ").rstrip(".") if isinstance(block, Paragraph) else ""
+    return bool(said) and said in (probe.error or "")
 
 
 def _probes(report: FleetStatus) -> Iterator[tuple[str, ProbeStatus]]:

@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from monitord import __version__
+from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import registered
 
 Schema = dict[str, Any]
@@ -80,6 +81,16 @@ def _schema(shape: object) -> Schema:
     raise TypeError(f"the status document has no schema for {shape}")
 
 
+def _of_section(subject: Subject, shape: object) -> Schema:
+    """A package's section may be of a type that has none, or null where it could not be made."""
+    if not subject.package:
+        return _schema(shape)
+    try:
+        return _schema(shape)
+    except TypeError:
+        return {}
+
+
 def _status() -> Schema:
     return _object(
         at=_TIME,
@@ -87,7 +98,7 @@ def _status() -> Schema:
         duration_ms=_NUMBER,
         status=_STATUS,
         probes=_map(_PROBE),
-        **{section.name: _schema(section.shape) for subject in registered() for section in subject.status},
+        **{section.name: _of_section(subject, section.shape) for subject in registered() for section in subject.status},
         alerts=_object(
             firing=_list(_ref("Alert")),
             suppressed=_list({"allOf": [_ref("Alert"), _object(suppressed_by=_TEXT)]}),

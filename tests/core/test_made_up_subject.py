@@ -34,6 +34,8 @@ from monitord.core.subjects.servers import unreachable
 from monitord.jsonable import document, in_json
 from monitord.masking import MASK
 from monitord.probes import Probes
+from monitord.probes.base import Request
+from monitord.probes.packaged import AddedProbe
 from monitord.reporting.html import report_html
 from monitord.reporting.markdown import report_markdown
 from monitord.reporting.metrics import Facts, exposition
@@ -339,13 +341,18 @@ def test_a_setting_that_it_judges_by_may_be_tried(tmp_path: Path) -> None:
         tried(["kiln.patience=1s"], {}, tmp_path)
 
 
-def test_its_probe_is_made_of_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_its_probe_is_made_of_its_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     entry = EntryPoint("kiln", "tests.support.kiln:KilnProbe", "monitord.probes")
     monkeypatch.setattr("importlib.metadata.entry_points", lambda *, group: [entry] if group == entry.group else [])
     settings = load(HOTTER, tmp_path)
     every = Probes(settings, standing_orders(settings), frozenset).all
-    made = [probe for probe in every if isinstance(probe, KilnProbe)]
-    assert [probe.settings for probe in made] == [KilnSettings(hottest=1310.0, password="planted-kiln-5f0c")]
+    for probe in every:
+        if probe.name == "kiln":
+            await probe.measure(Request(AT.timestamp(), 1.0))
+    made = [probe.inner for probe in every if isinstance(probe, AddedProbe)]
+    assert [probe.settings for probe in made if isinstance(probe, KilnProbe)] == [
+        KilnSettings(hottest=1310.0, password="planted-kiln-5f0c")
+    ]
 
 
 def test_a_section_of_monitords_own_cannot_be_declared_again() -> None:
@@ -391,5 +398,7 @@ def test_an_update_that_fails_costs_nothing_else() -> None:
     unregister("kiln")
     register(replace(KILN, update=failing))
     found = hot()
-    assert found[-1].faults == ("what is known of the kiln could not be updated (ZeroDivisionError)",)
+    assert found[-1].faults == (
+        "what is known of the kiln could not be updated (ZeroDivisionError, in the package kiln)",
+    )
     assert [alert.subject for alert in found[-1].report.alerts.firing] == ["west"]

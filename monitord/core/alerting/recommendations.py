@@ -103,7 +103,7 @@ def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
 
 def _command(form: str, words: dict[str, str]) -> str:
     # In one pass: what stands in a name is not looked at again.
-    filled = re.sub(r"\{(\w+)\}", lambda match: words[match[1]], form)
+    filled = re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[0]), form)
     return f"{words['postgres']} -c {quote(filled)}" if form.startswith("SELECT ") else filled
 
 

@@ -239,6 +239,8 @@ class History:
     jobs: Mapping[str, Job] = field(default_factory=dict)
     # What subjects that are no part of monitord keep, as JSON: a subject's own in `update`, by its name.
     by_subject: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # What of judgement failed inside when a subject was last judged, a sentence by its name: it is unknown meanwhile.
+    broken: Mapping[str, str] = field(default_factory=dict)
 
     def reading(self, probe: str) -> Reading | None:
         """The last good reading of a probe, or None when the last one failed or none was taken."""

@@ -11,8 +11,9 @@ from monitord.core.copying import replace
 from monitord.core.history.clocks import update_clocks
 from monitord.core.history.model import BlindSpan, History
 from monitord.core.history.restarts import update_acts, update_exits
-from monitord.core.model import Kind, Observation, Reading, ServiceEvent
+from monitord.core.model import Failure, Kind, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import registered
 
 KEEP_BLIND_SECONDS = 48 * 3600.0
@@ -28,14 +29,14 @@ KEEP_BYTES = 64 * 1024
 
 def update(
     history: History, observation: Observation, orders: StandingOrders
-) -> tuple[History, list[ServiceEvent], list[str], list[str]]:
+) -> tuple[History, list[ServiceEvent], list[str], dict[str, str]]:
     """The history with this cycle's readings in it, what happened to services, what there is to note, and what failed.
 
-    A subject whose update fails leaves the history as it was.
+    A subject whose update fails leaves the history as it was; what failed is a sentence by the subject's name.
     """
     now = observation.now.timestamp()
     events: list[ServiceEvent] = []
-    faults: list[str] = []
+    faults: dict[str, str] = {}
     history, notes = update_clocks(history, observation, orders)
     before = history.taken_at
     history = update_readings(history, observation, orders)
@@ -52,8 +53,8 @@ def update(
                 updated = subject.update(history, reading, before.get(subject.name), now, orders)
                 _check(history.by_subject, updated.history.by_subject)
             except Exception as error:  # noqa: BLE001 - a bug in one subject must not blind all the others
-                why = str(error) if isinstance(error, KeptError) else type(error).__name__
-                faults.append(f"what is known of {subject.title} could not be updated ({why})")
+                said = str(error) if isinstance(error, KeptError) else why(error)
+                faults[subject.name] = f"what is known of {subject.title} could not be updated ({said})"
                 continue
             history, events, notes = updated.history, [*events, *updated.events], [*notes, *updated.notes]
     return history, events, notes, faults
@@ -81,7 +82,10 @@ def update_readings(history: History, observation: Observation, orders: Standing
     now = observation.now.timestamp()
     readings, taken, blind = dict(history.readings), dict(history.taken_at), dict(history.blind)
     for name, reading in observation.readings.items():
-        blind[name] = _spells(blind.get(name, ()), taken.get(name), history.at, reading, now, orders)
+        seen = reading
+        if reading.failure is None and name in history.broken:  # it is measured, and nobody can judge it
+            seen = replace(reading, failure=Failure("internal", history.broken[name]))
+        blind[name] = _spells(blind.get(name, ()), taken.get(name), history.at, seen, now, orders)
         readings[name] = replace(reading, samples=()) if name in KEPT_OTHERWISE else reading
         if reading.failure is None:
             taken[name] = now

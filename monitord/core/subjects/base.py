@@ -388,6 +388,9 @@ class Subject:
 
     `settings` is a frozen dataclass whose fields are made by `setting`: MONITORD_NAME__FIELD each. Its probe is made of
     one, judgement asks `own_settings` for it. Without the setting called `needs` it is not watched ("": it always is).
+
+    `package` is the one that adds it ("": it is monitord's own), `broken` why nothing of it can be used ("": it can).
+    Both are set as it is registered.
     """
 
     name: str
@@ -416,6 +419,8 @@ class Subject:
     beneath_all: bool = False
     criteria: tuple[SuccessCriterion, ...] = ()
     levels: tuple[LevelFamily, ...] = ()
+    package: str = ""
+    broken: str = ""
 
     def __post_init__(self) -> None:
         for name, default in (

@@ -6,6 +6,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.checks import CHECKS
 from monitord.core.subjects.epochs import EPOCHS
+from monitord.core.subjects.guard import broken, guarded
 from monitord.core.subjects.host import HOST
 from monitord.core.subjects.monitord import MONITORD
 from monitord.core.subjects.pm2 import PM2
@@ -25,16 +26,24 @@ def registered() -> tuple[Subject, ...]:
     return _registered
 
 
-def register(subject: Subject) -> None:
-    """Add a subject. To be called before the first cycle: what is judged is the same for a whole run.
+def register(subject: Subject, package: str = "") -> None:
+    """Add a subject of a package. To be called before the first cycle: what is judged is the same for a whole run.
 
     Raises:
         ValueError: a subject, a section of the status, a rule or a metric of that name is there already.
+        TypeError, KeyError: it is no subject, or a part of it is of another kind than it must be.
     """
+    subject = guarded(subject, package or subject.name)
     for kind, names in (("subject", _subjects), ("section", _sections), ("rule", _rules), ("metric", _metrics)):
         if taken := names((subject,)) & names(_registered):
             raise ValueError(f"the {kind} {', '.join(sorted(taken))} is declared already")
     _replace((*_registered, subject))
+
+
+def set_aside(name: str, package: str, error: BaseException, part: str = "") -> None:
+    """Put in the place of a subject that cannot be used one that says so, and is unknown."""
+    unregister(name)
+    _replace((*_registered, broken(name, package, error, part)))
 
 
 def unregister(name: str) -> None:

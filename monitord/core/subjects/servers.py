@@ -140,14 +140,16 @@ def unmeasured(
     judges_failure: bool = False,
     unknown_for: Callable[[History, float], float] | None = None,
     is_fresh: Callable[[Reading, str], bool] = always,
+    internal: str = PARTS["internal"],
 ) -> Rule:
     """The rule `subject_unmeasured` for what `probe` looks at: unreadable although its server answers.
 
     A probe with a rule of its own for failing answers here only for its parts (a table, a queue). `unknown_for` is for
     how many seconds what it tells has been unknown: as long as a group may go without a seal is as bad as one that is
-    stuck, since it may be. `is_fresh`: whether a reading has measured a part again, or tried to.
+    stuck, since it may be. `is_fresh`: whether a reading has measured a part again, or tried to. `missing` and
+    `internal` are what to do about what is not there, and about what failed inside.
     """
-    called, advice = noun or title, {**PARTS, "missing": missing}
+    called, advice = noun or title, {**PARTS, "missing": missing, "internal": internal}
 
     def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading = observation.readings[probe]

@@ -1,0 +1,340 @@
+"""What packages add, held apart: what breaks in it costs that part of it, says so, and nothing else.
+
+A subject is wrapped once, as it is registered; those who walk the subjects need not know which are monitord's own.
+What fails on the way to a judgement (`update`, a rule) is raised, and held by the fold as it is for every subject.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+
+from monitord.core.blocks import Block, Cell, FactTable, Grid, Paragraph, Section
+from monitord.core.codec import encode
+from monitord.core.model import Clear, Finding, Judgement, NotTaken, Severity, Unknown
+from monitord.core.subjects.base import (
+    NONE,
+    UNKNOWN,
+    MetricFamily,
+    MetricGroup,
+    PerfDatum,
+    Rule,
+    SectionContext,
+    Standing,
+    StatusSection,
+    Subject,
+    Updated,
+)
+from monitord.core.subjects.servers import unmeasured
+
+if TYPE_CHECKING:
+    from monitord.core.history.model import History
+    from monitord.core.orders import StandingOrders
+    from monitord.core.report.criterion import LevelFamily, SuccessCriterion
+    from monitord.core.status import FleetStatus
+
+_METRIC: Final = re.compile(r"[a-z][a-z0-9_]*")
+
+
+class BrokenError(Exception):
+    """What a package has raised, where only its name may be told: its text may carry a secret."""
+
+
+def why(error: BaseException) -> str:
+    """Why something failed inside, as brackets after a sentence hold it."""
+    return str(error) if isinstance(error, BrokenError) else type(error).__name__
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """A function of a package: its answer, or that of `instead` where it raises, or answers what it may not."""
+
+    function: Callable[..., Any]
+    instead: Callable[[BaseException], Any]
+    read: Callable[[Any], Any]
+
+    def __call__(self, *args: Any) -> Any:
+        try:
+            return self.answer(*args)
+        except KeyboardInterrupt:
+            raise
+        except BaseException as error:  # noqa: BLE001 - sys.exit() in a package ends no monitor
+            return self.instead(error)
+
+    def answer(self, *args: Any) -> Any:
+        """Its answer; raises what it raises, and TypeError for what no answer can be."""
+        return self.read(self.function(*args))
+
+
+def _raised(package: str, error: BaseException) -> Any:
+    raise BrokenError(f"{type(error).__name__}, in the package {package}") from error
+
+
+def _gives(value: Any) -> Callable[[BaseException], Any]:
+    return lambda _: value
+
+
+def _of(*kinds: type, of: str = "") -> Callable[[Any], Any]:
+    """What is of one of these kinds is read as it is."""
+
+    def read(value: Any) -> Any:
+        if not isinstance(value, kinds):
+            raise TypeError(f"{of or kinds[0].__name__} expected")
+        return value
+
+    return read
+
+
+def _all(*kinds: type, check: Callable[[Any], object] = lambda _: None) -> Callable[[Any], Any]:
+    """A series of what is of these kinds, read to its end."""
+
+    def read(values: Any) -> tuple[Any, ...]:
+        found = tuple(values)
+        for each in found:
+            _of(*kinds)(each)
+            check(each)
+        return found
+
+    return read
+
+
+def _block(block: Block) -> None:
+    """Whether what is mostly shown can be: words are words, and a row has a cell for each column."""
+    match block:
+        case Paragraph(text):
+            _of(str)(text)
+        case FactTable(pairs):
+            for name, text in pairs:
+                _of(str)(name), _of(str)(text)
+        case Grid(caption, header, rows):
+            _of(str)(caption)
+            for _, row in rows:
+                if len(row) != len(header):
+                    raise TypeError("a row has a cell for each column")
+                for cell in row:
+                    _of(*get_args(Cell))(cell)
+
+
+def _section(section: Section) -> None:
+    for block in section.blocks:
+        _of(*get_args(Block))(block)
+        _block(block)
+
+
+def _datum(datum: PerfDatum) -> None:
+    _of(str)(datum.label)
+    _number(datum.value)
+
+
+def _number(value: Any) -> Any:
+    if isinstance(value, Mapping):
+        return {_of(str)(name): _of(int, float, type(None))(one) for name, one in value.items()}
+    return _of(int, float, type(None))(value)
+
+
+def _in_json(value: Any) -> Any:
+    json.dumps(encode(value), allow_nan=False)
+    return value
+
+
+def _judged(rule: str, value: Any) -> tuple[Judgement, ...]:
+    """What a rule yields, where it is a judgement that can be kept and said."""
+    found: tuple[Judgement, ...] = _all(Finding, Clear, Unknown, NotTaken)(value)
+    for each in found:
+        if each.rule != rule or not isinstance(each.subject, str):
+            raise TypeError("a judgement is of its own rule, and of a subject")
+        if isinstance(each, Finding):
+            _in_json(each)
+            if each.severity not in get_args(Severity):
+                raise TypeError("a severity is warning or critical")
+    return found
+
+
+# What a rule says of its alerts besides, and what stands in its place: field -> (default, how its answer is read).
+_OF_RULE: Final[Mapping[str, tuple[Any, Callable[[Any], Any]]]] = {
+    "over": ("", _of(str)),
+    "recovered": (None, _of(str, type(None))),
+    "blocking": ((), _all(str)),
+    "dead_services": ((), _all(str)),
+    "workers": ((), _all(tuple)),
+    "host_may_cause": (False, _of(bool)),
+}
+
+
+def _rule(rule: Rule, package: str, made: dict[int, Rule]) -> Rule:
+    """A rule that is held; those that it replaces are the same ones that the subject has."""
+    if (known := made.get(id(rule))) is not None:
+        return known
+    impact = rule.impact
+    for name, default, read in (("plainly", UNKNOWN, _of(str)), ("on_epochs", (NONE, NONE, NONE), _all(str))):
+        if callable(function := getattr(impact, name)):
+            impact = dataclasses.replace(impact, **{name: Held(function, _gives(default), read)})
+    held: dict[str, Any] = {
+        name: Held(function, _gives(default), read)
+        for name, (default, read) in _OF_RULE.items()
+        if (function := getattr(rule, name)) is not None
+    }
+    made[id(rule)] = found = dataclasses.replace(
+        rule,
+        evaluate=Held(rule.evaluate, partial(_raised, package), partial(_judged, rule.name)),
+        recommend=Held(rule.recommend, _gives(None), _of(str, type(None))),
+        impact=impact,
+        replaces=tuple(
+            dataclasses.replace(
+                weaker, rule=_rule(weaker.rule, package, made), when=Held(weaker.when, _gives(value=False), _of(bool))
+            )
+            for weaker in rule.replaces
+        ),
+        succeeds=tuple(_rule(weaker, package, made) for weaker in rule.succeeds),
+        **held,
+    )
+    return found
+
+
+def guarded(subject: Subject, package: str) -> Subject:
+    """The subject of a package, every function of it held.
+
+    Raises:
+        TypeError, ValueError, KeyError: it is no subject, or a part of it is of another kind than it must be.
+    """
+    _check(subject)
+
+    def said(part: str) -> Callable[[BaseException], Paragraph]:
+        return lambda error: Paragraph(f"Unknown: {_sentence(package, part, error)}.", "unknown")
+
+    def shown(error: BaseException) -> tuple[Block, ...]:
+        return (said("its section")(error),)
+
+    def told(error: BaseException) -> tuple[Section, ...]:
+        return (Section(subject.name, subject.heading, (said("its part of the report")(error),)),)
+
+    made: dict[int, Rule] = {}
+    return dataclasses.replace(
+        subject,
+        package=package,
+        rules=tuple(_rule(rule, package, made) for rule in subject.rules),
+        update=Held(subject.update, partial(_raised, package), _of(Updated)),
+        depends_on=Held(subject.depends_on, _gives(()), _all(str)),
+        untold=Held(subject.untold, _gives(()), _all(str)),
+        status=tuple(
+            StatusSection(one.name, one.shape, Held(one.build, _gives(None), _in_json)) for one in subject.status
+        ),
+        metrics=tuple(_metrics(group) for group in subject.metrics),
+        perfdata=Held(subject.perfdata, _gives((PerfDatum(subject.name, None),)), _all(PerfDatum, check=_datum)),
+        section=Held(subject.section, shown, _all(*get_args(Block), check=_block)),
+        night=Held(subject.night, told, _all(Section, check=_section)),
+        standing=Held(subject.standing, _gives(None), _of(Standing, type(None))),
+        criteria=tuple(_criterion(one, package) for one in subject.criteria),
+        levels=tuple(_level(one, package) for one in subject.levels),
+    )
+
+
+def _criterion(criterion: SuccessCriterion, package: str) -> SuccessCriterion:
+    """A criterion that cannot be told where it breaks: the verdict is no GO."""
+    from monitord.core.report.criterion import CriterionResult  # it imports what imports this
+
+    def unknown(error: BaseException) -> CriterionResult:
+        return CriterionResult(None, f"Unknown: {_sentence(package, 'its criterion', error)}.")
+
+    judge, applies = criterion.judge, criterion.applies
+    return dataclasses.replace(
+        criterion,
+        title=Held(criterion.title, _gives(criterion.name), _of(str)),
+        judge=None if judge is None else Held(judge, unknown, _of(CriterionResult)),
+        applies=None if applies is None else Held(applies, _gives(value=True), bool),
+    )
+
+
+def _level(family: LevelFamily, package: str) -> LevelFamily:
+    """A number that was not measured where it breaks, so that its criterion cannot be told."""
+    return dataclasses.replace(
+        family,
+        values=Held(family.values, _gives({package: None}), _number),
+        sentence=Held(family.sentence, _gives(""), _of(str)),
+        names=None if family.names is None else Held(family.names, _gives(()), _all(str)),
+    )
+
+
+def _metrics(group: MetricGroup[Any]) -> MetricGroup[Any]:
+    families = tuple(dataclasses.replace(one, value=Held(one.value, _gives(None), _number)) for one in group.metrics)
+    return dataclasses.replace(group, find=Held(group.find, _gives({}), _of(Mapping)), metrics=families)
+
+
+def _sentence(package: str, part: str, error: BaseException) -> str:
+    return f"the package {package}: {part} failed inside ({why(error)})"
+
+
+def _check(subject: Subject) -> None:
+    """Raise where a part that is no function is not what it must be."""
+    _of(Subject)(subject)
+    for field in dataclasses.fields(Subject):
+        if field.type == "str" and not isinstance(getattr(subject, field.name), str):
+            raise TypeError(f"its {field.name} is no text")
+    _all(Rule)(subject.rules), _all(StatusSection)(subject.status), _all(MetricGroup)(subject.metrics)
+    for rule in subject.rules:
+        _of(str)(rule.name), _all(str)(rule.runbook), rule.target.format("")
+    for family in subject.levels:
+        family.unmeasured.format("")
+    for group in subject.metrics:
+        for metric in _all(MetricFamily)(group.metrics):
+            if not _METRIC.fullmatch(metric.name):
+                raise ValueError(f"{metric.name!r} is no name of a metric")
+
+
+def broken(name: str, package: str, error: BaseException, part: str = "") -> Subject:
+    """What stands in the place of a subject that cannot be added: its probe fails, and says why."""
+    said = f": {error}" if isinstance(error, ImportError | ValueError | TypeError | KeyError) else f" ({why(error)})"
+    sentence = f"the package {package} cannot be used{f', {part}' if part else ''}{said}"
+    title = f"what the package {package} adds"
+    rule = unmeasured(name, title, "Is it installed whole?", judges_failure=True, internal=MEND)
+    return Subject(name, title, rules=(rule,), package=package, broken=sentence)
+
+
+MEND: Final = "Mend, update or remove the package; monitord's own subjects are measured as ever."
+
+
+class _Tried(NamedTuple):
+    part: str
+    held: Any
+    args: tuple[Any, ...]
+
+
+def failing(
+    subject: Subject, report: FleetStatus, history: History, orders: StandingOrders, now: float
+) -> Iterator[str]:
+    """What of a package's subject cannot be shown of this status, a sentence for each part.
+
+    So that a status is never OK of which a part is missing somewhere.
+    """
+    context = SectionContext(report, orders, now, lambda _: None, history)
+    parts = [_Tried("its status", one.build, (history, orders, now)) for one in subject.status]
+    parts += [
+        _Tried("its section", subject.section, (context,)),
+        _Tried("its performance data", subject.perfdata, (report, orders)),
+        _Tried("its summary", subject.standing, (report,)),
+        _Tried("what it cannot tell yet", subject.untold, (history, orders, now)),
+    ]
+    for group in subject.metrics:
+        parts.append(_Tried("its metrics", group.find, (report,)))
+        parts += [
+            _Tried("its metrics", metric.value, (thing,))
+            for thing in group.find(report).values()
+            for metric in group.metrics
+        ]
+    found: dict[str, str] = {}
+    for part, held, args in parts:
+        if part not in found and isinstance(held, Held):
+            try:
+                held.answer(*args)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as error:  # noqa: BLE001 - as in Held
+                found[part] = _sentence(subject.package, part, error)
+        if "its status" in found:  # what is made of it fails with it, and is no news
+            break
+    yield from found.values()
