@@ -4,6 +4,7 @@ PYTHON ?= $(shell for p in python3 python3.14 python3.13 python3.12 python3.11; 
 	if $$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then echo $$p; break; fi; done)
 BIN := .venv/bin
 ARGS ?=
+SBOM_VERSION := 7.5.0
 # More than cores: most tests wait for a server, and each worker has servers of its own.
 WORKERS ?= 4
 # Tests are compiled in full by every worker that may not keep what it has compiled.
@@ -12,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What is compiled once is not compiled again, by each worker and each command that the tests run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-fast check format lint types imports reference wheel bench lock clean
+.PHONY: help install demo test test-fast check format lint types imports reference wheel release bench lock clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -74,13 +75,26 @@ wheel: .venv/.dev-ready ## build the wheel, install it into a clean environment 
 	@cd .cache && wheel/bin/monitord --version
 	@rm -rf .cache/wheel
 
+release: .venv/.dev-ready ## everything a release is made of, in dist/
+	@rm -rf dist .cache/release && mkdir -p .cache
+	@$(BIN)/python -m build --quiet --no-isolation --outdir dist .
+	@$(BIN)/python deploy/pm2-module/pack.py dist/*.whl dist
+	@$(PYTHON) -m venv .cache/release/installed && $(PYTHON) -m venv .cache/release/tools
+	@.cache/release/installed/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock
+	@.cache/release/installed/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-index --find-links dist monitord
+	@.cache/release/tools/bin/python -m pip install --quiet --disable-pip-version-check cyclonedx-bom==$(SBOM_VERSION)
+	@.cache/release/tools/bin/cyclonedx-py environment --output-reproducible --output-file dist/sbom.cdx.json .cache/release/installed/bin/python
+	@sed -n '/^## \[/,$$p' CHANGELOG.md | sed -e '1d' -e '/^## \[/,$$d' > dist/NOTES.md
+	@cd dist && sha256sum *.whl *.tar.gz *.tgz sbom.cdx.json > SHA256SUMS && cat SHA256SUMS
+	@rm -rf .cache/release
+
 bench: .venv/.dev-ready ## the benchmarks, as a table of ratios
 	@$(BIN)/python -m bench $(ARGS)
 
-lock: .venv/.dev-ready ## bring the locked dependencies up to date (needs uv)
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+lock: .venv/.dev-ready ## bring the locked dependencies up to date
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--extra demo --extra apprise --group build pyproject.toml -o requirements.lock
-	uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
+	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \
 		--all-extras --group build --group dev -c requirements.lock pyproject.toml -o requirements-dev.lock
 
 clean: ## remove everything the other targets made

@@ -1,21 +1,23 @@
 // monitord under PM2, beside the services it watches:  pm2 start deploy/ecosystem.config.js && pm2 save
 //
-// Made for a checkout in which `make` has set up .venv: nothing here needs to be changed. Settings come from
-// MONITORD_* in the environment of `pm2 start` (PM2 keeps it) or, better, from .env in `cwd`.
+// Made for a checkout in which `make` has set up .venv: nothing here needs to be changed. For any other installation
+// `monitord pm2-config` prints this file with its paths. Settings come from MONITORD_* in the environment of `pm2 start`
+// (PM2 keeps it) or, better, from .env in `cwd`.
 // Then `pm2 describe monitord` shows what it sees, and `pm2 trigger monitord check` (or status, or report) asks it.
 const path = require("path");
 
-const checkout = path.resolve(__dirname, "..");
+const cwd = path.resolve(__dirname, ".."); // where .env is looked for
+const bin = path.join(cwd, ".venv/bin"); // where monitord is installed
 
 module.exports = {
   apps: [
     {
       name: "monitord",
-      cwd: checkout, // where .env is looked for
-      script: path.join(checkout, ".venv/bin/monitord"),
+      cwd,
+      script: path.join(bin, "monitord"),
       args: "run",
       // The venv's Python, deaf to SIGUSR1 (a check, please) until monitord can hear it: it would kill a bare one.
-      interpreter: path.join(checkout, ".venv/bin/monitord-python"),
+      interpreter: path.join(bin, "monitord-python"),
       exec_mode: "fork", // one watch per state directory: a second one refuses to start
       instances: 1,
       wait_ready: true, // "online" means the first check is done

