@@ -84,7 +84,7 @@ def _table(text: str, title: str, names: Iterable[str], row: Callable[[str], str
     section, more, after = rest.partition("\n## ")
     lines = section.split("\n")
     last = max(number for number, line in enumerate(lines) if line.startswith("|"))
-    known = {word for line in lines if line.startswith("| ") for word in re.findall(r"\w+", line.split("|")[1])}
+    known = {word for line in lines if line.startswith("| ") for word in re.findall(r"\w[\w-]*", line.split("|")[1])}
     lines[last + 1 : last + 1] = [row(name) for name in dict.fromkeys(names) if name not in known]
     return "".join((before, heading, "\n".join(lines), more, after))
 
