@@ -6,7 +6,7 @@ import argparse
 import asyncio
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -23,7 +23,8 @@ from monitord.core.engine import Decision, State, decide
 from monitord.core.model import RANK, Alert, Status
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report
-from monitord.core.subjects.registry import registered
+from monitord.core.subjects.base import Subject
+from monitord.core.subjects.registry import ALWAYS, registered, subject_named
 from monitord.jsonable import document
 from monitord.probes import Probes
 from monitord.probes.base import Probe
@@ -120,10 +121,13 @@ def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: boo
         why = f": {humanize.listed(withheld)} stood in its environment, and is not known here" if withheld else ""
         return f"this check does not ask about {missing}, which the daemon watches{why}"
     known = paths(type(found.settings))
-    if orders.probes == {"host"} and not any(known[name][0] == "host" for name in found.sources):
+    lonely = all((one := subject_named(name)) is not None and one.beneath_all for name in orders.probes)
+    if lonely and not any(known[name][0] in orders.probes for name in found.sources):
+        servers = humanize.listed([f"no {one.title}" for one in registered() if one.is_server])
         read = humanize.listed([str(path) for path in found.files]) if found.files else f"no .env in {found.directory}"
-        return f"nothing is configured to be watched ({read}): there is no PM2 home, no Postgres and no Redis"
-    if roster_lost and "pm2" in orders.probes and not orders.services:
+        return f"nothing is configured to be watched ({read}): there is {servers}"
+    watched = [one for one in registered() if one.name in orders.probes]
+    if roster_lost and any(one.learns and not _named(one, orders) for one in watched):
         return "the roster that was learned cannot be read, so that a service may be missed that nobody asks for"
     return ""
 
@@ -145,11 +149,17 @@ def _missing(asked: StandingOrders, watched: StandingOrders) -> Iterator[str]:
             continue
         if not subject.members or subject.members in watched.unnamed:
             continue
-        held, wanted = set(getattr(asked, subject.members)), list(getattr(watched, subject.members))
-        # An empty roster is learned from the snapshot, which a check reads too.
-        names = [] if subject.members == "services" and not held else [name for name in wanted if name not in held]
+        held, wanted = _named(subject, asked), _named(subject, watched)
+        # What is learned is learned from the snapshot, which a check reads too.
+        names = [] if subject.learns and not held else [name for name in wanted if name not in held]
         if names:
             yield f"the {subject.member}{'s' if len(names) > 1 else ''} {humanize.listed(names)}"
+
+
+def _named(subject: Subject, orders: StandingOrders) -> Collection[str]:
+    """The members of a subject that the orders name."""
+    names: Collection[str] = getattr(orders, subject.members)
+    return names
 
 
 async def _holder(worker: WorkerThread, directory: Path) -> int | None:
@@ -197,7 +207,7 @@ async def _judge(
     observation = await observe(probes, CycleRequest(trigger="cli"), timeout)
     state, _ = await remembering
     if alone:
-        state = replace(state, alerts={key: a for key, a in state.alerts.items() if a.probe != "monitord"})
+        state = replace(state, alerts={key: a for key, a in state.alerts.items() if a.probe not in ALWAYS})
     decision = decide(state, observation, orders)
     if doubtful := _doubtful(decision):
         decision = await _counted(decision, doubtful, probes, orders, deadline)

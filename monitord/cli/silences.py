@@ -15,11 +15,12 @@ from monitord.cli.base import MISTAKE, STATE_ERRORS, in_state_directory, run_onc
 from monitord.config.loader import Settings
 from monitord.core import humanize
 from monitord.core.alerting import commands
-from monitord.core.alerting.silences import DATABASE, covers, quiet_until
+from monitord.core.alerting.silences import covers, quiet_until
 from monitord.core.engine import State
 from monitord.core.model import Command, Silence
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared
+from monitord.core.subjects.registry import subject_named
 from monitord.jsonable import document
 from monitord.reporting.silences import about, covered_by, silence_fields, silences_text, spell
 from monitord.reporting.terminal import clean, terminal
@@ -163,8 +164,8 @@ def _forget(arguments: argparse.Namespace) -> int:
 
 def _tell_forget(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     name = command.target
-    if name == DATABASE:
-        yield "The database that is read next is the known one from then on."
+    if (subject := subject_named(name)) is not None and subject.forgotten:
+        yield subject.forgotten
         return
     ending = [a.rule for a in held.state.alerts.values() if a.subject == name and "service" in declared(a.rule).roles]
     yield f"{name} is not expected any more" + (f"; {', '.join(ending)} ends." if ending else ".")

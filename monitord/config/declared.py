@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import timedelta
-from typing import Annotated, Any, ClassVar, Literal, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args, get_origin, get_type_hints
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model
 
@@ -14,12 +14,21 @@ from monitord.core.codec import encode
 from monitord.core.subjects.base import SettingText
 
 
+class Judged:
+    """The mark of a setting that changes judgement alone, so that `backtest` may try another value."""
+
+
+JUDGED: Final = Judged()
+
+
 class Section(BaseModel):
     """A part of the settings: that of one subject, by the subject's name, or of something else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
     # The setting without which the subject is not watched ("": it always is).
     needs: ClassVar[str] = ""
+    # Whether each of its settings changes judgement alone; else those do that are marked as JUDGED.
+    is_judged: ClassVar[bool] = False
 
     def is_watched(self) -> bool:
         """Whether the subject is to be watched, as far as its own settings say."""
@@ -81,10 +90,11 @@ def declared_section(name: str, kind: type[Any], needs: str) -> type[DeclaredSec
     return section
 
 
-def judged(section: type[Section]) -> tuple[str, ...]:
-    """The settings that change judgement alone."""
+def judged(section: type[BaseModel]) -> tuple[str, ...]:
+    """The settings that change judgement alone: those that are marked so, or all of them."""
     if not issubclass(section, DeclaredSection):
-        return ()
+        every = issubclass(section, Section) and section.is_judged
+        return tuple(name for name, field in section.model_fields.items() if every or JUDGED in field.metadata)
     return tuple(name for name, field in _fields(section.kind).items() if _text(field).judged)
 
 

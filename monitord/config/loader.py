@@ -30,7 +30,7 @@ from monitord.config.types import is_loopback, listen_address
 from monitord.core.orders import DiskOrders, ServiceOrders, StandingOrders
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.guard import BrokenError
-from monitord.core.subjects.registry import added, measured, set_aside, subject_named
+from monitord.core.subjects.registry import added, measured, set_aside, subject_named, title_of
 from monitord.masking import MASK, mask, mask_address
 
 __all__ = [
@@ -184,10 +184,12 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
         host, _ = listen_address(settings.http.listen)
         if not is_loopback(host):
             yield listen, token, f"others can reach {host}, so {token} must be set"
-    own, dsn = variable_of("checks"), variable_of("postgres", "dsn")
+    own = variable_of("checks")
     for name, check in settings.checks.items():
-        if check.server == "postgres" and settings.postgres.dsn is None:
-            yield own, dsn, f"of the check {name}, it asks Postgres, so {dsn} must be set"
+        section = getattr(settings, check.server, None) if check.server else None
+        if isinstance(section, Section) and not section.is_watched():
+            needed = variable_of(check.server, section.needs)
+            yield own, needed, f"of the check {name}, it asks {title_of(check.server)}, so {needed} must be set"
         if check.is_reported and not settings.http.listen:
             yield own, listen, f"of the check {name}, it is reported over HTTP, and {listen} is empty"
     by_channel, known = variable_of("notify", "severity_by_channel"), settings.notify.channel_names

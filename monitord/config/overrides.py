@@ -13,20 +13,6 @@ from monitord.config.loader import Settings, SettingsError, load, shown, variabl
 from monitord.config.schema import section_kind, settings_class, variable_of
 from monitord.config.sources import PREFIX
 
-_ORDERS: Final = f"{PREFIX}ORDERS__"
-# Beside the orders. What decides how things are measured cannot be tried on what was measured already.
-_ALSO: Final = (
-    f"{PREFIX}CHECK_INTERVAL",
-    f"{PREFIX}PROBE_TIMEOUT",
-    f"{PREFIX}EPOCHS__GRACE",
-    f"{PREFIX}EPOCHS__GROUPS",
-    f"{PREFIX}EPOCHS__CEMENTED",
-    f"{PREFIX}PM2__SERVICES",
-    f"{PREFIX}POSTGRES__TABLES",
-    f"{PREFIX}REDIS__QUEUES",
-    f"{PREFIX}HOST__DISKS",
-    f"{PREFIX}CHECKS",
-)
 _NAME_SHOWN: Final = 80
 
 
@@ -60,19 +46,16 @@ def tried(assignments: Sequence[str], environ: Mapping[str, str], directory: Pat
 
 
 def triable() -> tuple[str, ...]:
-    """Every variable that may be tried, in the order of the schema."""
+    """Every variable that may be tried, in the order of the schema.
+
+    What decides how things are measured cannot be tried on what was measured already.
+    """
     kind = settings_class()
-    declared = {
-        variable_of(name, field)
-        for name in kind.model_fields
-        if (section := section_kind(kind, name)) is not None
-        for field in judged(section)
-    }
-    return tuple(
-        variable
-        for variable in variables()
-        if variable.startswith(_ORDERS) or variable in _ALSO or variable in declared
-    )
+    found = {variable_of(name) for name in judged(kind)}
+    for name in kind.model_fields:
+        if (section := section_kind(kind, name)) is not None:
+            found |= {variable_of(name, field) for field in judged(section)}
+    return tuple(variable for variable in variables() if variable in found)
 
 
 def _read(assignments: Sequence[str]) -> tuple[dict[str, str], list[str]]:

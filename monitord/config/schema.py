@@ -16,7 +16,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from monitord.config import checks as c
 from monitord.config import named as n
 from monitord.config import types as t
-from monitord.config.declared import Section, declared_section
+from monitord.config.declared import JUDGED, Section, declared_section
 from monitord.config.places import psql, redis_cli
 from monitord.config.sources import PREFIX
 from monitord.core import units
@@ -42,7 +42,7 @@ class Pm2Settings(Section):
 
     needs = "home"
     home: t.Directory | None = None
-    services: n.Services = Field(default_factory=dict)
+    services: Annotated[n.Services, JUDGED] = Field(default_factory=dict)
 
     def orders(self) -> Mapping[str, object]:
         return {"service_by_name": _declared(self.services, ServiceOrders())}
@@ -60,7 +60,7 @@ class PostgresSettings(Section):
     needs = "dsn"
     dsn: t.PostgresUri | None = None
     ca_file: t.File | None = None
-    tables: n.Tables | None = None  # one fleet's own, where it is there
+    tables: Annotated[n.Tables | None, JUDGED] = None  # one fleet's own, where it is there
 
     def orders(self) -> Mapping[str, object]:
         by_name = _declared(self.tables or {}, TableOrders())
@@ -74,9 +74,9 @@ class EpochsSettings(Section):
     """The epoch calendar and the token groups, which are the same in whatever case."""
 
     length: t.EpochLength = timedelta(hours=1)
-    groups: Annotated[tuple[str, ...] | None, t.words('["A", "B"]', str.upper)] = None  # as above
-    grace: t.Duration = timedelta(minutes=15)
-    cemented: Annotated[tuple[str, ...] | None, t.words('["A"]', str.upper)] = None
+    groups: Annotated[tuple[str, ...] | None, t.words('["A", "B"]', str.upper), JUDGED] = None  # as above
+    grace: Annotated[t.Duration, JUDGED] = timedelta(minutes=15)
+    cemented: Annotated[tuple[str, ...] | None, t.words('["A"]', str.upper), JUDGED] = None
 
     def is_watched(self) -> bool:
         return self.groups != ()
@@ -95,7 +95,7 @@ class RedisSettings(Section):
 
     needs = "url"
     url: t.RedisUrl | None = None
-    queues: n.Queues = Field(default_factory=dict)
+    queues: Annotated[n.Queues, JUDGED] = Field(default_factory=dict)
     prefix: n.KeyPrefix = "bull"
 
     def orders(self) -> Mapping[str, object]:
@@ -109,7 +109,7 @@ class RedisSettings(Section):
 class HostSettings(Section):
     """The machine: a path on each file system to look at, or what is declared of each of them."""
 
-    disks: n.Disks = Field(default_factory=lambda: {"/": DiskOrders()})
+    disks: Annotated[n.Disks, JUDGED] = Field(default_factory=lambda: {"/": DiskOrders()})
 
     def orders(self) -> Mapping[str, object]:
         return {"disks": tuple(self.disks), "disk_by_name": _declared(self.disks, DiskOrders())}
@@ -179,6 +179,8 @@ class NotifySettings(Section):
 class OrdersSettings(Section):
     """The standing orders' thresholds."""
 
+    is_judged = True
+
     services: Annotated[dict[str, str], t.mapping('{"web": "online"}', t.expected)] = Field(default_factory=dict)
     confirmations: t.Count = 2
     confirm_every: t.Duration = timedelta(seconds=5)
@@ -245,10 +247,10 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True, validate_default=False)
 
     state_dir: t.Directory = Field(default_factory=lambda: Path(STATE_DIR).expanduser())
-    check_interval: t.Length = timedelta(seconds=30)
+    check_interval: Annotated[t.Length, JUDGED] = timedelta(seconds=30)
     report_schedule: t.Schedule = "0 */2 * * *"
     report_verdict_schedule: t.Schedule = ""  # off
-    probe_timeout: t.Length = timedelta(seconds=5)
+    probe_timeout: Annotated[t.Length, JUDGED] = timedelta(seconds=5)
     log_level: Annotated[Literal["debug", "info", "warning", "error"], t.word("debug", "info", "warning", "error")] = (
         "info"
     )
@@ -263,7 +265,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     notify: NotifySettings = NotifySettings()
     orders: OrdersSettings = OrdersSettings()
-    checks: c.Checks = Field(default_factory=dict)
+    checks: Annotated[c.Checks, JUDGED] = Field(default_factory=dict)
 
     @classmethod
     def settings_customise_sources(

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Iterable, Mapping
+from shlex import quote
 
 from monitord.core.history.model import History
 from monitord.core.model import Finding
@@ -46,6 +48,12 @@ def feeders(subject: str, orders: StandingOrders) -> tuple[str, ...]:
     if subject in orders.tables:
         return orders.fed_by.get(subject, ())
     return _in_any_case(subject, orders.fed_by)
+
+
+def logs_of(patterns: Iterable[str]) -> str:
+    """The services that shell patterns name, as `pm2 logs` takes them: a regular expression, or all of them."""
+    names = dict.fromkeys(re.escape(pattern.strip("*")) for pattern in patterns)
+    return quote("/" + "|".join(names) + "/") if names else "all"
 
 
 def _in_any_case(group: str, declared: Mapping[str, tuple[str, ...]]) -> tuple[str, ...]:

@@ -20,7 +20,6 @@ from monitord.core.history import mounts
 from monitord.core.history.database import adopted
 from monitord.core.history.defaults import settle
 from monitord.core.history.model import History
-from monitord.core.history.process_states import next_settling
 from monitord.core.history.update import update
 from monitord.core.model import (
     Action,
@@ -38,12 +37,9 @@ from monitord.core.status import FleetStatus, build_report
 from monitord.core.subjects import declared, rules
 from monitord.core.subjects.base import RecoveryContext
 from monitord.core.subjects.guard import why
-from monitord.core.subjects.registry import title_of
+from monitord.core.subjects.registry import ALWAYS, registered, title_of
 from monitord.core.subjects.sealing_labels import LEFT_WINDOW
-from monitord.core.subjects.tables import wants_exact
 
-# Readings that are always taken: the monitor looks at itself in every cycle.
-ALWAYS = frozenset({"monitord"})
 # The reasons of an end that a reading brought: what is true since can be said.
 BY_READING = frozenset({"", LEFT_WINDOW})
 
@@ -223,35 +219,31 @@ def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Rech
     """What to look at again before the next cycle, how soon, and what to count exactly when it is next looked at."""
     soon: dict[str, float] = {}
     awaited: dict[str, set[str]] = {}
-    exact: set[str] = set(wants_exact(state.history, orders, now.timestamp()))
+    at = now.timestamp()
+    watched = [subject for subject in registered() if subject.name in orders.probes]
+    # By probe: what it is to count exactly.
+    exact = {one.name: set(one.exact(state.history, orders, at)) for one in watched if one.exact is not None}
+    members = {one.name: getattr(orders, one.members) for one in watched if one.exact is not None and one.members}
     for alert in state.alerts.values():
-        exact.update(alert.finding.needs_exact)
-        if alert.state == "pending" and alert.subject in orders.tables:
-            exact.add(alert.subject)  # each reading that is to confirm it counts
+        for probe, counted in exact.items():
+            counted.update(alert.finding.needs_exact if alert.probe == probe else ())
+            if alert.state == "pending" and alert.subject in members.get(probe, ()):
+                counted.add(alert.subject)  # each reading that is to confirm it counts
         after = alerts.waiting_seconds(alert, now, orders)
         if after is None or alert.probe in ALWAYS:
             continue
         awaited.setdefault(alert.probe, set()).add(alert.subject)
         for probe in inhibition.companions(alert.probe, alert.subject, orders):
             soon[probe] = min(after, soon.get(probe, after))
-    if (settled := _settles(state.history, orders, now.timestamp())) is not None:
-        soon["pm2"] = min(settled, soon.get("pm2", settled))
+    for subject in watched:
+        if (settled := subject.settles(state.history, orders, at)) is not None:
+            soon[subject.name] = min(settled, soon.get(subject.name, settled))
     rechecks = [
-        Recheck(
-            probe, after, frozenset(exact) if probe == "postgres" else frozenset(), frozenset(awaited.get(probe, ()))
-        )
+        Recheck(probe, after, frozenset(exact.get(probe, ())), frozenset(awaited.get(probe, ())))
         for probe, after in sorted(soon.items())
     ]
-    if exact and "postgres" not in soon:
-        rechecks.append(Recheck("postgres", None, frozenset(exact)))
-    return tuple(rechecks)
-
-
-def _settles(history: History, orders: StandingOrders, now: float) -> float | None:
-    """In how many seconds a process on its way up or down must have arrived (None: none is, or nobody can look)."""
-    if "pm2" not in orders.probes or history.reading("pm2") is None:
-        return None
-    return next_settling((process for service in history.services.values() for process in service.lives.values()), now)
+    later = {probe: counted for probe, counted in exact.items() if counted and probe not in soon}
+    return (*rechecks, *(Recheck(probe, None, frozenset(counted)) for probe, counted in later.items()))
 
 
 def _probe_edges(before: History, observation: Observation) -> tuple[ProbeEdge, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from monitord.core.alerting.silences import DATABASE, AcceptedCommands
+from monitord.core.alerting.silences import AcceptedCommands
 from monitord.core.engine import Decision, ProbeEdge
 from monitord.core.humanize import duration, timestamp
 from monitord.core.model import Action, Alert, ServiceEvent, Silence, Transition, Unmeasured
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
 from monitord.core.status import FleetStatus, verdict
+from monitord.core.subjects.registry import registered, subject_named
 from monitord.logging.logger import JsonLog, Level
 from monitord.notify.wording import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
 from monitord.storage.file import SetAside
@@ -100,16 +101,16 @@ class EventLog:
 
     def _off_by_default(self, orders: StandingOrders) -> None:
         """What is off because nobody named it and there is none: said once, when it is found out."""
-        known = "postgres" in orders.probes
-        off = {
-            "epochs": ("MONITORD_EPOCHS__GROUPS", known and "epochs" not in orders.probes),
-            "growth": ("MONITORD_POSTGRES__TABLES", known and not orders.tables),
-        }
-        for what, (variable, is_off) in off.items():
-            if is_off and what not in self._off:
+        off: dict[str, str] = {}
+        for subject in registered():
+            if subject.server in orders.probes and (found := subject.off_by_default(orders)) is not None:
+                what, variable = found
+                off[what] = variable
+        for what, variable in off.items():
+            if what not in self._off:
                 message = f"{what.capitalize()}: not watched, as none is named in {variable} and none is there."
                 self._log.emit("probe_off", "info", message, what=what, variable=variable)
-        self._off = frozenset(what for what, (_, is_off) in off.items() if is_off)
+        self._off = frozenset(off)
 
     def _probe_edge(self, edge: ProbeEdge) -> None:
         if edge.kind:
@@ -168,8 +169,8 @@ def log_commands(log: JsonLog, heard: AcceptedCommands) -> None:
         _acknowledged(log, heard.alert)
     elif heard.kind == "subject_forgotten":
         message = f"{heard.subject} was retired on purpose, and is not expected any more."
-        if heard.subject == DATABASE:
-            message = "The known database was forgotten on purpose: the one that is read next is the known one."
+        if (subject := subject_named(heard.subject)) is not None and subject.forgotten:
+            message = subject.forgotten
         log.emit("subject_forgotten", "info", message, subject=heard.subject)
 
 

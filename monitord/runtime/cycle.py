@@ -13,6 +13,7 @@ from monitord.core.history import clocks
 from monitord.core.history.model import History
 from monitord.core.model import Observation, OperatorAction, ProcessExit, Reading, Unmeasured, sample
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects.monitord import MONITORD
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
 from monitord.storage.outbox import OutboxEntry, Told
@@ -178,7 +179,7 @@ class Monitor:
         if self._fault:
             gaps.append(Unmeasured("judgement", "internal", self._fault))
         late = sample("cycle_late", request.late_seconds, "seconds")
-        return {"monitord": Reading("monitord", (late,), gaps=tuple(gaps))}
+        return {MONITORD.name: Reading(MONITORD.name, (late,), gaps=tuple(gaps))}
 
 
 async def observe(

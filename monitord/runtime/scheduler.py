@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from monitord.core.engine import Decision
+from monitord.core.subjects.registry import registered
 from monitord.logging.logger import JsonLog
 from monitord.runtime.cycle import CycleRequest, Monitor
 
@@ -78,6 +79,7 @@ class Scheduler:
         self._asked = _Asked()
         self._wake = asyncio.Event()
         self._next_due = 0.0
+        self._with_bus = frozenset(subject.name for subject in registered() if subject.has_bus)
         self._fleet_looked_at = float("-inf")
         self._check_from = self._reload_from = float("-inf")  # no sooner than then, by the loop's time
 
@@ -190,7 +192,7 @@ class Scheduler:
         now = asyncio.get_running_loop().time()
         due = {probe for probe, at in self._asked.rechecks.items() if at <= now}
         if self._asked.fleet_at is not None and self._asked.fleet_at <= now:
-            due.add("pm2")
+            due |= self._with_bus
         if due:
             await self._cycle(CycleRequest(probes=due, exact=self._asked.exact, awaited=self._asked.awaited))
 
@@ -198,7 +200,7 @@ class Scheduler:
         assert self._watch is not None  # noqa: S101 - `first` brings it
         began = asyncio.get_running_loop().time()
         self._asked.rechecks = {}
-        if request.probes is None or "pm2" in request.probes:
+        if request.probes is None or self._with_bus <= set(request.probes):
             self._asked.fleet_at, self._fleet_looked_at = None, began
         try:
             decision = await self._watch.cycle(request)

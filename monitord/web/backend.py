@@ -14,6 +14,7 @@ from monitord.core.engine import Decision
 from monitord.core.model import Command, Silence
 from monitord.core.report.model import Report
 from monitord.core.status import Fields, FleetStatus
+from monitord.core.subjects.registry import ALWAYS
 
 T = TypeVar("T")
 
@@ -46,7 +47,7 @@ class PublishedCycle:
     def is_whole(self) -> bool:
         """Whether it was a whole cycle: only those look at the monitor itself."""
         history = self.decision.state.history
-        return history.taken_at.get("monitord") == history.at
+        return all(history.taken_at.get(name) == history.at for name in ALWAYS)
 
     @cached_property
     def report(self) -> FleetStatus:

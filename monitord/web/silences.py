@@ -7,10 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from monitord.core import humanize
-from monitord.core.engine import ALWAYS
 from monitord.core.model import Silence
 from monitord.core.subjects import rule_names, rules
-from monitord.core.subjects.registry import registered
+from monitord.core.subjects.registry import ALWAYS, registered
 from monitord.reporting.silences import spell
 from monitord.web.context import PageContext
 

@@ -23,7 +23,7 @@ from monitord.core.alerting.incidents import incidents
 from monitord.core.alerting.inhibition import server_away
 from monitord.core.codec import decode, encode
 from monitord.core.engine import Decision, State, decide
-from monitord.core.model import Command, Failure, Observation, Reading
+from monitord.core.model import Command, Failure, Observation, Reading, Recheck
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Report
@@ -48,7 +48,7 @@ from monitord.reporting.text import report_text
 from monitord.web import openapi
 from monitord.web.backend import PublishedCycle
 from tests.cli.program import monitord
-from tests.support.kiln import KILN, KilnProbe, KilnSettings, samples
+from tests.support.kiln import KILN, OVEN_HOT, OVEN_WARM, KilnProbe, KilnSettings, samples
 from tests.web.made import Source, client, settings_for
 
 AT = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
@@ -139,6 +139,24 @@ def test_it_is_in_the_document_of_the_api() -> None:
     properties = openapi.document()["components"]["schemas"]["Status"]["properties"]
     assert properties["kiln"]["properties"]["fired"] == {"type": ["integer", "null"]}
     assert properties["kiln"]["properties"]["ovens"]["additionalProperties"]["required"] == ["degrees"]
+
+
+def test_what_it_declares_of_its_measuring_is_heeded() -> None:
+    unregister("kiln")
+    warming = replace(KILN, settles=lambda *_: 7.0, exact=lambda *_: frozenset({"west"}), keeps_samples=False)
+    register(warming)
+    (decision,) = looks(Reading("kiln", samples(12, {"west": 900.0})))
+    assert decision.rechecks == (Recheck("kiln", 7.0, frozenset({"west"})),)
+    assert decision.state.history.readings["kiln"].samples == ()
+
+
+def test_its_runbook_has_its_own_words_and_no_others_place() -> None:
+    unregister("kiln")
+    rule = replace(OVEN_HOT, runbook=("kilnctl -s {socket}", "{pm2} status", "SELECT 1"))
+    words = {"socket": "/run/kiln", "pm2": "mine"}
+    register(replace(KILN, rules=(rule, OVEN_WARM), runbook_words=lambda *_: words))
+    (action,) = [action for decision in hot() for action in decision.actions]
+    assert action.look_at == ("kilnctl -s /run/kiln", "pm2 status", "psql -c 'SELECT 1'")
 
 
 def test_a_silence_covers_it() -> None:

@@ -15,11 +15,11 @@ from typing import Final
 
 from monitord.core import humanize
 from monitord.core.alerting.escalation import escalation
-from monitord.core.dependencies import feeders, sealers
 from monitord.core.model import Action, Alert, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared
 from monitord.core.subjects.base import ActionKind
+from monitord.core.subjects.registry import registered
 
 # Of two recommendations about one target at once, the one that does more is the one to follow.
 _RANK: Final[dict[ActionKind, int]] = {"restart_service": 2, "free_disk": 1, "investigate": 0}
@@ -81,33 +81,13 @@ def _action(what: ActionKind, alert: Alert, orders: StandingOrders, now: datetim
 
 def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
     """The first three things to look at for this alert, as commands."""
-    home = orders.places.get("pm2")
-    words = {
-        "home": "~/.pm2" if home is None else quote(home),
-        "pm2": "pm2" if home is None else f"PM2_HOME={quote(home)} pm2",
-        "postgres": orders.places.get("postgres", "psql"),
-        "redis": orders.places.get("redis", "redis-cli"),
-        "name": quote(alert.subject),
-        "literal": "'" + alert.subject.rpartition(".")[2].replace("'", "''") + "'",
-        "sealer": _logs_of(by for group in orders.groups for by in sealers(group, orders)),
-        "feeder": _logs_of(feeders(str(alert.finding.evidence.get("group", alert.subject)), orders)),
-        "worker": _logs_of(orders.workers_of(alert.subject) or (alert.subject,)),
-        **{
-            word: quote(f"{orders.prefix_of(alert.subject)}:{alert.subject}:{part}")
-            for word, part in (("waiting", "wait"), ("active", "active"), ("failed", "failed"))
-        },
-        "target": quote(orders.checks[alert.subject].target) if alert.subject in orders.checks else "",
-    }
+    words = {"name": quote(alert.subject)}
+    for subject in registered():
+        words = {**subject.runbook_words(alert, orders), **words}
     return tuple(_command(form, words) for form in declared(alert.rule).runbook)
 
 
-def _command(form: str, words: dict[str, str]) -> str:
+def _command(form: str, words: Mapping[str, str]) -> str:
     # In one pass: what stands in a name is not looked at again.
     filled = re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[0]), form)
-    return f"{words['postgres']} -c {quote(filled)}" if form.startswith("SELECT ") else filled
-
-
-def _logs_of(patterns: Iterable[str]) -> str:
-    """The services that shell patterns name, as `pm2 logs` takes them: a regular expression, or all of them."""
-    names = dict.fromkeys(re.escape(pattern.strip("*")) for pattern in patterns)
-    return quote("/" + "|".join(names) + "/") if names else "all"
+    return f"{words['sql']} {quote(filled)}" if form.startswith("SELECT ") else filled

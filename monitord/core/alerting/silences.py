@@ -21,8 +21,6 @@ from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared
 from monitord.core.subjects.registry import registered
 
-# The name under which the known database is forgotten.
-DATABASE = "postgres"
 Silences = Mapping[str, Silence]
 
 
@@ -165,33 +163,15 @@ def hear(
 
 
 def forgettable(name: str, history: History, orders: StandingOrders) -> bool:
-    """Whether it is expected only because it was seen: a service, or what was mounted. What the orders name is not.
-
-    The database that is known can be forgotten, too: the one that is read next is then the known one.
-    """
-    if name == DATABASE and history.identity is not None:
-        return True
-    return (not orders.services and name in history.roster) or _is_unmounted(name, history)
-
-
-def _is_unmounted(path: str, history: History) -> bool:
-    last = history.readings.get("host")
-    return path in history.mounts and last is not None and any(gap.subject == path for gap in last.gaps)
+    """Whether it is expected only because it was seen: a service, what was mounted, the known database."""
+    return any(subject.forget(name, history, orders) is not None for subject in registered())
 
 
 def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> History:
-    """The history without these services, as far as they are gone; what still runs is remembered, and not expected."""
+    """The history without these, as far as they were only learned. What the orders name is expected still."""
     for name in gone:
-        if name == DATABASE:
-            history = replace(history, identity=None, vanished=(), vanished_times=0)
-        history = replace(history, mounts={path: m for path, m in history.mounts.items() if path != name})
-        if name in history.roster and forgettable(name, history, orders):
-            kept = {other: service for other, service in history.services.items() if other != name or service.lives}
-            roster = {other: wanted for other, wanted in history.roster.items() if other != name}
-            last = history.fleet_restart
-            if last is not None and name in last.left_behind:
-                last = replace(last, left_behind=tuple(other for other in last.left_behind if other != name))
-            history = replace(history, services=kept, roster=roster, fleet_restart=last)
+        for subject in registered():
+            history = subject.forget(name, history, orders) or history
     return history
 
 

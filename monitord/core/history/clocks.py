@@ -78,8 +78,10 @@ def moved(history: History, by: float) -> History:
     )
 
 
-def update_clocks(history: History, observation: Observation, orders: StandingOrders) -> tuple[History, list[str]]:
-    """The history as the clocks of this cycle tell it, and what there is to note."""
+def update_clocks(
+    history: History, observation: Observation, orders: StandingOrders, *, is_whole: bool
+) -> tuple[History, list[str]]:
+    """The history as the clocks of this cycle tell it, and what there is to note; `is_whole`: it takes every probe."""
     now, notes = observation.now.timestamp(), []
     step = step_of(history, now, observation.lived, observation.boot)
     if step is None and history.at is not None and now < history.at:
@@ -96,7 +98,7 @@ def update_clocks(history: History, observation: Observation, orders: StandingOr
     history = _judging_clock(history, observation.readings.get("postgres"), now, step or 0.0)
     if abs(history.off) <= STEP_SECONDS or _is_over(history, now, orders):
         history = replace(history, off=0.0, off_at=None)
-    if "monitord" in observation.readings and history.step is not None:
+    if is_whole and history.step is not None:
         said = replace(history.step, cycles=history.step.cycles + 1)
         is_over = now - said.at > _SAID_SECONDS and said.cycles > _SAID_CYCLES
         history = replace(history, step=None if is_over else said)

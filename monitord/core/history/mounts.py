@@ -9,11 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from monitord.core import humanize
 from monitord.core.copying import replace
 from monitord.core.model import Observation, Reading, Unmeasured
 from monitord.core.orders import StandingOrders
+
+if TYPE_CHECKING:
+    from monitord.core.history.model import History
 
 # Devices of no disk (tmpfs, overlay, network): another number with every mount.
 _ANONYMOUS = "0:"
@@ -54,6 +58,14 @@ def checked(
         readings = {**observation.readings, "host": _without(reading, gone)}
         observation = replace(observation, readings=readings)
     return kept, observation, tuple(notes)
+
+
+def unmounted(path: str, history: History, _: StandingOrders) -> History | None:
+    """The history without what was mounted at a path, where it is gone: what lies there is learned anew."""
+    last = history.readings.get("host")
+    if path not in history.mounts or last is None or not any(gap.subject == path for gap in last.gaps):
+        return None
+    return replace(history, mounts={other: mount for other, mount in history.mounts.items() if other != path})
 
 
 def _within(point: str, other: str) -> bool:

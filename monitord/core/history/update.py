@@ -14,13 +14,11 @@ from monitord.core.history.restarts import update_acts, update_exits
 from monitord.core.model import Failure, Kind, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.guard import why
-from monitord.core.subjects.registry import registered
+from monitord.core.subjects.registry import ALWAYS, registered, subject_named
 
 KEEP_BLIND_SECONDS = 48 * 3600.0
 # A probe that flaps for days must not make the state grow with it.
 KEEP_BLIND_SPANS = 500
-# What these measure is kept in another form: the fleet, and the labels sealed.
-KEPT_OTHERWISE = frozenset({"pm2", "epochs"})
 # Failures that show the server to be there, or are monitord's own: no absence of the server.
 ANSWERED: frozenset[Kind] = frozenset({"auth", "permission", "internal"})
 # What one subject that is no part of monitord may keep between cycles, as JSON: it is written in every cycle.
@@ -37,7 +35,7 @@ def update(
     now = observation.now.timestamp()
     events: list[ServiceEvent] = []
     faults: dict[str, str] = {}
-    history, notes = update_clocks(history, observation, orders)
+    history, notes = update_clocks(history, observation, orders, is_whole=observation.readings.keys() >= ALWAYS)
     before = history.taken_at
     history = update_readings(history, observation, orders)
     good = {name: r for name, r in observation.readings.items() if r.failure is None}
@@ -86,7 +84,8 @@ def update_readings(history: History, observation: Observation, orders: Standing
         if reading.failure is None and name in history.broken:  # it is measured, and nobody can judge it
             seen = replace(reading, failure=Failure("internal", history.broken[name]))
         blind[name] = _spells(blind.get(name, ()), taken.get(name), history.at, seen, now, orders)
-        readings[name] = replace(reading, samples=()) if name in KEPT_OTHERWISE else reading
+        subject = subject_named(name)
+        readings[name] = reading if subject is None or subject.keeps_samples else replace(reading, samples=())
         if reading.failure is None:
             taken[name] = now
     return replace(history, at=now, readings=readings, taken_at=taken, blind=blind)

@@ -363,6 +363,22 @@ def _nothing_to_sum(report: FleetStatus) -> Standing | None:
     return None
 
 
+def _never_settles(history: History, orders: StandingOrders, now: float) -> float | None:
+    return None
+
+
+def _not_learned(member: str, history: History, orders: StandingOrders) -> History | None:
+    return None
+
+
+def _no_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
+    return {}
+
+
+def _not_off(orders: StandingOrders) -> tuple[str, str] | None:
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Subject:
     """One watched thing, by the name of the probe that measures it, and the rules that judge it.
@@ -385,6 +401,18 @@ class Subject:
     the report's verdict, `levels` the numbers that the report follows for them. `standing` sums it up for the verdict.
     `beneath_all`: every other subject lives on it. `untold` names the members that were measured, and of which nobody
     can tell yet whether they are as expected.
+
+    How it is measured: `always`: monitord reads it by itself in every whole cycle, and no probe is configured.
+    `has_bus`: what happens to it is reported at once, and its probe taken soon after. `settles` says in how many
+    seconds what is on its way must have arrived, and is to be read again (None: nothing is). `exact` are the members
+    that the next reading should count exactly, though nothing is suspected (None: none ever is). `keeps_samples`: the
+    history keeps its last samples, not only what `update` makes of them.
+
+    Where the settings name nothing: `learns`: its members are those that were seen. `forget` is the history without a
+    member that was only learned (None: there is none to forget), `forgotten` what is true once it itself was.
+    `off_by_default` is what it does not watch as nobody named it and there is none, and the setting that would name it.
+
+    `runbook_words` are what its rules' runbooks have in braces; `sql` begins a command that asks the database.
 
     `settings` is a frozen dataclass whose fields are made by `setting`: MONITORD_NAME__FIELD each. Its probe is made of
     one, judgement asks `own_settings` for it. Without the setting called `needs` it is not watched ("": it always is).
@@ -417,6 +445,16 @@ class Subject:
     settings: type[Any] | None = None
     needs: str = ""
     beneath_all: bool = False
+    always: bool = False
+    has_bus: bool = False
+    settles: Callable[[History, StandingOrders, float], float | None] = _never_settles
+    exact: Callable[[History, StandingOrders, float], frozenset[str]] | None = None
+    keeps_samples: bool = True
+    learns: bool = False
+    forget: Callable[[str, History, StandingOrders], History | None] = _not_learned
+    forgotten: str = ""
+    off_by_default: Callable[[StandingOrders], tuple[str, str] | None] = _not_off
+    runbook_words: Callable[[Alert, StandingOrders], Mapping[str, str]] = _no_words
     criteria: tuple[SuccessCriterion, ...] = ()
     levels: tuple[LevelFamily, ...] = ()
     package: str = ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from shlex import quote
 from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
@@ -10,7 +11,7 @@ from monitord.core.blocks import Block, Cell, Grid, Plot, Style
 from monitord.core.copying import replace
 from monitord.core.history.checkins import update_jobs
 from monitord.core.history.model import History
-from monitord.core.model import Reading
+from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import checks_criteria, checks_night, endpoints, jobs, plugins, values
 from monitord.core.subjects.base import (
@@ -170,6 +171,10 @@ def _plot(name: str) -> Plot:
     return Plot("value_small", name, "dotted is a time in which there was no number")
 
 
+def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
+    return {"target": quote(orders.checks[alert.subject].target) if alert.subject in orders.checks else ""}
+
+
 CHECKS = Subject(
     PROBE,
     "checks",
@@ -187,6 +192,7 @@ CHECKS = Subject(
     perfdata=_perfdata,
     section=_section,
     night=checks_night.checks,
+    runbook_words=_runbook_words,
     criteria=(checks_criteria.CHECKS_MET,),
     levels=checks_criteria.LEVELS,
 )

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from monitord.core.anomalies.sealing_habits import update_epochs
 from monitord.core.copying import replace
+from monitord.core.dependencies import feeders, logs_of, sealers
 from monitord.core.history.clocks import disagree, judged_at
 from monitord.core.history.database import update_seals
 from monitord.core.history.epochs import empty_labels, sealed_labels
 from monitord.core.history.model import History
-from monitord.core.model import Reading
+from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import epochs_criteria, epochs_night, epochs_status, participation, sealing, sealing_labels
 from monitord.core.subjects.base import Subject, Updated
@@ -40,6 +43,17 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(replace(history, learned=update_epochs(history.learned, reading, at, orders)))
 
 
+def _off_by_default(orders: StandingOrders) -> tuple[str, str] | None:
+    return None if "epochs" in orders.probes else ("epochs", "MONITORD_EPOCHS__GROUPS")
+
+
+def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
+    return {
+        "sealer": logs_of(by for group in orders.groups for by in sealers(group, orders)),
+        "feeder": logs_of(feeders(str(alert.finding.evidence.get("group", alert.subject)), orders)),
+    }
+
+
 EPOCHS = Subject(
     "epochs",
     "epoch sealing",
@@ -63,5 +77,8 @@ EPOCHS = Subject(
     perfdata=epochs_status.perfdata,
     section=epochs_status.section,
     night=epochs_night.sealing,
+    keeps_samples=False,  # the labels sealed are kept
+    off_by_default=_off_by_default,
+    runbook_words=_runbook_words,
     criteria=(epochs_criteria.EPOCHS_SEALED,),
 )

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
 
 from monitord.core.blocks import Block, Cell, FactTable, Grid, Paragraph, Section
 from monitord.core.codec import encode
+from monitord.core.history.model import History
 from monitord.core.model import Clear, Finding, Judgement, NotTaken, Severity, Unknown
 from monitord.core.subjects.base import (
     NONE,
@@ -33,7 +34,6 @@ from monitord.core.subjects.base import (
 from monitord.core.subjects.servers import unmeasured
 
 if TYPE_CHECKING:
-    from monitord.core.history.model import History
     from monitord.core.orders import StandingOrders
     from monitord.core.report.criterion import LevelFamily, SuccessCriterion
     from monitord.core.status import FleetStatus
@@ -137,6 +137,10 @@ def _number(value: Any) -> Any:
     return _of(int, float, type(None))(value)
 
 
+def _words(value: Any) -> Any:
+    return {_of(str)(name): _of(str)(word) for name, word in _of(Mapping)(value).items()}
+
+
 def _in_json(value: Any) -> Any:
     json.dumps(encode(value), allow_nan=False)
     return value
@@ -229,6 +233,11 @@ def guarded(subject: Subject, package: str) -> Subject:
         section=Held(subject.section, shown, _all(*get_args(Block), check=_block)),
         night=Held(subject.night, told, _all(Section, check=_section)),
         standing=Held(subject.standing, _gives(None), _of(Standing, type(None))),
+        settles=Held(subject.settles, _gives(None), _of(int, float, type(None))),
+        exact=None if subject.exact is None else Held(subject.exact, _gives(frozenset()), _of(frozenset)),
+        forget=Held(subject.forget, _gives(None), _of(History, type(None))),
+        off_by_default=Held(subject.off_by_default, _gives(None), _of(tuple, type(None))),
+        runbook_words=Held(subject.runbook_words, _gives({}), _words),
         criteria=tuple(_criterion(one, package) for one in subject.criteria),
         levels=tuple(_level(one, package) for one in subject.levels),
     )

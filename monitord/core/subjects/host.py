@@ -25,6 +25,7 @@ from monitord.core.anomalies.forecasts import (
 )
 from monitord.core.copying import replace
 from monitord.core.history.model import DiskFull, History
+from monitord.core.history.mounts import unmounted
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import busy, host_criteria, host_status
@@ -286,6 +287,7 @@ HOST = Subject(
     perfdata=host_status.perfdata,
     section=host_status.section,
     heading="Host",
+    forget=unmounted,
     criteria=(host_criteria.HOST_HEALTHY,),
     levels=host_criteria.LEVELS,
 )

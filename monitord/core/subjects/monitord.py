@@ -87,4 +87,6 @@ def section(context: SectionContext) -> Iterator[Block]:
         yield FactTable(context.monitor)
 
 
-MONITORD = Subject("monitord", "monitord", rules=(MONITOR_DEGRADED,), section=section, heading="Monitoring")
+MONITORD = Subject(
+    "monitord", "monitord", rules=(MONITOR_DEGRADED,), section=section, heading="Monitoring", always=True
+)

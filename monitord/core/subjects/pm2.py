@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from shlex import quote
 
 from monitord.core import humanize
 from monitord.core.anomalies.forecasts import update_memory
+from monitord.core.copying import replace
 from monitord.core.history.model import History
+from monitord.core.history.process_states import next_settling
 from monitord.core.history.processes import update_fleet
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
 from monitord.core.orders import StandingOrders
@@ -112,6 +115,33 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(history, tuple(events))
 
 
+def _settles(history: History, orders: StandingOrders, now: float) -> float | None:
+    """In how many seconds a process on its way up or down must have arrived (None: none is, or nobody can look)."""
+    if history.reading("pm2") is None:
+        return None
+    return next_settling((process for service in history.services.values() for process in service.lives.values()), now)
+
+
+def _forget(name: str, history: History, orders: StandingOrders) -> History | None:
+    """The history without a service that was learned; while it still runs it is remembered, and not expected."""
+    if orders.services or name not in history.roster:
+        return None
+    kept = {other: service for other, service in history.services.items() if other != name or service.lives}
+    roster = {other: wanted for other, wanted in history.roster.items() if other != name}
+    last = history.fleet_restart
+    if last is not None and name in last.left_behind:
+        last = replace(last, left_behind=tuple(other for other in last.left_behind if other != name))
+    return replace(history, services=kept, roster=roster, fleet_restart=last)
+
+
+def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
+    home = orders.places.get("pm2")
+    return {
+        "home": "~/.pm2" if home is None else quote(home),
+        "pm2": "pm2" if home is None else f"PM2_HOME={quote(home)} pm2",
+    }
+
+
 PM2 = Subject(
     "pm2",
     "PM2",
@@ -129,5 +159,11 @@ PM2 = Subject(
     criteria=pm2_criteria.CRITERIA,
     heading="Services",
     standing=pm2_status.standing_of,
+    has_bus=True,
+    settles=_settles,
+    keeps_samples=False,  # the fleet is kept as processes
+    learns=True,
+    forget=_forget,
+    runbook_words=_runbook_words,
     hint="Not watched: there is no PM2 home. MONITORD_PM2__HOME (or PM2_HOME) would add it.",
 )

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.history.clocks import disagree, update_lag
-from monitord.core.history.database import update_identity
+from monitord.core.history.database import forgotten, update_identity
 from monitord.core.history.growth import update_tables
 from monitord.core.history.model import History
-from monitord.core.model import Reading
+from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import postgres_criteria, postgres_night, postgres_status, sessions, tables
 from monitord.core.subjects.base import (
@@ -84,6 +85,13 @@ def _countable(history: History, reading: Reading) -> Reading:
     return replace(reading, samples=tuple(s for s in reading.samples if s.name not in _BY_LABEL))
 
 
+def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
+    return {
+        "sql": f"{orders.places.get('postgres', 'psql')} -c",
+        "literal": "'" + alert.subject.rpartition(".")[2].replace("'", "''") + "'",
+    }
+
+
 POSTGRES = Subject(
     "postgres",
     "Postgres",
@@ -108,5 +116,10 @@ POSTGRES = Subject(
     night=postgres_night.growth,
     criteria=(postgres_criteria.GROWTH_STEADY,),
     heading="Database growth",
+    exact=tables.wants_exact,
+    forget=forgotten,
+    forgotten="The known database was forgotten on purpose: the one that is read next is the known one.",
+    off_by_default=lambda orders: None if orders.tables else ("growth", "MONITORD_POSTGRES__TABLES"),
+    runbook_words=_runbook_words,
     hint="Not watched. MONITORD_POSTGRES__DSN (or DATABASE_URL) would add it.",
 )

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from shlex import quote
 from typing import TYPE_CHECKING
 
 from monitord.core import humanize
 from monitord.core.copying import replace
+from monitord.core.dependencies import logs_of
 from monitord.core.history.jobs import update_jobs
 from monitord.core.history.model import History, QueueHistory
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
@@ -198,6 +200,17 @@ def _waited(level: Level, facts: ReportFacts) -> str:
     return f"The queue {level.name} had {most}, at {humanize.moment(level.most_at, facts.until)}."
 
 
+def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
+    key = f"{orders.prefix_of(alert.subject)}:{alert.subject}"
+    return {
+        "redis": orders.places.get("redis", "redis-cli"),
+        "worker": logs_of(orders.workers_of(alert.subject) or (alert.subject,)),
+        "waiting": quote(f"{key}:wait"),
+        "active": quote(f"{key}:active"),
+        "failed": quote(f"{key}:failed"),
+    }
+
+
 WAITING = LevelFamily(
     SERVERS,
     lambda reading: reading.numbers("queue_waiting", "queue"),
@@ -219,5 +232,6 @@ REDIS = Subject(
     hint="Not watched. MONITORD_REDIS__URL (or REDIS_URL) would add it.",
     section=redis_status.section,
     heading="Redis and queues",
+    runbook_words=_runbook_words,
     levels=(WAITING,),
 )

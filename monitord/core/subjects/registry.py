@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.checks import CHECKS
@@ -19,6 +21,8 @@ SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, REDIS, HOST, CHECKS, MON
 ENTRY_POINTS = "monitord.subjects"
 _registered: tuple[Subject, ...] = SUBJECTS
 _by_name: dict[str, Subject] = {subject.name: subject for subject in SUBJECTS}
+# Those that monitord reads by itself: no package adds one.
+ALWAYS: Final = frozenset(subject.name for subject in SUBJECTS if subject.always)
 
 
 def registered() -> tuple[Subject, ...]:
@@ -79,8 +83,8 @@ def added() -> tuple[Subject, ...]:
 
 
 def measured() -> tuple[Subject, ...]:
-    """Those of which a probe must be configured; monitord looks at itself in every cycle."""
-    return tuple(subject for subject in _registered if subject is not MONITORD)
+    """Those of which a probe must be configured."""
+    return tuple(subject for subject in _registered if not subject.always)
 
 
 def subject_named(name: str) -> Subject | None:
