@@ -265,9 +265,10 @@ def standing_orders(settings: Settings) -> StandingOrders:
 
 
 def _is_watched(subject: Subject, settings: Settings) -> bool:
-    section, server = getattr(settings, subject.name, None), subject_named(subject.server)
+    section = getattr(settings, subject.name, None)
     is_wanted = section is None or (section.is_watched() if isinstance(section, Section) else bool(section))
-    return is_wanted and (server is None or server is subject or _is_watched(server, settings))
+    needed = (subject_named(name) for name in (subject.server, subject.beside))
+    return is_wanted and all(one is None or one is subject or _is_watched(one, settings) for one in needed)
 
 
 def places(settings: Settings) -> dict[str, str]:

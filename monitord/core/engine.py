@@ -17,7 +17,6 @@ from monitord.core.alerting.lifecycle import remind
 from monitord.core.alerting.recommendations import advise
 from monitord.core.copying import replace
 from monitord.core.history import mounts
-from monitord.core.history.database import adopted
 from monitord.core.history.defaults import settle
 from monitord.core.history.model import History
 from monitord.core.history.update import update
@@ -128,8 +127,9 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
             place: replace(after, until=after.until + timedelta(seconds=by)) for place, after in aftermaths.items()
         }
     transitions, heard = quiet.hear(observation.commands, silences, held, state.history, orders, now)
-    if any(one.kind == "alert_acknowledged" and one.alert and declared(one.alert.rule).adopted_by_ack for one in heard):
-        history = adopted(history)
+    for one in heard:
+        if one.kind == "alert_acknowledged" and one.alert and (adopt := declared(one.alert.rule).adopt) is not None:
+            history = adopt(history, one.alert.subject)
     aftermaths = {place: after for place, after in aftermaths.items() if now < after.until}
     judged: dict[str, dict[str, Judgement]] = {}
     waiting: dict[str, frozenset[str]] = {}

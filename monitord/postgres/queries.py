@@ -413,6 +413,242 @@ WHERE epoch = $1::int8 AND channel = $2 LIMIT 1
 """
 
 
+# The pipeline's tables: whether each is there and may be read whole, how many pages it has, and whether an index begins
+# with its label. $1: their names.
+ACCESS = """
+SELECT w.name, t.oid IS NOT NULL AS there, t.oid IS NOT NULL AND has_schema_privilege(t.relnamespace, 'USAGE')
+         AND has_any_column_privilege(t.oid, 'SELECT') AND NOT row_security_active(t.oid) AS readable,
+       coalesce(t.relpages, 0)::int8 AS pages,
+       EXISTS (
+           SELECT FROM pg_index x JOIN pg_attribute a ON a.attrelid = x.indrelid AND a.attnum = x.indkey[0]
+           WHERE x.indrelid = t.oid AND x.indisvalid AND x.indpred IS NULL AND a.attname = 'epoch'
+       ) AS indexed
+FROM unnest($1::text[]) AS w(name) LEFT JOIN LATERAL (
+    SELECT c.oid, c.relnamespace, c.relpages FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+    WHERE c.relname = w.name AND c.relkind IN ('r', 'p', 'm', 'f', 'v')
+      AND (pg_table_is_visible(c.oid) OR n.nspname = 'public')
+    ORDER BY pg_table_is_visible(c.oid) DESC LIMIT 1
+) t ON true
+"""
+
+# For the next statement of this transaction: two lists of seals and trees are joined by hashing, statistics or not.
+NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
+
+# Of a label, at most so many seals or trees are read; it has 63 to 172.
+MOST_SEALS = 5000
+_MOST_TREES = 50_000  # of all labels together, where no index begins with them
+# A root as plain hex digits; one of no digits but zeros is empty.
+_PLAIN_ROOT = "regexp_replace(lower(btrim(coalesce(root, ''))), '^0x', '')"
+_IS_EMPTY = "root ~ '^0*$'"
+# A time that somebody wrote in seconds, or in milliseconds, in seconds.
+_IN_SECONDS = "CASE WHEN {0} > 100000000000 THEN {0} / 1000.0 ELSE {0} END::float8"
+
+# The seals of some labels, from the primary key. $1: labels; $2: groups in upper case: others go by the name "".
+_SEALED = f"""
+SELECT e.label AS epoch, s.channel, s.called, s.category, s.root, s.published, s.published_at,
+       {_IN_SECONDS.format("s.sealed_at")} AS sealed_at,
+       CASE WHEN s.called = ANY($2::text[]) THEN s.called ELSE '' END AS name
+FROM unnest($1::int8[]) AS e(label) CROSS JOIN LATERAL (
+    SELECT channel, upper(token_group COLLATE "C") AS called, coalesce(category, '') AS category,
+           {_PLAIN_ROOT} AS root, sealed_at::int8 AS sealed_at, coalesce(published, 0) <> 0 AS published, published_at
+    FROM sealed_epochs WHERE epoch = e.label ORDER BY epoch, channel, token_group, category LIMIT {MOST_SEALS}
+) s
+"""  # noqa: S608 - put together from constants
+
+
+def _trees(*, indexed: bool) -> str:
+    """The trees of the labels in $1; where no index begins with a label the table is read once for all of them."""
+    columns = f"epoch, channel, {_PLAIN_ROOT} AS root, participant_count, built_at"
+    if indexed:
+        return f"""
+SELECT t.* FROM unnest($1::int8[]) AS e(label) CROSS JOIN LATERAL (
+    SELECT {columns} FROM l2_tree_cache WHERE epoch = e.label ORDER BY epoch, channel LIMIT {MOST_SEALS}
+) t"""  # noqa: S608 - as above
+    return f"SELECT {columns} FROM l2_tree_cache WHERE epoch = ANY($1::int8[]) LIMIT {_MOST_TREES}"  # noqa: S608
+
+
+def _hash(*columns: str) -> str:
+    """64 bits of a hash over some columns, the same in every version of Postgres."""
+    text = " || chr(31) || ".join(columns)
+    return f"('x' || left(encode(sha256(convert_to({text}, 'UTF8')), 'hex'), 16))::bit(64)::int8"
+
+
+def signed(*, trees: bool, indexed: bool) -> str:
+    """What tells whether anything of a label's seals, or of its trees, has changed: counts, and hashes over them.
+
+    $1, $2: as in _SEALED. A row a label and group, and where `trees` are read one a label, without a name.
+    """
+    statement = f"""
+SELECT s.epoch, s.name, min(s.called) AS called, count(*) AS rows, count(*) FILTER (WHERE s.published) AS published,
+       bit_xor({_hash("s.channel", "s.category", "s.root")}) AS signature
+FROM ({_SEALED}) s GROUP BY 1, 2"""  # noqa: S608 - as above
+    if not trees:
+        return statement
+    return f"""{statement}
+UNION ALL
+SELECT t.epoch, NULL, NULL, count(*), 0, bit_xor({_hash("t.channel", "t.root", "coalesce(t.participant_count, -1)")})
+FROM ({_trees(indexed=indexed)}) t GROUP BY 1"""  # noqa: S608 - as above
+
+
+# The most participants of a channel that its account on the chain has room for.
+MOST_CLAIMS = 8192
+_MOST_NAMED = 5
+
+
+def _named(condition: str, name: str) -> str:
+    """How many seals meet a condition, and the channels of the first of them."""
+    return f"""count(*) FILTER (WHERE {condition}) AS {name},
+       (array_agg({_short("channel")} ORDER BY channel COLLATE "C") FILTER (WHERE {condition}))[1:{_MOST_NAMED}]
+         AS {name}_channels"""
+
+
+def stages(*, trees: bool, indexed: bool, participants: bool) -> str:
+    """What has become of the seals of each label and group. $1, $2: as in _SEALED.
+
+    How many participants are kept of a seal is told by a leap to its highest index. A tree is unlike its seal where no
+    seal of its channel and label, for whatever group, has its root; its participants are compared where there is one
+    seal only.
+    """
+    tree = _trees(indexed=indexed) if trees else (
+        "SELECT NULL::int8 AS epoch, NULL::text AS channel, NULL::text AS root, NULL::int8 AS participant_count, "
+        "NULL::int8 AS built_at WHERE false"
+    )  # fmt: skip
+    kept = """coalesce((
+        SELECT p.idx::int8 + 1 FROM sealed_participants p WHERE p.epoch = s.epoch AND p.channel = s.channel
+        ORDER BY p.epoch DESC, p.channel DESC, p.idx DESC LIMIT 1
+    ), 0)""" if participants else "NULL::int8"  # fmt: skip
+    return f"""
+WITH sealed AS MATERIALIZED ({_SEALED}), trees AS MATERIALIZED (
+    SELECT DISTINCT ON (epoch, channel) * FROM ({tree}) t ORDER BY epoch, channel, built_at DESC NULLS LAST
+), known AS (
+    SELECT s.*, t.epoch IS NOT NULL AS treed, t.participant_count::int8 AS counted, {kept} AS kept,
+           bool_or(s.root = t.root) OVER same AS is_its, count(*) OVER same AS times
+    FROM sealed s LEFT JOIN trees t ON t.epoch = s.epoch AND t.channel = s.channel
+    WINDOW same AS (PARTITION BY s.epoch, s.channel)
+)
+SELECT epoch, name, count(*) AS seals, count(*) FILTER (WHERE treed) AS treed,
+       count(*) FILTER (WHERE NOT published AND treed) AS eligible, max(sealed_at) AS sealed_at,
+       count(*) FILTER (WHERE category = '') AS uncategorised,
+       count(*) FILTER (WHERE category NOT IN ('', 'default')) AS categorised,
+       {_named("NOT treed", "untreed")},
+       {_named(f"{_IS_EMPTY} AND coalesce(kept, counted, 1) > 0", "empty")},
+       {_named(f"treed AND NOT is_its AND NOT ({_IS_EMPTY})", "unlike")},
+       {_named("times = 1 AND kept > 0 AND counted <> kept", "miscounted")},
+       {_named(f"greatest(kept, counted) > {MOST_CLAIMS}", "oversized")}
+FROM known GROUP BY 1, 2
+"""  # noqa: S608 - as above
+
+
+# One root for several channels or labels. $1, $2: as in _SEALED.
+DUPLICATES = f"""
+SELECT (array_agg(DISTINCT s.name)) AS names, (array_agg({_short("s.channel")} ORDER BY s.epoch, s.channel))[1:5]
+         AS channels, (array_agg(s.epoch ORDER BY s.epoch, s.channel))[1:5] AS labels
+FROM ({_SEALED}) s WHERE NOT (s.{_IS_EMPTY})
+GROUP BY s.root HAVING count(DISTINCT (s.epoch, s.channel)) > 1
+ORDER BY min(s.epoch) LIMIT 20
+"""  # noqa: S608 - as above
+
+# The channels that a group has sealed last, with their newest labels. $1, $2: as in _SEALED; $3: how many a group.
+LATEST = f"""
+SELECT l.name, l.channel, l.epoch FROM (
+    SELECT s.name, {_short("s.channel")} AS channel, max(s.epoch) AS epoch,
+           row_number() OVER (PARTITION BY s.name ORDER BY max(s.epoch) DESC, s.channel COLLATE "C") AS place
+    FROM ({_SEALED}) s WHERE s.name <> '' GROUP BY s.name, s.channel
+) l WHERE l.place <= $3::int8 ORDER BY l.name, l.place
+"""  # noqa: S608 - as above
+
+# How many seals of these labels were published since a moment, and when the last was. $1: labels; $2: the moment.
+PUBLISHED = """
+SELECT count(*) FILTER (WHERE s.published_at > to_timestamp($2::float8)) AS lately,
+       extract(epoch FROM max(s.published_at))::float8 AS last
+FROM sealed_epochs s WHERE s.epoch = ANY($1::int8[]) AND coalesce(s.published, 0) <> 0
+"""
+
+
+_TREE_OF_EACH = f"""
+LEFT JOIN LATERAL (
+    SELECT {_IN_SECONDS.format("t.built_at")} AS at, true AS is_there FROM l2_tree_cache t
+    WHERE t.epoch = b.epoch AND t.channel = b.channel LIMIT 1
+) t ON true
+"""  # noqa: S608 - as above
+_NO_TREE = "CROSS JOIN (SELECT NULL::float8 AS at, false AS is_there) t"
+
+
+def backlog(*, trees: bool) -> str:
+    """What is not published, and what of it has a tree and so could be, by a look into the tree cache for each.
+
+    $1: labels after this one are nobody's; $2: rows, of those with 0 and of those with NULL.
+    """
+    return f"""
+SELECT count(*) AS unpublished, count(*) FILTER (WHERE t.is_there) AS eligible,
+       min(coalesce(t.at, {_IN_SECONDS.format("b.sealed_at")})) FILTER (WHERE t.is_there) AS oldest
+FROM (
+    (SELECT epoch, channel, sealed_at FROM sealed_epochs WHERE published = 0 AND epoch <= $1::int8 LIMIT $2::int8)
+    UNION ALL
+    (SELECT epoch, channel, sealed_at FROM sealed_epochs WHERE published IS NULL AND epoch <= $1::int8 LIMIT $2::int8)
+) b {_TREE_OF_EACH if trees else _NO_TREE}
+"""  # noqa: S608 - as above
+
+
+# When the newest signal of a label was sent. $1: the label; $2: now; $3: rows.
+NEWEST_SIGNAL = f"""
+SELECT max(s.at) FILTER (WHERE s.at <= $2::float8) FROM (
+    SELECT {_IN_SECONDS.format('"timestamp"')} AS at FROM user_signals WHERE epoch = $1::int8 LIMIT $3::int8
+) s
+"""  # noqa: S608 - as above
+
+# How many came to take part in each part of a label's epoch, by group. $1: the label; $2: groups in upper case;
+# $3: the epoch's length; $4: parts; $5: rows.
+JOINED = f"""
+SELECT p.name, least($4::int8 - 1, greatest(0, floor((p.at - $1::int8) * $4::int8 / $3::int8)))::int8 AS part,
+       count(*) AS joined
+FROM (
+    SELECT upper(token_group COLLATE "C") AS name, coalesce({_IN_SECONDS.format("first_seen")}, 0) AS at
+    FROM channel_participation WHERE epoch = $1::int8 LIMIT $5::int8
+) p WHERE p.name = ANY($2::text[]) GROUP BY 1, 2
+"""  # noqa: S608 - as above
+
+# Every channel that took part for a group, at whatever time, and the other groups that it took part for: leaps through
+# (token_group, channel, epoch). $1, $2, $3: the groups in the cases above; $4 to $6: all groups likewise; $7: channels.
+ROSTER = f"""
+WITH RECURSIVE took(position, wanted, name, channel) AS (
+    SELECT g.position, v.name, p.token_group, p.channel
+    FROM unnest($1::text[], $2::text[], $3::text[]) WITH ORDINALITY AS g(given, upper, lower, position)
+    CROSS JOIN LATERAL (SELECT DISTINCT v.name FROM unnest(ARRAY[g.given, g.upper, g.lower]) AS v(name)) v
+    CROSS JOIN LATERAL (
+        SELECT p.token_group, p.channel FROM channel_participation p
+        WHERE (p.token_group, p.channel) >= (v.name, '') ORDER BY p.token_group, p.channel LIMIT 1
+    ) p
+    WHERE p.token_group = v.name
+    UNION ALL
+    SELECT t.position, t.wanted, p.token_group, p.channel
+    FROM took t CROSS JOIN LATERAL (
+        SELECT p.token_group, p.channel FROM channel_participation p
+        WHERE (p.token_group, p.channel) > (t.name, t.channel) ORDER BY p.token_group, p.channel LIMIT 1
+    ) p
+    WHERE p.token_group = t.wanted
+)
+SELECT t.position, {_short("t.channel")} AS channel, array(
+    SELECT o.position
+    FROM unnest($4::text[], $5::text[], $6::text[]) WITH ORDINALITY AS o(given, upper, lower, position)
+    WHERE NOT (t.wanted = ANY(ARRAY[o.given, o.upper, o.lower])) AND EXISTS (
+        SELECT FROM unnest(ARRAY[o.given, o.upper, o.lower]) AS v(name) CROSS JOIN LATERAL (
+            SELECT FROM channel_participation p WHERE p.token_group = v.name AND p.channel = t.channel LIMIT 1
+        ) p
+    )
+) AS others
+FROM took t LIMIT $7::int8
+"""  # noqa: S608 - as above
+
+# Whether names are kept beside the hashes of a label's participants. $1: the label.
+NAMES_KEPT = """
+SELECT EXISTS (
+    SELECT FROM (SELECT username FROM sealed_participants WHERE epoch = $1::int8 LIMIT 100) p
+    WHERE p.username <> ''
+)
+"""
+
+
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 

@@ -129,6 +129,13 @@ def _epochs(context: ProbeContext) -> Probe:
     )
 
 
+def _pipeline(context: ProbeContext) -> Probe:
+    from monitord.probes.pipeline import PipelineProbe
+
+    section = context.settings.pipeline  # type: ignore[attr-defined] # its subject declares it
+    return PipelineProbe(context.session, section.values(), context.orders, window_seconds(context.orders))
+
+
 def _redis(context: ProbeContext) -> Probe:
     from monitord.probes.redis import RedisProbe
 
@@ -182,6 +189,7 @@ FACTORIES: Mapping[str, Factory] = {
     "pm2": _pm2,
     "postgres": _postgres,
     "epochs": _epochs,
+    "pipeline": _pipeline,
     "redis": _redis,
     "host": _host,
     "checks": _checks,

@@ -88,7 +88,7 @@ def test_what_cannot_be_reached_is_critical_and_every_number_of_it_null(tmp_path
     assert {(name, "pm2") for name in ("pm2_unreachable",)} <= firing(fields)
     assert {("postgres_unreachable", "postgres"), ("redis_unreachable", "redis")} <= firing(fields)
     assert {name: probe["status"] for name, probe in fields["probes"].items()} == {
-        **dict.fromkeys(("pm2", "postgres", "epochs", "redis"), "failed"),
+        **dict.fromkeys(("pm2", "postgres", "epochs", "pipeline", "redis"), "failed"),
         "host": "ok",
         "checks": "off",
     }

@@ -39,6 +39,7 @@ from monitord.core.model import (
 from monitord.core.orders import Expected, StandingOrders
 
 from .fleet import MB, Check, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, reading, sample
+from .pipeline import Pipeline
 from .told import Look, Told
 
 # What the database's sessions do on a quiet night.
@@ -130,6 +131,7 @@ class Night(Told):
             )
             for name in orders.groups
         }
+        self.pipeline = Pipeline(self.clock, self.groups)
         self.queues = {name: Queue(name) for name in orders.queues}
         self.keyspace = Keyspace()
         self.checks = {
@@ -325,6 +327,7 @@ class Night(Told):
             "pm2": (self.pm2, self._of_pm2(), ()),
             "postgres": (self.postgres, self._of_postgres(), _gaps(self.tables.values())),
             "epochs": (self.epochs, self._of_epochs(), ()),
+            "pipeline": (self.epochs, self.pipeline.samples(self._asked_at), ()),
             "redis": (self.redis, self._of_redis(), _gaps(self.queues.values())),
             "host": (self.machine, self.host.samples(), disk_gap),
         }

@@ -245,6 +245,7 @@ def test_a_probe_that_is_not_configured_is_off_and_unknown_to_nobody() -> None:
         "pm2": "ok",
         "postgres": "off",
         "epochs": "off",
+        "pipeline": "off",
         "redis": "off",
         "host": "ok",
         "checks": "off",

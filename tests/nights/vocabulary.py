@@ -19,7 +19,7 @@ from tests.core.fleet import Group, Queue, Server, Service, Table
 from tests.core.habits import some, took
 from tests.core.nights import Night
 
-from . import words
+from . import pipeline_phrases, words
 
 WEEKS = 14 * 86400
 FAILURES: Mapping[str, Failure] = {
@@ -692,4 +692,6 @@ PHRASES: Mapping[str, Callable[..., object]] = {
         lambda n: _set(n, own_gaps=(Unmeasured("snapshot", "internal", "its snapshot cannot be written: disk full"),))
     ),
     "monitord can write its snapshot": lambda n: _set(n, own_gaps=()),
+    # The pipeline
+    **pipeline_phrases.PHRASES,
 }

@@ -200,7 +200,9 @@ def test_every_metric_is_in_the_reference_with_its_labels_and_no_other() -> None
 
 
 def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
-    night = Night(orders(queues=("tree-builder",)))
+    watched = orders(queues=("tree-builder",))
+    night = Night(replace(watched, probes=watched.probes | {"pipeline"}))
+    night.pipeline.unpublished = night.clock.now
     night.queues["tree-builder"].moves, night.queues["tree-builder"].oldest = False, 30.0
     night.instead["lock_wait_longest", ()] = 4.0
     night["gateway"].loop_ms, night["gateway"].heap_limit = 3.81, 512 * 2.0**20

@@ -149,7 +149,7 @@ def hear(
                         a
                         for a in alerts.values()
                         if a.subject == command.target
-                        and ("service" in declared(a.rule).roles or declared(a.rule).adopted_by_ack)
+                        and ("service" in declared(a.rule).roles or declared(a.rule).adopt is not None)
                     ]
                     edges += book.drop(alerts, gone, now, reason="forgotten")
                     heard.append(AcceptedCommands("subject_forgotten", subject=command.target))

@@ -15,6 +15,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Observation
 from monitord.core.names import is_pattern
 from monitord.core.orders import GROUPS, TABLES, StandingOrders
+from monitord.core.subjects.registry import registered
 
 # The table that the epochs' seals are read from.
 SEALS: Final = "sealed_epochs"
@@ -52,6 +53,7 @@ def effective(orders: StandingOrders, history: History) -> StandingOrders:
         groups = ()
     if not groups and not is_open:
         probes -= {"epochs"}
+    probes -= {subject.name for subject in registered() if subject.beside and subject.beside not in probes}
     if "epochs" not in probes:
         groups = ()
     if "postgres" not in probes:
@@ -120,8 +122,8 @@ def _without(observation: Observation, orders: StandingOrders, applied: Standing
     """The observation without what is not watched."""
     off = frozenset(orders.tables) - frozenset(applied.tables)
     readings = dict(observation.readings)
-    if "epochs" not in applied.probes:
-        readings.pop("epochs", None)
+    for probe in orders.probes - applied.probes:
+        readings.pop(probe, None)
     if off and (postgres := readings.get("postgres")) is not None and postgres.gaps:
         readings["postgres"] = replace(postgres, gaps=tuple(gap for gap in postgres.gaps if gap.subject not in off))
     return observation if readings == observation.readings else replace(observation, readings=readings)

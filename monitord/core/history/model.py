@@ -16,6 +16,7 @@ from monitord.core.history.arrivals import Counters
 from monitord.core.history.checkins import Job
 from monitord.core.history.epochs import Empty, Sealed
 from monitord.core.history.mounts import Mount
+from monitord.core.history.pipeline_model import NOTHING_KEPT, PipelineHistory
 from monitord.core.history.process_model import FleetRestart, ServiceHistory
 from monitord.core.identity import Identity
 from monitord.core.model import Reading
@@ -237,6 +238,7 @@ class History:
     mounts: Mapping[str, Mount] = field(default_factory=dict)
     # The jobs that report by themselves, by the names of their checks.
     jobs: Mapping[str, Job] = field(default_factory=dict)
+    pipeline: PipelineHistory = NOTHING_KEPT
     # What subjects that are no part of monitord keep, as JSON: a subject's own in `update`, by its name.
     by_subject: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     # What of judgement failed inside when a subject was last judged, a sentence by its name: it is unknown meanwhile.

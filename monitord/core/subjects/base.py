@@ -129,7 +129,8 @@ class Rule:
     itself failed. `absent`: what it means that a subject with an alert is no longer judged: it is not watched any more,
     or what was wrong is gone. `of_server`: it is about the server itself, and judged while what is measured through it
     waits for the server's return to be confirmed. `over`: why an alert that a reading ends is over, where that is not
-    that all is well ("": it is). `adopted_by_ack`: whoever acknowledges its alert says that what was found is right.
+    that all is well ("": it is). `adopt`: whoever acknowledges its alert says that what was found is right, and this is
+    the history that holds it for right, by the alert's subject (None: nothing is said by it).
 
     Between alerts: `replaces` are rules of which it says all that they would say of the same subject. `succeeds` are
     rules of which an alert is not over where they find nothing more because this one finds something: it takes their
@@ -152,7 +153,7 @@ class Rule:
     absent: Literal["not_watched", "clear"] = "not_watched"
     of_server: bool = False
     over: Callable[[Alert, History, StandingOrders], str] | None = None
-    adopted_by_ack: bool = False
+    adopt: Callable[[History, str], History] | None = None
     replaces: tuple[Replaces, ...] = ()
     succeeds: tuple[Rule, ...] = ()
     roles: frozenset[Role] = frozenset()
@@ -388,11 +389,12 @@ class Subject:
     has it, `history.keeping(NAME, it)` is a history with it. Times in it are its own business: `history.moved` says by
     how many seconds those that monitord keeps have moved with the wall clock.
 
-    `server` is the subject that it is measured through: itself where it is a server, "" where there is none. `title` is
-    what it is called; `readings` what its probe tells of, and `noun` how a sentence about measuring it begins, where
-    that is something else. `members` is the field of the orders that names what is watched of it, `member` what one of
-    those is called, `component` the same for whoever does not know it; `member_sample` are a sample that tells of each
-    of them and the label that it goes by (None: they are learned).
+    `server` is the subject that it is measured through: itself where it is a server, "" where there is none; `beside`
+    is another without which it is not watched either. `title` is what it is called; `readings` what its probe tells of,
+    and `noun` how a sentence about measuring it begins, where that is something else. `members` is the field of the
+    orders that names what is watched of it, `member` what one of those is called, `component` the same for whoever does
+    not know it; `member_sample` are a sample that tells of each of them and the label that it goes by (None: they are
+    learned).
 
     `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
     are what is told to Prometheus and to Nagios. `hint` says which setting would have it watched ("": none is needed,
@@ -444,6 +446,7 @@ class Subject:
     standing: Callable[[FleetStatus], Standing | None] = _nothing_to_sum
     settings: type[Any] | None = None
     needs: str = ""
+    beside: str = ""
     beneath_all: bool = False
     always: bool = False
     has_bus: bool = False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from monitord.core.history.database import unlike
+from monitord.core.history.database import adopted, unlike
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
@@ -51,7 +51,7 @@ DATABASE_CHANGED = Rule(
     probe=_SUBJECT,
     severities=("critical",),
     evaluate=database_changed,
-    adopted_by_ack=True,
+    adopt=lambda history, _: adopted(history),
     inhibits=frozenset({"sealing", "flow", "growth"}),
     runbook=(
         "SELECT current_database(), inet_server_addr(), inet_server_port()",

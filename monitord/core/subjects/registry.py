@@ -11,12 +11,13 @@ from monitord.core.subjects.epochs import EPOCHS
 from monitord.core.subjects.guard import broken, guarded
 from monitord.core.subjects.host import HOST
 from monitord.core.subjects.monitord import MONITORD
+from monitord.core.subjects.pipeline import PIPELINE
 from monitord.core.subjects.pm2 import PM2
 from monitord.core.subjects.postgres import POSTGRES
 from monitord.core.subjects.redis import REDIS
 
 # Those that monitord itself declares.
-SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, REDIS, HOST, CHECKS, MONITORD)
+SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, PIPELINE, REDIS, HOST, CHECKS, MONITORD)
 # Packages add theirs as entry points of this group, by the subject's name; its probe is one of `monitord.probes`.
 ENTRY_POINTS = "monitord.subjects"
 _registered: tuple[Subject, ...] = SUBJECTS

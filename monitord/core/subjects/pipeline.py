@@ -1,0 +1,74 @@
+"""The pipeline's data, stage by stage: what is collected, sealed, built and published, and whether it is true."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from monitord.core.copying import replace
+from monitord.core.history.model import History
+from monitord.core.history.pipeline import update_pipeline
+from monitord.core.model import Judgement, Observation, Reading, Unmeasured
+from monitord.core.orders import TABLES, TREES, StandingOrders
+from monitord.core.subjects import pipeline_groups, pipeline_roots, pipeline_stages, pipeline_status
+from monitord.core.subjects.base import Subject, Updated
+from monitord.core.subjects.pipeline_settings import NAME, PipelineSettings
+from monitord.core.subjects.redis import REDIS
+from monitord.core.subjects.servers import unmeasured
+
+_NAMES_KEPT: Final = "sealed_participants holds user names beside the hashes; monitord reads none of them"
+
+_UNMEASURED: Final = unmeasured(
+    NAME,
+    "the pipeline",
+    "There is no such table any more in the database that is watched, or it lacks a column: is it the right database?",
+    judges_failure=True,
+)
+
+
+def _evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """As of any part that cannot be measured; and a table that was there before and is not is missed."""
+    reading = observation.readings[NAME]
+    there = reading.values("there", "table")
+    gone = tuple(
+        Unmeasured(name, "missing", f"there is no table {name} any more")
+        for name in history.pipeline.tables
+        if there.get(name) == 0 and name not in orders.tables
+    )
+    if gone:
+        readings = {**observation.readings, NAME: replace(reading, gaps=(*reading.gaps, *gone))}
+        observation = replace(observation, readings=readings)
+    yield from _UNMEASURED.evaluate(observation, history, orders)
+
+
+UNMEASURED: Final = replace(_UNMEASURED, evaluate=_evaluate)
+
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    updated = update_pipeline(history, reading, now, orders)
+    is_new = updated.pipeline.names and not history.pipeline.names
+    return Updated(updated, notes=(_NAMES_KEPT,) if is_new else ())
+
+
+def _depends_on(stage: str, orders: StandingOrders) -> tuple[str, ...]:
+    """What a stage rests on beside the services that are declared to do it."""
+    on = {pipeline_stages.COLLECTION: TABLES, pipeline_stages.TREE_STAGE: (REDIS.name, TREES)}
+    return on.get(stage, ())
+
+
+PIPELINE = Subject(
+    NAME,
+    "the pipeline",
+    server="postgres",
+    beside="epochs",
+    rules=(*pipeline_stages.RULES, *pipeline_roots.RULES, *pipeline_groups.RULES, UNMEASURED),
+    update=_update,
+    member="stage",
+    component="pipeline",
+    depends_on=_depends_on,
+    status=(pipeline_status.STATUS,),
+    metrics=pipeline_status.METRICS,
+    section=pipeline_status.section,
+    settings=PipelineSettings,
+    needs="watch",
+)

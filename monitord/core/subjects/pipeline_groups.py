@@ -1,0 +1,132 @@
+"""Judgement of who belongs where: channels of a group whose channels are set, groups that nobody knows, categories."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.anomalies.pipeline import ENOUGH, HALF, lacks_categories
+from monitord.core.history.model import History
+from monitord.core.history.pipeline import adopt_members, members
+from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import NONE, Impact, Rule
+from monitord.core.subjects.pipeline_settings import NAME
+
+# Seen in the monitored system beside its two groups; nothing of it is published.
+KNOWN_GROUPS: Final = frozenset({"OTHER"})
+_MOST_NAMED: Final = 5
+
+
+def group_membership(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A channel that a cemented group did not have, one that is in another group too, or a group that nobody knows."""
+    reading, kept = observation.readings[NAME], history.pipeline
+    roster, shared = members(reading)
+    for group in kept.roster:
+        if group not in orders.groups:
+            continue
+        if group not in roster:
+            yield Unknown("group_membership", group, "its channels cannot be read")
+            continue
+        new = [channel for channel in roster[group] if channel not in kept.roster[group]]
+        twice = [pair for pair in shared.get(group, ()) if pair not in kept.shared.get(group, ())]
+        if not new and not twice:
+            yield Clear("group_membership", group)
+            continue
+        parts = [f"{humanize.listed(new)} took part for {group}, whose channels are set"] if new else []
+        parts += [
+            f"{channel} of {group} took part for {other}, too"
+            for channel, _, other in (p.partition(">") for p in twice)
+        ][:_MOST_NAMED]
+        yield _finding(group, len({*new, *twice}), f"{'; '.join(parts)}.", new + [p.partition(">")[0] for p in twice])
+    if kept.strangers is None:
+        return
+    for group, many in reading.values("group_unknown", "group").items():
+        if group in kept.strangers or group in KNOWN_GROUPS or not isinstance(many, int):
+            continue
+        said = f"{humanize.plural(many, 'seal')} in the window {'is' if many == 1 else 'are'} of a group that nobody"
+        yield _finding(group, many, f"{said} watches: {group}.", [])
+
+
+def _finding(subject: str, value: int, summary: str, channels: list[str]) -> Finding:
+    return Finding(
+        rule="group_membership",
+        subject=subject,
+        severity="warning",
+        value=value,
+        limit=0,
+        unit="channels" if channels else "seals",
+        summary=summary,
+        evidence={"group": subject, "channels": channels[:_MOST_NAMED]},
+        recommendation=(
+            "If it is meant, acknowledge this alert: it is then known. Else look at what assigns channels to groups."
+        ),
+    )
+
+
+def category_missing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """Seals of the newest whole label have no category, or far fewer than usual have one of their own."""
+    reading = observation.readings[NAME]
+    for group in orders.groups:
+        none = reading.number("uncategorised", group=group)
+        share = reading.number("categorised", group=group)
+        if none is None or share is None:
+            continue  # nothing of it is sealed
+        typical = reading.number("categorised_usual", group=group)
+        is_lacking = (
+            typical is not None and orders.learned_warnings and lacks_categories(share / 100, (typical / 100,) * ENOUGH)
+        )
+        if not none and not is_lacking:
+            yield Clear("category_missing", group)
+            continue
+        label = reading.number("categorised_label", group=group)
+        of_label = "" if label is None else f" of {humanize.label(label)}"
+        said = f"{humanize.plural(none, 'seal')} of {group}{of_label} {'has' if none == 1 else 'have'} no category"
+        if not none:
+            said = f"{share:g}% of the seals of {group}{of_label} have a category of their own; usual is {typical:g}%"
+        yield Finding(
+            rule="category_missing",
+            subject=group,
+            severity="warning",
+            value=int(none) if none else share,
+            limit=0 if none or typical is None else round(typical * HALF, 1),
+            unit="seals" if none else "percent",
+            summary=f"{said}.",
+            evidence={"group": group, "usual_percent": typical},
+            recommendation=(
+                f"Look at what finds the categories of {group}'s channels: what is sealed without one is not in the "
+                "root of its category."
+            ),
+        )
+
+
+_RUNBOOK: Final = (
+    "SELECT token_group, category, count(DISTINCT channel), to_timestamp(max(epoch)) FROM sealed_epochs "
+    "WHERE epoch > extract(epoch FROM now()) - 86400 GROUP BY 1, 2 ORDER BY 1, 3 DESC",
+    "{pm2} logs {sealer} --lines 50 --nostream",
+    "{pm2} status",
+)
+GROUP_MEMBERSHIP = Rule(
+    name="group_membership",
+    probe=NAME,
+    evaluate=group_membership,
+    absent="clear",
+    adopt=adopt_members,
+    runbook=_RUNBOOK,
+    impact=Impact(
+        "channels are in groups where they were not",
+        (NONE, "channels may be sealed for a group that is not theirs", "participants may claim another group's token"),
+    ),
+)
+CATEGORY_MISSING = Rule(
+    name="category_missing",
+    probe=NAME,
+    evaluate=category_missing,
+    runbook=_RUNBOOK,
+    impact=Impact(
+        "seals carry no category",
+        ("categories are not collected", "channels are not sealed under their category", "category roots lack them"),
+    ),
+)
+RULES = (GROUP_MEMBERSHIP, CATEGORY_MISSING)

@@ -1,0 +1,296 @@
+"""Judgement of sealed roots: empty, one for two seals, not the one remembered, and trees that are not of their seal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.copying import replace
+from monitord.core.history.clocks import judged_at
+from monitord.core.history.database import unlike
+from monitord.core.history.epochs import window_seconds
+from monitord.core.history.model import History
+from monitord.core.history.pipeline import adopt_roots
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule
+from monitord.core.subjects.pipeline_settings import NAME
+from monitord.core.subjects.sealing_labels import LEFT_WINDOW
+
+# A channel's account on the chain has room for so many claims of one label.
+MOST_CLAIMS: Final = 8192
+_UNREAD: Final = "the seals cannot be read"
+
+
+def _troubles(reading: Reading, kind: str, orders: StandingOrders) -> Iterator[tuple[str, int | None]]:
+    """Each group, and how many seals of it have this trouble; None where nobody could tell. None of them: not asked."""
+    for group in orders.groups:
+        many = reading.number("trouble", kind=kind, group=group)
+        if many is not None or next(reading.named("trouble"), None) is None:
+            yield group, None if many is None else int(many)
+
+
+def _seals(reading: Reading, kind: str, group: str) -> list[tuple[int, str]]:
+    """The seals by name, (label, channel), the newest first."""
+    return [
+        (int(one.label("epoch")), one.label("channel"))
+        for one in reading.named("trouble_seal")
+        if one.label("kind") == kind and one.label("group") == group
+    ]
+
+
+def _named(seals: list[tuple[int, str]], many: int) -> str:
+    said = [f"{channel} {humanize.label(label)}" for label, channel in seals]
+    return ", ".join(said) + (f" and {humanize.count(many - len(seals))} more" if many > len(seals) else "")
+
+
+def _evidence(group: str, seals: list[tuple[int, str]]) -> Mapping[str, object]:
+    return {
+        "group": group,
+        "labels": sorted({label for label, _ in seals}),
+        "channels": sorted({channel for _, channel in seals}),
+    }
+
+
+def root_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A seal with participants has no root, or one of zeros."""
+    reading = observation.readings[NAME]
+    for group, many in _troubles(reading, "empty", orders):
+        if many is None:
+            yield Unknown("root_empty", group, _UNREAD)
+        elif not many:
+            yield Clear("root_empty", group)
+        else:
+            seals = _seals(reading, "empty", group)
+            yield Finding(
+                rule="root_empty",
+                subject=group,
+                severity="critical",
+                value=many,
+                limit=0,
+                unit="seals",
+                summary=f"{humanize.plural(many, 'seal')} of {group} with participants {_have(many)} an empty or zero "
+                f"root: {_named(seals, many)}.",
+                evidence=_evidence(group, seals),
+                recommendation=f"Have {group} sealed again; do not publish these roots: nobody could claim by them.",
+            )
+
+
+def _have(many: int) -> str:
+    return "has" if many == 1 else "have"
+
+
+def root_duplicate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """Two channels or labels have one root: a leaf holds both, so no two true roots are alike."""
+    reading = observation.readings[NAME]
+    for group, many in _troubles(reading, "duplicate", orders):
+        if many is None:
+            yield Unknown("root_duplicate", group, _UNREAD)
+        elif not many:
+            yield Clear("root_duplicate", group)
+        else:
+            seals = _seals(reading, "duplicate", group)
+            yield Finding(
+                rule="root_duplicate",
+                subject=group,
+                severity="critical",
+                value=many,
+                limit=0,
+                unit="roots",
+                summary=f"{humanize.plural(many, 'root')} of {group} {'is' if many == 1 else 'are'} that of several: "
+                f"{_named(seals, len(seals))}.",
+                evidence=_evidence(group, seals),
+                recommendation=(
+                    "Recompute these seals with `monitord verify` and have those that do not match sealed again."
+                ),
+            )
+
+
+def root_changed(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """The roots of a sealed label are not the ones that were remembered of it, though nothing was sealed later."""
+    reading = observation.readings[NAME]
+    if next(reading.named("roots"), None) is None and next(reading.named("trouble"), None) is None:
+        yield from (Unknown("root_changed", group, _UNREAD) for group in orders.groups)
+        return
+    if unlike(history):
+        yield from (Unknown("root_changed", group, "it is another database") for group in orders.groups)
+        return
+    for group in orders.groups:
+        changed = history.pipeline.changed.get(group, ())
+        if not changed:
+            yield Clear("root_changed", group)
+            continue
+        labels = [one.label for one in changed]
+        suspects = [(label, channel) for label, channel in _seals(reading, "unlike", group) if label in labels]
+        of_which = f": {_named(suspects, len(suspects))} is not the root of its tree" if suspects else ""
+        gone = any(_seals_of(one.now) < _seals_of(one.was) for one in changed)
+        yield Finding(
+            rule="root_changed",
+            subject=group,
+            severity="critical",
+            value=len(labels),
+            limit=0,
+            unit="labels",
+            summary=(
+                f"Roots of {group} were rewritten{' or taken away' if gone else ''} after they were sealed, in "
+                f"{humanize.listed([humanize.label(label) for label in labels])}{of_which}."
+            ),
+            evidence={
+                "group": group,
+                "labels": labels,
+                "was": [one.was for one in changed],
+                "now": [one.now for one in changed],
+                "channels": sorted({channel for _, channel in suspects}),
+            },
+            recommendation=(
+                f"Recompute these labels with `monitord verify --group {group} --epoch {labels[-1]}`, and find out who "
+                "wrote to sealed_epochs. If the change is meant, acknowledge this alert: the present roots are then "
+                "the known ones."
+            ),
+        )
+
+
+def _seals_of(word: str) -> int:
+    return int(word.partition(":")[0])
+
+
+def tree_mismatch(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A tree has another root, or another number of participants, than its seal."""
+    reading = observation.readings[NAME]
+    counts = dict(_troubles(reading, "miscounted", orders))
+    for group, unlike_roots in _troubles(reading, "unlike", orders):
+        miscounted = counts.get(group) or 0
+        if unlike_roots is None:
+            yield Unknown("tree_mismatch", group, _UNREAD)
+        elif not unlike_roots and not miscounted:
+            yield Clear("tree_mismatch", group)
+        else:
+            seals = _seals(reading, "unlike", group) + _seals(reading, "miscounted", group)
+            parts = [
+                f"{humanize.plural(many, 'tree')} of {group} {_have(many)} another {what} than the seal: "
+                f"{_named(_seals(reading, kind, group), many)}"
+                for kind, what, many in (
+                    ("unlike", "root", unlike_roots),
+                    ("miscounted", "number of participants", miscounted),
+                )
+                if many
+            ]
+            yield Finding(
+                rule="tree_mismatch",
+                subject=group,
+                severity="warning",
+                value=unlike_roots + miscounted,
+                limit=0,
+                unit="trees",
+                summary=f"{'; '.join(parts)}.",
+                evidence=_evidence(group, seals),
+                recommendation=(
+                    "Recompute these seals with `monitord verify`: it says whether the seal or the tree is wrong. The "
+                    "publisher takes its root from the tree."
+                ),
+            )
+
+
+def tree_too_large(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A seal has more participants than its channel's account on the chain has room for claims."""
+    reading = observation.readings[NAME]
+    for group, many in _troubles(reading, "oversized", orders):
+        if many is None:
+            yield Unknown("tree_too_large", group, _UNREAD)
+        elif not many:
+            yield Clear("tree_too_large", group)
+        else:
+            seals = _seals(reading, "oversized", group)
+            yield Finding(
+                rule="tree_too_large",
+                subject=group,
+                severity="warning",
+                value=many,
+                limit=0,
+                unit="seals",
+                summary=f"{humanize.plural(many, 'seal')} of {group} {_have(many)} more than "
+                f"{humanize.count(MOST_CLAIMS)} participants: {_named(seals, many)}.",
+                evidence=_evidence(group, seals),
+                recommendation="They cannot be published whole: have such channels sealed in parts.",
+            )
+
+
+def _same_labels(stronger: Finding, weaker: Finding) -> bool:
+    """Whether the stronger finding is about each label of the weaker one."""
+    mine, its = (finding.evidence.get("labels") for finding in (stronger, weaker))
+    return isinstance(mine, list | tuple) and isinstance(its, list | tuple) and bool(its) and set(its) <= set(mine)
+
+
+def _left_window(alert: Alert, history: History, orders: StandingOrders) -> str:
+    """Why what was wrong is over where nobody put it right: its labels are out of the window that is read."""
+    labels = alert.finding.evidence.get("labels")
+    oldest = judged_at(history, history.at or 0.0) - window_seconds(orders)
+    is_out = (
+        isinstance(labels, list | tuple) and bool(labels) and all(isinstance(x, int) and x < oldest for x in labels)
+    )
+    return LEFT_WINDOW if is_out else ""
+
+
+def _right_now(alert: Alert, at: RecoveryContext) -> str:
+    if _left_window(alert, at.history, at.orders):
+        return f"What was wrong of {alert.subject} has left the window that is looked at, as it was."
+    return f"The seals of {alert.subject} in the window are as expected again."
+
+
+def _wrong_roots(alert: Alert, orders: StandingOrders) -> EpochImpact:
+    return (
+        NONE,
+        f"seals of {alert.subject} are not to be trusted until they are recomputed",
+        "claims by these roots fail, or pay whom they should not",
+    )
+
+
+_RUNBOOK: Final = (
+    "monitord verify --group {name}",
+    "SELECT epoch, channel, token_group, category, root, to_timestamp(sealed_at), published FROM sealed_epochs "
+    "WHERE epoch > extract(epoch FROM now()) - 86400 AND token_group = {literal} ORDER BY sealed_at DESC LIMIT 20",
+    "{pm2} logs {sealer} --lines 50 --nostream",
+)
+_ROOT: Final = Rule(
+    name="",
+    probe=NAME,
+    severities=("critical",),
+    over=_left_window,
+    runbook=_RUNBOOK,
+    impact=Impact("roots of what was sealed are wrong", _wrong_roots),
+    blocking=lambda *_: ("claims",),
+    recovered=_right_now,
+)
+TREE_MISMATCH = replace(
+    _ROOT,
+    name="tree_mismatch",
+    severities=("warning",),
+    evaluate=tree_mismatch,
+    impact=Impact(
+        "trees are not those of what was sealed",
+        (NONE, NONE, "what is published is the tree's root: proofs of the seal fail against it"),
+    ),
+    blocking=lambda *_: (),
+)
+TREE_TOO_LARGE = replace(
+    _ROOT,
+    name="tree_too_large",
+    severities=("warning",),
+    evaluate=tree_too_large,
+    impact=Impact(
+        "a seal is too large to be claimed whole",
+        (NONE, NONE, f"participants past the first {humanize.count(MOST_CLAIMS)} cannot claim"),
+    ),
+    blocking=lambda *_: (),
+)
+ROOT_CHANGED = replace(
+    _ROOT,
+    name="root_changed",
+    evaluate=root_changed,
+    adopt=adopt_roots,
+    replaces=(Replaces(TREE_MISMATCH, when=_same_labels),),
+)
+ROOT_EMPTY = replace(_ROOT, name="root_empty", evaluate=root_empty)
+ROOT_DUPLICATE = replace(_ROOT, name="root_duplicate", evaluate=root_duplicate)
+RULES = (ROOT_EMPTY, ROOT_DUPLICATE, ROOT_CHANGED, TREE_MISMATCH, TREE_TOO_LARGE)

@@ -1,0 +1,284 @@
+"""Judgement of the stages: signals grow old, participants stay away, trees are behind, nothing is published."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.anomalies.pipeline import HALF, has_dropped
+from monitord.core.dependencies import feeders
+from monitord.core.history.clocks import DISAGREE, disagree, judged_at
+from monitord.core.history.model import History
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.orders import TABLES, TREES, StandingOrders
+from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
+from monitord.core.subjects.pipeline_settings import NAME, settings
+from monitord.core.subjects.tables import fed_by
+
+# The stages that alerts are about; a table's own rules speak of the table.
+COLLECTION, TREE_STAGE, PUBLISHING = "collection", "trees", "publishing"
+(_SIGNALS,) = TABLES
+_NOT_COUNTED = "it is not known who takes part"
+
+
+def signals_stale(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """The newest signal is old, whatever comes into its table: what arrives is of the past, or nothing does."""
+    reading = observation.readings[NAME]
+    if reading.number("there", table=_SIGNALS) != 1:
+        return
+    found, limit = reading.number("newest_signal"), orders.flow_stall.total_seconds()
+    if next(reading.named("newest_signal"), None) is None:
+        yield Unknown("signals_stale", COLLECTION, "the signals cannot be read")
+        return
+    if disagree(history):
+        yield Unknown("signals_stale", COLLECTION, DISAGREE)
+        return
+    now, length = judged_at(history, observation.now.timestamp()), orders.epoch_length.total_seconds()
+    age = now - found if found is not None else now % length + length  # neither this epoch nor the last has any
+    if age <= limit:
+        yield Clear("signals_stale", COLLECTION)
+        return
+    how_old = humanize.duration(age)
+    said = f"The newest signal in {_SIGNALS} was sent {how_old} ago, at {humanize.moment(found or 0.0, now)}."
+    yield Finding(
+        rule="signals_stale",
+        subject=COLLECTION,
+        severity="warning",
+        value=round(age, 3),
+        limit=limit,
+        unit="seconds",
+        summary=said if found is not None else f"No signal in {_SIGNALS} is of this epoch or the last one.",
+        evidence={"newest_signal": None if found is None else humanize.clock(found)},
+        recommendation=(
+            "Look at what listens to the channels: is it connected, and does what it writes carry the present time?"
+        ),
+    )
+
+
+def participants_dropped(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """Far fewer took part for a group in the newest whole epoch than at the same hour of the days before."""
+    reading = observation.readings[NAME]
+    took, least, days = (reading.values(name, "group") for name in ("took_part", "took_part_least", "took_part_days"))
+    if not orders.learned_warnings:
+        return
+    for group in orders.groups:
+        now, fewest, many = took.get(group), least.get(group), days.get(group, 0)
+        if not isinstance(now, int):
+            yield Unknown("participants_dropped", group, _NOT_COUNTED)
+            continue
+        if not isinstance(fewest, int) or not isinstance(many, int) or not has_dropped(now, (fewest,) * many):
+            yield Clear("participants_dropped", group)
+            continue
+        yield Finding(
+            rule="participants_dropped",
+            subject=group,
+            severity="warning",
+            value=now,
+            limit=round(fewest * HALF),
+            unit="participants",
+            summary=(
+                f"{humanize.plural(now, 'participant')} took part for {group} in the newest whole epoch; at the same "
+                f"hour of the last {many} days it was never below {humanize.count(fewest)}."
+            ),
+            evidence={"fewest_before": fewest, "days": many, "group": group},
+            recommendation=f"Look at what listens to the channels of {group}, and whether they are on the air.",
+        )
+
+
+def tree_behind(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """An epoch after they were sealed, the newest labels have no trees, or far fewer than is usual."""
+    reading = observation.readings[NAME]
+    due = {group: many for group, many in _counts(reading, "trees_due").items() if many}
+    if not due:
+        if reading.number("there", table="l2_tree_cache") == 1:
+            yield Unknown("tree_behind", TREE_STAGE, "nothing that was sealed can be compared with its trees")
+        return
+    behind = _behind(reading, due, history)
+    if not behind:
+        yield Clear("tree_behind", TREE_STAGE)
+        return
+    newest = reading.values("trees_label", "group")
+    worst = max(behind.values())
+    each = [f"{group} for {humanize.plural(many, 'label')}" for group, many in behind.items()]
+    channels = sorted({one.label("channel") for one in reading.named("untreed")})
+    oldest = min(label for group in behind if isinstance(label := newest.get(group), int))
+    yield Finding(
+        rule="tree_behind",
+        subject=TREE_STAGE,
+        severity="warning",
+        value=worst,
+        limit=0,
+        unit="labels",
+        summary=(
+            f"The tree cache is behind what is sealed: an epoch later there are none of {humanize.listed(each)}, or "
+            "far fewer than usual."
+        ),
+        evidence={"behind": behind, "oldest_label": oldest, "channels": channels},
+        recommendation="Look at what builds the trees: is it alive, does its queue move, does it log errors?",
+    )
+
+
+def _behind(reading: Reading, due: dict[str, int], history: History) -> dict[str, int]:
+    """By group how many labels lack their trees. A group that has never had any lacks none while another has some."""
+    found = _counts(reading, "trees_behind")
+    usual = reading.values("trees_usual", "group")
+    is_dead = not any(usual.get(group) for group in due)
+    behind = {
+        group: found.get(group, 0) if usual.get(group) else many
+        for group, many in due.items()
+        if usual.get(group) or group in history.pipeline.treed or is_dead
+    }
+    return {group: many for group, many in behind.items() if many}
+
+
+def _counts(reading: Reading, name: str) -> dict[str, int]:
+    return {group: many for group, many in reading.values(name, "group").items() if isinstance(many, int)}
+
+
+def publishing_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """There is something to publish (sealed, with a tree, unpublished), and nothing was for too long."""
+    reading = observation.readings[NAME]
+    eligible = reading.number("eligible")
+    if eligible is None:
+        if next(reading.named("unpublished"), None) is not None:
+            yield Unknown("publishing_stalled", PUBLISHING, "what could be published is not known without the trees")
+        return
+    if disagree(history):
+        yield Unknown("publishing_stalled", PUBLISHING, DISAGREE)
+        return
+    now, limit = judged_at(history, observation.now.timestamp()), settings(orders).publish_stall.total_seconds()
+    last, since = reading.number("published_last"), reading.number("eligible_since")
+    waited_from = max(last or 0.0, since if since is not None else now)
+    waited = max(0.0, now - waited_from - history.absent_seconds("postgres", waited_from, now))
+    if not eligible or waited <= limit:
+        yield Clear("publishing_stalled", PUBLISHING)
+        return
+    when = "" if last is None else f"; the last was at {humanize.moment(last, now)}"
+    yield Finding(
+        rule="publishing_stalled",
+        subject=PUBLISHING,
+        severity="warning",
+        value=round(waited, 3),
+        limit=limit,
+        unit="seconds",
+        summary=(
+            f"{humanize.plural(eligible, 'seal')} {'has' if eligible == 1 else 'have'} a tree and could be published, "
+            f"and none was for {humanize.duration(waited)}{when}."
+        ),
+        evidence={"eligible": int(eligible), "unpublished": reading.number("unpublished")},
+        recommendation="Look at what publishes: is it alive, has its wallet SOL, does its RPC node answer?",
+    )
+
+
+def _age_now(alert: Alert, at: RecoveryContext) -> str | None:
+    reading = at.history.reading(NAME)
+    found = None if reading is None else reading.number("newest_signal")
+    if found is None:
+        return None
+    age = humanize.duration(max(0.0, judged_at(at.history, at.now) - found))
+    return f"The newest signal was sent {age} ago."
+
+
+def _took_part_now(alert: Alert, at: RecoveryContext) -> str | None:
+    reading = at.history.reading(NAME)
+    took = None if reading is None else reading.number("took_part", group=alert.subject)
+    if took is None:
+        return None
+    return f"{humanize.plural(took, 'participant')} took part for {alert.subject} in the newest whole epoch."
+
+
+def _trees_now(alert: Alert, at: RecoveryContext) -> str | None:
+    reading = at.history.reading(NAME)
+    shares = {} if reading is None else reading.values("trees_share", "group")
+    each = [f"{share:g}% of {group}'s" for group, share in shares.items() if isinstance(share, int | float)]
+    return f"Of the newest label that is due, {humanize.listed(each)} seals have their trees." if each else None
+
+
+def _published_now(alert: Alert, at: RecoveryContext) -> str | None:
+    reading = at.history.reading(NAME)
+    if reading is None or (eligible := reading.number("eligible")) is None:
+        return None
+    lately = reading.number("published_lately") or 0
+    return (
+        f"{humanize.plural(lately, 'seal')} {'was' if lately == 1 else 'were'} published within the last hour; "
+        f"{humanize.count(eligible)} could be."
+    )
+
+
+_BUILDER: Final = "{pm2} logs " + TREES + " --lines 50 --nostream"
+_LATE_TREES: Final = "trees are built late; what is sealed waits for its proofs"
+
+SIGNALS_STALE = Rule(
+    name="signals_stale",
+    probe=NAME,
+    evaluate=signals_stale,
+    roles=frozenset({"flow"}),
+    workers=lambda _, orders: (feeders(_SIGNALS, orders),),
+    runbook=(
+        "{pm2} logs {feeder} --lines 50 --nostream",
+        'SELECT epoch, count(*), to_timestamp(max("timestamp")) FROM user_signals '
+        "WHERE epoch > extract(epoch FROM now()) - 7200 GROUP BY 1 ORDER BY 1 DESC",
+        "{pm2} status",
+    ),
+    impact=Impact(
+        "what is collected is old",
+        ("signals of the present are not collected", "epochs will hold fewer participants, or none", NONE),
+    ),
+    recovered=_age_now,
+)
+PARTICIPANTS_DROPPED = Rule(
+    name="participants_dropped",
+    probe=NAME,
+    evaluate=participants_dropped,
+    roles=frozenset({"flow"}),
+    workers=fed_by,
+    runbook=(
+        "{pm2} logs {feeder} --lines 50 --nostream",
+        "SELECT epoch, to_timestamp(epoch), count(*) FROM channel_participation WHERE epoch > "
+        "extract(epoch FROM now()) - 10800 AND token_group = {literal} GROUP BY 1 ORDER BY 1 DESC",
+        "{pm2} status",
+    ),
+    impact=Impact(
+        "fewer take part than ever at this hour",
+        (
+            "a part of the audience may not be collected",
+            "epochs hold fewer participants",
+            "who is left out cannot claim",
+        ),
+    ),
+    recovered=_took_part_now,
+)
+TREE_BEHIND = Rule(
+    name="tree_behind",
+    probe=NAME,
+    evaluate=tree_behind,
+    roles=frozenset({"backlog"}),
+    workers=lambda _, orders: (settings(orders).built_by,),
+    runbook=(
+        _BUILDER,
+        "SELECT epoch, count(*), to_timestamp(max(built_at)) FROM l2_tree_cache WHERE epoch > "
+        "extract(epoch FROM now()) - 86400 GROUP BY 1 ORDER BY 1 DESC LIMIT 10",
+        "{pm2} status",
+    ),
+    impact=Impact(_LATE_TREES, (NONE, NONE, "what has no tree is neither published nor claimed")),
+    recovered=_trees_now,
+)
+PUBLISHING_STALLED = Rule(
+    name="publishing_stalled",
+    probe=NAME,
+    evaluate=publishing_stalled,
+    roles=frozenset({"backlog"}),
+    workers=lambda _, orders: (settings(orders).published_by,),
+    runbook=(
+        _BUILDER,
+        "SELECT published, count(*), to_timestamp(max(epoch)), max(published_at) FROM sealed_epochs WHERE epoch > "
+        "extract(epoch FROM now()) - 86400 GROUP BY 1",
+        "{pm2} status",
+    ),
+    impact=Impact(
+        "nothing is published", (NONE, NONE, "what is sealed meanwhile cannot be claimed until it is published")
+    ),
+    recovered=_published_now,
+)
+RULES = (SIGNALS_STALE, PARTICIPANTS_DROPPED, TREE_BEHIND, PUBLISHING_STALLED)

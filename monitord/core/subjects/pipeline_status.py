@@ -1,0 +1,329 @@
+"""How the pipeline stands, stage by stage: the status, and what is shown and counted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitord.core import humanize
+from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
+from monitord.core.blocks import Block, Bullets, FoldedGrid, Grid, Paragraph, Style
+from monitord.core.history.clocks import judged_at
+from monitord.core.history.epochs import calendar
+from monitord.core.history.model import History
+from monitord.core.humanize import UNKNOWN, label, said
+from monitord.core.model import Reading, Severity
+from monitord.core.orders import TABLES, TREES, StandingOrders
+from monitord.core.subjects import epochs_status, postgres_status, redis_status
+from monitord.core.subjects.base import MetricFamily, MetricGroup, SectionContext, StatusSection, asked, ratio, whole
+from monitord.core.subjects.pipeline_settings import NAME
+from monitord.core.subjects.pipeline_stages import COLLECTION, PUBLISHING, TREE_STAGE
+
+if TYPE_CHECKING:
+    from monitord.core.status import FleetStatus
+
+(_SIGNALS,) = TABLES
+SEALING, QUEUE, CLAIMS = "sealing", "queue", "claims"
+STAGES: Final = (COLLECTION, SEALING, TREE_STAGE, PUBLISHING, QUEUE, CLAIMS)
+# Tables without which a stage is not watched.
+_TABLE_OF: Final = {COLLECTION: _SIGNALS, TREE_STAGE: "l2_tree_cache", PUBLISHING: "sealed_epochs"}
+
+
+@dataclass(frozen=True, slots=True)
+class GroupPipeline:
+    """What each stage has come to for a group.
+
+    `joined` have taken part in the running epoch so far, `joined_usual` usually had by then on the days before;
+    `took_part` in the newest whole epoch. `sealing_delay_seconds` is that of the newest label, `unsealed_channels` how
+    many took part in it and are not sealed. `trees_behind` are labels, the percentages those of a label's seals that
+    have a tree. `wrong` are seals by what is wrong with them. `latest` are the channels sealed last and their labels.
+    """
+
+    joined: int | None = None
+    joined_usual: int | None = None
+    took_part: int | None = None
+    sealing_delay_seconds: float | None = None
+    unsealed_channels: int | None = None
+    trees_behind: int | None = None
+    trees_percent: float | None = None
+    trees_usual_percent: float | None = None
+    uncategorised: int | None = None
+    wrong: Mapping[str, int] | None = None
+    latest: Mapping[str, int] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PipelineStatus:
+    """The stages. `not_watched` says of each that is not why; what could not be measured is None."""
+
+    groups: Mapping[str, GroupPipeline]
+    signals_per_hour: float | None
+    newest_signal_age_seconds: float | None
+    unpublished: int | None
+    eligible: int | None
+    published_last_hour: int | None
+    publishing_eta_seconds: float | None
+    oldest_eligible_seconds: float | None
+    queue_waiting: int | None
+    not_watched: Mapping[str, str]
+
+
+def _status(history: History, orders: StandingOrders, now: float) -> PipelineStatus | None:
+    if NAME not in orders.probes:
+        return None
+    reading = asked(NAME, history, orders)
+    found = reading or Reading(NAME)
+    at = judged_at(history, now)
+    newest, since = found.number("newest_signal"), found.number("eligible_since")
+    eligible, lately = found.number("eligible"), found.number("published_lately")
+    table = postgres_status.GROWTH.build(history, orders, now).get(_SIGNALS)
+    queues = redis_status.STATUS.build(history, orders, now).queues
+    return PipelineStatus(
+        groups={group: _group(group, found, history, orders) for group in orders.groups},
+        signals_per_hour=None if table is None else table.rows_per_hour,
+        newest_signal_age_seconds=None if newest is None else round(max(0.0, at - newest), 3),
+        unpublished=whole(found.number("unpublished")),
+        eligible=whole(eligible),
+        published_last_hour=whole(lately),
+        publishing_eta_seconds=round(eligible / lately * 3600, 1)
+        if eligible and lately
+        else 0.0
+        if eligible == 0
+        else None,
+        oldest_eligible_seconds=None if since is None or not eligible else round(max(0.0, at - since), 3),
+        queue_waiting=queues[TREES].waiting if TREES in queues else None,
+        not_watched={} if reading is None else _not_watched(found, orders, TREES in queues),
+    )
+
+
+def _not_watched(reading: Reading, orders: StandingOrders, queue: bool) -> Mapping[str, str]:
+    """Why a stage is not watched. A table that was there before and is gone is missed: another rule says so."""
+    there = reading.values("there", "table")
+    absent = {stage: f"there is no table {name}" for stage, name in _TABLE_OF.items() if not there.get(name)}
+    if not queue:
+        absent[QUEUE] = f"no queue {TREES} is watched"
+    return {**absent, CLAIMS: "nothing is asked of the chain"}
+
+
+def _group(group: str, reading: Reading, history: History, orders: StandingOrders) -> GroupPipeline:
+    def number(name: str) -> float | None:
+        return reading.number(name, group=group)
+
+    learned = history.learned.get(group, NOTHING_LEARNED)
+    newest = max((one for one, _ in history.sealed.get(group, ())), default=None)
+    seen = learned.completeness
+    wrong = {
+        one.label("kind"): one.value
+        for one in reading.named("trouble")
+        if one.label("group") == group and isinstance(one.value, int)
+    }
+    latest = {
+        one.label("channel"): one.value
+        for one in reading.named("channel_latest")
+        if one.label("group") == group and isinstance(one.value, int)
+    }
+    return GroupPipeline(
+        joined=whole(number("joined")),
+        joined_usual=whole(number("joined_usual")),
+        took_part=whole(number("took_part")),
+        sealing_delay_seconds=None if newest is None else learned.delays.get(newest),
+        unsealed_channels=None if seen.newest is None else seen.unsealed.get(seen.newest),
+        trees_behind=whole(number("trees_behind")),
+        trees_percent=number("trees_share"),
+        trees_usual_percent=number("trees_usual"),
+        uncategorised=whole(number("uncategorised")),
+        wrong=wrong or None,
+        latest=latest or None,
+    )
+
+
+STATUS: Final = StatusSection(NAME, PipelineStatus | None, _status)
+
+
+def _here(report: FleetStatus) -> Mapping[str, PipelineStatus]:
+    found = report.of(STATUS)
+    return {} if found is None else {"": found}
+
+
+def _groups(report: FleetStatus) -> Mapping[str, GroupPipeline]:
+    found = report.of(STATUS)
+    return {} if found is None else found.groups
+
+
+METRICS: Final = (
+    MetricGroup[PipelineStatus](
+        _here,
+        (
+            MetricFamily(
+                "pipeline_newest_signal_age_seconds",
+                "How long ago the newest signal was sent.",
+                lambda found: found.newest_signal_age_seconds,
+            ),
+            MetricFamily(
+                "pipeline_unpublished_seals", "Seals that are not published.", lambda found: found.unpublished
+            ),
+            MetricFamily(
+                "pipeline_eligible_seals",
+                "Seals that are unpublished and have a tree: they could be published.",
+                lambda found: found.eligible,
+            ),
+            MetricFamily(
+                "pipeline_published_last_hour",
+                "Seals that were published within the last hour.",
+                lambda found: found.published_last_hour,
+            ),
+            MetricFamily(
+                "pipeline_oldest_eligible_seconds",
+                "How long the oldest seal that could be published has waited.",
+                lambda found: found.oldest_eligible_seconds,
+            ),
+        ),
+    ),
+    MetricGroup[GroupPipeline](
+        _groups,
+        (
+            MetricFamily(
+                "pipeline_participants", "Who took part in the newest whole epoch.", lambda one: one.took_part
+            ),
+            MetricFamily("pipeline_joined", "Who has taken part in the running epoch so far.", lambda one: one.joined),
+            MetricFamily(
+                "pipeline_sealing_delay_seconds",
+                "How long after it fell due the newest label was sealed.",
+                lambda one: one.sealing_delay_seconds,
+            ),
+            MetricFamily(
+                "pipeline_trees_behind_labels",
+                "Labels without their trees an epoch after they were sealed.",
+                lambda one: one.trees_behind,
+            ),
+            MetricFamily(
+                "pipeline_trees_ratio",
+                "The share of the seals of the newest label that is due that have a tree.",
+                lambda one: ratio(one.trees_percent),
+            ),
+            MetricFamily(
+                "pipeline_wrong_seals",
+                "Seals in the window that something is wrong with, by what it is.",
+                lambda one: one.wrong,
+                by="kind",
+            ),
+        ),
+        label="group",
+    ),
+)
+
+
+def section(context: SectionContext) -> Iterator[Block]:
+    """The stages, one line each; what is wrong; and the channels that were sealed last."""
+    found = context.report.of(STATUS)
+    if found is None or context.report.probes[NAME].status != "ok":
+        return
+    yield Bullets(tuple(_line(stage, found, context) for stage in STAGES))
+    if context.history is not None and context.history.pipeline.names:
+        yield Paragraph("sealed_participants holds user names beside the hashes; monitord reads none of them.", "dim")
+    latest = tuple(
+        (None, (group, channel, label(at)))
+        for group, one in found.groups.items()
+        for channel, at in (one.latest or {}).items()
+    )
+    if latest:
+        table = Grid("Newest sealed epochs by channel", ("Group", "Channel", "Newest sealed epoch"), latest)
+        yield FoldedGrid("Newest sealed epochs by channel", table)
+
+
+def _line(stage: str, found: PipelineStatus, context: SectionContext) -> tuple[Style | None, str]:
+    if why := found.not_watched.get(stage):
+        return None, f"{stage}: not watched, {why}"
+    words, style = _WORDS[stage](found, context), _style(stage, found, context)
+    return ("unknown" if style == "ok" and UNKNOWN in words else style), f"{stage}: {words}"
+
+
+def _style(stage: str, found: PipelineStatus, context: SectionContext) -> Style:
+    """The worst that is confirmed of a stage; what is confirmed of the seals of a group is with the sealing."""
+    members = found.groups if stage == SEALING else (stage,)
+    marks: list[Severity] = [mark for member in members if (mark := context.severity(member)) is not None]
+    return "critical" if "critical" in marks else "warning" if marks else "ok"
+
+
+def _collection(found: PipelineStatus, context: SectionContext) -> str:
+    rate = said(humanize.count, found.signals_per_hour)
+    parts = [f"{rate} signals an hour, the newest {said(humanize.duration, found.newest_signal_age_seconds)} old"]
+    now = [
+        f"{group} {humanize.count(one.joined)}{_usual(one)}"
+        for group, one in found.groups.items()
+        if one.joined is not None
+    ]
+    took = [
+        f"{group} {humanize.count(one.took_part)}" for group, one in found.groups.items() if one.took_part is not None
+    ]
+    if now:
+        parts.append(f"participants so far: {', '.join(now)}")
+    elif took:
+        parts.append(f"participants of the last epoch: {', '.join(took)}")
+    return "; ".join(parts)
+
+
+def _usual(one: GroupPipeline) -> str:
+    return "" if one.joined_usual is None else f" (usually {humanize.count(one.joined_usual)})"
+
+
+def _sealing(found: PipelineStatus, context: SectionContext) -> str:
+    sealed = context.report.of(epochs_status.GROUPS)
+    expected = calendar(context.orders).expected(context.now)
+    parts, wrong = [], []
+    for group, one in found.groups.items():
+        newest = sealed[group].latest if group in sealed else None
+        after = "" if one.sealing_delay_seconds is None else f" after {humanize.duration(one.sealing_delay_seconds)}"
+        late = "" if newest is None or newest >= expected else " (behind)"
+        lacking = f", {humanize.plural(one.unsealed_channels, 'channel')} unsealed" if one.unsealed_channels else ""
+        parts.append(f"{group} {said(humanize.clock, newest)}{after}{late}{lacking}")
+        wrong += [f"{many} of {group} {_KINDS.get(kind, kind)}" for kind, many in (one.wrong or {}).items() if many]
+    return "; ".join([", ".join(parts), *wrong])
+
+
+# What is wrong with seals, in a few words.
+_KINDS: Final = {
+    "empty": "without a root",
+    "duplicate": "with another's root",
+    "unlike": "unlike the tree",
+    "miscounted": "counted otherwise by the tree",
+    "oversized": "too large to be claimed",
+    "mismatch": "recomputed to another root",
+}
+
+
+def _trees(found: PipelineStatus, context: SectionContext) -> str:
+    shares = [f"{group} {said('{:g}%'.format, one.trees_percent)}" for group, one in found.groups.items()]
+    behind = [
+        f"{group} is {humanize.plural(one.trees_behind, 'label')} behind"
+        for group, one in found.groups.items()
+        if one.trees_behind
+    ]
+    return "; ".join([f"built of the newest label that is due: {', '.join(shares)}", *behind])
+
+
+def _publishing(found: PipelineStatus, context: SectionContext) -> str:
+    eligible, unpublished = said(humanize.count, found.eligible), said(humanize.count, found.unpublished)
+    parts = [
+        f"{eligible} of {unpublished} unpublished could be published",
+        f"{said(humanize.count, found.published_last_hour)} were in the last hour",
+    ]
+    if found.oldest_eligible_seconds is not None:
+        parts.append(f"the oldest waits for {humanize.duration(found.oldest_eligible_seconds)}")
+    if found.eligible and found.publishing_eta_seconds is not None:
+        parts.append(f"done in {humanize.duration(found.publishing_eta_seconds)} at this rate")
+    return "; ".join(parts)
+
+
+def _queue(found: PipelineStatus, context: SectionContext) -> str:
+    return f"{said(humanize.count, found.queue_waiting)} waiting in {TREES}"
+
+
+_WORDS: Final = {
+    COLLECTION: _collection,
+    SEALING: _sealing,
+    TREE_STAGE: _trees,
+    PUBLISHING: _publishing,
+    QUEUE: _queue,
+}

@@ -1,0 +1,219 @@
+"""Asks what has become of what was sealed: trees, roots, publishing; and of what comes before it: signals, who joined.
+
+Each question is bounded by labels and by rows. What does not change is asked for once: whoever asks keeps the answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from monitord.core.names import distinct
+from monitord.postgres import queries
+from monitord.postgres.participation import spellings, upper
+
+if TYPE_CHECKING:
+    from monitord.postgres.session import Connection
+
+SIGNALS: Final = "user_signals"
+PARTICIPATION: Final = "channel_participation"
+SEALS: Final = "sealed_epochs"
+PARTICIPANTS: Final = "sealed_participants"
+TREES: Final = "l2_tree_cache"
+TABLES: Final = (SIGNALS, PARTICIPATION, SEALS, PARTICIPANTS, TREES)
+# The parts of an epoch in which it is counted who joined.
+PARTS: Final = 12
+# What may be wrong with a label's seals and their trees, each counted by its column.
+TROUBLES: Final = ("empty", "unlike", "miscounted", "oversized")
+_MOST_SIGNALS = 300_000
+_MOST_JOINED = 200_000
+_MOST_UNPUBLISHED = 10_000
+# A tree cache that no index begins with its labels is read whole, up to so many pages of 8 KiB.
+_MOST_PAGES = 16_384
+MOST_CHANNELS: Final = 100
+MOST_LATEST: Final = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What there is of a table, and whether it may be read."""
+
+    there: bool = False
+    readable: bool = False
+    pages: int = 0
+    indexed: bool = False
+
+    @property
+    def usable(self) -> bool:
+        """Whether it can be read at a cost that is known."""
+        return self.readable and (self.indexed or self.pages <= _MOST_PAGES)
+
+
+@dataclass(frozen=True, slots=True)
+class Signature:
+    """What tells whether anything of a label has changed. `called` is how a group that is not watched is called."""
+
+    rows: int
+    published: int
+    value: int
+    called: str = ""
+
+    @property
+    def word(self) -> str:
+        """How many rows, and the hash over them."""
+        return f"{self.rows}:{self.value & (1 << 64) - 1:016x}"
+
+
+@dataclass(frozen=True, slots=True)
+class Stages:
+    """What has become of the seals of one label and group; `found` are counts and the first channels by trouble."""
+
+    seals: int
+    treed: int
+    eligible: int
+    sealed_at: float | None
+    uncategorised: int
+    categorised: int
+    untreed: tuple[str, ...] = ()
+    found: Mapping[str, tuple[int, tuple[str, ...]]] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Publishing:
+    """What waits to be published. `oldest` and `last` are Unix seconds; `capped`: there is more than was counted."""
+
+    unpublished: int
+    eligible: int
+    oldest: float | None
+    lately: int
+    last: float | None
+    capped: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Twice:
+    """One root of several seals."""
+
+    groups: tuple[str, ...]
+    channels: tuple[str, ...]
+    labels: tuple[int, ...]
+
+
+async def access(connection: Connection) -> dict[str, Access]:
+    """Each of the pipeline's tables."""
+    rows = await connection.fetch(queries.ACCESS, list(TABLES))
+    return {row["name"]: Access(row["there"], row["readable"], row["pages"], row["indexed"]) for row in rows}
+
+
+async def signatures(
+    connection: Connection, labels: Sequence[int], groups: Sequence[str], trees: Access
+) -> tuple[dict[tuple[int, str], Signature], dict[int, Signature]]:
+    """The signatures of these labels' seals, by label and group in upper case, and those of their trees."""
+    statement = queries.signed(trees=trees.usable, indexed=trees.indexed)
+    rows = await connection.fetch(statement, list(labels), list(groups))
+    seals, built = {}, {}
+    for row in rows:
+        one = Signature(row["rows"], row["published"], row["signature"], row["called"] or "")
+        if row["name"] is None:
+            built[row["epoch"]] = one
+        else:
+            seals[row["epoch"], row["name"]] = one
+    return seals, built
+
+
+async def stages(
+    connection: Connection, labels: Sequence[int], groups: Sequence[str], tables: Mapping[str, Access]
+) -> dict[tuple[int, str], Stages]:
+    """What has become of the seals of these labels, by label and group in upper case."""
+    trees = tables[TREES]
+    statement = queries.stages(trees=trees.usable, indexed=trees.indexed, participants=tables[PARTICIPANTS].usable)
+    await connection.execute(queries.NO_NESTED_LOOPS)
+    rows = await connection.fetch(statement, list(labels), list(groups))
+    return {
+        (row["epoch"], row["name"]): Stages(
+            seals=row["seals"],
+            treed=row["treed"],
+            eligible=row["eligible"],
+            sealed_at=row["sealed_at"],
+            uncategorised=row["uncategorised"],
+            categorised=row["categorised"],
+            untreed=_names(row["untreed_channels"]),
+            found={name: (row[name], _names(row[f"{name}_channels"])) for name in TROUBLES},
+        )
+        for row in rows
+    }
+
+
+async def duplicates(connection: Connection, labels: Sequence[int], groups: Sequence[str]) -> list[Twice]:
+    """The roots that several seals of these labels have."""
+    rows = await connection.fetch(queries.DUPLICATES, list(labels), list(groups))
+    return [Twice(tuple(row["names"]), _names(row["channels"]), tuple(row["labels"])) for row in rows]
+
+
+async def latest(
+    connection: Connection, labels: Sequence[int], groups: Sequence[str]
+) -> dict[str, tuple[tuple[str, int], ...]]:
+    """The channels that each group (in upper case) has sealed last, with their newest labels."""
+    found: dict[str, tuple[tuple[str, int], ...]] = {}
+    for row in await connection.fetch(queries.LATEST, list(labels), list(groups), MOST_LATEST):
+        found[row["name"]] = (*found.get(row["name"], ()), (distinct(row["channel"]), row["epoch"]))
+    return found
+
+
+async def publishing(
+    connection: Connection, labels: Sequence[int], now: float, span: float, trees: Access
+) -> Publishing:
+    """What waits to be published, of all labels, and what of these labels was published within `span` seconds."""
+    waits = await connection.fetchrow(
+        queries.backlog(trees=trees.usable and trees.indexed), int(now), _MOST_UNPUBLISHED
+    )
+    done = await connection.fetchrow(queries.PUBLISHED, list(labels), now - span)
+    assert waits is not None and done is not None  # noqa: S101, PT018 - aggregates have a row
+    return Publishing(
+        unpublished=waits["unpublished"],
+        eligible=waits["eligible"],
+        oldest=waits["oldest"],
+        lately=done["lately"],
+        last=done["last"],
+        capped=waits["unpublished"] >= _MOST_UNPUBLISHED,
+    )
+
+
+async def newest_signal(connection: Connection, labels: Sequence[int], now: float) -> float | None:
+    """When the newest signal was sent, in Unix seconds: of the first of these labels that has any."""
+    for label in labels:
+        found: float | None = await connection.fetchval(queries.NEWEST_SIGNAL, label, now, _MOST_SIGNALS)
+        if found is not None:
+            return found
+    return None
+
+
+async def joined(connection: Connection, label: int, groups: Sequence[str], length: int) -> dict[str, tuple[int, ...]]:
+    """How many came to take part in each of the parts of a label's epoch, by group in upper case."""
+    found = {group: [0] * PARTS for group in groups}
+    for row in await connection.fetch(queries.JOINED, label, list(groups), length, PARTS, _MOST_JOINED):
+        found[row["name"]][row["part"]] = row["joined"]
+    return {group: tuple(parts) for group, parts in found.items()}
+
+
+async def roster(
+    connection: Connection, groups: Sequence[str], every: Sequence[str]
+) -> dict[str, dict[str, tuple[str, ...]]]:
+    """The channels that ever took part for each of these groups, and for which others of `every` group."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {group: {} for group in groups}
+    most = (MOST_CHANNELS + 1) * len(groups)
+    for row in await connection.fetch(queries.ROSTER, *spellings(groups), *spellings(every), most):
+        group = groups[row["position"] - 1]
+        others = (every[place - 1] for place in row["others"])
+        found[group][distinct(row["channel"])] = tuple(one for one in others if upper(one) != upper(group))
+    return {group: channels for group, channels in found.items() if len(channels) <= MOST_CHANNELS}
+
+
+async def names_kept(connection: Connection, label: int) -> bool:
+    """Whether names are kept beside the hashes of those who took part in a label."""
+    return bool(await connection.fetchval(queries.NAMES_KEPT, label))
+
+
+def _names(channels: Sequence[str] | None) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(distinct(name) for name in channels or ()))

@@ -1,0 +1,374 @@
+"""Looks at the stages of the pipeline: signals, who joins, roots, trees, what is published, and who belongs where."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+from typing import TYPE_CHECKING, Final
+
+from monitord.core.anomalies import pipeline as usual
+from monitord.core.history.epochs import Calendar
+from monitord.core.model import Kind, Sample, Unmeasured, sample
+from monitord.core.names import distinct
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.pipeline_settings import PipelineSettings
+from monitord.failures import FailureError
+from monitord.postgres import pipeline as asked
+from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
+from monitord.postgres.participation import upper
+from monitord.postgres.pipeline import PARTICIPANTS, PARTICIPATION, PARTS, SEALS, SIGNALS, TREES, Access, Stages
+from monitord.postgres.session import Session
+from monitord.probes.base import Measured, Request
+
+if TYPE_CHECKING:
+    from monitord.postgres.session import Connection
+
+_SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
+# What hardly changes is asked for again so many times an epoch; what was found wrong, in each reading.
+_AGAIN_PER_EPOCH = 12
+# The newest labels are asked for in each reading, and of those with something wrong so many.
+_NEWEST: Final = 3
+_MOST_WRONG: Final = 5
+_MOST_LABELS: Final = 200
+# Days before that are compared with this one, and labels a reading that it is asked of who joined.
+_DAYS: Final = 7
+_DAY_SECONDS: Final = 86_400
+_MOST_JOINED_LABELS: Final = 4
+_MOST_NAMED: Final = 5
+_UNREADABLE: Final = (UNDEFINED_TABLE, UNDEFINED_COLUMN, NO_PRIVILEGE)
+# What each part of the reading is called where it cannot be measured, by the table that it is of.
+_PARTS: Final[Mapping[str, str]] = {
+    SIGNALS: "collection",
+    PARTICIPATION: "participation",
+    SEALS: "sealed roots",
+    PARTICIPANTS: "sealed participants",
+    TREES: "trees",
+}
+_NO_INDEX: Final = f"{TREES} has no index that begins with epoch, and is too large to be read without one"
+
+
+@dataclass(slots=True)
+class _Known:
+    """What was last found of the window's labels, by label: kept until a signature says that something has changed."""
+
+    seals: dict[int, dict[str, asked.Signature]] = field(default_factory=dict)
+    trees: dict[int, asked.Signature] = field(default_factory=dict)
+    stages: dict[int, dict[str, Stages]] = field(default_factory=dict)
+
+
+class PipelineProbe:
+    """The stages of the pipeline, each where its table is there. What is sealed does not change: it is read once.
+
+    A label is read when it is new, and again when its signature (a count, and a hash over its roots) is another. The
+    newest labels and those with something wrong are signed in each reading, all of the window twelve times an epoch.
+    """
+
+    name = "pipeline"
+
+    def __init__(self, session: Session, settings: PipelineSettings, orders: StandingOrders, window: float) -> None:
+        """A probe over a session that somebody else closes; `window` is how many seconds of labels to look back."""
+        self._session, self._settings = session, settings
+        self._groups = {upper(group): group for group in orders.groups}
+        self._cemented = tuple(group for group in orders.groups if upper(group) in {upper(g) for g in orders.cemented})
+        self._length = max(1, int(orders.epoch_length.total_seconds()))
+        self._calendar = Calendar(self._length, orders.epoch_grace.total_seconds())
+        self._stall = orders.flow_stall.total_seconds()
+        self._window = window
+        self._asked_at: dict[str, float] = {}
+        self._again: set[str] = set()
+        self._tables: dict[str, Access] = {}
+        self._known = _Known()
+        self._twice: list[asked.Twice] = []
+        self._latest: dict[str, tuple[tuple[str, int], ...]] = {}
+        self._publishing: asked.Publishing | None = None
+        self._signal: float | None = None
+        self._joined: dict[int, dict[str, tuple[int, ...]]] = {}
+        self._joined_whole: set[int] = set()
+        self._roster: dict[str, dict[str, tuple[str, ...]]] | None = None
+        self._names_kept: bool | None = None
+
+    async def measure(self, request: Request) -> Measured:
+        """What each stage has come to, as far as its table is there and may be read.
+
+        Raises:
+            FailureError: As the session had it.
+        """
+        deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
+        now = request.now + request.database_ahead  # the labels are the server's times
+        try:
+            return await self._measured(now, deadline)
+        except PostgresError as error:
+            raise FailureError(error.kind, error.error) from error
+
+    async def close(self) -> None:
+        """Nothing to let go of: the session belongs to whoever made it."""
+
+    async def _measured(self, now: float, deadline: float) -> Measured:
+        if self._is_due("tables", now):
+            async with self._session.read_only(self._left(deadline)) as connection:
+                self._tables = await asked.access(connection)
+        samples = [sample("there", int(one.there), table=name) for name, one in self._tables.items()]
+        if not self._tables[SEALS].there:
+            return Measured(tuple(samples))
+        gaps = [
+            Unmeasured(_PARTS[name], "permission", f"this role cannot read all of {name}")
+            for name, one in self._tables.items()
+            if one.there and not one.readable
+        ]
+        trees = self._tables[TREES]
+        if trees.readable and not trees.usable:
+            gaps.append(Unmeasured(_PARTS[TREES], "missing", _NO_INDEX))
+        labels = self._labels(now)
+        for table, measured in (
+            (SIGNALS, self._of_signals(now, deadline)),
+            (PARTICIPATION, self._of_participation(now, deadline)),
+            (SEALS, self._of_seals(labels, now, deadline)),
+            (PARTICIPANTS, self._of_participants(now, deadline)),
+        ):
+            if not self._tables[table].usable:
+                measured.close()
+                continue
+            try:
+                samples += await measured
+            except PostgresError as error:
+                kind = self._kind(error)
+                if kind is None:
+                    raise
+                gaps.append(Unmeasured(_PARTS[table], kind, f"{table}: {error.error}"))
+        return Measured(tuple(samples), tuple(gaps))
+
+    @staticmethod
+    def _kind(error: PostgresError) -> Kind | None:
+        """Of what kind the trouble is with one table alone; None where it is with the server."""
+        return error.kind if error.state in _UNREADABLE else None
+
+    def _left(self, deadline: float) -> float:
+        return max(0.01, deadline - asyncio.get_running_loop().time())
+
+    def _is_due(self, what: str, now: float) -> bool:
+        """Whether it is time to ask this again: an epoch's twelfth has passed, or something was wrong."""
+        last = self._asked_at.get(what)
+        if what not in self._again and last is not None and 0 <= now - last < self._length / _AGAIN_PER_EPOCH:
+            return False
+        self._again.discard(what)
+        self._asked_at[what] = now
+        return True
+
+    def _labels(self, now: float) -> list[int]:
+        """The window's labels whose epochs are over, the newest first."""
+        last = self._calendar.current(now) - self._length
+        first = max(int(now - self._window), last - (_MOST_LABELS - 1) * self._length)
+        return list(range(last, first - 1, -self._length))
+
+    async def _of_signals(self, now: float, deadline: float) -> list[Sample]:
+        if self._is_due("signals", now):
+            current = self._calendar.current(now)
+            async with self._session.read_only(self._left(deadline)) as connection:
+                self._signal = await asked.newest_signal(connection, (current, current - self._length), now)
+        if self._signal is None or now - self._signal > self._stall / 2:
+            self._again.add("signals")
+        return [sample("newest_signal", self._signal, "timestamp")]
+
+    async def _of_participation(self, now: float, deadline: float) -> list[Sample]:
+        current, newest = self._calendar.current(now), self._calendar.expected(now)
+        day = max(1, round(_DAY_SECONDS / self._length)) * self._length
+        before = {base: [base - day * ago for ago in range(1, _DAYS + 1)] for base in (newest, current)}
+        wanted = [label for base, past in before.items() for label in (base, *past)]
+        self._joined = {label: found for label, found in self._joined.items() if label in wanted}
+        self._joined_whole &= self._joined.keys()
+        missing = [label for label in dict.fromkeys(wanted) if label not in self._joined_whole and label != current]
+        if self._is_due("joined", now):
+            missing.insert(0, current)
+        if missing or (self._cemented and self._is_due("roster", now)):
+            async with self._session.read_only(self._left(deadline)) as connection:
+                for label in missing[:_MOST_JOINED_LABELS]:
+                    self._joined[label] = await asked.joined(connection, label, tuple(self._groups), self._length)
+                    if label + self._length + self._calendar.grace <= now:
+                        self._joined_whole.add(label)
+                if self._cemented and (not missing or self._roster is None):
+                    await self._ask_roster(connection)
+        part = int((now - current) * PARTS / self._length)
+        samples: list[Sample] = []
+        for name, group in self._groups.items():
+            samples += self._compared(name, group, current, before[current], part)
+            samples += self._compared(name, group, newest, before[newest], PARTS)
+        for group, channels in (self._roster or {}).items():
+            for channel, others in channels.items():
+                samples.append(sample("roster", len(others), group=group, channel=channel))
+                samples += [sample("shared", 1, group=group, channel=channel, other=other) for other in others]
+        return samples
+
+    async def _ask_roster(self, connection: Connection) -> None:
+        found = await asked.roster(connection, self._cemented, tuple(self._groups.values()))
+        if self._roster is not None and found != self._roster:
+            self._again.add("roster")
+        self._roster = found
+
+    def _compared(self, name: str, group: str, label: int, before: Sequence[int], parts: int) -> Iterator[Sample]:
+        """How many had joined a group by some part of a label's epoch, and by then on the days before."""
+        if label not in self._joined or not parts:
+            return
+        prefix = "joined" if parts < PARTS else "took_part"
+        yield sample(prefix, sum(self._joined[label][name][:parts]), group=group)
+        past = [sum(self._joined[one][name][:parts]) for one in before if one in self._joined_whole]
+        past = [count for count in past if count]
+        if past:
+            yield sample(f"{prefix}_usual", round(median(past)), group=group)
+            yield sample(f"{prefix}_least", min(past), group=group)
+            yield sample(f"{prefix}_days", len(past), group=group)
+
+    async def _of_seals(self, labels: Sequence[int], now: float, deadline: float) -> list[Sample]:
+        known, trees, groups = self._known, self._tables[TREES], tuple(self._groups)
+        for part in (known.seals, known.trees, known.stages):
+            for label in part.keys() - set(labels):
+                del part[label]
+        is_time = self._is_due("window", now)
+        wrong = [label for label in labels if self._is_wrong(label)][:_MOST_WRONG]
+        signing = (
+            list(labels) if is_time else [*labels[:_NEWEST], *(one for one in wrong if one not in labels[:_NEWEST])]
+        )
+        async with self._session.read_only(self._left(deadline)) as connection:
+            seals, built = await asked.signatures(connection, signing, groups, trees)
+            changed = []
+            for label in signing:
+                found = {name: one for (epoch, name), one in seals.items() if epoch == label}
+                tree = built.get(label)
+                if found != known.seals.get(label) or tree != known.trees.get(label):
+                    changed.append(label)
+                known.seals[label] = found
+                if tree is not None:
+                    known.trees[label] = tree
+            if changed:
+                whole = await asked.stages(connection, changed, groups, self._tables)
+                for label in changed:
+                    known.stages[label] = {name: one for (epoch, name), one in whole.items() if epoch == label}
+            if changed or self._twice:
+                self._twice = await asked.duplicates(connection, labels, groups)
+            if is_time or not self._latest:
+                self._latest = await asked.latest(connection, labels, groups)
+            if self._is_due("publishing", now):
+                self._publishing = await asked.publishing(connection, labels, now, 3600.0, trees)
+        return [
+            *self._of_roots(signing, now),
+            *self._of_troubles(labels),
+            *self._of_trees(labels, now),
+            *self._of_categories(labels, now),
+            *self._of_publishing(now),
+            *(
+                sample("channel_latest", label, "timestamp", group=self._groups[name], channel=channel)
+                for name, channels in self._latest.items()
+                for channel, label in channels
+            ),
+        ]
+
+    def _is_wrong(self, label: int) -> bool:
+        found = self._known.stages.get(label, {})
+        twice = any(label in one.labels for one in self._twice)
+        return twice or any(count for one in found.values() for count, _ in one.found.values())
+
+    def _of_roots(self, labels: Sequence[int], now: float) -> Iterator[Sample]:
+        """The signatures of the roots of whole labels, and the groups that nobody watches."""
+        whole = self._calendar.expected(now)
+        for label in labels:
+            for name, one in self._known.seals.get(label, {}).items():
+                if name and label <= whole:
+                    yield sample("roots", one.word, "", group=self._groups[name], epoch=str(label))
+        strangers: dict[str, int] = {}
+        for found in self._known.seals.values():
+            if stranger := found.get(""):
+                strangers[stranger.called] = strangers.get(stranger.called, 0) + stranger.rows
+        for name in sorted(strangers)[:_MOST_NAMED]:
+            yield sample("group_unknown", strangers[name], group=distinct(name) or "-")
+
+    def _of_troubles(self, labels: Sequence[int]) -> Iterator[Sample]:
+        """What is wrong with seals and their trees: how many of each group, and the newest by name."""
+        trees, kept = self._tables[TREES].usable, self._tables[PARTICIPANTS].usable
+        can = {"empty": True, "unlike": trees, "miscounted": trees and kept, "oversized": trees or kept}
+        for name, group in self._groups.items():
+            for kind in (kind for kind in asked.TROUBLES if can[kind]):
+                count, seals = 0, []
+                for label in labels:
+                    if (one := self._known.stages.get(label, {}).get(name)) is not None:
+                        many, channels = one.found[kind]
+                        count += many
+                        seals += [(label, channel) for channel in channels]
+                yield sample("trouble", count, kind=kind, group=group)
+                yield from _seals(kind, group, seals)
+            twice = [one for one in self._twice if name in one.groups]
+            yield sample("trouble", len(twice), kind="duplicate", group=group)
+            yield from _seals("duplicate", group, [p for o in twice for p in zip(o.labels, o.channels, strict=False)])
+
+    def _of_trees(self, labels: Sequence[int], now: float) -> Iterator[Sample]:
+        """How many of the newest labels lack their trees though an epoch has passed since they were sealed."""
+        if not self._tables[TREES].usable:
+            return
+        for name, group in self._groups.items():
+            due = [
+                (label, one)
+                for label in labels
+                if (one := self._known.stages.get(label, {}).get(name)) is not None
+                and (one.sealed_at or label + self._length) + self._length <= now
+            ]
+            if not due:
+                continue
+            shares = [one.treed / one.seals for _, one in due]
+            typical, many = usual.usual_share(shares), usual.behind(shares)
+            yield sample("trees_due", len(due), group=group)
+            yield sample("trees_behind", many, group=group)
+            yield sample("trees_share", round(shares[0] * 100, 1), "percent", group=group)
+            yield sample("trees_usual", None if typical is None else round(typical * 100, 1), "percent", group=group)
+            yield sample("trees_label", due[max(0, many - 1)][0], "timestamp", group=group)
+            for channel in due[0][1].untreed if many else ():
+                yield sample("untreed", 1, group=group, channel=channel)
+
+    def _of_categories(self, labels: Sequence[int], now: float) -> Iterator[Sample]:
+        whole = self._calendar.expected(now)
+        for name, group in self._groups.items():
+            found = [
+                (label, one)
+                for label in labels
+                if label <= whole and (one := self._known.stages.get(label, {}).get(name)) is not None
+            ]
+            if not found:
+                continue
+            (label, newest), *before = found
+            yield sample("uncategorised", newest.uncategorised, group=group)
+            yield sample("categorised_label", label, "timestamp", group=group)
+            yield sample("categorised", round(100 * newest.categorised / newest.seals, 1), "percent", group=group)
+            past = [one.categorised / one.seals for _, one in before]
+            if len(past) >= usual.ENOUGH:
+                yield sample("categorised_usual", round(100 * median(past), 1), "percent", group=group)
+
+    def _of_publishing(self, now: float) -> Iterator[Sample]:
+        found = self._publishing
+        if found is None:
+            return
+        eligible, oldest = found.eligible, found.oldest
+        if not self._tables[TREES].indexed:  # of the window's labels only
+            waiting = [one for each in self._known.stages.values() for one in each.values() if one.eligible]
+            eligible = sum(one.eligible for one in waiting)
+            oldest = min((one.sealed_at for one in waiting if one.sealed_at is not None), default=None)
+        since = max(oldest or now, found.last or 0.0)
+        if eligible and now - since > self._settings.publish_stall.total_seconds() / 2:
+            self._again.add("publishing")
+        yield sample("unpublished", found.unpublished)
+        yield sample("unpublished_capped", int(found.capped))
+        if self._tables[TREES].usable:
+            yield sample("eligible", eligible)
+            yield sample("eligible_since", oldest, "timestamp")
+        yield sample("published_lately", found.lately)
+        yield sample("published_last", found.last, "timestamp")
+
+    async def _of_participants(self, now: float, deadline: float) -> list[Sample]:
+        newest = next((label for label, found in self._known.stages.items() if found), None)
+        if newest is not None and (self._names_kept is None or self._is_due("names", now)):
+            async with self._session.read_only(self._left(deadline)) as connection:
+                self._names_kept = await asked.names_kept(connection, newest)
+        return [] if self._names_kept is None else [sample("names_kept", int(self._names_kept))]
+
+
+def _seals(kind: str, group: str, seals: Sequence[tuple[int, str]]) -> Iterator[Sample]:
+    for label, channel in seals[:_MOST_NAMED]:
+        yield sample("trouble_seal", 1, kind=kind, group=group, epoch=str(label), channel=channel)
