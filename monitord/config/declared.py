@@ -9,8 +9,10 @@ from typing import Annotated, Any, ClassVar, Final, Literal, get_args, get_origi
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, SecretStr, create_model
 
+from monitord.config import named as n
 from monitord.config import types as t
 from monitord.core.codec import encode
+from monitord.core.orders import ServiceOrders
 from monitord.core.subjects.base import SettingText
 
 
@@ -123,7 +125,14 @@ def _kind(hint: Any, text: SettingText, called: str) -> Any:
     return read if kind is hint else read | None
 
 
-_KINDS: Mapping[Any, Any] = {str: t.Text, int: t.Number, float: t.Decimal, bool: t.Flag, timedelta: t.Duration}
+_KINDS: Mapping[Any, Any] = {
+    str: t.Text,
+    int: t.Number,
+    float: t.Decimal,
+    bool: t.Flag,
+    timedelta: t.Duration,
+    Mapping[str, ServiceOrders]: n.Processes,
+}
 
 
 def _fields(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Mapping
 from datetime import timedelta
+from functools import partial
 from typing import Annotated, Any, Final
 
 from pydantic import BeforeValidator, PlainSerializer
@@ -68,6 +69,8 @@ def named(
     read_map: Any = mapping(example, declared).func
 
     def read(value: object) -> object:
+        if value == "":  # what sets a package's setting to nothing
+            return {}
         if isinstance(value, str) and value.lstrip().startswith("{"):
             value = from_json(value, dict, example)
         if isinstance(value, dict) or not may_be_list:
@@ -156,10 +159,10 @@ _read_disks, _disks_written = named(
     {"warning": read_percent, "critical": read_percent},
     {"warning": _percent_text, "critical": _percent_text},
 )
-_read_services, _services_written = named(
-    '{"gateway": {"memory": "300MB", "restarts_warning": 10, "cpu": "90%"}}',
-    ServiceOrders,
-    {
+_of_services = partial(
+    named,
+    made=ServiceOrders,
+    fields={
         "memory": read_size,
         "cpu": read_cpu_share,
         "busy_for": read_length,
@@ -170,7 +173,7 @@ _read_services, _services_written = named(
         "heap_full": read_percent,
         "heap_span": read_duration,
     },
-    {
+    texts={
         "memory": units.size_text,
         "cpu": _percent_text,
         "busy_for": units.duration_text,
@@ -179,10 +182,15 @@ _read_services, _services_written = named(
         "heap_full": _percent_text,
         "heap_span": units.duration_text,
     },
-    may_be_list=False,
 )
+_read_services, _services_written = _of_services(
+    '{"gateway": {"memory": "300MB", "restarts_warning": 10, "cpu": "90%"}}', may_be_list=False
+)
+# Those of another manager than PM2, which has no list of its own: to name one is to have it watched.
+_read_processes, _processes_written = _of_services('["web.service"] or {"web.service": {"memory": "300MB"}}')
 Tables = Annotated[dict[str, TableOrders], _read_tables, _tables_written]
 Queues = Annotated[dict[str, QueueOrders], _read_queues, _queues_written]
 Services = Annotated[dict[str, ServiceOrders], _read_services, _services_written]
+Processes = Annotated[dict[str, ServiceOrders], _read_processes, _processes_written]
 Disks = Annotated[dict[str, DiskOrders], _read_disks, _disks_written]
 KeyPrefix = Annotated[str, BeforeValidator(_key_prefix)]

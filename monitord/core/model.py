@@ -409,7 +409,7 @@ class ServiceEvent:
 
     service: str
     change: Literal["crashed", "restarted", "stopped", "started", "deleted", "appeared"]
-    by: Literal["pm2", "operator", "unknown"]
+    by: str  # "pm2", "operator", "unknown", or the name of another manager of processes
     detail: str
     restarts: int = 0
     kind: RestartKind | None = None

@@ -82,6 +82,7 @@ def known_subjects(history: History, alerts: Mapping[str, Alert], orders: Standi
     """Every name that an alert may be about, as far as it is known now."""
     things = {subject.name for subject in registered() if not subject.is_server or subject.name in orders.probes}
     services = {*orders.services, *history.roster, *history.services}
+    services |= {name for fleet in history.fleets.values() for name in (*fleet.roster, *fleet.services)}
     told = {alert.subject for alert in alerts.values()}
     named = {*orders.tables, *orders.queues, *orders.groups, *orders.disks}
     return frozenset({*things, *services, *told, *named})

@@ -168,6 +168,22 @@ class DiskFull:
 
 
 @dataclass(frozen=True, slots=True)
+class Fleet:
+    """What is kept of the processes of another manager than PM2, as the history has it of those under PM2.
+
+    `used` is how many seconds of CPU time each process had taken by the last reading, by "<service>/<instance>".
+    """
+
+    services: Mapping[str, ServiceHistory] = field(default_factory=dict)
+    roster: Mapping[str, Expected] = field(default_factory=dict)
+    fleet_restart: FleetRestart | None = None
+    daemon: str = ""
+    trends: Mapping[str, TrendSeries] = field(default_factory=dict)
+    measures: Mapping[str, Measure] = field(default_factory=dict)
+    used: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Step:
     """The wall clock was set by `seconds` (below 0: back) at `at`; it has been said in `cycles` whole cycles."""
 
@@ -241,6 +257,8 @@ class History:
     pipeline: PipelineHistory = NOTHING_KEPT
     # What subjects that are no part of monitord keep, as JSON: a subject's own in `update`, by its name.
     by_subject: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    # The processes of other managers than PM2, by the subject's name.
+    fleets: Mapping[str, Fleet] = field(default_factory=dict)
     # What of judgement failed inside when a subject was last judged, a sentence by its name: it is unknown meanwhile.
     broken: Mapping[str, str] = field(default_factory=dict)
 

@@ -308,7 +308,10 @@ def setting(
     judged: bool = False,
     check: Callable[[Any], object] = always,
 ) -> Any:
-    """A field of a subject's settings: a text, a number, a flag, a duration, one of some words, or a tuple of names.
+    """A field of a subject's settings, of a type that one can be.
+
+    These are: a text, a number, a flag, a duration, one of some words, a tuple of names, and processes with limits of
+    their own (a mapping of names to ServiceOrders).
 
     `means` is a sentence for whoever sets it, `example` how it may be written where that is not its default. `secret`:
     it is masked everywhere, and only the probe gets it. `judged`: it changes judgement alone, so that `backtest` may

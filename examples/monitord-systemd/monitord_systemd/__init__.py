@@ -1,0 +1,1 @@
+"""systemd's units as a subject of monitord."""
