@@ -21,6 +21,7 @@ PROPERTIES = (
     "MemoryCurrent,CPUUsageNSec"
 )
 MOST_BYTES = 1_000_000
+END_SECONDS = 0.5
 _UNSET = ("", "[not set]", "infinity", str(2**64 - 1))
 _EXITED = 1  # ExecMainCode is that of waitid(2): 2 and 3 are signals, whose number is no exit code
 _STATES = {
@@ -88,6 +89,8 @@ class SystemdProbe:
         finally:
             with suppress(ProcessLookupError):
                 process.kill()
+            with suppress(TimeoutError):  # what it has left running may hold its output open
+                await asyncio.wait_for(process.communicate(), END_SECONDS)
         text = said.decode(errors="replace")
         if code:
             why = next(iter(text.strip().splitlines()), "it says nothing")[:200]
