@@ -11,9 +11,11 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 from typing import Final
 from urllib.parse import quote, unquote, urlsplit
 
+from monitord.core.model import Kind
 from monitord.failures import FailureError, causes, classify
 
 PORTS: Final = {"http": 80, "https": 443}
@@ -91,18 +93,43 @@ def trust() -> ssl.SSLContext:
     return ssl.create_default_context()
 
 
-@asynccontextmanager
-async def connected(host: str, port: int, *, tls: bool, limit: int = 2**16) -> AsyncIterator[Connection]:
-    """A connection that is gone at the end, whatever the other side does. `limit`: as of asyncio's streams.
+def trust_in(ca_file: Path) -> ssl.SSLContext:
+    """The certificates of this file in place of the system's; read again when it was changed.
 
     Raises:
+        FailureError: it cannot be read, so that nobody can be trusted.
+    """
+    try:
+        return _trust_in(ca_file, ca_file.stat().st_mtime_ns)
+    except OSError as error:  # ssl.SSLError is one
+        kind: Kind = "missing" if isinstance(error, FileNotFoundError) else "permission"
+        kind = "tls" if isinstance(error, ssl.SSLError) else kind
+        why = "it holds no certificates" if isinstance(error, ssl.SSLError) else error.strerror
+        raise FailureError(kind, f"the ca_file {ca_file} cannot be read: {why}") from None
+
+
+@lru_cache(maxsize=32)
+def _trust_in(ca_file: Path, changed: int) -> ssl.SSLContext:  # noqa: ARG001 - what is cached is of this moment
+    return ssl.create_default_context(cafile=ca_file)
+
+
+@asynccontextmanager
+async def connected(
+    host: str, port: int, *, tls: bool, limit: int = 2**16, ca_file: Path | None = None
+) -> AsyncIterator[Connection]:
+    """A connection that is gone at the end, whatever the other side does. `limit`: as of asyncio's streams.
+
+    `ca_file` are certificates to trust in place of the system's.
+
+    Raises:
+        FailureError: that file cannot be read.
         OSError: it cannot be made, or its certificate cannot be trusted (ssl.SSLError).
     """
     reader, writer = await asyncio.open_connection(
         host,
         port,
         limit=limit,
-        ssl=trust() if tls else None,
+        ssl=None if not tls else trust() if ca_file is None else trust_in(ca_file),
         server_hostname=host if tls else None,
         happy_eyeballs_delay=0.25,
     )

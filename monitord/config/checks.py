@@ -233,6 +233,7 @@ class HttpCheck(Check):
     warning_latency: t.Length | None = None
     critical_latency: t.Length | None = None
     certificate_days: Days = _CERTIFICATE_DAYS
+    ca_file: t.File | None = None
     follow: t.Flag = False
 
     @model_validator(mode="after")
@@ -283,6 +284,13 @@ class TcpCheck(Check):
     address: Annotated[str, BeforeValidator(_address)]
     tls: t.Flag = False
     certificate_days: Days = _CERTIFICATE_DAYS
+    ca_file: t.File | None = None
+
+    @model_validator(mode="after")
+    def _encrypted(self) -> TcpCheck:
+        if self.ca_file is not None and not self.tls:
+            raise ValueError("ca_file is given and tls is not: write tls = true")
+        return self
 
     def _judged(self) -> dict[str, Any]:
         scheme = "https" if self.tls else "telnet"

@@ -6,8 +6,9 @@ A check is one file beside this one, and one entry here. It is imported only whe
 from __future__ import annotations
 
 import asyncio
+import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
 
 # So many run at the same time; the rest follow as those end.
 AT_ONCE: Final = 100
+# Of those that are processes, so many for each core: they begin with work, and then mostly wait for an answer.
+PROCESSES_A_CORE: Final = 4
 # Of the reading's deadline: what runs longer than that is taken with a later reading.
 _SHARE: Final = 0.9
 # A check begins its turn this much early, since a cycle does not begin at the very moment.
@@ -88,8 +91,15 @@ def made(context: ProbeContext) -> list[ScheduledCheck]:
         own = (
             min(timeout, settings.probe_timeout.total_seconds() * _SHARE * _SHARE) if check.timeout is None else timeout
         )
-        found.append(ScheduledCheck(MAKERS[check.type](name, check, own, context), check.every, own))
+        client = MAKERS[check.type](name, check, own, context)
+        found.append(ScheduledCheck(client, check.every, own, is_process=check.type == "command"))
     return found
+
+
+def processes_at_once() -> int:
+    """How many checks may be processes at the same time, by the cores that monitord may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return min(AT_ONCE, PROCESSES_A_CORE * (cores or 1))
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +119,7 @@ class ChecksProbe:
     def __init__(self, checks: Sequence[ScheduledCheck]) -> None:
         self._checks = {check.client.name: check for check in checks}
         self._slots = asyncio.Semaphore(AT_ONCE)
+        self._processes = asyncio.Semaphore(processes_at_once())
         self._running: dict[str, asyncio.Task[CheckResult | Failure]] = {}
         self._began: dict[str, float] = {}
         self._last: dict[str, _Last] = {}
@@ -152,7 +163,7 @@ class ChecksProbe:
         return now - self._began[name] >= every - min(_EARLY_SECONDS, every * _EARLY_SHARE)
 
     async def _run(self, check: ScheduledCheck) -> CheckResult | Failure:
-        async with self._slots:
+        async with self._processes if check.is_process else nullcontext(), self._slots:
             try:
                 async with asyncio.timeout(check.timeout * _BACKSTOP):
                     return await check.client.run()

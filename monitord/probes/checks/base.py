@@ -45,8 +45,12 @@ class CheckClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScheduledCheck:
-    """A check, how often it is taken (None: in each cycle), and how long one run may take in all (seconds)."""
+    """A check, how often it is taken (None: in each cycle), and how long one run may take in all (seconds).
+
+    `is_process`: a run is a process of its own, of which this machine bears few at once.
+    """
 
     client: CheckClient
     every: timedelta | None
     timeout: float
+    is_process: bool = False

@@ -77,7 +77,8 @@ class HttpCheck:
         """The answer; where redirects are followed, the last one."""
         target, method = self._target, self._settings.method
         for _ in range(MOST_REDIRECTS + 1):
-            async with connected(target.host, target.port, tls=target.scheme == "https") as connection:
+            tls, ca_file = target.scheme == "https", self._settings.ca_file
+            async with connected(target.host, target.port, tls=tls, ca_file=ca_file) as connection:
                 answer = await self._ask(connection, target, method)
             if not self._settings.follow or not answer.location:
                 return answer

@@ -18,6 +18,7 @@ class TcpCheck:
         self.name = name
         self._host, self._port = split(settings.address)
         self._tls = settings.tls
+        self._ca_file = settings.ca_file
         self._where = settings.address
         self._timeout = timeout
 
@@ -28,7 +29,7 @@ class TcpCheck:
         took, expires, problem = None, None, None
         try:
             async with asyncio.timeout(self._timeout):
-                async with connected(self._host, self._port, tls=self._tls) as connection:
+                async with connected(self._host, self._port, tls=self._tls, ca_file=self._ca_file) as connection:
                     took, expires = loop.time() - began, connection.expires
         except (OSError, EOFError) as error:
             problem = explained(error)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -17,7 +18,7 @@ from monitord.core.subjects.check_rules import KEPT, VALUE
 from monitord.failures import FailureError
 from monitord.probes import Probes
 from monitord.probes.base import Request, take
-from monitord.probes.checks import AT_ONCE, ChecksProbe
+from monitord.probes.checks import AT_ONCE, PROCESSES_A_CORE, ChecksProbe, processes_at_once
 from monitord.probes.checks.base import CheckResult, ScheduledCheck, result
 from tests.notify.conftest import Receive
 
@@ -187,6 +188,28 @@ async def test_not_more_than_so_many_run_at_once() -> None:
 
     await look(ChecksProbe([scheduled(Counting(f"c{number}", work)) for number in range(3 * AT_ONCE)]))
     assert most == AT_ONCE
+
+
+async def test_of_those_that_are_processes_only_a_few_a_core_run_at_once_and_keep_no_other_from_running() -> None:
+    running, most, others = 0, 0, 0
+    everyone = processes_at_once() + AT_ONCE
+
+    async def work() -> None:
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        await asyncio.sleep(0)
+        running -= 1
+
+    async def other() -> None:
+        nonlocal others
+        others += 1
+
+    checks = [replace(scheduled(Counting(f"p{number}", work)), is_process=True) for number in range(everyone)]
+    await look(ChecksProbe([*checks, scheduled(Counting("http", other))]))
+    assert most == processes_at_once()
+    assert others == 1
+    assert processes_at_once() % PROCESSES_A_CORE == 0
 
 
 @pytest.mark.parametrize("times", [1, 3])

@@ -332,6 +332,13 @@ async def test_a_certificate_nobody_vouches_for_is_a_problem_of_the_endpoint(
     assert "cannot be trusted" in str(found["check_error"])
 
 
+async def test_a_private_ca_is_trusted_by_the_check_that_names_it(receive: Receive, authority: Authority) -> None:
+    receiver = await receive(tls=authority.server_side())
+    found = await ask(f"https://127.0.0.1:{receiver.port}/", ca_file=str(authority.certificate))
+    assert found["check_problem"] is None
+    assert found["check_certificate"] is not None
+
+
 async def test_a_valid_certificate_says_when_it_expires(receive: Receive, authority: Authority, trusting: None) -> None:
     receiver = await receive(tls=authority.server_side())
     found = await ask(f"https://127.0.0.1:{receiver.port}/")

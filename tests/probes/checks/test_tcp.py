@@ -5,11 +5,14 @@ from __future__ import annotations
 import socket
 import time
 from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from monitord.config.checks import TcpCheck as TcpSettings
 from monitord.core.model import Value
+from monitord.failures import FailureError
 from monitord.probes.checks.tcp import TcpCheck
 from tests.notify.conftest import Receive
 from tests.notify.receivers import Authority
@@ -17,8 +20,12 @@ from tests.notify.receivers import Authority
 DEADLINE = 60.0
 
 
-async def ask(address: str, timeout: float = DEADLINE, *, tls: bool = False) -> Mapping[str, Value]:
-    check = TcpCheck("db", TcpSettings.model_validate({"address": address, "tls": tls}), timeout)
+def settings(address: str, **more: Any) -> TcpSettings:
+    return TcpSettings.model_validate({"address": address, **more})
+
+
+async def ask(address: str, timeout: float = DEADLINE, **more: Any) -> Mapping[str, Value]:
+    check = TcpCheck("db", settings(address, **more), timeout)
     found = (await check.run()).samples
     await check.close()
     return {s.name: s.value for s in found}
@@ -62,6 +69,36 @@ async def test_over_tls_the_certificate_is_looked_at(receive: Receive, authority
     receiver = await receive(tls=authority.server_side())
     found = await ask(f"127.0.0.1:{receiver.port}", tls=True)
     assert (found["check_problem"], found["check_certificate"]) == ("tls", None)
+
+
+async def test_a_private_ca_is_trusted_by_the_check_that_names_it(receive: Receive, authority: Authority) -> None:
+    receiver = await receive(tls=authority.server_side())
+    found = await ask(f"127.0.0.1:{receiver.port}", tls=True, ca_file=str(authority.certificate))
+    assert found["check_problem"] is None
+    assert found["check_certificate"] is not None
+
+
+async def test_a_ca_file_that_is_gone_or_holds_nothing_is_no_problem_of_the_endpoint(
+    receive: Receive, authority: Authority, tmp_path: Path
+) -> None:
+    receiver = await receive(tls=authority.server_side())
+    file = tmp_path / "ca.pem"
+    file.write_bytes(authority.certificate.read_bytes())
+    asked = TcpCheck("db", settings(f"127.0.0.1:{receiver.port}", tls=True, ca_file=str(file)), 5.0)
+    assert not [s for s in (await asked.run()).samples if s.name == "check_problem" and s.value]
+    file.write_text("no certificate")
+    with pytest.raises(FailureError, match="it holds no certificates") as caught:
+        await asked.run()
+    assert caught.value.kind == "tls"
+    file.unlink()
+    with pytest.raises(FailureError, match="No such file") as caught:
+        await asked.run()
+    assert caught.value.kind == "missing"
+
+
+def test_a_ca_file_without_tls_is_a_mistake(authority: Authority) -> None:
+    with pytest.raises(ValueError, match="write tls = true"):
+        settings("127.0.0.1:1", ca_file=str(authority.certificate))
 
 
 async def test_a_valid_certificate_says_when_it_expires(receive: Receive, authority: Authority, trusting: None) -> None:
