@@ -32,6 +32,8 @@ SETTLE_SECONDS = 0.1
 EDGE = 0.05
 PHASES = 30
 NEVER_SECONDS = 30 * HOUR
+# How often a long wait is looked at of which only the end is asked about, and after how long a cycle is late then.
+SELDOM, LATE_AFTER = 300.0, timedelta(minutes=15)
 
 
 class NotToldError(Exception):
@@ -104,8 +106,11 @@ class Waiting(Night):
         return [(service.name, service.state, service.restarts) for service in self.services]
 
 
-def delay(fault: Fault, phase: float) -> float:
-    """Seconds from a fault, so long after a cycle or an hour began, to its alert. NotToldError where none comes."""
+def delay(fault: Fault, phase: float, waits: float = 0.0) -> float:
+    """Seconds from a fault, so long after a cycle or an hour began, to its alert. NotToldError where none comes.
+
+    The first `waits` seconds after it are looked at every five minutes only.
+    """
     start = FIRST_HOUR + timedelta(seconds=-QUIET_SECONDS)
     late = phase
     if fault.over == "epoch":
@@ -123,6 +128,10 @@ def delay(fault: Fault, phase: float) -> float:
         began = (began // HOUR + 1) * HOUR
     if fault.bus:
         night.hears()
+    if waits:
+        night.every, night.orders = SELDOM, replace(night.orders, late_after=LATE_AFTER)
+        night.passes(seconds=waits)
+        looked_at_again(night, EVERY, ORDERS.late_after)
     while night.told_at is None:
         night.goes_on()
         if night.clock.now > began + NEVER_SECONDS:

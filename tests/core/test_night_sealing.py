@@ -1,12 +1,14 @@
 """Nights of sealing: late, stuck, with gaps, out of step; judged by the seal's age and never by the label's."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from monitord.core.model import Finding
 
-from .nights import BASELINE, LONG, ORDERS, Night, orders
+from .habits import looked_at_again
+from .nights import BASELINE, EVERY, LONG, ORDERS, Night, orders
 
 TWO_O_CLOCK = 1762308000  # 02:00 UTC, the newest label of the baseline
 
@@ -22,6 +24,13 @@ def at(night: Night, seconds: float) -> None:
     night.passes(seconds=TWO_O_CLOCK + 3600 + seconds - night.clock.now)
 
 
+def nearly(night: Night, seconds: float) -> None:
+    """The same but for the last ten minutes, and looked at every five; from then on every 30 seconds again."""
+    night.every, night.orders = 300, LONG
+    at(night, seconds - 600)
+    looked_at_again(night, EVERY, ORDERS.late_after)
+
+
 def test_a_healthy_seal_is_never_late_at_any_minute_of_the_hour() -> None:
     night = Night(LONG, every=300)
     for group in night.groups.values():
@@ -33,6 +42,7 @@ def test_a_healthy_seal_is_never_late_at_any_minute_of_the_hour() -> None:
 def test_a_seal_age_of_two_hours_is_silent_and_past_it_is_a_warning() -> None:
     night = Night()
     stop_after(night, TWO_O_CLOCK)
+    nearly(night, 7200)
     at(night, 7200)
     assert night.said() == []
     at(night, 7200 + 36)
@@ -53,6 +63,7 @@ def test_a_seal_age_of_two_hours_is_silent_and_past_it_is_a_warning() -> None:
 def test_a_seal_age_past_four_hours_is_stuck_and_replaces_late() -> None:
     night = Night()
     stop_after(night, TWO_O_CLOCK)
+    nearly(night, 4 * 3600)
     at(night, 4 * 3600)
     assert {rule for rule, _ in night.firing()} == {"sealing_late"}
     at(night, 4 * 3600 + 36)
@@ -60,7 +71,7 @@ def test_a_seal_age_past_four_hours_is_stuck_and_replaces_late() -> None:
     assert (alert.severity, alert.finding.limit, alert.finding.unit) == ("critical", 14_400, "seconds")
     night.resolved_once("sealing_late", "MILO", reason="replaced_by sealing_stuck")
     assert {rule for rule, _ in night.firing()} == {"sealing_stuck"}
-    night.passes(hours=3)
+    nearly(night, 7 * 3600)
     assert len(night.of("firing", "sealing_late", "MILO")) == 1
     assert len(night.of("pending", "sealing_late", "MILO")) == 1
 
@@ -68,6 +79,7 @@ def test_a_seal_age_past_four_hours_is_stuck_and_replaces_late() -> None:
 def test_a_stuck_group_that_catches_up_by_half_is_late() -> None:
     night = Night()
     stop_after(night, TWO_O_CLOCK)
+    nearly(night, 5 * 3600)
     at(night, 5 * 3600)
     for group in night.groups.values():
         group.skips.discard(TWO_O_CLOCK + 3600)
@@ -92,7 +104,7 @@ def test_nothing_sealed_in_the_whole_window_is_stuck() -> None:
 
 
 def test_one_dead_group_is_not_hidden_by_the_other() -> None:
-    night = Night(every=60)
+    night = Night(LONG, every=300)
     night.groups["MILO"].sealing = False
     night.passes(hours=6)
     assert {subject for rule, subject in night.firing() if rule == "sealing_stuck"} == {"MILO"}
@@ -114,14 +126,14 @@ def test_groups_may_differ_within_the_grace_and_not_after_it() -> None:
 
 
 def test_two_dead_groups_are_stuck_and_not_out_of_sync() -> None:
-    night = Night(every=60)
+    night = Night(LONG, every=300)
     stop_after(night, TWO_O_CLOCK)
     night.passes(hours=6)
     assert {rule for rule, _ in night.firing()} == {"sealing_stuck"}
 
 
 def test_one_group_alone_cannot_be_out_of_sync() -> None:
-    night = Night(orders(groups=("MILO",)), every=60)
+    night = Night(replace(LONG, groups=("MILO",)), every=300)
     night.passes(hours=3)
     night.is_silent()
     night.groups["MILO"].sealing = False
@@ -195,6 +207,7 @@ def test_labels_of_the_far_future_blind_nothing() -> None:
         group.careless = True
         group.sealed[9_999_997_200] = 1
     stop_after(night, TWO_O_CLOCK)
+    nearly(night, 7200)
     at(night, 7300)
     night.fired_once("sealing_late", "MILO", alone=False)
     assert night.report.as_fields()["epochs"]["MILO"]["latest"] == TWO_O_CLOCK
@@ -203,6 +216,7 @@ def test_labels_of_the_far_future_blind_nothing() -> None:
 def test_looking_at_seals_again_looks_at_postgres_too_since_it_may_explain_them() -> None:
     night = Night()
     stop_after(night, TWO_O_CLOCK)
+    nearly(night, 7200)
     at(night, 7230)
     assert night.of("pending", "sealing_late", "MILO")
     assert {recheck.probe for recheck in night.looks[-1].decision.rechecks} == {"epochs", "postgres"}
@@ -231,7 +245,7 @@ def test_a_night_in_seconds_is_judged_like_a_night_in_hours(length: int) -> None
 
 
 def test_time_in_which_postgres_could_not_be_read_counts_towards_no_seal_age_limit() -> None:
-    night = Night(every=60)
+    night = Night(LONG, every=300)
     night.passes(minutes=5)
     for server in (night.postgres, night.epochs):
         server.fails()
@@ -252,6 +266,7 @@ def test_time_in_which_postgres_could_not_be_read_counts_towards_no_seal_age_lim
 def test_a_pending_seal_alert_tells_all_that_a_person_needs() -> None:
     night = Night()
     stop_after(night, TWO_O_CLOCK)
+    nearly(night, 7200)
     at(night, 7200 + 36)
     finding: Finding = night.fired_once("sealing_late", "CLS", alone=False).finding
     assert finding.recommendation
