@@ -62,8 +62,13 @@ def of_subject(section: Section) -> Mapping[str, Any] | None:
     """What the standing orders hold of it: its settings as JSON, but for the secret ones. None of any other section."""
     if not isinstance(section, DeclaredSection):
         return None
-    secrets = {name: field.default for name, field in _fields(section.kind).items() if _text(field).secret}
-    found: dict[str, Any] = encode(dataclasses.replace(section.values(), **secrets))
+    values = section.values()
+    secrets = {
+        name: field.default if (known := _text(field).known) is None else known(getattr(values, name))
+        for name, field in _fields(section.kind).items()
+        if _text(field).secret
+    }
+    found: dict[str, Any] = encode(dataclasses.replace(values, **secrets))
     return found
 
 
@@ -113,7 +118,7 @@ def _kind(hint: Any, text: SettingText, called: str) -> Any:
     kinds = [each for each in get_args(hint) if each is not type(None)] if type(None) in get_args(hint) else [hint]
     (kind,) = kinds if len(kinds) == 1 else (None,)
     if text.secret:
-        read: Any = t.Token if kind is str else None
+        read: Any = None if kind is not str else t.Token if text.known is None else t.SecretJson
     elif get_origin(kind) is Literal:
         read = Annotated[kind, t.word(*get_args(kind))]
     elif kind == tuple[str, ...]:

@@ -261,6 +261,13 @@ def _token(value: object) -> SecretStr:
     return SecretStr(value)
 
 
+def _secret_json(value: object) -> SecretStr:
+    """A list or map with something secret in it, as it stands in monitord.toml or as JSON."""
+    if isinstance(value, SecretStr):
+        return value
+    return SecretStr(value if isinstance(value, str) else json.dumps(value))
+
+
 def _listen(value: object) -> str:
     text = text_of(value, "127.0.0.1:8844")
     if text:
@@ -363,6 +370,7 @@ Directory = Annotated[Path, BeforeValidator(_path)]
 File = Annotated[Path, BeforeValidator(_file)]
 Listen = Annotated[str, BeforeValidator(_listen)]
 Token = Annotated[SecretStr, BeforeValidator(_token)]
+SecretJson = Annotated[SecretStr, BeforeValidator(_secret_json)]
 Targets = Annotated[tuple[SecretStr, ...], BeforeValidator(_targets)]
 PostgresUri = Annotated[SecretStr, BeforeValidator(_address("postgresql", "postgres"))]
 RedisUrl = Annotated[SecretStr, BeforeValidator(_address("redis", "rediss", "unix"))]

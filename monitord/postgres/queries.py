@@ -387,6 +387,12 @@ SELECT token_group, category, root FROM sealed_epochs WHERE epoch = $1::int8 AND
 ORDER BY token_group, category LIMIT 20
 """
 
+# The roots of a channel under one label, and whether each is published. $1: the label, $2: the channel.
+PUBLISHED_FOR = """
+SELECT root, coalesce(published, 0) <> 0 AS published FROM sealed_epochs WHERE epoch = $1::int8 AND channel = $2
+ORDER BY token_group, category LIMIT 20
+"""
+
 # A page of one seal's participants in sealed order, as one row. `whole` says whether each hash has its 64 digits.
 # $1: the label, $2: the channel, $3: the index of the last one of the page before, $4: participants.
 PARTICIPANTS = """

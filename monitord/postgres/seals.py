@@ -63,32 +63,36 @@ def names(several: Sequence[Seal]) -> tuple[str, ...]:
     return tuple(sorted({f"{upper(seal.group)} ({seal.category})" for seal in several}))
 
 
-async def hashes(connection: Connection, epoch: int, channel: str) -> AsyncIterator[bytes]:
-    """The user hashes of one seal in sealed order, 32 bytes each, a page at a time.
+async def page(connection: Connection, epoch: int, channel: str, count: int) -> bytes:
+    """The user hashes of one seal from index `count` on in sealed order, 32 bytes each; none after the last.
 
     Raises:
         FailureError: They are not all there (`missing`), or one is no hash (`protocol`).
     """
-    after, count = _BEFORE_ALL, 0
-    while True:
-        row = await connection.fetchrow(queries.PARTICIPANTS, epoch, channel, after, PAGE)
-        assert row is not None  # noqa: S101 - an aggregate has a row
-        page: int = row["participants"]
-        if not page:
-            return
-        if row["first"] != count or row["last"] != count + page - 1:
-            raise FailureError("missing", f"participants are missing between index {count} and {row['last']}")
-        try:
-            digits = bytes.fromhex(row["hashes"] or "")
-        except ValueError:
-            digits = b""
-        if len(digits) != 32 * page:
-            raise FailureError("protocol", f"not every participant from index {count} to {row['last']} is a hash")
-        count += page
+    row = await connection.fetchrow(queries.PARTICIPANTS, epoch, channel, count - 1 if count else _BEFORE_ALL, PAGE)
+    assert row is not None  # noqa: S101 - an aggregate has a row
+    found: int = row["participants"]
+    if not found:
+        return b""
+    if row["first"] != count or row["last"] != count + found - 1:
+        raise FailureError("missing", f"participants are missing between index {count} and {row['last']}")
+    try:
+        digits = bytes.fromhex(row["hashes"] or "")
+    except ValueError:
+        digits = b""
+    if len(digits) != 32 * found:
+        raise FailureError("protocol", f"not every participant from index {count} to {row['last']} is a hash")
+    return digits
+
+
+async def hashes(connection: Connection, epoch: int, channel: str) -> AsyncIterator[bytes]:
+    """The user hashes of one seal in sealed order, a page at a time. Raises FailureError as `page`."""
+    count = 0
+    while digits := await page(connection, epoch, channel, count):
+        count += len(digits) // 32
         yield digits
-        if page < PAGE:
+        if count % PAGE:
             return
-        after = row["last"]
 
 
 def leaves(digits: bytes, channel: str, epoch: int, keccak256: Hash) -> list[bytes]:
@@ -124,8 +128,12 @@ async def tree_of(connection: Connection, epoch: int, channel: str) -> Tree | No
 
 
 async def verify(connection: Connection, seal: Seal, keccak256: Hash) -> Verification:
-    """Recompute one seal. The tree cache is asked of what does not match only: its index is not known."""
-    found = await recomputed(connection, seal.epoch, seal.channel, keccak256)
+    """Recompute one seal."""
+    return await judged(connection, seal, await recomputed(connection, seal.epoch, seal.channel, keccak256))
+
+
+async def judged(connection: Connection, seal: Seal, found: Recomputed) -> Verification:
+    """What a recomputation says. The tree cache is asked of what does not match only: its index is not known."""
     plainly = verification(seal, found, ())
     if plainly.result == "MATCH":
         return plainly

@@ -13,12 +13,14 @@ from monitord.core.history.epochs import Calendar
 from monitord.core.model import Kind, Sample, Unmeasured, sample
 from monitord.core.names import distinct
 from monitord.core.orders import StandingOrders
+from monitord.core.subjects import pipeline_cases
 from monitord.core.subjects.pipeline_settings import PipelineSettings
 from monitord.failures import FailureError
 from monitord.postgres import pipeline as asked
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
 from monitord.postgres.participation import upper
 from monitord.postgres.pipeline import PARTICIPANTS, PARTICIPATION, PARTS, SEALS, SIGNALS, TREES, Access, Stages
+from monitord.postgres.sampler import Found, Sampler
 from monitord.postgres.session import Session
 from monitord.probes.base import Measured, Request
 
@@ -88,6 +90,11 @@ class PipelineProbe:
         self._joined_whole: set[int] = set()
         self._roster: dict[str, dict[str, tuple[str, ...]]] | None = None
         self._names_kept: bool | None = None
+        cases = pipeline_cases.cases(settings.test_cases)
+        self._sampler: Sampler | None = None
+        if settings.verify != "off" or cases:
+            self._sampler = Sampler(session, settings.verify, tuple(self._groups), self._length, cases)
+        self._readings = 0
 
     async def measure(self, request: Request) -> Measured:
         """What each stage has come to, as far as its table is there and may be read.
@@ -103,7 +110,9 @@ class PipelineProbe:
             raise FailureError(error.kind, error.error) from error
 
     async def close(self) -> None:
-        """Nothing to let go of: the session belongs to whoever made it."""
+        """Let go of what is being recomputed; the session belongs to whoever made it."""
+        if self._sampler is not None:
+            await self._sampler.close()
 
     async def _measured(self, now: float, deadline: float) -> Measured:
         if self._is_due("tables", now):
@@ -366,7 +375,51 @@ class PipelineProbe:
         if newest is not None and (self._names_kept is None or self._is_due("names", now)):
             async with self._session.read_only(self._left(deadline)) as connection:
                 self._names_kept = await asked.names_kept(connection, newest)
-        return [] if self._names_kept is None else [sample("names_kept", int(self._names_kept))]
+        samples = [] if self._names_kept is None else [sample("names_kept", int(self._names_kept))]
+        self._readings += 1
+        if self._sampler is None:
+            return samples
+        if self._readings > 1:  # whoever checks once waits for no recomputation
+            oldest = int(now - self._window)
+            self._sampler.start(now, self._calendar.expected(now), oldest, self._suspects())
+        return [*samples, *self._of_recomputed(self._sampler.found), *_of_cases(self._sampler.found)]
+
+    def _suspects(self) -> Iterator[tuple[int, str]]:
+        """The labels and channels of seals that are unlike their trees."""
+        for label, found in self._known.stages.items():
+            for one in found.values():
+                yield from ((label, channel) for channel in one.found["unlike"][1])
+
+    def _of_recomputed(self, found: Found) -> Iterator[Sample]:
+        """The last seal of each group that was recomputed, and those that did not match."""
+        if self._settings.verify != "off":
+            yield sample("verify_trouble", found.trouble, "")
+        for name, group in self._groups.items():
+            if name not in found.verified:
+                continue
+            last, at = found.verified[name]
+            yield sample("verified", last.result, "", group=group)
+            yield sample("verified_at", at, "timestamp", group=group)
+            yield sample("verified_label", last.seal.epoch, "timestamp", group=group)
+            yield sample("verified_channel", distinct(last.seal.channel), "", group=group)
+            wrong = [(seal, one) for seal, one in found.mismatches.items() if upper(seal.group) == name]
+            yield sample("trouble", len(wrong), kind="mismatch", group=group)
+            yield from _seals("mismatch", group, [(seal.epoch, distinct(seal.channel)) for seal, _ in wrong])
+            if wrong:
+                yield sample("mismatch", wrong[-1][1].reason, "", group=group)
+            for seal in found.mended:
+                if upper(seal.group) == name:
+                    yield sample("mended", 1, group=group, epoch=str(seal.epoch), channel=distinct(seal.channel))
+
+
+def _of_cases(found: Found) -> Iterator[Sample]:
+    """What is true of each test case; nothing of its participant is told."""
+    for case, result in found.cases.items():
+        yield sample("case_participants", result.participants, case=case.name)
+        yield sample("case_trouble", result.trouble, "", case=case.name)
+        for name in ("root", "proof", "published", "tree"):
+            is_so: bool | None = getattr(result, name)
+            yield sample(f"case_{name}", None if is_so is None else int(is_so), case=case.name)
 
 
 def _seals(kind: str, group: str, seals: Sequence[tuple[int, str]]) -> Iterator[Sample]:

@@ -103,7 +103,7 @@ def test_what_is_configured_decides_which_probes_there_are(tmp_path: Path) -> No
         return standing_orders(load(environ, tmp_path)).probes
 
     assert probes(PM2_HOME="/srv/pm2") == {"pm2", "host"}
-    assert probes(DATABASE_URL="postgres:///db") == {"postgres", "epochs", "host"}
+    assert probes(DATABASE_URL="postgres:///db") == {"postgres", "epochs", "pipeline", "host"}
     assert probes(REDIS_URL="redis://h") == {"redis", "host"}
 
 

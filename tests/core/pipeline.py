@@ -12,7 +12,7 @@ from .fleet import Clock, Group, sample
 # So many seconds after its seal a label's trees are built, and so many after those it is published.
 BUILT_AFTER, PUBLISHED_AFTER = 60.0, 120.0
 TABLES = ("user_signals", "channel_participation", "sealed_epochs", "sealed_participants", "l2_tree_cache")
-KINDS = ("empty", "duplicate", "unlike", "miscounted", "oversized")
+KINDS = ("empty", "duplicate", "unlike", "miscounted", "oversized", "mismatch")
 # Of the past, that nobody will ever publish: it has no trees.
 STRUCTURAL = 1131
 
@@ -27,12 +27,16 @@ class Pipeline:
     signal_at: float | None = None
     unbuilt: dict[str, float] = field(default_factory=dict)
     unpublished: float | None = None
+    names_kept: bool = False
     rewritten: dict[str, set[int]] = field(default_factory=dict)
     wrong: dict[tuple[str, str], tuple[int, int, str]] = field(default_factory=dict)
     took: dict[str, int] = field(default_factory=dict)
     roster: dict[str, list[str]] = field(default_factory=dict)
     shared: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     strangers: dict[str, int] = field(default_factory=dict)
+    # Seals that were recomputed to another root and are right since, by group; what is known of the test cases.
+    mended: dict[str, list[tuple[int, str]]] = field(default_factory=dict)
+    cases: dict[str, dict[str, int | None]] = field(default_factory=dict)
     uncategorised: dict[str, int] = field(default_factory=dict)
     categorised: dict[str, float] = field(default_factory=dict)
 
@@ -59,6 +63,8 @@ class Pipeline:
     def is_right(self, group: str) -> None:
         """Whoever wrote wrong roots has put them right."""
         self.rewritten.pop(group, None)
+        if found := self.wrong.get(("mismatch", group)):
+            self.mended.setdefault(group, []).append(found[1:])
         self.wrong = {place: found for place, found in self.wrong.items() if place[1] != group}
 
     def samples(self, now: float) -> Iterator[Sample]:
@@ -83,6 +89,11 @@ class Pipeline:
         yield sample("published_last", max(published, default=None), "timestamp")
         for name, many in self.strangers.items():
             yield sample("group_unknown", many, group=name)
+        yield sample("verify_trouble", "", "")
+        yield sample("names_kept", int(self.names_kept))
+        for case, facts in self.cases.items():
+            for name, value in facts.items():
+                yield sample(f"case_{name}", value, case=case)
 
     def _of(self, group: Group, now: float) -> Iterator[Sample]:
         name = group.name
@@ -105,6 +116,15 @@ class Pipeline:
             yield sample("trouble", many, kind=kind, group=name)
             if many:
                 yield sample("trouble_seal", 1, kind=kind, group=name, epoch=str(at), channel=channel)
+        is_wrong = ("mismatch", name) in self.wrong
+        yield sample("verified", "MISMATCH" if is_wrong else "MATCH", "", group=name)
+        yield sample("verified_at", now - now % 3600, "timestamp", group=name)
+        yield sample("verified_label", max(labels, default=0), "timestamp", group=name)
+        yield sample("verified_channel", f"{name.lower()}00", "", group=name)
+        if is_wrong:
+            yield sample("mismatch", "the stored root is ab…, its 3 participants give cd…", "", group=name)
+        for label, channel in self.mended.get(name, ()):
+            yield sample("mended", 1, group=name, epoch=str(label), channel=channel)
         due = [label for label in labels if group.sealed_at.get(label, label) + group.length <= now]
         stopped = self.unbuilt.get(name, now)
         behind = [label for label in due if group.sealed_at.get(label, label) + BUILT_AFTER > stopped]

@@ -20,6 +20,7 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "a seal of {group} has more participants than can claim": (
         lambda n, group: n.pipeline.is_wrong("oversized", group.name, 1)
     ),
+    "a seal of {group} is recomputed to another root": lambda n, group: n.pipeline.is_wrong("mismatch", group.name, 1),
     "the seals of {group} are put right": lambda n, group: n.pipeline.is_right(group.name),
     "{channel} takes part for {group}": lambda n, channel, group: n.pipeline.roster[group.name].append(channel),
     "{channel} of {group} takes part for the group {name}, too": (

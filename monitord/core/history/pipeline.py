@@ -31,7 +31,8 @@ def update_pipeline(history: History, reading: Reading, now: float, orders: Stan
         names=kept.names or bool(reading.number("names_kept")),
     )
     found = _with_members(found, reading, orders)
-    found = _with_roots(found, reading, int(now + (history.ahead or 0.0) - window_seconds(orders)))
+    oldest = int(now + (history.ahead or 0.0) - window_seconds(orders))
+    found = _with_mismatches(_with_roots(found, reading, oldest), reading, oldest)
     return history if found == kept else replace(history, pipeline=found)
 
 
@@ -85,6 +86,20 @@ def _with_roots(kept: PipelineHistory, reading: Reading, oldest: int) -> Pipelin
         changed[group] = tuple(differing[label] for label in sorted(differing))
     changed = {group: found for group, found in changed.items() if found}
     return replace(kept, roots=roots, changed=changed)
+
+
+def _with_mismatches(kept: PipelineHistory, reading: Reading, oldest: int) -> PipelineHistory:
+    """The seals that do not match, until they are recomputed to their root: the sampler forgets when monitord ends."""
+    found = {group: dict.fromkeys(seals) for group, seals in kept.mismatched.items()}
+    for one in reading.named("trouble_seal"):
+        if one.label("kind") == "mismatch":
+            found.setdefault(one.label("group"), {})[f"{one.label('epoch')}/{one.label('channel')}"] = None
+    for one in reading.named("mended"):
+        found.get(one.label("group"), {}).pop(f"{one.label('epoch')}/{one.label('channel')}", None)
+    left = {
+        group: tuple(seal for seal in seals if int(seal.partition("/")[0]) >= oldest) for group, seals in found.items()
+    }
+    return replace(kept, mismatched={group: seals[-_MOST:] for group, seals in left.items() if seals})
 
 
 def _count(word: str) -> int:

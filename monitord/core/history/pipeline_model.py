@@ -22,7 +22,9 @@ class PipelineHistory:
     `tables` are those that were there, `roots` by group what each label's roots came to when it was first whole,
     `changed` what they came to since. `roster` are the channels of groups whose channels are set, `shared` those of
     them that are in another group, too, `strangers` groups that nobody watches; each as it was first found, or as an
-    operator has acknowledged it. `treed` are the groups that have had trees. `names`: names were found beside hashes.
+    operator has acknowledged it. `treed` are the groups that have had trees. `mismatched` are seals (`label/channel`)
+    that were recomputed to another root, until they are not or leave the window. `names`: names were found beside
+    hashes.
     """
 
     tables: tuple[str, ...] = ()
@@ -32,6 +34,7 @@ class PipelineHistory:
     shared: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     strangers: tuple[str, ...] | None = None
     treed: tuple[str, ...] = ()
+    mismatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: bool = False
 
 

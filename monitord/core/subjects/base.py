@@ -297,6 +297,7 @@ class SettingText:
     secret: bool = False
     judged: bool = False
     check: Callable[[Any], object] = always
+    known: Callable[[Any], Any] | None = None
 
 
 def setting(
@@ -307,6 +308,7 @@ def setting(
     secret: bool = False,
     judged: bool = False,
     check: Callable[[Any], object] = always,
+    known: Callable[[Any], Any] | None = None,
 ) -> Any:
     """A field of a subject's settings, of a type that one can be.
 
@@ -315,9 +317,10 @@ def setting(
 
     `means` is a sentence for whoever sets it, `example` how it may be written where that is not its default. `secret`:
     it is masked everywhere, and only the probe gets it. `judged`: it changes judgement alone, so that `backtest` may
-    try another. `check` raises ValueError, with half a sentence, for what it is not.
+    try another. `check` raises ValueError, with half a sentence, for what it is not. `known` is what judgement may know
+    of a secret one (None: nothing), which may be JSON then.
     """
-    return field(default=default, metadata={"setting": SettingText(means, example, secret, judged, check)})
+    return field(default=default, metadata={"setting": SettingText(means, example, secret, judged, check, known)})
 
 
 def own_settings(kind: type[T], subject: str, orders: StandingOrders) -> T:
@@ -404,8 +407,9 @@ class Subject:
     or there is nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show
     them under its `heading`. `night` is what a report tells of its night, `criteria` are those that it adds to
     the report's verdict, `levels` the numbers that the report follows for them. `standing` sums it up for the verdict.
-    `beneath_all`: every other subject lives on it. `untold` names the members that were measured, and of which nobody
-    can tell yet whether they are as expected.
+    `holds_root` tells whether a chain holds this root of a channel and label (None: it is not known; no such function:
+    it is about no chain). `beneath_all`: every other subject lives on it. `untold` names the members that were
+    measured, and of which nobody can tell yet whether they are as expected.
 
     How it is measured: `always`: monitord reads it by itself in every whole cycle, and no probe is configured.
     `has_bus`: what happens to it is reported at once, and its probe taken soon after. `settles` says in how many
@@ -450,6 +454,7 @@ class Subject:
     settings: type[Any] | None = None
     needs: str = ""
     beside: str = ""
+    holds_root: Callable[[History, StandingOrders, str, int, str], bool | None] | None = None
     beneath_all: bool = False
     always: bool = False
     has_bus: bool = False

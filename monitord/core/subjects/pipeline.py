@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.history.pipeline import update_pipeline
 from monitord.core.model import Judgement, Observation, Reading, Unmeasured
 from monitord.core.orders import TABLES, TREES, StandingOrders
-from monitord.core.subjects import pipeline_groups, pipeline_roots, pipeline_stages, pipeline_status
+from monitord.core.report.criterion import CriterionResult, LevelFamily, SuccessCriterion, all_well
+from monitord.core.subjects import pipeline_cases, pipeline_groups, pipeline_roots, pipeline_stages, pipeline_status
 from monitord.core.subjects.base import Subject, Updated
-from monitord.core.subjects.pipeline_settings import NAME, PipelineSettings
+from monitord.core.subjects.pipeline_settings import NAME, PipelineSettings, prepared
 from monitord.core.subjects.redis import REDIS
 from monitord.core.subjects.servers import unmeasured
+
+if TYPE_CHECKING:
+    from monitord.core.report.facts import ReportFacts
 
 _NAMES_KEPT: Final = "sealed_participants holds user names beside the hashes; monitord reads none of them"
 
@@ -56,6 +60,30 @@ def _depends_on(stage: str, orders: StandingOrders) -> tuple[str, ...]:
     return on.get(stage, ())
 
 
+def _pipeline_true(facts: ReportFacts) -> CriterionResult:
+    """What is sealed is read later and still true: it is enough that it could be read as the night ended."""
+    is_read = facts.history.reading(NAME) is not None
+    unseen = [] if is_read else ["The pipeline could not be measured as the night ended."]
+    return all_well(facts, PIPELINE_TRUE.name, unseen, well="No root was found wrong.")
+
+
+PIPELINE_TRUE: Final = SuccessCriterion(
+    "pipeline_true",
+    lambda _: "The pipeline's data are true",
+    "no root was empty, another's, rewritten or recomputed to another, and the seals could be read",
+    judge=_pipeline_true,
+)
+_READ: Final = LevelFamily(
+    PIPELINE_TRUE.name,
+    lambda reading: {
+        one.label("group"): float(one.value)
+        for one in reading.named("trouble")
+        if one.label("kind") == "empty" and isinstance(one.value, int)
+    },
+    unmeasured="The seals could not be read: {}.",
+    names=lambda orders: orders.groups,
+)
+
 PIPELINE = Subject(
     NAME,
     "the pipeline",
@@ -69,6 +97,8 @@ PIPELINE = Subject(
     status=(pipeline_status.STATUS,),
     metrics=pipeline_status.METRICS,
     section=pipeline_status.section,
+    criteria=(PIPELINE_TRUE, pipeline_cases.criterion(NAME, prepared)),
+    levels=(_READ,),
     settings=PipelineSettings,
     needs="watch",
 )

@@ -20,6 +20,7 @@ from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 
 # A channel's account on the chain has room for so many claims of one label.
 MOST_CLAIMS: Final = 8192
+_MOST_NAMED: Final = 5
 _UNREAD: Final = "the seals cannot be read"
 
 
@@ -216,6 +217,34 @@ def tree_too_large(observation: Observation, history: History, orders: StandingO
             )
 
 
+def root_mismatch(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A seal was recomputed from its participants, twice, and its root is another. What cannot be verified is none."""
+    reading = observation.readings[NAME]
+    for group in orders.groups:
+        kept = history.pipeline.mismatched.get(group, ())
+        if not kept:
+            if reading.word("verified", group=group) is not None:
+                yield Clear("root_mismatch", group)
+            continue
+        seals = [(int(label), channel) for label, _, channel in (seal.partition("/") for seal in reversed(kept))]
+        why = reading.word("mismatch", group=group) or ""
+        yield Finding(
+            rule="root_mismatch",
+            subject=group,
+            severity="critical",
+            value=len(seals),
+            limit=0,
+            unit="seals",
+            summary=f"{humanize.plural(len(seals), 'seal')} of {group} {_have(len(seals))} another root than the "
+            f"participants give: {_named(seals[:_MOST_NAMED], len(seals))}{f' ({why})' if why else ''}.",
+            evidence=_evidence(group, seals),
+            recommendation=(
+                f"Run `monitord verify --group {group} --since 24h` to see which others do not match; publish none of "
+                "them, and have them sealed again."
+            ),
+        )
+
+
 def _same_labels(stronger: Finding, weaker: Finding) -> bool:
     """Whether the stronger finding is about each label of the weaker one."""
     mine, its = (finding.evidence.get("labels") for finding in (stronger, weaker))
@@ -261,6 +290,7 @@ _ROOT: Final = Rule(
     impact=Impact("roots of what was sealed are wrong", _wrong_roots),
     blocking=lambda *_: ("claims",),
     recovered=_right_now,
+    criterion="pipeline_true",
 )
 TREE_MISMATCH = replace(
     _ROOT,
@@ -284,13 +314,11 @@ TREE_TOO_LARGE = replace(
     ),
     blocking=lambda *_: (),
 )
-ROOT_CHANGED = replace(
-    _ROOT,
-    name="root_changed",
-    evaluate=root_changed,
-    adopt=adopt_roots,
-    replaces=(Replaces(TREE_MISMATCH, when=_same_labels),),
+ROOT_MISMATCH = replace(
+    _ROOT, name="root_mismatch", evaluate=root_mismatch, replaces=(Replaces(TREE_MISMATCH, when=_same_labels),)
 )
-ROOT_EMPTY = replace(_ROOT, name="root_empty", evaluate=root_empty)
+_SAID_WITH_IT: Final = tuple(Replaces(weaker, when=_same_labels) for weaker in (ROOT_MISMATCH, TREE_MISMATCH))
+ROOT_CHANGED = replace(_ROOT, name="root_changed", evaluate=root_changed, adopt=adopt_roots, replaces=_SAID_WITH_IT)
+ROOT_EMPTY = replace(_ROOT, name="root_empty", evaluate=root_empty, replaces=_SAID_WITH_IT)
 ROOT_DUPLICATE = replace(_ROOT, name="root_duplicate", evaluate=root_duplicate)
-RULES = (ROOT_EMPTY, ROOT_DUPLICATE, ROOT_CHANGED, TREE_MISMATCH, TREE_TOO_LARGE)
+RULES = (ROOT_EMPTY, ROOT_DUPLICATE, ROOT_CHANGED, ROOT_MISMATCH, TREE_MISMATCH, TREE_TOO_LARGE)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import timedelta
-from typing import Final
+from typing import Final, Literal
 
 from monitord.core.orders import SEED_WORKERS, TREES, StandingOrders
+from monitord.core.subjects import pipeline_cases
 from monitord.core.subjects.base import own_settings, setting
 
 NAME: Final = "pipeline"
@@ -22,6 +23,24 @@ class PipelineSettings:
         "How long nothing may be published while there is something sealed, with a tree and unpublished.",
         judged=True,
     )
+    verify: Literal["off", "sampled", "all"] = setting(
+        "sampled",
+        "Which sealed roots are recomputed: none (off), one recent seal a group each hour, or every new one (all).",
+        example="all",
+    )
+    test_cases: str | None = setting(
+        None,
+        "Cases prepared for the on-chain test, a criterion of the report: of each its participant, root and number of "
+        "participants. The participant is shown nowhere.",
+        example='[{"channel": "marlon", "epoch": 1762308000, "user_hash": "'
+        + "01" * 32
+        + '", "root": "'
+        + "ab" * 32
+        + '", "participants": 628}]',
+        secret=True,
+        check=pipeline_cases.check,
+        known=pipeline_cases.known,
+    )
     built_by: tuple[str, ...] = setting(
         SEED_WORKERS[TREES],
         "Shell patterns of the services that build trees, whose death explains that trees are behind.",
@@ -34,6 +53,11 @@ class PipelineSettings:
         example='["publisher"]',
         judged=True,
     )
+
+
+def prepared(orders: StandingOrders) -> tuple[pipeline_cases.PreparedCase, ...]:
+    """The test cases that the orders name, as far as judgement may know them."""
+    return pipeline_cases.cases(settings(orders).test_cases)
 
 
 def settings(orders: StandingOrders) -> PipelineSettings:

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
-from monitord.core.blocks import Block, Bullets, FoldedGrid, Grid, Paragraph, Style
+from monitord.core.blocks import Block, Bullets, FactTable, Paragraph, Style
 from monitord.core.history.clocks import judged_at
 from monitord.core.history.epochs import calendar
 from monitord.core.history.model import History
@@ -17,15 +17,16 @@ from monitord.core.model import Reading, Severity
 from monitord.core.orders import TABLES, TREES, StandingOrders
 from monitord.core.subjects import epochs_status, postgres_status, redis_status
 from monitord.core.subjects.base import MetricFamily, MetricGroup, SectionContext, StatusSection, asked, ratio, whole
-from monitord.core.subjects.pipeline_settings import NAME
+from monitord.core.subjects.pipeline_cases import PreparedCase, on_chain, told, truths
+from monitord.core.subjects.pipeline_settings import NAME, prepared, settings
 from monitord.core.subjects.pipeline_stages import COLLECTION, PUBLISHING, TREE_STAGE
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
 
 (_SIGNALS,) = TABLES
-SEALING, QUEUE, CLAIMS = "sealing", "queue", "claims"
-STAGES: Final = (COLLECTION, SEALING, TREE_STAGE, PUBLISHING, QUEUE, CLAIMS)
+SEALING, ROOTS, QUEUE, CLAIMS = "sealing", "recomputed roots", "queue", "claims"
+STAGES: Final = (COLLECTION, SEALING, ROOTS, TREE_STAGE, PUBLISHING, QUEUE, CLAIMS)
 # Tables without which a stage is not watched.
 _TABLE_OF: Final = {COLLECTION: _SIGNALS, TREE_STAGE: "l2_tree_cache", PUBLISHING: "sealed_epochs"}
 
@@ -54,6 +55,27 @@ class GroupPipeline:
 
 
 @dataclass(frozen=True, slots=True)
+class RecomputedSeal:
+    """The seal of a group that was recomputed last: MATCH, MISMATCH or UNVERIFIABLE, and when (Unix seconds)."""
+
+    result: str
+    channel: str
+    epoch: int
+    at: float
+
+
+@dataclass(frozen=True, slots=True)
+class CaseStatus:
+    """What is true of a test case; None: that is not known."""
+
+    root: bool | None
+    participants: bool | None
+    proof: bool | None
+    published: bool | None
+    chain: bool | None
+
+
+@dataclass(frozen=True, slots=True)
 class PipelineStatus:
     """The stages. `not_watched` says of each that is not why; what could not be measured is None."""
 
@@ -66,6 +88,8 @@ class PipelineStatus:
     publishing_eta_seconds: float | None
     oldest_eligible_seconds: float | None
     queue_waiting: int | None
+    recomputed: Mapping[str, RecomputedSeal]
+    test_cases: Mapping[str, CaseStatus]
     not_watched: Mapping[str, str]
 
 
@@ -93,8 +117,24 @@ def _status(history: History, orders: StandingOrders, now: float) -> PipelineSta
         else None,
         oldest_eligible_seconds=None if since is None or not eligible else round(max(0.0, at - since), 3),
         queue_waiting=queues[TREES].waiting if TREES in queues else None,
+        recomputed={group: one for group in orders.groups if (one := _recomputed(group, found)) is not None},
+        test_cases={case.name: CaseStatus(**_truths(case, found, history, orders)) for case in prepared(orders)},
         not_watched={} if reading is None else _not_watched(found, orders, TREES in queues),
     )
+
+
+def _recomputed(group: str, reading: Reading) -> RecomputedSeal | None:
+    result, channel = reading.word("verified", group=group), reading.word("verified_channel", group=group)
+    epoch, at = reading.number("verified_label", group=group), reading.number("verified_at", group=group)
+    if result is None or channel is None or epoch is None or at is None:
+        return None
+    return RecomputedSeal(result, channel, int(epoch), round(at, 3))
+
+
+def _truths(
+    case: PreparedCase, reading: Reading, history: History, orders: StandingOrders
+) -> Mapping[str, bool | None]:
+    return truths(case, reading, on_chain(case, history, orders))
 
 
 def _not_watched(reading: Reading, orders: StandingOrders, queue: bool) -> Mapping[str, str]:
@@ -103,6 +143,10 @@ def _not_watched(reading: Reading, orders: StandingOrders, queue: bool) -> Mappi
     absent = {stage: f"there is no table {name}" for stage, name in _TABLE_OF.items() if not there.get(name)}
     if not queue:
         absent[QUEUE] = f"no queue {TREES} is watched"
+    if settings(orders).verify == "off":
+        absent[ROOTS] = "MONITORD_PIPELINE__VERIFY is off"
+    elif trouble := reading.word("verify_trouble"):
+        absent[ROOTS] = trouble
     return {**absent, CLAIMS: "nothing is asked of the chain"}
 
 
@@ -138,7 +182,7 @@ def _group(group: str, reading: Reading, history: History, orders: StandingOrder
     )
 
 
-STATUS: Final = StatusSection(NAME, PipelineStatus | None, _status)
+STATUS: Final[StatusSection[PipelineStatus | None]] = StatusSection(NAME, PipelineStatus | None, _status)
 
 
 def _here(report: FleetStatus) -> Mapping[str, PipelineStatus]:
@@ -151,7 +195,7 @@ def _groups(report: FleetStatus) -> Mapping[str, GroupPipeline]:
     return {} if found is None else found.groups
 
 
-METRICS: Final = (
+METRICS: Final[tuple[MetricGroup[Any], ...]] = (
     MetricGroup[PipelineStatus](
         _here,
         (
@@ -220,16 +264,29 @@ def section(context: SectionContext) -> Iterator[Block]:
     if found is None or context.report.probes[NAME].status != "ok":
         return
     yield Bullets(tuple(_line(stage, found, context) for stage in STAGES))
+    reading = None if context.history is None else context.history.reading(NAME)
+    if reading is not None and context.history is not None:
+        for case in prepared(context.orders):
+            is_there = on_chain(case, context.history, context.orders)
+            yield Paragraph(f"Test case {told(case, reading, is_there)}", _case_style(found.test_cases.get(case.name)))
     if context.history is not None and context.history.pipeline.names:
         yield Paragraph("sealed_participants holds user names beside the hashes; monitord reads none of them.", "dim")
-    latest = tuple(
-        (None, (group, channel, label(at)))
-        for group, one in found.groups.items()
-        for channel, at in (one.latest or {}).items()
-    )
+    latest = tuple((f"{group} sealed last", _latest(one.latest)) for group, one in found.groups.items() if one.latest)
     if latest:
-        table = Grid("Newest sealed epochs by channel", ("Group", "Channel", "Newest sealed epoch"), latest)
-        yield FoldedGrid("Newest sealed epochs by channel", table)
+        yield FactTable(latest)
+
+
+def _latest(channels: Mapping[str, int]) -> str:
+    """The channels that were sealed last, those of one label together."""
+    by_label: dict[int, list[str]] = {}
+    for channel, at in channels.items():
+        by_label.setdefault(at, []).append(channel)
+    return "; ".join(f"{label(at)}: {', '.join(names)}" for at, names in by_label.items())
+
+
+def _case_style(case: CaseStatus | None) -> Style:
+    found = [None] if case is None else [case.root, case.participants, case.proof, case.published, case.chain]
+    return "warning" if False in found else "unknown" if None in found else "ok"
 
 
 def _line(stage: str, found: PipelineStatus, context: SectionContext) -> tuple[Style | None, str]:
@@ -293,6 +350,14 @@ _KINDS: Final = {
 }
 
 
+def _roots(found: PipelineStatus, context: SectionContext) -> str:
+    each = [
+        f"{group} {one.result} ({one.channel} {label(one.epoch)}, at {humanize.clock(one.at)})"
+        for group, one in found.recomputed.items()
+    ]
+    return ", ".join(each) or "none yet"
+
+
 def _trees(found: PipelineStatus, context: SectionContext) -> str:
     shares = [f"{group} {said('{:g}%'.format, one.trees_percent)}" for group, one in found.groups.items()]
     behind = [
@@ -323,6 +388,7 @@ def _queue(found: PipelineStatus, context: SectionContext) -> str:
 _WORDS: Final = {
     COLLECTION: _collection,
     SEALING: _sealing,
+    ROOTS: _roots,
     TREE_STAGE: _trees,
     PUBLISHING: _publishing,
     QUEUE: _queue,

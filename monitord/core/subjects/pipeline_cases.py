@@ -1,0 +1,178 @@
+"""The test card: cases that are prepared for the on-chain test, and whether each is as expected."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from monitord.core import humanize
+from monitord.core.history.model import History
+from monitord.core.model import Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import CriterionResult, SuccessCriterion
+from monitord.core.subjects import registry
+
+if TYPE_CHECKING:
+    from monitord.core.report.facts import ReportFacts
+
+_HASH: Final = re.compile(r"(0x)?[0-9a-fA-F]{64}")
+MOST_CASES: Final = 20
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedCase:
+    """One case: a participant of a seal, and what its root and the number of its participants are to be.
+
+    `user_hash` is "" where only what may be shown is known.
+    """
+
+    channel: str
+    epoch: int
+    root: str
+    participants: int | None = None
+    user_hash: str = ""
+
+    @property
+    def name(self) -> str:
+        """How it is called in samples: nothing of the participant is in it."""
+        return f"{self.channel}/{self.epoch}"
+
+
+def cases(text: str | None) -> tuple[PreparedCase, ...]:
+    """The cases of a setting.
+
+    Raises:
+        ValueError: with half a sentence, which quotes nothing of what may be secret.
+    """
+    if not text:
+        return ()
+    try:
+        listed = json.loads(text)
+    except ValueError:
+        raise ValueError("it is not JSON") from None
+    if not isinstance(listed, list) or len(listed) > MOST_CASES or not all(isinstance(one, dict) for one in listed):
+        raise ValueError(f"it must be a list of at most {MOST_CASES} objects")
+    return tuple(_case(one, number) for number, one in enumerate(listed, 1))
+
+
+def _case(one: dict[str, Any], number: int) -> PreparedCase:
+    if unknown := one.keys() - {"channel", "epoch", "user_hash", "root", "participants"}:
+        raise ValueError(f"case {number} has {min(unknown)!r}, which no case has")
+    channel, epoch, many = one.get("channel"), one.get("epoch"), one.get("participants")
+    if not isinstance(channel, str) or not channel.strip() or not channel.isprintable():
+        raise ValueError(f"case {number} needs a channel")
+    if not isinstance(epoch, int) or isinstance(epoch, bool) or not 0 <= epoch < 2**62:
+        raise ValueError(f"case {number} needs an epoch, a label in Unix seconds")
+    if many is not None and (not isinstance(many, int) or isinstance(many, bool) or many < 1):
+        raise ValueError(f"of case {number}, participants must be a whole number above 0")
+    hexed = {}
+    for name in ("root", "user_hash"):
+        value = one.get(name, "" if name == "user_hash" else None)
+        if not isinstance(value, str) or not (_HASH.fullmatch(value) or (name == "user_hash" and not value)):
+            raise ValueError(f"of case {number}, {name} must be 64 hex digits")
+        hexed[name] = value.lower().removeprefix("0x")
+    return PreparedCase(channel, epoch, hexed["root"], many, hexed["user_hash"])
+
+
+def check(text: str | None) -> None:
+    """Raise ValueError where these are no cases; each must name its participant."""
+    for number, case in enumerate(cases(text), 1):
+        if not case.user_hash:
+            raise ValueError(f"of case {number}, user_hash must be 64 hex digits")
+
+
+def known(text: str | None) -> str | None:
+    """The cases without their participants, as judgement may know them."""
+    if not text:
+        return text
+    shown = [
+        {"channel": c.channel, "epoch": c.epoch, "root": c.root, "participants": c.participants} for c in cases(text)
+    ]
+    return json.dumps(shown)
+
+
+# What is to be true of a case, in the order in which it is told; the words are those of it and of its absence.
+_ASKED: Final = (
+    ("root", "root matches", "the stored root is another"),
+    ("participants", "{}", "{}"),
+    ("proof", "proof valid", "the participant has no valid proof"),
+    ("published", "published", "not published"),
+    ("chain", "on chain", "not on chain"),
+)
+
+
+def truths(case: PreparedCase, reading: Reading, on_chain: bool | None) -> Mapping[str, bool | None]:
+    """What is asked of a case and whether it is so; None: that is not known."""
+    many = reading.number("case_participants", case=case.name)
+    participants = None if many is None else case.participants in (None, many)
+    found = {name: reading.number(f"case_{name}", case=case.name) for name in ("root", "proof", "published")}
+    return {
+        "root": _so(found["root"]),
+        "participants": participants,
+        "proof": _so(found["proof"]),
+        "published": _so(found["published"]),
+        "chain": on_chain,
+    }
+
+
+def _so(value: float | None) -> bool | None:
+    return None if value is None else value == 1
+
+
+def told(case: PreparedCase, reading: Reading, on_chain: bool | None) -> str:
+    """A case in a sentence: what is so, what is not, and what is not known."""
+    many = reading.number("case_participants", case=case.name)
+    said = []
+    for name, is_so in truths(case, reading, on_chain).items():
+        _, yes, no = next(each for each in _ASKED if each[0] == name)
+        if name == "participants":
+            yes = humanize.plural(many or 0, "participant")
+            no = f"{yes}, not {humanize.count(case.participants or 0)}"
+        said.append(f"{_SHORT[name]} not known" if is_so is None else yes if is_so else no)
+    why = reading.word("case_trouble", case=case.name)
+    return f"{case.channel} {humanize.label(case.epoch)}: {', '.join(said)}{f' ({why})' if why else ''}."
+
+
+_SHORT: Final = {
+    "root": "whether the root matches",
+    "participants": "participants",
+    "proof": "whether the proof is valid",
+    "published": "whether it is published",
+    "chain": "whether it is on chain",
+}
+
+
+def on_chain(case: PreparedCase, history: History, orders: StandingOrders) -> bool | None:
+    """Whether the chain holds the case's root, as the subject that asks it knows; None where nobody asks, or knows."""
+    for subject in registry.registered():
+        if subject.holds_root is not None and subject.name in orders.probes:
+            return subject.holds_root(history, orders, case.channel, case.epoch, case.root)
+    return None
+
+
+def judge(facts: ReportFacts, prepared: tuple[PreparedCase, ...], probe: str) -> CriterionResult:
+    """Ready where all of it is true of each case as the report's window ends."""
+    reading = facts.history.reading(probe)
+    if reading is None:
+        return CriterionResult(None, "The pipeline could not be measured as the night ended.")
+    chain = {case: on_chain(case, facts.history, facts.orders) for case in prepared}
+    found = [is_so for case in prepared for is_so in truths(case, reading, chain[case]).values()]
+    sentences = tuple(told(case, reading, chain[case]) for case in prepared)
+    met = False if False in found else None if None in found else True
+    words = {False: "Not ready", None: "Not all of it is known", True: "Ready"}[met]
+    return CriterionResult(met, f"{words}: {sentences[0]}", sentences[1:])
+
+
+def criterion(probe: str, prepared: Callable[[StandingOrders], tuple[PreparedCase, ...]]) -> SuccessCriterion:
+    """The criterion of the cases that the orders name."""
+    return SuccessCriterion(
+        "test_cases",
+        lambda facts: f"Ready for the on-chain test ({humanize.plural(len(prepared(facts.orders)), 'test case')})",
+        "of each test case the root matches, the participants are as many, the proof is valid, and it is published and "
+        "on chain",
+        judge=lambda facts: judge(facts, prepared(facts.orders), probe),
+        applies=lambda orders: probe in orders.probes and prepared(orders),
+    )
