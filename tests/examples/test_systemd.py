@@ -145,12 +145,12 @@ async def test_it_asks_once_for_all_units_and_reads_what_systemctl_prints(stub: 
     assert asked.startswith("show --property=Id,Names,LoadState")
     assert asked.endswith("-- nginx.service mail.service")
     reading = Reading("systemd", measured.samples)
-    of = {"instance": "0", "service": "nginx.service"}
+    of = {"instance": "main", "service": "nginx.service"}
     assert reading.number("service_restarts", **of) == 3
     assert reading.number("service_memory", **of) == 52_428_800
     assert reading.number("service_cpu_seconds", **of) == 5.412321
     assert reading.number("service_started_at", **of) == datetime(2025, 11, 5, 1, tzinfo=UTC).timestamp()
-    failed = {"instance": "0", "service": "mail.service"}
+    failed = {"instance": "main", "service": "mail.service"}
     assert reading.number("service_memory", **failed) is None
     assert reading.number("service_exit_code", **failed) == 203
     assert {s.value for s in measured.samples if s.name == "service_state"} == {"online", "errored"}
@@ -208,7 +208,7 @@ def unit(name: str, state: str = "online", **more: float | str | None) -> tuple[
     told: dict[str, Value] = {"state": state, "restarts": 0.0, "memory": 5e7, "process": "running"}
     told |= {"started_at": AT.timestamp() - 9000} | more
     return tuple(
-        Sample(f"service_{key}", (("instance", "0"), ("service", name)), value, "") for key, value in told.items()
+        Sample(f"service_{key}", (("instance", "main"), ("service", name)), value, "") for key, value in told.items()
     )
 
 
@@ -362,8 +362,8 @@ def test_what_is_kept_survives_the_snapshot_and_moves_with_the_clock() -> None:
     later = Observation(AT + timedelta(seconds=5490), {"systemd": reading()}, lived=120.0)
     before = replace(state, history=replace(state.history, lived=90.0, boot=""))
     moved = decide(before, later, ORDERS).state.history
-    since = {name: service.lives["0"].since for name, service in state.history.fleets["systemd"].services.items()}
-    ahead = {name: service.lives["0"].since for name, service in moved.fleets["systemd"].services.items()}
+    since = {name: service.lives["main"].since for name, service in state.history.fleets["systemd"].services.items()}
+    ahead = {name: service.lives["main"].since for name, service in moved.fleets["systemd"].services.items()}
     assert moved.moved == pytest.approx(5370.0)
     assert ahead == {name: at + moved.moved for name, at in since.items() if at is not None}
 
@@ -374,6 +374,7 @@ async def test_it_is_on_the_page_in_the_metrics_and_in_the_report(tmp_path: Path
     decisions = night(reading(), *[down] * 3)
     body = exposition(decisions[-1].report, Facts(version="1", instance="here"))[0].decode()
     assert 'monitord_unit_up{unit="nginx.service"} 0.0' in body
+    assert "monitord_unit_up Whether a unit is online." in body
     assert 'monitord_unit_memory_bytes{unit="mail.service"} 5e+07' in body
     shown = text(StatusView(decisions[-1].report, ORDERS, AT.timestamp()), "monitord check", Terminal(100))
     assert "\nUnits\n" in shown
@@ -395,6 +396,7 @@ async def test_it_is_on_the_page_in_the_metrics_and_in_the_report(tmp_path: Path
     assert {one.name: one.met for one in found.criteria}["units_as_expected"] is False
     said = report_text(found, Terminal(100))
     assert "unit_down" in said
+    assert "PM2 id" not in said
     assert "Units" in said
 
 

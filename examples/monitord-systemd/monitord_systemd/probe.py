@@ -132,7 +132,7 @@ def _samples(unit: str, of: Mapping[str, str]) -> Iterator[Sample]:
         "process": (_kernel_state(pid) if pid else "running", ""),
     }
     for name, (value, unit_of) in told.items():
-        yield Sample(f"service_{name}", (("instance", "0"), ("service", unit)), value, unit_of)
+        yield Sample(f"service_{name}", (("instance", "main"), ("service", unit)), value, unit_of)
 
 
 def number(text: str | None) -> int | None:

@@ -289,7 +289,14 @@ def _metrics(manager: ProcessManager, group: MetricGroup[Any]) -> MetricGroup[An
     return MetricGroup(
         lambda report: group.find(_as_services(manager, report)),
         tuple(
-            MetricFamily(manager.named(one.name), manager.said(one.help), one.value, one.by, one.kind, one.line)
+            MetricFamily(
+                manager.named(one.name),
+                manager.said(one.help).replace(PM2.member, manager.member),
+                one.value,
+                one.by,
+                one.kind,
+                one.line,
+            )
             for one in group.metrics
         ),
         manager.member if group.label else "",
