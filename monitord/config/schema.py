@@ -197,6 +197,7 @@ class OrdersSettings(Section):
     growth_window: t.Length = timedelta(hours=2)
     growth_steady: t.Count = 100_000
     flow_stall: t.Length = timedelta(minutes=15)
+    learned_quiet_hours: t.Flag = True
     connections: t.Percent = 90.0
     transaction: t.Length = timedelta(hours=6)
     idle_transaction: t.Length = timedelta(minutes=30)

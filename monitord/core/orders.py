@@ -174,6 +174,8 @@ class StandingOrders:
     growth_window: timedelta = timedelta(hours=2)
     growth_steady: int = 100_000
     flow_stall: timedelta = timedelta(minutes=15)
+    # Whether hours in which a table is quieter by its own past have a longer limit, where it has none of its own.
+    learned_quiet_hours: bool = True
     # Of Postgres' connections, and of its transaction ids, in percent; and how long one of its sessions may take.
     connections: float = 90.0
     transaction: timedelta = timedelta(hours=6)

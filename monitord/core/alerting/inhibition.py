@@ -15,6 +15,7 @@ from monitord.core.alerting.lifecycle import Book, holds, key, severity_now
 from monitord.core.alerting.roles import has_dead_role
 from monitord.core.dependencies import brings, unsealed
 from monitord.core.history.epochs import calendar, seals, window_seconds
+from monitord.core.history.growth_rates import flow_limit
 from monitord.core.history.model import History
 from monitord.core.model import RANK, Aftermath, Alert, Finding
 from monitord.core.names import any_means
@@ -177,11 +178,8 @@ def _nothing_came(
 
 def _waited(cause: Alert, history: History, orders: StandingOrders) -> float:
     """For how many seconds no row had come when that was first found."""
-    limit, since, table = (
-        orders.flow_stall_of(cause.subject),
-        cause.since.timestamp(),
-        history.tables.get(cause.subject),
-    )
+    table, since = history.tables.get(cause.subject), cause.since.timestamp()
+    limit = flow_limit(cause.subject, table, orders)
     return since - table.last_row_at if limit.varies and table is not None else limit.at(since)
 
 
@@ -246,4 +244,4 @@ def _is(found: Alert | Finding, *roles: Role) -> bool:
 def _takes_rows(history: History, orders: StandingOrders, now: float) -> bool:
     """Whether rows still come into a watched table."""
     known = [(name, table) for name in orders.tables if (table := history.tables.get(name)) is not None]
-    return any(now - table.last_row_at <= orders.flow_stall_of(name).at(now) for name, table in known)
+    return any(now - table.last_row_at <= flow_limit(name, table, orders).at(now) for name, table in known)

@@ -12,10 +12,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from monitord.core.anomalies import quiet_hours
 from monitord.core.anomalies.doubling import WINDOWS, followed
 from monitord.core.copying import replace
 from monitord.core.history.arrivals import Counters, arrived
-from monitord.core.history.growth_rates import measured_from
+from monitord.core.history.growth_rates import learns, measured_from, stall
 from monitord.core.history.model import History, TableHistory
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
@@ -82,9 +83,32 @@ def update_tables(
             proven_at=table.proven_at if seen or not table.seen else None,
         )
         table = _weighed(table, reading, name)
+        was = table
         table = _thin(_step(table, number, Counters.of(reading, name), counts, now, window), now, window)
+        if before is not None and learns(name, orders):
+            table = _quiet(history, name, was, table, before, now, orders)
         tables[name] = followed(name, table, now, orders)
     return replace(history, tables=tables), notes
+
+
+def _quiet(
+    history: History,
+    name: str,
+    was: TableHistory,
+    table: TableHistory,
+    before: float,
+    now: float,
+    orders: StandingOrders,
+) -> TableHistory:
+    """The table with what the time since the last reading tells of its quiet hours."""
+    if not 0 < now - before <= orders.late_after.total_seconds() or not table.trusted or table.refuted:
+        return table
+    quiet, last = quiet_hours.lived_on(table.quiet, now - before, now), was.last_row_at
+    if table.last_row_at > last and before > last:
+        is_watched = history.watched_seconds("postgres", last, before) >= before - last - 1
+        if is_watched and stall(history, name, was, before, orders) is None:
+            quiet = quiet_hours.learned_from(quiet, last, before, orders.flow_stall_of(name))
+    return table if quiet == table.quiet else replace(table, quiet=quiet)
 
 
 def _counts(reading: Reading) -> dict[str, Counts]:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from functools import partial
 
+from monitord.core.anomalies import quiet_hours
 from monitord.core.anomalies.interpolation import value_at
 from monitord.core.history.model import History, TableHistory
-from monitord.core.hours import Overrun
+from monitord.core.hours import HourlyLimit, Overrun
 from monitord.core.orders import StandingOrders
 
 
@@ -59,9 +60,21 @@ def quiet_seconds(history: History, table: TableHistory, now: float) -> float:
     return history.watched_seconds("postgres", table.last_row_at, now)
 
 
+def learns(name: str, orders: StandingOrders) -> bool:
+    """Whether the quiet hours of a table are learned: not where it has a limit of its own."""
+    declared = orders.table_by_name.get(name)
+    return orders.learned_quiet_hours and (declared is None or declared.flow_stall is None)
+
+
+def flow_limit(name: str, table: TableHistory | None, orders: StandingOrders) -> HourlyLimit:
+    """How long no new row may come into a table, by the hour: as it is set, or longer as its own past shows."""
+    base = orders.flow_stall_of(name)
+    return base if table is None or not learns(name, orders) else quiet_hours.widened(table.quiet, base)
+
+
 def stall(
     history: History, name: str, table: TableHistory, now: float, orders: StandingOrders, share: float = 1.0
 ) -> Overrun | None:
     """For how long past its limit (or this share of it) no row has come into a table; None: it is not past it."""
-    limit = orders.flow_stall_of(name)
+    limit = flow_limit(name, table, orders)
     return limit.overrun(table.last_row_at, now, partial(history.watched_seconds, "postgres"), share)

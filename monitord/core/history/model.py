@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from monitord.core.anomalies.quiet_hours import QuietHours
 from monitord.core.anomalies.sealing_habits import SealingHabits
 from monitord.core.anomalies.trends import TrendSeries
 from monitord.core.copying import replace
@@ -100,6 +101,8 @@ class TableHistory:
     late_before: int = 0
     doubling: bool = False
     peaks: tuple[tuple[Moment, float], ...] = ()
+    # Of what hours it is usual that no row comes for a while.
+    quiet: QuietHours = field(default_factory=QuietHours)
 
     @property
     def last_row_at(self) -> float:

@@ -7,9 +7,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
+from monitord.core.anomalies import quiet_hours
 from monitord.core.blocks import Block, FactTable, Grid, Paragraph, Plot
-from monitord.core.history.growth_rates import late_rows, rows_per_hour, window_rows
-from monitord.core.history.model import History
+from monitord.core.history.growth_rates import flow_limit, late_rows, learns, rows_per_hour, window_rows
+from monitord.core.history.model import History, TableHistory
 from monitord.core.humanize import UNKNOWN, said
 from monitord.core.model import Value
 from monitord.core.orders import StandingOrders
@@ -33,7 +34,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class TableStatus:
-    """A watched table. The number of rows is an estimate."""
+    """A watched table. The number of rows is an estimate.
+
+    `flow_stall_seconds` is how long no row may come at this hour, `flow_stall_learned` of which hours that was learned.
+    """
 
     rows: int | None
     exact: bool
@@ -41,6 +45,8 @@ class TableStatus:
     window_rows: int | None
     late_rows: int | None
     total_bytes: int | None
+    flow_stall_seconds: float | None
+    flow_stall_learned: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +86,15 @@ def _table(name: str, history: History, orders: StandingOrders, now: float) -> T
         window_rows=whole(window_rows(table, now, window)) if table else None,
         late_rows=whole(late_rows(table, now, window)) if table else None,
         total_bytes=whole(size),
+        flow_stall_seconds=flow_limit(name, table, orders).at(now),
+        flow_stall_learned=_learned(name, table, orders),
     )
+
+
+def _learned(name: str, table: TableHistory | None, orders: StandingOrders) -> str:
+    if table is None or not learns(name, orders):
+        return ""
+    return quiet_hours.said(table.quiet, orders.flow_stall_of(name))
 
 
 def _database(history: History, orders: StandingOrders, now: float) -> DatabaseStatus:
@@ -192,6 +206,12 @@ def section(context: SectionContext) -> Iterator[Block]:
         yield Grid("Rows, and what came in", header, rows, frozenset({1, 2, 3, 4}))
     if any(tables[name].rows_per_hour is None for name in known):
         yield Paragraph("A rate needs two readings; the daemon (monitord run) takes and keeps them.")
+    for name, found in tables.items():
+        if found.flow_stall_learned:
+            yield Paragraph(
+                f"FLOW_STALL of {name} was learned from its last days: {found.flow_stall_learned} (UTC), "
+                f"{humanize.duration(context.orders.flow_stall.total_seconds())} else."
+            )
     for name in tables:
         yield Plot("growth", name, f"{name}: rows an hour")
     facts = [

@@ -9,6 +9,7 @@ from monitord.core import humanize
 from monitord.core.anomalies.doubling import TWICE, half_windows, whole_windows
 from monitord.core.dependencies import feeders, fleet_of
 from monitord.core.history.growth_rates import (
+    flow_limit,
     late_rows,
     quiet_seconds,
     rows_at_least,
@@ -165,7 +166,8 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
         if is_capped or not table.known or (not table.trusted and table.compared_at is None):
             yield Unknown("table_flow_stalled", name, UNTOLD)
             continue
-        worse, hours = lost_for_good(past.limit, orders), orders.flow_stall_of(name)
+        worse, hours = lost_for_good(past.limit, orders), flow_limit(name, table, orders)
+        is_learned = past.limit not in orders.flow_stall_of(name).by_hour
         is_lost = past.lasted > worse
         yield Finding(
             rule="table_flow_stalled",
@@ -176,10 +178,12 @@ def table_flow_stalled(observation: Observation, history: History, orders: Stand
             unit="seconds",
             summary=f"No new row has come into {name} for {humanize.duration(quiet)}"
             + (" (inserts are tried and rolled back)" if table.rolled_back else "")
-            + (f"; at this hour (UTC) the limit is {humanize.duration(past.limit)}." if hours.varies else "."),
+            + (f"; at this hour (UTC) the limit is {humanize.duration(past.limit)}" if hours.varies else "")
+            + (", as learned from this hour of its last days." if is_learned else "."),
             evidence={
                 "last_row_at": humanize.clock(table.last_row_at),
                 "rolled_back": table.rolled_back,
+                "limit_is_learned": is_learned,
                 "counted": "exactly" if table.compared_at == now else "by statistics only",
             },
             recommendation=_who_brings(name, history, orders),
@@ -229,7 +233,7 @@ def wants_exact(history: History, orders: StandingOrders, now: float) -> frozens
     """
     wanted = set()
     for name, table in history.tables.items():
-        audit_every = min(orders.flow_stall_of(name).at(now) / 3, orders.epoch_length.total_seconds() * 0.8)
+        audit_every = min(flow_limit(name, table, orders).at(now) / 3, orders.epoch_length.total_seconds() * 0.8)
         since = None if table.exact_at is None else now - table.exact_at
         audit_due = since is None or since >= audit_every or (table.unexplained and since >= audit_every / SOONER)
         doubtful = table.refuted or not table.trusted or table.proven_at is None
