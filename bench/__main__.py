@@ -14,6 +14,7 @@ import time
 from bench import detection, hearing, month, nights, oldway, trends
 from bench.faults import FAULTS
 from bench.measure import Run, milliseconds, seconds, size, spread, table
+from bench.planted import Found, planted
 from bench.watching import Watching, watch
 from monitord import __version__
 from monitord.demo.stack import Stack
@@ -70,6 +71,8 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
     days = 1 if quick else 30
     _say(f"{days} healthy days")
     healthy = month.healthy(days)
+    _say("a month with faults planted in it")
+    found, beside = planted(600.0 if quick else 60.0, 20251101)
     _say("how soon each fault is told")
     soon = detection.text(detection.detected(count=2 if quick else 6))
     told = _trends(quick=quick)
@@ -85,6 +88,7 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
         _history(histories),
         _fold(fold, reading, judging, hours),
         _month(healthy, days),
+        _planted(found, beside),
         soon,
         told,
         heard,
@@ -206,6 +210,20 @@ def _month(healthy: month.Month, days: int) -> str:
     lived = ", ".join(f"{times} {what}" for what, times in healthy.lived.items())
     title = f"A healthy life of 7 services, looked at every 30 s: {lived}"
     return table(title, ["what", "judging", "a cycle", "making it up", "suspected", "alerts"], rows)
+
+
+def _planted(found: list[Found], beside: list[str]) -> str:
+    rows = [
+        [
+            one.planted.rule,
+            seconds(one.planted.within),
+            "not found" if one.seconds is None else seconds(one.seconds),
+            "yes" if one.is_in_time else "NO",
+        ]
+        for one in found
+    ]
+    title = f"The same life with {len(found)} faults planted in it; {len(beside)} alerts beside theirs"
+    return table(title, ["rule", "must last", "told after", "in time"], rows)
 
 
 if __name__ == "__main__":

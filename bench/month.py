@@ -3,8 +3,8 @@
 What is unusual by the fleet's own past is warned of, too: nothing is.
 
 Rows and channels follow day and night, memory is a sawtooth, seals take their time, old epochs are deleted, the Scout
-runs, somebody deploys once a week and restarts a service now and then, and a reading fails here and there. Whoever says
-anything about such a month is wrong.
+runs, somebody deploys once a week and restarts a service now and then, and a reading fails here and there. The servers
+and the machine live as bench/servers.py says. Whoever says anything about such a month is wrong.
 """
 
 import functools
@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from bench.servers import ServerHabits
 from monitord.core.engine import Decision
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
@@ -99,6 +100,8 @@ class Living(Night):
     def __init__(self, every: float, seed: int) -> None:
         self.seen, self.suspected, self.judging = 0, 0, 0.0
         self.fired: list[str] = []
+        # When what fired: of each its rule and subject.
+        self.firings: list[tuple[float, str, str]] = []
         self.lived: Counter[str] = Counter()
         super().__init__(_orders(every), start=START, every=every, keep=1)
         self.chance = random.Random(seed)  # noqa: S311 - the same month each time
@@ -107,6 +110,7 @@ class Living(Night):
         self.next_hour = self.clock.now
         self.keyspace.limit = 1e9
         self.scout_ends = math.inf
+        self.servers = ServerHabits(self, seed)
         for name, group in self.groups.items():
             group.takes_part = _partly(name, seed)
 
@@ -117,6 +121,7 @@ class Living(Night):
         for transition in decision.transitions:
             if transition.edge == "firing":
                 at = datetime.fromtimestamp(self.clock.now, UTC)
+                self.firings.append((self.clock.now, transition.alert.rule, transition.alert.subject))
                 self.fired.append(f"{at:%Y-%m-%d %H:%M:%S} {transition.alert.rule}: {transition.alert.finding.summary}")
             self.suspected += transition.edge == "pending"
         return decision
@@ -138,11 +143,10 @@ class Living(Night):
             queue.waiting = math.floor(queue.waiting * math.exp(-self.every / DRAINED_WITHIN)) + self.chance.randint(
                 0, 5
             )
-            self.keyspace.keys = self.chance.randint(90, 400)
-            self.keyspace.memory = self.keyspace.limit * self.chance.uniform(0.05, 0.7)
             if self.chance.random() < self.every / HOUR:  # one in an hour, now and then a few at once
                 queue.fails(self.chance.choice((1, 1, 1, 2, 8)))
                 self.lived["failed jobs"] += 1
+        self.servers.goes_on()
         if now >= self.scout_ends:
             self["cls-discovery"].stops(0)
             self.scout_ends = math.inf
@@ -154,6 +158,7 @@ class Living(Night):
     def _hour(self, now: float) -> None:
         """The turn of an hour: day and night, seals to come, and what is done by the clock."""
         hour = int(now % DAY // HOUR)
+        self.servers.hour(hour, datetime.fromtimestamp(now, UTC).weekday())
         rhythm = _rhythm(now)
         self.table.per_second = (15_000 + 135_000 * rhythm) * self.chance.uniform(0.9, 1.1) / HOUR
         for group in self.groups.values():
@@ -189,4 +194,5 @@ class Living(Night):
     def _deployment(self) -> None:
         for name in SAWTEETH:
             self[name].is_restarted()
+        self.servers.deploys()
         self.lived["deployments"] += 1

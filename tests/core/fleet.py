@@ -25,6 +25,7 @@ _told = operator.attrgetter(
     "state",
     "process",
     "memory",
+    "cpu",
     "started_at",
     "restarts",
     "created_at",
@@ -53,6 +54,7 @@ class Service:
     clock: Clock
     pm_id: int = 0
     memory: float | None = 85.0 * MB
+    cpu: float = 1.5
     state: str = "online"
     process: str | None = "running"
     restarts: int = 0
@@ -245,7 +247,7 @@ class Service:
         yield Sample("service_state", labels, self.state, "")
         yield Sample("service_process", labels, self.process, "")
         yield Sample("service_memory", labels, self.memory if alive else None, "bytes")
-        yield Sample("service_cpu", labels, 1.5 if alive else None, "percent")
+        yield Sample("service_cpu", labels, self.cpu if alive else None, "percent")
         begun = self.started_at if self.state in {"online", "launching"} else None
         yield Sample("service_started_at", labels, begun, "timestamp")
         yield Sample("service_restarts", labels, self.restarts, "1")
@@ -715,7 +717,7 @@ class Check:
 
 @dataclass
 class Host:
-    """The machine: its memory and one disk."""
+    """The machine: its memory, its processors and one disk."""
 
     available: float | None = 6_000.0 * MB
     disk_used: float = 24.0
@@ -726,15 +728,18 @@ class Host:
     data_used: float | None = None
     data_mounted: bool = True
     boot_at: float = 0.0
+    cpu: float = 12.0
+    load: float = 0.5
+    swap: float = 0.0
 
     def samples(self) -> Iterator[Sample]:
         yield sample("memory_available", self.available, "bytes")
         yield sample("memory_total", 16_000 * MB, "bytes")
-        yield sample("swap", 0.0, "percent")
-        yield sample("cpu", 12.0, "percent")
+        yield sample("swap", self.swap, "percent")
+        yield sample("cpu", self.cpu, "percent")
         yield sample("cores", 8)
         for minutes in (1, 5, 15):
-            yield sample(f"load{minutes}", 0.5)
+            yield sample(f"load{minutes}", self.load)
         yield sample("boot_at", self.boot_at, "timestamp")
         if self.disk_gap is None:
             yield sample("disk_used", self.disk_used, "percent", path="/")

@@ -40,26 +40,8 @@ from monitord.core.orders import Expected, StandingOrders
 
 from .fleet import MB, Check, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, reading, sample
 from .pipeline import Pipeline
+from .sessions import Sessions
 from .told import Look, Told
-
-# What the database's sessions do on a quiet night.
-SESSIONS = tuple(
-    sample(name, value)
-    for name, value in {
-        "sessions_used": 45,
-        "sessions_most": 97,
-        "sessions_hidden": 0,
-        "sessions_active": 3,
-        "sessions_idle_in_transaction": 1,
-        "transaction_longest": 0.4,
-        "idle_transaction_longest": 0.1,
-        "lock_waits": 0,
-        "lock_wait_longest": None,
-        "standbys": 1,
-        "standby_lag": 0.01,
-        "xid_used": 6.2,
-    }.items()
-)
 
 # The moment and the numbers of the standing orders' baseline.
 BASELINE = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
@@ -134,6 +116,7 @@ class Night(Told):
         self.pipeline = Pipeline(self.clock, self.groups)
         self.queues = {name: Queue(name) for name in orders.queues}
         self.keyspace = Keyspace()
+        self.sessions = Sessions(self.clock)
         self.checks = {
             name: Check(name, 0.0 if order.every is None else order.every.total_seconds())
             for name, order in orders.checks.items()
@@ -375,7 +358,7 @@ class Night(Told):
     def _of_postgres(self) -> Iterator[Sample]:
         yield sample("response", 0.8, "ms")
         yield sample("connections", 41)
-        yield from SESSIONS
+        yield from self.sessions.samples()
         yield sample("database_size", 2_200_000_000, "bytes")
         yield sample("replica", int(self.replica))
         if self.replica:

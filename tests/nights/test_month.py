@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 
 from bench.month import Living, healthy
+from bench.planted import PLANTED, planted
+from monitord.core.subjects import apps, busy, queues, redis_memory, sessions
 
 
 def test_thirty_healthy_days_say_nothing() -> None:
@@ -17,6 +19,10 @@ def test_thirty_healthy_days_say_nothing() -> None:
     assert month.lived["runs of the Scout"] == 120
     assert month.lived["deployments"] == 4
     assert month.lived["failed jobs"] > 100
+    assert month.lived["backups"] == month.lived["batches"] == 30
+    assert month.lived["overlaps"] == month.lived["migrations"] == 4
+    assert month.lived["freezes"] > 3
+    assert month.lived["open sessions"] > 10
     assert month.lived["restarts by hand"] > 0
     assert month.lived["lone crashes"] > 0
     assert month.suspected > 0
@@ -48,3 +54,16 @@ def test_a_month_in_which_something_is_wrong_says_so() -> None:
     assert len(month.fired) == 1
     assert "service_down" in month.fired[0]
     assert len(month.looks) == 1
+
+
+@pytest.mark.parametrize("third", range(3))
+def test_each_fault_planted_in_a_month_is_found_in_time_and_nothing_else_is_said(third: int) -> None:
+    found, beside = planted(every=900, seed=11 + third, faults=PLANTED[third::3])
+    late = [f"{one.planted.rule}: {one.seconds}" for one in found if not one.is_in_time]
+    assert late == []
+    assert beside == []
+
+
+def test_every_rule_of_sessions_memory_jobs_processors_and_apps_is_planted() -> None:
+    rules = (*sessions.RULES, *redis_memory.RULES, *queues.RULES, *busy.MACHINE, busy.SERVICE_CPU_HIGH, *apps.RULES)
+    assert {rule.name for rule in rules} == {fault.rule for fault in PLANTED}

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime, timedelta
+from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
@@ -16,8 +16,9 @@ from monitord.core.model import Unmeasured
 from monitord.core.subjects import RULES
 from tests.core.fleet import Group
 from tests.core.habits import has_habits, looked_at_again, looked_at_seldom, took
-from tests.core.nights import MEMORY, ORDERS, Night, fold
+from tests.core.nights import MEMORY, Night, fold
 
+from .lasting_faults import EVERY, HOUR, HOURS_LONG, LASTING, PATIENT, Fault, queue, to_set
 from .vocabulary import happens
 
 # The same examples each time: the suite is stable, and what it finds is found by everybody.
@@ -32,8 +33,6 @@ DRAWN = settings(
 # Of each fault by itself.
 OF_EACH = settings(DRAWN, max_examples=2)
 ONLINE = [name for name in MEMORY if name != "cls-discovery"]
-EVERY = 180
-PATIENT = replace(ORDERS, late_after=timedelta(seconds=3 * EVERY))
 # What may be noticed late: a look, the recheck that confirms it, and a moment more.
 NOTICED = EVERY + 10
 QUIET_BEFORE = 600
@@ -127,29 +126,6 @@ def test_a_night_drawn_healthy_never_fires(
     _same_in_pieces(night, places)
 
 
-@dataclass(frozen=True)
-class Fault:
-    """A way to break one thing and to mend it.
-
-    `limit`: how many seconds it must last before it is one. `over`: how many seconds after it was mended it may still
-    be told of. `also`: what follows from it, and may be said too. `habits`: it is one only by the system's own past.
-    `standby`: what is read is one from the beginning.
-    """
-
-    rule: str
-    subject: str
-    breaks: Callable[[Night], object]
-    mends: Callable[[Night], object]
-    limit: float = 0.0
-    over: float = 0.0
-    also: frozenset[str] = field(default_factory=frozenset)
-    habits: bool = False
-    standby: bool = False
-
-    def __repr__(self) -> str:
-        return f"{self.rule}/{self.subject}"
-
-
 def _pm2_list(night: Night, *, lost: bool) -> None:
     """PM2 is another one from here on, without a list; or has its list again."""
     if lost:
@@ -177,23 +153,10 @@ def _catches_up(night: Night) -> None:
             group.seals(label, night.clock.now)
 
 
-def _to_set(what: Callable[[Night], object], **fields: object) -> Callable[[Night], None]:
-    def set_them(night: Night) -> None:
-        thing = what(night)
-        for name, value in fields.items():
-            setattr(thing, name, value)
-
-    return set_them
-
-
 def _is_begun_anew(night: Night) -> None:
     gateway = night["gateway"]
     gateway.memory, gateway.memory_per_hour = 99e6, 0.0
     gateway.is_restarted()
-
-
-def _queue(night: Night) -> object:
-    return night.queues["tree-builder"]
 
 
 def _lasting(now: float) -> int:
@@ -225,7 +188,6 @@ def _refuses(night: Night, server: str, why: str, said: str = "") -> None:
     night.instead[(f"{server}_refusal", (("why", why),))] = said
 
 
-HOUR = 3600.0
 WINDOW = 2 * HOUR
 LOCKED = Unmeasured("user_signals", "timeout", "user_signals is locked")
 
@@ -237,7 +199,7 @@ FAULTS = (
     Fault(
         "service_overdue",
         "cls-discovery",
-        _to_set(lambda n: n["cls-discovery"], schedule="*/15 * * * *", autorestart=False),
+        to_set(lambda n: n["cls-discovery"], schedule="*/15 * * * *", autorestart=False),
         lambda n: n["cls-discovery"].begins(),
         limit=7200.0,
     ),
@@ -245,14 +207,14 @@ FAULTS = (
     Fault(
         "service_memory_high",
         "gateway",
-        _to_set(lambda n: n["gateway"], memory=501e6),
-        _to_set(lambda n: n["gateway"], memory=99e6),
+        to_set(lambda n: n["gateway"], memory=501e6),
+        to_set(lambda n: n["gateway"], memory=99e6),
     ),
     Fault(
         "service_restart_loop",
         "tree-builder",
         lambda n: n["tree-builder"].crashes_every(20.0),
-        _to_set(lambda n: n["tree-builder"], crash_every=None),
+        to_set(lambda n: n["tree-builder"], crash_every=None),
         limit=120.0,
         over=HOUR,
     ),
@@ -286,17 +248,22 @@ FAULTS = (
     Fault(
         "subject_unmeasured",
         "user_signals",
-        _to_set(lambda n: n.table, gap=LOCKED),
-        _to_set(lambda n: n.table, gap=None),
+        to_set(lambda n: n.table, gap=LOCKED),
+        to_set(lambda n: n.table, gap=None),
     ),
     Fault(
-        "table_growth_high", "user_signals", lambda n: n.table.floods(1_500_000), lambda n: None, over=WINDOW + EVERY
+        "table_growth_high",
+        "user_signals",
+        lambda n: n.table.floods(1_500_000),
+        lambda n: None,
+        over=WINDOW + EVERY,
+        counts=True,
     ),
     Fault(
         "table_flow_stalled",
         "user_signals",
-        _to_set(lambda n: n.table, per_second=0.0),
-        _to_set(lambda n: n.table, per_second=12.0),
+        to_set(lambda n: n.table, per_second=0.0),
+        to_set(lambda n: n.table, per_second=12.0),
         limit=900.0 + EVERY,
     ),
     Fault(
@@ -305,11 +272,9 @@ FAULTS = (
         lambda n: n.groups["CLS"].odd.update({int(n.clock.now) // 3600 * 3600 - 1800: 9}),
         lambda n: n.groups["CLS"].odd.clear(),
     ),
-    Fault("redis_queue_backlog", "tree-builder", _to_set(_queue, waiting=9e3), _to_set(_queue, waiting=3.0)),
-    Fault("disk_high", "/", _to_set(lambda n: n.host, disk_used=75.0), _to_set(lambda n: n.host, disk_used=24.0)),
-    Fault(
-        "host_memory_low", "host", _to_set(lambda n: n.host, available=9e7), _to_set(lambda n: n.host, available=6e9)
-    ),
+    Fault("redis_queue_backlog", "tree-builder", to_set(queue, waiting=9e3), to_set(queue, waiting=3.0)),
+    Fault("disk_high", "/", to_set(lambda n: n.host, disk_used=75.0), to_set(lambda n: n.host, disk_used=24.0)),
+    Fault("host_memory_low", "host", to_set(lambda n: n.host, available=9e7), to_set(lambda n: n.host, available=6e9)),
     Fault(
         "monitor_degraded",
         "monitord",
@@ -319,28 +284,29 @@ FAULTS = (
         limit=EVERY,
         over=EVERY,
     ),
+    *LASTING,
 )
 # Faults that take hours, by the calendar or by their nature: past the limit at the latest so long after they begin.
 SLOW = (
     Fault(
         "service_memory_leak",
         "gateway",
-        _to_set(lambda n: n["gateway"], memory_per_hour=40e6),
+        to_set(lambda n: n["gateway"], memory_per_hour=40e6),
         _is_begun_anew,
         limit=6.5 * HOUR,
     ),
     Fault(
         "disk_filling",
         "/",
-        _to_set(lambda n: n.host, disk_per_hour=3.0),
-        _to_set(lambda n: n.host, disk_per_hour=0.0, disk_used=24.0),
+        to_set(lambda n: n.host, disk_per_hour=3.0),
+        to_set(lambda n: n.host, disk_per_hour=0.0, disk_used=24.0),
         limit=10 * HOUR,
     ),
     Fault(
         "service_unstable",
         "tree-builder",
         lambda n: n["tree-builder"].crashes_every(800.0),
-        _to_set(lambda n: n["tree-builder"], crash_every=None),
+        to_set(lambda n: n["tree-builder"], crash_every=None),
         limit=31 * 800.0,
         over=6 * HOUR,
     ),
@@ -403,13 +369,14 @@ SLOW = (
         over=HOUR + 900,
         habits=True,
     ),
+    *HOURS_LONG,
 )
 
 
 def _begins(fault: Fault, start: datetime) -> Night:
     """A quiet night, before this fault; after some days where it is to be judged by them."""
     if not fault.habits:
-        night = Night(PATIENT, start=start, every=EVERY)
+        night = Night(fault.orders, start=start, every=EVERY)
         night.replica = fault.standby
     else:
         night = Night(replace(PATIENT, learned_warnings=True), start=start)
@@ -464,17 +431,14 @@ def test_a_fault_of_hours_past_its_limit_fires_once_and_resolves_once(
     _same_in_pieces(night, places)
 
 
-@pytest.mark.parametrize("fault", FAULTS, ids=repr)
+@pytest.mark.parametrize("fault", [fault for fault in FAULTS if not fault.counts], ids=repr)
 @OF_EACH
 @given(starts, st.floats(0, 4.9), cuts)
 def test_a_fault_that_is_over_before_it_is_confirmed_is_silent(
     fault: Fault, start: datetime, lasts: float, places: set[int]
 ) -> None:
     night = _begins(fault, start)
-    if fault.rule == "table_growth_high":
-        night.table.rolls_back(1_500_000)  # rows that are there for good are no blip
-    else:
-        fault.breaks(night)
+    fault.breaks(night)
     night.look()
     night.passes(seconds=lasts)
     fault.mends(night)

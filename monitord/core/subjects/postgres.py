@@ -75,7 +75,8 @@ UNMEASURED = unmeasured(
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
     history, notes = update_identity(update_lag(history, reading), reading)
     history, of_tables = update_tables(history, _countable(history, reading), before, now, orders)
-    return Updated(update_refusals(history, reading), notes=(*notes, *of_tables))
+    history = sessions.update_sessions(update_refusals(history, reading), reading, now, orders)
+    return Updated(history, notes=(*notes, *of_tables))
 
 
 def _countable(history: History, reading: Reading) -> Reading:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from typing import Final
 
 from monitord.core import humanize
+from monitord.core.history.measures import past_seconds, update_past
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Severity, Unknown
 from monitord.core.orders import StandingOrders
@@ -14,6 +15,9 @@ from monitord.core.subjects.postgres_status import DATABASE
 from monitord.core.subjects.sessions_status import SessionsStatus
 
 UNTOLD: Final = "the server does not tell"
+# A deployment opens the new version's connections before the old one's are closed: that is over by then.
+CROWDED_SECONDS: Final = 120.0
+_CROWDED: Final = "connections"
 HIDDEN: Final = "what other roles' sessions do is hidden from this role (GRANT pg_read_all_stats)"
 
 
@@ -66,8 +70,10 @@ def _share(
     limits_of: Callable[[StandingOrders], tuple[tuple[float, Severity], ...]],
     said: Callable[[Reading], str],
     recommendation: str,
+    *,
+    lasts: Callable[[History, float], bool] | None = None,
 ) -> Callable[[Observation, History, StandingOrders], Iterator[Judgement]]:
-    """How something of which there is only so much is judged; of the limits the worst comes first."""
+    """How something of which there is only so much is judged, once it lasts; of the limits the worst comes first."""
 
     def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         """More of it is used than the limit allows."""
@@ -77,7 +83,7 @@ def _share(
             yield Unknown(rule, "postgres", UNTOLD)
             return
         past = next(((limit, severity) for limit, severity in limits_of(orders) if used > limit), None)
-        if past is None:
+        if past is None or (lasts is not None and not lasts(history, observation.now.timestamp())):
             yield Clear(rule, "postgres")
             return
         yield Finding(
@@ -93,6 +99,19 @@ def _share(
         )
 
     return evaluate
+
+
+def update_sessions(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of Postgres: since when nearly all connections are in use."""
+    used = _connections(reading)
+    if used is None:
+        return history
+    return update_past(history, _CROWDED, now, is_past=used > orders.connections)
+
+
+def _is_crowded(history: History, now: float) -> bool:
+    lasted = past_seconds(history, _CROWDED, "postgres", now)
+    return lasted is not None and lasted >= CROWDED_SECONDS
 
 
 def _connections(reading: Reading) -> float | None:
@@ -151,6 +170,7 @@ POSTGRES_CONNECTIONS_HIGH = Rule(
         ),
         "Find who holds them: a pool that is too large, connections that are never closed. When they are all in use, "
         "the fleet's next one is refused.",
+        lasts=_is_crowded,
     ),
     runbook=(_BY_STATE, _SESSIONS, "{pm2} status"),
     impact=Impact("soon no further connection is accepted"),

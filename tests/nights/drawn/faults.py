@@ -62,6 +62,8 @@ class Kind:
     most: float = 4 * HOUR
     # It goes on to the end of the night.
     stays: bool = False
+    # It is told for so long at most, and so it happens late enough to be told in the end.
+    told_for: float = NEVER
 
 
 def of(probe: str) -> Callable[[Living], bool]:
@@ -113,7 +115,7 @@ def _seals_unreadable(night: Living, chance: random.Random) -> Made:
     return Made(
         "the seals cannot be read: a column is gone",
         frozenset({"epochs"}) | frozenset(night.groups),
-        lambda n: _set(n.epochs, failure=failure),
+        lambda n: to_set(n.epochs, failure=failure),
         lambda n: n.epochs.recovers(),
         _groups(night),
     )
@@ -124,7 +126,7 @@ def _host_blind(night: Living, chance: random.Random) -> Made:
     return Made(
         "the host cannot be measured",
         frozenset({"host"}),
-        lambda n: _set(n.machine, failure=failure),
+        lambda n: to_set(n.machine, failure=failure),
         lambda n: n.machine.recovers(),
     )
 
@@ -135,8 +137,8 @@ def _table_locked(night: Living, chance: random.Random) -> Made:
     return Made(
         f"{table.name} is locked",
         frozenset({table.name}),
-        lambda n: _set(table, gap=gap),
-        lambda n: _set(table, gap=None),
+        lambda n: to_set(table, gap=gap),
+        lambda n: to_set(table, gap=None),
     )
 
 
@@ -157,8 +159,8 @@ def _another_database(night: Living, chance: random.Random) -> Made:
     return Made(
         "Postgres is another server",
         frozenset({"postgres"}),
-        lambda n: _set(n, system="7302"),
-        lambda n: _set(n, system="7301"),
+        lambda n: to_set(n, system="7302"),
+        lambda n: to_set(n, system="7301"),
     )
 
 
@@ -314,12 +316,12 @@ def _first(night: Living) -> list[str]:
 
 def _no_rows(night: Living) -> None:
     for name in _first(night):
-        _set(night.tables[name], per_second=0.0)
+        to_set(night.tables[name], per_second=0.0)
 
 
 def _rows_again(night: Living) -> None:
     for name in _first(night):
-        _set(night.tables[name], per_second=night.fleet.busy / 2 / HOUR, rolled_back_per_second=0.0)
+        to_set(night.tables[name], per_second=night.fleet.busy / 2 / HOUR, rolled_back_per_second=0.0)
 
 
 def _stall(night: Living, chance: random.Random) -> Made:
@@ -349,7 +351,7 @@ def _surge(night: Living, chance: random.Random) -> Made:
     return Made(
         f"{rate:,.0f} rows an hour come into {table.name}",
         frozenset({table.name}),
-        lambda n: _set(table, per_second=rate / HOUR),
+        lambda n: to_set(table, per_second=rate / HOUR),
         _rows_again,
         broken=frozenset({table.name}),
     )
@@ -384,8 +386,8 @@ def _one_group(night: Living, chance: random.Random) -> Made:
     return Made(
         f"{group.name} seals nothing more",
         frozenset({group.name, "epochs"}),
-        lambda n: _set(group, sealing=False),
-        lambda n: _set(group, sealing=True),
+        lambda n: to_set(group, sealing=False),
+        lambda n: to_set(group, sealing=True),
         _groups(night),
     )
 
@@ -445,7 +447,7 @@ def _backlog(night: Living, chance: random.Random) -> Made:
         night.queues[name].waiting = jobs
 
     return Made(
-        f"{jobs:,.0f} jobs wait in {name}", frozenset({name}), fills, lambda n: _set(n.queues[name], waiting=1.0)
+        f"{jobs:,.0f} jobs wait in {name}", frozenset({name}), fills, lambda n: to_set(n.queues[name], waiting=1.0)
     )
 
 
@@ -455,14 +457,14 @@ def _disk(night: Living, chance: random.Random) -> Made:
         return Made(
             f"/data is {percent:.1f}% full",
             frozenset({"/data"}),
-            lambda n: _set(n.host, data_used=percent),
-            lambda n: _set(n.host, data_used=40.0),
+            lambda n: to_set(n.host, data_used=percent),
+            lambda n: to_set(n.host, data_used=40.0),
         )
     return Made(
         f"the disk is {percent:.1f}% full",
         frozenset({"/"}),
-        lambda n: _set(n.host, disk_used=percent, disk_per_hour=0.0),
-        lambda n: _set(n.host, disk_used=30.0),
+        lambda n: to_set(n.host, disk_used=percent, disk_per_hour=0.0),
+        lambda n: to_set(n.host, disk_used=30.0),
     )
 
 
@@ -481,8 +483,8 @@ def _memory_low(night: Living, chance: random.Random) -> Made:
     return Made(
         f"{left / MB:.0f} MB of memory are left",
         frozenset({"host"}),
-        lambda n: _set(n.host, available=left),
-        lambda n: _set(n.host, available=5_000.0 * MB),
+        lambda n: to_set(n.host, available=left),
+        lambda n: to_set(n.host, available=5_000.0 * MB),
         broken=frozenset({"memory"}),
     )
 
@@ -497,7 +499,8 @@ def _away(night: Living, chance: random.Random) -> Made:
     )
 
 
-def _set(thing: object, **fields: object) -> None:
+def to_set(thing: object, **fields: object) -> None:
+    """Set fields of a part of the night."""
     for name, value in fields.items():
         setattr(thing, name, value)
 
@@ -510,7 +513,8 @@ def _has_groups(night: Living) -> bool:
     return bool(night.groups) and "epochs" in night.orders.probes
 
 
-def _has_queues(night: Living) -> bool:
+def has_queues(night: Living) -> bool:
+    """Whether there are queues, and Redis is asked."""
     return bool(night.queues) and "redis" in night.orders.probes
 
 
@@ -556,29 +560,9 @@ KINDS: Final = (
     Kind("all groups stop", _has_groups, _all_groups, 4 * HOUR, 3.3 * HOUR, most=8 * HOUR),
     Kind("gap", _has_groups, _gap, 3 * HOUR, 2.5 * HOUR, stays=True),
     Kind("half unsealed", _counts_channels, _half_unsealed, 3 * HOUR, 1.6 * HOUR),
-    Kind("backlog", _has_queues, _backlog, HOUR, stays=True),
+    Kind("backlog", has_queues, _backlog, HOUR, stays=True),
     Kind("disk full", of("host"), _disk, 30 * MINUTE),
     Kind("disk filling", of("host"), _filling, 4 * HOUR, 3.7 * HOUR),
     Kind("little memory", of("host"), _memory_low, 30 * MINUTE),
     Kind("monitord away", lambda night: True, _away, 4 * HOUR, NEVER, stays=True),
 )
-
-
-def drawn(night: Living, chance: random.Random, end: float) -> Fault:
-    """One fault that can happen to this fleet, at some moment of the night; over before its end, or not."""
-    span = end - night.begins
-    kind = chance.choice([kind for kind in KINDS if kind.fits(night) and kind.least + 1200 <= span])
-    made = kind.makes(night, chance)
-    lasts = None if kind.stays or chance.random() < 0.4 else chance.uniform(kind.least, min(kind.most, span - 1200))
-    latest = end - (kind.least if lasts is None else lasts) - 300
-    at = chance.uniform(night.begins + 600, max(night.begins + 600, latest))
-
-    def breaks(night: Living) -> None:
-        night.broken |= made.broken
-        made.breaks(night)
-
-    def mends(night: Living) -> None:
-        made.mends(night)
-        night.broken -= made.broken
-
-    return Fault(kind.name, made.text, at, lasts, kind.within, made.subjects, made.also, breaks, mends)

@@ -11,7 +11,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
-from monitord.core.orders import Expected, QueueOrders, StandingOrders
+from monitord.core.orders import CheckOrder, Expected, QueueOrders, StandingOrders
+from monitord.core.thresholds import Threshold
 from tests.core.nights import MEMORY, ORDERS
 
 PROBES = ("pm2", "postgres", "epochs", "redis", "host")
@@ -60,6 +61,14 @@ def _shop(chance: random.Random) -> Fleet:
             "emails": QueueOrders(waiting=1000, prefix="shop", worker=("mail worker 2",)),
             "thumbnails": QueueOrders(waiting=20_000, prefix="img"),
         },
+        checks={
+            "site": CheckOrder("http", user_facing=True, warning=Threshold(">", 800.0)),
+            "bank": CheckOrder("tcp", certificate_days=14),
+            "unpaid": CheckOrder("sql", warning=Threshold(">", 500.0)),
+            "stock": CheckOrder("freshness", warning=Threshold(">", 7200.0)),
+            "raid": CheckOrder("command"),
+        },
+        probes=frozenset(PROBES) - {"epochs"} | {"checks"},
         fed_by={"orders": ("shop-api",)},
     )
     instances = {"shop-api": chance.choice((1, 2, 4)), "mail worker 2": 1, "thumbs": 2, "stock-sync": 1}
@@ -103,7 +112,7 @@ def _mail(chance: random.Random) -> Fleet:
     orders = _foreign(
         queues=("inbound", "bounces"),
         queue_prefix=chance.choice(("bull", "mail_v2")),
-        queue_by_name={"bounces": QueueOrders(waiting=300)},
+        queue_by_name={"bounces": QueueOrders(waiting=300, oldest=timedelta(minutes=20))},
         probes=frozenset({"pm2", "redis", "host"}),
     )
     return Fleet("a mail farm", {"mx in": 2, "mx out": 2, "bounce-handler": 1}, orders)
@@ -114,7 +123,15 @@ def _plain(chance: random.Random) -> Fleet:
     return Fleet(
         "plain processes",
         {"api": chance.choice((1, 3)), "web site": 1, "cron-jobs": 1},
-        _foreign(user_facing=("web site",), probes=frozenset({"pm2", "host"}), disks=("/", "/data")),
+        _foreign(
+            user_facing=("web site",),
+            probes=frozenset({"pm2", "host"}),
+            disks=("/", "/data"),
+            host_cpu=95.0,
+            host_load=4.0,
+            host_swap=80.0,
+            service_cpu=90.0,
+        ),
         {"cron-jobs": 3600.0},
     )
 

@@ -12,8 +12,8 @@ from monitord.core.model import Transition
 from monitord.core.report.model import Report as Report
 from tests.nights.mornings import morning
 
-from . import faults, fleets, habits
-from .faults import NEVER, Fault
+from . import fleets, habits, server_faults, server_habits
+from .faults import KINDS, NEVER, Fault
 from .living import HOUR, OFTEN, OFTEN_FOR, SELDOM, Living, drawn_start
 
 # How often monitord looks: its default now and then, and mostly what takes less time.
@@ -55,7 +55,7 @@ def play(seed: int, *, faulty: bool, hours: float | None = None, every: float | 
     past = chance.choice(PASTS) * 24 * HOUR
     night = Living(fleets.drawn(chance, cycle), drawn_start(chance), cycle, past)
     end = night.begins + span
-    for habit in habits.HABITS:
+    for habit in (*habits.HABITS, *server_habits.HABITS):
         habit(night, chance, end)
     if past:
         night.looked_at(SELDOM)
@@ -63,13 +63,36 @@ def play(seed: int, *, faulty: bool, hours: float | None = None, every: float | 
         night.looked_at(OFTEN)
         night.goes_on(night.begins)
     night.looked_at(cycle)
-    fault = faults.drawn(night, chance, end) if faulty else None
+    fault = _drawn(night, chance, end) if faulty else None
     if fault is not None:
         night.plan(fault.at, f"FAULT: {fault.text}", lambda: fault.breaks(night))
         if fault.lasts is not None:
             night.plan(fault.at + fault.lasts, f"OVER: {fault.text}", lambda: fault.mends(night))
     night.goes_on(end)
     return Drawn(seed, night, fault, morning(night, since=night.begins), _edges(night))
+
+
+def _drawn(night: Living, chance: random.Random, end: float) -> Fault:
+    """One fault that can happen to this fleet, at some moment of the night; over before its end, or not."""
+    span = end - night.begins
+    kind = chance.choice(
+        [kind for kind in (*KINDS, *server_faults.KINDS) if kind.fits(night) and kind.least + 1200 <= span]
+    )
+    made = kind.makes(night, chance)
+    lasts = None if kind.stays or chance.random() < 0.4 else chance.uniform(kind.least, min(kind.most, span - 1200))
+    latest = end - (kind.least if lasts is None else lasts) - 300
+    soonest = max(night.begins + 600, end - kind.told_for + 600)
+    at = chance.uniform(soonest, max(soonest, latest))
+
+    def breaks(night: Living) -> None:
+        night.broken |= made.broken
+        made.breaks(night)
+
+    def mends(night: Living) -> None:
+        made.mends(night)
+        night.broken -= made.broken
+
+    return Fault(kind.name, made.text, at, lasts, kind.within, made.subjects, made.also, breaks, mends)
 
 
 def _edges(night: Living) -> tuple[tuple[float, Transition], ...]:
