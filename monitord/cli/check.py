@@ -207,7 +207,9 @@ async def _judge(
     observation = await observe(probes, CycleRequest(trigger="cli"), timeout)
     state, _ = await remembering
     if alone:
-        state = replace(state, alerts={key: a for key, a in state.alerts.items() if a.probe not in ALWAYS})
+        readings = {name: reading for name, reading in state.history.readings.items() if name not in ALWAYS}
+        alerts = {key: alert for key, alert in state.alerts.items() if alert.probe not in ALWAYS}
+        state = replace(state, alerts=alerts, history=replace(state.history, readings=readings))
     decision = decide(state, observation, orders)
     if doubtful := _doubtful(decision):
         decision = await _counted(decision, doubtful, probes, orders, deadline)

@@ -60,7 +60,8 @@ def _blocks(subject: Subject, view: StatusView, marks: Marks) -> Iterator[Block]
         if subject.hint:
             yield Paragraph(subject.hint, "dim")
         return
-    is_known = all(section.name in report.sections for section in subject.status)
+    # An older monitord saved a status without its own work, and told of its probes all the same.
+    is_known = subject.always or all(section.name in report.sections for section in subject.status)
     if not is_known or is_behind_server(subject, report):
         return
     if probe is not None and probe.status == "failed":

@@ -7,6 +7,8 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
 
+import psutil
+
 from monitord.clocks import BOOT, both_clocks
 from monitord.core.engine import Decision, State, decide
 from monitord.core.history import clocks
@@ -94,6 +96,7 @@ class Monitor:
         self._heard = heard
         self._fault = ""
         self._lived: float | None = None  # as of the last cycle
+        self._took: float | None = None  # the last whole cycle, in seconds
         self._loss: tuple[str, float] | None = None  # what was lost, and until when (loop time) it is said
 
     def aside(self, aside: SetAside) -> None:
@@ -138,6 +141,8 @@ class Monitor:
         self._fault = "; ".join(decision.faults)
         self.state = decision.state
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
+        if request.probes is None:
+            self._took = round(duration_ms / 1000.0, 3)
         await self._save(observation, decision, request.trigger, duration_ms, asked.through)
         self._dispatcher.tell(decision, request.trigger, duration_ms)
         return decision
@@ -178,8 +183,21 @@ class Monitor:
                 self._loss = None
         if self._fault:
             gaps.append(Unmeasured("judgement", "internal", self._fault))
-        late = sample("cycle_late", request.late_seconds, "seconds")
-        return {MONITORD.name: Reading(MONITORD.name, (late,), gaps=tuple(gaps))}
+        own = (
+            sample("cycle_late", request.late_seconds, "seconds"),
+            sample("cycle_took", self._took, "seconds"),
+            sample("memory", _memory(), "bytes"),
+        )
+        return {MONITORD.name: Reading(MONITORD.name, own, gaps=tuple(gaps))}
+
+
+def _memory() -> int | None:
+    """The memory of this process, to the MiB: what changes less is recorded less."""
+    try:
+        rss: int = psutil.Process().memory_info().rss
+    except psutil.Error:
+        return None
+    return rss >> 20 << 20
 
 
 async def observe(

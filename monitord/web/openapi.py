@@ -169,7 +169,7 @@ _NOT = {
     401: "It needs the token.",
     403: "No token is set (MONITORD_HTTP__TOKEN), or another site asks.",
     404: "There is nothing of this id.",
-    413: "The body is larger than 64 kB.",
+    413: "The body is larger than 64 kB, or 1 MiB where a job reports.",
     429: "Too many wrong tokens; Retry-After says when to come again.",
     503: "It cannot be had now; Retry-After says when to come again.",
 }
@@ -193,6 +193,29 @@ _SINCE: Final[Schema] = {
     "schema": {"type": "string"},
 }
 _ID: Final[Schema] = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
+_JOB: Final[Schema] = {
+    "name": "name",
+    "in": "path",
+    "required": True,
+    "description": "A check of one's own of type checkin.",
+    "schema": {"type": "string"},
+}
+_WHAT: Final[Schema] = {
+    "name": "what",
+    "in": "path",
+    "required": True,
+    "description": "`start`, `fail`, or an exit code, of which 0 is well.",
+    "schema": {"oneOf": [{"enum": ["start", "fail"]}, {"type": "integer", "minimum": 0, "maximum": 255}]},
+}
+
+
+def _ping(summary: str, *parameters: Schema) -> Schema:
+    """How a job reports; the token may also be the password of HTTP Basic. A body of up to 1 MiB is passed over."""
+    route = _route(summary, 200, _TEXT, 401, 403, 404, 413, 429, 503, parameters=list(parameters))
+    route["responses"]["200"] = _answer("It is kept.", {"type": "string", "const": "OK"}, "text/plain")
+    return route
+
+
 _LEFT: Final = _object(id=_TEXT, message=_TEXT)
 _ACTS: Final = (401, 403, 413, 429, 503)
 
@@ -246,6 +269,11 @@ _DOCUMENT: Final[Schema] = {
             "post": _route("A full check now; needs the token where one is set", 202, _object(message=_TEXT), 401, 429)
         },
         "/api/openapi.json": {"get": _route("This document", 200, {"type": "object"})},
+        "/ping/{name}": {method: _ping("A job reports that it has ended well", _JOB) for method in ("get", "post")},
+        "/ping/{name}/{what}": {
+            method: _ping("A job reports that it begins, that it has failed, or its exit code", _JOB, _WHAT)
+            for method in ("get", "post")
+        },
         "/events": {
             "get": {
                 "summary": "Server-sent events: `cycle` (status, at) after each cycle, `night` when it was read anew, "

@@ -328,7 +328,11 @@ class Night(Told):
         if self.instead:
             readings = {name: self._as_told(found) for name, found in readings.items()}
         if probes is None:
-            own = (sample("cycle_late", self._late, "seconds"),)
+            own = (
+                sample("cycle_late", self._late, "seconds"),
+                sample("cycle_took", 0.05, "seconds"),
+                sample("memory", 60 << 20),
+            )
             readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
         return readings
 

@@ -1,8 +1,15 @@
 """Nights of monitord itself: late cycles, its own troubles, restarts, absences, and a wall clock that jumps."""
 
-from monitord.core.model import Unmeasured
+from datetime import UTC, datetime
+
+from monitord.core.blocks import FactTable, Paragraph
+from monitord.core.engine import State, decide
+from monitord.core.model import Observation, Unmeasured
+from monitord.reporting.sections import StatusView, subject_sections
 
 from .nights import Night, orders, restored
+
+NOW = datetime(2025, 11, 5, 4, 0, tzinfo=UTC)
 
 
 def test_a_cycle_at_the_limit_is_in_time_and_past_it_monitord_is_degraded() -> None:
@@ -44,6 +51,32 @@ def test_of_a_way_out_that_fails_it_says_to_try_the_ways_out_and_not_to_look_at_
     night.passes(minutes=2)
     alert = night.fired_once("monitor_degraded", "monitord")
     assert alert.finding.recommendation == "Test the channels: monitord notify test."
+
+
+def test_what_is_known_of_its_own_work_is_in_the_status_and_shown() -> None:
+    night = Night()
+    night.own_gaps = (Unmeasured("notify webhook", "refused", "delivery to webhook fails: refused"),)
+    night.cycles_begin_late(seconds=1.5)
+    night.passes(minutes=1)
+    own = night.report.as_fields()["monitord"]
+    assert own == {
+        "cycle_late_seconds": 1.5,
+        "cycle_seconds": 0.05,
+        "memory_bytes": 60 << 20,
+        "probes_failing": 0,
+        "failing": {"notify webhook": "delivery to webhook fails: refused"},
+    }
+    (section,) = [
+        one for one in subject_sections(StatusView(night.report, night.orders, night.now)) if one.key == "monitord"
+    ]
+    (facts,) = [block for block in section.blocks if isinstance(block, FactTable)]
+    assert dict(facts.pairs) == {"Began late": "1.5 s", "Whole cycle took": "50 ms", "Memory of monitord": "63 MB"}
+    assert Paragraph("monitord is degraded: delivery to webhook fails: refused.", "warning") in section.blocks
+
+
+def test_where_no_monitord_has_said_anything_of_itself_it_is_unknown() -> None:
+    own = decide(State(), Observation(NOW, {}), orders()).report.as_fields()["monitord"]
+    assert (own["cycle_late_seconds"], own["memory_bytes"], own["failing"]) == (None, None, None)
 
 
 def test_across_a_restart_a_firing_alert_keeps_its_id_and_is_not_said_again() -> None:

@@ -286,6 +286,8 @@ async def test_with_nothing_configured_it_watches_the_host_and_says_once_what_is
     assert check["probes"]["host"]["status"] == "ok"
     assert check["host"]["memory_available_bytes"] > 0
     assert check["redis"]["keys"] is None
+    assert check["monitord"]["memory_bytes"] > 2**20
+    assert check["monitord"]["cycle_seconds"] > 0
     assert await daemon.stop() == 0
     assert [line["variable"] for line in daemon.of("probe_off")] == [
         "MONITORD_PM2__HOME",

@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Final
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
-from monitord.core.blocks import Block, FactTable, Grid, Style
+from monitord.core.blocks import Block, FactTable, Grid, Paragraph, Style
 from monitord.core.history import clocks
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import RecoveryContext, Rule, SectionContext, Subject
+from monitord.core.subjects.base import (
+    MetricFamily,
+    MetricGroup,
+    RecoveryContext,
+    Rule,
+    SectionContext,
+    StatusSection,
+    Subject,
+    whole,
+)
+
+if TYPE_CHECKING:
+    from monitord.core.status import FleetStatus
 
 
 def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -67,6 +80,60 @@ MONITOR_DEGRADED = Rule(
     recovered=_well_now,
 )
 
+
+@dataclass(frozen=True, slots=True)
+class MonitordStatus:
+    """monitord's own work as of the last whole cycle. None: nobody has said, as where no daemon runs.
+
+    `cycle_seconds` is how long the whole cycle before took. `failing` are the parts of it that fail and why: the
+    snapshot, a channel, a log output.
+    """
+
+    cycle_late_seconds: float | None
+    cycle_seconds: float | None
+    memory_bytes: int | None
+    probes_failing: int
+    failing: Mapping[str, str] | None
+
+
+def _status(history: History, orders: StandingOrders, now: float) -> MonitordStatus:
+    own = history.readings.get("monitord")
+    last = (history.readings.get(name) for name in orders.probes)
+    return MonitordStatus(
+        cycle_late_seconds=None if own is None else own.number("cycle_late"),
+        cycle_seconds=None if own is None else own.number("cycle_took"),
+        memory_bytes=None if own is None else whole(own.number("memory")),
+        probes_failing=sum(one is None or one.failure is not None for one in last),
+        failing=None if own is None else {gap.subject: gap.error for gap in own.gaps},
+    )
+
+
+STATUS = StatusSection("monitord", MonitordStatus, _status)
+
+
+def _own(report: FleetStatus) -> MonitordStatus | None:
+    """Monitord's own work, where the status has it: one that an older monitord has saved does not."""
+    return report.of(STATUS) if STATUS.name in report.sections else None
+
+
+METRICS = (
+    MetricGroup[MonitordStatus](
+        lambda report: {"": own} if (own := _own(report)) is not None else {},
+        (
+            MetricFamily(
+                "cycle_late_seconds",
+                "How long after it was due the last whole cycle began.",
+                lambda own: own.cycle_late_seconds,
+            ),
+            MetricFamily("memory_bytes", "The memory that monitord itself uses.", lambda own: own.memory_bytes),
+            MetricFamily(
+                "parts_failing",
+                "How many parts of monitord fail: the snapshot, a channel, a log output.",
+                lambda own: None if own.failing is None else len(own.failing),
+            ),
+        ),
+    ),
+)
 _STYLES: Final[dict[str, Style | None]] = {"ok": "ok", "failed": "unknown", "off": None}
 
 
@@ -83,10 +150,31 @@ def section(context: SectionContext) -> Iterator[Block]:
         for readings, probe in context.probes
     )
     yield Grid("Probes of the last check", ("Probe", "State", "Took"), rows, frozenset({2}))
-    if context.monitor:
-        yield FactTable(context.monitor)
+    own = _own(context.report)
+    if facts := (*context.monitor, *(() if own is None else _facts(own))):
+        yield FactTable(facts)
+    for error in () if own is None or own.failing is None else own.failing.values():
+        yield Paragraph(humanize.sentence(f"monitord is degraded: {error}"), "warning")
+
+
+def _facts(own: MonitordStatus) -> Iterator[tuple[str, str]]:
+    """What is known of its own work."""
+    for title, value, words in (
+        ("Began late", own.cycle_late_seconds, humanize.duration),
+        ("Whole cycle took", own.cycle_seconds, humanize.duration),
+        ("Memory of monitord", own.memory_bytes, humanize.size),
+    ):
+        if value is not None:
+            yield title, words(value)
 
 
 MONITORD = Subject(
-    "monitord", "monitord", rules=(MONITOR_DEGRADED,), section=section, heading="Monitoring", always=True
+    "monitord",
+    "monitord",
+    rules=(MONITOR_DEGRADED,),
+    status=(STATUS,),
+    metrics=METRICS,
+    section=section,
+    heading="Monitoring",
+    always=True,
 )
