@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from monitord.config.record import DaemonRecord
     from monitord.core.orders import StandingOrders
 
+    # What `add` puts a command on; argparse has no public name for it.
+    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+
 
 # Name -> what --help says of it. Each is in the module of that name beside this one, or in that of MODULES.
 COMMANDS: Final = {
@@ -45,7 +48,7 @@ MODULES: Final = dict.fromkeys(("silence", "unsilence", "ack", "forget"), "silen
 
 
 def command(
-    subparsers: Any,
+    subparsers: Subparsers,
     name: str,
     run: Callable[[argparse.Namespace], int],
     description: str = "",

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from monitord.cli import command, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, in_state_directory, length, run_once, unreadable
@@ -17,10 +17,13 @@ from monitord.reporting.incidents import incident_fields, incidents_text
 from monitord.reporting.terminal import terminal
 from monitord.storage.reader import read_snapshot, read_transitions
 
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
+
 _LOOK_SECONDS = 10.0
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "alerts",

@@ -6,7 +6,7 @@ import argparse
 import os
 import sys
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 from monitord.cli import command, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, length, unreadable, with_progress
@@ -19,8 +19,11 @@ from monitord.reporting.backtest import fields, text
 from monitord.reporting.terminal import clean, terminal
 from monitord.storage.reader import read_history, read_transitions, recorded_span
 
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
-def add(subparsers: Any) -> None:
+
+def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "backtest",

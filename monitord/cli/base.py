@@ -15,7 +15,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, NoReturn, TypeVar
+from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from monitord.cli import note
 from monitord.core import humanize, units
@@ -44,7 +44,7 @@ INTERRUPTED: Final = 130
 STATE_ERRORS: Final = (UnusableSnapshot, OSError, sqlite3.Error, WorkerBusy)
 
 
-def run_once(work: Coroutine[Any, Any, int]) -> int:
+def run_once(work: Coroutine[object, None, int]) -> int:
     """Run `work` to its exit code.
 
     Both asyncio and the interpreter would wait at the end for a thread that hangs: then the process ends without them.
@@ -75,7 +75,7 @@ def _woken_by_signals(loop: asyncio.AbstractEventLoop) -> Iterator[None]:
             loop.remove_reader(ours)
 
 
-async def _run(work: Coroutine[Any, Any, int]) -> int:
+async def _run(work: Coroutine[object, None, int]) -> int:
     executor = ThreadPoolExecutor(thread_name_prefix=_THREADS)
     asyncio.get_running_loop().set_default_executor(executor)
     try:
@@ -105,7 +105,7 @@ def _leave(code: int) -> NoReturn:
     os._exit(code)
 
 
-async def in_state_directory(work: Callable[..., T], *arguments: Any, timeout: float) -> T:
+async def in_state_directory(work: Callable[..., T], *arguments: object, timeout: float) -> T:
     """What `work` returns, done on a thread of its own: a state directory may hang. Raises STATE_ERRORS."""
     thread = WorkerThread("state directory")
     try:

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.cli import CommandSettings, command, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, run_once
@@ -39,6 +39,9 @@ from monitord.storage.reader import Snapshot, read_snapshot
 from monitord.storage.schema import UnusableSnapshot
 from monitord.threads import WorkerBusy, WorkerThread
 
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
+
 # Neither a state directory on a hung disk nor a connection that will not close may hold up the check.
 _LOOK_SECONDS: Final = 0.2
 _CLOSE_SECONDS: Final = 0.2
@@ -50,7 +53,7 @@ UNVERIFIED: Final = (
 )
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     command(
         subparsers,
         "check",

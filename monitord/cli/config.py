@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import argparse
 import json
-from typing import Any
+from typing import TYPE_CHECKING
 
 from monitord.cli import command, find_settings, note, say
 from monitord.config.loader import described
 
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
-def add(subparsers: Any) -> None:
+
+def add(subparsers: Subparsers) -> None:
     command(subparsers, "config", run, formats=("text", "json"))
 
 

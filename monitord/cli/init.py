@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING
 
 from monitord.cli import command, load_settings, note, say
 from monitord.cli.base import run_once
@@ -16,8 +16,11 @@ from monitord.core import humanize
 from monitord.discovery import scan
 from monitord.discovery.dotenv import Discovered, dotenv
 
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
-def add(subparsers: Any) -> None:
+
+def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "init",

@@ -18,7 +18,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
 from monitord.cli import command, load_settings, note, say
 from monitord.core import units
@@ -28,6 +28,7 @@ from monitord.reporting.log_lines import LEVELS, LogEntry, Selection, entry, lin
 from monitord.reporting.terminal import clean, terminal
 
 if TYPE_CHECKING:
+    from monitord.cli import Subparsers
     from monitord.config.loader import Settings
 
 UNREADABLE: Final = 3
@@ -41,7 +42,7 @@ _STDIN: Final = 0
 T = TypeVar("T")
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "logs",

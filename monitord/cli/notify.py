@@ -11,7 +11,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.cli import load_settings, note, say
 from monitord.cli.base import run_once
@@ -23,6 +23,9 @@ from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.heartbeat import DEADLINE_SECONDS, Heartbeat
 from monitord.notify.message import Message
 from monitord.reporting.terminal import Terminal, cells, clean, clip, terminal
+
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
 HEARTBEAT: Final = "heartbeat"
 _CLOSE_SECONDS: Final = 2.0
@@ -42,7 +45,7 @@ class TestOutcome:
     error: str = ""
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     parser = subparsers.add_parser("notify", help="test the channels: `notify test` sends one message through each")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     test = actions.add_parser(

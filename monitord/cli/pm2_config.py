@@ -6,9 +6,12 @@ import argparse
 import json
 import sysconfig
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.cli import command, note, say
+
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
 # In a wheel it lies beside this module, in a checkout where people look for it.
 _PLACES: Final = (
@@ -17,7 +20,7 @@ _PLACES: Final = (
 )
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "pm2-config",

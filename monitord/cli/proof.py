@@ -7,7 +7,7 @@ import os
 import sys
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.cli import command, find_settings, note, say
 from monitord.cli.base import MISTAKE, UNREADABLE, postgres_session, run_once
@@ -23,6 +23,9 @@ from monitord.postgres.errors import PostgresError
 from monitord.postgres.participation import upper
 from monitord.postgres.session import Session
 from monitord.reporting.terminal import Terminal, clean, terminal
+
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
 _DEADLINE_SECONDS: Final = 60.0
 # Of more participants no tree is made in memory: 128 MB of nodes.
@@ -54,7 +57,7 @@ class Proof:
         return self.sealed and self.tree is not False
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "proof",
@@ -160,7 +163,7 @@ def _made(
     )
 
 
-def _fields(made: Proof) -> dict[str, Any]:
+def _fields(made: Proof) -> dict[str, object]:
     return {
         "channel": made.channel,
         "epoch": made.epoch,

@@ -8,7 +8,7 @@ import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.cli import CommandSettings, command, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, length, run_once, unreadable, with_progress
@@ -16,10 +16,13 @@ from monitord.core.report.model import Report, Verdict
 from monitord.reporting.terminal import clean, terminal
 from monitord.runtime.report_builder import report_from_recording
 
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
+
 EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "report",

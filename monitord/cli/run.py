@@ -9,7 +9,7 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from monitord import __version__
 from monitord.cli import command
@@ -21,8 +21,11 @@ from monitord.resolver import ResolverLoop
 from monitord.runtime.daemon import Daemon, Loader, Recorder
 from monitord.storage.lock import DirectoryInUse
 
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
-def add(subparsers: Any) -> None:
+
+def add(subparsers: Subparsers) -> None:
     command(subparsers, "run", run)
 
 

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.cli import CommandSettings, command, find_settings, note, say
 from monitord.cli.base import MISTAKE, STATE_ERRORS, in_state_directory, run_once, unreadable
@@ -28,10 +28,13 @@ from monitord.storage.commands import BUSY_SECONDS, CommandsUnavailable, ask, re
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
 
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
+
 _SECONDS: Final = 2 * BUSY_SECONDS
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "silence",

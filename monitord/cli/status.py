@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.cli import CommandSettings, command, find_settings, say
 from monitord.cli.base import STATE_ERRORS, in_state_directory, run_once, why_unreadable
@@ -24,6 +24,9 @@ from monitord.reporting.status import EXIT_CODES, CheckRhythm, stale_after, text
 from monitord.reporting.terminal import terminal
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
+
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
 _LOOK_SECONDS: Final = 3.0
 
@@ -42,7 +45,7 @@ class _Held:
     silences: tuple[Silence, ...] = ()
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     command(
         subparsers,
         "status",

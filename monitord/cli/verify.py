@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.cli import command, find_settings, note, say
 from monitord.cli.base import MISTAKE, UNREADABLE, Progress, length, postgres_session, run_once
@@ -28,6 +28,9 @@ from monitord.postgres.seals import Selection
 from monitord.postgres.session import Session
 from monitord.reporting.terminal import Terminal, clean, table, terminal
 
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
+
 # One transaction holds at most this many seconds of work, and its last seal may take as long again.
 _TRANSACTION_SECONDS: Final = 5.0
 _DEADLINE_SECONDS: Final = 60.0
@@ -36,7 +39,7 @@ _MOST_LINES: Final = 200
 _STYLES: Final[dict[Result, Style]] = {"MATCH": "ok", "MISMATCH": "critical", "UNVERIFIABLE": "unknown"}
 
 
-def add(subparsers: Any) -> None:
+def add(subparsers: Subparsers) -> None:
     parser = command(
         subparsers,
         "verify",
@@ -177,7 +180,7 @@ def _rate(participants: int, seconds: float) -> str:
 
 def _fields(
     done: list[Verification], counts: Counter[Result], wanted: Selection, now: datetime, took: float
-) -> dict[str, Any]:
+) -> dict[str, object]:
     return {
         "at": now,
         "first_epoch": wanted.first,
@@ -189,9 +192,9 @@ def _fields(
     }
 
 
-def _seal_fields(one: Verification) -> dict[str, Any]:
+def _seal_fields(one: Verification) -> dict[str, object]:
     seal = one.seal
-    fields: dict[str, Any] = {
+    fields: dict[str, object] = {
         "group": seal.group,
         "channel": seal.channel,
         "epoch": seal.epoch,

@@ -28,7 +28,7 @@ from monitord.core.hours import OTHERWISE, hours_of
 from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, TableOrders
 
 
-def _as_it_is(value: Any) -> Any:
+def _as_it_is(value: object) -> object:
     return value
 
 

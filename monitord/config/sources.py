@@ -102,7 +102,7 @@ def _dotenv(path: Path, called: str, found: GatheredValues) -> dict[str, str]:
     return variables
 
 
-def _toml(path: Path, known: Collection[str], found: GatheredValues) -> dict[str, Any]:
+def _toml(path: Path, known: Collection[str], found: GatheredValues) -> dict[str, object]:
     """The settings of a monitord.toml by variable name: tables are the nesting, keys are in lower case.
 
     A table that is a setting of its own, as `checks` is, is that setting's map.
@@ -112,7 +112,7 @@ def _toml(path: Path, known: Collection[str], found: GatheredValues) -> dict[str
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         found.mistakes.append(f"{path.name}: it is not TOML: {str(error)[:200]}")
         return {}
-    variables: dict[str, Any] = {}
+    variables: dict[str, object] = {}
     for key, value in content.items():
         if isinstance(value, dict) and PREFIX + key.upper() not in known:
             variables |= {f"{PREFIX}{key.upper()}__{inner.upper()}": item for inner, item in value.items()}

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 if TYPE_CHECKING:
     from dataclasses import replace as replace
 else:
-    _copiers: dict[type, Callable[[Any, dict[str, Any]], Any]] = {}
+    _copiers: dict[type, Callable[[Any, dict[str, object]], object]] = {}
 
     def replace(thing, /, **changes):
         """The dataclass with these fields changed. TypeError where it has no such field."""
@@ -62,7 +62,7 @@ def slot_by_slot(kind: type[T]) -> type[T]:
     return kind
 
 
-def _copier(kind: type) -> Callable[[Any, dict[str, Any]], Any]:
+def _copier(kind: type) -> Callable[[Any, dict[str, object]], object]:
     """A function that copies instances of a dataclass; that of `dataclasses` where it is not all slots."""
     names = [field.name for field in dataclasses.fields(kind)]
     if not all(hasattr(getattr(kind, name, None), "__set__") for name in names) or hasattr(kind, "__post_init__"):
@@ -82,5 +82,5 @@ def _copier(kind: type) -> Callable[[Any, dict[str, Any]], Any]:
     ]
     scope: dict[str, Any] = {"kind": kind, "setters": setters, **local}
     exec("\n".join(lines), scope)  # noqa: S102 - of nothing but field names
-    copy: Callable[[Any, dict[str, Any]], Any] = scope["copy"]
+    copy: Callable[[Any, dict[str, object]], object] = scope["copy"]
     return copy

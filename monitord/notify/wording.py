@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from monitord.core import humanize
 from monitord.core.model import Action, Transition
@@ -23,7 +23,7 @@ _ENDS: Final = {
 }
 
 
-def edge_fields(edge: Transition) -> dict[str, Any]:
+def edge_fields(edge: Transition) -> dict[str, object]:
     """The alert as it was at this edge, and what the edge adds."""
     fields = alert_fields(edge.alert)
     if edge.edge == "resolved":
@@ -85,7 +85,7 @@ def verdict_sentence(night: Report) -> str:
     return f"{night.headline}: {night.sentence}"
 
 
-def verdict_fields(night: Report) -> dict[str, Any]:
+def verdict_fields(night: Report) -> dict[str, object]:
     """The verdict, and what it rests on."""
     return {
         "verdict": night.verdict,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from monitord.core import humanize
 from monitord.core.backtest import Backtest
@@ -20,7 +20,7 @@ _SAME_SECONDS: Final = 1.0
 _SHORT: Final = timedelta(hours=2)
 
 
-def fields(found: Backtest, changes: Changes) -> dict[str, Any]:
+def fields(found: Backtest, changes: Changes) -> dict[str, object]:
     """The backtest as JSON-ready fields, times as datetimes. `changes` are the settings that were tried."""
     return {
         "since": found.since,
@@ -38,7 +38,7 @@ def fields(found: Backtest, changes: Changes) -> dict[str, Any]:
     }
 
 
-def _alert(alert: Fired, until: datetime) -> dict[str, Any]:
+def _alert(alert: Fired, until: datetime) -> dict[str, object]:
     return {
         "alert_id": alert.alert_id,
         "rule": alert.rule,
@@ -60,7 +60,7 @@ def _alert(alert: Fired, until: datetime) -> dict[str, Any]:
     }
 
 
-def _pair(pair: Pair) -> dict[str, Any]:
+def _pair(pair: Pair) -> dict[str, object]:
     return {
         "rule": pair.found.rule,
         "subject": pair.found.subject,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident, IncidentPart
@@ -14,7 +14,7 @@ from monitord.reporting.terminal import MARKS, Terminal, table
 _OPEN: Final = "open"
 
 
-def incident_fields(found: Incident, now: datetime) -> dict[str, Any]:
+def incident_fields(found: Incident, now: datetime) -> dict[str, object]:
     """One incident, JSON-ready but for its times: the alert that says what is wrong, and what it explains."""
     alert = found.cause
     return {
@@ -37,7 +37,7 @@ def incident_fields(found: Incident, now: datetime) -> dict[str, Any]:
     }
 
 
-def _part(part: IncidentPart) -> Mapping[str, Any]:
+def _part(part: IncidentPart) -> Mapping[str, object]:
     alert = part.alert
     return {
         "alert_id": alert.id,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from monitord.core.report.model import Report
 from monitord.core.status import FleetStatus, verdict
@@ -20,7 +20,7 @@ UNKNOWN: Final = Metric("-")
 _MOST_ALERTS: Final = 20
 
 T = TypeVar("T")
-Answer = dict[str, Any]
+Answer = dict[str, object]
 
 
 def metrics(report: FleetStatus, at: datetime, duration_ms: float, bus: str) -> dict[str, Metric]:

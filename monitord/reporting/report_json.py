@@ -50,19 +50,19 @@ def report_fields(night: Report) -> dict[str, Any]:
     return plain
 
 
-def _service(service: ServiceReport) -> dict[str, Any]:
+def _service(service: ServiceReport) -> dict[str, object]:
     points = [{"at": _time(at), "bytes": value} for at, value in thinned(service.memory, _POINTS)]
     return {**_plain(service), "memory": points}
 
 
-def _check(check: CheckReport) -> dict[str, Any]:
+def _check(check: CheckReport) -> dict[str, object]:
     limits = {"warning": check.warning, "critical": check.critical}
     values = [{"at": _time(at), "value": value} for at, value in check.values]
     told = {name: None if limit is None else str(limit) for name, limit in limits.items()}
     return {"name": check.name, "type": check.type, "unit": check.unit, **told, "values": values}
 
 
-def _table(table: TableReport) -> dict[str, Any]:
+def _table(table: TableReport) -> dict[str, object]:
     hours = [{**_plain(hour), "per_hour": hour.per_hour} for hour in table.hours]
     return {**_plain(table), "hours": hours}
 

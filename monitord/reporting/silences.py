@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
-from typing import Any
 
 from monitord.core import humanize
 from monitord.core.alerting.silences import covers, next_window, quiet_until
@@ -14,7 +13,7 @@ from monitord.core.names import is_pattern
 from monitord.reporting.terminal import Terminal, table
 
 
-def silence_fields(silence: Silence, now: datetime) -> dict[str, Any]:
+def silence_fields(silence: Silence, now: datetime) -> dict[str, object]:
     """One silence, JSON-ready but for its times.
 
     `quiet_until` is null while it is not in force; `next` is when the next window of one by the clock begins.

@@ -13,7 +13,6 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from monitord.core.codec import decode
 from monitord.core.engine import State
@@ -31,7 +30,7 @@ class Snapshot:
     """What was last saved: the state, and the last full report (None before the first)."""
 
     state: State
-    report: Mapping[str, Any] | None
+    report: Mapping[str, object] | None
 
 
 def read_snapshot(directory: Path) -> Snapshot | None:

@@ -15,7 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, fields, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from monitord.clocks import lived_seconds
 from monitord.core.codec import encode
@@ -53,7 +53,7 @@ class CycleRecord:
 
     state: State
     observation: Observation
-    report: Mapping[str, Any]
+    report: Mapping[str, object]
     transitions: Sequence[Transition] = ()
     queued: Sequence[OutboxEntry] = ()
     told: Told | None = None

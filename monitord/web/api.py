@@ -7,7 +7,7 @@ import os
 from collections.abc import Awaitable, Callable, Mapping
 from datetime import timedelta
 from functools import partial
-from typing import Any, Final
+from typing import Final, Literal
 
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
@@ -138,7 +138,7 @@ class Api:
         assert command.silence is not None  # noqa: S101 - that is what it says
         return _json({"silence": silence_fields(command.silence, command.at), "message": _ANSWERS["silence"]}, 202)
 
-    async def end(self, kind: Any, request: Request) -> Response:
+    async def end(self, kind: Literal["unsilence", "ack"], request: Request) -> Response:
         """End a silence, or acknowledge an alert."""
         await self._permit(request)
         target = request.path_params["id"]
@@ -175,7 +175,7 @@ def the_seen(records: Records) -> PublishedCycle:
     return seen
 
 
-def status_fields(records: Records) -> dict[str, Any]:
+def status_fields(records: Records) -> dict[str, object]:
     """What `status --format json` says, of this process."""
     seen = the_seen(records)
     fields = seen.fields | {"age_seconds": round(seen.age_seconds, 3), "pid": os.getpid()}
@@ -197,11 +197,11 @@ def health(records: Records) -> Response:
     return JSONResponse(fields, 200 if fresh else 503)
 
 
-def _json(fields: Mapping[str, Any], status: int = 200) -> Response:
+def _json(fields: Mapping[str, object], status: int = 200) -> Response:
     return Response(document(fields), status, media_type="application/json")
 
 
-async def _object(request: Request) -> dict[str, Any]:
+async def _object(request: Request) -> dict[str, object]:
     try:
         body = await body_of(request)
     except ValueError as error:

@@ -26,7 +26,7 @@ def _list(of: Schema) -> Schema:
     return {"type": "array", "items": of}
 
 
-def _maybe(kind: str, **more: Any) -> Schema:
+def _maybe(kind: str, **more: object) -> Schema:
     """A value that is null where it could not be measured."""
     return {"type": [kind, "null"], **more}
 
@@ -175,7 +175,7 @@ _NOT = {
 }
 
 
-def _route(summary: str, good: int, schema: Schema, *bad: int, acts: bool = False, **more: Any) -> Schema:
+def _route(summary: str, good: int, schema: Schema, *bad: int, acts: bool = False, **more: object) -> Schema:
     problems = {str(status): _answer(_NOT[status], _ref("Problem")) for status in bad}
     security: list[Schema] = [{"token": []}] if acts else [{}, {"token": []}]
     return {

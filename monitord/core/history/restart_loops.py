@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from statistics import median
-from typing import Any, Final
+from typing import Final
 
 from monitord.core import humanize
 from monitord.core.copying import replace
@@ -70,7 +70,7 @@ class RestartLoop:
             else f"; it ended by {humanize.listed(ends)}{doubt}"
         )
 
-    def evidence(self) -> dict[str, Any]:
+    def evidence(self) -> dict[str, object]:
         """The same as numbers."""
         lifetimes = None
         if self.lifetimes:

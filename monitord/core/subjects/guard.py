@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, get_args
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn, TypeVar, get_args
 
 from monitord.core.blocks import Block, Cell, FactTable, Grid, Paragraph, Section
 from monitord.core.codec import encode
@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from monitord.core.report.criterion import LevelFamily, SuccessCriterion
     from monitord.core.status import FleetStatus
 
+T = TypeVar("T")
 _METRIC: Final = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -55,10 +56,10 @@ class Held:
     """A function of a package: its answer, or that of `instead` where it raises, or answers what it may not."""
 
     function: Callable[..., Any]
-    instead: Callable[[BaseException], Any]
+    instead: Callable[[BaseException], object]
     read: Callable[[Any], Any]
 
-    def __call__(self, *args: Any) -> Any:
+    def __call__(self, *args: object) -> Any:
         try:
             return self.answer(*args)
         except KeyboardInterrupt:
@@ -66,16 +67,16 @@ class Held:
         except BaseException as error:  # noqa: BLE001 - sys.exit() in a package ends no monitor
             return self.instead(error)
 
-    def answer(self, *args: Any) -> Any:
+    def answer(self, *args: object) -> Any:
         """Its answer; raises what it raises, and TypeError for what no answer can be."""
         return self.read(self.function(*args))
 
 
-def _raised(package: str, error: BaseException) -> Any:
+def _raised(package: str, error: BaseException) -> NoReturn:
     raise BrokenError(f"{type(error).__name__}, in the package {package}") from error
 
 
-def _gives(value: Any) -> Callable[[BaseException], Any]:
+def _gives(value: object) -> Callable[[BaseException], object]:
     return lambda _: value
 
 
@@ -137,16 +138,16 @@ def _number(value: Any) -> Any:
     return _of(int, float, type(None))(value)
 
 
-def _words(value: Any) -> Any:
+def _words(value: object) -> dict[str, str]:
     return {_of(str)(name): _of(str)(word) for name, word in _of(Mapping)(value).items()}
 
 
-def _in_json(value: Any) -> Any:
+def _in_json(value: T) -> T:
     json.dumps(encode(value), allow_nan=False)
     return value
 
 
-def _judged(rule: str, value: Any) -> tuple[Judgement, ...]:
+def _judged(rule: str, value: object) -> tuple[Judgement, ...]:
     """What a rule yields, where it is a judgement that can be kept and said."""
     found: tuple[Judgement, ...] = _all(Finding, Clear, Unknown, NotTaken)(value)
     for each in found:
@@ -309,8 +310,8 @@ MEND: Final = "Mend, update or remove the package; monitord's own subjects are m
 
 class _Tried(NamedTuple):
     part: str
-    held: Any
-    args: tuple[Any, ...]
+    held: object
+    args: tuple[object, ...]
 
 
 def failing(

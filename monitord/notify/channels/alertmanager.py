@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from monitord.core.model import Severity
@@ -60,7 +60,7 @@ class Alertmanager:
     async def close(self) -> None:
         await self._http.close()
 
-    def alerts(self, message: Message, now: datetime) -> Iterator[dict[str, Any]]:
+    def alerts(self, message: Message, now: datetime) -> Iterator[dict[str, object]]:
         """What Alertmanager is to hold of a message."""
         match message.kind:
             case "digest":
@@ -77,7 +77,7 @@ class Alertmanager:
                     # To Alertmanager that is another alert, and the one it was would fire until it is forgotten.
                     yield self._alert(message, _OTHER[message.severity], began, message.at)
 
-    def _alert(self, message: Message, severity: str, began: datetime, ends: datetime) -> dict[str, Any]:
+    def _alert(self, message: Message, severity: str, began: datetime, ends: datetime) -> dict[str, object]:
         labels = {
             "alertname": message.rule or "monitord_test",
             "subject": message.subject or "monitord",
@@ -90,7 +90,7 @@ class Alertmanager:
             "alert_id": message.alert_id,
             "incident_id": str(message.fields.get("incident_id") or ""),
         }
-        alert: dict[str, Any] = {
+        alert: dict[str, object] = {
             "labels": labels | self._common,
             "annotations": {name: text for name, text in annotations.items() if text},
             "startsAt": rfc3339(min(began, ends)),  # one that ends before it begins is refused

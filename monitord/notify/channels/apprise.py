@@ -17,7 +17,7 @@ from dataclasses import replace
 from datetime import datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any, Final, cast, get_args
+from typing import Final, cast, get_args
 
 from monitord.core import humanize
 from monitord.core.model import Kind, Severity
@@ -95,7 +95,7 @@ class Apprise:
             self.policy = replace(self.policy, incidents=True, acknowledges=answer.get("acknowledges") is True)
         return answer.get("closes") is True
 
-    async def _ask(self, question: dict[str, object]) -> dict[str, Any]:
+    async def _ask(self, question: dict[str, object]) -> dict[str, object]:
         answer = await _child(json.dumps({"url": self._url, "store": self._store} | question).encode())
         if answer.get("ok") is True:
             return answer
@@ -119,7 +119,7 @@ def installed() -> bool:
     return find_spec("apprise") is not None
 
 
-def note(message: Message, now: datetime) -> dict[str, Any]:
+def note(message: Message, now: datetime) -> dict[str, object]:
     """A message as the child is told it. `identity` is what it is about: the same for an alert and its end."""
     return {
         "title": title(message),
@@ -165,7 +165,7 @@ def child_environment(environ: Mapping[str, str]) -> dict[str, str]:
     return kept | {"PYTHONPATH": f"{root}{os.pathsep}{path}" if path else root}
 
 
-async def _child(question: bytes) -> dict[str, Any]:
+async def _child(question: bytes) -> dict[str, object]:
     """What the child answers. It is ended, with all that it started, when its time is up or nobody waits any more."""
     try:
         process = await asyncio.create_subprocess_exec(

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from monitord.core.model import Severity
 from monitord.jsonable import in_json, rfc3339
@@ -85,7 +85,7 @@ class PagerDuty:
     async def close(self) -> None:
         await self._http.close()
 
-    def events(self, message: Message) -> Iterator[dict[str, Any]]:
+    def events(self, message: Message) -> Iterator[dict[str, object]]:
         """What PagerDuty is to hear of a message: a reminder or a verdict is no incident."""
         match message.kind:
             case "firing":
@@ -101,13 +101,13 @@ class PagerDuty:
                 yield self._trigger(message, message.id)
                 yield self._event("resolve", message.id)
 
-    def _event(self, action: str, identity: str) -> dict[str, Any]:
+    def _event(self, action: str, identity: str) -> dict[str, object]:
         return {"routing_key": self._key, "event_action": action, "dedup_key": identity}
 
-    def _trigger(self, message: Message, identity: str) -> dict[str, Any]:
+    def _trigger(self, message: Message, identity: str) -> dict[str, object]:
         place = f"{self._fleet}/{self._instance}" if self._fleet else self._instance
         summary = str(message.fields.get("summary") or message.title)
-        payload: dict[str, Any] = {
+        payload: dict[str, object] = {
             "summary": _short(f"{place}: {summary}", LONGEST_SUMMARY),
             "source": _short(self._instance, _LONGEST_FIELD),
             "severity": message.severity,
@@ -122,9 +122,9 @@ class PagerDuty:
         return event | ({"client_url": self._page} if self._page else {})
 
 
-def _details(message: Message) -> dict[str, Any]:
+def _details(message: Message) -> dict[str, object]:
     """What is known of the alert, bounded: a few fields, the evidence one level deep, and the text for people."""
-    found: dict[str, Any] = {"text": _short(message.text, _LONGEST_TEXT)}
+    found: dict[str, object] = {"text": _short(message.text, _LONGEST_TEXT)}
     for name in _DETAILS:
         if (value := message.fields.get(name)) not in (None, ""):
             found[name] = _plain(value)
@@ -134,7 +134,7 @@ def _details(message: Message) -> dict[str, Any]:
             if len(found) >= _MOST_DETAILS:
                 break
             found.setdefault(_short(str(name), _LONGEST_FIELD), _plain(value))
-    cleaned: dict[str, Any] = in_json(found, mask)
+    cleaned: dict[str, object] = in_json(found, mask)
     return cleaned
 
 

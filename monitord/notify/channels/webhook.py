@@ -91,8 +91,8 @@ def event(message: Message, now: datetime, instance: str, fleet: str) -> dict[st
     return cleaned
 
 
-def _data(message: Message, now: datetime) -> dict[str, Any]:
-    data: dict[str, Any] = {
+def _data(message: Message, now: datetime) -> dict[str, object]:
+    data: dict[str, object] = {
         "title": message.title,
         "text": message.text,
         "severity": message.severity,

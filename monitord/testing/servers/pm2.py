@@ -4,7 +4,6 @@ import json
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import psutil
 
@@ -74,7 +73,7 @@ class Pm2Server(EmbeddedServer):
             [self._program.node, self._program.script, *arguments], timeout=timeout, env=quiet
         )
 
-    async def start_apps(self, ecosystem: Mapping[str, Any], *, timeout: float = COMMAND_SECONDS) -> None:
+    async def start_apps(self, ecosystem: Mapping[str, object], *, timeout: float = COMMAND_SECONDS) -> None:
         """Start the apps of an ecosystem (`{"apps": [...]}`), or start again those that are there."""
         file = self.home / "ecosystem.json"
         file.touch(mode=0o600)
