@@ -18,7 +18,7 @@ NAMES = frozenset(subject.name for subject in SUBJECTS)
 LOOKUPS = frozenset(
     {"get", "pop", "setdefault", "add", "discard", "remove", "reading", "startswith", "watched_seconds", "kept"}
 )
-# The files of single subjects outside core/subjects/: what is kept and measured of them, and what a report follows.
+# The files of single subjects outside core/subjects/ that have other names than theirs.
 OWN = {
     "core/backtest/exact_counts.py": {"postgres"},
     "core/history/clocks.py": {"postgres"},  # the database's clock is what seals are judged by
@@ -37,7 +37,7 @@ ELSEWHERE = {
     "config/checks.py": {"host"},  # a header of HTTP
     "config/loader.py": {"pm2"},  # a section of the settings whose default depends on the machine
     "core/orders.py": {"pm2", "postgres", "epochs", "redis", "host"},  # orders that nobody made of settings
-    "demo/*.py": {"postgres", "epochs", "redis", "host", "checks"},  # reads the public JSON, and names what it breaks
+    "demo/*.py": NAMES,  # reads the public JSON, as any other reader of it, and names what it breaks
     "discovery/scan.py": {"epochs"},  # a column of what it asks
     "postgres/dsn.py": {"host"},  # a parameter of libpq
     "probes/__init__.py": NAMES,  # the registry of the probes
@@ -72,6 +72,12 @@ def branches(tree: ast.AST) -> Iterator[tuple[int, str]]:
                     yield each.lineno, str(each.value)
 
 
+def is_own(place: str, name: str) -> bool:
+    """Whether a file is a subject's by its name, or by its folder's."""
+    *folders, file = place.removesuffix(".py").split("/")
+    return name in folders or file == name or file.startswith(f"{name}_")
+
+
 def allowed(path: str) -> set[str]:
     return {
         name for known in (OWN, ELSEWHERE) for form, names in known.items() if fnmatch(path, form) for name in names
@@ -90,7 +96,7 @@ def test_no_code_branches_on_a_subjects_name_outside_its_files() -> None:
         f"{place}:{line} branches on {name}"
         for place, tree in sources()
         for line, name in branches(tree)
-        if name not in allowed(place) and not (place.startswith("probes/") and place == f"probes/{name}.py")
+        if name not in allowed(place) and not is_own(place, name)
     ]
     assert found == []
 
