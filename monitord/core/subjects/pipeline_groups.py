@@ -118,6 +118,7 @@ GROUP_MEMBERSHIP = Rule(
         "channels are in groups where they were not",
         (NONE, "channels may be sealed for a group that is not theirs", "participants may claim another group's token"),
     ),
+    recovered=lambda alert, _: f"The channels of {alert.subject} are those that are known of it.",
 )
 CATEGORY_MISSING = Rule(
     name="category_missing",
@@ -128,5 +129,6 @@ CATEGORY_MISSING = Rule(
         "seals carry no category",
         ("categories are not collected", "channels are not sealed under their category", "category roots lack them"),
     ),
+    recovered=lambda alert, _: f"The channels of {alert.subject} have categories again.",
 )
 RULES = (GROUP_MEMBERSHIP, CATEGORY_MISSING)
