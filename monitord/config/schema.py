@@ -147,6 +147,16 @@ class NotifySettings(Section):
         dict[str, Severity], t.mapping('{"mailto": "critical"}', t.one_of("warning", "critical"))
     ] = Field(default_factory=dict)
     quiet_hours: t.Hours = ""  # none
+    runbooks: t.Lines = Field(
+        default_factory=dict,
+        description="What to do, as an address or a sentence, by rule or subject (shell patterns, the closest first).",
+        examples=['{"web":"https://wiki.example.com/web","disk_*":"Free space as in the wiki."}'],
+    )
+    contacts: t.Lines = Field(
+        default_factory=dict,
+        description="Whom to contact, by rule or subject in the same way.",
+        examples=['{"*":"on-call, +1 555 0100","web":"shop@example.com"}'],
+    )
 
     @property
     def channel_names(self) -> tuple[str, ...]:
@@ -173,7 +183,7 @@ class NotifySettings(Section):
         return {mark.channel: name for mark, name in marked if isinstance(mark, AddressOf)}
 
     def orders(self) -> Mapping[str, object]:
-        return {"remind_every": self.remind_every}
+        return {"remind_every": self.remind_every, "runbooks": self.runbooks, "contacts": self.contacts}
 
 
 class OrdersSettings(Section):

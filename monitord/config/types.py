@@ -21,9 +21,13 @@ from pydantic import BeforeValidator, PlainSerializer, SecretStr
 from monitord.config import quiet_hours
 from monitord.core import units
 from monitord.core.cron import normal
+from monitord.masking import mask
 
 # What Apprise understands behind the scheme only Apprise knows, which is too heavy to ask at every start.
 _TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]{0,30}://\S")
+
+
+_LONGEST_SAID: Final = 500
 
 
 def text_of(value: object, example: str) -> str:
@@ -36,6 +40,14 @@ def text_of(value: object, example: str) -> str:
 def read_duration(value: object) -> timedelta:
     """A duration, which may be none at all."""
     return value if isinstance(value, timedelta) else units.duration(text_of(value, "30s"))
+
+
+def read_line(value: object) -> str:
+    """One line of at most 500 characters, and not an empty one."""
+    line = text_of(value, "a sentence")
+    if not line or not line.isprintable() or len(line) > _LONGEST_SAID:
+        raise ValueError(f"it is not one line of at most {_LONGEST_SAID} characters")
+    return line
 
 
 def read_length(value: object) -> timedelta:
@@ -360,6 +372,11 @@ CpuShares = Annotated[
     dict[str, float],
     mapping('{"web": "150%"}', read_cpu_share),
     PlainSerializer(lambda shares: {name: f"{share:g}%" for name, share in shares.items()}),
+]
+Lines = Annotated[
+    dict[str, str],
+    mapping('{"web": "…"}', read_line),
+    PlainSerializer(lambda lines: {name: mask(line) for name, line in lines.items()}),
 ]
 Text = Annotated[str, BeforeValidator(_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]

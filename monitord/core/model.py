@@ -253,6 +253,7 @@ class Finding:
     `needs_exact` names what must be counted exactly before this finding may fire (a cheap counter is only a sign).
     `by_hand`: an operator did it, which is not flapping however often. `began` is when it began (Unix seconds), where
     that is known; None: when it was first found. `remind_every` is the least time between two reminders (seconds).
+    `runbook` (an address, or a sentence) and `contact` are what the operator has ordered to go with it.
     """
 
     rule: str
@@ -268,6 +269,8 @@ class Finding:
     by_hand: bool = False
     began: float | None = None
     remind_every: float = 0.0
+    runbook: str = ""
+    contact: str = ""
 
 
 @slot_by_slot

@@ -148,6 +148,9 @@ class StandingOrders:
     # An alert that fires so often within the window flaps.
     flapping_times: int = 3
     flapping_window: timedelta = timedelta(hours=1)
+    # A runbook, and whom to contact, by shell patterns of rules or subjects.
+    runbooks: Mapping[str, str] = field(default_factory=dict)
+    contacts: Mapping[str, str] = field(default_factory=dict)
     # How long what fires goes unsaid before it is said again.
     remind_every: timedelta = timedelta(hours=4)
     # What is declared of single services.

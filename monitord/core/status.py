@@ -24,6 +24,8 @@ from monitord.core.subjects.guard import failing
 from monitord.core.subjects.registry import added, measured, registered, server_of
 
 Fields = dict[str, Any]
+# The fields of an alert that are there only where they say something.
+_OPTIONAL: Final = ("suppressed_by", "runbook", "contact")
 T = TypeVar("T")
 
 
@@ -76,6 +78,8 @@ class AlertStatus:
     silenced_by: str | None
     flapping: Flapping | None
     suppressed_by: str = ""
+    runbook: str = ""
+    contact: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +120,8 @@ class FleetStatus:
             "probes": {name: _brief(probe, "kind", "error", "unmeasured") for name, probe in self.probes.items()},
             **{name: _plain(section) for name, section in self.sections.items()},
             "alerts": {
-                "firing": [_brief(alert, "suppressed_by") for alert in self.alerts.firing],
-                "suppressed": [_brief(alert, "suppressed_by") for alert in self.alerts.suppressed],
+                "firing": [_brief(alert, *_OPTIONAL) for alert in self.alerts.firing],
+                "suppressed": [_brief(alert, *_OPTIONAL) for alert in self.alerts.suppressed],
             },
         }
 
@@ -299,12 +303,14 @@ def alert_status(alert: Alert, suppressed_by: str = "") -> AlertStatus:
         silenced_by=alert.silenced_by or None,
         flapping=flapping,
         suppressed_by=suppressed_by,
+        runbook=finding.runbook,
+        contact=finding.contact,
     )
 
 
 def alert_fields(alert: Alert) -> Fields:
     """An alert's fields, as logs and messages carry them."""
-    return _brief(alert_status(alert), "suppressed_by")
+    return _brief(alert_status(alert), *_OPTIONAL)
 
 
 def _probe(name: str, history: History, orders: StandingOrders) -> ProbeStatus:

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from monitord.config.quiet_hours import Hours
 from monitord.core import humanize
 from monitord.core.alerting import evidence
+from monitord.core.alerting.contacts import annotations_of
 from monitord.core.engine import Decision
 from monitord.core.model import RANK, Action, Alert, Severity, Transition
 from monitord.core.report.model import Report
@@ -264,6 +265,7 @@ def _due(channel: Channel, alert: Alert, sender: Origin, now: datetime) -> float
 def _to_do(alert: Alert, now: datetime) -> Iterator[str]:
     """What to do about an alert, and what it rests on."""
     yield alert.finding.recommendation
+    yield from (f"{name}: {said}" for name, said in annotations_of(alert.finding))
     if known := evidence.sentence(alert.finding, now.timestamp()):
         yield f"Evidence: {known}."
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from monitord.core.alerting.contacts import annotations_of
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Item, Paragraph, Section, Style, Verbatim
 from monitord.core.report.model import Report
@@ -53,6 +54,7 @@ def _incident(number: int, found: Incident, night: Report) -> Section:
             if told
         ),
         ("To do", sentence(alert.finding.recommendation) if alert.finding.recommendation else "nothing is recommended"),
+        *annotations_of(alert.finding),
     ]
     blocks: list[Block] = [FactTable(tuple(pairs))]
     before = [part for part in others if part.reason.startswith("replaced_by")]

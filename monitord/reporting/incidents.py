@@ -7,6 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from monitord.core import humanize
+from monitord.core.alerting.contacts import annotations_of
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Style
 from monitord.reporting.terminal import MARKS, Terminal, table
@@ -33,6 +34,7 @@ def incident_fields(found: Incident, now: datetime) -> dict[str, object]:
         "silenced_by": found.silenced_by or None,
         "recommendation": alert.finding.recommendation,
         "evidence": dict(alert.finding.evidence),
+        **{name.lower(): said for name, said in annotations_of(alert.finding)},
         "explains": [_part(part) for part in found.parts if part.alert.id != alert.id],
     }
 
@@ -87,6 +89,9 @@ def incidents_text(found: Sequence[Incident], since: datetime, now: datetime, sc
                 lines += screen.wrapped(f"{_role(part)}: {part.alert.finding.summary}", indent=" " * 6, hanging=" " * 8)
         if one.ended_at is None and one.cause.finding.recommendation:
             lines += screen.wrapped(one.cause.finding.recommendation, indent=" " * 6, hanging=" " * 6)
+        if one.ended_at is None:
+            for name, said in annotations_of(one.cause.finding):
+                lines += screen.wrapped(f"{name}: {said}", indent=" " * 6, hanging=" " * 8)
     open_ = sum(1 for one in found if one.ended_at is None)
     many = "1 incident" if len(found) == 1 else f"{len(found)} incidents"
     which = ("open" if open_ else "over") if len(found) == 1 else f"{open_} of them open"

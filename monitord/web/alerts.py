@@ -9,6 +9,7 @@ from typing import Final
 from urllib.parse import urlencode
 
 from monitord.core import humanize
+from monitord.core.alerting.contacts import annotations_of
 from monitord.core.alerting.escalation import escalation
 from monitord.core.alerting.incidents import Incident
 from monitord.core.model import Alert, Severity
@@ -36,6 +37,7 @@ class AlertCard:
     evidence: str
     flaps: int
     recommendation: str
+    annotations: tuple[tuple[str, str], ...]
     acked_at: datetime | None
     silencing: str
 
@@ -113,6 +115,7 @@ def _card(alert: Alert, view: PageContext) -> AlertCard:
         evidence="; ".join(f"{name}: {value}" for name, value in evidence(finding, view)),
         flaps=alert.flaps,
         recommendation=sentence(finding.recommendation) if finding.recommendation else "",
+        annotations=annotations_of(finding),
         acked_at=alert.acked_at,
         silencing=f"/silences?{urlencode({'subject': alert.subject, 'rule': alert.rule})}",
     )

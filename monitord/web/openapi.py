@@ -18,6 +18,12 @@ def _object(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
+def _annotated(**properties: Schema) -> Schema:
+    """An alert, with what may have been ordered to go with it."""
+    found = _object(**properties)
+    return found | {"properties": {**properties, "runbook": _TEXT, "contact": _TEXT}}
+
+
 def _map(of: Schema) -> Schema:
     return {"type": "object", "additionalProperties": of}
 
@@ -49,7 +55,7 @@ _ANY: Final[Schema] = {}
 _STATUS: Final[Schema] = {"type": "string", "enum": ["ok", "warning", "unknown", "critical"]}
 _SEVERITY: Final[Schema] = {"type": "string", "enum": ["warning", "critical"]}
 
-_ALERT: Final = _object(
+_ALERT: Final = _annotated(
     alert_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, value=_ANY, limit=_ANY, unit=_TEXT, since=_TIME,
     fired_at=_MAYBE_TIME, summary=_TEXT, evidence={"type": "object"}, recommendation=_TEXT, incident_id=_TEXT,
     flapping=_maybe("object"), acked_at=_MAYBE_TIME, silenced_by=_MAYBE_TEXT,
@@ -109,7 +115,7 @@ def _status() -> Schema:
     )
 
 
-_INCIDENT: Final = _object(
+_INCIDENT: Final = _annotated(
     incident_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, cause=_TEXT, first_sign=_TIME,
     fired_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, duration_seconds=_NUMBER, open=_FLAG, reason=_TEXT,
     flapping=_MAYBE_WHOLE, recommendation=_TEXT, evidence={"type": "object"}, silenced_by=_MAYBE_TEXT,

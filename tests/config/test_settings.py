@@ -1,5 +1,6 @@
 """What may be written as a setting, which source wins, and how every mistake is told."""
 
+import json
 import stat
 import subprocess
 import sys
@@ -88,6 +89,14 @@ def test_pm2_is_watched_where_its_home_exists(tmp_path: Path, home: Path) -> Non
 def test_a_pm2_home_that_is_set_to_nothing_is_not_watched(tmp_path: Path, home: Path) -> None:
     (home / ".pm2").mkdir()
     assert read(tmp_path, {"MONITORD_PM2__HOME": "", "PM2_HOME": "/srv/pm2"}).pm2.home is None
+
+
+def test_runbooks_and_contacts_are_one_line_each(tmp_path: Path) -> None:
+    orders = standing_orders(read(tmp_path, {"MONITORD_NOTIFY__CONTACTS": '{"web": " on-call "}'}))
+    assert (orders.contacts, orders.runbooks) == ({"web": "on-call"}, {})
+    for wrong in ("", "two\nlines", "x" * 501):
+        with pytest.raises(SettingsError, match="of web, it is not one line of at most 500 characters"):
+            read(tmp_path, {"MONITORD_NOTIFY__RUNBOOKS": json.dumps({"web": wrong})})
 
 
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:

@@ -97,7 +97,7 @@ def test_they_are_in_the_text(broken: Night) -> None:
     assert lines["wiki"] == ["?", "wiki", "unknown"]
     assert "Unknown: wiki cannot be asked." in shown
     assert "CRITICAL: 2 alerts fire, the worst: shop is down" in shown
-    assert "Runbook: https://wiki.example.com/shop. Contact: the shop's people." in shown.replace("\n        ", " ")
+    assert "\n        Runbook: https://wiki.example.com/shop\n        Contact: the shop's people\n" in shown
 
 
 def test_they_are_in_the_json_as_the_contract_says(broken: Night) -> None:

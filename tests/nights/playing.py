@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 
+from monitord.core.alerting.contacts import annotations_of
 from monitord.core.alerting.lifecycle import key
 from monitord.core.engine import State, decide
 from monitord.core.model import Action, Observation, ServiceEvent, Transition
@@ -192,7 +193,8 @@ def _unlike(said: Said, at: float, transition: Transition, played: Played) -> It
     for name, found, wanted in (("value", finding.value, said.value), ("limit", finding.limit, said.limit)):
         if wanted is not None and not _fits(found, wanted):
             yield f"has the {name} {found!r}, not {wanted!r}"
-    spoken = f"{finding.summary} {finding.recommendation} {transition.now}"
+    ordered = " ".join(f"{name}: {text}" for name, text in annotations_of(finding))
+    spoken = f"{finding.summary} {finding.recommendation} {ordered} {transition.now}"
     yield from (f"does not say {part!r}: {spoken}" for part in said.text if part not in spoken)
     if transition.reason != said.reason:
         yield f"has the reason {transition.reason!r}, not {said.reason!r}"

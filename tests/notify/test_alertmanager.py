@@ -70,6 +70,11 @@ async def test_labels_are_the_identity_and_sentences_are_annotations(receive: Re
     assert "generatorURL" not in alone
 
 
+async def test_runbook_and_contact_are_annotations_where_there_are_any(receive: Receive) -> None:
+    ((alert,),) = await told(receive, message(runbook="https://wiki/web", contact="on-call"))
+    assert (alert["annotations"]["runbook"], alert["annotations"]["contact"]) == ("https://wiki/web", "on-call")
+
+
 async def test_what_is_resolved_ends_when_it_ended(receive: Receive) -> None:
     ((alert,),) = await told(receive, message("resolved", at=AT + timedelta(minutes=3)))
     assert (alert["startsAt"], alert["endsAt"]) == ("2025-11-05T03:57:00.000Z", "2025-11-05T04:00:00.000Z")

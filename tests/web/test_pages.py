@@ -8,6 +8,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -21,6 +22,10 @@ from tests.web.made import TOKEN, Source, client, night, recorded
 HOSTILE = "<script>alert(1)</script>\"'`\u202e\x1b]0;x\x07&lt;%2e"
 LONG = "x" * 10_000
 BEARER = f"Bearer {TOKEN}"
+ORDERED: dict[str, Any] = {
+    "runbooks": {"gateway": "https://wiki.example.com/web"},
+    "contacts": {"disk_*": "<b>the office</b>"},
+}
 
 
 def trouble(made: Night) -> None:
@@ -39,7 +44,7 @@ def trouble(made: Night) -> None:
 
 @pytest.fixture(scope="module")
 def kept_bad(tmp_path_factory: pytest.TempPathFactory) -> Source:
-    source = finish(recorded(tmp_path_factory.mktemp("bad"), night(3, begun=trouble)))
+    source = finish(recorded(tmp_path_factory.mktemp("bad"), night(3, begun=trouble, **ORDERED)))
     now = datetime.now(UTC)
     source.quiet = [Silence("s1", "tree-builder", now, now + timedelta(hours=1), reason="it is being moved")]
     return source
@@ -333,3 +338,11 @@ async def test_what_an_app_tells_of_itself_is_on_its_page_and_on_no_others(tmp_p
     other = await text(source, "/service/tree-builder")
     assert "Event loop" not in said(other)
     assert "tree-builder: heap" not in other
+
+
+async def test_an_alert_names_its_runbook_as_a_link_and_its_contact_as_text(bad: Source) -> None:
+    async with client(bad) as page:
+        text = (await page.get("/")).text
+    link = '<a href="https://wiki.example.com/web" rel="noreferrer">https://wiki.example.com/web</a>'
+    assert f"<dt>Runbook</dt><dd>{link}</dd>" in text
+    assert "<dt>Contact</dt><dd>&lt;b&gt;the office&lt;/b&gt;</dd>" in text

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 
-from monitord.core.alerting import inhibition, lifecycle
+from monitord.core.alerting import contacts, inhibition, lifecycle
 from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.model import Aftermath, Alert, Clear, Finding, Judgement, Observation, Transition, Unknown
@@ -55,7 +55,7 @@ def judge(
     away = not rule.of_server and inhibition.server_away(rule.probe, history, book, orders)
     if away or (failed and not rule.judges_failure):
         return {alert.subject: Unknown(rule.name, alert.subject, "its probe cannot measure") for alert in own}
-    answers = {judgement.subject: judgement for judgement in rule.evaluate(observation, history, orders)}
+    answers = contacts.annotated(rule.evaluate(observation, history, orders), orders)
     if rule.absent == "clear":
         for alert in own:
             if alert.subject not in answers:

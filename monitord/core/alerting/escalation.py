@@ -9,6 +9,7 @@ from __future__ import annotations
 from datetime import datetime
 
 from monitord.core import humanize
+from monitord.core.alerting.contacts import annotations_of
 from monitord.core.model import Alert, Severity
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared
@@ -31,6 +32,7 @@ def escalation(
         ("Issue", alert.finding.summary),
         ("Duration", f"{lasted} (since {since}, {'over' if ended else 'ongoing'})"),
         *impact(alert, orders),
+        *annotations_of(alert.finding),
     )
     return "\n".join(f"{name}: {value}" for name, value in fields)
 

@@ -91,14 +91,7 @@ class Check:
             "type": self.order.type,
             "depends_on": list(self.order.depends_on),
             "user_facing": self.order.user_facing,
-            "runbook": self.order.runbook,
-            "contact": self.order.contact,
         }
-        told = (
-            recommendation,
-            f"Runbook: {self.order.runbook.rstrip('.')}." if self.order.runbook else "",
-            f"Contact: {self.order.contact.rstrip('.')}." if self.order.contact else "",
-        )
         return Finding(
             rule=rule,
             subject=self.name,
@@ -108,8 +101,10 @@ class Check:
             unit=unit,
             summary=summary,
             evidence={**(evidence or {}), **{name: said for name, said in of_order.items() if said}},
-            recommendation=" ".join(filter(None, told)),
+            recommendation=recommendation,
             began=began,
+            runbook=self.order.runbook,
+            contact=self.order.contact,
         )
 
     def past(self) -> tuple[Severity, Threshold, float] | None:

@@ -87,6 +87,8 @@ class Alertmanager:
             "summary": str(message.fields.get("summary") or message.title),
             "description": message.text,
             "recommendation": str(message.fields.get("recommendation") or ""),
+            "runbook": str(message.fields.get("runbook") or ""),
+            "contact": str(message.fields.get("contact") or ""),
             "alert_id": message.alert_id,
             "incident_id": str(message.fields.get("incident_id") or ""),
         }

@@ -30,7 +30,10 @@ _LONGEST_TEXT: Final = 10_000
 _MOST_DETAILS: Final = 60
 # An event that is wrong, or too large, stays so. All else may be accepted another time.
 _FINAL: Final = (400, 413)
-_DETAILS: Final = ("rule", "subject", "value", "limit", "unit", "since", "fired_at", "recommendation", "incident_id")
+_DETAILS: Final = (
+    *("rule", "subject", "value", "limit", "unit", "since", "fired_at"),
+    *("recommendation", "runbook", "contact", "incident_id"),
+)
 
 
 class PagerDuty:
