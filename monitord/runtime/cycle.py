@@ -15,7 +15,9 @@ from monitord.core.history import clocks
 from monitord.core.history.model import History
 from monitord.core.model import Observation, OperatorAction, ProcessExit, Reading, Unmeasured, sample
 from monitord.core.orders import StandingOrders
+from monitord.core.rollups import Rollup, RunningHour
 from monitord.core.subjects.monitord import MONITORD
+from monitord.core.subjects.series import RollupContext
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
 from monitord.storage.outbox import OutboxEntry, Told
@@ -85,8 +87,12 @@ class Monitor:
         dispatcher: CycleListener,
         timeout: float,
         heard: Callable[[], tuple[ProcessExit | OperatorAction, ...]] = tuple,
+        hour: Mapping[str, object] | None = None,
     ) -> None:
-        """A monitor that has not run a cycle yet. `heard` gives what PM2's bus has told since it was last asked."""
+        """A monitor that has not run a cycle yet. `heard` gives what PM2's bus has told since it was last asked.
+
+        `hour` is the hour that ran as it was last saved.
+        """
         self.probes = probes
         self.orders = orders
         self.state = state
@@ -94,6 +100,7 @@ class Monitor:
         self._store = store
         self._dispatcher = dispatcher
         self._heard = heard
+        self._hour = RunningHour(hour)
         self._fault = ""
         self._lived: float | None = None  # as of the last cycle
         self._took: float | None = None  # the last whole cycle, in seconds
@@ -138,12 +145,16 @@ class Monitor:
         except Exception as error:
             self._fault = f"a cycle could not be judged ({type(error).__name__})"
             raise
-        self._fault = "; ".join(decision.faults)
+        context = RollupContext(
+            decision.report, self.state.history, decision.state.history, decision.events, decision.orders
+        )
+        over = self._hour.saw(context, observation.now.timestamp(), whole=request.probes is None)
+        self._fault = "; ".join(filter(None, (*decision.faults, self._hour.fault)))
         self.state = decision.state
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
         if request.probes is None:
             self._took = round(duration_ms / 1000.0, 3)
-        await self._save(observation, decision, request.trigger, duration_ms, asked.through)
+        await self._save(observation, decision, request.trigger, duration_ms, asked.through, over)
         self._dispatcher.tell(decision, request.trigger, duration_ms)
         return decision
 
@@ -153,7 +164,13 @@ class Monitor:
         return since if since > self.orders.late_after.total_seconds() else 0.0
 
     async def _save(
-        self, observation: Observation, decision: Decision, trigger: str, duration_ms: float, heard_through: int
+        self,
+        observation: Observation,
+        decision: Decision,
+        trigger: str,
+        duration_ms: float,
+        heard_through: int,
+        over: Sequence[Rollup],
     ) -> None:
         report = {
             "trigger": trigger or "schedule",
@@ -163,7 +180,15 @@ class Monitor:
         }
         queued, told = self._dispatcher.plan(decision)
         record = CycleRecord(
-            decision.state, observation, report, decision.transitions, queued, told, heard_through=heard_through
+            decision.state,
+            observation,
+            report,
+            decision.transitions,
+            queued,
+            told,
+            heard_through=heard_through,
+            hour=self._hour.fields(),
+            rollups=over,
         )
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self.aside(aside)

@@ -140,6 +140,7 @@ class Daemon:
             self._dispatcher,
             self._settings.probe_timeout.total_seconds(),
             self._listening.drain,
+            snapshot.hour,
         )
         if aside is not None:
             self._watch.aside(aside)

@@ -13,6 +13,7 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 from monitord.core.codec import decode
 from monitord.core.engine import State
@@ -23,14 +24,17 @@ from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
 # What text that is no longer as it was written makes of the code that reads it.
 _DAMAGE = (sqlite3.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _WITH_FRAMES = 2
+# The hour that runs, in the table of the state.
+HOUR_PART: Final = "hour"
 
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was last saved: the state, and the last full report (None before the first)."""
+    """What was last saved: the state, the last full report (None before the first), and the hour that runs."""
 
     state: State
     report: Mapping[str, object] | None
+    hour: Mapping[str, object] | None = None
 
 
 def read_snapshot(directory: Path) -> Snapshot | None:
@@ -39,7 +43,7 @@ def read_snapshot(directory: Path) -> Snapshot | None:
     Raises:
         Unusable: there is a file and it cannot be read.
     """
-    with _opened(directory, "snapshot") as connection:
+    with opened(directory, "snapshot") as connection:
         return None if connection is None else saved_state(connection)
 
 
@@ -51,7 +55,7 @@ def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
     Raises:
         Unusable: there is a file and it cannot be read.
     """
-    with _opened(directory, "history") as connection:
+    with opened(directory, "history") as connection:
         if connection is None or version(connection) < _WITH_FRAMES:
             return
         rows = connection.execute(
@@ -69,7 +73,7 @@ def recorded_span(directory: Path) -> tuple[datetime, datetime] | None:
     Raises:
         Unusable: there is a file and it cannot be read.
     """
-    with _opened(directory, "history") as connection:
+    with opened(directory, "history") as connection:
         if connection is None or version(connection) < _WITH_FRAMES:
             return None
         ends = [
@@ -91,7 +95,7 @@ def read_transitions(directory: Path, since: datetime) -> list[Transition]:
     Raises:
         Unusable: there is a file and it cannot be read, or one edge in it.
     """
-    with _opened(directory, "record of alerts") as connection:
+    with opened(directory, "record of alerts") as connection:
         if connection is None:
             return []
         since_text = since.astimezone(UTC).isoformat()  # as it is written: texts in UTC sort like the moments they say
@@ -116,7 +120,7 @@ def saved_state(connection: sqlite3.Connection) -> Snapshot:
         state = decode(State, {field.name: parts[field.name] for field in fields(State) if field.name in parts})
     except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise UnusableSnapshot(f"its content does not fit: {error}") from None
-    return Snapshot(state, parts.get("report"))
+    return Snapshot(state, parts.get("report"), parts.get(HOUR_PART))
 
 
 def _held_alerts(connection: sqlite3.Connection) -> set[str]:
@@ -126,7 +130,7 @@ def _held_alerts(connection: sqlite3.Connection) -> set[str]:
 
 
 @contextmanager
-def _opened(directory: Path, what: str) -> Iterator[sqlite3.Connection | None]:
+def opened(directory: Path, what: str) -> Iterator[sqlite3.Connection | None]:
     """The file in `directory`, read-only; None where there is none, or one that was just made by a starting daemon."""
     path = directory / FILE
     if not path.exists():

@@ -36,6 +36,16 @@ MIGRATIONS: Final[tuple[str, ...]] = (
         job TEXT PRIMARY KEY, started REAL, succeeded REAL, failed REAL, code INTEGER, took REAL
     ) WITHOUT ROWID;
     """,
+    """
+    -- What each series came to in each hour (hours since 1970; seconds), and the last hour in which there was one.
+    CREATE TABLE rollup_series (
+        id INTEGER PRIMARY KEY, name TEXT NOT NULL, member TEXT NOT NULL, last INTEGER NOT NULL, UNIQUE (name, member)
+    );
+    CREATE TABLE rollups (
+        hour INTEGER NOT NULL, series INTEGER NOT NULL, readings INTEGER NOT NULL, least, mean, most,
+        up INTEGER NOT NULL, down INTEGER NOT NULL, blind INTEGER NOT NULL, gained, PRIMARY KEY (hour, series)
+    ) WITHOUT ROWID;
+    """,
 )
 
 

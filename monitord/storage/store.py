@@ -23,13 +23,15 @@ from monitord.core.engine import State
 from monitord.core.model import Observation, Transition
 from monitord.core.recording import Recorder
 from monitord.core.retention_clock import TRUSTED_AFTER_SECONDS, RetentionClock, newest_lived
+from monitord.core.rollups import Rollup
 from monitord.storage.commands import WaitingCommand, strike
 from monitord.storage.commands import waiting as waiting_commands
 from monitord.storage.copy import Copy, read_copy, write_copy
 from monitord.storage.damage import damage, structure
 from monitord.storage.file import SetAside, SnapshotFile, is_disk_trouble
 from monitord.storage.outbox import OutboxEntry, Told, put, remember_told, take_out, waiting
-from monitord.storage.reader import Snapshot, saved_state
+from monitord.storage.reader import HOUR_PART, Snapshot, saved_state
+from monitord.storage.rollups import UNSAVED_AT_MOST, prune_rollups, put_rollups
 from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, UnusableSnapshot, prune
 from monitord.threads import WorkerThread
 
@@ -48,7 +50,8 @@ class CycleRecord:
     """What one cycle leaves behind. `report` is JSON-ready, as `check_completed` gives it.
 
     `queued` is what is now to be told, and `told` who has been told of what (None: as it was).
-    `heard_through` is the number of the last command that the state has in it.
+    `heard_through` is the number of the last command that the state has in it. `hour` is the hour that runs, as JSON
+    has it, and `rollups` those that are over.
     """
 
     state: State
@@ -58,6 +61,8 @@ class CycleRecord:
     queued: Sequence[OutboxEntry] = ()
     told: Told | None = None
     heard_through: int = 0
+    hour: Mapping[str, object] | None = None
+    rollups: Sequence[Rollup] = ()
 
 
 class Store:
@@ -79,6 +84,7 @@ class Store:
         self._closed = False
         self._loaded = False
         self._unsaved: tuple[Transition, ...] = ()
+        self._unsaved_rollups: tuple[Rollup, ...] = ()
         self._heard_through = 0
         self._examining = WorkerThread("snapshot examination")
         self._examination: asyncio.Task[None] | None = None
@@ -122,9 +128,14 @@ class Store:
     async def save(self, record: CycleRecord, timeout: float) -> SetAside | None:
         """Save a cycle, whole or not at all. `problem` tells whether it worked.
 
-        Edges that could not be saved are saved with the next cycle: without its end an alert would seem to go on.
+        Edges that could not be saved are saved with the next cycle, and so are hours that are over: without its end an
+        alert would seem to go on.
         """
-        record = replace(record, transitions=(*self._unsaved, *record.transitions))
+        record = replace(
+            record,
+            transitions=(*self._unsaved, *record.transitions),
+            rollups=(*self._unsaved_rollups, *record.rollups),
+        )
         self._heard_through = record.heard_through  # also if this fails: the state goes on in memory
         try:
             aside = await self._worker.run(self._save, record, timeout=timeout)
@@ -132,8 +143,9 @@ class Store:
             self.problem = f"its snapshot cannot be written: {error}"
             self._until_whole = 0  # whatever the file holds now, the next frame must not rest on this one
             self._unsaved = tuple(record.transitions)[-KEEP_TRANSITIONS:]
+            self._unsaved_rollups = tuple(record.rollups)[-UNSAVED_AT_MOST:]
             return None
-        self.problem, self._unsaved = None, ()
+        self.problem, self._unsaved, self._unsaved_rollups = None, (), ()
         self._until_examined -= 1
         if self._until_examined <= 0 and (self._examination is None or self._examination.done()):
             self._until_examined = SAVES_PER_EXAMINATION
@@ -278,6 +290,8 @@ class Store:
         at = record.observation.now.timestamp()
         parts = {field.name: _json(encode(getattr(record.state, field.name))) for field in fields(State)}
         parts["report"] = _json(record.report)
+        if record.hour is not None:
+            parts[HOUR_PART] = _json(record.hour)
         parts |= self._file.identify()
 
         def write(connection: sqlite3.Connection) -> int:
@@ -302,6 +316,9 @@ class Store:
             ).lastrowid
             if whole:
                 prune(connection, verified)
+            if record.rollups:
+                put_rollups(connection, record.rollups)
+                prune_rollups(connection, verified)
             put(connection, record.queued)
             if record.told is not None:
                 remember_told(connection, record.told)

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from monitord.core.report.criterion import LevelFamily, SuccessCriterion
     from monitord.core.report.model import Report
     from monitord.core.status import FleetStatus, ProbeStatus
+    from monitord.core.subjects.series import RollupFamily
 
 T = TypeVar("T")
 Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
@@ -406,7 +407,8 @@ class Subject:
     are what is told to Prometheus and to Nagios. `hint` says which setting would have it watched ("": none is needed,
     or there is nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show
     them under its `heading`. `night` is what a report tells of its night, `criteria` are those that it adds to
-    the report's verdict, `levels` the numbers that the report follows for them. `standing` sums it up for the verdict.
+    the report's verdict, `levels` the numbers that the report follows for them, `rollups` those that are kept by
+    the hour for 400 days. `standing` sums it up for the verdict.
     `holds_root` tells whether a chain holds this root of a channel and label (None: it is not known; no such function:
     it is about no chain). `beneath_all`: every other subject lives on it. `untold` names the members that were
     measured, and of which nobody can tell yet whether they are as expected.
@@ -468,6 +470,7 @@ class Subject:
     runbook_words: Callable[[Alert, StandingOrders], Mapping[str, str]] = _no_words
     criteria: tuple[SuccessCriterion, ...] = ()
     levels: tuple[LevelFamily, ...] = ()
+    rollups: tuple[RollupFamily, ...] = ()
     package: str = ""
     broken: str = ""
 

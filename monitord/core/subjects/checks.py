@@ -36,6 +36,7 @@ from monitord.core.subjects.check_rules import (
     said,
     status_of,
 )
+from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects.servers import unmeasured
 from monitord.core.thresholds import Threshold, threshold
 
@@ -132,6 +133,20 @@ METRICS: Final = (
         label="check",
     ),
 )
+
+
+def _as_expected(context: RollupContext) -> Values:
+    found = context.report.of(STATUS)
+    return {
+        name: None if check is None or check.status == "unknown" else float(check.status == "ok")
+        for name, check in found.items()
+    }
+
+
+ROLLUPS: Final = (
+    RollupFamily("as_expected", "as expected", "state", _as_expected),
+    RollupFamily("value", "value", "level", metric(METRICS, "check_value")),
+)
 _NAGIOS_UNITS: Final = {"seconds": "s", "bytes": "B", "percent": "%", "ms": "ms"}
 
 
@@ -195,4 +210,5 @@ CHECKS = Subject(
     runbook_words=_runbook_words,
     criteria=(checks_criteria.CHECKS_MET,),
     levels=checks_criteria.LEVELS,
+    rollups=ROLLUPS,
 )

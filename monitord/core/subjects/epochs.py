@@ -81,4 +81,5 @@ EPOCHS = Subject(
     off_by_default=_off_by_default,
     runbook_words=_runbook_words,
     criteria=(epochs_criteria.EPOCHS_SEALED,),
+    rollups=epochs_status.ROLLUPS,
 )

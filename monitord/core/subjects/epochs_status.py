@@ -15,6 +15,7 @@ from monitord.core.humanize import UNKNOWN, label, said
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import MetricFamily, MetricGroup, MetricLine, PerfDatum, SectionContext, StatusSection
 from monitord.core.subjects.epoch_timeline import boxes, labels
+from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -102,6 +103,30 @@ METRICS: Final = (
         ),
         label="group",
     ),
+)
+
+
+def _sealed(context: RollupContext) -> Values:
+    """The seals, one a channel and label, that a cycle has found for the first time."""
+    before, now = context.before.sealed, context.history.sealed
+    is_known = context.history.reading("epochs") is not None
+    found: dict[str, float | None] = dict.fromkeys(context.orders.groups, 0.0 if is_known else None)
+    if now is before or not is_known:
+        return found
+    for group in context.orders.groups:
+        if group not in before:  # what was sealed before it was first read is not counted
+            continue
+        was = dict(before[group])
+        oldest = min(was, default=0)
+        found[group] = sum(
+            max(0, (channels or 0) - (was.get(label) or 0)) for label, channels in now.get(group, ()) if label >= oldest
+        )
+    return found
+
+
+ROLLUPS: Final = (
+    RollupFamily("seals", "seals", "increase", _sealed),
+    RollupFamily("seal_age", "seal age", "level", metric(METRICS, "epoch_seal_age_seconds"), humanize.duration),
 )
 
 

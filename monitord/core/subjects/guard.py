@@ -31,6 +31,7 @@ from monitord.core.subjects.base import (
     Subject,
     Updated,
 )
+from monitord.core.subjects.series import RollupFamily
 from monitord.core.subjects.servers import unmeasured
 
 if TYPE_CHECKING:
@@ -241,6 +242,7 @@ def guarded(subject: Subject, package: str) -> Subject:
         runbook_words=Held(subject.runbook_words, _gives({}), _words),
         criteria=tuple(_criterion(one, package) for one in subject.criteria),
         levels=tuple(_level(one, package) for one in subject.levels),
+        rollups=tuple(_rollup(one) for one in subject.rollups),
     )
 
 
@@ -270,6 +272,12 @@ def _level(family: LevelFamily, package: str) -> LevelFamily:
     )
 
 
+def _rollup(family: RollupFamily) -> RollupFamily:
+    return dataclasses.replace(
+        family, values=Held(family.values, _gives({}), _number), say=Held(family.say, _gives(UNKNOWN), _of(str))
+    )
+
+
 def _metrics(group: MetricGroup[Any]) -> MetricGroup[Any]:
     families = tuple(dataclasses.replace(one, value=Held(one.value, _gives(None), _number)) for one in group.metrics)
     return dataclasses.replace(group, find=Held(group.find, _gives({}), _of(Mapping)), metrics=families)
@@ -290,6 +298,7 @@ def _check(subject: Subject) -> None:
         _of(str)(rule.name), _all(str)(rule.runbook), rule.target.format("")
     for family in subject.levels:
         family.unmeasured.format("")
+    _all(RollupFamily)(subject.rollups)
     for group in subject.metrics:
         for metric in _all(MetricFamily)(group.metrics):
             if not _METRIC.fullmatch(metric.name):

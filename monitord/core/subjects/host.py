@@ -290,4 +290,5 @@ HOST = Subject(
     forget=unmounted,
     criteria=(host_criteria.HOST_HEALTHY,),
     levels=host_criteria.LEVELS,
+    rollups=host_status.ROLLUPS,
 )

@@ -24,6 +24,7 @@ from monitord.core.subjects.base import (
     ratio,
     whole,
 )
+from monitord.core.subjects.series import RollupFamily, metric
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -123,6 +124,14 @@ METRICS: Final = (
 
 def _range(limit: float | None) -> str:
     return ";" if limit is None else f"{limit:g};"
+
+
+ROLLUPS: Final = (
+    RollupFamily("used", "used", "level", metric(METRICS, "disk_used_ratio"), "{:.0%}".format),
+    RollupFamily(
+        "available", "available memory", "level", metric(METRICS, "host_memory_available_bytes"), humanize.size
+    ),
+)
 
 
 def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:

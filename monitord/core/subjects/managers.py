@@ -39,6 +39,7 @@ from monitord.core.subjects.base import (
 )
 from monitord.core.subjects.busy import update_services
 from monitord.core.subjects.pm2 import PM2
+from monitord.core.subjects.series import RollupContext, RollupFamily, Values
 from monitord.core.subjects.servers import unreachable
 
 if TYPE_CHECKING:
@@ -110,6 +111,7 @@ def subject(manager: ProcessManager, **more: Any) -> Subject:
         member=manager.member,
         readings=f"the {manager.members} under {manager.title}",
         status=(status,),
+        rollups=tuple(_rollup(manager, family) for family in pm2_status.ROLLUPS),
         metrics=tuple(_metrics(manager, group) for group in pm2_status.METRICS if group.metrics is not APP_METRICS),
         perfdata=partial(_perfdata, manager),
         section=partial(_section, manager),
@@ -301,6 +303,18 @@ def _metrics(manager: ProcessManager, group: MetricGroup[Any]) -> MetricGroup[An
         ),
         manager.member if group.label else "",
     )
+
+
+def _rollup(manager: ProcessManager, family: RollupFamily) -> RollupFamily:
+    """A series of the services under PM2, of this manager's; the restarts are those that it made."""
+
+    def values(context: RollupContext) -> Values:
+        events = tuple(
+            replace(event, by=PM2.name if event.by == manager.name else manager.name) for event in context.events
+        )
+        return family.values(replace(context, report=_as_services(manager, context.report), events=events))
+
+    return replace(family, values=values)
 
 
 def _perfdata(manager: ProcessManager, report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:

@@ -99,6 +99,7 @@ PIPELINE = Subject(
     section=pipeline_status.section,
     criteria=(PIPELINE_TRUE, pipeline_cases.criterion(NAME, prepared)),
     levels=(_READ,),
+    rollups=pipeline_status.ROLLUPS,
     settings=PipelineSettings,
     needs="watch",
 )

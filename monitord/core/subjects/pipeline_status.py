@@ -20,6 +20,7 @@ from monitord.core.subjects.base import MetricFamily, MetricGroup, SectionContex
 from monitord.core.subjects.pipeline_cases import PreparedCase, on_chain, told, truths
 from monitord.core.subjects.pipeline_settings import NAME, prepared, settings
 from monitord.core.subjects.pipeline_stages import COLLECTION, PUBLISHING, TREE_STAGE
+from monitord.core.subjects.series import RollupFamily, metric
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -255,6 +256,11 @@ METRICS: Final[tuple[MetricGroup[Any], ...]] = (
         ),
         label="group",
     ),
+)
+
+ROLLUPS: Final[tuple[RollupFamily, ...]] = (
+    RollupFamily("participants", "participants", "level", metric(METRICS, "pipeline_participants")),
+    RollupFamily("unpublished", "unpublished seals", "level", metric(METRICS, "pipeline_unpublished_seals")),
 )
 
 

@@ -157,6 +157,7 @@ PM2 = Subject(
     section=pm2_status.section,
     night=pm2_night.services,
     criteria=pm2_criteria.CRITERIA,
+    rollups=pm2_status.ROLLUPS,
     heading="Services",
     standing=pm2_status.standing_of,
     has_bus=True,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
@@ -13,6 +13,7 @@ from monitord.core.history.periodic import expected
 from monitord.core.history.process_states import standing
 from monitord.core.history.processes import recent_restarts
 from monitord.core.humanize import NOTHING, UNKNOWN, said
+from monitord.core.model import AUTOMATIC
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects.app_status import APP_METRICS, AppStatus, app_status
 from monitord.core.subjects.base import (
@@ -24,6 +25,7 @@ from monitord.core.subjects.base import (
     StatusSection,
     ratio,
 )
+from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -148,6 +150,26 @@ METRICS: Final = (
         ),
         label="service",
     ),
+)
+
+
+def restarts(by: str) -> Callable[[RollupContext], Values]:
+    """The automatic restarts of each service in a cycle, as this manager of processes made them."""
+
+    def counted(context: RollupContext) -> Values:
+        found = dict.fromkeys((n for n, service in context.report.of(STATUS).items() if service.state is not None), 0)
+        for event in context.events:
+            if event.by == by and event.kind in AUTOMATIC and event.service in found:
+                found[event.service] += max(1, event.restarts)
+        return found
+
+    return counted
+
+
+ROLLUPS: Final = (
+    RollupFamily("as_expected", "as expected", "state", metric(METRICS, "service_as_ordered")),
+    RollupFamily("restarts", "automatic restarts", "increase", restarts("pm2")),
+    RollupFamily("memory", "memory", "level", metric(METRICS, "service_memory_bytes"), humanize.size),
 )
 
 

@@ -116,6 +116,7 @@ POSTGRES = Subject(
     section=postgres_status.section,
     night=postgres_night.growth,
     criteria=(postgres_criteria.GROWTH_STEADY,),
+    rollups=postgres_status.ROLLUPS,
     heading="Database growth",
     exact=tables.wants_exact,
     forget=forgotten,

@@ -26,6 +26,7 @@ from monitord.core.subjects.base import (
     seconds,
     whole,
 )
+from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects.sessions_status import SessionsStatus
 
 if TYPE_CHECKING:
@@ -163,6 +164,25 @@ METRICS: Final = (
         lambda report: {"": report.of(DATABASE).sessions},
         sessions_status.METRICS,
     ),
+)
+
+
+def _arrived(context: RollupContext) -> Values:
+    """The rows that a cycle has found to have arrived; fewer than none where a count takes back what counters told."""
+    found: dict[str, float | None] = {}
+    for name, table in context.report.of(GROWTH).items():
+        was, now = context.before.tables.get(name), context.history.tables.get(name)
+        if table.total_bytes is None or was is None or now is None:
+            found[name] = None
+        else:  # one that is followed anew begins at 0
+            found[name] = now.gained - was.gained if now.gained else 0.0
+    return found
+
+
+ROLLUPS: Final = (
+    RollupFamily("rows", "rows", "increase", _arrived),
+    RollupFamily("size", "database", "level", metric(METRICS, "database_size_bytes"), humanize.size),
+    RollupFamily("connections", "connections", "level", metric(METRICS, "database_connections")),
 )
 
 

@@ -234,4 +234,5 @@ REDIS = Subject(
     heading="Redis and queues",
     runbook_words=_runbook_words,
     levels=(WAITING,),
+    rollups=redis_status.ROLLUPS,
 )

@@ -24,6 +24,7 @@ from monitord.core.subjects.base import (
     seconds,
     whole,
 )
+from monitord.core.subjects.series import RollupFamily, metric
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -144,6 +145,16 @@ METRICS: Final = (
         ),
         label="queue",
     ),
+)
+
+ROLLUPS: Final = (
+    RollupFamily(
+        "waiting",
+        "waiting jobs",
+        "level",
+        lambda context: {name: queue.waiting for name, queue in context.report.of(STATUS).queues.items()},
+    ),
+    RollupFamily("memory", "memory", "level", metric(METRICS, "redis_memory_bytes"), humanize.size),
 )
 
 

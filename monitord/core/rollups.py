@@ -1,0 +1,210 @@
+"""Hourly roll-ups: what a subject's numbers came to in each hour, kept long after the recorded cycles are gone.
+
+A subject declares its series (`RollupFamily`). Each whole cycle adds to the running hour; when the wall clock is past
+its end, its rows are written once. An hour is by wall time: a clock that is set back by less than an hour adds nothing
+until it has caught up, and one that is set back by more begins that hour again, of which the row with more readings is
+kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from monitord.core.subjects.base import Subject
+from monitord.core.subjects.registry import registered
+from monitord.core.subjects.series import RollupContext, RollupFamily, RollupKind, Values
+
+HOUR: Final = 3600
+# More series than this are not kept: names that come and go must not fill a disk.
+SERIES_AT_MOST: Final = 2_000
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """What one series came to in the time from `start` (Unix seconds) on: an hour, or more of them taken together.
+
+    `series` is the subject and the family, `member` the thing. The times are seconds; `gained` is None where nothing
+    could be added up.
+    """
+
+    start: int
+    series: str
+    member: str
+    readings: int
+    least: float | None
+    mean: float | None
+    most: float | None
+    up: float
+    down: float
+    blind: float
+    gained: float | None
+
+
+def series_of(subject: Subject, family: RollupFamily) -> str:
+    """The name under which a series is kept."""
+    return f"{subject.name}/{family.name}"
+
+
+class RunningHour:
+    """What the hour that runs has come to so far. `saved` is what `fields` gave before a restart, or None.
+
+    Of more than `most` series the rest is not kept.
+    """
+
+    def __init__(self, saved: object = None, most: int = SERIES_AT_MOST) -> None:
+        self._most = most
+        self._start: int | None = None
+        self._through = 0.0  # up to when (Unix seconds) time is counted
+        self._tallies: dict[str, dict[str, _Tally]] = {}
+        self.fault = ""  # what failed inside in the last cycle
+        if isinstance(saved, Mapping):
+            try:
+                self._start, self._through = int(saved["start"]), float(saved["through"])
+                for series, members in saved["series"].items():
+                    self._tallies[series] = {member: _Tally(*tally) for member, tally in members.items()}
+            except (KeyError, TypeError, ValueError, AttributeError):  # another version wrote it
+                self._start, self._tallies = None, {}
+
+    def fields(self) -> dict[str, object]:
+        """It as JSON has it."""
+        return {
+            "start": self._start,
+            "through": self._through,
+            "series": {
+                series: {member: tally.fields() for member, tally in members.items()}
+                for series, members in self._tallies.items()
+            },
+        }
+
+    def saw(self, context: RollupContext, now: float, *, whole: bool) -> tuple[Rollup, ...]:
+        """One more cycle, at `now` (Unix seconds); the rows of an hour that is over.
+
+        Of a cycle that has not taken every probe only the increases count: the rest is measured in the next that has.
+        """
+        self.fault = ""
+        found = list(self._values(context, whole=whole))
+        hour = int(now // HOUR) * HOUR
+        over: tuple[Rollup, ...] = ()
+        late = context.orders.late_after.total_seconds()
+        if self._start is None:
+            self._start, self._through = hour, now
+        is_blind = now - self._through > late
+        if whole and (hour > self._start or self._through - now > HOUR):
+            passed = max(0.0, min(now, self._start + HOUR) - self._through)
+            for series, kind, values in found if passed else ():
+                self._pass(series, kind, values, passed, is_blind=is_blind, begin=False)
+            over = self._rows()
+            self._tallies = {}
+            self._through = max(self._through, hour) if now >= self._through else now
+            self._start = hour
+        passed = max(0.0, now - self._through) if whole else 0.0
+        for series, kind, values in found:
+            if whole:
+                self._pass(series, kind, values, passed, is_blind=is_blind)
+            self._measure(series, kind, values)
+        if whole:
+            self._through = max(self._through, now)
+        return over
+
+    def _values(self, context: RollupContext, *, whole: bool) -> list[tuple[str, RollupKind, Values]]:
+        found: list[tuple[str, RollupKind, Values]] = []
+        for subject in registered():
+            if subject.name not in context.orders.probes:
+                continue
+            for family in subject.rollups:
+                if not whole and family.kind != "increase":
+                    continue
+                try:
+                    found.append((series_of(subject, family), family.kind, family.values(context)))
+                except Exception as error:  # noqa: BLE001 - a bug in one series must not cost a cycle
+                    self.fault = f"the roll-up {series_of(subject, family)} failed inside ({type(error).__name__})"
+        return found
+
+    def _tally(self, series: str, member: str) -> _Tally | None:
+        members = self._tallies.setdefault(series, {})
+        if (tally := members.get(member)) is None:
+            if sum(map(len, self._tallies.values())) >= self._most:
+                return None
+            tally = members[member] = _Tally()
+        return tally
+
+    def _pass(
+        self, series: str, kind: RollupKind, values: Values, passed: float, *, is_blind: bool, begin: bool = True
+    ) -> None:
+        """The time since the cycle before: in the state that this one finds, or blind."""
+        known = self._tallies.get(series, {})
+        for member, value in values.items():
+            tally = self._tally(series, member) if begin else known.get(member)
+            if tally is None:
+                continue
+            if is_blind or value is None:
+                tally.blind += passed
+            elif kind == "state":
+                if value:
+                    tally.up += passed
+                else:
+                    tally.down += passed
+
+    def _measure(self, series: str, kind: RollupKind, values: Values) -> None:
+        for member, value in values.items():
+            if value is None or (tally := self._tally(series, member)) is None:
+                continue
+            tally.readings += 1
+            if kind == "increase":
+                tally.gained = (tally.gained or 0.0) + value
+            elif kind == "level":
+                tally.total += value
+                tally.least = value if tally.least is None else min(tally.least, value)
+                tally.most = value if tally.most is None else max(tally.most, value)
+
+    def _rows(self) -> tuple[Rollup, ...]:
+        start = self._start or 0
+        return tuple(
+            tally.row(start, series, member)
+            for series, members in self._tallies.items()
+            for member, tally in members.items()
+        )
+
+
+@dataclass(slots=True)
+class _Tally:
+    """One series in one hour so far."""
+
+    readings: int = 0
+    least: float | None = None
+    total: float = 0.0
+    most: float | None = None
+    up: float = 0.0
+    down: float = 0.0
+    blind: float = 0.0
+    gained: float | None = None
+
+    def fields(self) -> list[float | None]:
+        return [
+            self.readings,
+            self.least,
+            round(self.total, 3),
+            self.most,
+            round(self.up, 3),
+            round(self.down, 3),
+            round(self.blind, 3),
+            self.gained,
+        ]
+
+    def row(self, start: int, series: str, member: str) -> Rollup:
+        mean = None if self.least is None else self.total / self.readings
+        return Rollup(
+            start,
+            series,
+            member,
+            self.readings,
+            self.least,
+            mean,
+            self.most,
+            round(self.up),
+            round(self.down),
+            round(self.blind),
+            self.gained,
+        )
