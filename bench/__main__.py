@@ -11,11 +11,11 @@ import statistics
 import sys
 import time
 
-from bench import detection, hearing, month, nights, oldway, trends
+from bench import baseline, bus_latency, detection, month, nights, trends
 from bench.faults import FAULTS
+from bench.footprint import Footprint, measure_footprint
 from bench.measure import Run, milliseconds, seconds, size, spread, table
 from bench.planted import Found, planted
-from bench.watching import Watching, watch
 from monitord import __version__
 from monitord.demo.stack import Stack
 from monitord.testing.sandbox import StackError
@@ -61,10 +61,10 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
     runs, cycles, hours, parts = (3, 8, 4, 1) if quick else (11, 40, nights.KEPT_HOURS, 4)
     began = time.monotonic()
     async with Stack(seed_rows=rows, progress=_say) as stack:
-        watched = await watch(stack, runs=runs, cycles=cycles, say=_say)
+        watched = await measure_footprint(stack, runs=runs, cycles=cycles, say=_say)
     _say("the history of 7 and of 50 services")
     histories = [await nights.history(services, parts) for services in (7, 50)]
-    _say(f"a night of {hours} h judged again")
+    _say(f"a recording of {hours} h judged again")
     observations, orders = nights.judged_night(hours)
     fold = nights.fold(observations, orders)
     reading, judging = await nights.replayed(observations, orders)
@@ -73,7 +73,7 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
     healthy = month.healthy(days)
     _say("a month with faults planted in it")
     found, beside = planted(600.0 if quick else 60.0, 20251101)
-    _say("how soon each fault is told")
+    _say("how soon each fault is reported")
     soon = detection.text(detection.detected(count=2 if quick else 6))
     told = _trends(quick=quick)
     heard = await _bus(quick=quick)
@@ -105,16 +105,16 @@ def _trends(*, quick: bool) -> str:
 
 
 async def _bus(*, quick: bool) -> str:
-    found = await hearing.hear(kills=4 if quick else 20, seconds=3 if quick else 10, say=_say)
-    title = f"PM2's bus: a death is said; then {found.ends:,} deaths at 1,000 a second, in {found.lines} lines"
-    return table(title, ["what", "median", "min .. max"], hearing.summary(found))
+    found = await bus_latency.measure_bus(kills=4 if quick else 20, seconds=3 if quick else 10, say=_say)
+    title = f"PM2's bus: an end is logged; then {found.ends:,} deaths at 1,000 a second, in {found.lines} lines"
+    return table(title, ["what", "median", "min .. max"], bus_latency.summary(found))
 
 
 def _say(what: str) -> None:
     print(f"  .. {what}", file=sys.stderr)
 
 
-def _times(watched: Watching) -> str:
+def _times(watched: Footprint) -> str:
     wall = statistics.median(run.wall for run in watched.old)
     cpu = statistics.median(run.cpu for run in watched.old)
 
@@ -139,7 +139,7 @@ def _times(watched: Watching) -> str:
         ],
     ]
     title = (
-        f"One look at everything. The old script is bash with pm2 jlist x{oldway.PM2_CALLS}, psql x{oldway.QUERIES} "
+        f"One check of all. The old script is bash with pm2 jlist x{baseline.PM2_CALLS}, psql x{baseline.QUERIES} "
         "(one of them count(*)),\nRedis by /dev/tcp (a redis-cli process would cost it more), grep (as would jq), df, "
         "free. CPU is the programs'\nown and their children's, not the servers'; the daemon's is the mean over "
         f"{watched.cycles_of_cpu} cycles at 1 s, idling included."
@@ -151,7 +151,7 @@ def _ratio(value: float, of: float) -> str:
     return f"{value / of:.4f}" if value / of < 0.1 else f"{value / of:.2f}"
 
 
-def _memory(watched: Watching, cycles: int) -> str:
+def _memory(watched: Footprint, cycles: int) -> str:
     rows = [
         [what, size(memory.rss), size(memory.pss), f"{memory.rss / watched.bare.rss:.2f}"]
         for what, memory in (
@@ -192,7 +192,7 @@ def _fold(fold: nights.Fold, reading: nights.Fold, judging: nights.Fold, hours: 
             ("replayed and judged, as `backtest` does", judging),
         )
     ]
-    title = f"A healthy night of 7 services again: {hours} h, {fold.cycles:,} cycles; {fold.edges} edges"
+    title = f"A healthy recording of 7 services again: {hours} h, {fold.cycles:,} cycles; {fold.edges} edges"
     return table(title, ["what", "time", "a cycle", "faster than life", "of judging"], rows)
 
 
@@ -208,7 +208,7 @@ def _month(healthy: month.Month, days: int) -> str:
         ]
     ]
     lived = ", ".join(f"{times} {what}" for what, times in healthy.lived.items())
-    title = f"A healthy life of 7 services, looked at every 30 s: {lived}"
+    title = f"A healthy life of 7 services, checked every 30 s: {lived}"
     return table(title, ["what", "judging", "a cycle", "making it up", "suspected", "alerts"], rows)
 
 

@@ -1,4 +1,4 @@
-"""How soon each fault is told: from the fault to `alert_firing`, with the default settings, at every phase.
+"""How soon each fault is reported: from the fault to `alert_firing`, with the default settings, at every phase.
 
 Nights are played in simulated time. Nothing is waited for and no server is asked.
 """
@@ -32,17 +32,17 @@ SETTLE_SECONDS = 0.1
 EDGE = 0.05
 PHASES = 30
 NEVER_SECONDS = 30 * HOUR
-# How often a long wait is looked at of which only the end is asked about, and after how long a cycle is late then.
+# How often a long wait is checked of which only the end is asked about, and after how long a cycle is late then.
 SELDOM, LATE_AFTER = 300.0, timedelta(minutes=15)
 
 
-class NotToldError(Exception):
-    """A fault that nobody was told of."""
+class NotReportedError(Exception):
+    """A fault that was not reported."""
 
 
 @dataclass(frozen=True, slots=True)
 class Detection:
-    """How soon a fault was told, in seconds, at each phase that was tried."""
+    """How soon a fault was reported, in seconds, at each phase that was tried."""
 
     fault: Fault
     delays: tuple[float, ...]
@@ -54,28 +54,28 @@ class Detection:
 
 
 class Waiting(Night):
-    """A night that knows when its fault was told (Unix seconds)."""
+    """A night that knows when its fault was reported (Unix seconds)."""
 
     def __init__(self, fault: Fault, start: datetime) -> None:
         self.fault = fault
-        self.told_at: float | None = None
+        self.reported_at: float | None = None
         declared = {"learned_warnings": fault.by_habit, **fault.orders}
         super().__init__(replace(ORDERS, **declared), start=start, keep=1)  # type: ignore[arg-type]
         for phrase in fault.before:
             happens(self, phrase)
 
     def look(self, probes: Iterable[str] | None = None) -> Decision:
-        """A look at the fleet, as ever."""
+        """A check of the fleet, as ever."""
         decision = super().look(probes)
         for transition in decision.transitions:
             alert, fault = transition.alert, self.fault
             if (
-                transition.edge in ("firing", "suppressed")  # what explains it was told before
+                transition.edge in ("firing", "suppressed")  # what explains it was reported before
                 and (alert.rule, alert.subject) == (fault.rule, fault.subject)
                 and fault.severity in ("", alert.severity)
             ):
                 took = decision.state.history.readings[alert.probe].duration_ms / 1000
-                self.told_at = self.told_at or self.clock.now + took
+                self.reported_at = self.reported_at or self.clock.now + took
         return decision
 
     def _readings(self, probes: Iterable[str] | None) -> dict[str, Reading]:
@@ -88,7 +88,7 @@ class Waiting(Night):
         }
 
     def goes_on(self) -> None:
-        """A second or a cycle more; where PM2's bus is heard, its list is asked when something happened."""
+        """A second or a cycle more; where PM2's bus is connected, its list is asked when something happened."""
         if not self.fault.bus:
             self.passes(seconds=self.every)
             return
@@ -98,7 +98,7 @@ class Waiting(Night):
             self.hears()
 
     def hears(self) -> None:
-        """The bus tells that something happened, and PM2 is looked at."""
+        """The bus reports that something happened, and PM2 is checked."""
         self.passes(seconds=SETTLE_SECONDS)
         self.look(["pm2"])
 
@@ -107,9 +107,9 @@ class Waiting(Night):
 
 
 def delay(fault: Fault, phase: float, waits: float = 0.0) -> float:
-    """Seconds from a fault, so long after a cycle or an hour began, to its alert. NotToldError where none comes.
+    """Seconds from a fault, so long after a cycle or an hour began, to its alert. NotReportedError where none comes.
 
-    The first `waits` seconds after it are looked at every five minutes only.
+    The first `waits` seconds after it are checked every five minutes only.
     """
     start = FIRST_HOUR + timedelta(seconds=-QUIET_SECONDS)
     late = phase
@@ -132,11 +132,11 @@ def delay(fault: Fault, phase: float, waits: float = 0.0) -> float:
         night.every, night.orders = SELDOM, replace(night.orders, late_after=LATE_AFTER)
         night.passes(seconds=waits)
         looked_at_again(night, EVERY, ORDERS.late_after)
-    while night.told_at is None:
+    while night.reported_at is None:
         night.goes_on()
         if night.clock.now > began + NEVER_SECONDS:
-            raise NotToldError(f"{fault.rule} is not told of: {fault.title}")
-    return night.told_at - began
+            raise NotReportedError(f"{fault.rule} is not reported: {fault.title}")
+    return night.reported_at - began
 
 
 def _breaks(night: Night, fault: Fault) -> None:
@@ -151,7 +151,7 @@ def _breaks(night: Night, fault: Fault) -> None:
 def phases(fault: Fault, count: int) -> list[float]:
     """At least so many phases, the first and the last moment of the cycle or hour among them."""
     length = HOUR if fault.over == "epoch" else EVERY
-    # Just before and just after a look, and where it is the hour that matters the seals too.
+    # Just before and just after a check, and where it is the hour that matters the seals too.
     around = [EDGE, length - EDGE]
     if fault.over == "epoch":
         around += [SEALS_AT - EDGE, SEALS_AT + EDGE]
@@ -159,7 +159,7 @@ def phases(fault: Fault, count: int) -> list[float]:
 
 
 def detected(faults: Sequence[Fault] = FAULTS, count: int = PHASES) -> list[Detection]:
-    """How soon each is told at so many phases; of what takes hours the cycle's first, middle and last do."""
+    """How soon each is reported at so many phases; of what takes hours the cycle's first, middle and last do."""
     return [Detection(fault, tuple(_delays(fault, phases(fault, count)))) for fault in faults]
 
 

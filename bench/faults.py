@@ -13,7 +13,7 @@ from tests.nights.files import changes
 NIGHTS = Path(__file__).parents[1] / "tests" / "nights"
 
 CYCLE = "the next cycle (`CHECK_INTERVAL`), confirmed 5 s later (`CONFIRMATIONS`, `CONFIRM_EVERY`)"
-AT_ONCE = "PM2's bus tells of it: looked at within a second, confirmed 5 s later"
+AT_ONCE = "PM2's bus reports it: checked within a second, confirmed 5 s later"
 DEADLINES = "the next cycle and its confirmation, each after the probe's deadline (`PROBE_TIMEOUT`)"
 AGE = "the orders' limit of the seal age, which counts from the end of the newest sealed epoch"
 
@@ -24,7 +24,7 @@ class Fault:
 
     `{hour}` in a phrase is the epoch that lasts. `severity` is the one that is waited for ("": whichever comes
     first). `over`: of what all phases are tried; `by_habit`: monitord has watched for five days and warns of what is
-    unusual. `bus`: PM2's bus is heard. `from_end`: it counts from the end of the lasting epoch, when it shows.
+    unusual. `bus`: PM2's bus is connected. `from_end`: it counts from the end of the lasting epoch, when it shows.
     `before` happens as the night begins, `readings` are samples that read so from the fault on, `orders` what is
     declared beside the defaults, and `called` is the fault in words where the phrases are none.
     """
@@ -48,7 +48,7 @@ class Fault:
     def title(self) -> str:
         """The fault in words, the same for nobody else of its rule and severity."""
         words = self.called or ", ".join(self.happens).replace("{hour}", "the lasting epoch")
-        return words + (", PM2's bus heard" if self.bus else "") + (", with a habit known" if self.by_habit else "")
+        return words + (", PM2's bus connected" if self.bus else "") + (", with a habit known" if self.by_habit else "")
 
 
 def of_nights() -> Iterator[Fault]:
@@ -104,7 +104,7 @@ _LISTED: tuple[Fault, ...] = (
         "/",
         ("the disk fills by 2% an hour",),
         124,
-        "it is told a day ahead, once a third of what was free is gone (and `FILL_SPAN`, 6 h, at the soonest)",
+        "it is reported a day ahead, once a third of what was free is gone (and `FILL_SPAN`, 6 h, at the soonest)",
         called="the disk is full in a day and a half",
     ),
     Fault("pm2_empty", "pm2", ("PM2 is restarted with an empty list",), 224, before=("PM2's pid file can be read",)),
@@ -120,7 +120,7 @@ _LISTED: tuple[Fault, ...] = (
         "postgres",
         ("the replica replays nothing more",),
         398,
-        "half of `FLOW_STALL` (15 min): from then on rows that are not replayed would soon be taken for a stall",
+        "half of `FLOW_STALL` (15 min): from then on rows that are not replayed would soon look like a stall",
         before=("Postgres is a replica",),
     ),
     Fault("postgres_full", "postgres", ("Postgres is a replica",), 53),
@@ -194,7 +194,7 @@ _LISTED: tuple[Fault, ...] = (
         ("memory of milo-aggregator rises by 30MB an hour",),
         123,
         "more than half of the way to the limit (and `LEAK_SPAN`, 3 h): a cache and a batch job fill alike; what is "
-        "faster `service_memory_high` tells at its limit",
+        "faster `service_memory_high` reports at its limit",
     ),
     Fault(
         "event_loop_blocked",
@@ -339,7 +339,7 @@ _LISTED: tuple[Fault, ...] = (
         "monitord",
         ("monitord cannot write its snapshot",),
         76,
-        "monitord looks at itself once a cycle: the second one confirms",
+        "monitord checks itself once a cycle: the second one confirms",
     ),
 )
 FAULTS = (*_LISTED, *of_nights())

@@ -47,7 +47,7 @@ def run(sandbox: Sandbox, argv: Sequence[str | Path], log: Path, env: Mapping[st
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes of a process: resident, and its proportional share of them (None where the system does not tell)."""
+    """Bytes of a process: resident, and its proportional share of them (None where the system does not report it)."""
 
     rss: int
     pss: int | None

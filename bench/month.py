@@ -1,4 +1,4 @@
-"""A healthy month: what a fleet does in thirty days when nothing is wrong, looked at every 30 seconds.
+"""A healthy month: what a fleet does in thirty days when nothing is wrong, checked every 30 seconds.
 
 What is unusual by the fleet's own past is warned of, too: nothing is.
 
@@ -60,7 +60,7 @@ class Month:
 
 
 def healthy(days: float, every: float = 30.0, seed: int = 20251101) -> Month:
-    """So many days of a healthy fleet, looked at every `every` seconds. The same seed gives the same month."""
+    """So many days of a healthy fleet, checked every `every` seconds. The same seed gives the same month."""
     month = Living(every, seed)
     began = time.perf_counter()
     end = month.clock.now + days * DAY

@@ -1,4 +1,4 @@
-"""What a recorded night costs: the disk that its history takes, and the time in which it is judged again."""
+"""What a recording costs: the disk that its history takes, and the time in which it is judged again."""
 
 import random
 import sqlite3
@@ -40,7 +40,7 @@ class History:
 
 @dataclass(frozen=True, slots=True)
 class Fold:
-    """A night judged again: how many cycles, in how many seconds, and what it said."""
+    """A recording judged again: how many cycles, in how many seconds, and what it said."""
 
     cycles: int
     seconds: float
@@ -87,7 +87,7 @@ def _sways(sample: Sample, chance: random.Random) -> Sample:
 
 
 async def history(services: int, runs: int) -> History:
-    """Save a night's first cycles as the daemon does, and look at the file. `runs` of 120 cycles are counted."""
+    """Save a night's first cycles as the daemon does, and measure the file. `runs` of 120 cycles are counted."""
     observations, orders = night(services, RUN_OF_FRAMES * (runs + 1))
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         path = Path(directory)

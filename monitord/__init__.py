@@ -1,4 +1,4 @@
-"""monitord watches a fleet under PM2, judges it by standing orders, and tells; it touches nothing."""
+"""monitord watches a fleet under PM2, judges it by standing orders, and notifies; it touches nothing."""
 
 # The first thing any entry point runs: SIGUSR1 kills a process that has no handler yet, and an operator's
 # `pm2 sendSignal SIGUSR1` may arrive while the daemon is still importing.

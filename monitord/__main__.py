@@ -60,7 +60,7 @@ def command_line(asked: str | None) -> argparse.ArgumentParser:
     parser = _Parser(
         prog="monitord",
         formatter_class=_Help,
-        description="Watches a fleet under PM2, with its Postgres, Redis and host; judges it and tells.",
+        description="Watches a fleet under PM2, with its Postgres, Redis and host; judges it and notifies.",
         epilog="`monitord COMMAND --help` says more. Settings are MONITORD_* in the environment or .env.",
     )
     parser.add_argument("-V", "--version", action="version", version=f"monitord {__version__}")
@@ -83,7 +83,7 @@ def command_line(asked: str | None) -> argparse.ArgumentParser:
 
 
 def _take_env_file(parser: argparse.ArgumentParser) -> None:
-    """Let a command, or each of its own commands, be told where its settings are."""
+    """Let a command, or each of its own commands, take where its settings are."""
     inner = [action for action in parser._actions if isinstance(action, argparse._SubParsersAction)]
     for action in inner:
         for each in action.choices.values():
@@ -99,7 +99,7 @@ def _write_nowhere() -> None:
 
 
 def _stop_quietly() -> None:
-    """Before the daemon can hear them: asked to stop, end well (nothing has begun); asked to reload, go on."""
+    """Before the daemon has its handlers: asked to stop, end well (nothing has begun); asked to reload, go on."""
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: os._exit(0))
     signal.signal(signal.SIGHUP, signal.SIG_IGN)

@@ -13,7 +13,7 @@ _APART_SECONDS = 0.1
 
 
 def _boot() -> str:
-    """What tells this boot from others; where the kernel does not say, what tells this process from others."""
+    """What identifies this boot; where the kernel does not show it, this process."""
     try:
         told = Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip() if _CLOCK is not None else ""
     except (OSError, ValueError):

@@ -149,7 +149,7 @@ def _expires(writer: asyncio.StreamWriter) -> float | None:
 
 
 def explained(error: BaseException) -> EndpointProblemError:
-    """What an error of the connection says of the endpoint.
+    """What an error of the connection means for the endpoint.
 
     Raises:
         FailureError: nothing, as the trouble is on this side; any other error that is none of a connection is raised.

@@ -1,4 +1,4 @@
-"""Why something could not be asked: one error with a kind and a sentence, and what errors of the system mean."""
+"""Why something could not be queried: one error with a kind and a sentence, and what errors of the system mean."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ class FailureError(Exception):
 
 Phrases = Mapping[type[OSError], tuple[Kind, str]]
 
-# The first that fits. `{detail}` is what TLS says of it, `{reason}` the same in small words.
+# The first that fits. `{detail}` is what TLS reports, `{reason}` the same in small words.
 PHRASES: Final[Phrases] = {
     ssl.SSLCertVerificationError: ("tls", "shows a certificate that cannot be trusted: {detail}"),
     ssl.SSLError: ("tls", "cannot be talked to over TLS: {detail}"),

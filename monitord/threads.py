@@ -41,7 +41,7 @@ class _Call:
     withdrawn: bool = False
 
     def finish(self, outcome: _Outcome) -> None:
-        # The loop may have been closed since; then nobody is left to tell.
+        # The loop may have been closed since; then nobody is left to wake.
         with suppress(RuntimeError):
             self.answer.get_loop().call_soon_threadsafe(self._tell, outcome)
 

@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
 
 
-# Name -> what --help says of it. Each is in the module of that name beside this one, or in that of MODULES.
+# Name -> its line in --help. Each is in the module of that name beside this one, or in that of MODULES.
 COMMANDS: Final = {
-    "init": "look at what is there and print a .env that would watch it",
+    "init": "find what is there and print a .env that would watch it",
     "run": "the daemon, in the foreground",
     "check": "every probe once, now; exit 0 OK, 1 warning, 2 critical, 3 unknown",
     "status": "what the running daemon holds; exit codes as check, 3 when none runs",
@@ -33,7 +33,7 @@ COMMANDS: Final = {
     "unsilence": "end a silence before its time",
     "ack": "say that somebody knows of an alert: no more reminders",
     "forget": "a service was retired on purpose: expect it no more",
-    "backtest": "what other thresholds would have said of recorded nights",
+    "backtest": "what other thresholds would have fired on the recording",
     "verify": "recompute sealed roots: MATCH, MISMATCH, UNVERIFIABLE; exit codes as check",
     "proof": "a participant's merkle proof, checked against what is stored",
     "notify": "test the channels: `notify test` sends one message through each",
@@ -69,7 +69,7 @@ class CommandSettings:
 
     `environ` and `directory` are where they were read from, `files` which files were. `record` is what the daemon on
     the state directory has left of its own. `borrowed`: they are the daemon's, as the shell has none of its own.
-    `trouble` says why the daemon's could not be read though they were looked for ("": they could, or were not).
+    `trouble` says why the daemon's could not be read though they were searched ("": they could, or were not).
     """
 
     settings: Settings

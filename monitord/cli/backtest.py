@@ -1,4 +1,4 @@
-"""`monitord backtest`: what other thresholds would have said of recorded nights. Reads the history, writes nothing."""
+"""`monitord backtest`: what other thresholds would have fired on the recording. Reads the history, writes nothing."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the commands that look once and end share: an end on time, and one reader of the state directory."""
+"""What the one-shot commands share: an end on time, and one reader of the state directory."""
 
 from __future__ import annotations
 
@@ -127,7 +127,7 @@ def unreadable(command: str, error: Exception, directory: Path) -> int:
 
 
 def length(since: str) -> timedelta | None:
-    """How far back `--since` asks to look; None, with a line on stderr, where it is no such length."""
+    """How far back `--since` goes; None, with a line on stderr, where it is no such length."""
     try:
         found = units.duration(since)
         if not found:

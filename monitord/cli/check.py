@@ -166,7 +166,7 @@ def _named(subject: Subject, orders: StandingOrders) -> Collection[str]:
 
 
 async def _holder(worker: WorkerThread, directory: Path) -> int | None:
-    """The pid of the daemon on the state directory; 0 where it cannot be told, None where there is none."""
+    """The pid of the daemon on the state directory; 0 where it is not known, None where there is none."""
     try:
         return await worker.run(holder, directory, timeout=_LOOK_SECONDS)
     except (OSError, WorkerBusy):
@@ -205,7 +205,7 @@ async def _judge(
     *,
     alone: bool,
 ) -> FleetStatus:
-    """The report of this moment. `alone`: no daemon runs, so what its last one said of itself is not the present."""
+    """The report of this moment. `alone`: no daemon runs, so the last one's own state is not the present."""
     deadline = asyncio.get_running_loop().time() + timeout
     observation = await observe(probes, CycleRequest(trigger="cli"), timeout)
     state, _ = await remembering

@@ -45,7 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
 
     for action in _actions(arguments.command_line):
         if action.metavar in _FILES:
-            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab looks for it
+            action.complete = shtab.FILE  # type: ignore[attr-defined]  # where shtab reads it
         elif action.metavar in _DIRECTORIES:
             action.complete = shtab.DIRECTORY  # type: ignore[attr-defined]
         elif action.dest == "rule" and action.choices is None:

@@ -1,4 +1,4 @@
-"""`monitord init`: looks at what is there and prints a `.env` that would watch it. Writes no file, changes nothing."""
+"""`monitord init`: finds what is there and prints a `.env` that would watch it. Writes no file, changes nothing."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "init",
         run,
-        "Looks at PM2, Postgres and Redis where the environment, .env or these options say they are, and "
+        "Reads PM2, Postgres and Redis where the environment, .env or these options say they are, and "
         "prints a .env that would watch what is there. Writes no file: `monitord init | tee -a .env` does.",
     )
     parser.add_argument("--pm2-home", metavar="DIR", help="PM2's home (default: MONITORD_PM2__HOME, PM2_HOME, ~/.pm2)")
@@ -34,7 +34,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Look, print, and return 0: what could not be reached is a comment in what is printed."""
+    """Scans, prints, and returns 0: what could not be reached is a comment in what is printed."""
     settings = load_settings()
     home = Path(arguments.pm2_home).expanduser().absolute() if arguments.pm2_home else settings.pm2.home
     return run_once(_init(settings, home, arguments))
@@ -61,11 +61,11 @@ def _notes(found: Discovered) -> Iterator[str]:
     """What a person does next, and what stands in the way."""
     for name, part in (("PM2", found.fleet), ("Postgres", found.database), ("Redis", found.queues)):
         if part is None:
-            yield f"{name}: not looked at, as nobody said where it is."
+            yield f"{name}: not scanned, as its address is not known."
         elif part.failure is not None:
             yield f"{name}: {part.failure.error} ({part.failure.kind})."
     if found.fleet is not None and found.fleet.failure is None:
         yield f"PM2: {len(found.fleet.services)} services in {found.fleet.home}."
         if found.fleet.troubled:
             yield f"Now in trouble, and expected online all the same: {humanize.listed(list(found.fleet.troubled))}."
-    yield "Look it over, add it to the .env where monitord is to run, and try it: monitord check"
+    yield "Check it, add it to the .env where monitord is to run, and try it: monitord check"

@@ -114,7 +114,7 @@ def _of(option: str, read: Callable[[str], T], text: str) -> T:
 
 
 class _Shown:
-    """What is asked for, and how it is to look."""
+    """What is asked for, and its form."""
 
     def __init__(self, arguments: argparse.Namespace, selection: Selection) -> None:
         self.since = selection.since
@@ -131,7 +131,7 @@ class _Shown:
         return one if self._selection.takes(one) else None
 
     def knows(self, subjects: Callable[[], frozenset[str]]) -> None:
-        """Hear what is called how, where what is asked for may be a pattern or a name."""
+        """Learns what is called how, where what is asked for may be a pattern or a name."""
         if any(map(is_pattern, self._selection.subjects)):
             self._selection = replace(self._selection, known=subjects())
 

@@ -37,7 +37,7 @@ _NONE: Final = (
 
 @dataclass(frozen=True, slots=True)
 class TestOutcome:
-    """What became of one test message; `error` is a sentence, "" where it was taken. `took` is in seconds."""
+    """What became of one test message; `error` is a sentence, "" where it was accepted. `took` is in seconds."""
 
     channel: str
     took: float
@@ -106,7 +106,7 @@ async def _send(channel: Channel, instance: str) -> TestOutcome:
         at=now,
         severity="info",
         title=f"monitord test from {instance}",
-        text=f"This is a test: what monitord on {instance} has to tell gets here. Nothing is wrong.",
+        text=f"This is a test: notifications of monitord on {instance} arrive here. Nothing is wrong.",
     )
     return await _timed(channel.name, lambda: channel.send([message], now), channel.policy.deadline)
 

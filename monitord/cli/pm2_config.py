@@ -13,7 +13,7 @@ from monitord.cli import command, note, say
 if TYPE_CHECKING:
     from monitord.cli import Subparsers
 
-# In a wheel it lies beside this module, in a checkout where people look for it.
+# In a wheel it lies beside this module, in a checkout in deploy/.
 _PLACES: Final = (
     Path(__file__).with_name("ecosystem.config.js"),
     Path(__file__).parents[2] / "deploy" / "ecosystem.config.js",
@@ -34,7 +34,7 @@ def add(subparsers: Subparsers) -> None:
         metavar="DIR",
         type=Path,
         default=Path(),
-        help="where .env is looked for (default: the working directory)",
+        help="where .env is searched (default: the working directory)",
     )
 
 

@@ -1,4 +1,4 @@
-"""`monitord report`: the morning verdict, from what was recorded of the night. Asks the database for the recap only."""
+"""`monitord report`: the verdict of a window, from what was recorded of it. Queries the database for the recap only."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "report",
         run,
-        "Looks back on the night: each success criterion of the standing orders with its evidence, the "
+        "Reports on the recorded window: each success criterion of the standing orders with its evidence, the "
         "incidents, and what the monitor itself could not see. Exits 0 for GO, 2 for NO-GO, 3 for UNKNOWN.",
     )
     parser.add_argument("--since", default="12h", metavar="D", help="how far back: 12h, 90m (default: 12h)")
@@ -53,7 +53,7 @@ async def _report(found: CommandSettings, back: timedelta, style: str, output: P
         note(line)
     until = datetime.now(UTC)
     since = until - back
-    passing = partial(with_progress, begin=since, end=until, doing="looking back on")
+    passing = partial(with_progress, begin=since, end=until, doing="reading")
     try:
         night = await report_from_recording(settings, found.orders, since, until, passing)
     except STATE_ERRORS as error:

@@ -30,7 +30,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def run(_: argparse.Namespace) -> int:
-    """Watch until told to stop: 0 after a stop, 2 for wrong settings or a second daemon, 1 for what ended it."""
+    """Monitor until stopped: 0 after a stop, 2 for wrong settings or a second daemon, 1 for what ended it."""
     # Before anything can start a child: PM2's channel is this process's alone.
     ipc = IpcChannel.from_environment(os.environ)
     # The settings' own directory, also when it is replaced under us and the path is all that is left of it.

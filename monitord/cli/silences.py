@@ -39,7 +39,7 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "silence",
         _silence,
-        "Keeps alerts of a subject from being told: they are judged and recorded as ever, and fire if they "
+        "Keeps alerts of a subject from being notified: they are judged and recorded as ever, and fire if they "
         "still stand when the silence ends. With --every it is a maintenance window. Exits 0, 2 for mistakes, 3 when "
         "the snapshot cannot be read or written.",
     )
@@ -86,7 +86,7 @@ def add(subparsers: Subparsers) -> None:
 
 
 def _silence(arguments: argparse.Namespace) -> int:
-    def asks(held: HeldState, now: datetime) -> Command:
+    def request(held: HeldState, now: datetime) -> Command:
         if len(held.silences) >= commands.MOST_SILENCES:
             raise ValueError(f"there are {len(held.silences)} silences already; see monitord silences")
         return commands.silence(
@@ -99,10 +99,10 @@ def _silence(arguments: argparse.Namespace) -> int:
             known=commands.subjects(held.state, held.orders),
         )
 
-    return put("silence", asks, _tell_silence)
+    return put("silence", request, _silence_answer)
 
 
-def _tell_silence(held: HeldState, command: Command, now: datetime) -> Iterable[str]:
+def _silence_answer(held: HeldState, command: Command, now: datetime) -> Iterable[str]:
     silence = command.silence
     assert silence is not None  # noqa: S101 - it was just made
     every = f" (every {silence.every})" if silence.every else ""
@@ -141,10 +141,10 @@ def _listed_text(held: HeldState, now: datetime) -> str:
 
 
 def _unsilence(arguments: argparse.Namespace) -> int:
-    return put("unsilence", lambda held, now: commands.unsilence(now, arguments.id, held.silences), _tell_unsilence)
+    return put("unsilence", lambda held, now: commands.unsilence(now, arguments.id, held.silences), _unsilence_answer)
 
 
-def _tell_unsilence(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
+def _unsilence_answer(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     yield f"{command.target}: {about(held.silences[command.target])} is not quiet any more."
     quiet = [f"{a.rule} {a.subject}" for a in held.state.alerts.values() if a.silenced_by == command.target]
     if quiet:
@@ -152,20 +152,20 @@ def _tell_unsilence(held: HeldState, command: Command, _: datetime) -> Iterable[
 
 
 def _ack(arguments: argparse.Namespace) -> int:
-    return put("ack", lambda held, now: commands.ack(now, arguments.alert_id, held.state.alerts.values()), _tell_ack)
+    return put("ack", lambda held, now: commands.ack(now, arguments.alert_id, held.state.alerts.values()), _ack_answer)
 
 
-def _tell_ack(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
+def _ack_answer(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     alert = next(a for a in held.state.alerts.values() if a.id == command.target)
     yield f"{alert.id}: {alert.rule} of {alert.subject} is acknowledged until it ends or grows worse."
 
 
 def _forget(arguments: argparse.Namespace) -> int:
     name = arguments.subject
-    return put("forget", lambda held, now: commands.forget(now, name, held.state, held.orders), _tell_forget)
+    return put("forget", lambda held, now: commands.forget(now, name, held.state, held.orders), _forget_answer)
 
 
-def _tell_forget(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
+def _forget_answer(held: HeldState, command: Command, _: datetime) -> Iterable[str]:
     name = command.target
     if (subject := subject_named(name)) is not None and subject.forgotten:
         yield subject.forgotten
@@ -174,12 +174,12 @@ def _tell_forget(held: HeldState, command: Command, _: datetime) -> Iterable[str
     yield f"{name} is not expected any more" + (f"; {', '.join(ending)} ends." if ending else ".")
     service = held.state.history.services.get(name)
     if service is not None and any(life.state == "online" for life in service.lives.values()):
-        yield f"It was online when monitord last looked: while PM2 runs it, it is learned again (pm2 delete {name})."
+        yield f"It was online when monitord last checked: while PM2 runs it, it is learned again (pm2 delete {name})."
 
 
 @dataclass(frozen=True, slots=True)
 class HeldState:
-    """What the daemon on the state directory holds, and what it has not heard yet. `runs` is whether there is one."""
+    """What the daemon on the state directory holds, and what it has not applied yet. `runs` is whether there is one."""
 
     settings: Settings
     orders: StandingOrders
@@ -189,34 +189,34 @@ class HeldState:
 
     @property
     def silences(self) -> dict[str, Silence]:
-        """As they will be once what waits is heard."""
+        """As they will be once what waits is applied."""
         return commands.awaited(self.state.silences, self.waiting)
 
 
-Asker = Callable[[HeldState, datetime], Command]
+CommandMaker = Callable[[HeldState, datetime], Command]
 Sentences = Callable[[HeldState, Command, datetime], Iterable[str]]
 
 
-def put(name: str, asks: Asker, tells: Sentences) -> int:
-    """Ask the daemon for what `asks` makes of what it holds, and say what `tells` says. Returns the exit code.
+def put(name: str, request: CommandMaker, answer: Sentences) -> int:
+    """Leaves the daemon a command that `request` makes, and prints what `answer` returns. Returns the exit code.
 
-    What cannot be asked (a ValueError) is one line on stderr and 2; what cannot be read or written is one and 3.
+    What cannot be requested (a ValueError) is one line on stderr and 2; what cannot be read or written is one and 3.
     """
     now = datetime.now(UTC)
 
     def leave(found: CommandSettings) -> str:
         held = read(found)
-        command = asks(held, now)
+        command = request(held, now)
         ask(found.settings.state_dir, command)
-        return _told(held, tells(held, command, now))
+        return _answered(held, answer(held, command, now))
 
     return run_once(_say(name, leave))
 
 
-def look(name: str, tells: Callable[[HeldState, datetime], str]) -> int:
-    """Say what `tells` says of what the daemon holds, and ask nothing of it. Returns the exit code."""
+def look(name: str, answer: Callable[[HeldState, datetime], str]) -> int:
+    """Prints what `answer` returns of what the daemon holds. Returns the exit code."""
     now = datetime.now(UTC)
-    return run_once(_say(name, lambda found: tells(read(found), now)))
+    return run_once(_say(name, lambda found: answer(read(found), now)))
 
 
 def read(found: CommandSettings) -> HeldState:
@@ -229,11 +229,11 @@ def read(found: CommandSettings) -> HeldState:
     return HeldState(settings, found.orders, snapshot.state, read_waiting(settings.state_dir), runs)
 
 
-def _told(held: HeldState, lines: Iterable[str]) -> str:
-    """What is said, and when it holds."""
+def _answered(held: HeldState, lines: Iterable[str]) -> str:
+    """The answer, and when it holds."""
     every = humanize.duration(held.settings.check_interval.total_seconds())
     when = (
-        f"monitord hears of it within a cycle ({every})."
+        f"monitord applies it within a cycle ({every})."
         if held.runs
         else f"No monitord runs on {held.settings.state_dir}: it takes effect when one does."
     )

@@ -88,7 +88,7 @@ def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Sett
     except ValidationError as error:
         wrong = {variable for variable, _ in _problems(error)}
         gathered.mistakes += [f"{_called(given, variable)}: {reason}" for variable, reason in _problems(error)]
-        # With the defaults in their place, so that what does not fit together is told with the rest.
+        # With the defaults in their place, so that what does not fit together is reported with the rest.
         rest = _nested({name: raw for name, raw in given.items() if name not in wrong})
         settings = settings_class()(**{"state_dir": Path("/"), **rest})
     gathered.mistakes += [
@@ -118,7 +118,7 @@ def _broken(content: Mapping[str, Any]) -> bool:
         try:
             section = kind(**content.get(subject.name, {}))
             _ = of_subject(section), section.is_watched()
-        except ValidationError:  # told with the rest
+        except ValidationError:  # reported with the rest
             continue
         except Exception as error:  # noqa: BLE001 - whatever a package raises costs that package
             is_any = True
@@ -136,9 +136,9 @@ def _off() -> dict[str, str | None]:
 
 
 def _nested(given: Mapping[str, RawValues]) -> dict[str, Any]:
-    """What Settings is made of. Those two defaults that depend on the machine are looked up here."""
+    """What Settings is made of. Those two defaults that depend on the machine are resolved here."""
     content: dict[str, Any] = {"state_dir": STATE_DIR}
-    with suppress(RuntimeError, OSError):  # no home, or none that may be looked into
+    with suppress(RuntimeError, OSError):  # no home, or none that may be read
         if variable_of("pm2", "home") not in given and Path(PM2_HOME).expanduser().is_dir():
             content["pm2"] = {"home": PM2_HOME}
     known, off = paths(settings_class()), _off()

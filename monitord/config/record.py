@@ -108,7 +108,7 @@ def read_record(state_dir: Path) -> DaemonRecord | None:
 
 
 def hidden(state_dir: Path) -> str:
-    """Why nobody can tell here what the daemon on this directory watches, though one has run; "" where none has."""
+    """Why it is not known here what the daemon on this directory watches, though one has run; "" where none has."""
     if os.access(state_dir, os.F_OK) and not os.access(state_dir, os.R_OK | os.X_OK):
         return f"the state directory {state_dir} cannot be read by this user"
     if os.access(state_dir / FILE, os.F_OK):

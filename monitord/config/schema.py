@@ -107,7 +107,7 @@ class RedisSettings(Section):
 
 
 class HostSettings(Section):
-    """The machine: a path on each file system to look at, or what is declared of each of them."""
+    """The machine: a path on each file system to measure, or what is declared of each of them."""
 
     disks: Annotated[n.Disks, JUDGED] = Field(default_factory=lambda: {"/": DiskOrders()})
 
@@ -287,7 +287,7 @@ class Settings(BaseSettings):
         dotenv_settings: PydanticBaseSettingsSource,  # noqa: ARG003
         file_secret_settings: PydanticBaseSettingsSource,  # noqa: ARG003
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what `load` gathered: it tells an unknown name from a foreign one, and where a value is from."""
+        """Only what `load` gathered: it distinguishes an unknown name from a foreign one, and where a value is from."""
         return (init_settings,)
 
     def differences(self, other: Settings) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """Where settings come from: the process environment, `.env`, `monitord.toml`; and what is wrong with what stands there.
 
-Everything is gathered as variable -> raw value before anything is validated, so that all mistakes can be told at once
-and by the name the operator wrote.
+Everything is gathered as variable -> raw value before anything is validated, so that all mistakes can be reported at
+once and by the name the operator wrote.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def gather(
 ) -> GatheredValues:
     """Every set variable of `known`: the environment over .env over monitord.toml, a prefixed name over its alias.
 
-    A prefixed name that is set to nothing is kept, as it speaks louder than its alias and than what stands below; an
+    A prefixed name that is set to nothing is kept, as it goes before its alias and than what stands below; an
     alias that is set to nothing is somebody else's business. Where ENV_FILE names another .env, a monitord.toml beside
     that one counts. What begins with one of `unread` belongs to what cannot be used here, and is passed over.
     """

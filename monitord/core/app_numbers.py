@@ -1,4 +1,4 @@
-"""The numbers that an app tells PM2 of itself, as PM2 holds them in `axm_monitor`: its event loop, its heap, its own.
+"""The numbers that an app reports to PM2, as PM2 holds them in `axm_monitor`: its event loop, its heap, its own.
 
 A reading has those of one process as one word, `Event Loop Latency p95: 3.65 ms | Heap Usage: 60.1 %`: ten samples of
 each of a thousand apps would double what a cycle costs. Whether any of them moved is then one comparison.
@@ -42,7 +42,7 @@ _BYTES: Final[Mapping[str, float]] = {
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
 class AppNumber:
-    """One number of an app, in the unit that it tells it in ("": in none)."""
+    """One number of an app, in the unit that it reports ("": in none)."""
 
     value: float
     unit: str
@@ -72,14 +72,14 @@ def written(word: str) -> dict[str, str]:
     """What each number of such a word is, with its unit, by name."""
     found: dict[str, str] = {}
     for part in word.split(_BETWEEN) if word else ():
-        name, _, told = part.rpartition(_IS)
-        found[name] = told
+        name, _, written_as = part.rpartition(_IS)
+        found[name] = written_as
     return found
 
 
-def number(told: str | None) -> AppNumber | None:
+def number(written_as: str | None) -> AppNumber | None:
     """A number that is written with its unit; None where there is none."""
-    value, _, unit = (told or "").partition(" ")
+    value, _, unit = (written_as or "").partition(" ")
     try:
         return AppNumber(float(value), unit)
     except ValueError:
@@ -100,18 +100,18 @@ def figure(word: str, name: str) -> AppNumber | None:
 def moves(word: str) -> bool:
     """Whether a word is of an app whose numbers move each second for as long as its event loop turns.
 
-    It is where PM2's own instrumentation tells of its heap: the telling itself takes memory.
+    It is where PM2's own instrumentation reports its heap: the reporting itself takes memory.
     """
     return f"{HEAP_USED}{_IS}" in word
 
 
 def milliseconds(number: AppNumber | None) -> float | None:
-    """A duration in ms; None where there is none, or it is told in another kind of unit."""
+    """A duration in ms; None where there is none, or it is in another kind of unit."""
     return _in(number, _MILLISECONDS)
 
 
 def size(number: AppNumber | None) -> float | None:
-    """A size in bytes; None where there is none, or it is told in another kind of unit."""
+    """A size in bytes; None where there is none, or it is in another kind of unit."""
     return _in(number, _BYTES)
 
 
@@ -121,11 +121,11 @@ def _in(number: AppNumber | None, units: Mapping[str, float]) -> float | None:
 
 
 def largest(words: Sequence[str]) -> dict[str, str]:
-    """The numbers of a service with several instances as they are written: the largest that any tells, by name."""
+    """The numbers of a service with several instances as they are written: the largest that any reports, by name."""
     found = written(words[0]) if words else {}
     for word in words[1:]:
-        for name, told in written(word).items():
-            known, other = number(found.get(name)), number(told)
+        for name, written_as in written(word).items():
+            known, other = number(found.get(name)), number(written_as)
             if known is None or (other is not None and other.value > known.value):
-                found[name] = told
+                found[name] = written_as
     return found

@@ -1,4 +1,4 @@
-"""What is told, as headings, sentences and tables: the terminal, the page, Markdown and HTML render the same blocks."""
+"""Content as headings, sentences and tables: the terminal, the page, Markdown and HTML render the same blocks."""
 
 from __future__ import annotations
 
@@ -149,7 +149,7 @@ class Grid:
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A point of a timeline: how it looks, in words what it says, what stands in it, and the hour under it or ""."""
+    """A point of a timeline: its style, in words what it means, what stands in it, and the hour under it or ""."""
 
     look: str
     words: str

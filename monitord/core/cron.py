@@ -32,7 +32,7 @@ class Schedule:
     def latest(self, at: datetime, back: timedelta) -> datetime | None:
         """The last moment up to `at` at which it comes, of those after `at - back`; None where there is none.
 
-        Takes a look at each day in between, not at each minute.
+        Steps through the days in between, not the minutes.
         """
         day, earliest = at.replace(hour=0, minute=0, second=0, microsecond=0), at - back
         while day > earliest - timedelta(days=1):

@@ -1,6 +1,6 @@
 """One cycle of judgement as one function: State and Observation in, Decision out. No clock, no I/O, no surprise.
 
-A night is a fold of `decide` over its observations.
+A recording is a fold of `decide` over its observations.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ from monitord.core.subjects.guard import why
 from monitord.core.subjects.registry import ALWAYS, registered, title_of
 from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 
-# The reasons of an end that a reading brought: what is true since can be said.
+# The reasons of an end that a reading brought: what is true since is known.
 BY_READING = frozenset({"", LEFT_WINDOW})
 
 
@@ -94,12 +94,12 @@ class Decision(_Reported):
     probe_edges: tuple[ProbeEdge, ...] = ()
     notes: tuple[str, ...] = ()
     faults: tuple[str, ...] = ()
-    heard: tuple[quiet.AcceptedCommands, ...] = ()
+    outcomes: tuple[quiet.CommandOutcome, ...] = ()
     gap: float = 0.0
 
     @property
     def report(self) -> FleetStatus:
-        """What is known as of this cycle. Built when asked for: whoever judges a night again needs none."""
+        """What is known as of this cycle. Built when asked for: a backtest needs none."""
         try:
             return self._report
         except AttributeError:
@@ -126,8 +126,8 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         aftermaths = {
             place: replace(after, until=after.until + timedelta(seconds=by)) for place, after in aftermaths.items()
         }
-    transitions, heard = quiet.hear(observation.commands, silences, held, state.history, orders, now)
-    for one in heard:
+    transitions, outcomes = quiet.apply_commands(observation.commands, silences, held, state.history, orders, now)
+    for one in outcomes:
         if one.kind == "alert_acknowledged" and one.alert and (adopt := declared(one.alert.rule).adopt) is not None:
             history = adopt(history, one.alert.subject)
     aftermaths = {place: after for place, after in aftermaths.items() if now < after.until}
@@ -144,7 +144,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
                 said = f"the rule {rule.name} failed inside ({why(error)})"
                 faults[rule.probe] = f"{faults[rule.probe]}; {said}" if rule.probe in faults else said
                 judgements = book.unknown(rule, held)
-            if book.says_nothing(rule, judgements, held):
+            if book.finds_nothing(rule, judgements, held):
                 if rule.name in judged:
                     judged[rule.name].update(judgements)
                 continue
@@ -177,7 +177,7 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
         probe_edges=_probe_edges(state.history, observation),
         notes=tuple(notes),
         faults=tuple(faults.values()),
-        heard=tuple(heard),
+        outcomes=tuple(outcomes),
     )
 
 
@@ -210,13 +210,13 @@ def _with_what_is_true(
 def now_true(alert: Alert, report: FleetStatus, history: History, orders: StandingOrders, now: datetime) -> str:
     """One sentence on how the alert's subject is now; where no number says it, that it is as expected again."""
     said, at = None, RecoveryContext(report, history, orders, now.timestamp())
-    with suppress(KeyError, TypeError, ValueError, AttributeError):  # the end is told all the same
+    with suppress(KeyError, TypeError, ValueError, AttributeError):  # the end is reported all the same
         said = declared(alert.rule, alert.probe).recovered(alert, at)
     return said or f"{title_of(alert.subject)} is as expected again."
 
 
 def _rechecks(state: State, orders: StandingOrders, now: datetime) -> tuple[Recheck, ...]:
-    """What to look at again before the next cycle, how soon, and what to count exactly when it is next looked at."""
+    """What to check again before the next cycle, how soon, and what to count exactly then."""
     soon: dict[str, float] = {}
     awaited: dict[str, set[str]] = {}
     at = now.timestamp()

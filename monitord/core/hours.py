@@ -12,7 +12,7 @@ from typing import Final
 OTHERWISE: Final = "*"
 _HOUR: Final = 3600.0
 _DAY: Final = 24
-# Further back nobody looks for the hours in which a limit was passed.
+# Further back the hours are not searched for those in which a limit was passed.
 _LOOK_BACK: Final = 7 * _DAY * _HOUR
 
 

@@ -1,4 +1,4 @@
-"""How numbers are said to people: durations, sizes, counts and clock times, the same in every sentence and table."""
+"""How durations, sizes, counts and clock times are written, the same in every sentence and table."""
 
 from __future__ import annotations
 

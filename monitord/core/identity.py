@@ -35,7 +35,7 @@ class Identity:
 
 
 def identity(reading: Reading) -> Identity | None:
-    """What a reading of Postgres says of the database's identity; None where it says nothing."""
+    """What a reading of Postgres says of the database's identity; None where it shows none."""
     named = next(reading.named("database_oid"), None)
     if named is None or not isinstance(named.value, int):
         return None
@@ -74,7 +74,7 @@ def made_anew(known: Identity, found: Identity) -> tuple[str, ...]:
 def vanished(known: Identity, labels: Mapping[str, frozenset[int]], oldest: int) -> tuple[str, ...]:
     """The newest seals that were known, where not one group has its own any more.
 
-    `labels` are the sealed ones by group, as far back as `oldest`. One seal that was taken back is no other database.
+    `labels` are the sealed ones by group, as far back as `oldest`. One seal that was removed is no other database.
     """
     judged = {group: label for group, label in known.sealed.items() if label >= oldest and group in labels}
     if not judged or any(label in labels[group] for group, label in judged.items()):

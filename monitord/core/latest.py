@@ -13,7 +13,7 @@ R = TypeVar("R")
 def latest(answer: Callable[[A, B], R]) -> Callable[[A, B], R]:
     """The function, which gives its last answer again when asked of the very same two things.
 
-    They are told by what they are, not by what they are worth: a history cannot be hashed, and is never changed.
+    They are compared by identity, not by value: a history cannot be hashed, and is never changed.
     """
     last: tuple[A, B, R] | None = None
 
@@ -28,7 +28,7 @@ def latest(answer: Callable[[A, B], R]) -> Callable[[A, B], R]:
 
 
 def latest_equal(answer: Callable[[A], R]) -> Callable[[A], R]:
-    """The function, which gives its last answer again when asked of something equal: what a reading tells again."""
+    """The function, which gives its last answer again when its arguments are equal: what a reading repeats."""
     last: tuple[A, R] | None = None
 
     def asked(of: A) -> R:

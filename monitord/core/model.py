@@ -24,7 +24,7 @@ RANK: Final[dict[Severity | Status | Literal["info"], int]] = {
 Value = float | int | str | None
 Evidence = Mapping[str, object]
 # Why a process was begun anew. "memory" and "watch" are PM2's own rules: max_memory_restart, and files that changed.
-# "unknown": it may have been one of several, and PM2's bus, which alone tells them apart, was not heard.
+# "unknown": it may have been one of several, and PM2's bus, which alone distinguishes them, was not connected.
 RestartKind = Literal[
     "automatic", "operator", "schedule", "memory", "watch", "deployment", "reboot", "resurrected", "unknown"
 ]
@@ -75,7 +75,7 @@ class Failure:
 class Unmeasured:
     """One subject (a table, a disk, a queue) that could not be measured though its server answered.
 
-    `alone`: it has nothing in common with others that fail in the same way, and is told by itself.
+    `alone`: it has nothing in common with others that fail in the same way, and is reported by itself.
     """
 
     subject: str
@@ -86,7 +86,7 @@ class Unmeasured:
 
 @dataclass(frozen=True, slots=True)
 class Answered:
-    """Which process of a server answered: what tells it from the one after a restart, and since when it runs."""
+    """Which process of a server answered: what differs in the one after a restart, and since when it runs."""
 
     identity: str
     began_at: float | None = None
@@ -104,7 +104,7 @@ class _ByName:
 class Reading(_ByName):
     """One probe's turn: samples, or the failure that stood in their place, and how long it took.
 
-    `by` is who answered, where the probe can tell.
+    `by` is who answered, where the probe knows.
     """
 
     probe: str
@@ -131,7 +131,7 @@ class Reading(_ByName):
         return by_name.get(name, ())
 
     def values(self, name: str, label: str) -> dict[str, Value]:
-        """Label value -> sample value, for samples of one name told apart by one label."""
+        """Label value -> sample value, for samples of one name that differ in one label."""
         return {s.label(label): s.value for s in self._of(name)}
 
     def numbers(self, name: str, label: str) -> dict[str, float | None]:
@@ -155,12 +155,12 @@ class Reading(_ByName):
 
 @dataclass(frozen=True, slots=True)
 class ProcessExit:
-    """The end of one process as PM2's bus told of it, at `at` (Unix seconds).
+    """The end of one process as PM2's bus reported it, at `at` (Unix seconds).
 
-    `code` is its exit code (None: not told), `signal` the name of the signal that ended it ("": none, or not told),
+    `code` is its exit code (None: not known), `signal` the name of the signal that ended it ("": none, or not told),
     `manually` that an operator had it ended, `memory` that PM2 ended it for using too much, `watch` that PM2 ended it
     as a file it watches changed, `restarts` PM2's counter as the bus gave it, `began` when the life that ended had
-    begun (Unix seconds, None: not told). `said` is how many ends of its service have been said as they came and are
+    begun (Unix seconds, None: not known). `said` is how many ends of its service have been logged as they came and are
     not yet counted by an exit before it.
     """
 
@@ -179,10 +179,10 @@ class ProcessExit:
 
 @dataclass(frozen=True, slots=True)
 class OperatorAction:
-    """What PM2's bus told, at `at` (Unix seconds), of a process that is stopped or restarted, by hand or by a rule.
+    """What PM2's bus reported, at `at` (Unix seconds), of a process that is stopped or restarted, by hand or by a rule.
 
     `what`: PM2 begins to end it (`stopping`), it has `ended`; or what an operator asked for is done: `restart`,
-    `reload`, `stop`. `restarts` and `created_at` are PM2's as the bus gave them. `said`: it has been said as it came.
+    `reload`, `stop`. `restarts` and `created_at` are PM2's as the bus gave them. `said`: it has been logged as it came.
     """
 
     service: str
@@ -232,9 +232,9 @@ class Command:
 class Observation:
     """The readings of one cycle, whichever were taken, and the one `now` of that cycle (aware, UTC).
 
-    `exits` and `acts` are what PM2's bus has told since the last observation; one that cannot be heard tells nothing.
+    `exits` and `acts` are what PM2's bus reported since the last observation; without a connection it reports nothing.
     `commands` are what operators have asked of monitord since. `lived` is how many seconds had passed since the boot
-    `boot` at `now`, however the wall clock was set meanwhile (None: not told).
+    `boot` at `now`, however the wall clock was set meanwhile (None: not known).
     """
 
     now: datetime
@@ -314,18 +314,18 @@ class Alert:
 
     `toward` is the edge that readings now agree on ("" when they agree with the state as it is), `count` how many
     have agreed, `counted_at` when the last of them was counted. `probe` is whose readings those are. `was_critical`
-    says that it has been said to be critical before, `eased_at` when it last became less than that (None: it did not),
-    `worst` is what was found when it was worst.
+    means that it has been reported as critical before, `eased_at` when it last became less than that (None: it did
+    not), `worst` is what was found when it was worst.
 
     `flaps` counts how often a flapping alert has come back (0: it does not flap); it resolves once it has been calm,
     from `calm_since` on, for `calm_for` seconds. `back_at` is when it last came back.
 
-    `acked_at` is when an operator said that they know of it, `said_at` when it was last told as firing.
+    `acked_at` is when an operator acknowledged it, `said_at` when it was last notified as firing.
 
     `silenced_by` is the silence that keeps it suppressed though it would fire; `fired_at` is None while it was never
-    told. `confirmed_at` is when it fired, or would have but for a silence. `seen_at` is when it was first found, where
-    it is known to have begun before (`since`). `found_at` is when it was last found, if nothing else was since, and
-    `lasted` for how many seconds it has been found again and again: time in which nobody could look is not in it.
+    notified. `confirmed_at` is when it fired, or would have but for a silence. `seen_at` is when it was first found,
+    where it is known to have begun before (`since`). `found_at` is when it was last found, if nothing else was since,
+    and `lasted` for how many seconds it has been found again and again: time without readings is not in it.
     """
 
     id: str
@@ -368,7 +368,7 @@ class Alert:
         return self.incident or self.id
 
     @property
-    def speaks(self) -> bool:
+    def is_confirmed(self) -> bool:
         """Whether it is confirmed: it fires, or would if nothing explained it."""
         return self.state != "pending"
 
@@ -406,7 +406,7 @@ class ServiceEvent:
     """Something that happened to a service between two readings of PM2, and by whom.
 
     `restarts` is how many restarts it stands for, and `kind` of which kind they are. `said`: nothing of it is news, as
-    it has been said when PM2's bus told of it. `at` is the moment it happened, as PM2's bus or its list tells it (Unix
+    it was logged when PM2's bus reported it. `at` is the moment it happened, by PM2's bus or its list (Unix
     seconds, None: only known to lie between the readings).
     """
 
@@ -424,7 +424,7 @@ class ServiceEvent:
 class Action:
     """A recommendation for a person: monitord itself touches nothing.
 
-    `blocking` says what the issue holds up ("": nothing that is known), `look_at` the first things to look at as
+    `blocking` says what the issue holds up ("": nothing that is known), `look_at` the first things to check as
     commands, `escalation` the text to pass on.
     """
 

@@ -92,7 +92,7 @@ class CheckOrder:
     """What is ordered of one check of the operator's own, as far as it is judged by: nothing of it is secret.
 
     `every` is how often it is taken (None: in each cycle), `depends_on` whatever is named as what explains it:
-    services, servers, tables, other checks. `severity` is what was said of how bad it is (None: nothing), `runbook` and
+    services, servers, tables, other checks. `severity` is the configured severity (None: nothing), `runbook` and
     `contact` go with its alerts. `target` is what it asks, as far as that may be shown. `warning` and `critical` are
     limits of its value, in `unit`.
 
@@ -151,7 +151,7 @@ class StandingOrders:
     # A runbook, and whom to contact, by shell patterns of rules or subjects.
     runbooks: Mapping[str, str] = field(default_factory=dict)
     contacts: Mapping[str, str] = field(default_factory=dict)
-    # How long what fires goes unsaid before it is said again.
+    # How long after a notification what still fires is notified again.
     remind_every: timedelta = timedelta(hours=4)
     # What is declared of single services.
     service_by_name: Mapping[str, ServiceOrders] = field(default_factory=dict)
@@ -160,10 +160,10 @@ class StandingOrders:
     service_memory_by_name: Mapping[str, int] = field(default_factory=dict)
     # How late one tick in twenty of an app's event loop may be.
     event_loop_latency: timedelta = timedelta(milliseconds=500)
-    # How much of the heap that Node is told to use may be used for how long, in percent.
+    # How much of the heap that Node may use may be used for how long, in percent.
     heap_full: float = 90.0
     heap_span: timedelta = timedelta(minutes=10)
-    # The least time that a trend must have been watched, after the warm-up, before anything is said of it;
+    # The least time that a trend must have been observed, after the warm-up, before anything is reported of it;
     # a disk that will be full within hours is reported sooner (core/anomalies/forecasts.py).
     leak_span: timedelta = timedelta(hours=3)
     fill_span: timedelta = timedelta(hours=6)
@@ -194,7 +194,7 @@ class StandingOrders:
     epoch_grace: timedelta = timedelta(minutes=15)
     seal_warning: timedelta = timedelta(hours=2)
     seal_critical: timedelta = timedelta(hours=4)
-    # Whether what is unusual by the system's own past is warned of, or only told in the report.
+    # Whether what is unusual by the system's own past is warned of, or only in the report.
     learned_warnings: bool = True
     disks: tuple[str, ...] = ("/",)
     # What is declared of single disks.

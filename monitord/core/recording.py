@@ -78,7 +78,7 @@ class Recorder:
         samples = {_key(s.name, s.labels): s.value for s in reading.samples}
         kept = [key for key in known.samples if key in samples]
         if list(samples) != kept + [key for key in samples if key not in known.samples]:
-            # A sample came in between, or they changed places: said anew, since their order is part of the reading.
+            # A sample came in between, or they changed places: written anew, since their order is part of the reading.
             frame["anew"] = True
             known.samples = {}
         # `is` would miss equal numbers, and True == 1: compare value and type.
@@ -101,18 +101,18 @@ class Recorder:
 
 @dataclass(slots=True)
 class _Rebuilt:
-    """One probe's samples by key as the frames so far tell them, and what they come to as long as nothing changes."""
+    """One probe's samples by key as of the frames so far, and the result as long as nothing changes."""
 
     samples: dict[str, Sample] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     as_read: tuple[Sample, ...] = ()
     gaps: tuple[Unmeasured, ...] = ()
-    gaps_told: object = ()
+    gaps_written: object = ()
 
     def update(self, frame: Mapping[str, Any]) -> None:
         """Follow one more frame. KeyError, TypeError or ValueError where it does not fit those before."""
-        if (told := frame.get("gaps", ())) != self.gaps_told:
-            self.gaps, self.gaps_told = tuple(decode(Unmeasured, gap) for gap in told), told
+        if (written := frame.get("gaps", ())) != self.gaps_written:
+            self.gaps, self.gaps_written = tuple(decode(Unmeasured, gap) for gap in written), written
         if not frame.keys() & _CHANGES:
             return
         if frame.get("anew"):

@@ -1,4 +1,4 @@
-"""What a recomputed root says of a seal: it is the stored one, it is not, or that cannot be verified."""
+"""What a recomputed root shows of a seal: it is the stored one, it is not, or that cannot be verified."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class Trouble:
-    """Why a part of what a probe looks at could not be measured."""
+    """Why a part of what a probe measures could not be measured."""
 
     kind: Kind
     error: str
@@ -39,7 +39,7 @@ class Trouble:
 
 @dataclass(frozen=True, slots=True)
 class ProbeStatus:
-    """One probe: why it failed, and what it could not tell though its server answered."""
+    """One probe: why it failed, and what it could not measure though its server answered."""
 
     status: Literal["ok", "failed", "off"]
     duration_ms: float | None
@@ -255,20 +255,20 @@ def status(history: History, book: Mapping[str, Alert], orders: StandingOrders) 
     if RANK[worst] < RANK["unknown"] and (
         not orders.probes.isdisjoint(history.broken)
         or any(_blind(name, history, book) for name in orders.probes)
-        or _untold(history, orders)
+        or _undetermined(history, orders)
     ):
         worst = "unknown"
     return worst
 
 
-def _untold(history: History, orders: StandingOrders) -> bool:
-    """Whether something was measured, and nobody can tell from it yet how it is."""
+def _undetermined(history: History, orders: StandingOrders) -> bool:
+    """Whether something was measured, and it is not known from it yet how it is."""
     now = history.at or 0.0
-    return any(subject.untold(history, orders, now) for subject in registered() if subject.name in orders.probes)
+    return any(subject.undetermined(history, orders, now) for subject in registered() if subject.name in orders.probes)
 
 
 def _blind(probe: str, history: History, book: Mapping[str, Alert]) -> bool:
-    """Whether a configured probe, or a part of what it looks at, could not be measured and no alert says so yet."""
+    """Whether a configured probe, or a part of what it measures, could not be measured and no alert is about it yet."""
     last = history.readings.get(probe)
     if last is None:
         return True
@@ -282,7 +282,7 @@ def _blind(probe: str, history: History, book: Mapping[str, Alert]) -> bool:
 
 
 def alert_status(alert: Alert, suppressed_by: str = "") -> AlertStatus:
-    """An alert as it is told."""
+    """An alert as it is shown."""
     finding = alert.finding
     flapping = Flapping(alert.flaps, alert.flapping_since, round(alert.calm_for, 3)) if alert.flaps else None
     return AlertStatus(
@@ -318,7 +318,7 @@ def _probe(name: str, history: History, orders: StandingOrders) -> ProbeStatus:
         return ProbeStatus("off", None)
     reading = history.readings.get(name)
     if reading is None:
-        return ProbeStatus("failed", None, error="not taken yet")
+        return ProbeStatus("failed", None, error="not run yet")
     if reading.failure is not None:
         return ProbeStatus("failed", reading.duration_ms, reading.failure.kind, reading.failure.error)
     if name in history.broken:
@@ -351,7 +351,7 @@ def _failed(subject: Subject, report: FleetStatus) -> bool:
 
 
 def is_behind_server(subject: Subject, report: FleetStatus) -> bool:
-    """Whether nobody could be asked what there is of a subject: that its server cannot be measured says it all."""
+    """Whether what there is of a subject could not be read: that its server cannot be measured covers it."""
     if not subject.server or subject.is_server or report.sections.get(subject.members_section):
         return False
     return report.probes[subject.server].status == "failed"

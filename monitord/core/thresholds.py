@@ -99,7 +99,7 @@ def threshold(text: str) -> Threshold:
 
 
 def is_stricter(critical: Threshold, warning: Threshold) -> bool:
-    """Whether all that is critical is worth a warning too; what cannot be compared is taken for that."""
+    """Whether all that is critical is worth a warning too; what cannot be compared counts as that."""
     sides = {">": 1, ">=": 1, "<": -1, "<=": -1}
     if critical.condition == warning.condition == "outside":
         return critical.value <= warning.value and critical.upper >= warning.upper

@@ -1,4 +1,4 @@
-"""monitord as the demonstration runs it: `monitord run` as a child process, and what its lines have said so far."""
+"""monitord as the demonstration runs it: `monitord run` as a child process, and what its lines have reported so far."""
 
 import asyncio
 import json
@@ -26,7 +26,7 @@ Fields = dict[str, Any]
 
 
 class ChildError(Exception):
-    """monitord ended although nobody told it to; the message is a sentence, `lines` the last it said."""
+    """monitord ended although nobody stopped it; the message is a sentence, `lines` its last lines."""
 
     def __init__(self, status: int | None, lines: list[str]) -> None:
         how = f"with status {status}" if status is None or status >= 0 else f"by signal {-status}"
@@ -53,7 +53,7 @@ class FiredAlert:
 
 
 class Listener(Protocol):
-    """Who is told at once of what monitord says."""
+    """Who is called at once with what monitord logs."""
 
     def fired(self, told: FiredAlert) -> None:
         """An alert fired."""
@@ -79,7 +79,7 @@ class MonitordChild:
         Args:
             sandbox: Where it works, open.
             settings: Its MONITORD_* environment; it inherits none.
-            listener: Who is told at once.
+            listener: Who is called at once.
         """
         self._sandbox = sandbox
         self._settings = dict(settings)
@@ -119,7 +119,7 @@ class MonitordChild:
         self._following = asyncio.create_task(self._follow(self._process))
 
     async def verdict(self, seconds: float) -> str:
-        """What `monitord report` says of the last so many seconds, in a sentence; "" where it says nothing in time."""
+        """The sentence of `monitord report` over the last so many seconds; "" where there is none in time."""
         process = await self._spawn("report", "--since", f"{max(1, round(seconds))}s", "--format", "json")
         try:
             async with asyncio.timeout(REPORT_SECONDS):
@@ -164,7 +164,7 @@ class MonitordChild:
         return question()
 
     async def stop(self) -> None:
-        """Tell it to stop, and end it when it does not within 8 s. Safe at any time."""
+        """Stop it, and kill it when it does not within 8 s. Safe at any time."""
         process, following = self._process, self._following
         if process is None or following is None:
             return

@@ -71,7 +71,7 @@ def ecosystem(place: Place) -> dict[str, Any]:
 
 
 def servers(place: Place) -> dict[str, str]:
-    """The settings that say where a fleet's servers are, and how often to look at them."""
+    """The settings that say where a fleet's servers are, and how often to check them."""
     return {
         "MONITORD_STATE_DIR": str(place.directory / "monitord"),
         "MONITORD_CHECK_INTERVAL": "2s",

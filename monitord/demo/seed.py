@@ -38,7 +38,7 @@ async def seed_window(connection: asyncpg.Connection, epoch_seconds: int, now: f
     """
     now = time.time() if now is None else now
     labels = labels_due(now, epoch_seconds, 0, WINDOW_LABELS)
-    # Of long epochs only the first seconds: what is seeded is seals to look at, not volume.
+    # Of long epochs only the first seconds: what is seeded is seals, not volume.
     seconds = range(min(epoch_seconds, SECONDS_PER_LABEL))
     rows = {row for label in labels for offset in seconds for row in signals(label + offset, epoch_seconds)}
     unique = {(row.epoch, row.channel, row.user_hash, row.signal_type, row.timestamp): row for row in rows}

@@ -31,7 +31,7 @@ class Stack:
         postgres: The database server.
         valkey: The Redis.
         pm2: PM2, called like the command: `await stack.pm2("stop", "gateway")`.
-        faults: The faults the services can be told to have.
+        faults: The faults the services can have.
         epoch_seconds: The length of an epoch.
         port: Where the service that users face listens on 127.0.0.1.
         page_port: Where monitord's page is to listen.
@@ -70,7 +70,7 @@ class Stack:
 
     @property
     def faults(self) -> Faults:
-        """The faults the services can be told to have."""
+        """The faults the services can have."""
         return Faults(self.sandbox.directory / "faults")
 
     @property
@@ -130,7 +130,7 @@ class Stack:
             ) from error
 
     async def schema(self) -> None:
-        """Make the fleet's tables, and the role that may only look at them."""
+        """Make the fleet's tables, and the role that may only read them."""
         connection = await self.postgres.connect(self.fleet.database)
         try:
             await self.fleet.schema(connection)

@@ -1,4 +1,4 @@
-"""The tally of a tour: which faults were detected and cleared, how soon, and what else was said."""
+"""The tally of a tour: which faults were detected and cleared, how soon, and what else was reported."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,7 +11,7 @@ from monitord.reporting.terminal import Terminal, cells
 
 @dataclass(frozen=True, slots=True)
 class FaultOutcome:
-    """What came of one fault.
+    """The outcome of one fault.
 
     Attributes:
         fault: Which.
@@ -35,7 +35,7 @@ class FaultOutcome:
 
 @dataclass(slots=True)
 class TourTally:
-    """What came of the whole tour.
+    """The outcome of the whole tour.
 
     Attributes:
         outcomes: Of each fault that was injected, in order.

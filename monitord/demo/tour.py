@@ -31,7 +31,7 @@ WELL_SECONDS = 30.0
 DETECT_SECONDS = 60.0
 CLEAR_SECONDS = 60.0
 HOLD_SECONDS = 1.5
-"""How long a fault that was detected, and a fleet that is well again, is left to be looked at."""
+"""How long a fault that was detected, and a fleet that is well again, is left to be seen."""
 
 OVERRUN_SECONDS = 10.0
 """How far past a given duration a fault that was injected may still be waited for."""
@@ -83,7 +83,7 @@ class Tour:
         Raises:
             StackError: The stack could not do what it was asked.
             ChildError: monitord ended by itself.
-            NotWellError: monitord never said that all is well.
+            NotWellError: monitord never reported that all is well.
         """
         await self._stack.start()
         if self._plan.duration is not None:
@@ -96,7 +96,7 @@ class Tour:
         self._view.progress("starting monitord run")
         await child.start()
         self._view.open()
-        self._tell("note", f"the same as a page, while this lasts: http://{page}/")
+        self._note("note", f"the same as a page, while this lasts: http://{page}/")
         frames = asyncio.create_task(self._frames())
         try:
             await self._go(child)
@@ -123,31 +123,31 @@ class Tour:
 
     def fired(self, told: FiredAlert) -> None:
         if self._fault is not None and told.key in self._fault.expected:
-            self._tell("said", f"monitord, {_after(told.at - self._broken_at)} later: {told.summary} [{told.rule}]")
+            self._note("said", f"monitord, {_after(told.at - self._broken_at)} later: {told.summary} [{told.rule}]")
         else:
-            self._tell("beside", f"monitord, besides: {told.summary} [{told.rule}]")
+            self._note("beside", f"monitord, besides: {told.summary} [{told.rule}]")
 
     def resolved(self, told: FiredAlert) -> None:
         expected = self._fault is not None and told.key in self._fault.expected
         if expected and self._mended_at and told.resolved_at is not None:
             later = _after(told.resolved_at - self._mended_at)
-            self._tell("cleared", f"monitord, {later} later: {told.rule} of {told.subject} is resolved")
+            self._note("cleared", f"monitord, {later} later: {told.rule} of {told.subject} is resolved")
         else:
-            self._tell("cleared" if expected else "beside", f"monitord: {told.rule} of {told.subject} is resolved")
+            self._note("cleared" if expected else "beside", f"monitord: {told.rule} of {told.subject} is resolved")
 
     def warned(self, sentence: str) -> None:
         """A warning that is no alert."""
-        self._tell("note", f"monitord: {sentence}")
+        self._note("note", f"monitord: {sentence}")
 
     # The tour itself
 
     async def _go(self, child: MonitordChild) -> None:
         self._stage = "waiting until monitord says that all is well"
         if await child.until(lambda: child.is_well, min(WELL_SECONDS, self._left())):
-            self._tell("note", f"monitord: {(child.report or {})['message']}")
+            self._note("note", f"monitord: {(child.report or {})['message']}")
         elif self._left() > 0:
             said = "nothing yet" if child.report is None else str(child.report["message"])
-            raise NotWellError(f"monitord did not find the fleet well within {WELL_SECONDS:g} s; it says: {said}")
+            raise NotWellError(f"monitord did not find the fleet well within {WELL_SECONDS:g} s; it reports: {said}")
         total = len(self._plan.faults)
         for number, fault in enumerate(self._plan.faults, 1):
             if fault.seconds > self._left():
@@ -156,14 +156,14 @@ class Tour:
             self.tally.outcomes.append(await self._show(child, fault, f"{number} of {total}"))
             if not child.is_well:
                 self.tally.left_out += self._plan.faults[number:]
-                self._tell("trouble", "monitord does not say that all is well again: nothing more is broken")
+                self._note("trouble", "monitord does not say that all is well again: nothing more is broken")
                 break
             self._stage = f"{number} of {total}: {fault.mended}; all is well"
             await child.until(lambda: False, min(HOLD_SECONDS, self._left()))
         else:
             if self.tally.left_out:
                 names = humanize.listed([fault.name for fault in self.tally.left_out], most=total)
-                self._tell("note", f"left out, as it could not clear in the time that is left: {names}")
+                self._note("note", f"left out, as it could not clear in the time that is left: {names}")
         if self._plan.duration is not None:
             self._stage = f"watching until {duration_text(self._plan.duration)} are over"
             await child.until(lambda: False, self._left())
@@ -173,7 +173,7 @@ class Tour:
         before = len(child.told)
         self._fault, self._broken_at, self._mended_at = fault, self._now(), 0.0
         self._stage = f"{which}: {fault.broke}; what does monitord say?"
-        self._tell("broke", fault.broke)
+        self._note("broke", fault.broke)
 
         def said() -> list[FiredAlert]:
             return [told for told in child.told[before:] if told.key in fault.expected]
@@ -181,13 +181,13 @@ class Tour:
         await fault.breaks(self._stack)
         detected = await child.until(lambda: bool(said()), self._patience(DETECT_SECONDS))
         if detected:
-            self._stage = f"{which}: {fault.broke}; monitord has said so"
+            self._stage = f"{which}: {fault.broke}; monitord has reported it"
             await child.until(lambda: False, HOLD_SECONDS)
         else:
-            self._tell("trouble", f"monitord has not noticed after {_after(self._now() - self._broken_at)}")
+            self._note("trouble", f"monitord has not noticed after {_after(self._now() - self._broken_at)}")
         self._mended_at = self._now()
         self._stage = f"{which}: {fault.mended}; does monitord see it?"
-        self._tell("mended", fault.mended)
+        self._note("mended", fault.mended)
         await fault.mends(self._stack)
         await child.until(
             lambda: child.is_well and all(told.resolved_at is not None for told in child.told),
@@ -220,7 +220,7 @@ class Tour:
             )
             await asyncio.sleep(self._view.every)
 
-    def _tell(self, kind: Kind, text: str) -> None:
+    def _note(self, kind: Kind, text: str) -> None:
         entry = Entry(datetime.now(UTC), kind, text)
         self._story.append(entry)
         self._view.tell(entry)
@@ -264,13 +264,13 @@ async def demonstrate(plan: Plan) -> int:
     if code == 0:
         shown.say(
             "",
-            *wrapped(shown.screen, ['Where to go next: "Beside your fleet" in the README; monitord init looks at it.']),
+            *wrapped(shown.screen, ['Where to go next: "Beside your fleet" in the README; monitord init scans it.']),
         )
     return INTERRUPTED if interruption.asked else code
 
 
 async def _outcome(work: asyncio.Task[None], tour: Tour, shown: DemoView) -> tuple[int, str]:
-    """The exit code and the closing sentence, with everything that stands before it already said."""
+    """The exit code and the closing sentence, with everything that stands before it already printed."""
     problem = ""
     lines: list[str] = []
     code = FAILED
@@ -283,7 +283,7 @@ async def _outcome(work: asyncio.Task[None], tour: Tour, shown: DemoView) -> tup
     except NotWellError as error:
         problem = str(error).rstrip(".")
     except ChildError as error:
-        problem, lines = f"{error}", ["The last it said:", *(f"  {line}" for line in error.lines)]
+        problem, lines = f"{error}", ["Its last lines:", *(f"  {line}" for line in error.lines)]
     finally:
         shown.close()
     shown.say(*wrapped(shown.screen, lines))

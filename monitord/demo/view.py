@@ -144,7 +144,7 @@ class LiveView(DemoView):
             self._live.update(picture(scene, console.width, console.height), refresh=True)
 
     def close(self) -> None:
-        """Give the screen back and tell the story on it."""
+        """Give the screen back and print the story on it."""
         live, self._live = self._live, None
         if live is not None:
             with suppress(OSError):

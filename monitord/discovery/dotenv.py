@@ -36,8 +36,8 @@ class DiscoveredFleet:
 class DiscoveredDatabase:
     """What Postgres holds. `where` is what the address is called; `line` sets it, as far as it may be shown.
 
-    `epoch_seconds` is None where the labels do not tell; `sealed` is group -> how many of the newest `labels` it has.
-    `tables` are to be watched, `others` are written to as well.
+    `epoch_seconds` is None where the labels do not show it; `sealed` is group -> how many of the newest `labels` it
+    has. `tables` are to be watched, `others` are written to as well.
     """
 
     line: str
@@ -52,9 +52,9 @@ class DiscoveredDatabase:
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredQueues:
-    """What Redis holds. `complete` is False where there are more keys than were looked at.
+    """What Redis holds. `complete` is False where there are more keys than were read.
 
-    `prefixes` are those that must be said, by the queue's name; `doubles` further queues of the same names, as
+    `prefixes` are those that must be written, by the queue's name; `doubles` further queues of the same names, as
     PREFIX:QUEUE; `elsewhere` how many keys other databases of the server hold, by their numbers.
     """
 
@@ -70,7 +70,7 @@ class DiscoveredQueues:
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """Everything that was found; None for what nobody said where to find."""
+    """Everything that was found; None for what has no address."""
 
     fleet: DiscoveredFleet | None
     database: DiscoveredDatabase | None
@@ -117,7 +117,7 @@ def _fleet(fleet: DiscoveredFleet | None) -> Iterator[str]:
 
 def _database(database: DiscoveredDatabase | None) -> Iterator[str]:
     if database is None:
-        yield _comment("Postgres: not looked at; give it as --dsn, MONITORD_POSTGRES__DSN or DATABASE_URL.")
+        yield _comment("Postgres: not scanned; give it as --dsn, MONITORD_POSTGRES__DSN or DATABASE_URL.")
         return
     if database.failure is not None:
         yield _unreached("Postgres", database.failure)
@@ -125,7 +125,7 @@ def _database(database: DiscoveredDatabase | None) -> Iterator[str]:
         return
     yield _comment("Postgres.")
     yield database.line
-    yield _comment("Tables whose growth is judged: a table that is not written to all the time would look stalled.")
+    yield _comment("Tables whose growth is judged: a table that is not written to all the time would appear stalled.")
     yield from _names("MONITORD_POSTGRES__TABLES", database.tables)
     if database.others:
         yield _comment(f"Also there: {', '.join(database.others)}")
@@ -170,7 +170,7 @@ def _epochs(database: DiscoveredDatabase) -> Iterator[str]:
             yield _comment(f"{group} has seals in only {labels} of them: leave it out if that is how it should be.")
     if database.epoch_seconds is None:
         yield _comment(
-            "The labels are too few or too uneven to tell how long an epoch is; MONITORD_EPOCHS__LENGTH is 1h."
+            "The labels are too few or too uneven to know how long an epoch is; MONITORD_EPOCHS__LENGTH is 1h."
         )
         return
     length = database.epoch_seconds
@@ -184,7 +184,7 @@ def _epochs(database: DiscoveredDatabase) -> Iterator[str]:
 
 def _queues(queues: DiscoveredQueues | None, fleet: DiscoveredFleet | None) -> Iterator[str]:
     if queues is None:
-        yield _comment("Redis: not looked at; give it as --redis, MONITORD_REDIS__URL or REDIS_URL.")
+        yield _comment("Redis: not scanned; give it as --redis, MONITORD_REDIS__URL or REDIS_URL.")
         return
     if queues.failure is not None:
         yield _unreached("Redis", queues.failure)
@@ -209,7 +209,7 @@ def _queues(queues: DiscoveredQueues | None, fleet: DiscoveredFleet | None) -> I
     if queues.doubles:
         yield _comment(f"Also there, under names that are taken: {', '.join(queues.doubles)}")
     if not queues.complete:
-        yield _comment("There are more keys than were looked at: name further queues in MONITORD_REDIS__QUEUES.")
+        yield _comment("There are more keys than were read: name further queues in MONITORD_REDIS__QUEUES.")
 
 
 def _declared(name: str, queues: DiscoveredQueues, fleet: DiscoveredFleet | None) -> dict[str, object]:
@@ -230,7 +230,7 @@ def _seconds(seconds: float) -> str:
 
 
 def _names(name: str, found: Sequence[str] | Mapping[str, object]) -> Iterator[str]:
-    """The line that sets a list or map of names; names that no setting takes are left out, and said."""
+    """The line that sets a list or map of names; names that no setting takes are left out, and named."""
     fit = [item for item in found if item.strip() == item != "" and item.isprintable()]
     if fit or not found:
         yield _json(name, {item: found[item] for item in fit} if isinstance(found, Mapping) else fit)
@@ -245,7 +245,7 @@ def _json(name: str, value: object) -> str:
 
 
 def _unreached(what: str, failure: Failure) -> str:
-    return _comment(f"{what} could not be looked at ({failure.kind}): {failure.error}.")
+    return _comment(f"{what} could not be scanned ({failure.kind}): {failure.error}.")
 
 
 def _comment(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Looks around once for what could be watched: services, tables, groups, queues, disks. Only reads, and not much."""
+"""Scans once for what could be watched: services, tables, groups, queues, disks. Only reads, and not much."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ ORDER BY pg_stat_get_tuples_inserted(c.oid) DESC, 1
 LIMIT 200
 """
 
-# $1: now; $2: how many of the newest seals to look at. Labels of the future are somebody's test.
+# $1: now; $2: how many of the newest seals to read. Labels of the future are somebody's test.
 SEALS: Final = """
 SELECT upper(newest.token_group) AS name, newest.epoch::int8 AS epoch
 FROM (SELECT token_group, epoch FROM sealed_epochs WHERE epoch <= $1::int8 ORDER BY epoch DESC LIMIT $2::int8) newest
@@ -76,7 +76,7 @@ async def fleet(home: Path | None, state_dir: Path, timeout: float) -> Discovere
 
 
 def expectations(processes: Sequence[ListedProcess]) -> dict[str, Expected]:
-    """What each service is to be expected to be, by what it is now and by how PM2 is told to keep it."""
+    """What each service is to be expected to be, by what it is now and by how PM2 is configured to keep it."""
     instances: dict[str, list[Process]] = {}
     for process in processes:
         instances.setdefault(process.name, []).append(_life(process))
@@ -145,7 +145,7 @@ async def database(
 def watchable(tables: Mapping[str, bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The table to watch, and others there are. `tables` is name -> has an epoch column, the most written first.
 
-    Only one: a table that is written to once an hour would look stalled for most of it.
+    Only one: a table that is written to once an hour would appear stalled for most of it.
     """
     own = [name for name in tables if name in OWN_TABLES]
     with_epochs = [name for name, epochs in tables.items() if epochs]
@@ -155,7 +155,7 @@ def watchable(tables: Mapping[str, bool]) -> tuple[tuple[str, ...], tuple[str, .
 
 
 def epoch_seconds(labels: Sequence[int]) -> int | None:
-    """How long an epoch is, by the most frequent distance between labels; None where they do not tell."""
+    """How long an epoch is, by the most frequent distance between labels; None where they do not show it."""
     ordered = sorted(labels)
     distances = Counter(later - earlier for earlier, later in itertools.pairwise(ordered))
     if not distances:
@@ -170,7 +170,7 @@ async def queues(
 ) -> DiscoveredQueues | None:
     """The BullMQ queues in the Redis at `given` (from the command line) or else `configured`, whatever their prefix.
 
-    `prefix` is that of a queue of which none is said.
+    `prefix` is that of a queue of which none is given.
     """
     url = given or configured
     if url is None:
@@ -195,7 +195,7 @@ async def queues(
         line,
         tuple(found.queues),
         complete=found.complete,
-        why_unknown="" if found.allowed else "the keys cannot be looked through",
+        why_unknown="" if found.allowed else "the keys cannot be scanned",
         prefixes={name: of_queue for name, of_queue in found.queues.items() if of_queue != prefix},
         doubles=found.doubles,
         elsewhere=found.elsewhere,

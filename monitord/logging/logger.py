@@ -45,7 +45,7 @@ class JsonLog:
 
     Args:
         stream: where lines go; None where the process has no stdout.
-        level: what is less than this is not said.
+        level: what is less than this is not logged.
         directory: for the files; it is made when the first line comes. None: no files.
         retention: how long files are kept past the end of their hour.
     """
@@ -72,11 +72,11 @@ class JsonLog:
     def emit(self, event: str, level: Level, message: str, /, **fields: object) -> None:
         """Say an event: its snake_case name, a sentence for people, its fields. Returns at once and never raises."""
         if getattr(self._busy, "now", False):
-            return  # something that is said while a line is made must not make another
+            return  # something that is logged while a line is made must not make another
         self._busy.now = True
         try:
             self._logger.log(_NUMBERS[level], event, message=message, fields=fields)
-        except Exception as error:  # noqa: BLE001 - a field that cannot be said must not end monitoring
+        except Exception as error:  # noqa: BLE001 - a field that cannot be written must not end monitoring
             lost = f"An event could not be logged: {type(error).__name__}."
             with suppress(Exception):
                 self._logger.error("internal_error", message=lost, fields={"lost_event": str(event)})
@@ -84,7 +84,7 @@ class JsonLog:
             self._busy.now = False
 
     def internal(self, what: str, error: BaseException | None = None) -> None:
-        """Say `internal_error`: what happened as half a sentence. The traceback is told at level debug only."""
+        """Logs `internal_error`: what happened as half a sentence. The traceback is logged at level debug only."""
         why = f" ({named(error)})" if error is not None else ""
         details: dict[str, object] = {} if error is None else {"error": named(error)}
         if error is not None and self._level == "debug":

@@ -1,1 +1,1 @@
-"""The channels: each turns what a cycle decided into something a person or a program hears."""
+"""Notifications: from what a cycle decided to messages that people and programs receive."""

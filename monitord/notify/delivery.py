@@ -1,7 +1,7 @@
 """One channel at work: its queue, in order, and what it does when nobody takes what it brings.
 
 Tried until it is accepted: at once, then after one second, then after twice as long each time, up to five minutes, each
-with jitter. A queue that has grown old meanwhile is told as one digest.
+with jitter. A queue that has grown old meanwhile is sent as one digest.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ TROUBLE_FAILURES: Final = 2
 TROUBLE_SECONDS: Final = 10.0
 # A receiver that limits its rate and does not say for how long.
 LIMITED_SECONDS: Final = 30.0
-# One that asks to be left alone for longer than this cannot be told: that is worth an alert.
+# One that asks to be left alone for longer than this has a failed delivery: that is worth an alert.
 SHUT_SECONDS: Final = 60.0
 # So slow to answer that many messages one after another would be old news by the end.
 SLOW_SECONDS: Final = 2.0
@@ -94,9 +94,9 @@ class DeliveryWorker:
         return tuple(self._queue.values())
 
     def oldest_age(self, now: float) -> float | None:
-        """How many seconds it has owed the oldest of what is due at `now` (Unix seconds); None: nothing is.
+        """For how many seconds the oldest of what is due has waited at `now` (Unix seconds); None: nothing is.
 
-        What the quiet hours hold back is not owed yet.
+        What the quiet hours hold back is not due yet.
         """
         owed = [max(each.due, each.message.at.timestamp()) for each in self._queue.values() if each.is_due(now)]
         return max(0.0, now - min(owed)) if owed else None
@@ -189,7 +189,7 @@ class DeliveryWorker:
             self._wake.clear()
         pause = self._retry_at - loop.time()
         messages = await self._next() if pause <= 0 else ()
-        again = not messages and pause <= 0 and self._is_to_be_said_again(loop.time())
+        again = not messages and pause <= 0 and self._is_due_again(loop.time())
         if messages or again:
             await self._send(messages or self._firing, again=again)
             return
@@ -207,7 +207,7 @@ class DeliveryWorker:
             waits.append(self._resent_at + every - asyncio.get_running_loop().time())
         return max(0.05, min(waits, default=_LOOK_SECONDS))
 
-    def _is_to_be_said_again(self, now: float) -> bool:
+    def _is_due_again(self, now: float) -> bool:
         every = self.channel.policy.resend_every
         return bool(self._firing) and every is not None and now - self._resent_at >= every
 
@@ -262,7 +262,7 @@ class DeliveryWorker:
                 return
             self.sent += len(messages)
             for message in messages:
-                self._say_sent(message, attempt)
+                self._log_sent(message, attempt)
             await self._taken_out(messages)
 
     async def _taken_out(self, messages: Sequence[Message]) -> None:
@@ -291,17 +291,17 @@ class DeliveryWorker:
         self._retry_at = now + delay
         # The first time, whenever it fails in another way, and ever more seldom.
         if before is None or before.error != error.error or self._tries & (self._tries - 1) == 0 or error.final:
-            self._say_failed(messages[0], error)
+            self._log_failed(messages[0], error)
 
-    def _say_sent(self, message: Message, attempt: int) -> None:
+    def _log_sent(self, message: Message, attempt: int) -> None:
         self._log.emit(
             "notification_sent",
             "info",
-            f"{self.channel.name} has been told: {message.title}",
+            f"{self.channel.name} accepted: {message.title}",
             **self._about(message, attempt),
         )
 
-    def _say_failed(self, message: Message, error: SendError) -> None:
+    def _log_failed(self, message: Message, error: SendError) -> None:
         self._log.emit(
             "notification_failed",
             "warning",

@@ -24,10 +24,10 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
     parts = sorted((part for message in messages for part in message.parts or (message,)), key=lambda part: part.at)
     fired = {part.alert_id for part in parts if part.kind == "firing"}
     over = fired & {part.alert_id for part in parts if part.kind == "resolved"}
-    told = humanize.plural(len(fired), "alert") + " fired"
-    title = f"{place}: {told} {why}" if fired else f"{place}: {humanize.plural(len(parts), 'message')} {why}"
+    summary = humanize.plural(len(fired), "alert") + " fired"
+    title = f"{place}: {summary} {why}" if fired else f"{place}: {humanize.plural(len(parts), 'message')} {why}"
     if over and len(fired) == 1:
-        title = f"{place}: {told}, it is over {why}"
+        title = f"{place}: {summary}, it is over {why}"
     elif over:
         title = f"{title} ({humanize.count(len(over))} {'is' if len(over) == 1 else 'are'} over)"
     worst = max((part.severity for part in parts), key=lambda severity: RANK[severity])

@@ -1,4 +1,4 @@
-"""Everything that hears of a cycle as one: the log, the outbox behind it, and the heartbeat that says that it was."""
+"""Everything that receives a cycle as one: the log, the outbox behind it, and the heartbeat that says that it was."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitord.core.status import verdict
 from monitord.notify.event_log import EventLog
 from monitord.notify.outbox import Outbox
 from monitord.storage.file import SetAside
-from monitord.storage.outbox import OutboxEntry, Told
+from monitord.storage.outbox import NotifiedChannels, OutboxEntry
 
 Publish = Callable[[Decision, str, float], None]
 """Receives a decision, who asked for it ("": nobody), and how many milliseconds it took. Never raises."""
@@ -23,7 +23,7 @@ class HeartbeatSender(Protocol):
 
     @property
     def trouble(self) -> Unmeasured | None:
-        """Why it cannot be told; None while it can."""
+        """Why it cannot be delivered to; None while it can."""
         ...
 
     def begin(self) -> None:
@@ -55,8 +55,8 @@ class Dispatcher:
         if self.heartbeat is not None:
             self.heartbeat.begin()
 
-    def plan(self, decision: Decision) -> tuple[Sequence[OutboxEntry], Told]:
-        """What is to be saved with this cycle because it is still to be told."""
+    def plan(self, decision: Decision) -> tuple[Sequence[OutboxEntry], NotifiedChannels]:
+        """What is to be saved with this cycle because it is still to be sent."""
         return self.outbox.plan(decision)
 
     def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
@@ -74,7 +74,7 @@ class Dispatcher:
         if self.heartbeat is None:
             return
         if not problem and not self.outbox.works:
-            problem = "nobody can be told: " + "; ".join(gap.error for gap in self.outbox.troubles())
+            problem = "no channel delivers: " + "; ".join(gap.error for gap in self.outbox.troubles())
         seen = ""
         if decision is not None:
             report = decision.report

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
 
-from monitord.core.alerting.silences import AcceptedCommands
+from monitord.core.alerting.silences import CommandOutcome
 from monitord.core.engine import Decision, ProbeEdge
 from monitord.core.humanize import duration, timestamp
 from monitord.core.model import Action, Alert, ServiceEvent, Silence, Transition, Unmeasured
@@ -48,8 +48,8 @@ class EventLog:
         for event in decision.events:
             if not event.said:
                 self.service_event(event)
-        for heard in decision.heard:
-            log_commands(self._log, heard)
+        for outcome in decision.outcomes:
+            log_commands(self._log, outcome)
         for transition in decision.transitions:
             self._transition(transition)
         for action in decision.actions:
@@ -69,7 +69,7 @@ class EventLog:
         )
 
     def verdict(self, night: Report) -> None:
-        """The verdict over the night, as the morning's schedule asks for it."""
+        """The verdict of the report, as its schedule asks for it."""
         level: Level = "info" if night.headline == "GO" else "warning"
         self._log.emit("verdict_reported", level, verdict_sentence(night), **verdict_fields(night))
 
@@ -100,7 +100,7 @@ class EventLog:
         )
 
     def _off_by_default(self, orders: StandingOrders) -> None:
-        """What is off because nobody named it and there is none: said once, when it is found out."""
+        """What is off because it is not named and there is none: logged once, when it is found out."""
         off: dict[str, str] = {}
         for subject in registered():
             if subject.server in orders.probes and (found := subject.off_by_default(orders)) is not None:
@@ -120,7 +120,7 @@ class EventLog:
             self._log.emit("probe_recovered", "info", f"The {edge.probe} probe measures again.", probe=edge.probe)
 
     def service_event(self, event: ServiceEvent) -> None:
-        """Something happened to a service: as a cycle has seen it, or as PM2's bus tells of it."""
+        """Something happened to a service: as a cycle has seen it, or as PM2's bus reports it."""
         self._log.emit(
             "service_event",
             "info",
@@ -156,22 +156,22 @@ class EventLog:
         )
 
 
-def log_commands(log: JsonLog, heard: AcceptedCommands) -> None:
+def log_commands(log: JsonLog, outcome: CommandOutcome) -> None:
     """The line of one of them."""
-    if heard.kind == "silence_added" and heard.silence is not None:
-        _added(log, heard.silence)
-    elif heard.kind == "silence_ended" and heard.silence is not None:
-        silence = heard.silence
-        how = "is over" if heard.reason == "expired" else "was taken away"
+    if outcome.kind == "silence_added" and outcome.silence is not None:
+        _added(log, outcome.silence)
+    elif outcome.kind == "silence_ended" and outcome.silence is not None:
+        silence = outcome.silence
+        how = "is over" if outcome.reason == "expired" else "was removed"
         message = f"The silence {silence.id} over {silence.subject} {how}."
-        log.emit("silence_ended", "info", message, **_fields(silence), reason=heard.reason)
-    elif heard.kind == "alert_acknowledged" and heard.alert is not None:
-        _acknowledged(log, heard.alert)
-    elif heard.kind == "subject_forgotten":
-        message = f"{heard.subject} was retired on purpose, and is not expected any more."
-        if (subject := subject_named(heard.subject)) is not None and subject.forgotten:
+        log.emit("silence_ended", "info", message, **_fields(silence), reason=outcome.reason)
+    elif outcome.kind == "alert_acknowledged" and outcome.alert is not None:
+        _acknowledged(log, outcome.alert)
+    elif outcome.kind == "subject_forgotten":
+        message = f"{outcome.subject} was retired on purpose, and is not expected any more."
+        if (subject := subject_named(outcome.subject)) is not None and subject.forgotten:
             message = subject.forgotten
-        log.emit("subject_forgotten", "info", message, subject=heard.subject)
+        log.emit("subject_forgotten", "info", message, subject=outcome.subject)
 
 
 def _added(log: JsonLog, silence: Silence) -> None:

@@ -1,4 +1,4 @@
-"""What is told: one message, whole in itself, the same to every channel and at every try."""
+"""One message, whole in itself, the same to every channel and at every try."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ Kind = Literal["firing", "resolved", "reminder", "digest", "verdict", "test", "a
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """One thing to tell.
+    """One message to send.
 
-    `id` is the same however often it is tried, so that receivers can tell a repetition from news. `at` is when what it
-    tells happened (aware, UTC), which may be long before it gets through. `title` is one line, `text` sentences for
+    `id` is the same however often it is tried, so that receivers can recognise a repetition. `at` is when what it
+    reports happened (aware, UTC), which may be long before it gets through. `title` is one line, `text` sentences for
     people. `fields` is the alert (or the verdict) as the log has it, JSON-ready. `parts` are the messages that a
     digest stands for.
     """

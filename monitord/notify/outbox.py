@@ -20,7 +20,7 @@ from monitord.notify.channels.base import Channel
 from monitord.notify.delivery import DeliveryWorker, PendingMessage
 from monitord.notify.message import Message
 from monitord.notify.routing import Origin, PlannedMessage, plan, still_firing, verdict_message
-from monitord.storage.outbox import OutboxEntry, Told
+from monitord.storage.outbox import NotifiedChannels, OutboxEntry
 from monitord.storage.store import Store
 
 STORE_SECONDS: Final = 2.0
@@ -33,23 +33,23 @@ class Outbox:
         self.sender = sender
         self._store, self._log = store, log
         self._workers: dict[str, DeliveryWorker] = {}
-        self._told: Told = {}
+        self._notified: NotifiedChannels = {}
         self._unsaved: list[PlannedMessage] = []
         self._undeleted: dict[str, set[str]] = {}
         self._files = 0
 
     @property
     def workers(self) -> Sequence[DeliveryWorker]:
-        """The channels, for who tells of them."""
+        """The channels."""
         return tuple(self._workers.values())
 
     async def open(self, channels: Sequence[Channel]) -> None:
         """Begin with these channels, and with what the last run has not delivered."""
         rows: Sequence[OutboxEntry] = ()
         try:
-            rows, self._told = await self._store.waiting(STORE_SECONDS)
-        except Exception as error:  # noqa: BLE001 - what cannot be read is reported by the store; what is new is told
-            self._log.internal("what was still to be told could not be read", error)
+            rows, self._notified = await self._store.waiting(STORE_SECONDS)
+        except Exception as error:  # noqa: BLE001 - what cannot be read is reported by the store; what is new is sent
+            self._log.internal("what was still to be sent could not be read", error)
         self._use(channels)
         self._files = self._store.files
         lost: dict[str, list[str]] = {}
@@ -86,22 +86,22 @@ class Outbox:
 
     # One cycle: planned before it is saved, delivered after
 
-    def plan(self, decision: Decision) -> tuple[list[OutboxEntry], Told]:
-        """What a cycle gives to tell, as it is to be saved, with what could not be saved before. Never raises."""
+    def plan(self, decision: Decision) -> tuple[list[OutboxEntry], NotifiedChannels]:
+        """The messages of a cycle, as they are to be saved, with what could not be saved before. Never raises."""
         if not self._workers:
-            self._told = {}  # nobody is told, and nobody who comes later was
-            return [], self._told
+            self._notified = {}  # nobody is notified, and nobody who comes later was
+            return [], self._notified
         channels = [worker.channel for worker in self._workers.values()]
         try:
-            planned, told = plan(decision, self._told, channels, self.sender)
+            planned, notified = plan(decision, self._notified, channels, self.sender)
             rows = [_row(each) for each in planned]
         except Exception as error:  # noqa: BLE001 - a bug costs these messages; it must not cost the cycle
-            self._log.internal("what there is to tell of a cycle could not be planned", error)
-            planned, rows, told = [], [], dict(self._told)
+            self._log.internal("the messages of a cycle could not be planned", error)
+            planned, rows, notified = [], [], dict(self._notified)
         before = [_row(each) for each in self._unsaved]
-        self._told = told
+        self._notified = notified
         self._unsaved += planned
-        return [*before, *rows], told
+        return [*before, *rows], notified
 
     def deliver(self, decision: Decision) -> None:
         """Send what was planned: saved, or from memory where saving failed. Never raises."""
@@ -113,7 +113,7 @@ class Outbox:
         self._unsaved, self._files = [] if is_saved else self._waiting(), self._store.files
         for worker in self._workers.values():
             if worker.channel.policy.resend_every is not None:
-                self._say_again(worker, decision)
+                self._send_again(worker, decision)
 
     def _waiting(self) -> list[PlannedMessage]:
         return [
@@ -122,19 +122,19 @@ class Outbox:
             for item in worker.waiting
         ]
 
-    def _say_again(self, worker: DeliveryWorker, decision: Decision) -> None:
+    def _send_again(self, worker: DeliveryWorker, decision: Decision) -> None:
         try:
             worker.firing(still_firing(decision, worker.channel, self.sender))
         except Exception as error:  # noqa: BLE001 - as above
             self._log.internal(f"what fires could not be made for {worker.channel.name}", error)
 
     async def verdict(self, night: Report) -> None:
-        """Tell the verdict over a night, wherever whole sentences are read."""
+        """Sends the verdict of a report, wherever whole sentences are read."""
         message = verdict_message(night, self.sender)
         planned = [
             PlannedMessage(worker.channel.name, message) for worker in self._workers.values() if _reads(worker.channel)
         ]
-        with suppress(Exception):  # what cannot be kept is told from memory
+        with suppress(Exception):  # what cannot be kept is sent from memory
             await self._store.queue([_row(each) for each in planned], STORE_SECONDS)
         for each in planned:
             if (worker := self._workers.get(each.channel)) is not None:  # the settings may be others by now
@@ -153,7 +153,7 @@ class Outbox:
         """Stop sending. What was not accepted is sent by the next run."""
         await _close(list(self._workers.values()), timeout)
 
-    # What the ways tell of their queues
+    # What the channels report of their queues
 
     async def delivered(self, channel: str, messages: Sequence[Message]) -> None:
         """A channel has accepted these: they are not sent again."""
@@ -161,7 +161,7 @@ class Outbox:
         self._unsaved = [each for each in self._unsaved if each.channel != channel or each.message.id not in taken]
         ids = self._undeleted.setdefault(channel, set()) | taken
         self._undeleted[channel] = ids
-        with suppress(Exception):  # the disk's trouble is told elsewhere; they are deleted with the next
+        with suppress(Exception):  # the disk's trouble is reported elsewhere; they are deleted with the next
             await self._store.delivered(channel, sorted(ids), STORE_SECONDS)
             self._undeleted[channel] -= ids
 
@@ -172,7 +172,7 @@ class Outbox:
         row = _row(PlannedMessage(channel, into))
         try:
             await self._store.merge(channel, sorted(ids), row, STORE_SECONDS)
-        except Exception:  # noqa: BLE001 - the disk's trouble is told elsewhere: from memory, then
+        except Exception:  # noqa: BLE001 - the disk's trouble is reported elsewhere: from memory, then
             self._unsaved.append(PlannedMessage(channel, into))
             self._undeleted.setdefault(channel, set()).update(ids)
 

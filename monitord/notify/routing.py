@@ -1,4 +1,4 @@
-"""What a cycle gives to tell, and to whom: from edges to messages. Pure, so that planning it again is the same plan.
+"""What a cycle sends, and to whom: from edges to messages. Pure, so that planning it again is the same plan.
 
 What is sent about an alert is sent where its severity is wanted; its end is sent where its beginning was.
 """
@@ -33,20 +33,20 @@ from monitord.notify.wording import (
     verdict_fields,
     verdict_sentence,
 )
-from monitord.storage.outbox import Told
+from monitord.storage.outbox import NotifiedChannels
 
 CHANNEL_PART: Final = "notify "
 """What `monitor_degraded` calls a channel that fails: this, and the channel's name."""
 
 NEWCOMER: Final = "before this channel was set up"
-"""Why a channel hears of alerts that fire already."""
+"""Why a channel is sent alerts that fire already."""
 
 _VERDICTS: Final[dict[str, Severity | Literal["info"]]] = {"GO": "info", "NO-GO": "critical"}
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """Who tells: this machine, the fleet it belongs to ("": none), and when its people sleep (None: never)."""
+    """The sender: this machine, the fleet it belongs to ("": none), and when its people sleep (None: never)."""
 
     instance: str
     fleet: str = ""
@@ -68,13 +68,13 @@ class PlannedMessage:
 
 
 def plan(
-    decision: Decision, told: Told, channels: Sequence[Channel], sender: Origin
+    decision: Decision, notified: NotifiedChannels, channels: Sequence[Channel], sender: Origin
 ) -> tuple[list[PlannedMessage], dict[str, tuple[str, ...]]]:
-    """What there is to tell of a cycle, and who has then been told of which alert."""
+    """The messages of a cycle, and which receiver has then been notified of which alert."""
     now, planned = decision.at, list[PlannedMessage]()
     current = {_address(channel) for channel in channels} | {channel.name for channel in channels}
-    # Who was told and is there no more, or is another by now, has to be brought up to date when it comes back.
-    known = {alert_id: current.intersection(names) for alert_id, names in told.items()}
+    # A receiver that is gone, or is another by now, has to be brought up to date when it comes back.
+    known = {alert_id: current.intersection(names) for alert_id, names in notified.items()}
     for edge in decision.transitions:
         alert = edge.alert
         if edge.edge == "firing":
@@ -88,7 +88,7 @@ def plan(
             names = known.pop(alert.id)
             wanted = [channel for channel in channels if _knows(channel, names)]
         elif edge.edge == "suppressed" and alert.id in known:
-            # Somebody silenced what had been told. A receiver that is told again and again would go on paging.
+            # An alert was silenced that had been sent. A receiver that is sent it repeatedly would go on paging.
             message = edge_message(replace(edge, edge="resolved", reason="silenced"), (), sender)
             wanted = [c for c in channels if _knows(c, known[alert.id]) and _keeps_open(c)]
             known[alert.id] -= {name for channel in wanted for name in (channel.name, _address(channel))}
@@ -97,10 +97,10 @@ def plan(
         planned += [PlannedMessage(c.name, message, _due(c, alert, sender, now)) for c in wanted]
     for channel in channels:
         planned += _caught_up(decision, channel, known, sender)
-    for heard in decision.heard:
-        if heard.kind == "alert_acknowledged" and heard.alert is not None and heard.alert.id in known:
-            wanted = [c for c in channels if c.policy.acknowledges and _knows(c, known[heard.alert.id])]
-            planned += [PlannedMessage(c.name, ack_message(heard.alert, now, sender)) for c in wanted]
+    for outcome in decision.outcomes:
+        if outcome.kind == "alert_acknowledged" and outcome.alert is not None and outcome.alert.id in known:
+            wanted = [c for c in channels if c.policy.acknowledges and _knows(c, known[outcome.alert.id])]
+            planned += [PlannedMessage(c.name, ack_message(outcome.alert, now, sender)) for c in wanted]
     said = {(each.channel, part.alert_id) for each in planned for part in each.message.parts or (each.message,)}
     for alert in decision.reminders:
         wanted = [c for c in channels if _is_reminded(c) and _wants(c, alert) and (c.name, alert.id) not in said]
@@ -113,7 +113,7 @@ def plan(
 def _caught_up(
     decision: Decision, channel: Channel, known: dict[str, set[str]], sender: Origin
 ) -> Iterator[PlannedMessage]:
-    """What fires and was never told there: the channel is new, or another receiver by now. Once; `known` then has it.
+    """What fires and was never sent there: the channel is new, or another receiver by now. Once; `known` then has it.
 
     Many are one digest, where whole sentences are read.
     """
@@ -121,14 +121,14 @@ def _caught_up(
         alert
         for alert in decision.state.alerts.values()
         if alert.state == "firing"
-        and alert.toward != "resolve"  # by the last reading it is over: that is confirmed, or it is told next time
+        and alert.toward != "resolve"  # by the last reading it is over: that is confirmed, or it is sent next time
         and _wants(channel, alert)
         and not _knows(channel, known.get(alert.id, ()))
     ]
     for alert in missed:
         known.setdefault(alert.id, set()).add(_address(channel))
     if channel.policy.resend_every is not None:
-        return  # it is told so again and again as it is
+        return  # it is sent repeatedly as it is
     messages = [_standing(alert, sender) for alert in missed]
     dues = [_due(channel, alert, sender, decision.at) for alert in missed]
     if len(messages) > 1 and channel.policy.coalesces:
@@ -163,7 +163,7 @@ def edge_message(edge: Transition, actions: Sequence[Action], sender: Origin) ->
         return _message(edge.alert, "resolved", edge.at, title, end_lines(edge), edge_fields(edge), sender)
     alert = edge.alert
     title = f"{alert.severity.upper()} {sender.place}: {edge_sentence(edge)}"
-    looks = (line for action in actions if action.alert_id == alert.id for line in _looks(action))
+    looks = (line for action in actions if action.alert_id == alert.id for line in _runbook_lines(action))
     lines = (*_to_do(alert, edge.at), *looks)
     return _message(alert, "firing", edge.at, title, lines, edge_fields(edge), sender)
 
@@ -183,10 +183,10 @@ def ack_message(alert: Alert, now: datetime, sender: Origin) -> Message:
 
 
 def verdict_message(night: Report, sender: Origin) -> Message:
-    """The message of a verdict over a night, as of its end."""
+    """The message of a report's verdict, as of its end."""
     at = datetime.fromtimestamp(night.until, UTC)
     sentence = verdict_sentence(night)
-    marks = {True: "met", False: "NOT MET", None: "cannot be told"}
+    marks = {True: "met", False: "NOT MET", None: "unknown"}
     title = f"{sender.place}: {sentence}"
     lines = [*_cut(title, sentence), *(f"{c.name}: {marks[c.met]}. {c.evidence}" for c in night.criteria)]
     return Message(
@@ -235,17 +235,17 @@ def _wants(channel: Channel, alert: Alert) -> bool:
 
 
 def _address(channel: Channel) -> str:
-    """How it is remembered who was told: by name, and by which receiver bears it."""
+    """How it is remembered who was notified: by name, and by which receiver has it."""
     return f"{channel.name}#{channel.policy.receiver}" if channel.policy.receiver else channel.name
 
 
 def _knows(channel: Channel, names: Collection[str]) -> bool:
-    """Whether a channel is among those that were told. An older monitord remembered names only."""
+    """Whether a channel is among those that were notified. An older monitord remembered names only."""
     return _address(channel) in names or channel.name in names
 
 
 def _keeps_open(channel: Channel) -> bool:
-    """Whether its receiver goes on paging for what it was told, until it hears otherwise."""
+    """Whether its receiver goes on paging for what it was sent, until it receives an end."""
     return channel.policy.resend_every is not None or channel.policy.incidents
 
 
@@ -270,10 +270,10 @@ def _to_do(alert: Alert, now: datetime) -> Iterator[str]:
         yield f"Evidence: {known}."
 
 
-def _looks(action: Action) -> Iterator[str]:
-    """The first things to look at, one command a line, so that each can be copied as it is."""
+def _runbook_lines(action: Action) -> Iterator[str]:
+    """The first things to check, one command a line, so that each can be copied as it is."""
     for number, command in enumerate(action.look_at):
-        yield f"Look at: {command}" if number == 0 else f"         {command}"
+        yield f"Check: {command}" if number == 0 else f"       {command}"
 
 
 def _of(sender: Origin) -> dict[str, object]:
@@ -285,7 +285,7 @@ def _identity(*parts: str) -> str:
 
 
 def _cut(title: str, sentence: str) -> list[str]:
-    """The sentence of a title that has to be cut: what stands there whole is not said twice."""
+    """The sentence of a title that has to be cut: what stands there whole is not repeated."""
     return [] if _line(title) == _one_line(title) else [sentence]
 
 

@@ -56,12 +56,12 @@ def edge_sentence(edge: Transition) -> str:
     if edge.edge == "resolved":
         how = _how(edge)
         how_quiet = f"silenced by {alert.silenced_by}" if alert.silenced_by else "explained throughout"
-        unsaid = "" if alert.fired_at is not None else f" It was {how_quiet}, and never told by itself."
+        unsaid = "" if alert.fired_at is not None else f" It was {how_quiet}, and never notified by itself."
         now = f" {edge.now}" if edge.now else ""
         return f"{alert.rule} of {alert.subject} {how} after {humanize.duration(_lasted(edge))}.{now}{unsaid}"
     if edge.edge == "suppressed":
         how_quiet = "silenced by" if alert.silenced_by else "explained by alert"
-        return f"{alert.finding.summary} It is {how_quiet} {edge.suppressed_by} and not told by itself."
+        return f"{alert.finding.summary} It is {how_quiet} {edge.suppressed_by} and not notified by itself."
     if edge.edge == "firing" and edge.reason == "silence_ended":
         since = humanize.clock(alert.since.timestamp())
         return f"{alert.finding.summary} It stands since {since}, and was silenced."

@@ -4,7 +4,7 @@ from monitord.failures import FailureError
 
 
 class Pm2Error(FailureError):
-    """PM2 could not be asked, or what it said could not be understood.
+    """PM2 could not be queried, or its answer could not be understood.
 
     The message is a sentence about what happened and never quotes an answer: answers carry the environment,
     secrets included, of every app PM2 runs.

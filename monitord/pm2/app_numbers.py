@@ -1,6 +1,6 @@
-"""What an app tells PM2 of itself by `axm:monitor`: read as PM2's list holds it, and bounded, whatever the app sends.
+"""What an app reports to PM2 by `axm:monitor`: read as PM2's list holds it, and bounded, whatever the app sends.
 
-PM2 7.0 was seen to hold, of a Node app that does nothing for it (its @pm2/io tells all of it once a second):
+PM2 7.0 was seen to hold, of a Node app that does nothing for it (its @pm2/io reports all of it once a second):
 
 | name | value | unit |
 |---|---|---|
@@ -27,7 +27,7 @@ from monitord.core.names import distinct
 MOST_PER_APP: Final = 16
 MOST_IN_ALL: Final = 6_000
 MOST_NAME_CHARACTERS: Final = 48
-_MOST_READ: Final = 200  # an app may send thousands: no more of them are looked at
+_MOST_READ: Final = 200  # an app may send thousands: no more of them are read
 _MOST_TEXT: Final = 48
 _MOST_UNIT: Final = 12
 _LARGEST: Final = 1e18
@@ -37,23 +37,23 @@ _MIB: Final = 2**20
 _NUMERIC: Final = frozenset({int, float})  # a bool is none
 
 
-class Told(str):
+class NumberText(str):
     """One entry of `axm_monitor` as a word has it, "" where it is no number. No other text is of this class."""
 
     __slots__ = ()
 
 
 class Word(str):
-    """What an app tells as one word. No other text is of this class."""
+    """One number of an app with its unit. No other text is of this class."""
 
     __slots__ = ()
 
 
-_NOTHING: Final = Told()
+_NOTHING: Final = NumberText()
 
 
 def word(entries: Mapping[str, object]) -> Word:
-    """What an app tells as one word, at most 16 numbers: PM2's own figures first where it tells more."""
+    """What an app reports as one word, at most 16 numbers: PM2's own figures first where it reports more."""
     pairs: Iterable[tuple[str, object]] = entries.items()
     if len(entries) > MOST_PER_APP:
         known = [(name, entries[name]) for name in KNOWN if name in entries]
@@ -62,7 +62,7 @@ def word(entries: Mapping[str, object]) -> Word:
     for name, entry in pairs:
         if len(found) == MOST_PER_APP:
             break
-        if entry and isinstance(entry, Told):
+        if entry and isinstance(entry, NumberText):
             found.setdefault(_name(name), entry)
     return Word(packed(found))
 
@@ -72,7 +72,7 @@ def _name(name: str) -> str:
     return plain_name(distinct(name.strip() or "unnamed", MOST_NAME_CHARACTERS))
 
 
-def told(value: object, unit: object) -> Told:
+def number_text(value: object, unit: object) -> NumberText:
     """A value and its unit as they are written in a word."""
     if isinstance(value, str):
         written = value.strip()
@@ -92,7 +92,7 @@ def told(value: object, unit: object) -> Told:
     if not -_LARGEST <= number <= _LARGEST:  # nor are `NaN` and what is infinite
         return _NOTHING
     known = _unit(unit) if isinstance(unit, str) else ""
-    return Told(f"{written} {known}" if known else written)
+    return NumberText(f"{written} {known}" if known else written)
 
 
 @lru_cache(maxsize=512)
@@ -101,7 +101,7 @@ def _unit(unit: str) -> str:
 
 
 def heap_limit(options: object) -> int | None:
-    """The most heap that Node is told to use (`--max-old-space-size`), in bytes; of several options the last counts.
+    """The most heap that Node may use (`--max-old-space-size`), in bytes; of several options the last counts.
 
     `options` are an interpreter's arguments, or NODE_OPTIONS, of which nothing else is read.
     """

@@ -1,6 +1,6 @@
 """PM2's words for what an app shows of itself and what may be asked of it (`axm:`): messages in and out, no I/O.
 
-As PM2 7.0 was seen to take them, on the channel that `ipc` speaks on:
+As PM2 7.0 was seen to take them, on the channel of `ipc`:
 
 | message | what PM2 does with it |
 |---|---|
@@ -9,7 +9,7 @@ As PM2 7.0 was seen to take them, on the channel that `ipc` speaks on:
 | `axm:reply`, `{action_name, return}` | hands it to whoever waits in `pm2 trigger`, as one line of JSON |
 
 `pm2 trigger NAME ACTION` sends the action's name as a text, with a parameter `{"msg": ACTION, "opts": …}`. It waits for
-ever, and takes any reply of the app for its own. All that was said is forgotten when the process ends.
+ever, and takes any reply of the app for its own. All that was sent is forgotten when the process ends.
 """
 
 from collections.abc import Mapping
@@ -31,12 +31,12 @@ class Metric:
 
 
 def registration(action: Action) -> Message:
-    """Tells PM2 that this may be asked."""
+    """Offers an action to PM2."""
     return _message("axm:action", {"action_name": action, "action_type": "custom", "arity": 0})
 
 
 def monitor(metrics: Mapping[str, Metric]) -> Message:
-    """Tells PM2 what to show under these names. What it was told before stays under the others."""
+    """Sends PM2 what to show under these names. What it was sent before stays under the others."""
     data = {
         name: {"value": metric.value, "unit": metric.unit, "type": "monitord", "historic": False}
         for name, metric in metrics.items()
@@ -45,7 +45,7 @@ def monitor(metrics: Mapping[str, Metric]) -> Message:
 
 
 def reply(action: Action, answer: object) -> Message:
-    """Tells whoever waits in `pm2 trigger` what came of it."""
+    """Answers whoever waits in `pm2 trigger`."""
     return _message("axm:reply", {"action_name": action, "return": answer})
 
 

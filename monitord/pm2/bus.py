@@ -1,6 +1,6 @@
-"""PM2's bus, `$PM2_HOME/pub.sock`: it listens for ever, asks nothing, and keeps what it heard of exits until asked.
+"""PM2's bus, `$PM2_HOME/pub.sock`: listens, sends nothing, and keeps the exits it received until drained.
 
-What is missed is missed: PM2 repeats nothing, and tells nobody who was not there. The process list is what monitord
+What is missed is missed: PM2 repeats nothing. The process list is what monitord
 judges by; the bus only says sooner and better how a process ended.
 """
 
@@ -22,7 +22,7 @@ from .exits import HOLD_SECONDS, ExitAssembler
 
 MAX_EXITS = 500
 LOST_SECONDS = 5.0
-"""How long nothing can be heard before that is said: a PM2 that is updated is away for less."""
+"""How long the bus may be lost before that is logged: a PM2 that is updated is away for less."""
 _CHUNK_BYTES = 64 * 1024
 _MAX_FRAME_BYTES = 16 * 2**20  # an app may put anything on the bus; past this the stream is not worth its memory
 _CONNECT_SECONDS = 5.0
@@ -32,10 +32,10 @@ _LAST_DELAY_SECONDS = 30.0
 
 
 class Bus:
-    """The exits PM2 tells of, from `start` to `close`.
+    """The exits that PM2 reports, from `start` to `close`.
 
     Attributes:
-        heard: how many exits it has heard.
+        heard: how many exits it has received.
         dropped: how many exits were thrown away because nobody drained them.
     """
 
@@ -55,11 +55,11 @@ class Bus:
             home: PM2's home, the directory that holds `pub.sock`.
             on_exit: called on the loop, once for all that came together, when an exit that no operator made can be
                 drained.
-            say: sees the exits of which all has been told, before anybody can drain them, and returns them marked with
-                what it has said. It must not block.
-            say_act: sees what an operator did, and returns whether it has said it. It must not block.
+            say: receives the exits that are complete, before they can be drained, and returns them marked with
+                what it has logged. It must not block.
+            say_act: receives what an operator did, and returns whether it has logged it. It must not block.
             on_act: called on the loop when an operator's doing, or an end that somebody asked for, is over.
-            on_edge: told False when nothing could be heard for LOST_SECONDS, and True when it can be again.
+            on_edge: called with False after LOST_SECONDS without the bus, and with True when it is back.
         """
         self.heard = 0
         self.dropped = 0
@@ -72,7 +72,7 @@ class Bus:
         self._on_edge = on_edge
         self._lost = False
         self._losing: asyncio.TimerHandle | None = None
-        self._said_of_dropped: Counter[str] = Counter()
+        self._logged_of_dropped: Counter[str] = Counter()
         self._assembler = ExitAssembler()
         self._exits: deque[ProcessExit] = deque()
         self._task: asyncio.Task[None] | None = None
@@ -82,7 +82,7 @@ class Bus:
 
     @property
     def connected(self) -> bool:
-        """There is a connection. That PM2 still speaks on it cannot be known: it may have nothing to say."""
+        """There is a connection. Whether PM2 still sends on it cannot be known: there may be nothing to send."""
         return self._connected
 
     def start(self) -> None:
@@ -95,20 +95,20 @@ class Bus:
         """The exits since the last call, oldest first: the newest 500 of them."""
         exits = sorted(self._exits, key=attrgetter("at"))
         self._exits.clear()
-        # What was said of those that were dropped is news no more, either.
+        # What was logged of those that were dropped is news no more, either.
         for place in range(len(exits) - 1, -1, -1):
-            if said := self._said_of_dropped.pop(exits[place].service, 0):
+            if said := self._logged_of_dropped.pop(exits[place].service, 0):
                 exits[place] = replace(exits[place], said=exits[place].said + said)
-        self._said_of_dropped.clear()
+        self._logged_of_dropped.clear()
         return tuple(exits)
 
     def drain_acts(self) -> tuple[OperatorAction, ...]:
-        """What was heard of operators' doing since the last call, oldest first: the last of each kind, by process."""
+        """The operators' actions received since the last call, oldest first: the last of each kind, by process."""
         acts, self._acts = self._acts, {}
         return tuple(sorted(acts.values(), key=attrgetter("at")))
 
     async def close(self) -> None:
-        """Listen no more. What has been heard can still be drained."""
+        """Stops listening. What was received can still be drained."""
         if self._task is not None:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_CONNECT_SECONDS)
@@ -124,7 +124,7 @@ class Bus:
         delay = _FIRST_DELAY_SECONDS
         while True:
             began, self._heard = loop.time(), False
-            # Whatever it is, it costs this connection and not the listening. Nothing of it is said: an error here
+            # Whatever it is, it costs this connection and not the listening. Nothing of it is logged: an error here
             # may have an environment in its frames.
             with contextlib.suppress(Exception):
                 await self._hear()
@@ -141,12 +141,12 @@ class Bus:
         decoder = wire.Decoder(_MAX_FRAME_BYTES)
         self._hearing()
         try:
-            # Now and then, a look at whether somebody else listens there by now: a PM2 that was frozen and replaced
+            # Now and then, a check whether another listens there by now: a PM2 that was frozen and replaced
             # keeps its connections for as long as it is frozen.
             while _identity(self._socket) in {socket_file, None}:
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(_LOOK_SECONDS):
-                        while await self._hear_some(reader, decoder):
+                        while await self._receive_some(reader, decoder):
                             pass
                         return
         finally:
@@ -172,7 +172,7 @@ class Bus:
         if self._on_edge is not None:
             asyncio.get_running_loop().call_soon(self._on_edge, heard)
 
-    async def _hear_some(self, reader: asyncio.StreamReader, decoder: wire.Decoder) -> bool:
+    async def _receive_some(self, reader: asyncio.StreamReader, decoder: wire.Decoder) -> bool:
         """One chunk. What was read is gone when this returns: no frame outlives its parsing. False at the end."""
         chunk = await reader.read(_CHUNK_BYTES)
         arrived, now = time.time(), asyncio.get_running_loop().time()
@@ -183,14 +183,14 @@ class Bus:
                 if (fact := bus_events.read(frame)) is not None:
                     given = self._assembler.take(fact, arrived=arrived, now=now)
                     exits += given
-                    # What is told once more has gone by now: stopped, deleted, or about to be begun anew.
+                    # What is reported once more has gone by now: stopped, deleted, or about to be begun anew.
                     is_echo = isinstance(fact, bus_events.ExitEvent) and not fact.ordered and not given
-                    self._hear_act(fact, arrived, is_over=is_echo or isinstance(fact, bus_events.OperatorDone))
+                    self._receive_action(fact, arrived, is_over=is_echo or isinstance(fact, bus_events.OperatorDone))
         self._give_out(exits)
         self._wait_for_halves()
         return bool(chunk)
 
-    def _hear_act(self, fact: bus_events.Fact, arrived: float, *, is_over: bool) -> None:
+    def _receive_action(self, fact: bus_events.Fact, arrived: float, *, is_over: bool) -> None:
         """The operator action in this fact, kept, and reported where it is new."""
         if is_over and self._on_act is not None:
             asyncio.get_running_loop().call_soon(self._on_act)
@@ -198,15 +198,15 @@ class Bus:
             return
         key = (act.service, act.instance, act.what)
         before = self._acts.pop(key, None)
-        said = self._is_said(act) or (before is not None and before.said)
+        said = self._is_logged(act) or (before is not None and before.said)
         if len(self._acts) < MAX_EXITS:
             self._acts[key] = replace(act, said=said)
 
-    def _is_said(self, act: OperatorAction) -> bool:
+    def _is_logged(self, act: OperatorAction) -> bool:
         try:
             return self._say_act(act)
         except Exception as error:  # noqa: BLE001 - it costs the words; the list shows it all the same
-            context = {"message": "an operator's doing could not be said", "exception": error}
+            context = {"message": "an operator's action could not be logged", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
             return False
 
@@ -226,9 +226,9 @@ class Bus:
                 dropped = self._exits.popleft()
                 self.dropped += 1
                 if dropped.said and (
-                    dropped.service in self._said_of_dropped or len(self._said_of_dropped) < MAX_EXITS
+                    dropped.service in self._logged_of_dropped or len(self._logged_of_dropped) < MAX_EXITS
                 ):
-                    self._said_of_dropped[dropped.service] += dropped.said
+                    self._logged_of_dropped[dropped.service] += dropped.said
             self._exits.append(each)
 
     def _marked(self, exits: Sequence[ProcessExit]) -> Sequence[ProcessExit]:
@@ -237,7 +237,7 @@ class Bus:
         try:
             return self._say(exits)
         except Exception as error:  # noqa: BLE001 - it costs the words; the exits are to be judged all the same
-            context = {"message": "an end could not be said", "exception": error}
+            context = {"message": "an end could not be logged", "exception": error}
             asyncio.get_running_loop().call_exception_handler(context)
             return exits
 
@@ -247,8 +247,8 @@ class Bus:
 
     def _give_out_halves(self) -> None:
         self._timer = None
-        # Half of what PM2 says may be the echo of an older end, or does not tell who did it: no words for that before
-        # the list has been looked at.
+        # Half of what PM2 sends may be the echo of an older end, or does not show who did it: nothing is logged before
+        # the list has been read.
         halves = self._assembler.due(asyncio.get_running_loop().time())
         self._keep(halves)
         self._wake_for(halves)
@@ -256,7 +256,7 @@ class Bus:
 
 
 def _identity(path: Path) -> tuple[int, int, int] | None:
-    """What tells one file at this path from the next; None while there is none. An inode alone is soon used again."""
+    """Identifies the file at this path; None while there is none. An inode alone is soon used again."""
     try:
         found = path.stat()
     except OSError:

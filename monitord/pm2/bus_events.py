@@ -152,7 +152,7 @@ class WatchedFileChanged:
 
 @dataclass(frozen=True, slots=True)
 class ExitRetracted:
-    """The line just said of this process is about one that PM2 no longer keeps: no event follows."""
+    """The line just logged of this process is about one that PM2 no longer keeps: no event follows."""
 
     process: str
 
@@ -271,7 +271,7 @@ _DONE: Final[Mapping[str, Literal["restart", "reload", "stop"]]] = {
 
 
 def act_of(fact: Fact, arrived: float) -> OperatorAction | None:
-    """What one fact of the bus says of a hand on a process; None for all else. `arrived` (Unix seconds) if unsaid."""
+    """The operator's action in one fact of the bus; None for all else. `arrived` (Unix seconds) is its default time."""
     match fact:
         case OperatorDone(what=what) if what in _DONE:
             at = arrived if fact.at is None else fact.at

@@ -1,6 +1,6 @@
-"""Questions to PM2 over `$PM2_HOME/rpc.sock`: the three that only look, each with a deadline.
+"""Questions to PM2 over `$PM2_HOME/rpc.sock`: the three that only read, each with a deadline.
 
-The same socket takes orders to stop and kill, and whoever may write to it may give them. So what may be asked is
+The same socket takes orders to stop and kill, and whoever may write to it may give them. So what may be sent is
 a list in the code, not a setting, and is checked before a byte is sent.
 """
 
@@ -39,7 +39,7 @@ async def call(home: Path, method: Method, *, timeout: float) -> object:
         ValueError: the method is not one of the three; nothing was sent.
     """
     if method not in _ALLOWED:
-        raise ValueError(f"monitord only looks: {method!r} is not among {', '.join(sorted(_ALLOWED))}")
+        raise ValueError(f"monitord only reads: {method!r} is not among {', '.join(sorted(_ALLOWED))}")
     try:
         async with asyncio.timeout(timeout):
             return await _ask(home, method)
@@ -75,7 +75,7 @@ async def connect(path: Path) -> socket.socket:
 
     By hand, because asyncio takes the EAGAIN of a Unix socket whose queue is full for a connection under way.
     A frozen PM2 accepts nothing, and unaccepted connections keep their place in that queue though long closed:
-    after 511 polls it is full, and must still look like what it is, a peer that does not answer.
+    after 511 polls it is full, and must still appear as what it is, a peer that does not answer.
 
     Raises:
         OSError: nobody listens there, or it is not allowed.

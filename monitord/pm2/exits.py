@@ -23,7 +23,7 @@ from .bus_events import (
 
 HOLD_SECONDS = 0.3
 _MAX_REMEMBERED = 2000  # of each kind; a fleet has fewer processes
-_RULE_SECONDS = 300.0  # what an app may take to go when it is told to, and more
+_RULE_SECONDS = 300.0  # what an app may take to stop, and more
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class ExitAssembler:
         """The exits that this fact completes, none or more.
 
         Args:
-            fact: what the bus said.
+            fact: what the bus sent.
             arrived: Unix seconds, for a fact without a time.
             now: seconds on the monotonic clock.
         """
@@ -68,7 +68,7 @@ class ExitAssembler:
             case WatchedFileChanged():
                 _remember(self._changed, fact.service, arrived if fact.at is None else fact.at)
             case OperatorDone():
-                # Its exit may be an echo whose original was not heard, which alone does not say who did it.
+                # Its exit may be an echo whose original was missed, which alone does not show who did it.
                 half = self._halves.get(fact.process)
                 if half is not None and not half.line:
                     by_rule = half.exit.memory or half.exit.watch

@@ -1,6 +1,6 @@
-"""The IPC protocol of an app that PM2 runs: it says when it is ready, and hears when to stop and what it is asked for.
+"""The IPC protocol of an app that PM2 runs: it sends when it is ready, and receives when to stop and what is requested.
 
-PM2 hands every app it forks one end of a socket pair, its number in NODE_CHANNEL_FD, and speaks JSON lines on it.
+PM2 hands every app it forks one end of a socket pair, its number in NODE_CHANNEL_FD, and sends JSON lines on it.
 """
 
 import asyncio
@@ -40,7 +40,7 @@ class IpcChannel:
     def from_environment(cls, environ: MutableMapping[str, str]) -> "IpcChannel":
         """The IPC channel that `environ` announces, once.
 
-        The announcement is taken out of `environ`, whatever it said: a child that inherited it would take some
+        The announcement is removed from `environ`, whatever it was: a child that inherited it would take some
         descriptor of its own for the channel. So is this object the only one there can be.
         """
         number = environ.pop("NODE_CHANNEL_FD", "")
@@ -72,7 +72,7 @@ class IpcChannel:
 
         Args:
             on_shutdown: PM2 asks for a stop by message (`shutdown_with_message`).
-            on_orphaned: PM2 itself is gone, said once. Nobody restarts this process any more.
+            on_orphaned: PM2 itself is gone, called once. Nobody restarts this process any more.
             on_action: somebody asks for this by `pm2 trigger`.
         """
         if self._channel is None:
@@ -84,7 +84,7 @@ class IpcChannel:
         self._flush()
 
     def ready(self) -> bool:
-        """Tell PM2 that the work has begun: what `wait_ready` waits for. True when it is on its way."""
+        """Announces to PM2 that the work has begun: what `wait_ready` waits for. True when it is on its way."""
         return self.send("ready")
 
     def send(self, message: object) -> bool:

@@ -37,7 +37,7 @@ _MAX_STOP_CODES = 256  # there are no more exit codes
 
 @dataclass(frozen=True, slots=True)
 class ListedProcess:
-    """One process in PM2's list. None is what PM2 did not say, or said in a way no number is written.
+    """One process in PM2's list. None is what PM2 did not give, or gave in a way no number is written.
 
     How the counters move, as PM2 7.0 was seen to move them:
 
@@ -61,7 +61,7 @@ class ListedProcess:
         pm_id: PM2's number for it; unique in one list, used again after a delete.
         pid: the process's id; None when nothing runs.
         status: `online`, `launching`, `stopping`, `stopped`, `errored`, `waiting restart`,
-            `one-launch-status`; `unknown` when PM2 said none.
+            `one-launch-status`; `unknown` when PM2 gave none.
         memory_bytes: resident set; None when not online or not measured (PM2 writes 0 for both).
         cpu_percent: of one core; None whenever `memory_bytes` is.
         restarts: PM2's lifetime counter `restart_time`.
@@ -69,7 +69,7 @@ class ListedProcess:
         started_at: when the running process was started, epoch seconds; None when not online or launching.
         exit_code: of the last exit; 0 also stands for every death by signal. None before the first exit.
         unstable_restarts: exits within min_uptime that count towards `errored`.
-        autorestart: False when PM2 is told to leave it stopped after an exit.
+        autorestart: False when PM2 leaves it stopped after an exit.
         cron_restart: the schedule PM2 restarts it by.
         memory_limit_bytes: PM2 restarts it past this; such a restart looks like an operator's.
         exec_mode: `fork_mode` or `cluster_mode`.
@@ -83,8 +83,8 @@ class ListedProcess:
         may_end: PM2 leaves it stopped after the exit code it has, or 0 where it has none (stop_exit_codes).
         out_log_path: where PM2 writes its stdout.
         err_log_path: where PM2 writes its stderr.
-        numbers: what the app tells of itself, as one word (core/app_numbers.py); "" without instrumentation.
-        heap_limit_bytes: the most heap that Node is told to use (--max-old-space-size); None where it is not told.
+        numbers: what the app reports, as one word (core/app_numbers.py); "" without instrumentation.
+        heap_limit_bytes: the most heap that Node may use (--max-old-space-size); None where it has no limit.
     """
 
     name: str
@@ -128,11 +128,11 @@ def keep(pairs: list[tuple[str, object]]) -> dict[str, object] | str:
         return dict(pairs)
     fields = dict(pairs)
     if "value" in fields and len(fields) <= _MOST_OF_A_NUMBER and fields["value"].__class__ in _PLAIN:
-        return app_numbers.told(fields["value"], fields.get("unit"))
-    if next(iter(fields.values()), None).__class__ is app_numbers.Told and "pm_uptime" not in fields:
+        return app_numbers.number_text(fields["value"], fields.get("unit"))
+    if next(iter(fields.values()), None).__class__ is app_numbers.NumberText and "pm_uptime" not in fields:
         return app_numbers.word(fields)
     kept: dict[str, object] = {}
-    # Looked for from the list, at C's speed: an environment has hundreds of names.
+    # Searched from the list, at C's speed: an environment has hundreds of names.
     for name in fields.keys() & _KEPT:
         value = fields[name]
         if name in _SCALARS and value.__class__ in _PLAIN:
@@ -158,7 +158,7 @@ def keep(pairs: list[tuple[str, object]]) -> dict[str, object] | str:
 def parse(reply: object) -> tuple[ListedProcess, ...]:
     """The processes of a getMonitorData reply, in PM2's order, modules included.
 
-    A process without a name is left out: nobody could have expected it or be told of it.
+    A process without a name is left out: nobody could have expected it or be notified of it.
 
     Raises:
         Pm2Error: `protocol`: it is no process list.
@@ -180,7 +180,7 @@ def _process(entry: object) -> ListedProcess | None:
 
     status = text(env.get("status")) or "unknown"
     online = status == "online"
-    monit, told = entry.get("monit"), env.get("axm_monitor")
+    monit, number_text = entry.get("monit"), env.get("axm_monitor")
     usage: Mapping[str, object] = monit if online and isinstance(monit, dict) else {}
     memory = _positive(usage.get("memory"))
     return ListedProcess(
@@ -209,7 +209,7 @@ def _process(entry: object) -> ListedProcess | None:
         may_end=(integer(env.get("exit_code")) or 0) in _stop_codes(env.get("stop_exit_codes")),
         out_log_path=_path(env.get("pm_out_log_path")),
         err_log_path=_path(env.get("pm_err_log_path")),
-        numbers=told if status in _BEGUN and isinstance(told, app_numbers.Word) else "",
+        numbers=number_text if status in _BEGUN and isinstance(number_text, app_numbers.Word) else "",
         heap_limit_bytes=_positive(next((env[name] for name in _HEAP_OPTIONS if name in env), None)),
     )
 

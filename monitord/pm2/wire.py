@@ -1,4 +1,4 @@
-"""The frames PM2's sockets speak (axon over AMP): bytes in, arguments out, nothing else; it does no I/O.
+"""The frames of PM2's sockets (axon over AMP): bytes in, arguments out, nothing else; it does no I/O.
 
 A frame is one byte, `1 << 4 | argc`, and then for each argument a big-endian u32 length and that many bytes.
 An argument is `j:` and JSON, `s:` and text, or bare bytes.
@@ -76,7 +76,7 @@ def unpack(argument: Argument, *, object_pairs_hook: PairsHook | None = None) ->
         raise WireError("an argument is not UTF-8") from None
     if kind == b"s:":
         return text
-    # Each value has a comma or a bracket before it, those in texts counted in: looked for at C's speed.
+    # Each value has a comma or a bracket before it, those in texts counted in: searched at C's speed.
     if sum(text.count(sign) for sign in ",[{") > MAX_VALUES:
         raise WireError(f"an argument holds more than {MAX_VALUES} values")
     try:

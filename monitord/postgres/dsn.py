@@ -256,12 +256,12 @@ def _version(name: str) -> ssl.TLSVersion:
 
 
 def _home_file(name: str) -> str | None:
-    """A file where libpq looks by default, if it is there."""
+    """A file at libpq's default place, if it is there."""
     try:
         path = Path.home() / ".postgresql" / name
         return str(path) if path.is_file() else None
     except (OSError, RuntimeError):
-        return None  # no home, or none that may be looked into
+        return None  # no home, or none that may be read
 
 
 def _connect_timeout(text: str | None) -> float | None:

@@ -105,7 +105,7 @@ def explain(error: BaseException, where: str, sslmode: str, secret: str | None, 
         login = "authentication" in str(error)
         kind, words = (
             ("auth" if login else "protocol"),
-            ("asks for a login that failed on our side (is there a password?)" if login else "speaks no Postgres"),
+            ("asks for a login that failed on our side (is there a password?)" if login else "is no Postgres"),
         )
     else:
         kind, words = "internal", f"was asked in a way that failed inside: {type(error).__name__}"

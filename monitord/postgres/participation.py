@@ -10,7 +10,7 @@ from monitord.postgres import queries
 from monitord.postgres.session import Session
 
 _MOST_NAMES = 5
-# A group with more channels than this is not cemented, whatever the orders say: it is not looked at.
+# A group with more channels than this is not cemented, whatever the orders say: it is not read.
 _MOST_CHANNELS = 100
 
 

@@ -49,7 +49,7 @@ WHERE d.datname = current_database()
 
 # How many seconds behind its primary a standby is. Where all that its receiver got is replayed, it is not: the primary
 # may have had nothing to send. Without a receiver it may have sent much that nobody fetched. A standby that has never
-# streamed lives on shipped files, and nothing tells how many there are to come: NULL.
+# streamed lives on shipped files, and how many there are to come is not known: NULL.
 LAG = """
 SELECT CASE WHEN pg_last_wal_receive_lsn() IS NULL THEN NULL
             WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT FROM pg_stat_wal_receiver)
@@ -58,7 +58,7 @@ SELECT CASE WHEN pg_last_wal_receive_lsn() IS NULL THEN NULL
        END::float8 AS lag
 """
 
-# What sessions do, without this one. A wait for a lock is told by pg_locks, which anybody may read; of the transaction
+# What sessions do, without this one. A wait for a lock is in pg_locks, which anybody may read; of the transaction
 # ids the worse of both kinds that can run out, in percent of the 2^31 there are.
 SESSIONS = """
 SELECT s.used AS sessions_used, s.hidden AS sessions_hidden, s.active AS sessions_active,
@@ -316,7 +316,7 @@ LEFT JOIN LATERAL (
 GROUP BY k.position, k.channel
 """  # noqa: S608 - put together from constants
 
-# The parts of a recap; `records` are the rows looked at. $1: a group's name in the cases above; $2, $3: labels from and
+# The parts of a recap; `records` are the rows read. $1: a group's name in the cases above; $2, $3: labels from and
 # before; $4: where to stop.
 _TOOK_PART = """(
     SELECT channel, user_hash, category FROM channel_participation

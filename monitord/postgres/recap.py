@@ -1,4 +1,4 @@
-"""The night's recap of each token group, as counts only: no user's name or hash ever leaves the database."""
+"""The recap of each token group, as counts only: no user's name or hash ever leaves the database."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ async def recap(
     """Who took part in the labels in [since, until) (Unix seconds), for each group.
 
     Each part is one bounded query with its share of the time that is left; one that does not finish is None. Past
-    `cap` rows the counts say "at least" (`capped`), and who leads cannot be told.
+    `cap` rows the counts say "at least" (`capped`), and who leads is not known.
 
     Args:
         session: Where to ask.
@@ -36,10 +36,10 @@ async def recap(
         since: The first label.
         until: The label after the last.
         timeout: Seconds for all of it.
-        cap: Rows of a group to look at, at most.
+        cap: Rows of a group to read, at most.
 
     Raises:
-        PostgresError: Not one part could be asked: the first error.
+        PostgresError: Not one part could be queried: the first error.
     """
     loop = asyncio.get_running_loop()
     deadline = loop.time() + timeout

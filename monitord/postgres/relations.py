@@ -1,4 +1,4 @@
-"""What one statement tells of a relation (queries.RELATIONS): as samples, and what it cannot tell in a sentence."""
+"""What one statement shows of a relation (queries.RELATIONS): as samples, and what it does not in a sentence."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import asyncpg
 
 _LARGEST = 5
-# What tells which inserts were committed: only where every insert is counted.
+# What shows which inserts were committed: only where every insert is counted.
 _OF_COMMITS = ("updated", "live", "changed", "vacuums", "analyses")
 
 # pg_class.relkind
@@ -83,23 +83,23 @@ def estimate_rows(table: TableReading) -> int | None:
 
 
 def _untold(*, replica: bool, counting: bool) -> str:
-    """Why no counter tells how many rows come into a table."""
+    """Why no counter shows how many rows come into a table."""
     if replica:
         return "a standby's counters say nothing of it"
     return "a part of it is a foreign table, whose rows no counter here sees" if counting else "track_counts is off"
 
 
 def why_uncounted(label: str, *, replica: bool, counting: bool) -> str:
-    """Why nothing tells how many rows have come into a table since the last reading."""
+    """Why nothing shows how many rows have come into a table since the last reading."""
     why = _untold(replica=replica, counting=counting)
-    return f"the growth of {label} cannot be told: {why}, and its exact count did not finish in time"
+    return f"the growth of {label} cannot be measured: {why}, and its exact count did not finish in time"
 
 
 def why_unseen(label: str, *, counting: bool) -> str:
-    """Why nothing ever tells how many rows come into a table."""
+    """Why nothing ever shows how many rows come into a table."""
     why = _untold(replica=False, counting=counting)
     which = "neither an index led by epoch nor a serial key to count new rows by"
-    return f"the growth of {label} cannot be told: {why}, and it has {which}"
+    return f"the growth of {label} cannot be measured: {why}, and it has {which}"
 
 
 def samples_of(

@@ -38,7 +38,7 @@ _MOST_PARTICIPANTS: Final = 1 << 17  # of which a proof is made in memory
 
 @dataclass(frozen=True, slots=True)
 class CaseResult:
-    """What is true of a test case; None where that cannot be told.
+    """What is true of a test case; None where that is not known.
 
     `root`: the stored root is the expected one, `tree`: the tree cache's is. `participants` are those that are kept,
     `proof`: the participant's proof leads to the expected root. `published`: the flag says so.

@@ -1,6 +1,6 @@
 """Whether Postgres would serve the fleet's next client: a connection more, and a transaction that writes.
 
-One statement that only reads, beside the probe's own. A role that may not see what others' sessions are cannot tell
+One statement that only reads, beside the probe's own. A role that may not see what others' sessions are does not show
 their clients from their parallel workers: where that matters, one more connection is asked for, and closed.
 """
 
@@ -41,8 +41,8 @@ async def refusals(row: asyncpg.Record, pid_told: int, accepted: Callable[[], Aw
 
     Args:
         row: of SERVED.
-        pid_told: whom the connection said to be when it was made; a pool says something else than the server behind it.
-        accepted: tries one more connection; None where that does not tell.
+        pid_told: the pid of the connection when it was made; a pool says something else than the server behind it.
+        accepted: tries one more connection; None where that does not show it.
     """
     crowded = _crowded(row, pooled=row["pid"] != pid_told)
     if crowded is None and (is_accepted := await accepted()) is not None:

@@ -69,7 +69,7 @@ class Session:
 
     @property
     def unverified(self) -> bool:
-        """Whether the DSN asks for TLS without anything to verify the server by, which is worth saying aloud."""
+        """Whether the DSN asks for TLS without anything to verify the server by, which is worth a warning."""
         tcp = any(not (host.name or "/").startswith("/") for host in self._address.hosts)
         return tcp and self._address.tls.unverified
 
@@ -107,7 +107,7 @@ class Session:
             raise self._explained(error) from error
 
     async def accepted(self, timeout: float) -> bool | None:
-        """Whether one more connection is accepted now; it is closed at once. None where that cannot be told."""
+        """Whether one more connection is accepted now; it is closed at once. None where that is not known."""
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout * _KNOCK_SHARE
         try:

@@ -1,4 +1,4 @@
-"""What the server's sessions do, as one statement tells it: how many there are, what they hold up, who follows.
+"""What the server's sessions do, by one statement: how many there are, what they hold up, who follows.
 
 A role without pg_read_all_stats sees of other roles' sessions that they are there, and not what they do: they are
 counted as hidden, once, and what the others show is a lower bound.
@@ -14,7 +14,7 @@ from monitord.core.model import Sample, sample
 
 from . import queries
 
-# Column -> its unit. Of these only the longest is told, so that no session is.
+# Column -> its unit. Of these only the longest is reported, so that no session is.
 _COLUMNS: Final = {
     "sessions_used": "1",
     "sessions_most": "1",

@@ -30,7 +30,7 @@ class SharedSessions:
 
     @asynccontextmanager
     async def borrowed(self, name: str, timeout: float) -> AsyncIterator[tuple[Session, float]]:
-        """A session, and how many of the `timeout` seconds are left; `name` tells who borrows it.
+        """A session, and how many of the `timeout` seconds are left; `name` is who borrows it.
 
         Raises:
             FailureError: none was free in time.
@@ -75,7 +75,7 @@ class SharedSessions:
                         continue
         finally:
             self._waiting -= 1
-        raise FailureError("timeout", f"{name} could not be asked in time: other statements hold both connections")
+        raise FailureError("timeout", f"{name} could not be queried in time: other statements hold both connections")
 
     async def _give_back(self, session: Session) -> None:
         if session is self._other and not self._waiting:

@@ -73,7 +73,7 @@ async def number(session: Session, called: str, statement: str, timeout: float) 
     """The number in the first column of the only row of a statement. Of a boolean, 0 or 1.
 
     Raises:
-        FailureError: there is no such number, or it could not be asked.
+        FailureError: there is no such number, or it could not be queried.
     """
     try:
         async with session.read_only(timeout) as connection:
@@ -91,7 +91,7 @@ async def newest_by_statement(session: Session, called: str, statement: str, tim
     """The age of the moment in the first column of the only row of a statement.
 
     Raises:
-        FailureError: there is no such moment, it lies in the future, or it could not be asked.
+        FailureError: there is no such moment, it lies in the future, or it could not be queried.
     """
     try:
         async with session.read_only(timeout) as connection:
@@ -109,7 +109,7 @@ async def newest_by_statement(session: Session, called: str, statement: str, tim
 
 
 async def newest_in_table(session: Session, table: str, column: str, timeout: float) -> Newest:
-    """The age of the newest moment in a column. Moments of the future are passed over, and said.
+    """The age of the newest moment in a column. Moments of the future are passed over, and named.
 
     Args:
         session: where to ask.
@@ -118,7 +118,7 @@ async def newest_in_table(session: Session, table: str, column: str, timeout: fl
         timeout: seconds for all of it.
 
     Raises:
-        FailureError: there is no such moment, or it could not be asked.
+        FailureError: there is no such moment, or it could not be queried.
     """
     source, field = queries.quoted(table), queries.quoted(column, parts=1)
     try:

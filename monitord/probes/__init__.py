@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 # An exact count stops at so many times the growth limit: far past it, and still no burden.
 COUNT_AT_MOST_LIMITS = 10
 # Postgres may show inserts in its counters only ten seconds after their commit: an exact count that began no earlier
-# than the counters' window would miss what they have only now been told of, and refute a real flood.
+# than the counters' window would miss what they have only now received, and refute a real flood.
 FLUSH_SECONDS = 15.0
 # Packages add theirs as entry points of this group, by their subject's name.
 ENTRY_POINTS = "monitord.probes"
@@ -223,7 +223,7 @@ def _added() -> dict[str, Factory]:
 class Probes:
     """The configured probes, and what they share.
 
-    `own_pids` tells which processes are monitord itself, so that the fleet it watches is not judged for it.
+    `own_pids` are the processes of monitord itself, so that the fleet it watches is not judged for it.
     SettingsError is raised for an address that its driver cannot take apart.
     """
 

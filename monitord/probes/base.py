@@ -39,12 +39,12 @@ class Request:
 
 
 class Probe(Protocol):
-    """One thing to look at. It neither times nor catches: `take` does."""
+    """One thing to measure. It neither times nor catches: `take` does."""
 
     name: str
 
     async def measure(self, request: Request) -> Measured:
-        """Look once. Raises FailureError, or lets the driver's own error rise where it has no better word for it."""
+        """Measures once. Raises FailureError, or lets the driver's own error rise where it has none better."""
         ...
 
     async def close(self) -> None:
@@ -53,7 +53,7 @@ class Probe(Protocol):
 
 
 def server_clock(clock: float, began: float, asked: float, answered: float) -> Sample:
-    """What a server's clock showed when a reading began, by what it told (Unix seconds) in the middle of a question.
+    """What a server's clock showed when a reading began, by what it answered (Unix seconds) in the middle of a query.
 
     The other times are the loop's. It is wrong by half of the way there and back at most.
     """

@@ -1,4 +1,4 @@
-"""Looks at which epochs have been sealed, for which groups and how many of their channels, when, and what was not."""
+"""Reads which epochs have been sealed, for which groups and how many of their channels, when, and what was not."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from monitord.probes.base import Measured, Request
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 # Of what is left of it, for each question about participation: the session is shared, and others wait for it.
 _EXTRA_SHARE = 0.25
-# What was unsealed, or could not be asked, is asked for again so many times an epoch.
+# What was unsealed, or could not be read, is read again so many times an epoch.
 _AGAIN_PER_EPOCH = 12
 # Labels before the newest that are asked for again, while some of their channels are not sealed.
 _MOST_OPEN = 3
@@ -39,7 +39,7 @@ class EpochsProbe:
     Once an epoch, when its grace is over, also who took part in it and was not sealed, and who of a cemented group
     is silent. In between that is answered from memory. Of a label that is due and absent also whether nobody took part
     in it: there is nothing to seal then. It is an extra: where participation cannot be read, the seals are reported all
-    the same, and no label is said to be nobody's.
+    the same, and no label is reported to be nobody's.
     """
 
     name = "epochs"
@@ -61,7 +61,7 @@ class EpochsProbe:
             session: Where to ask.
             groups: Token groups, compared without regard to case and labelled as they are written here.
             length: Seconds per epoch.
-            window: How many seconds of labels to look back.
+            window: How many seconds of labels to read back.
             grace: Seconds after its due time that a label is given to be sealed whole.
             cemented: Groups whose channels are set, so that a silent one is missed.
             by_default: Nobody named the groups: whether there is such a table is asked before it is read, so that
@@ -128,7 +128,7 @@ class EpochsProbe:
             await self._ask(now, deadline)
             await self._ask_of(absent, now, deadline)
         except PostgresError as error:
-            self._could_not_ask(error, now)  # nothing is said of what could not be asked
+            self._could_not_ask(error, now)  # nothing is reported of what could not be read
         return Measured((*samples, *self._of_parts(), *self._of_lives(), *self._of_empty(absent)))
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Looks at the machine itself: memory, swap, load, boot time, and the disks, each on a thread that may hang alone.
+"""Measures the machine itself: memory, swap, load, boot time, and the disks, each on a thread that may hang alone.
 
 In a container memory and swap are the smaller of what the host has and what the control group leaves.
 """
@@ -29,7 +29,7 @@ class Place:
 
 
 def place_of(path: str) -> Place | None:
-    """Where a path lies, by the directories above it; None where that cannot be told. May block like any look at it."""
+    """Where a path lies, by the directories above it; None where that is not known. May block like any access to it."""
     try:
         point = Path(path).resolve()
         while not point.is_mount():
@@ -53,7 +53,7 @@ class HostProbe:
         """A probe that has asked nothing yet.
 
         Args:
-            disks: a path on each file system to look at.
+            disks: a path on each file system to measure.
             statvfs: what answers for a path, and may block.
         """
         self._disks = tuple(dict.fromkeys(disks))
@@ -109,7 +109,7 @@ class HostProbe:
         except (FileNotFoundError, NotADirectoryError):
             return Unmeasured(path, "missing", f"{path} does not exist")
         except PermissionError:
-            return Unmeasured(path, "permission", f"{path} may not be looked at by this user")
+            return Unmeasured(path, "permission", f"{path} may not be read by this user")
         except OSError as error:
             return Unmeasured(path, "refused", f"{path} cannot be read: {error.strerror}")
         return [*_fullness(path, found), *_whereabouts(path, place)]

@@ -1,4 +1,4 @@
-"""Looks at the fleet: what PM2 says of each process, and what the kernel says of it, which PM2 does not ask."""
+"""Reads the fleet: what PM2 has of each process, and what the kernel has of it, which PM2 does not read."""
 
 import os
 import sys
@@ -111,7 +111,7 @@ def _service(process: process_list.ListedProcess, numbers: str, own: frozenset[i
 
 
 def _process_state(pid: int) -> ProcessState | None:
-    """What the kernel says of a process; None when it will not tell this user."""
+    """What the kernel has of a process; None when this user may not read it."""
     return _state_in_proc(pid) if sys.platform == "linux" else _state_by_psutil(pid)
 
 

@@ -1,4 +1,4 @@
-"""Looks at a Postgres database: how large it is, how its watched tables grow, and on demand exactly how much."""
+"""Measures a Postgres database: how large it is, how its watched tables grow, and on demand exactly how much."""
 
 from __future__ import annotations
 
@@ -82,7 +82,7 @@ class PostgresProbe:
         """One transaction for everything cheap, one more for the exact counts when any are due.
 
         Raises:
-            PostgresError: The database could not be asked. A table that cannot be measured is a gap instead.
+            PostgresError: The database could not be queried. A table that cannot be measured is a gap instead.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
@@ -91,7 +91,7 @@ class PostgresProbe:
         samples, gaps = list(server), []
         due: list[tuple[str, str]] = []
         arriving: list[tuple[str, asyncpg.Record]] = []
-        uncounted: set[str] = set()  # of these no counter tells how many rows come, only the exact counts do
+        uncounted: set[str] = set()  # of these no counter shows how many rows come, only the exact counts do
         replica, counting = (any(s.name == name and s.value == 1 for s in server) for name in ("replica", "counting"))
         for position, label in enumerate(self._tables, start=1):
             root = next((row for row in relations if position in row["root_of"]), None)
@@ -171,7 +171,7 @@ class PostgresProbe:
         return found
 
     async def _lag(self, deadline: float) -> float | None:
-        """Seconds a standby is behind its primary; None where it does not tell (some that are managed do not)."""
+        """Seconds a standby is behind its primary; None where it does not show it (some that are managed do not)."""
         left = deadline - asyncio.get_running_loop().time()
         try:
             async with self._session.read_only(left * _COUNT_SHARE) as connection:

@@ -1,4 +1,4 @@
-"""Looks at a Redis or Valkey server and the BullMQ queues in it: one PING, one pipeline of counts, two about jobs."""
+"""Measures a Redis or Valkey server and the BullMQ queues in it: one PING, one pipeline of counts, two about jobs."""
 
 import asyncio
 import time
@@ -29,7 +29,7 @@ class RedisProbe:
     """Latency, keys, memory, evictions, queue depths, and whether the next client is served: over one kept connection.
 
     It asks PING, DBSIZE, INFO, EXISTS, LLEN and ZCARD, AUTH and SELECT where the URL says so, and CONFIG GET where only
-    that can tell whether a write would be accepted; of jobs LINDEX, ZRANGE, ZREVRANGE, ZCOUNT and HGET, of which a
+    that shows whether a write would be accepted; of jobs LINDEX, ZRANGE, ZREVRANGE, ZCOUNT and HGET, of which a
     user may be refused any: nothing that walks the keys, nothing that writes, no HELLO and no CLIENT, which old servers
     and narrow users refuse.
     """
@@ -150,7 +150,7 @@ class RedisProbe:
         return ("EXISTS", *(key(self._prefixes[queue], queue, part) for part in PARTS))
 
     async def _ask(self, connection: AbstractConnection, commands: Sequence[Command]) -> Replies:
-        """What was said to each command; a refusal stands as the error it is."""
+        """The answer to each command; a refusal stands as the error it is."""
         renew(connection)
         await connection.send_packed_command(connection.pack_commands(commands), check_health=False)
         replies: Replies = {}
@@ -165,7 +165,7 @@ class RedisProbe:
         return replies
 
     async def _of_jobs(self, connection: AbstractConnection, now: float, deadline: float) -> Replies:
-        """What was said about jobs; nothing where it was not said in time, or is no answer to what was asked.
+        """The answers about jobs; nothing where they did not come in time, or do not answer what was asked.
 
         Whatever a job is called or holds, it costs this and no more.
         """
@@ -265,7 +265,7 @@ class RedisProbe:
         ]
 
     def _absent(self, queue: str, exists: object) -> Unmeasured | None:
-        """Why nothing can be said of a queue without a job: it is not there, or nobody may know whether it is."""
+        """Why nothing is known of a queue without a job: it is not there, or whether it is may not be read."""
         prefix = self._prefixes[queue]
         if isinstance(exists, int):
             if exists:
@@ -277,7 +277,7 @@ class RedisProbe:
                 f"of {self._where}: check its name, its prefix and the number of the database",
             )
         kind, why = refusal(exists)
-        return Unmeasured(queue, kind, f"whether {prefix}:{queue} exists cannot be asked (EXISTS): {why}")
+        return Unmeasured(queue, kind, f"whether {prefix}:{queue} exists cannot be read (EXISTS): {why}")
 
 
 # What is not known where a command is not answered.

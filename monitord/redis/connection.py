@@ -58,7 +58,7 @@ class BoundedStream:
             first = await self.readexactly(1)
         except asyncio.IncompleteReadError:
             return b""
-        if first not in _FIRST:  # said at once: what speaks another protocol may never end its line
+        if first not in _FIRST:  # an error at once: another protocol may never end its line
             raise exceptions.InvalidResponse
         try:
             return first + self._spent(await self._stream.readline())
@@ -115,7 +115,7 @@ class Server:
         place = path if path is not None else f"{self._options['host']}:{self._options['port']}"
         self.where = f"Redis at {place}"
         self.database = int(self._options.get("db") or 0)
-        self._made()  # a wrong option in the URL is found here, not in the night
+        self._made()  # a wrong option in the URL is found here, not later
 
     def connection(self) -> AbstractConnection:
         """A connection that has not connected yet. OSError or ValueError where its certificate files cannot be read."""

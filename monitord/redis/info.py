@@ -35,7 +35,7 @@ def number(fields: Fields, name: str) -> int | None:
 
 
 def wanted(fields: Fields, *, misconf: bool) -> tuple[str, ...]:
-    """What only CONFIG GET can tell of a server of which INFO says this."""
+    """What only CONFIG GET can show of a server whose INFO is this."""
     asked: list[str] = []
     if number(fields, "min_slaves_good_slaves"):
         asked.append(MIN_REPLICAS)
@@ -47,11 +47,11 @@ def wanted(fields: Fields, *, misconf: bool) -> tuple[str, ...]:
 def refusals(fields: Fields, config: Fields, *, misconf: bool) -> dict[str, str | None]:
     """Why the next client would not be served: for each reason half a sentence, "" where it does not hold.
 
-    None is what cannot be told.
+    None is what is unknown.
 
     Args:
         fields: of INFO, all sections together; a section that was not answered leaves its fields out.
-        config: name -> value of what CONFIG GET was asked for and told.
+        config: name -> value of what CONFIG GET returned.
         misconf: whether it refused the PING with MISCONF.
     """
     return {

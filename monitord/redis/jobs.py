@@ -1,7 +1,7 @@
 """What is read of a queue's jobs beside how many there are: whether they move, how many failed, how old the oldest is.
 
 Each question is about one job or one number, whatever the queue holds. The ids of jobs may be anybody's words: they are
-compared here, and told to nobody.
+compared here, and shown to nobody.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class Jobs:
             self._failed_at = self._failed_at or b"%d" % round(now * 1000)
 
     def _moved(self, answers: Answers) -> bool | None:
-        """Whether a job was taken or finished since the last reading; None where that cannot be told."""
+        """Whether a job was started or finished since the last reading; None where that is not known."""
         commands = (*self._next, self._active, *self._newest.values(), *self._counted.values())
         found = tuple(answers.get(command) for command in commands)
         if any(isinstance(reply, Exception) for reply in found[: len(self._next) + 1]):

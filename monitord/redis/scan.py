@@ -29,7 +29,7 @@ _TYPE_OF: Final = {part: kind for kind, parts in PARTS_BY_TYPE.items() for part 
 class Scanned:
     """Queue -> the prefix of its keys; `doubles` are further queues of the same names, as PREFIX:QUEUE.
 
-    `complete` is False where there are more keys than were looked at, `allowed` where the user may not look at all.
+    `complete` is False where there are more keys than were read, `allowed` where the user may not read them.
     `elsewhere` is how many keys the other databases of this server hold, by their numbers.
     """
 
@@ -62,7 +62,7 @@ async def scan(server: Server, prefixes: Sequence[str], timeout: float) -> Scann
 
 
 async def _collect(connection: AbstractConnection, parts: dict[str, set[str]]) -> bool:
-    """What is under each PREFIX:QUEUE that any key suggests; False where there is more than was looked at."""
+    """What is under each PREFIX:QUEUE that any key suggests; False where there is more than was read."""
     cursor: bytes | str = "0"
     for _ in range(SCAN_ROUNDS):
         reply = await _ask(connection, ("SCAN", cursor, "MATCH", _MATCH, "COUNT", str(SCAN_COUNT)))

@@ -16,7 +16,7 @@ Changes = Mapping[str, str | None]
 NOTHING: Final = "–"
 # Nearer than this two firings are the same moment to people.
 _SAME_SECONDS: Final = 1.0
-# Nights shorter than this are told to the second.
+# Windows shorter than this are shown to the second.
 _SHORT: Final = timedelta(hours=2)
 
 
@@ -53,7 +53,7 @@ def _alert(alert: Fired, until: datetime) -> dict[str, object]:
         "limit": alert.limit,
         "unit": alert.unit,
         "summary": alert.summary,
-        # How it was counted is told below: the rule did not know which count it went without.
+        # How it was counted is shown below: the rule did not know which count it went without.
         "evidence": {name: value for name, value in alert.evidence.items() if name != "counted"},
         "counted": alert.counted,
         "at_start": alert.at_start,

@@ -1,4 +1,4 @@
-"""A night's report as headings, sentences and tables: the same facts in the same order in each of its forms."""
+"""A report as headings, sentences and tables: the same facts in the same order in each of its forms."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monitord.core.report.wording import at, ending, evidence, met, sentence, sp
 
 
 def criteria(night: Report) -> Section:
-    """Whether the night was as expected, criterion by criterion."""
+    """Whether all was as expected, criterion by criterion."""
     items = tuple(
         Item(*met(found), found.title, tuple(sentence(said) for said in (found.evidence, *found.details) if said))
         for found in night.criteria
@@ -21,7 +21,7 @@ def criteria(night: Report) -> Section:
 
 
 def still_open(night: Report) -> Section:
-    """The warnings that fire as the night ends: a GO leaves them to whoever reads it."""
+    """The warnings that fire as the window ends: a GO leaves them to whoever reads it."""
     items: list[tuple[Style | None, str]] = []
     for found in night.open_warnings:
         quiet = f", silenced by {found.silenced_by}" if found.silenced_by else ""

@@ -1,4 +1,4 @@
-"""A night's report as one HTML page that needs nothing but itself: no script, no font, no picture from elsewhere."""
+"""A report as one HTML page that needs nothing but itself: no script, no font, no picture from elsewhere."""
 
 from __future__ import annotations
 
@@ -92,7 +92,7 @@ def report_html(night: Report) -> str:
     css = files("monitord.reporting").joinpath("report.css").read_text(encoding="utf-8")
     template = _templates().get_template("standalone.html")
     return template.render(
-        title=f"{night.headline}: the night to {dated(night.until)}",
+        title=f"{night.headline}: the report to {dated(night.until)}",
         css=Markup(css),  # noqa: S704 - the package's own
         head=report_head(night),
         sections=report_sections(night),

@@ -1,4 +1,4 @@
-"""Incidents as a list: on a terminal, and as JSON wherever they are told."""
+"""Incidents as a list: on a terminal, and as JSON wherever they are shown."""
 
 from __future__ import annotations
 

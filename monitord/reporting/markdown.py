@@ -1,4 +1,4 @@
-"""A night's report as GitHub Markdown; no value can become markup, a mention, a link or a cell of its own."""
+"""A report as GitHub Markdown; no value can become markup, a mention, a link or a cell of its own."""
 
 from __future__ import annotations
 

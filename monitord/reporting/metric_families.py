@@ -1,4 +1,4 @@
-"""The catalogue of metrics: every name there is, what it means, and what tells its samples apart.
+"""The catalogue of metrics: every name there is, what it means, and the labels of its samples.
 
 Names follow Prometheus: base units, `_total` for what only rises, `_timestamp_seconds` for moments. Neither `instance`
 nor `fleet` is among the labels: they say where something was scraped, and Prometheus adds them from its own list of
@@ -25,20 +25,20 @@ class Family:
 
 
 _OF_MONITORD: Final = (
-    # What monitord says of itself.
+    # What monitord reports of itself.
     Family("monitord_build_info", "Which monitord this is, and where it says it runs.", ("version", "host", "fleet")),
     Family("monitord_status", "1 for the status of the last cycle, 0 for the others.", ("status",)),
     Family("monitord_last_check_timestamp_seconds", "When the last cycle was judged."),
     Family("monitord_cycle_duration_seconds", "How long the last cycle took."),
-    Family("monitord_whole_cycle_age_seconds", "How long ago every probe was taken in one cycle."),
+    Family("monitord_whole_cycle_age_seconds", "How long ago every probe ran in one cycle."),
     Family("monitord_probe_up", "Whether a configured probe could measure.", ("probe",)),
     Family("monitord_probe_duration_seconds", "How long a probe's last turn took.", ("probe",)),
     Family(
         "monitord_probe_unmeasured_subjects", "What a probe could not measure of a server that answers.", ("probe",)
     ),
-    Family("monitord_bus_connected", "Whether PM2's bus is heard."),
+    Family("monitord_bus_connected", "Whether PM2's bus is connected."),
     Family("monitord_bus_dropped_events_total", "Events of PM2's bus that came too fast to be kept.", (), "counter"),
-    Family("monitord_outbox_waiting", "Messages that wait to be told, in quiet hours too.", ("channel",)),
+    Family("monitord_outbox_waiting", "Messages that wait to be sent, in quiet hours too.", ("channel",)),
     Family(
         "monitord_outbox_oldest_age_seconds",
         "How long the oldest of those that are due has waited; absent where none is.",

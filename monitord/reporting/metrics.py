@@ -47,7 +47,7 @@ class Facts:
     """What a report does not say of monitord itself. None: not known, or there is no such thing.
 
     `at` is the `now` of the last cycle (aware), `cycle_seconds` how long it took, `whole_age_seconds` how long ago
-    every probe was taken in one cycle. `bus_dropped` counts since the start. `outbox` is by the name of a channel.
+    every probe ran in one cycle. `bus_dropped` counts since the start. `outbox` is by the name of a channel.
     """
 
     version: str
@@ -107,7 +107,7 @@ class _Collector:
     def _shown(self, family: str, found: Mapping[str, T]) -> Iterator[tuple[str, T]]:
         """What there is room for, by its label: what alerts fire for, then what is not as expected, then by name.
 
-        Names that are the same once cleaned cannot be told apart, and only the first of them is shown.
+        Names that are the same once cleaned are one, and only the first of them is shown.
         """
         ordered = sorted(found, key=lambda name: (label(name) not in self._wanted, _order(found[name]), name))
         shown: dict[str, T] = {}
@@ -177,6 +177,6 @@ def label(value: object) -> str:
 
 
 def _order(found: object) -> int:
-    """What is not as expected before what cannot be told, and that before the rest."""
+    """What is not as expected before what is unknown, and that before the rest."""
     ok = getattr(found, "ok", True)
     return 0 if ok is False else 1 if ok is None else 2

@@ -24,7 +24,7 @@ Answer = dict[str, object]
 
 
 def metrics(report: FleetStatus, at: datetime, duration_ms: float, bus: str) -> dict[str, Metric]:
-    """The lines of `pm2 describe`, by name. `at` is when the cycle began, `bus` how well PM2's bus is heard."""
+    """The lines of `pm2 describe`, by name. `at` is when the cycle began, `bus` the state of PM2's bus."""
     found = {
         "Status": Metric(report.status),
         "Alerts firing": Metric(len(report.alerts.firing)),
@@ -72,8 +72,8 @@ def check_answer(action: Action, report: FleetStatus, at: datetime, duration_ms:
 
 
 def report_answer(night: Report) -> Answer:
-    """The verdict over a night, each criterion in a sentence."""
-    words = {True: "met", False: "NOT MET", None: "cannot be told"}
+    """The verdict of a report, each criterion in a sentence."""
+    words = {True: "met", False: "NOT MET", None: "unknown"}
     return {
         "action": "report",
         "verdict": night.verdict,
@@ -88,5 +88,5 @@ def report_answer(night: Report) -> Answer:
 
 
 def no_answer(action: Action, why: str) -> Answer:
-    """What is said where there is nothing to tell, so that nobody waits for it. `why` is a sentence."""
+    """The answer where there is none, so that nobody waits for it. `why` is a sentence."""
     return {"action": action, "status": "unknown", "says": why}

@@ -1,4 +1,4 @@
-"""The outline of a night's report, and its sections on monitoring itself: blind spells, baseline."""
+"""The outline of a report, and its sections on monitoring itself: blind spells, baseline."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def sections(night: Report) -> tuple[Section, ...]:
         criteria(night),
         *((still_open(night),) if night.open_warnings else ()),
         incidents(night),
-        *(section for subject in registered() for section in subject.night(night)),
+        *(section for subject in registered() for section in subject.report(night)),
         blind(night),
         baseline(night),
     )

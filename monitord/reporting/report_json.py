@@ -1,4 +1,4 @@
-"""A night's report as one JSON-ready document: times in RFC 3339, UTC, ms and a Z; None for what is unknown."""
+"""A report as one JSON-ready document: times in RFC 3339, UTC, ms and a Z; None for what is unknown."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def _table(table: TableReport) -> dict[str, object]:
 
 
 def _plain(value: object) -> Any:
-    """The JSON form of anything a Night holds."""
+    """The JSON form of anything a Report holds."""
     if is_dataclass(value) and not isinstance(value, type):
         found = ((field.name, getattr(value, field.name)) for field in fields(value))
         return {name: _time(part) if name in _TIMES else _plain(part) for name, part in found if name != "memory"}

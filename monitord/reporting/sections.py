@@ -1,4 +1,4 @@
-"""Each subject's section: what it says of itself, and that it is off, could not be measured, or not whole."""
+"""Each subject's section: how it stands, and that it is off, could not be measured, or not whole."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def _is_blank(block: Block) -> bool:
 
 
 def _is_said(block: Block, probe: ProbeStatus) -> bool:
-    """Whether it says of a package what the probe's status has said already."""
+    """Whether it repeats of a package what the probe's status has."""
     said = block.text.removeprefix("Unknown: ").rstrip(".") if isinstance(block, Paragraph) else ""
     return bool(said) and said in (probe.error or "")
 

@@ -1,4 +1,4 @@
-"""Silences, as the list of them, the status and the page tell of them."""
+"""Silences, as the list of them, the status and the page show them."""
 
 from __future__ import annotations
 
@@ -73,9 +73,9 @@ def silences_text(
     now: datetime,
     screen: Terminal,
 ) -> str:
-    """A row for each silence. `waiting` are the ids of those that the daemon has not heard of yet."""
+    """A row for each silence. `waiting` are the ids of those that the daemon has not applied yet."""
     if not silences:
-        return "\n".join(screen.wrapped("No silences: everything is told.", indent="")) + "\n"
+        return "\n".join(screen.wrapped("No silences: everything is notified.", indent="")) + "\n"
     rows: list[tuple[Style | None, list[str]]] = []
     notes: list[str] = []
     for one in silences:
@@ -90,7 +90,7 @@ def silences_text(
         said = [f"Every {one.every} for {humanize.duration(one.lasts)}."] if one.every else []
         said += [one.reason.rstrip(".") + "."] if one.reason else []
         said += [f"Covers {humanize.listed([f'{a.rule} {a.subject}' for a in covered])}."] if covered else []
-        said += ["Not heard by the daemon yet."] if is_waiting else []
+        said += ["Not applied by the daemon yet."] if is_waiting else []
         if said:
             notes += screen.wrapped(f"{one.id}: {' '.join(said)}", hanging="    ")
     lines = table(screen, ("ID", "SUBJECT", "RULE", "QUIET", "COVERS"), rows, right=frozenset({4}), flexible=(1, 2, 3))

@@ -56,7 +56,7 @@ def verdict_lines(report: FleetStatus, screen: Terminal) -> Iterator[str]:
             yield from screen.wrapped(f"Acknowledged at {humanize.clock(alert.acked_at.timestamp())}.", indent=indent)
     for alert in report.alerts.suppressed:
         by = alert.silenced_by
-        why = f"Silenced by {by}, and not told" if by else "Explained, and not told by itself"
+        why = f"Silenced by {by}, and not notified" if by else "Explained, and not notified by itself"
         yield from screen.wrapped(f"{why}: {alert.summary}")
 
 
@@ -73,5 +73,5 @@ class CheckRhythm(Protocol):
 
 
 def stale_after(rhythm: CheckRhythm) -> timedelta:
-    """The age at which a report no longer tells of the present: a late cycle, and one interval more."""
+    """The age at which a report is no longer of the present: a late cycle, and one interval more."""
     return max(3 * rhythm.check_interval, 2 * rhythm.probe_timeout) + rhythm.check_interval

@@ -10,7 +10,7 @@ from markupsafe import Markup
 from monitord.reporting.charts.svg import lines
 from monitord.reporting.terminal import clean
 
-# What tells the marks apart without their colours, drawn in 16 x 16.
+# What distinguishes the marks without their colours, drawn in 16 x 16.
 SIGNS: Final = {
     "ok": "M8 1a7 7 0 1 0 0 14a7 7 0 1 0 0 -14ZM4.5 8.2l2.4 2.4L11.6 5.6",
     "warning": "M8 1.5L15 14.5H1ZM8 6v4M8 12.2v.1",

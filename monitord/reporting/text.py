@@ -1,4 +1,4 @@
-"""A night's report for a terminal."""
+"""A report for a terminal."""
 
 from __future__ import annotations
 

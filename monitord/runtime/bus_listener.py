@@ -1,6 +1,6 @@
 """Listens to PM2's bus: what it says is logged at once, kept for the next cycle, and makes a check of the fleet due.
 
-Without a PM2, or where its bus cannot be heard, looking at its list has to do.
+Without a PM2, or without its bus, reading its list has to do.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ class BusListener:
     """The listener to the PM2 that is watched, where there is one.
 
     Args:
-        log: where it is said that the bus is lost, or heard again.
+        log: where the bus is reported lost, or connected again.
         known: what is known of a service by its name.
-        say: tells of a death as it happens.
-        look: asks for a check of the fleet.
+        say: reports an end as it happens.
+        check: requests a check of the fleet.
     """
 
     def __init__(
@@ -36,13 +36,13 @@ class BusListener:
         look: Callable[[], None],
     ) -> None:
         self._log = log
-        self._known, self._say, self._look = known, say, look
+        self._known, self._say, self._check = known, say, look
         self._bus: Bus | None = None
         self._announcer: ExitAnnouncer | None = None
 
     @property
     def bus(self) -> Bus | None:
-        """What listens: `connected`, `heard` and `dropped` tell how well. None where there is no PM2."""
+        """What listens: `connected`, `heard` and `dropped` are its state. None where there is no PM2."""
         return self._bus
 
     @property
@@ -59,16 +59,16 @@ class BusListener:
             self._announcer = ExitAnnouncer(self._known, self._say)
             self._bus = Bus(
                 home,
-                self._look,
+                self._check,
                 say=self._announcer.hear,
                 say_act=self._announcer.hear_act,
-                on_act=self._look,
+                on_act=self._check,
                 on_edge=self._edge,
             )
             self._bus.start()
 
     def drain(self) -> tuple[ProcessExit | OperatorAction, ...]:
-        """What was heard since the last call."""
+        """What was received since the last call."""
         return (*self._bus.drain(), *self._bus.drain_acts()) if self._bus is not None else ()
 
     async def close(self) -> None:
@@ -81,7 +81,7 @@ class BusListener:
 
     def _edge(self, heard: bool) -> None:
         if heard:
-            self._log.emit("bus_heard", "info", "PM2's bus is heard again: exits are reported as they happen.")
+            self._log.emit("bus_heard", "info", "PM2's bus is connected again: exits are reported as they happen.")
         else:
-            message = "PM2's bus cannot be heard: an exit is reported when PM2's list is next checked."
+            message = "PM2's bus is not connected: an exit is reported when PM2's list is next checked."
             self._log.emit("bus_lost", "info", message)

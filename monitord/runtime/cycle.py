@@ -20,14 +20,14 @@ from monitord.core.subjects.monitord import MONITORD
 from monitord.core.subjects.series import RollupContext
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
-from monitord.storage.outbox import OutboxEntry, Told
+from monitord.storage.outbox import NotifiedChannels, OutboxEntry
 from monitord.storage.store import CycleRecord, Store
 
 # A snapshot on a hung disk must not delay monitoring.
 SAVE_TIMEOUT_SECONDS = 2.0
-HEAR_TIMEOUT_SECONDS = 1.0
+COMMANDS_TIMEOUT_SECONDS = 1.0
 # For so long monitord counts as degraded after it has lost a part of what it knew: long enough to be read of.
-LOSS_SAID_SECONDS = 3600.0
+LOSS_REPORTED_SECONDS = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,11 +51,11 @@ class CycleListener(Protocol):
     """Where a cycle's outcome goes: the log, and all channels beside it. Nothing here blocks or raises."""
 
     def begin(self) -> None:
-        """Hear that a whole cycle begins."""
+        """Called when a whole cycle begins."""
         ...
 
-    def plan(self, decision: Decision) -> tuple[Sequence[OutboxEntry], Told]:
-        """What is to be saved with a cycle because it is still to be told, and who has then been told of what."""
+    def plan(self, decision: Decision) -> tuple[Sequence[OutboxEntry], NotifiedChannels]:
+        """What is to be saved with a cycle because it is still to be sent, and who has then been notified of what."""
         ...
 
     def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
@@ -63,7 +63,7 @@ class CycleListener(Protocol):
         ...
 
     def end(self, decision: Decision | None, problem: str) -> None:
-        """Hear that a whole cycle has ended: with a decision, or without; well, or with a problem."""
+        """Called when a whole cycle has ended: with a decision, or without; well, or with a problem."""
         ...
 
     def aside(self, aside: SetAside) -> None:
@@ -86,10 +86,10 @@ class Monitor:
         store: Store,
         dispatcher: CycleListener,
         timeout: float,
-        heard: Callable[[], tuple[ProcessExit | OperatorAction, ...]] = tuple,
+        received: Callable[[], tuple[ProcessExit | OperatorAction, ...]] = tuple,
         hour: Mapping[str, object] | None = None,
     ) -> None:
-        """A monitor that has not run a cycle yet. `heard` gives what PM2's bus has told since it was last asked.
+        """A monitor that has not run a cycle yet. `received` gives what PM2's bus has reported since its last call.
 
         `hour` is the hour that ran as it was last saved.
         """
@@ -99,19 +99,19 @@ class Monitor:
         self.timeout = timeout
         self._store = store
         self._dispatcher = dispatcher
-        self._heard = heard
+        self._received = received
         self._hour = RunningHour(hour)
         self._fault = ""
         self._lived: float | None = None  # as of the last cycle
         self._took: float | None = None  # the last whole cycle, in seconds
-        self._loss: tuple[str, float] | None = None  # what was lost, and until when (loop time) it is said
+        self._loss: tuple[str, float] | None = None  # what was lost, and until when (loop time) it is reported
 
     def aside(self, aside: SetAside) -> None:
         """Say that the snapshot had to be put aside, or was not whole, and keep saying what was lost for an hour."""
         self._dispatcher.aside(aside)
         kept = f" and is kept as {aside.kept_as}" if aside.kept_as else ""
         said = f"its snapshot was damaged ({aside.reason}){kept}; lost: {aside.lost}"
-        self._loss = said, asyncio.get_running_loop().time() + LOSS_SAID_SECONDS
+        self._loss = said, asyncio.get_running_loop().time() + LOSS_REPORTED_SECONDS
 
     async def cycle(self, request: CycleRequest) -> Decision:
         """Observe, decide, save, deliver."""
@@ -130,14 +130,14 @@ class Monitor:
         began = asyncio.get_running_loop().time()
         observation, asked = await asyncio.gather(
             observe(self.probes, request, self.timeout, self._own_reading(request), self.state.history),
-            self._store.hear(HEAR_TIMEOUT_SECONDS),
+            self._store.hear(COMMANDS_TIMEOUT_SECONDS),
         )
         gap, self._lived = self._gap(observation.lived), observation.lived
-        heard = self._heard()
+        received = self._received()
         observation = replace(
             observation,
-            exits=tuple(one for one in heard if isinstance(one, ProcessExit)),
-            acts=tuple(one for one in heard if isinstance(one, OperatorAction)),
+            exits=tuple(one for one in received if isinstance(one, ProcessExit)),
+            acts=tuple(one for one in received if isinstance(one, OperatorAction)),
             commands=asked.commands,
         )
         try:

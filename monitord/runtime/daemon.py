@@ -53,7 +53,7 @@ RELOAD_STEP_SECONDS: Final = 3.0
 TIDY_TIMEOUT_SECONDS: Final = 30.0
 CYCLE_JOB: Final = "cycle"
 VERDICT_JOB: Final = "verdict"
-# What a scheduled verdict looks back on: overnight.
+# The window of a scheduled verdict: overnight.
 VERDICT_SPAN: Final = timedelta(hours=12)
 SIGNALS: Final = (signal.SIGUSR1, signal.SIGHUP, signal.SIGTERM, signal.SIGINT)
 
@@ -101,11 +101,11 @@ class Daemon:
 
     @property
     def bus(self) -> Bus | None:
-        """What listens to PM2's bus: `connected`, `heard` and `dropped` tell how well. None where there is no PM2."""
+        """What listens to PM2's bus: `connected`, `heard` and `dropped` are its state. None where there is no PM2."""
         return self._listening.bus
 
     async def run(self) -> None:
-        """Watch until told to stop.
+        """Monitor until stopped.
 
         Raises:
             SettingsError: an address cannot be taken apart; nothing was started.
@@ -226,7 +226,7 @@ class Daemon:
         await self._probes.close()
         await self._listening.close()
 
-    # What may be asked, at any time, from signals, jobs and PM2
+    # What may be requested, at any time, from signals, jobs and PM2
 
     # Jobs are coroutines: APScheduler would run plain functions on threads of the pool that name look-ups may hang in.
 
@@ -241,7 +241,7 @@ class Daemon:
         try:
             night = await self._night()
         except Exception as error:  # noqa: BLE001 - see above
-            self._log.internal("the night's report could not be made", error)
+            self._log.internal("the report could not be made", error)
             return
         await self._dispatcher.verdict(night)
 
@@ -259,7 +259,7 @@ class Daemon:
 
     async def _record_settings(self) -> None:
         if self._record is not None:
-            with suppress(OSError, WorkerBusy, SettingsError):  # whether the directory can be written, saving tells
+            with suppress(OSError, WorkerBusy, SettingsError):  # whether the directory can be written, saving shows
                 await self._tidying.run(self._record, timeout=LOAD_TIMEOUT_SECONDS)
 
     def _ask_stop(self, reason: str) -> None:

@@ -1,4 +1,4 @@
-"""Notifying as the settings have it: which channels there are, who tells, and what becomes of both at a reload."""
+"""Notifying as the settings have it: the channels, the sender, and what becomes of both at a reload."""
 
 from __future__ import annotations
 
@@ -48,8 +48,8 @@ class Notifying(Dispatcher):
             except SendError as error:
                 message = f"{name} cannot be used as it is set: {error.error}."
                 self._log.emit("channel_unusable", "warning", message, channel=name, kind=error.kind, error=error.error)
-            except Exception as error:  # noqa: BLE001 - it is only asked; what goes wrong in sending is said then
-                self._log.internal(f"what {name} can do could not be asked", error)
+            except Exception as error:  # noqa: BLE001 - it is only asked; what goes wrong in sending is reported then
+                self._log.internal(f"what {name} can do could not be read", error)
             else:
                 if not closes:
                     message = (
@@ -107,7 +107,7 @@ class Notifying(Dispatcher):
 
 
 def sender(settings: Settings) -> Origin:
-    """Who tells, by these settings."""
+    """The sender, by these settings."""
     written = settings.notify.quiet_hours
     return Origin(settings.instance, settings.fleet, quiet_hours(written) if written else None)
 
@@ -118,5 +118,5 @@ def _beat(settings: Settings) -> tuple[object, ...]:
 
 
 def _about(settings: Settings) -> tuple[object, ...]:
-    """Everything that a channel is made of; the page's address stands in what Alertmanager is told."""
+    """Everything that a channel is made of; the page's address stands in what is posted to Alertmanager."""
     return (settings.notify, settings.instance, settings.fleet, settings.http)

@@ -21,7 +21,7 @@ from monitord.reporting.pm2_answers import UNKNOWN, Answer, check_answer, metric
 
 METRICS_EVERY_SECONDS: Final = 1.0
 REPORT_SECONDS: Final = 60.0
-# `pm2 trigger` must have heard that it was delivered before the answer is there, or it misses that this is the last.
+# `pm2 trigger` must have received that it was delivered before the answer is there, or it misses that this is the last.
 ANSWER_AFTER_SECONDS: Final = 0.1
 _LARGEST_ANSWER: Final = 64 * 1024
 
@@ -29,7 +29,7 @@ AskCheck = Callable[[Callable[[Decision | None], None]], None]
 
 
 class Pm2Agent:
-    """What PM2 is told and what it may ask. Where there is no PM2, nothing of it costs anything."""
+    """What PM2 is shown and what it may request. Where there is no PM2, nothing of it costs anything."""
 
     def __init__(
         self,
@@ -43,9 +43,9 @@ class Pm2Agent:
 
         Args:
             ipc: PM2's channel.
-            ask_check: has a full check made, and tells what it came to (None: it failed inside).
-            night: makes the report of the night.
-            bus: whether PM2's bus is heard, in a word.
+            ask_check: has a full check made, and gives its result (None: it failed inside).
+            night: makes the report.
+            bus: the state of PM2's bus, in a word.
             log: masks what is secret, and takes what goes wrong.
         """
         self._ipc = ipc
@@ -60,7 +60,7 @@ class Pm2Agent:
         self._reporting: asyncio.Task[None] | None = None
 
     def register(self) -> None:
-        """Tell PM2 what may be asked."""
+        """Offers PM2 the actions."""
         for action in axm.ACTIONS:
             self._ipc.send(axm.registration(action))
 
@@ -78,7 +78,7 @@ class Pm2Agent:
             self._shown, self._shown_at = found, now
 
     def asked(self, action: Action) -> None:
-        """Somebody waits for an answer. Whoever asks before it has come gets the same one: PM2 tells it to all."""
+        """Somebody waits for an answer. Whoever asks before it has come gets the same one: PM2 sends it to all."""
         if action in self._asked:
             return
         self._asked[action] = asyncio.get_running_loop().time()
@@ -118,8 +118,8 @@ class Pm2Agent:
         except TimeoutError:
             why = f"the report takes longer than {REPORT_SECONDS:.0f} s; `monitord report` waits for it."
             answer = no_answer("report", why)
-        except Exception as error:  # noqa: BLE001 - it costs the report, and whoever asked is told so
-            self._log.internal("the night's report could not be made", error)
+        except Exception as error:  # noqa: BLE001 - it costs the report, and whoever asked is answered so
+            self._log.internal("the report could not be made", error)
             answer = no_answer("report", "the report could not be made; the log says why.")
         self._answer("report", answer)
 

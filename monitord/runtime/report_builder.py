@@ -1,4 +1,4 @@
-"""The morning's report: what was recorded of the night, looked back on, with the recap that only the database can give.
+"""The report: what was recorded of the window, folded, with the recap that only the database can give.
 
 For the command and the daemon alike. The record is read on a thread, whoever asks goes on meanwhile.
 """
@@ -52,7 +52,7 @@ async def report_from_recording(
         Unusable: the snapshot is there and cannot be read.
         TimeoutError: the state directory does not answer.
     """
-    worker = WorkerThread("the night's record")
+    worker = WorkerThread("the recording")
     try:
         asked = await worker.run(_asked_about, settings.state_dir, orders, timeout=LOOK_SECONDS)
     except BaseException:
@@ -87,7 +87,7 @@ def recorded_cycles(directory: Path, orders: StandingOrders, since: datetime) ->
     """
     snapshot = read_snapshot(directory)
     report, at = None, None
-    # A report of another shape, as another version left it, is no reason to know nothing of the night.
+    # A report of another shape, as another version left it, is no reason to know nothing of the window.
     with suppress(ValueError, TypeError, KeyError, AttributeError):
         if snapshot is not None and snapshot.report is not None:
             at = moment(snapshot.report["at"])
@@ -110,7 +110,7 @@ def _look(directory: Path, orders: StandingOrders, since: datetime, until: datet
 async def _recap(
     settings: Settings, orders: StandingOrders, since: datetime, until: datetime
 ) -> tuple[tuple[Recap, ...] | None, str]:
-    """The tiers' night from the database, or None and why not."""
+    """The tiers' recap from the database, or None and why not."""
     if settings.postgres.dsn is None or not orders.groups:
         return None, ""
     from monitord.postgres.dsn import DsnError

@@ -2,7 +2,7 @@
 
 Signals, jobs, PM2 and the monitor itself ask it for things, at any time and any number of times; it does each once. It
 keeps the time of the next cycle by the monotonic clock, and knows no APScheduler: whoever makes cycles due by a wall
-clock that can be set back is told when one did not come.
+clock that can be set back shows when one did not come.
 """
 
 from __future__ import annotations
@@ -18,9 +18,9 @@ from monitord.core.subjects.registry import registered
 from monitord.logging.logger import JsonLog
 from monitord.runtime.cycle import CycleRequest, Monitor
 
-# How far past its time a cycle may be before whoever makes them due is taken to have lost the clock.
+# How far past its time a cycle may be before whoever makes them due is considered to have lost the clock.
 OVERDUE_SECONDS: Final = 1.0
-# After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is looked at once.
+# After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is checked once.
 SETTLE_SECONDS: Final = 0.05
 FLEET_EVERY_SECONDS: Final = 1.0
 # Checks on demand, and readings of the settings, begin at least so far apart: whoever asks in between is served then.
@@ -35,7 +35,7 @@ Answer = Callable[[Decision | None], None]
 class _Asked:
     """What has been asked for and not been done yet. Times are the loop's (monotonic) seconds.
 
-    `fleet_at` is when to look at PM2 again, as its bus has told of a death.
+    `fleet_at` is when to check PM2 again, as its bus has reported an end.
     """
 
     check: str = ""
@@ -57,7 +57,7 @@ class _Asked:
 
 
 class Scheduler:
-    """Runs the cycles of one watch; it may be asked before that has begun.
+    """Runs the cycles of one monitor; it may be asked before that has begun.
 
     `reload` reads the settings again; `overdue` is called when a cycle that was due did not come; `decided` sees what
     each cycle came to and how many milliseconds it took.
@@ -83,13 +83,13 @@ class Scheduler:
         self._fleet_looked_at = float("-inf")
         self._check_from = self._reload_from = float("-inf")  # no sooner than then, by the loop's time
 
-    # What may be asked, at any time
+    # What may be requested, at any time
 
     def ask_check(self, trigger: str, answer: Answer | None = None) -> None:
         """A full check for `trigger`: now, or a second after the last one began; several make one.
 
-        `answer` is told what it came to, or None where it failed inside. The hundred and first of those who wait is
-        not told.
+        `answer` is called with its result, or None where it failed inside. The hundred and first of those who wait is
+        not answered.
         """
         self._asked.check = trigger
         if answer is not None and len(self._asked.answers) < MAX_ANSWERS:
@@ -108,7 +108,7 @@ class Scheduler:
         self._wake.set()
 
     def ask_fleet(self) -> None:
-        """A process died by itself: look at the fleet at once, but no more than once a second."""
+        """A process ended by itself: check the fleet at once, but no more than once a second."""
         if self._asked.fleet_at is None:
             now = asyncio.get_running_loop().time()
             self._asked.fleet_at = max(now + SETTLE_SECONDS, self._fleet_looked_at + FLEET_EVERY_SECONDS)
@@ -120,7 +120,7 @@ class Scheduler:
         self._next_due = asyncio.get_running_loop().time() + every
 
     def due_now(self) -> None:
-        """A cycle is due at once: what is ordered now is looked at now."""
+        """A cycle is due at once: what is ordered now is checked now."""
         self._asked.due_at = asyncio.get_running_loop().time()
 
     # One thing at a time
@@ -204,7 +204,7 @@ class Scheduler:
             self._asked.fleet_at, self._fleet_looked_at = None, began
         try:
             decision = await self._watch.cycle(request)
-        except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a daemon that ends costs the night
+        except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a daemon that ends costs the window
             self._log.internal("a cycle failed inside; monitoring goes on", error)
             return None
         self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}

@@ -1,4 +1,4 @@
-"""Signals for the event loop, heard from the first to the last: none is lost between threads, none kills at the end."""
+"""Signals for the event loop, all of them: none is lost between threads, none kills at the end."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class SignalHandlers:
     """
 
     def __init__(self, numbers: Iterable[signal.Signals], heard: Callable[[signal.Signals], None]) -> None:
-        """Hear from now on. Only in the main thread."""
+        """Handle them from now on. Only in the main thread."""
         self._numbers = frozenset(numbers)
         self._heard = heard
         self._loop = asyncio.get_running_loop()

@@ -153,7 +153,7 @@ def _few_facts(settings: Settings) -> Facts:
 
 
 def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Report:
-    """The night that ends now; monitoring younger than that has a shorter one."""
+    """The report of the window that ends now; monitoring younger than that has a shorter one."""
     until = datetime.now(UTC)
     recorded = recorded_span(directory)
     begun = until - back if recorded is None else max(until - back, recorded[0])

@@ -44,7 +44,7 @@ class WebService:
     """Serves the page while MONITORD_HTTP__LISTEN is an address.
 
     Args:
-        log: where it is said that the page listens, or cannot.
+        log: where it is reported that the page listens, or cannot.
         settings: in force at the start.
         ask_check: asks monitord for a full check, for a trigger.
         leave: how a command reaches monitord.
@@ -127,7 +127,7 @@ class WebService:
             source.close()
 
     async def _keep_trying(self) -> None:
-        while not await self._listens():  # noqa: ASYNC110 - a port that is taken tells nobody when it is free
+        while not await self._listens():  # noqa: ASYNC110 - a port that is taken gives no sign when it is free
             await asyncio.sleep(RETRY_SECONDS)
 
     async def _listens(self) -> bool:

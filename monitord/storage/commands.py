@@ -1,4 +1,4 @@
-"""The one table of the snapshot that others than the daemon write to: what operators have asked, until it is heard.
+"""The one table of the snapshot that others than the daemon write to: operators' commands, until they are applied.
 
 Whoever asks never makes a snapshot and never changes its form: that is the daemon's.
 """
@@ -17,7 +17,7 @@ from monitord.core.model import Command
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
 
 BUSY_SECONDS: Final = 5.0
-# So many that nobody has heard yet are a daemon that does not run, and somebody who asks in a loop.
+# So many that wait are a daemon that does not run, and somebody who asks in a loop.
 MOST_WAITING: Final = 1000
 # The form of the snapshot that has the table.
 _WITH_COMMANDS: Final = 3
@@ -29,14 +29,14 @@ class CommandsUnavailable(Exception):  # noqa: N818 - it names what cannot be do
 
 @dataclass(frozen=True, slots=True)
 class WaitingCommand:
-    """The commands that nobody had heard, in the order they were made, and the number of the last of them."""
+    """The waiting commands, in the order they were made, and the number of the last of them."""
 
     commands: tuple[Command, ...] = ()
     through: int = 0
 
 
 def ask(directory: Path, command: Command) -> None:
-    """Leave a command for the daemon on `directory`, which hears it in its next cycle. May block for BUSY_SECONDS.
+    """Leave a command for the daemon on `directory`, which applies it in its next cycle. May block for BUSY_SECONDS.
 
     Raises:
         CannotAsk: no daemon has run there yet, or one of another version.
@@ -57,14 +57,14 @@ def ask(directory: Path, command: Command) -> None:
         connection.execute("BEGIN IMMEDIATE")  # ended by COMMIT, or by the connection's end
         (many,) = connection.execute("SELECT count(*) FROM commands").fetchone()
         if many >= MOST_WAITING:
-            raise CommandsUnavailable(f"{many} commands wait on {directory} already, and no monitord hears them")
+            raise CommandsUnavailable(f"{many} commands wait on {directory} already, and no monitord applies them")
         body = json.dumps(encode(command), ensure_ascii=False, separators=(",", ":"))
         connection.execute("INSERT INTO commands (body) VALUES (?)", (body,))
         connection.execute("COMMIT")
 
 
 def read_waiting(directory: Path) -> tuple[Command, ...]:
-    """What operators have asked on `directory` and no daemon has heard yet. Writes nothing.
+    """The commands on `directory` that no daemon has applied yet. Writes nothing.
 
     Raises:
         Unusable: there is a file and it cannot be read.
@@ -80,7 +80,7 @@ def read_waiting(directory: Path) -> tuple[Command, ...]:
 
 
 def waiting(connection: sqlite3.Connection, after: int = 0) -> WaitingCommand:
-    """The commands past the number `after`. What is no command of this version is passed over, and counts as heard."""
+    """The commands past the number `after`. What is no command of this version counts as applied."""
     commands: list[Command] = []
     through = after
     for number, body in connection.execute("SELECT seq, body FROM commands WHERE seq > ? ORDER BY seq", (after,)):
@@ -93,6 +93,6 @@ def waiting(connection: sqlite3.Connection, after: int = 0) -> WaitingCommand:
 
 
 def strike(connection: sqlite3.Connection, through: int) -> None:
-    """Take out what has been heard, in the transaction of the state that came of it."""
+    """Deletes the applied commands, in the transaction of the state that has them."""
     if through:
         connection.execute("DELETE FROM commands WHERE seq <= ?", (through,))

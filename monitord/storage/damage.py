@@ -1,4 +1,4 @@
-"""Looks for damage in the snapshot file and its write-ahead log. Reads only.
+"""Finds damage in the snapshot file and its write-ahead log. Reads only.
 
 SQLite notices damage when it happens to read the damaged place, and passes over a write-ahead log that is damaged: what
 stood behind the damage is then gone without a word. The log's format is as https://sqlite.org/walformat.html has it.
@@ -26,7 +26,7 @@ _WAL_BYTES_AT_MOST: Final = 32 * 1024 * 1024
 def damage(path: Path) -> str | None:
     """What is wrong with the snapshot at `path`, or None: its structure, the saved state, the newest history.
 
-    None also where there is no file, or where the disk does not let it be read: saving tells of that.
+    None also where there is no file, or where the disk does not let it be read: saving reports that.
     """
     if not path.exists():
         return None
@@ -54,7 +54,7 @@ def structure(connection: sqlite3.Connection) -> str | None:
 
 
 def wal_damage(path: Path) -> str | None:
-    """What is wrong with the write-ahead log at `path`, or None. To be asked while nobody has the file open.
+    """What is wrong with the write-ahead log at `path`, or None. To be called while nobody has the file open.
 
     Frames of an earlier round behind the valid ones are no damage, nor is a last frame that was being written when the
     process was killed.

@@ -12,10 +12,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-Told = Mapping[str, tuple[str, ...]]
+NotifiedChannels = Mapping[str, tuple[str, ...]]
 """Which channels have been notified of an alert: their names by its id."""
 
-_TOLD: Final = "told"
+_NOTIFIED: Final = "told"
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +44,11 @@ def take_out(connection: sqlite3.Connection, channel: str, message_ids: Iterable
     )
 
 
-def remember_told(connection: sqlite3.Connection, told: Told) -> None:
+def remember_notified(connection: sqlite3.Connection, notified: NotifiedChannels) -> None:
     """Keep which channels were notified of what. In the caller's transaction."""
     connection.execute(
         "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
-        (_TOLD, json.dumps({alert_id: list(channels) for alert_id, channels in told.items()})),
+        (_NOTIFIED, json.dumps({alert_id: list(channels) for alert_id, channels in notified.items()})),
     )
 
 
@@ -59,6 +59,6 @@ def waiting(connection: sqlite3.Connection) -> tuple[tuple[OutboxEntry, ...], di
         ValueError, TypeError, AttributeError: what stands there does not fit.
     """
     rows = connection.execute("SELECT channel, message_id, due, body FROM outbox ORDER BY seq").fetchall()
-    kept = connection.execute("SELECT body FROM state WHERE name = ?", (_TOLD,)).fetchone()
-    told = {} if kept is None else {str(key): tuple(map(str, names)) for key, names in json.loads(kept[0]).items()}
-    return tuple(OutboxEntry(*row) for row in rows), told
+    kept = connection.execute("SELECT body FROM state WHERE name = ?", (_NOTIFIED,)).fetchone()
+    notified = {} if kept is None else {str(key): tuple(map(str, names)) for key, names in json.loads(kept[0]).items()}
+    return tuple(OutboxEntry(*row) for row in rows), notified

@@ -1,6 +1,6 @@
 """What others may read of the snapshot while the daemon writes it: the state, the history, the edges. Writes nothing.
 
-Damage is never passed over: a night that is told without what could not be read would be another night.
+Damage is never passed over: a report without what could not be read would be another report.
 """
 
 from __future__ import annotations

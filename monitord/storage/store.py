@@ -29,7 +29,7 @@ from monitord.storage.commands import waiting as waiting_commands
 from monitord.storage.copy import Copy, read_copy, write_copy
 from monitord.storage.damage import damage, structure
 from monitord.storage.file import SetAside, SnapshotFile, is_disk_trouble
-from monitord.storage.outbox import OutboxEntry, Told, put, remember_told, take_out, waiting
+from monitord.storage.outbox import NotifiedChannels, OutboxEntry, put, remember_notified, take_out, waiting
 from monitord.storage.reader import HOUR_PART, Snapshot, saved_state
 from monitord.storage.rollups import UNSAVED_AT_MOST, prune_rollups, put_rollups
 from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, UnusableSnapshot, prune
@@ -49,7 +49,7 @@ _EXAMINED_AT_START_BYTES: Final = 32 * 1024 * 1024
 class CycleRecord:
     """What one cycle leaves behind. `report` is JSON-ready, as `check_completed` gives it.
 
-    `queued` is what is now to be told, and `told` who has been told of what (None: as it was).
+    `queued` is what is now to be sent, and `told` who has been notified of what (None: as it was).
     `heard_through` is the number of the last command that the state has in it. `hour` is the hour that runs, as JSON
     has it, and `rollups` those that are over.
     """
@@ -59,7 +59,7 @@ class CycleRecord:
     report: Mapping[str, object]
     transitions: Sequence[Transition] = ()
     queued: Sequence[OutboxEntry] = ()
-    told: Told | None = None
+    told: NotifiedChannels | None = None
     heard_through: int = 0
     hour: Mapping[str, object] | None = None
     rollups: Sequence[Rollup] = ()
@@ -103,7 +103,7 @@ class Store:
         return self._file.files
 
     async def load(self, timeout: float) -> tuple[Snapshot, SetAside | None]:
-        """The last snapshot, or an empty one where there is none or it had to be put aside (which is told).
+        """The last snapshot, or an empty one where there is none or it had to be put aside (which is logged).
 
         Never raises for what is wrong with the file or the disk: `problem` then says it, and monitoring goes on.
         """
@@ -118,7 +118,7 @@ class Store:
     async def hear(self, timeout: float) -> WaitingCommand:
         """What operators have asked and no state that was given to `save` has in it; nothing where it cannot be read.
 
-        Commands that stay unread are heard later: whether the file works, saving tells.
+        Commands that stay unread are read later: whether the file works, saving shows.
         """
         try:
             return await self._worker.run(self._hear, timeout=timeout)
@@ -126,7 +126,7 @@ class Store:
             return WaitingCommand(through=self._heard_through)
 
     async def save(self, record: CycleRecord, timeout: float) -> SetAside | None:
-        """Save a cycle, whole or not at all. `problem` tells whether it worked.
+        """Save a cycle, whole or not at all. `problem` is whether it worked.
 
         Edges that could not be saved are saved with the next cycle, and so are hours that are over: without its end an
         alert would seem to go on.
@@ -139,7 +139,7 @@ class Store:
         self._heard_through = record.heard_through  # also if this fails: the state goes on in memory
         try:
             aside = await self._worker.run(self._save, record, timeout=timeout)
-        except Exception as error:  # noqa: BLE001 - what was decided must be said, saved or not
+        except Exception as error:  # noqa: BLE001 - what was decided must be sent, saved or not
             self.problem = f"its snapshot cannot be written: {error}"
             self._until_whole = 0  # whatever the file holds now, the next frame must not rest on this one
             self._unsaved = tuple(record.transitions)[-KEEP_TRANSITIONS:]
@@ -153,7 +153,7 @@ class Store:
         return aside
 
     async def _examine(self) -> None:
-        """Look for damage while memory can still write a whole new file: the next save then does."""
+        """Check for damage while memory can still write a whole new file: the next save then does."""
         with suppress(Exception):  # an examination that cannot be made is made again: the disk has its own alert
             self._damage = await self._examining.run(damage, self.path, timeout=EXAMINE_TIMEOUT_SECONDS)
 
@@ -280,7 +280,7 @@ class Store:
         if self._file.connection is None or self._file.replaced():
             raise UnusableSnapshot(
                 "the snapshot is not open"
-            )  # the next cycle opens it, and saves what is then to be told
+            )  # the next cycle opens it, and saves what is then to be sent
         return self._file.in_transaction(work)
 
     def _write(self, record: CycleRecord) -> None:
@@ -321,7 +321,7 @@ class Store:
                 prune_rollups(connection, verified)
             put(connection, record.queued)
             if record.told is not None:
-                remember_told(connection, record.told)
+                remember_notified(connection, record.told)
             return seq or 0
 
         seq = self._file.in_transaction(write)

@@ -131,7 +131,7 @@ class Sandbox:
         user: tuple[int, int] | None = None,
         env: Mapping[str, str] | None = None,
     ) -> str:
-        """Run a command to its end and return what it said on stdout.
+        """Run a command to its end and return its stdout.
 
         Args:
             argv: The command.
@@ -268,7 +268,7 @@ def _make_directory(wanted: Path | None) -> Path:
 
 
 def _gist(output: bytes) -> str:
-    """What a failed command says is wrong: the first lines that speak of an error, else the last line."""
+    """What a failed command reports: the first lines about an error, else the last line."""
     lines = [line.strip() for line in output.decode(errors="replace").splitlines() if line.strip()]
     errors = [line for line in lines if "error" in line.lower()]
     return "; ".join(errors[:3] or lines[-1:])[:400]

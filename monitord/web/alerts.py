@@ -19,7 +19,7 @@ from monitord.reporting.blocks import incidents as incidents_section
 from monitord.reporting.html import IllustratedSection, illustrated
 from monitord.web.context import PageContext
 
-# So many are told in full; of a whole fleet that is out of order the rest is a list.
+# So many are shown in full; of a whole fleet that is out of order the rest is a list.
 _MOST_CARDS: Final = 8
 # So many incidents stand on the overview.
 _MOST_INCIDENTS: Final = 6
@@ -27,7 +27,7 @@ _MOST_INCIDENTS: Final = 6
 
 @dataclass(frozen=True, slots=True)
 class AlertCard:
-    """An alert told in full. `silencing`: where the form to silence it is."""
+    """An alert shown in full. `silencing`: where the form to silence it is."""
 
     id: str
     severity: Severity
@@ -55,7 +55,7 @@ class AlertLine:
 
 @dataclass(frozen=True, slots=True)
 class FiringAlerts:
-    """The alerts that fire: the worst told in full, the rest in a line each."""
+    """The alerts that fire: the worst shown in full, the rest in a line each."""
 
     number: int
     cards: tuple[AlertCard, ...]
@@ -86,7 +86,7 @@ class RecentIncidents:
 
 @dataclass(frozen=True, slots=True)
 class AlertsPage:
-    """Every incident of `span`; None where they are still being read, or are unknown for the `trouble` told."""
+    """Every incident of `span`; None where they are still being read, or are unknown for the given `trouble`."""
 
     span: str
     waiting: tuple[AlertLine, ...]

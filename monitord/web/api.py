@@ -145,7 +145,7 @@ class Api:
         known = (
             {one.id for one in self._records.source.silences}
             if kind == "unsilence"
-            else {alert.id for alert in the_seen(self._records).decision.state.alerts.values() if alert.speaks}
+            else {alert.id for alert in the_seen(self._records).decision.state.alerts.values() if alert.is_confirmed}
         )
         if target not in known:
             raise Problem(404, f"There is no {'silence' if kind == 'unsilence' else 'alert'} of this id.")
@@ -171,7 +171,7 @@ def the_seen(records: Records) -> PublishedCycle:
     """
     seen = records.source.seen
     if seen is None:
-        raise BackendUnavailable("monitord has not looked yet")
+        raise BackendUnavailable("monitord has not run a check yet")
     return seen
 
 

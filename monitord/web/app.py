@@ -1,4 +1,4 @@
-"""The page as one app: its routes, who is let through to them, and what is said when something goes wrong."""
+"""The page as one app: its routes, who is let through to them, and its answers when something goes wrong."""
 
 from __future__ import annotations
 

@@ -39,7 +39,7 @@ class AsyncCache(Generic[T]):
         make: makes it; may raise Unavailable.
         keep: for so many seconds, at least, it is as good as new.
         ready: called whenever one has been made.
-        fault: told of what failed that should not have.
+        fault: called with what failed that should not have.
     """
 
     def __init__(

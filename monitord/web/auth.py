@@ -43,10 +43,10 @@ class TokenAuth:
         return self._is_token(bearer(headers)) or self._is_session(_cookie(headers))
 
     async def guess(self, token: str) -> bool:
-        """Whether it is the token; a wrong one is slow to hear of it.
+        """Whether it is the token; a wrong one is answered slowly.
 
         Raises:
-            TooManyGuesses: too many are being told already.
+            TooManyGuesses: too many are being answered already.
         """
         if self._is_token(token):
             return True
@@ -67,7 +67,7 @@ class TokenAuth:
     def _is_token(self, found: str) -> bool:
         if self._token is None or not found or len(found) > _LONGEST:
             return False
-        # Digests are of one length: the time it takes tells nothing of the token's.
+        # Digests are of one length: the time it takes reveals nothing of the token's.
         mine, theirs = (hashlib.sha256(text).digest() for text in (self._token, found.encode("utf-8", "replace")))
         return hmac.compare_digest(mine, theirs)
 

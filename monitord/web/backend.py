@@ -45,7 +45,7 @@ class PublishedCycle:
 
     @property
     def is_whole(self) -> bool:
-        """Whether it was a whole cycle: only those look at the monitor itself."""
+        """Whether it was a whole cycle: only those check the monitor itself."""
         history = self.decision.state.history
         return all(history.taken_at.get(name) == history.at for name in ALWAYS)
 

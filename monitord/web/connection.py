@@ -44,7 +44,7 @@ class Connection(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Count it, make room for it, and begin to wait for what it asks."""
         super().connection_made(transport)
-        # Anything that the system does not take at once is an answer that is not being read: said by pause_writing.
+        # Anything that the system does not take at once is an answer that is not being read: pause_writing reports it.
         transport.set_write_buffer_limits(high=0)
         self._enter()
         if len(self.connections) > MOST_CONNECTIONS:

@@ -23,7 +23,7 @@ from monitord.web.backend import PublishedCycle
 
 @dataclass(frozen=True, slots=True)
 class RenderedPage:
-    """A night and what draws its plots; the small ones were drawn beside the loop."""
+    """A report and what draws its plots; the small ones were drawn beside the loop."""
 
     night: Report
     plot: Callable[[Plot], Markup | None]
@@ -47,12 +47,12 @@ class PageContext:
 
     @property
     def until(self) -> float:
-        """As of when everything is told, in Unix seconds."""
+        """As of when everything is shown, in Unix seconds."""
         return self.now.timestamp()
 
     @property
     def is_stale(self) -> bool:
-        """Whether what was seen no longer tells of the present."""
+        """Whether the last cycle is no longer of the present."""
         return self.seen.age_seconds > stale_after(self.settings).total_seconds()
 
     @property

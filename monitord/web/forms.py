@@ -61,7 +61,7 @@ class Forms:
         if (elsewhere := self._elsewhere(request, "/")) is not None:
             return elsewhere
         alerts = the_seen(self._showing.records).decision.state.alerts.values()
-        target = _known(request, "alert", (alert.id for alert in alerts if alert.speaks))
+        target = _known(request, "alert", (alert.id for alert in alerts if alert.is_confirmed))
         await self._source.leave(Command("ack", now(), target=target))
         return _see("/", "acked")
 

@@ -43,7 +43,7 @@ Refuse = Callable[[Request, int, str], Response]
 
 
 class SecurityMiddleware:
-    """Stands before the app. `refuse` makes the answer to what is not let through; `fault` is told what failed."""
+    """Stands before the app. `refuse` answers what is not let through; `fault` is called with what failed."""
 
     def __init__(
         self,
@@ -107,7 +107,7 @@ class SecurityMiddleware:
         if len(headers.getlist("host")) != 1:
             return 400, "A request names one host."
         if request.method not in _SAFE and not same_origin(headers):
-            return 403, "This must be asked for from the page itself."
+            return 403, "This must be requested from the page itself."
         length = headers.get("content-length", "0")
         path: str = request.scope["path"]
         most = next((bytes_ for place, bytes_ in self._unread.items() if path.startswith(place)), LARGEST_BODY)

@@ -53,7 +53,7 @@ class PageViews:
         return self.answer("overview.html", title, "/", view, overview(view, done_of(request)), live=True)
 
     async def service(self, request: Request) -> Response:
-        """One service and its night."""
+        """One service over the last hours."""
         name = request.path_params["name"]
         view = await self.view(request)
         nights = view.night.value.night.services if view.night is not None and view.night.value is not None else ()
@@ -97,7 +97,7 @@ class PageViews:
         """Everything a page may show, as of now.
 
         Raises:
-            Unavailable: monitord has not looked yet.
+            Unavailable: monitord has not run a check yet.
         """
         source = self.records.source
         seen = the_seen(self.records)

@@ -20,7 +20,7 @@ class ParameterError(ValueError):
 
 
 def back(text: str | None, default: timedelta) -> timedelta:
-    """How far back to look: `12h`, `90m`; 48 hours at most, as no more is kept.
+    """How far back to go: `12h`, `90m`; 48 hours at most, as no more is kept.
 
     Raises:
         Mistake: it is no such length.

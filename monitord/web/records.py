@@ -36,7 +36,7 @@ class Busy(Exception):  # noqa: N818 - it names a state
 
 
 class Records:
-    """Keeps what takes long to read, and tells the open pages of what is new."""
+    """Keeps what takes long to read, and notifies the open pages of what is new."""
 
     def __init__(self, source: WebBackend) -> None:
         self.source = source
@@ -46,7 +46,7 @@ class Records:
         self._reports: OrderedDict[timedelta, AsyncCache[Report]] = OrderedDict()
 
     def publish(self, seen: PublishedCycle) -> None:
-        """A cycle is over: tell whoever listens."""
+        """A cycle is over: notify the open pages."""
         if seen.decision.transitions:
             for kept in self._incidents.values():
                 kept.expire()
@@ -68,7 +68,7 @@ class Records:
         return [self._night, *self._incidents.values(), *self._reports.values()]
 
     async def night(self, wait: float = WAIT_SECONDS) -> CacheEntry[RenderedPage] | None:
-        """The night, and the small plots of it."""
+        """The report of the last hours, and its small plots."""
         return await self._night.get(wait)
 
     async def incidents(

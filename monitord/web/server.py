@@ -1,4 +1,4 @@
-"""uvicorn inside the daemon's loop: its signals, its loop and its log stay the daemon's, and it ends when told to."""
+"""uvicorn inside the daemon's loop: its signals, its loop and its log stay the daemon's, and it ends when stopped."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class PageServer:
         self._host, self._port = host, port
         allowed = deadlines or Deadlines()
         # What it says is for whoever runs uvicorn by itself: a stranger's nonsense is no news, and what fails inside is
-        # said by the app.
+        # answered by the app.
         logging.getLogger("uvicorn").setLevel(logging.CRITICAL)
         self._config = Config(
             app,
@@ -65,7 +65,7 @@ class PageServer:
         self._socket = await _bound(self._host, self._port)
         self._config.load()
         server = Server(self._config)
-        # `serve` would take over the signals and wake ten times a second to look whether it should stop. What it does
+        # `serve` would take over the signals and wake ten times a second to check whether it should stop. What it does
         # besides is to start up, and to shut down: that is done here when it is time.
         server.lifespan = LifespanOff(self._config)
         try:
@@ -76,7 +76,7 @@ class PageServer:
         self._server = server
 
     async def close(self) -> None:
-        """Stop listening, and give what is being answered half a second. Streams are ended by whoever speaks them."""
+        """Stop listening, and give what is being answered half a second. Streams are ended by whoever sends them."""
         server, self._server = self._server, None
         if server is None:
             return

@@ -1,4 +1,4 @@
-"""One service on the page: how it stands, its night, and the alerts there were about it."""
+"""One service on the page: how it stands, its last hours, and its alerts."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitord.core.report.model import Report, ServiceReport
 from monitord.core.report.wording import dated, restarts, said, sentence
 from monitord.core.subjects import pm2_status
 from monitord.core.subjects.pm2 import PM2
-from monitord.core.subjects.pm2_night import services as services_night
+from monitord.core.subjects.pm2_report import services as services_night
 from monitord.core.subjects.pm2_status import ServiceStatus
 from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.plots import event_loop_plot, heap_plot, memory_plot, strip
@@ -23,7 +23,7 @@ from monitord.web.context import PageContext
 
 @dataclass(frozen=True, slots=True)
 class ServiceNight:
-    """One service's night: a sentence, plots, and what was not as expected."""
+    """One service over the last hours: a sentence, plots, and what was not as expected."""
 
     sentence: str
     is_unknown: bool = False
@@ -33,7 +33,7 @@ class ServiceNight:
 
 @dataclass(frozen=True, slots=True)
 class ServicePage:
-    """One service; without a style and facts where only its night is known."""
+    """One service; without a style and facts where only its past is known."""
 
     name: str
     style: Style | None
@@ -43,7 +43,7 @@ class ServicePage:
 
 
 def service_page(name: str, view: PageContext) -> ServicePage:
-    """One service: how it stands, its night, and the alerts there were about it."""
+    """One service: how it stands, its last hours, and its alerts."""
     found = view.seen.report.of(pm2_status.STATUS).get(name)
     kept = view.incidents
     about = (
@@ -113,15 +113,15 @@ def _night(name: str, view: PageContext) -> ServiceNight:
 
 
 def _app_figures(service: ServiceReport, span: TimeSpan, view: PageContext) -> Iterator[Figure]:
-    """What the app told of itself; nothing of one that tells nothing."""
+    """What the app reported; nothing of one that reports nothing."""
     if service.event_loop:
         limit = view.seen.decision.orders.event_loop_latency_of(service.name)
         yield Figure(
-            "How late its event loop is, at the 95th percentile. Dotted: it told nothing.",
+            "How late its event loop is, at the 95th percentile. Dotted: it reported nothing.",
             event_loop_plot("event-loop", service, span, limit),
         )
     if service.heap:
-        yield Figure("Heap of its largest instance. Dotted: it told nothing.", heap_plot("heap", service, span))
+        yield Figure("Heap of its largest instance. Dotted: it reported nothing.", heap_plot("heap", service, span))
 
 
 def _apart(service: ServiceReport, night: Report) -> list[Block]:

@@ -1,4 +1,4 @@
-"""Server-sent events: each cycle is told to every open page, and a reader too slow to hear it is let go."""
+"""Server-sent events: each cycle is sent to every open page, and a reader too slow for it is dropped."""
 
 from __future__ import annotations
 
@@ -12,11 +12,11 @@ from starlette.types import Receive, Scope, Send
 
 MOST_READERS: Final = 24
 _WAITING: Final = 8
-# A page that hears nothing for three of these knows that nobody is there any more.
+# A page that receives nothing for three of these knows that nobody is there any more.
 BEAT_SECONDS: Final = 15.0
 _SEND_SECONDS: Final = 5.0
 _RETRY_MS: Final = 3000
-# Whether a reader still reads cannot be seen while what is said fits into the system's buffers: a stream ends after so
+# Whether a reader still reads cannot be seen while what is sent fits into the system's buffers: a stream ends after so
 # long, and a browser opens it again by itself.
 LONGEST_SECONDS: Final = 3600.0
 
@@ -38,7 +38,7 @@ class Hub:
         return len(self._queues)
 
     def publish(self, event: str, fields: Mapping[str, object]) -> None:
-        """Tell everybody. Returns at once."""
+        """Sends to every stream. Returns at once."""
         message = f"event: {event}\ndata: {json.dumps(dict(fields))}\n\n".encode()
         for queue in tuple(self._queues):
             try:
@@ -80,14 +80,14 @@ class Hub:
 
 
 class EventStream:
-    """The response that never ends by itself: what the hub tells, and a beat where it has nothing to tell."""
+    """The response that never ends by itself: what the hub sends, and a beat where there is nothing."""
 
     def __init__(self, hub: Hub, queue: asyncio.Queue[bytes | None]) -> None:
         self._hub = hub
         self._queue = queue
 
     async def __call__(self, _: Scope, receive: Receive, send: Send) -> None:
-        """Speak until the reader is gone, is too slow, or the hub is closed."""
+        """Sends until the reader is gone, is too slow, or the hub is closed."""
         speaking = asyncio.create_task(self._speak(send))
         leaving = asyncio.create_task(_left(receive))
         try:

@@ -54,8 +54,8 @@ def test_what_cannot_be_reached_is_a_comment_that_says_why(tmp_path: Path) -> No
         *("--redis", "redis://:hunter2@127.0.0.1:1"),
         *("--pm2-home", str(tmp_path / "none")),
     )
-    assert all(f"# {name} could not be looked at (" in out for name in ("PM2", "Postgres", "Redis"))
-    assert "# Postgres could not be looked at (refused): " in out
+    assert all(f"# {name} could not be scanned (" in out for name in ("PM2", "Postgres", "Redis"))
+    assert "# Postgres could not be scanned (refused): " in out
     assert "hunter2" not in out + err
     assert "# MONITORD_POSTGRES__DSN=postgresql://watcher:...@127.0.0.1:1/fleet  (fill in the password)\n" in out
     loaded(out, tmp_path)
@@ -208,7 +208,7 @@ async def test_among_too_many_keys_it_stops_and_says_so(empty_valkey: str, tmp_p
         before = (await redis.info("commandstats")).get("cmdstat_scan", {}).get("calls", 0)
         out, _ = init(tmp_path, "--redis", empty_valkey)
         after = (await redis.info("commandstats"))["cmdstat_scan"]["calls"]
-    assert "more keys than were looked at" in out
+    assert "more keys than were read" in out
     assert after - before == SCAN_ROUNDS
 
 

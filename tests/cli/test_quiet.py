@@ -78,12 +78,12 @@ def test_a_silence_waits_for_a_daemon_and_is_listed_meanwhile(left: Path) -> Non
     )
     assert len(listed["covers"]) == 1
     _, out, _ = run(left, "silences")
-    assert "Not heard by the daemon yet." in out
+    assert "Not applied by the daemon yet." in out
     assert "new cable." in out
     code, out, _ = run(left, "unsilence", listed["silence_id"][:4])
     assert code == 0
     assert "gate* is not quiet any more." in out
-    assert run(left, "silences")[1] == "No silences: everything is told.\n"
+    assert run(left, "silences")[1] == "No silences: everything is notified.\n"
 
 
 def test_a_window_is_told_by_when_it_comes_next(left: Path) -> None:
@@ -133,7 +133,7 @@ def test_what_is_forgotten_is_told_with_what_ends(left: Path) -> None:
     assert code == 0
     assert "gateway is not expected any more; service_down ends." in out
     code, out, _ = run(left, "forget", "cls-worker")
-    assert "It was online when monitord last looked" in out
+    assert "It was online when monitord last checked" in out
 
 
 async def test_a_snapshot_that_cannot_be_read_is_said_in_a_line(left: Path) -> None:
@@ -149,7 +149,7 @@ async def test_a_daemon_hears_of_a_silence_of_its_end_and_of_an_ack(tmp_path: Pa
         code, out, _ = run(tmp_path, "silence", "redis", "--reason", "moving it")
         assert code == 0
         assert "It covers redis_unreachable redis now." in out
-        assert "monitord hears of it within a cycle" in out
+        assert "monitord applies it within a cycle" in out
         added = await watched.until("silence_added", mark, subject="redis", reason="moving it")
         quiet = await watched.until("alert_suppressed", mark, suppressed_by=added["silence_id"])
         assert (quiet["alert_id"], quiet["silenced_by"]) == (firing["alert_id"], added["silence_id"])
@@ -158,7 +158,7 @@ async def test_a_daemon_hears_of_a_silence_of_its_end_and_of_an_ack(tmp_path: Pa
         assert check["alerts"]["firing"] == []
         _, out, _ = run(tmp_path, "status", **REFUSED)
         assert "Silenced: redis until " in out
-        assert f"Silenced by {added['silence_id']}, and not told: Redis cannot be measured" in out
+        assert f"Silenced by {added['silence_id']}, and not notified: Redis cannot be measured" in out
         _, checked, _ = run(tmp_path, "check", "--format", "json", **REFUSED)
         assert json.loads(checked)["alerts"]["firing"] == []
         mark = len(watched.lines)

@@ -38,10 +38,10 @@ from monitord.core.model import (
 )
 from monitord.core.orders import Expected, StandingOrders
 
+from .cycles import Cycles, Look
 from .fleet import MB, Check, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, reading, sample
 from .pipeline import Pipeline
 from .sessions import Sessions
-from .told import Look, Told
 
 # The moment and the numbers of the standing orders' baseline.
 BASELINE = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
@@ -64,7 +64,7 @@ Kind = Literal["silence", "unsilence", "ack", "forget"]
 LONG = replace(ORDERS, late_after=timedelta(minutes=15))
 
 
-class Night(Told):
+class Night(Cycles):
     """The fleet, its servers, and a monitord that watches them. `night[name]` is a service, or its first instance."""
 
     def __init__(

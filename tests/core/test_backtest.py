@@ -210,7 +210,7 @@ def test_longer_windows_than_were_recorded_are_said() -> None:
     found = again(night, replace(ORDERS, growth_window=timedelta(hours=6), seal_critical=timedelta(hours=30)))
     said = " ".join(found.caveats)
     assert "counted exactly over 2 h only" in said
-    assert "Seals were looked at 1 d back only" in said
+    assert "Seals were read 1 d back only" in said
 
 
 def test_what_is_not_confirmed_when_the_recording_ends_is_said() -> None:

@@ -92,7 +92,7 @@ PARTS: Mapping[str, Callable[[Callable[..., Any]], Subject]] = {
     "value": lambda broken: metrics(value=broken),
     "perfdata": lambda broken: replace(KILN, perfdata=broken),
     "standing": lambda broken: replace(KILN, standing=broken),
-    "untold": lambda broken: replace(KILN, untold=broken),
+    "undetermined": lambda broken: replace(KILN, undetermined=broken),
 }
 
 
@@ -144,12 +144,12 @@ def test_what_breaks_is_unknown_and_said_and_nothing_else_changes(part: str, how
 
 @pytest.mark.parametrize("how", [fails, ends, nonsense], ids=lambda how: how.__name__)
 def test_a_part_of_the_report_that_breaks_says_so_in_its_place(how: Callable[..., Any]) -> None:
-    decisions = decided(replace(KILN, night=how), times=3)
+    decisions = decided(replace(KILN, report=how), times=3)
     fields = {"trigger": "cli", "at": AT, "duration_ms": 3.0} | decisions[-1].report.as_fields()
     observations = [Observation(one.at, {"host": HOST, "kiln": COOL}) for one in decisions]
     recorded = RecordedCycle(observations, [], decisions[-1].state, fields, AT.timestamp())
-    night = build_report(recorded, ORDERS, AT.timestamp(), decisions[-1].at.timestamp())
-    told = " ".join(report_text(night, Terminal(100)).split())
+    report = build_report(recorded, ORDERS, AT.timestamp(), decisions[-1].at.timestamp())
+    told = " ".join(report_text(report, Terminal(100)).split())
     assert "Unknown: the package pottery: its part of the report failed inside" in told
     assert "Baseline of now" in told
 
@@ -163,10 +163,10 @@ def test_a_criterion_that_breaks_cannot_be_told(part: str, how: Callable[..., An
     decisions = decided(replace(KILN, criteria=criteria, levels=levels), times=3)
     observations = [Observation(one.at, {"host": HOST, "kiln": COOL}) for one in decisions]
     recorded = RecordedCycle(observations, [], decisions[-1].state, {}, AT.timestamp())
-    night = build_report(recorded, ORDERS, AT.timestamp(), decisions[-1].at.timestamp())
-    met = {one.name: one.met for one in night.criteria}
+    report = build_report(recorded, ORDERS, AT.timestamp(), decisions[-1].at.timestamp())
+    met = {one.name: one.met for one in report.criteria}
     assert met["ovens_cool"] is None
-    assert night.verdict != "GO"
+    assert report.verdict != "GO"
     assert met["host_healthy"] is True
 
 

@@ -318,7 +318,7 @@ def test_a_number_below_nothing_and_one_that_never_was_are_drawn_too() -> None:
 def test_the_report_tells_whether_they_were_met(broken: Night) -> None:
     report = morning(broken, hours=0.05)
     (criterion,) = [one for one in report.criteria if one.name == "checks_met"]
-    assert (criterion.met, criterion.evidence) == (False, "Not all night: shop.")
+    assert (criterion.met, criterion.evidence) == (False, "Not throughout: shop.")
     for told in (report_text(report, Terminal(100)), report_html(report)):
         assert "endpoint_down" in told
         assert "Checks of one" in told

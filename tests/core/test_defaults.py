@@ -135,7 +135,7 @@ def test_an_impact_speaks_of_sealing_where_epochs_are_watched_only() -> None:
     night.passes(minutes=5)
     (_, away) = night.actions
     assert away.blocking == ""
-    assert "growth cannot be told" in away.escalation
+    assert "growth cannot be judged" in away.escalation
 
 
 def test_what_is_off_is_no_subject_and_what_was_seen_says_how_to_be_rid_of_it() -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from monitord.core.alerting.evidence import sentence, told
+from monitord.core.alerting.evidence import evidence_rows, sentence
 from monitord.core.model import Finding
 
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC).timestamp()
@@ -44,7 +44,7 @@ def test_numbers_have_their_units_and_instances_their_names(evidence: dict[str, 
 def test_what_the_summary_says_is_not_said_again() -> None:
     one = finding(summary="Redis cannot be measured: connection refused.", kind="refused", error="connection refused")
     assert sentence(one, NOON) == ""
-    assert told(one, NOON) == []
+    assert evidence_rows(one, NOON) == []
 
 
 def test_a_hundred_instances_are_a_line() -> None:
@@ -55,5 +55,5 @@ def test_a_hundred_instances_are_a_line() -> None:
 def test_what_the_summary_says_in_the_same_words_is_in_no_form_of_the_evidence() -> None:
     found = finding(summary="nosuch cannot be measured: there is no table nosuch in this database.", kind="missing",
                     error="there is no table nosuch in this database")  # fmt: skip
-    assert told(found, NOON) == [("kind", "missing")]
+    assert evidence_rows(found, NOON) == [("kind", "missing")]
     assert sentence(found, NOON) == "kind: missing"

@@ -104,7 +104,7 @@ def test_a_recording_is_judged_again_by_limits_of_each_name(night: Night) -> Non
 
 
 def test_a_forecast_speaks_of_the_disks_own_limit() -> None:
-    assert (disk_terms(HOURLY, "/").spoken, disk_terms(HOURLY, "/data").spoken) == (92.0, 80.0)
+    assert (disk_terms(HOURLY, "/").superseded_above, disk_terms(HOURLY, "/data").superseded_above) == (92.0, 80.0)
 
 
 def test_a_standby_may_lag_by_half_of_the_shortest_stall_of_a_table() -> None:

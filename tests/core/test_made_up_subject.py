@@ -188,7 +188,7 @@ def test_it_is_in_every_form_of_the_report() -> None:
     for told in (report_text(found, Terminal(100)), report_markdown(found), report_html(found)):
         for said in (
             "oven_hot", "west", "The kiln", "1300 °C", "12 pots", "the pots of this oven crack", "Ovens up to 1200 °C",
-            "Not all night: west.", "The oven east was at 1100 °C at most.",
+            "Not throughout: west.", "The oven east was at 1100 °C at most.",
         ):  # fmt: skip
             assert said in told.replace("\\_", "_"), said
     as_json = json.dumps(in_json(report_fields(found), str))
@@ -261,7 +261,7 @@ def test_what_cannot_be_measured_is_unknown_and_says_why() -> None:
 def test_one_that_nobody_could_ask_is_unknown_and_says_so() -> None:
     decision = decide(State(), Observation(AT, {}), ORDERS)
     assert decision.report.status == "unknown"
-    assert "Unknown: not taken yet." in text(view(decision), "monitord check", Terminal(100))
+    assert "Unknown: not run yet." in text(view(decision), "monitord check", Terminal(100))
 
 
 def test_a_name_is_given_once() -> None:

@@ -175,7 +175,7 @@ def test_one_is_said_as_one() -> None:
     night["gateway"].is_restarted()
     night.passes(minutes=45)
     report = morning(night, 1)
-    assert criterion(report, "services_online").evidence == "1 service was online all night."
+    assert criterion(report, "services_online").evidence == "1 service was online throughout."
     assert criterion(report, "no_restarts").evidence == "1 restart, on purpose."
     night["gateway"].crashes()
     night.passes(minutes=5)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from monitord.core.blocks import Bullets
 from monitord.core.model import OperatorAction, ProcessExit
-from monitord.core.subjects.pm2_night import services
+from monitord.core.subjects.pm2_report import services
 
 from .nights import Night
 from .test_report import criterion, morning, quiet, service

@@ -5,7 +5,7 @@ from dataclasses import replace
 from hypothesis import given
 from hypothesis import strategies as st
 
-from monitord.core.history.process_events import act_heard, crash_heard, crashes_heard
+from monitord.core.history.process_events import action_event, crash_event, repeated_crashes
 from monitord.core.history.process_model import Process
 from monitord.core.history.process_model import ServiceHistory as Known
 from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
@@ -27,7 +27,7 @@ class Heard:
         process = self.night[service]
         at = self.night.clock.now + after
         told = ProcessExit(service, str(process.pm_id), at, code, signal, restarts=process.restarts, began=at - 3.1)
-        event = crash_heard(told, self.night.state.history.services.get(service))
+        event = crash_event(told, self.night.state.history.services.get(service))
         if event is not None:
             self.at_once.append(event)
         self.night.exits.append(replace(told, said=0 if event is None else 1))
@@ -214,53 +214,53 @@ def known(**facts: object) -> Known:
 
 
 def test_whatever_somebody_ordered_is_no_crash() -> None:
-    assert crash_heard(replace(KILLED, manually=True), GATEWAY) is None
-    assert crash_heard(replace(KILLED, memory=True), GATEWAY) is None
+    assert crash_event(replace(KILLED, manually=True), GATEWAY) is None
+    assert crash_event(replace(KILLED, memory=True), GATEWAY) is None
 
 
 def test_who_is_not_known_yet_and_monitord_itself_are_not_spoken_of() -> None:
-    assert crash_heard(KILLED, None) is None
-    assert crash_heard(KILLED, Known()) is None
-    assert crash_heard(KILLED, known(own=True)) is None
+    assert crash_event(KILLED, None) is None
+    assert crash_event(KILLED, Known()) is None
+    assert crash_event(KILLED, known(own=True)) is None
 
 
 def test_an_end_that_the_list_has_counted_before_it_is_heard_is_not_said_twice() -> None:
     counted = LIFE[1].restarts
     assert counted is not None
-    assert crash_heard(replace(KILLED, restarts=counted - 1), GATEWAY) is None
-    assert crash_heard(replace(KILLED, restarts=counted), GATEWAY) is not None
-    assert crash_heard(replace(KILLED, restarts=counted - 1, instance="99"), GATEWAY) is not None  # not known yet
+    assert crash_event(replace(KILLED, restarts=counted - 1), GATEWAY) is None
+    assert crash_event(replace(KILLED, restarts=counted), GATEWAY) is not None
+    assert crash_event(replace(KILLED, restarts=counted - 1, instance="99"), GATEWAY) is not None  # not known yet
 
 
 def test_what_pm2_is_told_to_let_end_has_crashed_only_where_it_did_not_end_well() -> None:
     once = known(autorestart=False)
-    assert crash_heard(replace(KILLED, signal=""), once) is None
-    assert crash_heard(replace(KILLED, signal="", code=None), once) is None
-    assert crash_heard(replace(KILLED, signal="", code=3), once) is not None
-    assert crash_heard(KILLED, once) is not None
-    assert crash_heard(replace(KILLED, signal=""), GATEWAY) is not None  # what is to be kept going has no good end
+    assert crash_event(replace(KILLED, signal=""), once) is None
+    assert crash_event(replace(KILLED, signal="", code=None), once) is None
+    assert crash_event(replace(KILLED, signal="", code=3), once) is not None
+    assert crash_event(KILLED, once) is not None
+    assert crash_event(replace(KILLED, signal=""), GATEWAY) is not None  # what is to be kept going has no good end
 
 
 def test_an_end_of_which_nothing_is_known_is_said_in_words_that_claim_nothing() -> None:
-    event = crash_heard(replace(KILLED, signal="", code=None, began=None), GATEWAY)
+    event = crash_event(replace(KILLED, signal="", code=None, began=None), GATEWAY)
     assert event is not None
     assert (event.change, event.by, event.detail) == ("crashed", "pm2", "ended by itself")
-    later = crash_heard(replace(KILLED, began=KILLED.at + 60), GATEWAY)
+    later = crash_event(replace(KILLED, began=KILLED.at + 60), GATEWAY)
     assert later is not None
     assert later.detail == "ended by SIGKILL"
 
 
 def test_ends_that_followed_are_one_sentence() -> None:
-    assert crashes_heard(KILLED, 1).detail == "ended once more by SIGKILL after 20 s"
-    assert crashes_heard(KILLED, 37).detail == "ended 37 times more, the last time by SIGKILL after 20 s"
-    assert crashes_heard(KILLED, 37).restarts == 37
+    assert repeated_crashes(KILLED, 1).detail == "ended once more by SIGKILL after 20 s"
+    assert repeated_crashes(KILLED, 37).detail == "ended 37 times more, the last time by SIGKILL after 20 s"
+    assert repeated_crashes(KILLED, 37).restarts == 37
 
 
 def test_a_stop_after_a_start_that_no_list_has_shown_is_news() -> None:
     stopped = Known(lives={"3": Process("stopped", restarts=1, created_at=100.0)})
     assert (
-        act_heard(OperatorAction("gateway", "3", 130.0, "stop", 1, 100.0), stopped) is None
+        action_event(OperatorAction("gateway", "3", 130.0, "stop", 1, 100.0), stopped) is None
     )  # the list has shown this one
-    again = act_heard(OperatorAction("gateway", "3", 140.0, "stop", 1, 135.0), stopped)
+    again = action_event(OperatorAction("gateway", "3", 140.0, "stop", 1, 135.0), stopped)
     assert again is not None
     assert (again.change, again.by, again.at) == ("stopped", "operator", 140.0)

@@ -39,7 +39,7 @@ def listed(night: Night, state: str) -> list[tuple[str, str]]:
 
 
 def named(night: Night) -> list[str]:
-    return [heard.kind for look in night.looks for heard in look.decision.heard]
+    return [outcomes.kind for look in night.looks for outcomes in look.decision.outcomes]
 
 
 # Before, during, after

@@ -18,7 +18,14 @@ from monitord.core.codec import decode, encode
 HOUR = 3600.0
 BEGIN = 1_762_315_020.0
 TERMS = Terms(
-    limit=500.0, spoken=500.0, span=3 * HOUR, horizon=24 * HOUR, ahead=2.0, trust=0.9, grain=0.1, blind_after=90.0
+    limit=500.0,
+    superseded_above=500.0,
+    span=3 * HOUR,
+    horizon=24 * HOUR,
+    ahead=2.0,
+    trust=0.9,
+    grain=0.1,
+    blind_after=90.0,
 )
 
 

@@ -44,7 +44,7 @@ async def test_a_message_is_told_with_its_title_its_text_and_its_kind(receive: R
 async def test_nobody_listening_is_refused() -> None:
     error = await failure(f"json://me:{TOKEN}@127.0.0.1:1/{TOKEN}")
     assert error.kind == "refused"
-    assert error.error.startswith("json did not take it: A Connection error occurred")
+    assert error.error.startswith("json did not accept it: A Connection error occurred")
 
 
 @pytest.mark.parametrize(

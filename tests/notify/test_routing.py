@@ -81,7 +81,7 @@ def test_a_message_says_where_what_since_when_and_what_to_do() -> None:
     alert = night.fired_once("service_down", "gateway")
     assert told.message.title.startswith("CRITICAL shop/box-1: gateway is ")
     assert alert.finding.recommendation in told.message.text
-    assert "Look at: " in told.message.text
+    assert "Check: " in told.message.text
     assert f"alert {alert.id}" in told.message.text
     assert (told.message.fields["instance"], told.message.fields["fleet"]) == ("box-1", "shop")
     assert (told.message.alert_id, told.message.severity) == (alert.id, "critical")

@@ -12,7 +12,6 @@ from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.model import Alert, Finding, RestartKind, Severity, Value
 from monitord.core.report.model import (
     Blind,
-    BlindSpell,
     Criterion,
     GroupReport,
     Hour,
@@ -20,6 +19,7 @@ from monitord.core.report.model import (
     Report,
     SealReport,
     ServiceReport,
+    StateStretch,
     TableReport,
     Usual,
 )
@@ -197,7 +197,7 @@ def blind_night() -> Report:
         criteria=tuple(_criterion(name, None, "Nothing was seen from 20:05 UTC on.") for name in TITLES),
         services=(
             ServiceReport(
-                "gateway", None, "", None, (BlindSpell(SINCE, UNTIL, "unknown", ""),), {}, (), None, None, 500 * MB
+                "gateway", None, "", None, (StateStretch(SINCE, UNTIL, "unknown", ""),), {}, (), None, None, 500 * MB
             ),
             ServiceReport(
                 "cls-worker", "online", "", None, (), {}, tuple((SINCE + n * 300, None) for n in range(144)),
@@ -283,7 +283,7 @@ def all_nights() -> Mapping[str, Report]:
 def service(
     name: str, megabytes: float, *, growth: float = 0.0, blind: bool = False, every: float = 120.0
 ) -> ServiceReport:
-    """A service that was online all night; `blind`: but for half a minute in which the monitor was away."""
+    """A service that was online throughout; `blind`: but for half a minute in which the monitor was away."""
     seed = sum(name.encode())
     points: list[tuple[float, float | None]] = []
     for n in range(int(12 * HOUR / every)):
@@ -298,12 +298,12 @@ def service(
     )
     away = (
         (
-            BlindSpell(SINCE, clock("23:10"), "ok", "online"),
-            BlindSpell(clock("23:10"), clock("23:10:30"), "unknown", ""),
-            BlindSpell(clock("23:10:30"), UNTIL, "ok", "online"),
+            StateStretch(SINCE, clock("23:10"), "ok", "online"),
+            StateStretch(clock("23:10"), clock("23:10:30"), "unknown", ""),
+            StateStretch(clock("23:10:30"), UNTIL, "ok", "online"),
         )
         if blind
-        else (BlindSpell(SINCE, UNTIL, "ok", "online"),)
+        else (StateStretch(SINCE, UNTIL, "ok", "online"),)
     )
     return ServiceReport(name, "online", "online", True, away, {}, tuple(points), peak, peak_at, 500 * MB)
 
@@ -355,11 +355,11 @@ def _criterion(name: str, met: bool | None, evidence: str, *details: str) -> Cri
 
 def _scout() -> ServiceReport:
     """cls-discovery: runs ten minutes in every three hours, and is right to be stopped between."""
-    stretches: list[BlindSpell] = []
+    stretches: list[StateStretch] = []
     points: list[tuple[float, float | None]] = []
     for start in (SINCE + n * 3 * HOUR for n in range(4)):
-        stretches.append(BlindSpell(start, start + 600, "ok", "online"))
-        stretches.append(BlindSpell(start + 600, start + 3 * HOUR, "ok", "stopped"))
+        stretches.append(StateStretch(start, start + 600, "ok", "online"))
+        stretches.append(StateStretch(start + 600, start + 3 * HOUR, "ok", "stopped"))
         points += [(start + n * 60, (58 + n / 2) * MB if n < 10 else None) for n in range(180)]
     return ServiceReport(
         "cls-discovery",
@@ -377,13 +377,13 @@ def _scout() -> ServiceReport:
 
 def _flapping() -> ServiceReport:
     steady = service("gateway", 99)
-    stretches = [BlindSpell(SINCE, clock("04:40"), "ok", "online")]
+    stretches = [StateStretch(SINCE, clock("04:40"), "ok", "online")]
     for n in range(7):
         start = clock("04:40") + n * 360
-        stretches.append(BlindSpell(start, start + 55, "wrong", "errored"))
-        stretches.append(BlindSpell(start + 55, start + 60, "restarted", "restarted"))
-        stretches.append(BlindSpell(start + 60, start + 360, "ok", "online"))
-    stretches.append(BlindSpell(clock("04:40") + 7 * 360, UNTIL, "ok", "online"))
+        stretches.append(StateStretch(start, start + 55, "wrong", "errored"))
+        stretches.append(StateStretch(start + 55, start + 60, "restarted", "restarted"))
+        stretches.append(StateStretch(start + 60, start + 360, "ok", "online"))
+    stretches.append(StateStretch(clock("04:40") + 7 * 360, UNTIL, "ok", "online"))
     restarts: dict[RestartKind, int] = {"automatic": 7, "operator": 1}
     points = tuple(
         (at, None if clock("04:40") <= at < clock("05:22") and at % 360 < 130 else value) for at, value in steady.memory

@@ -117,7 +117,7 @@ def test_what_is_to_be_handed_on_is_open_only_while_its_incident_is() -> None:
 
 def test_states_and_seals_are_told_by_shape_and_pattern() -> None:
     text = PAGES["bad"]
-    gateway = next(found for found in plots(text) if found.findtext("title") == "gateway: the night")
+    gateway = next(found for found in plots(text) if found.findtext("title") == "gateway: its states")
     fills = [part.get("fill") or "" for part in gateway.iter("rect")]
     assert sum(fill.endswith("-wrong)") for fill in fills) == 7
     assert sum(1 for part in gateway.iter("path") if part.get("class") == "restarted") == 7

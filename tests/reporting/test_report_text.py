@@ -125,7 +125,7 @@ def test_labels_that_are_late_missed_or_unusual_are_named() -> None:
     assert "was not sealed for jasontheween and marlon." in text
     assert "CRIT 1762300800 (Nov 5, 00:00 UTC) missed" in text
     assert "Silent for longer than ever before: jynxzi and fanfan." in text
-    assert "too few to tell what nearly all come in" in text
+    assert "too few to know what nearly all come in" in text
 
 
 def test_spells_that_services_share_are_said_once_and_many_spells_are_summed() -> None:

@@ -41,7 +41,7 @@ def test_the_list_fits_a_narrow_screen_and_commands_no_terminal() -> None:
     text = silences_text((SHORT, WINDOW, odd), frozenset({"s2"}), {}, NOW, Terminal(60))
     assert "\x1b" not in text
     assert all(cells(line) <= 60 for line in text.splitlines())
-    assert "Not heard by the daemon yet." in " ".join(text.split())
+    assert "Not applied by the daemon yet." in " ".join(text.split())
 
 
 def test_an_incident_is_told_to_be_silenced_and_later_to_have_been() -> None:

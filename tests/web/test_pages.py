@@ -287,7 +287,7 @@ async def test_a_silence_is_begun_and_ended_by_forms(bad: Source) -> None:
         assert "End the silence of tree-builder" in said((await page.get("/silences")).text)
         begun = await page.post("/silences", data={"subject": "*", "rule": "", "for": "1h", "every": "", "reason": ""})
         ended = await page.post("/silences/s1/end")
-        alert = next(one for one in bad.seen.decision.state.alerts.values() if one.speaks) if bad.seen else None
+        alert = next(one for one in bad.seen.decision.state.alerts.values() if one.is_confirmed) if bad.seen else None
         assert alert is not None
         acked = await page.post(f"/alerts/{alert.id}/ack")
         asked = await page.post("/check")

@@ -24,7 +24,7 @@ def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
     return [alert for alert in book.values() if alert.rule == rule.name and alert.probe == rule.probe]
 
 
-def says_nothing(rule: Rule, judgements: Mapping[str, Judgement], book: Mapping[str, Alert]) -> bool:
+def finds_nothing(rule: Rule, judgements: Mapping[str, Judgement], book: Mapping[str, Alert]) -> bool:
     """Whether a rule neither finds anything nor has an alert: nearly all there ever is, and nothing follows from it."""
     if Finding in map(type, judgements.values()):
         return False
@@ -74,10 +74,10 @@ def replaced(
     judged: Mapping[str, Mapping[str, Judgement]],
     book: Mapping[str, Alert],
 ) -> dict[str, frozenset[str]]:
-    """Leave to the stronger rule what it says too, unless the weaker one has spoken already and must be ended first.
+    """Leaves to the stronger rule what it finds too, unless the weaker one has an alert already that must end first.
 
-    What has spoken and is found no more while the stronger rule finds something is not over: its alert waits for the
-    stronger one's. Returns those that wait, by their places, and what each waits for: whichever of them speaks first,
+    An alert that is found no more while the stronger rule finds something is not over: it waits for the
+    stronger one's. Returns those that wait, by their places, and what each waits for: whichever of them fires first,
     since of two that find something one may leave it to the other.
     """
     waiting: dict[str, frozenset[str]] = {}
@@ -94,7 +94,7 @@ def replaced(
         for finding in found:
             subject, place = finding.subject, lifecycle.key(rule, finding.subject)
             alert = book.get(place)
-            if subject in over and alert is not None and alert.speaks:
+            if subject in over and alert is not None and alert.is_confirmed:
                 judgements[subject] = Unknown(rule, subject, f"{stronger} takes its place")
                 waiting[place] = waiting.get(place, frozenset()) | {stronger}
     for _, found, only_succeeds in stronger_ones:
@@ -103,7 +103,7 @@ def replaced(
             own, speaking = judgements.get(subject), book.get(lifecycle.key(rule, subject))
             if isinstance(own, Finding) and not replaces(finding, own):
                 continue
-            if speaking is None or not speaking.speaks:
+            if speaking is None or not speaking.is_confirmed:
                 judgements[subject] = Clear(rule, subject)
     return waiting
 
@@ -119,8 +119,8 @@ def advance(
 ) -> list[Transition]:
     """The book after one rule's judgements, and the edges crossed."""
     now = observation.now
-    # A reading that hung was taken when that was over, and the next must be apart from there; of one that came at once
-    # the beginning is as good, and lets cycles that are CONFIRM_EVERY apart count.
+    # A reading that hung was taken when that was over, and the next must be apart from there; of one that came
+    # immediately the beginning is as good, and lets cycles that are CONFIRM_EVERY apart count.
     took = timedelta(milliseconds=observation.readings[rule.probe].duration_ms)
     taken = now + took if took > orders.confirm_every / 10 else now
     transitions = drop(book, [alert for alert in of_rule(book, rule) if alert.subject not in judgements], now)
@@ -130,7 +130,7 @@ def advance(
         alert = book.get(place)
         if alert is None and not is_found:
             continue
-        if isinstance(judgement, Finding) and _spoken_for(judgement, book, orders):
+        if isinstance(judgement, Finding) and _is_replaced(judgement, book, orders):
             continue
         inhibited_by = _explanation(alert, judgement, rule.probe, book, history, orders, now, aftermaths)
         waits = isinstance(judgement, Finding) and inhibition.awaited_cause(judgement, rule.probe, book, orders)
@@ -169,7 +169,7 @@ def _continued(alert: Alert, book: Mapping[str, Alert]) -> Alert | None:
     found = (
         book.get(lifecycle.key(weaker, alert.subject)) for rule, weaker in catalogue().continues if rule == alert.rule
     )
-    return next((one for one in found if one is not None and one.speaks), None)
+    return next((one for one in found if one is not None and one.is_confirmed), None)
 
 
 def _explanation(
@@ -204,7 +204,7 @@ def flapping(
     fired = {
         place: kept for place, times in before.items() if (kept := tuple(t for t in times if at - window < t <= at))
     }
-    told = []
+    edges_out = []
     for edge in transitions:
         place = lifecycle.key(edge.alert.rule, edge.alert.subject)
         # Growing worse is no round, unless it had been as bad before.
@@ -217,16 +217,16 @@ def flapping(
                 book[place] = lifecycle.flapping(book[place], times, orders)
         elif edge.edge == "resolved" and edge.alert.flaps:
             fired.pop(place, None)  # it has been calm: the next time is a first time
-        told.append(edge)
-    return told, fired
+        edges_out.append(edge)
+    return edges_out, fired
 
 
-def _spoken_for(finding: Finding, book: Mapping[str, Alert], orders: StandingOrders) -> bool:
+def _is_replaced(finding: Finding, book: Mapping[str, Alert], orders: StandingOrders) -> bool:
     """Whether a stronger rule's alert already fires for this subject, and not only because it flaps."""
     return any(
         (alert := book.get(lifecycle.key(stronger, finding.subject))) is not None
         and lifecycle.holds(alert, orders)
-        and replaces(_said(alert, orders), finding)
+        and replaces(_confirmed_finding(alert, orders), finding)
         for stronger, only_succeeds in catalogue().stronger.get(finding.rule, ())
         if not only_succeeds
     )
@@ -239,11 +239,11 @@ def superseded(
     orders: StandingOrders,
     now: datetime,
 ) -> list[Transition]:
-    """The edges, with the weaker alert ended once the stronger one speaks: one subject, one alert, one incident.
+    """The edges, with the weaker alert ended once the stronger one fires: one subject, one alert, one incident.
 
     `waiting` are alerts that are found no more, and the rules that each of them waits for.
     """
-    told = list(transitions)
+    edges_out = list(transitions)
     rules = {alert.rule for alert in book.values()}
     known = catalogue()
     for stronger, weaker in (*known.replaces, *known.succeeds):
@@ -255,22 +255,24 @@ def superseded(
             if winner is None or not lifecycle.holds(winner, orders):
                 continue
             follows = stronger in waiting.get(lifecycle.key(weaker, alert.subject), ())
-            if follows or ((stronger, weaker) in known.replaces and replaces(_said(winner, orders), alert.finding)):
+            if follows or (
+                (stronger, weaker) in known.replaces and replaces(_confirmed_finding(winner, orders), alert.finding)
+            ):
                 del book[lifecycle.key(weaker, alert.subject)]
                 if winner.id == alert.id:
                     continue  # it goes on
                 ended = lifecycle.not_watched(alert, now, reason=f"replaced_by {stronger}")
                 if ended is not None and winner.confirmed_at is not None and winner.confirmed_at < now:
-                    # It was told before, by itself: what it takes the place of now joins it.
-                    told.append(replace(ended, alert=replace(alert, incident=winner.incident_id)))
+                    # It was reported before, by itself: what it takes the place of now joins it.
+                    edges_out.append(replace(ended, alert=replace(alert, incident=winner.incident_id)))
                 elif ended is not None:
                     book[place] = replace(winner, incident=winner.incident or alert.incident_id)
-                    told = [_of_incident(t, book[place]) for t in told]
-                    told.append(ended)
-    return told
+                    edges_out = [_of_incident(t, book[place]) for t in edges_out]
+                    edges_out.append(ended)
+    return edges_out
 
 
-def _said(alert: Alert, orders: StandingOrders) -> Finding:
+def _confirmed_finding(alert: Alert, orders: StandingOrders) -> Finding:
     """What an alert says: its finding, as bad as readings have confirmed it."""
     return replace(alert.finding, severity=lifecycle.severity_now(alert, orders))
 

@@ -85,7 +85,7 @@ def ack(now: datetime, prefix: str, alerts: Iterable[Alert]) -> Command:
     """That an operator knows of the alert with this id, or of the only one whose id begins so."""
     by_id = {alert.id: alert for alert in alerts}
     found = by_id[_one_of(prefix, by_id, "alert that lives", shortest=SHORTEST_PREFIX)]
-    if not found.speaks:
+    if not found.is_confirmed:
         raise ValueError(f"{found.id} ({found.rule} of {found.subject}) is not confirmed yet: there is nothing to know")
     if found.acked_at is not None:
         at = f"{found.acked_at:%Y-%m-%d %H:%M} UTC"
@@ -101,7 +101,7 @@ def forget(now: datetime, name: str, state: State, orders: StandingOrders) -> Co
 
 
 def awaited(silences: Silences, commands: Iterable[Command]) -> dict[str, Silence]:
-    """The silences as they will be once these commands are heard."""
+    """The silences as they will be once these commands are applied."""
     found = dict(silences)
     for command in commands:
         if command.kind == "silence" and command.silence is not None:

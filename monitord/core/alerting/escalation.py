@@ -1,7 +1,7 @@
 """The text that is handed on when an issue goes to somebody else, as operators write it by hand: filled in.
 
 Severity, component, issue, duration, and the impact: where epochs are watched, what it does to collection, to sealing
-and to claims. Where the rule does not say, the impact is told as not known, never as none.
+and to claims. Where the rule does not say, the impact is given as not known, never as none.
 """
 
 from __future__ import annotations

@@ -27,7 +27,7 @@ def _percent(value: float) -> str:
     return f"{value:.1f}".removesuffix(".0") + "%"
 
 
-# What ends a name, and a finding's unit -> how its number is said.
+# What ends a name, and a finding's unit -> how its number is written.
 _SAY: Final[dict[str, Callable[[float], str]]] = {
     "bytes": humanize.size,
     "seconds": humanize.duration,
@@ -41,11 +41,11 @@ _BEGINNING: Final = "seconds_"
 _RISES: Final = "rises by"
 
 
-def told(finding: Finding, today: float) -> list[tuple[str, str]]:
+def evidence_rows(finding: Finding, today: float) -> list[tuple[str, str]]:
     """The evidence as pairs of words; `today` (Unix seconds) is the day that clock times need not name.
 
-    The unit at the end of a name decides how its number is said; in a map of numbers it is the finding's own. What the
-    summary says in the same words is left out.
+    The unit at the end of a name decides how its number is written; in a map of numbers it is the finding's own. What
+    the summary says in the same words is left out.
     """
     said = finding.summary.lower()
     return [
@@ -61,7 +61,7 @@ def sentence(finding: Finding, today: float) -> str:
 
     What is empty is left out.
     """
-    return "; ".join(f"{name}: {text}" for name, text in told(finding, today) if text != NOTHING)
+    return "; ".join(f"{name}: {text}" for name, text in evidence_rows(finding, today) if text != NOTHING)
 
 
 def _pairs(name: str, value: object, unit: str, today: float) -> Iterator[tuple[str, str]]:

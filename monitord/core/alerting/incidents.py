@@ -15,7 +15,7 @@ class IncidentPart:
     """One alert of an incident: as it last was, when it fired (None: it was suppressed throughout), when it ended.
 
     `reason` says why it ended where that was not a clear reading: `not_watched`, `forgotten`, or `replaced_by` another
-    rule. `silenced_by` is the silence that last kept it from being told ("": none ever did).
+    rule. `silenced_by` is the silence that last kept it from being notified ("": none ever did).
     """
 
     alert: Alert
@@ -51,17 +51,17 @@ class Incident:
     @property
     def cause(self) -> Alert:
         """The alert that says what is wrong: the root, or the stronger one that has taken its place."""
-        told = self.root
+        latest = self.root
         for part in self.explained:
-            if told.reason == f"replaced_by {part.alert.rule}" and told.alert.subject == part.alert.subject:
-                told = part
-        return told.alert
+            if latest.reason == f"replaced_by {part.alert.rule}" and latest.alert.subject == part.alert.subject:
+                latest = part
+        return latest.alert
 
     @property
     def severity(self) -> Severity:
         """The worst severity that was notified, or would have been but for a silence."""
-        told = [part.alert for part in self.parts if part.stands_alone]
-        return "critical" if any(a.severity == "critical" or a.was_critical for a in told) else "warning"
+        latest = [part.alert for part in self.parts if part.stands_alone]
+        return "critical" if any(a.severity == "critical" or a.was_critical for a in latest) else "warning"
 
     @property
     def first_sign(self) -> datetime:
@@ -70,12 +70,12 @@ class Incident:
 
     @property
     def fired_at(self) -> datetime | None:
-        """When it was first told of."""
+        """When it was first reported."""
         return min((part.fired_at for part in self.parts if part.fired_at is not None), default=None)
 
     @property
     def silenced_by(self) -> str:
-        """The silence that last kept what is wrong from being told; "" where none ever did."""
+        """The silence that last kept what is wrong from being notified; "" where none ever did."""
         cause = self.cause
         return next(part.silenced_by for part in self.parts if part.alert is cause)
 
@@ -93,7 +93,7 @@ class Incident:
 def incidents(transitions: Iterable[Transition], living: Iterable[Alert] = ()) -> tuple[Incident, ...]:
     """The incidents that a run of edges amounts to, in the order of their first signs.
 
-    `living` are the alerts as they are now: what an edge told of them may be hours old.
+    `living` are the alerts as they are now: what an edge reported of them may be hours old.
     """
     parts: dict[str, IncidentPart] = {}
     for edge in transitions:
@@ -101,7 +101,7 @@ def incidents(transitions: Iterable[Transition], living: Iterable[Alert] = ()) -
         if part is not None:
             parts[edge.alert.id] = part
     for alert in living:
-        if alert.speaks:
+        if alert.is_confirmed:
             known = parts.get(alert.id, IncidentPart(alert))
             fired = known.fired_at or alert.fired_at
             silenced_by = alert.silenced_by or known.silenced_by
@@ -114,7 +114,7 @@ def incidents(transitions: Iterable[Transition], living: Iterable[Alert] = ()) -
 
 
 def _incident(incident: str, members: list[IncidentPart]) -> Incident:
-    # The root may have been told of before the edges at hand begin: then the earliest stands in its place.
+    # The root may have been reported before the edges at hand begin: then the earliest stands in its place.
     members = sorted(members, key=lambda part: (part.alert.id != incident, part.alert.since))
     return Incident(members[0], tuple(members[1:]))
 

@@ -1,4 +1,4 @@
-"""What explains what: a root cause is said once, and what follows from it waits unsaid.
+"""What explains what: a root cause is notified once, and what follows from it is suppressed.
 
 Three ways. While a server cannot be reached, all that is measured through it is unknown, not wrong: its alerts freeze.
 And an alert may explain another that is measured on its own: a dead sealer explains that nothing is sealed. What is
@@ -46,14 +46,14 @@ def server_away(probe: str, history: History, book: Book, orders: StandingOrders
 
 
 def companions(probe: str, member: str, orders: StandingOrders) -> tuple[str, ...]:
-    """The probes to take again when a member of `probe` is looked at again: itself, and those that may explain it."""
+    """The probes to take again when a member of `probe` is checked again: itself, and those that may explain it."""
     server = server_of(probe)
     needed = needs_of(probe, member, orders)
-    by = [one.name for one in registered() if needed and one.name in orders.probes and _may_tell(one, needed, orders)]
+    by = [one.name for one in registered() if needed and one.name in orders.probes and _may_name(one, needed, orders)]
     return tuple(dict.fromkeys((*([server] if server else []), *by, probe)))
 
 
-def _may_tell(subject: Subject, names: tuple[str, ...], orders: StandingOrders) -> bool:
+def _may_name(subject: Subject, names: tuple[str, ...], orders: StandingOrders) -> bool:
     """Whether a subject is one of these, or one of its members is; of members that are learned each name may be."""
     members = getattr(orders, subject.members) if subject.members else ()
     is_learned = bool(subject.members) and subject.member_sample is None
@@ -94,7 +94,7 @@ def explanation(
         is_bad_enough = RANK[after.cause.severity] >= RANK[finding.severity]
         if is_bad_enough and (
             _nothing_came(after.cause, finding, history, orders, now, after.at)
-            or _is_said_of(after.cause, finding)
+            or _is_behind(after.cause, finding)
             or _has_no_room(after.cause, finding, since, history, orders, now)
         ):
             return after.cause
@@ -123,12 +123,12 @@ def _causes(
         )
         took = _serves_no_more(cause, finding, since) or _nothing_came(cause, finding, history, orders, now, now)
         is_short = dies and _starves(cause, since, history, now)
-        is_behind = _is_said_of(cause, finding)
+        is_behind = _is_behind(cause, finding)
         if is_dead or took or is_short or is_behind or _has_no_room(cause, finding, since, history, orders, now):
             yield cause
 
 
-def _is_said_of(cause: Alert, finding: Finding) -> bool:
+def _is_behind(cause: Alert, finding: Finding) -> bool:
     """Whether a group is slow that is known to be behind the others: one page says so."""
     if not _is(cause, "behind") or not _is(finding, "slow_seal"):
         return False
@@ -136,7 +136,7 @@ def _is_said_of(cause: Alert, finding: Finding) -> bool:
 
 
 def inhibits_firing(cause: Alert) -> bool:
-    """Whether what a cause explains is known to have begun after it, though it may have been told before."""
+    """Whether what a cause explains is known to have begun after it, though it may have been reported before."""
     return declared(cause.rule).inhibits_firing
 
 
@@ -186,7 +186,7 @@ def _waited(cause: Alert, history: History, orders: StandingOrders) -> float:
 def _were_up_to_date(
     groups: tuple[str, ...], at: float, history: History, orders: StandingOrders, now: datetime
 ) -> bool:
-    """Whether all that was due at a moment of these groups was sealed, or is longer ago than seals are looked at."""
+    """Whether all that was due at a moment of these groups was sealed, or is older than the window of seals."""
     if at < now.timestamp() - window_seconds(orders):
         return True
     then = [seals(history.sealed, group, at, orders, history.empty) for group in groups]

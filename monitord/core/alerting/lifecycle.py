@@ -44,7 +44,7 @@ def holds(alert: Alert | None, orders: StandingOrders) -> bool:
     One that flaps goes on firing through its calm. What it is about has ended when CONFIRMATIONS readings say so, like
     that of any other alert, and from there on it hides, freezes and explains nothing.
     """
-    if alert is None or not alert.speaks:
+    if alert is None or not alert.is_confirmed:
         return False
     return alert.calm_since is None or alert.toward != "resolve" or alert.count < orders.confirmations
 
@@ -58,7 +58,7 @@ def severity_now(alert: Alert, orders: StandingOrders) -> Severity:
 def moved(alert: Alert, by: timedelta) -> Alert:
     """The alert after the wall clock was set by so much: what it waits for takes as long as before.
 
-    When it began and fired stays as it was said.
+    When it began and fired stays as it was reported.
     """
     return replace(
         alert,
@@ -70,7 +70,7 @@ def moved(alert: Alert, by: timedelta) -> Alert:
 
 
 def alert_id(rule: str, subject: str, since: datetime, turn: int = 0) -> str:
-    """The same for the same incident however often it is told, and another for the next.
+    """The same for the same incident however often it is sent, and another for the next.
 
     `turn` counts how often the clock was set back: the same moment may come again.
     """
@@ -171,7 +171,7 @@ def _suppressed(
 
 
 def _fired(counted: Alert, now: datetime, reason: str = "") -> tuple[Alert, Transition]:
-    # What it was while another alert explained it was not said of it.
+    # What it was while another alert explained it was not reported of it.
     fired = replace(counted, state="firing", fired_at=now, confirmed_at=now, toward="", was_critical=False)
     return _settled(fired), Transition("firing", fired, now, reason=reason)
 
@@ -195,7 +195,7 @@ def _firing(
     if finding.severity != "critical":
         return _settled(replace(stepped, eased_at=now)), None  # better is no news, until it is well
     if inhibited_by is not None:
-        return _settled(stepped), None  # it was told before its cause was known: that is the page
+        return _settled(stepped), None  # it was notified before its cause was known: that is the page
     worse = replace(stepped, acked_at=None, eased_at=None)  # whoever knew of it did not know of this
     return _settled(worse), Transition("firing", worse, now, reason="severity")
 
@@ -234,7 +234,7 @@ def flapping(alert: Alert, fired: Sequence[float], orders: StandingOrders) -> Al
 
 
 def _is_calmer(alert: Alert, finding: Finding) -> bool:
-    """Whether an alert that flaps is found less bad than it is said to be: that may be for a moment only."""
+    """Whether an alert that flaps is found less severe than it is reported: that may be for a moment only."""
     return alert.flaps > 0 and alert.severity == "critical" and finding.severity == "warning"
 
 
@@ -251,7 +251,7 @@ def _back(alert: Alert, finding: Finding, now: datetime, orders: StandingOrders)
     """The alert found again: one that flaps and had been calm has come back once more."""
     if not alert.flaps or alert.calm_since is None or _is_calmer(alert, finding):
         return alert
-    if alert.count < orders.confirmations:  # that was no end, only a reading that said otherwise
+    if alert.count < orders.confirmations:  # that was no end, only a reading that differed
         return replace(alert, calm_since=None)
     this_round = (now - alert.back_at).total_seconds() if alert.back_at is not None else 0.0
     calm_for = max(alert.calm_for, _calm(this_round, orders))
@@ -282,7 +282,7 @@ def _counted(alert: Alert, toward: Literal["fire", "resolve", "step"], now: date
 
 def not_watched(alert: Alert, now: datetime, reason: str = "not_watched") -> Transition | None:
     """The edge of an alert that ends without being cleared: its subject is gone from the orders, or it was replaced."""
-    return Transition("resolved", alert, now, reason=reason) if alert.speaks else None
+    return Transition("resolved", alert, now, reason=reason) if alert.is_confirmed else None
 
 
 def waiting_seconds(alert: Alert, now: datetime, orders: StandingOrders) -> float | None:
@@ -300,9 +300,9 @@ def waiting_seconds(alert: Alert, now: datetime, orders: StandingOrders) -> floa
 def remind(
     book: dict[str, Alert], transitions: Iterable[Transition], orders: StandingOrders, now: datetime
 ) -> tuple[Alert, ...]:
-    """The firing alerts to be said again now. In the book, each alert then has the time at which it was last said.
+    """The firing alerts that are due a reminder. In the book, each then has the time of its last notification.
 
-    An acknowledged alert is not said again, nor is one that something explains or silences.
+    An acknowledged alert has no reminders, nor is one that something explains or silences.
     """
     said = {edge.alert.id for edge in transitions if edge.edge == "firing"}
     again = []
@@ -311,7 +311,7 @@ def remind(
             continue
         place = key(alert.rule, alert.subject)
         since = alert.said_at or alert.fired_at or now
-        if alert.id in said or now < since:  # said just now; or the clock was set back, and the wait begins here
+        if alert.id in said or now < since:  # notified just now; or the clock was set back, and the wait begins here
             book[place] = replace(alert, said_at=now)
         elif alert.acked_at is None and now - since >= max(orders.remind_every, _at_least(alert)):
             book[place] = replace(alert, said_at=now)

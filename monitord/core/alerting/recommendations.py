@@ -2,7 +2,7 @@
 
 Restarting is recommended only of what several readings confirm, and only when PM2's own restart has failed, memory has
 been past its limit for as long as FLOW_STALL, or sealing is stuck; space is to be freed on a disk past its critical
-limit; everything else that is critical is to be investigated, beginning with three things to look at.
+limit; everything else that is critical is to be investigated, beginning with three things to check.
 """
 
 from __future__ import annotations
@@ -39,19 +39,19 @@ def advise(
     Never more than one per incident and target, nor two about one target at once.
     """
     living = {alert.incident_id for alert in book.values()}
-    told = {incident: targets for incident, targets in advised.items() if incident in living}
+    known = {incident: targets for incident, targets in advised.items() if incident in living}
     chosen: dict[str, Action] = {}
     firing = [edge.alert for edge in transitions if edge.edge == "firing" and not declared(edge.alert.rule).lasting]
     lasting = [alert for alert in book.values() if declared(alert.rule).lasting and has_lasted(alert, orders, now)]
     for alert in (*firing, *lasting):
         what = declared(alert.rule).recommend(alert)
-        if what is None or alert.subject in told.get(alert.incident_id, ()):
+        if what is None or alert.subject in known.get(alert.incident_id, ()):
             continue
-        told[alert.incident_id] = (*told.get(alert.incident_id, ()), alert.subject)
+        known[alert.incident_id] = (*known.get(alert.incident_id, ()), alert.subject)
         earlier = chosen.get(alert.subject)
         if earlier is None or _RANK[what] > _RANK[earlier.action]:
             chosen[alert.subject] = _action(what, alert, orders, now)
-    return tuple(chosen.values()), told
+    return tuple(chosen.values()), known
 
 
 def has_lasted(alert: Alert, orders: StandingOrders, now: datetime) -> bool:
@@ -80,7 +80,7 @@ def _action(what: ActionKind, alert: Alert, orders: StandingOrders, now: datetim
 
 
 def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
-    """The first three things to look at for this alert, as commands."""
+    """The first three things to check for this alert, as commands."""
     words = {"name": quote(alert.subject)}
     for subject in registered():
         words = {**subject.runbook_words(alert, orders), **words}
@@ -88,6 +88,6 @@ def look_at(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
 
 
 def _command(form: str, words: Mapping[str, str]) -> str:
-    # In one pass: what stands in a name is not looked at again.
+    # In one pass: what stands in a name is not replaced again.
     filled = re.sub(r"\{(\w+)\}", lambda match: words.get(match[1], match[0]), form)
     return f"{words['sql']} {quote(filled)}" if form.startswith("SELECT ") else filled

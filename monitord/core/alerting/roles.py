@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from monitord.core.alerting.lifecycle import Book, holds, key
 from monitord.core.history.model import History
 from monitord.core.history.process_states import FROZEN
-from monitord.core.history.restart_loops import outlived_after, since_taken_up
+from monitord.core.history.restart_loops import outlived_after, since_given_up_ended
 from monitord.core.names import any_means
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import catalogue
@@ -47,7 +47,7 @@ def works(name: str, history: History, book: Book, orders: StandingOrders, now: 
     The alert of a loop goes on for as long as the window of restarts; the loop itself is over when the service has
     outlived it.
     """
-    service = since_taken_up(history.services.get(name))
+    service = since_given_up_ended(history.services.get(name))
     if service is None:
         return False
     processes = [

@@ -1,7 +1,7 @@
-"""Quiet on purpose: what operators ask of monitord, and what a silence keeps from being told.
+"""Quiet on purpose: what operators ask of monitord, and what a silence keeps from being notified.
 
 A silence lies over the book of alerts like a sheet. Underneath, each alert lives as if there were none: it is judged,
-explains others, flaps, ends. Only what would fire is put down as suppressed, and fires when the sheet is taken away.
+explains others, flaps, ends. Only what would fire is put down as suppressed, and fires when the silence ends.
 """
 
 from __future__ import annotations
@@ -25,8 +25,8 @@ Silences = Mapping[str, Silence]
 
 
 @dataclass(frozen=True, slots=True)
-class AcceptedCommands:
-    """What came of a command, or of a silence whose time was over: for the log.
+class CommandOutcome:
+    """The outcome of a command, or of a silence whose time was over: for the log.
 
     `reason` is `expired` or `removed` of a silence that ended. Each kind has its own thing: a silence, an alert, or the
     name of what was forgotten.
@@ -55,7 +55,7 @@ def quiet_until(silence: Silence, now: datetime) -> datetime | None:
     try:
         began = cron.schedule(silence.every).latest(now, lasts)
     except ValueError:
-        return None  # no schedule that this monitord knows: rather told than not
+        return None  # no schedule that this monitord knows: notify rather than not
     return None if began is None else began + lasts
 
 
@@ -83,9 +83,9 @@ def known_subjects(history: History, alerts: Mapping[str, Alert], orders: Standi
     things = {subject.name for subject in registered() if not subject.is_server or subject.name in orders.probes}
     services = {*orders.services, *history.roster, *history.services}
     services |= {name for fleet in history.fleets.values() for name in (*fleet.roster, *fleet.services)}
-    told = {alert.subject for alert in alerts.values()}
+    edges_out = {alert.subject for alert in alerts.values()}
     named = {*orders.tables, *orders.queues, *orders.groups, *orders.disks}
-    return frozenset({*things, *services, *told, *named})
+    return frozenset({*things, *services, *edges_out, *named})
 
 
 def settle(silences: dict[str, Silence], known: Container[str]) -> None:
@@ -115,35 +115,35 @@ def set_back(silences: Silences, by: timedelta) -> dict[str, Silence]:
 # Commands
 
 
-def hear(
+def apply_commands(
     commands: Iterable[Command],
     silences: dict[str, Silence],
     alerts: dict[str, Alert],
     history: History,
     orders: StandingOrders,
     now: datetime,
-) -> tuple[list[Transition], list[AcceptedCommands]]:
+) -> tuple[list[Transition], list[CommandOutcome]]:
     """Do what operators ask, and end what is over. `silences` and `alerts` are changed in place.
 
-    A command that is heard twice, or is about what is not there any more, changes nothing. What the history forgets,
+    A command that is received twice, or is about what is not there any more, changes nothing. What the history forgets,
     `update` has it forget.
     """
     edges: list[Transition] = []
-    heard: list[AcceptedCommands] = []
+    outcomes: list[CommandOutcome] = []
     for command in commands:
         match command.kind:
             case "silence":
                 if (new := command.silence) is not None and new.id not in silences:
                     silences[new.id] = new
-                    heard.append(AcceptedCommands("silence_added", silence=new))
+                    outcomes.append(CommandOutcome("silence_added", silence=new))
             case "unsilence":
                 if (old := silences.pop(command.target, None)) is not None:
-                    heard.append(AcceptedCommands("silence_ended", silence=old, reason="removed"))
+                    outcomes.append(CommandOutcome("silence_ended", silence=old, reason="removed"))
             case "ack":
                 for place, alert in alerts.items():
-                    if alert.id == command.target and alert.speaks and alert.acked_at is None:
+                    if alert.id == command.target and alert.is_confirmed and alert.acked_at is None:
                         alerts[place] = replace(alert, acked_at=now)
-                        heard.append(AcceptedCommands("alert_acknowledged", alert=alerts[place]))
+                        outcomes.append(CommandOutcome("alert_acknowledged", alert=alerts[place]))
             case "forget":
                 if forgettable(command.target, history, orders):
                     gone = [
@@ -153,14 +153,14 @@ def hear(
                         and ("service" in declared(a.rule).roles or declared(a.rule).adopt is not None)
                     ]
                     edges += book.drop(alerts, gone, now, reason="forgotten")
-                    heard.append(AcceptedCommands("subject_forgotten", subject=command.target))
+                    outcomes.append(CommandOutcome("subject_forgotten", subject=command.target))
     if any(names.is_pattern(silence.subject) and not silence.exact for silence in silences.values()):
         settle(silences, known_subjects(history, alerts, orders))
     for name, silence in list(silences.items()):
         if not silence.every and (silence.until is None or silence.until <= now):
             del silences[name]
-            heard.append(AcceptedCommands("silence_ended", silence=silence, reason="expired"))
-    return edges, heard
+            outcomes.append(CommandOutcome("silence_ended", silence=silence, reason="expired"))
+    return edges, outcomes
 
 
 def forgettable(name: str, history: History, orders: StandingOrders) -> bool:
@@ -177,7 +177,7 @@ def forget(history: History, gone: Iterable[str], orders: StandingOrders) -> His
 
 
 def unhushed(observation: Observation) -> Observation:
-    """The observation as whoever judges a night again sees it: nobody was to be kept from hearing anything.
+    """The observation for a backtest or a report: without silences, and without commands that set them.
 
     What was forgotten stays so, and so does the database that somebody acknowledged.
     """
@@ -203,13 +203,13 @@ def covered(
     orders: StandingOrders,
     now: datetime,
 ) -> list[Transition]:
-    """The edges as they are to be told under these silences. `alerts` are changed in place; `before` is how they were.
+    """The edges as they are reported under these silences. `alerts` are changed in place; `before` is how they were.
 
     What one stops covering fires, once a reading says that it still stands.
     """
     forces = in_force(silences, now)
     fired_at = {alert.id: alert.fired_at for alert in before.values()}
-    told: list[Transition] = []
+    edges_out: list[Transition] = []
     crossed: set[str] = set()
     for edge in edges:
         alert = edge.alert
@@ -217,13 +217,13 @@ def covered(
             crossed.add(alert.id)
             if (by := silence_of(alert, forces)) is not None:
                 quiet = _hushed(alert, by.id, fired_at)
-                told.append(replace(edge, edge="suppressed", alert=quiet, suppressed_by=by.id))
+                edges_out.append(replace(edge, edge="suppressed", alert=quiet, suppressed_by=by.id))
             else:
-                told.append(replace(edge, alert=_loud(alert, now)))
+                edges_out.append(replace(edge, alert=_loud(alert, now)))
         elif alert.silenced_by:
-            told.append(replace(edge, alert=replace(alert, state="suppressed")))
+            edges_out.append(replace(edge, alert=replace(alert, state="suppressed")))
         else:
-            told.append(edge)
+            edges_out.append(edge)
     for place, alert in list(alerts.items()):
         if alert.state != "firing":
             continue
@@ -231,14 +231,14 @@ def covered(
         if by is not None:
             alerts[place] = _hushed(alert, by.id, fired_at)
             if alert.silenced_by != by.id and alert.id not in crossed:
-                told.append(Transition("suppressed", alerts[place], now, suppressed_by=by.id))
+                edges_out.append(Transition("suppressed", alerts[place], now, suppressed_by=by.id))
         elif alert.silenced_by and alert.id not in crossed and not _stands(alert, history, alerts, orders):
             alerts[place] = replace(alert, state="suppressed")
         elif alert.silenced_by:
             alerts[place] = _loud(alert, now)
             if alert.id not in crossed:
-                told.append(Transition("firing", alerts[place], now, reason="silence_ended"))
-    return told
+                edges_out.append(Transition("firing", alerts[place], now, reason="silence_ended"))
+    return edges_out
 
 
 def _hushed(alert: Alert, by: str, fired_at: Mapping[str, datetime | None]) -> Alert:

@@ -29,7 +29,7 @@ _MILLION = 1_000_000
 class Completeness:
     """Of a group's recent labels how many channels took part, and how many of them were not sealed.
 
-    `at_first` is what was unsealed when the label was first looked at, soon after the grace; `unsealed` what it is by
+    `at_first` is what was unsealed when the label was first checked, soon after the grace; `unsealed` what it is by
     now. `channels` are some of the newest label's, by name. `habit` are the shares (of a million) that were unsealed
     at first of the labels that were no incident.
     """
@@ -71,7 +71,7 @@ def _with(pairs: tuple[tuple[int, int], ...], label: int, share: int) -> tuple[t
         return (*pairs, (label, share))[-KEEP_LABELS:]
     pairs = (*pairs, (label, share))
     if len(pairs) == ENOUGH_LABELS:
-        # What is told by no habit may have been an incident: where most labels are well, those that are not were one.
+        # What follows no habit may have been an incident: where most labels are well, those that are not were one.
         well = tuple(pair for pair in pairs if pair[1] <= TOO_MUCH * _MILLION)
         pairs = well if len(well) * 2 >= len(pairs) else pairs
     return pairs
@@ -80,8 +80,8 @@ def _with(pairs: tuple[tuple[int, int], ...], label: int, share: int) -> tuple[t
 def incomplete(seen: Completeness) -> bool | None:
     """Whether more of the newest label is unsealed than is the group's habit: over twice the largest share of any.
 
-    The past is compared as it was when first looked at: a group that is habitually a little late is so every time.
-    None where it cannot be told: too few labels before, or nothing of the newest is sealed, which is lateness.
+    The past is compared as it was when first checked: a group that is habitually a little late is so every time.
+    None where that is not known: too few labels before, or nothing of the newest is sealed, which is lateness.
     """
     newest = seen.newest
     if newest is None:
@@ -105,8 +105,8 @@ def falls_short(usual: LabelHabit, took: int | None, unsealed: int | None) -> bo
     """Whether a label that is sealed lacks more channels than is the habit; while that is not known, a few are well."""
     if not took or not unsealed:
         return False
-    told = excess(usual, took, unsealed)
-    return None if told is None and unsealed > took * TOO_MUCH else bool(told)
+    more = excess(usual, took, unsealed)
+    return None if more is None and unsealed > took * TOO_MUCH else bool(more)
 
 
 def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str, int]:
@@ -119,7 +119,7 @@ def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str,
     absent day by day, so is each.
 
     Args:
-        took_part: The labels that each channel took part in, within the window looked at.
+        took_part: The labels that each channel took part in, within the window.
         newest: The newest label of the window.
     """
     alive = sorted(set().union(*took_part.values()))
@@ -134,10 +134,10 @@ def silences(took_part: Mapping[str, Collection[int]], newest: int) -> dict[str,
             continue
         silent = len(alive) - 1 - places[-1]
         gaps = [after - before - 1 for before, after in pairwise(places)]
-        told = _told_of(places[0], gaps)
-        longest = max(places[0], *(gap for gap in gaps if gap != told), 0)
+        more = _longest_known(places[0], gaps)
+        longest = max(places[0], *(gap for gap in gaps if gap != more), 0)
         before = len(alive) - silent
-        absent = _absent(places[0] + sum(gaps) - told, len(places))
+        absent = _absent(places[0] + sum(gaps) - more, len(places))
         if silent < LEAST_SILENCE or silent <= longest or absent**silent >= UNLIKELY:
             continue
         others = {label: heard[label] - (label in labels) for label in alive}
@@ -156,7 +156,7 @@ def _absent(missed: int, present: int) -> float:
     return min((missed + 1 + 2 * math.sqrt(missed)) / labels, 1 - 1 / labels)
 
 
-def _told_of(first: int, gaps: list[int]) -> int:
+def _longest_known(first: int, gaps: list[int]) -> int:
     """A past silence that was an incident and no habit: one, and twice as long as any other; 0 where there was none."""
     longest = max(gaps, default=0)
     rest = [first, *gaps]

@@ -1,4 +1,4 @@
-"""Growth that doubles from window to window: what the orders call exponential, told long before it is past the limit.
+"""Growth that doubles from window to window, the orders' "exponential": reported long before it is past the limit.
 
 A window is held against the two before it, each of them in halves. A single step up, a burst, or a wave of traffic that
 rises fourfold within hours does not pass for it: each window is twice the one before, and each half of one has well
@@ -19,7 +19,7 @@ WINDOWS = 3
 TWICE, MOST = 1.95, 4.5
 # So many times the rows of the same half of the window before: else it is one step up, and not growth that goes on.
 HALF = 1.5
-# Growth that was told stays told until a window brings less than this much more than the one before it.
+# Growth that was reported stays so until a window brings less than this much more than the one before it.
 GOES_ON = 1.2
 # A past peak must be passed by so much.
 PAST_PEAK = 1.5

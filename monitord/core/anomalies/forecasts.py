@@ -26,7 +26,7 @@ LEAK_TRUST, FILL_TRUST = 0.75, 0.9
 WARM_UP = 1 / 6
 # A disk full within this part of the horizon (4 h of 24) is critical, once it has taken half of what was free.
 SOON = 1 / 6
-# A disk that fills fast is reported before its span is over: the same rise, looked at in buckets so much shorter.
+# A disk that fills fast is reported before its span is over: the same rise, in buckets so much shorter.
 FAST = 1 / 12
 # It has to go further before it is reported: two fifths of what was free, since a dump that is moved away rises alike.
 FAST_AHEAD = 1.5
@@ -93,7 +93,7 @@ def disk_key(path: str) -> str:
 
 
 def fast_disk_key(path: str) -> str:
-    """Where the series of a disk stands in which a fast rise is looked for."""
+    """Where the series of a disk stands in which a fast rise is searched for."""
     return f"disk-fast/{path}"
 
 
@@ -109,11 +109,13 @@ def disk_terms(orders: StandingOrders, path: str) -> Terms:
 
 
 @lru_cache(maxsize=80, typed=True)
-def _in_spans(terms: Terms, limit: float, spoken: float, least: timedelta, late_after: timedelta) -> Terms:
+def _in_spans(terms: Terms, limit: float, superseded_above: float, least: timedelta, late_after: timedelta) -> Terms:
     """Terms of which the span is 1, for these limits and this span."""
     span = least.total_seconds()
     horizon, blind_after = terms.horizon * span, late_after.total_seconds()
-    return replace(terms, limit=limit, spoken=spoken, span=span, horizon=horizon, blind_after=blind_after)
+    return replace(
+        terms, limit=limit, superseded_above=superseded_above, span=span, horizon=horizon, blind_after=blind_after
+    )
 
 
 def fast_disk_terms(orders: StandingOrders, path: str) -> Terms | None:

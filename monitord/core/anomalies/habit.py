@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class LabelHabit:
-    """(label, number) pairs of the last labels that were as ever, oldest first; `judged` is the newest looked at.
+    """(label, number) pairs of the last labels that were as ever, oldest first; `judged` is the newest considered.
 
     It is not kept by time: the labels of an incident are not in it, and do not push out those before.
     """

@@ -59,7 +59,7 @@ def _quantile(ordered: list[int], share: float) -> int:
 
 
 def unusual_past(past: Usual, length: int) -> float | None:
-    """The delay (seconds) past which a seal is unusual; None while there are too few seals to tell.
+    """The delay (seconds) past which a seal is unusual; None while there are too few seals.
 
     One healthy seal in a hundred is later than 99% of those before it. To be worth a word it must be so by half of
     what lies between the median and that, and by a sixtieth of an epoch: a minute of an hour.

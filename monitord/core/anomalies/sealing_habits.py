@@ -81,7 +81,7 @@ def update_epochs(
 ) -> dict[str, SealingHabits]:
     """The past of the groups ordered, with one good reading of the epochs probe in it.
 
-    Until the next label ends nearly every reading tells the same, of which nothing more is learned.
+    Until the next label ends nearly every reading is the same, of which nothing more is learned.
     """
     global _last
     length = calendar(orders).length
@@ -149,7 +149,7 @@ def _completeness(
 
 
 def _silence(before: ChannelSilence, took: Mapping[int, int], named: Sequence[Sample], length: int) -> ChannelSilence:
-    """Who is silent by this reading; as it was, where the reading does not tell or the group itself was silent."""
+    """Who is silent by this reading; as it was, where the reading does not show it or the group itself was silent."""
     newest = max(took, default=None)
     if newest is None or not took[newest] or not any(s.name == "channels_known" and s.value for s in named):
         return before

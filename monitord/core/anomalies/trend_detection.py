@@ -1,4 +1,4 @@
-"""What makes a run of troughs a steady rise: it rises in every part of the time looked at, and does not slow.
+"""What makes a run of troughs a steady rise: it rises in every part of the window, and does not slow.
 
 So a step, a warm-up, a cache that fills and stays, teeth and bursts are none. What is reported is where the rise will
 have reached its limit soon enough, reckoned from no more than it has shown.
@@ -15,7 +15,7 @@ from monitord.core.anomalies.regression import Points, Slope, median, share, slo
 
 # A bucket is this part of the least span.
 BUCKETS_PER_SPAN = 10
-# How many of the newest buckets are looked at for a trend, the longest look first.
+# How many of the newest buckets are searched for a trend, the longest window first.
 LOOKS = (100, 80, 56, 40, 28, 20, 14, 10)
 POINTS_PER_LOOK = 20
 LAST_POINTS = 4
@@ -36,9 +36,9 @@ CAUTION = 2.0
 KNOWN = 0.9
 # The part of a rise that must lie above what is known.
 NEW_GROUND = 0.25
-# The least slope, beside that of the whole, over the newest buckets where they are looked at by themselves.
+# The least slope, beside that of the whole, over the newest buckets where they are judged by themselves.
 LATELY_SLOPE = 0.3
-# What has been said is held to less, so that it is not unsaid at the next breath.
+# What was reported is held to less, so that it does not clear at the next reading.
 HELD_AGREEMENT, HELD_PART, HELD_RISE, HELD_REACH = 0.7, 0.3, 0.5, 2.0
 
 
@@ -46,15 +46,15 @@ HELD_AGREEMENT, HELD_PART, HELD_RISE, HELD_REACH = 0.7, 0.3, 0.5, 2.0
 class Terms:
     """What a series is judged by: its limit (in the unit of its values) and times in seconds.
 
-    Past `spoken` another rule speaks. `span` is the least time a trend must have been watched, `horizon` how far off
-    the limit may be and still be told, `ahead` how far in times of what was watched. `trust` is the part of the later
-    half's slope that is believed where the question is whether the rise slows. `grain` is the unit that values are
-    rounded to, `blind_after` the silence after which nobody watched. `lately`: over so many of the newest buckets it
-    must still rise when it is first told (0: no matter), since what has just ended is no trend.
+    Past `superseded_above` another rule fires. `span` is the least time a trend must have been observed, `horizon` how
+    far off the limit may be and still be reported, `ahead` how far in times of what was observed. `trust` is the part
+    of the later half's slope that is believed where the question is whether the rise slows. `grain` is the unit that
+    values are rounded to, `blind_after` the silence after which nobody watched. `lately`: over so many of the newest
+    buckets it must still rise when it is first reported (0: no matter), since what has just ended is no trend.
     """
 
     limit: float
-    spoken: float
+    superseded_above: float
     span: float
     horizon: float
     ahead: float
@@ -89,7 +89,7 @@ class Trend:
 
 
 class Bucket(NamedTuple):
-    """A closed bucket as the trend is looked for in it: when it began, and its lowest and highest reading."""
+    """A closed bucket as the trend detection uses it: when it began, and its lowest and highest reading."""
 
     at: float
     low: float
@@ -97,9 +97,9 @@ class Bucket(NamedTuple):
 
 
 def steady_rise(buckets: list[Bucket], now: float, terms: Terms, *, held: bool) -> Trend | None:
-    """The longest steady rise up to `now` that will reach the limit soon enough to be told.
+    """The longest steady rise up to `now` that will reach the limit soon enough to be reported.
 
-    `held`: one has been told, and is to be held on to unless it is clearly over.
+    `held`: one has been reported, and is kept unless it is clearly over.
     """
     for look in LOOKS:
         if look <= len(buckets):
@@ -122,7 +122,7 @@ def _rise(buckets: list[Bucket], past: list[Bucket], now: float, terms: Terms, *
     points = troughs([(bucket.at, bucket.low) for bucket in buckets], POINTS_PER_LOOK)
     whole = slope(points)
     half = (len(points) + 1) // 2
-    # A burst that is gone does not unsay what was said.
+    # A burst that is gone does not clear what was reported.
     parts = _stayed(points) if held else points
     halves = slope(parts[:half]).middle, slope(parts[-half:]).middle
     if not _steady(whole, halves, slope(parts[-max(len(parts) // 3, LAST_POINTS) :]).middle, held=held):

@@ -19,7 +19,7 @@ BUCKETS_KEPT = 100
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
 class TrendSeries:
-    """The closed buckets of what one process or disk told, oldest first, and the open one.
+    """The closed buckets of one process or disk, oldest first, and the open one.
 
     `troughs` and `swings` are whole grains, None where nobody watched for half of a bucket. `begun` is the start of
     the oldest bucket, `at` of the last reading; `low`, `high` and `watched` (seconds) are the open bucket's.
@@ -63,7 +63,7 @@ def begin(
 
 
 def update(series: TrendSeries, value: float, now: float, terms: Terms) -> TrendSeries:
-    """The series with one more reading. Whenever a bucket closes, the trend is looked for anew."""
+    """The series with one more reading. Whenever a bucket closes, the trend is computed anew."""
     since = now - series.at
     watched = since if since <= terms.blind_after else 0.0
     open_from = series.begun + len(series.troughs) * series.width
@@ -95,7 +95,7 @@ def outlook(series: TrendSeries, now: float, terms: Terms) -> Outlook | None:
     Past the limit there is nothing to foretell: not within a bucket of a reading that was.
     """
     trend = series.trend
-    if trend is None or series.low < trend.origin or _topped(series, terms) > terms.spoken:
+    if trend is None or series.low < trend.origin or _topped(series, terms) > terms.superseded_above:
         return None
     room, gone = terms.limit - trend.level, now - trend.at
 
@@ -129,13 +129,13 @@ def highest(series: TrendSeries, now: float, ago: tuple[float, float], grain: fl
 
 
 def is_past(series: TrendSeries, terms: Terms) -> bool:
-    """Whether what was foretold has come: the rise goes on past its limit, where another rule speaks."""
+    """Whether the forecast has come true: the rise goes on past its limit, where another rule fires."""
     has_risen = series.trend is not None and series.low >= series.trend.origin
-    return has_risen and _topped(series, terms) > terms.spoken
+    return has_risen and _topped(series, terms) > terms.superseded_above
 
 
 def shifted(series: TrendSeries, seconds: float) -> TrendSeries:
-    """The series as a wall clock tells it that was set back by so much: what was lived through stays in order."""
+    """The series after the wall clock was set back by so much: the times that passed stay in order."""
     trend = None if series.trend is None else replace(series.trend, at=series.trend.at - seconds)
     return replace(series, begun=series.begun - seconds, at=series.at - seconds, trend=trend)
 
@@ -149,8 +149,8 @@ def _topped(series: TrendSeries, terms: Terms) -> float:
 
 def _lowest(series: TrendSeries, count: int, terms: Terms) -> float:
     """The lowest reading of the open bucket and so many before it."""
-    told = [low * terms.grain for low in series.troughs[-count:] if low is not None]
-    return min([series.low, *told])
+    lows = [low * terms.grain for low in series.troughs[-count:] if low is not None]
+    return min([series.low, *lows])
 
 
 def _closed(series: TrendSeries, watched: float, skipped: int, terms: Terms) -> TrendSeries:

@@ -1,6 +1,6 @@
-"""A recorded night judged again under other orders: what would have fired, beside what did, and how far that is known.
+"""A recording judged again under other orders: what would have fired, beside what did, and how far that is known.
 
-What was never recorded is judged by what was, and said. An alert about a table waits for an exact count, which was
+What was never recorded is judged by what was, and named. An alert about a table waits for an exact count, which was
 taken only where the orders of then asked for one: here the counters fire it, and a count that comes while it fires
 confirms it or takes it back.
 """
@@ -29,7 +29,7 @@ from monitord.core.subjects.registry import ALWAYS
 
 @dataclass(frozen=True, slots=True)
 class Backtest:
-    """What a recorded night would have come to from `since` to `until`, in so many cycles.
+    """The outcome of a recording under other orders, from `since` to `until`, in so many cycles.
 
     `since` is never before the recording. `blind_seconds` of that time at least one probe could not see. `caveats`
     are sentences.
@@ -55,7 +55,7 @@ def warm_up(orders: StandingOrders) -> timedelta:
         orders.flow_stall,
         *(timedelta(seconds=orders.startup_grace_of(name)) for name in ("", *orders.service_by_name)),
         orders.seal_critical + 2 * orders.epoch_length,
-        # A trend is told from a warm-up and a span, and needs more than the least span to be sure.
+        # A trend takes a warm-up and a span, and needs more than the least span to be sure.
         2 * orders.leak_span,
         2 * orders.fill_span,
     )
@@ -72,7 +72,7 @@ def backtest(
 
     Args:
         observations: As they were recorded, in order.
-        orders: What to judge by. Which probes were configured the observations tell themselves.
+        orders: What to judge by. Which probes were configured follows from the observations.
         recorded: The edges of then, with the firing of every alert that lived at `since`.
         since: What ended before this is left out.
         as_recorded: The orders that the recording was made under, as far as they are known; `orders` if None.
@@ -116,7 +116,7 @@ class _Fold:
         self._orders = orders
         self._groups = orders.groups
         self._longer = counted_longer(orders, as_recorded)
-        # Subjects that only the new orders know: of what the recording does not hold nothing can be said.
+        # Subjects that only the new orders know: of what the recording does not hold nothing is known.
         self._unrecorded = added(orders, as_recorded)
         self._seen: dict[str, datetime] = {}
         self._uncounted: set[str] = set()
@@ -138,7 +138,7 @@ class _Fold:
         state, transitions = decision.state, decision.transitions
         if waiting := waiting_for_count(state, self._orders):
             by_counters = decide(before, uncountable(observation, waiting), self._orders)
-            # Only what is said of it rests on the counters: what is remembered of the table stays as it was read.
+            # Only what is judged of it rests on the counters: what is remembered of the table stays as it was read.
             state, transitions = replace(by_counters.state, history=state.history), by_counters.transitions
         exact = counted_tables(observation) if self._uncounted else frozenset()
         struck = self._refuted_by(exact, before, state, observation)
@@ -187,12 +187,12 @@ class _Fold:
         self.ledger.take(transition, counted, at_start=seen is None or alert.since <= seen)
 
     def _how_counted(self, alert: Alert) -> Counted | None:
-        told = alert.finding.evidence.get("counted")
-        if told is None:
+        counted = alert.finding.evidence.get("counted")
+        if counted is None:
             return None
-        # Counts were taken over the window of then: they cannot tell what a longer one holds.
+        # Counts were taken over the window of then: what a longer one holds is not known.
         is_short = alert.subject in self._longer and "growth" in declared(alert.rule).roles
-        return "exactly" if told == "exactly" and not is_short else "by the counters"
+        return "exactly" if counted == "exactly" and not is_short else "by the counters"
 
     def _count(self, exact: frozenset[str]) -> None:
         """Keep those that the counters fired and that still are to be counted; note what this count confirms."""
@@ -228,7 +228,7 @@ def _clears(alert: Alert | None) -> bool:
 def _roster(recorded: Iterable[Transition], at: datetime, orders: StandingOrders) -> State:
     """The state to begin from: empty, but for services whose absence was known already when the recording begins.
 
-    Without a roster, whoever was seen online is expected to be; of those that were away then no reading tells.
+    Without a roster, whoever was seen online is expected to be; those that were away then are in no reading.
     """
     if orders.services:
         return State()

@@ -13,7 +13,7 @@ from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.registry import SUBJECTS, readings_of
 
-# What orders name, by the field that they name it in, of what a recording can tell whether it is there.
+# What orders name, by the field that they name it in, of what a recording shows to be there or not.
 _NAMED = {thing.members: (thing.name, thing.member_sample) for thing in SUBJECTS if thing.member_sample is not None}
 
 
@@ -41,7 +41,7 @@ def added(orders: StandingOrders, as_recorded: StandingOrders) -> dict[str, froz
 def recorded_now(
     unrecorded: Mapping[str, frozenset[str]], readings: Mapping[str, Reading]
 ) -> dict[str, frozenset[str]]:
-    """Those of `unrecorded` that these readings do not tell of either."""
+    """Those of `unrecorded` that are not in these readings either."""
     rest = {}
     for kind, (probe, (name, label)) in _NAMED.items():
         missing = unrecorded[kind]
@@ -65,7 +65,7 @@ def caveats(
         windows = sorted({orders.growth_window_of(name) for name in orders.tables})
         windows = windows or [orders.growth_window.total_seconds()]
         yield (
-            f"The recording begins at {_moment(known.first)}, and what looks back begins there with nothing behind it: "
+            f"The recording begins at {_moment(known.first)}, and what needs a past begins there without one: "
             f"rows per {humanize.listed([humanize.duration(window) for window in windows])}, restarts per "
             f"{humanize.duration(orders.restarts_window.total_seconds())}, trends up to "
             f"{humanize.duration(warm_up.total_seconds())}."
@@ -78,9 +78,9 @@ def caveats(
         if spell.counted == "by the counters"
     ]
     if by_counters:
-        told = [f"{f.rule} {f.subject} ({_moment(f.fired_at)})" for f in by_counters]
+        named = [f"{f.rule} {f.subject} ({_moment(f.fired_at)})" for f in by_counters]
         yield (
-            f"{humanize.listed(told)} would have fired by the counters (marked ~); not counted exactly then, "
+            f"{humanize.listed(named)} would have fired by the counters (marked ~); not counted exactly then, "
             "and a count could have refuted it."
         )
     if known.refuted:
@@ -89,7 +89,7 @@ def caveats(
             "refutes: left out."
         )
     if comparison.only_found:
-        yield "Where nothing was suspected then, nobody looked again at once: a new alert is confirmed a cycle later."
+        yield "Where nothing was suspected then, no check followed at once: a new alert is confirmed a cycle later."
     for probe in sorted(as_recorded.probes - known.probes):
         name = readings_of(probe)
         yield f"{name[0].upper()}{name[1:]}: never measured in the recording, so nothing of it is judged."
@@ -103,12 +103,12 @@ def caveats(
         )
     if orders.groups and window_seconds(orders) > window_seconds(as_recorded):
         yield (
-            f"Seals were looked at {humanize.duration(window_seconds(as_recorded))} back only: a group that sealed "
+            f"Seals were read {humanize.duration(window_seconds(as_recorded))} back only: a group that sealed "
             "nothing for so long counts as stuck."
         )
     if known.pending:
-        told = [f"{alert.rule} {alert.subject}" for alert in known.pending]
-        yield f"Not confirmed yet when the recording ends: {humanize.listed(told)}."
+        named = [f"{alert.rule} {alert.subject}" for alert in known.pending]
+        yield f"Not confirmed yet when the recording ends: {humanize.listed(named)}."
     for fault in known.faults:
         yield f"In judging, {fault}."
 

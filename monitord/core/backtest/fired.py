@@ -1,4 +1,4 @@
-"""What fired: alerts from their firing to their end, made of edges, and two such accounts of one night compared."""
+"""What fired: alerts from their firing to their end, made of edges, and two such accounts of one window compared."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from monitord.core.copying import replace
 from monitord.core.model import Evidence, Severity, Transition, Value
 
 Counted = Literal["exactly", "by the counters"]
-# Why what fires is said again; the other reasons say of what is known already that it is quiet, or no longer.
+# Why what fires is reported again; the other reasons are about alerts being silenced, or no longer.
 _WORSE = frozenset({"severity", "flapping"})
 
 
@@ -63,7 +63,7 @@ class Pair:
 
 @dataclass(frozen=True, slots=True)
 class Comparison:
-    """Two accounts of one night. `same` holds every overlapping pair: one long alert may meet several short ones."""
+    """Two accounts of one window. `same` holds every overlapping pair: one long alert may meet several short ones."""
 
     same: tuple[Pair, ...]
     only_found: tuple[Fired, ...]
@@ -97,7 +97,7 @@ class Ledger:
         alert, finding = transition.alert, transition.alert.finding
         was = self._open.get(place)
         if was is None or was.alert_id != alert.id:
-            if was is not None:  # its end was never told: it can have lasted no longer than to this
+            if was is not None:  # its end was never reported: it can have lasted no longer than to this
                 self._closed.append(replace(was, resolved_at=transition.at, reason="replaced"))
             spell = _spell(transition, alert.confirmed_at or alert.fired_at or transition.at, counted)
             self._open[place] = replace(spell, at_start=at_start)

@@ -1,4 +1,4 @@
-"""What several readings say together of the numbers that an app tells of itself: whether they move, and its heap."""
+"""What several readings together show of the numbers that an app reports: whether they move, and its heap."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def followed(
 ) -> Mapping[str, Process]:
     """The processes of a service with since when their numbers have stood still, and their heap has been nearly full.
 
-    Time in which nobody looked counts for neither: `watched_since` is the last reading (None: it was too long ago).
+    Time without readings counts for neither: `watched_since` is the last reading (None: it was too long ago).
     """
     changed: dict[str, Process] = {}
     for instance, process in new.items():
@@ -42,7 +42,7 @@ def followed(
 
 
 def is_heap_full(process: Process, limit: float) -> bool:
-    """Whether a process uses more than so many percent of the heap that Node is told to use."""
+    """Whether a process uses more than so many percent of the heap that Node may use."""
     if process.heap_limit is None:
         return False
     used = size(figure(process.app, HEAP_USED))

@@ -26,7 +26,7 @@ class Counters:
     """A table's counters at one reading, its partitions added up.
 
     `changed` are the rows committed since the last ANALYZE, `vacuums` and `analyses` how many there have been, and
-    `started` is when the server that counts began (Unix seconds, None: not told).
+    `started` is when the server that counts began (Unix seconds, None: not known).
     """
 
     inserted: float = 0.0
@@ -40,11 +40,11 @@ class Counters:
 
     @classmethod
     def of(cls, reading: Reading, table: str) -> Counters | None:
-        """The counters of a reading; None where not all of them were told."""
-        told = {
+        """The counters of a reading; None where some are missing."""
+        counted = {
             name: value for name in _COUNTERS if (value := reading.number(f"table_{name}", table=table)) is not None
         }
-        return cls(**told, started=reading.number("server_started")) if len(told) == len(_COUNTERS) else None
+        return cls(**counted, started=reading.number("server_started")) if len(counted) == len(_COUNTERS) else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,10 +62,10 @@ class Arrived:
 def arrived(before: Counters | None, after: Counters | None, inserted: float, share: float) -> Arrived:
     """What was committed of the `inserted` rows of a step.
 
-    All of it is in doubt where the counters do not tell, or where a server that was started anew counts: it may be
+    All of it is in doubt where the counters do not show it, or where a server that was started anew counts: it may be
     another one, after a failover, whose counters stand elsewhere.
 
-    `share` is the part of the inserts that were committed when that could last be told.
+    `share` is the part of the inserts that were committed when that was last known.
     """
     if before is None or after is None or before.started != after.started:
         return Arrived(inserted, inserted)

@@ -10,7 +10,7 @@ from monitord.core.copying import replace
 from monitord.core.model import Reading
 from monitord.core.moments import Moment
 
-# What the check of a job tells: its last reports (Unix seconds), the exit code and the length of its last run.
+# The samples of a job's check: its last reports (Unix seconds), the exit code and the length of its last run.
 STARTED, SUCCEEDED, FAILED, CODE, TOOK = (
     "job_started",
     "job_succeeded",
@@ -24,10 +24,11 @@ _TIMES: Final = (STARTED, SUCCEEDED, FAILED)
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """A job as its reports tell of it (Unix seconds, None: never).
+    """A job by its reports (Unix seconds, None: never).
 
-    `since` is when its reports were first waited for. `told` are the times as they were read: what was told before the
-    wall clock was set keeps its age. `lost` are the last times in which nobody heard reports, from and until.
+    `since` is when its reports were first waited for. `told` are the times as they were read: what was reported before
+    the wall clock was set keeps its age. `lost` are the last times in which reports could not be received, from and
+    until.
     """
 
     since: Moment
@@ -51,12 +52,12 @@ class Job:
 
     @property
     def runs_since(self) -> float | None:
-        """Since when it runs, as far as it has told; None while it does not."""
+        """Since when it runs, as far as it has reported; None while it does not."""
         is_over = self.started is None or (self.ended is not None and self.ended >= self.started)
         return None if is_over else self.started
 
     def lost_until(self, begin: float, end: float) -> float | None:
-        """Until when nobody heard what may have been reported between these; None where it would have been heard."""
+        """Until when a report between these could not have been received; None where it would have been."""
         return max((until for since, until in self.lost if since < end and until > begin), default=None)
 
 
@@ -68,7 +69,7 @@ def update_jobs(
 
 
 def _is_told(name: str, reading: Reading) -> bool:
-    """Whether a reading tells of a job at all: one that could not be taken tells nothing."""
+    """Whether a reading holds a job at all: a failed one does not."""
     return any(one.label("check") == name for sample in _TIMES for one in reading.named(sample))
 
 

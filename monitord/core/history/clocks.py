@@ -15,20 +15,20 @@ from monitord.core.model import Observation, Reading
 from monitord.core.moments import with_moments
 from monitord.core.orders import StandingOrders
 
-# A step above this is said (seconds); smaller ones of at least _SMALL are followed in silence.
+# A step above this is reported (seconds); smaller ones of at least _SMALL are followed without a report.
 STEP_SECONDS = 10.0
 _SMALL = 1.0
 # A server's clock that is corrected by less than this (seconds) changes no judgement of seals that are an hour apart.
 _SERVER_STEP_SECONDS = 300.0
 SKEW_SECONDS = 30.0
-# A step is said for so long (seconds lived through) and in so many whole cycles at least.
+# A step is reported for so long (elapsed seconds) and in so many whole cycles at least.
 _SAID_SECONDS = 300.0
 _SAID_CYCLES = 3
 DISAGREE = "the clock was set, and the clocks do not agree yet"
 
 
 def step_of(history: History, now: float, lived: float | None, boot: str) -> float | None:
-    """By how many seconds the wall clock has been set since the last cycle; None where that cannot be told.
+    """By how many seconds the wall clock has been set since the last cycle; None where that is not known.
 
     `lived` counts seconds since the boot `boot`; another boot's cannot be compared.
     """
@@ -46,7 +46,7 @@ def ahead(history: History, now: float, lived: float | None, boot: str) -> float
 def without_future(history: History, now: float) -> History:
     """The history with no time after `now`: the wall clock was set back, and nobody knows by how much.
 
-    What it said then cannot be compared.
+    What it showed then cannot be compared.
     """
     if history.at is None or history.at <= now:
         return history
@@ -64,9 +64,9 @@ def without_future(history: History, now: float) -> History:
 
 
 def moved(history: History, by: float) -> History:
-    """The history as a wall clock tells it that was set by so many seconds: what was lived through keeps its age.
+    """The history after the wall clock was set by so many seconds: what has elapsed keeps its age.
 
-    What other clocks told stays as it is: PM2's creation times, and all that is known by label.
+    Times of other clocks stay as they are: PM2's creation times, and all that is known by label.
     """
     return replace(
         with_moments(history, lambda at: at + by),
@@ -81,7 +81,7 @@ def moved(history: History, by: float) -> History:
 def update_clocks(
     history: History, observation: Observation, orders: StandingOrders, *, is_whole: bool
 ) -> tuple[History, list[str]]:
-    """The history as the clocks of this cycle tell it, and what there is to note; `is_whole`: it takes every probe."""
+    """The history by the clocks of this cycle, and what there is to note; `is_whole`: it takes every probe."""
     now, notes = observation.now.timestamp(), []
     step = step_of(history, now, observation.lived, observation.boot)
     if step is None and history.at is not None and now < history.at:
@@ -108,11 +108,11 @@ def update_clocks(
 def _judging_clock(history: History, postgres: Reading | None, now: float, step: float) -> History:
     """The history with the database's clock as it was read, and by how much the clock that judges seals was set."""
     before = None if history.ahead is None else history.ahead - step
-    told = None if postgres is None or postgres.failure is not None else postgres.number("server_clock")
-    if told is None:
+    clock = None if postgres is None or postgres.failure is not None else postgres.number("server_clock")
+    if clock is None:
         own = step if before is None else 0.0  # the server's clock is judged by, and it was not seen to be set
         return _set(replace(history, ahead=before), own, now)
-    found = told - now
+    found = clock - now
     if before is None:
         return replace(history, ahead=found, off=0.0, off_at=None)
     return _set(
@@ -148,24 +148,24 @@ def update_lag(history: History, postgres: Reading) -> History:
 
 
 def disagree(history: History) -> bool:
-    """Whether the clock that seals are judged by was set, and nothing can be said of what is due by it."""
+    """Whether the clock that seals are judged by was set, and nothing is known of what is due by it."""
     return abs(history.off) > STEP_SECONDS
 
 
 def troubles(history: History) -> list[str]:
     """What is wrong with the clocks, a sentence's part each."""
-    told = []
+    reasons = []
     if history.step is not None:
         by = history.step.seconds
-        told.append(
+        reasons.append(
             f"its clock was set {_direction(by)} by {humanize.duration(abs(by))} at {humanize.clock(history.step.at)}"
         )
     if disagree(history):
-        told.append("seals are not judged until the clocks agree again")
+        reasons.append("seals are not judged until the clocks agree again")
     if history.ahead is not None and abs(history.ahead) > SKEW_SECONDS:
         side = "behind" if history.ahead > 0 else "ahead of"
-        told.append(f"its clock is {humanize.duration(abs(history.ahead))} {side} the database server's")
-    return told
+        reasons.append(f"its clock is {humanize.duration(abs(history.ahead))} {side} the database server's")
+    return reasons
 
 
 def _direction(by: float) -> str:

@@ -30,7 +30,7 @@ def defaults(orders: StandingOrders) -> tuple[str, ...]:
 
 
 def seen(history: History, subject: str) -> bool | None:
-    """Whether a default has ever been there; None while nobody could be asked."""
+    """Whether a default has ever been there; None while no server could be asked."""
     if subject in history.seen:
         return history.seen[subject] is not None
     # A snapshot from before this was kept still holds what was measured of it.
@@ -41,7 +41,7 @@ def seen(history: History, subject: str) -> bool | None:
 def effective(orders: StandingOrders, history: History) -> StandingOrders:
     """The orders as far as they apply to what is there: everything downstream walks these.
 
-    What nobody could be asked about is not off but unknown: tables and groups stay, and are null. Only where other
+    What could not be queried is not off but unknown: tables and groups stay, and are null. Only where other
     tables are named, which shows that it is another fleet, no group is named meanwhile; the epochs probe stays.
     """
     tables, groups, probes = orders.tables, orders.groups, orders.probes
@@ -58,7 +58,7 @@ def effective(orders: StandingOrders, history: History) -> StandingOrders:
         groups = ()
     if "postgres" not in probes:
         tables = ()
-    # The default is one fleet's own: it speaks in no fleet that is known to be another.
+    # The default is one fleet's own: it does not apply to a fleet that is known to be another.
     is_own = any(name in TABLES for name in tables) or any(_named(group, GROUPS) for group in groups)
     is_known = "postgres" in probes and not is_open
     faces = () if "user_facing" in orders.unnamed and is_known and not is_own else orders.user_facing
@@ -87,7 +87,7 @@ def _named(group: str, groups: tuple[str, ...]) -> bool:
 def settle(
     history: History, observation: Observation, orders: StandingOrders
 ) -> tuple[History, Observation, StandingOrders]:
-    """What this observation tells of the defaults: remembered, taken out of it where they are off, and the orders."""
+    """What this observation shows of the defaults: remembered, taken out of it where they are off, and the orders."""
     now = observation.now.timestamp()
     known: dict[str, float | None] = dict(history.seen)
     for subject in defaults(orders):
@@ -102,7 +102,7 @@ def settle(
 
 
 def _told(observation: Observation, subject: str) -> bool | None:
-    """Whether this observation shows that a default is there; None where it does not tell."""
+    """Whether this observation shows that a default is there; None where it does not show."""
     seals = observation.readings.get("epochs")
     if subject == SEALS and seals is not None and seals.failure is None:
         return True
@@ -130,7 +130,7 @@ def _without(observation: Observation, orders: StandingOrders, applied: Standing
 
 
 def found(orders: StandingOrders, history: History) -> StandingOrders:
-    """The orders for what is known to be there: of a time that is over nobody can be asked any more."""
+    """The orders for what is known to be there: a time that is over can no longer be queried."""
     known = dict(history.seen)
     for subject in defaults(orders):
         if seen(history, subject) is None:

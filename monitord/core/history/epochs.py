@@ -84,7 +84,7 @@ def _calendar(length: timedelta, grace: timedelta) -> Calendar:
 
 
 def window_seconds(orders: StandingOrders) -> float:
-    """How far back seals are looked at: the larger of 24 labels and the critical age plus two labels."""
+    """How far back seals are read: the larger of 24 labels and the critical age plus two labels."""
     length = orders.epoch_length.total_seconds()
     return max(24 * length, orders.seal_critical.total_seconds() + 2 * length)
 
@@ -94,7 +94,7 @@ def sealed_labels(reading: Reading) -> Sealed:
     return _sealed(list(reading.named("seal_channels")))
 
 
-@latest_equal  # for an epoch each reading tells the same
+@latest_equal  # for an epoch each reading is the same
 def _sealed(samples: Sequence[Sample]) -> Sealed:
     groups: dict[str, list[tuple[int, int | None]]] = {}
     for s in samples:
@@ -154,7 +154,7 @@ def _seals(
     length, expected, due_last = days.length, days.expected(now), days.current(now) - days.length
     channels = {label: count for label, count in labels if label <= now}
     empty = frozenset(nobodys) - channels.keys()
-    # Where nothing is sealed, what went before the window is taken for done if its first labels are nobody's.
+    # Where nothing is sealed, what went before the window counts as done if its first labels are nobody's.
     before = -int((window - now) // length) * length - length
     latest = max(channels, default=None)
     begin = before if latest is None else latest

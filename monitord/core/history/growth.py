@@ -1,6 +1,6 @@
 """What a watched table's counters and bounded exact counts add up to: rows gained, a rate, and how long nothing came.
 
-Rows count when they arrive, whatever label they carry. The counters are cheap and tell of arrivals (arrivals.py), but
+Rows count when they arrive, whatever label they carry. The counters are cheap and show arrivals (arrivals.py), but
 they fall to zero after a crash and do not see every row (track_counts is off, compressed chunks, foreign partitions). A
 bounded exact count is dear and true, of the labels that it counts: rows with older ones it does not see. So the
 counters are followed at every reading. Two exact counts with a shared bound add what no counter saw, and take back
@@ -24,9 +24,9 @@ from monitord.core.orders import StandingOrders
 POINTS_PER_WINDOW = 120
 # And so many in each window before the last.
 POINTS_BEFORE = 12
-# Counters that tell of so much less than an exact count found do not see every row.
+# Counters that show so much less than an exact count found do not see every row.
 SEEN_SHARE = 0.9
-# Postgres tells of what a busy session inserted within a minute. What was counted earlier is not counted twice.
+# Postgres shows what a busy session inserted within a minute. What was counted earlier is not counted twice.
 LATE_SECONDS = 60.0
 
 
@@ -48,7 +48,7 @@ class Counts:
 def update_tables(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> tuple[History, list[str]]:
-    """The history after one good reading of the postgres probe (the last was taken at `before`), and what to note."""
+    """The history after one good reading of the postgres probe (the last was at `before`), and what to note."""
     tables, notes = {}, []
     inserted = reading.values("table_inserted", "table")
     counted = _counts(reading)
@@ -69,7 +69,7 @@ def update_tables(
             )
             table = replace(table, inserted=number, rebased=True, counters=None)
         counts = counted.get(name, Counts())
-        # A count that stopped at its cap or did not finish refutes nothing that the counters tell.
+        # A count that stopped at its cap or did not finish refutes nothing that the counters show.
         settled = bool(counts.rows) or not (counts.capped or counts.unfinished) or number is None
         indexed = reading.number("table_countable", table=name) != 0
         seen = reading.number("table_counters", table=name) != 0
@@ -224,7 +224,7 @@ def _compared(table: TableHistory, counts: Counts, now: float, window: float) ->
         if counts.capped and not counts.by_key:
             at_least = counts.capped[1] / max(1.0, now - int(counts.capped[0]))
             if table.exact_at is not None and 0 < at_least * (now - table.exact_at) <= table.told:
-                table = replace(table, missed=False)  # they tell of as many rows as there can be known to be
+                table = replace(table, missed=False)  # they show as many rows as can be known
         table = replace(table, compared_at=None, proven_at=table.proven_at if table.trusted else None)
     return replace(
         table,
@@ -253,7 +253,7 @@ def _outvoted(table: TableHistory, counted: int, now: float) -> TableHistory:
     if table.deleted is not None and table.deleted_then is not None:
         gone = max(0.0, table.deleted - table.deleted_then)
     came = rows if rows >= claimed else max(sure, min(claimed, rows + gone))
-    # The rows may have come long before this count; the counters know when, unless they have not told yet.
+    # The rows may have come long before this count; the counters know when, unless they have not caught up.
     told = table.exact_at is not None and table.flow_at > table.exact_at
     came_at = table.flow_at if told else now
     return replace(

@@ -24,7 +24,7 @@ def measured_from(table: TableHistory, now: float, window: float) -> tuple[float
 
 
 def window_rows(table: TableHistory, now: float, window: float) -> float | None:
-    """Rows gained over the span held, at most the window; None before a second reading, or where nothing tells."""
+    """Rows gained over the span held, at most the window; None before a second reading, or where there is no source."""
     if not table.known:
         return None
     at, gained = measured_from(table, now, window)
@@ -34,7 +34,7 @@ def window_rows(table: TableHistory, now: float, window: float) -> float | None:
 
 
 def rows_per_hour(table: TableHistory, now: float, window: float) -> float | None:
-    """The rate over the span held; None before a second reading, or where nothing that can be trusted tells."""
+    """The rate over the span held; None before a second reading, or where no source can be trusted."""
     if not table.known:
         return None
     at, gained = measured_from(table, now, window)
@@ -49,7 +49,7 @@ def late_rows(table: TableHistory, now: float, window: float) -> float | None:
 
 
 def rows_at_least(table: TableHistory, window: float) -> float | None:
-    """Rows that a count which stopped at its cap proves for a window, where nothing better tells; else None."""
+    """Rows that a count which stopped at its cap proves for a window, where there is no better source; else None."""
     if table.at_least is None or (table.trusted and table.proven_at is not None):
         return None
     return table.at_least * window

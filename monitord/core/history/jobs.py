@@ -24,7 +24,7 @@ def update_jobs(
 
 
 def failures(run: QueueHistory, reading: Reading, name: str, now: float, window: float) -> int | None:
-    """How many jobs failed within the window, as far as they were seen to; None where nothing tells.
+    """How many jobs failed within the window, as far as readings show; None where none does.
 
     Failed jobs may be removed at once, or all but a few: what came between two readings counts, too.
     """
@@ -36,7 +36,7 @@ def failures(run: QueueHistory, reading: Reading, name: str, now: float, window:
 
 
 def _still(run: QueueHistory, reading: Reading, name: str, before: float | None, now: float) -> QueueHistory:
-    """Since when there are jobs and none was taken or finished: at the earliest since the reading before."""
+    """Since when there are jobs and none was started or finished: at the earliest since the reading before."""
     counts = [reading.number(f"queue_{state}", queue=name) for state in ("waiting", "active")]
     moved, paused = reading.number("queue_moved", queue=name), reading.number("queue_is_paused", queue=name)
     if moved == 1 or paused == 1 or not any(counts):

@@ -29,7 +29,7 @@ from monitord.core.orders import Expected
 class BlindSpan:
     """A spell in which a probe saw nothing; `end` is None while it lasts.
 
-    `failed`: the probe was taken and failed. `away`: nobody took it (monitord was down, or the clock jumped).
+    `failed`: the probe ran and failed. `away`: it did not run (monitord was down, or the clock jumped).
     `answered`: the server was there, and refused monitord (its password, its rights), or monitord itself failed.
     """
 
@@ -48,14 +48,14 @@ class TableHistory:
     the exact counts stood still while the counters of inserts moved and nothing proved a commit, `undone` that the
     counters prove themselves that the last inserts were rolled back.
 
-    `counters` are those of the last reading (None: not all of them were told), `share` is the part of the inserts that
-    was committed when that could last be told. Of what was gained since the last exact count, `doubt` rows may have
+    `counters` are those of the last reading (None: some are missing), `share` is the part of the inserts that
+    was committed when that was last known. Of what was gained since the last exact count, `doubt` rows may have
     been rolled back after all, of what was gained before it `doubt_before`, until the growth window has passed
     `doubt_until`. `late` rows of the growth window before the last exact count carry labels from before `late_before`
     (None: not known).
 
     `seen`: the server says that its counters see every insert (track_counts, no foreign partitions). `missed`: two
-    exact counts found rows that the counters did not see. `proven_at` is when a source that can be trusted last told
+    exact counts found rows that the counters did not see. `proven_at` is when a source that can be trusted last showed
     how many rows came (None: none has yet, and a rate of 0 would be a guess). `indexed`: exact counts can be had;
     `countable`: and the last one settled something. `at_least` is the rate (rows a second) that a count proved which
     stopped at its cap.
@@ -111,7 +111,7 @@ class TableHistory:
 
     @property
     def trusted(self) -> bool:
-        """Whether the counters alone can tell how many rows come."""
+        """Whether the counters alone show how many rows come."""
         return self.inserted is not None and self.seen and not self.missed
 
     @property
@@ -121,7 +121,7 @@ class TableHistory:
 
     @property
     def known(self) -> bool:
-        """Whether anything that can be trusted tells how many rows come."""
+        """Whether any source that can be trusted shows how many rows come."""
         if self.unexplained and not self.indexed:
             return False
         return self.proven_at is not None or (self.trusted and not self.indexed)
@@ -134,8 +134,8 @@ class QueueHistory:
     `deep_since` is since when it has been deep without a fall (None: it is not). `thirds` are the lowest and highest
     readings of stretches of a third of a stall, oldest first, the last of them open since `third_at`.
 
-    `still_since` is since when there are jobs and none of them was taken or finished (None: some were). `failures` are
-    (time, how many more had failed), `failures_total` what its workers had counted by the last reading.
+    `still_since` is since when there are jobs and none of them was started or finished (None: some were). `failures`
+    are (time, how many more had failed), `failures_total` what its workers had counted by the last reading.
     """
 
     since: Moment
@@ -188,7 +188,7 @@ class Fleet:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """The wall clock was set by `seconds` (below 0: back) at `at`; it has been said in `cycles` whole cycles."""
+    """The wall clock was set by `seconds` (below 0: back) at `at`; it has been reported in `cycles` whole cycles."""
 
     seconds: float
     at: float
@@ -203,9 +203,9 @@ class History:
     counts how often the wall clock was set back. `seen` is when each default subject was first there (None: asked for,
     and not there).
 
-    `lived` is the seconds since the boot `boot` as of `at` (None: not told), `moved` by how much all that is kept was
-    moved with steps of the wall clock, `step` the last step as long as it is said. `ahead` is by how many seconds the
-    database's clock was ahead of the wall clock (None: never told). `off` is by how much the clock that seals are
+    `lived` is the seconds since the boot `boot` as of `at` (None: not known), `moved` by how much all that is kept was
+    moved with steps of the wall clock, `step` the last step as long as it is reported. `ahead` is by how many seconds
+    the database's clock was ahead of the wall clock (None: never known). `off` is by how much the clock that seals are
     judged by has been set since `off_at`.
     """
 
@@ -226,7 +226,7 @@ class History:
     services: Mapping[str, ServiceHistory] = field(default_factory=dict)
     roster: Mapping[str, Expected] = field(default_factory=dict)
     fleet_restart: FleetRestart | None = None
-    # Which PM2 daemon answered last, "" where that cannot be told.
+    # Which PM2 daemon answered last, "" where that is not known.
     daemon: str = ""
     tables: Mapping[str, TableHistory] = field(default_factory=dict)
     queues: Mapping[str, QueueHistory] = field(default_factory=dict)
@@ -234,7 +234,7 @@ class History:
     measures: Mapping[str, Measure] = field(default_factory=dict)
     # The watched disks that are full, or have no inode left, by path.
     full: Mapping[str, DiskFull] = field(default_factory=dict)
-    # Why each server refused the fleet's next write or connection when that could last be told.
+    # Why each server refused the fleet's next write or connection when that was last known.
     refused: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     # The servers that were seen to be primaries.
     primaries: frozenset[str] = frozenset()
@@ -266,7 +266,7 @@ class History:
     broken: Mapping[str, str] = field(default_factory=dict)
 
     def reading(self, probe: str) -> Reading | None:
-        """The last good reading of a probe, or None when the last one failed or none was taken."""
+        """The last good reading of a probe, or None when the last one failed or there was none."""
         last = self.readings.get(probe)
         return last if last is not None and last.failure is None else None
 
@@ -288,7 +288,7 @@ class History:
         return _seconds(failed, self.taken_at.get(probe, 0.0), now)
 
     def absent_seconds(self, server: str, start: float, end: float) -> float:
-        """How much of [start, end] the server itself was away, as far as its probe could tell.
+        """How much of [start, end] the server itself was away, as far as its probe knew.
 
         What monitord did not see, and what a server that answers refused it, is no absence.
         """

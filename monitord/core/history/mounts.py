@@ -93,7 +93,7 @@ def shared(path: str, point: str) -> str:
     return f"{path} is not a mount point: what is measured there is the file system at {point}"
 
 
-def said_of(mounts: Mapping[str, str | None]) -> tuple[str, ...]:
+def shared_mounts(mounts: Mapping[str, str | None]) -> tuple[str, ...]:
     """A sentence for each watched path that is no mount point, of the mount points by path."""
     found = []
     for path, point in mounts.items():

@@ -21,7 +21,7 @@ def as_periodic(service: ServiceHistory, is_so: bool) -> ServiceHistory:
 def with_runs(
     name: str, service: ServiceHistory, old: Mapping[str, Process], now: float, dark: float, orders: StandingOrders
 ) -> ServiceHistory:
-    """The service with the runs that this reading told of; of what neither comes and goes nor may, none are kept."""
+    """The service with the runs of this reading; of what neither comes and goes nor may, none are kept."""
     processes = service.lives
     if not service.periodic and not any(may_rest(process) or process.schedule for process in processes.values()):
         return replace(service, runs=None) if service.runs is not None else service
@@ -35,7 +35,7 @@ def with_runs(
 
 
 def _began(process: Process, was: Process | None, now: float) -> float | None:
-    """When the run began that a reading tells of as new; of one first seen, its last."""
+    """When the run began that is new in a reading; of one first seen, its last."""
     at = process.began
     if was is None:
         return at
@@ -43,11 +43,11 @@ def _began(process: Process, was: Process | None, now: float) -> float | None:
         return None if at in (was.started_at, was.last_started_at) else at
     if process.created_at not in (None, was.created_at):
         return process.created_at
-    return now if restarts.is_restarted(was, process) else None  # it has ended, and nobody tells when it began
+    return now if restarts.is_restarted(was, process) else None  # it has ended, and when it began is not known
 
 
 def rhythm_of(name: str, service: ServiceHistory, orders: StandingOrders) -> Rhythm | None:
-    """The rhythm of what comes and goes: as named in the orders, as PM2 is told, or as learned."""
+    """The rhythm of what comes and goes: as named in the orders, as PM2 is configured, or as learned."""
     processes = service.lives.values()
     schedules = [written for process in processes if (written := process.schedule or process.cron) is not None]
     # PM2 calls waiting whatever has a delay; it begins again only what may not end.
@@ -63,12 +63,12 @@ def rhythm_of(name: str, service: ServiceHistory, orders: StandingOrders) -> Rhy
 
 
 def learned_as(
-    processes: Mapping[str, Process], was: Expected | None, told: BusReports, *, by_hand: bool
+    processes: Mapping[str, Process], was: Expected | None, reports: BusReports, *, by_hand: bool
 ) -> Expected | None:
     """What to expect of a service from now on; None of one that was never seen online.
 
-    To stay online, unless PM2 itself is told to run it by the clock, or it has ended well, by itself and as it may. A
-    later run that fails is wrong, and is looked for to be online again.
+    To stay online, unless PM2 itself runs it by the clock, or it has ended well, by itself and as it may. A
+    later run that fails is wrong, and is expected to be online again.
     """
     if any(process.state == "online" for process in processes.values()):
         if any(process.schedule for process in processes.values()):
@@ -78,9 +78,9 @@ def learned_as(
         )
     if was is None or by_hand or not processes:
         return was
-    # What PM2 keeps going is also stopped by hand: only the bus tells that it ended by itself.
+    # What PM2 keeps going is also stopped by hand: only the bus shows that it ended by itself.
     kept = [process for process in processes.values() if process.autorestart and process.state == "stopped"]
-    if comes_and_goes(processes.values()) and (not kept or any(end.kind == "automatic" for end in told.deaths)):
+    if comes_and_goes(processes.values()) and (not kept or any(end.kind == "automatic" for end in reports.deaths)):
         return "periodic"
     failed = any(ended_well(process) is False and process.state == "stopped" for process in processes.values())
     return "online" if failed and not any(process.schedule for process in processes.values()) else was

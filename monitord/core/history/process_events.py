@@ -1,6 +1,6 @@
-"""What happened to one service, said once and by whom: as PM2's bus tells of it, or between two readings of PM2.
+"""What happened to one service, reported once and by whom: from PM2's bus, or between two readings of PM2.
 
-What has been said as it came is in the events of the next reading all the same, marked as said: judgement counts it,
+What was reported as it came is in the events of the next reading all the same, marked as reported: judgement counts it,
 and nobody is notified of it again.
 """
 
@@ -35,7 +35,7 @@ _ONE: Final[dict[RestartKind, tuple[Literal["pm2", "operator"], str]]] = {
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
 class BusReports:
-    """What PM2's bus has told of a service's ends since `since`; `said` of them were said as they came.
+    """The ends of a service that PM2's bus reported since `since`; `said` of them were logged as they came.
 
     `acts` are operators' doing. What lies between `since` and `now` (Unix seconds) is news of this reading.
     `periodic`: the service comes and goes, as expected of it.
@@ -49,34 +49,28 @@ class BusReports:
     periodic: bool = False
 
 
-def crash_heard(told: ProcessExit, service: ServiceHistory | None) -> ServiceEvent | None:
-    """The event of an end as PM2's bus tells of it; None where the next reading of PM2 is to say what it was.
+def crash_event(end: ProcessExit, service: ServiceHistory | None) -> ServiceEvent | None:
+    """The event of an end that PM2's bus reported; None where the next reading of PM2 is to show what it was.
 
-    Nobody's hand was in it, and PM2 is not told to let it end: what runs by the clock, or once, may end well. What is
-    not known of `service` yet, and monitord itself, is not spoken of; nor is an end that PM2's list has counted before
-    the bus was heard.
+    Nobody's hand was in it, and PM2 is not configured to let it end: what runs by the clock, or once, may end well.
+    What is not known of `service` yet, and monitord itself, is left out; so is an end that PM2's list has counted
+    before the bus was connected.
     """
     processes = service.lives if service is not None else {}
-    if (
-        told.manually
-        or told.memory
-        or told.watch
-        or not processes
-        or all(process.own for process in processes.values())
-    ):
+    if end.manually or end.memory or end.watch or not processes or all(process.own for process in processes.values()):
         return None
-    seen = processes.get(told.instance)
-    if seen is not None and seen.restarts is not None and told.restarts is not None and told.restarts < seen.restarts:
+    seen = processes.get(end.instance)
+    if seen is not None and seen.restarts is not None and end.restarts is not None and end.restarts < seen.restarts:
         return None
     process = seen or next(iter(processes.values()))
     is_kept = not may_rest(process) and process.schedule is None and not (service is not None and service.periodic)
-    if process.own or (not is_kept and not told.signal and not told.code):
+    if process.own or (not is_kept and not end.signal and not end.code):
         return None
-    return ServiceEvent(told.service, "crashed", "pm2", f"ended {_how(told)}", 1, "automatic", at=told.at)
+    return ServiceEvent(end.service, "crashed", "pm2", f"ended {_how(end)}", 1, "automatic", at=end.at)
 
 
-def act_heard(act: OperatorAction, service: ServiceHistory | None) -> ServiceEvent | None:
-    """The event of what an operator did, as PM2's bus tells that it is done; None where it is no news, or half of it.
+def action_event(act: OperatorAction, service: ServiceHistory | None) -> ServiceEvent | None:
+    """The event of what an operator did, once PM2's bus reports it done; None where it is no news, or half of it.
 
     Of several instances, what became of the service is in PM2's list; so it is of what is not known yet.
     """
@@ -96,15 +90,15 @@ def act_heard(act: OperatorAction, service: ServiceHistory | None) -> ServiceEve
     return ServiceEvent(act.service, "restarted", "operator", "restarted by an operator", 1, "operator", at=act.at)
 
 
-def crashes_heard(told: ProcessExit, times: int) -> ServiceEvent:
-    """The event of `times` ends that followed one that was said; `told` is the last of them."""
+def repeated_crashes(end: ProcessExit, times: int) -> ServiceEvent:
+    """The event of `times` ends that followed one that was logged; `end` is the last of them."""
     often = "once more" if times == 1 else f"{times} times more, the last time"
-    return ServiceEvent(told.service, "crashed", "pm2", f"ended {often} {_how(told)}", times, "automatic", at=told.at)
+    return ServiceEvent(end.service, "crashed", "pm2", f"ended {often} {_how(end)}", times, "automatic", at=end.at)
 
 
-def _how(told: ProcessExit) -> str:
-    lived = round(told.at - told.began, 3) if told.began is not None and told.began <= told.at else None
-    return how(ProcessEnd(told.at, told.instance, told.code, told.signal, lived)) or "by itself"
+def _how(end: ProcessExit) -> str:
+    lived = round(end.at - end.began, 3) if end.began is not None and end.began <= end.at else None
+    return how(ProcessEnd(end.at, end.instance, end.code, end.signal, lived)) or "by itself"
 
 
 def events_of(
@@ -113,7 +107,7 @@ def events_of(
     new: Mapping[str, Process],
     change: Change | None,
     together: FleetRestart | None,
-    told: BusReports,
+    reports: BusReports,
     *,
     is_many: bool,
 ) -> list[ServiceEvent]:
@@ -121,12 +115,12 @@ def events_of(
 
     `is_many`: so many services were restarted by hand that it is a deployment.
     """
-    found = _events_of(name, old, new, change, together, told, is_many=is_many)
+    found = _events_of(name, old, new, change, together, reports, is_many=is_many)
     if not found:
         return []
-    done = any(act.said for act in told.acts)
+    done = any(act.said for act in reports.acts)
     return [
-        replace(event, at=_moment(event, new, told), said=event.said or (done and _is_of_an_act(event)))
+        replace(event, at=_moment(event, new, reports), said=event.said or (done and _is_of_an_act(event)))
         for event in found
     ]
 
@@ -135,18 +129,18 @@ def _is_of_an_act(event: ServiceEvent) -> bool:
     return event.by == "operator" and event.change in {"restarted", "stopped", "started"}
 
 
-def _moment(event: ServiceEvent, new: Mapping[str, Process], told: BusReports) -> float | None:
-    """When it happened, as PM2's bus or its list tells; None where neither does."""
-    ends = [end.at for end in told.deaths] + [act.at for act in told.acts if act.what == "ended"]
+def _moment(event: ServiceEvent, new: Mapping[str, Process], reports: BusReports) -> float | None:
+    """When it happened, by PM2's bus or its list; None where neither has it."""
+    ends = [end.at for end in reports.deaths] + [act.at for act in reports.acts if act.what == "ended"]
     begins = [process.started_at for process in new.values() if process.started_at is not None]
     if event.change in {"stopped", "deleted"}:
-        moments = ends or [act.at for act in told.acts if act.what == "stop"]
+        moments = ends or [act.at for act in reports.acts if act.what == "stop"]
     elif event.change == "crashed":
-        moments = [end.at for end in told.deaths] or (begins if event.restarts else [])
+        moments = [end.at for end in reports.deaths] or (begins if event.restarts else [])
     else:
         moments = begins
     # The list is asked a moment after its reading began.
-    return max((at for at in moments if told.since < at <= told.now + LIST_SECONDS), default=None)
+    return max((at for at in moments if reports.since < at <= reports.now + LIST_SECONDS), default=None)
 
 
 def _events_of(
@@ -155,7 +149,7 @@ def _events_of(
     new: Mapping[str, Process],
     change: Change | None,
     together: FleetRestart | None,
-    told: BusReports,
+    reports: BusReports,
     *,
     is_many: bool,
 ) -> list[ServiceEvent]:
@@ -172,29 +166,29 @@ def _events_of(
         by: Literal["pm2", "operator", "unknown"] = "operator" if together.kind == "deployment" else "pm2"
         by = "unknown" if together.kind == "unknown" else by
         restarts = max(1, change.crashes)
-        # No hand was seen on it, and how it ended has been said.
-        said = not change.remade and told.said >= restarts
+        # No hand was seen on it, and how it ended has been logged.
+        said = not change.remade and reports.said >= restarts
         return [ServiceEvent(name, "restarted", by, _TOGETHER[together.kind], restarts, together.kind, said)]
     events = [
         ServiceEvent(name, "restarted", "pm2", f"restarted by PM2{_often(count)}, {BY_RULE[rule]}", count, rule)
         for rule, count in change.ruled
     ]
-    if change.crashes == 1 and not _up(old):  # its death was told when it was seen
+    if change.crashes == 1 and not _up(old):  # its end was reported when it was seen
         events.append(ServiceEvent(name, "restarted", "pm2", "restarted by PM2 after its death", 1, "automatic"))
     elif change.crashes:
-        said_before = min(told.said, change.crashes)
+        said_before = min(reports.said, change.crashes)
         if said_before:
-            events.append(replace(_crashed(name, new, said_before, told.deaths), said=True))
+            events.append(replace(_crashed(name, new, said_before, reports.deaths), said=True))
         if change.crashes > said_before:
-            events.append(_crashed(name, new, change.crashes - said_before, told.deaths))
+            events.append(_crashed(name, new, change.crashes - said_before, reports.deaths))
     if change.unknown:
-        detail = f"restarted{_often(change.unknown)}; by whom, or why, is not known, as PM2's bus was not heard"
+        detail = f"restarted{_often(change.unknown)}; by whom, or why, is not known, as PM2's bus was not connected"
         events.append(ServiceEvent(name, "restarted", "unknown", detail, change.unknown, "unknown"))
     if change.turns and _up(old):  # it was not seen to rest in between
         detail = f"ended well and was begun again by PM2{_often(change.turns)}, as it comes and goes"
         events.append(ServiceEvent(name, "restarted", "pm2", detail, change.turns, "schedule"))
-    if (turned := _up_or_down(name, old, new, change, told)) is not None:
-        events.append(replace(turned, said=_is_of_a_said_end(turned, new, told.said - change.crashes)))
+    if (turned := _up_or_down(name, old, new, change, reports)) is not None:
+        events.append(replace(turned, said=_is_of_a_logged_end(turned, new, reports.said - change.crashes)))
     elif change.by_hand:
         kind: RestartKind = "deployment" if is_many and change.kind == "operator" else change.kind or "operator"
         who, detail = _ONE[kind]
@@ -217,7 +211,7 @@ def _crashed(name: str, new: Mapping[str, Process], times: int, ends: Sequence[P
 
 
 def _up_or_down(
-    name: str, old: Mapping[str, Process], new: Mapping[str, Process], change: Change, told: BusReports
+    name: str, old: Mapping[str, Process], new: Mapping[str, Process], change: Change, reports: BusReports
 ) -> ServiceEvent | None:
     """The event of a service that came up or went down, or of which an instance did.
 
@@ -228,7 +222,7 @@ def _up_or_down(
         return None
     scheduled = any(process.schedule for process in new.values())
     if was and not are:
-        return _went_down(name, new, () if change.crashes else told.deaths, scheduled=scheduled, told=told)
+        return _went_down(name, new, () if change.crashes else reports.deaths, scheduled=scheduled, reports=reports)
     if are and not was and not change.automatic:
         if scheduled or change.turns:
             return ServiceEvent(name, "started", "pm2", "its turn has come")
@@ -239,8 +233,8 @@ def _up_or_down(
     return None
 
 
-def _is_of_a_said_end(event: ServiceEvent, new: Mapping[str, Process], said: int) -> bool:
-    """Whether an event is only the sight of an end that has been said; that PM2 gives up is news."""
+def _is_of_a_logged_end(event: ServiceEvent, new: Mapping[str, Process], said: int) -> bool:
+    """Whether an event only shows an end that has been logged; that PM2 gives up is news."""
     return (
         said > 0
         and event.change in {"crashed", "stopped"}
@@ -249,13 +243,13 @@ def _is_of_a_said_end(event: ServiceEvent, new: Mapping[str, Process], said: int
 
 
 def _went_down(
-    name: str, new: Mapping[str, Process], ends: Sequence[ProcessEnd], *, scheduled: bool, told: BusReports
+    name: str, new: Mapping[str, Process], ends: Sequence[ProcessEnd], *, scheduled: bool, reports: BusReports
 ) -> ServiceEvent:
-    """The event of a service of which nothing is up. `ends`: those that no count has told of yet."""
+    """The event of a service of which nothing is up. `ends`: those that no count has shown yet."""
     state = next(iter(new.values())).state
     ended = _last_code(new)
     is_well = all(ended_well(process) for process in new.values())
-    if is_well and state in WAITING and (told.periodic or all(may_rest(process) for process in new.values())):
+    if is_well and state in WAITING and (reports.periodic or all(may_rest(process) for process in new.values())):
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until PM2 begins it again{ended}")
     if state == "errored":
         detail = f"PM2 has given up restarting it{ended}"
@@ -265,7 +259,7 @@ def _went_down(
     if state in WAITING:
         detail = f"ended {how(ends[-1]) or 'by itself'}" if ends else f"ended by itself{ended}"
         return ServiceEvent(name, "crashed", "pm2", f"{detail}; PM2 waits before it restarts it{_backoff(new)}")
-    if is_well and told.periodic and (ends or not any(process.autorestart for process in new.values())):
+    if is_well and reports.periodic and (ends or not any(process.autorestart for process in new.values())):
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
     may_end = all(process.may_end for process in new.values()) and bool(ends)
     is_kept = any(process.autorestart for process in new.values()) and not scheduled and not may_end
@@ -277,7 +271,7 @@ def _went_down(
     if scheduled:
         return ServiceEvent(name, "stopped", "pm2", f"ended by itself until its next turn{ended}")
     if may_end or not any(process.autorestart for process in new.values()):
-        return ServiceEvent(name, "stopped", "pm2", f"ended, and PM2 is told not to restart it{ended}")
+        return ServiceEvent(name, "stopped", "pm2", f"ended, and PM2 is configured not to restart it{ended}")
     return ServiceEvent(name, "stopped", "operator", f"PM2 now calls it {state}{ended}")
 
 

@@ -15,7 +15,7 @@ from monitord.core.moments import Moment
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Process:
-    """One process as PM2 and the kernel last told of it.
+    """One process as PM2 and the kernel last reported it.
 
     `memory_limit` (bytes) and `watch` are rules by which PM2 restarts it: past that much memory, when its files change.
     `backoff`: PM2 waits before it restarts it after a death, longer each time. `kill_timeout` and `listen_timeout` are
@@ -23,11 +23,11 @@ class Process:
 
     `last_started_at` is when its last run began, `restart_delay` how long PM2 waits after each end before it restarts
     it (seconds, None: not at all), `may_end` that PM2 leaves it stopped after the exit code it has (stop_exit_codes).
-    `signal` is the one that ended its last run, where PM2's bus has told; `given_up`: PM2 will not restart it any
+    `signal` is the one that ended its last run, where PM2's bus reported it; `given_up`: PM2 will not restart it any
     more and calls it waiting all the same.
 
-    `app` are the numbers that it tells of itself, as one word (core/app_numbers.py; "": none), `still_since` since when
-    none of them has moved though they were looked at, `heap_limit` the most heap that Node is told to use (bytes), and
+    `app` are the numbers that it reports, as one word (core/app_numbers.py; "": none), `still_since` since when
+    none of them has moved though they were read, `heap_limit` the most heap that Node may use (bytes), and
     `heap_full_since` since when each reading has shown it nearly full.
     """
 
@@ -92,7 +92,7 @@ class RestartTally:
 
 @dataclass(frozen=True, slots=True)
 class ProcessEnd:
-    """The end of one process, as PM2's bus told of it: how, and after how many seconds of life (None: not known).
+    """The end of one process, as PM2's bus reported it: how, and after how many seconds (None: not known).
 
     `memory`: PM2 itself ended it, for using more than its max_memory_restart; `watch`: as a file it watches changed.
     """
@@ -117,13 +117,13 @@ class ServiceHistory:
     """One name in PM2: its processes by pm_id (none when it is gone), its automatic restarts, and its last deaths.
 
     `taken_up_at` is when somebody last began it anew after PM2 had given up on it (None: never).
-    `said` is how many of its ends were said as they came and have not been seen in PM2's list yet, the last of them
-    at `said_at`. `by_hand_at` is when the bus last told that somebody had one of its processes ended. `settled_at` is
-    when it was last seen without a process on its way down (None: at the last reading): what ended since then is
-    counted when the new process is seen. `acts` are what the bus has told of operators' doing that no reading has shown
-    yet, and `by_hand` says that what is down or gone of it is so by an operator's hand.
-    `gone_at` is when it was deleted, where the bus has told. `periodic`: it comes and goes, as expected of it.
-    `runs` are the runs of what is, or may be, periodic. `tallies` count its automatic restarts of the last day.
+    `said` is how many of its ends were logged as they came and have not been seen in PM2's list yet, the last of them
+    at `said_at`. `by_hand_at` is when the bus last reported that somebody had one of its processes ended. `settled_at`
+    is when it was last seen without a process on its way down (None: at the last reading): what ended since then is
+    counted when the new process is seen. `acts` are the operators' actions on the bus that no reading has shown yet,
+    and `by_hand` says that what is down or gone of it is so by an operator's hand. `gone_at` is when it was deleted,
+    where the bus reported it. `periodic`: it comes and goes, as expected of it. `runs` are the runs of what is, or may
+    be, periodic. `tallies` count its automatic restarts of the last day.
     """
 
     lives: Mapping[str, Process] = field(default_factory=dict)
@@ -147,7 +147,7 @@ class FleetRestart:
     """The whole fleet beginning anew between two readings. `left_behind` were there before and have not come back.
 
     `is_empty`: nothing has, and nothing of the fleet is in PM2's list: PM2 itself was restarted, and `at` is when its
-    new daemon began; or (`deleted`) somebody took all of it out. `unknown`: who did it, or what, cannot be told.
+    new daemon began; or (`deleted`) somebody took all of it out. `unknown`: who did it, or what, is not known.
     `seen_at` is the reading that showed it first.
     """
 

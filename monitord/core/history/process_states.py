@@ -27,7 +27,7 @@ FROZEN: Final = {"stopped": "stopped by a signal (state T)", "zombie": "a zombie
 # PM2's own, where it does not list the process's: kill_timeout and listen_timeout.
 KILL_SECONDS: Final = 1.6
 LISTEN_SECONDS: Final = 3.0
-# PM2 looks every 100 ms whether what it killed has gone, and is itself delayed on a busy machine.
+# PM2 checks every 100 ms whether what it killed has gone, and is itself delayed on a busy machine.
 SLACK_SECONDS: Final = 2.0
 
 
@@ -54,7 +54,7 @@ def allowed(process: Process) -> tuple[str, float] | None:
 def ended_well(process: Process) -> bool | None:
     """Whether a process that does not run ended well and by itself; None where its exit code is not known.
 
-    PM2 keeps the code 0 for a death by signal, too: only its bus tells of the signal.
+    PM2 keeps the code 0 after a signal, too: only its bus has the signal.
     """
     if process.state != "stopped" and process.state not in WAITING:
         return False
@@ -64,7 +64,7 @@ def ended_well(process: Process) -> bool | None:
 
 
 def may_rest(process: Process) -> bool:
-    """Whether PM2 is told that a process may end, or to let it rest between its runs."""
+    """Whether PM2 is configured so that a process may end, or to let it rest between its runs."""
     return not process.autorestart or process.may_end or (process.restart_delay or 0.0) >= REST_SECONDS
 
 
@@ -76,7 +76,7 @@ def comes_and_goes(processes: Collection[Process]) -> bool:
 
 
 def expectation(processes: Collection[Process]) -> Expected:
-    """What to expect of a service, by what it is now and by how PM2 is told to keep it."""
+    """What to expect of a service, by what it is now and by how PM2 is configured to keep it."""
     if comes_and_goes(processes):
         return "periodic"
     return "stopped" if all(process.state == "stopped" for process in processes) else "online"

@@ -1,6 +1,6 @@
 """What two readings of PM2 say together: who is there, who came and went, and how often each died.
 
-PM2 restarts a crashed process within milliseconds, so its `status` tells nothing of crashes; its counters do.
+PM2 restarts a crashed process within milliseconds, so its `status` shows no crashes; its counters do.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from monitord.core.orders import Expected, StandingOrders
 
 # States whose beginning PM2's list gives.
 _BEGUN = frozenset({"online", "launching"})
-# PM2 tells of an end a moment before it counts it, and rounds its clock.
+# PM2 reports an end a moment before it counts it, and rounds its clock.
 SAID_SLACK_SECONDS = 0.05
 _NOTHING_KNOWN: Final = ServiceHistory()
 _NOTHING_HEARD: Final = BusReports()
@@ -49,7 +49,7 @@ def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
     labels: tuple[tuple[str, str], ...] | None = None
     row: dict[str, Value] = {}
     for s in reading.samples:
-        if s.labels is labels:  # a probe tells of one process after the other
+        if s.labels is labels:  # a probe reports one process after the other
             row[s.name] = s.value
         elif s.name.startswith("service_"):
             labels = s.labels
@@ -69,7 +69,7 @@ def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
     return fleet
 
 
-# What PM2 tells of a process, but for what it uses and says of itself, which changes at each reading.
+# What PM2 has of a process, but for what it uses and reports itself, which changes at each reading.
 _FIELDS: Final = (
     "state",
     "restarts",
@@ -96,9 +96,9 @@ _as_told: Final = attrgetter(*_FIELDS)
 
 
 @lru_cache(maxsize=1000)
-def _process(told: tuple[Value, ...]) -> Process:
-    """A process but for what it uses and says of itself: nearly always as it was told before."""
-    row = dict(zip(_FIELDS, told, strict=True))
+def _process(reports: tuple[Value, ...]) -> Process:
+    """A process but for what it uses and reports itself: nearly always as it was before."""
+    row = dict(zip(_FIELDS, reports, strict=True))
     return Process(
         state=str(row["state"] or "unknown"),
         restarts=_whole(row["restarts"]),
@@ -125,7 +125,7 @@ def _process(told: tuple[Value, ...]) -> Process:
 def update_fleet(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> tuple[History, list[ServiceEvent]]:
-    """The history after one good reading of PM2 (the last was taken at `before`), and what happened between."""
+    """The history after one good reading of PM2 (the last was at `before`), and what happened between."""
     seen: dict[str, Mapping[str, Process]] = {
         name: processes
         for name, processes in by_service(reading).items()
@@ -183,19 +183,21 @@ def update_fleet(
             made = {kind: count for kind, count in of_rules.items() if count}
             batches = (*batches, *(Batch(before, now, count, kind) for kind, count in made.items()))
             tallies = tallied(tallies, made, before, now, window) if made or tallies else ()
-        told = BusReports(_since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic)
-        processes = _since_when(old.lives, seen.get(name, {}), told)
+        reports = BusReports(
+            _since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic
+        )
+        processes = _since_when(old.lives, seen.get(name, {}), reports)
         processes = followed(name, old.lives, processes, watched_since, now, orders)
         happened: list[ServiceEvent] = []
         if not first:
-            happened = events_of(name, old.lives, processes, changes.get(name), together, told, is_many=is_many)
+            happened = events_of(name, old.lives, processes, changes.get(name), together, reports, is_many=is_many)
         if processes or batches or tallies or name in orders.services or name in history.roster:
             going = any(_is_going(process) for process in processes.values())
             ends = tuple(d for d in old.deaths if d.at > now - window)
             ends = ends if going else ends[-restarts.KEEP_DEATHS :]
             taken_up = name in changes and restarts.is_taken_up(old.lives, processes, changes[name])
             taken_up_at = now if taken_up else old.taken_up_at
-            said = _still_said(old, processes, crashes, now)
+            said = _still_logged(old, processes, crashes, now)
             services[name] = replace(
                 old,
                 lives=processes,
@@ -207,11 +209,11 @@ def update_fleet(
                 said_at=old.said_at if said else 0.0,
                 settled_at=_settled(old, before) if going else None,
                 acts=tuple(act for act in old.acts if going or act.at > now),
-                by_hand=_by_hand(old, happened, told),
+                by_hand=_by_hand(old, happened, reports),
                 gone_at=None if processes else next((e.at for e in happened if e.change == "deleted"), old.gone_at),
             )
             is_by_hand = services[name].by_hand or _is_by_hand(old, before)
-            wanted = learned_as(processes, roster.get(name), told, by_hand=is_by_hand)
+            wanted = learned_as(processes, roster.get(name), reports, by_hand=is_by_hand)
             if wanted is not None and not orders.services:
                 roster[name] = wanted
         events.extend(happened)
@@ -239,7 +241,7 @@ def update_fleet(
 def _at_rest(service: ServiceHistory, new: Mapping[str, Process], before: float | None) -> Mapping[str, Process] | None:
     """The lives of a service to which nothing has happened since the reading at `before`; None where something may.
 
-    The bus tells nothing that is not counted, and PM2's list says of each process what it said, but for what it uses.
+    The bus reported nothing that is not counted, and PM2's list has of each process what it had, but for what it uses.
     """
     old = service.lives
     if service.batches or service.deaths or service.acts or service.tallies or service.said or service.said_at:
@@ -266,7 +268,7 @@ def _on_their_way(old: Mapping[str, Process], new: Mapping[str, Process]) -> dic
     """The lives, with those that PM2 is just restarting called so.
 
     PM2 counts a restart a moment before it stops calling the process stopped, and is often asked in that moment:
-    the death is what makes us look. Of what it is ending the counters stay as they were: whether it is stopped or
+    the end is what causes the check. Of what it is ending the counters stay as they were: whether it is stopped or
     restarted, and by whom, is known when it has ended.
     """
     processes = dict(new)
@@ -282,7 +284,7 @@ def _on_their_way(old: Mapping[str, Process], new: Mapping[str, Process]) -> dic
 
 
 def _is_by_hand(service: ServiceHistory, before: float | None) -> bool:
-    """Whether the bus has told, since the last reading that counted, that somebody's hand was on a process of it."""
+    """Whether the bus has reported, since the last reading that counted, that an operator acted on a process of it."""
     if service.by_hand_at is None and not service.acts:
         return False
     hand = service.by_hand_at is not None and service.by_hand_at > _settled(service, before)
@@ -296,19 +298,19 @@ def _acts(service: ServiceHistory, before: float | None) -> tuple[OperatorAction
     return tuple(act for act in service.acts if act.at > since)
 
 
-def _by_hand(service: ServiceHistory, happened: list[ServiceEvent], told: BusReports) -> bool:
-    """Whether what is down or gone of a service is so by an operator's hand, as PM2's bus has told."""
+def _by_hand(service: ServiceHistory, happened: list[ServiceEvent], reports: BusReports) -> bool:
+    """Whether what is down or gone of a service is so by an operator's action, as PM2's bus reported."""
     if not happened:
         return service.by_hand
-    is_so, is_told = service.by_hand, any(act.what in {"ended", "stop"} for act in told.acts)
+    is_so, is_reported = service.by_hand, any(act.what in {"ended", "stop"} for act in reports.acts)
     for event in happened:
-        is_so = is_told and event.by == "operator" and event.change in {"stopped", "deleted"}
+        is_so = is_reported and event.by == "operator" and event.change in {"stopped", "deleted"}
     return is_so
 
 
-def _since_when(old: Mapping[str, Process], new: Mapping[str, Process], told: BusReports) -> dict[str, Process]:
-    """The lives, each with the moment since when it has been in its state, as PM2 tells it, or was first seen in it."""
-    processes, now = {}, told.now
+def _since_when(old: Mapping[str, Process], new: Mapping[str, Process], reports: BusReports) -> dict[str, Process]:
+    """The lives, each with the moment since when it has been in its state, by PM2, or was first seen in it."""
+    processes, now = {}, reports.now
     for instance, process in new.items():
         was = old.get(instance)
         if was is not None and was.state == process.state and was.since is not None and _is_same_run(was, process):
@@ -316,29 +318,29 @@ def _since_when(old: Mapping[str, Process], new: Mapping[str, Process], told: Bu
         elif process.state in _BEGUN and process.started_at is not None and process.started_at <= now:
             since = process.started_at
         else:
-            moments = _moments(instance, process, told)
-            since = min((at for at in moments[-1:] if told.since < at <= now), default=now)
+            moments = _moments(instance, process, reports)
+            since = min((at for at in moments[-1:] if reports.since < at <= now), default=now)
         processes[instance] = replace(
-            process, since=since, signal=_signal(instance, was, process, told), given_up=_is_given_up(was, process)
+            process, since=since, signal=_signal(instance, was, process, reports), given_up=_is_given_up(was, process)
         )
     return processes
 
 
-def _moments(instance: str, process: Process, told: BusReports) -> list[float]:
-    """When PM2's bus told that a process was brought into a state that PM2's list gives no beginning of."""
+def _moments(instance: str, process: Process, reports: BusReports) -> list[float]:
+    """When PM2's bus reported that a process was brought into a state that PM2's list gives no beginning of."""
     if process.state in _BEGUN:
         return []
     if _is_going(process):
-        return [act.at for act in told.acts if act.instance == instance and act.what == "stopping"]
-    ended = [one.at for one in told.deaths if one.instance == instance]
-    return ended + [act.at for act in told.acts if act.instance == instance and act.what in {"ended", "stop"}]
+        return [act.at for act in reports.acts if act.instance == instance and act.what == "stopping"]
+    ended = [one.at for one in reports.deaths if one.instance == instance]
+    return ended + [act.at for act in reports.acts if act.instance == instance and act.what in {"ended", "stop"}]
 
 
-def _signal(instance: str, was: Process | None, process: Process, told: BusReports) -> str:
-    """By which signal the last run of a process that does not run ended, as far as the bus has told."""
+def _signal(instance: str, was: Process | None, process: Process, reports: BusReports) -> str:
+    """By which signal the last run of a process that does not run ended, as far as the bus reported it."""
     if process.state in _BEGUN or _is_going(process):
         return ""
-    ends = [end for end in told.deaths if end.instance == instance]
+    ends = [end for end in reports.deaths if end.instance == instance]
     return ends[-1].signal if ends else was.signal if was is not None and was.state == process.state else ""
 
 
@@ -360,22 +362,22 @@ def _is_going(process: Process) -> bool:
 
 
 def _settled(service: ServiceHistory, before: float | None) -> float:
-    """Since when nothing of a service has been counted that the bus has told of; `before` is the last reading."""
+    """Since when nothing of a service has been counted that the bus reported; `before` is the last reading."""
     if service.settled_at is not None:
         return service.settled_at
     return before if before is not None else math.inf
 
 
 def _since(service: ServiceHistory, before: float | None) -> tuple[ProcessEnd, ...]:
-    """What the bus has told of a service's deaths that no reading has counted."""
+    """The ends of a service on the bus that no reading has counted."""
     if not service.deaths:
         return ()
     since = _settled(service, before)
     return tuple(end for end in service.deaths if end.at > since)
 
 
-def _still_said(old: ServiceHistory, new: Mapping[str, Process], crashes: int, now: float) -> int:
-    """How many ends that were said as they came a later reading is still to show.
+def _still_logged(old: ServiceHistory, new: Mapping[str, Process], crashes: int, now: float) -> int:
+    """How many ends that were logged as they came a later reading is still to show.
 
     Those that came after this reading was begun, at `now`; and those of what is down, as PM2 counts a restart only when
     it has begun. All others were never to be counted.

@@ -1,4 +1,4 @@
-"""A service that keeps dying, looked into: since when, how often, how long each life lasted and how it ended."""
+"""A restart loop in detail: since when, how often, how long each run lasted and how it ended."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def unrest(service: ServiceHistory, now: float, window: float, loops_past: int) 
     return DailyRestarts(count, apart, max(since, tallies[0].first), tallies[-1].last, kinds)
 
 
-def since_taken_up(service: ServiceHistory | None) -> ServiceHistory | None:
+def since_given_up_ended(service: ServiceHistory | None) -> ServiceHistory | None:
     """The service as if it had begun when somebody last took up what PM2 had given up on: that loop is at its end."""
     if service is None or (at := service.taken_up_at) is None:
         return service
@@ -167,7 +167,7 @@ def outlived_after(service: ServiceHistory, now: float, window: float, at_least:
     return batches[-1].end, max(at_least, ROUNDS * between * max(1, len(service.lives)))
 
 
-def look_into(service: ServiceHistory, now: float, window: float) -> RestartLoop:
+def restart_loop_of(service: ServiceHistory, now: float, window: float) -> RestartLoop:
     """The loop of a service that has restarted by itself within the last `window` seconds."""
     batches = [batch for batch in service.batches if batch.end > now - window]
     since = max(now - window, batches[0].start) if batches else now

@@ -1,9 +1,9 @@
 """Why processes begin anew: by themselves, by an operator's hand, by a clock, or all of them at once.
 
 A crash shows in PM2's counter while `created_at` stays. A changed `created_at` is somebody's doing, a schedule's, or
-that of one of PM2's own rules: max_memory_restart, watch. Its bus tells which; where it was not heard, what the process
-was like just before, or how PM2 is told to keep it. What may have been one of several is not known. A whole fleet that
-begins anew together is a deployment, PM2 coming back with its saved list, or the machine coming up.
+that of one of PM2's own rules: max_memory_restart, watch. Its bus shows which; where it was not connected, what the
+process was like just before, or how PM2 is configured to keep it. What may have been one of several is not known. A
+whole fleet that begins anew together is a deployment, PM2 coming back with its saved list, or the machine coming up.
 """
 
 from __future__ import annotations
@@ -45,8 +45,8 @@ class Change:
     `crashes` are restarts of what ended by itself, `turns` those of what comes and goes and had ended well, `ruled`
     those that PM2 made by a rule of its own, by its kind; `remade` says that a process was created anew, and `kind` by
     whom: an operator or a schedule (`by_hand`), else by the rule; `restarted` that a process began anew for whatever
-    reason. `unknown` are those of which nobody can tell whether anybody did them; `told`: PM2's
-    bus has told of somebody's hand.
+    reason. `unknown` are those of which it is not known whether anybody did them; `acted_on`:
+    PM2's bus reported an operator's action.
     """
 
     crashes: int = 0
@@ -57,7 +57,7 @@ class Change:
     by_hand: bool = False
     turns: int = 0
     unknown: int = 0
-    told: bool = False
+    acted_on: bool = False
 
     @property
     def automatic(self) -> int:
@@ -80,12 +80,12 @@ def change(
 ) -> Change:
     """What became of a name's processes.
 
-    `ends` are those the bus has told of since the reading before, and `by_hand` that it has told of an end by
-    somebody's hand. `periodic`: it comes and goes, as expected of it. `another`: another
+    `ends` are those the bus reported since the reading before, and `by_hand` that it reported an end by
+    an operator. `periodic`: it comes and goes, as expected of it. `another`: another
     PM2 daemon answers than before, or may.
     """
     unknown = 0
-    crashes, turns, remade, restarted, hand, told = 0, 0, False, False, False, tuple(ends)
+    crashes, turns, remade, restarted, hand, reported = 0, 0, False, False, False, tuple(ends)
     kind: RestartKind = "operator"
     ruled: dict[RestartKind, int] = {}
     for instance, process in new.items():
@@ -99,17 +99,17 @@ def change(
             remade = True
             restarted = restarted or process.state in {"online", "launching"}
             rose = max(1, (process.restarts or 0) - (was.restarts or 0))
-            by_rule = _by_rule(was, rose, [d for d in told if d.instance == instance], by_hand=by_hand)
+            by_rule = _by_rule(was, rose, [d for d in reported if d.instance == instance], by_hand=by_hand)
             for rule, count in by_rule.items():
                 ruled[rule] = ruled.get(rule, 0) + count
             left = rose - sum(by_rule.values())
-            is_told = by_hand or any(end.instance == instance for end in told)
+            is_reported = by_hand or any(end.instance == instance for end in reported)
             is_timed = rose == 1 and _on_its_minute(process)
-            if left and not is_told and not is_timed and (another or _may_be_another(was, rose)):
+            if left and not is_reported and not is_timed and (another or _may_be_another(was, rose)):
                 unknown += left
                 continue
-            # It may have died before that hand came; the counter has both, and only the bus tells them apart.
-            died = sum(1 for end in told if end.instance == instance and end.kind == "automatic")
+            # It may have died before that hand came; the counter has both, and only the bus distinguishes them.
+            died = sum(1 for end in reported if end.instance == instance and end.kind == "automatic")
             crashed = min(died, left if by_rule else left - 1)
             crashes += crashed
             if left > crashed:
@@ -120,7 +120,7 @@ def change(
             assert process.restarts is not None  # noqa: S101 - it has risen
             # An operator's restart shows as `stopping` first and in the counter only when the old process has ended.
             count = process.restarts - was.restarts - (1 if was.state == "stopping" else 0)
-            well = _ended_well(count, process, [d for d in told if d.instance == instance]) if periodic else 0
+            well = _ended_well(count, process, [d for d in reported if d.instance == instance]) if periodic else 0
             crashes, turns, restarted = crashes + count - well, turns + well, True
     by_itself: RestartKind | None = "automatic" if crashes else "schedule" if turns else None
     whose = kind if hand else "unknown" if unknown else next(iter(ruled), by_itself)
@@ -128,7 +128,7 @@ def change(
 
 
 def _may_be_another(was: Process, rose: int) -> bool:
-    """Whether it may have been another than an operator who began a process anew, of whose end the bus told nothing.
+    """Whether it may have been another than an operator who restarted a process, whose end the bus did not report.
 
     PM2 begins by itself what it watches, or what may be past its limit; and of several restarts only the last is known
     to have created it. What is stopped, or given up on, only a hand begins.
@@ -139,16 +139,16 @@ def _may_be_another(was: Process, rose: int) -> bool:
 
 
 def _ended_well(count: int, process: Process, ends: Sequence[ProcessEnd]) -> int:
-    """How many of the `count` runs before this one ended well: as the bus has told, else as the last of them did."""
-    told = [end.kind == "automatic" and not end.signal and end.code == 0 for end in ends][-count:]
-    left = max(0, count - len(told)) if process.exit_code in (0, None) else 0
-    return min(count, sum(told) + left)
+    """How many of the `count` runs before this one ended well: by the bus, else as the last of them did."""
+    reported = [end.kind == "automatic" and not end.signal and end.code == 0 for end in ends][-count:]
+    left = max(0, count - len(reported)) if process.exit_code in (0, None) else 0
+    return min(count, sum(reported) + left)
 
 
 def _by_rule(was: Process, rose: int, ends: Sequence[ProcessEnd], *, by_hand: bool) -> dict[RestartKind, int]:
     """How many of the `rose` restarts of a process that was created anew PM2 made by its own rules.
 
-    The bus tells. Where it has told of no end of it at all, a process that was past its limit when it was last seen
+    The bus shows it. Where it reported no end of it at all, a process that was past its limit when it was last seen
     was restarted for that, and so was one with such a rule that was restarted more often than anybody would by hand.
     """
     found: dict[RestartKind, int] = {}
@@ -189,7 +189,7 @@ def is_taken_up(old: Mapping[str, Process], new: Mapping[str, Process], changed:
 
 
 def _on_its_minute(process: Process) -> bool:
-    """Whether a process that PM2 is told to restart by the clock began when a minute did, as such a restart does."""
+    """Whether a process that PM2 restarts by the clock began when a minute did, as such a restart does."""
     return process.cron is not None and process.started_at is not None and process.started_at % 60 < CRON_SLACK_SECONDS
 
 
@@ -211,7 +211,7 @@ def fleet_restart(
     """The whole fleet beginning anew between the readings at `before` and `now`, or None.
 
     An operator remaking every process is one; PM2's own rules doing so are none. Every process dying once with nobody's
-    hand in it is one of which nobody knows why, but not where the bus has told of most of these deaths, for then it is
+    hand in it is one of which nobody knows why, but not where the bus reported most of these ends, for then it is
     known that nobody had them ended; nor twice within the restarts window: by then it is crashing. A service that did
     not come back with the others does not make it any less of one. `is_another`: another PM2 daemon answers than before
     (None: nobody knows).
@@ -231,8 +231,8 @@ def fleet_restart(
         if recently or len(back) < len(alive) or _died(back, history, before):
             return None
         once = all(changes[name].crashes <= len(history.services[name].lives) for name in back)
-        is_told = 2 * sum(1 for name in back if changes[name].told) > len(back)
-        return FleetRestart(now, "deployment" if is_told else "unknown") if once else None
+        is_reported = 2 * sum(1 for name in back if changes[name].acted_on) > len(back)
+        return FleetRestart(now, "deployment" if is_reported else "unknown") if once else None
     if 2 * sum(1 for name in back if changes[name].kind in AUTOMATIC) > len(back):
         return None
     left_behind = tuple(name for name in alive if name not in seen)
@@ -242,7 +242,7 @@ def fleet_restart(
         return FleetRestart(now, "reboot", left_behind)
     if is_another is True or _pm2_was_away(history, before, now):
         return FleetRestart(now, "resurrected", left_behind)
-    # Nobody looked, and whether it is the same PM2 cannot be told; or PM2's own rules may have done it.
+    # No reading was made, and whether it is the same PM2 is not known; or PM2's own rules may have done it.
     is_open = is_another is None or 2 * sum(1 for name in back if changes[name].kind == "unknown") > len(back)
     return FleetRestart(now, "unknown" if is_open else "deployment")
 
@@ -252,8 +252,8 @@ def emptied(
 ) -> FleetRestart | None:
     """Nothing of the fleet in PM2's list, all of a sudden, between the readings at `before` and `now`; or None.
 
-    Another daemon that answers has lost its list, and so has one that could not be asked in between where that cannot
-    be told. The same daemon with an empty list is somebody's `pm2 delete all`. `expected` are the names of the roster.
+    Another daemon that answers has lost its list, and so has one that could not be read in between where that is not
+    known. The same daemon with an empty list is somebody's `pm2 delete all`. `expected` are the names of the roster.
     """
     last, there = history.fleet_restart, {name for name, service in history.services.items() if service.lives}
     names = there | set(expected)
@@ -266,7 +266,7 @@ def emptied(
     left_behind = tuple(sorted(names))
     if not is_another:
         if not daemon or daemon != history.daemon:
-            return None  # which daemon answers cannot be told: each service is said by itself
+            return None  # which daemon answers is not known: each service is reported by itself
         return FleetRestart(now, "deleted", left_behind, is_empty=True, seen_at=now) if len(names) > 1 else None
     host = history.reading("host")
     boot_at = host.number("boot_at") if host is not None else None
@@ -277,13 +277,13 @@ def emptied(
 
 
 def _died(names: Iterable[str], history: History, before: float) -> bool:
-    """Whether the bus has told since the reading at `before` that most of these ended, and by nobody's hand."""
+    """Whether the bus reported since the reading at `before` that most of these ended, and not by an operator."""
     ends = [any(end.at > before for end in history.services[name].deaths) for name in names]
     return 2 * sum(ends) > len(ends)
 
 
 def answers_another(history: History, reading: Reading, before: float, now: float, late: float) -> bool | None:
-    """Whether another PM2 daemon answers than before; None where that cannot be told, and nobody looked in between."""
+    """Whether another PM2 daemon answers than before; None where that is not known, without a reading in between."""
     daemon = reading.by.identity if reading.by is not None else ""
     if daemon and history.daemon:
         return daemon != history.daemon
@@ -291,39 +291,39 @@ def answers_another(history: History, reading: Reading, before: float, now: floa
 
 
 def _pm2_was_away(history: History, before: float, now: float) -> bool:
-    """Whether PM2 itself could not be asked between the readings at `before` and `now`."""
+    """Whether PM2 itself could not be read between the readings at `before` and `now`."""
     return any(span.why == "failed" and before <= span.start < now for span in history.blind.get("pm2", ()))
 
 
 def update_exits(history: History, exits: Iterable[ProcessExit], now: float, window: float) -> History:
-    """The history with what the bus told of deaths. Those by an operator's hand are no deaths."""
+    """The history with the ends that the bus reported. Those by an operator's action are no crashes."""
     services = dict(history.services)
-    for told in exits:
-        service = services.get(told.service)
+    for one in exits:
+        service = services.get(one.service)
         if service is None:
             continue
-        if told.manually and not told.memory:
-            at = min(told.at, now)
-            services[told.service] = replace(service, by_hand_at=max(at, service.by_hand_at or at))
+        if one.manually and not one.memory:
+            at = min(one.at, now)
+            services[one.service] = replace(service, by_hand_at=max(at, service.by_hand_at or at))
             continue
-        process = service.lives.get(told.instance)
-        began = [end.at for end in service.deaths if end.instance == told.instance and end.at <= told.at]
-        if process is not None and process.started_at is not None and process.started_at <= told.at:
+        process = service.lives.get(one.instance)
+        began = [end.at for end in service.deaths if end.instance == one.instance and end.at <= one.at]
+        if process is not None and process.started_at is not None and process.started_at <= one.at:
             began.append(process.started_at)
-        lived = round(told.at - max(began), 3) if began else None
-        end = ProcessEnd(min(told.at, now), told.instance, told.code, told.signal, lived, told.memory, told.watch)
+        lived = round(one.at - max(began), 3) if began else None
+        end = ProcessEnd(min(one.at, now), one.instance, one.code, one.signal, lived, one.memory, one.watch)
         kept = tuple(d for d in (*service.deaths, end) if d.at > now - window)[-KEEP_UNCOUNTED:]
-        services[told.service] = replace(
+        services[one.service] = replace(
             service,
             deaths=kept,
-            said=service.said + told.said,
-            said_at=max(service.said_at, told.at) if told.said else service.said_at,
+            said=service.said + one.said,
+            said_at=max(service.said_at, one.at) if one.said else service.said_at,
         )
     return replace(history, services=services)
 
 
 def update_acts(history: History, acts: Iterable[OperatorAction]) -> History:
-    """The history with what the bus told of hands on processes, until a reading of PM2's list has shown it."""
+    """The history with the operators' actions that the bus reported, until a reading of PM2's list has shown it."""
     services = dict(history.services)
     for act in acts:
         if (service := services.get(act.service)) is not None:

@@ -1,8 +1,8 @@
 """The rhythm of what comes and goes: when its runs began, how far apart, and when one is overdue.
 
-A rhythm is named in the orders, as a time or as a schedule, or PM2 is told it (cron_restart, restart_delay), or it is
-learned from the runs that were seen. Runs come unevenly: what is usual is the longest time between two beginnings, of
-the days that are kept. A time that was overdue is no habit, unless there were two such.
+A rhythm is named in the orders, as a time or as a schedule, or PM2 is configured with it (cron_restart, restart_delay),
+or it is learned from the runs that were seen. Runs come unevenly: what is usual is the longest time between two
+beginnings, of the days that are kept. A time that was overdue is no habit, unless there were two such.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ DAY: Final = 86400.0
 # A named or scheduled run is overdue when it has not come twice; a learned one after thrice the longest usual time.
 TIMES_NAMED: Final = 2.0
 TIMES_LEARNED: Final = 3.0
-# A learned rhythm is not taken for finer than this; nor for finer than a day before it was watched for one.
+# A learned rhythm counts as no finer than this; nor as finer than a day before it was observed for one.
 LEAST_LEARNED: Final = 900.0
 # What nobody called periodic is one only where it is regular: seen to run on so many days, and no day's longest time
 # between two runs so many times the usual day's. What is run by hand, or with each deployment, has no rhythm.
@@ -62,8 +62,8 @@ class Runs:
     """A service's runs, as they were seen (Unix seconds).
 
     `since` is when it was first seen, `last` when its last run began (None: not known), `up_at` when it was last seen
-    to run. `blind` is for how many seconds nobody looked since then, and `unseen` that runs since the last may have
-    been missed. `first` is the beginning that the times between runs are counted from, `days` what they were.
+    to run. `blind` is for how many seconds there was no reading since then, and `unseen` that runs since the last may
+    have been missed. `first` is the beginning that the times between runs are counted from, `days` what they were.
     """
 
     since: Moment
@@ -102,7 +102,7 @@ def seen(
 ) -> Runs:
     """The runs after one more reading.
 
-    `began` are the beginnings of runs it told of, `dark` for how many seconds before it nobody had looked (0: it was
+    `began` are the beginnings of runs in it, `dark` for how many seconds before it there was no reading (0: it was
     watched), `limit` after how many seconds of rest a run was overdue.
     """
     starts = sorted(at for at in began if at <= now + _SHORT)

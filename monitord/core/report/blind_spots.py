@@ -1,4 +1,4 @@
-"""What the monitor itself could not see of a night: its probes failing, its absence, and what nobody recorded."""
+"""What monitord could not measure in the window: its probes failing, its absence, and what was not recorded."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class BlindSpots:
         self._errors: dict[tuple[str, float], str] = {}
         self._looks = 0
 
-    def saw(self, observation: Observation) -> None:
+    def observe(self, observation: Observation) -> None:
         """One more observation, in order."""
         at = observation.now.timestamp()
         self._looks += at >= self._since
@@ -34,10 +34,10 @@ class BlindSpots:
                 self._errors[name, at] = reading.failure.error
 
     def spells(self, history: History, kept: History) -> tuple[Blind, ...]:
-        """Every spell of blindness in the night, in order, and what of it was not recorded.
+        """Every spell of blindness in the window, in order, and what of it was not recorded.
 
         `history` is the one after the last observation, `kept` that of the snapshot: it remembers from when on a probe
-        was taken, and when nobody took it.
+        ran, and when it did not run.
         """
         found = [spell for name in sorted(self._orders.probes) for spell in self._of(name, history, kept)]
         return tuple(sorted(found, key=lambda spell: (spell.start, spell.probe)))
@@ -71,7 +71,7 @@ class BlindSpots:
             yield Blind(name, last, self._until, "away")
 
     def _before(self, name: str, first: float, kept: History) -> Iterator[Blind]:
-        """The time before the first of the recording: blind where the probe was taken before it, else not recorded."""
+        """The time before the first of the recording: blind where the probe ran before it, else not recorded."""
         at = self._since
         for span in kept.blind.get(name, ()):
             start, end = max(at, span.start), min(first, span.end if span.end is not None else first)

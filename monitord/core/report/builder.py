@@ -1,4 +1,4 @@
-"""Looking back on a night: what was recorded of it, folded once more, into the report of the morning."""
+"""The report: what was recorded of its window, folded once more."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ from monitord.core.report.tables import TableTracker
 
 @dataclass(frozen=True, slots=True)
 class RecordedCycle:
-    """What was kept of a night.
+    """What was kept of a window.
 
-    `observations` in order, from a while before the night on where there are any; `transitions` the edges of every
+    `observations` in order, from a while before the window on where there are any; `transitions` the edges of every
     alert that lived in it; `state` as it is now; `report` the fields last reported, at `reported_at` (Unix seconds).
     """
 
@@ -49,12 +49,12 @@ def build_report(
     recap: tuple[Recap, ...] | None = None,
     recap_error: str = "",
 ) -> Report:
-    """The report of the night from `since` to `until` (Unix seconds)."""
+    """The report of the window from `since` to `until` (Unix seconds)."""
     kept = recorded.state.history
     # Who belongs to the fleet, and what is there, may have been learned before what is recorded begins.
     history = History(roster=kept.roster, seen=seen_by(kept.seen, since))
     configured, orders = orders, found(orders, kept)
-    sight = BlindSpots(orders, since, until)
+    blind_spots_seen = BlindSpots(orders, since, until)
     services, tables, seals = (
         ServiceTracker(orders, since, until),
         TableTracker(orders, since, until),
@@ -64,25 +64,25 @@ def build_report(
     for observation in _up_to(until, recorded.observations):
         history, observation, applied = settle(history, observation, configured)
         history, events, _, _ = update(history, observation, applied)
-        sight.saw(observation)
-        services.saw(observation, history, events)
-        tables.saw(observation, history)
-        seals.saw(observation)
-        levels.saw(observation)
-        checks.saw(observation)
+        blind_spots_seen.observe(observation)
+        services.observe(observation, history, events)
+        tables.observe(observation, history)
+        seals.observe(observation)
+        levels.observe(observation)
+        checks.observe(observation)
     now = datetime.fromtimestamp(until, UTC)
-    told = _of_the_night(incidents(recorded.transitions, recorded.state.alerts.values()), since)
-    blind = sight.spells(history, kept)
+    incidents_found = _in_window(incidents(recorded.transitions, recorded.state.alerts.values()), since)
+    blind = blind_spots_seen.spells(history, kept)
     facts = ReportFacts(
         orders=orders,
         since=since,
         until=until,
-        services=confirmed(services.nights(history), told),
+        services=confirmed(services.result(history), incidents_found),
         unproven=services.unproven(),
-        tables=tables.nights(),
-        groups=seals.nights(recorded.state.history),
+        tables=tables.result(),
+        groups=seals.result(recorded.state.history),
         groups_in_step=seals.in_step(),
-        incidents=told,
+        incidents=incidents_found,
         blind=blind,
         seals_read_at=seals.read_at,
         levels=levels,
@@ -102,11 +102,11 @@ def build_report(
         services=facts.services,
         tables=facts.tables,
         groups=facts.groups,
-        incidents=told,
+        incidents=incidents_found,
         blind=blind,
         escalations={
             one.id: escalation(one.cause, orders, now, one.ended_at, one.severity)
-            for one in told
+            for one in incidents_found
             if one.severity == "critical"
         },
         orders=orders,
@@ -114,9 +114,9 @@ def build_report(
         baseline_at=recorded.reported_at,
         recap=recap,
         recap_error=recap_error,
-        notes=(*sight.notes(), *_silenced(told)),
+        notes=(*blind_spots_seen.notes(), *_silenced(incidents_found)),
         open_warnings=warnings,
-        checks=checks.nights(),
+        checks=checks.result(),
     )
 
 
@@ -127,7 +127,7 @@ def _open(part: IncidentPart) -> OpenWarning:
 
 
 def _silenced(found: Iterable[Incident]) -> Iterator[str]:
-    """That nobody was told, for a time or at all, does not make the night any better: it is only to be known."""
+    """That nobody was notified, for a time or at all, does not make the window any better: it is only a note."""
     quiet = [f"{one.cause.rule} {one.cause.subject}" for one in found if one.silenced_by]
     if quiet:
         incidents_ = "incident" if len(quiet) == 1 else "incidents"
@@ -146,7 +146,7 @@ def _up_to(until: float, observations: Iterable[Observation]) -> Iterator[Observ
         yield observation
 
 
-def _of_the_night(found: Iterable[Incident], since: float) -> tuple[Incident, ...]:
+def _in_window(found: Iterable[Incident], since: float) -> tuple[Incident, ...]:
     """The incidents that lived from `since` on and were notified, or are part of what was.
 
     One that says it began later than now was reported by a clock that was ahead, and has set in all the same.

@@ -1,4 +1,4 @@
-"""The numbers of a night's checks, as they are drawn: few points, with every peak, trough and gap in them."""
+"""The numbers of the checks, as they are drawn: few points, with every peak, trough and gap in them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.report.model import CheckReport
 from monitord.core.subjects.check_rules import PROBE, UNIT, VALUE
 
-# Into so many parts a night is divided, of each of which a gap, the least and the most are kept.
+# Into so many parts the window is divided, of each of which a gap, the least and the most are kept.
 _PARTS: Final = 240
 
 _Point = tuple[float, float | None]
@@ -25,7 +25,7 @@ class _Series:
     open: list[_Point] = field(default_factory=list)
     unit: str = ""
 
-    def saw(self, part: int, at: float, value: float | None) -> None:
+    def observe(self, part: int, at: float, value: float | None) -> None:
         if part != self.part:
             self.points += self._kept()
             self.part, self.open = part, []
@@ -49,7 +49,7 @@ class CheckTracker:
         self._since, self._width = since, max(1e-9, (until - since) / _PARTS)
         self._series = {name: _Series() for name in self._orders}
 
-    def saw(self, observation: Observation) -> None:
+    def observe(self, observation: Observation) -> None:
         """One more observation, in order."""
         reading, at = observation.readings.get(PROBE), observation.now.timestamp()
         if reading is None or at < self._since or not self._series:
@@ -58,11 +58,11 @@ class CheckTracker:
         part = int((at - self._since) / self._width)
         for name, series in self._series.items():
             value = values.get(name)
-            series.saw(part, at, float(value) if isinstance(value, int | float) else None)
+            series.observe(part, at, float(value) if isinstance(value, int | float) else None)
             series.unit = str(units.get(name) or series.unit)
 
-    def nights(self) -> tuple[CheckReport, ...]:
-        """Each check's night."""
+    def result(self) -> tuple[CheckReport, ...]:
+        """Each check over the window."""
         return tuple(
             CheckReport(
                 name, order.type, order.unit or self._series[name].unit, order.warning, order.critical,

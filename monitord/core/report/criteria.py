@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from monitord.core import humanize
 from monitord.core.alerting.incidents import IncidentPart
 from monitord.core.orders import StandingOrders
-from monitord.core.report.criterion import SERVERS, CriterionResult, SuccessCriterion, all_well, told
+from monitord.core.report.criterion import SERVERS, CriterionResult, SuccessCriterion, all_well, described
 from monitord.core.report.facts import ReportFacts
 from monitord.core.report.model import Criterion, OpenWarning, Verdict
 from monitord.core.subjects.base import Subject
@@ -22,7 +22,7 @@ def criteria() -> tuple[SuccessCriterion, ...]:
 def judged(facts: ReportFacts) -> tuple[Criterion, ...]:
     """Every criterion that applies to this fleet: one without a database is not judged by one.
 
-    Each probe's readings are judged by one that cannot be told while the probe is blind for long, and all of them by
+    Each probe's readings are judged by one that is unknown while the probe is blind for long, and all of them by
     the last.
     """
     return tuple(
@@ -55,7 +55,7 @@ def _result(criterion: SuccessCriterion, subject: Subject | None, facts: ReportF
 
 
 def verdict(criteria: Iterable[Criterion]) -> Verdict:
-    """NO-GO when one is not met; UNKNOWN when one cannot be told; GO when each is met."""
+    """NO-GO when one is not met; UNKNOWN when one is unknown; GO when each is met."""
     met = [criterion.met for criterion in criteria]
     return "NO-GO" if False in met else "UNKNOWN" if None in met else "GO"
 
@@ -66,10 +66,10 @@ def sentence(word: Verdict, criteria: Sequence[Criterion], minutes: float, warni
     open_ = [c.title for c in criteria if c.met is None]
     blind = f" monitord was blind for {humanize.duration(minutes * 60)}." if minutes else ""
     if word == "NO-GO":
-        rest = f"; {len(open_)} cannot be told" if open_ else ""
+        rest = f"; {len(open_)} unknown" if open_ else ""
         return f"{len(failed)} of {len(criteria)} criteria not met{rest}: {_quoted(failed)}.{blind}"
     if word == "UNKNOWN":
-        return f"{len(open_)} of {len(criteria)} criteria cannot be told: {_quoted(open_)}.{blind}"
+        return f"{len(open_)} of {len(criteria)} criteria are unknown: {_quoted(open_)}.{blind}"
     still = humanize.listed([f"{warning.rule} {warning.subject}" for warning in warnings])
     rest = f"; still open: {still}" if still else ""
     return f"Every one of the {len(criteria)} criteria is met{rest}.{blind}"
@@ -85,7 +85,7 @@ def _servers(orders: StandingOrders) -> list[Subject]:
 
 
 def _servers_reachable(facts: ReportFacts) -> CriterionResult:
-    """Every server that is watched answered all night, as the one it was, and served its clients."""
+    """Every server that is watched answered throughout, as the one it was, and served its clients."""
     servers = _servers(facts.orders)
     measured = [subject for server in servers for subject in registered() if subject.server == server.name]
     probes = [subject.name for subject in measured if subject.name in facts.orders.probes]
@@ -94,7 +94,7 @@ def _servers_reachable(facts: ReportFacts) -> CriterionResult:
         SERVERS_REACHABLE.name,
         [f"{_named(probe)}: {why}" for probe in probes if (why := facts.too_blind(probe))],
         blamed=lambda alert: title_of(alert.subject),
-        well=f"{_titles(facts.orders)} answered all night.",
+        well=f"{_titles(facts.orders)} answered throughout.",
         moments=tuple(_blips(probes, facts)),
     )
 
@@ -119,9 +119,9 @@ def _blips(probes: Sequence[str], facts: ReportFacts) -> Iterator[str]:
 
 
 def _nothing_critical(facts: ReportFacts) -> CriterionResult:
-    """No critical alert in the whole night, be it over: a server that was away for hours is not well for being back."""
+    """No critical alert in the window, be it over: a server that was away for hours fails it, though it is back."""
     if critical := facts.critical():
-        details = tuple(told(part, facts, at_worst=True) for part in critical)
+        details = tuple(described(part, facts, at_worst=True) for part in critical)
         return CriterionResult(False, details[0], details[1:])
     if why := _unwatched_end(facts):
         return CriterionResult(None, why)
@@ -129,7 +129,7 @@ def _nothing_critical(facts: ReportFacts) -> CriterionResult:
         return CriterionResult(None, "For too long nobody could have seen one.", tuple(unseen))
     open_ = facts.open_warnings()
     over = [p for p in facts.parts() if p.stands_alone and p.ended_at is not None]
-    details = tuple(told(part, facts) for part in open_)
+    details = tuple(described(part, facts) for part in open_)
     said = [f"{humanize.plural(len(over), 'warning')} came and went: {_named_all(over)}"] if over else []
     said += [f"still open: {_named_all(open_)}"] if open_ else []
     return CriterionResult(True, "; ".join(["No critical alert fired", *said]) + ".", details)
@@ -137,7 +137,7 @@ def _nothing_critical(facts: ReportFacts) -> CriterionResult:
 
 def _unwatched_end(facts: ReportFacts) -> str:
     blind = sorted({spell.probe for spell in facts.blind if spell.end >= facts.until})
-    return f"At the end of the night these could not be seen: {humanize.listed(blind)}." if blind else ""
+    return f"At the end of the window these could not be measured: {humanize.listed(blind)}." if blind else ""
 
 
 def _named_all(parts: Iterable[IncidentPart]) -> str:
@@ -148,13 +148,13 @@ def _named_all(parts: Iterable[IncidentPart]) -> str:
 SERVERS_REACHABLE = SuccessCriterion(
     SERVERS,
     lambda facts: f"Servers reachable ({_titles(facts.orders)})",
-    "every server that is watched answered all night, as the one it was, and took writes",
+    "every server that is watched answered throughout, as the one it was, and took writes",
     judge=_servers_reachable,
     applies=_servers,
 )
 NOTHING_CRITICAL = SuccessCriterion(
     "nothing_critical",
     lambda _: "No critical alert fired",
-    "no critical alert fired in the time looked at, open or over, silenced or not",
+    "no critical alert fired in the window, open or over, silenced or not",
     judge=_nothing_critical,
 )

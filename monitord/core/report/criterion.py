@@ -1,6 +1,6 @@
 """What a subject declares of the report: the success criteria that it adds, and the numbers that these rest on.
 
-A criterion is met, not met or (None) cannot be told. Not met beats cannot be told, and what cannot be told is never
+A criterion is met, not met or (None) is not known. Not met beats unknown, and what is unknown is never
 met. How much blindness one bears depends on what it rests on: seals and row counters are read later and still true;
 memory and states are of the moment.
 """
@@ -56,7 +56,7 @@ class SuccessCriterion:
 class Level:
     """One number over the report's window, of the thing called `name`; most and least with when (Unix seconds).
 
-    None: it was never measured; `unmeasured`: for how many seconds its probe answered and did not tell it.
+    None: it was never measured; `unmeasured`: for how many seconds its probe answered without it.
     """
 
     name: str
@@ -77,7 +77,7 @@ class LevelFamily:
     """A number of which the report follows the most and the least, for each thing that has one.
 
     `values` takes it of a good reading, by the name of the thing; None, or no such name: it was not measured. It is
-    evidence for `criterion`, which cannot be told where the number was unmeasured for long: `unmeasured` says that of
+    evidence for `criterion`, which is unknown where the number was unmeasured for long: `unmeasured` says that of
     the things named. `sentence` says what it came to ("": that is not worth a sentence). `names` are the things there
     should be (None: the subject's members by the orders, and where it learns its members, those that were seen).
     """
@@ -109,14 +109,14 @@ def all_well(
     """
     found = facts.against(criterion)
     critical = [part for part in found if facts.was_critical(part.alert)]
-    warnings = tuple(told(part, facts) for part in found if part not in critical)
+    warnings = tuple(described(part, facts) for part in found if part not in critical)
     levels = facts.levels.of(criterion)
     sentences = [family.sentence(level, facts) for family, level in levels if level.most is not None]
     measured = tuple(filter(None, sentences))
     if critical:
         who = humanize.listed(sorted({blamed(part.alert) for part in critical}))
-        details = (*(told(part, facts, at_worst=True) for part in critical), *warnings, *measured)
-        return CriterionResult(False, f"Not all night: {who}.", details)
+        details = (*(described(part, facts, at_worst=True) for part in critical), *warnings, *measured)
+        return CriterionResult(False, f"Not throughout: {who}.", details)
     limit = BLIND_SHARE * (facts.until - facts.since)
     lacking: dict[str, list[str]] = {}
     for family, level in levels:
@@ -127,11 +127,11 @@ def all_well(
     evidence, *rest = (well, *measured) if well or not measured else measured
     but = f", but for {humanize.plural(len(warnings), 'warning')}" if warnings else ""
     but = but or (", but for moments" if moments else "")
-    text = f"{(evidence or 'As expected all night.').rstrip('.')}{but}."
+    text = f"{(evidence or 'As expected throughout.').rstrip('.')}{but}."
     return CriterionResult(True, text, (*warnings, *moments, *rest))
 
 
-def told(part: IncidentPart, facts: ReportFacts, *, at_worst: bool = False) -> str:
+def described(part: IncidentPart, facts: ReportFacts, *, at_worst: bool = False) -> str:
     """One alert in a sentence, with from when to when it lasted and for how long. `at_worst`: as it was then."""
     alert = part.alert
     finding = alert.worst if at_worst and alert.worst is not None else alert.finding

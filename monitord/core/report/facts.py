@@ -1,4 +1,4 @@
-"""What a night is judged by, as the criteria look at it."""
+"""What the criteria are judged by."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from monitord.core.subjects.base import Rule
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """What a night is judged by. `unproven` are seconds, by service, of which its running cannot be told.
+    """What a window is judged by. `unproven` are seconds, by service, of which it is not known whether it ran.
 
     `history` is the one after the last observation: what a subject keeps of its own is in it.
     """
@@ -40,15 +40,15 @@ class ReportFacts:
     history: History
 
     def parts(self) -> Iterator[IncidentPart]:
-        """Every alert of the night that was confirmed, told or explained, and when it ended.
+        """Every alert of the window that was confirmed, notified or explained, and when it ended.
 
-        An alert is of the night when it was confirmed in it or is open, and else when it lasted into it: one whose end
-        was confirmed in the night's first moments, no later than a cycle may come, was over when the night began.
+        An alert is of the window when it was confirmed in it or is open, and else when it lasted into it: one whose end
+        was confirmed in its first moments, no later than a cycle may come, was over when the window began.
         """
-        return (part for incident in self.incidents for part in incident.parts if self._is_of_the_night(part))
+        return (part for incident in self.incidents for part in incident.parts if self._is_in_window(part))
 
     def against(self, criterion: str) -> tuple[IncidentPart, ...]:
-        """The alerts of the night that a criterion is judged by."""
+        """The alerts of the window that a criterion is judged by."""
         return tuple(part for part in self.parts() if self.rule_of(part.alert).criterion == criterion)
 
     def rule_of(self, alert: Alert) -> Rule:
@@ -56,19 +56,19 @@ class ReportFacts:
         return declared(alert.rule, alert.probe)
 
     def critical(self) -> tuple[IncidentPart, ...]:
-        """The alerts that were critical in the night, open or over, told or silenced on purpose.
+        """The alerts that were critical in the window, open or over, notified or silenced on purpose.
 
         What another alert explains is a part of that one's incident. One that had been critical and was less when the
-        night began is not among them.
+        window began is not among them.
         """
         return tuple(part for part in self.parts() if part.stands_alone and self.was_critical(part.alert))
 
     def open_warnings(self) -> tuple[IncidentPart, ...]:
-        """The warnings that fire as the night ends, told or silenced on purpose, the oldest first."""
+        """The warnings that fire as the window ends, notified or silenced on purpose, the oldest first."""
         found = (part for part in self.parts() if part.ended_at is None and part.stands_alone)
         return tuple(sorted((p for p in found if p.alert.severity == "warning"), key=lambda p: p.alert.since))
 
-    def _is_of_the_night(self, part: IncidentPart) -> bool:
+    def _is_in_window(self, part: IncidentPart) -> bool:
         alert = part.alert
         if part.ended_at is None:
             return True
@@ -79,7 +79,7 @@ class ReportFacts:
         return over.timestamp() >= self.since + self.orders.late_after.total_seconds()
 
     def was_critical(self, alert: Alert) -> bool:
-        """Whether an alert of the night was critical in it."""
+        """Whether an alert of the window was critical in it."""
         if alert.severity == "critical":
             return True
         return alert.was_critical and (alert.eased_at is None or alert.eased_at.timestamp() >= self.since)
@@ -89,12 +89,12 @@ class ReportFacts:
         return blind_seconds(self.blind, probes)
 
     def blind_probes(self) -> tuple[str, ...]:
-        """The configured probes, each of which was blind for more of the night than the verdict bears."""
+        """The configured probes, each of which was blind for more of the window than the verdict bears."""
         limit = BLIND_SHARE * (self.until - self.since)
         return tuple(name for name in sorted(self.orders.probes) if self.blind_for(name) > limit)
 
     def too_blind(self, *probes: str) -> str:
-        """Why the moment cannot be told of, as a sentence; "" where it can."""
+        """Why the moment is not known, as a sentence; "" where it can."""
         unseen = self.blind_for(*probes)
         if unseen <= BLIND_SHARE * (self.until - self.since):
             return ""

@@ -33,7 +33,7 @@ class Levels:
             if subject.name in orders.probes and (families := subject.levels)
         ]
 
-    def saw(self, observation: Observation) -> None:
+    def observe(self, observation: Observation) -> None:
         """One more observation, in order."""
         at = observation.now.timestamp()
         for followed in self._followed:
@@ -63,7 +63,7 @@ class Levels:
                 self._told(level, values.get(name), before, at)
 
     def _told(self, level: Level, value: float | None, before: float | None, at: float) -> None:
-        # A longer silence than this was blind, and is told as that.
+        # A longer silence than this was blind, and is counted as that.
         if level.is_unmeasured and before is not None and at - before <= self._late:
             level.unmeasured += max(0.0, min(at, self._until) - max(before, self._since))
         level.is_unmeasured = value is None

@@ -1,4 +1,4 @@
-"""A night as the morning looks back on it: the nouns of the report, one frozen dataclass a part.
+"""The nouns of the report, one frozen dataclass a part.
 
 What could not be known is None, never 0. Times are Unix seconds, sizes bytes, durations seconds.
 """
@@ -21,7 +21,7 @@ State = Literal["ok", "wrong", "unconfirmed", "restarted", "unknown"]
 
 @dataclass(frozen=True, slots=True)
 class Criterion:
-    """One success criterion of the standing orders: met, not met, or (None) not to be told; and why.
+    """One success criterion of the standing orders: met, not met, or (None) unknown; and why.
 
     `title` is the criterion in the orders' own words, `evidence` one sentence, `details` a sentence for each part.
     """
@@ -34,8 +34,8 @@ class Criterion:
 
 
 @dataclass(frozen=True, slots=True)
-class BlindSpell:
-    """A part of a service's night in one state. `word` is the state as people say it: "online", "stopped", "frozen"."""
+class StateStretch:
+    """A stretch of one state of a service. `word` is the state in words: "online", "stopped", "frozen"."""
 
     start: float
     end: float
@@ -45,19 +45,19 @@ class BlindSpell:
 
 @dataclass(frozen=True, slots=True)
 class ServiceReport:
-    """One service's night. `memory` is (time, bytes of its largest instance), None where it was not running or seen.
+    """One service. `memory` is (time, bytes of its largest instance), None where it was not running or seen.
 
-    `unmeasured` is for how long (seconds) it ran and PM2 did not tell its memory, `past_limit` for how long it was past
-    its limit, and `past_limit_longest` the longest of those spells. `unconfirmed`: it was not as expected
-    at the last check, and no other has confirmed that. `event_loop` and `heap` are the same as `memory` of what the app
-    tells of itself: how late its event loop is at the 95th percentile (ms), the heap it uses (bytes), and its limit.
+    `unmeasured` is for how long (seconds) it ran and PM2 did not report its memory, `past_limit` for how long it was
+    past its limit, and `past_limit_longest` the longest of those spells. `unconfirmed`: it was not as expected at the
+    last check, and no other has confirmed that. `event_loop` and `heap` are the same as `memory` of what the app
+    reports of itself: how late its event loop is at the 95th percentile (ms), the heap it uses (bytes), and its limit.
     """
 
     name: str
     expected: str | None
     word: str
     ok: bool | None
-    stretches: tuple[BlindSpell, ...]
+    stretches: tuple[StateStretch, ...]
     restarts: Mapping[RestartKind, int]
     memory: tuple[tuple[float, float | None], ...]
     memory_peak: float | None
@@ -74,7 +74,7 @@ class ServiceReport:
 
 @dataclass(frozen=True, slots=True)
 class Hour:
-    """Rows that a table gained in one hour (or the part of it that lies in the night); None where nobody could tell."""
+    """Rows that a table gained in one hour (or the part of it in the window); None where that is not known."""
 
     start: float
     end: float
@@ -88,10 +88,10 @@ class Hour:
 
 @dataclass(frozen=True, slots=True)
 class TableReport:
-    """One watched table's night against `limit` rows an hour.
+    """One watched table over the window, against `limit` rows an hour.
 
-    `most` is the busiest hour's rate; of an hour that the night holds little of, what came in that little. `unmeasured`
-    is for how many seconds Postgres answered and the table could not be measured.
+    `most` is the busiest hour's rate; of an hour that the window holds little of, what came in that little.
+    `unmeasured` is for how many seconds Postgres answered and the table could not be measured.
     """
 
     name: str
@@ -105,7 +105,7 @@ class TableReport:
 
 @dataclass(frozen=True, slots=True)
 class CheckReport:
-    """One check's night: its number as (time, value), None where there was none, and its limits."""
+    """One check over the window: its number as (time, value), None where there was none, and its limits."""
 
     name: str
     type: str
@@ -143,7 +143,7 @@ class SealReport:
 class Usual:
     """What is usual of a group's sealing delay: of `count` seals over `days`, half came within `median`, 99% in `most`.
 
-    `most` is None while there are too few to tell.
+    `most` is None while there are too few.
     """
 
     count: int
@@ -154,7 +154,7 @@ class Usual:
 
 @dataclass(frozen=True, slots=True)
 class GroupReport:
-    """One token group's night. `silent`: cemented channels that are silent for longer than they ever were before."""
+    """One token group. `silent`: cemented channels that are silent for longer than they ever were before."""
 
     group: str
     seals: tuple[SealReport, ...]
@@ -165,9 +165,9 @@ class GroupReport:
 
 @dataclass(frozen=True, slots=True)
 class OpenWarning:
-    """A warning that fires as the night ends: no reason for a NO-GO, and no plain GO either.
+    """A warning that fires as the window ends: no reason for a NO-GO, and no plain GO either.
 
-    `silenced_by` is the silence that keeps it from being told ("": none does).
+    `silenced_by` is the silence that keeps it from being notified ("": none does).
     """
 
     rule: str
@@ -190,7 +190,7 @@ class Blind:
 
 @dataclass(frozen=True, slots=True)
 class Recap:
-    """One tier of the fleet's token distribution over the night, as counts only. None: not counted in time.
+    """One tier of the fleet's token distribution over the window, as counts only. None: not counted in time.
 
     `capped`: there are at least so many. `leader` is the channel with the most viewers.
     """

@@ -1,4 +1,4 @@
-"""The groups' night: every label that fell due, when it was sealed, and how that compares with what is usual."""
+"""Every label that fell due in the window, by group: when it was sealed, and how that compares with what is usual."""
 
 from __future__ import annotations
 
@@ -36,9 +36,9 @@ class _Counted:
 
 
 class SealTracker:
-    """Follows both groups' seals; the labels that fall due between `since` and `until` (Unix seconds) are the night's.
+    """Follows both groups' seals; the labels that fall due between `since` and `until` (Unix seconds) are the report's.
 
-    What is sealed is in the database: a label sealed while nobody looked is known as soon as somebody looks again. A
+    What is sealed is in the database: a label sealed between two readings is known from the next. A
     label is open until the next is due, and missed from then on: a slow seal makes the same verdict at every minute.
     """
 
@@ -55,7 +55,7 @@ class SealTracker:
         self.read_at: float | None = None
         """When the epochs were last read."""
 
-    def saw(self, observation: Observation) -> None:
+    def observe(self, observation: Observation) -> None:
         """One more observation, in order."""
         reading = observation.readings.get("epochs")
         if reading is None or reading.failure is not None:
@@ -82,7 +82,7 @@ class SealTracker:
             self._looked_for.update(range(oldest, expected + 1, self._days.length))
         empty = empty_labels(reading)
         for group, labels in self._empty.items():
-            # Of each label in the window it is told anew; what has left it stays as it was.
+            # Of each label in the window it is recorded anew; what has left it stays as it was.
             self._empty[group] = {label for label in labels if label < at - window_seconds(self._orders)}
             self._empty[group].update(empty.get(group, ()))
         sealed = {group: tuple((label, None) for label in found) for group, found in self._seals.items()}
@@ -90,9 +90,9 @@ class SealTracker:
         # Who has sealed a label that is open for the others is not out of step with them.
         self._latest_due = {group: None if label is None else min(label, expected) for group, label in newest.items()}
 
-    def nights(self, history: History) -> tuple[GroupReport, ...]:
-        """Each group's night, once everything has been seen; `history` knows what is usual."""
-        return tuple(self._night(group, history) for group in self._orders.groups)
+    def result(self, history: History) -> tuple[GroupReport, ...]:
+        """Each group, once all readings are in; `history` knows what is usual."""
+        return tuple(self._group(group, history) for group in self._orders.groups)
 
     def in_step(self) -> bool | None:
         """Whether the groups' newest due labels were the same when last read; None where they never were."""
@@ -111,7 +111,7 @@ class SealTracker:
             if (counted := self._counted.get(group, {}).get(label)) is not None:
                 self._counted[group][label] = replace(counted, names=(*counted.names, s.label("channel")))
 
-    def _night(self, group: str, history: History) -> GroupReport:
+    def _group(self, group: str, history: History) -> GroupReport:
         length = self._days.length
         learned = history.learned.get(group, NOTHING_LEARNED)
         first = int(-(-(self._since - length) // length)) * length
@@ -133,12 +133,12 @@ class SealTracker:
         counted = self._counted[group].get(label, _Counted())
         if found is None:
             return SealReport(label, due_at, "nothing" if label in self._empty[group] else self._absent(due_at))
-        told = delay_of(label, found.sealed_at, self._until, self._days.length)
-        sealed_at = found.sealed_at if told is not None else None
+        measured = delay_of(label, found.sealed_at, self._until, self._days.length)
+        sealed_at = found.sealed_at if measured is not None else None
         delay = None if sealed_at is None else max(0.0, sealed_at - due_at)
         is_late = (found.seen_at - due_at if delay is None else delay) > self._days.grace
         if is_late and delay is None:
-            delay = found.seen_at - due_at  # it came no later than that, and nobody says that it came earlier
+            delay = found.seen_at - due_at  # it came no later than that, and nothing shows that it came earlier
         return SealReport(
             label=label,
             due_at=due_at,
@@ -146,7 +146,7 @@ class SealTracker:
             sealed_at=sealed_at,
             delay=delay,
             channels=found.channels,
-            unusual=told is not None and is_unusual(told, usual(learned.usual, label), self._days.length),
+            unusual=measured is not None and is_unusual(measured, usual(learned.usual, label), self._days.length),
             participating=counted.participating,
             unsealed=counted.unsealed,
             unsealed_channels=counted.names,
@@ -157,7 +157,7 @@ class SealTracker:
         if due_at - self._days.length in self._looked_for:
             return "missed"
         if self.read_at is not None and self.read_at >= due_at + self._overdue.grace:
-            return "unknown"  # nobody looked for so long that it was out of the window when somebody did
-        # Before the next is due, as far as anybody has looked: open, unless nobody has looked for a while.
+            return "unknown"  # there was no reading for so long that it had left the window of seals
+        # Before the next is due, as far as it was read: open, unless there was no reading for a while.
         is_fresh = self.read_at is not None and self._until - self.read_at <= self._orders.late_after.total_seconds()
         return "open" if is_fresh else "unknown"

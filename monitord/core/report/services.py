@@ -1,4 +1,4 @@
-"""The services' night: in which state each was when, how much memory it used, how often it began anew and why."""
+"""The services over the window: the states of each, its memory, how often it restarted and why."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import standing
 from monitord.core.model import Observation, RestartKind, ServiceEvent
 from monitord.core.orders import StandingOrders
-from monitord.core.report.model import BlindSpell, ServiceReport, State
+from monitord.core.report.model import ServiceReport, State, StateStretch
 from monitord.core.subjects import declared
 
 # A plot is a few hundred pixels wide; more points than that are drawn over each other.
@@ -28,16 +28,16 @@ LEAST_SECONDS = 0.001
 class _Track:
     """One service as it was followed.
 
-    `running` tells its processes: where the same ones run after a blind spell as before it, they were never away.
-    `unproven` are the seconds of which that cannot be told. `unmeasured` are those in which an instance ran whose
-    memory was not told, as it now is while `is_unmeasured`. `past` are the seconds seen past the memory limit in all,
-    `past_longest` those of the longest spell and `past_spell` of the present one, as it is while `is_past`.
+    `running` are its processes: where the same ones run after a blind spell as before it, they were never away.
+    `unproven` are the seconds of which that is not known. `unmeasured` are those in which an instance ran whose
+    memory was not reported, as it now is while `is_unmeasured`. `past` are the seconds seen past the memory limit in
+    all, `past_longest` those of the longest spell and `past_spell` of the present one, as it is while `is_past`.
     """
 
     state: State = "unknown"
     word: str = "unknown"
     running: frozenset[tuple[str, float | None]] = frozenset()
-    stretches: list[BlindSpell] = field(default_factory=list)
+    stretches: list[StateStretch] = field(default_factory=list)
     unproven: float = 0.0
     restarts: Counter[RestartKind] = field(default_factory=Counter)
     memory: dict[int, float | None] = field(default_factory=dict)
@@ -65,7 +65,7 @@ class ServiceTracker:
         self._last: float | None = None
         self._dark_since: float | None = None
 
-    def saw(self, observation: Observation, history: History, events: Iterable[ServiceEvent]) -> None:
+    def observe(self, observation: Observation, history: History, events: Iterable[ServiceEvent]) -> None:
         """One more observation, in order; `history` and `events` are what it led to."""
         reading = observation.readings.get("pm2")
         if reading is None:
@@ -80,7 +80,7 @@ class ServiceTracker:
             self._last = at
             return
         if self._last is not None and self._dark_since is None and at - self._last > self._late:
-            self._dark_since = self._last  # nobody looked
+            self._dark_since = self._last  # no readings
         happened: dict[str, list[ServiceEvent]] = {}
         for event in events:
             happened.setdefault(event.service, []).append(event)
@@ -101,8 +101,8 @@ class ServiceTracker:
             self._memory(track, processes, at, self._orders.memory_limit(name))
         self._last, self._dark_since = at, None
 
-    def nights(self, history: History) -> tuple[ServiceReport, ...]:
-        """Each service's night, once everything has been seen; `history` is the last."""
+    def result(self, history: History) -> tuple[ServiceReport, ...]:
+        """Each service, once all readings are in; `history` is the last."""
         roster = expected(history, self._orders)
         found = []
         for name, track in sorted(self._tracks.items()):
@@ -135,7 +135,7 @@ class ServiceTracker:
         return tuple(found)
 
     def unproven(self) -> Mapping[str, float]:
-        """The seconds of which nobody can tell whether a service was running, by service."""
+        """The seconds of which it is not known whether a service was running, by service."""
         open_since = self._dark_since if self._dark_since is not None else self._last
         open_for = 0.0
         if open_since is not None and self._until - open_since > self._late:
@@ -163,7 +163,7 @@ class ServiceTracker:
                 for kind, restarts in kinds:
                     track.restarts[kind] += restarts
             moments = [event.at for event in happened if event.kind is not None and event.at is not None]
-            # One that was over as the reading was made is told as of then.
+            # One that was over as the reading was made is counted as of then.
             began = min((min(moment, at - LEAST_SECONDS) for moment in moments if moment > start), default=start)
             self._pass(track, start, began, *before)
             self._pass(track, began, at, "restarted", f"restarted ({kinds[0][0]})")
@@ -211,13 +211,13 @@ class ServiceTracker:
             track.peak, track.peak_at = used, at
 
     def _app(self, track: _Track, place: int, processes: Mapping[str, Process]) -> None:
-        """What the app tells of itself; of one that never told anything there is no series."""
-        told = [process for process in processes.values() if process.app]
-        if not told and not track.event_loop and not track.heap:
+        """What the app reports of itself; of one that never reported anything there is no series."""
+        reporting = [process for process in processes.values() if process.app]
+        if not reporting and not track.event_loop and not track.heap:
             return
-        latencies = [milliseconds(figure(process.app, LOOP_P95)) for process in told]
-        heaps = [size(figure(process.app, HEAP_USED)) for process in told]
-        limits = [process.heap_limit for process in told if process.heap_limit is not None]
+        latencies = [milliseconds(figure(process.app, LOOP_P95)) for process in reporting]
+        heaps = [size(figure(process.app, HEAP_USED)) for process in reporting]
+        limits = [process.heap_limit for process in reporting if process.heap_limit is not None]
         _largest(track.event_loop, place, max((one for one in latencies if one is not None), default=None))
         _largest(track.heap, place, max((one for one in heaps if one is not None), default=None))
         track.heap_limit = min(limits, default=track.heap_limit)
@@ -228,7 +228,7 @@ class ServiceTracker:
             return ()
         width = (self._until - self._since) / POINTS
         first, last = min(series), max(series)
-        # Looked at less often than there are buckets: a bucket without a reading is no gap until it is a late one.
+        # Measured less often than there are buckets: a bucket without a reading is no gap until it is a late one.
         apart = max(1, int(self._late / width) if width > 0 else 1)
         points: list[tuple[float, float | None]] = []
         since_point = 0
@@ -244,14 +244,14 @@ class ServiceTracker:
         return tuple(points)
 
 
-def confirmed(nights: Iterable[ServiceReport], incidents: Iterable[Incident]) -> tuple[ServiceReport, ...]:
-    """The services' nights, with what no alert was ever confirmed for told as that: it is neither wrong nor well."""
+def confirmed(result: Iterable[ServiceReport], incidents: Iterable[Incident]) -> tuple[ServiceReport, ...]:
+    """The services, with what no alert was ever confirmed for marked as that: it is neither wrong nor well."""
     lasted: dict[str, list[tuple[float, float]]] = {}
     for part in (part for incident in incidents for part in incident.parts):
         end = part.ended_at.timestamp() if part.ended_at is not None else math.inf
         for name in declared(part.alert.rule).services(part.alert):
             lasted.setdefault(name, []).append((part.alert.since.timestamp(), end))
-    return tuple(_confirmed(night, lasted.get(night.name, [])) for night in nights)
+    return tuple(_confirmed(night, lasted.get(night.name, [])) for night in result)
 
 
 def _confirmed(night: ServiceReport, lasted: Sequence[tuple[float, float]]) -> ServiceReport:
@@ -277,15 +277,15 @@ def _running(processes: Mapping[str, Process]) -> frozenset[tuple[str, float | N
     )
 
 
-def _add(stretches: list[BlindSpell], start: float, end: float, state: State, word: str) -> None:
+def _add(stretches: list[StateStretch], start: float, end: float, state: State, word: str) -> None:
     """One stretch more, joined to the one before where nothing changed. A clock set back says the same time anew."""
     if end <= start:
         return
     while stretches and stretches[-1].end > start:
         last = stretches.pop()
         if last.start < start:
-            stretches.append(BlindSpell(last.start, start, last.state, last.word))
+            stretches.append(StateStretch(last.start, start, last.state, last.word))
     if stretches and (last := stretches[-1]).end == start and (last.state, last.word) == (state, word):
-        stretches[-1] = BlindSpell(last.start, end, state, word)
+        stretches[-1] = StateStretch(last.start, end, state, word)
     else:
-        stretches.append(BlindSpell(start, end, state, word))
+        stretches.append(StateStretch(start, end, state, word))

@@ -1,4 +1,4 @@
-"""The tables' night: how many rows came, hour by hour."""
+"""The tables over the window: how many rows came, hour by hour."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Hour, TableReport
 
 HOUR = 3600.0
-# A night that is replayed in minutes is shown in so many parts instead of hours.
+# A window of minutes is shown in so many parts instead of hours.
 PARTS = 12
-# An hour of which the night holds less than this does not say how busy it was.
+# An hour of which the window holds less than this does not say how busy it was.
 WHOLE_ENOUGH = 0.5
 
 
 class TableTracker:
     """Follows every watched table between `since` and `until` (Unix seconds).
 
-    Postgres' counters are cumulative: what came while nobody looked is known as soon as somebody looks again. Whether
+    Postgres' counters are cumulative: what came between two readings is known from the next. Whether
     it came all the time is not: how long a table could not be measured is counted.
     """
 
@@ -31,13 +31,13 @@ class TableTracker:
         self._gaps: frozenset[str] = frozenset()
         self._unmeasured: dict[str, float] = dict.fromkeys(orders.tables, 0.0)
 
-    def saw(self, observation: Observation, history: History) -> None:
+    def observe(self, observation: Observation, history: History) -> None:
         """One more observation, in order; `history` is what it led to."""
         reading = observation.readings.get("postgres")
         if reading is None:
             return
         at = observation.now.timestamp()
-        if self._last is not None and at - self._last <= self._late:  # a longer silence was blind, and is told as that
+        if self._last is not None and at - self._last <= self._late:  # a longer silence was blind
             seen = max(0.0, min(at, self._until) - max(self._last, self._since))
             for name in self._gaps & self._unmeasured.keys():
                 self._unmeasured[name] += seen
@@ -49,18 +49,18 @@ class TableTracker:
             table = history.tables.get(name)
             if table is None or name not in present or not table.known:
                 continue
-            while points and points[-1][0] > at:  # the clock was set back: that time is told anew
+            while points and points[-1][0] > at:  # the clock was set back: that time is counted anew
                 points.pop()
             # An exact count may have found fewer rows than the counters claimed, and takes them back.
             while points and points[-1][1] > table.gained and len(points) > 1:
                 points.pop()
             points.append((at, max(table.gained, points[-1][1]) if points else table.gained))
 
-    def nights(self) -> tuple[TableReport, ...]:
-        """Each table's night, once everything has been seen."""
-        return tuple(self._night(name, points) for name, points in self._gained.items())
+    def result(self) -> tuple[TableReport, ...]:
+        """Each table, once all readings are in."""
+        return tuple(self._table(name, points) for name, points in self._gained.items())
 
-    def _night(self, name: str, points: list[tuple[float, float]]) -> TableReport:
+    def _table(self, name: str, points: list[tuple[float, float]]) -> TableReport:
         span = self._until - self._since
         width = HOUR if span > HOUR else max(span / PARTS, 1e-9)
         hours = []
@@ -72,7 +72,7 @@ class TableTracker:
         first = max(self._since, points[0][0]) if points else self._until
         last = min(self._until, points[-1][0]) if points else self._since
         gained = self._between(points, first, last) if last > first else None
-        # An hour of which the night holds little had at least so many rows as came in that little.
+        # An hour of which the window holds little had at least so many rows as came in that little.
         whole = [hour.per_hour if hour.end - hour.start >= width * WHOLE_ENOUGH else hour.rows for hour in hours]
         rates = [rate for rate in whole if rate is not None]
         return TableReport(

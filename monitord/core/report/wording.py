@@ -1,4 +1,4 @@
-"""How the facts of a night are said, the same in every form of its report. What is not known is said in words."""
+"""How the facts of a report are worded, the same in every form of it. What is not known is put in words."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, Protocol
 
 from monitord.core import humanize
-from monitord.core.alerting.evidence import told
+from monitord.core.alerting.evidence import evidence_rows
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Style
 from monitord.core.humanize import NOTHING as NOTHING
@@ -53,24 +53,24 @@ SEALS: Final[dict[str, tuple[Style | None, str]]] = {
 }
 
 
-def style_of(night: Report) -> Style:
-    """How a verdict looks: a GO that leaves something open is no plain one."""
-    return "warning" if night.headline != night.verdict else STYLES[night.verdict]
+def style_of(report: Report) -> Style:
+    """The style of a verdict: a GO that leaves something open is no plain one."""
+    return "warning" if report.headline != report.verdict else STYLES[report.verdict]
 
 
-class AlertEnding(Protocol):
-    """Whatever is told as of a moment: a night, or a page. `until` is that moment, in Unix seconds."""
+class AsOf(Protocol):
+    """Whatever holds as of a moment: a report, or a page. `until` is that moment, in Unix seconds."""
 
     @property
     def until(self) -> float:
-        """As of when it is told."""
+        """As of when it holds."""
         ...
 
 
-def at(moment: float | datetime, night: AlertEnding) -> str:
-    """`02:14 UTC`, and `Nov 4, 23:10 UTC` where that is another day than the night's end."""
+def at(moment: float | datetime, report: AsOf) -> str:
+    """`02:14 UTC`, and `Nov 4, 23:10 UTC` where that is another day than the end."""
     seconds = moment.timestamp() if isinstance(moment, datetime) else moment
-    same = datetime.fromtimestamp(seconds, UTC).date() == datetime.fromtimestamp(night.until, UTC).date()
+    same = datetime.fromtimestamp(seconds, UTC).date() == datetime.fromtimestamp(report.until, UTC).date()
     return humanize.clock(seconds) if same else dated(seconds)
 
 
@@ -80,23 +80,25 @@ def minute(seconds: float) -> str:
     return f"{moment:%b} {moment.day} {moment:%H:%M}"
 
 
-def span(start: float, end: float, night: AlertEnding) -> str:
+def span(start: float, end: float, report: AsOf) -> str:
     """`from 02:14 UTC to 02:31 UTC (17 min)`."""
-    return f"from {at(start, night)} to {at(end, night)} ({humanize.duration(max(0.0, end - start))})"
+    return f"from {at(start, report)} to {at(end, report)} ({humanize.duration(max(0.0, end - start))})"
 
 
-def length(night: Report) -> str:
+def length(report: Report) -> str:
     """`Nov 4, 20:00 UTC to Nov 5, 08:00 UTC (12 h)`."""
-    return f"{dated(night.since)} to {dated(night.until)} ({humanize.duration(max(0.0, night.until - night.since))})"
+    return (
+        f"{dated(report.since)} to {dated(report.until)} ({humanize.duration(max(0.0, report.until - report.since))})"
+    )
 
 
-def blindness(night: Report) -> str:
-    """How long of the night the monitor could not see, as a sentence."""
-    missing = spells((found.start, found.end) for found in night.blind if found.why == "unrecorded")
+def blindness(report: Report) -> str:
+    """For how long of the window monitord was blind, as a sentence."""
+    missing = spells((found.start, found.end) for found in report.blind if found.why == "unrecorded")
     rest = sum(end - start for start, end in missing)
     unrecorded = [f"{humanize.duration(rest)} of it are not recorded, of a part at least."] if rest else []
-    if night.blind_minutes > 0:
-        unrecorded.insert(0, f"The monitor was blind for {humanize.duration(night.blind_minutes * 60.0)} of it.")
+    if report.blind_minutes > 0:
+        unrecorded.insert(0, f"The monitor was blind for {humanize.duration(report.blind_minutes * 60.0)} of it.")
     return " ".join(unrecorded) or "The monitor saw all of it."
 
 
@@ -107,33 +109,33 @@ def met(criterion: Criterion) -> tuple[Style, str]:
 
 def restarts(service: ServiceReport) -> str:
     """`2 automatic, 1 by an operator`, or `none`."""
-    told = [f"{number} {RESTARTS.get(kind, kind)}" for kind, number in service.restarts.items() if number]
-    return ", ".join(told) or "none"
+    parts = [f"{number} {RESTARTS.get(kind, kind)}" for kind, number in service.restarts.items() if number]
+    return ", ".join(parts) or "none"
 
 
-def spell(part: IncidentPart, night: AlertEnding) -> str:
+def spell(part: IncidentPart, report: AsOf) -> str:
     """From when to when one alert lasted, and when it fired."""
-    start = at(part.alert.since, night)
-    end = "still open" if part.ended_at is None else f"to {at(part.ended_at, night)}"
+    start = at(part.alert.since, report)
+    end = "still open" if part.ended_at is None else f"to {at(part.ended_at, report)}"
     quiet = f"silenced by {part.silenced_by}" if part.silenced_by else ""
     fired = quiet or "quiet throughout"
     if part.fired_at is not None:
-        fired = f"fired at {at(part.fired_at, night)}" + (f", and {quiet} for a time" if quiet else "")
+        fired = f"fired at {at(part.fired_at, report)}" + (f", and {quiet} for a time" if quiet else "")
     return f"since {start}, {end}; {fired}" if part.ended_at is None else f"{start} {end}; {fired}"
 
 
-def ending(incident: Incident, night: AlertEnding) -> str:
+def ending(incident: Incident, report: AsOf) -> str:
     """When an incident ended and how long it was, or that it is still open."""
-    lasted = humanize.duration(incident.duration_seconds(datetime.fromtimestamp(night.until, UTC)))
+    lasted = humanize.duration(incident.duration_seconds(datetime.fromtimestamp(report.until, UTC)))
     if incident.ended_at is None:
         return f"not yet: still open, {lasted} so far"
     reason = f" ({incident.root.reason})" if incident.root.reason else ""
-    return f"{at(incident.ended_at, night)}, after {lasted}{reason}"
+    return f"{at(incident.ended_at, report)}, after {lasted}{reason}"
 
 
-def evidence(finding: Finding, night: AlertEnding) -> list[tuple[str, str]]:
+def evidence(finding: Finding, report: AsOf) -> list[tuple[str, str]]:
     """A finding's evidence as pairs of words."""
-    return told(finding, night.until)
+    return evidence_rows(finding, report.until)
 
 
 def seal_state(seal: SealReport) -> str:
@@ -165,7 +167,7 @@ def spells(times: Iterable[tuple[float, float]]) -> list[tuple[float, float]]:
 
 
 def is_above(hour: Hour, table: TableReport) -> bool:
-    """Whether a whole hour gained more than the limit. The ends of the night are parts of one, and say less."""
+    """Whether a whole hour gained more than the limit. The ends of the window are parts of one, and show less."""
     whole = max(other.end - other.start for other in table.hours)
     rate = hour.per_hour
     return rate is not None and rate > table.limit and hour.end - hour.start > 0.99 * whole

@@ -1,4 +1,4 @@
-"""Every rule, in the order of causation, and how one speaks in place of another."""
+"""Every rule, in the order of causation, and how one takes the place of another."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ RULES: tuple[Rule, ...] = in_order(SUBJECTS)
 
 
 class RuleCatalogue:
-    """The rules of these subjects, and how one speaks in place of another.
+    """The rules of these subjects, and how one takes the place of another.
 
     `replaces`: the first says all that the second would say of the same subject, where the rule does not know better.
     `succeeds`: where the second is found no more because the first is, it is not over: the first takes its place.
@@ -43,7 +43,7 @@ class RuleCatalogue:
     def __init__(self, subjects: tuple[Subject, ...]) -> None:
         self.subjects = subjects
         self.rules = in_order(subjects)
-        # Of a rule that judges several probes' readings, the first: what is said of it is the same for all.
+        # Of a rule that judges several probes' readings, the first: its wording is the same for all.
         self.by_name: Mapping[str, Rule] = {rule.name: rule for rule in reversed(self.rules)}
         self.by_place: Mapping[tuple[str, str], Rule] = {(rule.name, rule.probe): rule for rule in self.rules}
         # Server -> the rule that it cannot be measured.

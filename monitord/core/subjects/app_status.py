@@ -1,4 +1,4 @@
-"""What an app tells of itself, as the status document has it, and as metrics."""
+"""What an app reports of itself, as the status document has it, and as metrics."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from monitord.core.subjects.base import MetricFamily, seconds, whole
 
 @dataclass(frozen=True, slots=True)
 class AppStatus:
-    """What an app tells PM2 of itself, the largest of its instances (None: it does not tell it).
+    """What an app reports to PM2, the largest of its instances (None: it does not report it).
 
-    `numbers` are the app's own, in the units that it tells them in.
+    `numbers` are the app's own, in the units that it reports.
     """
 
     event_loop_ms: float | None
@@ -32,17 +32,17 @@ _KNOWN: Final = frozenset(app_numbers.KNOWN)
 
 
 def app_status(processes: Sequence[Process]) -> AppStatus | None:
-    """What the processes of a service tell; None where they tell nothing."""
+    """What the processes of a service report; None where they report nothing."""
     words = [process.app for process in processes if process.app]
     if not words:
         return None
-    told = app_numbers.largest(words)
+    largest = app_numbers.largest(words)
     limits = [process.heap_limit for process in processes if process.heap_limit is not None]
 
     def known(name: str) -> AppNumber | None:
-        return app_numbers.number(told.get(name))
+        return app_numbers.number(largest.get(name))
 
-    own = {name: number for name in told if name not in _KNOWN and (number := known(name)) is not None}
+    own = {name: number for name in largest if name not in _KNOWN and (number := known(name)) is not None}
     return AppStatus(
         event_loop_ms=app_numbers.milliseconds(known(app_numbers.LOOP)),
         event_loop_p95_ms=app_numbers.milliseconds(known(app_numbers.LOOP_P95)),
@@ -61,9 +61,7 @@ APP_METRICS: Final[tuple[MetricFamily[AppStatus], ...]] = (
         lambda app: seconds(app.event_loop_p95_ms),
     ),
     MetricFamily("service_heap_used_bytes", "Heap that a service uses.", lambda app: app.heap_used_bytes),
-    MetricFamily(
-        "service_heap_limit_bytes", "Heap that Node is told to use at most.", lambda app: app.heap_limit_bytes
-    ),
+    MetricFamily("service_heap_limit_bytes", "Heap that Node may use at most.", lambda app: app.heap_limit_bytes),
     MetricFamily(
         "service_http_p95_seconds",
         "How long a service takes to answer over HTTP, at the 95th percentile.",
@@ -71,7 +69,7 @@ APP_METRICS: Final[tuple[MetricFamily[AppStatus], ...]] = (
     ),
     MetricFamily(
         "service_number",
-        "A number that a service tells of itself, in its own unit.",
+        "A number that a service reports of itself, in its own unit.",
         lambda app: {name: number.value for name, number in app.numbers.items()},
         by="number",
     ),

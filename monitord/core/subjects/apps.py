@@ -1,6 +1,6 @@
-"""Judgement of what an app tells PM2 of itself: an event loop that is blocked, a heap that is nearly full.
+"""Judgement of what an app reports to PM2 about itself: an event loop that is blocked, a heap that is nearly full.
 
-What tells nothing of itself is judged for nothing here: most languages do not.
+An app that reports nothing is not judged here: most languages do not.
 """
 
 from __future__ import annotations
@@ -63,14 +63,14 @@ def _stands_still(
         limit=STILL_SECONDS,
         unit="seconds",
         summary=(
-            f"{name}{many} is online for PM2, and has told PM2 nothing of itself for "
+            f"{name}{many} is online for PM2, and has reported nothing to PM2 for "
             f"{humanize.duration(round(now - since))}, which it does every second: its event loop is blocked."
         ),
         began=since,
         evidence={"instances": {key: process.app for key, process in processes.items() if key in instances}},
         recommendation=(
             f"Find out what {name} is at (a loop without an end, a synchronous call that waits, or it has disconnected "
-            f"from PM2): look at its CPU, then restart it."
+            f"from PM2): check its CPU, then restart it."
         ),
     )
 
@@ -96,9 +96,9 @@ def _is_slow(name: str, latency: float, limit: float, latencies: Mapping[str, fl
 
 
 def heap_nearly_full(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """A service of which an instance has used nearly all of the heap that Node is told to use, for a while.
+    """A service of which an instance has used nearly all of the heap that Node may use, for a while.
 
-    What a garbage collector frees again is not lasting. Where Node is told no limit there is none to compare with.
+    What a garbage collector frees again is not lasting. Where Node has no limit there is none to compare with.
     """
     now = observation.now.timestamp()
     for name, _, processes in fleet(history, orders):

@@ -101,7 +101,7 @@ def nothing(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
     return ()
 
 
-def _unsaid(alert: Alert, at: RecoveryContext) -> str | None:
+def _no_text(alert: Alert, at: RecoveryContext) -> str | None:
     return None
 
 
@@ -111,7 +111,7 @@ def _silent(observation: Observation, history: History, orders: StandingOrders) 
 
 @dataclass(frozen=True, slots=True)
 class Replaces:
-    """Another rule that has nothing left to say of a subject once this one speaks of it.
+    """Another rule that has nothing left to report of a subject once this one fires for it.
 
     `when` says of two findings, the stronger rule's first, whether that is so. `continues`: the stronger alert is the
     weaker one that goes on; it keeps its id and its beginning, and nothing ends.
@@ -141,7 +141,7 @@ class Rule:
     behind it. `inhibits_firing`: what it explains is known to have begun after it, also where that fires already.
 
     For people: `recommend` is what to do about an alert that fires, `lasting` that nothing is recommended until it has
-    lasted; `target` names whom that is about. `runbook` are three things to look at, as commands. `impact` is what it
+    lasted; `target` names whom that is about. `runbook` are three things to check, as commands. `impact` is what it
     means for the fleet's work, `blocking` what it holds up. `recovered` says in a sentence what is true since it is
     over (None: that it is as expected). The `criterion` of the report of this name is judged by its alerts.
     """
@@ -169,7 +169,7 @@ class Rule:
     runbook: tuple[str, str, str] = MONITOR_RUNBOOK
     impact: Impact = NOT_KNOWN
     blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = nothing
-    recovered: Callable[[Alert, RecoveryContext], str | None] = _unsaid
+    recovered: Callable[[Alert, RecoveryContext], str | None] = _no_text
     criterion: str = ""
 
     @property
@@ -291,7 +291,7 @@ def asked(probe: str, history: History, orders: StandingOrders) -> Reading | Non
 
 @dataclass(frozen=True, slots=True)
 class SettingText:
-    """What is said of one setting of a subject, beside its type and its default. `setting` makes it."""
+    """How one setting of a subject is described, beside its type and its default. `setting` makes it."""
 
     means: str
     example: str = ""
@@ -346,7 +346,7 @@ class SectionContext:
     """What a subject's section is made of: the status, and what it was judged by; `now` in Unix seconds.
 
     `severity` is the worst that is confirmed of a member, or of the subject itself, by its name (None: nothing is found
-    of it). `history` is None where only the status is known. `probes` are those there are, by what they tell of;
+    of it). `history` is None where only the status is known. `probes` are those there are, by what they measure;
     `monitor` is what else is known of monitord's own work.
     """
 
@@ -363,7 +363,7 @@ def _nothing_to_show(context: SectionContext) -> Iterator[Block]:
     yield from ()
 
 
-def _quiet_night(night: Report) -> Iterator[Section]:
+def _no_sections(report: Report) -> Iterator[Section]:
     yield from ()
 
 
@@ -400,18 +400,18 @@ class Subject:
     is another without which it is not watched either. `title` is what it is called; `readings` what its probe tells of,
     and `noun` how a sentence about measuring it begins, where that is something else. `members` is the field of the
     orders that names what is watched of it, `member` what one of those is called, `component` the same for whoever does
-    not know it; `member_sample` are a sample that tells of each of them and the label that it goes by (None: they are
+    not know it; `member_sample` are a sample that stands for each of them and the label that it goes by (None: they are
     learned).
 
     `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
-    are what is told to Prometheus and to Nagios. `hint` says which setting would have it watched ("": none is needed,
+    are for Prometheus and for Nagios. `hint` says which setting would have it watched ("": none is needed,
     or there is nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show
-    them under its `heading`. `night` is what a report tells of its night, `criteria` are those that it adds to
+    them under its `heading`. `report` are its sections of the report, `criteria` are those that it adds to
     the report's verdict, `levels` the numbers that the report follows for them, `rollups` those that are kept by
     the hour for 400 days. `standing` sums it up for the verdict.
     `holds_root` tells whether a chain holds this root of a channel and label (None: it is not known; no such function:
-    it is about no chain). `beneath_all`: every other subject lives on it. `untold` names the members that were
-    measured, and of which nobody can tell yet whether they are as expected.
+    it is about no chain). `beneath_all`: every other subject lives on it. `undetermined` names the members that were
+    measured, and of which it is not known yet whether they are as expected.
 
     How it is measured: `always`: monitord reads it by itself in every whole cycle, and no probe is configured.
     `has_bus`: what happens to it is reported at once, and its probe taken soon after. `settles` says in how many
@@ -444,14 +444,14 @@ class Subject:
     component: str = ""
     member_sample: tuple[str, str] | None = None
     depends_on: Callable[[str, StandingOrders], tuple[str, ...]] = _independent
-    untold: Callable[[History, StandingOrders, float], tuple[str, ...]] = _all_known
+    undetermined: Callable[[History, StandingOrders, float], tuple[str, ...]] = _all_known
     status: tuple[StatusSection[Any], ...] = ()
     metrics: tuple[MetricGroup[Any], ...] = ()
     perfdata: Callable[[FleetStatus, StandingOrders], Iterator[PerfDatum]] = _no_perfdata
     hint: str = ""
     section: Callable[[SectionContext], Iterable[Block]] = _nothing_to_show
     heading: str = ""
-    night: Callable[[Report], Iterable[Section]] = _quiet_night
+    report: Callable[[Report], Iterable[Section]] = _no_sections
     standing: Callable[[FleetStatus], Standing | None] = _nothing_to_sum
     settings: type[Any] | None = None
     needs: str = ""

@@ -19,12 +19,12 @@ from monitord.core.subjects.fleet import SERVICE, fleet, state_now
 from monitord.core.subjects.host_criteria import HOST_HEALTHY
 
 _SERVICES: Final = "cpu/"
-UNTOLD: Final = "the kernel does not tell"
+UNTOLD: Final = "the kernel does not report it"
 
 
 @dataclass(frozen=True, slots=True)
 class _Busy:
-    """One number of the host: how it is measured, its limit (None: not judged), and how it is said."""
+    """One number of the host: how it is measured, its limit (None: not judged), and how it is written."""
 
     measure: Callable[[Reading], float | None]
     limit: Callable[[StandingOrders], float | None]
@@ -125,7 +125,7 @@ def service_cpu_high(observation: Observation, history: History, orders: Standin
             continue
         used = [process.cpu for process in processes.values() if process.cpu is not None]
         if not used and any(process.state == "online" for process in processes.values()):
-            yield Unknown("service_cpu_high", name, "PM2 did not tell how busy it is")
+            yield Unknown("service_cpu_high", name, "PM2 did not report how busy it is")
             continue
         lasted = past_seconds(history, f"{_SERVICES}{name}", "pm2", now)
         if lasted is None or lasted < orders.busy_for_of(name):
@@ -141,7 +141,7 @@ def service_cpu_high(observation: Observation, history: History, orders: Standin
             summary=f"{name} has taken more than {limit:g}% of a processor for {humanize.duration(lasted)} "
             f"({max(used, default=0.0):.0f}% now).",
             evidence={"instances": {key: process.cpu for key, process in processes.items()}},
-            recommendation=f"Look at what {name} does: a loop that never waits, or more work than one process can do.",
+            recommendation=f"Check what {name} does: a loop that never waits, or more work than one process can do.",
         )
 
 

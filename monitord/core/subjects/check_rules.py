@@ -29,7 +29,7 @@ from monitord.core.thresholds import Threshold
 
 PROBE = "checks"
 # Of each check: its number, and what that is in (a word: all samples of one name have one unit); and since when its
-# result is kept (Unix seconds), None where it was taken in this reading.
+# result is kept (Unix seconds), None where it ran in this reading.
 VALUE, UNIT, KEPT = "check_value", "check_unit", "check_kept"
 
 
@@ -37,7 +37,7 @@ VALUE, UNIT, KEPT = "check_value", "check_unit", "check_kept"
 class Check:
     """One check as it was last taken; `now` in Unix seconds. `error` says why it could not be ("": it could).
 
-    `samples` are what was measured of it by name, `labelled` those that are told apart by further labels.
+    `samples` are what was measured of it by name, `labelled` those that differ in further labels.
     """
 
     name: str
@@ -55,7 +55,7 @@ class Check:
 
     @property
     def is_fresh(self) -> bool:
-        """Whether it was taken, or could not be, in the last reading of the probe: what was kept confirms nothing."""
+        """Whether it ran, or could not, in the last reading of the probe: what was kept confirms nothing."""
         return KEPT in self.samples and self.samples[KEPT].value is None
 
     @property
@@ -133,7 +133,7 @@ class CheckNumber:
 class CheckStatus:
     """A check as it was last taken: what was found of it, by which limits, how long ago; and what is wrong with it.
 
-    `text` is what a plugin says of it, `perfdata` are a plugin's numbers, by their labels.
+    `text` is the output of a plugin, `perfdata` are a plugin's numbers, by their labels.
     """
 
     type: str
@@ -148,7 +148,7 @@ class CheckStatus:
     perfdata: Mapping[str, CheckNumber]
 
 
-# What a rule finds of one check that was taken: nothing, something, or that this cannot be told.
+# What a rule finds of one check that ran: nothing, something, or that this is unknown.
 Judge = Callable[[Check], Finding | Unknown | None]
 
 
@@ -161,7 +161,7 @@ class CheckJudge:
     judge: Judge
 
     def evaluate(self, observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-        """The rule's answer for each check of its types: what was not taken again changes nothing."""
+        """The rule's answer for each check of its types: what did not run again changes nothing."""
         reading, now = observation.readings[PROBE], observation.now.timestamp()
         for check in checks_of(reading, history, orders, now):
             if check.order.type not in self.types:
@@ -181,7 +181,7 @@ def evaluated(rule: str, judge: Judge, *types: str) -> tuple[CheckJudge, Evaluat
 
 
 def checks_of(reading: Reading, history: History, orders: StandingOrders, now: float) -> Iterator[Check]:
-    """Every check that is ordered, as a reading tells of it; what others depend on comes before them."""
+    """Every check that is ordered, as in a reading; what others depend on comes before them."""
     samples: dict[str, dict[str, Sample]] = {name: {} for name in orders.checks}
     labelled: dict[str, list[Sample]] = {}
     for sample in reading.samples:
@@ -214,7 +214,7 @@ def in_order(checks: Mapping[str, CheckOrder]) -> tuple[str, ...]:
 
 
 def status_of(check: Check, judges: tuple[CheckJudge, ...]) -> Status:
-    """The worst that the rules find of a check that was taken; unknown where they find nothing and cannot tell."""
+    """The worst that the rules find of a check that ran; unknown where they find nothing and do not know."""
     found = [one.judge(check) for one in judges if check.order.type in one.types]
     severities = [each.severity for each in found if isinstance(each, Finding)]
     if severities:

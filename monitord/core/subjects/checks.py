@@ -13,7 +13,7 @@ from monitord.core.history.checkins import update_jobs
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import checks_criteria, checks_night, endpoints, jobs, plugins, values
+from monitord.core.subjects import checks_criteria, checks_report, endpoints, jobs, plugins, values
 from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
@@ -80,7 +80,7 @@ def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str
     return {name: _check(found[name], at) if found[name].is_taken else None for name in orders.checks}
 
 
-def _untold(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
+def _undetermined(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
     reading = asked(PROBE, history, orders)
     if reading is None:
         return ()
@@ -201,12 +201,12 @@ CHECKS = Subject(
     noun="the checks",
     member_sample=(VALUE, "check"),
     depends_on=lambda name, orders: orders.checks[name].depends_on if name in orders.checks else (),
-    untold=_untold,
+    undetermined=_undetermined,
     status=(STATUS,),
     metrics=METRICS,
     perfdata=_perfdata,
     section=_section,
-    night=checks_night.checks,
+    report=checks_report.checks,
     runbook_words=_runbook_words,
     criteria=(checks_criteria.CHECKS_MET,),
     levels=checks_criteria.LEVELS,

@@ -1,4 +1,4 @@
-"""The criterion of the report that checks of one's own must meet: none was critical, and what came of each is known."""
+"""The criterion of the report for checks of one's own: none was critical, and the result of each is known."""
 
 from __future__ import annotations
 
@@ -16,19 +16,19 @@ if TYPE_CHECKING:
 
 def _checks_met(facts: ReportFacts) -> CriterionResult:
     unseen, many = facts.too_blind(PROBE), len(facts.orders.checks)
-    well = f"{humanize.plural(many, 'check')} met all night."
+    well = f"{humanize.plural(many, 'check')} met throughout."
     return all_well(facts, CHECKS_MET.name, [unseen] if unseen else [], well=well)
 
 
 def _came(reading: Reading) -> Mapping[str, float | None]:
-    """Of which checks it is known what came of them."""
+    """The checks whose result is known."""
     return dict.fromkeys(reading.values(KEPT, "check").keys() - {gap.subject for gap in reading.gaps}, 1.0)
 
 
 CHECKS_MET = SuccessCriterion(
     "checks_met",
     lambda facts: f"Checks of one's own met ({len(facts.orders.checks)})",
-    "none was critical, told or explained by what it depends on, and what came of each is known",
+    "none was critical, notified or explained by what it depends on, and the result of each is known",
     judge=_checks_met,
 )
-LEVELS = (LevelFamily(CHECKS_MET.name, _came, unmeasured="It is not known what came of {}."),)
+LEVELS = (LevelFamily(CHECKS_MET.name, _came, unmeasured="No result is known of {}."),)

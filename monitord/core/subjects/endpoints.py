@@ -51,7 +51,7 @@ def endpoint_slow(check: Check) -> Finding | Unknown | None:
         value=value,
         limit=limit.value,
         unit=check.unit,
-        recommendation="Look at what it waits for: its database, its event loop, the machine's load.",
+        recommendation="Check what it waits for: its database, its event loop, the machine's load.",
     )
 
 

@@ -80,7 +80,7 @@ def boxes(found: list[EpochLabel]) -> Iterator[Box]:
 
 
 def _words(one: EpochLabel) -> str:
-    told = {
+    fate = {
         "missed": "missed",
         "due": "due, not sealed yet",
         "nothing": "nobody took part, nothing to seal",
@@ -88,10 +88,10 @@ def _words(one: EpochLabel) -> str:
         "running": "running",
         "sealed": "sealed",
     }.get(one.fate)
-    if told is None:
-        told = f"sealed after {humanize.duration(one.delay or 0.0)}" + (", late" if one.fate == "late" else "")
+    if fate is None:
+        fate = f"sealed after {humanize.duration(one.delay or 0.0)}" + (", late" if one.fate == "late" else "")
     channels = f", {humanize.plural(one.channels, 'channel')}" if one.channels is not None else ""
-    return f"{dated(one.label)}: {told}{channels}"
+    return f"{dated(one.label)}: {fate}{channels}"
 
 
 def short(seconds: float) -> str:

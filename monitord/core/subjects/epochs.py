@@ -13,13 +13,13 @@ from monitord.core.history.epochs import empty_labels, sealed_labels
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import epochs_criteria, epochs_night, epochs_status, participation, sealing, sealing_labels
+from monitord.core.subjects import epochs_criteria, epochs_report, epochs_status, participation, sealing, sealing_labels
 from monitord.core.subjects.base import Subject, Updated
 from monitord.core.subjects.servers import unmeasured
 
 
 def _seals_unknown(history: History, now: float) -> float:
-    """For how long the seals could not be read; while Postgres itself was away that was said by another rule."""
+    """For how long the seals could not be read; while Postgres itself was away, another rule reported it."""
     since = history.taken_at.get("epochs", 0.0)
     return max(0.0, history.failed_seconds("epochs", now) - history.absent_seconds("postgres", since, now))
 
@@ -76,7 +76,7 @@ EPOCHS = Subject(
     metrics=epochs_status.METRICS,
     perfdata=epochs_status.perfdata,
     section=epochs_status.section,
-    night=epochs_night.sealing,
+    report=epochs_report.sealing,
     keeps_samples=False,  # the labels sealed are kept
     off_by_default=_off_by_default,
     runbook_words=_runbook_words,

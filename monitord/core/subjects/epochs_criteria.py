@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import TYPE_CHECKING
 
 from monitord.core import humanize
-from monitord.core.report.criterion import CriterionResult, SuccessCriterion, told
+from monitord.core.report.criterion import CriterionResult, SuccessCriterion, described
 from monitord.core.report.model import GroupReport, SealReport
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def _epochs_sealed(facts: ReportFacts) -> CriterionResult:
         if group.silent:
             details.append(f"{group.group}: silent for longer than ever before: {humanize.listed(list(group.silent))}.")
     stuck = facts.against(EPOCHS_SEALED.name)
-    details += [told(part, facts) for part in stuck]
+    details += [described(part, facts) for part in stuck]
     if facts.groups_in_step is False:
         details.append("The groups are not in step.")
     if missed or stuck or facts.groups_in_step is False:
@@ -73,7 +73,7 @@ def _epochs_sealed(facts: ReportFacts) -> CriterionResult:
         facts.until - facts.seals_read_at > max(facts.orders.late_after.total_seconds(), length)
     )
     if open_ or is_stale:
-        return CriterionResult(None, "The epochs could not be read at the end of the night.", tuple(details))
+        return CriterionResult(None, "The epochs could not be read at the end of the window.", tuple(details))
     if doubtful := [group.group for group in facts.groups if any(seal.incomplete is None for seal in group.seals)]:
         why = f"{humanize.listed(doubtful)} left many channels out, and whether that is usual is not known yet."
         return CriterionResult(None, why, tuple(details))

@@ -226,14 +226,14 @@ def guarded(subject: Subject, package: str) -> Subject:
         rules=tuple(_rule(rule, package, made) for rule in subject.rules),
         update=Held(subject.update, partial(_raised, package), _of(Updated)),
         depends_on=Held(subject.depends_on, _gives(()), _all(str)),
-        untold=Held(subject.untold, _gives(()), _all(str)),
+        undetermined=Held(subject.undetermined, _gives(()), _all(str)),
         status=tuple(
             StatusSection(one.name, one.shape, Held(one.build, _gives(None), _in_json)) for one in subject.status
         ),
         metrics=tuple(_metrics(group) for group in subject.metrics),
         perfdata=Held(subject.perfdata, _gives((PerfDatum(subject.name, None),)), _all(PerfDatum, check=_datum)),
         section=Held(subject.section, shown, _all(*get_args(Block), check=_block)),
-        night=Held(subject.night, told, _all(Section, check=_section)),
+        report=Held(subject.report, told, _all(Section, check=_section)),
         standing=Held(subject.standing, _gives(None), _of(Standing, type(None))),
         settles=Held(subject.settles, _gives(None), _of(int, float, type(None))),
         exact=None if subject.exact is None else Held(subject.exact, _gives(frozenset()), _of(frozenset)),
@@ -247,7 +247,7 @@ def guarded(subject: Subject, package: str) -> Subject:
 
 
 def _criterion(criterion: SuccessCriterion, package: str) -> SuccessCriterion:
-    """A criterion that cannot be told where it breaks: the verdict is no GO."""
+    """A criterion that is unknown where it breaks: the verdict is no GO."""
     from monitord.core.report.criterion import CriterionResult  # it imports what imports this
 
     def unknown(error: BaseException) -> CriterionResult:
@@ -263,7 +263,7 @@ def _criterion(criterion: SuccessCriterion, package: str) -> SuccessCriterion:
 
 
 def _level(family: LevelFamily, package: str) -> LevelFamily:
-    """A number that was not measured where it breaks, so that its criterion cannot be told."""
+    """A number that was not measured where it breaks, so that its criterion is not known."""
     return dataclasses.replace(
         family,
         values=Held(family.values, _gives({package: None}), _number),
@@ -336,7 +336,7 @@ def failing(
         _Tried("its section", subject.section, (context,)),
         _Tried("its performance data", subject.perfdata, (report, orders)),
         _Tried("its summary", subject.standing, (report,)),
-        _Tried("what it cannot tell yet", subject.untold, (history, orders, now)),
+        _Tried("what it cannot tell yet", subject.undetermined, (history, orders, now)),
     ]
     for group in subject.metrics:
         parts.append(_Tried("its metrics", group.find, (report,)))

@@ -154,7 +154,7 @@ def host_memory_low(observation: Observation, history: History, orders: Standing
     reading = observation.readings["host"]
     available = reading.number("memory_available")
     if available is None:
-        yield Unknown("host_memory_low", "host", "the kernel did not tell")
+        yield Unknown("host_memory_low", "host", "the kernel did not report it")
         return
     if available >= orders.host_memory:
         yield Clear("host_memory_low", "host")

@@ -161,7 +161,7 @@ def section(context: SectionContext) -> Iterator[Block]:
     if rows:
         header = ("Disk", "Used", "Free", *(("Inodes used",) if has_inodes else ()))
         yield Grid("Disks; the ticks are the limits", header, rows, frozenset({1, 2, 3}))
-    for sentence in mounts.said_of({path: disk.mount for path, disk in host.disks.items()}):
+    for sentence in mounts.shared_mounts({path: disk.mount for path, disk in host.disks.items()}):
         yield Paragraph(f"{sentence}.")
     available = "Memory available" + (" in the container" if host.memory_available_of == "cgroup" else "")
     found = context.severity("host")

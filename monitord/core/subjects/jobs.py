@@ -1,4 +1,4 @@
-"""Judgement of jobs that report by themselves: not heard of in time, failed, or running for too long."""
+"""Judgement of jobs that report by themselves: no report in time, failed, or running for too long."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from monitord.core.subjects.checks_criteria import CHECKS_MET
 TYPES: Final = ("checkin",)
 # A report that comes so shortly before its moment is the report of that moment: clocks differ.
 EARLY_SECONDS: Final = 60.0
-# What a schedule brings once in so many days or more seldom is not looked for further back.
+# What a schedule brings once in so many days or more seldom is not searched for further back.
 _LONGEST: Final = timedelta(days=1500)
 _RUNBOOK: Final = ("crontab -l; systemctl list-timers --all", "monitord check", "journalctl -n 50 --no-pager")
 
@@ -95,7 +95,7 @@ def checkin_failed(check: Check) -> Finding | Unknown | None:
 
 
 def checkin_overran(check: Check) -> Finding | Unknown | None:
-    """A job that runs for longer than it may, as far as it has told."""
+    """A job that runs for longer than it may, as far as it has reported."""
     job, most = check.history.jobs.get(check.name), check.order.max_runtime
     if job is None:
         return Unknown("checkin_overran", check.name, "its reports have not been read yet")

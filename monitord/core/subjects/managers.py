@@ -99,7 +99,7 @@ def subject(manager: ProcessManager, **more: Any) -> Subject:
         f"{manager.name}_unreachable",
         manager.name,
         manager.title,
-        blocks=lambda _: f"whether the {manager.members} run",
+        blocks=lambda _: f"the {manager.members}",
         runbook=manager.runbook,
     )
     return Subject(

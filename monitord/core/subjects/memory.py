@@ -32,7 +32,7 @@ def service_memory_high(observation: Observation, history: History, orders: Stan
     for name, _, processes in fleet(history, orders):
         used = [process.memory for process in processes.values() if process.memory is not None]
         if not used and any(process.state == "online" for process in processes.values()):
-            yield Unknown("service_memory_high", name, "PM2 did not tell its memory")
+            yield Unknown("service_memory_high", name, "PM2 did not report its memory")
             continue
         limit = orders.memory_limit(name)
         if max(used, default=0.0) <= limit:
@@ -75,7 +75,7 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
         elif is_past:
             yield Unknown("service_memory_leak", name, PAST)
         elif unknown:
-            yield Unknown("service_memory_leak", name, "PM2 did not tell its memory")
+            yield Unknown("service_memory_leak", name, "PM2 did not report its memory")
         else:
             yield Clear("service_memory_leak", name)
 
@@ -96,8 +96,8 @@ def _leak(name: str, outlook: Outlook, memory: float, orders: StandingOrders) ->
         evidence={"memory_bytes": int(memory), "limit_bytes": limit, "bytes_per_hour": round(outlook.per_hour)}
         | outlook_evidence(outlook),
         recommendation=(
-            f"Look first at {name}'s log for what has grown since the rise began, then at its queues, caches and open "
-            f"connections, then at a heap snapshot. If the cause is not found, plan a restart of {name} "
+            f"Search {name}'s log first for what grew since the rise began, then check its queues, caches and open "
+            f"connections, then take a heap snapshot. If the cause is not found, plan a restart of {name} "
             f"{deadline(outlook)}."
         ),
     )

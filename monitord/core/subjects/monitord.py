@@ -57,14 +57,14 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
 
 
 def _advice(parts: list[str], *, is_late: bool, is_clock: bool) -> str:
-    """What to look at: the machine, or whoever does not take what is told."""
+    """What to check: the machine, or the receiver that does not accept messages."""
     ways = [part for part in parts if part.startswith("notify ") or part == "heartbeat"]
-    told = ["Test the channels: monitord notify test."] if ways else []
+    advice = ["Test the channels: monitord notify test."] if ways else []
     if is_late or len(ways) < len(parts):
-        told.insert(0, "Look at the machine monitord runs on: its disk, its load, its permissions.")
+        advice.insert(0, "Check the machine monitord runs on: its disk, its load, its permissions.")
     if is_clock:
-        told.insert(0, "Check the time synchronisation of this machine and the database's: timedatectl, chronyc.")
-    return " ".join(told)
+        advice.insert(0, "Check the time synchronisation of this machine and the database's: timedatectl, chronyc.")
+    return " ".join(advice)
 
 
 def _well_now(alert: Alert, at: RecoveryContext) -> str:

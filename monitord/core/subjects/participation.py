@@ -23,7 +23,7 @@ from monitord.core.subjects.tables import NO_FLOW, fed_by
 UNTOLD = "too little of its past is known"
 
 
-def said_label(label: int) -> str:
+def label_with_moment(label: int) -> str:
     """A label and its time of day."""
     return f"{label} ({humanize.clock(label)})"
 
@@ -64,7 +64,7 @@ def sealing_incomplete(observation: Observation, history: History, orders: Stand
                 limit=0,
                 unit="channels",
                 summary=(
-                    f"{group} sealed {said_label(newest)} without {unsealed} of the {_plural(took, 'channel')} "
+                    f"{group} sealed {label_with_moment(newest)} without {unsealed} of the {_plural(took, 'channel')} "
                     f"that took part{': ' if names else ''}{names}."
                 ),
                 evidence={
@@ -114,7 +114,7 @@ def channel_silent(observation: Observation, history: History, orders: StandingO
                 ),
                 evidence={"group": group, "channel": channel, "silent_labels": labels, "label": silence.label},
                 recommendation=(
-                    f"See whether {channel} is still on the air; if it is, look at what listens to it, "
+                    f"See whether {channel} is still on the air; if it is, check what listens to it, "
                     f"else take it off {group}'s list."
                 ),
             )

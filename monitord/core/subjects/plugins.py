@@ -37,7 +37,7 @@ def _ok_now(alert: Alert, at: RecoveryContext) -> str:
 
 
 def _impact(alert: Alert, orders: StandingOrders) -> str:
-    return f"what {alert.subject} looks at is not as it should be"
+    return f"what {alert.subject} checks is not as it should be"
 
 
 COMMAND, _failed = evaluated("command_failed", command_failed, "command")

@@ -13,7 +13,7 @@ from monitord.core.history.process_states import next_settling
 from monitord.core.history.processes import update_fleet
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import pm2_criteria, pm2_night, pm2_status, services
+from monitord.core.subjects import pm2_criteria, pm2_report, pm2_status, services
 from monitord.core.subjects.base import (
     RecoveryContext,
     Replaces,
@@ -86,7 +86,7 @@ PM2_UNREACHABLE = unreachable(
     "pm2_unreachable",
     "pm2",
     "PM2",
-    blocks=lambda _: "whether the services run",
+    blocks=lambda _: "the services",
     not_there="There is no PM2 in the home that is watched: does it run, as the same user, is MONITORD_PM2__HOME "
     "right? Do not ask it by pm2 ls, which would start an empty one.",
     is_lost=_has_lost_its_list,
@@ -116,7 +116,7 @@ def _update(history: History, reading: Reading, before: float | None, now: float
 
 
 def _settles(history: History, orders: StandingOrders, now: float) -> float | None:
-    """In how many seconds a process on its way up or down must have arrived (None: none is, or nobody can look)."""
+    """In how many seconds a process on its way up or down must have arrived (None: none is, or PM2 cannot be read)."""
     if history.reading("pm2") is None:
         return None
     return next_settling((process for service in history.services.values() for process in service.lives.values()), now)
@@ -155,7 +155,7 @@ PM2 = Subject(
     metrics=pm2_status.METRICS,
     perfdata=pm2_status.perfdata,
     section=pm2_status.section,
-    night=pm2_night.services,
+    report=pm2_report.services,
     criteria=pm2_criteria.CRITERIA,
     rollups=pm2_status.ROLLUPS,
     heading="Services",

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from monitord.core import humanize
 from monitord.core.model import AUTOMATIC, Alert
-from monitord.core.report.criterion import BLIND_SHARE, CriterionResult, SuccessCriterion, told
+from monitord.core.report.criterion import BLIND_SHARE, CriterionResult, SuccessCriterion, described
 from monitord.core.report.model import ServiceReport
 from monitord.core.subjects.base import always
 
@@ -24,7 +24,7 @@ def _services_online(facts: ReportFacts) -> CriterionResult:
     down = facts.against(SERVICES_ONLINE.name)
     named = {name for part in down for name in facts.rule_of(part.alert).services(part.alert)}
     wrong = [s for s in watched if s.ok is False]
-    details = [told(part, facts) for part in down]
+    details = [described(part, facts) for part in down]
     details += [f"{s.name} is {s.word} now." for s in wrong if s.name not in named]
     limit = BLIND_SHARE * (facts.until - facts.since)
     # Too short each time to be an alert, and too long together to be nothing.
@@ -47,7 +47,7 @@ def _services_online(facts: ReportFacts) -> CriterionResult:
     except_ += f" {humanize.listed(stopped)} stayed stopped." if stopped else ""
     if rested := [s.name for s in watched if _rested(s)]:
         except_ += f" Not seen to run: {humanize.listed(rested)}."
-    return CriterionResult(True, f"{humanize.plural(always, 'service')} {were} online all night.{except_}")
+    return CriterionResult(True, f"{humanize.plural(always, 'service')} {were} online throughout.{except_}")
 
 
 def _rested(service: ServiceReport) -> bool:
@@ -88,7 +88,7 @@ def _memory_stable(facts: ReportFacts) -> CriterionResult:
     in_pieces = max(stall, BLIND_SHARE * (facts.until - facts.since))
     over = [s.name for s, _ in measured if s.past_limit_longest >= stall or s.past_limit > in_pieces]
     leaks = facts.against(MEMORY_STABLE.name)
-    details += tuple(told(part, facts) for part in leaks)
+    details += tuple(described(part, facts) for part in leaks)
     if over or leaks:
         who = humanize.listed(sorted({*over, *(part.alert.subject for part in leaks)}))
         return CriterionResult(False, f"Past the limit, or rising towards it: {who}.", details)
@@ -97,8 +97,8 @@ def _memory_stable(facts: ReportFacts) -> CriterionResult:
     if why := facts.too_blind("pm2"):
         return CriterionResult(None, why, details)
     limit = BLIND_SHARE * (facts.until - facts.since)
-    if untold := [s.name for s in facts.services if s.unmeasured > limit]:
-        return CriterionResult(None, f"PM2 did not tell the memory of {humanize.listed(untold)}.", details)
+    if unmeasured := [s.name for s in facts.services if s.unmeasured > limit]:
+        return CriterionResult(None, f"PM2 did not report the memory of {humanize.listed(unmeasured)}.", details)
     largest, peak = max(measured, key=lambda one: one[1])
     return CriterionResult(True, f"The largest peak was {largest.name}'s, {humanize.size(peak)}.", details)
 
@@ -112,7 +112,7 @@ def _calls_for_restart(alert: Alert, facts: ReportFacts) -> bool:
 
 
 def _no_restarts(facts: ReportFacts) -> CriterionResult:
-    """No restart that PM2 had to make, and none that the orders call for; those made on purpose are told."""
+    """No restart that PM2 had to make, and none that the orders call for; those made on purpose are named."""
     totals: dict[str, int] = {}
     details = []
     for service in facts.services:
@@ -123,7 +123,7 @@ def _no_restarts(facts: ReportFacts) -> CriterionResult:
             totals[kind] = totals.get(kind, 0) + count
     called_for = [part for part in facts.parts() if _calls_for_restart(part.alert, facts)]
     loops = facts.against(NO_RESTARTS.name)
-    details += [told(part, facts) for part in (*loops, *called_for)]
+    details += [described(part, facts) for part in (*loops, *called_for)]
     crashes = sum(count for kind, count in totals.items() if kind in AUTOMATIC)
     if crashes or called_for or loops:
         times = "once" if crashes == 1 else f"{humanize.count(crashes)} times"
@@ -143,8 +143,8 @@ def _no_restarts(facts: ReportFacts) -> CriterionResult:
             text = f"{what} came back with {humanize.plural(totals[kind], 'service')}: whether on purpose is not known."
             return CriterionResult(None, text, tuple(details))
     if totals.get("unknown"):
-        text = f"{humanize.plural(totals['unknown'], 'restart')} of which nobody can tell whether on purpose or not: "
-        return CriterionResult(None, f"{text}PM2's bus was not heard.", tuple(details))
+        text = f"{humanize.plural(totals['unknown'], 'restart')} not known to be on purpose or not: "
+        return CriterionResult(None, f"{text}PM2's bus was not connected.", tuple(details))
     purpose = sum(totals.values())
     on_purpose = f"{humanize.plural(purpose, 'restart')}, {'each ' if purpose > 1 else ''}on purpose"
     return CriterionResult(True, f"{on_purpose if purpose else 'No restart of any kind'}.", tuple(details))
@@ -173,7 +173,7 @@ MEMORY_STABLE = SuccessCriterion(
 NO_RESTARTS = SuccessCriterion(
     "no_restarts",
     lambda _: "No service restarts required",
-    "PM2 had to restart nothing, and no restart was recommended; those on purpose are told",
+    "PM2 had to restart nothing, and no restart was recommended; those on purpose are named",
     judge=_no_restarts,
     applies=always,
     place=5,

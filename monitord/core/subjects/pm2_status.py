@@ -33,9 +33,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class ServiceStatus:
-    """One service. `ok` is whether it is as expected (None: it cannot be told).
+    """One service. `ok` is whether it is as expected (None: unknown).
 
-    `app` is what it tells of itself (None: nothing, or it cannot be told).
+    `app` is what it reports of itself (None: nothing, or unknown).
     """
 
     state: str | None

@@ -12,7 +12,7 @@ from monitord.core.history.growth import update_tables
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects import postgres_criteria, postgres_night, postgres_status, sessions, tables
+from monitord.core.subjects import postgres_criteria, postgres_report, postgres_status, sessions, tables
 from monitord.core.subjects.base import (
     Impact,
     Replaces,
@@ -28,7 +28,7 @@ _BY_LABEL: Final = frozenset({"table_recent", "table_newest"})
 
 
 def _blocks(orders: StandingOrders) -> str:
-    """What cannot be told while it cannot be measured, by what is watched of it."""
+    """What is unknown while it cannot be measured, by what is watched of it."""
     parts = (("growth", orders.tables), ("sealing", orders.groups))
     return " and ".join(what for what, subjects in parts if subjects) or "what it holds"
 
@@ -114,7 +114,7 @@ POSTGRES = Subject(
     metrics=postgres_status.METRICS,
     perfdata=postgres_status.perfdata,
     section=postgres_status.section,
-    night=postgres_night.growth,
+    report=postgres_report.growth,
     criteria=(postgres_criteria.GROWTH_STEADY,),
     rollups=postgres_status.ROLLUPS,
     heading="Database growth",

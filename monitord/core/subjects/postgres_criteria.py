@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitord.core import humanize
-from monitord.core.report.criterion import BLIND_SHARE, CriterionResult, SuccessCriterion, told
+from monitord.core.report.criterion import BLIND_SHARE, CriterionResult, SuccessCriterion, described
 
 if TYPE_CHECKING:
     from monitord.core.report.facts import ReportFacts
@@ -34,17 +34,17 @@ def _growth_steady(facts: ReportFacts) -> CriterionResult:
             bad.append(table.name)
         if rate is None or holes:
             unknown.append(table.name)
-            details.append(f"{table.name}: not known for a part of the night.")
+            details.append(f"{table.name}: not known for a part of the window.")
         elif table.unmeasured > BLIND_SHARE * (facts.until - facts.since):
             unknown.append(table.name)
             details.append(f"{table.name} could not be measured for {humanize.duration(table.unmeasured)}.")
     for part in unsteady:
         bad.append(part.alert.subject)
-        details.append(told(part, facts))
+        details.append(described(part, facts))
     if bad:
         return CriterionResult(False, f"Not steady: {humanize.listed(sorted(set(bad)))}.", tuple(details))
     if unknown:
-        return CriterionResult(None, facts.too_blind("postgres") or "Not known all night.", tuple(details))
+        return CriterionResult(None, facts.too_blind("postgres") or "Not known throughout.", tuple(details))
     return CriterionResult(True, details[0] if details else "Steady.", tuple(details[1:]))
 
 

@@ -47,7 +47,7 @@ class TableStatus:
     late_rows: int | None
     total_bytes: int | None
     flow_stall_seconds: float | None
-    flow_stall_learned: str
+    flow_stall_learned: str = ""
 
 
 @dataclass(frozen=True, slots=True)

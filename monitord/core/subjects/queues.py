@@ -13,7 +13,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Replaces, Rule
 from monitord.core.subjects.redis_status import STATUS, QueueStatus
 
-UNTOLD: Final = "nothing tells of its jobs"
+UNTOLD: Final = "nothing shows its jobs"
 
 
 def queue_failing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -41,13 +41,13 @@ def queue_failing(observation: Observation, history: History, orders: StandingOr
                 f"past the limit of {humanize.count(limit)}."
             ),
             evidence={"window_seconds": window, "failed_kept": reading.number("queue_failed", queue=name)},
-            recommendation=f"Look at the log of the worker of {name}, and at the reason (failedReason) of its newest "
+            recommendation=f"Read the log of the worker of {name}, and the reason (failedReason) of its newest "
             "failed jobs: what they have in common is usually a service or an address that does not answer.",
         )
 
 
 def queue_stalled(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """Jobs wait or are active, and for long none was taken or finished; a queue that somebody paused is none."""
+    """Jobs wait or are active, and for long none was started or finished; a queue that somebody paused is none."""
     now, reading = observation.now.timestamp(), observation.readings["redis"]
     for name in orders.queues:
         run, limit = history.queues.get(name), orders.stall_limit(name)
@@ -71,12 +71,12 @@ def queue_stalled(observation: Observation, history: History, orders: StandingOr
             limit=limit,
             unit="seconds",
             summary=(
-                f"No job of the queue {name} was taken or finished for {humanize.duration(still)}: "
+                f"No job of the queue {name} was started or finished for {humanize.duration(still)}: "
                 f"{humanize.count(waiting)} wait, {humanize.count(active)} {'is' if active == 1 else 'are'} active."
             ),
             evidence={"waiting": waiting, "active": active},
             recommendation=(
-                f"Look at the worker of {name}: does it run, is it connected to this Redis, does it hang in the job "
+                f"Check the worker of {name}: does it run, is it connected to this Redis, does it hang in the job "
                 "that is active? Where jobs may take this long, set `stall` of the queue."
             ),
         )
@@ -108,7 +108,7 @@ def queue_job_old(observation: Observation, history: History, orders: StandingOr
                 f"past the limit of {humanize.duration(limit)}."
             ),
             evidence={"waiting": reading.number("queue_waiting", queue=name)},
-            recommendation=f"Look at the worker of {name}: is it alive, and are there enough of it?",
+            recommendation=f"Check the worker of {name}: is it alive, and are there enough of it?",
         )
 
 

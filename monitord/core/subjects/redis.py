@@ -34,7 +34,7 @@ RISE_SHARE = 0.1
 # One that stands still, job for job, is not worked off; it must be this deep to be worth a word, since a few jobs may
 # stand for long (those of a worker that is paused by day).
 DEEP_SHARE = 0.5
-# Of one that rises through dips the lowest readings count, of stretches as long as a stall, looked at in thirds. Each
+# Of one that rises through dips the lowest readings count, of stretches as long as a stall, compared in thirds. Each
 # must lie above the one before by this share of the limit, STRETCHES of them in a row, and the last above all of the
 # first: readings of a queue that is filled and drained again and again drift by chance, within its swings.
 STEP_SHARE = 0.01
@@ -73,7 +73,7 @@ def update_queues(history: History, reading: Reading, now: float, orders: Standi
 def _thirds(run: QueueHistory, depth: float, now: float, width: float) -> tuple[float, tuple[tuple[float, float], ...]]:
     """When the open third of a stall began, and the lowest and highest reading of each, the open one last.
 
-    They begin anew where nobody looked for one of them.
+    They begin anew where there was no reading for one of them.
     """
     passed = now - run.third_at
     if not run.thirds or not 0 <= passed < 2 * width:
@@ -122,7 +122,7 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
         elif undrained:
             how = f"which rose by {humanize.count(risen)} and has not been drained for {humanize.duration(lasting)}"
         elif still is not None and still > stall:
-            how, risen, lasting = f"and none was taken for {humanize.duration(still)}", 0.0, still
+            how, risen, lasting = f"and none was started for {humanize.duration(still)}", 0.0, still
         else:
             stretches, net = _net_rise(run, limit)
             if net <= limit * RISE_SHARE:
@@ -139,7 +139,7 @@ def redis_queue_backlog(observation: Observation, history: History, orders: Stan
             unit="jobs",
             summary=f"{humanize.count(depth)} jobs wait in the queue {name}, {how}.",
             evidence={"risen": int(risen), "undrained_seconds": round(lasting, 3)},
-            recommendation=f"Look at the worker of {name}: is it alive, and does it finish what it takes?",
+            recommendation=f"Check the worker of {name}: is it alive, and does it finish what it takes?",
         )
 
 

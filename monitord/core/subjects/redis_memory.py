@@ -17,7 +17,7 @@ KEYS: Final = "redis/keys"
 # From so many keys at least to this share of them, from one reading to the next: caches that expire fall slower.
 LEAST_KEYS: Final = 20
 FELL_TO: Final = 0.01
-UNTOLD: Final = "the server does not tell"
+UNTOLD: Final = "the server does not report it"
 
 
 def update_memory(history: History, reading: Reading, now: float) -> History:
@@ -89,7 +89,7 @@ def redis_memory_high(observation: Observation, history: History, orders: Standi
 
 
 def redis_emptied(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    """All keys, or all but one in a hundred, were gone from one reading to the next; told for an hour at most."""
+    """All keys, or all but one in a hundred, were gone from one reading to the next; reported for an hour at most."""
     now, keys = observation.now.timestamp(), observation.readings["redis"].number("redis_keys")
     measure = history.measures.get(KEYS)
     if keys is None or measure is None:

@@ -39,7 +39,7 @@ class QueueStatus:
     """The jobs of one queue, by state, and how they move.
 
     `failed_recently`: within QUEUE_WINDOW. `oldest_seconds`: for how long the next one has waited. `still_seconds`: for
-    how long none was taken or finished, while there are any (None: they move).
+    how long none was started or finished, while there are any (None: they move).
     """
 
     waiting: int | None
@@ -139,7 +139,7 @@ METRICS: Final = (
             ),
             MetricFamily(
                 "queue_still_seconds",
-                "For how long no job of a queue was taken or finished, while there are any.",
+                "For how long no job of a queue was started or finished, while there are any.",
                 lambda queue: queue.still_seconds,
             ),
         ),
@@ -195,7 +195,7 @@ def section(context: SectionContext) -> Iterator[Block]:
         window = humanize.duration(context.orders.queue_window.total_seconds())
         caption = (
             f"Jobs in each queue; lately: failed within {window}; oldest: how long the next one waits; "
-            "still: how long none was taken or finished"
+            "still: how long none was started or finished"
         )
         header = ("Queue", "Waiting", "Active", "Delayed", "Failed", "Lately", "Oldest", "Still")
         yield Grid(caption, header, rows, frozenset(range(1, 8)))

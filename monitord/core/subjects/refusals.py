@@ -1,7 +1,7 @@
 """Judgement of whether a server that answers would serve the fleet's next client: its next write, its next connection.
 
-A probe tells of each reason that it knows of, as `<probe>_refusal`: half a sentence where it holds, "" where it does
-not, None where that cannot be told.
+A probe reports each reason that it knows of, as `<probe>_refusal`: half a sentence where it holds, "" where it does
+not, None where that is unknown.
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from monitord.core.subjects.base import RecoveryContext, Replaces, Role, Rule
 STANDBY: Final = "standby"
 _FULL: Final = "connections"
 _ADVICE: Final = {
-    "misconf": "Look at the disk that it saves to and at its log; it accepts writes again once a save has succeeded.",
+    "misconf": "Check the disk that it saves to and its log; it accepts writes again once a save has succeeded.",
     "oom": "Free memory, raise maxmemory, or find what fills it.",
     "replica": "Point the fleet at the primary, or promote this replica.",
-    "noreplicas": "Look at its replicas, or lower min-replicas-to-write.",
+    "noreplicas": "Check its replicas, or lower min-replicas-to-write.",
     "readonly": "Find who set default_transaction_read_only, and why: a provider does when the disk is nearly full.",
     STANDBY: "Point the fleet and monitord at the primary, or promote this server.",
     _FULL: "See who holds the connections; close idle ones, or raise the limit.",
@@ -32,12 +32,12 @@ _ADVICE: Final = {
 def update_refusals(history: History, reading: Reading) -> History:
     """The history after one good reading of a server: why it refuses what, and whether it was ever a primary."""
     probe = reading.probe
-    told: dict[str, object] = dict(reading.values(f"{probe}_refusal", "why"))
+    reported: dict[str, object] = dict(reading.values(f"{probe}_refusal", "why"))
     if (replica := reading.number("replica")) is not None:
         # One that was a standby from the first is meant to be watched as that.
-        told[STANDBY] = bool(replica) and probe in history.primaries
-    holding = [why for why, said in told.items() if said]
-    unclear = [why for why in history.refused.get(probe, ()) if told.get(why) is None]
+        reported[STANDBY] = bool(replica) and probe in history.primaries
+    holding = [why for why, said in reported.items() if said]
+    unclear = [why for why in history.refused.get(probe, ()) if reported.get(why) is None]
     refused = {**history.refused, probe: tuple(dict.fromkeys((*holding, *unclear)))}
     refused = {name: whys for name, whys in refused.items() if whys}
     primaries = history.primaries | {probe} if replica == 0 else history.primaries
@@ -71,7 +71,7 @@ def refusing(
         if STANDBY in held and reading.number("replica"):
             said[STANDBY] = "it is a standby now, and was a primary before"
         if not said:
-            yield Unknown(rule, probe, "it cannot be told any more") if held else Clear(rule, probe)
+            yield Unknown(rule, probe, "it is not known any more") if held else Clear(rule, probe)
             return
         what = "connection" if said.keys() == {_FULL} else "write"
         yield Finding(

@@ -106,7 +106,7 @@ def needs_of(name: str, member: str, orders: StandingOrders) -> tuple[str, ...]:
 
 
 def readings_of(name: str) -> str:
-    """What a subject's probe tells of."""
+    """What a subject's probe measures."""
     subject = subject_named(name)
     return subject.readings if subject is not None else name
 

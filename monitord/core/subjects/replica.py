@@ -11,7 +11,7 @@ from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, R
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import UNKNOWN, Impact, RecoveryContext, Rule
 
-# From this part of FLOW_STALL on, rows that are not there yet would soon be taken for a stall.
+# From this part of FLOW_STALL on, rows that are not there yet would soon look like a stall.
 LAG_SHARE: Final = 0.5
 LAGS: Final = "it is read from a standby that lags behind its primary"
 
@@ -23,7 +23,7 @@ def lag_limit(orders: StandingOrders) -> float:
 
 
 def lags(reading: Reading, orders: StandingOrders) -> bool:
-    """Whether what this reading tells is of a standby too far behind."""
+    """Whether this reading is of a standby too far behind."""
     lag = reading.number("replica_lag") if reading.number("replica") else None
     return lag is not None and lag > lag_limit(orders)
 
@@ -36,7 +36,7 @@ def replica_lagging(observation: Observation, history: History, orders: Standing
         return
     lag = reading.number("replica_lag")
     if lag is None:
-        yield Unknown("replica_lagging", "postgres", "the server does not tell how far it has replayed")
+        yield Unknown("replica_lagging", "postgres", "the server does not report how far it has replayed")
         return
     if lag <= limit:
         yield Clear("replica_lagging", "postgres")
@@ -58,7 +58,7 @@ def replica_lagging(observation: Observation, history: History, orders: Standing
         ),
         evidence={"lag_seconds": round(lag), "sealing_unknown": hides},
         recommendation=(
-            "Look at its replication: is the WAL receiver connected, is replay paused, does a long query hold it up? "
+            "Check its replication: is the WAL receiver connected, is replay paused, does a long query hold it up? "
             "Until it has caught up, watch the primary (MONITORD_POSTGRES__DSN)."
         ),
     )

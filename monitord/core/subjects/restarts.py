@@ -12,8 +12,8 @@ from monitord.core.history.restart_loops import (
     CALM_WINDOWS,
     DAY_WINDOWS,
     QUARTER_WINDOWS,
-    look_into,
-    since_taken_up,
+    restart_loop_of,
+    since_given_up_ended,
     unrest,
 )
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, RestartKind, Unknown
@@ -48,14 +48,14 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
     """
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
     for name, _, processes in fleet(history, orders):
-        service = since_taken_up(history.services.get(name))
+        service = since_given_up_ended(history.services.get(name))
         restarts = recent_restarts(service, now, window) if service else 0
         warning, critical = orders.restart_limits(name)
         if restarts <= warning or not processes:  # what is gone dies no more
             yield Clear("service_restart_loop", name)
             continue
         assert service is not None  # noqa: S101 - it has restarts
-        loop = look_into(service, now, window)
+        loop = restart_loop_of(service, now, window)
         is_critical = restarts > critical
         yield Finding(
             rule="service_restart_loop",
@@ -91,8 +91,8 @@ def service_unstable(observation: Observation, history: History, orders: Standin
         if recent_restarts(service, now, window) > warning:
             yield Unknown("service_unstable", name, "it dies so often now that it is a loop")
             continue
-        loop = replace(look_into(service, now, window), kinds=found.kinds)
-        loop = loop if loop.told else replace(loop, lifetimes=())  # of the last few there is no telling
+        loop = replace(restart_loop_of(service, now, window), kinds=found.kinds)
+        loop = loop if loop.told else replace(loop, lifetimes=())  # of the last few they are not known
         yield Finding(
             rule="service_unstable",
             subject=name,

@@ -19,7 +19,7 @@ from monitord.core.report.model import Usual
 from monitord.core.subjects import epochs_status
 from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Replaces, Rule
 from monitord.core.subjects.epochs_criteria import EPOCHS_SEALED
-from monitord.core.subjects.participation import UNTOLD, not_sealed, said_label, sealed_by
+from monitord.core.subjects.participation import UNTOLD, label_with_moment, not_sealed, sealed_by
 
 
 def groups(observation: Observation, history: History, orders: StandingOrders) -> Iterator[tuple[Seals, float | None]]:
@@ -107,7 +107,7 @@ def sealing_stuck(observation: Observation, history: History, orders: StandingOr
             unit="seconds",
             summary=summary,
             evidence=_evidence(found),
-            recommendation=f"Look at the service that seals {found.group} and at its log; restart it if it hangs.",
+            recommendation=f"Check the service that seals {found.group} and its log; restart it if it hangs.",
         )
 
 
@@ -133,7 +133,7 @@ def sealing_late(observation: Observation, history: History, orders: StandingOrd
                 f"{_newest(found)}."
             ),
             evidence=_evidence(found),
-            recommendation=f"Look at the service that seals {found.group}: is it alive, what does its log say?",
+            recommendation=f"Check the service that seals {found.group}: is it alive, what does its log say?",
         )
 
 
@@ -183,16 +183,16 @@ def _lateness(
     if delay is not None:
         before = learned.delays.get(found.latest - days.length)
         if before is not None and before > days.length:
-            delay = 0  # it waited for the label before it, which came after this one was due, and that was told
+            delay = 0  # it waited for the label before it, which came after this one was due, and that was reported
         due = days.due_at(found.latest) - ahead
         yield found.latest, delay - history.absent_seconds("postgres", due, due + delay), True
 
 
 def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_sealed: bool) -> Finding:
     so_far = (
-        f"{group} took {humanize.duration(round(late))} to seal {said_label(label)}"
+        f"{group} took {humanize.duration(round(late))} to seal {label_with_moment(label)}"
         if is_sealed
-        else f"{group} has not sealed {said_label(label)} {humanize.duration(round(late))} after it was due"
+        else f"{group} has not sealed {label_with_moment(label)} {humanize.duration(round(late))} after it was due"
     )
     return Finding(
         rule="sealing_slow",
@@ -212,7 +212,7 @@ def _slow(group: str, label: int, late: float, past: Usual, limit: float, *, is_
             "seals": past.count,
             "days": round(past.days, 1),
         },
-        recommendation=f"Look at what seals {group}: more to seal than usual, a slow database, a failing process?",
+        recommendation=f"Check what seals {group}: more to seal than usual, a slow database, a failing process?",
     )
 
 

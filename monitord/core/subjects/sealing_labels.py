@@ -103,7 +103,7 @@ def labels_unaligned(observation: Observation, history: History, orders: Standin
             ),
             evidence={"label": label, "seconds_past": off, "epoch_seconds": length},
             recommendation=(
-                f"Look at how what seals {group} makes its labels, at its clock, and for test scripts; if its epochs "
+                f"Check how what seals {group} makes its labels, its clock, and test scripts; if its epochs "
                 "are of another length, correct MONITORD_EPOCHS__LENGTH."
             ),
         )
@@ -120,7 +120,7 @@ def unaligned_over(alert: Alert, history: History, orders: StandingOrders) -> st
 def groups_out_of_sync(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """Groups whose newest due labels differ: two groups of a healthy system move together.
 
-    On a slow night each seals a label after the grace, and none in the same moment: the others have a share of the
+    In a slow hour each seals a label after the grace, and none in the same moment: the others have a share of the
     grace from the first one's seal on.
     """
     found = [group for group, _ in groups(observation, history, orders)]
@@ -146,7 +146,7 @@ def groups_out_of_sync(observation: Observation, history: History, orders: Stand
         summary=f"{humanize.listed(behind)} {'is' if len(behind) == 1 else 'are'} behind "
         f"{humanize.listed(ahead)}{how_far}.",
         evidence={"newest_due": newest, "expected": found[0].expected},
-        recommendation=f"Look at what seals {humanize.listed(behind)}: the other group shows that the rest works.",
+        recommendation=f"Check what seals {humanize.listed(behind)}: the other group shows that the rest works.",
     )
 
 
@@ -175,7 +175,7 @@ def _gap_now(alert: Alert, at: RecoveryContext) -> str | None:
     labels = humanize.listed([f"{label} ({humanize.moment(label, at.now)})" for label in lost])
     return (
         f"{alert.subject} never sealed {labels}: {'it has' if len(lost) == 1 else 'they have'} left the window that is "
-        "looked at, unsealed."
+        "checked, unsealed."
     )
 
 
@@ -183,8 +183,8 @@ def _aligned_now(alert: Alert, at: RecoveryContext) -> str | None:
     if unaligned_over(alert, at.history, at.orders):
         label = alert.finding.evidence["label"]
         return (
-            f"The seals of {alert.subject} whose labels are no start of an epoch have left the window that is looked "
-            f"at, as they were; the newest was {label}."
+            f"The seals of {alert.subject} whose labels are no start of an epoch have left the window that is checked, "
+            f"as they were; the newest was {label}."
         )
     return f"Every label of {alert.subject} in the window is the start of an epoch again."
 
@@ -214,7 +214,7 @@ LABELS_UNALIGNED = Rule(
     impact=Impact(
         on_epochs=lambda alert, _: (
             NONE,
-            f"seals of {alert.subject} carry labels that nobody looks for",
+            f"seals of {alert.subject} carry labels that nothing reads",
             "what carries such a label may not be claimed",
         )
     ),

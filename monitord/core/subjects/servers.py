@@ -29,9 +29,9 @@ if TYPE_CHECKING:
 ADVICE = {
     "refused": "Is it running? Start it, or correct the address it is watched at.",
     "missing": "Nothing is at the address it is watched at: is it running, is the setting right?",
-    "timeout": "Something is there and does not answer: look for a frozen process, a full disk or a lock.",
+    "timeout": "Something is there and does not answer: check for a frozen process, a full disk or a lock.",
     "auth": "It refuses the credentials monitord was given.",
-    "permission": "monitord's user may not look at it.",
+    "permission": "monitord's user may not read it.",
     "tls": "The encrypted connection fails: check the certificate and the CA file.",
     "dns": "Its host name cannot be resolved.",
     "protocol": "What answers there is not what it should be.",
@@ -41,7 +41,7 @@ ADVICE = {
 PARTS = {
     "refused": "It is refused though the server answers: the server's log says why.",
     "missing": "It is not there: is its name right in the settings?",
-    "timeout": "It takes too long though the rest is measured: look for a lock, a slow query or a disk that hangs.",
+    "timeout": "It takes too long though the rest is measured: check for a lock, a slow query or a disk that hangs.",
     "auth": "The server refuses monitord's user for this.",
     "permission": "monitord's user may not read it: grant it the right to (for a table: GRANT SELECT).",
     "tls": ADVICE["tls"],
@@ -69,7 +69,7 @@ def unreachable(
 ) -> Rule:
     """The rule that a server cannot be measured.
 
-    `blocks` says what cannot be told meanwhile, `not_there` what to do where nothing is at its address, `is_lost` why
+    `blocks` is what cannot be judged meanwhile, `not_there` what to do where nothing is at its address, `is_lost` why
     an answer of it is no sign that all is well ("": it is), `response` in how many milliseconds it answers.
     """
 
@@ -85,7 +85,7 @@ def unreachable(
             value=failure.kind,
             limit=None,
             unit="",
-            summary=f"{title} cannot be measured: {failure.error.rstrip('.')}; {blocks(orders)} cannot be told.",
+            summary=f"{title} cannot be measured: {failure.error.rstrip('.')}; {blocks(orders)} cannot be judged.",
             evidence={"kind": failure.kind, "error": failure.error},
             recommendation=not_there if not_there and failure.kind == "missing" else ADVICE[failure.kind],
         )
@@ -142,11 +142,11 @@ def unmeasured(
     is_fresh: Callable[[Reading, str], bool] = always,
     internal: str = PARTS["internal"],
 ) -> Rule:
-    """The rule `subject_unmeasured` for what `probe` looks at: unreadable although its server answers.
+    """The rule `subject_unmeasured` for what `probe` measures: unreadable although its server answers.
 
     A probe with a rule of its own for failing answers here only for its parts (a table, a queue). `unknown_for` is for
-    how many seconds what it tells has been unknown: as long as a group may go without a seal is as bad as one that is
-    stuck, since it may be. `is_fresh`: whether a reading has measured a part again, or tried to. `missing` and
+    how many seconds what it measures has been unknown: as long as a group may go without a seal is as bad as one that
+    is stuck, since it may be. `is_fresh`: whether a reading has measured a part again, or tried to. `missing` and
     `internal` are what to do about what is not there, and about what failed inside.
     """
     called, advice = noun or title, {**PARTS, "missing": missing, "internal": internal}
@@ -166,7 +166,7 @@ def unmeasured(
         )
         told = {subject for subject, _, _ in troubles}
         for gap in reading.gaps:
-            if gap.subject not in told and reading.failure is None:  # one of several that are said together now
+            if gap.subject not in told and reading.failure is None:  # one of several that are reported together now
                 yield Unknown(_UNMEASURED, gap.subject, "it cannot be measured, like others of its server")
         for subject, kind, error in troubles:
             if not is_fresh(reading, subject):

@@ -96,7 +96,7 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
                 if state == "errored"
                 else f"Read the end of {name}'s error log: it died, and PM2 restarts it after its restart delay."
                 if state in WAITING
-                else f"PM2 does not get {name} out of {state}: look at its log and its process, and at PM2's own log."
+                else f"PM2 does not get {name} out of {state}: check its log and its process, and PM2's own log."
                 if state in ("stopping", "launching")
                 else f"Find out who or what left {name} {state} before starting it again (pm2 describe {quote(name)})."
             ),

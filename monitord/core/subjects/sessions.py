@@ -14,7 +14,7 @@ from monitord.core.subjects.base import Impact, RecoveryContext, Rule, whole
 from monitord.core.subjects.postgres_status import DATABASE
 from monitord.core.subjects.sessions_status import SessionsStatus
 
-UNTOLD: Final = "the server does not tell"
+UNTOLD: Final = "the server does not report it"
 # A deployment opens the new version's connections before the old one's are closed: that is over by then.
 CROWDED_SECONDS: Final = 120.0
 _CROWDED: Final = "connections"
@@ -234,7 +234,7 @@ POSTGRES_STANDBY_LAGGING = Rule(
         "standby_lag",
         lambda orders: orders.standby_lag.total_seconds(),
         lambda lasted, _: f"A standby of Postgres is {lasted} behind",
-        "Look at the standby: is it connected, is its disk or network slow, does a long query hold up its replay?",
+        "Check the standby: is it connected, is its disk or network slow, does a long query hold up its replay?",
         hides=True,
     ),
     runbook=(_STANDBYS, _SESSIONS, "df -h"),

@@ -29,7 +29,7 @@ class SessionsStatus:
 
 
 def status(reading: Reading) -> SessionsStatus:
-    """What the last good reading tells of them."""
+    """What the last good reading has of them."""
     return SessionsStatus(
         used=whole(reading.number("sessions_used")),
         most=whole(reading.number("sessions_most")),

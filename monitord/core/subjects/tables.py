@@ -26,7 +26,7 @@ from monitord.core.subjects.postgres_criteria import GROWTH_STEADY
 from monitord.core.subjects.replica import LAGS, lags
 
 LOST = "it cannot be read"
-# From this share of the rows on it is said how many carry labels from before the window.
+# From this share of the rows on it is reported how many carry labels from before the window.
 LATE_SHARE = 0.05
 # A table that grows on disk while its counters stand still is counted so many times sooner.
 SOONER = 5
@@ -140,7 +140,7 @@ def _doubling(name: str, table: TableHistory, now: float, counted: bool, orders:
 
 
 def _late(late: float, rows: int, before: int, now: float) -> str:
-    """What is said of rows that carry labels from before the window, to end a sentence."""
+    """How rows are described that carry labels from before the window, to end a sentence."""
     which = "all of it carries" if late >= rows else f"{humanize.count(late)} of them carry"
     return f"{which} labels before {humanize.moment(before, now)} (a replay, a backfill or a backlog)"
 
@@ -211,7 +211,7 @@ def _who_brings(name: str, history: History, orders: StandingOrders) -> str:
     ]
     if not found:
         return (
-            f"Look at the services that write to {name}: are they connected, do they log errors? Which they are can be "
+            f"Check the services that write to {name}: are they connected, do they log errors? Which they are can be "
             "declared (MONITORD_ORDERS__FED_BY)."
         )
     said = humanize.listed([f"{service} ({state})" for service, state in found])

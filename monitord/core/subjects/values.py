@@ -32,7 +32,7 @@ def value_out_of_range(check: Check) -> Finding | None:
         value=value,
         limit=limit.value if limit.is_one_sided else str(limit),
         unit=check.unit,
-        recommendation="Run its statement by hand, and look at the rows that it counts.",
+        recommendation="Run its statement by hand, and check the rows that it counts.",
     )
 
 
@@ -56,7 +56,7 @@ def data_stale(check: Check) -> Finding | None:
         limit=int(limit.value),
         unit="seconds",
         evidence={} if ahead is None else {"ahead_seconds": int(ahead)},
-        recommendation="Look at whatever writes it: does it run, and does it write?",
+        recommendation="Check whatever writes it: does it run, and does it write?",
         began=check.now - value + limit.value,
     )
 

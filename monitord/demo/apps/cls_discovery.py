@@ -7,7 +7,7 @@ from monitord.demo.apps.service import DemoService
 
 
 async def main() -> None:
-    """Look around once, with a deadline. A Redis that is away is no failure: the next run will tell it."""
+    """Discovers once, with a deadline. A Redis that is away is no failure: the next run will report it."""
     service = DemoService("cls-discovery")
     try:
         async with asyncio.timeout(5):
@@ -16,7 +16,7 @@ async def main() -> None:
                 await redis.hset(f"cls:channel:{channel}", mapping={"category": category(channel)})
             await redis.aclose()
     except Exception as error:  # noqa: BLE001 - whatever went wrong, it is the next run's turn
-        service.say("discovery_postponed", f"cls-discovery found nobody to tell: {type(error).__name__}")
+        service.say("discovery_postponed", f"cls-discovery found no Redis to write to: {type(error).__name__}")
     else:
         service.say("channels_discovered", f"cls-discovery found {len(CLS)} channels", channels=len(CLS))
 

@@ -1,4 +1,4 @@
-"""The faults the fleet can be told to have: one small file each, set by the stage and read by the services.
+"""The faults the fleet can have: one small file each, set by the stage and read by the services.
 
 What needs no cooperation (`pm2 stop`, SIGSTOP, a killed server) has no file here.
 """

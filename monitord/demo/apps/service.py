@@ -25,7 +25,7 @@ TURN_SECONDS = 10.0
 CONNECT_SECONDS = 3.0
 CRASH_AFTER_SECONDS = 1.2
 NO_OWNER = 78
-"""The exit status of a service whose fleet has no owner any more; PM2 is told not to restart after it."""
+"""The exit status of a service whose fleet has no owner any more; PM2 does not restart after it."""
 
 
 class DemoService:
@@ -70,7 +70,7 @@ class DemoService:
         return self._redis
 
     async def run(self, turn: Callable[[], Awaitable[object]], every: float) -> None:
-        """Take turns until told to stop.
+        """Run until stopped.
 
         Args:
             turn: One turn of the service's work.
@@ -86,7 +86,7 @@ class DemoService:
                 self.say("service_orphaned", f"{self.name} ends: nobody owns this fleet any more")
                 sys.exit(NO_OWNER)
             if self.faults.amount("crash", self.name) and time.monotonic() - started > CRASH_AFTER_SECONDS:
-                self.say("service_crashing", f"{self.name} crashes as told")
+                self.say("service_crashing", f"{self.name} crashes, as the demo asks")
                 sys.exit(1)
             await self._take(turn)
             with suppress(TimeoutError):

@@ -32,7 +32,7 @@ FORGOTTEN = """
 
 
 class TreeBuilder:
-    """Works the queue, and looks now and then for seals whose job got lost with a Redis."""
+    """Works the queue, and checks now and then for seals whose job got lost with a Redis."""
 
     def __init__(self, service: DemoService) -> None:
         self._service = service

@@ -28,7 +28,7 @@ class TreeQueue:
         self._redis = redis
 
     async def open(self) -> None:
-        """Make the queue, as BullMQ does when anybody opens one: this key tells an empty queue from none."""
+        """Make the queue, as BullMQ does when anybody opens one: this key distinguishes an empty queue from none."""
         await self._redis.hset(f"{PREFIX}meta", "opts.maxLenEvents", 10000)
 
     async def add(self, epoch: int, channel: str, token_group: str) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
-from monitord.demo.apps.faults import Fault as Told
+from monitord.demo.apps.faults import Fault as ServiceFault
 from monitord.demo.scenario import Fault, Hand
 
 if TYPE_CHECKING:
@@ -24,8 +24,8 @@ TOUR: Final = {
 """What the tour of the shop orders beyond its settings."""
 
 
-def _told(fault: Told, service: str) -> tuple[Hand, Hand]:
-    """How a service is told to have a fault, and to have it no more."""
+def _service_fault(fault: ServiceFault, service: str) -> tuple[Hand, Hand]:
+    """How a service gets a fault, and loses it."""
 
     async def breaks(stack: Stack) -> None:
         stack.faults.set(fault, service)
@@ -57,14 +57,16 @@ def _fault(
 
 FAULTS: Final = (
     _fault("service", f"stopped {API}", f"started {API}", ("service_down", API), 14, (_pm2("stop"), _pm2("start"))),
-    _fault("api", f"let {API} answer 500", f"let {API} answer", ("endpoint_down", "api"), 14, _told("error", API)),
+    _fault(
+        "api", f"let {API} answer 500", f"let {API} answer", ("endpoint_down", "api"), 14, _service_fault("error", API)
+    ),
     _fault(
         "orders",
         "held the import of orders",
         "let it import",
         ("table_flow_stalled", "orders"),
         40,
-        _told("hold", IMPORT),
+        _service_fault("hold", IMPORT),
     ),
     _fault(
         "checkin",
@@ -72,7 +74,7 @@ FAULTS: Final = (
         "let it report",
         ("checkin_missed", "prices"),
         30,
-        _told("hold", PRICES),
+        _service_fault("hold", PRICES),
     ),
     _fault(
         "loop",
@@ -80,7 +82,14 @@ FAULTS: Final = (
         "freed and restarted it",
         ("event_loop_blocked", WEB),
         70,
-        (_told("block", WEB)[0], _free),
+        (_service_fault("block", WEB)[0], _free),
     ),
-    _fault("queue", "let every mail fail", "let mails go out", ("queue_failing", "emails"), 40, _told("fail", MAIL)),
+    _fault(
+        "queue",
+        "let every mail fail",
+        "let mails go out",
+        ("queue_failing", "emails"),
+        40,
+        _service_fault("fail", MAIL),
+    ),
 )

@@ -1,4 +1,4 @@
-// web: what customers load. Told to, it blocks its event loop as a long calculation would.
+// web: what customers load. As a fault, it blocks its event loop as a long calculation would.
 const fs = require("fs");
 const http = require("http");
 const path = require("path");

@@ -68,13 +68,13 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
     return tuple(found)
 
 
-def heartbeat_sender(settings: Settings, told: Callable[[bool, str], None] | None = None) -> Heartbeat | None:
-    """The heartbeat, where one is configured; `told` is called when it begins to fail and when it recovers."""
+def heartbeat_sender(settings: Settings, on_edge: Callable[[bool, str], None] | None = None) -> Heartbeat | None:
+    """The heartbeat, where one is configured; `on_edge` is called when it begins to fail and when it recovers."""
     if settings.notify.heartbeat_url is None:
         return None
     from monitord.notify.channels.heartbeat import Heartbeat
 
-    return Heartbeat(settings.notify.heartbeat_url.get_secret_value(), told, style=settings.notify.heartbeat_style)
+    return Heartbeat(settings.notify.heartbeat_url.get_secret_value(), on_edge, style=settings.notify.heartbeat_style)
 
 
 def _page(settings: Settings) -> str:

@@ -1,4 +1,4 @@
-"""Alertmanager (0.25 and later): what fires is posted again and again, and what is not heard of ends by itself.
+"""Alertmanager (0.25 and later): what fires is posted again and again, and what is posted no more ends by itself.
 
 Labels are the identity there: the same rule, subject and severity of the same instance is the same alert.
 """
@@ -26,13 +26,13 @@ _OTHER: Final = {"warning": "critical", "critical": "warning"}
 
 
 class Alertmanager:
-    """Tells one Alertmanager. It has reminders, quiet hours and grouping of its own, so that it is spared ours.
+    """Notifies one Alertmanager. It has reminders, quiet hours and grouping of its own, so that it is spared ours.
 
     Args:
         url: its address, with or without a path before `/api`.
         instance: which machine this is, and `fleet` which fleet ("": no such label).
-        page: where a person can look ("": nowhere).
-        least: the least severity that is told.
+        page: the address of the page ("": none).
+        least: the least severity that is sent.
     """
 
     name = "alertmanager"

@@ -1,7 +1,7 @@
 """Apprise, for its hundred services: in a child process that lives for one message: it is heavy, and news is rare.
 
-The child is told over its stdin and answers on its stdout: what stands in arguments or in the environment, everybody
-on the machine can see.
+The child reads its messages from stdin and answers on its stdout: what stands in arguments or in the environment,
+everybody on the machine can see.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CHILD_SECONDS: Final = 27.0
 _REAP_SECONDS: Final = 2.0
 _LONGEST_TITLE: Final = 200
 _LONGEST_BODY: Final = 10_000
-# What is told so much later than it happened says so.
+# A message that is so much later than its event has a note of it.
 _LATE_SECONDS: Final = 120.0
 _KEPT: Final = frozenset(
     [
@@ -59,12 +59,12 @@ _KEPT: Final = frozenset(
 
 
 class Apprise:
-    """Tells one Apprise address.
+    """Notifies one Apprise address.
 
     Args:
         url: the address. All of it but its scheme may be a secret.
         name: how it is called.
-        least: the least severity that is told.
+        least: the least severity that is sent.
         store: a directory of its own, where services remember what they have opened (None: until they are done).
     """
 
@@ -75,7 +75,7 @@ class Apprise:
         self._url = url
 
     async def send(self, messages: Sequence[Message], now: datetime) -> None:
-        """Tell them, in one child; where there are several, those before one that fails are told again.
+        """Sends them in one child; where there are several, those before one that fails are sent again.
 
         Raises:
             SendError: they were not accepted.
@@ -85,10 +85,10 @@ class Apprise:
     async def closes(self) -> bool:
         """Whether what a message opens there is closed by that of the alert's end.
 
-        A service that opens incidents hears from then on of acknowledgements too, and of silences.
+        A service that opens incidents receives acknowledgements too from then on, and silences.
 
         Raises:
-            SendError: nobody can tell.
+            SendError: it is not known.
         """
         answer = await self._ask({"describe": True})
         if answer.get("incidents") is True and answer.get("closes") is True:
@@ -120,7 +120,7 @@ def installed() -> bool:
 
 
 def note(message: Message, now: datetime) -> dict[str, object]:
-    """A message as the child is told it. `identity` is what it is about: the same for an alert and its end."""
+    """A message as the child receives it. `identity` is what it is about: the same for an alert and its end."""
     return {
         "title": title(message),
         "body": body(message, now),
@@ -138,11 +138,11 @@ def title(message: Message) -> str:
 
 
 def body(message: Message, now: datetime) -> str:
-    """The text, and how late it is told where that matters."""
+    """The text, and how late it is sent where that matters."""
     text = _utf8(message.text)
     text = text if len(text) <= _LONGEST_BODY else text[: _LONGEST_BODY - 1] + "…"
     late = (now - message.at).total_seconds()
-    return text if late < _LATE_SECONDS else f"{text}\n(told {humanize.duration(late)} late)"
+    return text if late < _LATE_SECONDS else f"{text}\n(sent {humanize.duration(late)} late)"
 
 
 def _utf8(text: str) -> str:
@@ -199,7 +199,7 @@ async def _converse(process: asyncio.subprocess.Process, question: bytes) -> byt
     stdin, stdout = process.stdin, process.stdout
     if stdin is None or stdout is None:  # both were asked for
         return b""
-    with suppress(ConnectionError):  # it died: its missing answer tells
+    with suppress(ConnectionError):  # it died: its missing answer shows it
         stdin.write(question)
         await stdin.drain()
         stdin.close()
@@ -215,7 +215,7 @@ async def _end(process: asyncio.subprocess.Process) -> None:
             os.killpg(process.pid, signal.SIGKILL)
     with suppress(TimeoutError):
         async with asyncio.timeout(_REAP_SECONDS):
-            # What it said beyond its answer: a pipe that is not read to its end is never closed.
+            # What it wrote beyond its answer: a pipe that is not read to its end is never closed.
             while process.stdout is not None and await process.stdout.read(65536):
                 pass
             await process.wait()

@@ -1,6 +1,6 @@
 """The process that loads Apprise: one question on stdin, one line of JSON on stdout, and it is gone.
 
-Run as `python -m monitord.notify.channels.apprise_child`. What Apprise says of a failure is in its
+Run as `python -m monitord.notify.channels.apprise_child`. What Apprise reports of a failure is in its
 log; of that, one line goes
 back, without any part of the address.
 """
@@ -69,7 +69,7 @@ class _Calls:
         self._identity, self.many, self.status, self.retry_after = identity, 0, None, None
 
     def listen(self, session: Any) -> None:
-        """Hear of every request that `requests` sends. What it is asked is not kept."""
+        """Observes every request that `requests` sends. What is requested is not kept."""
         send = session.send
 
         def heard(own: Any, request: Any, **settings: Any) -> Any:
@@ -185,14 +185,14 @@ def _notes(notes: Iterable[dict[str, Any]], takes: IdentityParameters) -> Iterat
 
 
 def _reason(lines: Sequence[tuple[int, str]], url: str) -> dict[str, str]:
-    """Kind and sentence of a failure, from what was heard. Details help to tell the kind, and are never quoted."""
+    """Kind and sentence of a failure, from what was logged. Details help to classify it, and are never quoted."""
     spoken = [text for level, text in lines if level >= logging.WARNING]
     kind = next((kind for pattern, kind in _KINDS if any(_says(pattern, text) for text in spoken)), "refused")
     if kind == "refused" and not any(_says(r"error=\d", text) for text in spoken):
         details = [text for _, text in lines if "exception" in text.lower()]
         kind = next((kind for pattern, kind in _KINDS if any(_says(pattern, text) for text in details)), kind)
     said = without(spoken[-1], url) if spoken else "it did not say why"
-    return {"kind": kind, "error": f"{mask_address(url).partition(':')[0]} did not take it: {said.rstrip('.')}"}
+    return {"kind": kind, "error": f"{mask_address(url).partition(':')[0]} did not accept it: {said.rstrip('.')}"}
 
 
 def _says(pattern: str, text: str) -> bool:

@@ -40,12 +40,12 @@ class SendError(FailureError):
 class DeliveryPolicy:
     """How a channel wants to be delivered to.
 
-    `least` is the least severity that is told there. `deadline` is how long one sending may take, in seconds.
-    `coalesces`: a long queue is told as one digest; otherwise messages go out each as it is, up to `batch` of them
+    `least` is the least severity that is sent there. `deadline` is how long one sending may take, in seconds.
+    `coalesces`: a long queue is sent as one digest; otherwise messages go out each as it is, up to `batch` of them
     together. `quiet`: it keeps the quiet hours and is reminded; otherwise its receiver has its own ways of that.
-    `resend_every`: what fires is told again and again, every so many seconds, as its receiver forgets what it does not
-    hear of. `incidents`: its receiver keeps what fires open, and pages, until it hears the end; it hears of a silence
-    as of an end, and of nothing that has none. `acknowledges`: it is told that somebody knows. `receiver` tells one
+    `resend_every`: what fires is sent again, every so many seconds, as its receiver forgets what it does not
+    receive. `incidents`: its receiver keeps what fires open, and pages, until it receives the end; a silence is sent
+    as of an end, and of nothing that has none. `acknowledges`: acknowledgements are sent there. `receiver` tells one
     receiver from another under the same name ("" where there is only ever one): a short digest of the address, and no
     secret.
     """
@@ -83,10 +83,10 @@ class DescribesChannel(Protocol):
     """A channel to which it depends on the service whether an alert's end closes what its beginning opened."""
 
     async def closes(self) -> bool:
-        """Whether it does. SendError where nobody can tell."""
+        """Whether it does. SendError where that is not known."""
         ...
 
 
 def receiver_of(address: str) -> str:
-    """What tells this receiver from others in the snapshot: too short to say anything of the address."""
+    """What identifies this receiver in the snapshot: too short to reveal anything of the address."""
     return hashlib.sha256(f"receiver|{address}".encode()).hexdigest()[:8]

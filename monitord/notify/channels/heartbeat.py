@@ -1,11 +1,11 @@
 """The heartbeat: somebody elsewhere notices when this monitor falls silent.
 
-Two conventions. Healthchecks' tells when a cycle begins and how it ended, by what is appended to the address. A plain
+Two conventions. Healthchecks' reports when a cycle begins and how it ended, by what is appended to the address. A plain
 push address (Uptime Kuma's, and most others) wants GET at exactly that address for a cycle that ended well; for one
 that did not, nothing is sent, and the silence is what is noticed.
 
-Pinging never holds up a cycle and never fails one: what cannot be told is told on the edge, and stands in `trouble`
-for as long as it lasts.
+Pinging never holds up a cycle and never fails one: what cannot be delivered is reported on the edge, and stands in
+`trouble` for as long as it lasts.
 """
 
 from __future__ import annotations
@@ -50,14 +50,14 @@ class _Ping:
 class Heartbeat:
     """Pings one check; at most one ping is on its way, and of those that wait the newest goes.
 
-    A run is told with a start and an end of the same `rid`, not more often than once in `every` seconds; an outcome
-    that is another than the last one told goes out at once.
+    A run is reported with a start and an end of the same `rid`, not more often than once in `every` seconds; an outcome
+    that is another than the last one sent goes out at once.
 
     Args:
         url: the check's ping address; a query is kept.
-        told: is called on the edge: with True when a ping was accepted after others were not, with False and a sentence
-            when one was not.
-        every: seconds between two runs that are told.
+        on_edge: is called on the edge: with True when a ping was accepted after others were not, with False and a
+        sentence when one was not.
+        every: seconds between two runs that are reported.
         style: which convention. "auto" is what the address shows: the path of a known push address, or that the server
             has never accepted a ping as Healthchecks would, and accepts a GET at exactly the address.
     """
@@ -67,11 +67,11 @@ class Heartbeat:
     def __init__(
         self,
         url: str,
-        told: Callable[[bool, str], None] | None = None,
+        on_edge: Callable[[bool, str], None] | None = None,
         every: float = EVERY_SECONDS,
         style: Style = "auto",
     ) -> None:
-        self._url, self._told, self._every = url, told, every
+        self._url, self._told, self._every = url, on_edge, every
         self._style: Style = "plain" if style == "auto" and _PUSH in urlsplit(url).path else style
         self._http = HttpClient(url, DEADLINE_SECONDS)
         self._run = ""
@@ -92,7 +92,7 @@ class Heartbeat:
 
     @property
     def style(self) -> Style:
-        """The convention that is spoken: "auto" until the server has shown which."""
+        """The convention in use: "auto" until the server has shown which."""
         return self._style
 
     def begin(self) -> None:

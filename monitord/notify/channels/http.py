@@ -40,7 +40,7 @@ _PORTS: Final = {"http": 80, "https": 443}
 class HttpClient:
     """A client for one address.
 
-    Connections are not kept: what is told is rare, and a connection that has died in the meantime costs a message its
+    Connections are not kept: messages are rare, and a connection that has died in the meantime costs a message its
     first try. Certificates are verified by the system's store, or by what SSL_CERT_FILE and SSL_CERT_DIR name; proxies
     are those of the environment.
 
@@ -141,7 +141,7 @@ def _refusal(status: int) -> tuple[Kind, str] | None:
 
 
 def _explained(error: BaseException) -> tuple[Kind, str]:
-    """Kind and half a sentence. The most telling error may lie below the library's own, or in a group of them."""
+    """Kind and half a sentence. The most specific error may lie below the library's own, or in a group of them."""
     for cause in causes(error):
         if isinstance(cause, _TELLING) and (known := classify(cause)) is not None:
             return known
@@ -159,6 +159,6 @@ def _explained(error: BaseException) -> tuple[Kind, str]:
         case httpx.NetworkError():
             return "refused", "broke off the connection"
         case httpx.InvalidURL() | httpx.UnsupportedProtocol() | httpx.LocalProtocolError():
-            return "protocol", "cannot be asked: the address is no HTTP address"
+            return "protocol", "cannot be reached: the address is no HTTP address"
     # The type only: the text of an unforeseen error may carry the address.
     return "internal", f"delivery failed for a reason inside monitord: {type(error).__name__}"

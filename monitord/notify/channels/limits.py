@@ -1,4 +1,4 @@
-"""What a receiver says of its limits: for how long it asks to be left alone."""
+"""A receiver's rate limits: for how long it asks not to be called."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Final
 
 # HTTP: the receiver limits how many messages it accepts.
 TOO_MANY: Final = 429
-# Whoever asks for more is asked again all the same: an alert that waits longer than that has missed its night.
+# Whoever asks for more is tried again all the same: an alert that waits longer than that is of no use.
 LONGEST_WAIT_SECONDS: Final = 3600.0
 # Too many requests, and a service that is away for a while.
 _LIMITED: Final = (TOO_MANY, 503)
@@ -18,7 +18,7 @@ _LIMITED: Final = (TOO_MANY, 503)
 def retry_after(status: int, headers: Mapping[str, str]) -> float | None:
     """For how many seconds the receiver asks to be left alone, at most an hour; None where it does not say.
 
-    `Retry-After` is seconds or a date, which is taken against the receiver's own clock where it tells that.
+    `Retry-After` is seconds or a date, which is taken against the receiver's own clock where it gives that.
     """
     if status not in _LIMITED:
         return None

@@ -37,14 +37,14 @@ _DETAILS: Final = (
 
 
 class PagerDuty:
-    """Tells one PagerDuty service.
+    """Notifies one PagerDuty service.
 
     Args:
         key: the integration key of the service ("routing key").
         instance: which machine this is, and `fleet` which fleet ("": none).
         url: where events are posted.
-        page: where a person can look ("": nowhere).
-        least: the least severity that is told.
+        page: the address of the page ("": none).
+        least: the least severity that is sent.
     """
 
     name = "pagerduty"
@@ -89,7 +89,7 @@ class PagerDuty:
         await self._http.close()
 
     def events(self, message: Message) -> Iterator[dict[str, object]]:
-        """What PagerDuty is to hear of a message: a reminder or a verdict is no incident."""
+        """What PagerDuty receives of a message: a reminder or a verdict is no incident."""
         match message.kind:
             case "firing":
                 yield self._trigger(message, message.alert_id)

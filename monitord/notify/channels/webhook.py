@@ -32,13 +32,13 @@ _TYPES: Final[dict[Kind, str]] = {
 
 
 class Webhook:
-    """Tells one address. A message that was not accepted goes out again with the same `id` and `webhook-id`.
+    """Posts to one address. A message that was not accepted goes out again with the same `id` and `webhook-id`.
 
     Args:
         url: where to POST.
         instance: which machine this is, and `fleet` which fleet ("": none); both are in each event.
         secret: signs what is sent; None: it is not signed.
-        least: the least severity that is told.
+        least: the least severity that is sent.
     """
 
     name = "webhook"

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 AT_ONCE: Final = 100
 # Of those that are processes, so many for each core: they begin with work, and then mostly wait for an answer.
 PROCESSES_A_CORE: Final = 4
-# Of the reading's deadline: what runs longer than that is taken with a later reading.
+# Of the reading's deadline: what runs longer than that is read with a later reading.
 _SHARE: Final = 0.9
 # A check begins its turn this much early, since a cycle does not begin at the very moment.
 _EARLY_SECONDS, _EARLY_SHARE = 1.0, 0.1
@@ -105,7 +105,7 @@ def processes_at_once() -> int:
 
 @dataclass(frozen=True, slots=True)
 class _Last:
-    """What came of a check, and when it was first told (Unix seconds)."""
+    """The result of a check, and when it was first reported (Unix seconds)."""
 
     samples: tuple[Sample, ...]
     gap: Unmeasured | None
@@ -113,7 +113,7 @@ class _Last:
 
 
 class ChecksProbe:
-    """Takes the checks that are due, and tells of each what is known: of those that are not due their last result."""
+    """Runs the checks that are due, and gives of each what is known: of those that are not due their last result."""
 
     name = PROBE
 
@@ -126,7 +126,7 @@ class ChecksProbe:
         self._last: dict[str, _Last] = {}
 
     async def measure(self, request: Request) -> Measured:
-        """Begin what is due, and wait for it as long as this reading may take. What runs on is told by a later one."""
+        """Begin what is due, and wait for it as long as this reading may take. What runs on is in a later one."""
         loop = asyncio.get_running_loop()
         deadline, now = loop.time() + request.timeout * _SHARE, loop.time()
         begun = []

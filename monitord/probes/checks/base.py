@@ -23,7 +23,7 @@ def result(name: str, value: Value, unit: str, *more: Sample) -> CheckResult:
 
 
 class CheckClient(Protocol):
-    """One check. What is wrong with what it asks is a result; that it could not be asked is a FailureError."""
+    """One check. What is wrong with what it asks is a result; that it could not run is a FailureError."""
 
     @property
     def name(self) -> str:
@@ -45,7 +45,7 @@ class CheckClient(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ScheduledCheck:
-    """A check, how often it is taken (None: in each cycle), and how long one run may take in all (seconds).
+    """A check, how often it runs (None: in each cycle), and how long one run may take in all (seconds).
 
     `is_process`: a run is a process of its own, of which this machine bears few at once.
     """

@@ -1,4 +1,4 @@
-"""Runs a Nagios plugin, and tells what it has found and its numbers."""
+"""Runs a Nagios plugin, and returns what it has found and its numbers."""
 
 from __future__ import annotations
 

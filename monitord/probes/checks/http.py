@@ -188,7 +188,7 @@ def _same(one: Any, other: Any) -> bool:
 
 
 def _redirected(target: Target, location: str) -> Target:
-    """Where a redirect leads to. What was to be said to one server is not said to another."""
+    """Where a redirect leads to. What was meant for one server is not sent to another."""
     host = f"{target.scheme}://{target.place}{target.path}"
     try:
         following = target_of(urljoin(host, location), {})

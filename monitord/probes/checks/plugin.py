@@ -37,7 +37,7 @@ async def run_plugin(called: str, command: Sequence[str], timeout: float) -> tup
     Args:
         called: how it is called in a sentence.
         command: the program and its arguments.
-        timeout: seconds until it is over: it is told to end some time before, then its process group is killed.
+        timeout: seconds until it is over: it gets a signal some time before, then its process group is killed.
 
     Raises:
         FailureError: it could not be run, was not done in time, or ended otherwise than a plugin does.
@@ -58,7 +58,7 @@ async def run_plugin(called: str, command: Sequence[str], timeout: float) -> tup
         name = signal.Signals(-code).name if code is not None and -code in set(signal.Signals) else "a signal"
         raise FailureError("internal", f"{called} was ended by {name}{said}")
     if code == _UNKNOWN:
-        raise FailureError("protocol", f"{called} says that it cannot tell{said}")
+        raise FailureError("protocol", f"{called} answers UNKNOWN{said}")
     if code >= len(STATES):
         why = "a program that it needs is missing" if code == 127 else "which is no exit code of a plugin"
         raise FailureError("missing" if code == 127 else "protocol", f"{called} exited with {code}, {why}{said}")

@@ -71,7 +71,7 @@ def frame(ident: str, title: str, description: str, height: float, *content: str
 
 
 def patterns(ident: str) -> Markup:
-    """Hatching for what is wrong, dots for what is unknown or idle, so that none is told by colour alone."""
+    """Hatching for what is wrong, dots for what is unknown or idle, so that none differs by colour alone."""
     square = {"width": 8, "height": 8, "patternUnits": "userSpaceOnUse"}
     ground = tag("rect", width=8, height=8, class_="ground")
     stripes = tag("path", d="M-1 9L9 -1M-1 1L1 -1M7 9L9 7", class_="stripe")

@@ -1,4 +1,4 @@
-"""The plots of a night by their names, as the blocks ask for them."""
+"""The plots of a report by their names, as the blocks ask for them."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _HOURS_EVERY: Final = 8
 
 
 def night_plots(night: Report) -> Callable[[Plot], Markup | None]:
-    """What draws a plot of what is recorded of this night; None where nothing is."""
+    """What draws a plot of what is recorded; None where nothing is."""
     span, last = TimeSpan(night.since, night.until), len(night.services)
     plots: dict[tuple[PlotName, str], Callable[[], Markup]] = {}
     for n, service in enumerate(night.services, 1):

@@ -1,4 +1,4 @@
-"""The plots of a night as SVG: a service's states, its memory, a table's rows, a group's sealing delays."""
+"""The plots of a report as SVG: a service's states, its memory, a table's rows, a group's sealing delays."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from markupsafe import Markup
 
 from monitord.core import humanize
 from monitord.core.report.model import (
-    BlindSpell,
     CheckReport,
     GroupReport,
     SealReport,
     ServiceReport,
     State,
+    StateStretch,
     TableReport,
 )
 from monitord.core.report.wording import UNKNOWN, dated, is_above, said, seal_state
@@ -54,13 +54,13 @@ _RING: Final = "M-7 0a7 7 0 1 0 14 0a7 7 0 1 0 -14 0Z"
 
 
 def strip(ident: str, service: ServiceReport, span: TimeSpan, *, axis: bool = True) -> Markup:
-    """One service's night as a band: thin where it was as expected, high and hatched where not, dotted where unknown.
+    """One service as a band: thin where it was as expected, high and hatched where not, dotted where unknown.
 
     A restart is a mark above the band. `axis` adds the hours.
     """
     upper, lower = 8.0, 30.0
     order: tuple[State, ...] = ("ok", "unknown", "unconfirmed", "wrong", "restarted")
-    stretches = service.stretches or (BlindSpell(span.since, span.until, "unknown", ""),)
+    stretches = service.stretches or (StateStretch(span.since, span.until, "unknown", ""),)
     parts = [part for state in order for part in stretches if part.state == state]
     rules = (
         time_axis(span, upper, lower)
@@ -74,7 +74,7 @@ def strip(ident: str, service: ServiceReport, span: TimeSpan, *, axis: bool = Tr
     )
     return frame(
         ident,
-        f"{service.name}: the night",
+        f"{service.name}: its states",
         _strip_words(service.stretches),
         lower + (22 if axis else 2),
         patterns(ident),
@@ -83,7 +83,7 @@ def strip(ident: str, service: ServiceReport, span: TimeSpan, *, axis: bool = Tr
     )
 
 
-def _stretch(ident: str, part: BlindSpell, span: TimeSpan, upper: float, lower: float) -> Markup:
+def _stretch(ident: str, part: StateStretch, span: TimeSpan, upper: float, lower: float) -> Markup:
     start, end = span.place(part.start), span.place(part.end)
     where = {"x": percent(start), "width": percent(max(0.0, end - start))}
     high = {"y": f"{upper}", "height": f"{lower - upper}"}
@@ -95,7 +95,7 @@ def _stretch(ident: str, part: BlindSpell, span: TimeSpan, upper: float, lower: 
     return tag("rect", **where, **high, fill=fill(ident, look), class_=f"edge {look}")
 
 
-def _strip_words(stretches: Sequence[BlindSpell]) -> str:
+def _strip_words(stretches: Sequence[StateStretch]) -> str:
     if not stretches:
         return "Nothing is known of it."
     names: dict[State, str] = {
@@ -127,7 +127,7 @@ def event_loop_plot(ident: str, service: ServiceReport, span: TimeSpan, limit: f
 
 
 def heap_plot(ident: str, service: ServiceReport, span: TimeSpan) -> Markup:
-    """A service's heap, against what Node may use where it is told."""
+    """A service's heap, against what Node may use where that is known."""
     return line_plot(ident, service.name, PlottedLine("heap", service.heap, service.heap_limit), span, humanize.size)
 
 

@@ -1,4 +1,4 @@
-"""A small plot for a cell of a table: a service's memory through the night, and how full something is."""
+"""A small plot for a cell of a table: a service's memory over the window, and how full something is."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ _LOW: Final = _SPARK_HEIGHT - 2.0
 
 
 def spark(service: ServiceReport, span: TimeSpan) -> Markup:
-    """A service's memory through the night, small; from nothing up, so that what is level looks level."""
+    """A service's memory over the window, small; from nothing up, so that what is level looks level."""
     peak = service.memory_peak
     if peak is None and all(part.state == "ok" for part in service.stretches):
         return text(NOTHING)
@@ -49,7 +49,7 @@ def spark(service: ServiceReport, span: TimeSpan) -> Markup:
 
 
 def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
-    """A check's number through the night, small; where there was none it is dotted."""
+    """A check's number over the window, small; where there was none it is dotted."""
     known = [value for _, value in check.values if value is not None]
     if not known:
         return text(NOTHING)

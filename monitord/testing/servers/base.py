@@ -146,7 +146,7 @@ class PortServer(EmbeddedServer):
         if self.port_taken in log:
             return StackError("refused", f"port {self.port} was taken before {self.title} could listen on it")
         reasons = [line for line in log.splitlines() if "FATAL" in line or "ERROR" in line] or log.splitlines()
-        return StackError("internal", f"{self.title} ended at once: {reasons[-1] if reasons else 'it said nothing'}")
+        return StackError("internal", f"{self.title} ended at once: {reasons[-1] if reasons else 'it wrote nothing'}")
 
     async def _await_end(self, doomed: list[psutil.Process]) -> None:
         if self._process is not None:

@@ -21,7 +21,7 @@ class Pm2Server(EmbeddedServer):
     folder = "pm2"
 
     def __init__(self, sandbox: Sandbox, *, progress: Progress = lambda _: None) -> None:
-        """Args: sandbox: Where it lives, open. progress: Told when PM2 must be installed first."""
+        """Args: sandbox: Where it lives, open. progress: Called when PM2 must be installed first."""
         super().__init__(sandbox)
         self._progress = progress
         self._program: Pm2Program | None = None
@@ -63,7 +63,7 @@ class Pm2Server(EmbeddedServer):
         quiet = {
             "PM2_HOME": str(self.home),
             "HOME": str(self.home),
-            # PM2 reports installs and looks for updates over the network unless each way is closed.
+            # PM2 reports installs and checks for updates over the network unless each way is closed.
             "PM2_DISCRETE_MODE": "true",
             "PM2_DISABLE_VERSION_CHECK": "true",
             "PM2_NO_INTERACTION": "true",

@@ -49,11 +49,11 @@ async def install_pm2(sandbox: Sandbox, progress: Progress, *, cache: Path | Non
     """Find the cached PM2, or install it.
 
     Several processes may call this at once: one installs, the others wait for it. An install that is cut short
-    leaves nothing that could be taken for a finished one.
+    leaves nothing that appears to be a finished one.
 
     Args:
         sandbox: Where npm runs, so that it ends with its owner.
-        progress: Told when there is something to wait for.
+        progress: Called when there is something to wait for.
         cache: The directory of installs; default beside the virtual environment, else in the user's cache.
 
     Raises:

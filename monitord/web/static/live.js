@@ -160,7 +160,7 @@ document.addEventListener("visibilitychange", () => {
 addEventListener("pagehide", () => stream?.close());
 addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
 
-// What has just been asked for is said once, and for a while.
+// What has just been asked for is shown once, and for a while.
 setTimeout(() => document.querySelector("main > .done")?.remove(), DONE_MS);
 if (location.search.includes("done=")) history.replaceState(null, "", location.pathname + location.hash);
 if (!document.hidden) listen();

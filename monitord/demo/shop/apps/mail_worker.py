@@ -1,4 +1,4 @@
-"""mail_worker 2: sends the confirmations that wait in the queue `emails`; told to, each of them fails.
+"""mail_worker 2: sends the confirmations that wait in the queue `emails`; as a fault, each of them fails.
 
 The keys are BullMQ's, under the prefix `myapp`.
 """

@@ -1,4 +1,4 @@
-"""shop-api: says whether orders can be placed; told to, it answers 500 though PM2 calls it online."""
+"""shop-api: answers whether orders can be placed; as a fault, it answers 500 though PM2 calls it online."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""The watched tables' night, as a report tells of it."""
+"""The watched tables in a report."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from monitord.core.report.model import Report, TableReport
 from monitord.core.report.wording import MOST, is_above, span, spells
 
 
-def growth(night: Report) -> Iterator[Section]:
+def growth(report: Report) -> Iterator[Section]:
     """Each watched table's rows against the limit."""
-    if not night.tables:
+    if not report.tables:
         return
     rows = tuple(
         (
@@ -26,12 +26,12 @@ def growth(night: Report) -> Iterator[Section]:
                 humanize.count(table.limit),
             ),
         )
-        for table in night.tables
+        for table in report.tables
     )
     header = ("Table", "Rows gained", "Per hour", "Busiest hour", "Limit")
-    blocks: list[Block] = [Plot("growth", table.name, f"{table.name}: rows per hour") for table in night.tables]
+    blocks: list[Block] = [Plot("growth", table.name, f"{table.name}: rows per hour") for table in report.tables]
     blocks.append(Grid("Rows gained, and per hour", header, rows, frozenset({1, 2, 3, 4})))
-    apart = [item for table in night.tables for item in _hours(table, night)]
+    apart = [item for table in report.tables for item in _hours(table, report)]
     if apart:
         blocks.append(Bullets(tuple(apart)))
     yield Section("growth", "Database growth", tuple(blocks))
@@ -43,9 +43,9 @@ def _growth_style(table: TableReport) -> Style:
     return "unknown" if table.per_hour is None else "ok"
 
 
-def _hours(table: TableReport, night: Report) -> Iterator[tuple[Style | None, str]]:
+def _hours(table: TableReport, report: Report) -> Iterator[tuple[Style | None, str]]:
     above = [
-        f"{humanize.count(hour.per_hour)} {span(hour.start, hour.end, night)}"
+        f"{humanize.count(hour.per_hour)} {span(hour.start, hour.end, report)}"
         for hour in table.hours
         if is_above(hour, table) and hour.per_hour is not None
     ]
@@ -53,5 +53,5 @@ def _hours(table: TableReport, night: Report) -> Iterator[tuple[Style | None, st
         yield "warning", f"{table.name} was above its limit, in rows an hour: {humanize.listed(above, most=MOST)}."
     blank = spells((hour.start, hour.end) for hour in table.hours if hour.rows is None)
     if blank:
-        named = [span(start, end, night) for start, end in blank]
+        named = [span(start, end, report) for start, end in blank]
         yield "unknown", f"{table.name}: the growth is unknown {humanize.listed(named, most=MOST)}."

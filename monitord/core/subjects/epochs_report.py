@@ -1,4 +1,4 @@
-"""The epochs' night, as a report tells of it, and what came of it in numbers."""
+"""The epochs in a report, and their recap in numbers."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _KEY: Final = (
 )
 
 
-def sealing(night: Report) -> Iterator[Section]:
+def sealing(report: Report) -> Iterator[Section]:
     """Each group's labels: how they came, and by name the ones that did not come as they should."""
-    if not night.groups:  # there is nothing to say of them, either
+    if not report.groups:  # there is nothing to say of them, either
         return
     parts = tuple(
-        Section(f"sealing-{number}", group.group, tuple(_group(group))) for number, group in enumerate(night.groups, 1)
+        Section(f"sealing-{number}", group.group, tuple(_group(group))) for number, group in enumerate(report.groups, 1)
     )
     yield Section("sealing", "Epoch sealing", parts=parts)
-    yield _recap(night)
+    yield _recap(report)
 
 
 def _group(group: GroupReport) -> Iterator[Block]:
@@ -34,7 +34,7 @@ def _group(group: GroupReport) -> Iterator[Block]:
     usual = group.usual
     half = said(humanize.duration, usual.median, "an unknown time")
     most = (
-        "too few to tell what nearly all come in" if usual.most is None else f"99% in {humanize.duration(usual.most)}"
+        "too few to know what nearly all come in" if usual.most is None else f"99% in {humanize.duration(usual.most)}"
     )
     days = humanize.duration(usual.days * 86400.0)
     if usual.count:
@@ -43,7 +43,7 @@ def _group(group: GroupReport) -> Iterator[Block]:
         yield Paragraph("What is usual is unknown: no seals are remembered.")
     named = [seal for seal in group.seals if seal.state != "unknown" and not is_ordinary(seal)]
     if named:
-        yield seal_grid(f"{group.group}: labels to look at", named)
+        yield seal_grid(f"{group.group}: labels to check", named)
     unknown = [label(seal.label) for seal in group.seals if seal.state == "unknown"]
     items: list[tuple[Style | None, str]] = [
         (
@@ -98,16 +98,16 @@ def seal_grid(caption: str, seals: list[SealReport]) -> Grid:
     return Grid(caption, ("Label", "Seal", "Delay", "Channels"), rows, frozenset({2, 3}))
 
 
-def _recap(night: Report) -> Section:
+def _recap(report: Report) -> Section:
     """The two tiers of the token distribution, as counts."""
     title = "Two-tier recap"
-    if night.recap is None:
-        why = f"Unknown: {night.recap_error}" if night.recap_error else "Unknown: the database was not asked."
+    if report.recap is None:
+        why = f"Unknown: {report.recap_error}" if report.recap_error else "Unknown: the database was not queried."
         return Section("recap", title, (Paragraph(sentence(why), "unknown"),))
-    if not night.recap:
+    if not report.recap:
         return Section("recap", title, (Paragraph("No groups are watched."),))
     header = ("Group", "Channels", "Records", "Viewers", "Categories", "Leader (viewers)")
-    rows = tuple((None, tuple(_tier(tier))) for tier in night.recap)
+    rows = tuple((None, tuple(_tier(tier))) for tier in report.recap)
     blocks: list[Block] = [
         Grid(
             "Channels, participant records, unique viewers and categories",
@@ -117,7 +117,7 @@ def _recap(night: Report) -> Section:
             (5, 0),
         )
     ]
-    if any(tier.capped for tier in night.recap):
+    if any(tier.capped for tier in report.recap):
         blocks.append(Paragraph("A + stands for at least so many: not all were counted."))
     return Section("recap", title, tuple(blocks))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import psutil
 
-from bench import oldway
+from bench import baseline
 from bench.measure import Memory, Run, bare_interpreter, memory, run
 from monitord.demo.stack import Stack
 from monitord.storage.schema import FILE
@@ -28,7 +28,7 @@ CHECK_CODES = (0, 1, 2, 3)
 
 
 @dataclass(slots=True)
-class Watching:
+class Footprint:
     """What was measured. `cycles` are seconds of each cycle in the daemon, `cycle_cpu` CPU seconds a cycle."""
 
     old: list[Run] = field(default_factory=list)
@@ -40,16 +40,16 @@ class Watching:
     bare: Memory = field(default_factory=lambda: Memory(0, None))
 
 
-async def watch(stack: Stack, *, runs: int, cycles: int, say: Callable[[str], None]) -> Watching:
+async def measure_footprint(stack: Stack, *, runs: int, cycles: int, say: Callable[[str], None]) -> Footprint:
     """Measure on a stack that runs.
 
     Args:
         stack: With its fleet, started.
         runs: How often the old script and the check are run, by turns.
-        cycles: How many cycles of the daemon are looked at.
+        cycles: How many cycles of the daemon are measured.
         say: Told what is being done.
     """
-    found = Watching()
+    found = Footprint()
     say(f"the daemon: {cycles} cycles, their lines read")
     await _durations(stack, cycles, found)
     say(f"the daemon: {cycles} cycles, its CPU and memory read")
@@ -99,14 +99,14 @@ class _Daemon:
         return int(count)
 
 
-async def _durations(stack: Stack, cycles: int, found: Watching) -> None:
+async def _durations(stack: Stack, cycles: int, found: Footprint) -> None:
     async with asyncio.timeout(CYCLE_SECONDS), _Daemon(stack, MONITORD_LOG_LEVEL="debug") as daemon:
         while len(lines := daemon.lines("cycle_completed")) < cycles:  # noqa: ASYNC110 - another process, no event
             await asyncio.sleep(0.5)
     found.cycles = [float(str(line["duration_ms"])) / 1000 for line in lines]
 
 
-async def _cpu_and_memory(stack: Stack, cycles: int, found: Watching) -> None:
+async def _cpu_and_memory(stack: Stack, cycles: int, found: Footprint) -> None:
     async with asyncio.timeout(CYCLE_SECONDS), _Daemon(stack, MONITORD_LOG_LEVEL="info") as daemon:
         process = psutil.Process(daemon.child.pid)
         saved, before = daemon.saved(), _cpu(process)
@@ -121,7 +121,7 @@ def _cpu(process: psutil.Process) -> float:
     return float(times.user + times.system + times.children_user + times.children_system)
 
 
-async def _by_turns(stack: Stack, runs: int, found: Watching) -> None:
+async def _by_turns(stack: Stack, runs: int, found: Footprint) -> None:
     """By turns, so that whatever else the machine does burdens both alike. The first of each warms the caches."""
     script, env = await _old_script(stack)
     log = stack.sandbox.directory
@@ -155,7 +155,7 @@ def _both_did_their_work(old: str, check: Run, said: str) -> None:
 async def _old_script(stack: Stack) -> tuple[Path, dict[str, str]]:
     program = await install_pm2(stack.sandbox, lambda _: None)
     directory = stack.sandbox.directory / "old"
-    script = oldway.write(directory, program.node, program.script)
+    script = baseline.write(directory, program.node, program.script)
     bundled = postgres_binaries(stack.sandbox, unprivileged_user()) / "psql"
     psql = str(bundled) if bundled.exists() else shutil.which("psql")
     if psql is None:

@@ -18,7 +18,7 @@ class Look:
     at: float = 0.0
 
 
-class Told:
+class Cycles:
     """Every look of a night so far, and the state it has left."""
 
     def __init__(self) -> None:

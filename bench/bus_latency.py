@@ -1,4 +1,4 @@
-"""How soon a death is said, and what a storm of them does: a real PM2 with a Postgres that hangs, and a made-up one."""
+"""How soon an end is logged, and what a storm of them does: a real PM2 beside a Postgres that hangs, and a fake."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ Line = dict[str, Any]
 
 
 @dataclass(slots=True)
-class Hearing:
+class BusLatency:
     """What was measured. `said` are seconds from each kill to its line; `late` those by which due cycles began late.
 
     `cpu` is CPU seconds a second, `memory` bytes at the end, each in the calm and in the storm.
@@ -46,9 +46,9 @@ class Hearing:
     lines: int = 0
 
 
-async def hear(*, kills: int, seconds: float, say: Callable[[str], None]) -> Hearing:
+async def measure_bus(*, kills: int, seconds: float, say: Callable[[str], None]) -> BusLatency:
     """Measure `kills` deaths one by one, and a storm of `seconds`."""
-    found = Hearing()
+    found = BusLatency()
     say(f"{kills} kills while a cycle waits for a Postgres that does not answer")
     await _kills(kills, found)
     say(f"{seconds:.0f} s of {PER_SECOND} deaths a second")
@@ -109,7 +109,7 @@ async def _running(directory: Path, **settings: str) -> AsyncIterator[tuple[_Dae
             await following
 
 
-async def _kills(kills: int, found: Hearing) -> None:
+async def _kills(kills: int, found: BusLatency) -> None:
     mute = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
     port = mute.sockets[0].getsockname()[1]
     with Sandbox() as sandbox:
@@ -140,7 +140,7 @@ async def _kills(kills: int, found: Hearing) -> None:
     mute.close()
 
 
-async def _storm(seconds: float, found: Hearing) -> None:
+async def _storm(seconds: float, found: BusLatency) -> None:
     with tempfile.TemporaryDirectory(prefix="monitord-") as place:
         directory = Path(place)
         settings = {"MONITORD_PM2__HOME": place, "MONITORD_CHECK_INTERVAL": "1s", "MONITORD_LOG_LEVEL": "info"}
@@ -174,7 +174,7 @@ def _cpu(process: psutil.Process) -> float:
     return float(times.user + times.system)
 
 
-def summary(found: Hearing) -> list[list[str]]:
+def summary(found: BusLatency) -> list[list[str]]:
     """The rows of the table."""
     said = [value * 1000 for value in found.said]
     rows = [

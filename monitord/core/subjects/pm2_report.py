@@ -1,4 +1,4 @@
-"""The services' night, as a report tells of it."""
+"""The services in a report."""
 
 from __future__ import annotations
 
@@ -8,25 +8,25 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, Grid, Paragraph, Plot, Plots, Section, Style
 from monitord.core.humanize import NOTHING, UNKNOWN, said
-from monitord.core.report.model import BlindSpell, Report, ServiceReport
+from monitord.core.report.model import Report, ServiceReport, StateStretch
 from monitord.core.report.wording import MOST, at, minute, restarts, span
 
 STATES: Final = (
-    "The night of each service. Thin: as expected. High and hatched: not as expected. Dotted: unknown. "
+    "Each service over the window. Thin: as expected. High and hatched: not as expected. Dotted: unknown. "
     "Arrow: a restart."
 )
 # So many spells of one kind are named one by one.
 _FEW: Final = 3
 
 
-def services(night: Report) -> Iterator[Section]:
+def services(report: Report) -> Iterator[Section]:
     """Each service: how it stands, its memory against the limit, its restarts, and what was not as expected."""
-    if not night.services:
+    if not report.services:
         yield Section("services", "Services", (Paragraph("No services were watched."),))
         return
     rows = tuple(
         (
-            told(service.ok),
+            style_of(service.ok),
             (
                 service.name,
                 service.word or UNKNOWN,
@@ -36,14 +36,14 @@ def services(night: Report) -> Iterator[Section]:
                 _restarts(service),
             ),
         )
-        for service in night.services
+        for service in report.services
     )
     header = ("Service", "State", "Expected", "Peak memory", "At (UTC)", "Restarts")
-    names = [service.name for service in night.services]
+    names = [service.name for service in report.services]
     blocks: list[Block] = [Plots(tuple(Plot("states", name, name) for name in names), STATES, are_bands=True)]
-    blocks.append(Grid("Services at the end of the night", header, rows, frozenset({3, 5}), (0, 1, 2)))
-    blocks.append(Paragraph(_limits(night.services)))
-    apart = tuple(_apart(night))
+    blocks.append(Grid("Services at the end of the window", header, rows, frozenset({3, 5}), (0, 1, 2)))
+    blocks.append(Paragraph(_limits(report.services)))
+    apart = tuple(_apart(report))
     if apart:
         blocks.append(Bullets(apart))
     memory = tuple(Plot("memory", name, f"{name}: memory") for name in names)
@@ -58,8 +58,8 @@ def _restarts(service: ServiceReport) -> str:
     return humanize.count(number) if number or is_seen else UNKNOWN
 
 
-def told(ok: bool | None) -> Style:
-    """The style of a thing that is as expected, is not, or cannot be told."""
+def style_of(ok: bool | None) -> Style:
+    """The style of a thing that is as expected, is not, or is unknown."""
     return "unknown" if ok is None else "ok" if ok else "critical"
 
 
@@ -74,33 +74,33 @@ def _limits(found: tuple[ServiceReport, ...]) -> str:
     return f"Memory limit: {humanize.size(common)} a service" + (f"; {'; '.join(others)}." if others else ".")
 
 
-def _apart(night: Report) -> Iterator[tuple[Style | None, str]]:
+def _apart(report: Report) -> Iterator[tuple[Style | None, str]]:
     """Sentences on what was not as expected, one for all services of which the same is true, and on restarts."""
     alike: dict[tuple[Style, str], list[str]] = {}
-    for service in night.services:
-        for key in _spells(service, night):
+    for service in report.services:
+        for key in _spells(service, report):
             alike.setdefault(key, []).append(service.name)
     for (style, what), names in alike.items():
         yield style, f"{humanize.listed(names, most=MOST)} {'was' if len(names) == 1 else 'were'} {what}."
-    for service in night.services:
+    for service in report.services:
         if any(service.restarts.values()):
-            moments = [at(part.start, night) for part in service.stretches if part.state == "restarted"]
+            moments = [at(part.start, report) for part in service.stretches if part.state == "restarted"]
             when = f", at {humanize.listed(moments, most=MOST)}" if moments else ""
             yield "warning", f"{service.name} restarted: {restarts(service)}{when}."
 
 
-def _spells(service: ServiceReport, night: Report) -> Iterator[tuple[Style, str]]:
+def _spells(service: ServiceReport, report: Report) -> Iterator[tuple[Style, str]]:
     styles: dict[str, Style] = {"wrong": "critical", "unconfirmed": "warning", "unknown": "unknown"}
     for state, style in styles.items():
         doubt = ", not confirmed by a second check" if state == "unconfirmed" else ""
-        by_word: dict[str, list[BlindSpell]] = {}
+        by_word: dict[str, list[StateStretch]] = {}
         for part in service.stretches:
             if part.state == state:
                 by_word.setdefault(part.word or UNKNOWN, []).append(part)
         for word, found in by_word.items():
             if len(found) <= _FEW:
-                yield style, f"{word} {humanize.listed([span(part.start, part.end, night) for part in found])}{doubt}"
+                yield style, f"{word} {humanize.listed([span(part.start, part.end, report) for part in found])}{doubt}"
             else:
                 total = humanize.duration(sum(part.end - part.start for part in found))
-                between = f"between {at(found[0].start, night)} and {at(found[-1].end, night)}"
+                between = f"between {at(found[0].start, report)} and {at(found[-1].end, report)}"
                 yield style, f"{word} {len(found)} times, {total} in all, {between}{doubt}"

@@ -1,4 +1,4 @@
-"""The night of the checks, as a report tells of it."""
+"""The checks in a report."""
 
 from __future__ import annotations
 
@@ -11,19 +11,19 @@ from monitord.core.subjects.check_rules import in_words
 from monitord.core.subjects.check_rules import said as number
 
 
-def checks(night: Report) -> Iterator[Section]:
+def checks(report: Report) -> Iterator[Section]:
     """Each check's numbers against its limits."""
-    if not night.checks:
+    if not report.checks:
         return
     rows: list[tuple[Style | None, tuple[str, ...]]] = []
-    for check in night.checks:
+    for check in report.checks:
         known = [value for _, value in check.values if value is not None]
         least, most = (number(end(known), check.unit) if known else UNKNOWN for end in (min, max))
         limits = (("warning", check.warning), ("critical", check.critical))
-        told = ", ".join(f"{name} {in_words(limit, check.unit)}" for name, limit in limits if limit is not None)
-        rows.append((None, (check.name, check.type, least, most, told)))
+        limits_text = ", ".join(f"{name} {in_words(limit, check.unit)}" for name, limit in limits if limit is not None)
+        rows.append((None, (check.name, check.type, least, most, limits_text)))
     header = ("Check", "Type", "Least", "Most", "Limits")
     grid = Grid("The number of each check", header, tuple(rows), frozenset({2, 3}), (0, 4))
-    plots = tuple(Plot("value", check.name, f"{check.name}: {check.unit or 'its number'}") for check in night.checks)
+    plots = tuple(Plot("value", check.name, f"{check.name}: {check.unit or 'its number'}") for check in report.checks)
     key = "The number of each check against its limits. Dotted: there was none."
     yield Section("checks", "Checks", (grid, Plots(plots, key)))
