@@ -37,7 +37,7 @@ async def test_a_message_is_told_with_its_title_its_text_and_its_kind(receive: R
     await way.close()
     first, second = [request.json() for request in receiver.requests]
     assert first["title"] == "CRITICAL: gateway is errored"
-    assert first["message"].endswith("pm2 logs gateway.\n(told 2 h 5 min late)")
+    assert first["message"].endswith("pm2 logs gateway.\n(sent 2 h 5 min late)")
     assert (first["type"], second["type"]) == ("failure", "success")
 
 
