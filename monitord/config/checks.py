@@ -22,11 +22,11 @@ from pydantic import (
 )
 
 from monitord.config import types as t
-from monitord.core import thresholds
+from monitord.config.named import read_threshold
 from monitord.core.model import Severity
 from monitord.core.orders import CheckKind, CheckOrder
 from monitord.core.subjects.registry import subject_named
-from monitord.core.thresholds import Threshold, is_stricter, threshold
+from monitord.core.thresholds import Threshold, is_stricter
 from monitord.masking import MASK, mask, parts_of, secrets_in
 
 EXAMPLE: Final = '{"shop": {"type": "http", "url": "https://shop.example.com/health"}}'
@@ -53,14 +53,6 @@ def _names(value: object) -> tuple[str, ...]:
         if not isinstance(item, str) or not item.strip() or not item.isprintable():
             raise ValueError('it holds something that is no name; write ["gateway", "postgres"]')
     return tuple(dict.fromkeys(item.strip() for item in found))
-
-
-def _threshold(value: object) -> Threshold:
-    if isinstance(value, Threshold):
-        return value
-    if not isinstance(value, str):
-        raise ValueError(f"it is no limit; write {thresholds.EXAMPLE}")
-    return threshold(value)
 
 
 def _statuses(value: object) -> tuple[str, ...]:
@@ -147,7 +139,7 @@ def _shown(url: str) -> str:
 
 Line = Annotated[str, BeforeValidator(_line)]
 Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
-Limit = Annotated[Threshold, BeforeValidator(_threshold), PlainSerializer(str)]
+Limit = Annotated[Threshold, BeforeValidator(read_threshold), PlainSerializer(str)]
 Days = Annotated[int, BeforeValidator(_days)]
 Url = Annotated[t.HttpUrl, AfterValidator(_url), PlainSerializer(lambda url: _shown(url.get_secret_value()))]
 Headers = Annotated[

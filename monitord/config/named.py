@@ -23,9 +23,11 @@ from monitord.config.types import (
     text_of,
     words,
 )
-from monitord.core import units
+from monitord.core import thresholds, units
+from monitord.core.app_numbers import number_name
 from monitord.core.hours import OTHERWISE, hours_of
-from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, TableOrders
+from monitord.core.orders import DiskOrders, NumberOrders, QueueOrders, ServiceOrders, TableOrders
+from monitord.core.thresholds import Threshold, is_stricter, threshold
 
 
 def _as_it_is(value: object) -> object:
@@ -132,6 +134,69 @@ def _key_prefix(value: object) -> str:
     return text
 
 
+def read_threshold(value: object) -> Threshold:
+    """A limit with its direction, as `> 50`."""
+    if isinstance(value, Threshold):
+        return value
+    if not isinstance(value, str):
+        raise ValueError(f"it is no limit; write {thresholds.EXAMPLE}")
+    return threshold(value)
+
+
+_OFF: Final = "off"
+_LIMITS_EXAMPLE: Final = (
+    '{"web": {"HTTP P95 Latency": "> 500", "jobs": {"warning": "> 50", "critical": "> 200"}}, "*": {"errors/s": "> 5"}}'
+)
+
+
+def _number_orders(value: object) -> NumberOrders:
+    """The limits of one number: one of them is a warning's."""
+    if isinstance(value, NumberOrders):
+        return value
+    if not isinstance(value, dict):
+        is_off = isinstance(value, str) and value.strip().lower() == _OFF
+        return NumberOrders() if is_off else NumberOrders(read_threshold(value))
+    if unknown := sorted(map(str, value.keys() - {"warning", "critical"})):
+        raise ValueError(f"{', '.join(unknown)} cannot be declared; what can is warning, critical")
+    found = {}
+    for level, limit in value.items():
+        try:
+            found[level] = read_threshold(limit)
+        except ValueError as error:
+            raise ValueError(f"{level}: {error}") from None
+    if not found:
+        raise ValueError(f'it names no limit; write {thresholds.EXAMPLE}, or "{_OFF}"')
+    warning, critical = found.get("warning"), found.get("critical")
+    if warning is not None and critical is not None and not is_stricter(critical, warning):
+        raise ValueError(f"critical, {critical}, is reached before warning, {warning}")
+    return NumberOrders(warning, critical)
+
+
+def _limits_of_numbers(value: object) -> Mapping[str, NumberOrders]:
+    if not isinstance(value, dict) or not value:
+        raise ValueError(f"it is no map from numbers to limits; write {_LIMITS_EXAMPLE}")
+    found = {}
+    for name, limits in value.items():
+        if not name.strip() or not name.isprintable():
+            raise ValueError(f"it holds something that is no name of a number; write {_LIMITS_EXAMPLE}")
+        try:
+            found[number_name(name)] = _number_orders(limits)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return found
+
+
+def _limits_written(limits: Mapping[str, Mapping[str, NumberOrders]]) -> dict[str, dict[str, Any]]:
+    return {service: {name: _written(one) for name, one in own.items()} for service, own in limits.items()}
+
+
+def _written(limits: NumberOrders) -> str | dict[str, str]:
+    if limits.critical is None:
+        return _OFF if limits.warning is None else str(limits.warning)
+    stated = {"warning": limits.warning, "critical": limits.critical}
+    return {level: str(limit) for level, limit in stated.items() if limit is not None}
+
+
 _percent_text: Final = "{:g}%".format
 
 _read_tables, _tables_written = named(
@@ -194,3 +259,8 @@ Services = Annotated[dict[str, ServiceOrders], _read_services, _services_written
 Processes = Annotated[dict[str, ServiceOrders], _read_processes, _processes_written]
 Disks = Annotated[dict[str, DiskOrders], _read_disks, _disks_written]
 KeyPrefix = Annotated[str, BeforeValidator(_key_prefix)]
+NumberLimits = Annotated[
+    dict[str, Mapping[str, NumberOrders]],
+    mapping(_LIMITS_EXAMPLE, _limits_of_numbers),
+    PlainSerializer(_limits_written),
+]

@@ -38,14 +38,18 @@ def _declared(by_name: Mapping[str, T], nothing: T) -> dict[str, T]:
 
 
 class Pm2Settings(Section):
-    """Where PM2 lives (None: not watched), and what is declared of single services."""
+    """Where PM2 lives (None: not watched), and what is declared of single services and their numbers."""
 
     needs = "home"
     home: t.Directory | None = None
     services: Annotated[n.Services, JUDGED] = Field(default_factory=dict)
+    limits: Annotated[n.NumberLimits, JUDGED] = Field(default_factory=dict)
 
     def orders(self) -> Mapping[str, object]:
-        return {"service_by_name": _declared(self.services, ServiceOrders())}
+        return {
+            "service_by_name": _declared(self.services, ServiceOrders()),
+            "number_limits": self.limits,
+        }
 
     def place(self) -> str:
         return "" if self.home is None or self.home == Path(PM2_HOME).expanduser() else str(self.home)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from monitord.core.copying import slot_by_slot
+from monitord.core.names import distinct
 
 # What PM2's own instrumentation (@pm2/io, which every Node app under PM2 is started with) calls its figures.
 LOOP_P95: Final = "Event Loop Latency p95"
@@ -28,6 +29,9 @@ KNOWN: Final = (
     *(HTTP_MEAN, HTTP_RATE, HANDLES, REQUESTS, HEAP_USAGE),
 )
 
+# How PM2's own figures may be called for short.
+_SHORT: Final = {name.casefold().replace(" latency", ""): name.casefold() for name in KNOWN}
+LONGEST_NAME: Final = 48
 _BETWEEN: Final = " | "
 _IS: Final = ": "
 _MILLISECONDS: Final[Mapping[str, float]] = {"ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
@@ -48,9 +52,9 @@ class AppNumber:
     unit: str
 
 
-def plain_name(name: str) -> str:
-    """A name without what stands between two numbers."""
-    return name.replace("|", "/").strip()
+def number_name(name: str) -> str:
+    """The name by which a word has a number: short, printable, and without what stands between two numbers."""
+    return distinct(name.strip() or "unnamed", LONGEST_NAME).replace("|", "/").strip()
 
 
 def packed(numbers: Mapping[str, str]) -> str:
@@ -95,6 +99,20 @@ def figure(word: str, name: str) -> AppNumber | None:
     start += len(sought) + (len(_BETWEEN) if start else 0)
     end = word.find(_BETWEEN, start)
     return number(word[start : end if end >= 0 else len(word)])
+
+
+def called(word: str, name: str) -> AppNumber | None:
+    """The number of such a word that somebody calls so: in whatever case, PM2's own also without `Latency`."""
+    if (exact := figure(word, name)) is not None:
+        return exact
+    sought = (name.casefold(), same_number(name))
+    return next((number(told) for own, told in written(word).items() if own.casefold() in sought), None)
+
+
+def same_number(name: str) -> str:
+    """What is the same of two names that somebody may call the same number by."""
+    plain = name.casefold()
+    return _SHORT.get(plain, plain)
 
 
 def moves(word: str) -> bool:

@@ -7,8 +7,10 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 from typing import Any, Final, Literal
 
+from monitord.core.app_numbers import same_number
 from monitord.core.hours import OTHERWISE, HourlyLimit, hourly
 from monitord.core.model import Severity
+from monitord.core.names import EVERYTHING
 from monitord.core.thresholds import Threshold
 
 Expected = Literal["online", "stopped", "periodic"]
@@ -82,6 +84,14 @@ class ServiceOrders:
     event_loop_latency: timedelta | None = None
     heap_full: float | None = None
     heap_span: timedelta | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class NumberOrders:
+    """The limits of one number that an app tells of itself, in the unit that it is told in; none: it is not judged."""
+
+    warning: Threshold | None = None
+    critical: Threshold | None = None
 
 
 CheckKind = Literal["http", "tcp", "sql", "freshness", "checkin", "command"]
@@ -160,6 +170,8 @@ class StandingOrders:
     service_memory_by_name: Mapping[str, int] = field(default_factory=dict)
     # How late one tick in twenty of an app's event loop may be.
     event_loop_latency: timedelta = timedelta(milliseconds=500)
+    # Service ("*": each of which nothing else is declared) -> number -> its limits.
+    number_limits: Mapping[str, Mapping[str, NumberOrders]] = field(default_factory=dict)
     # How much of the heap that Node may use may be used for how long, in percent.
     heap_full: float = 90.0
     heap_span: timedelta = timedelta(minutes=10)
@@ -303,6 +315,12 @@ class StandingOrders:
     def busy_for_of(self, service: str) -> float:
         """For how many seconds a service may be past its share of a processor."""
         return (self._service(service).busy_for or self.busy_for).total_seconds()
+
+    def limits_of_numbers(self, service: str) -> Mapping[str, NumberOrders]:
+        """The limits of the numbers that a service tells of itself; of those that are judged of every service, too."""
+        own, every = self.number_limits.get(service, {}), self.number_limits.get(EVERYTHING, {})
+        named = set(map(same_number, own)) if every else ()
+        return {**own, **{name: limits for name, limits in every.items() if same_number(name) not in named}}
 
     def memory_limit(self, service: str) -> int:
         """The most memory an instance of `service` may use, in bytes."""

@@ -21,12 +21,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, cast
 
-from monitord.core.app_numbers import KNOWN, count, first, packed, plain_name
-from monitord.core.names import distinct
+from monitord.core.app_numbers import KNOWN, count, first, number_name, packed
 
 MOST_PER_APP: Final = 16
 MOST_IN_ALL: Final = 6_000
-MOST_NAME_CHARACTERS: Final = 48
 _MOST_READ: Final = 200  # an app may send thousands: no more of them are read
 _MOST_TEXT: Final = 48
 _MOST_UNIT: Final = 12
@@ -69,7 +67,7 @@ def word(entries: Mapping[str, object]) -> Word:
 
 @lru_cache(maxsize=4096)
 def _name(name: str) -> str:
-    return plain_name(distinct(name.strip() or "unnamed", MOST_NAME_CHARACTERS))
+    return number_name(name)
 
 
 def number_text(value: object, unit: object) -> NumberText:

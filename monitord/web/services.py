@@ -11,6 +11,7 @@ from monitord.core.humanize import UNKNOWN
 from monitord.core.report.model import Report, ServiceReport
 from monitord.core.report.wording import dated, restarts, said, sentence
 from monitord.core.subjects import pm2_status
+from monitord.core.subjects.app_limits import limits_said, value_said
 from monitord.core.subjects.pm2 import PM2
 from monitord.core.subjects.pm2_report import services as services_night
 from monitord.core.subjects.pm2_status import ServiceStatus
@@ -77,7 +78,11 @@ def _facts(found: ServiceStatus, name: str, view: PageContext) -> Iterator[tuple
         if app.http_p95_ms is not None:
             yield "HTTP", f"{_milliseconds(app.http_p95_ms)} at the 95th percentile"
         for number, told in app.numbers.items():
+            if number in found.limits:
+                continue
             yield number, f"{told.value:g} {told.unit}".rstrip()
+    for number, limited in found.limits.items():
+        yield number, f"{value_said(limited)}, limit {limits_said(limited)}"
 
 
 def _milliseconds(value: float | None) -> str:

@@ -831,3 +831,47 @@ def test_a_schedule_that_is_none_is_told_with_the_service_it_is_of(tmp_path: Pat
 def test_a_rhythm_that_is_none_is_a_mistake(tmp_path: Path, written: str) -> None:
     mistake = only_mistake(tmp_path, "ORDERS__SERVICES", f'{{"scout": "{written}"}}')
     assert "names no rhythm; write periodic:30m" in mistake
+
+
+def test_limits_of_numbers_are_written_as_those_of_checks(tmp_path: Path) -> None:
+    written = (
+        '{"web": {"HTTP p95": "> 500", "open orders": {"warning": "> 50", "critical": "> 200"}, "x": "off"}, '
+        '"*": {"Heap Usage": {"critical": "outside 1..99"}}}'
+    )
+    settings = read(tmp_path, {"MONITORD_PM2__LIMITS": written})
+    found = standing_orders(settings).number_limits
+    assert {name: str(limits.warning) for name, limits in found["web"].items()} == {
+        "HTTP p95": "> 500",
+        "open orders": "> 50",
+        "x": "None",
+    }
+    assert (str(found["web"]["open orders"].critical), str(found["*"]["Heap Usage"].critical)) == (
+        "> 200",
+        "outside 1..99",
+    )
+    assert shown(settings, "MONITORD_PM2__LIMITS") == written
+    toml = read(tmp_path, toml='[pm2.limits.web]\n"HTTP p95" = "> 500"\n')
+    assert str(standing_orders(toml).number_limits["web"]["HTTP p95"].warning) == "> 500"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "why"),
+    [
+        ('["web"]', "it is not a map"),
+        ('{"web": "> 5"}', "of web, it is no map from numbers to limits"),
+        ('{"web": {}}', "of web, it is no map from numbers to limits"),
+        ('{"web": {"HTTP p95": "500"}}', "of web, HTTP p95: '500' does not say which side of it is wrong; write > 500"),
+        ('{"web": {"HTTP p95": 500}}', "of web, HTTP p95: it is no limit"),
+        ('{"web": {"jobs": {"warn": "> 5"}}}', "of web, jobs: warn cannot be declared; what can is warning, critical"),
+        ('{"web": {"jobs": {"critical": "5"}}}', "of web, jobs: critical: '5' does not say"),
+        ('{"web": {"jobs": {}}}', "of web, jobs: it names no limit"),
+        (
+            '{"web": {"jobs": {"warning": "> 5", "critical": "> 3"}}}',
+            "of web, jobs: critical, > 3, is reached before warning, > 5",
+        ),
+        ('{"web": {" ": "> 5"}}', "of web, it holds something that is no name of a number"),
+        ('{"": {"jobs": "> 5"}}', "it holds something that is no name"),
+    ],
+)
+def test_a_wrong_limit_of_a_number_is_told_by_the_operators_own_names(tmp_path: Path, wrong: str, why: str) -> None:
+    assert why in only_mistake(tmp_path, "PM2__LIMITS", wrong)

@@ -80,6 +80,8 @@ class Service:
     heap_limit: float | None = None
     blocked: bool = False
     told: str = ""
+    # Its own numbers, as it tells them.
+    numbers: dict[str, str] = field(default_factory=lambda: {"HTTP P95 Latency": "12 ms", "Jobs": "3 jobs"})
     kill_timeout: float | None = None
     listen_timeout: float | None = None
     memory_per_hour: float = 0.0
@@ -130,7 +132,9 @@ class Service:
             self.heap = low + (high - low) * (now % period) / period
         used = (40.0 if self.heap is None else self.heap) + now % 60 / 100
         loop = f"Event Loop Latency p95: {self.loop_ms:.2f} ms"
-        self.told = f"Used Heap Size: {used:.2f} MiB | {loop} | HTTP P95 Latency: 12 ms | Jobs: 3 jobs"
+        self.told = " | ".join(
+            [f"Used Heap Size: {used:.2f} MiB", loop, *(f"{name}: {told}" for name, told in self.numbers.items())]
+        )
 
     def runs(self, lasts: float, every: float) -> None:
         """From here on it runs for so many seconds, every so many, beginning now."""

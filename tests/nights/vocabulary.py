@@ -478,6 +478,8 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     ),
     "the event loop of {service} is blocked": lambda n, service: _set(service, blocked=True),
     "the event loop of {service} turns again": lambda n, service: _set(service, blocked=False),
+    "{service} tells of {count} {words}": lambda n, service, count, words: service.numbers.update({words: f"{count}"}),
+    "{service} tells no {words}": lambda n, service, words: service.numbers.pop(words, None),
     "Node may use {size} of heap for {service}": (
         lambda n, service, size: _set(service, heap_limit=float(size), loop_ms=service.loop_ms or 2.5)
     ),

@@ -91,7 +91,7 @@ def test_an_app_that_tells_thousands_keeps_pm2s_own_figures_and_a_few_more() -> 
     found = core.written(listed(many).numbers)
     assert len(found) == app_numbers.MOST_PER_APP
     assert {"Event Loop Latency p95", "Used Heap Size", "HTTP P95 Latency"} <= found.keys()
-    assert all(len(name) <= app_numbers.MOST_NAME_CHARACTERS for name in found)
+    assert all(len(name) <= core.LONGEST_NAME for name in found)
 
 
 def test_a_name_with_what_stands_between_numbers_in_it_is_one_name() -> None:

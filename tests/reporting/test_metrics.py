@@ -17,9 +17,10 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
-from monitord.core.orders import StandingOrders
+from monitord.core.orders import NumberOrders, StandingOrders
 from monitord.core.status import FleetStatus
 from monitord.core.subjects.check_rules import CheckNumber, CheckStatus
+from monitord.core.thresholds import threshold
 from monitord.reporting.metric_families import families
 from monitord.reporting.metrics import MOST, ChannelFigures, Facts, exposition
 from tests.core.nights import Night, orders
@@ -200,7 +201,8 @@ def test_every_metric_is_in_the_reference_with_its_labels_and_no_other() -> None
 
 
 def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
-    watched = orders(queues=("tree-builder",))
+    jobs = {"gateway": {"Jobs": NumberOrders(threshold("> 50"), threshold("> 90"))}}
+    watched = orders(queues=("tree-builder",), number_limits=jobs)
     night = Night(replace(watched, probes=watched.probes | {"pipeline"}))
     night.pipeline.unpublished = night.clock.now
     night.queues["tree-builder"].moves, night.queues["tree-builder"].oldest = False, 30.0

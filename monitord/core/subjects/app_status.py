@@ -11,6 +11,9 @@ from monitord.core.app_numbers import AppNumber
 from monitord.core.history.process_model import Process
 from monitord.core.subjects.base import MetricFamily, seconds, whole
 
+# How long an app takes to load is its first tick, and one in twenty is past the 95th percentile.
+WARM_UP_SECONDS: Final = 30.0
+
 
 @dataclass(frozen=True, slots=True)
 class AppStatus:

@@ -14,14 +14,13 @@ from monitord.core.history.model import History
 from monitord.core.history.process_model import Process
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.app_status import AppStatus, app_status
+from monitord.core.subjects.app_limits import APP_NUMBER
+from monitord.core.subjects.app_status import WARM_UP_SECONDS, AppStatus, app_status
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Rule
 from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fleet, state_now
 
 # The numbers come once a second; so long without one is no hiccup.
 STILL_SECONDS: Final = 10.0
-# How long an app takes to load is its first tick, and one in twenty is past the 95th percentile.
-WARM_UP_SECONDS: Final = 30.0
 _YOUNG: Final = "it has only just begun"
 
 
@@ -199,4 +198,4 @@ HEAP_NEARLY_FULL = Rule(
     blocking=blocks_users,
     recovered=_has_heap_now,
 )
-RULES = (EVENT_LOOP_BLOCKED, HEAP_NEARLY_FULL)
+RULES = (EVENT_LOOP_BLOCKED, HEAP_NEARLY_FULL, APP_NUMBER)

@@ -14,6 +14,7 @@ from monitord.core.history.processes import update_fleet
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_criteria, pm2_report, pm2_status, services
+from monitord.core.subjects.app_limits import untold_numbers, update_told
 from monitord.core.subjects.base import (
     RecoveryContext,
     Replaces,
@@ -112,6 +113,7 @@ RULES = (PM2_EMPTY, PM2_UNREACHABLE)
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
     history, events = update_fleet(history, reading, before if history.services else None, now, orders)
     history = update_services(update_memory(history, now, orders), now, orders)
+    history = update_told(history, now, orders)
     return Updated(history, tuple(events))
 
 
@@ -151,6 +153,7 @@ PM2 = Subject(
     members="services",
     member="service",
     readings="the services under PM2",
+    untold=lambda history, orders, now: () if history.reading("pm2") is None else untold_numbers(history, orders, now),
     status=(pm2_status.STATUS,),
     metrics=pm2_status.METRICS,
     perfdata=pm2_status.perfdata,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
@@ -15,6 +15,13 @@ from monitord.core.history.processes import recent_restarts
 from monitord.core.humanize import NOTHING, UNKNOWN, said
 from monitord.core.model import AUTOMATIC
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.subjects.app_limits import (
+    LIMIT_METRICS,
+    NumberStatus,
+    limits_said,
+    number_statuses,
+    value_said,
+)
 from monitord.core.subjects.app_status import APP_METRICS, AppStatus, app_status
 from monitord.core.subjects.base import (
     MetricFamily,
@@ -26,6 +33,7 @@ from monitord.core.subjects.base import (
     ratio,
 )
 from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
+from monitord.core.thresholds import threshold
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
@@ -35,7 +43,8 @@ if TYPE_CHECKING:
 class ServiceStatus:
     """One service. `ok` is whether it is as expected (None: unknown).
 
-    `app` is what it reports of itself (None: nothing, or unknown).
+    `app` is what it reports of itself (None: nothing, or unknown), `limits` are the numbers of it that somebody set
+    limits for.
     """
 
     state: str | None
@@ -47,6 +56,7 @@ class ServiceStatus:
     ok: bool | None
     instances: int | None
     app: AppStatus | None = None
+    limits: Mapping[str, NumberStatus] = field(default_factory=dict)
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str, ServiceStatus]:
@@ -85,6 +95,7 @@ def _service(
         ok=ok,
         instances=len(processes) if is_known else None,
         app=app_status(processes),
+        limits=number_statuses(name, history, orders, now) if is_known else {},
     )
 
 
@@ -112,6 +123,11 @@ METRICS: Final = (
     MetricGroup[AppStatus](
         lambda report: {name: service.app for name, service in report.of(STATUS).items() if service.app is not None},
         APP_METRICS,
+        label="service",
+    ),
+    MetricGroup[Mapping[str, NumberStatus]](
+        lambda report: {name: service.limits for name, service in report.of(STATUS).items() if service.limits},
+        LIMIT_METRICS,
         label="service",
     ),
     MetricGroup[ServiceStatus](
@@ -171,6 +187,7 @@ ROLLUPS: Final = (
     RollupFamily("restarts", "automatic restarts", "increase", restarts("pm2")),
     RollupFamily("memory", "memory", "level", metric(METRICS, "service_memory_bytes"), humanize.size),
 )
+_NAGIOS_UNITS: Final = frozenset({"ms", "s", "us", "%", "B", "KB", "MB", "GB"})
 
 
 def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
@@ -182,6 +199,11 @@ def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]
         yield PerfDatum(f"{name} memory", service.memory_bytes, "B", f"{orders.memory_limit(name)};", "0")
         limits = "{};{}".format(*orders.restart_limits(name))
         yield PerfDatum(f"{name} restarts", service.restarts_recent, limits=limits, minimum="0")
+        for number, found_of_it in service.limits.items():
+            given = (found_of_it.warning, found_of_it.critical)
+            ranges = ";".join("" if limit is None else threshold(limit).range for limit in given)
+            unit = found_of_it.unit if found_of_it.unit in _NAGIOS_UNITS else ""
+            yield PerfDatum(f"{name} {number}", found_of_it.value, unit, ranges)
 
 
 def standing_of(report: FleetStatus) -> Standing:
@@ -193,6 +215,8 @@ def standing_of(report: FleetStatus) -> Standing:
 
 def style_of(service: ServiceStatus) -> Style:
     """How one is marked that no alert is about."""
+    if service.ok is not None and any(number.value is None for number in service.limits.values()):
+        return "unknown" if service.ok else "warning"
     return "unknown" if service.ok is None else "ok" if service.ok else "warning"
 
 
@@ -222,3 +246,14 @@ def section(context: SectionContext) -> Iterator[Block]:
     caption = f"Memory is that of the largest instance; restarts are the automatic ones within {window}"
     header = ("Service", "State", "Expected", "Memory", "Of late", "Up for", "Restarts", "CPU")
     yield Grid(caption, header, rows, frozenset({3, 5, 6, 7}), (0, 1))
+    limited = tuple(
+        (
+            "ok" if number.status == "ok" else "unknown" if number.value is None else context.severity(name) or "ok",
+            (Member(name, "service"), called, value_said(number), limits_said(number)),
+        )
+        for name, service in found.items()
+        for called, number in service.limits.items()
+    )
+    if limited:
+        caption = "Numbers that apps tell of themselves, by the limits set for them"
+        yield Grid(caption, ("Service", "Number", "Value", "Limits"), limited, flexible=(0, 1))

@@ -1,0 +1,246 @@
+"""Judgement of any number that an app tells of itself, by the limits that somebody set for it by its name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from monitord.core.app_numbers import AppNumber, called
+from monitord.core.history.measures import update_past, without
+from monitord.core.history.model import History
+from monitord.core.history.process_model import Process
+from monitord.core.model import RANK, Alert, Clear, Finding, Judgement, Observation, Severity, Unknown
+from monitord.core.orders import NumberOrders, StandingOrders
+from monitord.core.subjects.app_status import WARM_UP_SECONDS
+from monitord.core.subjects.base import Impact, MetricFamily, RecoveryContext, Rule
+from monitord.core.subjects.check_rules import said
+from monitord.core.subjects.fleet import SERVICE, blocks_users, state_now
+from monitord.core.thresholds import Threshold, threshold
+
+# What was told of it once is missed; of what holds for every service, by the run that told it.
+_TOLD: Final = "number/"
+_STOPPED: Final = "it does not run"
+_YOUNG: Final = "it has only just begun"
+_UNTOLD: Final = "it does not tell PM2 this number"
+# What monitord calls the units in which apps tell of themselves.
+_UNITS: Final = {"%": "percent", "B": "bytes", "s": "seconds"}
+
+
+@dataclass(frozen=True, slots=True)
+class NumberStatus:
+    """A number that somebody set limits for: the worst that any instance tells, in the unit that it tells it in.
+
+    `reason` is why it cannot be told (None: it can).
+    """
+
+    value: float | None
+    unit: str
+    warning: str | None
+    critical: str | None
+    status: Literal["ok", "warning", "critical", "unknown"]
+    reason: str | None = None
+
+
+def update_told(history: History, now: float, orders: StandingOrders) -> History:
+    """The history after one good reading of PM2: which numbers with limits services have told in their present runs."""
+    known = {key for key in history.measures if key.startswith(_TOLD)}
+    for service in history.services if orders.number_limits else ():
+        processes = history.services[service].lives
+        for name in _missable(service, orders):
+            key = _key(service, name)
+            known.discard(key)
+            measure = history.measures.get(key)
+            is_old = measure is not None and all(_began_after(one, measure.since) for one in processes.values())
+            if is_old:
+                history = without(history, key)
+            if (measure is None or is_old) and _numbers(name, processes):
+                history = update_past(history, key, now, is_past=True)
+    for key in known:
+        history = without(history, key)
+    return history
+
+
+def _missable(service: str, orders: StandingOrders) -> Iterator[str]:
+    """The numbers that are judged of every service, and so of this one where it tells them."""
+    own = orders.number_limits.get(service, {})
+    return (name for name, limits in orders.limits_of_numbers(service).items() if name not in own and _any(limits))
+
+
+def _any(limits: NumberOrders) -> bool:
+    return limits != NumberOrders()
+
+
+def _key(service: str, name: str) -> str:
+    return f"{_TOLD}{service}/{name}"
+
+
+def _began_after(process: Process, moment: float) -> bool:
+    return process.started_at is None or process.started_at > moment
+
+
+def _numbers(name: str, processes: Mapping[str, Process]) -> list[AppNumber]:
+    """What the instances that run tell of a number."""
+    words = [process.app for process in processes.values() if process.app and process.state == "online"]
+    return [number for word in words if (number := called(word, name)) is not None]
+
+
+def number_statuses(service: str, history: History, orders: StandingOrders, now: float) -> Mapping[str, NumberStatus]:
+    """The numbers of a service that have limits, by the names that the limits have."""
+    known = history.services.get(service)
+    if not orders.number_limits or known is None or not known.lives:
+        return {}
+    own = orders.number_limits.get(service, {})
+    found: dict[str, NumberStatus] = {}
+    for name, limits in orders.limits_of_numbers(service).items():
+        if not _any(limits):
+            continue
+        if numbers := _numbers(name, known.lives):
+            found[name] = _worst((_judged(one, limits) for one in numbers), limits)
+        elif name in own or _key(service, name) in history.measures:
+            found[name] = _unknown(limits, _why_untold(known.lives, now))
+    return found
+
+
+def _worst(found: Iterable[NumberStatus], limits: NumberOrders) -> NumberStatus:
+    falls = any(one is not None and one.condition in ("<", "<=") for one in (limits.warning, limits.critical))
+    return max(found, key=lambda one: (RANK[one.status], (one.value or 0.0) * (-1 if falls else 1)))
+
+
+def _judged(number: AppNumber, limits: NumberOrders) -> NumberStatus:
+    levels: tuple[tuple[Severity, Threshold | None], ...] = (("critical", limits.critical), ("warning", limits.warning))
+    past = next((level for level, limit in levels if limit is not None and limit.is_past(number.value)), None)
+    return NumberStatus(number.value, number.unit, _written(limits.warning), _written(limits.critical), past or "ok")
+
+
+def _unknown(limits: NumberOrders, reason: str) -> NumberStatus:
+    return NumberStatus(None, "", _written(limits.warning), _written(limits.critical), "unknown", reason)
+
+
+def _written(limit: Threshold | None) -> str | None:
+    return None if limit is None else str(limit)
+
+
+def _why_untold(processes: Mapping[str, Process], now: float) -> str:
+    running = [process for process in processes.values() if process.state == "online"]
+    if not running:
+        return _STOPPED
+    ages = [now - process.started_at for process in running if process.started_at is not None]
+    return _YOUNG if ages and max(ages) < WARM_UP_SECONDS else _UNTOLD
+
+
+def untold_numbers(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
+    """The services that run and do not tell a number that limits of their own are set for."""
+    return tuple(
+        service
+        for service in orders.number_limits
+        if service in history.services
+        and any(one.reason == _UNTOLD for one in number_statuses(service, history, orders, now).values())
+    )
+
+
+def app_number(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A number that an app tells of itself is past the limit that somebody set for it by its name."""
+    now = observation.now.timestamp()
+    for service in history.services if orders.number_limits else ():
+        numbers = number_statuses(service, history, orders, now)
+        past = {name: one for name, one in numbers.items() if one.status in ("warning", "critical")}
+        unknown = [f"{name}: {one.reason}" for name, one in numbers.items() if one.reason is not None]
+        if past:
+            yield _finding(service, past)
+        elif unknown:
+            yield Unknown("app_number", service, unknown[0])
+        elif numbers:
+            yield Clear("app_number", service)
+
+
+def _finding(service: str, past: Mapping[str, NumberStatus]) -> Finding:
+    name, worst = max(past.items(), key=lambda item: RANK[item[1].status])
+    severity: Severity = "critical" if worst.status == "critical" else "warning"
+    limit = threshold((worst.critical if severity == "critical" else worst.warning) or "")
+    others = [f"{other} ({_said(one)})" for other, one in past.items() if other != name]
+    return Finding(
+        rule="app_number",
+        subject=service,
+        severity=severity,
+        value=worst.value,
+        limit=limit.value if limit.is_one_sided else str(limit),
+        unit=worst.unit,
+        summary=(
+            f"{name} of {service} is {_said(worst)}; it is {severity} when {limit}."
+            + (f" Past their limits, too: {', '.join(others)}." if others else "")
+        ),
+        evidence={"number": name, "past": {other: one.value for other, one in past.items()}},
+        recommendation=f"Look at what {service} does, and at what it counts as {name}.",
+    )
+
+
+def _said(number: NumberStatus) -> str:
+    return said(number.value, _UNITS.get(number.unit, number.unit))
+
+
+def limits_said(number: NumberStatus) -> str:
+    """The limits of a number, for people."""
+    given = (("warning", number.warning), ("critical", number.critical))
+    return ", ".join(f"{level} {limit}" for level, limit in given if limit is not None)
+
+
+def value_said(number: NumberStatus) -> str:
+    """A number with its unit, or why there is none, for people."""
+    return f"unknown: {number.reason}" if number.value is None else _said(number)
+
+
+def _within_now(alert: Alert, at: RecoveryContext) -> str | None:
+    name = str(alert.finding.evidence.get("number", ""))
+    number = number_statuses(alert.subject, at.history, at.orders, at.now).get(name)
+    if number is None or number.value is None:
+        return state_now(alert, at)
+    return f"{name} of {alert.subject} is {_said(number)} now."
+
+
+LIMIT_METRICS: Final[tuple[MetricFamily[Mapping[str, NumberStatus]], ...]] = (
+    MetricFamily(
+        "service_number_ok",
+        "Whether a number that a service tells of itself is within the limits that are set for it by its name.",
+        lambda numbers: {
+            name: None if number.value is None else number.status == "ok" for name, number in numbers.items()
+        },
+        by="number",
+    ),
+    MetricFamily(
+        "service_number_limited",
+        "A number with limits of its own, the worst of a service's instances, in its own unit.",
+        lambda numbers: {name: number.value for name, number in numbers.items()},
+        by="number",
+    ),
+    MetricFamily(
+        "service_number_warning_limit",
+        "Past which a number is worth a warning, where that is one number.",
+        lambda numbers: {name: _end(number.warning) for name, number in numbers.items()},
+        by="number",
+    ),
+    MetricFamily(
+        "service_number_critical_limit",
+        "Past which a number is critical, where that is one number.",
+        lambda numbers: {name: _end(number.critical) for name, number in numbers.items()},
+        by="number",
+    ),
+)
+
+
+def _end(written: str | None) -> float | None:
+    limit = None if written is None else threshold(written)
+    return limit.value if limit is not None and limit.is_one_sided else None
+
+
+APP_NUMBER = Rule(
+    name="app_number",
+    probe="pm2",
+    severities=("warning", "critical"),
+    evaluate=app_number,
+    roles=SERVICE,
+    runbook=("{pm2} describe {name}", "{pm2} logs {name} --lines 50 --nostream", "monitord check --explain"),
+    impact=Impact(lambda alert, _: f"what {alert.subject} counts is past the limit that somebody set for it"),
+    blocking=blocks_users,
+    recovered=_within_now,
+)
