@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 
-from bench import baseline, bus_latency, detection, month, nights, trends
+from bench import apps, baseline, bus_latency, detection, month, nights, trends
 from bench.faults import FAULTS
 from bench.footprint import Footprint, measure_footprint
 from bench.measure import Run, milliseconds, seconds, size, spread, table
@@ -27,7 +27,9 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows in user_signals (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
     parser.add_argument(
-        "--only", choices=["trends", "bus", "detection"], help="this part alone; trends and detection need no server"
+        "--only",
+        choices=["trends", "bus", "detection", "apps"],
+        help="this part alone; trends, detection and apps need no server",
     )
     parser.add_argument("--markdown", action="store_true", help="with --only detection: into docs/reference.md")
     parser.add_argument("--rule", help="with --only detection: this rule alone")
@@ -41,6 +43,9 @@ def main() -> int:
         return 0
     if arguments.only == "trends":
         print(_trends(quick=arguments.quick))
+        return 0
+    if arguments.only == "apps":
+        print(asyncio.run(_apps(quick=arguments.quick)))
         return 0
     try:
         if arguments.only == "bus":
@@ -77,6 +82,7 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
     soon = detection.text(detection.detected(count=2 if quick else 6))
     told = _trends(quick=quick)
     heard = await _bus(quick=quick)
+    told_of_apps = await _apps(quick=quick)
     print()
     print(
         f"monitord {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
@@ -92,6 +98,7 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
         soon,
         told,
         heard,
+        told_of_apps,
     ):
         print(f"\n{text}")
     print(f"\nThe whole took {time.monotonic() - began:.0f} s.")
@@ -108,6 +115,17 @@ async def _bus(*, quick: bool) -> str:
     found = await bus_latency.measure_bus(kills=4 if quick else 20, seconds=3 if quick else 10, say=_say)
     title = f"PM2's bus: an end is logged; then {found.ends:,} deaths at 1,000 a second, in {found.lines} lines"
     return table(title, ["what", "median", "min .. max"], bus_latency.summary(found))
+
+
+async def _apps(*, quick: bool) -> str:
+    _say(f"cycles of {apps.APPS:,} apps")
+    found = await apps.measure(4 if quick else 20)
+    heads = ["CPU", "median", "min .. max", "of the first"]
+    cycle = table(
+        f"A cycle of {apps.APPS:,} apps under PM2: asked, judged, saved", heads, list(apps.rows(found.cycles))
+    )
+    storm = f"A second of {apps.LINES_A_SECOND:,} error lines, each in a frame of PM2's bus"
+    return f"{cycle}\n\n{table(storm, heads, list(apps.rows(found.storm)))}"
 
 
 def _say(what: str) -> None:

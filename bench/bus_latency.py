@@ -19,6 +19,7 @@ from typing import Any
 
 import psutil
 
+from bench.apps import LINES_A_SECOND, error_frame
 from bench.storm import PER_SECOND, Storm
 from monitord.pm2.client import call
 from monitord.pm2.process_list import parse
@@ -28,6 +29,8 @@ from monitord.testing.servers.pm2 import Pm2Server
 
 PATIENCE_SECONDS = 60.0
 CALM_SECONDS = 5.0
+LINES = f"storm of {LINES_A_SECOND:,} error lines a second"
+PHASES = ("calm", "storm", LINES)
 Line = dict[str, Any]
 
 
@@ -35,7 +38,7 @@ Line = dict[str, Any]
 class BusLatency:
     """What was measured. `said` are seconds from each kill to its line; `late` those by which due cycles began late.
 
-    `cpu` is CPU seconds a second, `memory` bytes at the end, each in the calm and in the storm.
+    `cpu` is CPU seconds a second, `memory` bytes at the end, each in the calm and in the storms.
     """
 
     said: list[float] = field(default_factory=list)
@@ -149,11 +152,13 @@ async def _storm(seconds: float, found: BusLatency) -> None:
             process = psutil.Process(child.pid)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await storm.heard.wait()
-            for what, blowing in (("calm", False), ("storm", True)):
+            for what in PHASES:
                 edges.append(time.time())
                 used = _cpu(process)
-                if blowing:
+                if what == "storm":
                     found.ends = await storm.breaks(seconds)
+                elif what == LINES:
+                    await storm.writes(seconds, [error_frame(number) for number in range(LINES_A_SECOND)])
                 else:
                     await asyncio.sleep(CALM_SECONDS)
                 found.cpu[what] = (_cpu(process) - used) / (time.time() - edges[-1])
@@ -164,7 +169,7 @@ async def _storm(seconds: float, found: BusLatency) -> None:
         for observation in read_history(directory / "state", datetime.fromtimestamp(edges[0], UTC)):
             own, at = observation.readings.get("monitord"), observation.now.timestamp()
             late = own.number("cycle_late") if own is not None else None
-            for what, begin, end in zip(("calm", "storm"), edges, edges[1:], strict=False):
+            for what, begin, end in zip(PHASES, edges, edges[1:], strict=False):
                 if late is not None and begin <= at < end:
                     found.late.setdefault(what, []).append(late)
 
@@ -184,7 +189,7 @@ def summary(found: BusLatency) -> list[list[str]]:
             f"{min(said):.0f} .. {max(said):.0f} ms",
         ]
     ]
-    for what in ("calm", "storm"):
+    for what in PHASES:
         late = [value * 1000 for value in found.late.get(what, [])]
         if late:
             rows.append(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,19 @@ class Storm:
             "created_at": self._began * 1000,
             "pm_uptime": (self._began + self.restarts[name] / 1000) * 1000,
         }
+
+    async def writes(self, seconds: float, frames: Sequence[bytes]) -> int:
+        """So many frames a second, again and again, for `seconds`. Returns how many."""
+        loop = asyncio.get_running_loop()
+        began, step = loop.time(), max(1, len(frames) // 100)
+        for turn in range(round(seconds)):
+            for at in range(0, len(frames), step):
+                for ear in self.ears:
+                    ear.writelines(frames[at : at + step])
+                await asyncio.sleep(max(0.0, began + turn + at / len(frames) - loop.time()))
+                for ear in self.ears:
+                    await ear.drain()
+        return round(seconds) * len(frames)
 
     async def breaks(self, seconds: float) -> int:
         """So many ends a second, for `seconds`; the services die by turns. Returns how many died."""

@@ -172,6 +172,16 @@ def _number_orders(value: object) -> NumberOrders:
     return NumberOrders(warning, critical)
 
 
+def _error_lines(value: object) -> float | str:
+    """Error lines a minute, or `off`."""
+    if isinstance(value, str) and value.strip().lower() == _OFF:
+        return _OFF
+    try:
+        return float(read_number(value))
+    except ValueError as error:
+        raise ValueError(f"{error}, or {_OFF}") from None
+
+
 def _limits_of_numbers(value: object) -> Mapping[str, NumberOrders]:
     if not isinstance(value, dict) or not value:
         raise ValueError(f"it is no map from numbers to limits; write {_LIMITS_EXAMPLE}")
@@ -237,6 +247,7 @@ _of_services = partial(
         "event_loop_latency": read_length,
         "heap_full": read_percent,
         "heap_span": read_duration,
+        "errors": _error_lines,
     },
     texts={
         "memory": units.size_text,

@@ -6,7 +6,7 @@ each of a thousand apps would double what a cycle costs. Whether any of them mov
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -67,9 +67,13 @@ def count(word: str) -> int:
     return word.count(_BETWEEN) + 1 if word else 0
 
 
-def first(word: str, most: int) -> str:
-    """A word with so many of its numbers, from its beginning on."""
-    return _BETWEEN.join(word.split(_BETWEEN)[:most])
+def first(word: str, most: int, wanted: Collection[str] = ()) -> str:
+    """A word with so many of its numbers: those that somebody calls so, then the others from its beginning on."""
+    parts = word.split(_BETWEEN)
+    if wanted:
+        sought = {name.casefold() for name in wanted} | {same_number(name) for name in wanted}
+        parts.sort(key=lambda part: part.rpartition(_IS)[0].casefold() not in sought)
+    return _BETWEEN.join(parts[:most])
 
 
 def written(word: str) -> dict[str, str]:

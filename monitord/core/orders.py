@@ -72,7 +72,8 @@ class DiskOrders:
 class ServiceOrders:
     """What is declared of one service; None: as for any service. Each field is that of the orders of this name.
 
-    `memory` is in bytes, `cpu` in percent of one processor, `heap_full` in percent.
+    `memory` is in bytes, `cpu` in percent of one processor, `heap_full` in percent. `errors` are lines a minute, which
+    are judged by nothing else then.
     """
 
     memory: int | None = None
@@ -84,6 +85,7 @@ class ServiceOrders:
     event_loop_latency: timedelta | None = None
     heap_full: float | None = None
     heap_span: timedelta | None = None
+    errors: float | Literal["off"] | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -316,9 +318,15 @@ class StandingOrders:
         """For how many seconds a service may be past its share of a processor."""
         return (self._service(service).busy_for or self.busy_for).total_seconds()
 
+    def errors_of(self, service: str) -> float | Literal["off"] | None:
+        """How many error lines a minute a service may write; None: as many as it is used to."""
+        return self._service(service).errors
+
     def limits_of_numbers(self, service: str) -> Mapping[str, NumberOrders]:
         """The limits of the numbers that a service tells of itself; of those that are judged of every service, too."""
-        own, every = self.number_limits.get(service, {}), self.number_limits.get(EVERYTHING, {})
+        own, every = self.number_limits.get(service), self.number_limits.get(EVERYTHING, {})
+        if own is None:
+            return every
         named = set(map(same_number, own)) if every else ()
         return {**own, **{name: limits for name, limits in every.items() if same_number(name) not in named}}
 

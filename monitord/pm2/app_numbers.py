@@ -17,7 +17,7 @@ with `pmx: false`.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, cast
 
@@ -108,10 +108,15 @@ def heap_limit(options: object) -> int | None:
     return int(written[-1]) * _MIB or None if written else None
 
 
-def within(words: Sequence[str]) -> Sequence[str]:
-    """The words of all apps. Where there are too many numbers in all, each app keeps its first few."""
+def within(words: Sequence[str], wanted: Callable[[int], Collection[str]] = lambda _: ()) -> Sequence[str]:
+    """The words of all apps. Where there are too many numbers in all, each app keeps its first few.
+
+    `wanted` are the numbers of an app, by its place, that are kept before all others.
+    """
     counts = [count(word) for word in words]
     most = MOST_PER_APP
     while most > 1 and sum(min(most, one) for one in counts) > MOST_IN_ALL:
         most -= 1
-    return words if most == MOST_PER_APP else [first(word, most) for word in words]
+    if most == MOST_PER_APP:
+        return words
+    return [first(word, most, wanted(place)) for place, word in enumerate(words)]

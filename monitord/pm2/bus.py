@@ -14,10 +14,12 @@ from dataclasses import replace
 from operator import attrgetter
 from pathlib import Path
 
-from monitord.core.model import OperatorAction, ProcessExit
+from monitord.core.model import OperatorAction, ProcessExit, Sample
 
 from . import bus_events, wire
+from .bus_frames import BusDecoder
 from .client import connect
+from .error_lines import ErrorLines
 from .exits import HOLD_SECONDS, ExitAssembler
 
 MAX_EXITS = 500
@@ -75,6 +77,8 @@ class Bus:
         self._logged_of_dropped: Counter[str] = Counter()
         self._assembler = ExitAssembler()
         self._exits: deque[ProcessExit] = deque()
+        self._errors = ErrorLines()
+        self._connected_at = 0.0
         self._task: asyncio.Task[None] | None = None
         self._timer: asyncio.TimerHandle | None = None
         self._connected = False
@@ -107,6 +111,10 @@ class Bus:
         acts, self._acts = self._acts, {}
         return tuple(sorted(acts.values(), key=attrgetter("at")))
 
+    def error_lines(self) -> tuple[Sample, ...]:
+        """The lines that services have written to stderr, as far as they were heard; nothing while it is not heard."""
+        return tuple(self._errors.samples(self._connected_at)) if self._connected else ()
+
     async def close(self) -> None:
         """Stops listening. What was received can still be drained."""
         if self._task is not None:
@@ -138,7 +146,7 @@ class Bus:
         socket_file = _identity(self._socket)
         async with asyncio.timeout(_CONNECT_SECONDS):
             reader, writer = await asyncio.open_unix_connection(sock=await connect(self._socket), limit=_CHUNK_BYTES)
-        decoder = wire.Decoder(_MAX_FRAME_BYTES)
+        decoder = BusDecoder(_MAX_FRAME_BYTES, self._errors)
         self._hearing()
         try:
             # Now and then, a check whether another listens there by now: a PM2 that was frozen and replaced
@@ -155,7 +163,7 @@ class Bus:
             writer.transport.abort()
 
     def _hearing(self) -> None:
-        self._connected = True
+        self._connected, self._connected_at = True, round(time.time(), 3)
         if self._losing is not None:
             self._losing.cancel()
             self._losing = None
@@ -172,13 +180,14 @@ class Bus:
         if self._on_edge is not None:
             asyncio.get_running_loop().call_soon(self._on_edge, heard)
 
-    async def _receive_some(self, reader: asyncio.StreamReader, decoder: wire.Decoder) -> bool:
+    async def _receive_some(self, reader: asyncio.StreamReader, decoder: BusDecoder) -> bool:
         """One chunk. What was read is gone when this returns: no frame outlives its parsing. False at the end."""
         chunk = await reader.read(_CHUNK_BYTES)
         arrived, now = time.time(), asyncio.get_running_loop().time()
         exits: list[ProcessExit] = []
-        for frame in decoder.feed(chunk):
-            self._heard = True
+        frames = decoder.feed(chunk, now)
+        self._heard = self._heard or decoder.has_passed
+        for frame in frames:
             with contextlib.suppress(wire.WireError):  # one message that is none; the stream is still in step
                 if (fact := bus_events.read(frame)) is not None:
                     given = self._assembler.take(fact, arrived=arrived, now=now)

@@ -22,6 +22,7 @@ from monitord.probes.base import Probe
 
 if TYPE_CHECKING:
     from monitord.config.loader import Settings
+    from monitord.core.model import Sample
     from monitord.core.orders import StandingOrders
     from monitord.postgres.session import Session
     from monitord.postgres.shared import SharedSessions
@@ -44,6 +45,7 @@ class ProbeContext:
     settings: Settings
     orders: StandingOrders
     own_pids: Callable[[], frozenset[int]]
+    error_lines: Callable[[], tuple[Sample, ...]] = tuple
     _session: Session | None = None
     _shared: SharedSessions | None = None
     _reports: Reports | None = None
@@ -95,7 +97,7 @@ def _pm2(context: ProbeContext) -> Probe:
     from monitord.probes.pm2 import Pm2Probe
 
     assert context.settings.pm2.home is not None  # noqa: S101 - it is configured
-    return Pm2Probe(context.settings.pm2.home, context.own_pids)
+    return Pm2Probe(context.settings.pm2.home, context.own_pids, context.error_lines, context.orders.limits_of_numbers)
 
 
 def _postgres(context: ProbeContext) -> Probe:
@@ -223,12 +225,19 @@ def _added() -> dict[str, Factory]:
 class Probes:
     """The configured probes, and what they share.
 
-    `own_pids` are the processes of monitord itself, so that the fleet it watches is not judged for it.
+    `own_pids` are the processes of monitord itself, so that the fleet it watches is not judged for it;
+    `error_lines` what was counted on PM2's bus, where somebody listens to it.
     SettingsError is raised for an address that its driver cannot take apart.
     """
 
-    def __init__(self, settings: Settings, orders: StandingOrders, own_pids: Callable[[], frozenset[int]]) -> None:
-        self._context = context = ProbeContext(settings, orders, own_pids)
+    def __init__(
+        self,
+        settings: Settings,
+        orders: StandingOrders,
+        own_pids: Callable[[], frozenset[int]],
+        error_lines: Callable[[], tuple[Sample, ...]] = tuple,
+    ) -> None:
+        self._context = context = ProbeContext(settings, orders, own_pids, error_lines)
         self.all: list[Probe] = []
         self.all += [make(context) for name, make in {**FACTORIES, **_added()}.items() if name in orders.probes]
 

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Literal
 
@@ -24,10 +24,24 @@ class Pm2Probe:
 
     name = "pm2"
 
-    def __init__(self, home: Path, own_pids: Callable[[], frozenset[int]]) -> None:
-        """A probe of the PM2 whose home is `home`; `own_pids` says which processes are monitord itself."""
+    def __init__(
+        self,
+        home: Path,
+        own_pids: Callable[[], frozenset[int]],
+        error_lines: Callable[[], tuple[Sample, ...]] = tuple,
+        limited: Callable[[str], Collection[str]] = lambda _: (),
+    ) -> None:
+        """A probe of the PM2 whose home is `home`.
+
+        Args:
+            home: PM2's home.
+            own_pids: which processes are monitord itself.
+            error_lines: what was counted on PM2's bus; nothing where nobody listens to it.
+            limited: the numbers of a service that have limits, and are kept before others.
+        """
         self._home = home
         self._own_pids = own_pids
+        self._error_lines, self._limited = error_lines, limited
 
     async def measure(self, request: Request) -> Measured:
         """PM2's list over one short connection.
@@ -41,9 +55,12 @@ class Pm2Probe:
         processes = process_list.parse(reply)
         own = self._own_pids()
         samples = [sample("pm2_latency", round(latency, 3), "ms")]
-        words = app_numbers.within([process.numbers for process in processes])
+        words = app_numbers.within(
+            [process.numbers for process in processes], lambda place: self._limited(processes[place].name)
+        )
         for process, word in zip(processes, words, strict=True):
             samples += _service(process, word, own)
+        samples += self._error_lines()
         return Measured(tuple(samples), by=_daemon(self._home))
 
     async def close(self) -> None:

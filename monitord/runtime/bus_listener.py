@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from monitord.core.history.process_model import ServiceHistory
-from monitord.core.model import OperatorAction, ProcessExit, ServiceEvent
+from monitord.core.model import OperatorAction, ProcessExit, Sample, ServiceEvent
 from monitord.logging.logger import JsonLog
 
 if TYPE_CHECKING:
@@ -70,6 +70,10 @@ class BusListener:
     def drain(self) -> tuple[ProcessExit | OperatorAction, ...]:
         """What was received since the last call."""
         return (*self._bus.drain(), *self._bus.drain_acts()) if self._bus is not None else ()
+
+    def error_lines(self) -> tuple[Sample, ...]:
+        """How many error lines each service has written, as the probe of PM2 has it in its reading."""
+        return self._bus.error_lines() if self._bus is not None else ()
 
     async def close(self) -> None:
         """Listen no more."""

@@ -181,7 +181,7 @@ class Daemon:
 
     def _build(self, settings: Settings, orders: StandingOrders) -> Probes:
         own = frozenset({os.getpid()})
-        return Probes(settings, orders, lambda: own)
+        return Probes(settings, orders, lambda: own, self._listening.error_lines)
 
     def _schedule(self) -> None:
         """Set both jobs to the settings as they are. A late run still runs, once (APScheduler would skip it)."""

@@ -12,11 +12,12 @@ from monitord.core.report.model import Report, ServiceReport
 from monitord.core.report.wording import dated, restarts, said, sentence
 from monitord.core.subjects import pm2_status
 from monitord.core.subjects.app_limits import limits_said, value_said
+from monitord.core.subjects.errors import rate
 from monitord.core.subjects.pm2 import PM2
 from monitord.core.subjects.pm2_report import services as services_night
 from monitord.core.subjects.pm2_status import ServiceStatus
 from monitord.reporting.charts.axes import TimeSpan
-from monitord.reporting.charts.plots import event_loop_plot, heap_plot, memory_plot, strip
+from monitord.reporting.charts.plots import errors_plot, event_loop_plot, heap_plot, memory_plot, strip
 from monitord.reporting.html import Figure
 from monitord.web.alerts import IncidentRow, incident_row, newest
 from monitord.web.context import PageContext
@@ -71,6 +72,9 @@ def _facts(found: ServiceStatus, name: str, view: PageContext) -> Iterator[tuple
     yield "CPU", said("{:.1f}%".format, found.cpu_percent)
     yield "Up for", said(humanize.duration, found.uptime_seconds)
     yield "Restarts", f"{said(humanize.count, found.restarts_recent)} automatic in {window}"
+    if found.errors is not None:
+        limit = "" if found.errors.limit is None else f", limit {found.errors.limit:g}"
+        yield "Error lines", f"{rate(found.errors)}{limit}"
     if (app := found.app) is not None:
         yield "Event loop", f"{_milliseconds(app.event_loop_p95_ms)} late at the 95th percentile"
         limit = "" if app.heap_limit_bytes is None else f", limit {humanize.size(app.heap_limit_bytes)}"
@@ -112,6 +116,9 @@ def _night(name: str, view: PageContext) -> ServiceNight:
                 memory_plot("memory", service, span),
             ),
             *_app_figures(service, span, view),
+            *_error_figures(
+                service, span, view.seen.decision.state.history.errors.limit(name, view.seen.decision.orders)
+            ),
         ),
         blocks=tuple(_apart(service, night)),
     )
@@ -127,6 +134,13 @@ def _app_figures(service: ServiceReport, span: TimeSpan, view: PageContext) -> I
         )
     if service.heap:
         yield Figure("Heap of its largest instance. Dotted: it reported nothing.", heap_plot("heap", service, span))
+
+
+def _error_figures(service: ServiceReport, span: TimeSpan, limit: float | None) -> Iterator[Figure]:
+    """The lines that it wrote to stderr; nothing of one that wrote none."""
+    if any(value for _, value in service.errors):
+        caption = "Lines that it wrote to stderr, a minute. Dotted: nobody counted."
+        yield Figure(caption, errors_plot("errors", service, span, limit))
 
 
 def _apart(service: ServiceReport, night: Report) -> list[Block]:

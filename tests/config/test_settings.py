@@ -875,3 +875,13 @@ def test_limits_of_numbers_are_written_as_those_of_checks(tmp_path: Path) -> Non
 )
 def test_a_wrong_limit_of_a_number_is_told_by_the_operators_own_names(tmp_path: Path, wrong: str, why: str) -> None:
     assert why in only_mistake(tmp_path, "PM2__LIMITS", wrong)
+
+
+def test_error_lines_of_a_service_are_a_number_or_off(tmp_path: Path) -> None:
+    written = '{"web": {"errors": 200}, "worker": {"errors": "off"}}'
+    settings = read(tmp_path, {"MONITORD_PM2__SERVICES": written})
+    orders = standing_orders(settings)
+    assert [orders.errors_of(name) for name in ("web", "worker", "api")] == [200.0, "off", None]
+    assert json.loads(shown(settings, "MONITORD_PM2__SERVICES") or "") == json.loads(written)
+    for wrong in ('"many"', "-1", "true", "[]"):
+        assert "of web, errors: " in only_mistake(tmp_path, "PM2__SERVICES", f'{{"web": {{"errors": {wrong}}}}}')

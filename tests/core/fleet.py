@@ -82,6 +82,9 @@ class Service:
     told: str = ""
     # Its own numbers, as it tells them.
     numbers: dict[str, str] = field(default_factory=lambda: {"HTTP P95 Latency": "12 ms", "Jobs": "3 jobs"})
+    # The lines a minute that it writes to stderr, and how many it has written.
+    error_rate: float = 0.0
+    error_lines: float = 0.0
     kill_timeout: float | None = None
     listen_timeout: float | None = None
     memory_per_hour: float = 0.0
@@ -104,6 +107,9 @@ class Service:
             self.memory = round(low + (high - low) * (now % period) / period)
         elif self.memory_per_hour and self.memory is not None:
             self.memory += self.memory_per_hour * seconds / HOUR
+        if self.state == "online":
+            # A little more and less than that: no two minutes are the same.
+            self.error_lines += self.error_rate * seconds / 60 * (1 + 0.2 * math.sin(now / 200))
         self._tells(now)
         if self.rhythm is not None:
             lasts, every = self.rhythm

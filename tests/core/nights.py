@@ -135,6 +135,11 @@ class Night(Cycles):
         self.database = ("fleet", 16_384)
         # Which PM2 daemon answers ("": its pid file cannot be read).
         self.daemon = ""
+        # Since when PM2's bus is heard (None: it is not); how many frames of it nobody read, and whether that goes on;
+        # and the lines that each service had written before it was.
+        self.bus_since: float | None = begin
+        self.bus_unread, self.bus_storms = 0, False
+        self.unheard: dict[str, float] = {}
         self.own_gaps: tuple[Unmeasured, ...] = ()
         # What a reading says in place of what the simulator would: by sample name and labels.
         self.instead: dict[tuple[str, tuple[tuple[str, str], ...]], Value] = {}
@@ -226,6 +231,7 @@ class Night(Cycles):
         """monitord is stopped for so long, and started again from its snapshot; the fleet goes on."""
         self._live(timedelta(**duration).total_seconds())
         self.state = restored(self.state)
+        self._counts_anew()
         self._due, self._rechecks, self._exact, self._awaited = self.clock.now, {}, frozenset(), frozenset()
 
     def monitord_restarts(self) -> None:
@@ -358,6 +364,38 @@ class Night(Cycles):
         for service in self.services:
             yield from service.samples()
         yield sample("pm2_latency", 1.5, "ms")
+        yield from self._of_bus()
+
+    def _of_bus(self) -> Iterator[Sample]:
+        """What the present monitord has counted of error lines since it listens to PM2's bus."""
+        if self.bus_since is None:
+            return
+        yield sample("error_lines_since", self.bus_since, "timestamp")
+        self.bus_unread += 1000 * self.bus_storms
+        if self.bus_unread:
+            yield sample("error_lines_unread", self.bus_unread)
+        counted: dict[str, float] = {}
+        for service in self.services:
+            counted[service.name] = counted.get(service.name, 0.0) + service.error_lines
+        for name, lines in counted.items():
+            if heard := round(lines - self.unheard.get(name, 0.0)):
+                yield sample("error_lines", heard, service=name)
+
+    def bus_is_heard(self) -> None:
+        """From here on monitord listens to PM2's bus, by a connection that has just begun."""
+        self.bus_since = self.now
+
+    def bus_is_lost(self) -> None:
+        """PM2's bus is not heard: what is written meanwhile nobody counts."""
+        self.bus_since = None
+
+    def _counts_anew(self) -> None:
+        """Another monitord has counted nothing yet."""
+        self.unheard = {}
+        for service in self.services:
+            self.unheard[service.name] = self.unheard.get(service.name, 0.0) + service.error_lines
+        if self.bus_since is not None:
+            self.bus_since, self.bus_unread = self.now, 0
 
     def _of_postgres(self) -> Iterator[Sample]:
         yield sample("response", 0.8, "ms")

@@ -166,7 +166,7 @@ def test_the_worst_instance_counts_by_the_side_of_the_limit() -> None:
     other.loop_ms = 2.5
     other.numbers = {"Jobs": "1", "HTTP P95 Latency": "5 ms"}
     found.passes(minutes=1)
-    numbers = number_statuses("gateway", found.state.history, found.orders, found.now)
+    numbers = number_statuses(found.state.history, found.orders)["gateway"]
     assert {name: one.value for name, one in numbers.items()} == {"Jobs": 1.0, "HTTP p95": 12.0}
 
 
@@ -176,7 +176,7 @@ def test_one_that_does_not_run_is_not_judged_and_not_well() -> None:
     found.passes(minutes=2)
     found["gateway"].stops()
     found.passes(minutes=5)
-    numbers = number_statuses("gateway", found.state.history, found.orders, found.now)
+    numbers = number_statuses(found.state.history, found.orders)["gateway"]
     assert {one.reason for one in numbers.values()} == {"it does not run"}
     assert {alert.rule for alert in found.state.alerts.values()} == {"app_number", "service_down"}
 

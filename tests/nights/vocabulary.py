@@ -480,6 +480,14 @@ PHRASES: Mapping[str, Callable[..., object]] = {
     "the event loop of {service} turns again": lambda n, service: _set(service, blocked=False),
     "{service} tells of {count} {words}": lambda n, service, count, words: service.numbers.update({words: f"{count}"}),
     "{service} tells no {words}": lambda n, service, words: service.numbers.pop(words, None),
+    "{service} writes {count} error lines a minute": lambda n, service, count: _set(service, error_rate=float(count)),
+    "{service} writes {count} error lines at once": (
+        lambda n, service, count: _set(service, error_lines=service.error_lines + count)
+    ),
+    "PM2's bus is lost": lambda n: n.bus_is_lost(),
+    "PM2's bus is heard": lambda n: n.bus_is_heard(),
+    "not all that PM2's bus tells can be read": lambda n: _set(n, bus_storms=True),
+    "all that PM2's bus tells is read": lambda n: _set(n, bus_storms=False),
     "Node may use {size} of heap for {service}": (
         lambda n, service, size: _set(service, heap_limit=float(size), loop_ms=service.loop_ms or 2.5)
     ),

@@ -107,6 +107,12 @@ def test_too_many_numbers_in_all_leave_each_app_its_first() -> None:
     assert kept[7] == "heap: 7"
 
 
+def test_a_number_with_limits_is_kept_before_others_however_many_there_are() -> None:
+    words = [f"heap: {i} | HTTP P95 Latency: 2 ms | own: 3" for i in range(app_numbers.MOST_IN_ALL)]
+    kept = app_numbers.within(words, lambda place: {1: ("http p95",), 2: ("OWN",)}.get(place, ()))
+    assert kept[:3] == ["heap: 0", "HTTP P95 Latency: 2 ms", "own: 3"]
+
+
 @pytest.mark.parametrize("told", [{}, None, [], "x", {"a": 1}, {"a": [SECRET]}, {"value": SECRET}])
 def test_an_app_without_instrumentation_tells_nothing(told: object) -> None:
     assert listed(told).numbers == ""

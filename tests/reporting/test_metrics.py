@@ -17,7 +17,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
-from monitord.core.orders import NumberOrders, StandingOrders
+from monitord.core.orders import NumberOrders, ServiceOrders, StandingOrders
 from monitord.core.status import FleetStatus
 from monitord.core.subjects.check_rules import CheckNumber, CheckStatus
 from monitord.core.thresholds import threshold
@@ -202,7 +202,8 @@ def test_every_metric_is_in_the_reference_with_its_labels_and_no_other() -> None
 
 def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
     jobs = {"gateway": {"Jobs": NumberOrders(threshold("> 50"), threshold("> 90"))}}
-    watched = orders(queues=("tree-builder",), number_limits=jobs)
+    declared = {"gateway": ServiceOrders(errors=20.0)}
+    watched = orders(queues=("tree-builder",), number_limits=jobs, service_by_name=declared)
     night = Night(replace(watched, probes=watched.probes | {"pipeline"}))
     night.pipeline.unpublished = night.clock.now
     night.queues["tree-builder"].moves, night.queues["tree-builder"].oldest = False, 30.0

@@ -14,6 +14,7 @@ from datetime import UTC, datetime, timedelta
 from monitord.core.alerting.lifecycle import Book, holds, key, severity_now
 from monitord.core.alerting.roles import has_dead_role
 from monitord.core.dependencies import brings, unsealed
+from monitord.core.history import error_lines
 from monitord.core.history.epochs import calendar, seals, window_seconds
 from monitord.core.history.growth_rates import flow_limit
 from monitord.core.history.model import History
@@ -26,6 +27,8 @@ from monitord.core.subjects.registry import needs_of, registered, server_of
 
 # A host's trouble explains what dies next, not what dies some day: past this, a death is news of its own.
 NEXT = timedelta(hours=1)
+# How long the rate of error lines is that of a time before: the open window, and one more for services to recover.
+ERRORS_LINGER = timedelta(seconds=2 * error_lines.WINDOW_SECONDS + 60)
 # Of what is refused, the reasons that a full disk may be behind.
 NO_ROOM = frozenset({"readonly", "misconf"})
 
@@ -73,6 +76,8 @@ def _is_needed(cause: Alert, finding: Finding, probe: str, needed: tuple[str, ..
     """Whether an alert is about what a finding's subject is declared to depend on, and bad enough to explain it."""
     itself = cause.probe == probe and cause.subject == finding.subject
     is_bad_enough = RANK[severity_now(cause, orders)] >= RANK[finding.severity]
+    if _is(cause, "errors"):  # what a service says of itself may well be what is found of the other
+        return False
     return not itself and is_bad_enough and any_means(needed, cause.subject, orders.exact_names)
 
 
@@ -95,6 +100,7 @@ def explanation(
         if is_bad_enough and (
             _nothing_came(after.cause, finding, history, orders, now, after.at)
             or _is_behind(after.cause, finding)
+            or (_is(finding, "errors") and _serves_no_more(after.cause, finding, since))
             or _has_no_room(after.cause, finding, since, history, orders, now)
         ):
             return after.cause
@@ -144,10 +150,13 @@ def aftermath(cause: Alert, orders: StandingOrders, now: datetime) -> Aftermath 
     """What a cause that ends now goes on explaining: of rows that come again the first epoch is yet to be sealed.
 
     Where a disk has room again, rows are yet to come. What a group sealed at last, for which it was behind the others,
-    stays a slow seal until its next.
+    stays a slow seal until its next. The error lines of services go on being counted for the window in which a server
+    came back.
     """
     if _is(cause, "full_disk"):
         return Aftermath(cause, now, now + orders.late_after)
+    if "errors" in declared(cause.rule).inhibits:
+        return Aftermath(cause, now, now + ERRORS_LINGER)
     if not _is(cause, "stall", "behind") or not orders.groups:
         return None
     days = calendar(orders)

@@ -16,6 +16,7 @@ from monitord.core.copying import replace
 from monitord.core.history.arrivals import Counters
 from monitord.core.history.checkins import Job
 from monitord.core.history.epochs import Empty, Sealed
+from monitord.core.history.error_lines import ErrorHistory
 from monitord.core.history.mounts import Mount
 from monitord.core.history.pipeline_model import NOTHING_KEPT, PipelineHistory
 from monitord.core.history.process_model import FleetRestart, ServiceHistory
@@ -226,6 +227,7 @@ class History:
     services: Mapping[str, ServiceHistory] = field(default_factory=dict)
     roster: Mapping[str, Expected] = field(default_factory=dict)
     fleet_restart: FleetRestart | None = None
+    errors: ErrorHistory = field(default_factory=ErrorHistory)
     # Which PM2 daemon answered last, "" where that is not known.
     daemon: str = ""
     tables: Mapping[str, TableHistory] = field(default_factory=dict)

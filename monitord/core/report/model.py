@@ -51,6 +51,7 @@ class ServiceReport:
     past its limit, and `past_limit_longest` the longest of those spells. `unconfirmed`: it was not as expected at the
     last check, and no other has confirmed that. `event_loop` and `heap` are the same as `memory` of what the app
     reports of itself: how late its event loop is at the 95th percentile (ms), the heap it uses (bytes), and its limit.
+    `errors` are the lines a minute that it writes to stderr, likewise.
     """
 
     name: str
@@ -70,6 +71,7 @@ class ServiceReport:
     event_loop: tuple[tuple[float, float | None], ...] = ()
     heap: tuple[tuple[float, float | None], ...] = ()
     heap_limit: float | None = None
+    errors: tuple[tuple[float, float | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

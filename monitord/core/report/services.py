@@ -44,6 +44,7 @@ class _Track:
     event_loop: dict[int, float | None] = field(default_factory=dict)
     heap: dict[int, float | None] = field(default_factory=dict)
     heap_limit: float | None = None
+    errors: dict[int, float | None] = field(default_factory=dict)
     peak: float | None = None
     peak_at: float | None = None
     unmeasured: float = 0.0
@@ -99,6 +100,8 @@ class ServiceTracker:
             track.state, track.word = state, word
             track.running = _running(processes)
             self._memory(track, processes, at, self._orders.memory_limit(name))
+            if at >= self._since:
+                _largest(track.errors, self._place(at), history.errors.of(name).per_minute)
         self._last, self._dark_since = at, None
 
     def result(self, history: History) -> tuple[ServiceReport, ...]:
@@ -130,6 +133,7 @@ class ServiceTracker:
                     event_loop=self._points(track.event_loop),
                     heap=self._points(track.heap),
                     heap_limit=track.heap_limit,
+                    errors=self._points(track.errors),
                 )
             )
         return tuple(found)
@@ -204,11 +208,15 @@ class ServiceTracker:
         if at < self._since:
             return
         used = max((process.memory for process in processes.values() if process.memory is not None), default=None)
-        place = min(POINTS - 1, int((at - self._since) / max(1e-9, self._until - self._since) * POINTS))
+        place = self._place(at)
         _largest(track.memory, place, used)
         self._app(track, place, processes)
         if used is not None and (track.peak is None or used > track.peak):
             track.peak, track.peak_at = used, at
+
+    def _place(self, at: float) -> int:
+        """The bucket of a plot that a moment lies in."""
+        return min(POINTS - 1, int((at - self._since) / max(1e-9, self._until - self._since) * POINTS))
 
     def _app(self, track: _Track, place: int, processes: Mapping[str, Process]) -> None:
         """What the app reports of itself; of one that never reported anything there is no series."""

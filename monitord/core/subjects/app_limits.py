@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final, Literal
 
 from monitord.core.app_numbers import AppNumber, called
 from monitord.core.history.measures import update_past, without
 from monitord.core.history.model import History
 from monitord.core.history.process_model import Process
+from monitord.core.latest import latest
 from monitord.core.model import RANK, Alert, Clear, Finding, Judgement, Observation, Severity, Unknown
 from monitord.core.orders import NumberOrders, StandingOrders
 from monitord.core.subjects.app_status import WARM_UP_SECONDS
@@ -18,7 +20,7 @@ from monitord.core.subjects.check_rules import said
 from monitord.core.subjects.fleet import SERVICE, blocks_users, state_now
 from monitord.core.thresholds import Threshold, threshold
 
-# What was told of it once is missed; of what holds for every service, by the run that told it.
+# Which numbers a run has shown: of those that are judged of every service, one that was shown before is missed.
 _TOLD: Final = "number/"
 _STOPPED: Final = "it does not run"
 _YOUNG: Final = "it has only just begun"
@@ -85,10 +87,19 @@ def _numbers(name: str, processes: Mapping[str, Process]) -> list[AppNumber]:
     return [number for word in words if (number := called(word, name)) is not None]
 
 
-def number_statuses(service: str, history: History, orders: StandingOrders, now: float) -> Mapping[str, NumberStatus]:
-    """The numbers of a service that have limits, by the names that the limits have."""
+@latest
+def number_statuses(history: History, orders: StandingOrders) -> Mapping[str, Mapping[str, NumberStatus]]:
+    """The numbers that have limits, by service and by the names that the limits have, as of the last cycle."""
+    found = {}
+    for service in history.services if orders.number_limits else ():
+        if numbers := _statuses(service, history, orders, history.at or 0.0):
+            found[service] = numbers
+    return found
+
+
+def _statuses(service: str, history: History, orders: StandingOrders, now: float) -> Mapping[str, NumberStatus]:
     known = history.services.get(service)
-    if not orders.number_limits or known is None or not known.lives:
+    if known is None or not known.lives:
         return {}
     own = orders.number_limits.get(service, {})
     found: dict[str, NumberStatus] = {}
@@ -117,6 +128,7 @@ def _unknown(limits: NumberOrders, reason: str) -> NumberStatus:
     return NumberStatus(None, "", _written(limits.warning), _written(limits.critical), "unknown", reason)
 
 
+@lru_cache(maxsize=1024)
 def _written(limit: Threshold | None) -> str | None:
     return None if limit is None else str(limit)
 
@@ -129,28 +141,26 @@ def _why_untold(processes: Mapping[str, Process], now: float) -> str:
     return _YOUNG if ages and max(ages) < WARM_UP_SECONDS else _UNTOLD
 
 
-def untold_numbers(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
+def untold_numbers(history: History, orders: StandingOrders) -> tuple[str, ...]:
     """The services that run and do not tell a number that limits of their own are set for."""
+    found = number_statuses(history, orders) if orders.number_limits else {}
     return tuple(
         service
         for service in orders.number_limits
-        if service in history.services
-        and any(one.reason == _UNTOLD for one in number_statuses(service, history, orders, now).values())
+        if any(one.reason == _UNTOLD for one in found.get(service, {}).values())
     )
 
 
 def app_number(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A number that an app tells of itself is past the limit that somebody set for it by its name."""
-    now = observation.now.timestamp()
-    for service in history.services if orders.number_limits else ():
-        numbers = number_statuses(service, history, orders, now)
+    for service, numbers in number_statuses(history, orders).items():
         past = {name: one for name, one in numbers.items() if one.status in ("warning", "critical")}
         unknown = [f"{name}: {one.reason}" for name, one in numbers.items() if one.reason is not None]
         if past:
             yield _finding(service, past)
         elif unknown:
             yield Unknown("app_number", service, unknown[0])
-        elif numbers:
+        else:
             yield Clear("app_number", service)
 
 
@@ -192,7 +202,7 @@ def value_said(number: NumberStatus) -> str:
 
 def _within_now(alert: Alert, at: RecoveryContext) -> str | None:
     name = str(alert.finding.evidence.get("number", ""))
-    number = number_statuses(alert.subject, at.history, at.orders, at.now).get(name)
+    number = number_statuses(at.history, at.orders).get(alert.subject, {}).get(name)
     if number is None or number.value is None:
         return state_now(alert, at)
     return f"{name} of {alert.subject} is {_said(number)} now."

@@ -32,6 +32,7 @@ class AppStatus:
 
 
 _KNOWN: Final = frozenset(app_numbers.KNOWN)
+_NONE: Final[Mapping[str, AppNumber]] = {}
 
 
 def app_status(processes: Sequence[Process]) -> AppStatus | None:
@@ -39,21 +40,20 @@ def app_status(processes: Sequence[Process]) -> AppStatus | None:
     words = [process.app for process in processes if process.app]
     if not words:
         return None
-    largest = app_numbers.largest(words)
+    known: dict[str, AppNumber] = {}
+    own: dict[str, AppNumber] = {}
+    for name, told in app_numbers.largest(words).items():
+        if (number := app_numbers.number(told)) is not None:
+            (known if name in _KNOWN else own)[name] = number
     limits = [process.heap_limit for process in processes if process.heap_limit is not None]
-
-    def known(name: str) -> AppNumber | None:
-        return app_numbers.number(largest.get(name))
-
-    own = {name: number for name in largest if name not in _KNOWN and (number := known(name)) is not None}
     return AppStatus(
-        event_loop_ms=app_numbers.milliseconds(known(app_numbers.LOOP)),
-        event_loop_p95_ms=app_numbers.milliseconds(known(app_numbers.LOOP_P95)),
-        heap_used_bytes=whole(app_numbers.size(known(app_numbers.HEAP_USED))),
-        heap_size_bytes=whole(app_numbers.size(known(app_numbers.HEAP_SIZE))),
-        heap_limit_bytes=whole(min(limits, default=None)),
-        http_p95_ms=app_numbers.milliseconds(known(app_numbers.HTTP_P95)),
-        numbers=own,
+        event_loop_ms=app_numbers.milliseconds(known.get(app_numbers.LOOP)),
+        event_loop_p95_ms=app_numbers.milliseconds(known.get(app_numbers.LOOP_P95)),
+        heap_used_bytes=whole(app_numbers.size(known.get(app_numbers.HEAP_USED))),
+        heap_size_bytes=whole(app_numbers.size(known.get(app_numbers.HEAP_SIZE))),
+        heap_limit_bytes=whole(min(limits)) if limits else None,
+        http_p95_ms=app_numbers.milliseconds(known.get(app_numbers.HTTP_P95)),
+        numbers=own or _NONE,
     )
 
 

@@ -14,7 +14,6 @@ from monitord.core.history.model import History
 from monitord.core.history.process_model import Process
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.app_limits import APP_NUMBER
 from monitord.core.subjects.app_status import WARM_UP_SECONDS, AppStatus, app_status
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Rule
 from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fleet, state_now
@@ -198,4 +197,4 @@ HEAP_NEARLY_FULL = Rule(
     blocking=blocks_users,
     recovered=_has_heap_now,
 )
-RULES = (EVENT_LOOP_BLOCKED, HEAP_NEARLY_FULL, APP_NUMBER)
+RULES = (EVENT_LOOP_BLOCKED, HEAP_NEARLY_FULL)

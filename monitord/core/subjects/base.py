@@ -31,6 +31,7 @@ MONITOR_RUNBOOK: Final = ("monitord logs --no-follow -n 50", "monitord status", 
 Role = Literal[
     "service",  # about one service of the fleet
     "restart_loop",
+    "errors",  # a service says more often that something failed
     "roster",  # what is expected of it is the limit
     "unreachable",  # a server cannot be measured, and nothing behind it
     "refusal",  # a server answers, and refuses the fleet's next write or connection

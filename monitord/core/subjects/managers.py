@@ -23,6 +23,7 @@ from monitord.core.model import Alert, Finding, Judgement, Observation, Reading,
 from monitord.core.orders import Expected, ServiceOrders, StandingOrders
 from monitord.core.report.criterion import SuccessCriterion
 from monitord.core.subjects import apps, pm2_status, services
+from monitord.core.subjects.app_limits import APP_NUMBER
 from monitord.core.subjects.app_status import APP_METRICS
 from monitord.core.subjects.base import (
     MetricFamily,
@@ -38,6 +39,7 @@ from monitord.core.subjects.base import (
     Updated,
 )
 from monitord.core.subjects.busy import update_services
+from monitord.core.subjects.errors import ERRORS_RISING
 from monitord.core.subjects.pm2 import PM2
 from monitord.core.subjects.series import RollupContext, RollupFamily, Values
 from monitord.core.subjects.servers import unreachable
@@ -46,8 +48,8 @@ if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
 
 T = TypeVar("T")
-# What an app tells PM2 of itself nobody tells another manager.
-RULES: Final = tuple(rule for rule in services.RULES if rule not in apps.RULES)
+# What an app tells PM2 of itself, and writes to its bus, nobody tells another manager.
+RULES: Final = tuple(rule for rule in services.RULES if rule not in (*apps.RULES, APP_NUMBER, ERRORS_RISING))
 _SERVICES: Final = PM2.members
 
 

@@ -8,6 +8,7 @@ from shlex import quote
 from monitord.core import humanize
 from monitord.core.anomalies.forecasts import update_memory
 from monitord.core.copying import replace
+from monitord.core.history.error_lines import update_errors
 from monitord.core.history.model import History
 from monitord.core.history.process_states import next_settling
 from monitord.core.history.processes import update_fleet
@@ -114,6 +115,8 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     history, events = update_fleet(history, reading, before if history.services else None, now, orders)
     history = update_services(update_memory(history, now, orders), now, orders)
     history = update_told(history, now, orders)
+    if (errors := update_errors(history.errors, reading, now, orders, history.services)) is not history.errors:
+        history = replace(history, errors=errors)
     return Updated(history, tuple(events))
 
 
@@ -153,7 +156,7 @@ PM2 = Subject(
     members="services",
     member="service",
     readings="the services under PM2",
-    untold=lambda history, orders, now: () if history.reading("pm2") is None else untold_numbers(history, orders, now),
+    untold=lambda history, orders, _: () if history.reading("pm2") is None else untold_numbers(history, orders),
     status=(pm2_status.STATUS,),
     metrics=pm2_status.METRICS,
     perfdata=pm2_status.perfdata,

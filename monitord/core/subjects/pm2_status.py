@@ -32,6 +32,7 @@ from monitord.core.subjects.base import (
     StatusSection,
     ratio,
 )
+from monitord.core.subjects.errors import ERROR_METRICS, ErrorsStatus, errors_status, rate
 from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.thresholds import threshold
 
@@ -44,7 +45,7 @@ class ServiceStatus:
     """One service. `ok` is whether it is as expected (None: unknown).
 
     `app` is what it reports of itself (None: nothing, or unknown), `limits` are the numbers of it that somebody set
-    limits for.
+    limits for, `errors` how many lines it writes to stderr (None: PM2's bus is not connected).
     """
 
     state: str | None
@@ -57,6 +58,7 @@ class ServiceStatus:
     instances: int | None
     app: AppStatus | None = None
     limits: Mapping[str, NumberStatus] = field(default_factory=dict)
+    errors: ErrorsStatus | None = None
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str, ServiceStatus]:
@@ -95,7 +97,8 @@ def _service(
         ok=ok,
         instances=len(processes) if is_known else None,
         app=app_status(processes),
-        limits=number_statuses(name, history, orders, now) if is_known else {},
+        limits=number_statuses(history, orders).get(name, {}) if is_known else {},
+        errors=errors_status(name, history, orders) if is_known else None,
     )
 
 
@@ -128,6 +131,13 @@ METRICS: Final = (
     MetricGroup[Mapping[str, NumberStatus]](
         lambda report: {name: service.limits for name, service in report.of(STATUS).items() if service.limits},
         LIMIT_METRICS,
+        label="service",
+    ),
+    MetricGroup[ErrorsStatus](
+        lambda report: {
+            name: service.errors for name, service in report.of(STATUS).items() if service.errors is not None
+        },
+        ERROR_METRICS,
         label="service",
     ),
     MetricGroup[ServiceStatus](
@@ -257,3 +267,13 @@ def section(context: SectionContext) -> Iterator[Block]:
     if limited:
         caption = "Numbers that apps tell of themselves, by the limits set for them"
         yield Grid(caption, ("Service", "Number", "Value", "Limits"), limited, flexible=(0, 1))
+    writing = tuple(
+        (
+            context.severity(name) or "ok",
+            (Member(name, "service"), rate(errors), said("{:g}".format, errors.limit, NOTHING)),
+        )
+        for name, service in found.items()
+        if (errors := service.errors) is not None and errors.per_minute
+    )
+    if writing:
+        yield Grid("Lines that services write to stderr", ("Service", "Error lines", "Limit"), writing, frozenset({2}))

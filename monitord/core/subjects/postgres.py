@@ -56,7 +56,7 @@ POSTGRES_FULL = refusing(
     "postgres_full",
     "Postgres",
     POSTGRES_UNREACHABLE,
-    inhibits=frozenset({"sealing", "flow", "lag"}),
+    inhibits=frozenset({"sealing", "flow", "lag", "errors"}),
     replaces=(Replaces(sessions.POSTGRES_CONNECTIONS_HIGH),),
     runbook=(
         "SELECT usename, application_name, state, count(*) FROM pg_stat_activity GROUP BY 1, 2, 3 ORDER BY 4 DESC",

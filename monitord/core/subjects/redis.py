@@ -165,7 +165,7 @@ REDIS_NOT_WRITABLE = refusing(
     "redis_not_writable",
     "Redis",
     REDIS_UNREACHABLE,
-    inhibits=frozenset({"backlog"}),
+    inhibits=frozenset({"backlog", "errors"}),
     replaces=(Replaces(redis_memory.REDIS_MEMORY_HIGH),),
     runbook=("{redis} info persistence", "{redis} info memory", "{redis} info replication"),
 )

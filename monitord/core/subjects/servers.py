@@ -103,6 +103,7 @@ def unreachable(
         judges_failure=True,
         of_server=True,
         roles=frozenset({"unreachable"}),
+        inhibits=frozenset({"errors"}),
         host_may_cause=always,
         runbook=runbook,
         impact=impact,

@@ -15,6 +15,7 @@ from monitord.core.history.process_states import FROZEN, UP, WAITING, allowed, f
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects import apps
+from monitord.core.subjects.app_limits import APP_NUMBER
 from monitord.core.subjects.base import (
     NONE,
     ActionKind,
@@ -26,6 +27,7 @@ from monitord.core.subjects.base import (
     investigated,
 )
 from monitord.core.subjects.busy import SERVICE_CPU_HIGH
+from monitord.core.subjects.errors import ERRORS_RISING
 from monitord.core.subjects.fleet import (
     DEAD,
     PM2_LOG,
@@ -386,7 +388,14 @@ SERVICE_OVERDUE = Rule(
     criterion=SERVICES_ONLINE.name,
 )
 # While a service is gone or down nothing else is found of it.
-_HIDDEN: Final = (SERVICE_FROZEN, SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK, SERVICE_RESTART_LOOP, *apps.RULES)
+_HIDDEN: Final = (
+    SERVICE_FROZEN,
+    SERVICE_MEMORY_HIGH,
+    SERVICE_MEMORY_LEAK,
+    SERVICE_RESTART_LOOP,
+    *apps.RULES,
+    APP_NUMBER,
+)
 SERVICE_DOWN = Rule(
     name="service_down",
     probe="pm2",
@@ -431,4 +440,6 @@ RULES = (
     SERVICE_MEMORY_LEAK,
     SERVICE_CPU_HIGH,
     *apps.RULES,
+    APP_NUMBER,
+    ERRORS_RISING,
 )

@@ -131,6 +131,12 @@ def heap_plot(ident: str, service: ServiceReport, span: TimeSpan) -> Markup:
     return line_plot(ident, service.name, PlottedLine("heap", service.heap, service.heap_limit), span, humanize.size)
 
 
+def errors_plot(ident: str, service: ServiceReport, span: TimeSpan, limit: float | None) -> Markup:
+    """The lines a minute that a service wrote to stderr, against its limit."""
+    line = PlottedLine("error lines a minute", service.errors, limit)
+    return line_plot(ident, service.name, line, span, "{:.3g}".format)
+
+
 @dataclass(frozen=True, slots=True)
 class PlottedLine:
     """What a line plot shows: None where nothing is known. Without a peak of its own it is the highest point."""

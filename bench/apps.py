@@ -1,0 +1,191 @@
+"""What it costs to read what a thousand apps tell of themselves, and to count what they write to stderr."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import statistics
+import tempfile
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.measure import milliseconds
+from monitord.core.engine import State, decide
+from monitord.core.orders import NumberOrders, StandingOrders
+from monitord.core.thresholds import threshold
+from monitord.pm2 import wire
+from monitord.pm2.bus_frames import BusDecoder
+from monitord.pm2.error_lines import ErrorLines
+from monitord.probes.pm2 import Pm2Probe
+from monitord.runtime.cycle import CycleRequest, observe
+from monitord.storage.store import CycleRecord, Store
+
+APPS = 1_000
+VARIABLES = {f"VARIABLE_{number}": "x" * 100 for number in range(20)}
+LINES_A_SECOND = 10_000
+TIMEOUT_SECONDS = 30.0
+# As many replies by turns, so that every number moves.
+REPLIES = 4
+LIMITS = {"*": {"HTTP P95 Latency": NumberOrders(threshold("> 500"), threshold("> 2000"))}}
+
+
+@dataclass(slots=True)
+class Apps:
+    """CPU seconds: of each cycle by what the apps do, and of reading a second of a storm, by what reads it."""
+
+    cycles: dict[str, list[float]] = field(default_factory=dict)
+    storm: dict[str, list[float]] = field(default_factory=dict)
+
+
+async def measure(cycles: int) -> Apps:
+    """So many cycles of each kind, by turns, so that whatever else the machine does burdens all alike."""
+    found = Apps()
+    kinds = {
+        "tell nothing": (False, StandingOrders(probes=frozenset({"pm2"}))),
+        "tell 10 numbers each": (True, StandingOrders(probes=frozenset({"pm2"}))),
+        "the same, one of them with limits": (True, StandingOrders(probes=frozenset({"pm2"}), number_limits=LIMITS)),
+    }
+    with tempfile.TemporaryDirectory(prefix="monitord-") as place:
+        runs = []
+        for number, (what, (tells, orders)) in enumerate(kinds.items()):
+            home = Path(place) / str(number)
+            (home / "state").mkdir(parents=True)
+            runs.append((what, _Run(home, orders, [_reply(n, tells=tells) for n in range(REPLIES)])))
+        for turn in range(cycles + 2):
+            for what, run in runs:
+                spent = await run.cycle(turn)
+                if turn >= 2:  # the first of each fill the caches
+                    found.cycles.setdefault(what, []).append(spent)
+        for _, run in runs:
+            await run.store.close(TIMEOUT_SECONDS)
+    frames = b"".join(error_frame(number) for number in range(LINES_A_SECOND))
+    chunks = [frames[at : at + 65_536] for at in range(0, len(frames), 65_536)]
+    for _ in range(max(5, cycles // 4)):
+        for what, spent in (("frames only", _frames(chunks)), ("frames, and lines counted", _counted(chunks))):
+            found.storm.setdefault(what, []).append(spent)
+    return found
+
+
+class _Run:
+    """A monitord of its own over a made-up PM2: PM2 is asked, the answer judged and saved."""
+
+    def __init__(self, home: Path, orders: StandingOrders, replies: list[bytes]) -> None:
+        self.store = Store(home / "state")
+        self._home, self._orders, self._replies = home, orders, replies
+        self._state: State | None = None
+
+    async def cycle(self, turn: int) -> float:
+        if self._state is None:
+            snapshot, _ = await self.store.load(TIMEOUT_SECONDS)
+            self._state = snapshot.state
+        probe = Pm2Probe(self._home, frozenset, limited=self._orders.limits_of_numbers)
+        async with _pm2(self._home, self._replies[turn % len(self._replies)]):
+            began = time.process_time()
+            observation = await observe([probe], CycleRequest(), TIMEOUT_SECONDS)
+            decision = decide(self._state, observation, self._orders)
+            report = {"trigger": "schedule", "at": observation.now, **decision.report.as_fields()}
+            record = CycleRecord(decision.state, observation, report, decision.transitions)
+            await self.store.save(record, TIMEOUT_SECONDS)
+            spent = time.process_time() - began
+        self._state = decision.state
+        return spent
+
+
+@asynccontextmanager
+async def _pm2(home: Path, reply: bytes) -> AsyncIterator[None]:
+    """A PM2 that has its answer ready: making it costs PM2, and not monitord."""
+
+    async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        decoder = wire.Decoder()
+        while chunk := await reader.read(65_536):
+            for frame in decoder.feed(chunk):
+                writer.write(wire.encode([reply, wire.unpack(frame[1])]))
+        writer.close()
+
+    server = await asyncio.start_unix_server(asked, home / "rpc.sock")
+    try:
+        yield
+    finally:
+        server.close()
+        (home / "rpc.sock").unlink()
+
+
+def _reply(number: int, *, tells: bool) -> bytes:
+    """PM2's list, a little other for each number."""
+    listed = [_listed(app, number, tells=tells) for app in range(APPS)]
+    return b"j:" + json.dumps({"args": [listed]}, separators=(",", ":")).encode()
+
+
+def _listed(app: int, number: int, *, tells: bool) -> dict[str, object]:
+    env = {
+        **VARIABLES,
+        "name": f"app-{app}",
+        "status": "online",
+        "restart_time": 3,
+        "created_at": 1_762_300_000_000,
+        "pm_uptime": 1_762_300_000_000 + app,
+        "axm_monitor": _numbers(app + number) if tells else {},
+    }
+    monit = {"memory": 80_000_000 + 1000 * (app + number), "cpu": 0.1 * number}
+    return {"pid": 1, "name": f"app-{app}", "pm_id": app, "pm2_env": env, "monit": monit}
+
+
+def _numbers(moved: int) -> dict[str, object]:
+    """As @pm2/io has them of an app that answers HTTP."""
+    units = {
+        "Used Heap Size": "MiB",
+        "Heap Size": "MiB",
+        "Heap Usage": "%",
+        "Event Loop Latency": "ms",
+        "Event Loop Latency p95": "ms",
+        "Active handles": "",
+        "Active requests": "",
+        "HTTP": "req/min",
+        "HTTP Mean Latency": "ms",
+        "HTTP P95 Latency": "ms",
+    }
+    return {
+        name: {"historic": True, "unit": unit, "type": f"internal/{name}", "value": f"{place + moved % 97 / 10:.2f}"}
+        for place, (name, unit) in enumerate(units.items(), 1)
+    }
+
+
+def error_frame(number: int) -> bytes:
+    """A line that one of seven apps writes to stderr, as PM2's bus passes it on."""
+    text = f"2025-11-05T03:57:00.000Z ERROR request {number} failed: connection to 10.0.0.7:5432 refused, retrying\n"
+    process = {"pm_id": number % 7, "name": f"worker-{number % 7}", "rev": None, "namespace": "default"}
+    return wire.encode(["log:err", {"process": process, "at": 1_762_300_000_000 + number, "data": text}])
+
+
+def _frames(chunks: list[bytes]) -> float:
+    """As all frames of PM2's sockets are taken apart, without a look into them."""
+    decoder = wire.Decoder()
+    began = time.process_time()
+    for chunk in chunks:
+        decoder.feed(chunk)
+    return time.process_time() - began
+
+
+def _counted(chunks: list[bytes]) -> float:
+    """As the bus is read: within a second's budget, and past it."""
+    decoder = BusDecoder(2**24, ErrorLines())
+    began = time.process_time()
+    for chunk in chunks:
+        decoder.feed(chunk, 0.0)
+    return time.process_time() - began
+
+
+def rows(found: dict[str, list[float]]) -> Iterator[list[str]]:
+    """The rows of a table, by the first of them."""
+    first = statistics.median(next(iter(found.values())))
+    for what, spent in found.items():
+        middle = statistics.median(spent)
+        yield [
+            what,
+            milliseconds(middle),
+            f"{milliseconds(min(spent))} .. {milliseconds(max(spent))}",
+            f"{middle / first:.2f}",
+        ]
