@@ -73,6 +73,16 @@ def parts_of(url: str) -> Iterator[str]:
         yield unquote(part)
 
 
+def asked_of(url: str) -> Iterator[str]:
+    """The parts of an address that may each be a secret though its host is none: a login, a key in path or query."""
+    yield from parts_of(url)
+    yield from secrets_in(url)
+    rest = url.partition("://")[2]
+    path = rest[len(re.split(r"[/?#]", rest, maxsplit=1)[0]) :]
+    if len(path) > 1:
+        yield path
+
+
 def secrets_in(text: str) -> Iterator[str]:
     """What `mask` would hide in the text, as it stands there and percent-decoded."""
     found = [text[begin:end] for begin, end in _passwords(text)]

@@ -126,7 +126,7 @@ def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: boo
     known = paths(type(found.settings))
     lonely = all((one := subject_named(name)) is not None and one.beneath_all for name in orders.probes)
     if lonely and not any(known[name][0] in orders.probes for name in found.sources):
-        servers = humanize.listed([f"no {one.title}" for one in registered() if one.is_server])
+        servers = humanize.listed([f"no {one.title}" for one in registered() if one.is_expected])
         read = humanize.listed([str(path) for path in found.files]) if found.files else f"no .env in {found.directory}"
         return f"nothing is configured to be watched ({read}): there is {servers}"
     watched = [one for one in registered() if one.name in orders.probes]

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import os
 import sys
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Final
 
@@ -13,8 +15,11 @@ from monitord.cli import command, find_settings, note, say
 from monitord.cli.base import MISTAKE, UNREADABLE, postgres_session, run_once
 from monitord.core import humanize, merkle
 from monitord.core.blocks import Style
+from monitord.core.channel_account import compared
 from monitord.core.merkle import Hash
 from monitord.core.roots import Seal, Tree, plain
+from monitord.core.subjects.chain_facts import NAME as CHAIN
+from monitord.core.subjects.chain_facts import ChainSettings, Known
 from monitord.failures import FailureError
 from monitord.jsonable import document
 from monitord.keccak import load_keccak256
@@ -31,6 +36,15 @@ _DEADLINE_SECONDS: Final = 60.0
 # Of more participants no tree is made in memory: 128 MB of nodes.
 MOST_PARTICIPANTS: Final = 1 << 20
 _HEX_DIGITS: Final = 64
+_ON_CHAIN: Final[Mapping[Known | None, str]] = {
+    None: "not asked",
+    "UNKNOWN": "unknown: it was not reached",
+    "OK": "has the same root",
+    "DIFFERENT": "has another root for this label",
+    "BEHIND": "has not come to this label",
+    "MISSING": "has no account of this channel",
+    "SUPERSEDED": "has a newer label in its place: what is older can no longer be claimed",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +52,7 @@ class Proof:
     """A participant's place in a seal and what leads from there to the root; hashes as bytes.
 
     `sealed` and `tree` say whether the stored root, and the one in the tree cache, is this root (None: there is none).
+    `chain` says whether it is on chain (None: it was not asked, or has gone past this label), `state` in which word.
     """
 
     epoch: int
@@ -50,11 +65,14 @@ class Proof:
     sealed: bool
     tree: bool | None
     sealed_for: tuple[str, ...]
+    chain: bool | None = None
+    state: Known | None = None
+    account: str | None = None
 
     @property
     def agrees(self) -> bool:
         """Whether all that is known has this root."""
-        return self.sealed and self.tree is not False
+        return self.sealed and self.tree is not False and self.chain is not False
 
 
 def add(subparsers: Subparsers) -> None:
@@ -62,9 +80,9 @@ def add(subparsers: Subparsers) -> None:
         subparsers,
         "proof",
         run,
-        "Prints the merkle proof of one participant of one seal, and whether its root is the stored one "
-        "and the tree cache's. Exits 0 when all that is known agrees, 2 when not, 3 when there is no such participant "
-        "or seal.",
+        "Prints the merkle proof of one participant of one seal, and whether its root is the stored one, "
+        "the tree cache's and, where MONITORD_CHAIN__RPC_URLS is set, the one on chain. Exits 0 when all that is known "
+        "agrees, 2 when not, 3 when there is no such participant or seal.",
         formats=("text", "json"),
     )
     parser.add_argument("--channel", required=True, metavar="C", help="the channel")
@@ -98,6 +116,9 @@ async def _prove(arguments: argparse.Namespace, user: str) -> int:
         return MISTAKE
     try:
         made = await _proof(session, arguments, user, keccak256)
+        own: ChainSettings = getattr(found.settings, CHAIN).values()
+        if own.rpc_urls:
+            made = await _beside_chain(made, own, session, keccak256)
     except FailureError as error:
         note(f"monitord proof: {clean(error.error)}")
         return UNREADABLE
@@ -131,6 +152,39 @@ async def _proof(session: Session, arguments: argparse.Namespace, user: str, kec
     except PostgresError as error:
         raise seals.explained(error) from error
     return _made(arguments, index, leaves, of_group, tree, keccak256)
+
+
+async def _beside_chain(made: Proof, own: ChainSettings, session: Session, keccak256: Hash) -> Proof:
+    """The proof, and how its root stands on chain, in the first of its groups that has it there."""
+    from monitord.chain.channels import account_of, placed
+    from monitord.chain.nodes import Nodes
+
+    try:
+        async with session.read_only(_DEADLINE_SECONDS) as connection:
+            rows = await connection.fetch(queries.PUBLISHED_FOR, made.epoch, made.channel)
+    except PostgresError as error:
+        raise seals.explained(error) from error
+    is_marked = any(row["published"] for row in rows)
+    nodes, best = Nodes(own.rpc_urls), made
+    for group in own.mints:
+        if upper(group) not in {upper(name.partition(" (")[0]) for name in made.sealed_for}:
+            continue
+        place = placed(own, group, made.channel, keccak256)
+        try:
+            async with asyncio.timeout(_DEADLINE_SECONDS):
+                account = await account_of(nodes, place)
+        except (FailureError, TimeoutError) as error:
+            note(f"monitord proof: the chain was not asked: {clean(str(error) or 'it did not answer in time')}")
+            return replace(made, state="UNKNOWN")
+        latest, ring = (None, {}) if account is None else (account.latest, account.ring)
+        state = compared(made.epoch, made.root.hex(), latest, ring)
+        # What nobody says is published is not missed on chain; of what has left the ring nobody can tell.
+        is_missed = state == "DIFFERENT" or (state in ("BEHIND", "MISSING") and is_marked)
+        is_there = True if state == "OK" else False if is_missed else None
+        best = replace(made, chain=is_there, state=state, account=place.address)
+        if state == "OK":
+            break
+    return best
 
 
 def _same(seal: Seal, group: str) -> bool:
@@ -174,7 +228,9 @@ def _fields(made: Proof) -> dict[str, object]:
         "root": made.root.hex(),
         "sealed": made.sealed,
         "tree": made.tree,
-        "chain": None,
+        "chain": made.chain,
+        "chain_state": made.state,
+        "chain_account": made.account,
     }
 
 
@@ -189,7 +245,7 @@ def _text(made: Proof, user: str, screen: Terminal) -> str:
         ("Root", made.root.hex()),
         ("Stored root", "the same" if made.sealed else f"another ({humanize.listed(list(made.sealed_for))})"),
         ("Tree cache", cached),
-        ("Chain", "not asked"),
+        ("Chain", _ON_CHAIN[made.state]),
     ]
     if not made.siblings:
         facts.insert(3, ("Proof", "empty: the one leaf is the root"))

@@ -64,7 +64,7 @@ def of_subject(section: Section) -> Mapping[str, Any] | None:
         return None
     values = section.values()
     secrets = {
-        name: field.default if (known := _text(field).known) is None else known(getattr(values, name))
+        name: _default(field) if (known := _text(field).known) is None else known(getattr(values, name))
         for name, field in _fields(section.kind).items()
         if _text(field).secret
     }
@@ -85,7 +85,7 @@ def declared_section(name: str, kind: type[Any], needs: str) -> type[DeclaredSec
             raise ValueError(f"{name}.{field.name} is not made by `setting`")
         text = _text(field)
         read = _kind(hints[field.name], text, f"{name}.{field.name}")
-        default = field.default
+        default = _default(field)
         if text.secret and isinstance(default, str):
             default = SecretStr(default)
         fields[field.name] = (
@@ -118,11 +118,15 @@ def _kind(hint: Any, text: SettingText, called: str) -> Any:
     kinds = [each for each in get_args(hint) if each is not type(None)] if type(None) in get_args(hint) else [hint]
     (kind,) = kinds if len(kinds) == 1 else (None,)
     if text.secret:
-        read: Any = None if kind is not str else t.Token if text.known is None else t.SecretJson
+        several = Annotated[tuple[SecretStr, ...], t.targets(text.example)]
+        one = t.Token if text.known is None else t.SecretJson
+        read: Any = one if kind is str else several if kind == tuple[str, ...] else None
     elif get_origin(kind) is Literal:
         read = Annotated[kind, t.word(*get_args(kind))]
     elif kind == tuple[str, ...]:
         read = Annotated[kind, t.words(text.example or '["name"]')]
+    elif get_origin(kind) is Mapping and kind in _MAPS:
+        read = Annotated[kind, t.mapping(text.example or '{"name": …}', _MAPS[kind])]
     else:
         read = _KINDS.get(kind)
     if read is None:
@@ -139,6 +143,12 @@ _KINDS: Mapping[Any, Any] = {
     Mapping[str, ServiceOrders]: n.Processes,
 }
 
+_MAPS: Mapping[Any, Callable[[object], object]] = {Mapping[str, str]: t.read_text, Mapping[str, float]: t.read_decimal}
+
+
+def _default(field: dataclasses.Field[Any]) -> Any:
+    return field.default if field.default_factory is dataclasses.MISSING else field.default_factory()
+
 
 def _fields(kind: type[Any]) -> dict[str, dataclasses.Field[Any]]:
     return {field.name: field for field in dataclasses.fields(kind)}
@@ -150,4 +160,6 @@ def _text(field: dataclasses.Field[Any]) -> SettingText:
 
 
 def _plain(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_plain(each) for each in value)
     return value.get_secret_value() if isinstance(value, SecretStr) else value

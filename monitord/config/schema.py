@@ -16,14 +16,14 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 from monitord.config import checks as c
 from monitord.config import named as n
 from monitord.config import types as t
-from monitord.config.declared import JUDGED, Section, declared_section
+from monitord.config.declared import JUDGED, DeclaredSection, Section, declared_section
 from monitord.config.places import psql, redis_cli
 from monitord.config.sources import PREFIX
 from monitord.core import units
 from monitord.core.model import Severity
 from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, TableOrders
 from monitord.core.subjects.registry import registered
-from monitord.masking import parts_of, secrets_in
+from monitord.masking import asked_of, parts_of, secrets_in
 
 STATE_DIR: Final = "~/.local/state/monitord"
 PM2_HOME: Final = "~/.pm2"
@@ -306,6 +306,9 @@ class Settings(BaseSettings):
             for secret in value if isinstance(value, tuple) else (value,):
                 if isinstance(secret, SecretStr):
                     text = secret.get_secret_value()
+                    if isinstance(value, tuple) and isinstance(self._section_of(name), DeclaredSection):
+                        found |= set(asked_of(text))  # what is asked at an address: its host is no secret
+                        continue
                     found |= set(secrets_in(text)) if name in ADDRESSES else {text, text.partition("://")[2] or text}
                     if name not in ADDRESSES and "://" in text:
                         found |= set(parts_of(text))
@@ -313,6 +316,9 @@ class Settings(BaseSettings):
             found |= set(check.secrets())
         # A host's name may well stand in an address, and is in every line.
         return frozenset(found - {self.instance, self.fleet})
+
+    def _section_of(self, variable: str) -> object:
+        return getattr(self, paths(type(self))[variable][0])
 
 
 def variable_of(*path: str) -> str:

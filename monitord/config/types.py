@@ -88,7 +88,7 @@ def read_count(value: object) -> int:
 
 
 def _positive(value: object) -> float:
-    if (number := _decimal(value)) <= 0:
+    if (number := read_decimal(value)) <= 0:
         raise ValueError("it must be more than nothing")
     return number
 
@@ -98,7 +98,8 @@ def read_cpu_share(value: object) -> float:
     return _positive(text_of(value, "90%").removesuffix("%").strip())
 
 
-def _decimal(value: object) -> float:
+def read_decimal(value: object) -> float:
+    """A number."""
     written = text_of(value, "2.5")
     try:
         number = float(written)
@@ -109,7 +110,8 @@ def _decimal(value: object) -> float:
     return number
 
 
-def _text(value: object) -> str:
+def read_text(value: object) -> str:
+    """One line."""
     text = text_of(value, "a text")
     if not text.isprintable():
         raise ValueError("it must be one line")
@@ -253,16 +255,20 @@ def _take_apart(url: str) -> None:
         raise ValueError("it cannot be taken apart; is the password percent-encoded?") from None
 
 
-def _targets(value: object) -> tuple[SecretStr, ...]:
-    if isinstance(value, tuple):
-        return value
-    example = '["ntfy://topic"]'
-    found: dict[str, SecretStr] = {}
-    for item in from_json(value, list, example):
-        if not isinstance(item, str) or not item.isprintable() or not _TARGET.match(item.strip()):
-            raise ValueError(f"it holds something that is no address; write {example}")
-        found.setdefault(item.strip(), SecretStr(item.strip()))
-    return tuple(found.values())
+def targets(example: str) -> BeforeValidator:
+    """A list of addresses that may each be a secret, each once, in order."""
+
+    def read(value: object) -> tuple[SecretStr, ...]:
+        if isinstance(value, tuple):
+            return value
+        found: dict[str, SecretStr] = {}
+        for item in from_json(value, list, example):
+            if not isinstance(item, str) or not item.isprintable() or not _TARGET.match(item.strip()):
+                raise ValueError(f"it holds something that is no address; write {example}")
+            found.setdefault(item.strip(), SecretStr(item.strip()))
+        return tuple(found.values())
+
+    return BeforeValidator(read)
 
 
 def _token(value: object) -> SecretStr:
@@ -365,7 +371,7 @@ Sizes = Annotated[
 Percent = Annotated[float, BeforeValidator(read_percent), PlainSerializer(lambda percent: f"{percent:g}%")]
 Number = Annotated[int, BeforeValidator(read_number)]
 Count = Annotated[int, BeforeValidator(read_count)]
-Decimal = Annotated[float, BeforeValidator(_decimal)]
+Decimal = Annotated[float, BeforeValidator(read_decimal)]
 Positive = Annotated[float, BeforeValidator(_positive)]
 CpuShare = Annotated[float, BeforeValidator(read_cpu_share), PlainSerializer(lambda share: f"{share:g}%")]
 CpuShares = Annotated[
@@ -378,7 +384,7 @@ Lines = Annotated[
     mapping('{"web": "…"}', read_line),
     PlainSerializer(lambda lines: {name: mask(line) for name, line in lines.items()}),
 ]
-Text = Annotated[str, BeforeValidator(_text)]
+Text = Annotated[str, BeforeValidator(read_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
 Label = Annotated[str, BeforeValidator(_label)]
 Hours = Annotated[str, BeforeValidator(_hours)]
@@ -388,7 +394,7 @@ File = Annotated[Path, BeforeValidator(_file)]
 Listen = Annotated[str, BeforeValidator(_listen)]
 Token = Annotated[SecretStr, BeforeValidator(_token)]
 SecretJson = Annotated[SecretStr, BeforeValidator(_secret_json)]
-Targets = Annotated[tuple[SecretStr, ...], BeforeValidator(_targets)]
+Targets = Annotated[tuple[SecretStr, ...], targets('["ntfy://topic"]')]
 PostgresUri = Annotated[SecretStr, BeforeValidator(_address("postgresql", "postgres"))]
 RedisUrl = Annotated[SecretStr, BeforeValidator(_address("redis", "rediss", "unix"))]
 HttpUrl = Annotated[SecretStr, BeforeValidator(_address("http", "https"))]

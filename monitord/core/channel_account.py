@@ -7,6 +7,7 @@ nine. Hourly labels are multiples of nine: all share one slot, and only the newe
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -51,10 +52,10 @@ class ChannelAccount:
     slots: tuple[RingSlot, ...]
     bitmap: int
 
-    def root_of(self, epoch: int) -> bytes | None:
-        """The root that is published for a label; None where its slot has another."""
-        slot = self.slots[epoch % SLOTS]
-        return slot.root if slot.epoch == epoch else None
+    @property
+    def ring(self) -> dict[int, str]:
+        """The roots that are there, in hex, by label."""
+        return {slot.epoch: slot.root.hex() for slot in self.slots if slot.epoch}
 
 
 def streamer_key(channel: str, keccak256: Hash, prefix: str = "channel:") -> bytes:
@@ -91,18 +92,18 @@ def written(account: ChannelAccount) -> bytes:
     return b"".join((head, account.latest.to_bytes(8, "little"), *slots))
 
 
-def compared(epoch: int, root: bytes, account: ChannelAccount | None) -> State:
-    """How what is said to be published stands on chain.
+def compared(epoch: int, root: str, latest: int | None, ring: Mapping[int, str]) -> State:
+    """How what is said to be published stands on chain, by an account's latest label (None: there is none) and ring.
 
     BEHIND: the account's newest label is older. DIFFERENT: it has the label with another root. SUPERSEDED: a newer
     label has taken its slot, or the account has gone past it.
     """
-    if account is None:
+    if latest is None:
         return "MISSING"
-    found = account.root_of(epoch)
-    if found is not None:
-        return "OK" if found == root else "DIFFERENT"
-    return "BEHIND" if max(account.latest, account.slots[epoch % SLOTS].epoch) < epoch else "SUPERSEDED"
+    if epoch in ring:
+        return "OK" if ring[epoch] == root else "DIFFERENT"
+    newest = max((latest, *(label for label in ring if label % SLOTS == epoch % SLOTS)))
+    return "BEHIND" if newest < epoch else "SUPERSEDED"
 
 
 def _slot(data: bytes, at: int) -> RingSlot:

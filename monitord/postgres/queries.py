@@ -412,6 +412,27 @@ SELECT min(idx)::int8 FROM sealed_participants
 WHERE epoch = $1::int8 AND channel = $2 AND lower(user_hash) = $3
 """
 
+# The newest label of each channel that is marked as published, its root, and that of its tree. $1, $2: groups in upper
+# and in lower case; $3, $4: labels from and to; $5: published before (Unix seconds), where that is told; $6: seals of a
+# group that are looked at.
+_NEWEST_PUBLISHED = """
+SELECT g.upper AS token_group, s.channel, s.epoch, s.root, {tree} AS tree
+FROM unnest($1::text[], $2::text[]) AS g(upper, lower)
+CROSS JOIN LATERAL (
+    SELECT DISTINCT ON (r.channel) r.channel, r.epoch, r.root
+    FROM unnest(ARRAY[g.upper, g.lower]) AS v(name) CROSS JOIN LATERAL (
+        SELECT channel, epoch, root FROM sealed_epochs
+        WHERE token_group = v.name AND epoch >= $3::int8 AND epoch <= $4::int8 AND published = 1
+          AND (published_at IS NULL OR published_at <= to_timestamp($5::float8))
+        ORDER BY epoch DESC LIMIT $6::int8
+    ) AS r
+    ORDER BY r.channel, r.epoch DESC
+) AS s
+"""
+_TREE_ROOT = "(SELECT t.root FROM l2_tree_cache t WHERE t.epoch = s.epoch AND t.channel = s.channel)"
+NEWEST_PUBLISHED = _NEWEST_PUBLISHED.format(tree=_TREE_ROOT)
+NEWEST_PUBLISHED_WITHOUT_TREES = _NEWEST_PUBLISHED.format(tree="NULL::text")
+
 # What the tree cache has of a seal. $1: the label, $2: the channel.
 TREE = """
 SELECT root, participant_count::int8 AS participants FROM l2_tree_cache

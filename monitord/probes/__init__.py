@@ -138,6 +138,17 @@ def _pipeline(context: ProbeContext) -> Probe:
     return PipelineProbe(context.session, section.values(), context.orders, window_seconds(context.orders))
 
 
+def _chain(context: ProbeContext) -> Probe:
+    from monitord.core.subjects.pipeline_settings import prepared
+    from monitord.probes.chain import ChainProbe
+
+    settings, orders = context.settings, context.orders
+    own = settings.chain.values()  # type: ignore[attr-defined] # its subject declares it
+    session = context.session if "postgres" in orders.probes else None
+    cases = [case.channel for case in prepared(orders)]
+    return ChainProbe(own, orders, session, settings.probe_timeout.total_seconds(), cases)
+
+
 def _redis(context: ProbeContext) -> Probe:
     from monitord.probes.redis import RedisProbe
 
@@ -192,6 +203,7 @@ FACTORIES: Mapping[str, Factory] = {
     "postgres": _postgres,
     "epochs": _epochs,
     "pipeline": _pipeline,
+    "chain": _chain,
     "redis": _redis,
     "host": _host,
     "checks": _checks,

@@ -48,7 +48,7 @@ async def test_health_slot_and_accounts_are_those_of_the_chain(serve: Serve) -> 
     assert wallet is not None
     assert (wallet.lamports, wallet.owner) == (2_500_000_000, SYSTEM)
     assert channel is not None
-    assert (channel.owner, read(channel.data).root_of(LABEL)) == (PROGRAM, b"r" * 32)
+    assert (channel.owner, read(channel.data).ring) == (PROGRAM, {LABEL: (b"r" * 32).hex()})
     assert chain.asked == ["getHealth", "getSlot", "getMultipleAccounts"]
 
 

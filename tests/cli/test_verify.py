@@ -6,18 +6,27 @@ import asyncio
 import hashlib
 import json
 import time
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from monitord.core.channel_account import streamer_key
+from monitord.core.subjects.chain_facts import ChainSettings
+from monitord.keccak import load_keccak256
+from monitord.testing.servers.solana import LocalChain
+from tests.chain.conftest import serve
 from tests.postgres.test_seals import EPOCH, OTHER_ROOT, root_of, run, sealed, second_keccak256, users
 
 from .program import monitord
 
+__all__ = ["serve"]
 
-async def ask(directory: Path, dsn: str, *arguments: str) -> tuple[int, str, str]:
+
+async def ask(directory: Path, dsn: str, *arguments: str, chain: str = "") -> tuple[int, str, str]:
     settings = {"MONITORD_STATE_DIR": str(directory / "state"), "MONITORD_POSTGRES__DSN": dsn}
+    settings |= {"MONITORD_CHAIN__RPC_URLS": json.dumps([chain])} if chain else {}
     done = await asyncio.to_thread(monitord, *arguments, directory=directory, settings=settings)
     assert "Traceback" not in done.stderr
     return done.returncode, done.stdout, done.stderr
@@ -115,3 +124,51 @@ async def test_a_database_that_is_away_or_without_seals_is_exit_3(empty_database
     code, _, err = await ask(tmp_path, "postgresql://127.0.0.1:1/none", "verify")
     assert code == 3
     assert "refused the connection" in err
+
+
+@pytest.mark.parametrize(
+    ("epoch", "root", "flag", "chain", "state", "code"),
+    [
+        (EPOCH, None, 1, True, "OK", 0),
+        (EPOCH, "0" * 63 + "1", 1, False, "DIFFERENT", 2),
+        (EPOCH + 3600, None, 1, None, "SUPERSEDED", 0),
+        (EPOCH - 3600, None, 1, False, "BEHIND", 2),
+        (EPOCH - 3600, None, 0, None, "BEHIND", 0),
+        (None, None, 1, False, "MISSING", 2),
+    ],
+)
+async def test_a_proof_says_how_its_root_stands_on_chain(
+    fleet_database: str,
+    tmp_path: Path,
+    serve: Callable[[LocalChain], Awaitable[str]],
+    epoch: int | None,
+    root: str | None,
+    flag: int,
+    chain: bool | None,
+    state: str,
+    code: int,
+) -> None:
+    hashes, own, node = users(5), ChainSettings(), LocalChain()
+    await sealed(fleet_database, "fanfan", root_of("fanfan", hashes), hashes)
+    await run(fleet_database, "UPDATE sealed_epochs SET published = 1" if flag else "SELECT 1")
+    if epoch is not None:
+        key = streamer_key("fanfan", load_keccak256())
+        node.publish(own.program, own.mints["MILO"], key, epoch, bytes.fromhex(root or root_of("fanfan", hashes)))
+    url = await serve(node)
+    asked = ("proof", "--channel", "fanfan", "--epoch", f"{EPOCH}", "--user-hash", hashes[2])
+    found, out, err = await ask(tmp_path, fleet_database, *asked, "--format", "json", chain=url)
+    assert (found, err) == (code, "")
+    proof = json.loads(out)
+    assert (proof["chain"], proof["chain_state"]) == (chain, state)
+    assert node.asked == ["getHealth", "getSlot", "getAccountInfo"]
+
+
+async def test_a_proof_is_one_where_the_chain_is_not_reached(fleet_database: str, tmp_path: Path) -> None:
+    hashes = users(5)
+    await sealed(fleet_database, "fanfan", root_of("fanfan", hashes), hashes)
+    asked = ("proof", "--channel", "fanfan", "--epoch", f"{EPOCH}", "--user-hash", hashes[2])
+    code, out, err = await ask(tmp_path, fleet_database, *asked, chain="http://127.0.0.1:1/planted-key-5f0c81d2")
+    assert code == 0
+    assert err.startswith("monitord proof: the chain was not asked: 127.0.0.1:1 refuses the connection")
+    assert "unknown: it was not reached" in out
+    assert "planted" not in out + err

@@ -200,6 +200,26 @@ def test_every_metric_is_in_the_reference_with_its_labels_and_no_other() -> None
     assert documented == {name: set(family.labels) for name, family in families().items()}
 
 
+def on_chain() -> FleetStatus:
+    """A report in which the chain has told all that it can tell."""
+    of = {"group": "MILO", "channel": "marlon"}
+    samples = (
+        sample("chain_slot", 379_000_000),
+        sample("chain_latency", 12.0, "ms"),
+        sample("chain_node", 379_000_000, node="127.0.0.1:8899"),
+        sample("chain_program", "executable", ""),
+        sample("chain_deployed", 377_000_000),
+        sample("chain_supply", 5000.0, group="MILO"),
+        sample("chain_balance", 0.5, "SOL", wallet="wallet"),
+        sample("chain_published", 1_762_308_000, **of),
+        sample("chain_latest", 1_762_308_000, **of),
+    )
+    own = {"chain": {"wallets": {"wallet": 0.1}}}
+    orders = StandingOrders(probes=frozenset({"chain"}), by_subject=own)
+    reading = Reading("chain", samples)
+    return decide(State(), Observation(datetime(2025, 11, 5, tzinfo=UTC), {"chain": reading}), orders).report
+
+
 def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
     jobs = {"gateway": {"Jobs": NumberOrders(threshold("> 50"), threshold("> 90"))}}
     declared = {"gateway": ServiceOrders(errors=20.0)}
@@ -212,7 +232,7 @@ def test_every_metric_of_the_catalogue_is_told_by_some_report() -> None:
     night.passes(minutes=30)
     shop = CheckStatus("command", "ok", 12.0, "ms", None, None, 3.0, None, None, {"load": CheckNumber(0.5, "")})
     checked = replace(night.report, sections={**night.report.sections, "checks": {"shop": shop}})
-    told_of = {name for report in (checked, blind()) for name, _ in told(report)}
+    told_of = {name for report in (checked, blind(), on_chain()) for name, _ in told(report)}
     assert set(families()) - told_of == set()
 
 

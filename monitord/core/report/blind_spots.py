@@ -44,7 +44,7 @@ class BlindSpots:
 
     def notes(self) -> Iterator[str]:
         """What there is to say of the recording as a whole."""
-        if off := [s.readings for s in registered() if s.is_server and s.name not in self._orders.probes]:
+        if off := [s.readings for s in registered() if s.is_expected and s.name not in self._orders.probes]:
             yield f"Not watched, and so not judged: {humanize.listed(off)}."
         if not self._looks:
             yield "Nothing is recorded of this time: was monitord running?"

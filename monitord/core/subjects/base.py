@@ -314,15 +314,19 @@ def setting(
 ) -> Any:
     """A field of a subject's settings, of a type that one can be.
 
-    These are: a text, a number, a flag, a duration, one of some words, a tuple of names, and processes with limits of
-    their own (a mapping of names to ServiceOrders).
+    These are: a text, a number, a flag, a duration, one of some words, a tuple of names (of secret ones each is an
+    address), a mapping of names to texts or numbers, and processes with limits of their own (a mapping of names to
+    ServiceOrders).
 
     `means` is a sentence for whoever sets it, `example` how it may be written where that is not its default. `secret`:
     it is masked everywhere, and only the probe gets it. `judged`: it changes judgement alone, so that `backtest` may
     try another. `check` raises ValueError, with half a sentence, for what it is not. `known` is what judgement may know
     of a secret one (None: nothing), which may be JSON then.
     """
-    return field(default=default, metadata={"setting": SettingText(means, example, secret, judged, check, known)})
+    metadata = {"setting": SettingText(means, example, secret, judged, check, known)}
+    if isinstance(default, Mapping):
+        return field(default_factory=lambda: dict(default), metadata=metadata)
+    return field(default=default, metadata=metadata)
 
 
 def own_settings(kind: type[T], subject: str, orders: StandingOrders) -> T:
@@ -493,6 +497,11 @@ class Subject:
     def member_names(self, report: FleetStatus) -> tuple[str, ...]:
         """Its members, as far as they are known: the things that its first metrics by a label are of."""
         return tuple(next((group.find(report) for group in self.metrics if group.label), ()))
+
+    @property
+    def is_expected(self) -> bool:
+        """Whether it is worth a word that it is not watched: a server that nobody has to ask for by a setting first."""
+        return self.is_server and not self.needs
 
     @property
     def is_server(self) -> bool:

@@ -6,6 +6,7 @@ from typing import Final
 
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Subject
+from monitord.core.subjects.chain import CHAIN
 from monitord.core.subjects.checks import CHECKS
 from monitord.core.subjects.epochs import EPOCHS
 from monitord.core.subjects.guard import broken, guarded
@@ -17,7 +18,7 @@ from monitord.core.subjects.postgres import POSTGRES
 from monitord.core.subjects.redis import REDIS
 
 # Those that monitord itself declares.
-SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, PIPELINE, REDIS, HOST, CHECKS, MONITORD)
+SUBJECTS: tuple[Subject, ...] = (PM2, POSTGRES, EPOCHS, PIPELINE, CHAIN, REDIS, HOST, CHECKS, MONITORD)
 # Packages add theirs as entry points of this group, by the subject's name; its probe is one of `monitord.probes`.
 ENTRY_POINTS = "monitord.subjects"
 _registered: tuple[Subject, ...] = SUBJECTS

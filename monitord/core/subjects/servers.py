@@ -63,6 +63,7 @@ def unreachable(
     response: Callable[[FleetStatus], object] = lambda _: None,
     recovered: Callable[[Alert, RecoveryContext], str | None] | None = None,
     *,
+    severity: Severity = "critical",
     runbook: tuple[str, str, str],
     impact: Impact = NOT_KNOWN,
     blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = nothing,
@@ -70,10 +71,12 @@ def unreachable(
     """The rule that a server cannot be measured.
 
     `blocks` is what cannot be judged meanwhile, `not_there` what to do where nothing is at its address, `is_lost` why
-    an answer of it is no sign that all is well ("": it is), `response` in how many milliseconds it answers.
+    an answer of it is no sign that all is well ("": it is), `response` in how many milliseconds it answers. `severity`
+    is less than critical where nothing of the fleet's own work goes through what is asked there.
     """
 
     def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+        """It cannot be measured."""
         failure = observation.readings[probe].failure
         if failure is None or failure.full:  # that it is full another rule says: it is there, and answers
             yield Unknown(name, probe, lost) if (lost := is_lost(history)) else Clear(name, probe)
@@ -81,7 +84,7 @@ def unreachable(
         yield Finding(
             rule=name,
             subject=probe,
-            severity="critical",
+            severity=severity,
             value=failure.kind,
             limit=None,
             unit="",
@@ -98,7 +101,7 @@ def unreachable(
     return Rule(
         name,
         probe,
-        ("critical",),
+        (severity,),
         evaluate,
         judges_failure=True,
         of_server=True,

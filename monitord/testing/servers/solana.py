@@ -19,9 +19,14 @@ from typing import Any, Final
 
 from monitord.core.channel_account import SLOTS, ChannelAccount, RingSlot, channel_address, read, written
 from monitord.core.solana import LOADER, SYSTEM, TOKENS, decode, derived, encode
+from monitord.core.subjects.chain_facts import ChainSettings
 from monitord.testing.servers.base import PortServer
 
 SLOT_SECONDS: Final = 0.4
+WALLET: Final = "nick6zJc6HpW3kfBm4xS2dmbuVRyb5F3AnUvj5ymzR5"
+"""The wallet of whoever publishes, where a chain runs by itself."""
+
+_SUPPLY, _BALANCE = 1_000_000_000_000_000, 2.5
 _SOL: Final = 1_000_000_000
 
 
@@ -222,7 +227,12 @@ class SolanaServer(PortServer):
 
 
 async def _main(port: int) -> None:
-    server = await asyncio.start_server(LocalChain().serve, "127.0.0.1", port)
+    chain, own = LocalChain(), ChainSettings()
+    chain.deploy(own.program, chain.slot - 1_000_000)
+    for mint in own.mints.values():
+        chain.put_mint(mint, _SUPPLY)
+    chain.put_wallet(WALLET, _BALANCE)
+    server = await asyncio.start_server(chain.serve, "127.0.0.1", port)
     async with server:
         await server.serve_forever()
 

@@ -1,0 +1,368 @@
+"""Judgement of the chain: not reached, without what is said to be published, another root, another program."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
+
+from monitord.core import humanize
+from monitord.core.history.model import History
+from monitord.core.model import (
+    Alert,
+    Clear,
+    Finding,
+    Judgement,
+    NotTaken,
+    Observation,
+    Reading,
+    Severity,
+    Unknown,
+)
+from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import SuccessCriterion
+from monitord.core.subjects import chain_status
+from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule, Subject, Updated, asked
+from monitord.core.subjects.chain_facts import (
+    AUTHORITY,
+    BALANCE,
+    DEPLOYED,
+    EXECUTABLE,
+    NAME,
+    PROGRAM_STATE,
+    SLOT,
+    ChainSettings,
+    ChannelFacts,
+    chain_settings,
+    is_kept,
+    on_chain,
+    published,
+    remembered,
+    uncompared,
+)
+from monitord.core.subjects.servers import unmeasured, unreachable
+
+_ON_CHAIN: Final = "on_chain"
+# What was found of a channel is remembered until it is found well, or has not been asked about for so long.
+_REMEMBER_SECONDS: Final = 24 * 3600.0
+_MOST_REMEMBERED: Final = 200
+_MOST_NAMED: Final = 5
+_BAD: Final = {"BEHIND": "chain_behind", "MISSING": "chain_behind", "DIFFERENT": "chain_root_differs"}
+
+
+def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
+    """The history with the program as it was first seen, and the channels that are not on chain as published."""
+    if is_kept(reading):
+        return Updated(history)
+    kept = dict(history.kept(NAME))
+    if "program" not in kept and (program := _program(reading)) is not None:
+        kept["program"] = program
+    if uncompared(reading) is None:
+        kept["channels"] = _channels(history, list(published(reading)), now, orders)
+    return Updated(history if kept == history.kept(NAME) else history.keeping(NAME, kept))
+
+
+def _channels(history: History, asked: Sequence[ChannelFacts], now: float, orders: StandingOrders) -> dict[str, Any]:
+    mints = chain_settings(orders).mints
+    found = {
+        name: what
+        for name, what in remembered(history).items()
+        if name.partition("/")[0] in mints and 0 <= now - what["at"] < _REMEMBER_SECONDS
+    }
+    for one in asked:
+        found.pop(one.name, None)
+        if one.state in _BAD:
+            found[one.name] = {
+                "state": one.state,
+                "published": one.published,
+                "latest": one.latest,
+                "elsewhere": one.is_elsewhere,
+                "at": now,
+            }
+    return dict(list(found.items())[-_MOST_REMEMBERED:])
+
+
+def _program(reading: Reading) -> dict[str, Any] | None:
+    deployed = reading.number(DEPLOYED)
+    if deployed is None or reading.word(PROGRAM_STATE) != EXECUTABLE:
+        return None
+    return {"deployed": int(deployed), "authority": reading.word(AUTHORITY) or ""}
+
+
+def _adopted(history: History, subject: str) -> History:
+    """The history in which the program is known as it was last read."""
+    last = history.readings.get(NAME)
+    program = None if last is None else _program(last)
+    return history if program is None else history.keeping(NAME, {**history.kept(NAME), "program": program})
+
+
+def _of_group(
+    rule: str, group: str, observation: Observation, history: History
+) -> Judgement | list[tuple[str, dict[str, Any]]]:
+    """What a rule finds wrong with the channels of a group, or all that it has to say where that is nothing."""
+    reading = observation.readings[NAME]
+    if is_kept(reading):
+        return NotTaken(rule, group)
+    if (why := uncompared(reading)) is not None:
+        return Unknown(rule, group, why)
+    found = [
+        (name.partition("/")[2], dict(what))
+        for name, what in remembered(history).items()
+        if name.partition("/")[0] == group and _BAD[what["state"]] == rule
+    ]
+    return found or Clear(rule, group)
+
+
+def chain_behind(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """Channels of a group have newer labels marked as published than their accounts on chain have.
+
+    Critical where that is so of every channel that was compared.
+    """
+    for group in chain_settings(orders).mints:
+        found = _of_group("chain_behind", group, observation, history)
+        if not isinstance(found, list):
+            yield found
+            continue
+        asked = [one for one in published(observation.readings[NAME]) if one.group == group]
+        is_all = bool(asked) and all(one.state in ("BEHIND", "MISSING") for one in asked)
+        elsewhere = [channel for channel, what in found if what["elsewhere"]]
+        hint = (
+            f" Of {humanize.listed(elsewhere)} there is an account under the key that the gateway's claims derive "
+            "(twitch:): is it published there?"
+            if elsewhere
+            else ""
+        )
+        yield Finding(
+            rule="chain_behind",
+            subject=group,
+            severity="critical" if is_all else "warning",
+            value=len(found),
+            limit=0,
+            unit="channels",
+            summary=(
+                f"{humanize.plural(len(found), 'channel')} of {group} "
+                f"{'is' if len(found) == 1 else 'are'} marked as published and not on chain: "
+                f"{humanize.listed([_behind(*one) for one in found], most=_MOST_NAMED)}."
+            ),
+            evidence={"channels": [_evidence(*one) for one in found[:_MOST_NAMED]], "elsewhere": elsewhere},
+            recommendation=(
+                "`published` is the publisher's claim, the account is the proof: look at the publisher's log for the "
+                f"transactions of these labels, and at its wallet's balance.{hint}"
+            ),
+        )
+
+
+def _behind(channel: str, what: dict[str, Any]) -> str:
+    latest = what["latest"]
+    there = "there is no account" if latest is None else f"its account has {latest}" if latest else "it has none"
+    return f"{channel} (label {what['published']}; {there})"
+
+
+def _evidence(channel: str, what: dict[str, Any]) -> dict[str, Any]:
+    return {"channel": channel, **{name: what[name] for name in ("state", "published", "latest")}}
+
+
+def chain_root_differs(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A channel's account has another root for a label than the tree cache has."""
+    for group in chain_settings(orders).mints:
+        found = _of_group("chain_root_differs", group, observation, history)
+        if not isinstance(found, list):
+            yield found
+            continue
+        named = [f"{channel} (label {what['published']})" for channel, what in found]
+        yield Finding(
+            rule="chain_root_differs",
+            subject=group,
+            severity="critical",
+            value=len(found),
+            limit=0,
+            unit="channels",
+            summary=(
+                f"The root on chain is another than the one that was built, "
+                f"of {humanize.plural(len(found), 'channel')} of {group}: {humanize.listed(named, most=_MOST_NAMED)}."
+            ),
+            evidence={"channels": [_evidence(*one) for one in found[:_MOST_NAMED]]},
+            recommendation=(
+                "Claims with proofs of this tree are refused. Run `monitord verify` for these labels: it says whether "
+                "the stored root is that of the participants; then see what the publisher sent."
+            ),
+        )
+
+
+def program_changed(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """The program is not executable, or was deployed again, or may be by another key than was known."""
+    reading, address = observation.readings[NAME], chain_settings(orders).program
+    state = reading.word(PROGRAM_STATE)
+    if is_kept(reading):
+        yield NotTaken("program_changed", NAME)
+        return
+    if state is None:
+        yield Unknown("program_changed", NAME, "the program was not read")
+        return
+    known, present = history.kept(NAME).get("program"), _program(reading)
+    if present is not None and known in (None, present):
+        yield Clear("program_changed", NAME)
+        return
+    if present is None:
+        value, limit, said = state, EXECUTABLE, f"it is {state}"
+    elif known is not None and present["deployed"] != known["deployed"]:
+        value, limit = str(present["deployed"]), str(known["deployed"])
+        said = f"it was deployed again in slot {value}; the deployment that is known is of slot {limit}"
+    else:
+        value, limit = present["authority"] or "nobody", (known or {}).get("authority") or "nobody"
+        said = f"{value} may deploy it now; before, {limit} could"
+    yield Finding(
+        rule="program_changed",
+        subject=NAME,
+        severity="critical",
+        value=value,
+        limit=limit,
+        unit="",
+        summary=f"The program {address} is not what it was: {said}.",
+        evidence={"program": address, "known": known, "found": present, "state": state},
+        recommendation=(
+            "Was it deployed on purpose? Then acknowledge this alert: what is there now is then the known one. "
+            "If not, somebody else holds the key that may deploy it: stop publishing and claims."
+        ),
+    )
+
+
+def wallet_low(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+    """A wallet holds less than it must at least."""
+    reading = observation.readings[NAME]
+    for address, least in chain_settings(orders).wallets.items():
+        balance = reading.number(BALANCE, wallet=address)
+        if is_kept(reading):
+            yield NotTaken("wallet_low", address)
+        elif balance is None:
+            yield Unknown("wallet_low", address, "its balance was not read")
+        elif balance >= least:
+            yield Clear("wallet_low", address)
+        else:
+            yield Finding(
+                rule="wallet_low",
+                subject=address,
+                severity="warning",
+                value=balance,
+                limit=least,
+                unit="SOL",
+                summary=f"The wallet {address} holds {balance:g} SOL; it must hold {least:g} at least.",
+                evidence={"wallet": address},
+                recommendation="Fund it: without SOL nothing is published, and the publisher's transactions fail.",
+            )
+
+
+def _published_now(alert: Alert, at: RecoveryContext) -> str:
+    return f"What is marked as published of {alert.subject} is on chain, as far as it was compared."
+
+
+def _program_now(alert: Alert, at: RecoveryContext) -> str | None:
+    known = at.history.kept(NAME).get("program")
+    return None if known is None else f"The program is the known one, deployed in slot {known['deployed']}."
+
+
+def _balance_now(alert: Alert, at: RecoveryContext) -> str | None:
+    wallet = at.report.of(chain_status.STATUS).wallets.get(alert.subject)
+    if wallet is None or wallet.sol is None:
+        return None
+    return f"The wallet {alert.subject} holds {wallet.sol:g} SOL."
+
+
+_WARNING: Final[Severity] = "warning"
+CHAIN_UNREACHABLE = unreachable(
+    "chain_unreachable",
+    NAME,
+    "The chain",
+    blocks=lambda _: "what is published there",
+    response=lambda report: report.of(chain_status.STATUS).latency_ms,
+    severity=_WARNING,
+    runbook=("monitord config", "monitord logs --no-follow -n 50", "monitord check"),
+    impact=Impact("what is on chain is not known", (NONE, NONE, "not known while it lasts")),
+)
+CHAIN_BEHIND = Rule(
+    name="chain_behind",
+    probe=NAME,
+    severities=("warning", "critical"),
+    evaluate=chain_behind,
+    runbook=("{pm2} logs --lines 50 --nostream", "{pm2} status", "monitord check --explain"),
+    impact=Impact(
+        "what is marked as published cannot be claimed", (NONE, NONE, "claims of the newest epochs are refused")
+    ),
+    recovered=_published_now,
+    criterion=_ON_CHAIN,
+)
+CHAIN_ROOT_DIFFERS = Rule(
+    name="chain_root_differs",
+    probe=NAME,
+    severities=("critical",),
+    evaluate=chain_root_differs,
+    runbook=("monitord verify --group {name} --since 24h", "{pm2} logs --lines 50 --nostream", "monitord check"),
+    impact=Impact("proofs lead to another root than is published", (NONE, NONE, "claims are refused")),
+    recovered=_published_now,
+    criterion=_ON_CHAIN,
+)
+PROGRAM_CHANGED = Rule(
+    name="program_changed",
+    probe=NAME,
+    severities=("critical",),
+    evaluate=program_changed,
+    adopt=_adopted,
+    runbook=("monitord config", "monitord check --explain", "monitord alerts"),
+    impact=Impact("claims are decided by another program", (NONE, NONE, "decided by another program")),
+    recovered=_program_now,
+    criterion=_ON_CHAIN,
+)
+WALLET_LOW = Rule(
+    name="wallet_low",
+    probe=NAME,
+    severities=("warning",),
+    evaluate=wallet_low,
+    runbook=("solana balance {name}", "{pm2} logs --lines 50 --nostream", "monitord check"),
+    impact=Impact("nothing can be published once it is empty", (NONE, NONE, "new epochs cannot be claimed")),
+    recovered=_balance_now,
+    criterion=_ON_CHAIN,
+)
+UNMEASURED = unmeasured(
+    NAME,
+    "the chain",
+    "Is the address right? MONITORD_CHAIN__ACCOUNTS and MONITORD_CHAIN__MINTS say where accounts are.",
+    is_fresh=lambda reading, _: not is_kept(reading),
+)
+
+
+def _holds(history: History, orders: StandingOrders, channel: str, epoch: int, root: str) -> bool | None:
+    """Whether a root can be claimed on chain; what a newer label has taken the place of cannot."""
+    state = on_chain(history, channel, epoch, root)
+    return None if state == "UNKNOWN" else state == "OK"
+
+
+def _untold(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
+    reading = asked(NAME, history, orders)
+    return (NAME,) if reading is not None and reading.number(SLOT) is None else ()
+
+
+CHAIN = Subject(
+    NAME,
+    "the chain",
+    server=NAME,
+    rules=(CHAIN_UNREACHABLE, PROGRAM_CHANGED, CHAIN_ROOT_DIFFERS, CHAIN_BEHIND, WALLET_LOW, UNMEASURED),
+    update=_update,
+    untold=_untold,
+    member="group or wallet",
+    component="published",
+    status=(chain_status.STATUS,),
+    metrics=chain_status.METRICS,
+    perfdata=chain_status.perfdata,
+    hint="Not watched. MONITORD_CHAIN__RPC_URLS would add it.",
+    section=chain_status.section,
+    heading="On chain",
+    criteria=(
+        SuccessCriterion(
+            _ON_CHAIN,
+            title=lambda _: "What is published is on chain",
+            means="what is marked as published was found on chain, by the program that was known",
+        ),
+    ),
+    holds_root=_holds,
+    settings=ChainSettings,
+    needs="rpc_urls",
+)

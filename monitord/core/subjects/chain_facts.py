@@ -1,0 +1,185 @@
+"""What is set of the chain, and what a reading of it says: of its nodes, the program, and what is published there."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from monitord.core.channel_account import State, compared
+from monitord.core.history.model import History
+from monitord.core.model import Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.solana import decode
+from monitord.core.subjects.base import own_settings, setting
+
+NAME: Final = "chain"
+# Names of samples.
+SLOT, BY, LATENCY, NODE, TROUBLE = "chain_slot", "chain_by", "chain_latency", "chain_node", "chain_trouble"
+DEPLOYED, AUTHORITY, PROGRAM_STATE = "chain_deployed", "chain_authority", "chain_program"
+SUPPLY, BALANCE = "chain_supply", "chain_balance"
+PUBLISHED, ROOT, ACCOUNT, LATEST = "chain_published", "chain_root", "chain_account", "chain_latest"
+RING, ELSEWHERE, UNCOMPARED, KEPT = "chain_ring", "chain_elsewhere", "chain_uncompared", "chain_kept"
+EXECUTABLE: Final = "executable"
+
+_URL: Final = re.compile(
+    r"https?://(?:[^@/?#\s]*@)?(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE
+)
+_MOST_CHANNELS: Final = 100
+
+Known = State | Literal["UNKNOWN"]
+
+
+def _urls(urls: tuple[str, ...]) -> None:
+    if not all(_URL.fullmatch(url) for url in urls):
+        raise ValueError("it holds something that is no address of HTTP; write https://host")
+
+
+def _program(address: str) -> None:
+    decode(address)
+
+
+def _addresses(of: Mapping[str, str]) -> None:
+    for address in of.values():
+        decode(address)
+
+
+def _wallets(least: Mapping[str, float]) -> None:
+    for address in least:
+        decode(address)
+
+
+def _channels(number: int) -> None:
+    if not 0 <= number <= _MOST_CHANNELS:
+        raise ValueError(f"it must be from 0 to {_MOST_CHANNELS}")
+
+
+def _every(every: timedelta) -> None:
+    if every <= timedelta(0):
+        raise ValueError("it must be longer than nothing")
+
+
+@dataclass(frozen=True, slots=True)
+class ChainSettings:
+    """The chain on which roots are published, and what is compared there."""
+
+    rpc_urls: tuple[str, ...] = setting(
+        (),
+        "Addresses of Solana's JSON-RPC, in order of preference; nothing else is asked over the network for this. "
+        "Not set: the chain is not watched, and nothing leaves the machine.",
+        example='["https://api.mainnet-beta.solana.com"]',
+        secret=True,
+        check=_urls,
+    )
+    every: timedelta = setting(timedelta(minutes=5), "How often the chain is asked.", check=_every)
+    program: str = setting(
+        "GnGzNdsQMxMpJfMeqnkGPsvHm8kwaDidiKjNU2dCVZop", "The program that roots are published to.", check=_program
+    )
+    mints: Mapping[str, str] = setting(
+        {
+            "MILO": "AAHd7u22jCMgmbF7ATkiY3BhkifD4MN3Vbsy4eYQGWN5",
+            "CLS": "FZnUPK6eRWSQFEini3Go11JmVEqRNAQZgDP7q1DhyaKo",
+        },
+        "The mint of each group's token.",
+        check=_addresses,
+    )
+    channels: int = setting(
+        3, "How many channels of each group are held against the chain each time, in turn.", check=_channels
+    )
+    accounts: Mapping[str, str] = setting(
+        {},
+        "Accounts of channels that are not where they are derived to be, by channel or GROUP/channel.",
+        example='{"MILO/marlon": "GnGzNdsQMxMpJfMeqnkGPsvHm8kwaDidiKjNU2dCVZop"}',
+        check=_addresses,
+    )
+    wallets: Mapping[str, float] = setting(
+        {},
+        "Wallets, and how many SOL each must hold at least.",
+        example='{"GnGzNdsQMxMpJfMeqnkGPsvHm8kwaDidiKjNU2dCVZop": 0.5}',
+        judged=True,
+        check=_wallets,
+    )
+
+
+def chain_settings(orders: StandingOrders) -> ChainSettings:
+    """The settings as judgement needs them: without the addresses, which are secret."""
+    return own_settings(ChainSettings, NAME, orders)
+
+
+@dataclass(frozen=True, slots=True)
+class ChannelFacts:
+    """What the database says is published of a channel, and what its account has; labels in Unix seconds.
+
+    `latest` None: there is no account. `ring` are the roots that are there, by label.
+    """
+
+    group: str
+    channel: str
+    published: int
+    root: str
+    account: str
+    latest: int | None
+    ring: Mapping[int, str]
+    is_elsewhere: bool
+
+    @property
+    def name(self) -> str:
+        return f"{self.group}/{self.channel}"
+
+    @property
+    def state(self) -> State:
+        """How the newest label that is marked as published stands on chain."""
+        return compared(self.published, self.root, self.latest, self.ring)
+
+
+def published(reading: Reading) -> Iterator[ChannelFacts]:
+    """The channels that this reading holds against the chain."""
+    rings: dict[tuple[str, str], dict[int, str]] = {}
+    for slot in reading.named(RING):
+        ring = rings.setdefault((slot.label("group"), slot.label("channel")), {})
+        ring[int(slot.label("epoch"))] = str(slot.value)
+    for one in reading.named(PUBLISHED):
+        group, channel = one.label("group"), one.label("channel")
+        of = {"group": group, "channel": channel}
+        latest = reading.number(LATEST, **of)
+        yield ChannelFacts(
+            group=group,
+            channel=channel,
+            published=int(one.value) if isinstance(one.value, int | float) else 0,
+            root=reading.word(ROOT, **of) or "",
+            account=reading.word(ACCOUNT, **of) or "",
+            latest=None if latest is None else int(latest),
+            ring=rings.get((group, channel), {}),
+            is_elsewhere=reading.number(ELSEWHERE, **of) is not None,
+        )
+
+
+def is_kept(reading: Reading) -> bool:
+    """Whether a reading tells what an earlier one found, and the chain was not asked again."""
+    return reading.number(KEPT) is not None
+
+
+def uncompared(reading: Reading) -> str | None:
+    """Why nothing is held against the chain (None: it is)."""
+    return reading.word(UNCOMPARED)
+
+
+def remembered(history: History) -> Mapping[str, Mapping[str, Any]]:
+    """The channels that were found not to be on chain as published, by GROUP/channel, until they are found well."""
+    found: Mapping[str, Mapping[str, Any]] = history.kept(NAME).get("channels", {})
+    return found
+
+
+def on_chain(history: History, channel: str, epoch: int, root: str) -> Known:
+    """How one seal stands on chain as far as is known: for whoever judges a seal by more than its being published.
+
+    UNKNOWN: its channel was not among those that were last held against the chain, or the chain is not watched or was
+    not reached. `root` is 64 hex digits.
+    """
+    reading = history.readings.get(NAME)
+    if reading is None or reading.failure is not None:
+        return "UNKNOWN"
+    found = [compared(epoch, root, one.latest, one.ring) for one in published(reading) if one.channel == channel]
+    return next((state for state in ("OK", *found) if state in found), "UNKNOWN")

@@ -1,0 +1,254 @@
+"""How the chain stands: the status, and what is shown and counted of it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+from monitord.core import humanize
+from monitord.core.blocks import Block, FactTable, Grid, Style
+from monitord.core.channel_account import State
+from monitord.core.history.model import History
+from monitord.core.humanize import NOTHING, said
+from monitord.core.model import Reading
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import (
+    MetricFamily,
+    MetricGroup,
+    PerfDatum,
+    SectionContext,
+    StatusSection,
+    asked,
+    seconds,
+    whole,
+)
+from monitord.core.subjects.chain_facts import (
+    AUTHORITY,
+    BALANCE,
+    BY,
+    DEPLOYED,
+    EXECUTABLE,
+    KEPT,
+    LATENCY,
+    NAME,
+    NODE,
+    PROGRAM_STATE,
+    SLOT,
+    SUPPLY,
+    TROUBLE,
+    chain_settings,
+    published,
+    uncompared,
+)
+
+if TYPE_CHECKING:
+    from monitord.core.status import FleetStatus
+
+_STYLES: Final[Mapping[State, Style]] = {
+    "OK": "ok",
+    "SUPERSEDED": "ok",
+    "BEHIND": "warning",
+    "MISSING": "warning",
+    "DIFFERENT": "critical",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class NodeStatus:
+    """One address that the chain is asked at; `trouble`: why it is not believed."""
+
+    slot: int | None
+    trouble: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ProgramStatus:
+    """The program, and the slot of its last deployment, now and as it was known."""
+
+    address: str
+    executable: bool | None
+    deployed_slot: int | None
+    known_slot: int | None
+    authority: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WalletStatus:
+    """A wallet's balance, and how much it must hold at least."""
+
+    sol: float | None
+    least: float
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedStatus:
+    """The newest label of a channel that is marked as published, and how it stands on chain."""
+
+    group: str
+    channel: str
+    state: State
+    published: int
+    latest: int | None
+    account: str
+
+
+@dataclass(frozen=True, slots=True)
+class ChainStatus:
+    """The chain, as the node that is believed tells it. `uncompared`: why nothing is held against it."""
+
+    slot: int | None
+    node: str | None
+    latency_ms: float | None
+    age_seconds: float | None
+    nodes: Mapping[str, NodeStatus]
+    program: ProgramStatus
+    supply: Mapping[str, float | None]
+    wallets: Mapping[str, WalletStatus]
+    channels: Mapping[str, PublishedStatus]
+    uncompared: str | None
+
+
+def _status(history: History, orders: StandingOrders, now: float) -> ChainStatus:
+    reading = asked(NAME, history, orders) or Reading(NAME)
+    own = chain_settings(orders)
+    state, kept = reading.word(PROGRAM_STATE), reading.number(KEPT)
+    at = kept if kept is not None else history.taken_at.get(NAME)
+    known = history.kept(NAME).get("program")
+    return ChainStatus(
+        slot=whole(reading.number(SLOT)),
+        node=reading.word(BY),
+        latency_ms=reading.number(LATENCY),
+        age_seconds=None if at is None or reading.number(SLOT) is None else round(max(0.0, now - at), 3),
+        nodes={
+            one.label("node"): NodeStatus(
+                whole(one.value if isinstance(one.value, int | float) else None),
+                reading.word(TROUBLE, node=one.label("node")),
+            )
+            for one in reading.named(NODE)
+        },
+        program=ProgramStatus(
+            own.program,
+            None if state is None else state == EXECUTABLE,
+            whole(reading.number(DEPLOYED)),
+            None if known is None else known["deployed"],
+            reading.word(AUTHORITY),
+        ),
+        supply={group: reading.number(SUPPLY, group=group) for group in own.mints},
+        wallets={
+            address: WalletStatus(reading.number(BALANCE, wallet=address), least)
+            for address, least in own.wallets.items()
+        },
+        channels={
+            one.name: PublishedStatus(one.group, one.channel, one.state, one.published, one.latest, one.account)
+            for one in published(reading)
+        },
+        uncompared=uncompared(reading),
+    )
+
+
+STATUS: Final = StatusSection("chain", ChainStatus, _status)
+
+METRICS: Final = (
+    MetricGroup[ChainStatus](
+        lambda report: {"": report.of(STATUS)},
+        (
+            MetricFamily("chain_slot", "The slot that the chain has come to.", lambda chain: chain.slot),
+            MetricFamily(
+                "chain_latency_seconds",
+                "How long the nodes took to tell their health and slot.",
+                lambda chain: seconds(chain.latency_ms),
+            ),
+            MetricFamily(
+                "chain_program_deployed_slot",
+                "The slot of the program's last deployment.",
+                lambda chain: chain.program.deployed_slot,
+            ),
+        ),
+    ),
+    MetricGroup[NodeStatus](
+        lambda report: report.of(STATUS).nodes,
+        (
+            MetricFamily(
+                "chain_node_ok", "Whether a node of the chain is believed.", lambda node: float(node.trouble is None)
+            ),
+        ),
+        label="node",
+    ),
+    MetricGroup[float | None](
+        lambda report: report.of(STATUS).supply,
+        (MetricFamily("chain_token_supply", "How much there is of a group's token.", lambda supply: supply),),
+        label="group",
+    ),
+    MetricGroup[WalletStatus](
+        lambda report: report.of(STATUS).wallets,
+        (MetricFamily("chain_wallet_sol", "How many SOL a wallet holds.", lambda wallet: wallet.sol),),
+        label="wallet",
+    ),
+    MetricGroup[PublishedStatus](
+        lambda report: report.of(STATUS).channels,
+        (
+            MetricFamily(
+                "chain_published_ok",
+                "Whether the newest label of a channel that is marked as published is on chain, or a newer one.",
+                lambda one: float(_STYLES[one.state] == "ok"),
+            ),
+        ),
+        label="channel",
+    ),
+)
+
+
+def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
+    """The slot, the balance of each wallet, and how many channels were compared and are not as published."""
+    chain = report.of(STATUS)
+    yield PerfDatum("chain_slot", chain.slot, minimum="0")
+    for address, wallet in chain.wallets.items():
+        yield PerfDatum(f"{address} sol", wallet.sol, limits=f"{wallet.least:g}:;", minimum="0")
+    wrong = sum(_STYLES[one.state] != "ok" for one in chain.channels.values())
+    yield PerfDatum("chain_not_as_published", None if chain.uncompared or chain.slot is None else wrong, minimum="0")
+
+
+def section(context: SectionContext) -> Iterator[Block]:
+    """The channels that were published, the nodes, the program, the tokens and the wallets."""
+    chain = context.report.of(STATUS)
+    rows = tuple(
+        (
+            _STYLES[one.state],
+            (name, one.state, _label(one.published), NOTHING if one.latest is None else _label(one.latest)),
+        )
+        for name, one in chain.channels.items()
+    )
+    if rows:
+        header = ("Channel", "State", "Published", "On chain")
+        yield Grid("The newest label of a channel that is marked as published, and its account", header, rows)
+    nodes: tuple[tuple[Style, tuple[str, str, str]], ...] = tuple(
+        ("ok" if node.trouble is None else "warning", (name, said(humanize.count, node.slot), node.trouble or ""))
+        for name, node in chain.nodes.items()
+    )
+    if len(nodes) > 1 or any(node.trouble for node in chain.nodes.values()):
+        yield Grid("The addresses it is asked at", ("Node", "Slot", "Not believed as"), nodes, frozenset({1}), (2,))
+    facts = [
+        ("Slot", said(humanize.count, chain.slot) + (f", by {chain.node}" if chain.node else "")),
+        ("Asked", said(lambda age: f"{humanize.duration(age)} ago", chain.age_seconds)),
+        ("Program", _program(chain.program)),
+        *((f"{group} supply", said(humanize.count, supply)) for group, supply in chain.supply.items()),
+        *(
+            (f"Wallet {address}", f"{said('{:g} SOL'.format, wallet.sol)}, at least {wallet.least:g}")
+            for address, wallet in chain.wallets.items()
+        ),
+    ]
+    if chain.uncompared:
+        facts.append(("Not compared", chain.uncompared))
+    yield FactTable(tuple(facts))
+
+
+def _program(program: ProgramStatus) -> str:
+    if program.executable is None:
+        return "unknown"
+    state = "executable" if program.executable else "not executable"
+    return f"{state}, deployed in slot {said(humanize.count, program.deployed_slot)}"
+
+
+def _label(epoch: int) -> str:
+    return str(epoch) if epoch else NOTHING
