@@ -46,7 +46,8 @@ def add(subparsers: Subparsers) -> None:
         action="append",
         default=[],
         metavar="WHAT",
-        help="only this; may be repeated, or be a list: service,crash,postgres,redis,sealing,flood of the pipeline, "
+        help="only this; may be repeated, or be a list: "
+        "service,crash,postgres,redis,sealing,flood,publishing of the pipeline, "
         "service,api,orders,checkin,loop,queue of the shop",
     )
     parser.add_argument(

@@ -10,9 +10,10 @@ import asyncpg
 from monitord.demo.apps.service import NO_OWNER
 from monitord.demo.fleets import Fleet, Place
 from monitord.demo.scenario import FAULTS, SETTINGS
-from monitord.demo.seed import apply_schema, seed_old_signals, seed_window
+from monitord.demo.seed import apply_schema, publish_window, seed_old_signals, seed_window
 from monitord.testing.processes import MARKER
 from monitord.testing.sandbox import package_root
+from monitord.testing.servers.solana import WALLET
 
 SERVICES = {
     "stream-listener": "stream_listener",
@@ -41,6 +42,7 @@ def environment(place: Place) -> dict[str, str]:
         "FLEET_EPOCH_SECONDS": str(place.epoch_seconds),
         "FLEET_PORT": str(place.port),
         "FLEET_PAGE_PORT": str(place.page_port),
+        "FLEET_CHAIN_URL": place.chain_url,
     }
 
 
@@ -105,6 +107,9 @@ def settings(place: Place) -> dict[str, str]:
         "MONITORD_ORDERS__SEAL_WARNING": f"{2 * length}s",
         "MONITORD_ORDERS__SEAL_CRITICAL": f"{4 * length}s",
         "MONITORD_ORDERS__QUEUE_WAITING": "50",
+        "MONITORD_CHAIN__RPC_URLS": json.dumps([place.chain_url] if place.chain_url else []),
+        "MONITORD_CHAIN__EVERY": f"{max(3, length // 12)}s",
+        "MONITORD_CHAIN__WALLETS": json.dumps({WALLET: 0.5}),
     }
 
 
@@ -124,4 +129,5 @@ PIPELINE = Fleet(
     faults=FAULTS,
     schema=apply_schema,
     seed=seed,
+    published=publish_window,
 )

@@ -30,6 +30,7 @@ class Place:
         port: Where the service that users face listens on 127.0.0.1.
         spare_port: A second one, for whoever else listens.
         page_port: Where monitord's page listens.
+        chain_url: Where the chain is asked that it publishes to; "" where it has none.
     """
 
     directory: Path
@@ -41,6 +42,7 @@ class Place:
     port: int
     spare_port: int
     page_port: int
+    chain_url: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +59,7 @@ class Fleet:
         faults: What can be broken, in the order of the tour.
         schema: Makes its tables in an empty database.
         seed: Gives it a past: as many old rows as are asked for, and epochs of so many seconds.
+        published: Publishes that past to the chain at an address (None: it publishes to none, and has no chain).
     """
 
     name: str
@@ -68,6 +71,7 @@ class Fleet:
     faults: tuple[Fault, ...]
     schema: Callable[[asyncpg.Connection[asyncpg.Record]], Awaitable[None]]
     seed: Callable[[asyncpg.Connection[asyncpg.Record], int, int], Awaitable[None]]
+    published: Callable[[asyncpg.Connection[asyncpg.Record], str], Awaitable[None]] | None = None
 
 
 NAMES = ("pipeline", "shop")

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 Hand = Callable[["Stack"], Awaitable[object]]
 """What is done to the stack; it returns when it is done."""
 
-CRASHER = "tree-builder"
+CRASHER = PUBLISHER = "tree-builder"
 LISTENER = "stream-listener"
 UNSEALED = "MILO"
 FLOOD_ROWS = 40_000
@@ -114,6 +114,14 @@ async def _end_flood(stack: Stack) -> None:
     stack.faults.clear("flood", LISTENER)
 
 
+async def _pretend(stack: Stack) -> None:
+    stack.faults.set("pretend", PUBLISHER)
+
+
+async def _publish(stack: Stack) -> None:
+    stack.faults.clear("pretend", PUBLISHER)
+
+
 FAULTS = (
     Fault(
         name="service",
@@ -175,6 +183,15 @@ FAULTS = (
         seconds=30,
         breaks=_flood,
         mends=_end_flood,
+    ),
+    Fault(
+        name="publishing",
+        broke="faked publishing",
+        mended="let it publish",
+        expected=frozenset({("chain_behind", "MILO"), ("chain_behind", "CLS")}),
+        seconds=45,
+        breaks=_pretend,
+        mends=_publish,
     ),
 )
 """The tour of the pipeline, in its order."""

@@ -6,6 +6,7 @@ from pathlib import Path
 import asyncpg
 
 from monitord.demo.apps.audience import CLS, GROUPS, MILO, category, signals
+from monitord.demo.apps.chain import publish
 from monitord.demo.apps.sealing import PARTICIPATION, labels_due, seal
 
 SEED_SECONDS = 300.0
@@ -62,6 +63,15 @@ async def _seal_all(connection: asyncpg.Connection, group: str, epoch_seconds: i
     await connection.copy_records_to_table(
         "sealed_participants", records=[row for one in seals for row in one.participants], timeout=SEED_SECONDS
     )
+    await connection.copy_records_to_table(
+        "l2_tree_cache",
+        columns=["epoch", "channel", "root", "participant_count", "built_at"],
+        records=[
+            (one.participants[0].epoch, one.channel, one.root, len(one.participants), one.participants[0].epoch)
+            for one in seals
+        ],
+        timeout=SEED_SECONDS,
+    )
     await connection.executemany(
         "INSERT INTO sealed_epochs (epoch, channel, root, sealed_at, token_group, category, published, published_at) "
         "VALUES ($1, $2, $3, $4::bigint, $5, $6, 1, to_timestamp($4))",
@@ -72,6 +82,17 @@ async def _seal_all(connection: asyncpg.Connection, group: str, epoch_seconds: i
         ],
         timeout=SEED_SECONDS,
     )
+
+
+async def publish_window(connection: asyncpg.Connection, chain_url: str) -> None:
+    """Publish the newest seal of each channel that is marked as published, as if that had been done when it was."""
+    found = await connection.fetch(
+        "SELECT DISTINCT ON (token_group, channel) token_group, channel, epoch, root FROM sealed_epochs "
+        "WHERE published = 1 ORDER BY token_group, channel, epoch DESC",
+        timeout=SEED_SECONDS,
+    )
+    for row in found:
+        await publish(chain_url, row["token_group"], row["channel"], row["epoch"], row["root"])
 
 
 async def seed_old_signals(connection: asyncpg.Connection, rows: int, epoch_seconds: int) -> None:

@@ -14,6 +14,7 @@ from monitord.testing.sandbox import Sandbox, StackError, free_port
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.pm2_install import Progress
 from monitord.testing.servers.postgres import PostgresServer
+from monitord.testing.servers.solana import SolanaServer
 from monitord.testing.servers.valkey import ValkeyServer
 
 START_SECONDS = 420.0
@@ -30,6 +31,7 @@ class Stack:
         fleet: Which one it is.
         postgres: The database server.
         valkey: The Redis.
+        chain: The chain that the fleet publishes to, where it has one.
         pm2: PM2, called like the command: `await stack.pm2("stop", "gateway")`.
         faults: The faults the services can have.
         epoch_seconds: The length of an epoch.
@@ -60,6 +62,7 @@ class Stack:
         self.sandbox = Sandbox(directory)
         self.postgres = PostgresServer(self.sandbox)
         self.valkey = ValkeyServer(self.sandbox)
+        self.chain = SolanaServer(self.sandbox)
         self.pm2 = Pm2Server(self.sandbox, progress=progress)
         self.epoch_seconds = epoch_seconds
         self.fleet = fleet or fleet_named("pipeline")
@@ -104,6 +107,9 @@ class Stack:
             servers.create_task(self._start_postgres())
             servers.create_task(self._start_valkey())
             servers.create_task(self._start_pm2())
+            if self.fleet.published is not None:
+                servers.create_task(self.chain.start())
+        await self._publish_past()
         await self.start_fleet()
 
     async def _start_valkey(self) -> None:
@@ -128,6 +134,16 @@ class Stack:
                 "timeout" if isinstance(error, TimeoutError) else "internal",
                 f"the fleet's tables could not be made: {str(error) or type(error).__name__}",
             ) from error
+
+    async def _publish_past(self) -> None:
+        if self.fleet.published is None:
+            return
+        self._progress(f"the local chain answers on port {self.chain.port}")
+        connection = await self.postgres.connect(self.fleet.database)
+        try:
+            await self.fleet.published(connection, self.chain.url)
+        finally:
+            await connection.close(timeout=5)
 
     async def schema(self) -> None:
         """Make the fleet's tables, and the role that may only read them."""
@@ -192,6 +208,7 @@ class Stack:
             port=self.port,
             spare_port=self._spare_port,
             page_port=self.page_port,
+            chain_url=self.chain.url if self.fleet.published is not None else "",
         )
 
     async def stop(self) -> None:

@@ -12,7 +12,11 @@ import pytest
 from Crypto.Hash import keccak
 from redis.asyncio import Redis
 
+from monitord.chain.channels import account_of, placed
+from monitord.chain.nodes import Nodes
 from monitord.core import merkle
+from monitord.core.channel_account import compared
+from monitord.core.subjects.chain_facts import ChainSettings
 from monitord.demo.apps.audience import CLS, MILO, SIGNALS_PER_SECOND, on_air, signals, viewers
 from monitord.demo.apps.sealing import labels_due, seal
 from monitord.demo.fleet import PERIODIC, SERVICES
@@ -292,3 +296,40 @@ async def test_what_monitord_is_told_to_watch_is_what_runs(stack: Stack) -> None
     async with Redis.from_url(told["MONITORD_REDIS__URL"], socket_timeout=5) as redis:
         assert await redis.ping()
     assert (stack.pm2.home / "rpc.sock").is_socket()
+
+
+async def state_of(stack: Stack, epoch: int, channel: str, root: str) -> str:
+    """How a seal of MILO stands on the fleet's chain."""
+    place = placed(ChainSettings(), "MILO", channel, keccak256)
+    account = await account_of(Nodes([stack.chain.url], pace=0.0), place)
+    return "MISSING" if account is None else compared(epoch, root, account.latest, account.ring)
+
+
+NEWEST_PUBLISHED = """
+    SELECT epoch, channel, root FROM sealed_epochs WHERE token_group = 'MILO' AND published = 1 AND epoch > $1
+    ORDER BY epoch DESC LIMIT 1
+"""
+
+
+@pytest.mark.servers
+async def test_what_is_marked_as_published_is_on_chain_unless_the_publisher_pretends(
+    stack: Stack, eventually: Eventually
+) -> None:
+    before = await newest(stack, "MILO")
+
+    async def is_there() -> bool:
+        rows = await fetch(stack.dsn, NEWEST_PUBLISHED, before)
+        return bool(rows) and await state_of(stack, *rows[0]) == "OK"
+
+    await eventually(is_there)
+    stack.faults.set("pretend", "tree-builder")
+    before = await newest(stack, "MILO")
+
+    async def is_claimed_and_not_there() -> bool:
+        rows = await fetch(stack.dsn, NEWEST_PUBLISHED, before + stack.epoch_seconds)
+        return bool(rows) and await state_of(stack, *rows[0]) == "BEHIND"
+
+    try:
+        await eventually(is_claimed_and_not_there)
+    finally:
+        stack.faults.clear("pretend", "tree-builder")

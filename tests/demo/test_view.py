@@ -334,7 +334,7 @@ def test_what_else_was_said_and_what_was_left_out_is_told() -> None:
     text = "\n".join(tally_lines(tally, Terminal()))
     assert "froze Postgres: sealing_late" in text
     assert "With nothing broken: disk_high" in text
-    assert "Left out: sealing and flood." in text
+    assert "Left out: sealing, flood and publishing." in text
 
 
 def test_nothing_broken_is_nothing_failed() -> None:

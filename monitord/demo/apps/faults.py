@@ -7,11 +7,11 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-Fault: TypeAlias = Literal["crash", "no-seal", "flood", "error", "hold", "fail", "block"]
+Fault: TypeAlias = Literal["crash", "no-seal", "flood", "error", "hold", "fail", "block", "pretend"]
 """`crash` SERVICE: it exits with status 1 every second or two. `no-seal` GROUP: the group is no longer sealed.
 `flood` of stream-listener: so many rows, given as its amount, go into the current epoch as fast as they can.
 `error` SERVICE: it answers 500. `hold` SERVICE: it does not do its work. `fail` SERVICE: its jobs fail.
-`block` SERVICE: it blocks its event loop."""
+`block` SERVICE: it blocks its event loop. `pretend` SERVICE: it marks as published what it does not publish."""
 
 
 class Faults:
