@@ -146,8 +146,11 @@ class Reading(_ByName):
 
     def number(self, name: str, **labels: str) -> float | None:
         """The number under a name and labels, or None where there is no such number."""
+        found = self._of(name)
+        if not found:
+            return None
         wanted = tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())
-        for s in self._of(name):
+        for s in found:
             if s.labels == wanted:
                 return s.value if isinstance(s.value, int | float) else None
         return None

@@ -164,6 +164,16 @@ async def test_an_app_that_blocks_its_loop_is_found_though_pm2_calls_it_online(r
         reading = await take(probe, Request(now=0.0, timeout=DEADLINE))
         return reading, {s.label("service"): str(s.value) for s in reading.named("service_app")}
 
+    async def moved_twice(calm: str) -> tuple[Reading, dict[str, str]]:
+        """The reading by which another app has told its numbers twice: whoever still tells any has told new ones."""
+        second, again = await read()
+        for _ in range(2):
+            while again["calm"] == calm:
+                await asyncio.sleep(0.05)
+                second, again = await read()
+            calm = again["calm"]
+        return second, again
+
     def late(word: str) -> float:
         return core.milliseconds(core.figure(word, core.LOOP_P95)) or 0.0
 
@@ -171,12 +181,10 @@ async def test_an_app_that_blocks_its_loop_is_found_though_pm2_calls_it_online(r
         while True:  # PM2 tells nobody when an app has told it something
             first, told = await read()
             if late(told.get("busy", "")) > 500 and core.moves(told.get("stuck", "")):
-                await asyncio.sleep(1.5)  # longer than a second: what moves has moved
-                second, again = await read()
+                second, again = await moved_twice(told["calm"])
                 if again["stuck"] == told["stuck"]:
                     break
             await asyncio.sleep(0.1)
-    assert again["calm"] != told["calm"]
     assert 500 < late(again["busy"]) < 2500
     assert "silent" not in again
     states = {s.label("service"): s.value for s in second.named("service_state")}

@@ -26,9 +26,9 @@ def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
 
 def finds_nothing(rule: Rule, judgements: Mapping[str, Judgement], book: Mapping[str, Alert]) -> bool:
     """Whether a rule neither finds anything nor has an alert: nearly all there ever is, and nothing follows from it."""
-    if Finding in map(type, judgements.values()):
+    if judgements and Finding in map(type, judgements.values()):
         return False
-    return not (book and any(alert.rule == rule.name for alert in book.values()))
+    return not book or all(alert.rule != rule.name for alert in book.values())
 
 
 def unknown(rule: Rule, book: Mapping[str, Alert]) -> dict[str, Judgement]:
@@ -52,11 +52,12 @@ def judge(
     """One rule's answers by subject; subjects of existing alerts it is silent about are answered for."""
     own = of_rule(book, rule)
     failed = observation.readings[rule.probe].failure is not None
-    away = not rule.of_server and inhibition.server_away(rule.probe, history, book, orders)
-    if away or (failed and not rule.judges_failure):
+    if (failed and not rule.judges_failure) or (
+        not rule.of_server and inhibition.server_away(rule.probe, history, book, orders)
+    ):
         return {alert.subject: Unknown(rule.name, alert.subject, "its probe cannot measure") for alert in own}
     answers = contacts.annotated(rule.evaluate(observation, history, orders), orders)
-    if rule.absent == "clear":
+    if own and rule.absent == "clear":
         for alert in own:
             if alert.subject not in answers:
                 silent: Judgement = (

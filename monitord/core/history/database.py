@@ -46,7 +46,9 @@ def update_seals(history: History, sealed: Sealed, now: float, orders: StandingO
     known = history.identity
     if known is None:
         return history
-    labels = {group: frozenset(label for label, _ in sealed.get(group, ()) if label <= now) for group in orders.groups}
+    labels = {
+        group: frozenset([label for label, _ in sealed.get(group, ()) if label <= now]) for group in orders.groups
+    }
     gone = vanished(known, labels, int(now - window_seconds(orders)))
     if gone:
         return replace(history, vanished=gone, vanished_times=history.vanished_times + 1)

@@ -12,6 +12,7 @@ from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.history.model import History
+from monitord.core.latest import latest_equal
 from monitord.core.model import Observation
 from monitord.core.names import is_pattern
 from monitord.core.orders import GROUPS, TABLES, StandingOrders
@@ -44,12 +45,21 @@ def effective(orders: StandingOrders, history: History) -> StandingOrders:
     What could not be queried is not off but unknown: tables and groups stay, and are null. Only where other
     tables are named, which shows that it is another fleet, no group is named meanwhile; the epochs probe stays.
     """
-    tables, groups, probes = orders.tables, orders.groups, orders.probes
+    tables = orders.tables
     if "tables" in orders.unnamed:
         tables = tuple(name for name in tables if seen(history, name) is not False)
-    is_open = "groups" in orders.unnamed and seen(history, SEALS) is None
+    names = (name for of in (orders.services, history.roster, history.services) for name in of)
+    return _effective((orders, tables, seen(history, SEALS), frozenset(filter(is_pattern, names))))
+
+
+@latest_equal  # from cycle to cycle nearly always the same
+def _effective(asked: tuple[StandingOrders, tuple[str, ...], bool | None, frozenset[str]]) -> StandingOrders:
+    """The orders for these tables, whether the seals' table was ever seen, and the names that look like patterns."""
+    orders, tables, seals, exact_names = asked
+    groups, probes = orders.groups, orders.probes
+    is_open = "groups" in orders.unnamed and seals is None
     may_be_own = is_open and any(name in TABLES for name in orders.tables)
-    if "groups" in orders.unnamed and not seen(history, SEALS) and not may_be_own:
+    if "groups" in orders.unnamed and not seals and not may_be_own:
         groups = ()
     if not groups and not is_open:
         probes -= {"epochs"}
@@ -71,11 +81,7 @@ def effective(orders: StandingOrders, history: History) -> StandingOrders:
         cemented=tuple(group for group in orders.cemented if _named(group, groups)),
         sealed_by={group: by for group, by in orders.sealed_by.items() if _named(group, groups)},
         fed_by={name: by for name, by in orders.fed_by.items() if name in tables or _named(name, groups)},
-        exact_names=frozenset(
-            filter(
-                is_pattern, (name for names in (orders.services, history.roster, history.services) for name in names)
-            )
-        ),
+        exact_names=exact_names,
     )
 
 
