@@ -34,6 +34,7 @@ OWN = {
 }
 # Where such a word is none of a subject's names, or a list of subjects is what is to be written down.
 ELSEWHERE = {
+    "cli/proof.py": {"chain"},  # a field of the document of a proof
     "config/checks.py": {"host"},  # a header of HTTP
     "config/loader.py": {"pm2"},  # a section of the settings whose default depends on the machine
     "core/orders.py": {"pm2", "postgres", "epochs", "redis", "host"},  # orders that nobody made of settings

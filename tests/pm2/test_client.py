@@ -102,7 +102,7 @@ async def failure(home: Path, timeout: float = DEADLINE) -> Pm2Error:
 
 
 @pytest.mark.parametrize("method", ["killMe", "stopProcessId", "getReport", "", "getmonitordata"])
-async def test_whatever_does_more_than_look_is_refused_before_anything_is_sent(home: Path, method: str) -> None:
+async def test_whatever_does_more_than_read_is_refused_before_anything_is_sent(home: Path, method: str) -> None:
     connections = 0
 
     async def count(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -111,7 +111,7 @@ async def test_whatever_does_more_than_look_is_refused_before_anything_is_sent(h
         await replies({"args": ["7.0.4"]})(reader, writer)
 
     async with pretender(home, count):
-        with pytest.raises(ValueError, match="only looks"):
+        with pytest.raises(ValueError, match="only reads"):
             await call(home, method, timeout=DEADLINE)  # type: ignore[arg-type]
         assert await call(home, "getVersion", timeout=DEADLINE) == "7.0.4"
     assert connections == 1
