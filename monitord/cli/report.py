@@ -30,7 +30,10 @@ def add(subparsers: Subparsers) -> None:
         "Reports on the recorded window: each success criterion of the standing orders with its evidence, the "
         "incidents, and what the monitor itself could not see. Exits 0 for GO, 2 for NO-GO, 3 for UNKNOWN.",
     )
-    parser.add_argument("--since", default="12h", metavar="D", help="how far back: 12h, 90m (default: 12h)")
+    parser.add_argument(
+        "--since", default="12h", metavar="D", help="how far back: 12h, 90m, 7d, 400d at most (default: 12h)"
+    )
+    parser.add_argument("--compare", action="store_true", help="beside earlier times: a day and a week before")
     parser.add_argument(
         "--format",
         choices=("text", "markdown", "html", "json"),
@@ -44,10 +47,10 @@ def run(arguments: argparse.Namespace) -> int:
     back = length(arguments.since)
     if back is None:
         return 2
-    return run_once(_report(find_settings(), back, arguments.format, arguments.output))
+    return run_once(_report(find_settings(), back, arguments.format, arguments.output, compare=arguments.compare))
 
 
-async def _report(found: CommandSettings, back: timedelta, style: str, output: Path | None) -> int:
+async def _report(found: CommandSettings, back: timedelta, style: str, output: Path | None, *, compare: bool) -> int:
     settings = found.settings
     for line in filter(None, (found.word, found.trouble)):
         note(line)
@@ -55,7 +58,7 @@ async def _report(found: CommandSettings, back: timedelta, style: str, output: P
     since = until - back
     passing = partial(with_progress, begin=since, end=until, doing="reading")
     try:
-        night = await report_from_recording(settings, found.orders, since, until, passing)
+        night = await report_from_recording(settings, found.orders, since, until, passing, compare=compare)
     except STATE_ERRORS as error:
         return unreadable("report", error, settings.state_dir)
     text = rendered(night, style, is_terminal=output is None and sys.stdout.isatty())

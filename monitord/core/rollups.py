@@ -12,34 +12,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from monitord.core.series import HOUR, Rollup, RollupContext, RollupFamily, RollupKind, Values
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import registered
-from monitord.core.subjects.series import RollupContext, RollupFamily, RollupKind, Values
 
-HOUR: Final = 3600
 # More series than this are not kept: names that come and go must not fill a disk.
 SERIES_AT_MOST: Final = 2_000
-
-
-@dataclass(frozen=True, slots=True)
-class Rollup:
-    """What one series came to in the time from `start` (Unix seconds) on: an hour, or more of them taken together.
-
-    `series` is the subject and the family, `member` the thing. The times are seconds; `gained` is None where nothing
-    could be added up.
-    """
-
-    start: int
-    series: str
-    member: str
-    readings: int
-    least: float | None
-    mean: float | None
-    most: float | None
-    up: float
-    down: float
-    blind: float
-    gained: float | None
 
 
 def series_of(subject: Subject, family: RollupFamily) -> str:

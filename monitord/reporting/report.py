@@ -9,6 +9,7 @@ from monitord.core.report.model import Report
 from monitord.core.report.wording import MOST, WHY_BLIND, dated, sentence, span
 from monitord.core.status import read_status
 from monitord.core.subjects.registry import registered
+from monitord.reporting import kept
 from monitord.reporting.blocks import criteria, incidents, still_open
 from monitord.reporting.sections import StatusView, subject_sections
 
@@ -20,6 +21,7 @@ def sections(night: Report) -> tuple[Section, ...]:
         *((still_open(night),) if night.open_warnings else ()),
         incidents(night),
         *(section for subject in registered() for section in subject.report(night)),
+        *kept.sections(night),
         blind(night),
         baseline(night),
     )

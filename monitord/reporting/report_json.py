@@ -14,7 +14,7 @@ from monitord.reporting.incidents import incident_fields
 
 # The dataclasses' fields that hold Unix seconds.
 _TIMES: Final = frozenset(
-    {"since", "until", "start", "end", "due_at", "sealed_at", "baseline_at", "memory_peak_at", "at"}
+    {"since", "until", "start", "end", "due_at", "sealed_at", "baseline_at", "memory_peak_at", "at", "begins"}
 )
 # So many points of a memory series are enough for a plot of any width.
 _POINTS: Final = 480
@@ -46,6 +46,7 @@ def report_fields(night: Report) -> dict[str, Any]:
         "baseline_at": _time(night.baseline_at),
         "notes": list(night.notes),
         "escalations": dict(night.escalations),
+        "kept": _plain(night.kept),
     }
     return plain
 

@@ -15,9 +15,9 @@ from monitord.core.history import clocks
 from monitord.core.history.model import History
 from monitord.core.model import Observation, OperatorAction, ProcessExit, Reading, Unmeasured, sample
 from monitord.core.orders import StandingOrders
-from monitord.core.rollups import Rollup, RunningHour
+from monitord.core.rollups import RunningHour
+from monitord.core.series import Rollup, RollupContext
 from monitord.core.subjects.monitord import MONITORD
-from monitord.core.subjects.series import RollupContext
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry

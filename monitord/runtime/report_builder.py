@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -20,9 +20,12 @@ from monitord.core.history.epochs import calendar
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
-from monitord.core.report.model import Recap, Report
+from monitord.core.report.kept import earlier, whole_hours, window
+from monitord.core.report.model import KeptPast, KeptWindow, Recap, Report
 from monitord.jsonable import moment, revived
 from monitord.storage.reader import read_history, read_snapshot, read_transitions
+from monitord.storage.rollups import first_hour, read_rollups
+from monitord.storage.schema import KEEP_HISTORY
 from monitord.threads import WorkerThread
 
 # 48 h of a fleet of fifty take some ten seconds; what takes longer than this is a disk that hangs.
@@ -43,10 +46,12 @@ async def report_from_recording(
     passing: Passing = iter,
     *,
     recap_more: float = RECAP_MORE_SECONDS,
+    compare: bool = False,
 ) -> Report:
     """The report of the time from `since` to `until`. `passing` sees the recorded observations go by.
 
     The database's recap is waited for until `recap_more` seconds after all else is known, and missing after that.
+    `compare`: what the hourly roll-ups hold of it is held against earlier times.
 
     Raises:
         Unusable: the snapshot is there and cannot be read.
@@ -61,6 +66,7 @@ async def report_from_recording(
     recapping = asyncio.create_task(_recap(settings, asked, since, until))
     try:
         night: Report = await worker.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
+        kept = await worker.run(_kept, settings.state_dir, since, until, compare, timeout=LOOK_SECONDS)
         await asyncio.wait({recapping}, timeout=recap_more)
         recap, error = recapping.result() if recapping.done() else (None, "the database has not answered in time")
     finally:
@@ -68,7 +74,7 @@ async def report_from_recording(
         recapping.cancel()
         with suppress(asyncio.CancelledError):
             await recapping
-    return replace(night, recap=recap, recap_error=error)
+    return replace(night, recap=recap, recap_error=error, kept=kept)
 
 
 def _asked_about(directory: Path, orders: StandingOrders) -> StandingOrders:
@@ -105,6 +111,30 @@ def _look(directory: Path, orders: StandingOrders, since: datetime, until: datet
     recorded = recorded_cycles(directory, orders, since)
     recorded = replace(recorded, observations=passing(recorded.observations))
     return build_report(recorded, orders, since.timestamp(), until.timestamp())
+
+
+def _kept(directory: Path, since: datetime, until: datetime, compare: bool) -> KeptPast | None:
+    """What the roll-ups add to the report: where it goes back beyond the recorded cycles, or is to be compared."""
+    if not compare and until - since <= KEEP_HISTORY:
+        return None
+    begin, end = whole_hours(since.timestamp(), until.timestamp())
+    shown = rolled_up(directory, "", begin, end)
+    others = earlier(begin, end) if compare else ()
+    return KeptPast(
+        begins=first_hour(directory),
+        window=shown,
+        compared=tuple(rolled_up(directory, name, begin - by, end - by) for name, by in others),
+    )
+
+
+def rolled_up(directory: Path, name: str, begin: float, end: float) -> KeptWindow:
+    """The whole hours from `begin` to `end` (Unix seconds) as they are kept.
+
+    Raises:
+        UnusableSnapshot: there is a file and it cannot be read.
+    """
+    first, last = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
+    return window(name, begin, end, read_rollups(directory, first, last))
 
 
 async def _recap(

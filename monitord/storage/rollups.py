@@ -8,7 +8,8 @@ from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from monitord.core.rollups import HOUR, SERIES_AT_MOST, Rollup
+from monitord.core.rollups import SERIES_AT_MOST
+from monitord.core.series import HOUR, Rollup
 from monitord.storage.reader import opened
 from monitord.storage.schema import version
 
@@ -93,7 +94,7 @@ def _days(connection: sqlite3.Connection, first: int, end: int) -> Iterator[Roll
     }
     rows = connection.execute(
         "SELECT hour / ? AS day, series, sum(readings), min(least), sum(mean * readings) * 1.0 / sum(readings), "
-        "max(most), sum(up), sum(down), sum(blind), sum(gained) FROM rollups "
+        "max(most), sum(up), sum(down), sum(blind), sum(gained), count(*) FROM rollups "
         "WHERE hour >= ? AND hour < ? GROUP BY day, series",
         (_HOURS_A_DAY, first, end),
     )

@@ -23,7 +23,7 @@ from monitord.core.engine import State
 from monitord.core.model import Observation, Transition
 from monitord.core.recording import Recorder
 from monitord.core.retention_clock import TRUSTED_AFTER_SECONDS, RetentionClock, newest_lived
-from monitord.core.rollups import Rollup
+from monitord.core.series import Rollup
 from monitord.storage.commands import WaitingCommand, strike
 from monitord.storage.commands import waiting as waiting_commands
 from monitord.storage.copy import Copy, read_copy, write_copy

@@ -10,9 +10,9 @@ from monitord.core.copying import replace
 from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, Value, sample
 from monitord.core.orders import StandingOrders
-from monitord.core.rollups import HOUR, Rollup, RunningHour
+from monitord.core.rollups import RunningHour
+from monitord.core.series import HOUR, Rollup, RollupContext
 from monitord.core.subjects.registry import registered
-from monitord.core.subjects.series import RollupContext
 
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC).timestamp()
 ORDERS = StandingOrders(probes=frozenset({"pm2"}), services={"gateway": "online"}, late_after=timedelta(seconds=90))

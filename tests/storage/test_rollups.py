@@ -14,7 +14,7 @@ import pytest
 from monitord.core.engine import State, decide
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
-from monitord.core.rollups import HOUR, Rollup
+from monitord.core.series import HOUR, Rollup
 from monitord.storage.reader import read_snapshot
 from monitord.storage.rollups import KEEP_ROLLUPS, first_hour, prune_rollups, put_rollups, read_rollups
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot

@@ -12,6 +12,7 @@ from typing import Literal
 from monitord.core.alerting.incidents import Incident
 from monitord.core.model import RestartKind
 from monitord.core.orders import StandingOrders
+from monitord.core.series import Rollup
 from monitord.core.thresholds import Threshold
 
 Verdict = Literal["GO", "NO-GO", "UNKNOWN"]
@@ -208,12 +209,46 @@ class Recap:
 
 
 @dataclass(frozen=True, slots=True)
+class KeptWindow:
+    """The whole hours from `since` to `until` (Unix seconds), called `name`: each series by the day, and in all.
+
+    In `totals` the hours of which nothing is kept between others are blind.
+    """
+
+    name: str
+    since: float
+    until: float
+    days: tuple[Rollup, ...]
+    totals: tuple[Rollup, ...]
+
+    def of(self, series: str, member: str) -> Rollup | None:
+        """What one series came to in all of it, None where nothing is kept of it."""
+        return next((row for row in self.totals if (row.series, row.member) == (series, member)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class KeptPast:
+    """What the roll-ups hold of the report's window, of those that it is `compared` with, and of the last `go`.
+
+    `begins` is when the first hour that is kept began (Unix seconds, None: nothing is kept), `now` the last whole hour
+    (None: it is not known).
+    """
+
+    begins: float | None
+    window: KeptWindow | None = None
+    compared: tuple[KeptWindow, ...] = ()
+    go: KeptWindow | None = None
+    now: KeptWindow | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Report:
     """The whole report.
 
     `orders` are what it was judged by. `escalations` are the texts for escalation, by incident id. `baseline` are the
     fields of `check_completed` as last recorded, `baseline_at` when. `recap` is None where the database was not asked
-    or did not answer; `recap_error` then says why, if it was.
+    or did not answer; `recap_error` then says why, if it was. `kept` is what the
+    hourly roll-ups add where they were asked (None: they were not).
     """
 
     since: float
@@ -236,6 +271,7 @@ class Report:
     notes: tuple[str, ...] = field(default=())
     open_warnings: tuple[OpenWarning, ...] = ()
     checks: tuple[CheckReport, ...] = ()
+    kept: KeptPast | None = None
 
     @property
     def headline(self) -> str:

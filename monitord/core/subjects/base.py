@@ -15,8 +15,8 @@ from monitord.core.orders import StandingOrders
 if TYPE_CHECKING:
     from monitord.core.report.criterion import LevelFamily, SuccessCriterion
     from monitord.core.report.model import Report
+    from monitord.core.series import RollupFamily
     from monitord.core.status import FleetStatus, ProbeStatus
-    from monitord.core.subjects.series import RollupFamily
 
 T = TypeVar("T")
 Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]

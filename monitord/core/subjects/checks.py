@@ -13,6 +13,7 @@ from monitord.core.history.checkins import update_jobs
 from monitord.core.history.model import History
 from monitord.core.model import Alert, Reading
 from monitord.core.orders import StandingOrders
+from monitord.core.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects import checks_criteria, checks_report, endpoints, jobs, plugins, values
 from monitord.core.subjects.base import (
     MetricFamily,
@@ -36,7 +37,6 @@ from monitord.core.subjects.check_rules import (
     said,
     status_of,
 )
-from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects.servers import unmeasured
 from monitord.core.thresholds import Threshold, threshold
 
@@ -144,7 +144,7 @@ def _as_expected(context: RollupContext) -> Values:
 
 
 ROLLUPS: Final = (
-    RollupFamily("as_expected", "as expected", "state", _as_expected),
+    RollupFamily("as_expected", "uptime", "state", _as_expected),
     RollupFamily("value", "value", "level", metric(METRICS, "check_value")),
 )
 _NAGIOS_UNITS: Final = {"seconds": "s", "bytes": "B", "percent": "%", "ms": "ms"}

@@ -13,9 +13,9 @@ from monitord.core.history.epochs import calendar, seals
 from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, label, said
 from monitord.core.orders import StandingOrders
+from monitord.core.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects.base import MetricFamily, MetricGroup, MetricLine, PerfDatum, SectionContext, StatusSection
 from monitord.core.subjects.epoch_timeline import boxes, labels
-from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus

@@ -18,6 +18,7 @@ from monitord.core.blocks import Block, Cell, FactTable, Grid, Paragraph, Sectio
 from monitord.core.codec import encode
 from monitord.core.history.model import History
 from monitord.core.model import Clear, Finding, Judgement, NotTaken, Severity, Unknown
+from monitord.core.series import RollupFamily
 from monitord.core.subjects.base import (
     NONE,
     UNKNOWN,
@@ -31,7 +32,6 @@ from monitord.core.subjects.base import (
     Subject,
     Updated,
 )
-from monitord.core.subjects.series import RollupFamily
 from monitord.core.subjects.servers import unmeasured
 
 if TYPE_CHECKING:

@@ -13,6 +13,7 @@ from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, said
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
+from monitord.core.series import RollupFamily, metric
 from monitord.core.subjects import busy
 from monitord.core.subjects.base import (
     MetricFamily,
@@ -24,7 +25,6 @@ from monitord.core.subjects.base import (
     ratio,
     whole,
 )
-from monitord.core.subjects.series import RollupFamily, metric
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus

@@ -22,6 +22,7 @@ from monitord.core.latest import latest
 from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, Sample, Unknown
 from monitord.core.orders import Expected, ServiceOrders, StandingOrders
 from monitord.core.report.criterion import SuccessCriterion
+from monitord.core.series import RollupContext, RollupFamily, Values
 from monitord.core.subjects import apps, pm2_status, services
 from monitord.core.subjects.app_limits import APP_NUMBER
 from monitord.core.subjects.app_status import APP_METRICS
@@ -41,7 +42,6 @@ from monitord.core.subjects.base import (
 from monitord.core.subjects.busy import update_services
 from monitord.core.subjects.errors import ERRORS_RISING
 from monitord.core.subjects.pm2 import PM2
-from monitord.core.subjects.series import RollupContext, RollupFamily, Values
 from monitord.core.subjects.servers import unreachable
 
 if TYPE_CHECKING:

@@ -15,12 +15,12 @@ from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, label, said
 from monitord.core.model import Reading, Severity
 from monitord.core.orders import TABLES, TREES, StandingOrders
+from monitord.core.series import RollupFamily, metric
 from monitord.core.subjects import epochs_status, postgres_status, redis_status
 from monitord.core.subjects.base import MetricFamily, MetricGroup, SectionContext, StatusSection, asked, ratio, whole
 from monitord.core.subjects.pipeline_cases import PreparedCase, on_chain, told, truths
 from monitord.core.subjects.pipeline_settings import NAME, prepared, settings
 from monitord.core.subjects.pipeline_stages import COLLECTION, PUBLISHING, TREE_STAGE
-from monitord.core.subjects.series import RollupFamily, metric
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus

@@ -15,6 +15,7 @@ from monitord.core.history.processes import recent_restarts
 from monitord.core.humanize import NOTHING, UNKNOWN, said
 from monitord.core.model import AUTOMATIC
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects.app_limits import (
     LIMIT_METRICS,
     NumberStatus,
@@ -33,7 +34,6 @@ from monitord.core.subjects.base import (
     ratio,
 )
 from monitord.core.subjects.errors import ERROR_METRICS, ErrorsStatus, errors_status, rate
-from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.thresholds import threshold
 
 if TYPE_CHECKING:
@@ -193,7 +193,7 @@ def restarts(by: str) -> Callable[[RollupContext], Values]:
 
 
 ROLLUPS: Final = (
-    RollupFamily("as_expected", "as expected", "state", metric(METRICS, "service_as_ordered")),
+    RollupFamily("as_expected", "uptime", "state", metric(METRICS, "service_as_ordered")),
     RollupFamily("restarts", "automatic restarts", "increase", restarts("pm2")),
     RollupFamily("memory", "memory", "level", metric(METRICS, "service_memory_bytes"), humanize.size),
 )

@@ -14,6 +14,7 @@ from monitord.core.history.model import History, TableHistory
 from monitord.core.humanize import UNKNOWN, said
 from monitord.core.model import Value
 from monitord.core.orders import StandingOrders
+from monitord.core.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects import sessions_status
 from monitord.core.subjects.base import (
     MetricFamily,
@@ -26,7 +27,6 @@ from monitord.core.subjects.base import (
     seconds,
     whole,
 )
-from monitord.core.subjects.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects.sessions_status import SessionsStatus
 
 if TYPE_CHECKING:

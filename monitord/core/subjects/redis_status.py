@@ -14,6 +14,7 @@ from monitord.core.history.model import History
 from monitord.core.humanize import NOTHING, said
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
+from monitord.core.series import RollupFamily, metric
 from monitord.core.subjects.base import (
     MetricFamily,
     MetricGroup,
@@ -24,7 +25,6 @@ from monitord.core.subjects.base import (
     seconds,
     whole,
 )
-from monitord.core.subjects.series import RollupFamily, metric
 
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from monitord.core import humanize
-from monitord.core.history.model import History
-from monitord.core.model import ServiceEvent
-from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
+    from monitord.core.history.model import History
+    from monitord.core.model import ServiceEvent
+    from monitord.core.orders import StandingOrders
     from monitord.core.status import FleetStatus
     from monitord.core.subjects.base import MetricGroup
 
+HOUR: Final = 3600
 RollupKind = Literal["level", "state", "increase"]
 Values = Mapping[str, float | None]
 
@@ -44,6 +45,28 @@ class RollupFamily:
     kind: RollupKind
     values: Callable[[RollupContext], Values]
     say: Callable[[float], str] = humanize.count
+
+
+@dataclass(frozen=True, slots=True)
+class Rollup:
+    """What one series came to in the time from `start` (Unix seconds) on: an hour, or more of them taken together.
+
+    `series` is the subject and the family, `member` the thing. The times are seconds; `gained` is None where nothing
+    could be added up, `hours` how many there are rows of.
+    """
+
+    start: int
+    series: str
+    member: str
+    readings: int
+    least: float | None
+    mean: float | None
+    most: float | None
+    up: float
+    down: float
+    blind: float
+    gained: float | None
+    hours: int = 1
 
 
 def metric(groups: Sequence[MetricGroup[Any]], name: str) -> Callable[[RollupContext], Values]:
