@@ -177,8 +177,8 @@ def _then_and_now(go: KeptWindow, now: KeptWindow | None) -> Iterator[Block]:
                 (
                     row.member or title,
                     family.title,
-                    f"{hourly(family, row)} then",
-                    f"{UNKNOWN if now is None else hourly(family, now.of(series, row.member))} now",
+                    hourly(family, row),
+                    UNKNOWN if now is None else hourly(family, now.of(series, row.member)),
                 ),
             )
             for series, family in named.items()

@@ -22,7 +22,9 @@ from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.kept import earlier, whole_hours, window
 from monitord.core.report.model import KeptPast, KeptWindow, Recap, Report
+from monitord.core.series import HOUR
 from monitord.jsonable import moment, revived
+from monitord.storage.go_windows import last_go, remember_go
 from monitord.storage.reader import read_history, read_snapshot, read_transitions
 from monitord.storage.rollups import first_hour, read_rollups
 from monitord.storage.schema import KEEP_HISTORY
@@ -66,6 +68,10 @@ async def report_from_recording(
     recapping = asyncio.create_task(_recap(settings, asked, since, until))
     try:
         night: Report = await worker.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
+        if night.verdict == "GO":
+            await worker.run(
+                remember_go, settings.state_dir, since.timestamp(), until.timestamp(), timeout=LOOK_SECONDS
+            )
         kept = await worker.run(_kept, settings.state_dir, since, until, compare, timeout=LOOK_SECONDS)
         await asyncio.wait({recapping}, timeout=recap_more)
         recap, error = recapping.result() if recapping.done() else (None, "the database has not answered in time")
@@ -114,16 +120,20 @@ def _look(directory: Path, orders: StandingOrders, since: datetime, until: datet
 
 
 def _kept(directory: Path, since: datetime, until: datetime, compare: bool) -> KeptPast | None:
-    """What the roll-ups add to the report: where it goes back beyond the recorded cycles, or is to be compared."""
-    if not compare and until - since <= KEEP_HISTORY:
-        return None
+    """What the roll-ups add: to a window beyond the recorded cycles, one to be compared, one after a GO; else None."""
     begin, end = whole_hours(since.timestamp(), until.timestamp())
-    shown = rolled_up(directory, "", begin, end)
+    is_beyond = compare or until - since > KEEP_HISTORY
+    go = last_go(directory, since.timestamp(), until.timestamp())
+    if not is_beyond and go is None:
+        return None
     others = earlier(begin, end) if compare else ()
+    last_hour = rolled_up(directory, "now", end - HOUR, end)
     return KeptPast(
         begins=first_hour(directory),
-        window=shown,
+        window=rolled_up(directory, "", begin, end) if is_beyond else None,
         compared=tuple(rolled_up(directory, name, begin - by, end - by) for name, by in others),
+        go=None if go is None else rolled_up(directory, "the last GO", *whole_hours(*go)),
+        now=last_hour if last_hour.days else None,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -11,11 +12,13 @@ from pathlib import Path
 import pytest
 
 from monitord.core.series import HOUR, Rollup
+from monitord.storage.go_windows import GO_WINDOWS, last_go, remember_go
 from monitord.storage.rollups import put_rollups
 from monitord.storage.schema import FILE
 
-from .recorded import leave
-from .test_report import fields_of, healthy, run
+from .program import monitord
+from .recorded import SETTINGS, leave
+from .test_report import WATCHED, fields_of, healthy, run
 
 
 def _rolled_up(directory: Path, days: int, until: datetime) -> None:
@@ -70,3 +73,31 @@ def test_what_is_not_kept_is_unknown_and_no_zero(tmp_path: Path) -> None:
 
 def test_a_night_within_the_recorded_cycles_reads_no_roll_ups(rolled_up: Path) -> None:
     assert fields_of(rolled_up, "report", "--since", "2h")[1]["kept"] is None
+
+
+def test_memory_and_rows_now_stand_beside_those_of_the_last_go(rolled_up: Path) -> None:
+    now = datetime.now(UTC).timestamp()
+    remember_go(rolled_up / "state", now - 12 * 24 * HOUR, now - 11 * 24 * HOUR)
+    _, out, _ = run(rolled_up, "report", "--since", "2h")
+    rows = {tuple(line.split()[:2]): line.split()[2:] for line in out.splitlines()}
+    assert rows["gateway", "memory"] == ["100", "MB", "158", "MB"]
+    assert rows["user_signals", "rows"] == ["42,000", "an", "hour", "42,000", "an", "hour"]
+
+
+def test_a_go_is_remembered_and_a_report_of_the_same_night_is_not_held_against_it(tmp_path: Path) -> None:
+    asyncio.run(leave(tmp_path / "state", healthy()))
+    settings = SETTINGS | WATCHED | {"MONITORD_STATE_DIR": str(tmp_path / "state"), "MONITORD_PIPELINE__WATCH": "no"}
+    settings["MONITORD_PM2__HOME"] = str(tmp_path)
+    for _ in range(2):
+        done = monitord("report", "--since", "110m", "--format", "json", directory=tmp_path, settings=settings)
+        assert (done.returncode, json.loads(done.stdout)["kept"]) == (0, None)
+    now = datetime.now(UTC).timestamp()
+    found = last_go(tmp_path / "state", now, now + 2 * HOUR)
+    assert found is not None
+    assert found[1] - found[0] == 110 * 60
+
+
+def test_what_is_no_go_is_not_remembered(tmp_path: Path) -> None:
+    asyncio.run(leave(tmp_path / "state", healthy()))
+    assert run(tmp_path, "report", "--since", "30h")[0] == 3
+    assert not (tmp_path / "state" / GO_WINDOWS).exists()
