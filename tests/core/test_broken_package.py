@@ -15,9 +15,12 @@ from typing import Any
 import pytest
 
 from monitord.core.engine import Decision, State, decide
+from monitord.core.history.model import History
 from monitord.core.model import Clear, Observation, Reading, Sample, Unmeasured, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
+from monitord.core.rollups import RunningHour
+from monitord.core.series import HOUR, RollupContext
 from monitord.core.status import read_status
 from monitord.core.subjects.base import MetricGroup, StatusSection, Subject
 from monitord.core.subjects.registry import register, unregister
@@ -168,6 +171,18 @@ def test_a_criterion_that_breaks_cannot_be_told(part: str, how: Callable[..., An
     assert met["ovens_cool"] is None
     assert report.verdict != "GO"
     assert met["host_healthy"] is True
+
+
+@pytest.mark.parametrize("how", [fails, ends, nonsense], ids=lambda how: how.__name__)
+def test_a_series_that_breaks_is_not_kept_and_costs_the_hour_nothing(how: Callable[..., Any]) -> None:
+    (decision,) = decided(replace(KILN, rollups=(replace(KILN.rollups[0], values=how),)))
+    hour = RunningHour()
+    context = RollupContext(decision.report, History(), decision.state.history, (), ORDERS)
+    assert hour.saw(context, AT.timestamp(), whole=True) == ()
+    rows = hour.saw(context, AT.timestamp() + HOUR, whole=True)
+    assert hour.fault == ""
+    assert "host/available" in {row.series for row in rows}
+    assert not any(row.series.startswith("kiln/") for row in rows)
 
 
 def test_the_other_rules_of_a_package_go_on_where_one_breaks() -> None:

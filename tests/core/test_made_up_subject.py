@@ -23,10 +23,14 @@ from monitord.core.alerting.incidents import incidents
 from monitord.core.alerting.inhibition import server_away
 from monitord.core.codec import decode, encode
 from monitord.core.engine import Decision, State, decide
+from monitord.core.history.model import History
 from monitord.core.model import Command, Failure, Observation, Reading, Recheck
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
-from monitord.core.report.model import Report
+from monitord.core.report.kept import window
+from monitord.core.report.model import KeptPast, Report
+from monitord.core.rollups import RunningHour
+from monitord.core.series import HOUR, Rollup, RollupContext
 from monitord.core.subjects import declared, rule_names
 from monitord.core.subjects.base import Subject, Updated, own_settings
 from monitord.core.subjects.registry import register, registered, unregister
@@ -197,6 +201,22 @@ def test_it_is_in_every_form_of_the_report() -> None:
     (criterion,) = [one for one in json.loads(as_json)["criteria"] if one["name"] == "ovens_cool"]
     assert (criterion["title"], criterion["met"]) == ("Ovens up to 1200 °C", False)
     assert "The oven west was at 1300 °C at most." in criterion["details"]
+
+
+def test_its_series_are_kept_by_the_hour_and_are_in_the_report() -> None:
+    hour, before = RunningHour(), History()
+    kept: list[Rollup] = []
+    for number, decision in enumerate(hot()):
+        context = RollupContext(decision.report, before, decision.state.history, decision.events, ORDERS)
+        kept += hour.saw(context, AT.timestamp() + number * HOUR, whole=True)
+        before = decision.state.history
+    assert {(row.series, row.member, row.most) for row in kept} >= {("kiln/degrees", "west", 1300.0)}
+    begin = AT.timestamp() // HOUR * HOUR
+    past = KeptPast(begin, window("", begin, begin + 2 * HOUR, kept))
+    found = replace(night(hot(), Reading("kiln", samples(12, HOT))), kept=past)
+    for told in (report_text(found, Terminal(100)), report_markdown(found), report_html(found)):
+        assert "Degrees: least" in told or "DEGREES: LEAST" in told
+    assert "kiln/degrees" in json.dumps(in_json(report_fields(found), str))
 
 
 def test_its_criterion_is_met_by_what_its_level_was_at_most() -> None:

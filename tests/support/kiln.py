@@ -13,6 +13,7 @@ from monitord.core.humanize import said
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import Level, LevelFamily, SuccessCriterion
+from monitord.core.series import RollupContext, RollupFamily, Values
 from monitord.core.subjects.base import (
     Impact,
     MetricFamily,
@@ -146,6 +147,13 @@ def _status(history: History, orders: StandingOrders, now: float) -> KilnStatus:
 STATUS = StatusSection("kiln", KilnStatus, _status)
 
 
+def _heat(context: RollupContext) -> Values:
+    return {name: oven.degrees for name, oven in context.report.of(STATUS).ovens.items()}
+
+
+OVEN_HEAT = RollupFamily("degrees", "degrees", "level", _heat, "{:g} °C".format)
+
+
 def _perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
     kiln = report.of(STATUS)
     yield PerfDatum("kiln_fired", kiln.fired, minimum="0")
@@ -195,6 +203,7 @@ KILN = Subject(
     section=_section,
     criteria=(OVENS_COOL,),
     levels=(HEAT,),
+    rollups=(OVEN_HEAT,),
 )
 
 
