@@ -21,8 +21,7 @@ import psutil
 
 from bench.apps import LINES_A_SECOND, error_frame
 from bench.storm import PER_SECOND, Storm
-from monitord.pm2.client import call
-from monitord.pm2.process_list import parse
+from monitord.pm2.client import processes
 from monitord.storage.reader import read_history
 from monitord.testing.sandbox import Sandbox, package_root
 from monitord.testing.servers.pm2 import Pm2Server
@@ -134,7 +133,7 @@ async def _kills(kills: int, found: BusLatency) -> None:
                 process.send_signal(signal.SIGUSR1)  # a check that hangs, or is under way already
                 await asyncio.sleep(1.1)
                 name, mark = names[number % len(names)], len(daemon.lines)
-                listed = parse(await call(pm2.home, "getMonitorData", timeout=PATIENCE_SECONDS))
+                listed = await processes(pm2.home, timeout=PATIENCE_SECONDS)
                 pid = next(process.pid for process in listed if process.name == name)
                 assert pid is not None
                 at = time.time()

@@ -20,7 +20,7 @@ from monitord.core.orders import TABLES as OWN_TABLES
 from monitord.core.orders import Expected
 from monitord.discovery.dotenv import DiscoveredDatabase, DiscoveredFleet, DiscoveredQueues, setting
 from monitord.pm2 import Pm2Error, client
-from monitord.pm2.process_list import ListedProcess, parse
+from monitord.pm2.process_list import ListedProcess
 from monitord.reporting.terminal import clean
 from monitord.storage.lock import holder
 from monitord.threads import WorkerBusy, WorkerThread
@@ -65,7 +65,7 @@ async def fleet(home: Path | None, state_dir: Path, timeout: float) -> Discovere
     finally:
         worker.close()
     try:
-        processes = parse(await client.call(home, "getMonitorData", timeout=timeout / 2))
+        processes = await client.processes(home, timeout=timeout / 2)
     except Pm2Error as error:
         return DiscoveredFleet(str(home), failure=Failure(error.kind, str(error)))
     theirs = [p for p in processes if not p.module and (not own or p.pid != own)]

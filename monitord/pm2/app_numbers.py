@@ -17,11 +17,15 @@ with `pmx: false`.
 """
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, cast
 
+from msgspec import Raw, UnsetType, json
+
 from monitord.core.app_numbers import KNOWN, count, first, number_name, packed
+
+from .monitor_data import Number
 
 MOST_PER_APP: Final = 16
 MOST_IN_ALL: Final = 6_000
@@ -31,38 +35,23 @@ _MOST_UNIT: Final = 12
 _LARGEST: Final = 1e18
 _WITH_UNIT: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*([^\s\d]\S*)\s*")
 _HEAP_OPTION: Final = re.compile(r"--max[-_]old[-_]space[-_]size(?:=|\s+)(\d{1,9})(?!\S)")
+_HEAP_WORD: Final = b"space"
 _MIB: Final = 2**20
 _NUMERIC: Final = frozenset({int, float})  # a bool is none
 
 
-class NumberText(str):
-    """One entry of `axm_monitor` as a word has it, "" where it is no number. No other text is of this class."""
-
-    __slots__ = ()
-
-
-class Word(str):
-    """One number of an app with its unit. No other text is of this class."""
-
-    __slots__ = ()
-
-
-_NOTHING: Final = NumberText()
-
-
-def word(entries: Mapping[str, object]) -> Word:
+def word(entries: Mapping[str, Number]) -> str:
     """What an app reports as one word, at most 16 numbers: PM2's own figures first where it reports more."""
-    pairs: Iterable[tuple[str, object]] = entries.items()
     if len(entries) > MOST_PER_APP:
         known = [(name, entries[name]) for name in KNOWN if name in entries]
-        pairs = dict((*known, *list(entries.items())[:_MOST_READ])).items()
+        entries = dict((*known, *list(entries.items())[:_MOST_READ]))
     found: dict[str, str] = {}
-    for name, entry in pairs:
-        if len(found) == MOST_PER_APP:
-            break
-        if entry and isinstance(entry, NumberText):
-            found.setdefault(_name(name), entry)
-    return Word(packed(found))
+    for name, entry in entries.items():
+        if text := _number_text(entry.value, entry.unit):
+            found.setdefault(_name(name), text)
+            if len(found) == MOST_PER_APP:
+                break
+    return packed(found)
 
 
 @lru_cache(maxsize=4096)
@@ -70,27 +59,27 @@ def _name(name: str) -> str:
     return number_name(name)
 
 
-def number_text(value: object, unit: object) -> NumberText:
-    """A value and its unit as they are written in a word."""
+def _number_text(value: object, unit: object) -> str:
+    """A value and its unit as they are written in a word; "" for what is no number."""
     if isinstance(value, str):
         written = value.strip()
         if len(written) > _MOST_TEXT:
-            return _NOTHING
+            return ""
         try:
             number = float(written)
         except ValueError:
             parts = _WITH_UNIT.fullmatch(written)
             if parts is None:
-                return _NOTHING
+                return ""
             number, written, unit = float(parts[1]), parts[1], unit or parts[2]
     elif value.__class__ in _NUMERIC:
         number, written = cast("float", value), repr(value)
     else:
-        return _NOTHING
+        return ""
     if not -_LARGEST <= number <= _LARGEST:  # nor are `NaN` and what is infinite
-        return _NOTHING
+        return ""
     known = _unit(unit) if isinstance(unit, str) else ""
-    return NumberText(f"{written} {known}" if known else written)
+    return f"{written} {known}" if known else written
 
 
 @lru_cache(maxsize=512)
@@ -98,14 +87,20 @@ def _unit(unit: str) -> str:
     return "".join(c for c in unit[:_MOST_UNIT] if c.isprintable() and c not in " |:")
 
 
-def heap_limit(options: object) -> int | None:
+def heap_limit(options: Raw | UnsetType) -> int | None:
     """The most heap that Node may use (`--max-old-space-size`), in bytes; of several options the last counts.
 
-    `options` are an interpreter's arguments, or NODE_OPTIONS, of which nothing else is read.
+    `options` are an interpreter's arguments, or NODE_OPTIONS, as JSON, of which nothing else is read.
     """
-    line = " ".join(map(str, options[:_MOST_READ])) if isinstance(options, list) else options
-    written = _HEAP_OPTION.findall(line[:65_536]) if isinstance(line, str) else []
-    return int(written[-1]) * _MIB or None if written else None
+    if not isinstance(options, Raw) or _HEAP_WORD not in (written := bytes(options)):
+        return None
+    try:
+        given = json.decode(written)
+    except ValueError:
+        return None
+    line = " ".join(map(str, given[:_MOST_READ])) if isinstance(given, list) else str(given)
+    limits = _HEAP_OPTION.findall(line[:65_536])
+    return int(limits[-1]) * _MIB or None if limits else None
 
 
 def within(words: Sequence[str], wanted: Callable[[int], Collection[str]] = lambda _: ()) -> Sequence[str]:

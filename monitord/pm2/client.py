@@ -7,42 +7,57 @@ a list in the code, not a setting, and is checked before a byte is sent.
 import asyncio
 import itertools
 import socket
+from collections.abc import Awaitable, Callable
 from functools import partial
 from pathlib import Path
-from typing import Literal, NoReturn, get_args
+from typing import Final, Literal, NoReturn, TypeVar, get_args
 
 from monitord.threads import WorkerBusy, WorkerThread
 
 from . import Pm2Error, process_list, wire
+from .process_list import ListedProcess
 
-Method = Literal["getMonitorData", "getVersion", "ping"]
+Method = Literal["getVersion", "ping"]
 
-_ALLOWED: frozenset[str] = frozenset(get_args(Method))
+_ALLOWED: Final = frozenset[str](get_args(Method))
+_Read = TypeVar("_Read")
 _CHUNK_BYTES = 256 * 1024
-_LARGE_BYTES = 1024 * 1024  # parsed in 10 ms or so: past that, beside the event loop
+_LARGE_BYTES = 1024 * 1024  # parsed in 5 ms or so: past that, beside the event loop
 _FULL_QUEUE_SECONDS = 0.05
 _PARSING_SECONDS = 60.0
 _ids = itertools.count(1)
 _parsing = WorkerThread("PM2's answer")  # a thread of its own: nothing that may hang stands before it
 
 
-async def call(home: Path, method: Method, *, timeout: float) -> object:
-    """PM2's answer to `method`, over a connection of its own that is closed however this ends.
+async def processes(home: Path, *, timeout: float) -> tuple[ListedProcess, ...]:
+    """PM2's process list.
 
     Args:
         home: PM2's home, the directory that holds `rpc.sock`.
-        method: `getMonitorData` (reduced while it is parsed; `fleet.parse` reads it), `getVersion` or `ping`.
         timeout: seconds for everything: connecting, asking, the whole answer, parsing it.
 
     Raises:
         Pm2Error: see its kinds.
-        ValueError: the method is not one of the three; nothing was sent.
+    """
+    return await _asked(home, "getMonitorData", partial(_listed, home), timeout)
+
+
+async def call(home: Path, method: Method, *, timeout: float) -> object:
+    """PM2's answer to `method`, over a connection of its own that is closed however this ends.
+
+    Raises:
+        Pm2Error: see its kinds.
+        ValueError: the method is not one of those allowed; nothing was sent.
     """
     if method not in _ALLOWED:
         raise ValueError(f"monitord only reads: {method!r} is not among {', '.join(sorted(_ALLOWED))}")
+    return await _asked(home, method, partial(_result, home, method), timeout)
+
+
+async def _asked(home: Path, method: str, read: Callable[[wire.Argument], Awaitable[_Read]], timeout: float) -> _Read:
     try:
         async with asyncio.timeout(timeout):
-            return await _ask(home, method)
+            return await read(await _answer(home, method))
     except wire.WireError as error:
         raise Pm2Error("protocol", f"PM2 at {home} does not speak its protocol: {error}") from None
     except TimeoutError:
@@ -51,7 +66,7 @@ async def call(home: Path, method: Method, *, timeout: float) -> object:
         _explain(home, error)
 
 
-async def _ask(home: Path, method: Method) -> object:
+async def _answer(home: Path, method: str) -> wire.Argument:
     call_id = f"monitord:{next(_ids)}"
     reader, writer = await asyncio.open_unix_connection(sock=await connect(home / "rpc.sock"), limit=_CHUNK_BYTES)
     try:
@@ -63,7 +78,7 @@ async def _ask(home: Path, method: Method) -> object:
         writer.transport.abort()
     match frame:
         case [body, answered_id] if wire.unpack(answered_id) == call_id:
-            return await _result(home, method, body)
+            return body
         case [_, _]:
             raise Pm2Error("protocol", f"PM2 at {home} answered another question than {method}")
         case _:
@@ -104,19 +119,18 @@ async def _first_frame(home: Path, reader: asyncio.StreamReader) -> wire.Frame:
     raise Pm2Error("protocol", f"PM2 at {home} closed the connection {how_far}")
 
 
-async def _result(home: Path, method: Method, body: wire.Argument) -> object:
-    hook = process_list.keep if method == "getMonitorData" else None
-    if len(body) > _LARGE_BYTES:
-        # The hook is Python, so the thread gives the interpreter up between objects and the loop keeps turning. The
-        # deadline is the caller's.
-        unpack = partial(wire.unpack, body, object_pairs_hook=hook)
-        try:
-            answer = await _parsing.run(unpack, timeout=_PARSING_SECONDS)
-        except WorkerBusy as error:
-            raise Pm2Error("timeout", f"PM2 at {home} answers more than can be read in time: {error}") from None
-    else:
-        answer = wire.unpack(body, object_pairs_hook=hook)
-    match answer:
+async def _listed(home: Path, body: wire.Argument) -> tuple[ListedProcess, ...]:
+    if len(body) <= _LARGE_BYTES:
+        return process_list.parse(body)
+    # The thread gives the interpreter up between apps, and the loop keeps turning. The deadline is the caller's.
+    try:
+        return await _parsing.run(process_list.parse, body, timeout=_PARSING_SECONDS)
+    except WorkerBusy as error:
+        raise Pm2Error("timeout", f"PM2 at {home} answers more than can be read in time: {error}") from None
+
+
+async def _result(home: Path, method: str, body: wire.Argument) -> object:
+    match wire.unpack(body):
         case {"error": _}:
             raise Pm2Error("protocol", f"PM2 at {home} answered {method} with an error")
         case {"args": [result, *_]}:

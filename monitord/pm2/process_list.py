@@ -1,13 +1,13 @@
 """The process list as monitord keeps it: the few fields that are judged, typed, and nobody's environment."""
 
 import math
-from collections.abc import Mapping
+import re
 from dataclasses import dataclass
 from typing import cast
 
 from monitord.core.names import distinct
 
-from . import Pm2Error, app_numbers
+from . import Pm2Error, app_numbers, monitor_data, wire
 
 MAX_NAME_CHARACTERS = 200
 _MAX_PATH_CHARACTERS = 4096
@@ -16,23 +16,8 @@ _MAX_EPOCH_SECONDS = 2**33  # the year 2242; anything later is no start time
 
 _WITH_A_PID = frozenset({"online", "launching", "stopping"})  # elsewhere PM2 still shows the pid that died
 _BEGUN = frozenset({"online", "launching"})
-_PLAIN = frozenset({str, int, float, bool, type(None)})
+_HALF = re.compile("[\ud800-\udfff]")
 _NUMERIC = frozenset({int, float, str})  # a bool is none
-_SCALARS = frozenset(
-    {
-        *("pid", "name", "pm_id", "memory", "cpu"),
-        *("status", "restart_time", "unstable_restarts", "created_at", "pm_uptime", "exit_code"),
-        *("autorestart", "cron_restart", "max_memory_restart", "exec_mode", "pmx_module"),
-        *("pm_out_log_path", "pm_err_log_path", "kill_timeout", "listen_timeout", "exp_backoff_restart_delay"),
-        *("restart_delay", "stop_exit_codes"),
-    }
-)
-_BRANCHES = frozenset({"pm2_env", "monit"})
-_HEAP_OPTIONS = ("node_args", "NODE_OPTIONS")  # what an app itself is started with comes after its environment
-_MOST_OF_A_NUMBER = 8  # an entry of axm_monitor has six fields at most, a process or an environment more than these
-_KEPT = _SCALARS | _BRANCHES | {"axm_monitor", "stop_exit_codes", "error", "watch", *_HEAP_OPTIONS}
-_NO_CODES: frozenset[int] = frozenset()
-_MAX_STOP_CODES = 256  # there are no more exit codes
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,109 +101,64 @@ class ListedProcess:
     heap_limit_bytes: int | None = None
 
 
-def keep(pairs: list[tuple[str, object]]) -> dict[str, object] | str:
-    """What to keep of one JSON object in a getMonitorData reply, called innermost first while it is parsed.
-
-    PM2 spreads each app's environment over pm2_env itself, so only names on the list stay, and a scalar name
-    keeps a scalar only. The arguments an app was started with share their name with the reply's own envelope,
-    which has no second key. An error keeps that it is one, not what it says; of options for Node stays the one number
-    that is judged.
-    """
-    if len(pairs) == 1 and pairs[0][0] == "args":
-        return dict(pairs)
-    fields = dict(pairs)
-    if "value" in fields and len(fields) <= _MOST_OF_A_NUMBER and fields["value"].__class__ in _PLAIN:
-        return app_numbers.number_text(fields["value"], fields.get("unit"))
-    if next(iter(fields.values()), None).__class__ is app_numbers.NumberText and "pm_uptime" not in fields:
-        return app_numbers.word(fields)
-    kept: dict[str, object] = {}
-    # Searched from the list, at C's speed: an environment has hundreds of names.
-    for name in fields.keys() & _KEPT:
-        value = fields[name]
-        if name in _SCALARS and value.__class__ in _PLAIN:
-            kept[name] = value
-        elif name in _BRANCHES:
-            if isinstance(value, dict):
-                kept[name] = value
-        elif name == "axm_monitor":
-            if isinstance(value, app_numbers.Word):
-                kept[name] = value
-        elif name == "stop_exit_codes":
-            if isinstance(value, list):
-                kept[name] = [code for code in value[:_MAX_STOP_CODES] if code.__class__ in _PLAIN]
-        elif name == "error":
-            kept[name] = True
-        elif name == "watch":  # of a list of paths no more than that there is one
-            kept[name] = bool(value) and value not in ("false", "0")
-        elif name in _HEAP_OPTIONS and (limit := app_numbers.heap_limit(value)) is not None:
-            kept[name] = limit
-    return kept
-
-
-def parse(reply: object) -> tuple[ListedProcess, ...]:
-    """The processes of a getMonitorData reply, in PM2's order, modules included.
+def parse(body: wire.Argument) -> tuple[ListedProcess, ...]:
+    """The processes of PM2's answer to getMonitorData, in PM2's order, modules included.
 
     A process without a name is left out: nobody could have expected it or be notified of it.
 
     Raises:
+        WireError: the answer is not JSON.
         Pm2Error: `protocol`: it is no process list.
     """
-    if not isinstance(reply, list):
-        raise Pm2Error("protocol", "PM2's process list is not a list")
-    return tuple(process for entry in reply if (process := _process(entry)) is not None)
+    return tuple(process for entry in monitor_data.decode(body) if (process := _process(entry)) is not None)
 
 
-def _process(entry: object) -> ListedProcess | None:
-    if not isinstance(entry, dict) or not isinstance(env := entry.get("pm2_env"), dict):
-        raise Pm2Error("protocol", "an entry of PM2's process list is not a process")
-    name = text(entry.get("name")) or text(env.get("name"))
+def _process(entry: monitor_data.Entry) -> ListedProcess | None:
+    env = entry.pm2_env
+    name = text(entry.name) or text(env.name)
     if name is None:
         return None
-    pm_id = integer(entry.get("pm_id"))
+    pm_id = integer(entry.pm_id)
     if pm_id is None:
         raise Pm2Error("protocol", "PM2 listed a process without an id")
 
-    status = text(env.get("status")) or "unknown"
-    online = status == "online"
-    monit, number_text = entry.get("monit"), env.get("axm_monitor")
-    usage: Mapping[str, object] = monit if online and isinstance(monit, dict) else {}
-    memory = _positive(usage.get("memory"))
+    status = text(env.status) or "unknown"
+    memory = _positive(entry.monit.memory) if status == "online" else None
+    begun = status in _BEGUN
+    last_started_at = epoch_seconds(env.pm_uptime)
     return ListedProcess(
         name=name,
         pm_id=pm_id,
-        pid=_positive(entry.get("pid")) if status in _WITH_A_PID else None,
+        pid=_positive(entry.pid) if status in _WITH_A_PID else None,
         status=status,
         memory_bytes=memory,
-        cpu_percent=_number(usage.get("cpu")) if memory is not None else None,
-        restarts=integer(env.get("restart_time")),
-        created_at=epoch_seconds(env.get("created_at")),
-        started_at=epoch_seconds(env.get("pm_uptime")) if status in _BEGUN else None,
-        exit_code=integer(env.get("exit_code")),
-        unstable_restarts=integer(env.get("unstable_restarts")),
-        autorestart=env.get("autorestart") not in (False, "false"),
-        cron_restart=_schedule(env.get("cron_restart")),
-        memory_limit_bytes=_positive(env.get("max_memory_restart")),
-        exec_mode=text(env.get("exec_mode")),
-        module=env.get("pmx_module") in (True, "true"),
-        watch=env.get("watch") is True,
-        backoff=_positive(env.get("exp_backoff_restart_delay")) is not None,
-        kill_timeout=_seconds(env.get("kill_timeout")),
-        listen_timeout=_seconds(env.get("listen_timeout")),
-        last_started_at=epoch_seconds(env.get("pm_uptime")),
-        restart_delay=_seconds(env.get("restart_delay")),
-        may_end=(integer(env.get("exit_code")) or 0) in _stop_codes(env.get("stop_exit_codes")),
-        out_log_path=_path(env.get("pm_out_log_path")),
-        err_log_path=_path(env.get("pm_err_log_path")),
-        numbers=number_text if status in _BEGUN and isinstance(number_text, app_numbers.Word) else "",
-        heap_limit_bytes=_positive(next((env[name] for name in _HEAP_OPTIONS if name in env), None)),
+        cpu_percent=_number(entry.monit.cpu) if memory is not None else None,
+        restarts=integer(env.restart_time),
+        created_at=epoch_seconds(env.created_at),
+        started_at=last_started_at if begun else None,
+        exit_code=integer(env.exit_code),
+        unstable_restarts=integer(env.unstable_restarts),
+        autorestart=env.autorestart not in (False, "false"),
+        cron_restart=_schedule(env.cron_restart),
+        memory_limit_bytes=_positive(env.max_memory_restart),
+        exec_mode=text(env.exec_mode),
+        module=env.pmx_module in (True, "true"),
+        watch=bool(env.watch) and env.watch not in ("false", "0"),
+        backoff=_positive(env.exp_backoff_restart_delay) is not None,
+        kill_timeout=_seconds(env.kill_timeout),
+        listen_timeout=_seconds(env.listen_timeout),
+        last_started_at=last_started_at,
+        restart_delay=_seconds(env.restart_delay),
+        may_end=env.stop_exit_codes is not None and _may_end(env),
+        out_log_path=_path(env.pm_out_log_path),
+        err_log_path=_path(env.pm_err_log_path),
+        numbers=app_numbers.word(env.axm_monitor) if begun and env.axm_monitor else "",
+        heap_limit_bytes=app_numbers.heap_limit(env.node_args) or app_numbers.heap_limit(env.node_options),
     )
 
 
-def _stop_codes(value: object) -> frozenset[int]:
-    if value is None:
-        return _NO_CODES
-    codes = (integer(code) for code in (value if isinstance(value, list) else [value]))
-    return frozenset(code for code in codes if code is not None)
+def _may_end(env: monitor_data.Environment) -> bool:
+    return (integer(env.exit_code) or 0) in {integer(code) for code in env.stop_codes}
 
 
 def _number(value: object) -> float | None:
@@ -267,6 +207,8 @@ def text(value: object) -> str | None:
         value = str(value) if abs(value) <= _MAX_INTEGER else ""  # `name: 7` is a name
     if not isinstance(value, str) or not value.strip():
         return None
+    if not value.isprintable():  # half a surrogate pair has the same name here as in the list
+        value = _HALF.sub(lambda found: monitor_data.for_half(ord(found[0])), value)
     return distinct(value, MAX_NAME_CHARACTERS)
 
 

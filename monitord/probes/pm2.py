@@ -50,9 +50,8 @@ class Pm2Probe:
             Pm2Error: PM2 is not running, belongs to another user, or did not answer in time or in its protocol.
         """
         began = time.perf_counter()
-        reply = await client.call(self._home, "getMonitorData", timeout=request.timeout * _SHARE)
+        processes = await client.processes(self._home, timeout=request.timeout * _SHARE)
         latency = (time.perf_counter() - began) * 1000.0
-        processes = process_list.parse(reply)
         own = self._own_pids()
         samples = [sample("pm2_latency", round(latency, 3), "ms")]
         words = app_numbers.within(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -13,7 +15,7 @@ from monitord.reporting.metrics import label
 
 def named(*names: str) -> list[str]:
     listed = [{"name": name, "pm_id": number, "pm2_env": {"status": "online"}} for number, name in enumerate(names)]
-    return [process.name for process in parse(listed)]
+    return [process.name for process in parse(b"j:" + json.dumps({"args": [listed]}).encode())]
 
 
 @pytest.mark.parametrize(

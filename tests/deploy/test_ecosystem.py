@@ -53,7 +53,7 @@ class Checkout:
 
     async def process(self) -> process_list.ListedProcess | None:
         """What PM2 says of monitord."""
-        listed = process_list.parse(await client.call(self.pm2.home, "getMonitorData", timeout=5))
+        listed = await client.processes(self.pm2.home, timeout=5)
         return next((process for process in listed if process.name == "monitord"), None)
 
     async def status(self) -> str:

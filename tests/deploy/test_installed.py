@@ -108,7 +108,7 @@ async def test_pm2_installs_it_as_a_module(
     monkeypatch.setenv("PATH", os.pathsep.join([str(npm.parent), f"{sys.prefix}/bin", os.environ["PATH"]]))
 
     async def listed() -> process_list.ListedProcess | None:
-        answer = process_list.parse(await client.call(empty_pm2.home, "getMonitorData", timeout=5))
+        answer = await client.processes(empty_pm2.home, timeout=5)
         return next((process for process in answer if process.name == "monitord" and process.status == "online"), None)
 
     def events() -> list[dict[str, Any]]:

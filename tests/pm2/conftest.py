@@ -15,8 +15,8 @@ from pathlib import Path
 import psutil
 import pytest
 
-from monitord.pm2.client import call
-from monitord.pm2.process_list import ListedProcess, parse
+from monitord.pm2.client import processes
+from monitord.pm2.process_list import ListedProcess
 from monitord.testing.processes import MARKER, await_end
 from monitord.testing.sandbox import Sandbox
 from monitord.testing.servers.pm2_install import Pm2Program, install_pm2
@@ -83,7 +83,7 @@ class RealPm2:
         return str(ecosystem)
 
     async def processes(self) -> tuple[ListedProcess, ...]:
-        return parse(await call(self.home, "getMonitorData", timeout=DEADLINE))
+        return await processes(self.home, timeout=DEADLINE)
 
     async def until(self, condition: Callable[[ListedProcess], bool], name: str) -> ListedProcess:
         """The process once it is as described; PM2 says so on no socket this test may use, so it is asked."""

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from monitord.pm2 import Pm2Error, wire
-from monitord.pm2.client import call
-from monitord.pm2.process_list import MAX_NAME_CHARACTERS, ListedProcess, parse
+from monitord.pm2.client import call, processes
+from monitord.pm2.process_list import MAX_NAME_CHARACTERS, ListedProcess, parse, text
 
 from .conftest import DEADLINE, REPOSITORY, SECRET, RealPm2
 
@@ -93,7 +93,7 @@ def entry(name: object = "gateway", pm_id: object = 0, **env: object) -> dict[st
 
 async def failure(home: Path, timeout: float = DEADLINE) -> Pm2Error:
     with pytest.raises(Pm2Error) as caught:
-        await call(home, "getMonitorData", timeout=timeout)
+        await processes(home, timeout=timeout)
     assert SECRET not in "".join(traceback.format_exception(caught.value))
     return caught.value
 
@@ -235,7 +235,7 @@ async def test_the_socket_of_another_user_is_a_matter_of_permission(home: Path) 
         import asyncio, os, sys
         from pathlib import Path
         from monitord.pm2 import Pm2Error
-        from monitord.pm2.client import call
+        from monitord.pm2.client import call, processes
 
         async def main():
             if os.getuid() == 0:
@@ -269,7 +269,7 @@ async def test_the_socket_of_another_user_is_a_matter_of_permission(home: Path) 
 
 async def listed(home: Path, *entries: object) -> tuple[ListedProcess, ...]:
     async with pretender(home, replies({"args": [list(entries)]})):
-        return parse(await call(home, "getMonitorData", timeout=DEADLINE))
+        return await processes(home, timeout=DEADLINE)
 
 
 def planted(number: int) -> dict[str, object]:
@@ -288,19 +288,17 @@ async def test_of_a_thousand_processes_nothing_of_their_environments_is_kept(hom
     body = {"args": [[planted(number) for number in range(1000)]]}
     assert len(json.dumps(body)) > 1024 * 1024  # so that it is parsed beside the event loop
     async with pretender(home, replies(body)):
-        reply = await call(home, "getMonitorData", timeout=DEADLINE)
-    processes = parse(reply)
-    assert [process.name for process in processes] == [f"service-{number}" for number in range(1000)]
-    assert SECRET not in repr(reply)
-    assert SECRET.encode() not in pickle.dumps(processes)
+        found = await processes(home, timeout=DEADLINE)
+    assert [process.name for process in found] == [f"service-{number}" for number in range(1000)]
+    assert SECRET.encode() not in pickle.dumps(found)
 
 
 async def test_an_app_started_with_nothing_but_arguments_keeps_none_of_them(home: Path) -> None:
     body = {"args": [[{"name": "a", "pm_id": 0, "pm2_env": {"args": [SECRET]}, "monit": {"args": [SECRET]}}]]}
     async with pretender(home, replies(body)):
-        reply = await call(home, "getMonitorData", timeout=DEADLINE)
-    assert [process.name for process in parse(reply)] == ["a"]
-    assert SECRET not in repr(parse(reply))
+        found = await processes(home, timeout=DEADLINE)
+    assert [process.name for process in found] == ["a"]
+    assert SECRET not in repr(found)
 
 
 async def test_what_pm2_does_not_say_is_none_and_never_zero(home: Path) -> None:
@@ -351,7 +349,7 @@ async def test_times_are_epoch_seconds(home: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "value", [None, True, [], {}, "", "many", "9" * 400, 10**400, float("nan"), float("inf"), -(10**30), 1.5]
+    "value", [None, True, [], {}, "", "many", "9" * 400, 10**400, "nan", "inf", "1e999", -(10**30), 1.5]
 )
 async def test_a_counter_that_is_no_number_is_unknown(home: Path, value: object) -> None:
     (process,) = await listed(home, entry(restart_time=value, created_at=value if value != 1.5 else None))
@@ -377,8 +375,59 @@ async def test_a_log_path_that_is_not_one_is_dropped_rather_than_altered(home: P
 
 
 async def test_a_process_without_a_name_is_left_out_and_the_others_are_not(home: Path) -> None:
-    processes = await listed(home, entry(None), entry({}), entry("  "), entry("gateway", 3))
-    assert [(process.name, process.pm_id) for process in processes] == [("gateway", 3)]
+    found = await listed(home, entry(None), entry({}), entry("  "), entry("gateway", 3))
+    assert [(process.name, process.pm_id) for process in found] == [("gateway", 3)]
+
+
+FULL: dict[str, object] = {
+    "created_at": 1762308000500,
+    "pm_uptime": 1762308001250,
+    "axm_monitor": {"Heap Size": {"value": "10.75", "unit": "MiB"}, "HTTP": {"value": 12}},
+    "stop_exit_codes": [3, "4"],
+    "exit_code": 4,
+    "watch": ["src"],
+    "node_args": ["--max-old-space-size=512"],
+    "autorestart": False,
+}
+
+
+@pytest.mark.parametrize("field", [*FULL, "restart_time", "status", "max_memory_restart"])
+@pytest.mark.parametrize("value", [{"PASSWORD": SECRET}, [{"PASSWORD": SECRET}], [[SECRET]]])
+async def test_a_field_of_a_type_that_it_never_has_costs_itself(home: Path, field: str, value: object) -> None:
+    # Of what is watched nothing is kept but that something is.
+    without = isinstance(value, list) if field == "watch" else None
+    odd, missing = (entry("odd", 1, **{**FULL, field: one}) for one in (value, without))
+    found = await listed(home, entry("gateway", 0, **FULL), odd, entry("worker", 2, **FULL))
+    assert SECRET not in repr(found)
+    expected = await listed(home, entry("gateway", 0, **FULL), missing, entry("worker", 2, **FULL))
+    assert found == expected
+    assert found[0].numbers == "Heap Size: 10.75 MiB | HTTP: 12"
+    assert (found[0].may_end, found[0].watch, found[0].heap_limit_bytes) == (True, True, 512 * 2**20)
+
+
+@pytest.mark.parametrize("part", ["pm2_env", "monit"])
+async def test_an_app_without_what_should_be_known_of_it_is_listed_by_its_name(home: Path, part: str) -> None:
+    odd = entry("odd", 1) | {part: SECRET}
+    found = await listed(home, entry(), odd, entry("worker", 2))
+    assert [process.name for process in found] == ["gateway", "odd", "worker"]
+    assert found[1].memory_bytes is None
+    assert (found[1].status, found[1].restarts) == (("unknown", None) if part == "pm2_env" else ("online", 3))
+    assert found[2].memory_bytes == 104857600
+
+
+async def test_half_a_surrogate_pair_costs_nothing_wherever_it_is(home: Path) -> None:
+    odd = entry("odd\ud83d", 1, VARIABLE="\udc00 and \\ud83d", OTHER="\N{PILE OF POO}", restart_time="\ud800")
+    found = await listed(home, entry(), odd, entry("\N{PILE OF POO}", 2))
+    assert [process.restarts for process in found] == [3, None, 3]
+    assert found[1].name.startswith("odd\ufffd~")
+    assert found[1].name == text("odd\ud83d") != text("odd\ud83c")
+    assert found[2].name == "\N{PILE OF POO}"
+
+
+def test_more_values_than_any_fleet_has_are_not_decoded() -> None:
+    body = b'j:{"args":[[' + b"[]," * (wire.MAX_VALUES + 1) + b"[]]]}"
+    with pytest.raises(wire.WireError, match="more than"):
+        parse(body)
 
 
 async def test_an_empty_list_is_an_answer(home: Path) -> None:
@@ -388,7 +437,7 @@ async def test_an_empty_list_is_an_answer(home: Path) -> None:
 @pytest.mark.parametrize("reply", [None, {}, "x", [None], [[]], [{"name": "a"}], [{"name": "a", "pm2_env": {}}]])
 def test_what_is_no_process_list_is_a_protocol_error(reply: object) -> None:
     with pytest.raises(Pm2Error) as caught:
-        parse(reply)
+        parse(b"j:" + json.dumps({"args": [reply]}).encode())
     assert caught.value.kind == "protocol"
 
 
@@ -415,9 +464,7 @@ async def test_a_real_pm2_is_seen_as_it_is(real_pm2: RealPm2) -> None:
     assert (process.exec_mode, process.module, process.autorestart) == ("fork_mode", False, True)
     assert process.out_log_path is not None
     assert Path(process.out_log_path).is_relative_to(real_pm2.home)
-
-    raw = await call(real_pm2.home, "getMonitorData", timeout=DEADLINE)
-    assert SECRET not in repr(raw)
+    assert SECRET not in repr(process)
 
 
 @pytest.mark.servers

@@ -17,7 +17,8 @@ from typing import Any, TypeVar
 import pytest
 
 from monitord import resolver
-from monitord.pm2 import client, process_list
+from monitord.pm2 import client
+from monitord.pm2.process_list import ListedProcess
 from monitord.resolver import MOST_LOOKUPS, ResolverLoop
 from tests.cli.program import environment
 from tests.pm2.test_client import entry, pretender, replies
@@ -132,18 +133,18 @@ def test_a_large_answer_of_pm2_is_read_while_every_pool_that_names_are_looked_up
 ) -> None:
     listed = {"args": [[entry(pm_id=number, padding="y" * 1000) for number in range(1500)]]}
 
-    async def work() -> object:
+    async def work() -> tuple[ListedProcess, ...]:
         for number in range(MOST_LOOKUPS):
             await never(f"{number}.hung")
         # And whatever a library has put into asyncio's own executor, which nothing of monitord's may wait for.
         hung = [asyncio.get_running_loop().run_in_executor(None, names.end.wait) for _ in range(64)]
         async with pretender(tmp_path, replies(listed)):
-            answer = await client.call(tmp_path, "getMonitorData", timeout=PATIENCE / 2)
+            answer = await client.processes(tmp_path, timeout=PATIENCE / 2)
         names.end.set()
         await asyncio.gather(*hung)
         return answer
 
-    assert len(process_list.parse(run(work()))) == 1500
+    assert len(run(work())) == 1500
 
 
 BLACK_HOLE = """
