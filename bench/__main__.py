@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 
-from bench import apps, baseline, bus_latency, detection, month, nights, trends
+from bench import apps, baseline, bus_latency, detection, month, nights, pipeline, trends
 from bench.faults import FAULTS
 from bench.footprint import Footprint, measure_footprint
 from bench.measure import Run, milliseconds, seconds, size, spread, table
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
     parser.add_argument(
         "--only",
-        choices=["trends", "bus", "detection", "apps"],
+        choices=["trends", "bus", "detection", "apps", "pipeline"],
         help="this part alone; trends, detection and apps need no server",
     )
     parser.add_argument("--markdown", action="store_true", help="with --only detection: into docs/reference.md")
@@ -48,6 +48,9 @@ def main() -> int:
         print(asyncio.run(_apps(quick=arguments.quick)))
         return 0
     try:
+        if arguments.only == "pipeline":
+            print(asyncio.run(pipeline.measured()))
+            return 0
         if arguments.only == "bus":
             print(asyncio.run(_bus(quick=arguments.quick)))
             return 0

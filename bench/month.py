@@ -73,7 +73,8 @@ def healthy(days: float, every: float = 30.0, seed: int = 20251101) -> Month:
 
 
 def _orders(every: float) -> StandingOrders:
-    return replace(ORDERS, late_after=max(timedelta(seconds=every) * 3, timedelta(seconds=10)), learned_warnings=True)
+    late_after = max(timedelta(seconds=every) * 3, timedelta(seconds=10))
+    return replace(ORDERS, probes=ORDERS.probes | {"pipeline"}, late_after=late_after, learned_warnings=True)
 
 
 def _rhythm(label: float) -> float:
@@ -166,6 +167,9 @@ class Living(Night):
             drawn = min(self.chance.lognormvariate(math.log(SEAL_SECONDS), SEAL_SIGMA), SEAL_MOST)
             kept = {label: delay for label, delay in group.delays.items() if label >= now - group.length}
             group.delays = kept | {int(now): drawn}
+            # The same hour of eight days, of which this is one.
+            took = [round((200 + 800 * rhythm) * self.chance.uniform(0.7, 1.3)) for _ in range(8)]
+            self.pipeline.took[group.name], self.pipeline.least[group.name] = took[0], min(took[1:])
         for queue in self.queues.values():
             queue.waiting += self.chance.randint(50, 900)  # a burst of trees to build
         if hour % 6 == 1:

@@ -47,7 +47,7 @@ def add(subparsers: Subparsers) -> None:
         default=[],
         metavar="WHAT",
         help="only this; may be repeated, or be a list: "
-        "service,crash,postgres,redis,sealing,flood,publishing of the pipeline, "
+        "service,crash,postgres,redis,sealing,flood,publishing,root of the pipeline, "
         "service,api,orders,checkin,loop,queue of the shop",
     )
     parser.add_argument(

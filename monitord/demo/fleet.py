@@ -110,6 +110,7 @@ def settings(place: Place) -> dict[str, str]:
         "MONITORD_CHAIN__RPC_URLS": json.dumps([place.chain_url] if place.chain_url else []),
         "MONITORD_CHAIN__EVERY": f"{max(3, length // 12)}s",
         "MONITORD_CHAIN__WALLETS": json.dumps({WALLET: 0.5}),
+        "MONITORD_PIPELINE__PUBLISH_STALL": f"{3 * length}s",
     }
 
 

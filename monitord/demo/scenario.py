@@ -122,6 +122,29 @@ async def _publish(stack: Stack) -> None:
     stack.faults.clear("pretend", PUBLISHER)
 
 
+# Of the newest label whose grace is over: the root of one seal with the halves of its digits changed over, and back.
+REWRITTEN = f"""
+UPDATE sealed_epochs SET root = right(root, 32) || left(root, 32)
+WHERE (epoch, channel, token_group) = (
+    SELECT epoch, channel, token_group FROM sealed_epochs
+    WHERE token_group = '{UNSEALED}' AND epoch + 2 * {{length}} < extract(epoch FROM now())
+    ORDER BY epoch DESC, channel LIMIT 1
+)
+"""  # noqa: S608 - of constants
+PUT_RIGHT = """
+UPDATE sealed_epochs s SET root = t.root FROM l2_tree_cache t
+WHERE t.epoch = s.epoch AND t.channel = s.channel AND t.root <> s.root
+"""
+
+
+async def _rewrite_root(stack: Stack) -> None:
+    await stack.postgres.execute(REWRITTEN.format(length=stack.epoch_seconds), database=stack.fleet.database)
+
+
+async def _put_root_right(stack: Stack) -> None:
+    await stack.postgres.execute(PUT_RIGHT, database=stack.fleet.database)
+
+
 FAULTS = (
     Fault(
         name="service",
@@ -192,6 +215,15 @@ FAULTS = (
         seconds=45,
         breaks=_pretend,
         mends=_publish,
+    ),
+    Fault(
+        name="root",
+        broke=f"rewrote a root of {UNSEALED}",
+        mended="put the root back",
+        expected=frozenset({("root_changed", UNSEALED)}),
+        seconds=14,
+        breaks=_rewrite_root,
+        mends=_put_root_right,
     ),
 )
 """The tour of the pipeline, in its order."""

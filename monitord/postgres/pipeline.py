@@ -28,7 +28,7 @@ PARTS: Final = 12
 TROUBLES: Final = ("empty", "unlike", "miscounted", "oversized")
 _MOST_SIGNALS = 300_000
 _MOST_JOINED = 200_000
-_MOST_UNPUBLISHED = 10_000
+_MOST_UNPUBLISHED = 3000
 # A tree cache that no index begins with its labels is read whole, up to so many pages of 8 KiB.
 _MOST_PAGES = 16_384
 MOST_CHANNELS: Final = 100

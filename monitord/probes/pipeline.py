@@ -355,10 +355,11 @@ class PipelineProbe:
         if found is None:
             return
         eligible, oldest = found.eligible, found.oldest
-        if not self._tables[TREES].indexed:  # of the window's labels only
+        if found.capped or not self._tables[TREES].indexed:  # at least those of the window's labels
             waiting = [one for each in self._known.stages.values() for one in each.values() if one.eligible]
-            eligible = sum(one.eligible for one in waiting)
-            oldest = min((one.sealed_at for one in waiting if one.sealed_at is not None), default=None)
+            eligible = max(eligible, sum(one.eligible for one in waiting))
+            times = [at for at in (oldest, *(one.sealed_at for one in waiting)) if at is not None]
+            oldest = min(times, default=None)
         since = max(oldest or now, found.last or 0.0)
         if eligible and now - since > self._settings.publish_stall.total_seconds() / 2:
             self._again.add("publishing")

@@ -14,6 +14,7 @@ from .program import PATIENCE
 SETTINGS = {
     "MONITORD_ORDERS__SERVICES": json.dumps(dict(ORDERS.services)),
     "MONITORD_REDIS__QUEUES": '["tree-builder"]',
+    "MONITORD_PIPELINE__WATCH": "false",
 }
 
 

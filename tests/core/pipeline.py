@@ -31,6 +31,7 @@ class Pipeline:
     rewritten: dict[str, set[int]] = field(default_factory=dict)
     wrong: dict[tuple[str, str], tuple[int, int, str]] = field(default_factory=dict)
     took: dict[str, int] = field(default_factory=dict)
+    least: dict[str, int] = field(default_factory=dict)
     roster: dict[str, list[str]] = field(default_factory=dict)
     shared: dict[str, list[tuple[str, str]]] = field(default_factory=dict)
     strangers: dict[str, int] = field(default_factory=dict)
@@ -104,7 +105,7 @@ class Pipeline:
         )
         yield sample("took_part", self.took.get(name, 600), group=name)
         yield sample("took_part_usual", 610, group=name)
-        yield sample("took_part_least", 500, group=name)
+        yield sample("took_part_least", self.least.get(name, 500), group=name)
         yield sample("took_part_days", 7, group=name)
         labels = sorted(label for label in group.sealed if now - group.window <= label)
         for label in labels:

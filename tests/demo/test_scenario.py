@@ -33,7 +33,7 @@ def names(*words: str) -> list[str]:
 
 
 def test_without_a_wish_the_whole_tour_is_chosen() -> None:
-    assert names() == NAMES == ["service", "crash", "postgres", "redis", "sealing", "flood", "publishing"]
+    assert names() == NAMES == ["service", "crash", "postgres", "redis", "sealing", "flood", "publishing", "root"]
 
 
 def test_faults_are_chosen_by_name_in_lists_or_one_by_one_and_each_once() -> None:

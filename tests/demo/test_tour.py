@@ -121,7 +121,7 @@ def test_what_could_not_clear_in_time_is_left_out_by_name_and_is_no_failure(tmp_
     with touring(tmp_path, "--duration", "2s") as process:
         text = rest_of(process)
     assert process.returncode == 0, text
-    assert "Left out: service, crash, postgres, redis, sealing, flood and publishing." in text
+    assert "Left out: service, crash, postgres, redis, sealing, flood, publishing and root." in text
     assert "✗" not in text
     assert "Nothing was broken" in text
     assert_nothing_is_left(text, tmp_path)

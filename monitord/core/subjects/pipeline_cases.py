@@ -145,6 +145,11 @@ _SHORT: Final = {
 }
 
 
+def asks_chain(orders: StandingOrders) -> bool:
+    """Whether a chain is watched that can tell which roots it holds."""
+    return any(one.holds_root is not None and one.name in orders.probes for one in registry.registered())
+
+
 def on_chain(case: PreparedCase, history: History, orders: StandingOrders) -> bool | None:
     """Whether the chain holds the case's root, as the subject that asks it knows; None where nobody asks, or knows."""
     for subject in registry.registered():

@@ -9,9 +9,9 @@ from monitord.core import humanize
 from monitord.core.anomalies.pipeline import ENOUGH, HALF, lacks_categories
 from monitord.core.history.model import History
 from monitord.core.history.pipeline import adopt_members, members
-from monitord.core.model import Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, Impact, Rule
+from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
 from monitord.core.subjects.pipeline_settings import NAME
 
 # Seen in the monitored system beside its two groups; nothing of it is published.
@@ -101,6 +101,24 @@ def category_missing(observation: Observation, history: History, orders: Standin
         )
 
 
+def _members_now(alert: Alert, at: RecoveryContext) -> str:
+    group = alert.subject
+    if group not in at.orders.groups:
+        return f"No seal in the window is of the group {group} any more, or it is known."
+    many = len(at.history.pipeline.roster.get(group, ()))
+    return f"The {humanize.plural(many, 'channel')} of {group} are those that are known."
+
+
+def _categories_now(alert: Alert, at: RecoveryContext) -> str | None:
+    reading = at.history.reading(NAME)
+    share = None if reading is None else reading.number("categorised", group=alert.subject)
+    if share is None:
+        return None
+    return (
+        f"{share:g}% of the newest whole label's seals of {alert.subject} have a category of their own, none lacks one."
+    )
+
+
 _RUNBOOK: Final = (
     "SELECT token_group, category, count(DISTINCT channel), to_timestamp(max(epoch)) FROM sealed_epochs "
     "WHERE epoch > extract(epoch FROM now()) - 86400 GROUP BY 1, 2 ORDER BY 1, 3 DESC",
@@ -118,7 +136,7 @@ GROUP_MEMBERSHIP = Rule(
         "channels are in groups where they were not",
         (NONE, "channels may be sealed for a group that is not theirs", "participants may claim another group's token"),
     ),
-    recovered=lambda alert, _: f"The channels of {alert.subject} are those that are known of it.",
+    recovered=_members_now,
 )
 CATEGORY_MISSING = Rule(
     name="category_missing",
@@ -129,6 +147,6 @@ CATEGORY_MISSING = Rule(
         "seals carry no category",
         ("categories are not collected", "channels are not sealed under their category", "category roots lack them"),
     ),
-    recovered=lambda alert, _: f"The channels of {alert.subject} have categories again.",
+    recovered=_categories_now,
 )
 RULES = (GROUP_MEMBERSHIP, CATEGORY_MISSING)

@@ -51,7 +51,12 @@ def _evidence(group: str, seals: list[tuple[int, str]]) -> Mapping[str, object]:
         "group": group,
         "labels": sorted({label for label, _ in seals}),
         "channels": sorted({channel for _, channel in seals}),
+        "seals": _places(seals),
     }
+
+
+def _places(seals: list[tuple[int, str]]) -> list[str]:
+    return [f"{label}/{channel}" for label, channel in seals]
 
 
 def root_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -143,6 +148,7 @@ def root_changed(observation: Observation, history: History, orders: StandingOrd
                 "was": [one.was for one in changed],
                 "now": [one.now for one in changed],
                 "channels": sorted({channel for _, channel in suspects}),
+                "seals": _places(suspects),
             },
             recommendation=(
                 f"Recompute these labels with `monitord verify --group {group} --epoch {labels[-1]}`, and find out who "
@@ -245,10 +251,13 @@ def root_mismatch(observation: Observation, history: History, orders: StandingOr
         )
 
 
-def _same_labels(stronger: Finding, weaker: Finding) -> bool:
-    """Whether the stronger finding is about each label of the weaker one."""
-    mine, its = (finding.evidence.get("labels") for finding in (stronger, weaker))
-    return isinstance(mine, list | tuple) and isinstance(its, list | tuple) and bool(its) and set(its) <= set(mine)
+def _same_seals(stronger: Finding, weaker: Finding) -> bool:
+    """Whether the stronger finding is about each seal of the weaker one; by their labels where it names none."""
+    for what in ("seals", "labels"):
+        mine, its = (finding.evidence.get(what) for finding in (stronger, weaker))
+        if isinstance(mine, list | tuple) and isinstance(its, list | tuple) and mine and its:
+            return set(its) <= set(mine)
+    return False
 
 
 def _left_window(alert: Alert, history: History, orders: StandingOrders) -> str:
@@ -315,9 +324,9 @@ TREE_TOO_LARGE = replace(
     blocking=lambda *_: (),
 )
 ROOT_MISMATCH = replace(
-    _ROOT, name="root_mismatch", evaluate=root_mismatch, replaces=(Replaces(TREE_MISMATCH, when=_same_labels),)
+    _ROOT, name="root_mismatch", evaluate=root_mismatch, replaces=(Replaces(TREE_MISMATCH, when=_same_seals),)
 )
-_SAID_WITH_IT: Final = tuple(Replaces(weaker, when=_same_labels) for weaker in (ROOT_MISMATCH, TREE_MISMATCH))
+_SAID_WITH_IT: Final = tuple(Replaces(weaker, when=_same_seals) for weaker in (ROOT_MISMATCH, TREE_MISMATCH))
 ROOT_CHANGED = replace(_ROOT, name="root_changed", evaluate=root_changed, adopt=adopt_roots, replaces=_SAID_WITH_IT)
 ROOT_EMPTY = replace(_ROOT, name="root_empty", evaluate=root_empty, replaces=_SAID_WITH_IT)
 ROOT_DUPLICATE = replace(_ROOT, name="root_duplicate", evaluate=root_duplicate)

@@ -42,17 +42,27 @@ class PipelineSettings:
         known=pipeline_cases.known,
     )
     built_by: tuple[str, ...] = setting(
-        SEED_WORKERS[TREES],
-        "Shell patterns of the services that build trees, whose death explains that trees are behind.",
-        example='["tree-builder"]',
+        (),
+        "Patterns of the services that build trees; their death explains that trees are behind. None: the seed's.",
+        example='["builder"]',
         judged=True,
     )
     published_by: tuple[str, ...] = setting(
-        SEED_WORKERS[TREES],
-        "Shell patterns of the services that publish, whose death explains that nothing is published.",
+        (),
+        "Patterns of the services that publish; their death explains that none is published. None: the seed's.",
         example='["publisher"]',
         judged=True,
     )
+
+
+def builders(orders: StandingOrders) -> tuple[str, ...]:
+    """The services that build trees, as shell patterns."""
+    return settings(orders).built_by or SEED_WORKERS[TREES]
+
+
+def publishers(orders: StandingOrders) -> tuple[str, ...]:
+    """The services that publish, as shell patterns."""
+    return settings(orders).published_by or SEED_WORKERS[TREES]
 
 
 def prepared(orders: StandingOrders) -> tuple[pipeline_cases.PreparedCase, ...]:

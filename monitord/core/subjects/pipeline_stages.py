@@ -13,7 +13,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import TABLES, TREES, StandingOrders
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule
-from monitord.core.subjects.pipeline_settings import NAME, settings
+from monitord.core.subjects.pipeline_settings import NAME, builders, publishers, settings
 from monitord.core.subjects.tables import fed_by
 
 # The stages that alerts are about; a table's own rules speak of the table.
@@ -36,7 +36,9 @@ def signals_stale(observation: Observation, history: History, orders: StandingOr
         return
     now, length = judged_at(history, observation.now.timestamp()), orders.epoch_length.total_seconds()
     age = now - found if found is not None else now % length + length  # neither this epoch nor the last has any
-    if age <= limit:
+    # While Postgres itself was away nothing could be written.
+    away = 0.0 if found is None else history.absent_seconds("postgres", found, observation.now.timestamp())
+    if age - away <= limit:
         yield Clear("signals_stale", COLLECTION)
         return
     how_old = humanize.duration(age)
@@ -254,7 +256,7 @@ TREE_BEHIND = Rule(
     probe=NAME,
     evaluate=tree_behind,
     roles=frozenset({"backlog"}),
-    workers=lambda _, orders: (settings(orders).built_by,),
+    workers=lambda _, orders: (builders(orders),),
     runbook=(
         _BUILDER,
         "SELECT epoch, count(*), to_timestamp(max(built_at)) FROM l2_tree_cache WHERE epoch > "
@@ -269,7 +271,7 @@ PUBLISHING_STALLED = Rule(
     probe=NAME,
     evaluate=publishing_stalled,
     roles=frozenset({"backlog"}),
-    workers=lambda _, orders: (settings(orders).published_by,),
+    workers=lambda _, orders: (publishers(orders),),
     runbook=(
         _BUILDER,
         "SELECT published, count(*), to_timestamp(max(epoch)), max(published_at) FROM sealed_epochs WHERE epoch > "

@@ -18,7 +18,7 @@ from monitord.core.orders import TABLES, TREES, StandingOrders
 from monitord.core.series import RollupFamily, metric
 from monitord.core.subjects import epochs_status, postgres_status, redis_status
 from monitord.core.subjects.base import MetricFamily, MetricGroup, SectionContext, StatusSection, asked, ratio, whole
-from monitord.core.subjects.pipeline_cases import PreparedCase, on_chain, told, truths
+from monitord.core.subjects.pipeline_cases import PreparedCase, asks_chain, on_chain, told, truths
 from monitord.core.subjects.pipeline_settings import NAME, prepared, settings
 from monitord.core.subjects.pipeline_stages import COLLECTION, PUBLISHING, TREE_STAGE
 
@@ -148,7 +148,7 @@ def _not_watched(reading: Reading, orders: StandingOrders, queue: bool) -> Mappi
         absent[ROOTS] = "MONITORD_PIPELINE__VERIFY is off"
     elif trouble := reading.word("verify_trouble"):
         absent[ROOTS] = trouble
-    return {**absent, CLAIMS: "nothing is asked of the chain"}
+    return absent if asks_chain(orders) else {**absent, CLAIMS: "nothing is asked of the chain"}
 
 
 def _group(group: str, reading: Reading, history: History, orders: StandingOrders) -> GroupPipeline:
@@ -398,4 +398,5 @@ _WORDS: Final = {
     TREE_STAGE: _trees,
     PUBLISHING: _publishing,
     QUEUE: _queue,
+    CLAIMS: lambda *_: "published roots are held against the chain, which has a section of its own",
 }

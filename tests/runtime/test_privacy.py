@@ -1,0 +1,115 @@
+"""No user's hash or name is in anything that monitord writes, shows or sends; a proof that is asked for has its own."""
+
+from __future__ import annotations
+
+import json
+import socket
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import asyncpg
+import httpx
+import pytest
+
+from monitord.core.history.epochs import Calendar
+from tests.cli.program import monitord
+from tests.probes.test_pipeline import hashes, root_of
+
+from .test_daemon import Start
+
+HOUR = 3600
+NAME = "planted_viewer"
+PATIENCE = 30.0
+SHOWN = ("/", "/alerts", "/report", "/api/status", "/api/report", "/api/alerts", "/metrics")
+COMMANDS = (
+    ("check",),
+    ("check", "--format", "json"),
+    ("check", "--format", "nagios"),
+    ("status", "--format", "json"),
+    ("report", "--since", "1h"),
+    ("report", "--since", "1h", "--format", "html"),
+    ("report", "--since", "1h", "--format", "json"),
+    ("alerts",),
+    ("config",),
+    ("logs", "--no-follow"),
+    ("verify",),
+    ("verify", "--format", "json"),
+    # What fails says no more.
+    ("proof", "--channel", "nobody", "--epoch", "1762308000", "--user-hash", "ab" * 32),
+)
+
+
+@pytest.fixture
+async def start(tmp_path: Path) -> AsyncIterator[Start]:
+    """Starts daemons, and ends them."""
+    start = Start(tmp_path)
+    yield start
+    await start.close()
+
+
+@pytest.fixture
+async def planted(fleet_database: str) -> tuple[int, list[str], str]:
+    """A label, the hashes that are everywhere in its tables, and a root that is not that of its participants."""
+    label = Calendar(HOUR, 900.0).expected(time.time())
+    users = hashes("marlon", 5)
+    root = root_of("marlon", label, users)
+    connection: Any = await asyncpg.connect(fleet_database, timeout=10)
+    for channel, stored in (("marlon", root), ("jason", "ab" * 32), ("hollow", "0" * 64)):
+        await connection.execute(
+            "INSERT INTO sealed_epochs VALUES ($1, $2, $3, $4, 1, 'MILO')", label, channel, stored, label + HOUR + 60
+        )
+        rows = [(label, channel, n, user, f"{NAME}_{n}", "MILO", "default") for n, user in enumerate(users)]
+        await connection.copy_records_to_table("sealed_participants", records=rows)
+        joined = [(label, channel, user, label, "MILO", "default") for user in users]
+        await connection.copy_records_to_table("channel_participation", records=joined)
+        signals = [(label, channel, user, "chat", 1.0, label) for user in users]
+        await connection.copy_records_to_table("user_signals", records=signals)
+        levels = json.dumps([users])
+        await connection.execute(
+            "INSERT INTO l2_tree_cache VALUES ($1, $2, $3, $4, 4, 1)", label, channel, root, levels
+        )
+    await connection.close(timeout=5)
+    return label, users, root
+
+
+async def test_what_is_planted_is_in_no_log_page_snapshot_message_metric_or_error(
+    start: Start, fleet_database: str, planted: tuple[int, list[str], str], tmp_path: Path
+) -> None:
+    label, users, root = planted
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        port = unused.getsockname()[1]
+    case = {"channel": "marlon", "epoch": label, "user_hash": users[2], "root": root, "participants": 5}
+    settings = {
+        "MONITORD_POSTGRES__DSN": fleet_database,
+        "MONITORD_PIPELINE__TEST_CASES": json.dumps([case]),
+        "MONITORD_PIPELINE__VERIFY": "all",
+        "MONITORD_HTTP__LISTEN": f"127.0.0.1:{port}",
+    }
+    daemon = await start(settings)
+    await daemon.said("alert_firing", rule="root_mismatch")
+    await daemon.said("alert_firing", rule="root_empty")
+    written = []
+    async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as page:
+        known = (await page.get("/api/status")).json()["pipeline"]["test_cases"]
+        assert known == {
+            f"marlon/{label}": {"root": True, "participants": True, "proof": True, "published": True, "chain": None}
+        }
+        written += [(await page.get(path)).text for path in SHOWN]
+    shell = start.environment(settings)
+    for arguments in COMMANDS:
+        done = monitord(*arguments, directory=tmp_path, settings=shell)
+        written += [done.stdout, done.stderr]
+    proof = monitord(
+        *("proof", "--channel", "marlon", "--epoch", str(label), "--user-hash", users[2]),
+        directory=tmp_path,
+        settings=shell,
+    )
+    assert (proof.returncode, users[2] in proof.stdout) == (0, True)
+    assert await daemon.stop() == 0
+    everything = daemon.everything_written().decode("utf-8", "replace") + "".join(written)
+    assert "holds user names beside the hashes" in everything
+    assert NAME not in everything
+    assert [user for user in users if user in everything or user.upper() in everything] == []
