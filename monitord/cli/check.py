@@ -20,6 +20,7 @@ from monitord.config.schema import paths
 from monitord.core import humanize
 from monitord.core.alerting import silences
 from monitord.core.engine import Decision, State, decide
+from monitord.core.history.defaults import effective
 from monitord.core.model import RANK, Alert, Status
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report
@@ -54,7 +55,7 @@ UNVERIFIED: Final = (
 
 
 def add(subparsers: Subparsers) -> None:
-    command(
+    parser = command(
         subparsers,
         "check",
         run,
@@ -62,13 +63,21 @@ def add(subparsers: Subparsers) -> None:
         "Exits 0 when all is well, 1 for a warning, 2 when critical, 3 when something could not be measured.",
         formats=("text", "json", "nagios"),
     )
+    parser.add_argument(
+        "--explain",
+        action="store_true",
+        help="say instead what is watched, what is not and why, and of each limit what it is and where it comes from",
+    )
 
 
 def run(arguments: argparse.Namespace) -> int:
-    return run_once(_check(find_settings(), arguments.format))
+    if arguments.explain and arguments.format == "nagios":
+        note("--explain has no form for Nagios: --format is text or json")
+        return 2
+    return run_once(_check(find_settings(), arguments.format, is_explained=arguments.explain))
 
 
-async def _check(found: CommandSettings, style: str) -> int:
+async def _check(found: CommandSettings, style: str, *, is_explained: bool) -> int:
     settings = found.settings
     loop = asyncio.get_running_loop()
     began, timeout = loop.time(), settings.probe_timeout.total_seconds()
@@ -85,7 +94,7 @@ async def _check(found: CommandSettings, style: str) -> int:
     now = datetime.now(UTC)
     try:
         remembering = asyncio.create_task(_remember(worker, settings.state_dir, timeout))
-        report = await _judge(probes.all, orders, remembering, timeout, alone=daemon is None)
+        report, applied = await _judge(probes.all, orders, remembering, timeout, alone=daemon is None)
         state, trouble = await remembering
     finally:
         with suppress(TimeoutError):
@@ -97,7 +106,9 @@ async def _check(found: CommandSettings, style: str) -> int:
     if unasked:
         worse: Status = "unknown" if RANK[report.status] < RANK["unknown"] else report.status
         report = replace(report, status=worse, unasked=unasked)
-    if style == "json":
+    if is_explained:
+        _explain(found, report, applied, style)
+    elif style == "json":
         fields = {"trigger": "cli", "at": now, "status": report.status, "duration_ms": took} | report.as_fields()
         fields["settings"] = {"files": [str(path) for path in found.files], "of_daemon": found.borrowed}
         say(document(fields | ({"unasked": unasked} if unasked else {})))
@@ -113,6 +124,19 @@ async def _check(found: CommandSettings, style: str) -> int:
         view = StatusView(report, orders, now.timestamp())
         say(text(view, heading, terminal(sys.stdout.isatty(), os.environ), notes))
     return EXIT_CODES[report.status]
+
+
+def _explain(found: CommandSettings, report: FleetStatus, orders: StandingOrders, style: str) -> None:
+    from monitord.config.explanation import explained
+    from monitord.reporting.explanation import explanation_fields, explanation_text
+
+    subjects = explained(found.settings, found.sources, orders, report, borrowed=found.borrowed)
+    files = [str(path) for path in found.files]
+    if style == "json":
+        say(document(explanation_fields(subjects, files, report.unasked)))
+        return
+    screen = terminal(sys.stdout.isatty(), os.environ)
+    say(explanation_text(subjects, files, report.unasked or found.trouble, screen))
 
 
 def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: bool) -> str:
@@ -204,8 +228,11 @@ async def _judge(
     timeout: float,
     *,
     alone: bool,
-) -> FleetStatus:
-    """The report of this moment. `alone`: no daemon runs, so the last one's own state is not the present."""
+) -> tuple[FleetStatus, StandingOrders]:
+    """The report of this moment, and the orders as far as they apply to what is there.
+
+    `alone`: no daemon runs, so the last one's own state is not the present.
+    """
     deadline = asyncio.get_running_loop().time() + timeout
     observation = await observe(probes, CycleRequest(trigger="cli"), timeout)
     state, _ = await remembering
@@ -223,7 +250,7 @@ async def _judge(
     history = decision.state.history
     silences.covered((), book, decision.state.alerts, decision.state.silences, history, orders, observation.now)
     at = datetime.fromtimestamp(history.at, UTC) if history.at is not None else observation.now
-    return build_report(history, book, orders, at)
+    return build_report(history, book, orders, at), effective(orders, history)
 
 
 def _doubtful(decision: Decision) -> list[Alert]:

@@ -41,9 +41,11 @@ class Pm2Settings(Section):
     """Where PM2 lives (None: not watched), and what is declared of single services and their numbers."""
 
     needs = "home"
-    home: t.Directory | None = None
-    services: Annotated[n.Services, JUDGED] = Field(default_factory=dict)
-    limits: Annotated[n.NumberLimits, JUDGED] = Field(default_factory=dict)
+    home: t.Directory | None = Field(default=None, description="where PM2 lives")
+    services: Annotated[n.Services, JUDGED] = Field(default_factory=dict, description="limits of single services")
+    limits: Annotated[n.NumberLimits, JUDGED] = Field(
+        default_factory=dict, description="limits of the numbers that apps tell of themselves"
+    )
 
     def orders(self) -> Mapping[str, object]:
         return {
@@ -62,9 +64,10 @@ class PostgresSettings(Section):
     """
 
     needs = "dsn"
-    dsn: t.PostgresUri | None = None
-    ca_file: t.File | None = None
-    tables: Annotated[n.Tables | None, JUDGED] = None  # one fleet's own, where it is there
+    dsn: t.PostgresUri | None = Field(default=None, description="the database")
+    ca_file: t.File | None = Field(default=None, description="the certificate of a private authority")
+    # None: one fleet's own, where it is there.
+    tables: Annotated[n.Tables | None, JUDGED] = Field(default=None, description="the tables whose growth is judged")
 
     def orders(self) -> Mapping[str, object]:
         by_name = _declared(self.tables or {}, TableOrders())
@@ -77,10 +80,17 @@ class PostgresSettings(Section):
 class EpochsSettings(Section):
     """The epoch calendar and the token groups, which are the same in whatever case."""
 
-    length: t.EpochLength = timedelta(hours=1)
-    groups: Annotated[tuple[str, ...] | None, t.words('["A", "B"]', str.upper), JUDGED] = None  # as above
-    grace: Annotated[t.Duration, JUDGED] = timedelta(minutes=15)
-    cemented: Annotated[tuple[str, ...] | None, t.words('["A"]', str.upper), JUDGED] = None
+    length: t.EpochLength = Field(default=timedelta(hours=1), description="how long an epoch is")
+    # None: as above.
+    groups: Annotated[tuple[str, ...] | None, t.words('["A", "B"]', str.upper), JUDGED] = Field(
+        default=None, description="the groups that are sealed together"
+    )
+    grace: Annotated[t.Duration, JUDGED] = Field(
+        default=timedelta(minutes=15), description="how long after an epoch's end its seal may take"
+    )
+    cemented: Annotated[tuple[str, ...] | None, t.words('["A"]', str.upper), JUDGED] = Field(
+        default=None, description="the groups whose channels are set"
+    )
 
     def is_watched(self) -> bool:
         return self.groups != ()
@@ -98,9 +108,9 @@ class RedisSettings(Section):
     """Redis, and the BullMQ queues in it: their names, or what is declared of each of them."""
 
     needs = "url"
-    url: t.RedisUrl | None = None
-    queues: Annotated[n.Queues, JUDGED] = Field(default_factory=dict)
-    prefix: n.KeyPrefix = "bull"
+    url: t.RedisUrl | None = Field(default=None, description="the server")
+    queues: Annotated[n.Queues, JUDGED] = Field(default_factory=dict, description="the queues that are judged")
+    prefix: n.KeyPrefix = Field(default="bull", description="what the keys of queues begin with")
 
     def orders(self) -> Mapping[str, object]:
         by_name = _declared(self.queues, QueueOrders())
@@ -113,7 +123,9 @@ class RedisSettings(Section):
 class HostSettings(Section):
     """The machine: a path on each file system to measure, or what is declared of each of them."""
 
-    disks: Annotated[n.Disks, JUDGED] = Field(default_factory=lambda: {"/": DiskOrders()})
+    disks: Annotated[n.Disks, JUDGED] = Field(
+        default_factory=lambda: {"/": DiskOrders()}, description="a path on each file system to watch"
+    )
 
     def orders(self) -> Mapping[str, object]:
         return {"disks": tuple(self.disks), "disk_by_name": _declared(self.disks, DiskOrders())}
@@ -280,7 +292,7 @@ class Settings(BaseSettings):
     http: HttpSettings = HttpSettings()
     notify: NotifySettings = NotifySettings()
     orders: OrdersSettings = OrdersSettings()
-    checks: Annotated[c.Checks, JUDGED] = Field(default_factory=dict)
+    checks: Annotated[c.Checks, JUDGED] = Field(default_factory=dict, description="checks of one's own")
 
     @classmethod
     def settings_customise_sources(

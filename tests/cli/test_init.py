@@ -92,6 +92,13 @@ async def test_it_finds_the_services_of_pm2(empty_pm2: Pm2Server, tmp_path: Path
         return dict(services) == {"gateway": "online", "retired": "stopped", "scout": "periodic"}
 
     await eventually(found)
+    explained = monitord(
+        *("check", "--explain", "--format", "json"), directory=tmp_path, settings={"PM2_HOME": str(empty_pm2.home)}
+    )
+    (services,) = [one for one in json.loads(explained.stdout)["subjects"] if one["name"] == "pm2"]
+    assert {"name": "gateway", "source": "learned"} in services["members"]
+    learned = {limit["member"]: limit["value"] for limit in services["limits"] if limit["source"] == "learned"}
+    assert learned["gateway"] == "online"
     out, err = init(tmp_path, PM2_HOME=str(empty_pm2.home))
     assert loaded(out, tmp_path).pm2.home == empty_pm2.home
     assert "3 services" in err

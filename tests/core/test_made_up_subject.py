@@ -15,7 +15,8 @@ from typing import Any
 
 import pytest
 
-from monitord.config.loader import SettingsError, load, shown, standing_orders
+from monitord.config.explanation import explained
+from monitord.config.loader import SettingsError, load, load_with_sources, shown, standing_orders
 from monitord.config.overrides import tried
 from monitord.config.schema import settings_class
 from monitord.core.alerting.commands import silence
@@ -40,6 +41,7 @@ from monitord.masking import MASK
 from monitord.probes import Probes
 from monitord.probes.base import Request
 from monitord.probes.packaged import AddedProbe
+from monitord.reporting.explanation import explanation_fields, explanation_text
 from monitord.reporting.html import report_html
 from monitord.reporting.markdown import report_markdown
 from monitord.reporting.metrics import Facts, exposition
@@ -143,6 +145,29 @@ def test_it_is_in_the_document_of_the_api() -> None:
     properties = openapi.document()["components"]["schemas"]["Status"]["properties"]
     assert properties["kiln"]["properties"]["fired"] == {"type": ["integer", "null"]}
     assert properties["kiln"]["properties"]["ovens"]["additionalProperties"]["required"] == ["degrees"]
+
+
+def test_what_is_watched_and_each_of_its_limits_is_explained(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("MONITORD_KILN__HOTTEST=1310\nMONITORD_KILN__PASSWORD=planted\n")
+    settings, sources = load_with_sources({"MONITORD_STATE_DIR": "/"}, tmp_path)
+    subjects = explained(settings, sources, standing_orders(settings), hot()[-1].report, borrowed=False)
+    (found,) = [one for one in subjects if one.name == "kiln"]
+    assert (found.title, found.watched, found.members) == ("the kiln", True, (("east", "found"), ("west", "found")))
+    assert ("oven_hot", ("critical",)) in found.rules
+    limits = {one.variable: (one.value, one.source) for one in found.limits}
+    assert limits["MONITORD_KILN__HOTTEST"] == ("1310.0", ".env")
+    assert limits["MONITORD_KILN__SOCKET"] == ("/run/kiln", "default")
+    said = explanation_text(subjects, (), "", Terminal(100))
+    assert re.search(r"^  KILN__HOTTEST +1310.0 +.env +\w", said, re.MULTILINE)
+    assert "planted" not in said
+    assert "planted" not in document(explanation_fields(subjects, (), ""))
+
+
+def test_why_it_is_not_watched_is_explained(tmp_path: Path) -> None:
+    settings = load({"MONITORD_STATE_DIR": "/", "MONITORD_KILN__SOCKET": ""}, tmp_path)
+    subjects = explained(settings, {}, standing_orders(settings), hot()[-1].report, borrowed=False)
+    (found,) = [one for one in subjects if one.name == "kiln"]
+    assert (found.watched, found.why, found.limits) == (False, "MONITORD_KILN__SOCKET is not set.", ())
 
 
 def test_what_it_declares_of_its_measuring_is_heeded() -> None:

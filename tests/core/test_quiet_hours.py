@@ -10,6 +10,7 @@ import pytest
 from monitord.core.anomalies.quiet_hours import DAY, HOUR, LEAST_LIVED, Gap, QuietHours, learned, learned_from, lived_on
 from monitord.core.hours import HourlyLimit
 from monitord.core.orders import StandingOrders, TableOrders
+from monitord.core.subjects.postgres import POSTGRES
 
 from .nights import Night, restored
 
@@ -90,6 +91,8 @@ def test_what_was_learned_is_shown(week: Night) -> None:
     found = week.report.as_fields()["growth"][ORDERS]
     assert found["flow_stall_learned"].endswith("at 03–04 h")
     assert found["flow_stall_seconds"] == 900.0
+    (limit,) = POSTGRES.learned(week.report, SHOP)
+    assert (limit.member, limit.value) == (ORDERS, found["flow_stall_learned"])
     night = again(week)
     night.until(3, 10)
     assert night.report.as_fields()["growth"][ORDERS]["flow_stall_seconds"] > 900.0

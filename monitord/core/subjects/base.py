@@ -270,6 +270,15 @@ class PerfDatum:
     maximum: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class LearnedLimit:
+    """A limit that was learned from the past of one member, and holds where none is set."""
+
+    member: str
+    means: str
+    value: str
+
+
 def seconds(milliseconds: float | None) -> float | None:
     """Milliseconds as the base unit of metrics."""
     return None if milliseconds is None else milliseconds / 1000
@@ -388,6 +397,10 @@ def _no_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
     return {}
 
 
+def _nothing_learned(report: FleetStatus, orders: StandingOrders) -> Iterator[LearnedLimit]:
+    yield from ()
+
+
 def _not_off(orders: StandingOrders) -> tuple[str, str] | None:
     return None
 
@@ -427,6 +440,9 @@ class Subject:
     Where the settings name nothing: `learns`: its members are those that were seen. `forget` is the history without a
     member that was only learned (None: there is none to forget), `forgotten` what is true once it itself was.
     `off_by_default` is what it does not watch as nobody named it and there is none, and the setting that would name it.
+
+    `limits` are the fields of the orders that its rules judge by, and what each of them is; `learned` those limits that
+    were learned, as the status has them.
 
     `runbook_words` are what its rules' runbooks have in braces; `sql` begins a command that asks the database.
 
@@ -476,6 +492,8 @@ class Subject:
     criteria: tuple[SuccessCriterion, ...] = ()
     levels: tuple[LevelFamily, ...] = ()
     rollups: tuple[RollupFamily, ...] = ()
+    limits: Mapping[str, str] = field(default_factory=dict)
+    learned: Callable[[FleetStatus, StandingOrders], Iterator[LearnedLimit]] = _nothing_learned
     package: str = ""
     broken: str = ""
 

@@ -82,4 +82,10 @@ EPOCHS = Subject(
     runbook_words=_runbook_words,
     criteria=(epochs_criteria.EPOCHS_SEALED,),
     rollups=epochs_status.ROLLUPS,
+    limits={
+        "seal_warning": "the age of the newest seal, past which is a warning",
+        "seal_critical": "the same, past which is critical",
+        "sealed_by": "the services whose death explains that nothing is sealed",
+        "learned_warnings": "whether what is unusual by the fleet's own past is warned of",
+    },
 )

@@ -22,6 +22,7 @@ from monitord.core.series import RollupFamily
 from monitord.core.subjects.base import (
     NONE,
     UNKNOWN,
+    LearnedLimit,
     MetricFamily,
     MetricGroup,
     PerfDatum,
@@ -243,6 +244,7 @@ def guarded(subject: Subject, package: str) -> Subject:
         criteria=tuple(_criterion(one, package) for one in subject.criteria),
         levels=tuple(_level(one, package) for one in subject.levels),
         rollups=tuple(_rollup(one) for one in subject.rollups),
+        learned=Held(subject.learned, _gives(()), _all(LearnedLimit)),
     )
 
 
@@ -293,7 +295,12 @@ def _check(subject: Subject) -> None:
     for field in dataclasses.fields(Subject):
         if field.type == "str" and not isinstance(getattr(subject, field.name), str):
             raise TypeError(f"its {field.name} is no text")
-    _all(Rule)(subject.rules), _all(StatusSection)(subject.status), _all(MetricGroup)(subject.metrics)
+    (
+        _of(Mapping)(subject.limits),
+        _all(Rule)(subject.rules),
+        _all(StatusSection)(subject.status),
+        _all(MetricGroup)(subject.metrics),
+    )
     for rule in subject.rules:
         _of(str)(rule.name), _all(str)(rule.runbook), rule.target.format("")
     for family in subject.levels:

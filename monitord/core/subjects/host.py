@@ -289,6 +289,16 @@ HOST = Subject(
     heading="Host",
     forget=unmounted,
     criteria=(host_criteria.HOST_HEALTHY,),
+    limits={
+        "disk_warning": "how full a disk may be, past which is a warning",
+        "disk_critical": "the same, past which is critical",
+        "fill_span": "how long a disk must have been seen to fill",
+        "host_memory": "the least memory that must be available",
+        "host_cpu": "how busy the processors may be",
+        "host_load": "the most load a core",
+        "host_swap": "how much of swap may be used",
+        "busy_for": "how long the host may be busier than its limits",
+    },
     levels=host_criteria.LEVELS,
     rollups=host_status.ROLLUPS,
 )

@@ -177,4 +177,10 @@ MONITORD = Subject(
     section=section,
     heading="Monitoring",
     always=True,
+    limits={
+        "confirmations": "how many readings must agree before an alert fires or resolves",
+        "confirm_every": "how far apart those readings are at least",
+        "flapping_times": "how often an alert may fire within the window before it flaps",
+        "flapping_window": "the window in which that is counted",
+    },
 )

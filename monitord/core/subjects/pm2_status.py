@@ -25,6 +25,7 @@ from monitord.core.subjects.app_limits import (
 )
 from monitord.core.subjects.app_status import APP_METRICS, AppStatus, app_status
 from monitord.core.subjects.base import (
+    LearnedLimit,
     MetricFamily,
     MetricGroup,
     PerfDatum,
@@ -277,3 +278,10 @@ def section(context: SectionContext) -> Iterator[Block]:
     )
     if writing:
         yield Grid("Lines that services write to stderr", ("Service", "Error lines", "Limit"), writing, frozenset({2}))
+
+
+def learned(report: FleetStatus, orders: StandingOrders) -> Iterator[LearnedLimit]:
+    """What services that nobody named are to be: as they were seen."""
+    for name, service in report.of(STATUS).items():
+        if service.expected and name not in orders.services:
+            yield LearnedLimit(name, "what it is to be, as it was seen", service.expected)

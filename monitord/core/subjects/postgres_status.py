@@ -17,6 +17,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects import sessions_status
 from monitord.core.subjects.base import (
+    LearnedLimit,
     MetricFamily,
     MetricGroup,
     MetricLine,
@@ -243,3 +244,10 @@ def section(context: SectionContext) -> Iterator[Block]:
     if largest := database.largest_tables:
         facts.append(("Largest", ", ".join(f"{one.table} {said(humanize.size, one.bytes)}" for one in largest)))
     yield FactTable(tuple(facts))
+
+
+def learned(report: FleetStatus, orders: StandingOrders) -> Iterator[LearnedLimit]:
+    """How long no row may come into a table in the hours in which it is quieter by its own past."""
+    for name, table in report.of(GROWTH).items():
+        if table.flow_stall_learned:
+            yield LearnedLimit(name, "how long no new row may come in quiet hours (UTC)", table.flow_stall_learned)

@@ -1,0 +1,188 @@
+"""What is watched and what is not, and of each limit where it comes from: what `monitord check --explain` says."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from monitord.config.declared import Section
+from monitord.config.loader import Settings, shown
+from monitord.config.schema import paths, section_kind, variable_of
+from monitord.config.sources import ENVIRONMENT
+from monitord.core.model import Severity
+from monitord.core.orders import StandingOrders
+from monitord.core.status import FleetStatus
+from monitord.core.subjects.base import Subject
+from monitord.core.subjects.registry import registered, subject_named, title_of
+
+DEFAULT: Final = "default"
+LEARNED: Final = "learned"
+FOUND: Final = "found"
+# Where a value stands in the environment of the daemon, which a command knows from what the daemon has recorded.
+RECORDED: Final = "daemon's record"
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedLimit:
+    """One limit, or another setting of a subject: the variable ("": it is learned), and the member that it is of.
+
+    `key` is what is declared of that member. `value` is None where none is set.
+    """
+
+    variable: str
+    member: str
+    key: str
+    means: str
+    value: str | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedSubject:
+    """One subject: whether it is watched, and why it is not, or cannot be measured.
+
+    `members` are what is watched of it, each with who says so; `absent` is what could not be measured, and why.
+    """
+
+    name: str
+    title: str
+    watched: bool
+    why: str
+    member: str
+    members: tuple[tuple[str, str], ...]
+    absent: tuple[tuple[str, str], ...]
+    rules: tuple[tuple[str, tuple[Severity, ...]], ...]
+    limits: tuple[ExplainedLimit, ...]
+
+
+def explained(
+    settings: Settings, sources: Mapping[str, str], orders: StandingOrders, report: FleetStatus, *, borrowed: bool
+) -> tuple[ExplainedSubject, ...]:
+    """Every subject there is, in the order in which they are shown.
+
+    Args:
+        settings: whose values are explained.
+        sources: by variable where a value is from that was set.
+        orders: as far as they apply to what is there.
+        report: the status that was measured by them.
+        borrowed: whether the settings are the daemon's, found by its record.
+    """
+    return tuple(_subject(one, settings, _named(sources, borrowed=borrowed), orders, report) for one in registered())
+
+
+def _named(sources: Mapping[str, str], *, borrowed: bool) -> dict[str, str]:
+    """The sources as they are called here: of a daemon's record, its environment is the record itself."""
+    return {
+        name: RECORDED if borrowed and source.partition(" (")[0] == ENVIRONMENT else source
+        for name, source in sources.items()
+    }
+
+
+def _subject(
+    subject: Subject, settings: Settings, sources: Mapping[str, str], orders: StandingOrders, report: FleetStatus
+) -> ExplainedSubject:
+    is_watched = subject.always or subject.name in orders.probes
+    probe = report.probes.get(subject.name)
+    why = subject.broken or ("" if is_watched else _why_not(subject, settings, orders))
+    if is_watched and probe is not None and probe.status == "failed":
+        why = f"Could not be measured: {probe.error or 'not known why'}{f' ({probe.kind})' if probe.kind else ''}."
+    elif is_watched and (off := subject.off_by_default(orders)) is not None:
+        why = f"Of it, {off[0]} is not watched: there is none, and {off[1]} names none."
+    absent = () if probe is None else tuple((name, gap.error) for name, gap in probe.unmeasured.items())
+    return ExplainedSubject(
+        name=subject.name,
+        title=subject.title,
+        watched=is_watched,
+        why=why,
+        member=subject.member,
+        members=tuple(_members(subject, sources, orders, report)) if is_watched else (),
+        absent=absent,
+        rules=tuple((rule.name, rule.severities) for rule in subject.rules),
+        limits=tuple(_limits(subject, settings, sources, orders, report)) if is_watched else (),
+    )
+
+
+def _why_not(subject: Subject, settings: Settings, orders: StandingOrders) -> str:
+    """Why a subject is not watched, in a sentence."""
+    section = getattr(settings, subject.name, None)
+    if subject.hint:
+        why = subject.hint.removeprefix("Not watched").lstrip(":. ")
+        return why[:1].upper() + why[1:]
+    for needed in filter(None, (subject.server, subject.beside)):
+        one = subject_named(needed)
+        if one is not None and one is not subject and needed not in orders.probes:
+            return f"It needs {title_of(needed)}, which is not watched."
+    if isinstance(section, Section) and section.is_watched() and (off := subject.off_by_default(orders)) is not None:
+        return f"There is none, and {off[1]} names none."
+    if isinstance(section, Section) and section.needs and not section.is_watched():
+        return f"{variable_of(subject.name, section.needs)} is not set."
+    if section is not None and not isinstance(section, Section):
+        return f"{variable_of(subject.name)} is empty."
+    return f"{variable_of(subject.name, '')}* turns it off."
+
+
+def _members(
+    subject: Subject, sources: Mapping[str, str], orders: StandingOrders, report: FleetStatus
+) -> Iterator[tuple[str, str]]:
+    """What is watched of a subject by its names, and where that is from."""
+    named: Collection[str] = getattr(orders, subject.members) if subject.members else ()
+    naming = ("orders", subject.members) if subject.members in subject.limits else (subject.name, subject.members)
+    source = sources.get(variable_of(*dict.fromkeys(naming)), DEFAULT)
+    seen = subject.member_names(report) if report.sections.get(subject.members_section) else ()
+    for name in dict.fromkeys((*named, *seen)):
+        yield name, source if name in named else LEARNED if subject.learns else FOUND
+
+
+def _limits(
+    subject: Subject, settings: Settings, sources: Mapping[str, str], orders: StandingOrders, report: FleetStatus
+) -> Iterator[ExplainedLimit]:
+    known = paths(type(settings))
+    section = section_kind(type(settings), subject.name)
+    own = (variable_of(subject.name, field) for field in section.model_fields) if section else ()
+    judged = {variable_of("orders", name): means for name, means in subject.limits.items()}
+    for variable in (*own, variable_of(subject.name), *judged):
+        if variable not in known:
+            continue
+        means = judged.get(variable) or _described(settings, known[variable])
+        source = sources.get(variable, DEFAULT)
+        text = shown(settings, variable)
+        if text is None and known[variable][-1] in orders.unnamed:
+            text = _written(getattr(orders, known[variable][-1]))
+        by_name = json.loads(text) if text is not None and text.startswith("{") else None
+        if not by_name:
+            yield ExplainedLimit(variable, "", "", means, None if by_name == {} else _plain(text), source)
+            continue
+        for name, declared in by_name.items():
+            for key, value in declared.items() if isinstance(declared, dict) else (("", declared),):
+                meant = _meant(key, subject) or means
+                yield ExplainedLimit(variable, name, key, meant, _written(value), source)
+    for limit in subject.learned(report, orders):
+        yield ExplainedLimit("", limit.member, "", limit.means, limit.value, LEARNED)
+
+
+def _meant(key: str, subject: Subject) -> str:
+    """What is declared of a single member: the same as the limit of that name for all of them."""
+    same = (name for name in subject.limits if key and (name == key or name.endswith(f"_{key}")))
+    return subject.limits.get(next(same, ""), "")
+
+
+def _described(settings: Settings, path: tuple[str, ...]) -> str:
+    section = section_kind(type(settings), path[0])
+    return (section or type(settings)).model_fields[path[-1]].description or ""
+
+
+def _plain(text: str | None) -> str | None:
+    """A setting's value, a list as its items."""
+    return _written(json.loads(text)) if text is not None and text.startswith("[") else text or None
+
+
+def _written(value: object) -> str | None:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list | tuple):
+        return ", ".join(map(str, value)) or None
+    if isinstance(value, Mapping):
+        return ", ".join(f"{name}: {_written(each)}" for name, each in value.items()) or None
+    return json.dumps(value, ensure_ascii=False)
