@@ -130,7 +130,10 @@ def _members(
     named: Collection[str] = getattr(orders, subject.members) if subject.members else ()
     naming = ("orders", subject.members) if subject.members in subject.limits else (subject.name, subject.members)
     source = sources.get(variable_of(*dict.fromkeys(naming)), DEFAULT)
-    seen = subject.member_names(report) if report.sections.get(subject.members_section) else ()
+    section = report.sections.get(subject.members_section)
+    seen = (
+        section if subject.learns and isinstance(section, Mapping) else subject.member_names(report) if section else ()
+    )
     for name in dict.fromkeys((*named, *seen)):
         yield name, source if name in named else LEARNED if subject.learns else FOUND
 
