@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 # Name -> its line in --help. Each is in the module of that name beside this one, or in that of MODULES.
 COMMANDS: Final = {
-    "init": "find what is there and print a .env that would watch it",
+    "init": "find what is there, ask what to watch, and write or print a .env that would",
     "run": "the daemon, in the foreground",
     "check": "every probe once, now; exit 0 OK, 1 warning, 2 critical, 3 unknown",
     "status": "what the running daemon holds; exit codes as check, 3 when none runs",

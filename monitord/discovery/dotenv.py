@@ -13,23 +13,38 @@ from typing import Final
 from monitord.core.model import Failure
 from monitord.core.orders import FED_BY, SEALED_BY, Expected
 from monitord.core.units import duration_text
+from monitord.discovery.endpoints import DiscoveredEndpoint, checks
 from monitord.reporting.terminal import clean
 
 HOUR: Final = 3600
 # So many services are proposed as a cause, for a person to choose from.
 _MOST_PROPOSED: Final = 8
+# What turns a part off where that is not to set the variable to nothing.
+_OFF: Final = {"MONITORD_EPOCHS__GROUPS": "[]"}
 # What JSON may say as it is and .env readers and shells take for something of their own.
 _ESCAPED: Final = str.maketrans({c: f"\\u{ord(c):04x}" for c in "'$`"})
 
 
 @dataclass(frozen=True, slots=True)
 class DiscoveredFleet:
-    """PM2's services, what each is expected to be, and which are in trouble now."""
+    """PM2's services, what each is expected to be, and which are in trouble now.
+
+    `schedules` are those of services that PM2 starts by the clock, in UTC; `pids` the processes of each service.
+    """
 
     home: str
     services: Mapping[str, Expected] = field(default_factory=dict)
     troubled: Sequence[str] = ()
     failure: Failure | None = None
+    schedules: Mapping[str, str] = field(default_factory=dict)
+    pids: Mapping[str, Sequence[int]] = field(default_factory=dict)
+
+    def expected(self) -> dict[str, str]:
+        """What each service is expected to be, as it is written."""
+        return {
+            name: f"{wanted}:{self.schedules[name]}" if name in self.schedules else wanted
+            for name, wanted in self.services.items()
+        }
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +52,8 @@ class DiscoveredDatabase:
     """What Postgres holds. `where` is what the address is called; `line` sets it, as far as it may be shown.
 
     `epoch_seconds` is None where the labels do not show it; `sealed` is group -> how many of the newest `labels` it
-    has. `tables` are to be watched, `others` are written to as well.
+    has. `tables` are to be watched, `others` are written to as well. `stalls` is, by table, how many seconds without a
+    new row are a stall, where the default is too short for it.
     """
 
     line: str
@@ -48,6 +64,7 @@ class DiscoveredDatabase:
     labels: int = 0
     why_no_epochs: str = ""
     failure: Failure | None = None
+    stalls: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,12 +87,14 @@ class DiscoveredQueues:
 
 @dataclass(frozen=True, slots=True)
 class Discovered:
-    """Everything that was found; None for what has no address."""
+    """Everything that was found; None for what has no address. `off` are variables that turn a part off."""
 
     fleet: DiscoveredFleet | None
     database: DiscoveredDatabase | None
     queues: DiscoveredQueues | None
     disks: Sequence[str]
+    endpoints: Sequence[DiscoveredEndpoint] = ()
+    off: Sequence[str] = ()
 
 
 def dotenv(found: Discovered, headline: str) -> str:
@@ -83,9 +102,17 @@ def dotenv(found: Discovered, headline: str) -> str:
     for section in (_fleet(found.fleet), _database(found.database), _queues(found.queues, found.fleet)):
         lines += ["", *section]
     lines += _causes(found.fleet, found.database)
+    if found.endpoints:
+        lines += ["", _comment("Ports that services listen on, and that answer."), *_checks(found.endpoints)]
+    if found.off:
+        lines += ["", _comment("Not to be watched."), *(f"{name}={_OFF.get(name, '')}" for name in found.off)]
     disks = _names("MONITORD_HOST__DISKS", found.disks)
     lines += ["", _comment("Disks: one path on each file system to watch."), *disks]
     return "\n".join(lines) + "\n"
+
+
+def _checks(endpoints: Sequence[DiscoveredEndpoint]) -> Iterator[str]:
+    yield from _names("MONITORD_CHECKS", checks(endpoints))
 
 
 def setting(name: str, value: str) -> str:
@@ -107,12 +134,14 @@ def _fleet(fleet: DiscoveredFleet | None) -> Iterator[str]:
         return
     yield _comment("PM2: each service and what it is expected to be: online, stopped, or periodic (either is right).")
     if "periodic" in fleet.services.values():
-        yield _comment('"periodic:30m" names how often it is to run; without, that is learned.')
+        yield _comment(
+            '"periodic:30m" names how often it is to run, "periodic:0 */2 * * *" when (UTC); else it is learned.'
+        )
     yield setting("MONITORD_PM2__HOME", fleet.home)
     if fleet.services:
-        yield from _names("MONITORD_ORDERS__SERVICES", fleet.services)
+        yield from _names("MONITORD_ORDERS__SERVICES", fleet.expected())
     else:
-        yield _comment("PM2 runs no services yet; without MONITORD_ORDERS__SERVICES what is seen online must stay so.")
+        yield _comment("No services are named; without MONITORD_ORDERS__SERVICES what is seen online must stay so.")
 
 
 def _database(database: DiscoveredDatabase | None) -> Iterator[str]:
@@ -126,10 +155,17 @@ def _database(database: DiscoveredDatabase | None) -> Iterator[str]:
     yield _comment("Postgres.")
     yield database.line
     yield _comment("Tables whose growth is judged: a table that is not written to all the time would appear stalled.")
-    yield from _names("MONITORD_POSTGRES__TABLES", database.tables)
+    declared = {name: _stall(database.stalls.get(name)) for name in database.tables}
+    if any(declared.values()):
+        yield _comment("flow_stall: how long no row may come, by the times of the newest rows.")
+    yield from _names("MONITORD_POSTGRES__TABLES", declared if any(declared.values()) else database.tables)
     if database.others:
         yield _comment(f"Also there: {', '.join(database.others)}")
     yield from _epochs(database)
+
+
+def _stall(seconds: float | None) -> dict[str, str]:
+    return {} if seconds is None else {"flow_stall": _seconds(seconds)}
 
 
 def _causes(fleet: DiscoveredFleet | None, database: DiscoveredDatabase | None) -> Iterator[str]:

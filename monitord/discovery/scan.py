@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+from monitord.core.cron import schedule
 from monitord.core.history.defaults import SEALS as SEALED
 from monitord.core.history.mounts import shared
 from monitord.core.history.process_model import Process
@@ -19,6 +20,7 @@ from monitord.core.model import Failure
 from monitord.core.orders import TABLES as OWN_TABLES
 from monitord.core.orders import Expected
 from monitord.discovery.dotenv import DiscoveredDatabase, DiscoveredFleet, DiscoveredQueues, setting
+from monitord.discovery.rhythms import rhythms
 from monitord.pm2 import Pm2Error, client
 from monitord.pm2.process_list import ListedProcess
 from monitord.reporting.terminal import clean
@@ -72,7 +74,27 @@ async def fleet(home: Path | None, state_dir: Path, timeout: float) -> Discovere
     wanted = expectations(theirs)
     ended = {p.name for p in theirs if p.status in WAITING and wanted[p.name] != "periodic"}
     troubled = sorted({p.name for p in theirs if p.status == "errored"} | ended)
-    return DiscoveredFleet(str(home), wanted, tuple(troubled))
+    pids: dict[str, list[int]] = {}
+    for process in theirs:
+        if process.pid:
+            pids.setdefault(process.name, []).append(process.pid)
+    offset = time.localtime().tm_gmtoff
+    schedules = {
+        process.name: process.cron_restart
+        for process in theirs
+        if process.cron_restart and not process.autorestart and is_in_utc(process.cron_restart, offset)
+    }
+    schedules = {name: written for name, written in schedules.items() if wanted[name] == "periodic"}
+    return DiscoveredFleet(str(home), wanted, tuple(troubled), schedules=schedules, pids=pids)
+
+
+def is_in_utc(written: str, offset: int) -> bool:
+    """Whether a schedule of PM2's, which is of the machine's time zone (seconds east of UTC), is the same in UTC."""
+    try:
+        schedule(written)
+    except ValueError:
+        return False
+    return not offset or (written.split()[1:] == ["*"] * 4 and offset % 3600 == 0)
 
 
 def expectations(processes: Sequence[ListedProcess]) -> dict[str, Expected]:
@@ -121,15 +143,22 @@ async def database(
         async with session.read_only(timeout / 2) as connection:
             tables = {row["name"]: row["epochs"] for row in await connection.fetch(TABLES)}
         watched, others = watchable(tables)
+        stalls: dict[str, float | None] = await rhythms(session, [*watched, *others], timeout / 2)
+        watched, others = (
+            (*watched, *(name for name in others if name in stalls)),
+            tuple(name for name in others if name not in stalls),
+        )
+        longer = {name: stall for name, stall in stalls.items() if stall is not None}
         try:
             async with session.read_only(timeout / 2) as connection:
                 if not any(row["there"] for row in await connection.fetch(statements.PRESENT, [SEALED])):
-                    return DiscoveredDatabase(line, watched, others)
+                    return DiscoveredDatabase(line, watched, others, stalls=longer)
                 seals = [
                     (r["name"], r["epoch"]) for r in await connection.fetch(SEALS, int(time.time()), SEALS_AT_MOST)
                 ]
         except PostgresError as error:
-            return DiscoveredDatabase(line, watched, others, why_no_epochs=f"{SEALED} cannot be read: {error.error}")
+            why = f"{SEALED} cannot be read: {error.error}"
+            return DiscoveredDatabase(line, watched, others, why_no_epochs=why, stalls=longer)
     except PostgresError as error:
         return DiscoveredDatabase(line, failure=Failure(error.kind, error.error))
     finally:
@@ -138,14 +167,14 @@ async def database(
     groups = Counter(name for name, epoch in seals if epoch in set(labels))
     why = "" if groups else f"no seals were found in {SEALED}"
     return DiscoveredDatabase(
-        line, watched, others, epoch_seconds(labels), dict(sorted(groups.items())), len(labels), why
+        line, watched, others, epoch_seconds(labels), dict(sorted(groups.items())), len(labels), why, stalls=longer
     )
 
 
 def watchable(tables: Mapping[str, bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """The table to watch, and others there are. `tables` is name -> has an epoch column, the most written first.
 
-    Only one: a table that is written to once an hour would appear stalled for most of it.
+    Only one: a table whose rhythm is not known may appear stalled for most of the time.
     """
     own = [name for name in tables if name in OWN_TABLES]
     with_epochs = [name for name, epochs in tables.items() if epochs]

@@ -89,7 +89,7 @@ async def test_it_finds_the_services_of_pm2(empty_pm2: Pm2Server, tmp_path: Path
         services = loaded(out, tmp_path).orders.services
         (tmp_path / ".env").unlink()
         assert "hunter2" not in out
-        return dict(services) == {"gateway": "online", "retired": "stopped", "scout": "periodic"}
+        return dict(services) == {"gateway": "online", "retired": "stopped", "scout": "periodic:0 0 1 1 *"}
 
     await eventually(found)
     explained = monitord(
