@@ -13,7 +13,7 @@ from monitord.core.backtest import backtest
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Observation, Reading, Sample
 from monitord.core.orders import StandingOrders
-from monitord.storage.reader import read_history, read_transitions
+from monitord.storage.reader import Check, read_history, read_transitions
 from monitord.storage.schema import FILE
 from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import BASELINE, MEMORY, ORDERS, Night
@@ -109,8 +109,8 @@ async def _saved(
         for observation in observations:
             decision: Decision = decide(state, observation, orders)
             state = decision.state
-            report = decision.report.as_fields()
-            await store.save(CycleRecord(state, observation, report, decision.transitions), SAVE_SECONDS)
+            check = Check("schedule", observation.now, 0.0, decision.orders)
+            await store.save(CycleRecord(state, observation, check, decision.transitions), SAVE_SECONDS)
             if store.problem is not None:
                 raise RuntimeError(store.problem)
     finally:

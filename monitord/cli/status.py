@@ -101,7 +101,8 @@ def _read(directory: Path) -> _Held:
     pid = holder(directory)
     try:
         snapshot = read_snapshot(directory)
-        fields = None if snapshot is None or snapshot.report is None else revived(snapshot.report)
+        kept = None if snapshot is None else snapshot.report()
+        fields = None if kept is None else revived(kept)
         report = None if fields is None else read_status(fields)
     except STATE_ERRORS as error:
         return _Held(pid, trouble=str(error))

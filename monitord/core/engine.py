@@ -32,7 +32,7 @@ from monitord.core.model import (
     Transition,
 )
 from monitord.core.orders import StandingOrders
-from monitord.core.status import FleetStatus, build_report
+from monitord.core.status import FleetStatus, build_report, known_faults, shows_packages
 from monitord.core.subjects import declared, rules
 from monitord.core.subjects.base import RecoveryContext
 from monitord.core.subjects.guard import why
@@ -106,6 +106,12 @@ class Decision(_Reported):
             report = build_report(self.state.history, self.state.alerts, self.orders, self.at)
             object.__setattr__(self, "_report", report)
             return report
+
+    @property
+    def internal_faults(self) -> tuple[str, ...]:
+        """What has failed inside monitord or a package by now, a sentence each."""
+        standing = self.report.faults if shows_packages(self.orders) else known_faults(self.state.history, self.orders)
+        return tuple(dict.fromkeys((*self.faults, *standing)))
 
 
 def decide(state: State, observation: Observation, orders: StandingOrders) -> Decision:

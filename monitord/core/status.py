@@ -178,12 +178,22 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
             section.name: section.build(history, orders, at) for subject in registered() for section in subject.status
         },
         alerts=AlertStatuses(_alerts(book, "firing"), _alerts(book, "suppressed")),
-        faults=tuple(said for name, said in history.broken.items() if name in orders.probes),
+        faults=known_faults(history, orders),
     )
-    for subject in added():
+    for subject in added() if shows_packages(orders) else ():
         if subject.name in orders.probes and (said := "; ".join(failing(subject, report, history, orders, at))):
             report = _without(subject.name, said, report)
     return report
+
+
+def known_faults(history: History, orders: StandingOrders) -> tuple[str, ...]:
+    """What failed inside while it was judged, a sentence each."""
+    return tuple(said for name, said in history.broken.items() if name in orders.probes)
+
+
+def shows_packages(orders: StandingOrders) -> bool:
+    """Whether something is watched whose part of the status a package makes, and may fail to."""
+    return any(subject.name in orders.probes for subject in added())
 
 
 def _without(name: str, said: str, report: FleetStatus) -> FleetStatus:

@@ -83,6 +83,10 @@ class JsonLog:
         finally:
             self._busy.now = False
 
+    def says(self, level: Level) -> bool:
+        """Whether what is emitted at a level is said."""
+        return _NUMBERS[level] >= _NUMBERS[self._level]
+
     def internal(self, what: str, error: BaseException | None = None) -> None:
         """Logs `internal_error`: what happened as half a sentence. The traceback is logged at level debug only."""
         why = f" ({named(error)})" if error is not None else ""

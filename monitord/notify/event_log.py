@@ -10,7 +10,7 @@ from monitord.core.humanize import duration, timestamp
 from monitord.core.model import Action, Alert, ServiceEvent, Silence, Transition, Unmeasured
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
-from monitord.core.status import FleetStatus, verdict
+from monitord.core.status import verdict
 from monitord.core.subjects.registry import registered, subject_named
 from monitord.logging.logger import JsonLog, Level
 from monitord.notify.wording import action_sentence, edge_fields, edge_sentence, verdict_fields, verdict_sentence
@@ -37,7 +37,7 @@ class EventLog:
             )
         for note in decision.notes:
             self._log.emit("history_rebased", "info", note[:1].upper() + note[1:] + ".")
-        faults = dict.fromkeys((*decision.faults, *decision.report.faults))
+        faults = decision.internal_faults
         for fault in faults:
             if fault not in self._faults:
                 self._log.internal(fault)
@@ -54,7 +54,7 @@ class EventLog:
             self._transition(transition)
         for action in decision.actions:
             self._action(action)
-        self._check(decision.report, trigger, duration_ms)
+        self._check(decision, trigger, duration_ms)
 
     def aside(self, aside: SetAside) -> None:
         """The snapshot was damaged: it was put aside and a new one begun, or its last cycles are gone."""
@@ -84,9 +84,12 @@ class EventLog:
             for trouble in self._log.trouble
         ]
 
-    def _check(self, report: FleetStatus, trigger: str, duration_ms: float) -> None:
+    def _check(self, decision: Decision, trigger: str, duration_ms: float) -> None:
         event: str = "check_completed" if trigger else "cycle_completed"
         level: Level = "info" if trigger else "debug"
+        if not self._log.says(level):  # the document is made for nobody
+            return
+        report = decision.report
         fields = report.as_fields()
         status = fields.pop("status")
         self._log.emit(

@@ -17,6 +17,7 @@ with `pmx: false`.
 """
 
 import re
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import lru_cache
 from typing import Final, cast
@@ -108,9 +109,9 @@ def within(words: Sequence[str], wanted: Callable[[int], Collection[str]] = lamb
 
     `wanted` are the numbers of an app, by its place, that are kept before all others.
     """
-    counts = [count(word) for word in words]
+    apps_by_count = Counter(map(count, words))
     most = MOST_PER_APP
-    while most > 1 and sum(min(most, one) for one in counts) > MOST_IN_ALL:
+    while most > 1 and sum(min(most, one) * apps for one, apps in apps_by_count.items()) > MOST_IN_ALL:
         most -= 1
     if most == MOST_PER_APP:
         return words

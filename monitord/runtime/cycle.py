@@ -21,6 +21,7 @@ from monitord.core.subjects.monitord import MONITORD
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry
+from monitord.storage.reader import Check
 from monitord.storage.store import CycleRecord, Store
 
 # A snapshot on a hung disk must not delay monitoring.
@@ -172,17 +173,12 @@ class Monitor:
         heard_through: int,
         over: Sequence[Rollup],
     ) -> None:
-        report = {
-            "trigger": trigger or "schedule",
-            "at": observation.now,
-            "duration_ms": round(duration_ms, 3),
-            **decision.report.as_fields(),
-        }
+        check = Check(trigger or "schedule", observation.now, round(duration_ms, 3), decision.orders)
         queued, told = self._dispatcher.plan(decision)
         record = CycleRecord(
             decision.state,
             observation,
-            report,
+            check,
             decision.transitions,
             queued,
             told,

@@ -101,9 +101,9 @@ def recorded_cycles(directory: Path, orders: StandingOrders, since: datetime) ->
     report, at = None, None
     # A report of another shape, as another version left it, is no reason to know nothing of the window.
     with suppress(ValueError, TypeError, KeyError, AttributeError):
-        if snapshot is not None and snapshot.report is not None:
-            at = moment(snapshot.report["at"])
-            report = revived(snapshot.report)
+        if snapshot is not None and (kept := snapshot.report()) is not None:
+            at = moment(kept["at"])
+            report = revived(kept)
     return RecordedCycle(
         observations=read_history(directory, since - orders.late_after),
         transitions=read_transitions(directory, since),

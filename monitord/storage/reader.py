@@ -15,10 +15,12 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from monitord.core.codec import decode
+from monitord.core.codec import decode, encode
 from monitord.core.engine import State
 from monitord.core.model import Observation, Transition
+from monitord.core.orders import StandingOrders
 from monitord.core.recording import replay
+from monitord.core.status import build_report
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
 
 # What text that is no longer as it was written makes of the code that reads it.
@@ -29,12 +31,36 @@ HOUR_PART: Final = "hour"
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Of the last check, what its status document has beside the state: who asked for it, when, and by what orders."""
+
+    trigger: str
+    at: datetime
+    duration_ms: float
+    orders: StandingOrders
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was last saved: the state, the last full report (None before the first), and the hour that runs."""
+    """What was last saved: the state, what is kept of the last check (None before any), and the hour that runs."""
 
     state: State
-    report: Mapping[str, object] | None
+    kept: Mapping[str, object] | None = None
     hour: Mapping[str, object] | None = None
+
+    def report(self) -> Mapping[str, object] | None:
+        """The last status document, JSON-ready, as `check_completed` gives it: made here, where somebody asks for it.
+
+        Raises:
+            ValueError, TypeError, KeyError, AttributeError: what is kept is of another shape.
+        """
+        if self.kept is None or "orders" not in self.kept:
+            return self.kept  # a monitord of before kept the whole of it
+        check = decode(Check, self.kept)
+        report = build_report(self.state.history, self.state.alerts, check.orders, check.at)
+        head = {"trigger": check.trigger, "at": check.at, "duration_ms": check.duration_ms}
+        found: Mapping[str, object] = json.loads(json.dumps({**head, **report.as_fields()}, default=encode))
+        return found
 
 
 def read_snapshot(directory: Path) -> Snapshot | None:

@@ -21,6 +21,7 @@ from monitord.clocks import lived_seconds
 from monitord.core.codec import encode
 from monitord.core.engine import State
 from monitord.core.model import Observation, Transition
+from monitord.core.orders import StandingOrders
 from monitord.core.recording import Recorder
 from monitord.core.retention_clock import TRUSTED_AFTER_SECONDS, RetentionClock, newest_lived
 from monitord.core.series import Rollup
@@ -30,7 +31,7 @@ from monitord.storage.copy import Copy, read_copy, write_copy
 from monitord.storage.damage import damage, structure
 from monitord.storage.file import SetAside, SnapshotFile, is_disk_trouble
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry, put, remember_notified, take_out, waiting
-from monitord.storage.reader import HOUR_PART, Snapshot, saved_state
+from monitord.storage.reader import HOUR_PART, Check, Snapshot, saved_state
 from monitord.storage.rollups import UNSAVED_AT_MOST, prune_rollups, put_rollups
 from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, UnusableSnapshot, prune
 from monitord.threads import WorkerThread
@@ -47,7 +48,7 @@ _EXAMINED_AT_START_BYTES: Final = 32 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CycleRecord:
-    """What one cycle leaves behind. `report` is JSON-ready, as `check_completed` gives it.
+    """What one cycle leaves behind.
 
     `queued` is what is now to be sent, and `told` who has been notified of what (None: as it was).
     `heard_through` is the number of the last command that the state has in it. `hour` is the hour that runs, as JSON
@@ -56,7 +57,7 @@ class CycleRecord:
 
     state: State
     observation: Observation
-    report: Mapping[str, object]
+    check: Check
     transitions: Sequence[Transition] = ()
     queued: Sequence[OutboxEntry] = ()
     told: NotifiedChannels | None = None
@@ -92,6 +93,7 @@ class Store:
         self._damage: str | None = None
         self._until_copied = 0
         self._files = 0  # as of the last call
+        self._orders: tuple[StandingOrders, str] | None = None  # the last, and as JSON
 
     @property
     def path(self) -> Path:
@@ -111,7 +113,7 @@ class Store:
             snapshot, aside = await self._worker.run(self._load, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - whatever keeps it from being read, monitoring goes on without it
             self.problem = f"its snapshot cannot be read: {error}"
-            return Snapshot(State(), None), None
+            return Snapshot(State()), None
         self.problem = None
         return snapshot, aside
 
@@ -200,7 +202,7 @@ class Store:
         copy = read_copy(self.path.parent)
         wal = self._file.keep_damaged_wal()
         aside = self._begun(self._file.connect("what stood in it"))
-        snapshot = Snapshot(State(), None)
+        snapshot = Snapshot(State())
         try:
             snapshot = saved_state(self._file.opened)
             small = self.path.stat().st_size <= _EXAMINED_AT_START_BYTES
@@ -234,7 +236,7 @@ class Store:
         aside = aside or SetAside(reason, "", lost)
         if unusable or not seq:
             lost = f"the recorded history, and {lost}"
-        return Snapshot(copy.state, None), replace(aside, lost=lost)
+        return Snapshot(copy.state), replace(aside, lost=lost)
 
     def _begun(self, aside: SetAside | None) -> SetAside | None:
         """Begin anew with a file that was just opened: nothing that rested on the one before holds for it."""
@@ -289,7 +291,7 @@ class Store:
         self._until_whole = FRAMES_PER_WHOLE if whole else self._until_whole - 1
         at = record.observation.now.timestamp()
         parts = {field.name: _json(encode(getattr(record.state, field.name))) for field in fields(State)}
-        parts["report"] = _json(record.report)
+        parts["report"] = self._check(record.check)
         if record.hour is not None:
             parts[HOUR_PART] = _json(record.hour)
         parts |= self._file.identify()
@@ -332,6 +334,13 @@ class Store:
             # What is in the log since long would go with it; nobody is waited for.
             self._file.opened.execute("PRAGMA wal_checkpoint(PASSIVE)")
             write_copy(self.path.parent, parts, self._file.identity, seq)
+
+    def _check(self, check: Check) -> str:
+        """A check as JSON; its orders, which are nearly always those of the last, are encoded when they change."""
+        if self._orders is None or check.orders != self._orders[0]:
+            self._orders = check.orders, _json(encode(check.orders))
+        head = _json({"trigger": check.trigger, "at": check.at, "duration_ms": check.duration_ms})
+        return f'{head[:-1]},"orders":{self._orders[1]}}}'
 
     def _verified(self, connection: sqlite3.Connection, wall: float) -> float:
         if self._clock is None:

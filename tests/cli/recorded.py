@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
+from monitord.storage.reader import Check
 from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import ORDERS, Night
 
@@ -24,10 +24,7 @@ async def leave(directory: Path, night: Night) -> None:
     await store.load(PATIENCE)
     for look in night.looks:
         decision = look.decision
-        report: dict[str, Any] = {}
-        if look is night.looks[-1]:
-            at = look.observation.now
-            report = {"trigger": "schedule", "at": at, "duration_ms": 1.0, **decision.report.as_fields()}
-        await store.save(CycleRecord(decision.state, look.observation, report, decision.transitions), PATIENCE)
+        check = Check("schedule", look.observation.now, 1.0, decision.orders)
+        await store.save(CycleRecord(decision.state, look.observation, check, decision.transitions), PATIENCE)
         assert store.problem is None
     await store.close(PATIENCE)

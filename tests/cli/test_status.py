@@ -1,5 +1,6 @@
 """`monitord status` beside a lock and a snapshot as the daemon leaves them, and beside a daemon."""
 
+import asyncio
 import json
 import signal
 from collections.abc import Iterator
@@ -10,13 +11,18 @@ from typing import Any
 
 import pytest
 
+from monitord.core.codec import encode
 from monitord.core.engine import State, decide
 from monitord.core.model import Observation, Reading, sample
 from monitord.core.orders import StandingOrders
+from monitord.jsonable import moment
 from monitord.storage.lock import DirectoryLock
+from monitord.storage.reader import Check, read_snapshot
 from monitord.storage.store import CycleRecord, Store
+from tests.core.nights import Night
 
 from .program import PATIENCE, Eventually, monitord, start
+from .recorded import leave
 
 ORDERS = StandingOrders(confirmations=1, probes=frozenset({"host"}))
 
@@ -38,8 +44,8 @@ async def leave_report(directory: Path, *, age: timedelta, used: float = 24.0) -
     observation = Observation(datetime.now(UTC) - age, {"host": host(used)})
     decision = decide(State(), observation, ORDERS)
     store = Store(directory)
-    report = decision.report.as_fields() | {"at": observation.now}
-    await store.save(CycleRecord(decision.state, observation, report, decision.transitions), PATIENCE)
+    check = Check("schedule", observation.now, 1.0, decision.orders)
+    await store.save(CycleRecord(decision.state, observation, check, decision.transitions), PATIENCE)
     assert store.problem is None
     await store.close(PATIENCE)
 
@@ -175,3 +181,21 @@ async def test_it_shows_a_real_daemon_and_notices_its_end(state: Path, eventuall
         daemon.send_signal(signal.SIGKILL)
         daemon.communicate(timeout=PATIENCE)
     assert status(state)[0] == 3
+
+
+def test_the_status_made_of_what_is_saved_is_the_one_that_was_made_of_what_was_known(tmp_path: Path) -> None:
+    night = Night()
+    night.passes(minutes=20)
+    night["gateway"].stops()
+    night.passes(minutes=2)
+    asyncio.run(leave(tmp_path, night))
+    snapshot = read_snapshot(tmp_path)
+    assert snapshot is not None
+    kept = snapshot.report()
+    assert kept is not None
+    decision = night.looks[-1].decision
+    known = json.loads(json.dumps(decision.report.as_fields(), default=encode))
+    assert {name: kept[name] for name in known} == known
+    assert known["services"]["gateway"]["state"] == "stopped"
+    assert known["alerts"]["firing"]
+    assert moment(kept["at"]) == decision.at

@@ -23,6 +23,7 @@ from monitord.notify.message import Message
 from monitord.notify.outbox import Outbox
 from monitord.notify.routing import Origin
 from monitord.storage.outbox import OutboxEntry
+from monitord.storage.reader import Check
 from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import Night
 
@@ -102,7 +103,12 @@ def nights() -> Night:
 
 def firing() -> tuple[Decision, CycleRecord]:
     look = next(look for look in nights().looks if any(t.edge == "firing" for t in look.decision.transitions))
-    return look.decision, CycleRecord(look.decision.state, look.observation, {}, look.decision.transitions)
+    return look.decision, CycleRecord(
+        look.decision.state,
+        look.observation,
+        Check("", look.observation.now, 0.0, look.decision.orders),
+        look.decision.transitions,
+    )
 
 
 async def cycle(outbox: Outbox, store: Store) -> str:

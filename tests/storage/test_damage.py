@@ -19,7 +19,7 @@ from monitord.core.orders import Expected, StandingOrders
 from monitord.storage.copy import COPY, read_copy
 from monitord.storage.damage import damage, wal_damage
 from monitord.storage.file import SetAside
-from monitord.storage.reader import read_snapshot
+from monitord.storage.reader import Check, read_snapshot
 from monitord.storage.schema import FILE
 from monitord.storage.store import SAVES_PER_EXAMINATION, CycleRecord, Store
 
@@ -37,7 +37,8 @@ def host(used: float, seconds: float) -> Observation:
 
 def record(state: State, observation: Observation) -> CycleRecord:
     decision = decide(state, observation, ORDERS)
-    return CycleRecord(decision.state, observation, decision.report.as_fields(), decision.transitions)
+    check = Check("schedule", observation.now, 1.0, decision.orders)
+    return CycleRecord(decision.state, observation, check, decision.transitions)
 
 
 async def filled(store: Store, cycles: int = CYCLES) -> State:

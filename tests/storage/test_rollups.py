@@ -15,7 +15,7 @@ from monitord.core.engine import State, decide
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.series import HOUR, Rollup
-from monitord.storage.reader import read_snapshot
+from monitord.storage.reader import Check, read_snapshot
 from monitord.storage.rollups import KEEP_ROLLUPS, first_hour, prune_rollups, put_rollups, read_rollups
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
 from monitord.storage.store import CycleRecord, Store
@@ -35,7 +35,7 @@ def hour(number: int, *, memory: float = 100.0, readings: int = 120, member: str
 def record(*rows: Rollup, running: dict[str, object] | None = None, at: datetime = MIDNIGHT) -> CycleRecord:
     observation = Observation(at, {})
     decision = decide(State(), observation, ORDERS)
-    return CycleRecord(decision.state, observation, decision.report.as_fields(), hour=running, rollups=rows)
+    return CycleRecord(decision.state, observation, Check("", at, 0.0, decision.orders), hour=running, rollups=rows)
 
 
 @pytest.fixture

@@ -19,7 +19,7 @@ from monitord.core.codec import encode
 from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
-from monitord.storage.reader import read_history, read_snapshot, read_transitions
+from monitord.storage.reader import Check, read_history, read_snapshot, read_transitions
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
 from monitord.storage.store import FRAMES_PER_WHOLE, CycleRecord, Store
 
@@ -39,7 +39,8 @@ def host(used: float, seconds: float = 0) -> Observation:
 
 def record(state: State, observation: Observation) -> CycleRecord:
     decision = decide(state, observation, ORDERS)
-    return CycleRecord(decision.state, observation, decision.report.as_fields(), decision.transitions)
+    check = Check("schedule", observation.now, 1.0, decision.orders)
+    return CycleRecord(decision.state, observation, check, decision.transitions)
 
 
 @pytest.fixture
@@ -66,13 +67,14 @@ async def test_a_saved_state_comes_back_as_it_was(store: Store, tmp_path: Path) 
     snapshot, aside = await Store(tmp_path).load(WAIT)
     assert aside is None
     assert snapshot.state == state
-    assert snapshot.report is not None
-    assert snapshot.report["status"] == "critical"
+    report = snapshot.report()
+    assert report is not None
+    assert report["status"] == "critical"
 
 
 async def test_a_first_start_has_an_empty_state_and_no_complaint(store: Store) -> None:
     snapshot, aside = await store.load(WAIT)
-    assert (snapshot.state, snapshot.report, aside, store.problem) == (State(), None, None, None)
+    assert (snapshot.state, snapshot.report(), aside, store.problem) == (State(), None, None, None)
 
 
 async def test_recorded_history_replays_to_the_same_readings(store: Store, tmp_path: Path) -> None:

@@ -67,14 +67,22 @@ def _status(history: History, orders: StandingOrders, now: float) -> Mapping[str
         return {}  # the snapshot may know of services; nobody asked for them here
     roster = expected(history, orders)
     is_known = history.reading("pm2") is not None
+    limits = number_statuses(history, orders) if is_known else {}
     return {
-        name: _service(name, roster.get(name), history, orders, now, is_known=is_known)
+        name: _service(name, roster.get(name), history, orders, now, limits.get(name, {}), is_known=is_known)
         for name in sorted(roster.keys() | {n for n, s in history.services.items() if s.lives})
     }
 
 
 def _service(
-    name: str, wanted: Expected | None, history: History, orders: StandingOrders, now: float, *, is_known: bool
+    name: str,
+    wanted: Expected | None,
+    history: History,
+    orders: StandingOrders,
+    now: float,
+    limits: Mapping[str, NumberStatus],
+    *,
+    is_known: bool,
 ) -> ServiceStatus:
     service = history.services.get(name)
     processes = list(service.lives.values()) if service and is_known else []
@@ -98,7 +106,7 @@ def _service(
         ok=ok,
         instances=len(processes) if is_known else None,
         app=app_status(processes),
-        limits=number_statuses(history, orders).get(name, {}) if is_known else {},
+        limits=limits,
         errors=errors_status(name, history, orders) if is_known else None,
     )
 
