@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import argparse
 import json
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from monitord.cli import command, find_settings, note, say
 from monitord.config.loader import described
+from monitord.notify.channels import unheard
 
 if TYPE_CHECKING:
     from monitord.cli import Subparsers
@@ -21,7 +23,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print every setting. Exit 2 and one line per mistake where they are wrong."""
     found = find_settings()
     rows = [(name, text, found.sources.get(name, "default")) for name, text in described(found.settings)]
-    for line in filter(None, (found.word, found.trouble)):
+    gaps = (f"{gap}." for gap in unheard(found.settings, datetime.now(UTC)))
+    for line in filter(None, (found.word, found.trouble, *gaps)):
         note(line)
     if arguments.format == "json":
         document = {name: {"value": text, "source": source} for name, text, source in rows}

@@ -18,7 +18,7 @@ from monitord.cli.base import run_once
 from monitord.config.loader import Settings, SettingsError
 from monitord.core import humanize
 from monitord.core.model import Kind
-from monitord.notify.channels import channels, heartbeat_sender, names
+from monitord.notify.channels import channels, heartbeat_sender, names, unheard
 from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.heartbeat import DEADLINE_SECONDS, Heartbeat
 from monitord.notify.message import Message
@@ -91,8 +91,12 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
                 )
         except TimeoutError:
             pass  # the process ends all the same
+    gaps = unheard(settings, datetime.now(UTC))
+    for gap in gaps:
+        note(f"monitord notify test: {gap}.")
     if style == "json":
-        say(json.dumps({"channels": [_fields(outcome) for outcome in outcomes]}, indent=2, ensure_ascii=False) + "\n")
+        found = [_fields(outcome) for outcome in outcomes]
+        say(json.dumps({"channels": found, "unheard": list(gaps)}, indent=2, ensure_ascii=False) + "\n")
     else:
         say("".join(f"{line}\n" for line in _table(outcomes, terminal(sys.stdout.isatty(), os.environ))))
     return 2 if any(outcome.error for outcome in outcomes) else 0

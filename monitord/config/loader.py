@@ -184,6 +184,9 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
         host, _ = listen_address(settings.http.listen)
         if not is_loopback(host):
             yield listen, token, f"others can reach {host}, so {token} must be set"
+    if settings.http.public_url is not None and not settings.http.listen:
+        public = variable_of("http", "public_url")
+        yield public, listen, f"nothing answers there, as {listen} is empty"
     own = variable_of("checks")
     for name, check in settings.checks.items():
         section = getattr(settings, check.server, None) if check.server else None
@@ -192,13 +195,14 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
             yield own, needed, f"of the check {name}, it asks {title_of(check.server)}, so {needed} must be set"
         if check.is_reported and not settings.http.listen:
             yield own, listen, f"of the check {name}, it is reported over HTTP, and {listen} is empty"
-    by_channel, known = variable_of("notify", "severity_by_channel"), settings.notify.channel_names
-    for name in settings.notify.severity_by_channel:
-        if name not in known:
-            # Where the address that would bear the name is wrong itself, that is the mistake.
-            also = NotifySettings.address_of(name)
-            ways = f"there are {', '.join(known)}" if known else "none is set"
-            yield by_channel, variable_of("notify", also), f"{name!r} is not a configured channel; {ways}"
+    known = settings.notify.channel_names
+    for setting in ("severity_by_channel", "routes"):
+        for name in getattr(settings.notify, setting):
+            if name not in known:
+                # Where the address that would bear the name is wrong itself, that is the mistake.
+                also, by_channel = NotifySettings.address_of(name), variable_of("notify", setting)
+                ways = f"there are {', '.join(known)}" if known else "none is set"
+                yield by_channel, variable_of("notify", also), f"{name!r} is not a configured channel; {ways}"
 
 
 def _called(given: Mapping[str, RawValues], variable: str) -> str:

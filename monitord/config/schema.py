@@ -15,6 +15,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 from monitord.config import checks as c
 from monitord.config import named as n
+from monitord.config import routes as r
 from monitord.config import types as t
 from monitord.config.declared import JUDGED, DeclaredSection, Section, declared_section
 from monitord.config.places import psql, redis_cli
@@ -136,6 +137,11 @@ class HttpSettings(Section):
 
     listen: t.Listen = "127.0.0.1:8844"
     token: t.Token | None = None
+    public_url: t.PublicUrl | None = Field(
+        default=None,
+        description="Where people find the page, behind a proxy perhaps: messages link to their alerts there.",
+        examples=["https://monitord.example.com"],
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,6 +168,12 @@ class NotifySettings(Section):
     severity_by_channel: Annotated[
         dict[str, Severity], t.mapping('{"mailto": "critical"}', t.one_of("warning", "critical"))
     ] = Field(default_factory=dict)
+    routes: r.Routes = Field(
+        default_factory=dict,
+        description="What a channel takes, by its name: a route or a list of them, each with severity, rules, "
+        "subjects, hours, and after (what fired so long unacknowledged). A channel without one takes everything.",
+        examples=['{"ntfy":{"severity":"critical","after":"15m"},"webhook":{"subjects":["shop*"]}}'],
+    )
     quiet_hours: t.Hours = ""  # none
     runbooks: t.Lines = Field(
         default_factory=dict,

@@ -246,6 +246,27 @@ def _address(*schemes: str) -> Callable[[object], SecretStr]:
     return read
 
 
+def _public_url(value: object) -> str:
+    url = text_of(value, "https://monitord.example.com")
+    if not url.startswith(("http://", "https://")):
+        raise ValueError("it does not begin with http:// or https://")
+    _take_apart(url)
+    parts = urlsplit(url)
+    if parts.username is not None or "@" in parts.netloc:
+        raise ValueError("it must hold no user and no password: it stands in every message")
+    if parts.query or parts.fragment:
+        raise ValueError("it is the page's address, and has no query and no fragment")
+    if not parts.hostname:
+        raise ValueError("it names no host")
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port == 0:
+        raise ValueError("its port is none")
+    return url.rstrip("/")
+
+
 def _take_apart(url: str) -> None:
     if any(character.isspace() or not character.isprintable() for character in url):
         raise ValueError("there is a space or a control character in it; percent-encode it")
@@ -397,4 +418,5 @@ SecretJson = Annotated[SecretStr, BeforeValidator(_secret_json)]
 Targets = Annotated[tuple[SecretStr, ...], targets('["ntfy://topic"]')]
 PostgresUri = Annotated[SecretStr, BeforeValidator(_address("postgresql", "postgres"))]
 RedisUrl = Annotated[SecretStr, BeforeValidator(_address("redis", "rediss", "unix"))]
+PublicUrl = Annotated[str, BeforeValidator(_public_url)]
 HttpUrl = Annotated[SecretStr, BeforeValidator(_address("http", "https"))]

@@ -20,7 +20,7 @@ from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.limits import TOO_MANY
 from monitord.notify.digest import digest
 from monitord.notify.message import Message
-from monitord.notify.routing import CHANNEL_PART
+from monitord.notify.routing import CHANNEL_PART, Origin
 
 FIRST_DELAY_SECONDS: Final = 1.0
 LAST_DELAY_SECONDS: Final = 300.0
@@ -71,10 +71,10 @@ class PendingMessage:
 class DeliveryWorker:
     """The queue of one channel, and the task that empties it, from `start` to `close`."""
 
-    def __init__(self, channel: Channel, outbox: OutboxSink, log: JsonLog, place: str) -> None:
+    def __init__(self, channel: Channel, outbox: OutboxSink, log: JsonLog, sender: Origin) -> None:
         self.channel = channel
         self.sent = self.failures = 0
-        self._outbox, self._log, self._place = outbox, log, place
+        self._outbox, self._log, self._sender = outbox, log, sender
         self._queue: dict[str, PendingMessage] = {}
         self._firing: Sequence[Message] = ()
         self._superseded: dict[str, Message] = {}
@@ -231,7 +231,7 @@ class DeliveryWorker:
     async def _merge(self, items: Sequence[PendingMessage], why: str) -> Message:
         """One digest in the place of these: kept under its own id first, so that a crash does not make another."""
         messages = [each.message for each in items]
-        whole = digest(messages, self._place, why)
+        whole = digest(messages, self._sender.place, why, self._sender.links.page("/alerts"))
         await self._outbox.merged(self.channel.name, messages, whole)
         merged = {message.id for message in messages}
         rest = {key: each for key, each in self._queue.items() if key not in merged}

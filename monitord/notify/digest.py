@@ -16,10 +16,11 @@ PARTS_AT_MOST: Final = 200
 TITLE_AT_MOST: Final = 160
 
 
-def digest(messages: Sequence[Message], place: str, why: str) -> Message:
+def digest(messages: Sequence[Message], place: str, why: str, link: str = "") -> Message:
     """One message that stands for these, oldest first; a digest among them is taken apart again.
 
-    `why` is half a sentence: what kept them back. Its id is theirs, together: made again of the same, it is the same.
+    `why` is half a sentence: what kept them back; `link` is where all of them are. Its id is theirs, together: made
+    again of the same, it is the same.
     """
     parts = sorted((part for message in messages for part in message.parts or (message,)), key=lambda part: part.at)
     fired = {part.alert_id for part in parts if part.kind == "firing"}
@@ -47,6 +48,7 @@ def digest(messages: Sequence[Message], place: str, why: str) -> Message:
         title=title,
         text="\n".join([f"The worst: {summary}" if first.kind == "firing" else f"{title}.", *lines]),
         fields={"messages": len(parts), "until": rfc3339(parts[-1].at)},
+        link=link,
         parts=tuple(parts[-PARTS_AT_MOST:]),  # the newest: what comes next must not push itself out
     )
 

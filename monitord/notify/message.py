@@ -19,7 +19,8 @@ class Message:
     `id` is the same however often it is tried, so that receivers can recognise a repetition. `at` is when what it
     reports happened (aware, UTC), which may be long before it gets through. `title` is one line, `text` sentences for
     people. `fields` is the alert (or the verdict) as the log has it, JSON-ready. `parts` are the messages that a
-    digest stands for.
+    digest stands for. `short` is the text where only a phone is read ("": the whole one). `link` is where a person
+    finds more, `ack` where the alert is acknowledged (a secret).
     """
 
     id: str
@@ -33,3 +34,6 @@ class Message:
     subject: str = ""
     fields: Mapping[str, object] = field(default_factory=dict)
     parts: tuple[Message, ...] = ()
+    short: str = ""
+    link: str = ""
+    ack: str = field(default="", repr=False)

@@ -78,9 +78,7 @@ class Outbox:
                 await self._drop(name, [item.message.id for item in old.waiting])
 
     def _use(self, channels: Sequence[Channel]) -> None:
-        self._workers = {
-            channel.name: DeliveryWorker(channel, self, self._log, self.sender.place) for channel in channels
-        }
+        self._workers = {channel.name: DeliveryWorker(channel, self, self._log, self.sender) for channel in channels}
         for worker in self._workers.values():
             worker.start()
 
@@ -124,7 +122,7 @@ class Outbox:
 
     def _send_again(self, worker: DeliveryWorker, decision: Decision) -> None:
         try:
-            worker.firing(still_firing(decision, worker.channel, self.sender))
+            worker.firing(still_firing(decision, worker.channel, self.sender, self._notified))
         except Exception as error:  # noqa: BLE001 - as above
             self._log.internal(f"what fires could not be made for {worker.channel.name}", error)
 

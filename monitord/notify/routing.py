@@ -16,7 +16,7 @@ from monitord.core import humanize
 from monitord.core.alerting import evidence
 from monitord.core.alerting.contacts import annotations_of
 from monitord.core.engine import Decision
-from monitord.core.model import RANK, Action, Alert, Severity, Transition
+from monitord.core.model import Action, Alert, Severity, Transition
 from monitord.core.report.model import Report
 from monitord.core.status import alert_fields
 from monitord.core.subjects import declared
@@ -24,12 +24,14 @@ from monitord.jsonable import in_json
 from monitord.masking import mask
 from monitord.notify.channels.base import Channel
 from monitord.notify.digest import TITLE_AT_MOST, digest
+from monitord.notify.links import NOWHERE, Links
 from monitord.notify.message import Kind, Message
 from monitord.notify.wording import (
     edge_fields,
     edge_sentence,
     end_lines,
     end_sentence,
+    lasted_words,
     verdict_fields,
     verdict_sentence,
 )
@@ -41,16 +43,22 @@ CHANNEL_PART: Final = "notify "
 NEWCOMER: Final = "before this channel was set up"
 """Why a channel is sent alerts that fire already."""
 
+# The kinds of message about an alert that fires, and that somebody may say they know of.
+_OPEN: Final[tuple[Kind, ...]] = ("firing", "reminder")
+LATER: Final = "before it was this channel's turn"
+"""Why a channel is sent now what fires already: of its hours, or because nobody has acknowledged them."""
+
 _VERDICTS: Final[dict[str, Severity | Literal["info"]]] = {"GO": "info", "NO-GO": "critical"}
 
 
 @dataclass(frozen=True, slots=True)
 class Origin:
-    """The sender: this machine, the fleet it belongs to ("": none), and when its people sleep (None: never)."""
+    """The sender: this machine, its fleet ("": none), when its people sleep (None: never), and where its page is."""
 
     instance: str
     fleet: str = ""
     quiet: Hours | None = None
+    links: Links = NOWHERE
 
     @property
     def place(self) -> str:
@@ -79,7 +87,8 @@ def plan(
         alert = edge.alert
         if edge.edge == "firing":
             message = edge_message(edge, decision.actions, sender)
-            wanted = [channel for channel in channels if _wants(channel, alert)]
+            names = known.get(alert.id, ())
+            wanted = [channel for channel in channels if _wants(channel, alert, names, now)]
             known.setdefault(alert.id, set()).update(map(_address, wanted))
             if edge.reason == "silence_ended" and alert.acked_at is not None:
                 continue  # back in the open, and somebody knows
@@ -103,7 +112,16 @@ def plan(
             planned += [PlannedMessage(c.name, ack_message(outcome.alert, now, sender)) for c in wanted]
     said = {(each.channel, part.alert_id) for each in planned for part in each.message.parts or (each.message,)}
     for alert in decision.reminders:
-        wanted = [c for c in channels if _is_reminded(c) and _wants(c, alert) and (c.name, alert.id) not in said]
+        names = known.get(alert.id, ())
+        wanted = [
+            c
+            for c in channels
+            if _is_reminded(c)
+            and _knows(c, names)
+            and _wants(c, alert, names, now)
+            and c.policy.is_open(alert, now)
+            and (c.name, alert.id) not in said
+        ]
         message = reminder_message(alert, now, sender)
         planned += [PlannedMessage(c.name, message, _due(c, alert, sender, now)) for c in wanted]
     living = {alert.id for alert in decision.state.alerts.values()}
@@ -113,17 +131,18 @@ def plan(
 def _caught_up(
     decision: Decision, channel: Channel, known: dict[str, set[str]], sender: Origin
 ) -> Iterator[PlannedMessage]:
-    """What fires and was never sent there: the channel is new, or another receiver by now. Once; `known` then has it.
+    """What fires and was never sent there. Once; `known` then has it.
 
-    Many are one digest, where whole sentences are read.
+    The channel is new, or another receiver by now, or its turn has come. Many are one digest, where whole sentences are
+    read.
     """
     missed = [
         alert
         for alert in decision.state.alerts.values()
         if alert.state == "firing"
         and alert.toward != "resolve"  # by the last reading it is over: that is confirmed, or it is sent next time
-        and _wants(channel, alert)
         and not _knows(channel, known.get(alert.id, ()))
+        and _wants(channel, alert, (), decision.at)
     ]
     for alert in missed:
         known.setdefault(alert.id, set()).add(_address(channel))
@@ -132,7 +151,11 @@ def _caught_up(
     messages = [_standing(alert, sender) for alert in missed]
     dues = [_due(channel, alert, sender, decision.at) for alert in missed]
     if len(messages) > 1 and channel.policy.coalesces:
-        yield PlannedMessage(channel.name, digest(messages, sender.place, NEWCOMER), min(dues))
+        yield PlannedMessage(
+            channel.name,
+            digest(messages, sender.place, LATER if channel.policy.routes else NEWCOMER, sender.links.page("/alerts")),
+            min(dues),
+        )
         return
     yield from (PlannedMessage(channel.name, message, due) for message, due in zip(messages, dues, strict=True))
     if channel.policy.acknowledges:
@@ -145,12 +168,12 @@ def _standing(alert: Alert, sender: Origin) -> Message:
     return edge_message(Transition("firing", alert, alert.fired_at or alert.since), (), sender)
 
 
-def still_firing(decision: Decision, channel: Channel, sender: Origin) -> list[Message]:
+def still_firing(decision: Decision, channel: Channel, sender: Origin, notified: NotifiedChannels) -> list[Message]:
     """What fires now, for a channel that must be notified again and again."""
     return [
         _standing(alert, sender)
         for alert in decision.state.alerts.values()
-        if alert.state == "firing" and _wants(channel, alert)
+        if alert.state == "firing" and _wants(channel, alert, notified.get(alert.id, ()), decision.at)
     ]
 
 
@@ -160,12 +183,13 @@ def edge_message(edge: Transition, actions: Sequence[Action], sender: Origin) ->
         # What a reading did not end may go on: it is no longer watched, silenced, or another alert says more.
         head = "ENDED" if edge.reason else "RESOLVED"
         title = f"{head} {sender.place}: {end_sentence(edge)}"
-        return _message(edge.alert, "resolved", edge.at, title, end_lines(edge), edge_fields(edge), sender)
+        lasted = f"It fired for {lasted_words(edge)}."
+        return _message(edge.alert, "resolved", edge.at, title, end_lines(edge), edge_fields(edge), sender, (lasted,))
     alert = edge.alert
     title = f"{alert.severity.upper()} {sender.place}: {edge_sentence(edge)}"
     looks = (line for action in actions if action.alert_id == alert.id for line in _runbook_lines(action))
     lines = (*_to_do(alert, edge.at), *looks)
-    return _message(alert, "firing", edge.at, title, lines, edge_fields(edge), sender)
+    return _message(alert, "firing", edge.at, title, lines, edge_fields(edge), sender, _in_short(alert))
 
 
 def reminder_message(alert: Alert, now: datetime, sender: Origin) -> Message:
@@ -173,7 +197,7 @@ def reminder_message(alert: Alert, now: datetime, sender: Origin) -> Message:
     lasts = humanize.duration(max(0.0, (now - (alert.fired_at or alert.since)).total_seconds()))
     title = f"STILL {alert.severity.upper()} {sender.place}: {alert.finding.summary}"
     lines = (f"It has been firing for {lasts}.", *_to_do(alert, now))
-    return _message(alert, "reminder", now, title, lines, alert_fields(alert), sender)
+    return _message(alert, "reminder", now, title, lines, alert_fields(alert), sender, (lines[0], *_in_short(alert)))
 
 
 def ack_message(alert: Alert, now: datetime, sender: Origin) -> Message:
@@ -197,6 +221,7 @@ def verdict_message(night: Report, sender: Origin) -> Message:
         title=_line(title),
         text=mask("\n".join(lines)),
         fields=in_json({**verdict_fields(night), **_of(sender)}, mask),
+        link=sender.links.page("/report"),
     )
 
 
@@ -208,6 +233,7 @@ def _message(
     lines: Iterable[str],
     fields: Mapping[str, object],
     sender: Origin,
+    short: Iterable[str] = (),
 ) -> Message:
     since = humanize.clock(alert.since.timestamp())
     last = f"{alert.rule} of {alert.subject} on {sender.place}, since {since}, alert {alert.id}."
@@ -219,16 +245,23 @@ def _message(
         severity=alert.severity,
         title=_line(title),
         text=mask("\n".join([*whole, *(line for line in lines if line), last])),
+        short=mask("\n".join([*(line for line in short if line), f"alert {alert.id}"])),
         alert_id=alert.id,
         rule=alert.rule,
         subject=alert.subject,
         fields=in_json({**fields, **_of(sender)}, mask),
+        link=sender.links.alert(alert.id),
+        ack=sender.links.ack(alert.id, at) if kind in _OPEN and alert.acked_at is None else "",
     )
 
 
-def _wants(channel: Channel, alert: Alert) -> bool:
-    """Whether an alert is to be sent there: it is severe enough, and is not that this very channel fails."""
-    if RANK[alert.severity] < RANK[channel.policy.least]:
+def _wants(channel: Channel, alert: Alert, names: Collection[str], now: datetime) -> bool:
+    """Whether an alert is to be sent there, where `names` know of it: a route takes it, and its time has come.
+
+    Who was told once is told what becomes of it at any time. Never that this very channel fails.
+    """
+    policy = channel.policy
+    if not (policy.takes(alert) if _knows(channel, names) else policy.takes_now(alert, now)):
         return False
     parts = alert.finding.evidence.get("parts") if "monitor" in declared(alert.rule).roles else None
     return not isinstance(parts, list | tuple) or f"{CHANNEL_PART}{channel.name}" not in parts
@@ -268,6 +301,12 @@ def _to_do(alert: Alert, now: datetime) -> Iterator[str]:
     yield from (f"{name}: {said}" for name, said in annotations_of(alert.finding))
     if known := evidence.sentence(alert.finding, now.timestamp()):
         yield f"Evidence: {known}."
+
+
+def _in_short(alert: Alert) -> Iterator[str]:
+    """What to do about an alert, where little is read: the evidence and the commands are on its page."""
+    yield alert.finding.recommendation
+    yield from (f"{name}: {said}" for name, said in annotations_of(alert.finding))
 
 
 def _runbook_lines(action: Action) -> Iterator[str]:

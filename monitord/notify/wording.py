@@ -47,7 +47,12 @@ def end_lines(edge: Transition) -> Iterator[str]:
     began = alert.fired_at or alert.since
     span = f"from {humanize.moment(began.timestamp(), edge.at.timestamp())} to {humanize.clock(edge.at.timestamp())}"
     was = (alert.worst or alert.finding).summary
-    yield f"It fired for {humanize.duration(_lasted(edge))}, {span}. What it was: {was}"
+    yield f"It fired for {lasted_words(edge)}, {span}. What it was: {was}"
+
+
+def lasted_words(edge: Transition) -> str:
+    """For how long the alert fired."""
+    return humanize.duration(_lasted(edge))
 
 
 def edge_sentence(edge: Transition) -> str:

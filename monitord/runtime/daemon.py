@@ -144,8 +144,7 @@ class Daemon:
         )
         if aside is not None:
             self._watch.aside(aside)
-        await self._dispatcher.outbox.open(configured)
-        self._dispatcher.describe(configured)
+        await self._dispatcher.open(configured, self._settings)
         self._listening.start(self._settings.pm2.home)
         scheduler = asyncio.create_task(self._conduct(), name="scheduler")
         stopped = asyncio.create_task(self._stop.wait(), name="stop")

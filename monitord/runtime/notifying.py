@@ -5,24 +5,29 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from monitord import __version__
 from monitord.config.loader import Settings
 from monitord.config.quiet_hours import quiet_hours
 from monitord.logging.logger import JsonLog
-from monitord.notify.channels import heartbeat_sender
+from monitord.notify.channels import heartbeat_sender, unheard
 from monitord.notify.channels.base import DescribesChannel, SendError
 from monitord.notify.dispatcher import Dispatcher, Publish
 from monitord.notify.event_log import EventLog
+from monitord.notify.links import Links
 from monitord.notify.outbox import Outbox
 from monitord.notify.routing import Origin
+from monitord.storage.ack_tokens import key_of
 from monitord.storage.store import Store
+from monitord.threads import WorkerBusy, WorkerThread
 
 if TYPE_CHECKING:
     from monitord.notify.channels.base import Channel
     from monitord.pm2.bus import Bus
     from monitord.reporting.metrics import Facts
+
+KEY_SECONDS: Final = 2.0
 
 
 class Notifying(Dispatcher):
@@ -33,6 +38,33 @@ class Notifying(Dispatcher):
         self._describing: asyncio.Task[None] | None = None
         outbox = Outbox(store, log, sender(settings))
         super().__init__(EventLog(log), outbox, heartbeat_sender(settings, self._beats), publish)
+
+    async def open(self, channels: Sequence[Channel], settings: Settings) -> None:
+        """Begin with these channels, and with what the last run has not delivered."""
+        self.outbox.sender = sender(settings, await self._key(settings))
+        await self.outbox.open(channels)
+        self.describe(channels)
+        self.say_unheard(settings)
+
+    async def _key(self, settings: Settings) -> bytes:
+        """What signs acknowledgements; nothing where no page is there for others, or there is no key to be had."""
+        if settings.http.public_url is None:
+            return b""
+        worker = WorkerThread("ack key")
+        try:
+            return await worker.run(key_of, settings.state_dir, timeout=KEY_SECONDS)
+        except (OSError, ValueError, TimeoutError, WorkerBusy) as error:
+            why = error.strerror if isinstance(error, OSError) and error.strerror else str(error) or "it took too long"
+            message = f"Messages carry no link to acknowledge: the key for it cannot be had ({why})."
+            self._log.emit("ack_links_off", "warning", message, error=why)
+            return b""
+        finally:
+            worker.close()
+
+    def say_unheard(self, settings: Settings) -> None:
+        """Say in the log of which alerts nobody is notified by the routes that are set."""
+        for gap in unheard(settings, datetime.now(UTC)):
+            self._log.emit("alerts_unrouted", "warning", f"By MONITORD_NOTIFY__ROUTES {gap}.", gap=gap)
 
     def describe(self, channels: Sequence[Channel]) -> None:
         """Say of each channel that cannot close what it opens that it cannot. Asked in the background."""
@@ -72,8 +104,9 @@ class Notifying(Dispatcher):
         """The channels that the new settings ask for; where nothing about them is new, those that are there stay."""
         if _about(new) == _about(old):
             return
-        await self.outbox.reopen(channels, sender(new), timeout)
+        await self.outbox.reopen(channels, sender(new, await self._key(new)), timeout)
         self.describe(channels)
+        self.say_unheard(new)
         if _beat(new) != _beat(old):
             before, self.heartbeat = self.heartbeat, heartbeat_sender(new, self._beats)
             if before is not None:
@@ -106,10 +139,11 @@ class Notifying(Dispatcher):
             self._log.emit("heartbeat_failed", "warning", f"{error[:1].upper()}{error[1:]}.", error=error)
 
 
-def sender(settings: Settings) -> Origin:
-    """The sender, by these settings."""
+def sender(settings: Settings, key: bytes = b"") -> Origin:
+    """The sender, by these settings; `key` signs acknowledgements."""
     written = settings.notify.quiet_hours
-    return Origin(settings.instance, settings.fleet, quiet_hours(written) if written else None)
+    links = Links(settings.http.public_url or "", key)
+    return Origin(settings.instance, settings.fleet, quiet_hours(written) if written else None, links)
 
 
 def _beat(settings: Settings) -> tuple[object, ...]:

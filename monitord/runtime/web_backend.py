@@ -20,6 +20,7 @@ from monitord.core.report.model import Report
 from monitord.logging.logger import JsonLog
 from monitord.reporting.metrics import Facts, exposition
 from monitord.runtime.report_builder import recorded_cycles, report_from_recording
+from monitord.storage.ack_tokens import AckTokens, Standing
 from monitord.storage.checkins import CheckinUnavailable, JobReport, keep
 from monitord.storage.commands import CommandsUnavailable
 from monitord.storage.reader import read_snapshot, read_transitions, recorded_span
@@ -55,6 +56,7 @@ class DaemonBackend:
         self._whole_at: float | None = None
         self._record = WorkerThread("the page's record")
         self._commands = WorkerThread("the page's commands")
+        self._tokens: AckTokens | None = None
 
     def saw(self, seen: PublishedCycle, whole_at: float | None) -> None:
         """A cycle is over; the last whole one ended at `whole_at`, by the monotonic clock."""
@@ -84,6 +86,27 @@ class DaemonBackend:
             raise BackendUnavailable("the state directory does not answer") from None
         except (CommandsUnavailable, OSError, sqlite3.Error) as error:
             raise BackendUnavailable(f"it could not be left for monitord: {error}") from None
+
+    async def ack_standing(self, token: str) -> tuple[Standing, str]:
+        return await self._with_tokens(lambda tokens: tokens.standing(token, time.time()))
+
+    async def use_ack(self, token: str) -> None:
+        await self._with_tokens(lambda tokens: tokens.use(token, time.time()))
+
+    async def _with_tokens(self, work: Callable[[AckTokens], T]) -> T:
+        """Do it on the thread that leaves commands: tokens are kept in files."""
+
+        def done() -> T:
+            if self._tokens is None:
+                self._tokens = AckTokens(self.settings.state_dir)
+            return work(self._tokens)
+
+        try:
+            return await self._commands.run(done, timeout=LEAVE_SECONDS)
+        except (TimeoutError, WorkerBusy):
+            raise BackendUnavailable("the state directory does not answer") from None
+        except (OSError, ValueError):
+            raise BackendUnavailable("what acknowledges by a link cannot be read or kept") from None
 
     async def report_job(self, job: str, report: JobReport, code: int | None) -> bool:
         check = self.settings.checks.get(job)

@@ -160,7 +160,9 @@ class WebService:
         if self._seen is not None:
             source.saw(self._seen, self._whole_at)
         records = Records(source)
-        server = PageServer(Page(records, host, None if token is None else token.get_secret_value()).app, host, port)
+        secret = None if token is None else token.get_secret_value()
+        page = Page(records, host, secret, public_url=self._settings.http.public_url)
+        server = PageServer(page.app, host, port)
         await server.start()
         self._source, self._records, self._server = source, records, server
         with suppress(BackendUnavailable):  # the first who asks then waits for it

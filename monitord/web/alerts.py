@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
@@ -23,6 +23,11 @@ from monitord.web.context import PageContext
 _MOST_CARDS: Final = 8
 # So many incidents stand on the overview.
 _MOST_INCIDENTS: Final = 6
+_STATES: Final = {
+    "firing": "It fires.",
+    "suppressed": "It is explained or silenced, and pages nobody.",
+    "pending": "It is not confirmed yet.",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +96,18 @@ class AlertsPage:
     span: str
     waiting: tuple[AlertLine, ...]
     incidents: IllustratedSection | None
+    trouble: str
+
+
+@dataclass(frozen=True, slots=True)
+class AlertPage:
+    """One alert and its incident; None where that is still being read, or for the `trouble` told."""
+
+    id: str
+    name: str
+    state: str
+    acknowledge: bool
+    incident: IllustratedSection | None
     trouble: str
 
 
@@ -174,6 +191,30 @@ def alerts_page(view: PageContext, back: timedelta) -> AlertsPage:
     if kept.value is None:
         return AlertsPage(span, here, None, sentence(f"The record is unknown: {kept.trouble}"))
     found = newest(kept.value)
+    return AlertsPage(span, here, _drawn(found, back, view), "")
+
+
+def alert_page(alert_id: str, view: PageContext) -> AlertPage | None:
+    """What is known of one alert; None where nothing is. Its incident has its cause, and all that this explains."""
+    living = next((one for one in view.seen.decision.state.alerts.values() if one.id == alert_id), None)
+    kept = view.incidents
+    found = kept.value if kept is not None else None
+    own = next((one for one in found or () if any(part.alert.id == alert_id for part in one.parts)), None)
+    parts = own.parts if own is not None else ()
+    known = living or next((part.alert for part in parts if part.alert.id == alert_id), None)
+    if known is None:
+        if found is not None:
+            return None
+        return AlertPage(alert_id, f"Alert {alert_id}", "", False, None, kept.trouble if kept is not None else "")
+    state = _STATES[living.state] if living is not None else "It is over."
+    may_ack = view.has_token and living is not None and living.is_confirmed and living.acked_at is None
+    if living is not None and living.acked_at is not None:
+        state = f"{state} It was acknowledged at {humanize.moment(living.acked_at.timestamp(), view.until)}."
+    drawn = _drawn((own,), timedelta(0), view) if own is not None else None
+    return AlertPage(alert_id, _name(known), state, may_ack, drawn, sentence(known.finding.summary))
+
+
+def _drawn(found: Sequence[Incident], back: timedelta, view: PageContext) -> IllustratedSection:
     told = Report(
         since=view.until - back.total_seconds(), until=view.until, verdict="UNKNOWN", sentence="", blind_minutes=0.0,
         criteria=(), services=(), tables=(), groups=(), incidents=tuple(found), blind=(),
@@ -183,4 +224,4 @@ def alerts_page(view: PageContext, back: timedelta) -> AlertsPage:
             if one.severity == "critical"
         },
     )  # fmt: skip
-    return AlertsPage(span, here, illustrated(incidents_section(told), anchors=[_anchor(one) for one in found]), "")
+    return illustrated(incidents_section(told), anchors=[_anchor(one) for one in found])

@@ -16,12 +16,12 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 from monitord.config.types import is_loopback
 from monitord.core.report.wording import sentence
-from monitord.web import params, pings
+from monitord.web import acks, params, pings
 from monitord.web.api import Api, Problem, health, problem
 from monitord.web.auth import TokenAuth, TooManyGuesses, bearer, password
 from monitord.web.backend import BackendUnavailable
 from monitord.web.forms import Forms, to_login
-from monitord.web.middleware import SecurityMiddleware
+from monitord.web.middleware import SecurityMiddleware, host_of, host_of_url
 from monitord.web.pages import PageViews
 from monitord.web.records import Records
 from monitord.web.rendering import NO_TOKEN, Frame, rendered
@@ -36,7 +36,13 @@ _STATIC: Final = {
 # What anybody may read even where others can reach the page.
 _HEALTH: Final = "/healthz"
 _STREAM: Final = "/events"
-_OPEN: Final = (_HEALTH, "/static/", "/login", pings.PLACE)  # whoever reports is asked for the token there
+_OPEN: Final = (
+    _HEALTH,
+    "/static/",
+    "/login",
+    pings.PLACE,
+    acks.PLACE,
+)  # whoever reports is asked there, and a link is a token
 _FOR_PROGRAMS: Final = ("/api/", _HEALTH, "/metrics", _STREAM, "/static/", pings.PLACE)
 _WORDS: Final = {"Not Found": "There is nothing here.", "Method Not Allowed": "That cannot be done here."}
 
@@ -48,12 +54,18 @@ Handler = Callable[[Request], Awaitable[Response]]
 
 
 class Page:
-    """Everything that is served at one address. `guess_seconds` is what a wrong token costs whoever guesses."""
+    """Everything that is served at one address. `guess_seconds` is what a wrong token costs whoever guesses.
 
-    def __init__(self, records: Records, host: str, token: str | None, guess_seconds: float = 0.5) -> None:
+    `public_url` is where others find it, through a proxy on this machine perhaps: reading takes the token there.
+    """
+
+    def __init__(
+        self, records: Records, host: str, token: str | None, guess_seconds: float = 0.5, public_url: str | None = None
+    ) -> None:
         self._records = records
         self._auth = TokenAuth(token, guess_seconds)
         self._is_open = is_loopback(host)
+        self._public = host_of_url(public_url)
         self._files: dict[str, bytes] = {}
         self._answered_now = 0
         showing = PageViews(records, self._auth)
@@ -62,6 +74,7 @@ class Page:
             ("GET", "/", showing.overview),
             ("GET", "/service/{name:path}", showing.service),
             ("GET", "/alerts", showing.alerts),
+            ("GET", "/alerts/{id}", showing.alert),
             ("GET", "/report", showing.report),
             ("GET", "/silences", acts.silences),
             ("POST", "/silences", acts.silence),
@@ -78,13 +91,14 @@ class Page:
         )
         own = [Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths]
         reports = pings.Pings(records.source, self._permit_report)
-        self.routes = [*own, *Api(records, self._permit).routes(), *reports.routes()]
+        by_link = acks.Acks(records, self._auth, self._answering)
+        self.routes = [*own, *Api(records, self._permit).routes(), *reports.routes(), *by_link.routes()]
         app = Starlette(
             routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
         )
         app.router.redirect_slashes = False
         self.app: ASGIApp = SecurityMiddleware(
-            self._gate(app), host, self._refused, records.source.fault, {pings.PLACE: pings.LARGEST_BODY}
+            self._gate(app), host, self._refused, records.source.fault, {pings.PLACE: pings.LARGEST_BODY}, self._public
         )
 
     # Who is let through
@@ -105,13 +119,17 @@ class Page:
             try:
                 async with asyncio.timeout(None if path == _STREAM else ANSWER_SECONDS):
                     answer: ASGIApp = app
-                    if not (self._is_open or _under(path, _OPEN) or self._auth.knows(request.headers)):
+                    if not (self._may_read(request) or _under(path, _OPEN) or self._auth.knows(request.headers)):
                         answer = await self._unknown(request) if _under(path, _FOR_PROGRAMS) else to_login(path)
                     await answer(scope, receive, send)
             finally:
                 self._answered_now -= 1
 
         return gate
+
+    def _may_read(self, request: Request) -> bool:
+        """Whether reading takes no token: only this machine reaches the page, and no proxy lets others in."""
+        return self._is_open and (not self._public or host_of(request.headers.get("host", "")) != self._public)
 
     async def _unknown(self, request: Request) -> Response:
         try:

@@ -50,6 +50,15 @@ class TokenAuth:
         """
         if self._is_token(token):
             return True
+        await self.wrong()
+        return False
+
+    async def wrong(self) -> None:
+        """Let whoever guessed wrong wait.
+
+        Raises:
+            TooManyGuesses: too many are being told already.
+        """
         if self._guessing >= _GUESSES_AT_ONCE:
             raise TooManyGuesses
         self._guessing += 1
@@ -57,7 +66,6 @@ class TokenAuth:
             await asyncio.sleep(self._guess_seconds)
         finally:
             self._guessing -= 1
-        return False
 
     def session(self) -> str:
         """A new session's cookie, good for twelve hours or until the token changes."""

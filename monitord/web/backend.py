@@ -15,6 +15,7 @@ from monitord.core.model import Command, Silence
 from monitord.core.report.model import Report
 from monitord.core.status import Fields, FleetStatus
 from monitord.core.subjects.registry import ALWAYS
+from monitord.storage.ack_tokens import Standing
 
 T = TypeVar("T")
 
@@ -97,6 +98,22 @@ class WebBackend(Protocol):
 
         Raises:
             Unavailable: it could not be left.
+        """
+        ...
+
+    async def ack_standing(self, token: str) -> tuple[Standing, str]:
+        """What a token that acknowledges is worth now, and its alert's id ("" where it is none of monitord's).
+
+        Raises:
+            BackendUnavailable: nobody can tell.
+        """
+        ...
+
+    async def use_ack(self, token: str) -> None:
+        """Keep that a genuine token was used.
+
+        Raises:
+            BackendUnavailable: it could not be kept.
         """
         ...
 

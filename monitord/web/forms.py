@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
+from typing import Final
 from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
@@ -17,6 +19,8 @@ from monitord.web.middleware import form_of
 from monitord.web.pages import PageViews, done_of
 from monitord.web.records import now
 from monitord.web.rendering import NO_TOKEN, PAGES, Frame, rendered
+
+_ALERT: Final = re.compile(r"/alerts/[A-Za-z0-9]{1,64}")
 
 
 class Forms:
@@ -118,7 +122,7 @@ def to_login(to: str) -> Response:
 
 def local(to: str) -> str:
     """A page of this address, whatever was asked for."""
-    return to if to in {address for address, _ in PAGES} else "/"
+    return to if to in {address for address, _ in PAGES} or _ALERT.fullmatch(to) else "/"
 
 
 def _known(request: Request, what: str, ids: Iterable[str]) -> str:

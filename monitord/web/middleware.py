@@ -20,6 +20,8 @@ _BODY_SECONDS: Final = 5.0
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _NAMES: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 _MOST_FIELDS: Final = 20
+# Whoever acts there shows a token in the address, which no other page knows: an app's button has an origin of its own.
+BY_LINK: Final = "/a/"
 CSP: Final = (
     "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -52,14 +54,16 @@ class SecurityMiddleware:
         refuse: Refuse,
         fault: Callable[[str, BaseException], None],
         unread: Mapping[str, int] = MappingProxyType({}),
+        public: str = "",
     ) -> None:
         """`host` is where the page listens; only this machine's own names are answered to on a loopback address.
 
-        `unread` are places where a body is passed over, and how large one may be there.
+        `unread` are places where a body is passed over, and how large one may be there. `public` is the host by which
+        others find the page ("": none).
         """
         self._unread = unread
         self._app = app
-        self._names = _NAMES | {host.lower()} if is_loopback(host) else None
+        self._names = _NAMES | {host.lower(), public} - {""} if is_loopback(host) else None
         self._refuse = refuse
         self._fault = fault
 
@@ -100,16 +104,16 @@ class SecurityMiddleware:
 
     def _refused(self, request: Request) -> tuple[int, str] | None:
         headers = request.headers
-        if not request.scope["path"].startswith("/"):  # `GET http://elsewhere/ HTTP/1.1`, `OPTIONS *`
+        path: str = request.scope["path"]
+        if not path.startswith("/"):  # `GET http://elsewhere/ HTTP/1.1`, `OPTIONS *`
             return 400, "A request names a path of this address."
-        if self._names is not None and _host(headers.get("host", "")) not in self._names:
+        if self._names is not None and host_of(headers.get("host", "")) not in self._names:
             return 421, "This address answers to localhost only."
         if len(headers.getlist("host")) != 1:
             return 400, "A request names one host."
-        if request.method not in _SAFE and not same_origin(headers):
+        if request.method not in _SAFE and not path.startswith(BY_LINK) and not same_origin(headers):
             return 403, "This must be requested from the page itself."
         length = headers.get("content-length", "0")
-        path: str = request.scope["path"]
         most = next((bytes_ for place, bytes_ in self._unread.items() if path.startswith(place)), LARGEST_BODY)
         if not (length.isascii() and length.isdecimal()) or int(length[:20]) > most:
             return 413, f"A request may bring {most} bytes at most."
@@ -165,8 +169,14 @@ async def form_of(request: Request) -> dict[str, str]:
     return fields
 
 
-def _host(text: str) -> str:
+def host_of(text: str) -> str:
     """The host of a Host header, without its port and brackets."""
     host, colon, port = text.lower().rpartition(":")
     bare = host if colon and port.isdecimal() else text.lower()
     return bare.removeprefix("[").removesuffix("]").removesuffix(".")
+
+
+def host_of_url(url: str | None) -> str:
+    """The host of an address, as a Host header names it; "" where there is none, or only this machine has the name."""
+    host = (urlsplit(url).hostname or "") if url else ""
+    return "" if is_loopback(host) else host

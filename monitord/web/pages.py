@@ -21,7 +21,7 @@ from monitord.web.async_cache import CacheEntry
 from monitord.web.auth import TokenAuth
 from monitord.web.context import PageContext
 from monitord.web.overview import overview
-from monitord.web.records import INCIDENTS, WAIT_SECONDS, Busy, Records, now
+from monitord.web.records import ALL_KEPT, INCIDENTS, WAIT_SECONDS, Busy, Records, now
 from monitord.web.rendering import Frame, rendered
 
 _REPORT: Final = timedelta(hours=12)
@@ -68,6 +68,14 @@ class PageViews:
         if back != INCIDENTS:
             view = replace(view, incidents=await self._incidents(back))
         return self.answer("alerts.html", "Alerts", "/alerts", view, alerts.alerts_page(view, back), live=True)
+
+    async def alert(self, request: Request) -> Response:
+        """One alert, for as long as anything is kept of its incident."""
+        view = await self.view(request)
+        found = alerts.alert_page(request.path_params["id"], replace(view, incidents=await self._incidents(ALL_KEPT)))
+        if found is None:
+            raise HTTPException(404, "There is no alert of this id in the record: it was of another time.")
+        return self.answer("alert.html", found.name[:60], "/alerts", view, found)
 
     async def report(self, request: Request) -> Response:
         """The morning's verdict, now."""

@@ -23,6 +23,8 @@ T = TypeVar("T")
 
 NIGHT: Final = timedelta(hours=12)
 INCIDENTS: Final = timedelta(hours=48)
+# Longer than anything is kept.
+ALL_KEPT: Final = timedelta(days=3650)
 # The first page waits so long for what is being read, and then comes without it.
 WAIT_SECONDS: Final = 1.0
 _KEEP_SECONDS: Final = 60.0

@@ -107,3 +107,13 @@ def test_without_an_action_it_says_what_there_is(tmp_path: Path) -> None:
     done = monitord("notify", directory=tmp_path)
     assert (done.returncode, done.stdout) == (2, "")
     assert done.stderr.startswith("monitord notify: ")
+
+
+def test_what_no_route_takes_is_named_by_the_test_and_by_config(tmp_path: Path, hearer: Hearer) -> None:
+    routes = {"webhook": {"severity": "critical"}, "alertmanager": {"severity": "critical"}}
+    given = everything(hearer) | {"MONITORD_NOTIFY__ROUTES": json.dumps(routes)}
+    done = monitord("notify", "test", "--channel", "webhook", "--format", "json", directory=tmp_path, settings=given)
+    (gap,) = json.loads(done.stdout)["unheard"]
+    assert (done.returncode, gap.startswith("nobody is notified of "), "(warning)" in gap) == (0, True, True)
+    assert done.stderr == f"monitord notify test: {gap}.\n"
+    assert f"{gap}." in monitord("config", directory=tmp_path, settings=given).stderr

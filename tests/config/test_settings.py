@@ -885,3 +885,27 @@ def test_error_lines_of_a_service_are_a_number_or_off(tmp_path: Path) -> None:
     assert json.loads(shown(settings, "MONITORD_PM2__SERVICES") or "") == json.loads(written)
     for wrong in ('"many"', "-1", "true", "[]"):
         assert "of web, errors: " in only_mistake(tmp_path, "PM2__SERVICES", f'{{"web": {{"errors": {wrong}}}}}')
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("m.example.com", "does not begin with"),
+        ("ftp://m", "does not begin with"),
+        ("https://", "names no host"),
+        ("https://me:word@m", "no user and no password"),
+        ("https://m/?a=b", "no query"),
+        ("https://m:99999", "its port is none"),
+        ("https://m /", "a space"),
+    ],
+)
+def test_a_public_address_is_a_plain_one(tmp_path: Path, url: str, why: str) -> None:
+    with pytest.raises(SettingsError, match=f"MONITORD_HTTP__PUBLIC_URL.*{why}") as caught:
+        read(tmp_path, {"MONITORD_HTTP__PUBLIC_URL": url})
+    assert "word" not in str(caught.value.mistakes).replace("password", "")
+
+
+def test_a_public_address_needs_a_page_behind_it(tmp_path: Path) -> None:
+    assert read(tmp_path, {"MONITORD_HTTP__PUBLIC_URL": "https://m/a/"}).http.public_url == "https://m/a"
+    with pytest.raises(SettingsError, match="nothing answers there"):
+        read(tmp_path, {"MONITORD_HTTP__PUBLIC_URL": "https://m", "MONITORD_HTTP__LISTEN": ""})

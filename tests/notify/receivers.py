@@ -100,6 +100,8 @@ def message(
     at: datetime = AT,
     identity: str = "m-1",
     parts: tuple[Message, ...] = (),
+    link: str = "",
+    ack: str = "",
     **fields: object,
 ) -> Message:
     """A message about the gateway."""
@@ -131,4 +133,6 @@ def message(
         subject="gateway" if told else "",
         fields=(alert if told else {}) | fields,
         parts=parts,
+        link=link,
+        ack=ack,
     )

@@ -143,3 +143,10 @@ async def test_a_real_one_takes_steps_and_ends_and_tests(alertmanager: str, even
         assert set(await held(alertmanager)) == {("monitord_test", "critical")}
     finally:
         await way.close()
+
+
+async def test_an_alert_points_to_its_own_page_where_others_find_it(receive: Receive) -> None:
+    found = message(link="https://m/alerts/a-1", ack="https://m/a/t")
+    ((alert,),) = await told(receive, found, page="http://box-1:8844/")
+    assert alert["generatorURL"] == alert["annotations"]["url"] == "https://m/alerts/a-1"
+    assert alert["annotations"]["acknowledge"] == "https://m/a/t"

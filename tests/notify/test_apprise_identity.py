@@ -30,17 +30,24 @@ class Service:
 
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self._store = store
+        self.headers: dict[str, str] = {}
+        self.status, self.answers = 202, b'{"requestId": "r-1"}'
 
         def send(own: Any, request: Any, **settings: Any) -> Any:
             del own, settings
             self.asked.append((request.url, json.loads(request.body)))
+            self.headers = dict(request.headers)
             answer = requests.Response()
-            answer.status_code = 202
-            answer._content = b'{"requestId": "r-1"}'
+            answer.status_code = self.status
+            answer._content = self.answers
             return answer
 
         self._send = send
         self._patch = monkeypatch
+
+    def headers_of(self, url: str, told: dict[str, Any]) -> dict[str, str]:
+        assert self.hears(url, notes=[told])["ok"]
+        return self.headers
 
     def hears(self, url: str, **question: Any) -> dict[str, Any]:
         import requests
@@ -164,3 +171,19 @@ async def test_a_child_says_whether_a_service_closes_what_it_opens() -> None:
     assert await way.closes()
     assert [*kept_open, way.policy.incidents] == [False, True]
     assert not await Apprise("json://127.0.0.1:1/", "json").closes()
+
+
+def test_an_acknowledgement_is_a_button_in_slack_and_telegram_and_an_action_in_ntfy(service: Service) -> None:
+    ack, link = "https://m.example.com/a/a-1.6900.AAAA", "https://m.example.com/alerts/a-1"
+    told = note(message(link=link, ack=ack), AT)
+    service.status, service.answers = 200, b"ok"
+    assert service.hears("slack://T1JJ3T3L2/A1BRTD4JD/TIiajkdnlazkcOXrIdevi7FQ/#c", notes=[told])["ok"]
+    ((_, slack),) = service.asked
+    assert slack["attachments"][0]["actions"][0]["url"] == ack
+    assert service.hears("tgram://123456789:abcdefg_hijklmnop/1", notes=[told])["ok"]
+    asked = next(body for url, body in service.asked if "chat_id" in body)
+    assert asked["reply_markup"]["inline_keyboard"][0][0]["url"] == ack
+    service.asked.clear()
+    headers = service.headers_of("ntfy://h/topic", told)
+    assert headers["X-Click"] == link
+    assert headers["X-Actions"] == f"http, Acknowledge, {ack}, method=POST, clear=true"

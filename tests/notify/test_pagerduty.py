@@ -119,3 +119,9 @@ def test_it_hears_of_an_acknowledgement_and_of_a_silence_and_is_not_reminded() -
         assert {each.message.alert_id for each in planned} <= {alert.id}
     assert kinds == ["firing", "acknowledged", "resolved"]
     assert night.looks[-1].decision.at - alert.since > timedelta(hours=8)
+
+
+async def test_an_incident_links_to_its_alert_and_to_where_it_is_acknowledged(receive: Receive) -> None:
+    (event,) = await told(await receive(ACCEPTED), message(link="https://m/alerts/a-1", ack="https://m/a/t"))
+    assert event["client_url"] == "https://m/alerts/a-1"
+    assert [one["href"] for one in event["links"]] == ["https://m/alerts/a-1", "https://m/a/t"]

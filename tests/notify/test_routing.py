@@ -12,6 +12,7 @@ from monitord.core.engine import Decision
 from monitord.core.model import Silence, Transition, Unmeasured
 from monitord.core.status import verdict
 from monitord.notify.channels.base import DeliveryPolicy
+from monitord.notify.links import Links
 from monitord.notify.message import Message
 from monitord.notify.routing import Origin, PlannedMessage, edge_message, plan, still_firing
 from monitord.reporting.nagios import nagios
@@ -229,10 +230,10 @@ def test_what_fires_now_is_what_is_told_again_and_again() -> None:
     night["gateway"].stops()
     night.host.disk_used = 75.0
     night.passes(minutes=2)
-    firing = still_firing(night.looks[-1].decision, LEVEL, BOX)
+    firing = still_firing(night.looks[-1].decision, LEVEL, BOX, {})
     assert {message.rule for message in firing} == {"service_down", "disk_high"}
     only = replace(LEVEL.policy, least="critical")
-    firing = still_firing(night.looks[-1].decision, Named("alertmanager", only), BOX)
+    firing = still_firing(night.looks[-1].decision, Named("alertmanager", only), BOX, {})
     assert {message.rule for message in firing} == {"service_down"}
 
 
@@ -398,3 +399,40 @@ def test_what_no_reading_ended_is_not_called_resolved() -> None:
     night.passes(minutes=2)
     plans.hears(night)
     assert plans.planned[-1].message.title == "ENDED shop/box-1: service_down of gateway is silenced."
+
+
+LINKED = Origin("box-1", links=Links("https://m.example.com", b"k" * 32))
+
+
+def test_a_message_carries_the_page_of_its_alert_and_while_it_fires_where_to_acknowledge_it() -> None:
+    night, plans = Night(), RoutingPlans(WEBHOOK, sender=LINKED)
+    night["gateway"].stops()
+    night.passes(hours=5)
+    night["gateway"].starts()
+    night.passes(minutes=5)
+    plans.hears(night)
+    fired, again, over = (each.message for each in plans.planned)
+    identity = night.fired_once("service_down", "gateway").id
+    assert {m.link for m in (fired, again, over)} == {f"https://m.example.com/alerts/{identity}"}
+    assert all(m.ack.startswith(f"https://m.example.com/a/{identity}.") for m in (fired, again))
+    assert (fired.ack == again.ack, over.ack) == (False, "")
+    assert fired.ack not in repr(fired)
+    assert fired.ack not in fired.text + fired.short + str(fired.fields)
+
+
+def test_without_a_public_address_no_message_has_one() -> None:
+    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    plans.hears(night)
+    assert {(p.message.link, p.message.ack) for p in plans.planned} == {("", "")}
+
+
+def test_the_short_text_is_what_to_do_and_the_id() -> None:
+    night, plans = Night(), RoutingPlans(WEBHOOK)
+    night["gateway"].stops()
+    night.passes(minutes=1)
+    plans.hears(night)
+    (told,) = plans.planned
+    alert = night.fired_once("service_down", "gateway")
+    assert told.message.short == f"{alert.finding.recommendation}\nalert {alert.id}"

@@ -109,3 +109,10 @@ def test_a_secret_that_claims_to_be_base64_and_is_not_is_a_mistake() -> None:
     with pytest.raises(ValueError, match="not base64") as caught:
         signing_key("whsec_!planted!")
     assert "planted" not in str(caught.value)
+
+
+def test_an_event_carries_the_addresses_of_its_alert() -> None:
+    token = "https://m/a/a1b2c3d4e5f6.6900.AAAA"
+    found = event(message(link="https://m/alerts/a-1", ack=token), AT, "box-1", "")
+    assert (found["data"]["url"], found["data"]["acknowledge_url"]) == ("https://m/alerts/a-1", token)
+    assert not {"url", "acknowledge_url"} & event(message(), AT, "box-1", "")["data"].keys()

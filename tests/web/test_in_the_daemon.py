@@ -16,6 +16,7 @@ import pytest
 
 from monitord.storage.schema import FILE
 from tests.faults.watched import PATIENCE, Watched
+from tests.notify.conftest import Receive, receive  # noqa: F401 - the fixture
 
 TOKEN = "a-token-of-the-tests"
 STOP_SECONDS = 5.0
@@ -165,3 +166,38 @@ async def test_a_job_that_was_answered_is_judged_though_the_daemon_is_killed_at_
         assert "backup has reported that all went well" in resolved["message"]
         assert (await page.get("/api/status")).json()["checks"]["backup"]["status"] == "ok"
     assert daemon.said("internal_error") == []
+
+
+async def test_a_link_of_a_message_acknowledges_its_alert_once_also_after_a_restart(
+    tmp_path: Path,
+    page: httpx.AsyncClient,
+    receive: Receive,  # noqa: F811 - the fixture
+) -> None:
+    receiver = await receive()
+    given = settings(
+        tmp_path,
+        port_of(page),
+        MONITORD_HTTP__TOKEN=TOKEN,
+        MONITORD_HTTP__PUBLIC_URL=str(page.base_url),
+        MONITORD_NOTIFY__WEBHOOK_URL=receiver.url,
+        MONITORD_ORDERS__DISK_WARNING="0%",
+        MONITORD_ORDERS__DISK_CRITICAL="100%",
+        MONITORD_ORDERS__CONFIRM_EVERY="0s",
+    )
+    async with Watched(given, tmp_path) as daemon:
+        await daemon.until("notification_sent")
+    data = receiver.requests[0].json()["data"]
+    async with Watched(given, tmp_path) as daemon:
+        await daemon.until("page_listening")
+        await daemon.check()
+        assert (await page.get(data["url"])).status_code == 200
+        assert '<form method="post">' in (await page.get(data["acknowledge_url"])).text
+        assert daemon.said("alert_acknowledged") == []
+        assert (await page.post(data["acknowledge_url"])).status_code == 200
+        line = await daemon.until("alert_acknowledged")
+        assert line["alert_id"] == data["alert"]["alert_id"]
+        await daemon.check()
+        again = await page.post(data["acknowledge_url"])
+        assert (again.status_code, "acknowledged already" in again.text) == (200, True)
+    written = "".join(path.read_text() for path in (tmp_path / "state" / "logs").iterdir())
+    assert data["acknowledge_url"].rpartition(".")[2] not in written

@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from monitord.config import routes
 from monitord.config.loader import Settings, SettingsError
+from monitord.config.routes import Route
 from monitord.config.types import is_loopback, listen_address
+from monitord.core.model import RANK
+from monitord.core.subjects import RULES
 from monitord.notify.channels.base import Channel
 
 if TYPE_CHECKING:
@@ -65,7 +71,24 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
         store = settings.state_dir / "apprise" if remembers else None
         for name, secret_url in zip(names(settings)[-len(notify.urls) :], notify.urls, strict=True):
             found.append(Apprise(secret_url.get_secret_value(), name, least.get(name, "warning"), store))
+    for channel in found:
+        channel.policy = replace(channel.policy, routes=notify.routes.get(channel.name, ()))
     return tuple(found)
+
+
+def unheard(settings: Settings, day: datetime) -> tuple[str, ...]:
+    """Of which alerts nobody is notified by the routes that are set, a sentence each; nothing where none is set."""
+    notify = settings.notify
+    if not notify.routes:
+        return ()
+    found = [
+        replace(
+            route, severity=max(route.severity, notify.severity_by_channel.get(name, "warning"), key=RANK.__getitem__)
+        )
+        for name in names(settings)
+        for route in notify.routes.get(name, (Route(),))
+    ]
+    return tuple(routes.unheard(found, {rule.name: rule.severities for rule in RULES}, day))
 
 
 def heartbeat_sender(settings: Settings, on_edge: Callable[[bool, str], None] | None = None) -> Heartbeat | None:

@@ -86,6 +86,8 @@ class Alertmanager:
         annotations = {
             "summary": str(message.fields.get("summary") or message.title),
             "description": message.text,
+            "url": message.link,
+            "acknowledge": message.ack,
             "recommendation": str(message.fields.get("recommendation") or ""),
             "runbook": str(message.fields.get("runbook") or ""),
             "contact": str(message.fields.get("contact") or ""),
@@ -98,7 +100,8 @@ class Alertmanager:
             "startsAt": rfc3339(min(began, ends)),  # one that ends before it begins is refused
             "endsAt": rfc3339(ends),
         }
-        return alert | ({"generatorURL": self._page} if self._page else {})
+        page = message.link or self._page
+        return alert | ({"generatorURL": page} if page else {})
 
 
 def endpoint(url: str) -> str:

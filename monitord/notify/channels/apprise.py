@@ -127,6 +127,10 @@ def note(message: Message, now: datetime) -> dict[str, object]:
         "type": notify_type(message),
         "kind": message.kind,
         "identity": message.alert_id or (message.id if message.kind == "test" else ""),
+        "id": message.alert_id,
+        "short": _late(_utf8(message.short), message, now) if message.short else "",
+        "link": message.link,
+        "ack": message.ack,
         "parts": [note(part, now) for part in message.parts],
     }
 
@@ -141,6 +145,10 @@ def body(message: Message, now: datetime) -> str:
     """The text, and how late it is sent where that matters."""
     text = _utf8(message.text)
     text = text if len(text) <= _LONGEST_BODY else text[: _LONGEST_BODY - 1] + "…"
+    return _late(text, message, now)
+
+
+def _late(text: str, message: Message, now: datetime) -> str:
     late = (now - message.at).total_seconds()
     return text if late < _LATE_SECONDS else f"{text}\n(sent {humanize.duration(late)} late)"
 

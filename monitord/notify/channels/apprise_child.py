@@ -20,6 +20,7 @@ from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, url
 
 from monitord.masking import MASK, mask, mask_address
 from monitord.notify.channels.apprise_identity import IdentityParameters, taken
+from monitord.notify.channels.apprise_layout import has_button, laid_out, with_button, with_parameters
 from monitord.notify.channels.limits import retry_after
 
 _NICE: Final = 5
@@ -59,14 +60,15 @@ class _Calls:
     """The requests that a plugin makes for one message, and what was answered to the last of them."""
 
     def __init__(self) -> None:
-        self._identity = ""
+        self._identity = self._button = ""
         self.many = 0
         self.status: int | None = None
         self.retry_after: float | None = None
 
-    def begin(self, identity: str) -> None:
-        """A message of this identity ("": none that the service takes)."""
-        self._identity, self.many, self.status, self.retry_after = identity, 0, None, None
+    def begin(self, identity: str, button: str = "") -> None:
+        """A message of this identity ("": none that the service takes), with a button that opens an address."""
+        self._identity, self._button = identity, button
+        self.many, self.status, self.retry_after = 0, None, None
 
     def listen(self, session: Any) -> None:
         """Observes every request that `requests` sends. What is requested is not kept."""
@@ -74,6 +76,8 @@ class _Calls:
 
         def heard(own: Any, request: Any, **settings: Any) -> Any:
             request.url = by_alias(request.url, self._identity)
+            if self._button and (content := with_button(request.body, self._button)) is not None:
+                request.prepare_body(content, None)
             self.many += 1
             response = send(own, request, **settings)
             self.status = response.status_code
@@ -144,15 +148,18 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
     for note in _notes(question["notes"], takes):
         action = takes.acknowledges if note["kind"] == "acknowledged" else ""
         heard.lines.clear()
-        calls.begin(note["identity"] if takes.names else "")
+        calls.begin(note["identity"] if takes.names else "", note["ack"] if has_button(url, note["ack"]) else "")
         sender = apprise.Apprise(asset=asset)
-        if not sender.add(takes.address(url, note["identity"], action) if note["identity"] else url):
+        title, body, extra = laid_out(note, service.template_args, url, service.body_maxlen, service.title_maxlen)
+        address = with_parameters(takes.address(url, note["identity"], action) if note["identity"] else url, extra)
+        if not sender.add(address):
             return {"ok": False, "kind": "protocol", "error": _UNKNOWN_ADDRESS}
         is_taken = sender.notify(
-            body=note["body"], title=note["title"], notify_type=note["type"], body_format=apprise.NotifyFormat.TEXT
+            body=body, title=title, notify_type=note["type"], body_format=apprise.NotifyFormat.TEXT
         )
         if not is_taken:
-            return {"ok": False, "status": calls.status, "retry_after": calls.retry_after} | _reason(heard.lines, url)
+            why = _reason(heard.lines, address, note["ack"])
+            return {"ok": False, "status": calls.status, "retry_after": calls.retry_after} | why
         if note["kind"] == "resolved" and takes.incidents and not calls.many and _asks_by_http(service):
             scheme = mask_address(url).partition(":")[0]
             error = f"{scheme} sent nothing: it does not know what was opened for this alert, and cannot close it"
@@ -184,13 +191,14 @@ def _notes(notes: Iterable[dict[str, Any]], takes: IdentityParameters) -> Iterat
             yield from (note, note | {"type": "success"})
 
 
-def _reason(lines: Sequence[tuple[int, str]], url: str) -> dict[str, str]:
+def _reason(lines: Sequence[tuple[int, str]], url: str, ack: str = "") -> dict[str, str]:
     """Kind and sentence of a failure, from what was logged. Details help to classify it, and are never quoted."""
     spoken = [text for level, text in lines if level >= logging.WARNING]
     kind = next((kind for pattern, kind in _KINDS if any(_says(pattern, text) for text in spoken)), "refused")
     if kind == "refused" and not any(_says(r"error=\d", text) for text in spoken):
         details = [text for _, text in lines if "exception" in text.lower()]
         kind = next((kind for pattern, kind in _KINDS if any(_says(pattern, text) for text in details)), kind)
+    spoken = [text.replace(ack, MASK) if ack else text for text in spoken]
     said = without(spoken[-1], url) if spoken else "it did not say why"
     return {"kind": kind, "error": f"{mask_address(url).partition(':')[0]} did not accept it: {said.rstrip('.')}"}
 

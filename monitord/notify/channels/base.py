@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol, runtime_checkable
 
-from monitord.core.model import Kind, Severity
+from monitord.config.routes import Route
+from monitord.core.model import RANK, Alert, Kind, Severity
 from monitord.failures import FailureError
 from monitord.notify.message import Message
 
@@ -47,7 +48,7 @@ class DeliveryPolicy:
     receive. `incidents`: its receiver keeps what fires open, and pages, until it receives the end; a silence is sent
     as of an end, and of nothing that has none. `acknowledges`: acknowledgements are sent there. `receiver` tells one
     receiver from another under the same name ("" where there is only ever one): a short digest of the address, and no
-    secret.
+    secret. `routes`: what it takes by rule, subject and time (none: everything).
     """
 
     least: Severity = "warning"
@@ -59,6 +60,24 @@ class DeliveryPolicy:
     acknowledges: bool = False
     batch: int = 100
     receiver: str = ""
+    routes: tuple[Route, ...] = ()
+
+    def takes(self, alert: Alert) -> bool:
+        """Whether such an alert belongs there, at whatever time."""
+        if RANK[alert.severity] < RANK[self.least]:
+            return False
+        return not self.routes or any(self._own(alert))
+
+    def takes_now(self, alert: Alert, now: datetime) -> bool:
+        """Whether it belongs there, and its time has come."""
+        return self.takes(alert) and (not self.routes or any(one.is_time(alert, now) for one in self._own(alert)))
+
+    def is_open(self, alert: Alert, now: datetime) -> bool:
+        """Whether what has been sent there of an alert may be followed by more now."""
+        return not self.routes or any(one.is_open(now) for one in self._own(alert))
+
+    def _own(self, alert: Alert) -> Iterator[Route]:
+        return (one for one in self.routes if one.takes(alert.rule, alert.subject, alert.severity))
 
 
 class Channel(Protocol):

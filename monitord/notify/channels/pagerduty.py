@@ -122,7 +122,11 @@ class PagerDuty:
         if self._fleet:
             payload["group"] = _short(self._fleet, _LONGEST_FIELD)
         event = self._event("trigger", identity) | {"client": "monitord", "payload": payload}
-        return event | ({"client_url": self._page} if self._page else {})
+        links = (("This alert on monitord's page", message.link), ("Acknowledge", message.ack))
+        if found := [{"href": address, "text": words} for words, address in links if address]:
+            event["links"] = found
+        page = message.link or self._page
+        return event | ({"client_url": page} if page else {})
 
 
 def _details(message: Message) -> dict[str, object]:

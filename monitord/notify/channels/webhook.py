@@ -88,6 +88,7 @@ def event(message: Message, now: datetime, instance: str, fleet: str) -> dict[st
         envelope["subject"] = message.subject
     data = {"instance": instance, "fleet": fleet or None} | _data(message, now)
     cleaned: dict[str, Any] = in_json(envelope | {"data": data}, mask)
+    cleaned["data"] |= {name: url for name, url in (("url", message.link), ("acknowledge_url", message.ack)) if url}
     return cleaned
 
 

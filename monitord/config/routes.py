@@ -1,0 +1,158 @@
+"""Which alerts a channel takes: by severity, rule and subject, within which hours, and after how long."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from difflib import get_close_matches
+from typing import Annotated, Any, Final
+
+from pydantic import PlainSerializer
+
+from monitord.config import types as t
+from monitord.config.quiet_hours import Hours, quiet_hours
+from monitord.core import humanize, units
+from monitord.core.model import RANK, Alert, Severity
+from monitord.core.names import any_means
+
+EXAMPLE: Final = '{"tgram": {"severity": "critical", "rules": ["disk_*"], "hours": "22:00-07:00", "after": "15m"}}'
+_NAMED: Final = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What one route takes; no patterns: whatever they would be of. Several routes of a channel take what one takes.
+
+    `hours`, as they were written: it takes what fires within them. `after`: it takes what has fired for so long and is
+    not acknowledged.
+    """
+
+    severity: Severity = "warning"
+    rules: tuple[str, ...] = ()
+    subjects: tuple[str, ...] = ()
+    hours: str = ""
+    after: timedelta = timedelta(0)
+
+    def takes(self, rule: str, subject: str, severity: Severity) -> bool:
+        """Whether such an alert belongs here, at whatever time."""
+        return (
+            RANK[severity] >= RANK[self.severity]
+            and (not self.rules or any_means(self.rules, rule))
+            and (not self.subjects or any_means(self.subjects, subject))
+        )
+
+    def is_time(self, alert: Alert, now: datetime) -> bool:
+        """Whether the time has come to notify of it here."""
+        if self.after > timedelta(0):
+            lasted = now - (alert.fired_at or now)
+            if alert.acked_at is not None or lasted < self.after:
+                return False
+        return self.is_open(now)
+
+    def is_open(self, now: datetime) -> bool:
+        """Whether `now` is within its hours."""
+        return not self.hours or hours_of(self.hours).ending(now) is not None
+
+
+def hours_of(written: str) -> Hours:
+    """The hours of a route; none of them is read twice."""
+    if written not in _HOURS:
+        _HOURS[written] = quiet_hours(written)
+    return _HOURS[written]
+
+
+_HOURS: Final[dict[str, Hours]] = {}
+
+
+def _one(given: Mapping[str, Any]) -> Route:
+    found: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in _FIELDS:
+            near = get_close_matches(name, _FIELDS, 1, 0.5)
+            raise ValueError(
+                f"{name!r} is none of {', '.join(_FIELDS)}" + (f"; did you mean {near[0]}?" if near else "")
+            )
+        try:
+            found[name] = _FIELDS[name](value)
+        except ValueError as error:
+            raise ValueError(f"{name}: {error}") from None
+    return Route(**found)
+
+
+def _patterns(value: object) -> tuple[str, ...]:
+    listed = [value] if isinstance(value, str) else value
+    if not isinstance(listed, list | tuple) or not all(isinstance(one, str) and one.strip() for one in listed):
+        raise ValueError('it is not a list of patterns; write ["disk_*"]')
+    return tuple(dict.fromkeys(one.strip() for one in listed))
+
+
+def _hours(value: object) -> str:
+    written = t.text_of(value, "22:00-07:00")
+    if written:
+        hours_of(written)
+    return written
+
+
+_FIELDS: Final[dict[str, Callable[[object], object]]] = {
+    "severity": t.one_of("warning", "critical"),
+    "rules": _patterns,
+    "subjects": _patterns,
+    "hours": _hours,
+    "after": t.read_duration,
+}
+
+
+def _routes(value: object) -> tuple[Route, ...]:
+    listed: list[Any] = list(value) if isinstance(value, list | tuple) else [value]
+    if not listed or not all(isinstance(one, dict | Route) for one in listed):
+        raise ValueError(f"it is neither a route nor a list of them; write {EXAMPLE}")
+    return tuple(one if isinstance(one, Route) else _one(one) for one in listed)
+
+
+def _written(routes: Mapping[str, tuple[Route, ...]]) -> dict[str, list[dict[str, object]]]:
+    return {name: [_as_given(route) for route in each] for name, each in routes.items()}
+
+
+def _as_given(route: Route) -> dict[str, object]:
+    after = units.duration_text(route.after) if route.after else ""
+    shown = {"rules": list(route.rules), "subjects": list(route.subjects), "hours": route.hours, "after": after}
+    return {"severity": route.severity} | {name: value for name, value in shown.items() if value}
+
+
+Routes = Annotated[dict[str, tuple[Route, ...]], t.mapping(EXAMPLE, _routes), PlainSerializer(_written)]
+
+
+def unheard(routes: Collection[Route], rules: Mapping[str, Collection[Severity]], day: datetime) -> Iterator[str]:
+    """Of which alerts nobody is notified by these routes, all channels' together; a sentence for each reason.
+
+    `rules` are the severities that each rule may have, `day` the day whose hours are looked through.
+    """
+    never, other, away = list[str](), dict[str, list[str]](), list[str]()
+    for rule, severities in rules.items():
+        for severity in severities:
+            taking = [one for one in routes if one.takes(rule, next(iter(one.subjects), ""), severity)]
+            name = f"{rule} ({severity})"
+            anything = [one for one in taking if not one.subjects or "*" in one.subjects]
+            if not taking:
+                never.append(name)
+            elif not anything:
+                patterns = dict.fromkeys(pattern for one in taking for pattern in one.subjects)
+                other.setdefault(humanize.listed(list(patterns)), []).append(name)
+            elif not _always(anything, day):
+                away.append(name)
+    if never:
+        yield f"nobody is notified of {humanize.listed(never, most=_NAMED)}"
+    for patterns_said, names in other.items():
+        yield f"of subjects other than {patterns_said}, nobody is notified of {humanize.listed(names, most=_NAMED)}"
+    if away:
+        yield f"outside the hours of the routes, nobody is notified of {humanize.listed(away, most=_NAMED)}"
+
+
+def _always(routes: Collection[Route], day: datetime) -> bool:
+    """Whether one of them is open at each minute of a day."""
+    if any(not one.hours for one in routes):
+        return True
+    begin = day.astimezone(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    moments = (begin + timedelta(minutes=minute) for minute in range(24 * 60))
+    return all(any(one.is_open(moment) for one in routes) for moment in moments)
