@@ -129,7 +129,7 @@ class Page:
 
     def _may_read(self, request: Request) -> bool:
         """Whether reading takes no token: only this machine reaches the page, and no proxy lets others in."""
-        return self._is_open and (not self._public or host_of(request.headers.get("host", "")) != self._public)
+        return self._is_open and (not self._public or host_of(request.headers) != self._public)
 
     async def _unknown(self, request: Request) -> Response:
         try:

@@ -107,7 +107,7 @@ class SecurityMiddleware:
         path: str = request.scope["path"]
         if not path.startswith("/"):  # `GET http://elsewhere/ HTTP/1.1`, `OPTIONS *`
             return 400, "A request names a path of this address."
-        if self._names is not None and host_of(headers.get("host", "")) not in self._names:
+        if self._names is not None and host_of(headers) not in self._names:
             return 421, "This address answers to localhost only."
         if len(headers.getlist("host")) != 1:
             return 400, "A request names one host."
@@ -169,10 +169,11 @@ async def form_of(request: Request) -> dict[str, str]:
     return fields
 
 
-def host_of(text: str) -> str:
-    """The host of a Host header, without its port and brackets."""
-    host, colon, port = text.lower().rpartition(":")
-    bare = host if colon and port.isdecimal() else text.lower()
+def host_of(headers: Headers) -> str:
+    """The host of a request, without its port and brackets."""
+    text = headers.get("host", "").lower()
+    host, colon, port = text.rpartition(":")
+    bare = host if colon and port.isdecimal() else text
     return bare.removeprefix("[").removesuffix("]").removesuffix(".")
 
 
