@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from monitord.core.copying import replace
+from monitord.core.model import Failure, Observation, Reading
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Criterion, ServiceReport
 from monitord.core.report.model import Report as Report
@@ -42,6 +44,24 @@ def test_a_healthy_night_is_a_go_with_evidence_for_every_criterion() -> None:
     assert "24 due seals" in criterion(report, "epochs_sealed").evidence
     assert "42,0" in " ".join(criterion(report, "growth_steady").evidence.split())
     assert "cls-discovery may come and go" in criterion(report, "services_online").evidence
+
+
+def test_what_an_older_version_did_not_ask_spoils_no_verdict_and_what_was_asked_in_vain_does() -> None:
+    night = quiet(3, every=120)
+    until = night.looks[-1].observation.now.timestamp()
+    asked = replace(night.orders, probes=night.orders.probes | {"pipeline"})
+    observations = [look.observation for look in night.looks]
+
+    def report(of: list[Observation]) -> Report:
+        recorded = RecordedCycle(of, night.transitions, night.state)
+        return build_report(recorded, asked, until - 3600, until)
+
+    assert report(observations).verdict == "GO"
+    assert "pipeline_true" not in [c.name for c in report(observations).criteria]
+    failed = Reading("pipeline", failure=Failure("timeout", "it took too long"))
+    in_vain = [replace(one, readings={**one.readings, "pipeline": failed}) for one in observations]
+    assert criterion(report(in_vain), "pipeline_true").met is None
+    assert report(in_vain).verdict == "UNKNOWN"
 
 
 def test_a_service_that_was_down_for_a_while_is_a_no_go_though_it_is_well_again() -> None:

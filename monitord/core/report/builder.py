@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from monitord.core import humanize
 from monitord.core.alerting.escalation import escalation
 from monitord.core.alerting.incidents import Incident, IncidentPart, incidents
+from monitord.core.copying import replace
 from monitord.core.engine import State
 from monitord.core.history.defaults import found, seen_by, settle
 from monitord.core.history.model import History
@@ -24,6 +25,7 @@ from monitord.core.report.model import OpenWarning, Recap, Report
 from monitord.core.report.seals import SealTracker
 from monitord.core.report.services import ServiceTracker, confirmed
 from monitord.core.report.tables import TableTracker
+from monitord.core.subjects.registry import registered
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,9 +63,11 @@ def build_report(
         SealTracker(orders, since, until),
     )
     levels, checks = Levels(orders, since, until), CheckTracker(orders, since, until)
+    added = {subject.name for subject in registered() if subject.beside and subject.name not in kept.taken_at}
     for observation in _up_to(until, recorded.observations):
         history, observation, applied = settle(history, observation, configured)
         history, events, _, _ = update(history, observation, applied)
+        added -= observation.readings.keys()
         blind_spots_seen.observe(observation)
         services.observe(observation, history, events)
         tables.observe(observation, history)
@@ -72,7 +76,9 @@ def build_report(
         checks.observe(observation)
     now = datetime.fromtimestamp(until, UTC)
     incidents_found = _in_window(incidents(recorded.transitions, recorded.state.alerts.values()), since)
-    blind = blind_spots_seen.spells(history, kept)
+    # What nobody asked for, and the version that recorded this did not know, is no part of its verdict.
+    orders = replace(orders, probes=orders.probes - added)
+    blind = tuple(spell for spell in blind_spots_seen.spells(history, kept) if spell.probe not in added)
     facts = ReportFacts(
         orders=orders,
         since=since,
