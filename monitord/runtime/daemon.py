@@ -26,7 +26,7 @@ from monitord.config.schema import sections, variable_of
 from monitord.core.history.process_model import ServiceHistory
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
-from monitord.core.subjects.registry import title_of
+from monitord.core.subjects.registry import subject_named, title_of
 from monitord.logging.logger import JsonLog
 from monitord.notify.channels import channels
 from monitord.pm2.ipc import IpcChannel
@@ -348,9 +348,13 @@ class Daemon:
             self._log.internal("a part of the new settings has not taken effect", error)
 
     def _say_what_is_off(self, settings: Settings) -> None:
-        """Once, at the start: what is not configured is not watched, and that is no failure."""
+        """Once, at the start: what is not configured is not watched, and that is no failure.
+
+        Nothing is said of a server that nobody has unless they name it: of a chain, to whom has none.
+        """
         for name, section in sections(settings):
-            if section.needs and not section.is_watched():
+            subject = subject_named(name)
+            if section.needs and not section.is_watched() and (subject is None or not subject.needs):
                 variable = variable_of(name, section.needs)
                 message = f"{title_of(name)} is not watched: {variable} is not set."
                 self._log.emit("probe_off", "info", message, what=name, variable=variable)

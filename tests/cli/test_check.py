@@ -91,6 +91,7 @@ def test_what_cannot_be_reached_is_critical_and_every_number_of_it_null(tmp_path
         **dict.fromkeys(("pm2", "postgres", "epochs", "pipeline", "redis"), "failed"),
         "host": "ok",
         "checks": "off",
+        "chain": "off",
     }
     assert set(fields["growth"]["user_signals"].values()) <= {None, False}
     assert set(fields["redis"]["queues"]["tree-builder"].values()) == {None}

@@ -249,6 +249,7 @@ def test_a_probe_that_is_not_configured_is_off_and_unknown_to_nobody() -> None:
         "redis": "off",
         "host": "ok",
         "checks": "off",
+        "chain": "off",
     }
 
 

@@ -44,7 +44,7 @@ async def test_the_exit_code_is_the_state_and_the_first_line_is_kept(tmp_path: P
 @pytest.mark.parametrize(
     ("code", "kind", "said"),
     [
-        (3, "protocol", "backup says that it cannot tell: no such host"),
+        (3, "protocol", "backup answers UNKNOWN: no such host"),
         (4, "protocol", "backup exited with 4, which is no exit code of a plugin: no such host"),
         (127, "missing", "backup exited with 127, a program that it needs is missing: no such host"),
     ],
@@ -183,9 +183,9 @@ def test_the_numbers_are_bounded_and_what_was_left_out_is_counted() -> None:
 
 @pytest.mark.parametrize("flood", ["'", "a", "a=1;", " a", "'a'", "a=1;" + "1.:" * 9, "''=", "\x00", "|"])
 def test_no_output_takes_long_to_read(flood: str) -> None:
-    began = time.monotonic()
+    began = time.thread_time()
     parse(f"OK |{flood * (MOST_BYTES // len(flood))}")
-    assert time.monotonic() - began < 1.0
+    assert time.thread_time() - began < 1.0
 
 
 @pytest.mark.skipif(not PLUGINS.is_dir(), reason="there are no monitoring plugins here")
