@@ -15,6 +15,7 @@ _BRINGS: Final = (
     ("openssl", "apt-get install openssl"),
     ("monitoring plugins", "apt-get install monitoring-plugins-basic"),
     ("chrom", "apt-get install chromium"),
+    ("systemctl", "run on a machine with systemd"),
     ("systemd-analyze", "apt-get install systemd"),
     ("docker", "run where Docker runs"),
     ("node of the wheel", "make install (it is among the locked dependencies)"),
