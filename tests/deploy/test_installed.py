@@ -42,6 +42,7 @@ def run(*command: str | Path, home: Path) -> str:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(own)}
     # What has been downloaded once, also by `make install`, is not downloaded again.
     cache = {"UV_CACHE_DIR": str(Path.home() / ".cache" / "uv"), "PIP_CACHE_DIR": str(Path.home() / ".cache" / "pip")}
+    cache["UV_SYSTEM_CERTS"] = "1"  # as pip has it: a proxy's authority is known to the system alone
     done = subprocess.run(
         [str(word) for word in command],
         cwd=home,

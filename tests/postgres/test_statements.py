@@ -262,4 +262,4 @@ async def test_who_gets_no_turn_in_time_says_so(open_session: OpenSession, black
 
     found = await asyncio.gather(*(failure(asked(f"n{n}")) for n in range(4)))
     assert [kind for kind, _ in found] == ["timeout"] * 4
-    assert "n3 could not be asked in time: other statements hold both connections" in [said for _, said in found]
+    assert "n3 could not be queried in time: other statements hold both connections" in [said for _, said in found]
