@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from monitord import __version__
+from monitord.core.series import Rollup
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import registered
 
@@ -126,6 +127,10 @@ _INCIDENT: Final = _annotated(
         )
     ),
 )  # fmt: skip
+# As in the dataclass, but that its time is told as all others are.
+_ROLLUPS: Final = _list(_object(**{**_schema(Rollup)["properties"], "start": _TIME}))
+_KEPT_WINDOW: Final = _object(name=_TEXT, since=_TIME, until=_TIME, days=_ROLLUPS, totals=_ROLLUPS)
+_MAYBE_WINDOW: Final = _KEPT_WINDOW | {"type": ["object", "null"]}
 _REPORT: Final = _object(
     verdict={"type": "string", "enum": ["GO", "NO-GO", "UNKNOWN"]},
     sentence=_TEXT,
@@ -146,6 +151,10 @@ _REPORT: Final = _object(
     baseline_at=_MAYBE_TIME,
     notes=_list(_TEXT),
     escalations=_map(_TEXT),
+    kept=_object(
+        begins=_MAYBE_TIME, window=_MAYBE_WINDOW, compared=_list(_KEPT_WINDOW), go=_MAYBE_WINDOW, now=_MAYBE_WINDOW
+    )
+    | {"type": ["object", "null"]},
 )
 _SILENCE: Final = _object(
     silence_id=_TEXT, subject=_TEXT, rule=_MAYBE_TEXT, reason=_MAYBE_TEXT, since=_TIME, until=_MAYBE_TIME,
