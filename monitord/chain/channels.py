@@ -49,7 +49,7 @@ class ChannelPlace:
 
 def placed(settings: ChainSettings, group: str, channel: str, keccak256: Hash) -> ChannelPlace:
     """Where the account of a channel is, for the token of one of the groups that a mint is set for."""
-    mint = settings.mints[group]
+    mint = settings.tokens[group]
     given = settings.accounts.get(f"{group}/{channel}", settings.accounts.get(channel))
     if given is not None:
         return ChannelPlace(settings.program, mint, given)

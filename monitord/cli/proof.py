@@ -166,7 +166,7 @@ async def _beside_chain(made: Proof, own: ChainSettings, session: Session, kecca
         raise seals.explained(error) from error
     is_marked = any(row["published"] for row in rows)
     nodes, best = Nodes(own.rpc_urls), made
-    for group in own.mints:
+    for group in own.tokens:
         if upper(group) not in {upper(name.partition(" (")[0]) for name in made.sealed_for}:
             continue
         place = placed(own, group, made.channel, keccak256)

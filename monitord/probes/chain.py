@@ -147,7 +147,7 @@ class ChainProbe:
         return request.whole and now - self._began >= every - min(_EARLY_SECONDS, every * _EARLY_SHARE)
 
     def _members(self) -> frozenset[str]:
-        return frozenset((NAME, *self._settings.mints, *self._settings.wallets))
+        return frozenset((NAME, *self._settings.tokens, *self._settings.wallets))
 
     async def _round(self, request: Request) -> Measured:
         try:
@@ -189,7 +189,7 @@ class ChainProbe:
             keccak256 = load_keccak256()
             async with self._session.read_only(request.timeout * _DATABASE_SHARE) as connection:
                 first = int(now - _LABELS * self._length)
-                found = await published(connection, tuple(self._settings.mints), first, int(now), now - settle)
+                found = await published(connection, tuple(self._settings.tokens), first, int(now), now - settle)
         except PostgresError as error:
             return [], f"the database does not say what is published: {error.error}"
         except FailureError as error:
@@ -197,7 +197,7 @@ class ChainProbe:
         if not found:
             return [], f"nothing was marked as published in the last {_LABELS} labels"
         self._turn += 1
-        chosen = [one for group in self._settings.mints for one in self._chosen(group, found)]
+        chosen = [one for group in self._settings.tokens for one in self._chosen(group, found)]
         return [_Channel(one, placed(self._settings, one.group, one.channel, keccak256)) for one in chosen], None
 
     def _chosen(self, group: str, found: Sequence[Published]) -> list[Published]:
@@ -213,7 +213,7 @@ class ChainProbe:
     async def _ask(self, node: RpcNode, slot: int, channels: Sequence[_Channel]) -> _Found:
         """All that is asked of one node. NodeError: what it says cannot be true."""
         own = self._settings
-        wanted = [own.program, *own.mints.values(), *own.wallets, *(channel.place.address for channel in channels)]
+        wanted = [own.program, *own.tokens.values(), *own.wallets, *(channel.place.address for channel in channels)]
         of, accounts = await node.accounts(wanted)
         if slot - of > MOST_BEHIND:
             raise NodeError("protocol", f"{node.place} gives accounts that are {humanize.count(slot - of)} slots old")
@@ -222,7 +222,7 @@ class ChainProbe:
         if (program := accounts[own.program]) is not None and program.owner == LOADER:
             _, data = await node.accounts([self._program_data], _PROGRAM_DATA)
             found.deployed = self._see_program_data(node, data[self._program_data], found)
-        for group, mint in own.mints.items():
+        for group, mint in own.tokens.items():
             self._see_mint(node, group, accounts[mint], found)
         for channel in channels:
             found.channels[channel.name] = self._see_channel(node, channel, accounts[channel.place.address], found)
@@ -288,7 +288,7 @@ class ChainProbe:
             data = found.deployed.data
             yield sample(facts.DEPLOYED, int.from_bytes(data[4:12], "little"))
             yield sample(facts.AUTHORITY, encode(data[13:45]) if data[12] else "", "")
-        for group, mint in own.mints.items():
+        for group, mint in own.tokens.items():
             account = found.accounts[mint]
             supply = None
             if account is not None:

@@ -153,7 +153,7 @@ async def test_a_proof_says_how_its_root_stands_on_chain(
     await run(fleet_database, "UPDATE sealed_epochs SET published = 1" if flag else "SELECT 1")
     if epoch is not None:
         key = streamer_key("fanfan", load_keccak256())
-        node.publish(own.program, own.mints["MILO"], key, epoch, bytes.fromhex(root or root_of("fanfan", hashes)))
+        node.publish(own.program, own.tokens["MILO"], key, epoch, bytes.fromhex(root or root_of("fanfan", hashes)))
     url = await serve(node)
     asked = ("proof", "--channel", "fanfan", "--epoch", f"{EPOCH}", "--user-hash", hashes[2])
     found, out, err = await ask(tmp_path, fleet_database, *asked, "--format", "json", chain=url)

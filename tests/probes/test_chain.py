@@ -43,14 +43,14 @@ Make = Callable[..., Awaitable[ChainProbe]]
 def healthy() -> LocalChain:
     chain = LocalChain()
     chain.deploy(SETTINGS.program, 377_000_001)
-    for mint in SETTINGS.mints.values():
+    for mint in SETTINGS.tokens.values():
         chain.put_mint(mint, 5_000_000_000_000)
     return chain
 
 
 def publish(chain: LocalChain, channel: str, epoch: int = LABEL, root: str = ROOT, **how: Any) -> str:
     key = streamer_key(channel, load_keccak256(), how.pop("prefix", "channel:"))
-    return chain.publish(SETTINGS.program, SETTINGS.mints["MILO"], key, epoch, bytes.fromhex(root), **how)
+    return chain.publish(SETTINGS.program, SETTINGS.tokens["MILO"], key, epoch, bytes.fromhex(root), **how)
 
 
 @pytest.fixture
@@ -264,8 +264,8 @@ async def test_what_takes_longer_than_a_reading_is_told_by_a_later_one(make: Mak
 
 async def lies(chain: LocalChain, what: str) -> None:
     """Gives another account in the place of one that is asked for."""
-    mint = SETTINGS.mints["MILO"]
-    (data,) = [a for a in chain.accounts if a not in (SETTINGS.program, *SETTINGS.mints.values(), WALLET)]
+    mint = SETTINGS.tokens["MILO"]
+    (data,) = [a for a in chain.accounts if a not in (SETTINGS.program, *SETTINGS.tokens.values(), WALLET)]
     match what:
         case "another program":
             chain.faults.swaps = {SETTINGS.program: data}
@@ -317,7 +317,7 @@ async def test_what_every_node_says_is_not_there_is_not_there(make: Make) -> Non
 
 async def test_a_mint_that_is_nowhere_is_a_gap_of_its_group(make: Make) -> None:
     chain = healthy()
-    del chain.accounts[SETTINGS.mints["CLS"]]
+    del chain.accounts[SETTINGS.tokens["CLS"]]
     reading = await look(await make(chain))
     assert [(gap.subject, gap.kind) for gap in reading.gaps] == [("CLS", "missing")]
     assert reading.values("chain_supply", "group") == {"MILO": 5000.0, "CLS": None}
@@ -328,7 +328,7 @@ async def test_an_account_that_is_set_and_is_no_channels_is_a_gap(make: Make, fl
     chain = healthy()
     await mark(admin, "right", "wrong")
     publish(chain, "right")
-    reading = await look(await make(chain, dsn=fleet_database, accounts={"MILO/wrong": SETTINGS.mints["CLS"]}))
+    reading = await look(await make(chain, dsn=fleet_database, accounts={"MILO/wrong": SETTINGS.tokens["CLS"]}))
     assert states(reading) == {"MILO/right": "OK"}
     assert [gap.subject for gap in reading.gaps] == ["MILO/wrong"]
 
@@ -380,6 +380,6 @@ def test_where_a_channels_account_is_follows_from_its_mint_and_name() -> None:
     one = ChannelFacts("MILO", "marlon", LABEL, ROOT, "", None, {}, is_elsewhere=False)
     assert one.state == "MISSING"
     key = streamer_key("marlon", load_keccak256())
-    addresses = {channel_address(SETTINGS.program, mint, key)[0] for mint in SETTINGS.mints.values()}
+    addresses = {channel_address(SETTINGS.program, mint, key)[0] for mint in SETTINGS.tokens.values()}
     assert len(addresses) == 2
     assert all(decode(encode(address)) == address for address in addresses)

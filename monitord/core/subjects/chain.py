@@ -62,7 +62,7 @@ def _update(history: History, reading: Reading, before: float | None, now: float
 
 
 def _channels(history: History, asked: Sequence[ChannelFacts], now: float, orders: StandingOrders) -> dict[str, Any]:
-    mints = chain_settings(orders).mints
+    mints = chain_settings(orders).tokens
     found = {
         name: what
         for name, what in remembered(history).items()
@@ -117,7 +117,7 @@ def chain_behind(observation: Observation, history: History, orders: StandingOrd
 
     Critical where that is so of every channel that was compared.
     """
-    for group in chain_settings(orders).mints:
+    for group in chain_settings(orders).tokens:
         found = _of_group("chain_behind", group, observation, history)
         if not isinstance(found, list):
             yield found
@@ -163,7 +163,7 @@ def _evidence(channel: str, what: dict[str, Any]) -> dict[str, Any]:
 
 def chain_root_differs(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A channel's account has another root for a label than the tree cache has."""
-    for group in chain_settings(orders).mints:
+    for group in chain_settings(orders).tokens:
         found = _of_group("chain_root_differs", group, observation, history)
         if not isinstance(found, list):
             yield found
@@ -261,7 +261,8 @@ def _program_now(alert: Alert, at: RecoveryContext) -> str | None:
 
 
 def _balance_now(alert: Alert, at: RecoveryContext) -> str | None:
-    wallet = at.report.of(chain_status.STATUS).wallets.get(alert.subject)
+    chain = at.report.of(chain_status.STATUS)
+    wallet = None if chain is None else chain.wallets.get(alert.subject)
     if wallet is None or wallet.sol is None:
         return None
     return f"The wallet {alert.subject} holds {wallet.sol:g} SOL."
@@ -273,7 +274,7 @@ CHAIN_UNREACHABLE = unreachable(
     NAME,
     "The chain",
     blocks=lambda _: "what is published there",
-    response=lambda report: report.of(chain_status.STATUS).latency_ms,
+    response=chain_status.response,
     severity=_WARNING,
     runbook=("monitord config", "monitord logs --no-follow -n 50", "monitord check"),
     impact=Impact("what is on chain is not known", (NONE, NONE, "not known while it lasts")),

@@ -28,6 +28,11 @@ _URL: Final = re.compile(
     r"https?://(?:[^@/?#\s]*@)?(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE
 )
 _MOST_CHANNELS: Final = 100
+# The mints of the orders' own groups.
+_MINTS: Final[Mapping[str, str]] = {
+    "MILO": "AAHd7u22jCMgmbF7ATkiY3BhkifD4MN3Vbsy4eYQGWN5",
+    "CLS": "FZnUPK6eRWSQFEini3Go11JmVEqRNAQZgDP7q1DhyaKo",
+}
 
 Known = State | Literal["UNKNOWN"]
 
@@ -77,12 +82,10 @@ class ChainSettings:
     program: str = setting(
         "GnGzNdsQMxMpJfMeqnkGPsvHm8kwaDidiKjNU2dCVZop", "The program that roots are published to.", check=_program
     )
-    mints: Mapping[str, str] = setting(
-        {
-            "MILO": "AAHd7u22jCMgmbF7ATkiY3BhkifD4MN3Vbsy4eYQGWN5",
-            "CLS": "FZnUPK6eRWSQFEini3Go11JmVEqRNAQZgDP7q1DhyaKo",
-        },
-        "The mint of each group's token.",
+    mints: Mapping[str, str] | None = setting(
+        None,
+        "The mint of each group's token. Not set: the orders' own mints.",
+        example='{"MILO": "AAHd7u22jCMgmbF7ATkiY3BhkifD4MN3Vbsy4eYQGWN5"}',
         check=_addresses,
     )
     channels: int = setting(
@@ -101,6 +104,11 @@ class ChainSettings:
         judged=True,
         check=_wallets,
     )
+
+    @property
+    def tokens(self) -> Mapping[str, str]:
+        """The mint of each group's token, those of the orders' own groups where none are set."""
+        return _MINTS if self.mints is None else self.mints
 
 
 def chain_settings(orders: StandingOrders) -> ChainSettings:

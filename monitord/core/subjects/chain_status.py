@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, FactTable, Grid, Style
@@ -45,6 +45,7 @@ from monitord.core.subjects.chain_facts import (
 if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
 
+T = TypeVar("T")
 _STYLES: Final[Mapping[State, Style]] = {
     "OK": "ok",
     "SUPERSEDED": "ok",
@@ -109,7 +110,9 @@ class ChainStatus:
     uncompared: str | None
 
 
-def _status(history: History, orders: StandingOrders, now: float) -> ChainStatus:
+def _status(history: History, orders: StandingOrders, now: float) -> ChainStatus | None:
+    if NAME not in orders.probes:
+        return None
     reading = asked(NAME, history, orders) or Reading(NAME)
     own = chain_settings(orders)
     state, kept = reading.word(PROGRAM_STATE), reading.number(KEPT)
@@ -134,7 +137,7 @@ def _status(history: History, orders: StandingOrders, now: float) -> ChainStatus
             None if known is None else known["deployed"],
             reading.word(AUTHORITY),
         ),
-        supply={group: reading.number(SUPPLY, group=group) for group in own.mints},
+        supply={group: reading.number(SUPPLY, group=group) for group in own.tokens},
         wallets={
             address: WalletStatus(reading.number(BALANCE, wallet=address), least)
             for address, least in own.wallets.items()
@@ -147,11 +150,27 @@ def _status(history: History, orders: StandingOrders, now: float) -> ChainStatus
     )
 
 
-STATUS: Final = StatusSection("chain", ChainStatus, _status)
+STATUS: Final[StatusSection[ChainStatus | None]] = StatusSection(NAME, ChainStatus | None, _status)
 
-METRICS: Final = (
+
+def _here(report: FleetStatus) -> Mapping[str, ChainStatus]:
+    found = report.of(STATUS)
+    return {} if found is None else {"": found}
+
+
+def _members(of: Callable[[ChainStatus], Mapping[str, T]]) -> Callable[[FleetStatus], Mapping[str, T]]:
+    """What a metric is of each of: none where the chain is not watched."""
+
+    def members(report: FleetStatus) -> Mapping[str, T]:
+        found = report.of(STATUS)
+        return {} if found is None else of(found)
+
+    return members
+
+
+METRICS: Final[tuple[MetricGroup[Any], ...]] = (
     MetricGroup[ChainStatus](
-        lambda report: {"": report.of(STATUS)},
+        _here,
         (
             MetricFamily("chain_slot", "The slot that the chain has come to.", lambda chain: chain.slot),
             MetricFamily(
@@ -167,7 +186,7 @@ METRICS: Final = (
         ),
     ),
     MetricGroup[NodeStatus](
-        lambda report: report.of(STATUS).nodes,
+        _members(lambda chain: chain.nodes),
         (
             MetricFamily(
                 "chain_node_ok", "Whether a node of the chain is believed.", lambda node: float(node.trouble is None)
@@ -176,17 +195,17 @@ METRICS: Final = (
         label="node",
     ),
     MetricGroup[float | None](
-        lambda report: report.of(STATUS).supply,
+        _members(lambda chain: chain.supply),
         (MetricFamily("chain_token_supply", "How much there is of a group's token.", lambda supply: supply),),
         label="group",
     ),
     MetricGroup[WalletStatus](
-        lambda report: report.of(STATUS).wallets,
+        _members(lambda chain: chain.wallets),
         (MetricFamily("chain_wallet_sol", "How many SOL a wallet holds.", lambda wallet: wallet.sol),),
         label="wallet",
     ),
     MetricGroup[PublishedStatus](
-        lambda report: report.of(STATUS).channels,
+        _members(lambda chain: chain.channels),
         (
             MetricFamily(
                 "chain_published_ok",
@@ -199,9 +218,16 @@ METRICS: Final = (
 )
 
 
+def response(report: FleetStatus) -> float | None:
+    """How long the nodes took, in ms; None where it is not known."""
+    found = report.of(STATUS)
+    return None if found is None else found.latency_ms
+
+
 def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
     """The slot, the balance of each wallet, and how many channels were compared and are not as published."""
-    chain = report.of(STATUS)
+    if (chain := report.of(STATUS)) is None:
+        return
     yield PerfDatum("chain_slot", chain.slot, minimum="0")
     for address, wallet in chain.wallets.items():
         yield PerfDatum(f"{address} sol", wallet.sol, limits=f"{wallet.least:g}:;", minimum="0")
@@ -211,7 +237,8 @@ def perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]
 
 def section(context: SectionContext) -> Iterator[Block]:
     """The channels that were published, the nodes, the program, the tokens and the wallets."""
-    chain = context.report.of(STATUS)
+    if (chain := context.report.of(STATUS)) is None:
+        return
     rows = tuple(
         (
             _STYLES[one.state],

@@ -11,4 +11,4 @@ async def publish(url: str, token_group: str, channel: str, epoch: int, root: st
     own = ChainSettings()
     key = streamer_key(channel, keccak256).hex()
     node = RpcNode(url, pace=0.0)
-    await node.ask("publishRoot", [own.program, own.mints[token_group], key, epoch, root])
+    await node.ask("publishRoot", [own.program, own.tokens[token_group], key, epoch, root])

@@ -229,7 +229,7 @@ class SolanaServer(PortServer):
 async def _main(port: int) -> None:
     chain, own = LocalChain(), ChainSettings()
     chain.deploy(own.program, chain.slot - 1_000_000)
-    for mint in own.mints.values():
+    for mint in own.tokens.values():
         chain.put_mint(mint, _SUPPLY)
     chain.put_wallet(WALLET, _BALANCE)
     server = await asyncio.start_server(chain.serve, "127.0.0.1", port)
