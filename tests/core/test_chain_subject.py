@@ -91,6 +91,7 @@ def test_whoever_asks_for_one_seal_is_told_how_it_stands(facts: list[Sample] | F
 def test_the_status_says_what_was_found_and_since_when() -> None:
     facts = [*channel("marlon", LABEL, LABEL), sample("chain_kept", (AT - timedelta(minutes=2)).timestamp())]
     chain = fold(facts)[-1].report.of(STATUS)
+    assert chain is not None
     assert (chain.slot, chain.age_seconds, chain.uncompared) == (379_000_000, 120.0, None)
     assert chain.channels["MILO/marlon"].state == "OK"
     assert chain.program.executable is None
