@@ -37,7 +37,9 @@ from monitord.core.model import (
     Value,
 )
 from monitord.core.orders import Expected, StandingOrders
+from monitord.core.subjects.chain_facts import chain_settings
 
+from .chain import Chain
 from .cycles import Cycles, Look
 from .fleet import MB, Check, Clock, Group, Host, Keyspace, Queue, Server, Service, Table, reading, sample
 from .pipeline import Pipeline
@@ -114,6 +116,7 @@ class Night(Cycles):
             for name in orders.groups
         }
         self.pipeline = Pipeline(self.clock, self.groups)
+        self.chain = Chain(self.groups, chain_settings(orders))
         self.queues = {name: Queue(name) for name in orders.queues}
         self.keyspace = Keyspace()
         self.sessions = Sessions(self.clock)
@@ -123,7 +126,7 @@ class Night(Cycles):
         }
         self.host = Host(boot_at=begin - 30 * 86400)
         self.pm2, self.postgres, self.epochs, self.redis, self.machine = (Server() for _ in range(5))
-        self.checking = Server()
+        self.pipeline_server, self.chain_server, self.checking = Server(), Server(), Server()
         self.replica = False
         # When the standby stopped to replay (None: it has replayed all), and whether it tells.
         self.replay_stopped: float | None = None
@@ -316,7 +319,7 @@ class Night(Cycles):
             "pm2": (self.pm2, self._of_pm2(), ()),
             "postgres": (self.postgres, self._of_postgres(), _gaps(self.tables.values())),
             "epochs": (self.epochs, self._of_epochs(), ()),
-            "pipeline": (self.epochs, self.pipeline.samples(self._asked_at), ()),
+            "pipeline": (self.pipeline_server, self.pipeline.samples(self._asked_at), ()),
             "redis": (self.redis, self._of_redis(), _gaps(self.queues.values())),
             "host": (self.machine, self.host.samples(), disk_gap),
         }
@@ -328,7 +331,10 @@ class Night(Cycles):
             gaps = tuple(gap for _, gap in taken if gap is not None)
             servers["checks"] = (self.checking, iter([s for samples, _ in taken for s in samples]), gaps)
         readings = {name: reading(name, *server) for name, server in servers.items() if name in wanted}
-        readings |= {name: self._of_other(name) for name in sorted(wanted - servers.keys())}
+        if "chain" in wanted and not self._is_told("chain"):
+            asked = self._awaited if probes is not None else frozenset[str]()
+            readings["chain"] = self.chain.taken(self.chain_server, self.now, asked, whole=probes is None)
+        readings |= {name: self._of_other(name) for name in sorted(wanted - readings.keys())}
         if self.daemon and "pm2" in readings and readings["pm2"].failure is None:
             readings["pm2"] = replace(readings["pm2"], by=Answered(self.daemon))
         if self.instead:
@@ -342,8 +348,12 @@ class Night(Cycles):
             readings["monitord"] = Reading("monitord", own, gaps=self.own_gaps)
         return readings
 
+    def _is_told(self, probe: str) -> bool:
+        """Whether the story itself gives the whole reading of a probe."""
+        return any(name.startswith(f"{probe}:") for name, _ in self.instead)
+
     def _of_other(self, probe: str) -> Reading:
-        """A reading of a probe that the simulated fleet has nothing for: what the story gives it (`NAME:sample`)."""
+        """A reading that the story gives (`NAME:sample`), or of a probe that the simulated fleet has nothing for."""
         told = {key: value for key, value in self.instead.items() if key[0].startswith(f"{probe}:")}
         if (kind := told.pop((f"{probe}:failure", ()), ABSENT)) != ABSENT:
             return Reading(probe, failure=decode(Failure, {"kind": kind, "error": f"it is {kind}"}), duration_ms=1.5)

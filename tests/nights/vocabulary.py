@@ -53,7 +53,7 @@ def _of(night: Night, kind: str, text: str) -> object:
         case "server":
             return {
                 "PM2": (night.pm2,),
-                "Postgres": (night.postgres, night.epochs),
+                "Postgres": (night.postgres, night.epochs, night.pipeline_server),
                 "Redis": (night.redis,),
                 "the seals' query": (night.epochs,),
                 "the host": (night.machine,),
