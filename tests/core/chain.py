@@ -36,7 +36,7 @@ class Chain:
         return found
 
     def _is_due(self, since: float, awaited: Collection[str], *, whole: bool) -> bool:
-        members = {facts.NAME, *self.settings.mints, *self.settings.wallets}
+        members = {facts.NAME, *self.settings.tokens, *self.settings.wallets}
         return not members.isdisjoint(awaited) or (whole and since >= self.settings.every.total_seconds())
 
     def _samples(self, now: float) -> Iterator[Sample]:
@@ -49,7 +49,7 @@ class Chain:
         yield sample(facts.AUTHORITY, "key", "")
         for address, least in self.settings.wallets.items():
             yield sample(facts.BALANCE, 2 * least, "SOL", wallet=address)
-        for name in self.settings.mints:
+        for name in self.settings.tokens:
             yield sample(facts.SUPPLY, 1e9, group=name)
             if name in self.groups:
                 yield from self._of(self.groups[name], now)
