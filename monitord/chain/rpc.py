@@ -13,10 +13,11 @@ from typing import Any, Final, cast
 import h11
 
 from monitord import __version__
-from monitord.connections import Connection, connected, explained, target_of
+from monitord.connections import connected, explained, target_of
 from monitord.core import humanize
 from monitord.core.model import Kind
 from monitord.failures import FailureError
+from monitord.http_exchange import HttpAnswer, exchange
 
 MOST_READ: Final = 2 * 1024 * 1024
 # So long a node that is asked too often is left alone where it does not say for how long, and at most.
@@ -28,7 +29,6 @@ MOST_ACCOUNTS: Final = 100
 NO_SUCH_METHOD: Final = -32601
 _BEHIND: Final = -32005
 _TOO_OFTEN: Final = 429
-_CHUNK: Final = 64 * 1024
 _CODES: Final = {
     NO_SUCH_METHOD: "does not know the method",
     -32602: "finds the question wrong",
@@ -53,13 +53,6 @@ class Account:
     lamports: int
     executable: bool
     data: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    body: bytes
-    retry_after: str
 
 
 class RpcNode:
@@ -154,49 +147,20 @@ class RpcNode:
                 raise NodeError(cast("Kind", problem.kind), f"{self.place} {problem.what}") from None
             return self._result(method, reply, self._last_id)
 
-    async def _exchange(self, body: bytes) -> _Reply:
+    async def _exchange(self, body: bytes) -> HttpAnswer:
         to = self._target
         async with connected(to.host, to.port, tls=to.scheme == "https") as connection:
-            client = h11.Connection(h11.CLIENT, max_incomplete_event_size=_CHUNK)
             headers = [("Host", to.host_header), *to.headers.items(), ("Content-Length", str(len(body)))]
-            events = (
-                h11.Request(method="POST", target=to.path, headers=headers),
-                h11.Data(data=body),
-                h11.EndOfMessage(),
-            )
-            connection.writer.write(b"".join(client.send(event) or b"" for event in events))
-            return await self._read(connection, client)
+            request = h11.Request(method="POST", target=to.path, headers=headers)
+            reply = await exchange(connection, request, body, most=MOST_READ)
+        if not reply.is_whole:
+            raise NodeError("protocol", f"{self.place} answers with more than {humanize.size(MOST_READ)}")
+        return reply
 
-    async def _read(self, connection: Connection, client: h11.Connection) -> _Reply:
-        response: h11.Response | None = None
-        body = bytearray()
-        while True:
-            try:
-                event = client.next_event()
-            except h11.RemoteProtocolError:
-                what = "answers something that is not HTTP" if response is None else "breaks its answer off"
-                raise NodeError("protocol", f"{self.place} {what}") from None
-            match event:
-                case h11.NEED_DATA:
-                    client.receive_data(await connection.reader.read(_CHUNK))
-                case h11.Response():
-                    response = event
-                case h11.Data():
-                    body += event.data
-                    if len(body) > MOST_READ:
-                        raise NodeError("protocol", f"{self.place} answers with more than {humanize.size(MOST_READ)}")
-                case h11.EndOfMessage() if response is not None:
-                    after = next((value for name, value in response.headers if name == b"retry-after"), b"")
-                    return _Reply(response.status_code, bytes(body), after.decode("latin-1"))
-                case h11.InformationalResponse():
-                    pass
-                case _:
-                    raise NodeError("protocol", f"{self.place} closed the connection without an answer")
-
-    def _result(self, method: str, reply: _Reply, identity: int) -> Any:
+    def _result(self, method: str, reply: HttpAnswer, identity: int) -> Any:
         status = reply.status
         if status == HTTPStatus.TOO_MANY_REQUESTS:
-            raise self._too_often(reply.retry_after)
+            raise self._too_often(reply.header(b"retry-after"))
         if status in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
             raise NodeError("auth", f"{self.place} answers {status}: the key in its address is not accepted")
         try:

@@ -18,11 +18,12 @@ from monitord.connections import Connection, EndpointProblemError, Target, conne
 from monitord.core import humanize
 from monitord.core.model import sample
 from monitord.core.subjects.endpoints import CERTIFICATE, ERROR, PROBLEM, STATUS
+from monitord.http_exchange import exchange
 from monitord.probes.checks.base import CheckResult, result
 
 MOST_READ: Final = 64 * 1024
 MOST_REDIRECTS: Final = 5
-_CHUNK: Final = 16 * 1024
+_REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _QUOTED: Final = 60
 
 
@@ -88,7 +89,6 @@ class HttpCheck:
         raise EndpointProblemError("protocol", f"redirects more than {MOST_REDIRECTS} times")
 
     async def _ask(self, connection: Connection, target: Target, method: str) -> _Answer:
-        client = h11.Connection(h11.CLIENT, max_incomplete_event_size=MOST_READ)
         given = {name.lower() for name in target.headers}
         own = {
             "Host": target.host_header,
@@ -100,35 +100,9 @@ class HttpCheck:
             own["Content-Length"] = "0"
         headers = [*((n, v) for n, v in own.items() if n.lower() not in given), *target.headers.items()]
         request = h11.Request(method=method, target=target.path, headers=[*headers, ("Connection", "close")])
-        connection.writer.write(b"".join((client.send(request) or b"", client.send(h11.EndOfMessage()) or b"")))
-        return await self._read(connection, client)
-
-    async def _read(self, connection: Connection, client: h11.Connection) -> _Answer:
-        response: h11.Response | None = None
-        body = bytearray()
-        while True:
-            try:
-                event = client.next_event()
-            except h11.RemoteProtocolError:
-                what = "answers something that is not HTTP, or nothing" if response is None else "breaks its answer off"
-                raise EndpointProblemError("protocol", what) from None
-            match event:
-                case h11.NEED_DATA:
-                    client.receive_data(await connection.reader.read(_CHUNK))
-                case h11.Response():
-                    response = event
-                    if not self._wants_body(response.status_code):
-                        return _answer(response, connection, b"", is_whole=True)
-                case h11.Data():
-                    body += event.data
-                    if response is not None and len(body) >= MOST_READ:
-                        return _answer(response, connection, bytes(body[:MOST_READ]), is_whole=False)
-                case h11.EndOfMessage() if response is not None:
-                    return _answer(response, connection, bytes(body), is_whole=True)
-                case h11.InformationalResponse():
-                    pass
-                case _:
-                    raise EndpointProblemError("protocol", "closed the connection without an answer")
+        found = await exchange(connection, request, most=MOST_READ, wants_body=self._wants_body)
+        location = found.header(b"location") if found.status in _REDIRECTS else ""
+        return _Answer(found.status, location, found.body, found.is_whole, connection.expires)
 
     def _wants_body(self, status: int) -> bool:
         """Whether what follows the status says anything that is asked for."""
@@ -197,13 +171,6 @@ def _redirected(target: Target, location: str) -> Target:
     if not following.host:
         raise EndpointProblemError("protocol", "redirects to something that is no HTTP address")
     return replace(following, headers=target.headers) if following.origin == target.origin else following
-
-
-def _answer(response: h11.Response, connection: Connection, body: bytes, *, is_whole: bool) -> _Answer:
-    status = response.status_code
-    named = next((value for name, value in response.headers if name == b"location"), b"")
-    location = named.decode("latin-1") if status in (301, 302, 303, 307, 308) else ""
-    return _Answer(status, location, body, is_whole, connection.expires)
 
 
 def _named(status: int) -> str:
