@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from monitord.chain.nodes import Nodes
+from monitord.chain.nodes import Nodes, Told
 from monitord.chain.rpc import Account, NodeError, RpcNode
 from monitord.core.channel_account import ChannelAccount, channel_address, read, streamer_key
 from monitord.core.merkle import Hash
@@ -62,10 +62,10 @@ def placed(settings: ChainSettings, group: str, channel: str, keccak256: Hash) -
 async def account_of(nodes: Nodes, place: ChannelPlace) -> ChannelAccount | None:
     """The account as the first node that may be believed gives it; None where there is none. NodeError: none does."""
 
-    async def question(node: RpcNode, _slot: int) -> ChannelAccount | None:
-        _, found = await node.accounts([place.address])
+    async def question(node: RpcNode) -> Told[ChannelAccount | None]:
+        slot, found = await node.accounts([place.address])
         try:
-            return place.account(found[place.address])
+            return Told(place.account(found[place.address]), slot)
         except OtherAccountError:
             raise NodeError("protocol", f"{node.place} gives another account than the channel's") from None
 

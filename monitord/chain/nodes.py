@@ -6,7 +6,7 @@ import asyncio
 import statistics
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 from monitord.chain.rpc import NO_SUCH_METHOD, PACE_SECONDS, REQUEST_SECONDS, NodeError, RpcNode
 from monitord.core import humanize
@@ -39,9 +39,18 @@ class NodeReport:
     trouble: str = ""
 
 
+@dataclass(frozen=True)  # with slots it could not be generic
+class Told(Generic[T]):
+    """What a node says, the slot that it is of, and what another node may know better ("": nothing)."""
+
+    value: T
+    slot: int
+    doubt: str = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a node was asked, by which it was answered, how all of them stand, and how long it took to find out."""
+    """By which node a question was answered, of which slot, how all of them stand, and how long their health took."""
 
     nodes: tuple[NodeReport, ...]
     by: str
@@ -50,7 +59,11 @@ class Answer:
 
 
 class Nodes:
-    """The nodes. Each is asked for its health and slot; of those that may be believed the first answers the rest."""
+    """The nodes. Each is asked for its health and slot; the first that may be believed answers the question.
+
+    Of each at most two requests are needed: the answer says of which slot it is, and so the first that is well is asked
+    at once; only the others are asked for their slots.
+    """
 
     def __init__(
         self,
@@ -65,48 +78,72 @@ class Nodes:
         self._still = still
         self._tips: dict[RpcNode, _Tip] = {}
 
-    async def ask(self, question: Callable[[RpcNode, int], Awaitable[T]]) -> tuple[T, Answer]:
-        """What the first node says that may be believed.
+    async def ask(self, question: Callable[[RpcNode], Awaitable[Told[T]]]) -> tuple[T, Answer]:
+        """What the first node says that may be believed; what each of them doubts, as the first says it.
 
-        `question` is asked of a node, with its slot; of the next one, where it raises NodeError: the node gave no
-        answer, or one that cannot be true.
+        `question` is asked of a node; of the next one, where it raises NodeError: the node gave no answer, or one that
+        cannot be true.
 
         Raises:
             NodeError: None of them gave one.
         """
         loop = asyncio.get_running_loop()
         began = loop.time()
-        first = await asyncio.gather(*(self._standing(node) for node in self._nodes))
-        took = (loop.time() - began) * 1000.0
-        troubles = dict(zip(self._nodes, first, strict=True))
-        self._judge(troubles)
-        for node in self._nodes:
-            if troubles[node] is not None:
-                continue
-            slot = self._tips[node].slot
+        healthy = await asyncio.gather(*(self._health(node) for node in self._nodes))
+        took = round((loop.time() - began) * 1000.0, 3)
+        troubles = dict(zip(self._nodes, healthy, strict=True))
+        told: dict[RpcNode, Told[T]] = {}
+        well = [node for node in self._nodes if troubles[node] is None]
+
+        async def come_to(node: RpcNode) -> None:
             try:
-                answer = await question(node, slot)
+                if node is well[0]:
+                    told[node] = await question(node)
+                self._saw(node, told[node].slot if node in told else await node.slot())
             except NodeError as error:
                 troubles[node] = error
-                continue
-            return answer, Answer(self._reports(troubles), node.place, slot, round(took, 3))
-        raise _none(list(troubles.values()))
 
-    async def _standing(self, node: RpcNode) -> NodeError | None:
-        """Ask a node for its health and slot; what is wrong with it, as far as it says itself."""
-        loop = asyncio.get_running_loop()
+        await asyncio.gather(*map(come_to, well))
+        self._judge(troubles)
+        doubted: list[RpcNode] = []
+        for node in well:
+            if troubles[node] is not None:
+                continue
+            if node not in told:
+                try:
+                    told[node] = await question(node)
+                    self._saw(node, told[node].slot)
+                except NodeError as error:
+                    troubles[node] = error
+                    continue
+            if told[node].doubt:
+                doubted.append(node)
+                troubles[node] = NodeError("protocol", f"{node.place}: {told[node].doubt}")
+                continue
+            return told[node].value, Answer(self._reports(troubles), node.place, told[node].slot, took)
+        if not doubted:
+            raise _none(list(troubles.values()))
+        for node in doubted:  # no other knows better: it is so
+            troubles[node] = None
+        node = doubted[0]
+        return told[node].value, Answer(self._reports(troubles), node.place, told[node].slot, took)
+
+    async def _health(self, node: RpcNode) -> NodeError | None:
+        """What is wrong with a node by its own account."""
         try:
-            try:
-                await node.health()
-            except NodeError as error:
-                if error.code != NO_SUCH_METHOD:  # some providers do not serve it: its slot tells
-                    raise
-            slot = await node.slot()
+            await node.health()
         except NodeError as error:
-            return error
-        last, now = self._tips.get(node), loop.time()
-        self._tips[node] = _Tip(slot, now, last.since if last is not None and slot == last.slot else now)
+            # Some providers do not serve it: the slot tells.
+            return None if error.code == NO_SUCH_METHOD else error
         return None
+
+    def _saw(self, node: RpcNode, slot: int) -> None:
+        """Note how far a node has come. NodeError: what it says is of long ago."""
+        last, now = self._tips.get(node), asyncio.get_running_loop().time()
+        if last is not None and now - last.at <= REMEMBERED_SECONDS and last.slot - slot > MOST_BEHIND:
+            old = humanize.count(last.slot - slot)
+            raise NodeError("protocol", f"{node.place} gives what is {old} slots older than what it gave before")
+        self._tips[node] = _Tip(slot, now, last.since if last is not None and slot == last.slot else now)
 
     def _judge(self, troubles: dict[RpcNode, NodeError | None]) -> None:
         """Find those that stand still, or are far behind most of them. Of three, one that is ahead changes nothing."""

@@ -28,6 +28,7 @@ def account_size(bitmap: int) -> int:
     return _HEAD + SLOTS * (_SLOT + bitmap)
 
 
+LONGEST: Final = account_size(max(BITMAPS))
 _BITMAP_BY_SIZE: Final = {account_size(bitmap): bitmap for bitmap in BITMAPS}
 
 

@@ -9,10 +9,9 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitord.chain.channels import ChannelPlace, OtherAccountError, placed
-from monitord.chain.nodes import MOST_BEHIND, Answer, Nodes
+from monitord.chain.nodes import Answer, Nodes, Told
 from monitord.chain.rpc import REQUEST_SECONDS, Account, NodeError, RpcNode
-from monitord.core import humanize
-from monitord.core.channel_account import ChannelAccount
+from monitord.core.channel_account import LONGEST, ChannelAccount
 from monitord.core.model import Reading, Sample, Unmeasured, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.solana import LOADER, TOKENS, decode, derived, encode
@@ -39,6 +38,9 @@ _LABELS: Final = 25
 # Of a group, so many channels that were wrong the last time are asked about again: they come in the same answer.
 _MOST_AGAIN: Final = 20
 _PROGRAM_DATA: Final = 45  # bytes: what it is, the slot of the last deployment, and who may deploy
+# Of each account so many bytes are asked for: the deployment's own holds the whole program. One more than any channel's
+# account has, so that a longer one is seen to be none.
+_MOST_BYTES: Final = LONGEST + 1
 _SOL: Final = 1_000_000_000
 _WRONG: Final = ("BEHIND", "DIFFERENT", "MISSING")
 
@@ -150,29 +152,24 @@ class ChainProbe:
         return frozenset((NAME, *self._settings.tokens, *self._settings.wallets))
 
     async def _round(self, request: Request) -> Measured:
+        """All that is due, in two requests a node: while the nodes say how they are, so does the database."""
+        comparing = asyncio.ensure_future(self._to_compare(request))
         try:
             async with asyncio.timeout(ROUND_SECONDS):
-                channels, why = await self._to_compare(request)
-                return await self._asked(channels, why)
+                return await self._asked(comparing)
         except TimeoutError:
             raise FailureError("timeout", f"the chain did not answer within {ROUND_SECONDS:g} s") from None
+        finally:
+            comparing.cancel()
+            await asyncio.wait((comparing,), timeout=_CLOSE_SECONDS)
 
-    async def _asked(self, channels: Sequence[_Channel], why: str | None) -> Measured:
-        doubtful: list[tuple[_Found, Answer]] = []
+    async def _asked(self, comparing: asyncio.Future[tuple[list[_Channel], str | None]]) -> Measured:
+        async def question(node: RpcNode) -> Told[_Found]:
+            channels, _ = await asyncio.shield(comparing)
+            return await self._ask(node, channels)
 
-        async def question(node: RpcNode, slot: int) -> _Found:
-            found = await self._ask(node, slot, channels)
-            if found.doubts:
-                doubtful.append((found, Answer((), node.place, slot, 0.0)))
-                raise NodeError("protocol", f"{node.place}: {found.doubts[0][1]}")
-            return found
-
-        try:
-            found, answer = await self._nodes.ask(question)
-        except NodeError:
-            if not doubtful:
-                raise
-            found, answer = doubtful[0]  # no other knows better: it is so
+        found, answer = await self._nodes.ask(question)
+        channels, why = await comparing
         gaps = tuple(Unmeasured(subject, "missing", error, alone=True) for subject, error in found.doubts if subject)
         return Measured((*self._of_nodes(answer), *self._of(found), *self._compared(channels, found, why)), gaps)
 
@@ -210,26 +207,22 @@ class ChainProbe:
         in_turn = (of_group[at:] + of_group[:at])[:most]
         return list(dict.fromkeys((*wrong, *always, *in_turn)))
 
-    async def _ask(self, node: RpcNode, slot: int, channels: Sequence[_Channel]) -> _Found:
-        """All that is asked of one node. NodeError: what it says cannot be true."""
+    async def _ask(self, node: RpcNode, channels: Sequence[_Channel]) -> Told[_Found]:
+        """All that is asked of one node, what matters most first. NodeError: what it says cannot be true."""
         own = self._settings
-        wanted = [own.program, *own.tokens.values(), *own.wallets, *(channel.place.address for channel in channels)]
-        of, accounts = await node.accounts(wanted)
-        if slot - of > MOST_BEHIND:
-            raise NodeError("protocol", f"{node.place} gives accounts that are {humanize.count(slot - of)} slots old")
+        wanted = [own.program, self._program_data, *own.tokens.values(), *own.wallets]
+        places = [channel.place for channel in channels]
+        wanted += [*(place.address for place in places), *(place.other for place in places if place.other)]
+        slot, accounts = await node.accounts(wanted, _MOST_BYTES)
         found = _Found(accounts)
         self._see_program(node, found)
         if (program := accounts[own.program]) is not None and program.owner == LOADER:
-            _, data = await node.accounts([self._program_data], _PROGRAM_DATA)
-            found.deployed = self._see_program_data(node, data[self._program_data], found)
+            found.deployed = self._see_program_data(node, accounts[self._program_data], found)
         for group, mint in own.tokens.items():
             self._see_mint(node, group, accounts[mint], found)
         for channel in channels:
             found.channels[channel.name] = self._see_channel(node, channel, accounts[channel.place.address], found)
-        others = [one.place.other for one in channels if one.place.other and found.channels[one.name] is None]
-        if others:
-            found.accounts |= (await node.accounts(others))[1]
-        return found
+        return Told(found, slot, found.doubts[0][1] if found.doubts else "")
 
     def _see_program(self, node: RpcNode, found: _Found) -> None:
         program = found.accounts[self._settings.program]
@@ -269,8 +262,7 @@ class ChainProbe:
     def _of_nodes(self, answer: Answer) -> Iterator[Sample]:
         yield sample(facts.SLOT, answer.slot)
         yield sample(facts.BY, answer.by, "")
-        if answer.nodes:
-            yield sample(facts.LATENCY, answer.health_ms, "ms")
+        yield sample(facts.LATENCY, answer.health_ms, "ms")
         for node in answer.nodes:
             yield sample(facts.NODE, node.slot, node=node.place)
             if node.trouble:

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 from monitord.core.blocks import Block, Section
 from monitord.core.codec import decode
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, ServiceEvent, Severity
+from monitord.core.model import (
+    Alert,
+    Clear,
+    Finding,
+    Judgement,
+    NotTaken,
+    Observation,
+    Reading,
+    ServiceEvent,
+    Severity,
+    Unknown,
+)
 from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
@@ -82,6 +93,17 @@ def investigated(alert: Alert) -> ActionKind | None:
 def always(*_: object) -> bool:
     """Return True, whatever was found."""
     return True
+
+
+def judged_each(
+    rule: str, found: Iterable[tuple[str, T | Unknown | NotTaken]], finding: Callable[[str, T], Finding]
+) -> Iterator[Judgement]:
+    """Of each member the finding, made of what is wrong with it; Clear where that is nothing, or what is not known."""
+    for member, what in found:
+        if isinstance(what, Unknown | NotTaken):
+            yield what
+        else:
+            yield finding(member, what) if what else Clear(rule, member)
 
 
 def never(*_: object) -> bool:

@@ -21,7 +21,7 @@ from monitord.core.model import (
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import SuccessCriterion
 from monitord.core.subjects import chain_status
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule, Subject, Updated, asked
+from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule, Subject, Updated, asked, judged_each
 from monitord.core.subjects.chain_facts import (
     AUTHORITY,
     BALANCE,
@@ -95,21 +95,29 @@ def _adopted(history: History, subject: str) -> History:
     return history if program is None else history.keeping(NAME, {**history.kept(NAME), "program": program})
 
 
-def _of_group(
-    rule: str, group: str, observation: Observation, history: History
-) -> Judgement | list[tuple[str, dict[str, Any]]]:
-    """What a rule finds wrong with the channels of a group, or all that it has to say where that is nothing."""
+_Wrong = list[tuple[str, dict[str, Any]]]
+
+
+def _of_groups(
+    rule: str, observation: Observation, history: History, orders: StandingOrders
+) -> Iterator[tuple[str, _Wrong | Unknown | NotTaken]]:
+    """Each group, and its channels that this rule is about: what is remembered of them."""
     reading = observation.readings[NAME]
-    if is_kept(reading):
-        return NotTaken(rule, group)
-    if (why := uncompared(reading)) is not None:
-        return Unknown(rule, group, why)
-    found = [
-        (name.partition("/")[2], dict(what))
-        for name, what in remembered(history).items()
-        if name.partition("/")[0] == group and _BAD[what["state"]] == rule
-    ]
-    return found or Clear(rule, group)
+    why = uncompared(reading)
+    for group in chain_settings(orders).tokens:
+        if is_kept(reading):
+            yield group, NotTaken(rule, group)
+        elif why is not None:
+            yield group, Unknown(rule, group, why)
+        else:
+            yield (
+                group,
+                [
+                    (name.partition("/")[2], dict(what))
+                    for name, what in remembered(history).items()
+                    if name.partition("/")[0] == group and _BAD[what["state"]] == rule
+                ],
+            )
 
 
 def chain_behind(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -117,11 +125,8 @@ def chain_behind(observation: Observation, history: History, orders: StandingOrd
 
     Critical where that is so of every channel that was compared.
     """
-    for group in chain_settings(orders).tokens:
-        found = _of_group("chain_behind", group, observation, history)
-        if not isinstance(found, list):
-            yield found
-            continue
+
+    def finding(group: str, found: _Wrong) -> Finding:
         asked = [one for one in published(observation.readings[NAME]) if one.group == group]
         is_all = bool(asked) and all(one.state in ("BEHIND", "MISSING") for one in asked)
         elsewhere = [channel for channel, what in found if what["elsewhere"]]
@@ -131,7 +136,7 @@ def chain_behind(observation: Observation, history: History, orders: StandingOrd
             if elsewhere
             else ""
         )
-        yield Finding(
+        return Finding(
             rule="chain_behind",
             subject=group,
             severity="critical" if is_all else "warning",
@@ -150,6 +155,8 @@ def chain_behind(observation: Observation, history: History, orders: StandingOrd
             ),
         )
 
+    return judged_each("chain_behind", _of_groups("chain_behind", observation, history, orders), finding)
+
 
 def _behind(channel: str, what: dict[str, Any]) -> str:
     latest = what["latest"]
@@ -163,13 +170,10 @@ def _evidence(channel: str, what: dict[str, Any]) -> dict[str, Any]:
 
 def chain_root_differs(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A channel's account has another root for a label than the tree cache has."""
-    for group in chain_settings(orders).tokens:
-        found = _of_group("chain_root_differs", group, observation, history)
-        if not isinstance(found, list):
-            yield found
-            continue
+
+    def finding(group: str, found: _Wrong) -> Finding:
         named = [f"{channel} (label {what['published']})" for channel, what in found]
-        yield Finding(
+        return Finding(
             rule="chain_root_differs",
             subject=group,
             severity="critical",
@@ -186,6 +190,8 @@ def chain_root_differs(observation: Observation, history: History, orders: Stand
                 "the stored root is that of the participants; then see what the publisher sent."
             ),
         )
+
+    return judged_each("chain_root_differs", _of_groups("chain_root_differs", observation, history, orders), finding)
 
 
 def program_changed(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:

@@ -175,7 +175,7 @@ METRICS: Final[tuple[MetricGroup[Any], ...]] = (
             MetricFamily("chain_slot", "The slot that the chain has come to.", lambda chain: chain.slot),
             MetricFamily(
                 "chain_latency_seconds",
-                "How long the nodes took to tell their health and slot.",
+                "How long the nodes took to tell their health.",
                 lambda chain: seconds(chain.latency_ms),
             ),
             MetricFamily(

@@ -14,7 +14,7 @@ from monitord.core.history.model import History
 from monitord.core.history.pipeline import adopt_roots
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
 from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule
+from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule, judged_each
 from monitord.core.subjects.pipeline_settings import NAME
 from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 
@@ -24,12 +24,14 @@ _MOST_NAMED: Final = 5
 _UNREAD: Final = "the seals cannot be read"
 
 
-def _troubles(reading: Reading, kind: str, orders: StandingOrders) -> Iterator[tuple[str, int | None]]:
-    """Each group, and how many seals of it have this trouble; None where nobody could tell. None of them: not asked."""
+def _troubles(rule: str, reading: Reading, kind: str, orders: StandingOrders) -> Iterator[tuple[str, int | Unknown]]:
+    """Each group, and how many seals of it have this trouble; of none where that was not asked."""
     for group in orders.groups:
         many = reading.number("trouble", kind=kind, group=group)
-        if many is not None or next(reading.named("trouble"), None) is None:
-            yield group, None if many is None else int(many)
+        if many is not None:
+            yield group, int(many)
+        elif next(reading.named("trouble"), None) is None:
+            yield group, Unknown(rule, group, _UNREAD)
 
 
 def _seals(reading: Reading, kind: str, group: str) -> list[tuple[int, str]]:
@@ -62,25 +64,23 @@ def _places(seals: list[tuple[int, str]]) -> list[str]:
 def root_empty(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A seal with participants has no root, or one of zeros."""
     reading = observation.readings[NAME]
-    for group, many in _troubles(reading, "empty", orders):
-        if many is None:
-            yield Unknown("root_empty", group, _UNREAD)
-        elif not many:
-            yield Clear("root_empty", group)
-        else:
-            seals = _seals(reading, "empty", group)
-            yield Finding(
-                rule="root_empty",
-                subject=group,
-                severity="critical",
-                value=many,
-                limit=0,
-                unit="seals",
-                summary=f"{humanize.plural(many, 'seal')} of {group} with participants {_have(many)} an empty or zero "
-                f"root: {_named(seals, many)}.",
-                evidence=_evidence(group, seals),
-                recommendation=f"Have {group} sealed again; do not publish these roots: nobody could claim by them.",
-            )
+
+    def finding(group: str, many: int) -> Finding:
+        seals = _seals(reading, "empty", group)
+        return Finding(
+            rule="root_empty",
+            subject=group,
+            severity="critical",
+            value=many,
+            limit=0,
+            unit="seals",
+            summary=f"{humanize.plural(many, 'seal')} of {group} with participants {_have(many)} an empty or zero "
+            f"root: {_named(seals, many)}.",
+            evidence=_evidence(group, seals),
+            recommendation=f"Have {group} sealed again; do not publish these roots: nobody could claim by them.",
+        )
+
+    return judged_each("root_empty", _troubles("root_empty", reading, "empty", orders), finding)
 
 
 def _have(many: int) -> str:
@@ -90,27 +90,25 @@ def _have(many: int) -> str:
 def root_duplicate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """Two channels or labels have one root: a leaf holds both, so no two true roots are alike."""
     reading = observation.readings[NAME]
-    for group, many in _troubles(reading, "duplicate", orders):
-        if many is None:
-            yield Unknown("root_duplicate", group, _UNREAD)
-        elif not many:
-            yield Clear("root_duplicate", group)
-        else:
-            seals = _seals(reading, "duplicate", group)
-            yield Finding(
-                rule="root_duplicate",
-                subject=group,
-                severity="critical",
-                value=many,
-                limit=0,
-                unit="roots",
-                summary=f"{humanize.plural(many, 'root')} of {group} {'is' if many == 1 else 'are'} that of several: "
-                f"{_named(seals, len(seals))}.",
-                evidence=_evidence(group, seals),
-                recommendation=(
-                    "Recompute these seals with `monitord verify` and have those that do not match sealed again."
-                ),
-            )
+
+    def finding(group: str, many: int) -> Finding:
+        seals = _seals(reading, "duplicate", group)
+        return Finding(
+            rule="root_duplicate",
+            subject=group,
+            severity="critical",
+            value=many,
+            limit=0,
+            unit="roots",
+            summary=f"{humanize.plural(many, 'root')} of {group} {'is' if many == 1 else 'are'} that of several: "
+            f"{_named(seals, len(seals))}.",
+            evidence=_evidence(group, seals),
+            recommendation=(
+                "Recompute these seals with `monitord verify` and have those that do not match sealed again."
+            ),
+        )
+
+    return judged_each("root_duplicate", _troubles("root_duplicate", reading, "duplicate", orders), finding)
 
 
 def root_changed(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -165,62 +163,66 @@ def _seals_of(word: str) -> int:
 def tree_mismatch(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A tree has another root, or another number of participants, than its seal."""
     reading = observation.readings[NAME]
-    counts = dict(_troubles(reading, "miscounted", orders))
-    for group, unlike_roots in _troubles(reading, "unlike", orders):
-        miscounted = counts.get(group) or 0
-        if unlike_roots is None:
-            yield Unknown("tree_mismatch", group, _UNREAD)
-        elif not unlike_roots and not miscounted:
-            yield Clear("tree_mismatch", group)
-        else:
-            seals = _seals(reading, "unlike", group) + _seals(reading, "miscounted", group)
-            parts = [
-                f"{humanize.plural(many, 'tree')} of {group} {_have(many)} another {what} than the seal: "
-                f"{_named(_seals(reading, kind, group), many)}"
-                for kind, what, many in (
-                    ("unlike", "root", unlike_roots),
-                    ("miscounted", "number of participants", miscounted),
-                )
-                if many
-            ]
-            yield Finding(
-                rule="tree_mismatch",
-                subject=group,
-                severity="warning",
-                value=unlike_roots + miscounted,
-                limit=0,
-                unit="trees",
-                summary=f"{'; '.join(parts)}.",
-                evidence=_evidence(group, seals),
-                recommendation=(
-                    "Recompute these seals with `monitord verify`: it says whether the seal or the tree is wrong. The "
-                    "publisher takes its root from the tree."
-                ),
+
+    def each() -> Iterator[tuple[str, tuple[int, ...] | Unknown]]:
+        for group, unlike_roots in _troubles("tree_mismatch", reading, "unlike", orders):
+            if isinstance(unlike_roots, Unknown):
+                yield group, unlike_roots
+                continue
+            miscounted = int(reading.number("trouble", kind="miscounted", group=group) or 0)
+            yield group, (unlike_roots, miscounted) if unlike_roots or miscounted else ()
+
+    def finding(group: str, found: tuple[int, ...]) -> Finding:
+        kinds = [
+            (kind, what, many)
+            for (kind, what), many in zip(
+                (("unlike", "root"), ("miscounted", "number of participants")), found, strict=True
             )
+            if many
+        ]
+        parts = [
+            f"{humanize.plural(many, 'tree')} of {group} {_have(many)} another {what} than the seal: "
+            f"{_named(_seals(reading, kind, group), many)}"
+            for kind, what, many in kinds
+        ]
+        return Finding(
+            rule="tree_mismatch",
+            subject=group,
+            severity="warning",
+            value=sum(found),
+            limit=0,
+            unit="trees",
+            summary=f"{'; '.join(parts)}.",
+            evidence=_evidence(group, [seal for kind, _, _ in kinds for seal in _seals(reading, kind, group)]),
+            recommendation=(
+                "Recompute these seals with `monitord verify`: it says whether the seal or the tree is wrong. The "
+                "publisher takes its root from the tree."
+            ),
+        )
+
+    return judged_each("tree_mismatch", each(), finding)
 
 
 def tree_too_large(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A seal has more participants than its channel's account on the chain has room for claims."""
     reading = observation.readings[NAME]
-    for group, many in _troubles(reading, "oversized", orders):
-        if many is None:
-            yield Unknown("tree_too_large", group, _UNREAD)
-        elif not many:
-            yield Clear("tree_too_large", group)
-        else:
-            seals = _seals(reading, "oversized", group)
-            yield Finding(
-                rule="tree_too_large",
-                subject=group,
-                severity="warning",
-                value=many,
-                limit=0,
-                unit="seals",
-                summary=f"{humanize.plural(many, 'seal')} of {group} {_have(many)} more than "
-                f"{humanize.count(MOST_CLAIMS)} participants: {_named(seals, many)}.",
-                evidence=_evidence(group, seals),
-                recommendation="They cannot be published whole: have such channels sealed in parts.",
-            )
+
+    def finding(group: str, many: int) -> Finding:
+        seals = _seals(reading, "oversized", group)
+        return Finding(
+            rule="tree_too_large",
+            subject=group,
+            severity="warning",
+            value=many,
+            limit=0,
+            unit="seals",
+            summary=f"{humanize.plural(many, 'seal')} of {group} {_have(many)} more than "
+            f"{humanize.count(MOST_CLAIMS)} participants: {_named(seals, many)}.",
+            evidence=_evidence(group, seals),
+            recommendation="They cannot be published whole: have such channels sealed in parts.",
+        )
+
+    return judged_each("tree_too_large", _troubles("tree_too_large", reading, "oversized", orders), finding)
 
 
 def root_mismatch(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
