@@ -160,7 +160,7 @@ async def test_a_proof_says_how_its_root_stands_on_chain(
     assert (found, err) == (code, "")
     proof = json.loads(out)
     assert (proof["chain"], proof["chain_state"]) == (chain, state)
-    assert node.asked == ["getHealth", "getSlot", "getAccountInfo"]
+    assert node.asked == ["getHealth", "getAccountInfo"]
 
 
 async def test_a_proof_is_one_where_the_chain_is_not_reached(fleet_database: str, tmp_path: Path) -> None:
