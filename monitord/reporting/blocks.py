@@ -6,7 +6,7 @@ from monitord.core.alerting.contacts import annotations_of
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.blocks import Block, Bullets, Checklist, FactTable, Item, Paragraph, Section, Style, Verbatim
 from monitord.core.report.model import Report
-from monitord.core.report.wording import at, ending, evidence, met, sentence, spell
+from monitord.core.report.wording import PREPARED, at, ending, evidence, met, sentence, spell
 
 
 def criteria(night: Report) -> Section:
@@ -18,6 +18,16 @@ def criteria(night: Report) -> Section:
     return Section(
         "criteria", "Success criteria", (Checklist(items) if items else Paragraph("No criteria were judged."),)
     )
+
+
+def preparation(night: Report) -> Section:
+    """What is to be ready before the on-chain test, line by line."""
+    items = tuple(
+        Item(PREPARED[line.state], line.state.upper() if line.state == "not done" else line.state, line.title, said)
+        for line in night.preparation
+        for said in (tuple(sentence(one) for one in line.sentences),)
+    )
+    return Section("preparation", "Before the on-chain test", (Checklist(items),))
 
 
 def still_open(night: Report) -> Section:

@@ -10,7 +10,7 @@ from monitord.core.report.wording import MOST, WHY_BLIND, dated, sentence, span
 from monitord.core.status import read_status
 from monitord.core.subjects.registry import registered
 from monitord.reporting import kept
-from monitord.reporting.blocks import criteria, incidents, still_open
+from monitord.reporting.blocks import criteria, incidents, preparation, still_open
 from monitord.reporting.sections import StatusView, subject_sections
 
 
@@ -18,6 +18,7 @@ def sections(night: Report) -> tuple[Section, ...]:
     """The whole report below its verdict."""
     found = (
         criteria(night),
+        *((preparation(night),) if night.preparation else ()),
         *((still_open(night),) if night.open_warnings else ()),
         incidents(night),
         *(section for subject in registered() for section in subject.report(night)),

@@ -33,6 +33,7 @@ def report_fields(night: Report) -> dict[str, Any]:
         "until": _time(night.until),
         "blind_minutes": night.blind_minutes,
         "criteria": [_plain(criterion) for criterion in night.criteria],
+        "preparation": [_plain(line) for line in night.preparation],
         "open_warnings": [_plain(warning) for warning in night.open_warnings],
         "incidents": [_plain(incident_fields(found, now)) for found in night.incidents],
         "services": [_service(service) for service in night.services],

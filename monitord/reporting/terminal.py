@@ -174,8 +174,9 @@ def block_lines(block: Block, screen: Terminal, indent: str) -> Iterator[str]:
                 for line in screen.wrapped(marked, head, " " * len(head)) or [head.rstrip()]:
                     yield screen.paint(line, style)
         case Checklist(items):
+            width = max(_ANSWER_WIDTH, *(cells(item.word) for item in items))
             for item in items:
-                mark = f"{indent}{item.word:{_ANSWER_WIDTH}}  "
+                mark = f"{indent}{item.word:{width}}  "
                 first, *more = screen.wrapped(item.title, mark, " " * len(mark)) or [mark]
                 yield screen.paint(mark, item.style) + first[len(mark) :]
                 yield from more

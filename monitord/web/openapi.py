@@ -8,6 +8,7 @@ from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from monitord import __version__
+from monitord.core.report.model import PreparationLine
 from monitord.core.series import Rollup
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import registered
@@ -138,6 +139,7 @@ _REPORT: Final = _object(
     until=_TIME,
     blind_minutes=_NUMBER,
     criteria=_list(_object(name=_TEXT, title=_TEXT, met=_MAYBE_FLAG, evidence=_TEXT, details=_list(_TEXT))),
+    preparation=_list(_schema(PreparationLine)),
     open_warnings=_list(_object(rule=_TEXT, subject=_TEXT, since=_TIME, summary=_TEXT, silenced_by=_TEXT)),
     incidents=_list(_ref("Incident")),
     services=_list({"type": "object"}),

@@ -22,6 +22,7 @@ from monitord.core.report.criteria import judged, sentence, verdict
 from monitord.core.report.facts import ReportFacts
 from monitord.core.report.levels import Levels
 from monitord.core.report.model import OpenWarning, Recap, Report
+from monitord.core.report.preparation import prepared
 from monitord.core.report.seals import SealTracker
 from monitord.core.report.services import ServiceTracker, confirmed
 from monitord.core.report.tables import TableTracker
@@ -123,6 +124,7 @@ def build_report(
         notes=(*blind_spots_seen.notes(), *_silenced(incidents_found)),
         open_warnings=warnings,
         checks=checks.result(),
+        preparation=prepared(history, orders),
     )
 
 

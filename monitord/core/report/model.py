@@ -34,6 +34,22 @@ class Criterion:
     details: tuple[str, ...] = ()
 
 
+PreparationState = Literal["done", "not done", "unknown", "not watched", "by hand"]
+
+
+@dataclass(frozen=True, slots=True)
+class PreparationLine:
+    """One line of the checklist before the on-chain test, how it stands, and a sentence for each part of it.
+
+    "not watched": no setting has it watched; "by hand": monitord cannot know it.
+    """
+
+    name: str
+    title: str
+    state: PreparationState
+    sentences: tuple[str, ...]
+
+
 @dataclass(frozen=True, slots=True)
 class StateStretch:
     """A stretch of one state of a service. `word` is the state in words: "online", "stopped", "frozen"."""
@@ -248,7 +264,8 @@ class Report:
     `orders` are what it was judged by. `escalations` are the texts for escalation, by incident id. `baseline` are the
     fields of `check_completed` as last recorded, `baseline_at` when. `recap` is None where the database was not asked
     or did not answer; `recap_error` then says why, if it was. `kept` is what the
-    hourly roll-ups add where they were asked (None: they were not).
+    hourly roll-ups add where they were asked (None: they were not). `preparation` is the checklist before the on-chain
+    test, empty where nothing of it is watched.
     """
 
     since: float
@@ -272,6 +289,7 @@ class Report:
     open_warnings: tuple[OpenWarning, ...] = ()
     checks: tuple[CheckReport, ...] = ()
     kept: KeptPast | None = None
+    preparation: tuple[PreparationLine, ...] = ()
 
     @property
     def headline(self) -> str:

@@ -17,7 +17,15 @@ from monitord.core.humanize import label as label
 from monitord.core.humanize import said as said
 from monitord.core.humanize import sentence as sentence
 from monitord.core.model import Finding
-from monitord.core.report.model import Criterion, Hour, Report, SealReport, ServiceReport, TableReport
+from monitord.core.report.model import (
+    Criterion,
+    Hour,
+    PreparationState,
+    Report,
+    SealReport,
+    ServiceReport,
+    TableReport,
+)
 
 # A list longer than this is not read; the JSON form has all of it.
 MOST: Final = 12
@@ -26,6 +34,13 @@ MET: Final[dict[bool | None, tuple[Style, str]]] = {
     True: ("ok", "met"),
     False: ("critical", "NOT MET"),
     None: ("unknown", "unknown"),
+}
+PREPARED: Final[dict[PreparationState, Style]] = {
+    "done": "ok",
+    "not done": "warning",
+    "unknown": "unknown",
+    "not watched": "unknown",
+    "by hand": "unknown",
 }
 RESTARTS: Final[dict[str, str]] = {
     "automatic": "automatic",

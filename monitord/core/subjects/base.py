@@ -26,6 +26,7 @@ from monitord.core.orders import StandingOrders
 if TYPE_CHECKING:
     from monitord.core.report.criterion import LevelFamily, SuccessCriterion
     from monitord.core.report.model import Report
+    from monitord.core.report.preparation import PreparationItem
     from monitord.core.series import RollupFamily
     from monitord.core.status import FleetStatus, ProbeStatus
 
@@ -449,6 +450,7 @@ class Subject:
     them under its `heading`. `report` are its sections of the report, `criteria` are those that it adds to
     the report's verdict, `levels` the numbers that the report follows for them, `rollups` those that are kept by
     the hour for 400 days. `standing` sums it up for the verdict.
+    `preparation` are its lines of the checklist before the on-chain test.
     `holds_root` tells whether a chain holds this root of a channel and label (None: it is not known; no such function:
     it is about no chain). `beneath_all`: every other subject lives on it. `undetermined` names the members that were
     measured, and of which it is not known yet whether they are as expected.
@@ -514,6 +516,7 @@ class Subject:
     criteria: tuple[SuccessCriterion, ...] = ()
     levels: tuple[LevelFamily, ...] = ()
     rollups: tuple[RollupFamily, ...] = ()
+    preparation: tuple[PreparationItem, ...] = ()
     limits: Mapping[str, str] = field(default_factory=dict)
     learned: Callable[[FleetStatus, StandingOrders], Iterator[LearnedLimit]] = _nothing_learned
     package: str = ""

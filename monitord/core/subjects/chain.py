@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
 from monitord.core import humanize
@@ -20,6 +20,7 @@ from monitord.core.model import (
 )
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import SuccessCriterion
+from monitord.core.report.preparation import PreparationItem, Prepared, all_done
 from monitord.core.subjects import chain_status
 from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule, Subject, Updated, asked, judged_each
 from monitord.core.subjects.chain_facts import (
@@ -347,6 +348,40 @@ def _untold(history: History, orders: StandingOrders, now: float) -> tuple[str, 
     return (NAME,) if reading is not None and reading.number(SLOT) is None else ()
 
 
+def _funded(history: History, orders: StandingOrders) -> Prepared:
+    """Whether each wallet holds what it must."""
+    reading = history.reading(NAME) or Reading(NAME)
+    found = [(address, reading.number(BALANCE, wallet=address), least) for address, least in _wallets(orders).items()]
+    return Prepared(
+        all_done(None if sol is None else sol >= least for _, sol, least in found),
+        tuple(
+            f"{address}: {humanize.said(lambda sol: f'{sol:g} SOL', sol)}, at least {least:g}."
+            for address, sol, least in found
+        ),
+    )
+
+
+def _wallets(orders: StandingOrders) -> Mapping[str, float]:
+    return chain_settings(orders).wallets
+
+
+def _deployed(history: History, orders: StandingOrders) -> Prepared:
+    """Whether the program is executable, and its deployment the known one."""
+    reading = history.reading(NAME) or Reading(NAME)
+    state, known, present = reading.word(PROGRAM_STATE), history.kept(NAME).get("program"), _program(reading)
+    address = chain_settings(orders).program
+    if state is None:
+        return Prepared(None, (f"{address} was not read.",))
+    if present is None:
+        return Prepared(False, (f"{address} is {state}.",))
+    slot = humanize.count(present["deployed"])
+    if known not in (None, present):
+        return Prepared(
+            False, (f"{address} is executable; its deployment in slot {slot} is not the one that is known.",)
+        )
+    return Prepared(True, (f"{address} is executable, deployed in slot {slot}.",))
+
+
 CHAIN = Subject(
     NAME,
     "the chain",
@@ -367,6 +402,23 @@ CHAIN = Subject(
             _ON_CHAIN,
             title=lambda _: "What is published is on chain",
             means="what is marked as published was found on chain, by the program that was known",
+        ),
+    ),
+    preparation=(
+        PreparationItem(
+            "wallets",
+            "Prepare the test wallets with SOL",
+            _funded,
+            _wallets,
+            "MONITORD_CHAIN__WALLETS (with MONITORD_CHAIN__RPC_URLS) would have their balances checked.",
+            by_hand="By hand: that the wallets of the test are these.",
+        ),
+        PreparationItem(
+            "program",
+            "Verify the program's deployment",
+            _deployed,
+            hint="MONITORD_CHAIN__RPC_URLS would have it checked.",
+            by_hand="By hand: that this deployment is the version to be tested.",
         ),
     ),
     holds_root=_holds,

@@ -38,6 +38,7 @@ from monitord.core.subjects.servers import unmeasured
 if TYPE_CHECKING:
     from monitord.core.orders import StandingOrders
     from monitord.core.report.criterion import LevelFamily, SuccessCriterion
+    from monitord.core.report.preparation import PreparationItem
     from monitord.core.status import FleetStatus
 
 T = TypeVar("T")
@@ -244,6 +245,7 @@ def guarded(subject: Subject, package: str) -> Subject:
         criteria=tuple(_criterion(one, package) for one in subject.criteria),
         levels=tuple(_level(one, package) for one in subject.levels),
         rollups=tuple(_rollup(one) for one in subject.rollups),
+        preparation=tuple(_preparation(one, package) for one in subject.preparation),
         learned=Held(subject.learned, _gives(()), _all(LearnedLimit)),
     )
 
@@ -261,6 +263,21 @@ def _criterion(criterion: SuccessCriterion, package: str) -> SuccessCriterion:
         title=Held(criterion.title, _gives(criterion.name), _of(str)),
         judge=None if judge is None else Held(judge, unknown, _of(CriterionResult)),
         applies=None if applies is None else Held(applies, _gives(value=True), bool),
+    )
+
+
+def _preparation(item: PreparationItem, package: str) -> PreparationItem:
+    """A line of the checklist that is not known where it breaks."""
+    from monitord.core.report.preparation import Prepared  # as above
+
+    def unknown(error: BaseException) -> Prepared:
+        return Prepared(None, (f"Unknown: {_sentence(package, 'its line of the checklist', error)}.",))
+
+    judge, watched = item.judge, item.watched
+    return dataclasses.replace(
+        item,
+        judge=None if judge is None else Held(judge, unknown, _of(Prepared)),
+        watched=None if watched is None else Held(watched, _gives(value=True), bool),
     )
 
 

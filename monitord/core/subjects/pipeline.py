@@ -99,6 +99,7 @@ PIPELINE = Subject(
     section=pipeline_status.section,
     criteria=(PIPELINE_TRUE, pipeline_cases.criterion(NAME, prepared)),
     levels=(_READ,),
+    preparation=pipeline_cases.preparation(prepared, NAME),
     rollups=pipeline_status.ROLLUPS,
     settings=PipelineSettings,
     needs="watch",

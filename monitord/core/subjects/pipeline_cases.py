@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -13,6 +14,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import CriterionResult, SuccessCriterion
+from monitord.core.report.preparation import PreparationItem, Prepared, all_done
 from monitord.core.subjects import registry
 
 if TYPE_CHECKING:
@@ -181,3 +183,41 @@ def criterion(probe: str, prepared: Callable[[StandingOrders], tuple[PreparedCas
         judge=lambda facts: judge(facts, prepared(facts.orders), probe),
         applies=lambda orders: probe in orders.probes and prepared(orders),
     )
+
+
+def preparation(
+    prepared: Callable[[StandingOrders], tuple[PreparedCase, ...]], probe: str
+) -> tuple[PreparationItem, ...]:
+    """The lines of the checklist that the cases answer: the plan, and the participant's proof."""
+
+    def planned(history: History, orders: StandingOrders) -> Prepared:
+        found = [(case, _reading(history, probe), on_chain(case, history, orders)) for case in prepared(orders)]
+        done = (is_so for each in found for name, is_so in truths(*each).items() if name != "proof")
+        return Prepared(all_done(done), tuple(told(*each) for each in found))
+
+    def proven(history: History, orders: StandingOrders) -> Prepared:
+        found = {case: truths(case, _reading(history, probe), None)["proof"] for case in prepared(orders)}
+        return Prepared(all_done(iter(found.values())), tuple(_proof(case, is_so) for case, is_so in found.items()))
+
+    hint = "MONITORD_PIPELINE__TEST_CASES would have the plan's test cases checked."
+    return (
+        PreparationItem(
+            "plan",
+            "Review the test plan",
+            planned,
+            prepared,
+            hint,
+            by_hand="By hand: reading the plan. monitord checks that its cases are as the plan has them.",
+        ),
+        PreparationItem("proof", "Generate the test participant's merkle proof", proven, prepared, hint),
+    )
+
+
+def _proof(case: PreparedCase, is_valid: bool | None) -> str:
+    words = {True: "the proof is valid", False: "the participant has no valid proof", None: "the proof is not known"}
+    command = f"monitord proof --channel {shlex.quote(case.channel)} --epoch {case.epoch} --user-hash HASH"
+    return f"{case.channel} {humanize.label(case.epoch)}: {words[is_valid]}; `{command}` prints it."
+
+
+def _reading(history: History, probe: str) -> Reading:
+    return history.reading(probe) or Reading(probe)
