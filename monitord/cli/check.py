@@ -21,7 +21,8 @@ from monitord.core import humanize
 from monitord.core.alerting import silences
 from monitord.core.engine import Decision, State, decide
 from monitord.core.history.defaults import effective
-from monitord.core.model import RANK, Alert, Status
+from monitord.core.history.model import History
+from monitord.core.model import RANK, Alert, Observation, Status
 from monitord.core.orders import StandingOrders
 from monitord.core.status import FleetStatus, build_report
 from monitord.core.subjects.base import Subject
@@ -234,8 +235,10 @@ async def _judge(
     `alone`: no daemon runs, so the last one's own state is not the present.
     """
     deadline = asyncio.get_running_loop().time() + timeout
-    observation = await observe(probes, CycleRequest(trigger="cli"), timeout)
+    observation = await observe(probes, CycleRequest(trigger="cli", once=True), timeout)
     state, _ = await remembering
+    if not alone:
+        observation = _carried(observation, state.history, orders)
     if alone:
         readings = {name: reading for name, reading in state.history.readings.items() if name not in ALWAYS}
         alerts = {key: alert for key, alert in state.alerts.items() if alert.probe not in ALWAYS}
@@ -253,6 +256,22 @@ async def _judge(
     return build_report(history, book, orders, at), effective(orders, history)
 
 
+def _carried(observation: Observation, history: History, orders: StandingOrders) -> Observation:
+    """The observation, and what a daemon that is on time has found which takes longer than a check may."""
+    readings = dict(observation.readings)
+    for subject in registered():
+        reading, last = readings.get(subject.name), history.reading(subject.name)
+        if subject.carried is None or reading is None or reading.failure is not None or last is None:
+            continue
+        age = observation.now.timestamp() - history.taken_at.get(subject.name, 0.0)
+        if not 0 <= age <= orders.late_after.total_seconds():
+            continue
+        has = {(one.name, one.labels) for one in reading.samples}
+        more = (one for one in last.samples if subject.carried(one) and (one.name, one.labels) not in has)
+        readings[subject.name] = replace(reading, samples=(*reading.samples, *more))
+    return replace(observation, readings=readings)
+
+
 def _doubtful(decision: Decision) -> list[Alert]:
     """Alerts that rest on a cheap counter, and that an exact count could refute."""
     return [a for a in decision.state.alerts.values() if a.state == "pending" and a.count > 0]
@@ -267,7 +286,7 @@ async def _counted(
         return decision
     names = {alert.probe for alert in doubtful}
     exact = frozenset().union(*(alert.finding.needs_exact for alert in doubtful))
-    observation = await observe(probes, CycleRequest(trigger="cli", probes=names, exact=exact), left)
+    observation = await observe(probes, CycleRequest(trigger="cli", probes=names, exact=exact, once=True), left)
     if any(reading.failure is not None for reading in observation.readings.values()):
         return decision
     return decide(decision.state, observation, orders)

@@ -10,7 +10,7 @@ import asyncio
 import random
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from monitord.core import merkle
@@ -41,7 +41,8 @@ class CaseResult:
     """What is true of a test case; None where that is not known.
 
     `root`: the stored root is the expected one, `tree`: the tree cache's is. `participants` are those that are kept,
-    `proof`: the participant's proof leads to the expected root. `published`: the flag says so.
+    `proof`: the participant's proof leads to the expected root. `published`: the flag says so. `at`: when that was
+    found (Unix seconds).
     """
 
     root: bool | None = None
@@ -50,6 +51,7 @@ class CaseResult:
     published: bool | None = None
     tree: bool | None = None
     trouble: str = ""
+    at: float = 0.0
 
 
 @dataclass(slots=True)
@@ -107,6 +109,14 @@ class Sampler:
             self._again_at = now
         self._task = asyncio.create_task(self._run(due, newest, now, tuple(suspects), again=bool(again)))
 
+    async def check_cases(self, now: float, seconds: float) -> None:
+        """Check the test cases at once, as far as that goes in so many seconds: for whoever reads once."""
+        try:
+            async with asyncio.timeout(seconds):
+                await self._check_cases(now, load_keccak256())
+        except (FailureError, PostgresError, TimeoutError, WorkerBusy) as error:
+            self.found.trouble = _in_words(error)
+
     async def close(self) -> None:
         """Let go of what is under way."""
         if self._task is not None:
@@ -129,14 +139,13 @@ class Sampler:
             if again:
                 for seal in list(self.found.mismatches):
                     await self._verify(seal, now, keccak256)
-                for case in self._cases:
-                    self.found.cases[case] = await self._case(case, keccak256)
+                await self._check_cases(now, keccak256)
             for group in due:
                 for seal in await self._chosen(group, newest, suspects):
                     await self._verify(seal, now, keccak256)
                 self._sampled_at[group], self._done[group] = now, newest
         except (FailureError, PostgresError, TimeoutError, WorkerBusy) as error:
-            self.found.trouble = error.error if isinstance(error, FailureError) else "it took too long"
+            self.found.trouble = _in_words(error)
         else:
             self.found.trouble = ""
 
@@ -197,6 +206,10 @@ class Sampler:
         async with self._session.read_only(_TRANSACTION_SECONDS) as connection:
             return await seals.page(connection, epoch, channel, count)
 
+    async def _check_cases(self, now: float, keccak256: Hash) -> None:
+        for case in self._cases:
+            self.found.cases[case] = replace(await self._case(case, keccak256), at=now)
+
     async def _case(self, case: PreparedCase, keccak256: Hash) -> CaseResult:
         """What is true of one test case, by its stored rows and its participants."""
         try:
@@ -222,13 +235,13 @@ class Sampler:
                     seals.leaves, digits, case.channel, case.epoch, keccak256, timeout=_HASHING_SECONDS
                 )
         except FailureError as error:
-            return _with(result, trouble=error.error)
+            return replace(result, trouble=error.error)
         if not leaves or len(leaves) > _MOST_PARTICIPANTS:
-            return _with(result, trouble="none of its participants is kept" if not leaves else "it is too large")
+            return replace(result, trouble="none of its participants is kept" if not leaves else "it is too large")
         if index is None:
-            return _with(result, participants=len(leaves), proof=False, trouble="there is no such participant")
+            return replace(result, participants=len(leaves), proof=False, trouble="there is no such participant")
         proves = await self._worker.run(_proves, leaves, index, case.root, keccak256, timeout=_HASHING_SECONDS)
-        return _with(result, participants=len(leaves), proof=proves)
+        return replace(result, participants=len(leaves), proof=proves)
 
 
 def _proves(leaves: Sequence[bytes], index: int, root: str, keccak256: Hash) -> bool:
@@ -236,10 +249,8 @@ def _proves(leaves: Sequence[bytes], index: int, root: str, keccak256: Hash) -> 
     return merkle.proves(leaves[index], siblings, bytes.fromhex(root), keccak256)
 
 
-def _with(
-    result: CaseResult, *, participants: int | None = None, proof: bool | None = None, trouble: str = ""
-) -> CaseResult:
-    return CaseResult(result.root, participants, proof, result.published, result.tree, trouble or result.trouble)
+def _in_words(error: Exception) -> str:
+    return error.error if isinstance(error, FailureError) else "it took too long"
 
 
 def _place(seal: Seal) -> tuple[int, str, str, str]:

@@ -28,6 +28,7 @@ class Request:
     (hand it down to drivers and servers so that they give up first), `exact` the tables to count exactly.
     `database_ahead` is by how many seconds the database's clock was ahead of `now` when it was last asked.
     `awaited` are the members that are waited for; not `whole`: nothing but these, where a probe takes each by itself.
+    `once`: no other reading follows, so that what a probe else does in the background is worth its deadline.
     """
 
     now: float
@@ -36,6 +37,7 @@ class Request:
     database_ahead: float = 0.0
     awaited: frozenset[str] = frozenset()
     whole: bool = True
+    once: bool = False
 
 
 class Probe(Protocol):

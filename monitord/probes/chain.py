@@ -47,18 +47,20 @@ _WRONG: Final = ("BEHIND", "DIFFERENT", "MISSING")
 
 @dataclass(frozen=True, slots=True)
 class _Channel:
-    """A channel that is to be compared, and where its account is."""
+    """A channel whose account is to be read, and where that is; `published` None: only what it has is of interest."""
 
-    published: Published
+    group: str
+    channel: str
     place: ChannelPlace
+    published: Published | None = None
 
     @property
     def name(self) -> str:
-        return f"{self.published.group}/{self.published.channel}"
+        return f"{self.group}/{self.channel}"
 
     @property
     def labels(self) -> dict[str, str]:
-        return {"group": self.published.group, "channel": self.published.channel}
+        return {"group": self.group, "channel": self.channel}
 
 
 @dataclass(slots=True)
@@ -92,14 +94,14 @@ class ChainProbe:
             orders: The length of an epoch.
             session: Where it is asked what is published; somebody else closes it. None: nowhere.
             timeout: The longest that one request may take, in seconds.
-            also: Channels that are compared each time.
+            also: Channels whose accounts are read each time, whatever was published of them of late.
             pace: The least seconds between two requests to one address.
         """
         self._settings = settings
         self._session = session
         self._nodes = Nodes(settings.rpc_urls, pace=pace, timeout=min(timeout, REQUEST_SECONDS))
         self._length = orders.epoch_length.total_seconds()
-        self._also = frozenset(also) | frozenset(settings.accounts)
+        self._also = tuple(dict.fromkeys(also))
         where, _ = derived((decode(settings.program),), decode(LOADER))
         self._program_data = encode(where)
         self._task: asyncio.Task[Measured] | None = None
@@ -174,7 +176,21 @@ class ChainProbe:
         return Measured((*self._of_nodes(answer), *self._of(found), *self._compared(channels, found, why)), gaps)
 
     async def _to_compare(self, request: Request) -> tuple[list[_Channel], str | None]:
-        """The channels whose accounts are to be read, or why there are none."""
+        """The channels whose accounts are to be read, and why none of them is compared, where none is."""
+        try:
+            keccak256 = load_keccak256()
+        except FailureError as error:
+            return [], error.error
+        found, why = await self._published(request)
+        chosen = {
+            (one.group, one.channel): one for group in self._settings.tokens for one in self._chosen(group, found)
+        }
+        self._turn += bool(found)
+        wanted = dict.fromkeys((*chosen, *((group, name) for group in self._settings.tokens for name in self._also)))
+        return [_Channel(*place, placed(self._settings, *place, keccak256), chosen.get(place)) for place in wanted], why
+
+    async def _published(self, request: Request) -> tuple[Sequence[Published], str | None]:
+        """What the database says is published, or why it says nothing."""
         if self._session is None:
             return [], "Postgres is not watched, and so nothing is known of what is published"
         from monitord.postgres.errors import PostgresError
@@ -183,7 +199,6 @@ class ChainProbe:
         now = request.now + request.database_ahead
         settle = min(_SETTLE_SECONDS, self._length * _SETTLE_SHARE)
         try:
-            keccak256 = load_keccak256()
             async with self._session.read_only(request.timeout * _DATABASE_SHARE) as connection:
                 first = int(now - _LABELS * self._length)
                 found = await published(connection, tuple(self._settings.tokens), first, int(now), now - settle)
@@ -191,19 +206,16 @@ class ChainProbe:
             return [], f"the database does not say what is published: {error.error}"
         except FailureError as error:
             return [], error.error
-        if not found:
-            return [], f"nothing was marked as published in the last {_LABELS} labels"
-        self._turn += 1
-        chosen = [one for group in self._settings.tokens for one in self._chosen(group, found)]
-        return [_Channel(one, placed(self._settings, one.group, one.channel, keccak256)) for one in chosen], None
+        return found, None if found else f"nothing was marked as published in the last {_LABELS} labels"
 
     def _chosen(self, group: str, found: Sequence[Published]) -> list[Published]:
         """Those of a group that were wrong the last time, those that are always compared, and the next in turn."""
         of_group = sorted((one for one in found if one.group == group), key=lambda one: one.channel)
         most = self._settings.channels
         wrong = [one for one in of_group if f"{group}/{one.channel}" in self._wrong][:_MOST_AGAIN]
-        always = [one for one in of_group if not {one.channel, f"{group}/{one.channel}"}.isdisjoint(self._also)]
-        at = (self._turn - 1) * most % len(of_group) if of_group else 0
+        named = {*self._also, *self._settings.accounts}
+        always = [one for one in of_group if not {one.channel, f"{group}/{one.channel}"}.isdisjoint(named)]
+        at = self._turn * most % len(of_group) if of_group else 0
         in_turn = (of_group[at:] + of_group[:at])[:most]
         return list(dict.fromkeys((*wrong, *always, *in_turn)))
 
@@ -298,12 +310,14 @@ class ChainProbe:
             if channel.name in doubted:
                 continue
             labels, account = channel.labels, found.channels[channel.name]
-            yield sample(facts.PUBLISHED, channel.published.epoch, "timestamp", **labels)
-            yield sample(facts.ROOT, channel.published.root, "", **labels)
             yield sample(facts.ACCOUNT, channel.place.address, "", **labels)
             if account is not None:
                 yield sample(facts.LATEST, account.latest, "timestamp", **labels)
                 for epoch, root in account.ring.items():
                     yield sample(facts.RING, root, "", epoch=str(epoch), **labels)
-            elif channel.place.other and found.accounts[channel.place.other] is not None:
+            if channel.published is None:
+                continue
+            yield sample(facts.PUBLISHED, channel.published.epoch, "timestamp", **labels)
+            yield sample(facts.ROOT, channel.published.root, "", **labels)
+            if account is None and channel.place.other and found.accounts[channel.place.other] is not None:
                 yield sample(facts.ELSEWHERE, 1, **labels)

@@ -105,7 +105,7 @@ class PipelineProbe:
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         now = request.now + request.database_ahead  # the labels are the server's times
         try:
-            return await self._measured(now, deadline)
+            return await self._measured(now, deadline, once=request.once)
         except PostgresError as error:
             raise FailureError(error.kind, error.error) from error
 
@@ -114,7 +114,7 @@ class PipelineProbe:
         if self._sampler is not None:
             await self._sampler.close()
 
-    async def _measured(self, now: float, deadline: float) -> Measured:
+    async def _measured(self, now: float, deadline: float, *, once: bool) -> Measured:
         if self._is_due("tables", now):
             async with self._session.read_only(self._left(deadline)) as connection:
                 self._tables = await asked.access(connection)
@@ -134,7 +134,7 @@ class PipelineProbe:
             (SIGNALS, self._of_signals(now, deadline)),
             (PARTICIPATION, self._of_participation(now, deadline)),
             (SEALS, self._of_seals(labels, now, deadline)),
-            (PARTICIPANTS, self._of_participants(now, deadline)),
+            (PARTICIPANTS, self._of_participants(now, deadline, once=once)),
         ):
             if not self._tables[table].usable:
                 measured.close()
@@ -371,7 +371,7 @@ class PipelineProbe:
         yield sample("published_lately", found.lately)
         yield sample("published_last", found.last, "timestamp")
 
-    async def _of_participants(self, now: float, deadline: float) -> list[Sample]:
+    async def _of_participants(self, now: float, deadline: float, *, once: bool) -> list[Sample]:
         newest = next((label for label, found in self._known.stages.items() if found), None)
         if newest is not None and (self._names_kept is None or self._is_due("names", now)):
             async with self._session.read_only(self._left(deadline)) as connection:
@@ -380,7 +380,9 @@ class PipelineProbe:
         self._readings += 1
         if self._sampler is None:
             return samples
-        if self._readings > 1:  # whoever checks once waits for no recomputation
+        if once:  # no root of the window is recomputed; the test cases are, as far as the time goes
+            await self._sampler.check_cases(now, self._left(deadline))
+        elif self._readings > 1:
             oldest = int(now - self._window)
             self._sampler.start(now, self._calendar.expected(now), oldest, self._suspects())
         return [*samples, *self._of_recomputed(self._sampler.found), *_of_cases(self._sampler.found)]
@@ -418,6 +420,7 @@ def _of_cases(found: Found) -> Iterator[Sample]:
     for case, result in found.cases.items():
         yield sample("case_participants", result.participants, case=case.name)
         yield sample("case_trouble", result.trouble, "", case=case.name)
+        yield sample("case_at", result.at, "timestamp", case=case.name)
         for name in ("root", "proof", "published", "tree"):
             is_so: bool | None = getattr(result, name)
             yield sample(f"case_{name}", None if is_so is None else int(is_so), case=case.name)

@@ -38,7 +38,7 @@ class CycleRequest:
     `probes` to take (None: all); `exact` what they are to count exactly; `awaited` what is not to wait for its turn;
     `trigger` is who asked for a full check
     ("" when nobody did: a quiet cycle); `late_seconds` is how long after it was due it began, None where it was due
-    at no set time.
+    at no set time; `once`: no other cycle follows.
     """
 
     trigger: str = ""
@@ -46,6 +46,7 @@ class CycleRequest:
     exact: frozenset[str] = frozenset()
     awaited: frozenset[str] = frozenset()
     late_seconds: float | None = None
+    once: bool = False
 
 
 class CycleListener(Protocol):
@@ -236,7 +237,13 @@ async def observe(
     ahead = 0.0 if history is None else clocks.ahead(history, now.timestamp(), lived, BOOT)
     requests = {
         probe.name: Request(
-            now.timestamp(), timeout, request.exact, ahead, request.awaited, whole=request.probes is None
+            now.timestamp(),
+            timeout,
+            request.exact,
+            ahead,
+            request.awaited,
+            whole=request.probes is None,
+            once=request.once,
         )
         for probe in probes
         if request.probes is None or probe.name in request.probes

@@ -23,6 +23,7 @@ ORDERS = StandingOrders(probes=frozenset({"chain"}), groups=())
 def channel(name: str, published: int, latest: int | None, root: str = ROOT, group: str = "MILO") -> list[Sample]:
     of = {"group": group, "channel": name}
     facts = [sample("chain_published", published, **of), sample("chain_root", ROOT, "", **of)]
+    facts.append(sample("chain_account", "account", "", **of))
     if latest is not None:
         facts += [sample("chain_latest", latest, **of), sample("chain_ring", root, "", epoch=str(latest), **of)]
     return facts
@@ -86,6 +87,13 @@ def test_a_reading_that_tells_what_was_found_before_changes_nothing() -> None:
 )
 def test_whoever_asks_for_one_seal_is_told_how_it_stands(facts: list[Sample] | Failure, known: str) -> None:
     assert on_chain(fold(facts)[-1].state.history, "marlon", LABEL, ROOT) == known
+
+
+def test_an_account_that_is_read_though_nothing_of_it_was_published_of_late_tells_of_a_seal() -> None:
+    facts = [one for one in channel("marlon", 0, LABEL) if one.name not in ("chain_published", "chain_root")]
+    history = fold(facts)[-1].state.history
+    assert on_chain(history, "marlon", LABEL, ROOT) == "OK"
+    assert on_chain(history, "marlon", LABEL - 90_000, ROOT) == "SUPERSEDED"
 
 
 def test_the_status_says_what_was_found_and_since_when() -> None:

@@ -10,10 +10,12 @@ from typing import Any
 import asyncpg
 import pytest
 
+from monitord.core.model import Reading
 from monitord.core.subjects.pipeline_cases import PreparedCase
 from monitord.core.subjects.pipeline_settings import PipelineSettings
 from monitord.postgres.sampler import Mode, Sampler
 from monitord.postgres.session import Session
+from monitord.probes.base import Request
 from tests.probes.test_pipeline import NEWEST, NOON, Admin, Watched, hashes, rewrite, root_of, seal, seal_window
 
 HOUR = 3600
@@ -167,6 +169,33 @@ async def test_a_test_case_is_checked_by_its_rows_and_its_participants(sampling:
     )  # fmt: skip
 
 
+async def test_whoever_reads_once_has_the_test_cases_checked_and_nothing_else(
+    fleet_database: str, admin: Admin
+) -> None:
+    users = hashes("jason", 3)
+    await seal_window(admin, 2)
+    cases = [{"channel": "jason", "epoch": LABEL, "user_hash": users[1], "root": root_of("jason", LABEL, users)}]
+    one = Watched(fleet_database, settings=PipelineSettings(test_cases=json.dumps(cases)))
+    try:
+        measured = await one.probe.measure(Request(NOON + 1200, PATIENCE, once=True))
+    finally:
+        await one.close()
+    reading = Reading("pipeline", measured.samples)
+    assert [reading.number(f"case_{name}", case=f"jason/{LABEL}") for name in ("root", "proof", "published")] == [
+        1,
+        1,
+        1,
+    ]
+    assert next(reading.named("verified"), None) is None
+
+
+async def test_cases_that_cannot_be_checked_in_time_are_not_told(sampling: Any, admin: Admin) -> None:
+    root = await seal(admin, "MILO", "marlon", LABEL, many=7)
+    one = sampling("off", (PreparedCase("marlon", LABEL, root, 7, hashes("marlon", 7)[3]),))
+    await one.sampler.check_cases(NOON, 0.0)
+    assert (one.sampler.found.cases, one.sampler.found.trouble) == ({}, "it took too long")
+
+
 async def test_the_probe_tells_of_both_and_of_no_participant(fleet_database: str, admin: Admin) -> None:
     users = hashes("jason", 3)
     await seal_window(admin, 2)
@@ -187,7 +216,7 @@ async def test_the_probe_tells_of_both_and_of_no_participant(fleet_database: str
     case = f"jason/{LABEL}"
     assert {s.name: s.value for s in reading.samples if s.name.startswith("case_")} == {
         "case_root": 1, "case_participants": 3, "case_proof": 1, "case_published": 1, "case_tree": 1,
-        "case_trouble": "",
+        "case_trouble": "", "case_at": NOON + 1200,
     }  # fmt: skip
     assert {s.label("case") for s in reading.named("case_root")} == {case}
     assert not any(user in repr(reading) for user in users)

@@ -15,10 +15,11 @@ import pytest
 
 from monitord.config.loader import load, standing_orders
 from monitord.core.channel_account import channel_address, streamer_key
+from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.solana import SYSTEM, decode, encode
-from monitord.core.subjects.chain_facts import ChainSettings, ChannelFacts, is_kept, published, uncompared
+from monitord.core.subjects.chain_facts import ChainSettings, ChannelFacts, is_kept, on_chain, published, uncompared
 from monitord.keccak import load_keccak256
 from monitord.postgres.session import Session
 from monitord.probes import Probes
@@ -59,12 +60,17 @@ async def make(serve: Serve) -> AsyncIterator[Make]:
     probes: list[ChainProbe] = []
     sessions: list[Session] = []
 
-    async def made(*chains: LocalChain, dsn: str = "", **how: Any) -> ChainProbe:
+    async def made(*chains: LocalChain, dsn: str = "", also: tuple[str, ...] = (), **how: Any) -> ChainProbe:
         urls = tuple([await serve(chain) for chain in chains])
         if dsn:
             sessions.append(Session(dsn))
         probe = ChainProbe(
-            ChainSettings(rpc_urls=urls, **how), StandingOrders(), sessions[-1] if dsn else None, PATIENCE, pace=0.0
+            ChainSettings(rpc_urls=urls, **how),
+            StandingOrders(),
+            sessions[-1] if dsn else None,
+            PATIENCE,
+            also=also,
+            pace=0.0,
         )
         probes.append(probe)
         return probe
@@ -205,6 +211,23 @@ async def test_channels_take_turns_and_those_that_were_wrong_are_asked_again(
     publish(chain, "b")
     await look(probe, awaited=frozenset({"MILO"}))
     assert "MILO/b" not in states(await look(probe, awaited=frozenset({"MILO"})))
+
+
+@pytest.mark.servers
+async def test_the_account_of_a_test_case_is_read_however_long_ago_it_was_published(
+    make: Make, fleet_database: str, admin: Any
+) -> None:
+    chain = healthy()
+    await mark(admin, "other")
+    await mark(admin, "marlon", epoch=LABEL - 26 * 3600)
+    publish(chain, "other")
+    publish(chain, "marlon", epoch=LABEL - 26 * 3600)
+    reading = await look(await make(chain, dsn=fleet_database, also=("marlon",)))
+    assert states(reading) == {"MILO/other": "OK"}
+    history = History(readings={"chain": reading})
+    assert on_chain(history, "marlon", LABEL - 26 * 3600, ROOT) == "OK"
+    assert on_chain(history, "marlon", LABEL - 27 * 3600, ROOT) == "SUPERSEDED"
+    assert chain.asked == ["getHealth", "getMultipleAccounts"]
 
 
 @pytest.mark.servers

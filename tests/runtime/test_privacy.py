@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import time
@@ -13,11 +14,19 @@ import asyncpg
 import httpx
 import pytest
 
+from monitord.core.channel_account import streamer_key
 from monitord.core.history.epochs import Calendar
+from monitord.core.subjects.chain_facts import ChainSettings
+from monitord.keccak import load_keccak256
+from monitord.testing.servers.solana import WALLET, LocalChain
+from tests.chain.conftest import serve
+from tests.chain.test_nodes import Serve
 from tests.cli.program import monitord
 from tests.probes.test_pipeline import hashes, root_of
 
 from .test_daemon import Start
+
+__all__ = ["serve"]
 
 HOUR = 3600
 NAME = "planted_viewer"
@@ -31,11 +40,14 @@ COMMANDS = (
     ("report", "--since", "1h"),
     ("report", "--since", "1h", "--format", "html"),
     ("report", "--since", "1h", "--format", "json"),
+    ("report", "--since", "1h", "--format", "markdown", "--compare"),
     ("alerts",),
     ("config",),
     ("logs", "--no-follow"),
     ("verify",),
     ("verify", "--format", "json"),
+    ("check", "--explain"),
+    ("backtest", "--since", "1h"),
     # What fails says no more.
     ("proof", "--channel", "nobody", "--epoch", "1762308000", "--user-hash", "ab" * 32),
 )
@@ -75,9 +87,17 @@ async def planted(fleet_database: str) -> tuple[int, list[str], str]:
 
 
 async def test_what_is_planted_is_in_no_log_page_snapshot_message_metric_or_error(
-    start: Start, fleet_database: str, planted: tuple[int, list[str], str], tmp_path: Path
+    start: Start, serve: Serve, fleet_database: str, planted: tuple[int, list[str], str], tmp_path: Path
 ) -> None:
     label, users, root = planted
+    chain, own = LocalChain(), ChainSettings()
+    chain.deploy(own.program, 377_000_001)
+    for mint in own.tokens.values():
+        chain.put_mint(mint, 5_000)
+    chain.put_wallet(WALLET, 0.25)
+    for channel, on_chain in (("marlon", root), ("jason", "ab" * 32), ("hollow", "cd" * 32)):
+        key = streamer_key(channel, load_keccak256())
+        chain.publish(own.program, own.tokens["MILO"], key, label, bytes.fromhex(on_chain))
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         port = unused.getsockname()[1]
@@ -87,22 +107,33 @@ async def test_what_is_planted_is_in_no_log_page_snapshot_message_metric_or_erro
         "MONITORD_PIPELINE__TEST_CASES": json.dumps([case]),
         "MONITORD_PIPELINE__VERIFY": "all",
         "MONITORD_HTTP__LISTEN": f"127.0.0.1:{port}",
+        "MONITORD_CHAIN__RPC_URLS": json.dumps([await serve(chain)]),
+        "MONITORD_CHAIN__WALLETS": json.dumps({WALLET: 1.0}),
     }
     daemon = await start(settings)
     await daemon.said("alert_firing", rule="root_mismatch")
     await daemon.said("alert_firing", rule="root_empty")
+    await daemon.said("alert_firing", rule="chain_root_differs")
+    await daemon.said("alert_firing", rule="wallet_low")
     written = []
     async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE) as page:
         known = (await page.get("/api/status")).json()["pipeline"]["test_cases"]
-        assert known == {
-            f"marlon/{label}": {"root": True, "participants": True, "proof": True, "published": True, "chain": None}
-        }
+        (case_now,) = known.values()
+        said = "Ready for the on-chain test: marlon"
+        assert (case_now.pop("summary")[: len(said)], case_now.pop("ready")) == (said, True)
+        assert case_now == {"root": True, "participants": True, "proof": True, "published": True, "chain": True}
         written += [(await page.get(path)).text for path in SHOWN]
     shell = start.environment(settings)
     for arguments in COMMANDS:
-        done = monitord(*arguments, directory=tmp_path, settings=shell)
+        # In a thread: the chain that they ask is served by this loop.
+        done = await asyncio.to_thread(monitord, *arguments, directory=tmp_path, settings=shell)
         written += [done.stdout, done.stderr]
-    proof = monitord(
+    shown = "".join(written)
+    assert "recomputed roots: MILO M" in shown, "a check has what the daemon recomputed"
+    assert "Ready for the on-chain test: marlon" in shown
+    assert "Prepare the test wallets with SOL" in shown
+    proof = await asyncio.to_thread(
+        monitord,
         *("proof", "--channel", "marlon", "--epoch", str(label), "--user-hash", users[2]),
         directory=tmp_path,
         settings=shell,
@@ -112,4 +143,5 @@ async def test_what_is_planted_is_in_no_log_page_snapshot_message_metric_or_erro
     everything = daemon.everything_written().decode("utf-8", "replace") + "".join(written)
     assert "holds user names beside the hashes" in everything
     assert NAME not in everything
+    assert "planted-key" not in everything
     assert [user for user in users if user in everything or user.upper() in everything] == []

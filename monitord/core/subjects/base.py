@@ -17,6 +17,7 @@ from monitord.core.model import (
     NotTaken,
     Observation,
     Reading,
+    Sample,
     ServiceEvent,
     Severity,
     Unknown,
@@ -455,6 +456,9 @@ class Subject:
     it is about no chain). `beneath_all`: every other subject lives on it. `undetermined` names the members that were
     measured, and of which it is not known yet whether they are as expected.
 
+    `carried` tells which samples of a running daemon's last reading a single check takes over: what it cannot measure
+    in its time, and what says itself when it was found (None: there are none).
+
     How it is measured: `always`: monitord reads it by itself in every whole cycle, and no probe is configured.
     `has_bus`: what happens to it is reported at once, and its probe taken soon after. `settles` says in how many
     seconds what is on its way must have arrived, and is to be read again (None: nothing is). `exact` are the members
@@ -508,6 +512,7 @@ class Subject:
     settles: Callable[[History, StandingOrders, float], float | None] = _never_settles
     exact: Callable[[History, StandingOrders, float], frozenset[str]] | None = None
     keeps_samples: bool = True
+    carried: Callable[[Sample], bool] | None = None
     learns: bool = False
     forget: Callable[[str, History, StandingOrders], History | None] = _not_learned
     forgotten: str = ""

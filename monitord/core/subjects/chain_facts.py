@@ -35,6 +35,8 @@ _MINTS: Final[Mapping[str, str]] = {
 }
 
 Known = State | Literal["UNKNOWN"]
+# Of the accounts of several groups, the state that says most of a seal that is one group's.
+_TELLING: Final[tuple[State, ...]] = ("OK", "DIFFERENT", "SUPERSEDED", "BEHIND", "MISSING")
 
 
 def _urls(urls: tuple[str, ...]) -> None:
@@ -143,25 +145,35 @@ class ChannelFacts:
 
 
 def published(reading: Reading) -> Iterator[ChannelFacts]:
-    """The channels that this reading holds against the chain."""
-    rings: dict[tuple[str, str], dict[int, str]] = {}
-    for slot in reading.named(RING):
-        ring = rings.setdefault((slot.label("group"), slot.label("channel")), {})
-        ring[int(slot.label("epoch"))] = str(slot.value)
+    """The channels of which this reading holds what is published against the chain."""
+    rings = _rings(reading)
     for one in reading.named(PUBLISHED):
         group, channel = one.label("group"), one.label("channel")
         of = {"group": group, "channel": channel}
-        latest = reading.number(LATEST, **of)
         yield ChannelFacts(
             group=group,
             channel=channel,
             published=int(one.value) if isinstance(one.value, int | float) else 0,
             root=reading.word(ROOT, **of) or "",
             account=reading.word(ACCOUNT, **of) or "",
-            latest=None if latest is None else int(latest),
+            latest=_latest(reading, group, channel),
             ring=rings.get((group, channel), {}),
             is_elsewhere=reading.number(ELSEWHERE, **of) is not None,
         )
+
+
+def _rings(reading: Reading) -> Mapping[tuple[str, str], Mapping[int, str]]:
+    """The roots that are in each account, by group and channel."""
+    rings: dict[tuple[str, str], dict[int, str]] = {}
+    for slot in reading.named(RING):
+        ring = rings.setdefault((slot.label("group"), slot.label("channel")), {})
+        ring[int(slot.label("epoch"))] = str(slot.value)
+    return rings
+
+
+def _latest(reading: Reading, group: str, channel: str) -> int | None:
+    latest = reading.number(LATEST, group=group, channel=channel)
+    return None if latest is None else int(latest)
 
 
 def is_kept(reading: Reading) -> bool:
@@ -183,11 +195,15 @@ def remembered(history: History) -> Mapping[str, Mapping[str, Any]]:
 def on_chain(history: History, channel: str, epoch: int, root: str) -> Known:
     """How one seal stands on chain as far as is known: for whoever judges a seal by more than its being published.
 
-    UNKNOWN: its channel was not among those that were last held against the chain, or the chain is not watched or was
-    not reached. `root` is 64 hex digits.
+    UNKNOWN: the account of its channel was not read the last time, or the chain is not watched or was not reached.
+    `root` is 64 hex digits. Of an account of each group, one that has it is enough.
     """
     reading = history.readings.get(NAME)
     if reading is None or reading.failure is not None:
         return "UNKNOWN"
-    found = [compared(epoch, root, one.latest, one.ring) for one in published(reading) if one.channel == channel]
-    return next((state for state in ("OK", *found) if state in found), "UNKNOWN")
+    rings = _rings(reading)
+    groups = [one.label("group") for one in reading.named(ACCOUNT) if one.label("channel") == channel]
+    found = [
+        compared(epoch, root, _latest(reading, group, channel), rings.get((group, channel), {})) for group in groups
+    ]
+    return min(found, key=_TELLING.index, default="UNKNOWN")

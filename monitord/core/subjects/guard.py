@@ -238,6 +238,7 @@ def guarded(subject: Subject, package: str) -> Subject:
         report=Held(subject.report, told, _all(Section, check=_section)),
         standing=Held(subject.standing, _gives(None), _of(Standing, type(None))),
         settles=Held(subject.settles, _gives(None), _of(int, float, type(None))),
+        carried=None if subject.carried is None else Held(subject.carried, _gives(value=False), bool),
         exact=None if subject.exact is None else Held(subject.exact, _gives(frozenset()), _of(frozenset)),
         forget=Held(subject.forget, _gives(None), _of(History, type(None))),
         off_by_default=Held(subject.off_by_default, _gives(None), _of(tuple, type(None))),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.history.pipeline import update_pipeline
-from monitord.core.model import Judgement, Observation, Reading, Unmeasured
+from monitord.core.model import Judgement, Observation, Reading, Sample, Unmeasured
 from monitord.core.orders import TABLES, TREES, StandingOrders
 from monitord.core.report.criterion import CriterionResult, LevelFamily, SuccessCriterion, all_well
 from monitord.core.subjects import pipeline_cases, pipeline_groups, pipeline_roots, pipeline_stages, pipeline_status
@@ -60,6 +60,11 @@ def _depends_on(stage: str, orders: StandingOrders) -> tuple[str, ...]:
     return on.get(stage, ())
 
 
+def _recomputed(one: Sample) -> bool:
+    """What comes of recomputing roots, which takes longer than a reading."""
+    return one.name.startswith(("verified", "case_")) or one.label("kind") == "mismatch"
+
+
 def _pipeline_true(facts: ReportFacts) -> CriterionResult:
     """What is sealed is read later and still true: it is enough that it could be read as the night ended."""
     is_read = facts.history.reading(NAME) is not None
@@ -101,6 +106,7 @@ PIPELINE = Subject(
     levels=(_READ,),
     preparation=pipeline_cases.preparation(prepared, NAME),
     rollups=pipeline_status.ROLLUPS,
+    carried=_recomputed,
     settings=PipelineSettings,
     needs="watch",
 )

@@ -134,8 +134,21 @@ def told(case: PreparedCase, reading: Reading, on_chain: bool | None) -> str:
             yes = humanize.plural(many or 0, "participant")
             no = f"{yes}, not {humanize.count(case.participants or 0)}"
         said.append(f"{_SHORT[name]} not known" if is_so is None else yes if is_so else no)
-    why = reading.word("case_trouble", case=case.name)
-    return f"{case.channel} {humanize.label(case.epoch)}: {', '.join(said)}{f' ({why})' if why else ''}."
+    at = reading.number("case_at", case=case.name)
+    why = reading.word("case_trouble", case=case.name) or ("not recomputed yet" if many is None and at is None else "")
+    when = "" if at is None else f"at {humanize.clock(at)}"
+    notes = "; ".join(filter(None, (why, when)))
+    return f"{case.channel} {humanize.label(case.epoch)}: {', '.join(said)}{f' ({notes})' if notes else ''}."
+
+
+# How a case is announced where all of it is so, something is not, or is not known.
+READY: Final = {True: "Ready", False: "Not ready", None: "Not known to be ready"}
+
+
+def shown(case: PreparedCase, reading: Reading, on_chain: bool | None) -> tuple[bool | None, str]:
+    """Whether a case is ready, and that in a sentence."""
+    met = all_done(iter(truths(case, reading, on_chain).values()))
+    return met, f"{READY[met]} for the on-chain test: {told(case, reading, on_chain)}"
 
 
 _SHORT: Final = {
@@ -166,11 +179,9 @@ def judge(facts: ReportFacts, prepared: tuple[PreparedCase, ...], probe: str) ->
     if reading is None:
         return CriterionResult(None, "The pipeline could not be measured as the night ended.")
     chain = {case: on_chain(case, facts.history, facts.orders) for case in prepared}
-    found = [is_so for case in prepared for is_so in truths(case, reading, chain[case]).values()]
+    met = all_done(is_so for case in prepared for is_so in truths(case, reading, chain[case]).values())
     sentences = tuple(told(case, reading, chain[case]) for case in prepared)
-    met = False if False in found else None if None in found else True
-    words = {False: "Not ready", None: "Not all of it is known", True: "Ready"}[met]
-    return CriterionResult(met, f"{words}: {sentences[0]}", sentences[1:])
+    return CriterionResult(met, f"{READY[met]}: {sentences[0]}", sentences[1:])
 
 
 def criterion(probe: str, prepared: Callable[[StandingOrders], tuple[PreparedCase, ...]]) -> SuccessCriterion:

@@ -18,7 +18,7 @@ from monitord.core.orders import TABLES, TREES, StandingOrders
 from monitord.core.series import RollupFamily, metric
 from monitord.core.subjects import epochs_status, postgres_status, redis_status
 from monitord.core.subjects.base import MetricFamily, MetricGroup, SectionContext, StatusSection, asked, ratio, whole
-from monitord.core.subjects.pipeline_cases import PreparedCase, asks_chain, on_chain, told, truths
+from monitord.core.subjects.pipeline_cases import PreparedCase, asks_chain, on_chain, shown, truths
 from monitord.core.subjects.pipeline_settings import NAME, prepared, settings
 from monitord.core.subjects.pipeline_stages import COLLECTION, PUBLISHING, TREE_STAGE
 
@@ -67,13 +67,15 @@ class RecomputedSeal:
 
 @dataclass(frozen=True, slots=True)
 class CaseStatus:
-    """What is true of a test case; None: that is not known."""
+    """What is true of a test case; None: that is not known. `ready`: all of it; `summary` says it in a sentence."""
 
     root: bool | None
     participants: bool | None
     proof: bool | None
     published: bool | None
     chain: bool | None
+    ready: bool | None = None
+    summary: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +121,7 @@ def _status(history: History, orders: StandingOrders, now: float) -> PipelineSta
         oldest_eligible_seconds=None if since is None or not eligible else round(max(0.0, at - since), 3),
         queue_waiting=queues[TREES].waiting if TREES in queues else None,
         recomputed={group: one for group in orders.groups if (one := _recomputed(group, found)) is not None},
-        test_cases={case.name: CaseStatus(**_truths(case, found, history, orders)) for case in prepared(orders)},
+        test_cases={case.name: _case(case, found, on_chain(case, history, orders)) for case in prepared(orders)},
         not_watched={} if reading is None else _not_watched(found, orders, TREES in queues),
     )
 
@@ -132,10 +134,9 @@ def _recomputed(group: str, reading: Reading) -> RecomputedSeal | None:
     return RecomputedSeal(result, channel, int(epoch), round(at, 3))
 
 
-def _truths(
-    case: PreparedCase, reading: Reading, history: History, orders: StandingOrders
-) -> Mapping[str, bool | None]:
-    return truths(case, reading, on_chain(case, history, orders))
+def _case(case: PreparedCase, reading: Reading, is_on_chain: bool | None) -> CaseStatus:
+    ready, summary = shown(case, reading, is_on_chain)
+    return CaseStatus(**truths(case, reading, is_on_chain), ready=ready, summary=summary)
 
 
 def _not_watched(reading: Reading, orders: StandingOrders, queue: bool) -> Mapping[str, str]:
@@ -270,11 +271,8 @@ def section(context: SectionContext) -> Iterator[Block]:
     if found is None or context.report.probes[NAME].status != "ok":
         return
     yield Bullets(tuple(_line(stage, found, context) for stage in STAGES))
-    reading = None if context.history is None else context.history.reading(NAME)
-    if reading is not None and context.history is not None:
-        for case in prepared(context.orders):
-            is_there = on_chain(case, context.history, context.orders)
-            yield Paragraph(f"Test case {told(case, reading, is_there)}", _case_style(found.test_cases.get(case.name)))
+    for case in found.test_cases.values():
+        yield Paragraph(case.summary, _READY[case.ready])
     if context.history is not None and context.history.pipeline.names:
         yield Paragraph("sealed_participants holds user names beside the hashes; monitord reads none of them.", "dim")
     latest = tuple((f"{group} sealed last", _latest(one.latest)) for group, one in found.groups.items() if one.latest)
@@ -288,11 +286,6 @@ def _latest(channels: Mapping[str, int]) -> str:
     for channel, at in channels.items():
         by_label.setdefault(at, []).append(channel)
     return "; ".join(f"{label(at)}: {', '.join(names)}" for at, names in by_label.items())
-
-
-def _case_style(case: CaseStatus | None) -> Style:
-    found = [None] if case is None else [case.root, case.participants, case.proof, case.published, case.chain]
-    return "warning" if False in found else "unknown" if None in found else "ok"
 
 
 def _line(stage: str, found: PipelineStatus, context: SectionContext) -> tuple[Style | None, str]:
@@ -345,6 +338,7 @@ def _sealing(found: PipelineStatus, context: SectionContext) -> str:
     return "; ".join([", ".join(parts), *wrong])
 
 
+_READY: Final[Mapping[bool | None, Style]] = {True: "ok", False: "warning", None: "unknown"}
 # What is wrong with seals, in a few words.
 _KINDS: Final = {
     "empty": "without a root",
@@ -361,7 +355,7 @@ def _roots(found: PipelineStatus, context: SectionContext) -> str:
         f"{group} {one.result} ({one.channel} {label(one.epoch)}, at {humanize.clock(one.at)})"
         for group, one in found.recomputed.items()
     ]
-    return ", ".join(each) or "none yet"
+    return ", ".join(each) or f"{UNKNOWN}, none was recomputed yet"
 
 
 def _trees(found: PipelineStatus, context: SectionContext) -> str:
