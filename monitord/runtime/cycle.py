@@ -11,12 +11,13 @@ import psutil
 
 from monitord.clocks import BOOT, both_clocks
 from monitord.core.engine import Decision, State, decide
+from monitord.core.folding import context_of, tells
 from monitord.core.history import clocks
 from monitord.core.history.model import History
 from monitord.core.model import Observation, OperatorAction, ProcessExit, Reading, Unmeasured, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.rollups import RunningHour
-from monitord.core.series import Rollup, RollupContext
+from monitord.core.series import Rollup
 from monitord.core.subjects.monitord import MONITORD
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
@@ -147,16 +148,13 @@ class Monitor:
         except Exception as error:
             self._fault = f"a cycle could not be judged ({type(error).__name__})"
             raise
-        context = RollupContext(
-            decision.report, self.state.history, decision.state.history, decision.events, decision.orders
-        )
-        over = self._hour.saw(context, observation.now.timestamp(), whole=request.probes is None)
+        before, self.state = self.state, decision.state
+        over = self._hour.saw(context_of(decision, before), observation.now.timestamp(), whole=request.probes is None)
         self._fault = "; ".join(filter(None, (*decision.faults, self._hour.fault)))
-        self.state = decision.state
         duration_ms = (asyncio.get_running_loop().time() - began) * 1000.0
         if request.probes is None:
             self._took = round(duration_ms / 1000.0, 3)
-        await self._save(observation, decision, request.trigger, duration_ms, asked.through, over)
+        await self._save(before, observation, decision, request.trigger, duration_ms, asked.through, over)
         self._dispatcher.tell(decision, request.trigger, duration_ms)
         return decision
 
@@ -167,6 +165,7 @@ class Monitor:
 
     async def _save(
         self,
+        before: State,
         observation: Observation,
         decision: Decision,
         trigger: str,
@@ -184,8 +183,11 @@ class Monitor:
             queued,
             told,
             heard_through=heard_through,
-            hour=self._hour.fields(),
+            hour=self._hour.fields,
             rollups=over,
+            before=before,
+            orders=self.orders,
+            told_of=tells(decision),
         )
         if (aside := await self._store.save(record, SAVE_TIMEOUT_SECONDS)) is not None:
             self.aside(aside)

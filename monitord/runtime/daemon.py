@@ -47,7 +47,9 @@ if TYPE_CHECKING:
     from monitord.pm2.bus import Bus
     from monitord.reporting.metrics import Facts
 
-LOAD_TIMEOUT_SECONDS: Final = 3.0
+# A thousand services, of which the last cycles are judged again, take a second; a busy machine several.
+LOAD_TIMEOUT_SECONDS: Final = 15.0
+RECORD_TIMEOUT_SECONDS: Final = 3.0
 STOP_TIMEOUT_SECONDS: Final = 1.0
 RELOAD_STEP_SECONDS: Final = 3.0
 TIDY_TIMEOUT_SECONDS: Final = 30.0
@@ -259,7 +261,7 @@ class Daemon:
     async def _record_settings(self) -> None:
         if self._record is not None:
             with suppress(OSError, WorkerBusy, SettingsError):  # whether the directory can be written, saving shows
-                await self._tidying.run(self._record, timeout=LOAD_TIMEOUT_SECONDS)
+                await self._tidying.run(self._record, timeout=RECORD_TIMEOUT_SECONDS)
 
     def _ask_stop(self, reason: str) -> None:
         self._stop_reason = reason

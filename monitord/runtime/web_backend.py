@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -13,7 +13,7 @@ from typing import Final, TypeVar
 from monitord import __version__
 from monitord.config.loader import Settings, standing_orders
 from monitord.core.alerting.incidents import Incident, incidents
-from monitord.core.model import Command, Silence
+from monitord.core.model import Alert, Command, Silence
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import build_report
 from monitord.core.report.model import Report
@@ -135,7 +135,9 @@ class DaemonBackend:
             raise BackendUnavailable(str(error)) from None
 
     async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
-        return await self.aside(lambda: _incidents(self.settings.state_dir, datetime.now(UTC) - back))
+        seen = self._seen
+        living = None if seen is None else tuple(seen.decision.state.alerts.values())
+        return await self.aside(lambda: _incidents(self.settings.state_dir, living, datetime.now(UTC) - back))
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Do it on the thread that reads the record."""
@@ -184,8 +186,10 @@ def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Report:
     return build_report(recorded_cycles(directory, orders, since), orders, since.timestamp(), until.timestamp())
 
 
-def _incidents(directory: Path, since: datetime) -> tuple[Incident, ...]:
-    snapshot = read_snapshot(directory)
-    living = snapshot.state.alerts.values() if snapshot is not None else ()
+def _incidents(directory: Path, living: Collection[Alert] | None, since: datetime) -> tuple[Incident, ...]:
+    """The incidents since then; `living` are the alerts of the last cycle, or None for those that were saved."""
+    if living is None:
+        snapshot = read_snapshot(directory)
+        living = snapshot.state.alerts.values() if snapshot is not None else ()
     found = incidents(read_transitions(directory, since), living)
     return tuple(one for one in found if one.ended_at is None or one.ended_at >= since)

@@ -35,7 +35,7 @@ def damage(path: Path) -> str | None:
             if (word := structure(connection)) is not None:
                 return word
             for name, body in connection.execute("SELECT name, body FROM state"):
-                if not _is_json(body):
+                if not _is_json(zlib.decompress(body) if isinstance(body, bytes) else body):
                     return f"its saved {name} is no JSON"
             newest = connection.execute("SELECT body FROM frames ORDER BY seq DESC LIMIT ?", (NEWEST_FRAMES,))
             for (body,) in newest:
@@ -98,7 +98,7 @@ def _checksum(data: bytes, order: str, sums: tuple[int, int]) -> tuple[int, int]
 
 def _is_json(body: object) -> bool:
     try:
-        json.loads(str(body))
+        json.loads(body if isinstance(body, bytes) else str(body))
     except ValueError:
         return False
     return True

@@ -21,6 +21,8 @@ T = TypeVar("T")
 # Which of the files that were at this path one after the other it is: in the table of the state, beside it.
 _IDENTITY: Final = "file"
 
+_PAGE_BYTES: Final = 1024
+
 _DISK_TROUBLE: Final = frozenset(
     {
         sqlite3.SQLITE_BUSY,
@@ -92,6 +94,8 @@ class SnapshotFile:
         connection = sqlite3.connect(self.path, timeout=2.0, isolation_level=None)
         self.connection = connection
         self.identity, self._wal_inode = "", None
+        # Of a new file: each cycle changes a page or two, and a changed page is written whole.
+        connection.execute(f"PRAGMA page_size = {_PAGE_BYTES}")
         connection.execute("PRAGMA journal_mode = WAL")
         # In WAL a killed process loses nothing with NORMAL; only a power cut may lose the last cycles.
         connection.execute("PRAGMA synchronous = NORMAL")

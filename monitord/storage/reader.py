@@ -13,21 +13,28 @@ from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from monitord.core.codec import decode, encode
 from monitord.core.engine import State
+from monitord.core.folding import Fold
 from monitord.core.model import Observation, Transition
 from monitord.core.orders import StandingOrders
-from monitord.core.recording import replay
+from monitord.core.recording import Replayer, replay
+from monitord.core.rollups import RunningHour
 from monitord.core.status import build_report
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
 
 # What text that is no longer as it was written makes of the code that reads it.
 _DAMAGE = (sqlite3.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _WITH_FRAMES = 2
-# The hour that runs, in the table of the state.
+# In the table of the state: all of it in one, compressed, and the number of the cycle that it is of.
+WHOLE: Final = "whole"
+THROUGH: Final = "through"
+# What else is in the whole: the hour that runs, the last check, and the orders where they are not those of the check.
 HOUR_PART: Final = "hour"
+CHECK_PART: Final = "report"
+ORDERS_PART: Final = "orders"
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +49,16 @@ class Check:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """What was last saved: the state, what is kept of the last check (None before any), and the hour that runs."""
+    """What was last saved: the state, what is kept of the last check (None before any), and the hour that runs.
+
+    `broken` is the number of the first cycle that cannot be read (None: each could be), and `why` what is wrong.
+    """
 
     state: State
-    kept: Mapping[str, object] | None = None
+    kept: Mapping[str, object] | Check | None = None
     hour: Mapping[str, object] | None = None
+    broken: int | None = None
+    why: str = ""
 
     def report(self) -> Mapping[str, object] | None:
         """The last status document, JSON-ready, as `check_completed` gives it: made here, where somebody asks for it.
@@ -54,9 +66,12 @@ class Snapshot:
         Raises:
             ValueError, TypeError, KeyError, AttributeError: what is kept is of another shape.
         """
-        if self.kept is None or "orders" not in self.kept:
+        if isinstance(self.kept, Check):
+            check = self.kept
+        elif self.kept is None or "orders" not in self.kept:
             return self.kept  # a monitord of before kept the whole of it
-        check = decode(Check, self.kept)
+        else:
+            check = decode(Check, self.kept)
         report = build_report(self.state.history, self.state.alerts, check.orders, check.at)
         head = {"trigger": check.trigger, "at": check.at, "duration_ms": check.duration_ms}
         found: Mapping[str, object] = json.loads(json.dumps({**head, **report.as_fields()}, default=encode))
@@ -70,7 +85,13 @@ def read_snapshot(directory: Path) -> Snapshot | None:
         Unusable: there is a file and it cannot be read.
     """
     with opened(directory, "snapshot") as connection:
-        return None if connection is None else saved_state(connection)
+        if connection is None:
+            return None
+        connection.execute("BEGIN")  # what the daemon saves meanwhile is not seen by half
+        snapshot = saved_state(connection)
+        if snapshot.broken is not None:
+            raise UnusableSnapshot(f"the snapshot in {directory} cannot be read: {snapshot.why}")
+        return snapshot
 
 
 def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
@@ -134,25 +155,73 @@ def read_transitions(directory: Path, since: datetime) -> list[Transition]:
         return [decode(Transition, json.loads(body)) for alert_id, body in rows if alert_id in wanted]
 
 
-def saved_state(connection: sqlite3.Connection) -> Snapshot:
-    """The snapshot in an open file.
+def saved_state(connection: sqlite3.Connection, *, with_hour: bool = False) -> Snapshot:
+    """The snapshot in an open file: the state as it was last written whole, and every cycle since judged again.
+
+    The hour that runs is that of the last cycle where it is asked for, else that of the state as it was written.
 
     Raises:
         Unusable: what stands there does not fit.
         sqlite3.Error: as SQLite has it.
     """
     try:
-        parts = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM state")}
+        parts, through = _written(connection)
         state = decode(State, {field.name: parts[field.name] for field in fields(State) if field.name in parts})
-    except (ValueError, TypeError, KeyError, RecursionError) as error:
+        snapshot = Snapshot(state, parts.get(CHECK_PART), parts.get(HOUR_PART))
+        if through is None or not connection.execute("SELECT 1 FROM frames WHERE seq > ?", (through,)).fetchone():
+            return snapshot
+        given = parts.get(ORDERS_PART) or parts[CHECK_PART]["orders"]
+        hour = RunningHour(snapshot.hour) if with_hour else None
+        return _folded(connection, snapshot, through, decode(StandingOrders, given), hour)
+    except (zlib.error, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
         raise UnusableSnapshot(f"its content does not fit: {error}") from None
-    return Snapshot(state, parts.get("report"), parts.get(HOUR_PART))
+
+
+def _written(connection: sqlite3.Connection) -> tuple[Mapping[str, Any], int | None]:
+    """The parts of the state as they were last written, and the number of the cycle that they are of.
+
+    A monitord of before wrote each part as a text of its own in every cycle: where it was the last to write, those are
+    there (None: there is nothing to add to them), for this one removes them.
+    """
+    rows = dict(connection.execute("SELECT name, body FROM state"))
+    if WHOLE not in rows or "history" in rows:
+        return {name: json.loads(body) for name, body in rows.items() if name not in (WHOLE, THROUGH)}, None
+    whole = json.loads(zlib.decompress(rows[WHOLE]))
+    return whole | whole["state"], int(rows[THROUGH])
+
+
+def _folded(
+    connection: sqlite3.Connection, snapshot: Snapshot, through: int, orders: StandingOrders, hour: RunningHour | None
+) -> Snapshot:
+    """The snapshot moved on by the cycles past the number `through`, as far as they can be read."""
+    rows = connection.execute(
+        "SELECT seq, body FROM frames WHERE seq >= (SELECT max(seq) FROM frames WHERE whole AND seq <= ?) ORDER BY seq",
+        (through,),
+    )
+    fold, replayer, check = Fold(snapshot.state, orders, hour), Replayer(), snapshot.kept
+    broken, why = None, ""
+    for seq, body in rows:
+        try:
+            frame = json.loads(zlib.decompress(body))
+            observation = replayer.observation(frame)
+        except _DAMAGE as error:
+            broken, why = seq, f"cycle {seq} of its history is damaged ({error})"
+            break
+        if seq <= through:
+            continue
+        if not fold.add(observation) or fold.decision is None:
+            break
+        check = Check(frame.get("trigger", "schedule"), observation.now, frame.get("took", 0.0), fold.decision.orders)
+    return Snapshot(fold.state, check, snapshot.hour if hour is None else hour.fields(), broken, why)
 
 
 def _held_alerts(connection: sqlite3.Connection) -> set[str]:
-    """The ids of the alerts in the saved state."""
-    row = connection.execute("SELECT body FROM state WHERE name = 'alerts'").fetchone()
-    return set() if row is None else {alert["id"] for alert in json.loads(row[0]).values()}
+    """The ids of the alerts in the saved state.
+
+    Those that cycles since then have added have their edges past that state, and are not looked for.
+    """
+    parts, _ = _written(connection)
+    return {alert["id"] for alert in parts.get("alerts", {}).values()}
 
 
 @contextmanager

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitord.clocks import lived_seconds
-from monitord.core.codec import encode
+from monitord.core.codec import decode, encode
 from monitord.core.engine import State
 from monitord.core.model import Observation, Transition
 from monitord.core.orders import StandingOrders
@@ -31,7 +31,16 @@ from monitord.storage.copy import Copy, read_copy, write_copy
 from monitord.storage.damage import damage, structure
 from monitord.storage.file import SetAside, SnapshotFile, is_disk_trouble
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry, put, remember_notified, take_out, waiting
-from monitord.storage.reader import HOUR_PART, Check, Snapshot, saved_state
+from monitord.storage.reader import (
+    CHECK_PART,
+    HOUR_PART,
+    ORDERS_PART,
+    THROUGH,
+    WHOLE,
+    Check,
+    Snapshot,
+    saved_state,
+)
 from monitord.storage.rollups import UNSAVED_AT_MOST, prune_rollups, put_rollups
 from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, UnusableSnapshot, prune
 from monitord.threads import WorkerThread
@@ -39,9 +48,16 @@ from monitord.threads import WorkerThread
 T = TypeVar("T")
 
 FRAMES_PER_WHOLE: Final = 120
-# So often the file is examined for damage, and the second copy of the state written where no edge had it written.
+# So often the state itself is written; of the cycles between, only what they measured.
+SAVES_PER_STATE: Final = 12
+# So often the second copy of the state is written, and the log played into the file, where nothing told had it done.
+SAVES_PER_COPY: Final = 60
+# So often the file is examined for damage.
 SAVES_PER_EXAMINATION: Final = 20
 EXAMINE_TIMEOUT_SECONDS: Final = 30.0
+PUT_PART: Final = "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
+# The parts as a monitord of before wrote them.
+_OF_BEFORE: Final = (*(field.name for field in fields(State)), CHECK_PART, HOUR_PART)
 # A larger file is not examined before the first check, but soon after.
 _EXAMINED_AT_START_BYTES: Final = 32 * 1024 * 1024
 
@@ -51,8 +67,11 @@ class CycleRecord:
     """What one cycle leaves behind.
 
     `queued` is what is now to be sent, and `told` who has been notified of what (None: as it was).
-    `heard_through` is the number of the last command that the state has in it. `hour` is the hour that runs, as JSON
-    has it, and `rollups` those that are over.
+    `heard_through` is the number of the last command that the state has in it. `hour` gives the hour that runs, as JSON
+    has it, and `rollups` are those that are over.
+
+    `before` and `orders` are what the observation was judged by: where they are given and nothing was told (`told_of`),
+    the state need not be written, as it can be had again from both. Without them it is.
     """
 
     state: State
@@ -62,8 +81,11 @@ class CycleRecord:
     queued: Sequence[OutboxEntry] = ()
     told: NotifiedChannels | None = None
     heard_through: int = 0
-    hour: Mapping[str, object] | None = None
+    hour: Callable[[], Mapping[str, object]] | None = None
     rollups: Sequence[Rollup] = ()
+    before: State | None = None
+    orders: StandingOrders | None = None
+    told_of: bool = True
 
 
 class Store:
@@ -93,7 +115,12 @@ class Store:
         self._damage: str | None = None
         self._until_copied = 0
         self._files = 0  # as of the last call
-        self._orders: tuple[StandingOrders, str] | None = None  # the last, and as JSON
+        self._until_state = 0
+        self._following: CycleRecord | None = None  # the last cycle that was saved, without its state
+        self._reached: State | None = None  # what the file amounts to
+        self._given: StandingOrders | None = None  # by which cycles without their state are judged again
+        self._told: NotifiedChannels | None = None  # as it was last written
+        self._written_orders: dict[str, tuple[StandingOrders, str, bool]] = {}
 
     @property
     def path(self) -> Path:
@@ -139,11 +166,13 @@ class Store:
             rollups=(*self._unsaved_rollups, *record.rollups),
         )
         self._heard_through = record.heard_through  # also if this fails: the state goes on in memory
+        hour = record.hour() if record.hour is not None and self._is_state_due(record) else None
         try:
-            aside = await self._worker.run(self._save, record, timeout=timeout)
+            aside = await self._worker.run(self._save, record, hour, timeout=timeout)
         except Exception as error:  # noqa: BLE001 - what was decided must be sent, saved or not
             self.problem = f"its snapshot cannot be written: {error}"
-            self._until_whole = 0  # whatever the file holds now, the next frame must not rest on this one
+            self._until_whole = self._until_state = 0  # whatever the file holds now, the next must not rest on this one
+            self._following = self._told = None
             self._unsaved = tuple(record.transitions)[-KEEP_TRANSITIONS:]
             self._unsaved_rollups = tuple(record.rollups)[-UNSAVED_AT_MOST:]
             return None
@@ -153,6 +182,19 @@ class Store:
             self._until_examined = SAVES_PER_EXAMINATION
             self._examination = asyncio.create_task(self._examine(), name="snapshot examination")
         return aside
+
+    def _is_state_due(self, record: CycleRecord) -> bool:
+        """Whether the state itself is written with this cycle, and not only what was measured in it."""
+        return (
+            self._until_state <= 0
+            or self._until_whole <= 0
+            or record.told_of
+            or record.before is None
+            or record.before is not self._reached
+            or record.orders is None
+            or record.orders is not self._given
+            or bool(record.queued or record.rollups or record.observation.commands)
+        )
 
     async def _examine(self) -> None:
         """Check for damage while memory can still write a whole new file: the next save then does."""
@@ -185,15 +227,17 @@ class Store:
         await self._worker.run(self._on_outbox, replace_with, timeout=timeout)
 
     async def close(self, timeout: float) -> None:
-        """Let go of the file; saved cycles stay. May be called again."""
+        """Write the state where only cycles were since, and let go of the file. May be called again."""
         if self._closed:
             return
         self._closed = True
         if self._examination is not None:
             self._examination.cancel()
         self._examining.close()
-        with suppress(Exception):  # the end of the process lets go just as well
-            await self._worker.run(self._file.disconnect, timeout=timeout)
+        last = self._following
+        hour = last.hour() if last is not None and last.hour is not None else None
+        with suppress(Exception):  # the end of the process lets go just as well, and the cycles since are judged again
+            await self._worker.run(self._finish, last, hour, timeout=timeout)
         self._worker.close()
 
     # Everything below runs on the worker's thread.
@@ -204,7 +248,7 @@ class Store:
         aside = self._begun(self._file.connect("what stood in it"))
         snapshot = Snapshot(State())
         try:
-            snapshot = saved_state(self._file.opened)
+            snapshot = saved_state(self._file.opened, with_hour=True)
             small = self.path.stat().st_size <= _EXAMINED_AT_START_BYTES
             broken = structure(self._file.opened) if small and aside is None else None
         except (UnusableSnapshot, sqlite3.Error) as error:
@@ -213,8 +257,27 @@ class Store:
             broken = str(error)
         if broken is not None:
             aside = self._begun(self._file.put_aside(broken, "what stood in it"))
+        elif snapshot.broken is not None:
+            wal = wal or SetAside(snapshot.why, "", "")
+            self._cut(snapshot.broken)
         self._loaded = True
         return self._completed(snapshot, copy, aside or wal, unusable=aside is not None)
+
+    def _cut(self, seq: int) -> None:
+        """Delete the cycles from this one on: it cannot be read, and those after it say what differs from it."""
+        self._file.in_transaction(lambda connection: connection.execute("DELETE FROM frames WHERE seq >= ?", (seq,)))
+
+    def _finish(self, last: CycleRecord | None, hour: Mapping[str, object] | None) -> None:
+        """Write the state of the last saved cycle where it is not written, and let go of the file."""
+        try:
+            if last is not None and self._file.connection is not None and not self._file.replaced():
+                seq, _ = self._file.position()
+                parts = self._parts(last.state)
+                body = self._whole(last, parts, hour)
+                self._file.in_transaction(lambda connection: _put_whole(connection, body, seq))
+                write_copy(self.path.parent, parts, self._file.identity, seq)
+        finally:
+            self._file.disconnect()
 
     def _completed(
         self, snapshot: Snapshot, copy: Copy | None, aside: SetAside | None, *, unusable: bool
@@ -240,8 +303,8 @@ class Store:
 
     def _begun(self, aside: SetAside | None) -> SetAside | None:
         """Begin anew with a file that was just opened: nothing that rested on the one before holds for it."""
-        self._until_whole = self._until_copied = 0
-        self._damage = None
+        self._until_whole = self._until_copied = self._until_state = 0
+        self._damage = self._told = self._following = None
         if self._file.files != self._files:  # another file numbers its commands anew
             self._files, self._heard_through = self._file.files, 0
         return aside
@@ -251,7 +314,7 @@ class Store:
             return WaitingCommand(through=self._heard_through)
         return waiting_commands(self._file.connection, self._heard_through)
 
-    def _save(self, record: CycleRecord) -> SetAside | None:
+    def _save(self, record: CycleRecord, hour: Mapping[str, object] | None) -> SetAside | None:
         aside = None
         earlier = f"the history and the alerts recorded before {_moment(record.observation.now.timestamp())}"
         is_open = self._file.connection is not None
@@ -269,13 +332,13 @@ class Store:
                 aside = self._begun(self._file.put_aside("it could not be read when monitord started", earlier))
             self._loaded = True
         try:
-            self._write(record)
+            self._write(record, hour)
         except sqlite3.Error as error:
             if is_disk_trouble(error):
                 self._file.disconnect()  # a full or read-only disk: begin afresh at the next cycle
                 raise
             aside = self._begun(self._file.put_aside(str(error), earlier))
-            self._write(record)
+            self._write(record, hour)
         return aside
 
     def _on_outbox(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -285,23 +348,21 @@ class Store:
             )  # the next cycle opens it, and saves what is then to be sent
         return self._file.in_transaction(work)
 
-    def _write(self, record: CycleRecord) -> None:
+    def _write(self, record: CycleRecord, hour: Mapping[str, object] | None) -> None:
+        with_state = self._is_state_due(record)
         whole = self._until_whole <= 0
         frame = self._recorder.frame(record.observation, whole=whole)
+        frame |= {"trigger": record.check.trigger, "took": record.check.duration_ms}
         self._until_whole = FRAMES_PER_WHOLE if whole else self._until_whole - 1
         at = record.observation.now.timestamp()
-        parts = {field.name: _json(encode(getattr(record.state, field.name))) for field in fields(State)}
-        parts["report"] = self._check(record.check)
-        if record.hour is not None:
-            parts[HOUR_PART] = _json(record.hour)
-        parts |= self._file.identify()
+        parts = self._parts(record.state) if with_state else {}
+        body = self._whole(record, parts, hour) if with_state else b""
+        identity = self._file.identify()
+        is_told = record.told is not None and record.told != self._told
 
         def write(connection: sqlite3.Connection) -> int:
             verified = self._verified(connection, at)
-            connection.executemany(
-                "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
-                parts.items(),
-            )
+            connection.executemany(PUT_PART, identity.items())
             connection.executemany(
                 # A save that came too late for its deadline may have been one all the same.
                 "INSERT INTO transitions (at, edge, alert_id, body) SELECT :at, :edge, :id, :body WHERE NOT EXISTS "
@@ -316,31 +377,67 @@ class Store:
                 "INSERT INTO frames (at, whole, body) VALUES (?, ?, ?)",
                 (at, whole, zlib.compress(_json(frame).encode(), 6)),
             ).lastrowid
+            if with_state:
+                _put_whole(connection, body, seq or 0)
             if whole:
                 prune(connection, verified)
             if record.rollups:
                 put_rollups(connection, record.rollups)
                 prune_rollups(connection, verified)
             put(connection, record.queued)
-            if record.told is not None:
+            if is_told and record.told is not None:
                 remember_notified(connection, record.told)
             return seq or 0
 
         seq = self._file.in_transaction(write)
         self._file.see_wal()
+        if is_told and record.told is not None:
+            self._told = dict(record.told)
+        self._reached, self._following = record.state, None if with_state else record
         self._until_copied -= 1
-        if self._until_copied <= 0 or record.transitions:
-            self._until_copied = SAVES_PER_EXAMINATION
+        if not with_state:
+            self._until_state -= 1
+            return
+        # An hour that was not given is written as soon as it is.
+        self._until_state = 0 if hour is None and record.hour is not None else SAVES_PER_STATE - 1
+        self._given = record.orders if self._can_be_had_again(record.orders) else None
+        if self._until_copied <= 0 or record.told_of:
+            self._until_copied = SAVES_PER_COPY
             # What is in the log since long would go with it; nobody is waited for.
             self._file.opened.execute("PRAGMA wal_checkpoint(PASSIVE)")
             write_copy(self.path.parent, parts, self._file.identity, seq)
 
-    def _check(self, check: Check) -> str:
-        """A check as JSON; its orders, which are nearly always those of the last, are encoded when they change."""
-        if self._orders is None or check.orders != self._orders[0]:
-            self._orders = check.orders, _json(encode(check.orders))
+    def _parts(self, state: State) -> dict[str, str]:
+        return {field.name: _json(encode(getattr(state, field.name))) for field in fields(State)}
+
+    def _whole(self, record: CycleRecord, parts: Mapping[str, str], hour: Mapping[str, object] | None) -> bytes:
+        """The state with what belongs to it, compressed. `parts` are its fields as JSON texts."""
+        check = record.check
         head = _json({"trigger": check.trigger, "at": check.at, "duration_ms": check.duration_ms})
-        return f'{head[:-1]},"orders":{self._orders[1]}}}'
+        texts = {
+            "state": "{" + ",".join(f"{json.dumps(name)}:{text}" for name, text in parts.items()) + "}",
+            CHECK_PART: f'{head[:-1]},"orders":{self._as_json("check", check.orders)[0]}}}',
+        }
+        if hour is not None:
+            texts[HOUR_PART] = _json(hour)
+        if record.orders is not None and record.orders != check.orders:
+            texts[ORDERS_PART] = self._as_json("given", record.orders)[0]
+        return zlib.compress(("{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}").encode(), 6)
+
+    def _as_json(self, which: str, orders: StandingOrders) -> tuple[str, bool]:
+        """Orders as JSON, and whether the same come back from it. They are nearly always those of the last time."""
+        known = self._written_orders.get(which)
+        if known is None or (known[0] is not orders and known[0] != orders):
+            text = _json(encode(orders))
+            try:
+                is_exact = decode(StandingOrders, json.loads(text)) == orders
+            except (ValueError, TypeError, KeyError):
+                is_exact = False
+            known = self._written_orders[which] = (orders, text, is_exact)
+        return known[1], known[2]
+
+    def _can_be_had_again(self, orders: StandingOrders | None) -> bool:
+        return orders is not None and self._as_json("given", orders)[1]
 
     def _verified(self, connection: sqlite3.Connection, wall: float) -> float:
         if self._clock is None:
@@ -351,6 +448,12 @@ class Store:
             )
             self._clock = RetentionClock(recorded)
         return self._clock.verified(wall, self._lived())
+
+
+def _put_whole(connection: sqlite3.Connection, body: bytes, seq: int) -> None:
+    """The state as of the cycle with this number, in the place of whatever form of it there was."""
+    connection.executemany(PUT_PART, ((WHOLE, body), (THROUGH, str(seq))))
+    connection.executemany("DELETE FROM state WHERE name = ?", [(name,) for name in _OF_BEFORE])
 
 
 def _moment(at: float | None) -> str:

@@ -3,10 +3,8 @@
 import json
 import signal
 import socket
-import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +12,8 @@ import asyncpg
 import pytest
 
 from monitord.demo.stack import Stack
+from monitord.storage.reader import read_snapshot
+from monitord.storage.schema import UnusableSnapshot
 from monitord.testing.servers.postgres import PostgresServer
 
 from .program import PATIENCE, Eventually, monitord, start
@@ -235,7 +235,11 @@ async def test_a_flood_is_counted_before_it_is_called_one(
 
         async def saved() -> bool:
             assert daemon.poll() is None
-            return "tables" in read_history(tmp_path / "state" / "snapshot.db")
+            try:
+                snapshot = read_snapshot(tmp_path / "state")
+            except UnusableSnapshot:  # it is being made
+                return False
+            return snapshot is not None and bool(snapshot.state.history.tables)
 
         await eventually(saved)
     finally:
@@ -259,12 +263,3 @@ async def test_a_flood_is_counted_before_it_is_called_one(
     assert (("table_growth_high", "user_signals") in firing(fields)) is commit
     assert fields["growth"]["user_signals"]["window_rows"] == (5000 if commit else 0)
     assert (tmp_path / "state" / "snapshot.db").read_bytes() == before
-
-
-def read_history(path: Path) -> str:
-    try:
-        with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5)) as connection:
-            (body,) = connection.execute("SELECT body FROM state WHERE name = 'history'").fetchone()
-            return str(body)
-    except (sqlite3.OperationalError, TypeError):  # not there yet
-        return ""

@@ -13,15 +13,16 @@ from pathlib import Path
 
 import pytest
 
-from monitord.core.engine import State, decide
+from monitord.core.engine import State
 from monitord.core.model import Observation, Reading, sample
 from monitord.core.orders import Expected, StandingOrders
 from monitord.storage.copy import COPY, read_copy
 from monitord.storage.damage import damage, wal_damage
 from monitord.storage.file import SetAside
-from monitord.storage.reader import Check, read_snapshot
+from monitord.storage.reader import read_snapshot
 from monitord.storage.schema import FILE
-from monitord.storage.store import SAVES_PER_EXAMINATION, CycleRecord, Store
+from monitord.storage.store import SAVES_PER_COPY, SAVES_PER_EXAMINATION, SAVES_PER_STATE, CycleRecord, Store
+from tests.storage.cycles import record_of
 
 ORDERS = StandingOrders(probes=frozenset({"host"}))
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)
@@ -36,9 +37,7 @@ def host(used: float, seconds: float) -> Observation:
 
 
 def record(state: State, observation: Observation) -> CycleRecord:
-    decision = decide(state, observation, ORDERS)
-    check = Check("schedule", observation.now, 1.0, decision.orders)
-    return CycleRecord(decision.state, observation, check, decision.transitions)
+    return record_of(state, observation, ORDERS)
 
 
 async def filled(store: Store, cycles: int = CYCLES) -> State:
@@ -134,7 +133,7 @@ async def test_a_snapshot_that_lost_its_last_cycles_without_a_trace_is_behind_it
     snapshot = read_snapshot(tmp_path / "alive")
     assert snapshot is not None
     state = snapshot.state
-    for number in range(3, CYCLES):
+    for number in range(3, SAVES_PER_COPY + SAVES_PER_STATE + 3):
         saved = record(state, host(20.0, number * 30))
         await store.save(saved, WAIT)
         state = saved.state
@@ -222,11 +221,13 @@ async def test_a_second_copy_that_is_damaged_too_leaves_an_empty_state_that_says
     assert "roster" in aside.lost
 
 
-async def test_the_second_copy_is_written_with_every_edge(tmp_path: Path) -> None:
+async def test_the_second_copy_is_written_with_every_edge_that_is_told(tmp_path: Path) -> None:
     store = Store(tmp_path)
     state = await filled(store, 3)
-    saved = record(state, host(99.0, 500))
-    assert saved.transitions
+    pending = record(state, host(99.0, 500))
+    await store.save(pending, WAIT)
+    saved = record(pending.state, host(99.0, 530))
+    assert [edge.edge for edge in saved.transitions] == ["firing"]
     await store.save(saved, WAIT)
     kept = read_copy(tmp_path)
     assert kept is not None

@@ -35,7 +35,13 @@ def hour(number: int, *, memory: float = 100.0, readings: int = 120, member: str
 def record(*rows: Rollup, running: dict[str, object] | None = None, at: datetime = MIDNIGHT) -> CycleRecord:
     observation = Observation(at, {})
     decision = decide(State(), observation, ORDERS)
-    return CycleRecord(decision.state, observation, Check("", at, 0.0, decision.orders), hour=running, rollups=rows)
+    return CycleRecord(
+        decision.state,
+        observation,
+        Check("", at, 0.0, decision.orders),
+        hour=None if running is None else lambda: running,
+        rollups=rows,
+    )
 
 
 @pytest.fixture

@@ -8,6 +8,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
@@ -19,9 +20,10 @@ from monitord.core.codec import encode
 from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, sample
 from monitord.core.orders import StandingOrders
-from monitord.storage.reader import Check, read_history, read_snapshot, read_transitions
+from monitord.storage.reader import read_history, read_snapshot, read_transitions
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
 from monitord.storage.store import FRAMES_PER_WHOLE, CycleRecord, Store
+from tests.storage.cycles import record_of
 
 ORDERS = StandingOrders(probes=frozenset({"host"}))
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC)
@@ -38,9 +40,7 @@ def host(used: float, seconds: float = 0) -> Observation:
 
 
 def record(state: State, observation: Observation) -> CycleRecord:
-    decision = decide(state, observation, ORDERS)
-    check = Check("schedule", observation.now, 1.0, decision.orders)
-    return CycleRecord(decision.state, observation, check, decision.transitions)
+    return record_of(state, observation, ORDERS)
 
 
 @pytest.fixture
@@ -196,7 +196,7 @@ async def test_a_corrupt_file_is_put_aside_and_the_watch_goes_on(store: Store, t
     "damage",
     [
         "DROP TABLE state",
-        "UPDATE state SET body = CAST(x'ff22fe' AS TEXT) WHERE name = 'alerts'",
+        "UPDATE state SET body = CAST(x'ff22fe' AS TEXT) WHERE name = 'whole'",
         "DROP TABLE frames; CREATE TABLE frames (something_else)",
     ],
 )
@@ -254,7 +254,8 @@ async def test_a_state_that_makes_no_sense_is_put_aside(store: Store, tmp_path: 
     await fill(store, 1)
     await store.close(WAIT)
     with closing(sqlite3.connect(tmp_path / FILE)) as connection, connection:
-        connection.execute("UPDATE state SET body = '{\"alerts\": 7' WHERE name = 'alerts'")
+        written = zlib.compress(b'{"state": {"alerts": 7}}')
+        connection.execute("UPDATE state SET body = ? WHERE name = 'whole'", (written,))
     _, aside = await Store(tmp_path).load(WAIT)
     assert aside is not None
     assert "does not fit" in aside.reason
