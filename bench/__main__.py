@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 
-from bench import apps, baseline, bus_latency, detection, month, nights, pipeline, trends, written
+from bench import apps, baseline, bus_latency, detection, month, nights, pipeline, signs, trends, written
 from bench.faults import FAULTS
 from bench.footprint import Footprint, measure_footprint
 from bench.measure import Run, milliseconds, seconds, size, spread, table
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
     parser.add_argument(
         "--only",
-        choices=["trends", "bus", "detection", "apps", "pipeline", "written"],
+        choices=["trends", "bus", "detection", "apps", "pipeline", "signs", "written"],
         help="this part alone; trends, detection, apps and written need no server",
     )
     parser.add_argument("--markdown", action="store_true", help="with --only detection: into docs/reference.md")
@@ -56,6 +56,9 @@ def main() -> int:
             return 0
         if arguments.only == "bus":
             print(asyncio.run(_bus(quick=arguments.quick)))
+            return 0
+        if arguments.only == "signs":
+            print(asyncio.run(_signs(quick=arguments.quick)))
             return 0
         healthy = asyncio.run(_bench(arguments.rows, quick=arguments.quick))
     except (StackError, RuntimeError, TimeoutError) as error:
@@ -123,6 +126,13 @@ async def _bus(*, quick: bool) -> str:
     found = await bus_latency.measure_bus(kills=4 if quick else 20, seconds=3 if quick else 10, say=_say)
     title = f"PM2's bus: an end is logged; then {found.ends:,} deaths at 1,000 a second, in {found.lines} lines"
     return table(title, ["what", "median", "min .. max"], bus_latency.summary(found))
+
+
+async def _signs(*, quick: bool) -> str:
+    _say("how soon a fault is notified, with the settings as they are by default")
+    found = await signs.measure_signs(rounds=2 if quick else 7, say=_say)
+    title = "From a fault to its webhook, with the settings as they are by default, at any moment of the cycle"
+    return table(title, ["what", "median", "min .. max"], signs.summary(found))
 
 
 async def _apps(*, quick: bool) -> str:

@@ -58,7 +58,7 @@ async def measure_bus(*, kills: int, seconds: float, say: Callable[[str], None])
     return found
 
 
-class _Daemon:
+class Daemon:
     """A `monitord run`, and when each of its lines came."""
 
     def __init__(self) -> None:
@@ -83,8 +83,8 @@ class _Daemon:
 
 
 @asynccontextmanager
-async def _running(directory: Path, **settings: str) -> AsyncIterator[tuple[_Daemon, asyncio.subprocess.Process]]:
-    daemon = _Daemon()
+async def running(directory: Path, **settings: str) -> AsyncIterator[tuple[Daemon, asyncio.subprocess.Process]]:
+    daemon = Daemon()
     process = await asyncio.create_subprocess_exec(
         *(sys.executable, "-m", "monitord", "run"),
         env={
@@ -128,7 +128,7 @@ async def _kills(kills: int, found: BusLatency) -> None:
             "MONITORD_CHECK_INTERVAL": "30s",
             "MONITORD_PROBE_TIMEOUT": "10s",
         }
-        async with _running(sandbox.directory, **settings) as (daemon, process):
+        async with running(sandbox.directory, **settings) as (daemon, process):
             for number in range(kills):
                 process.send_signal(signal.SIGUSR1)  # a check that hangs, or is under way already
                 await asyncio.sleep(1.1)
@@ -147,7 +147,7 @@ async def _storm(seconds: float, found: BusLatency) -> None:
         directory = Path(place)
         settings = {"MONITORD_PM2__HOME": place, "MONITORD_CHECK_INTERVAL": "1s", "MONITORD_LOG_LEVEL": "info"}
         edges: list[float] = []
-        async with Storm(directory) as storm, _running(directory, **settings) as (daemon, child):
+        async with Storm(directory) as storm, running(directory, **settings) as (daemon, child):
             process = psutil.Process(child.pid)
             async with asyncio.timeout(PATIENCE_SECONDS):
                 await storm.heard.wait()

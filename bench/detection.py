@@ -13,6 +13,8 @@ from bench.faults import FAULTS, Fault
 from bench.measure import table
 from monitord.core.engine import Decision
 from monitord.core.model import Reading
+from monitord.probes.base import PING_SECONDS
+from monitord.runtime.pings import EVERY_SECONDS as PINGED_EVERY
 from tests.core.habits import has_habits, looked_at_again, looked_at_seldom
 from tests.core.nights import EVERY, ORDERS, Night
 from tests.nights.vocabulary import happens
@@ -128,6 +130,8 @@ def delay(fault: Fault, phase: float, waits: float = 0.0) -> float:
         began = (began // HOUR + 1) * HOUR
     if fault.bus:
         night.hears()
+    if fault.kept:
+        _heard(night, fault, phase)
     if waits:
         night.every, night.orders = SELDOM, replace(night.orders, late_after=LATE_AFTER)
         night.passes(seconds=waits)
@@ -137,6 +141,13 @@ def delay(fault: Fault, phase: float, waits: float = 0.0) -> float:
         if night.clock.now > began + NEVER_SECONDS:
             raise NotReportedError(f"{fault.rule} is not reported: {fault.title}")
     return night.reported_at - began
+
+
+def _heard(night: Night, fault: Fault, phase: float) -> None:
+    """What the connection that is kept to a server shows: that it is closed, or that a ping is not answered."""
+    pinged_in = PINGED_EVERY - phase % PINGED_EVERY + PING_SECONDS
+    night.passes(seconds=SETTLE_SECONDS if fault.kept == "closed" else pinged_in)
+    night.look([fault.subject])
 
 
 def _breaks(night: Night, fault: Fault) -> None:

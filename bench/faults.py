@@ -8,12 +8,19 @@ from pathlib import Path
 from typing import Literal
 
 from monitord.core.model import Severity, Value
+from monitord.probes.base import PING_SECONDS
+from monitord.runtime.pings import EVERY_SECONDS as PINGED_EVERY
 from tests.nights.files import changes
 
 NIGHTS = Path(__file__).parents[1] / "tests" / "nights"
 
 CYCLE = "the next cycle (`CHECK_INTERVAL`), confirmed 5 s later (`CONFIRMATIONS`, `CONFIRM_EVERY`)"
 AT_ONCE = "PM2's bus reports it: checked within a second, confirmed 5 s later"
+CLOSED = "its kept connection is closed: checked at once, confirmed 5 s later"
+SILENT = (
+    f"a ping every {PINGED_EVERY:.0f} s waits {PING_SECONDS:.0f} s; then the check and its confirmation, each after "
+    "the probe's deadline"
+)
 DEADLINES = "the next cycle and its confirmation, each after the probe's deadline (`PROBE_TIMEOUT`)"
 AGE = "the orders' limit of the seal age, which counts from the end of the newest sealed epoch"
 
@@ -24,7 +31,8 @@ class Fault:
 
     `{hour}` in a phrase is the epoch that lasts. `severity` is the one that is waited for ("": whichever comes
     first). `over`: of what all phases are tried; `by_habit`: monitord has watched for five days and warns of what is
-    unusual. `bus`: PM2's bus is connected. `from_end`: it counts from the end of the lasting epoch, when it shows.
+    unusual. `bus`: PM2's bus is connected; `kept`: there is a connection that was kept since the check before, and what
+    shows there. `from_end`: it counts from the end of the lasting epoch, when it shows.
     `before` happens as the night begins, `readings` are samples that read so from the fault on, `orders` what is
     declared beside the defaults, and `called` is the fault in words where the phrases are none.
     """
@@ -39,6 +47,7 @@ class Fault:
     over: Literal["cycle", "epoch"] = "cycle"
     by_habit: bool = False
     bus: bool = False
+    kept: Literal["", "closed", "silent"] = ""
     from_end: bool = False
     before: tuple[str, ...] = ()
     readings: Mapping[str, Value] = field(default_factory=dict)
@@ -48,7 +57,8 @@ class Fault:
     def title(self) -> str:
         """The fault in words, the same for nobody else of its rule and severity."""
         words = self.called or ", ".join(self.happens).replace("{hour}", "the lasting epoch")
-        return words + (", PM2's bus connected" if self.bus else "") + (", with a habit known" if self.by_habit else "")
+        words += (", PM2's bus connected" if self.bus else "") + (", a connection is kept" if self.kept else "")
+        return words + (", with a habit known" if self.by_habit else "")
 
 
 def of_nights() -> Iterator[Fault]:
@@ -109,11 +119,16 @@ _LISTED: tuple[Fault, ...] = (
     ),
     Fault("pm2_empty", "pm2", ("PM2 is restarted with an empty list",), 224, before=("PM2's pid file can be read",)),
     Fault("pm2_unreachable", "pm2", ("PM2 is not there",), 104),
+    Fault("pm2_unreachable", "pm2", ("PM2 is not there",), 104, AT_ONCE, bus=True),
     Fault("pm2_unreachable", "pm2", ("PM2 does not answer",), 200, DEADLINES),
     Fault("postgres_unreachable", "postgres", ("Postgres refuses connections",), 25),
+    Fault("postgres_unreachable", "postgres", ("Postgres refuses connections",), 25, CLOSED, kept="closed"),
     Fault("postgres_unreachable", "postgres", ("Postgres does not answer",), 52, DEADLINES),
+    Fault("postgres_unreachable", "postgres", ("Postgres does not answer",), 52, SILENT, kept="silent"),
     Fault("redis_unreachable", "redis", ("Redis refuses connections",), 26),
+    Fault("redis_unreachable", "redis", ("Redis refuses connections",), 26, CLOSED, kept="closed"),
     Fault("redis_unreachable", "redis", ("Redis does not answer",), 26, DEADLINES),
+    Fault("redis_unreachable", "redis", ("Redis does not answer",), 26, SILENT, kept="silent"),
     Fault("database_changed", "postgres", ("Postgres is another server",), 208),
     Fault(
         "replica_lagging",

@@ -50,6 +50,7 @@ class Bus:
         say_act: Callable[[OperatorAction], bool] = lambda _: False,
         on_act: Callable[[], None] | None = None,
         on_edge: Callable[[bool], None] | None = None,
+        on_link: Callable[[bool], None] | None = None,
     ) -> None:
         """A listener to the PM2 whose home is `home`.
 
@@ -62,6 +63,7 @@ class Bus:
             say_act: receives what an operator did, and returns whether it has logged it. It must not block.
             on_act: called on the loop when an operator's doing, or an end that somebody asked for, is over.
             on_edge: called with False after LOST_SECONDS without the bus, and with True when it is back.
+            on_link: called on the loop with False as soon as a connection ends, and with True when there is another.
         """
         self.heard = 0
         self.dropped = 0
@@ -72,6 +74,8 @@ class Bus:
         self._on_act = on_act
         self._acts: dict[tuple[str, str, str], OperatorAction] = {}  # the last of each kind, by process
         self._on_edge = on_edge
+        self._on_link = on_link
+        self._ended = False  # a connection, since the last one began
         self._lost = False
         self._losing: asyncio.TimerHandle | None = None
         self._logged_of_dropped: Counter[str] = Counter()
@@ -131,11 +135,14 @@ class Bus:
         loop = asyncio.get_running_loop()
         delay = _FIRST_DELAY_SECONDS
         while True:
-            began, self._heard = loop.time(), False
+            began, self._heard, linked_at = loop.time(), False, self._connected_at
             # Whatever it is, it costs this connection and not the listening. Nothing of it is logged: an error here
             # may have an environment in its frames.
             with contextlib.suppress(Exception):
                 await self._hear()
+            if self._connected_at != linked_at:
+                self._ended = True
+                self._tell_link(is_there=False)
             if self._heard or loop.time() - began >= _LAST_DELAY_SECONDS:
                 delay = _FIRST_DELAY_SECONDS
             await asyncio.sleep(delay * random.uniform(0.5, 1.0))  # noqa: S311 - jitter needs no secrecy
@@ -169,6 +176,9 @@ class Bus:
             self._losing = None
         if self._lost:
             self._tell_edge(heard=True)
+        if self._ended:
+            self._ended = False
+            self._tell_link(is_there=True)
 
     def _deaf(self) -> None:
         self._connected = False
@@ -179,6 +189,10 @@ class Bus:
         self._lost, self._losing = not heard, None
         if self._on_edge is not None:
             asyncio.get_running_loop().call_soon(self._on_edge, heard)
+
+    def _tell_link(self, *, is_there: bool) -> None:
+        if self._on_link is not None:
+            asyncio.get_running_loop().call_soon(self._on_link, is_there)
 
     async def _receive_some(self, reader: asyncio.StreamReader, decoder: BusDecoder) -> bool:
         """One chunk. What was read is gone when this returns: no frame outlives its parsing. False at the end."""

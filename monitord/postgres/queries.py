@@ -30,6 +30,9 @@ def begin(statement_ms: int, lock_ms: int, idle_ms: int, search_path: tuple[str,
     return "; ".join(statements)
 
 
+# Whether anybody answers at all.
+PING = "SELECT 1"
+
 # The exact size walks the database's files: 60 ms at 15,000 of them. Past 4 MB of pg_class, some 20,000 relations, it
 # is the sum of what the catalogue knows, which lags behind by a VACUUM.
 SERVER = """

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -64,6 +64,7 @@ class Session:
         self._connection: Connection | None = None
         self._where = ", ".join(str(host) for host in self._address.hosts)
         self._lock = asyncio.Lock()
+        self._heard: Callable[[str], None] | None = None
         self.opened_in_ms = 0.0
         """How long the server, or the pool before it, took to open the transaction: one round trip, no connecting."""
 
@@ -72,6 +73,25 @@ class Session:
         """Whether the DSN asks for TLS without anything to verify the server by, which is worth a warning."""
         tcp = any(not (host.name or "/").startswith("/") for host in self._address.hosts)
         return tcp and self._address.tls.unverified
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """From now on call `heard` on the loop when the other side ends a kept connection, with a sentence."""
+        self._heard = heard
+
+    async def ping(self) -> None:
+        """Whether anybody answers over the kept connection; nothing where there is none, or a transaction is open.
+
+        Without an answer the connection is cut.
+        """
+        connection = self._connection
+        if connection is None or self._lock.locked():
+            return
+        async with self._lock:
+            try:
+                await connection.execute(queries.PING)
+            except BaseException:
+                self._cut()
+                raise
 
     @asynccontextmanager
     async def read_only(self, timeout: float) -> AsyncIterator[Connection]:
@@ -154,6 +174,8 @@ class Session:
         except BaseException:
             self._cut()
             raise
+        if self._heard is not None:
+            fresh.add_termination_listener(self._ended)
         return fresh
 
     async def _open(self, connection: Connection, deadline: float) -> None:
@@ -178,6 +200,11 @@ class Session:
         except BaseException:
             self._cut()
             raise
+
+    def _ended(self, connection: object) -> None:
+        if self._heard is not None and connection is self._connection:  # what is let go of is kept no more
+            self._connection = None
+            self._heard(f"Postgres at {self._where} closed the kept connection")
 
     def _cut(self) -> None:
         connection, self._connection = self._connection, None

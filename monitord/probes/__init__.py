@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +19,7 @@ from monitord.core.history.epochs import window_seconds
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import added
 from monitord.failures import FailureError
-from monitord.probes.base import Probe
+from monitord.probes.base import ConnectedProbe, Probe
 
 if TYPE_CHECKING:
     from monitord.config.loader import Settings
@@ -257,6 +258,16 @@ class Probes:
     def tls_unverified(self) -> bool:
         """Whether a connection is to be encrypted without anyone checking who is at the other end."""
         return self._context.opened is not None and self._context.opened.unverified
+
+    @property
+    def connected(self) -> tuple[ConnectedProbe, ...]:
+        """Those that keep a connection between readings."""
+        return tuple(probe for probe in self.all if isinstance(probe, ConnectedProbe))
+
+    def listen(self, heard: Callable[[str, str], None]) -> None:
+        """From now on call `heard` with a probe's name and what is heard of its server between readings."""
+        for probe in self.connected:
+            probe.listen(partial(heard, probe.name))
 
     async def close(self) -> None:
         """Let go of every connection; what fails at that is let go of all the same."""

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Final, Protocol, runtime_checkable
 
 from monitord.core.model import Answered, Failure, Reading, Sample, Unmeasured, sample
 from monitord.failures import FailureError
@@ -52,6 +52,41 @@ class Probe(Protocol):
     async def close(self) -> None:
         """Let go of connections; may be called at any time, also after a failure."""
         ...
+
+
+# How long the cheapest question may wait for its answer between readings.
+PING_SECONDS: Final = 1.0
+
+
+@runtime_checkable
+class ConnectedProbe(Protocol):
+    """A probe that keeps a connection between readings, and so learns of its server's end before the next one."""
+
+    name: str
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """From now on call `heard` on the loop when the other side ends the kept connection.
+
+        With a sentence without its full stop. Not when this side lets go of it, whatever for.
+        """
+        ...
+
+    async def ping(self) -> None:
+        """Ask the cheapest question over the kept connection. Nothing where there is none, or a reading is under way.
+
+        What is not answered, or is cancelled, costs the connection, so that the next reading makes a new one.
+        """
+        ...
+
+
+async def answers(probe: ConnectedProbe) -> bool:
+    """Whether the server answers over the kept connection in time, as far as there is one. Raises nothing."""
+    try:
+        async with asyncio.timeout(PING_SECONDS):
+            await probe.ping()
+    except Exception:  # noqa: BLE001 - what is wrong the reading finds out that follows
+        return False
+    return True
 
 
 def server_clock(clock: float, began: float, asked: float, answered: float) -> Sample:

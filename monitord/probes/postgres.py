@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -189,6 +189,14 @@ class PostgresProbe:
         except PostgresError:
             return ""
         return f"; there is {' and '.join(found)}" if found else ""
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """From now on the end of the session's connection is noticed between readings, too."""
+        self._session.listen(heard)
+
+    async def ping(self) -> None:
+        """The cheapest statement over the session's connection."""
+        await self._session.ping()
 
     async def close(self) -> None:
         """Nothing to let go of: the session belongs to whoever made it."""

@@ -2,7 +2,8 @@
 
 import asyncio
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from typing import Final
 
 from redis import exceptions
@@ -11,7 +12,7 @@ from redis.asyncio.connection import AbstractConnection
 from monitord.core.model import Sample, Unmeasured, sample
 from monitord.failures import FailureError
 from monitord.redis import info
-from monitord.redis.connection import STEP_SECONDS, Server, renew
+from monitord.redis.connection import STEP_SECONDS, IdleWatch, Server, renew
 from monitord.redis.errors import FULL, code, explain, refusal
 from monitord.redis.jobs import Jobs
 from monitord.redis.queues import KEPT, PARTS, STATES, key
@@ -62,6 +63,31 @@ class RedisProbe:
         self._prefixes = {queue: (prefixes or {}).get(queue, "bull") for queue in queues}
         self._jobs = {queue: Jobs(prefix, queue, window) for queue, prefix in self._prefixes.items()}
         self._connection: AbstractConnection | None = None
+        self._heard: Callable[[str], None] | None = None
+        self._idle = IdleWatch(self._ended)
+        self._turn = asyncio.Lock()
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        """From now on the end of the kept connection is noticed between readings, too."""
+        self._heard = heard
+
+    async def ping(self) -> None:
+        """One PING over the kept connection; whatever is answered, it is an answer."""
+        if self._turn.locked():
+            return
+        async with self._turn:
+            await self._idle.stop()
+            if (connection := self._connection) is None:
+                return
+            settled = False
+            try:
+                renew(connection)
+                await connection.send_command("PING", check_health=False)
+                with suppress(exceptions.ResponseError):
+                    await connection.read_response()
+                settled = True
+            finally:
+                await self._rest(settled=settled)
 
     async def measure(self, request: Request) -> Measured:
         """One PING, timed, then every count in one round trip, and what is asked of jobs in two.
@@ -70,6 +96,11 @@ class RedisProbe:
             FailureError: with the kind and what to read about it. A queue that cannot be counted is a gap instead.
         """
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
+        async with self._turn:
+            await self._idle.stop()
+            return await self._measured(request, deadline)
+
+    async def _measured(self, request: Request, deadline: float) -> Measured:
         settled = False
         try:
             connection, latency, misconf = await self._ping(deadline)
@@ -84,8 +115,8 @@ class RedisProbe:
             kind, what = explain(error)
             raise FailureError(kind, f"{self._where} {what}", full=(kind, what) == FULL) from None
         finally:
-            if not settled:  # a cancelled turn leaves answers on the way that the next would take for its own
-                await self.close()
+            # A cancelled turn leaves answers on the way that the next would take for its own.
+            await self._rest(settled=settled)
         gaps: list[Unmeasured] = []
         samples = [
             sample("redis_latency", latency, "ms"),
@@ -102,8 +133,21 @@ class RedisProbe:
                 samples += jobs.samples(answers, request.now)
         return Measured(tuple(samples), tuple(gaps))
 
+    async def _rest(self, *, settled: bool) -> None:
+        """The connection is idle from here on, or of no use where it is not in step."""
+        if not settled:
+            await self.close()
+        elif self._heard is not None and self._connection is not None:
+            self._idle.begin(self._connection)
+
+    async def _ended(self) -> None:
+        if self._heard is not None:
+            self._heard(f"{self._where} closed the kept connection")
+        await self.close()
+
     async def close(self) -> None:
         """Let go of the connection, without waiting for the other side."""
+        await self._idle.stop()
         connection, self._connection = self._connection, None
         if connection is not None:
             await connection.disconnect(nowait=True)

@@ -8,6 +8,8 @@ once a budget of bytes, or of elements, is used up; depth is bounded by Python's
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Any, Final
 
 from redis import exceptions
@@ -65,6 +67,11 @@ class BoundedStream:
         except ValueError:  # what a StreamReader raises for a line past its limit
             raise exceptions.InvalidResponse from None
 
+    async def ended(self) -> None:
+        """Returns when the other side ends, or sends what nobody asked for."""
+        with suppress(OSError):
+            await self._stream.read(1)
+
     def at_eof(self) -> bool:
         """Whether the other side has ended, and nothing is left."""
         return self._stream.at_eof()
@@ -85,6 +92,10 @@ class BoundedParser(_AsyncRESP2Parser):
     def renew(self) -> None:
         """Let MOST_BYTES be read from here on: before each exchange."""
         self._stream.left, self._stream.lines = MOST_BYTES, MOST_LINES
+
+    async def ended(self) -> None:
+        """Returns when the other side ends, or sends what nobody asked for. Only while nothing is asked."""
+        await self._stream.ended()
 
     async def read_response(self, disable_decoding: bool = False) -> Any:
         """One reply. InvalidResponse where it is none, or is too large or too deep."""
@@ -141,6 +152,33 @@ def renew(connection: AbstractConnection) -> None:
     parser = connection._parser
     if isinstance(parser, BoundedParser):
         parser.renew()
+
+
+class IdleWatch:
+    """Notices that the other side ends a connection while nothing is asked over it."""
+
+    def __init__(self, ended: Callable[[], Awaitable[None]]) -> None:
+        """`ended` is awaited then. What was sent unasked is lost: the connection is of no use either way."""
+        self._ended = ended
+        self._waiting: asyncio.Task[None] | None = None
+
+    def begin(self, connection: AbstractConnection) -> None:
+        """Watch it until `stop`, which comes before anything is asked over it."""
+        parser = connection._parser
+        if isinstance(parser, BoundedParser):
+            self._waiting = asyncio.get_running_loop().create_task(self._wait(parser), name="idle connection")
+
+    async def stop(self) -> None:
+        """Watch no more. Nothing that arrived meanwhile is lost."""
+        waiting, self._waiting = self._waiting, None
+        if waiting is not None:
+            waiting.cancel()
+            await asyncio.wait([waiting], timeout=STEP_SECONDS)
+
+    async def _wait(self, parser: BoundedParser) -> None:
+        await parser.ended()
+        self._waiting = None
+        await self._ended()
 
 
 def _options(url: str, ca_file: str | None) -> tuple[type[AbstractConnection], dict[str, Any]]:

@@ -1,4 +1,4 @@
-"""Listens to PM2's bus: what it says is logged at once, kept for the next cycle, and makes a check of the fleet due.
+"""Listens to PM2's bus: what it says is logged at once, kept for the next cycle, and a sign to check the fleet.
 
 Without a PM2, or without its bus, reading its list has to do.
 """
@@ -6,6 +6,7 @@ Without a PM2, or without its bus, reading its list has to do.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,7 +26,7 @@ class BusListener:
         log: where the bus is reported lost, or connected again.
         known: what is known of a service by its name.
         say: reports an end as it happens.
-        check: requests a check of the fleet.
+        heard: takes a sign of the fleet, as a sentence without its full stop.
     """
 
     def __init__(
@@ -33,10 +34,10 @@ class BusListener:
         log: JsonLog,
         known: Callable[[str], ServiceHistory | None],
         say: Callable[[ServiceEvent], None],
-        look: Callable[[], None],
+        heard: Callable[[str], None],
     ) -> None:
         self._log = log
-        self._known, self._say, self._check = known, say, look
+        self._known, self._say, self._heard = known, say, heard
         self._bus: Bus | None = None
         self._announcer: ExitAnnouncer | None = None
 
@@ -59,11 +60,12 @@ class BusListener:
             self._announcer = ExitAnnouncer(self._known, self._say)
             self._bus = Bus(
                 home,
-                self._check,
+                partial(self._heard, "PM2's bus reports that a process ended"),
                 say=self._announcer.hear,
                 say_act=self._announcer.hear_act,
-                on_act=self._check,
+                on_act=partial(self._heard, "PM2's bus reports what an operator did"),
                 on_edge=self._edge,
+                on_link=self._link,
             )
             self._bus.start()
 
@@ -82,6 +84,9 @@ class BusListener:
             await bus.close()
         if self._announcer is not None:
             self._announcer.close()
+
+    def _link(self, is_there: bool) -> None:
+        self._heard(f"the connection to PM2's bus {'is there again' if is_there else 'ended'}")
 
     def _edge(self, heard: bool) -> None:
         if heard:

@@ -26,7 +26,7 @@ from monitord.config.schema import sections, variable_of
 from monitord.core.history.process_model import ServiceHistory
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
-from monitord.core.subjects.registry import subject_named, title_of
+from monitord.core.subjects.registry import registered, subject_named, title_of
 from monitord.logging.logger import JsonLog
 from monitord.notify.channels import channels
 from monitord.pm2.ipc import IpcChannel
@@ -34,9 +34,11 @@ from monitord.probes import Probes
 from monitord.runtime.bus_listener import BusListener
 from monitord.runtime.cycle import Monitor
 from monitord.runtime.notifying import Notifying
+from monitord.runtime.pings import Pings
 from monitord.runtime.pm2_agent import Pm2Agent
 from monitord.runtime.scheduler import Scheduler
 from monitord.runtime.signals import SignalHandlers
+from monitord.runtime.signs import Sign
 from monitord.runtime.web_service import WebService
 from monitord.storage.commands import ask
 from monitord.storage.lock import DirectoryLock
@@ -92,6 +94,7 @@ class Daemon:
             ipc, lambda told: self._scheduler.ask_check("pm2", told), self._night, lambda: self._listening.word, log
         )
         self._scheduler = Scheduler(log, self._reload, self._schedule_anew, self._under_pm2.decided)
+        self._pings = Pings(self._heard_of)
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._tidying = WorkerThread("log files")
@@ -99,7 +102,7 @@ class Daemon:
         self._jobs = jobs or AsyncIOScheduler(timezone=UTC)
         self._serving = WebService(log, settings, self._scheduler.ask_check, ask, self._facts)
         self._dispatcher = Notifying(settings, self._store, log, self._serving.publish)
-        self._listening = BusListener(log, self._known, self._dispatcher.log.service_event, self._scheduler.ask_fleet)
+        self._listening = BusListener(log, self._known, self._dispatcher.log.service_event, self._heard_on_bus)
 
     @property
     def bus(self) -> Bus | None:
@@ -180,9 +183,19 @@ class Daemon:
         else:
             self._ask_stop(number.name)
 
+    def _heard_of(self, probe: str, what: str) -> None:
+        self._scheduler.hear(Sign(probe, what))
+
+    def _heard_on_bus(self, what: str) -> None:
+        for subject in registered():
+            if subject.has_bus:
+                self._heard_of(subject.name, what)
+
     def _build(self, settings: Settings, orders: StandingOrders) -> Probes:
         own = frozenset({os.getpid()})
-        return Probes(settings, orders, lambda: own, self._listening.error_lines)
+        probes = Probes(settings, orders, lambda: own, self._listening.error_lines)
+        probes.listen(self._heard_of)
+        return probes
 
     def _schedule(self) -> None:
         """Set both jobs to the settings as they are. A late run still runs, once (APScheduler would skip it)."""
@@ -204,6 +217,7 @@ class Daemon:
                 function, trigger, id=name, replace_existing=True, misfire_grace_time=None, coalesce=True
             )
         self._scheduler.paced(every)
+        self._pings.start(self._probes.connected, every)
 
     async def _shut_down(self, scheduler: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
         """Everything in reverse, each step within its deadline: PM2 kills what does not stop in time."""
@@ -223,6 +237,7 @@ class Daemon:
         self._ipc.close()
 
     async def _look_no_more(self) -> None:
+        await self._pings.close()
         await self._under_pm2.close()
         await self._probes.close()
         await self._listening.close()

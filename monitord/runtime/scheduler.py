@@ -10,19 +10,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 from monitord.core.engine import Decision
-from monitord.core.subjects.registry import registered
 from monitord.logging.logger import JsonLog
 from monitord.runtime.cycle import CycleRequest, Monitor
+from monitord.runtime.signs import Sign, Signs
 
 # How far past its time a cycle may be before whoever makes them due is considered to have lost the clock.
 OVERDUE_SECONDS: Final = 1.0
-# After a death PM2 has a new process within milliseconds; a loop that dies ten times a second is checked once.
-SETTLE_SECONDS: Final = 0.05
-FLEET_EVERY_SECONDS: Final = 1.0
 # Checks on demand, and readings of the settings, begin at least so far apart: whoever asks in between is served then.
 ON_DEMAND_EVERY_SECONDS: Final = 1.0
 # Whoever asks for more answers than this before the first is there is not waiting for them.
@@ -33,16 +30,12 @@ Answer = Callable[[Decision | None], None]
 
 @dataclass(slots=True)
 class _Asked:
-    """What has been asked for and not been done yet. Times are the loop's (monotonic) seconds.
-
-    `fleet_at` is when to check PM2 again, as its bus has reported an end.
-    """
+    """What has been asked for and not been done yet. Times are the loop's (monotonic) seconds."""
 
     check: str = ""
     answers: list[Answer] = field(default_factory=list)
     due_at: float | None = None
     reload: bool = False
-    fleet_at: float | None = None
     rechecks: dict[str, float] = field(default_factory=dict)
     exact: frozenset[str] = frozenset()
     awaited: frozenset[str] = frozenset()
@@ -52,7 +45,6 @@ class _Asked:
         found = [] if self.due_at is None else [float("-inf")]
         found += [check_from] if self.check else []
         found += [reload_from] if self.reload else []
-        found += [] if self.fleet_at is None else [self.fleet_at]
         return [*found, *self.rechecks.values()]
 
 
@@ -79,8 +71,7 @@ class Scheduler:
         self._asked = _Asked()
         self._wake = asyncio.Event()
         self._next_due = 0.0
-        self._with_bus = frozenset(subject.name for subject in registered() if subject.has_bus)
-        self._fleet_looked_at = float("-inf")
+        self._signs = Signs()
         self._check_from = self._reload_from = float("-inf")  # no sooner than then, by the loop's time
 
     # What may be requested, at any time
@@ -107,16 +98,15 @@ class Scheduler:
         self._asked.reload = True
         self._wake.set()
 
-    def ask_fleet(self) -> None:
-        """A process ended by itself: check the fleet at once, but no more than once a second."""
-        if self._asked.fleet_at is None:
-            now = asyncio.get_running_loop().time()
-            self._asked.fleet_at = max(now + SETTLE_SECONDS, self._fleet_looked_at + FLEET_EVERY_SECONDS)
+    def hear(self, sign: Sign) -> None:
+        """Something was heard that makes a check due at once, as often as signs may."""
+        if self._signs.hear(sign, asyncio.get_running_loop().time()):
+            self._log.emit("sign_heard", "debug", f"{sign.what}: checked at once.", probe=sign.probe or None)
             self._wake.set()
 
     def paced(self, every: float) -> None:
         """From now on a cycle is due every so many seconds."""
-        self._every = every
+        self._every = self._signs.every = every
         self._next_due = asyncio.get_running_loop().time() + every
 
     def due_now(self) -> None:
@@ -154,7 +144,7 @@ class Scheduler:
         """Until something that was asked for may be done, or the scheduler is plainly late."""
         loop = asyncio.get_running_loop()
         overdue_at = self._next_due + OVERDUE_SECONDS
-        until = min([*self._asked.times(self._check_from, self._reload_from), overdue_at])
+        until = min([*self._asked.times(self._check_from, self._reload_from), *self._signs.times(), overdue_at])
         if until > loop.time():
             with suppress(TimeoutError):
                 async with asyncio.timeout_at(until):
@@ -191,22 +181,23 @@ class Scheduler:
     async def _recheck(self) -> None:
         now = asyncio.get_running_loop().time()
         due = {probe for probe, at in self._asked.rechecks.items() if at <= now}
-        if self._asked.fleet_at is not None and self._asked.fleet_at <= now:
-            due |= self._with_bus
-        if due:
+        heard = self._signs.due(now)
+        due |= heard or set()
+        if due or heard is not None:
             await self._cycle(CycleRequest(probes=due, exact=self._asked.exact, awaited=self._asked.awaited))
 
     async def _cycle(self, request: CycleRequest) -> Decision | None:
         assert self._watch is not None  # noqa: S101 - `first` brings it
         began = asyncio.get_running_loop().time()
         self._asked.rechecks = {}
-        if request.probes is None or self._with_bus <= set(request.probes):
-            self._asked.fleet_at, self._fleet_looked_at = None, began
+        members = self._signs.begin(request.probes, began)
         try:
-            decision = await self._watch.cycle(request)
+            decision = await self._watch.cycle(replace(request, awaited=request.awaited | members))
         except Exception as error:  # noqa: BLE001 - a bug costs this cycle; a daemon that ends costs the window
             self._log.internal("a cycle failed inside; monitoring goes on", error)
+            self._signs.end(None)
             return None
+        self._signs.end(decision)
         self._asked.rechecks = {r.probe: began + r.after for r in decision.rechecks if r.after is not None}
         self._asked.exact = frozenset().union(*(r.exact for r in decision.rechecks))
         self._asked.awaited = frozenset().union(*(r.awaited for r in decision.rechecks))

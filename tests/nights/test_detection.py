@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bench.detection import BEGIN, EDGE, END, REFERENCE, SEALS_AT, delay, heading, rows
-from bench.faults import AT_ONCE, CYCLE, DEADLINES, FAULTS, Fault
+from bench.faults import AT_ONCE, CLOSED, CYCLE, DEADLINES, FAULTS, Fault
 from monitord.core.subjects import RULES
 from tests.core.nights import EVERY
 
@@ -16,7 +16,7 @@ from .files import known
 from .vocabulary import understood
 
 HERE = Path(__file__).parent
-NOTHING_TO_WAIT_FOR = {CYCLE, AT_ONCE, DEADLINES}
+NOTHING_TO_WAIT_FOR = {CYCLE, AT_ONCE, CLOSED, DEADLINES}
 # What takes longer is looked at seldom until a quarter of an hour before the soonest that it may be told of. Not so
 # what is counted between two looks: it is counted otherwise where these are further apart.
 LONG_WAIT, AT_THE_END = 3 * 3600.0, 900.0

@@ -384,8 +384,9 @@ async def listening(
     *,
     say: Callable[[Sequence[ProcessExit]], Sequence[ProcessExit]] = tuple,
     on_edge: Callable[[bool], None] | None = None,
+    on_link: Callable[[bool], None] | None = None,
 ) -> AsyncIterator[Bus]:
-    bus = Bus(home, on_exit, say=say, on_edge=on_edge)
+    bus = Bus(home, on_exit, say=say, on_edge=on_edge, on_link=on_link)
     bus.start()
     try:
         yield bus
@@ -615,6 +616,19 @@ async def test_a_bus_that_is_back_at_once_is_no_news(home: Path, pretender: Pret
         await pretender.connected(2)
         await until(lambda: bus.connected)
     assert edges == []
+
+
+async def test_a_connection_that_ends_is_told_at_once_and_so_is_the_next_one(home: Path, pretender: Pretender) -> None:
+    links: list[bool] = []
+    async with listening(home, on_link=links.append) as bus:
+        await pretender.connected()
+        await until(lambda: bus.connected)
+        assert links == []  # it had none before
+        await pretender.leave()
+        await until(lambda: links == [False])
+        await pretender.listen()
+        await until(lambda: links == [False, True])
+    assert links == [False, True]  # who listens no more has lost nothing
 
 
 # Beginning and end

@@ -10,7 +10,7 @@ from monitord.postgres.errors import PostgresError
 from monitord.postgres.session import Session
 from monitord.testing.servers.postgres import PostgresServer
 
-from .conftest import Listen, OpenSession
+from .conftest import PATIENCE, Listen, OpenSession
 
 Admin = Any
 Eventually = Callable[[Callable[[], Awaitable[Any]]], Awaitable[Any]]
@@ -303,3 +303,58 @@ async def test_closing_in_the_middle_of_a_reading_ends_it(
     )
     await session.close()
     assert (await reader).kind in ("refused", "protocol")
+
+
+# Between transactions
+
+
+def heard_of(session: Session) -> asyncio.Queue[str]:
+    signs: asyncio.Queue[str] = asyncio.Queue()
+    session.listen(signs.put_nowait)
+    return signs
+
+
+async def test_a_kept_connection_that_the_server_ends_is_heard_of_and_replaced(
+    open_session: OpenSession, empty_database: str, admin: Admin
+) -> None:
+    session = open_session(empty_database)
+    signs = heard_of(session)
+    for _ in range(2):
+        first = await pid(session)
+        await admin.execute("SELECT pg_terminate_backend($1)", first)
+        async with asyncio.timeout(PATIENCE):
+            assert "closed the kept connection" in await signs.get()
+        assert await pid(session) != first
+    await session.close()
+    await asyncio.sleep(0)
+    assert signs.empty()
+
+
+async def test_a_ping_uses_the_kept_connection_and_makes_none(open_session: OpenSession, empty_database: str) -> None:
+    session = open_session(empty_database)
+    await session.ping()
+    assert session._connection is None
+    first = await pid(session)
+    await session.ping()
+    assert await pid(session) == first
+    async with session.read_only(10.0) as connection:
+        await session.ping()  # a transaction is open: it asks nothing, and does not wait
+        assert await connection.fetchval("SELECT 1") == 1
+
+
+async def test_a_ping_that_a_frozen_server_does_not_answer_costs_the_connection_and_is_no_sign_by_itself(
+    open_session: OpenSession, empty_database: str, postgres: PostgresServer
+) -> None:
+    session = open_session(empty_database)
+    signs = heard_of(session)
+    first = await pid(session)
+    postgres.pause()
+    try:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await session.ping()
+        await session.ping()  # nothing is left to ask over
+    finally:
+        postgres.resume()
+    assert await pid(session) != first
+    assert signs.empty()

@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from pathlib import Path
 
 import pytest
+from redis.asyncio import Redis
 
 from monitord.core.model import Failure, Reading
-from monitord.probes.base import Request, take
+from monitord.probes.base import Request, answers, take
 from monitord.probes.redis import RedisProbe
 
 from .conftest import PATIENCE, Authority, RealValkey, Script, ScriptedRedis
@@ -819,3 +820,103 @@ async def test_what_a_server_may_use_and_what_it_gave_up_for_want_of_it_is_measu
     after = measured(await take(probe, ASK))
     assert (after.number("redis_evicted") or 0) > 0
     assert (after.number("redis_keys") or 0) < 40
+
+
+# Between readings
+
+
+def heard_of(probe: RedisProbe) -> asyncio.Queue[str]:
+    signs: asyncio.Queue[str] = asyncio.Queue()
+    probe.listen(signs.put_nowait)
+    return signs
+
+
+async def test_a_kept_connection_that_the_server_closes_is_heard_of_and_the_next_reading_is_well(
+    listen: Listen, probe_of: ProbeOf
+) -> None:
+    server = ScriptedRedis(healthy)
+    probe = probe_of(f"redis://:{SECRET}@127.0.0.1:{await listen(server.serve)}")
+    signs = heard_of(probe)
+    for connections in (1, 2):
+        measured(await take(probe, ASK))
+        assert server.connections == connections
+        server.drop()
+        async with asyncio.timeout(PATIENCE):
+            said = await signs.get()
+        assert "closed the kept connection" in said
+        assert SECRET not in said
+    measured(await take(probe, ASK))
+    await probe.close()
+    assert signs.empty(), "what this side closes is no sign"
+
+
+async def test_a_real_server_that_ends_its_idle_clients_is_heard_of(empty_valkey: str, probe_of: ProbeOf) -> None:
+    probe = probe_of(empty_valkey)
+    signs = heard_of(probe)
+    measured(await take(probe, ASK))
+    async with Redis.from_url(empty_valkey, socket_timeout=PATIENCE) as admin:
+        await admin.execute_command("CLIENT", "KILL", "TYPE", "normal", "SKIPME", "yes")  # type: ignore[no-untyped-call]
+    async with asyncio.timeout(PATIENCE):
+        assert "closed the kept connection" in await signs.get()
+    measured(await take(probe, ASK))
+
+
+async def test_what_a_server_says_unasked_ends_the_connection_and_is_no_answer_to_the_next_question(
+    listen: Listen, probe_of: ProbeOf
+) -> None:
+    server = ScriptedRedis(but({b"LLEN": b":4\r\n:4\r\n"}))
+    probe = probe_of(f"redis://127.0.0.1:{await listen(server.serve)}", "tree-builder")
+    signs = heard_of(probe)
+    await take(probe, ASK)
+    server.script = healthy
+    async with asyncio.timeout(PATIENCE):
+        await signs.get()
+    assert measured(await take(probe, ASK)).number("queue_waiting", queue="tree-builder") == 4
+
+
+async def test_a_ping_between_readings_is_one_ping_over_the_kept_connection(listen: Listen, probe_of: ProbeOf) -> None:
+    server = ScriptedRedis(healthy)
+    probe = probe_of(f"redis://127.0.0.1:{await listen(server.serve)}", "tree-builder")
+    signs = heard_of(probe)
+    assert await answers(probe)
+    assert server.connections == 0, "without a connection there is nothing to ask over"
+    measured(await take(probe, ASK))
+    asked = len(server.asked)
+    assert await answers(probe)
+    assert await answers(probe)
+    assert server.asked[asked:] == [[b"PING"]] * 2
+    assert measured(await take(probe, ASK)).number("queue_waiting", queue="tree-builder") == 4
+    assert server.connections == 1
+    assert signs.empty()
+
+
+async def test_a_ping_that_is_refused_is_an_answer_and_one_that_is_not_answered_costs_the_connection(
+    listen: Listen, probe_of: ProbeOf
+) -> None:
+    server = ScriptedRedis(healthy)
+    probe = probe_of(f"redis://127.0.0.1:{await listen(server.serve)}")
+    signs = heard_of(probe)
+    measured(await take(probe, ASK))
+    server.script = but({b"PING": b"-NOPERM no permission to run the 'ping' command\r\n"})
+    assert await answers(probe)
+    server.script = but({b"PING": None})
+    assert not await answers(probe)
+    server.script = healthy
+    measured(await take(probe, ASK))
+    assert server.connections == 2
+    assert signs.empty(), "the connection was let go of by this side"
+
+
+async def test_a_ping_while_a_reading_is_under_way_asks_nothing(listen: Listen, probe_of: ProbeOf) -> None:
+    server = ScriptedRedis(but({b"DBSIZE": None}))
+    probe = probe_of(f"redis://127.0.0.1:{await listen(server.serve)}")
+    reading = asyncio.create_task(take(probe, Request(now=ASK.now, timeout=PATIENCE)))
+    async with asyncio.timeout(PATIENCE):
+        while [b"DBSIZE"] not in server.asked:
+            server.heard.clear()
+            await server.heard.wait()
+    pings = server.asked.count([b"PING"])
+    assert await answers(probe)
+    assert server.asked.count([b"PING"]) == pings
+    reading.cancel()
+    await asyncio.wait([reading])
