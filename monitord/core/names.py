@@ -18,6 +18,13 @@ def is_pattern(written: str) -> bool:
     return not _SIGNS.isdisjoint(written)
 
 
+def patterns(written: Iterable[str]) -> frozenset[str]:
+    """Those of the written names that may mean others: nearly always none of thousands."""
+    names = list(written)
+    together = "".join(names)
+    return frozenset(filter(is_pattern, names)) if any(sign in together for sign in _SIGNS) else frozenset()
+
+
 def is_exact(written: str, known: Container[str]) -> bool:
     """Whether a written name means one subject only: it is no pattern, or something known is called exactly so.
 

@@ -72,16 +72,17 @@ class RunningHour:
         if whole and (hour > self._start or self._through - now > HOUR):
             passed = max(0.0, min(now, self._start + HOUR) - self._through)
             for series, kind, values in found if passed else ():
-                self._pass(series, kind, values, passed, is_blind=is_blind, begin=False)
+                known = self._tallies.get(series, {})
+                for member, value in values.items():
+                    if (tally := known.get(member)) is not None:
+                        tally.pass_in(kind, value, passed, is_blind=is_blind)
             over = self._rows()
             self._tallies = {}
             self._through = max(self._through, hour) if now >= self._through else now
             self._start = hour
         passed = max(0.0, now - self._through) if whole else 0.0
         for series, kind, values in found:
-            if whole:
-                self._pass(series, kind, values, passed, is_blind=is_blind)
-            self._measure(series, kind, values)
+            self._add(series, kind, values, passed, is_blind=is_blind, whole=whole)
         if whole:
             self._through = max(self._through, now)
         return over
@@ -100,42 +101,27 @@ class RunningHour:
                     self.fault = f"the roll-up {series_of(subject, family)} failed inside ({type(error).__name__})"
         return found
 
-    def _tally(self, series: str, member: str) -> _Tally | None:
-        members = self._tallies.setdefault(series, {})
-        if (tally := members.get(member)) is None:
-            if sum(map(len, self._tallies.values())) >= self._most:
-                return None
-            tally = members[member] = _Tally()
-        return tally
-
-    def _pass(
-        self, series: str, kind: RollupKind, values: Values, passed: float, *, is_blind: bool, begin: bool = True
+    def _add(
+        self, series: str, kind: RollupKind, values: Values, passed: float, *, is_blind: bool, whole: bool
     ) -> None:
-        """The time since the cycle before: in the state that this one finds, or blind."""
-        known = self._tallies.get(series, {})
+        """One cycle of a series: the time since the one before, if it is a whole one, and its values."""
+        members = self._tallies.get(series, {})
+        room: int | None = None
         for member, value in values.items():
-            tally = self._tally(series, member) if begin else known.get(member)
+            if value is None and not whole:
+                continue
+            tally = members.get(member)
             if tally is None:
-                continue
-            if is_blind or value is None:
-                tally.blind += passed
-            elif kind == "state":
-                if value:
-                    tally.up += passed
-                else:
-                    tally.down += passed
-
-    def _measure(self, series: str, kind: RollupKind, values: Values) -> None:
-        for member, value in values.items():
-            if value is None or (tally := self._tally(series, member)) is None:
-                continue
-            tally.readings += 1
-            if kind == "increase":
-                tally.gained = (tally.gained or 0.0) + value
-            elif kind == "level":
-                tally.total += value
-                tally.least = value if tally.least is None else min(tally.least, value)
-                tally.most = value if tally.most is None else max(tally.most, value)
+                room = self._most - sum(map(len, self._tallies.values())) if room is None else room
+                if room <= 0:
+                    continue
+                room, tally = room - 1, _Tally()
+                members[member] = tally
+                self._tallies[series] = members
+            if whole:
+                tally.pass_in(kind, value, passed, is_blind=is_blind)
+            if value is not None:
+                tally.measure(kind, value)
 
     def _rows(self) -> tuple[Rollup, ...]:
         start = self._start or 0
@@ -158,6 +144,26 @@ class _Tally:
     down: float = 0.0
     blind: float = 0.0
     gained: float | None = None
+
+    def pass_in(self, kind: RollupKind, value: float | None, passed: float, *, is_blind: bool) -> None:
+        """The time since the cycle before: in the state that this one finds, or blind."""
+        if is_blind or value is None:
+            self.blind += passed
+        elif kind == "state":
+            if value:
+                self.up += passed
+            else:
+                self.down += passed
+
+    def measure(self, kind: RollupKind, value: float) -> None:
+        """One more value."""
+        self.readings += 1
+        if kind == "increase":
+            self.gained = (self.gained or 0.0) + value
+        elif kind == "level":
+            self.total += value
+            self.least = value if self.least is None or value < self.least else self.least
+            self.most = value if self.most is None or value > self.most else self.most
 
     def fields(self) -> list[float | None]:
         return [

@@ -9,6 +9,7 @@ import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, is_dataclass
 from datetime import datetime
+from functools import partial
 from typing import Any, Final, Literal, TypeVar, cast
 
 from monitord.core import humanize
@@ -16,6 +17,7 @@ from monitord.core.codec import decode
 from monitord.core.copying import replace
 from monitord.core.history.defaults import effective
 from monitord.core.history.model import History
+from monitord.core.lazy import LazyMapping
 from monitord.core.model import RANK, Alert, Kind, Severity, Status, Value
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import declared, servers
@@ -92,7 +94,7 @@ class AlertStatuses:
 
 @dataclass(frozen=True, slots=True)
 class FleetStatus:
-    """Everything measured and judged as of one cycle. `sections` are the subjects', by name.
+    """Everything measured and judged as of one cycle. `sections` are the subjects', by name, each made when asked for.
 
     `unasked` is why a check cannot say OK though all that it asked is well, half a sentence. `faults` are what failed
     inside monitord or a package, a sentence each: what it is about is unknown.
@@ -174,9 +176,13 @@ def build_report(history: History, book: Mapping[str, Alert], orders: StandingOr
     report = FleetStatus(
         status=status(history, book, orders),
         probes={subject.name: _probe(subject.name, history, orders) for subject in measured()},
-        sections={
-            section.name: section.build(history, orders, at) for subject in registered() for section in subject.status
-        },
+        sections=LazyMapping(
+            {
+                section.name: partial(section.build, history, orders, at)
+                for subject in registered()
+                for section in subject.status
+            }
+        ),
         alerts=AlertStatuses(_alerts(book, "firing"), _alerts(book, "suppressed")),
         faults=known_faults(history, orders),
     )

@@ -170,7 +170,7 @@ def test_each_series_of_a_subject_has_a_name_of_its_own() -> None:
 def test_a_series_that_fails_inside_costs_neither_the_cycle_nor_the_others() -> None:
     fold = Fold()
     fold.cycle(NOON, pm2(gateway={}))
-    broken = RollupContext(None, fold.state.history, fold.state.history, (), ORDERS)  # type: ignore[arg-type] # of no status
+    broken = RollupContext(None, None, None, (), ORDERS)  # type: ignore[arg-type] # of no status and no history
     assert fold.hour.saw(broken, NOON + 30, whole=True) == ()
     assert "failed inside (AttributeError)" in fold.hour.fault
 

@@ -57,15 +57,16 @@ def judge(
     ):
         return {alert.subject: Unknown(rule.name, alert.subject, "its probe cannot measure") for alert in own}
     answers = contacts.annotated(rule.evaluate(observation, history, orders), orders)
-    if own and rule.absent == "clear":
-        for alert in own:
-            if alert.subject not in answers:
-                silent: Judgement = (
-                    Unknown(rule.name, alert.subject, "its probe cannot measure")
-                    if failed
-                    else Clear(rule.name, alert.subject)
-                )
-                answers[alert.subject] = silent
+    silent = [alert.subject for alert in own if alert.subject not in answers]
+    if silent and rule.members is not None:
+        members = rule.members(history, orders)
+        answers |= {subject: Clear(rule.name, subject) for subject in silent if subject in members}
+        return dict(sorted(answers.items()))
+    if rule.absent == "clear":
+        for subject in silent:
+            answers[subject] = (
+                Unknown(rule.name, subject, "its probe cannot measure") if failed else Clear(rule.name, subject)
+            )
     return answers
 
 

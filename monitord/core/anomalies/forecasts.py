@@ -12,6 +12,7 @@ from monitord.core.anomalies.trends import Outlook, TrendSeries
 from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.history.process_model import Process
+from monitord.core.latest import latest_by
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 
@@ -54,12 +55,13 @@ def update_memory(history: History, now: float, orders: StandingOrders) -> Histo
 
     A process that began anew begins its series anew, once it is warm; one that is gone takes its series with it.
     """
-    following = {key: series for key, series in history.trends.items() if not key.startswith(MEMORY)}
+    before = history.trends
+    following = {key: series for key, series in before.items() if not key.startswith(MEMORY)}
     for service, known in history.services.items():
         terms = memory_terms(orders, service)
         for instance, process in known.lives.items():
             key = memory_key(service, instance)
-            series = _of_life(history.trends.get(key), process, now, terms)
+            series = _of_life(before.get(key), process, now, terms)
             if series is not None:
                 following[key] = series
     return replace(history, trends=following)
@@ -97,12 +99,14 @@ def fast_disk_key(path: str) -> str:
     return f"disk-fast/{path}"
 
 
+@latest_by
 def memory_terms(orders: StandingOrders, service: str) -> Terms:
     """What a service's memory is judged by, in bytes."""
     limit = float(orders.memory_limit(service))
     return _in_spans(_OF_MEMORY, limit, limit, orders.leak_span, orders.late_after)
 
 
+@latest_by
 def disk_terms(orders: StandingOrders, path: str) -> Terms:
     """What a disk is judged by, in percent."""
     return _in_spans(_OF_DISKS, FULL, orders.disk_limits(path)[1], orders.fill_span, orders.late_after)

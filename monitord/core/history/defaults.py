@@ -8,13 +8,14 @@ picked up, and one that was seen before and vanishes is missed.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Final
 
 from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.latest import latest_equal
 from monitord.core.model import Observation
-from monitord.core.names import is_pattern
+from monitord.core.names import patterns
 from monitord.core.orders import GROUPS, TABLES, StandingOrders
 from monitord.core.subjects.registry import registered
 
@@ -49,10 +50,10 @@ def effective(orders: StandingOrders, history: History) -> StandingOrders:
     if "tables" in orders.unnamed:
         tables = tuple(name for name in tables if seen(history, name) is not False)
     names = (name for of in (orders.services, history.roster, history.services) for name in of)
-    return _effective((orders, tables, seen(history, SEALS), frozenset(filter(is_pattern, names))))
+    return _effective((orders, tables, seen(history, SEALS), patterns(names)))
 
 
-@latest_equal  # from cycle to cycle nearly always the same
+@partial(latest_equal, most=4)  # from cycle to cycle nearly always the same; of what is in force it is that itself
 def _effective(asked: tuple[StandingOrders, tuple[str, ...], bool | None, frozenset[str]]) -> StandingOrders:
     """The orders for these tables, whether the seals' table was ever seen, and the names that look like patterns."""
     orders, tables, seals, exact_names = asked
@@ -72,7 +73,7 @@ def _effective(asked: tuple[StandingOrders, tuple[str, ...], bool | None, frozen
     is_own = any(name in TABLES for name in tables) or any(_named(group, GROUPS) for group in groups)
     is_known = "postgres" in probes and not is_open
     faces = () if "user_facing" in orders.unnamed and is_known and not is_own else orders.user_facing
-    return replace(
+    found = replace(
         orders,
         tables=tables,
         groups=groups,
@@ -83,6 +84,7 @@ def _effective(asked: tuple[StandingOrders, tuple[str, ...], bool | None, frozen
         fed_by={name: by for name, by in orders.fed_by.items() if name in tables or _named(name, groups)},
         exact_names=exact_names,
     )
+    return orders if found == orders else found
 
 
 def _named(group: str, groups: tuple[str, ...]) -> bool:

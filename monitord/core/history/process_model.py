@@ -8,13 +8,20 @@ from typing import Literal
 
 from monitord.core.copying import slot_by_slot
 from monitord.core.history.rhythms import Runs
-from monitord.core.model import OperatorAction, RestartKind
+from monitord.core.model import OperatorAction, RestartKind, Value
 from monitord.core.moments import Moment
+
+
+class _AsTold:
+    """Where a process keeps what PM2 told of it, but for what it uses: nearly always it tells the same again."""
+
+    __slots__ = ("_told",)
+    _told: Mapping[str, Value]
 
 
 @slot_by_slot
 @dataclass(frozen=True, slots=True)
-class Process:
+class Process(_AsTold):
     """One process as PM2 and the kernel last reported it.
 
     `memory_limit` (bytes) and `watch` are rules by which PM2 restarts it: past that much memory, when its files change.
@@ -61,9 +68,22 @@ class Process:
     heap_full_since: Moment | None = None
 
     @property
+    def told(self) -> Mapping[str, Value] | None:
+        """The samples that it was made of, by name, but for what it uses; None where that is not known any more."""
+        try:
+            return self._told
+        except AttributeError:
+            return None
+
+    @property
     def began(self) -> float | None:
         """When its last run began (Unix seconds), though it is on its way down or up; None where PM2 does not say."""
         return self.last_started_at if self.started_at is None else self.started_at
+
+
+def keep_told(process: Process, told: Mapping[str, Value]) -> None:
+    """Keep with a process the samples that it was made of. They are no part of what it is."""
+    object.__setattr__(process, "_told", told)
 
 
 @dataclass(frozen=True, slots=True)

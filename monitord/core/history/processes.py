@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from operator import attrgetter
 from typing import Final
@@ -15,9 +16,9 @@ from monitord.core.copying import replace
 from monitord.core.history import restarts
 from monitord.core.history.app_figures import followed
 from monitord.core.history.model import History
-from monitord.core.history.periodic import as_periodic, expected, learned_as, with_runs
+from monitord.core.history.periodic import as_periodic, expected, learned_as, may_come_and_go, with_runs
 from monitord.core.history.process_events import BusReports, events_of
-from monitord.core.history.process_model import Batch, Process, ProcessEnd, ServiceHistory
+from monitord.core.history.process_model import Batch, Process, ProcessEnd, ServiceHistory, keep_told
 from monitord.core.history.process_states import WAITING
 from monitord.core.history.restart_loops import tallied
 from monitord.core.model import OperatorAction, Reading, RestartKind, ServiceEvent, Value
@@ -43,8 +44,36 @@ def _word(value: Value) -> str | None:
     return value if isinstance(value, str) else None
 
 
+@dataclass(slots=True)
+class _Listed:
+    """One process in a reading: what changes with nearly every reading, and all else, by the names of its samples."""
+
+    told: dict[str, Value]
+    memory: float | None
+    cpu: float | None
+    app: str
+    heap_limit: float | None
+
+    def process(self) -> Process:
+        """It as it is kept."""
+        return _with_usage(_process(tuple(map(self.told.get, _TOLD))), self, self.told)
+
+
+def _with_usage(process: Process, listed: _Listed, told: Mapping[str, Value]) -> Process:
+    used = replace(process, memory=listed.memory, cpu=listed.cpu, app=listed.app, heap_limit=listed.heap_limit)
+    keep_told(used, told)
+    return used
+
+
 def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
-    """Name -> pm_id -> Life, from one good reading of the pm2 probe."""
+    """Name -> pm_id -> Process, from one good reading of the pm2 probe."""
+    return {
+        service: {instance: listed.process() for instance, listed in processes.items()}
+        for service, processes in _listed(reading).items()
+    }
+
+
+def _listed(reading: Reading) -> dict[str, dict[str, _Listed]]:
     rows: dict[tuple[tuple[str, str], ...], dict[str, Value]] = {}
     labels: tuple[tuple[str, str], ...] | None = None
     row: dict[str, Value] = {}
@@ -55,17 +84,13 @@ def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
             labels = s.labels
             row = rows.setdefault(labels, {})
             row[s.name] = s.value
-    fleet: dict[str, dict[str, Process]] = {}
+    fleet: dict[str, dict[str, _Listed]] = {}
     for of_process, row in rows.items():
         of = dict(of_process)
-        process = _process(tuple(map(row.get, _TOLD)))
-        fleet.setdefault(of["service"], {})[of["instance"]] = replace(
-            process,
-            memory=_number(row.get("service_memory")),
-            cpu=_number(row.get("service_cpu")),
-            app=_word(row.get("service_app")) or "",
-            heap_limit=_number(row.get("service_heap_limit")),
-        )
+        memory, cpu = row.pop("service_memory", None), row.pop("service_cpu", None)
+        app, heap_limit = row.pop("service_app", None), row.pop("service_heap_limit", None)
+        listed = _Listed(row, _number(memory), _number(cpu), _word(app) or "", _number(heap_limit))
+        fleet.setdefault(of["service"], {})[of["instance"]] = listed
     return fleet
 
 
@@ -95,7 +120,7 @@ _TOLD: Final = tuple("service_self" if name == "own" else f"service_{name}" for 
 _as_told: Final = attrgetter(*_FIELDS)
 
 
-@lru_cache(maxsize=1000)
+@lru_cache(maxsize=4096)
 def _process(reports: tuple[Value, ...]) -> Process:
     """A process but for what it uses and reports itself: nearly always as it was before."""
     row = dict(zip(_FIELDS, reports, strict=True))
@@ -126,28 +151,28 @@ def update_fleet(
     history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders
 ) -> tuple[History, list[ServiceEvent]]:
     """The history after one good reading of PM2 (the last was at `before`), and what happened between."""
-    seen: dict[str, Mapping[str, Process]] = {
+    listed = {
         name: processes
-        for name, processes in by_service(reading).items()
+        for name, processes in _listed(reading).items()
         # Neither monitord itself nor PM2's own modules are of the fleet, unless the orders name them.
-        if name in orders.services or not all(process.own or process.module for process in processes.values())
+        if name in orders.services or not all(_is_apart(process) for process in processes.values())
     }
     window, late = orders.restarts_window.total_seconds(), orders.late_after.total_seconds()
     watched_since = before if before is not None and now - before <= late else None
     first = before is None or not history.services
+    seen: dict[str, Mapping[str, Process]] = {}
     resting: dict[str, Mapping[str, Process]] = {}  # nearly all, nearly always: nothing has happened to them
-    for name, processes in seen.items():
-        if (service := history.services.get(name)) is None:
-            continue
-        if not first and (at_rest := _at_rest(service, processes, before)) is not None:
+    for name, in_list in listed.items():
+        service = history.services.get(name)
+        if service is not None and not first and (at_rest := _at_rest(service, in_list, before)) is not None:
             resting[name] = seen[name] = followed(name, service.lives, at_rest, watched_since, now, orders)
-        else:
-            seen[name] = _on_their_way(service.lives, processes)
+            continue
+        found = {instance: one.process() for instance, one in in_list.items()}
+        seen[name] = found if service is None else _on_their_way(service.lives, found)
     another = False if before is None else restarts.answers_another(history, reading, before, now, late)
+    # Of those to which something may have happened.
     changes = {
-        name: restarts.UNCHANGED
-        if name in resting
-        else restarts.change(
+        name: restarts.change(
             service.lives,
             seen.get(name, {}),
             _since(service, before),
@@ -156,12 +181,13 @@ def update_fleet(
             another=another is not False,
         )
         for name, service in history.services.items()
-        if not first
+        if not first and name not in resting
     }
     together = None
-    if before is not None and not first:
+    if before is not None and not first and not resting:
         together = restarts.emptied(history, expected(history, orders), reading, seen, before, now)
-        together = together or restarts.fleet_restart(changes, history, seen, before, now, window, is_another=another)
+    if before is not None and together is None and not first and not any(map(_is_alive, resting.values())):
+        together = restarts.fleet_restart(changes, history, seen, before, now, window, is_another=another)
     is_many = restarts.many(changes)
     services: dict[str, ServiceHistory] = {}
     events: list[ServiceEvent] = []
@@ -170,8 +196,11 @@ def update_fleet(
         old = history.services.get(name, _NOTHING_KNOWN)
         if (at_rest := resting.get(name)) is not None:
             services[name] = old if at_rest is old.lives else replace(old, lives=at_rest)
-            if not orders.services:
-                wanted = learned_as(at_rest, roster.get(name), _NOTHING_HEARD, by_hand=old.by_hand)
+            if not orders.services and (was := roster.get(name)) != "periodic" and _stays_online(at_rest):
+                if was != "online":
+                    roster[name] = "online"
+            elif not orders.services:
+                wanted = learned_as(at_rest, was, _NOTHING_HEARD, by_hand=old.by_hand)
                 if wanted is not None:
                     roster[name] = wanted
             continue
@@ -186,8 +215,8 @@ def update_fleet(
         reports = BusReports(
             _since(old, before), old.said, _acts(old, before), _settled(old, before), now, old.periodic
         )
-        processes = _since_when(old.lives, seen.get(name, {}), reports)
-        processes = followed(name, old.lives, processes, watched_since, now, orders)
+        begun = _since_when(old.lives, seen.get(name, {}), reports)
+        processes = followed(name, old.lives, begun, watched_since, now, orders)
         happened: list[ServiceEvent] = []
         if not first:
             happened = events_of(name, old.lives, processes, changes.get(name), together, reports, is_many=is_many)
@@ -219,17 +248,11 @@ def update_fleet(
         events.extend(happened)
     wanted_now: Mapping[str, Expected] = orders.services or roster
     dark = now - before if before is not None and now - before > late else 0.0
-    services = {
-        name: with_runs(
-            name,
-            as_periodic(service, wanted_now.get(name) == "periodic"),
-            history.services.get(name, _NOTHING_KNOWN).lives,
-            now,
-            dark,
-            orders,
-        )
-        for name, service in services.items()
-    }
+    for name, service in services.items():
+        periodic = wanted_now.get(name) == "periodic"
+        if periodic or service.periodic or service.runs is not None or may_come_and_go(service.lives):
+            lives = history.services.get(name, _NOTHING_KNOWN).lives
+            services[name] = with_runs(name, as_periodic(service, periodic), lives, now, dark, orders)
     last = together or history.fleet_restart
     if last is not None and last.left_behind:
         left_behind = tuple(name for name in last.left_behind if name not in seen)
@@ -238,7 +261,22 @@ def update_fleet(
     return replace(history, services=services, roster=roster, fleet_restart=last, daemon=daemon), events
 
 
-def _at_rest(service: ServiceHistory, new: Mapping[str, Process], before: float | None) -> Mapping[str, Process] | None:
+def _is_apart(process: _Listed) -> bool:
+    return bool(process.told.get("service_self") or process.told.get("service_module"))
+
+
+def _is_alive(processes: Mapping[str, Process]) -> bool:
+    return any(process.state == "online" for process in processes.values())
+
+
+def _stays_online(processes: Mapping[str, Process]) -> bool:
+    """Whether what was not learned to be periodic is to be online, whatever else was known of it."""
+    return _is_alive(processes) and not any(process.schedule for process in processes.values())
+
+
+def _at_rest(
+    service: ServiceHistory, listed: Mapping[str, _Listed], before: float | None
+) -> Mapping[str, Process] | None:
     """The lives of a service to which nothing has happened since the reading at `before`; None where something may.
 
     The bus reported nothing that is not counted, and PM2's list has of each process what it had, but for what it uses.
@@ -248,20 +286,26 @@ def _at_rest(service: ServiceHistory, new: Mapping[str, Process], before: float 
         return None
     if service.settled_at is not None or service.gone_at is not None or before is None:
         return None
-    if not new or list(old) != list(new):
+    if not listed or list(old) != list(listed):
         return None
     if service.by_hand_at is not None and service.by_hand_at > before:
         return None
     moved: dict[str, Process] = {}
-    for instance, process in new.items():
+    for instance, now in listed.items():
         was = old[instance]
-        if was.since is None or _is_going(was) or _as_told(process) != _as_told(was):
+        if was.since is None or was.state == "stopping":
             return None
-        if process.memory != was.memory or process.cpu != was.cpu or process.app or was.app:
-            moved[instance] = replace(
-                was, memory=process.memory, cpu=process.cpu, app=process.app, heap_limit=process.heap_limit
-            )
-    return {instance: moved.get(instance, old[instance]) for instance in new} if moved else old
+        told = was.told
+        if told != now.told:
+            if _as_told(now.process()) != _as_told(was):
+                return None
+            told = now.told
+            keep_told(was, told)
+        if now.memory != was.memory or now.cpu != was.cpu or now.app or was.app:
+            moved[instance] = _with_usage(was, now, told)
+    if not moved:
+        return old
+    return moved if len(moved) == len(old) else {instance: moved.get(instance, old[instance]) for instance in old}
 
 
 def _on_their_way(old: Mapping[str, Process], new: Mapping[str, Process]) -> dict[str, Process]:

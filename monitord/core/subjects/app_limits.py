@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final, Literal
 
 from monitord.core.app_numbers import AppNumber, called
-from monitord.core.history.measures import update_past, without
-from monitord.core.history.model import History
+from monitord.core.copying import replace
+from monitord.core.history.model import History, Measure
 from monitord.core.history.process_model import Process
-from monitord.core.latest import latest
-from monitord.core.model import RANK, Alert, Clear, Finding, Judgement, Observation, Severity, Unknown
+from monitord.core.latest import latest, latest_by
+from monitord.core.model import RANK, Alert, Finding, Judgement, Observation, Severity, Unknown
 from monitord.core.orders import NumberOrders, StandingOrders
 from monitord.core.subjects.app_status import WARM_UP_SECONDS
 from monitord.core.subjects.base import Impact, MetricFamily, RecoveryContext, Rule
@@ -44,37 +44,57 @@ class NumberStatus:
     reason: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class _Limited:
+    """One number of a service that is judged: its limits, and where it is kept that it was told.
+
+    `missable`: it is judged of every service, and so of this one where it tells it. `falls`: less of it is worse.
+    """
+
+    name: str
+    limits: NumberOrders
+    key: str
+    missable: bool
+    falls: bool
+
+
+@latest_by
+def _limited(orders: StandingOrders, service: str) -> tuple[_Limited, ...]:
+    """The numbers of a service that are judged, and by which limits: asked of each service in each cycle."""
+    own = orders.number_limits.get(service, {})
+    return tuple(
+        _Limited(
+            name,
+            limits,
+            f"{_TOLD}{service}/{name}",
+            name not in own,
+            any(one is not None and one.condition in ("<", "<=") for one in (limits.warning, limits.critical)),
+        )
+        for name, limits in orders.limits_of_numbers(service).items()
+        if limits != NumberOrders()
+    )
+
+
 def update_told(history: History, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of PM2: which numbers with limits services have told in their present runs."""
-    known = {key for key in history.measures if key.startswith(_TOLD)}
-    for service in history.services if orders.number_limits else ():
-        processes = history.services[service].lives
-        for name in _missable(service, orders):
-            key = _key(service, name)
-            known.discard(key)
-            measure = history.measures.get(key)
-            is_old = measure is not None and all(_began_after(one, measure.since) for one in processes.values())
-            if is_old:
-                history = without(history, key)
-            if (measure is None or is_old) and _numbers(name, processes):
-                history = update_past(history, key, now, is_past=True)
-    for key in known:
-        history = without(history, key)
-    return history
-
-
-def _missable(service: str, orders: StandingOrders) -> Iterator[str]:
-    """The numbers that are judged of every service, and so of this one where it tells them."""
-    own = orders.number_limits.get(service, {})
-    return (name for name, limits in orders.limits_of_numbers(service).items() if name not in own and _any(limits))
-
-
-def _any(limits: NumberOrders) -> bool:
-    return limits != NumberOrders()
-
-
-def _key(service: str, name: str) -> str:
-    return f"{_TOLD}{service}/{name}"
+    measures = history.measures
+    known = {key for key in measures if key.startswith(_TOLD)} if measures else set()
+    kept: dict[str, Measure] = {}
+    for service, one in history.services.items() if orders.number_limits else ():
+        for limited in _limited(orders, service):
+            if not limited.missable:
+                continue
+            measure = measures.get(limited.key)
+            if measure is not None and not all(_began_after(each, measure.since) for each in one.lives.values()):
+                known.discard(limited.key)
+            elif _numbers(limited.name, one.lives):
+                known.discard(limited.key)
+                kept[limited.key] = Measure(since=now)
+    if not known and not kept:  # nearly always
+        return history
+    return replace(
+        history, measures={**{key: measure for key, measure in measures.items() if key not in known}, **kept}
+    )
 
 
 def _began_after(process: Process, moment: float) -> bool:
@@ -87,41 +107,67 @@ def _numbers(name: str, processes: Mapping[str, Process]) -> list[AppNumber]:
     return [number for word in words if (number := called(word, name)) is not None]
 
 
+class _Statuses(Mapping[str, Mapping[str, NumberStatus]]):
+    """The numbers that have limits, each service's judged when somebody asks for it."""
+
+    def __init__(self, history: History, orders: StandingOrders) -> None:
+        self._history, self._orders = history, orders
+        self._found: dict[str, Mapping[str, NumberStatus]] = {}
+
+    def __getitem__(self, service: str) -> Mapping[str, NumberStatus]:
+        found = self._found.get(service)
+        if found is None:
+            found = self._found[service] = _statuses(service, self._history, self._orders)
+        if not found:
+            raise KeyError(service)
+        return found
+
+    def __iter__(self) -> Iterator[str]:
+        return (service for service in self._history.services if self.get(service))
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
 @latest
 def number_statuses(history: History, orders: StandingOrders) -> Mapping[str, Mapping[str, NumberStatus]]:
     """The numbers that have limits, by service and by the names that the limits have, as of the last cycle."""
-    found = {}
-    for service in history.services if orders.number_limits else ():
-        if numbers := _statuses(service, history, orders, history.at or 0.0):
-            found[service] = numbers
-    return found
+    return _Statuses(history, orders) if orders.number_limits else {}
 
 
-def _statuses(service: str, history: History, orders: StandingOrders, now: float) -> Mapping[str, NumberStatus]:
+def _statuses(service: str, history: History, orders: StandingOrders) -> Mapping[str, NumberStatus]:
     known = history.services.get(service)
     if known is None or not known.lives:
         return {}
-    own = orders.number_limits.get(service, {})
     found: dict[str, NumberStatus] = {}
-    for name, limits in orders.limits_of_numbers(service).items():
-        if not _any(limits):
-            continue
-        if numbers := _numbers(name, known.lives):
-            found[name] = _worst((_judged(one, limits) for one in numbers), limits)
-        elif name in own or _key(service, name) in history.measures:
-            found[name] = _unknown(limits, _why_untold(known.lives, now))
+    for limited in _limited(orders, service):
+        if numbers := _numbers(limited.name, known.lives):
+            found[limited.name] = _worst([_judged(one, limited.limits) for one in numbers], falls=limited.falls)
+        elif not limited.missable or limited.key in history.measures:
+            found[limited.name] = _unknown(limited.limits, _why_untold(known.lives, history.at or 0.0))
     return found
 
 
-def _worst(found: Iterable[NumberStatus], limits: NumberOrders) -> NumberStatus:
-    falls = any(one is not None and one.condition in ("<", "<=") for one in (limits.warning, limits.critical))
+def _worst(found: Sequence[NumberStatus], *, falls: bool) -> NumberStatus:
+    if len(found) == 1:
+        return found[0]
     return max(found, key=lambda one: (RANK[one.status], (one.value or 0.0) * (-1 if falls else 1)))
 
 
 def _judged(number: AppNumber, limits: NumberOrders) -> NumberStatus:
-    levels: tuple[tuple[Severity, Threshold | None], ...] = (("critical", limits.critical), ("warning", limits.warning))
-    past = next((level for level, limit in levels if limit is not None and limit.is_past(number.value)), None)
-    return NumberStatus(number.value, number.unit, _written(limits.warning), _written(limits.critical), past or "ok")
+    return NumberStatus(
+        number.value,
+        number.unit,
+        _written(limits.warning),
+        _written(limits.critical),
+        _severity(number.value, limits) or "ok",
+    )
+
+
+def _severity(value: float, limits: NumberOrders) -> Severity | None:
+    if limits.critical is not None and limits.critical.is_past(value):
+        return "critical"
+    return "warning" if limits.warning is not None and limits.warning.is_past(value) else None
 
 
 def _unknown(limits: NumberOrders, reason: str) -> NumberStatus:
@@ -143,7 +189,7 @@ def _why_untold(processes: Mapping[str, Process], now: float) -> str:
 
 def untold_numbers(history: History, orders: StandingOrders) -> tuple[str, ...]:
     """The services that run and do not tell a number that limits of their own are set for."""
-    found = number_statuses(history, orders) if orders.number_limits else {}
+    found = number_statuses(history, orders)
     return tuple(
         service
         for service in orders.number_limits
@@ -153,15 +199,25 @@ def untold_numbers(history: History, orders: StandingOrders) -> tuple[str, ...]:
 
 def app_number(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A number that an app tells of itself is past the limit that somebody set for it by its name."""
-    for service, numbers in number_statuses(history, orders).items():
+    statuses = number_statuses(history, orders)
+    for service, one in history.services.items() if orders.number_limits else ():
+        if _is_within(service, one.lives, orders) or not (numbers := statuses.get(service)):
+            continue
         past = {name: one for name, one in numbers.items() if one.status in ("warning", "critical")}
         unknown = [f"{name}: {one.reason}" for name, one in numbers.items() if one.reason is not None]
         if past:
             yield _finding(service, past)
         elif unknown:
             yield Unknown("app_number", service, unknown[0])
-        else:
-            yield Clear("app_number", service)
+
+
+def _is_within(service: str, processes: Mapping[str, Process], orders: StandingOrders) -> bool:
+    """Whether each number of a service that has limits is told, and within them: nearly always."""
+    for limited in _limited(orders, service):
+        numbers = _numbers(limited.name, processes)
+        if not numbers or any(_severity(number.value, limited.limits) is not None for number in numbers):
+            return False
+    return True
 
 
 def _finding(service: str, past: Mapping[str, NumberStatus]) -> Finding:
@@ -248,6 +304,7 @@ APP_NUMBER = Rule(
     probe="pm2",
     severities=("warning", "critical"),
     evaluate=app_number,
+    members=number_statuses,
     roles=SERVICE,
     runbook=("{pm2} describe {name}", "{pm2} logs {name} --lines 50 --nostream", "monitord check --explain"),
     impact=Impact(lambda alert, _: f"what {alert.subject} counts is past the limit that somebody set for it"),

@@ -27,12 +27,13 @@ def event_loop_blocked(observation: Observation, history: History, orders: Stand
     """A service of which an instance's event loop stands still: often, or for good."""
     now = observation.now.timestamp()
     for name, _, processes in fleet(history, orders):
+        told = {key: process for key, process in processes.items() if process.app and process.state == "online"}
+        if not told:
+            continue
         still: dict[str, float] = {}
         slow: dict[str, float] = {}
         limit = orders.event_loop_latency_of(name)
-        for key, process in processes.items():
-            if not process.app or process.state != "online":
-                continue
+        for key, process in told.items():
             if process.still_since is not None and now - process.still_since >= STILL_SECONDS:
                 still[key] = process.still_since
             elif (latency := milliseconds(figure(process.app, LOOP_P95))) is not None and latency > limit:
@@ -100,8 +101,10 @@ def heap_nearly_full(observation: Observation, history: History, orders: Standin
     """
     now = observation.now.timestamp()
     for name, _, processes in fleet(history, orders):
-        limit_percent, span = orders.heap_limits(name)
         full = {key: one for key, one in processes.items() if one.heap_full_since is not None}
+        if not full:
+            continue
+        limit_percent, span = orders.heap_limits(name)
         full = {key: one for key, one in full.items() if now - (one.heap_full_since or now) >= span}
         if not full:
             continue

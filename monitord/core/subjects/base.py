@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
@@ -153,10 +153,12 @@ class Rule:
 
     Judging: `probe` is whose readings it judges, `evaluate` how. `judges_failure`: it also answers when the probe
     itself failed. `absent`: what it means that a subject with an alert is no longer judged: it is not watched any more,
-    or what was wrong is gone. `of_server`: it is about the server itself, and judged while what is measured through it
-    waits for the server's return to be confirmed. `over`: why an alert that a reading ends is over, where that is not
-    that all is well ("": it is). `adopt`: whoever acknowledges its alert says that what was found is right, and this is
-    the history that holds it for right, by the alert's subject (None: nothing is said by it).
+    or what was wrong is gone. `members` are the subjects that it judges, where it says nothing of those that are as
+    expected (None: it says so of each): of a thousand services nearly all are, in every cycle. `of_server`: it is about
+    the server itself, and judged while what is measured through it waits for the server's return to be confirmed.
+    `over`: why an alert that a reading ends is over, where that is not that all is well ("": it is). `adopt`: whoever
+    acknowledges its alert says that what was found is right, and this is the history that holds it for right, by the
+    alert's subject (None: nothing is said by it).
 
     Between alerts: `replaces` are rules of which it says all that they would say of the same subject. `succeeds` are
     rules of which an alert is not over where they find nothing more because this one finds something: it takes their
@@ -177,6 +179,7 @@ class Rule:
     evaluate: Evaluate = _silent
     judges_failure: bool = False
     absent: Literal["not_watched", "clear"] = "not_watched"
+    members: Callable[[History, StandingOrders], Container[str]] | None = None
     of_server: bool = False
     over: Callable[[Alert, History, StandingOrders], str] | None = None
     adopt: Callable[[History, str], History] | None = None

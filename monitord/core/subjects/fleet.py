@@ -2,30 +2,60 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from typing import Final
 
 from monitord.core import humanize
 from monitord.core.dependencies import builds_trees, fed, sealed, worked_off
 from monitord.core.history.model import History
 from monitord.core.history.periodic import expected
-from monitord.core.history.process_model import Process
-from monitord.core.history.process_states import fits
+from monitord.core.history.process_model import Process, ServiceHistory
+from monitord.core.history.process_states import FROZEN, fits
 from monitord.core.latest import latest
 from monitord.core.model import Alert
 from monitord.core.orders import Expected, StandingOrders
 from monitord.core.subjects.base import NONE, UNKNOWN, EpochImpact, Impact, RecoveryContext, Role
 
+Member = tuple[str, Expected | None, Mapping[str, Process]]
+
 
 @latest
-def fleet(history: History, orders: StandingOrders) -> list[tuple[str, Expected | None, Mapping[str, Process]]]:
-    """Every subject: the roster first, then whatever else PM2 runs (nothing expected of it)."""
+def fleet(history: History, orders: StandingOrders) -> list[Member]:
+    """Every subject: the roster, and whatever else PM2 runs (nothing expected of it), by name."""
     roster = expected(history, orders)
-    found: list[tuple[str, Expected | None, Mapping[str, Process]]] = []
+    found: list[Member] = []
     for name in sorted(roster.keys() | history.services.keys()):
         service = history.services.get(name)
         found.append((name, roster.get(name), service.lives if service else {}))
     return found
+
+
+@latest
+def unsettled(history: History, orders: StandingOrders) -> list[Member]:
+    """Those of which more is to be said than that each process runs, as it is to, and was not restarted of late.
+
+    Of the others no rule about states and restarts finds anything, however late it is: they are nearly all.
+    """
+    services = history.services
+    return [
+        member
+        for member in fleet(history, orders)
+        if member[1] != "online" or (service := services.get(member[0])) is None or not _is_settled(service)
+    ]
+
+
+def _is_settled(service: ServiceHistory) -> bool:
+    if service.batches or service.tallies or not service.lives:
+        return False
+    for process in service.lives.values():
+        if process.state != "online" or process.process is None or process.process in FROZEN:
+            return False
+    return True
+
+
+def all_of_them(history: History, orders: StandingOrders) -> Container[str]:
+    """The name of every subject."""
+    return expected(history, orders).keys() | history.services.keys()
 
 
 def itself(alert: Alert) -> tuple[str, ...]:

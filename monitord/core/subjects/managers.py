@@ -8,7 +8,7 @@ into its words. Neither its history nor its rules share a name with PM2's.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING, Any, Final, TypeVar
@@ -19,6 +19,7 @@ from monitord.core.copying import replace
 from monitord.core.history.model import Fleet, History
 from monitord.core.history.processes import by_service, update_fleet
 from monitord.core.latest import latest
+from monitord.core.lazy import LazyMapping
 from monitord.core.model import Alert, Finding, Judgement, Observation, Reading, Sample, Unknown
 from monitord.core.orders import Expected, ServiceOrders, StandingOrders
 from monitord.core.report.criterion import SuccessCriterion
@@ -237,6 +238,7 @@ def _rules(manager: ProcessManager) -> tuple[Rule, ...]:
                 name=manager.named(rule.name),
                 probe=manager.name,
                 evaluate=partial(_evaluated, manager, rule),
+                members=None if rule.members is None else partial(_members, manager, rule.members),
                 recovered=partial(_recovered, manager, rule),
                 replaces=tuple(
                     Replaces(of(one.rule), one.when, one.continues) for one in rule.replaces if one.rule in RULES
@@ -269,6 +271,15 @@ def _evaluated(
             yield replace(judgement, rule=name)
 
 
+def _members(
+    manager: ProcessManager,
+    members: Callable[[History, StandingOrders], Container[str]],
+    history: History,
+    orders: StandingOrders,
+) -> Container[str]:
+    return members(*_view(manager, history, orders))
+
+
 def _recovered(manager: ProcessManager, rule: Rule, alert: Alert, at: RecoveryContext) -> str | None:
     said = rule.recovered(
         alert, RecoveryContext(_as_services(manager, at.report), *_view(manager, at.history, at.orders), at.now)
@@ -284,7 +295,12 @@ def _as_services(manager: ProcessManager, report: FleetStatus) -> FleetStatus:
     """The status in which a manager's processes stand where those under PM2 do."""
     return replace(
         report,
-        sections={**report.sections, _SERVICES: report.sections.get(manager.members)},
+        sections=LazyMapping(
+            {
+                **{name: partial(report.sections.__getitem__, name) for name in report.sections},
+                _SERVICES: partial(report.sections.get, manager.members),
+            }
+        ),
         probes={**report.probes, PM2.name: report.probes[manager.name]},
     )
 
@@ -314,7 +330,9 @@ def _rollup(manager: ProcessManager, family: RollupFamily) -> RollupFamily:
         events = tuple(
             replace(event, by=PM2.name if event.by == manager.name else manager.name) for event in context.events
         )
-        return family.values(replace(context, report=_as_services(manager, context.report), events=events))
+        history, orders = _view(manager, context.history, context.orders)
+        report = _as_services(manager, context.report)
+        return family.values(replace(context, report=report, history=history, orders=orders, events=events))
 
     return replace(family, values=values)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from typing import Final
 
@@ -18,34 +19,34 @@ from monitord.core.anomalies.forecasts import (
 )
 from monitord.core.anomalies.trends import Outlook
 from monitord.core.history.model import History
-from monitord.core.history.periodic import expected
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
+from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_status
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule
-from monitord.core.subjects.fleet import SERVICE, blocks_users, faces_users, fleet, state_now
+from monitord.core.subjects.fleet import SERVICE, all_of_them, blocks_users, faces_users, fleet, state_now
 from monitord.core.subjects.pm2_criteria import MEMORY_STABLE
 
 
 def service_memory_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of which an instance uses more memory than ordered."""
     for name, _, processes in fleet(history, orders):
-        used = [process.memory for process in processes.values() if process.memory is not None]
-        if not used and any(process.state == "online" for process in processes.values()):
+        most, limit = -math.inf, orders.memory_limit(name)
+        for process in processes.values():
+            if process.memory is not None and process.memory > most:
+                most = process.memory
+        if most == -math.inf and any(process.state == "online" for process in processes.values()):
             yield Unknown("service_memory_high", name, "PM2 did not report its memory")
             continue
-        limit = orders.memory_limit(name)
-        if max(used, default=0.0) <= limit:
-            yield Clear("service_memory_high", name)
+        if most <= limit:
             continue
         yield Finding(
             rule="service_memory_high",
             subject=name,
             severity="warning",
-            value=int(max(used)),
+            value=int(most),
             limit=limit,
             unit="bytes",
-            summary=f"{name} uses {humanize.size(max(used))} of memory, past its limit of {humanize.size(limit)}.",
+            summary=f"{name} uses {humanize.size(most)} of memory, past its limit of {humanize.size(limit)}.",
             evidence={"instances": {key: process.memory for key, process in processes.items()}},
             recommendation=f"A leak is possible: restart {name} if its memory keeps rising.",
         )
@@ -54,15 +55,15 @@ def service_memory_high(observation: Observation, history: History, orders: Stan
 def service_memory_leak(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of which an instance's memory rises so steadily that it will reach its limit."""
     now = observation.now.timestamp()
-    for name in sorted(expected(history, orders).keys() | history.services.keys()):
+    is_any = any(series.trend is not None for series in history.trends.values())
+    for name, _, processes in fleet(history, orders):
         soonest: tuple[Outlook, float] | None = None
         unknown = is_past = False
-        service = history.services.get(name)
-        for instance, process in () if service is None else service.lives.items():
+        for instance, process in processes.items():
             if process.memory is None:
                 unknown = unknown or process.state == "online"
                 continue
-            series = history.trends.get(memory_key(name, instance))
+            series = history.trends.get(memory_key(name, instance)) if is_any else None
             if series is None or series.trend is None:
                 continue
             terms = memory_terms(orders, name)
@@ -76,8 +77,6 @@ def service_memory_leak(observation: Observation, history: History, orders: Stan
             yield Unknown("service_memory_leak", name, PAST)
         elif unknown:
             yield Unknown("service_memory_leak", name, "PM2 did not report its memory")
-        else:
-            yield Clear("service_memory_leak", name)
 
 
 def _leak(name: str, outlook: Outlook, memory: float, orders: StandingOrders) -> Finding:
@@ -131,6 +130,7 @@ SERVICE_MEMORY_LEAK = Rule(
     probe="pm2",
     severities=("warning",),
     evaluate=service_memory_leak,
+    members=all_of_them,
     roles=SERVICE,
     runbook=_MEMORY_RUNBOOK,
     impact=_MEMORY,
@@ -143,6 +143,7 @@ SERVICE_MEMORY_HIGH = Rule(
     probe="pm2",
     severities=("warning",),
     evaluate=service_memory_high,
+    members=all_of_them,
     replaces=(Replaces(SERVICE_MEMORY_LEAK),),
     roles=SERVICE,
     recommend=lambda _: "restart_service",

@@ -15,7 +15,7 @@ from monitord.core.history.processes import recent_restarts
 from monitord.core.humanize import NOTHING, UNKNOWN, said
 from monitord.core.model import AUTOMATIC
 from monitord.core.orders import Expected, StandingOrders
-from monitord.core.series import RollupContext, RollupFamily, Values, metric
+from monitord.core.series import RollupContext, RollupFamily, Values
 from monitord.core.subjects.app_limits import (
     LIMIT_METRICS,
     NumberStatus,
@@ -35,6 +35,7 @@ from monitord.core.subjects.base import (
     ratio,
 )
 from monitord.core.subjects.errors import ERROR_METRICS, ErrorsStatus, errors_status, rate
+from monitord.core.subjects.fleet import fleet, unsettled
 from monitord.core.thresholds import threshold
 
 if TYPE_CHECKING:
@@ -188,11 +189,46 @@ METRICS: Final = (
 )
 
 
+def _names(context: RollupContext) -> list[str]:
+    """The services that the status has, in its order."""
+    if "pm2" not in context.orders.probes:
+        return []
+    roster = expected(context.history, context.orders)
+    return [name for name, _, processes in fleet(context.history, context.orders) if processes or name in roster]
+
+
+def _as_expected(context: RollupContext) -> Values:
+    """Whether each service is as it is expected to be: what the status says of it, without making that."""
+    history, orders = context.history, context.orders
+    is_known = history.reading("pm2") is not None
+    found: dict[str, float | None] = dict.fromkeys(_names(context), True if is_known else None)
+    for name, wanted, processes in unsettled(history, orders) if is_known else ():
+        if name in found:
+            _, found[name] = standing(
+                list(processes.values()), wanted, history.at or 0.0, ordered=bool(orders.services)
+            )
+    return found
+
+
+def _memory(context: RollupContext) -> Values:
+    """The memory of each service's biggest instance."""
+    services = context.history.services if context.history.reading("pm2") is not None else {}
+    found: dict[str, float | None] = {}
+    for name in _names(context):
+        most: float | None = None
+        service = services.get(name)
+        for process in () if service is None else service.lives.values():
+            if process.memory is not None and (most is None or process.memory > most):
+                most = process.memory
+        found[name] = None if most is None else int(most)
+    return found
+
+
 def restarts(by: str) -> Callable[[RollupContext], Values]:
     """The automatic restarts of each service in a cycle, as this manager of processes made them."""
 
     def counted(context: RollupContext) -> Values:
-        found = dict.fromkeys((n for n, service in context.report.of(STATUS).items() if service.state is not None), 0)
+        found = dict.fromkeys(_names(context) if context.history.reading("pm2") is not None else (), 0)
         for event in context.events:
             if event.by == by and event.kind in AUTOMATIC and event.service in found:
                 found[event.service] += max(1, event.restarts)
@@ -202,9 +238,9 @@ def restarts(by: str) -> Callable[[RollupContext], Values]:
 
 
 ROLLUPS: Final = (
-    RollupFamily("as_expected", "uptime", "state", metric(METRICS, "service_as_ordered")),
+    RollupFamily("as_expected", "uptime", "state", _as_expected),
     RollupFamily("restarts", "automatic restarts", "increase", restarts("pm2")),
-    RollupFamily("memory", "memory", "level", metric(METRICS, "service_memory_bytes"), humanize.size),
+    RollupFamily("memory", "memory", "level", _memory, humanize.size),
 )
 _NAGIOS_UNITS: Final = frozenset({"ms", "s", "us", "%", "B", "KB", "MB", "GB"})
 

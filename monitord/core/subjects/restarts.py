@@ -16,7 +16,7 @@ from monitord.core.history.restart_loops import (
     since_given_up_ended,
     unrest,
 )
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, RestartKind, Unknown
+from monitord.core.model import Alert, Finding, Judgement, Observation, RestartKind, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import pm2_status
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule, always
@@ -24,12 +24,13 @@ from monitord.core.subjects.fleet import (
     DEAD,
     RUNBOOK,
     SERVICE,
+    all_of_them,
     blocks_users,
     blocks_work,
     epoch_impact_of_dead,
-    fleet,
     itself,
     state_now,
+    unsettled,
 )
 from monitord.core.subjects.pm2_criteria import NO_RESTARTS
 
@@ -47,14 +48,12 @@ def service_restart_loop(observation: Observation, history: History, orders: Sta
     An operator's restarts do not count, nor what went before PM2 gave up and somebody took it up again.
     """
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
-    for name, _, processes in fleet(history, orders):
+    for name, _, processes in unsettled(history, orders):
         service = since_given_up_ended(history.services.get(name))
         restarts = recent_restarts(service, now, window) if service else 0
         warning, critical = orders.restart_limits(name)
-        if restarts <= warning or not processes:  # what is gone dies no more
-            yield Clear("service_restart_loop", name)
+        if service is None or restarts <= warning or not processes:  # what is gone dies no more
             continue
-        assert service is not None  # noqa: S101 - it has restarts
         loop = restart_loop_of(service, now, window)
         is_critical = restarts > critical
         yield Finding(
@@ -81,12 +80,11 @@ def service_unstable(observation: Observation, history: History, orders: Standin
     """A service that dies now and then, never often enough for a loop, and over a day too often: news once a day."""
     now, window = observation.now.timestamp(), orders.restarts_window.total_seconds()
     day = DAY_WINDOWS * window
-    for name, _, processes in fleet(history, orders):
+    for name, _, processes in unsettled(history, orders):
         service, (warning, _) = history.services.get(name), orders.restart_limits(name)
         limit = QUARTER_WINDOWS * warning
         found = unrest(service, now, window, warning) if service is not None else None
         if service is None or found is None or found.apart <= limit or not processes:
-            yield Clear("service_unstable", name)
             continue
         if recent_restarts(service, now, window) > warning:
             yield Unknown("service_unstable", name, "it dies so often now that it is a loop")
@@ -134,6 +132,7 @@ SERVICE_UNSTABLE = Rule(
     probe="pm2",
     severities=("warning",),
     evaluate=service_unstable,
+    members=all_of_them,
     roles=SERVICE,
     host_may_cause=always,
     runbook=RUNBOOK,
@@ -150,6 +149,7 @@ SERVICE_RESTART_LOOP = Rule(
     probe="pm2",
     severities=("warning", "critical"),
     evaluate=service_restart_loop,
+    members=all_of_them,
     roles=frozenset({"service", "restart_loop"}),
     dead_services=itself,
     host_may_cause=always,

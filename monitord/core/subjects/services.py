@@ -9,7 +9,7 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.dependencies import builds_trees, fed, sealed
 from monitord.core.history.model import History
-from monitord.core.history.periodic import rhythm_of
+from monitord.core.history.periodic import expected, rhythm_of
 from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import FROZEN, UP, WAITING, allowed, fits
 from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
@@ -33,14 +33,15 @@ from monitord.core.subjects.fleet import (
     PM2_LOG,
     RUNBOOK,
     SERVICE,
+    all_of_them,
     blocks_users,
     blocks_work,
     epoch_impact_of_dead,
     faces_users,
-    fleet,
     impact_of_dead,
     itself,
     state_now,
+    unsettled,
 )
 from monitord.core.subjects.memory import SERVICE_MEMORY_HIGH, SERVICE_MEMORY_LEAK
 from monitord.core.subjects.pm2_criteria import SERVICES_ONLINE
@@ -53,7 +54,7 @@ _STATE_WORDS = dict.fromkeys(WAITING, "waiting for PM2 to restart it")
 def service_down(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that is not in its expected state."""
     now = observation.now.timestamp()
-    for name, wanted, processes in fleet(history, orders):
+    for name, wanted, processes in unsettled(history, orders):
         if wanted is None and not _gave_up(processes, orders):
             continue
         if not processes and _is_lost(name, history, now):
@@ -65,8 +66,6 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
         if processes and not wrong:
             if any(fit is None for _, fit in judged):
                 yield Unknown("service_down", name, "on its way from one state to another")
-            else:
-                yield Clear("service_down", name)
             continue
         if _starting(name, processes, history, orders, now):
             yield Unknown("service_down", name, "within the startup grace")
@@ -163,11 +162,8 @@ def _starting(
 def service_missing(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of the roster that PM2 does not know at all."""
     now = observation.now.timestamp()
-    for name, wanted, processes in fleet(history, orders):
-        if wanted is None:
-            continue
-        if processes:
-            yield Clear("service_missing", name)
+    for name, wanted, processes in unsettled(history, orders):
+        if wanted is None or processes:
             continue
         if _is_lost(name, history, now):
             yield Unknown("service_missing", name, _LOST)
@@ -205,7 +201,7 @@ def service_unexpected(observation: Observation, history: History, orders: Stand
     """A service that PM2 runs and a roster does not name."""
     if not orders.services:
         return
-    for name, wanted, processes in fleet(history, orders):
+    for name, wanted, processes in unsettled(history, orders):
         if wanted is None and processes:
             yield Finding(
                 rule="service_unexpected",
@@ -223,7 +219,7 @@ def service_unexpected(observation: Observation, history: History, orders: Stand
 def service_overdue(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that comes and goes, and has not come for far longer than usual."""
     now = observation.now.timestamp()
-    for name, wanted, processes in fleet(history, orders):
+    for name, wanted, processes in unsettled(history, orders):
         service = history.services.get(name)
         if wanted != "periodic" or service is None:
             continue
@@ -270,7 +266,7 @@ def service_overdue(observation: Observation, history: History, orders: Standing
 
 def service_frozen(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service that is online for PM2 while the kernel says its process does not run."""
-    for name, _, processes in fleet(history, orders):
+    for name, _, processes in unsettled(history, orders):
         frozen = {
             key: process
             for key, process in processes.items()
@@ -280,8 +276,6 @@ def service_frozen(observation: Observation, history: History, orders: StandingO
             unreadable = any(process.state == "online" and process.process is None for process in processes.values())
             if unreadable:
                 yield Unknown("service_frozen", name, "the kernel's view of its process could not be read")
-            else:
-                yield Clear("service_frozen", name)
             continue
         kernel_state = next(iter(frozen.values())).process or ""
         yield Finding(
@@ -347,6 +341,7 @@ SERVICE_FROZEN = Rule(
     probe="pm2",
     severities=("critical",),
     evaluate=service_frozen,
+    members=all_of_them,
     replaces=(Replaces(apps.EVENT_LOOP_BLOCKED),),
     roles=SERVICE,
     dead_services=itself,
@@ -401,6 +396,7 @@ SERVICE_DOWN = Rule(
     probe="pm2",
     severities=("warning", "critical"),
     evaluate=service_down,
+    members=expected,
     replaces=(Replaces(SERVICE_RESTART_LOOP, when=_is_given_up), Replaces(SERVICE_OVERDUE)),
     succeeds=_HIDDEN,
     roles=frozenset({"service", "roster"}),
@@ -418,6 +414,7 @@ SERVICE_MISSING = Rule(
     probe="pm2",
     severities=("critical",),
     evaluate=service_missing,
+    members=expected,
     replaces=(Replaces(SERVICE_DOWN), Replaces(SERVICE_OVERDUE)),
     succeeds=_HIDDEN,
     roles=frozenset({"service", "roster"}),
