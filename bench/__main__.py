@@ -142,8 +142,9 @@ async def _apps(*, quick: bool) -> str:
     cycle = table(
         f"A cycle of {apps.APPS:,} apps under PM2: asked, judged, saved", heads, list(apps.rows(found.cycles))
     )
+    parts = table("The parts of these cycles", heads, list(apps.rows(found.parts)))
     storm = f"A second of {apps.LINES_A_SECOND:,} error lines, each in a frame of PM2's bus"
-    return f"{cycle}\n\n{table(storm, heads, list(apps.rows(found.storm)))}"
+    return f"{cycle}\n\n{parts}\n\n{table(storm, heads, list(apps.rows(found.storm)))}"
 
 
 async def _written(*, quick: bool) -> str:

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from bench.measure import milliseconds
 from monitord.core.engine import State, decide
+from monitord.core.folding import context_of, tells
 from monitord.core.orders import NumberOrders, StandingOrders
+from monitord.core.rollups import RunningHour
 from monitord.core.thresholds import threshold
 from monitord.pm2 import wire
 from monitord.pm2.bus_frames import BusDecoder
@@ -35,9 +37,13 @@ LIMITS = {"*": {"HTTP P95 Latency": NumberOrders(threshold("> 500"), threshold("
 
 @dataclass(slots=True)
 class Apps:
-    """CPU seconds: of each cycle by what the apps do, and of reading a second of a storm, by what reads it."""
+    """CPU seconds: of each cycle by what the apps do, and of reading a second of a storm, by what reads it.
+
+    `parts` are those of the cycles: what asking and reading PM2 took, judging, and saving.
+    """
 
     cycles: dict[str, list[float]] = field(default_factory=dict)
+    parts: dict[str, list[float]] = field(default_factory=dict)
     storm: dict[str, list[float]] = field(default_factory=dict)
 
 
@@ -57,9 +63,11 @@ async def measure(cycles: int) -> Apps:
             runs.append((what, _Run(home, orders, [_reply(n, tells=tells) for n in range(REPLIES)])))
         for turn in range(cycles + 2):
             for what, run in runs:
-                spent = await run.cycle(turn)
+                parts = await run.cycle(turn)
                 if turn >= 2:  # the first of each fill the caches
-                    found.cycles.setdefault(what, []).append(spent)
+                    found.cycles.setdefault(what, []).append(sum(parts))
+                    for part, seconds in zip(("asked", "judged", "saved"), parts, strict=True):
+                        found.parts.setdefault(f"{what}: {part}", []).append(seconds)
         for _, run in runs:
             await run.store.close(TIMEOUT_SECONDS)
     frames = b"".join(error_frame(number) for number in range(LINES_A_SECOND))
@@ -77,8 +85,10 @@ class _Run:
         self.store = Store(home / "state")
         self._home, self._orders, self._replies = home, orders, replies
         self._state: State | None = None
+        self._hour = RunningHour()
 
-    async def cycle(self, turn: int) -> float:
+    async def cycle(self, turn: int) -> tuple[float, float, float]:
+        """CPU seconds of asking PM2, of judging its answer, and of saving that."""
         if self._state is None:
             snapshot, _ = await self.store.load(TIMEOUT_SECONDS)
             self._state = snapshot.state
@@ -86,14 +96,25 @@ class _Run:
         async with _pm2(self._home, self._replies[turn % len(self._replies)]):
             began = time.process_time()
             observation = await observe([probe], CycleRequest(), TIMEOUT_SECONDS)
-            decision = decide(self._state, observation, self._orders)
-            _ = decision.report  # what the hourly roll-ups take their numbers from
-            check = Check("schedule", observation.now, 0.0, decision.orders)
-            record = CycleRecord(decision.state, observation, check, decision.transitions)
+            asked = time.process_time()
+            before, decision = self._state, decide(self._state, observation, self._orders)
+            over = self._hour.saw(context_of(decision, before), observation.now.timestamp(), whole=True)
+            judged = time.process_time()
+            record = CycleRecord(
+                decision.state,
+                observation,
+                Check("schedule", observation.now, 0.0, decision.orders),
+                decision.transitions,
+                hour=self._hour.fields,
+                rollups=over,
+                before=before,
+                orders=self._orders,
+                told_of=tells(decision),
+            )
             await self.store.save(record, TIMEOUT_SECONDS)
-            spent = time.process_time() - began
+            saved = time.process_time()
         self._state = decision.state
-        return spent
+        return asked - began, judged - asked, saved - judged
 
 
 @asynccontextmanager
