@@ -109,7 +109,8 @@ def in_words(cell: Cell) -> str:
 class Grid:
     """A table. Rows carry the style of their mark, which every form draws its own way; `right` columns hold numbers.
 
-    `flexible` columns give way where there is little room, the first one first.
+    `flexible` columns give way where there is little room, the first one first. Where a row has a tile, `brief` are the
+    columns of which that has the words.
     """
 
     kind: ClassVar[str] = "grid"
@@ -118,6 +119,7 @@ class Grid:
     rows: tuple[tuple[Style | None, tuple[Cell, ...]], ...]
     right: frozenset[int] = frozenset()
     flexible: tuple[int, ...] = (0,)
+    brief: tuple[int, ...] = (1,)
 
     @property
     def is_marked(self) -> bool:
@@ -140,6 +142,7 @@ class Grid:
             tuple((style, tuple(row[n] for n in kept)) for style, row in self.rows),
             frozenset(place for place, n in enumerate(kept) if n in self.right),
             tuple(kept.index(n) for n in self.flexible),
+            tuple(kept.index(n) for n in self.brief if n in kept),
         )
 
     def in_words(self) -> list[tuple[Style | None, list[str]]]:
@@ -203,13 +206,17 @@ Block = Paragraph | Bullets | FactTable | Checklist | Grid | Verbatim | Plot | P
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """A heading and what stands under it. `key` names it to those who add pictures to it."""
+    """A heading and what stands under it. `key` names it to those who add pictures to it.
+
+    `is_over`: what it tells of has ended.
+    """
 
     key: str
     title: str
     blocks: tuple[Block, ...] = ()
     parts: tuple[Section, ...] = field(default=())
     style: Style | None = None
+    is_over: bool = False
 
 
 def without_plots(blocks: Iterable[Block]) -> Iterator[Block]:

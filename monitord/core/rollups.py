@@ -56,6 +56,10 @@ class RunningHour:
             },
         }
 
+    def so_far(self) -> tuple[Rollup, ...]:
+        """The hour that runs as rows, as if it were over."""
+        return () if self._start is None else self._rows()
+
     def saw(self, context: RollupContext, now: float, *, whole: bool) -> tuple[Rollup, ...]:
         """One more cycle, at `now` (Unix seconds); the rows of an hour that is over.
 

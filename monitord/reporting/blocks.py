@@ -76,7 +76,7 @@ def _incident(number: int, found: Incident, night: Report) -> Section:
     if text := night.escalations.get(found.id):
         blocks.append(Verbatim("Escalation text", text, urgent=found.ended_at is None))
     title = f"{number}. {_name(alert.rule, alert.subject)}" + (" (still open)" if found.ended_at is None else "")
-    return Section(f"incident-{number}", title, tuple(blocks), style=found.severity)
+    return Section(f"incident-{number}", title, tuple(blocks), style=found.severity, is_over=found.ended_at is not None)
 
 
 def _bullet(part: IncidentPart, night: Report) -> tuple[Style, str]:

@@ -75,6 +75,7 @@ class IllustratedSection:
     blocks: tuple[Block | Picture, ...]
     parts: tuple[IllustratedSection, ...] = ()
     anchor: str | None = None
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -177,4 +178,5 @@ def illustrated(
         tuple(drawn(section.blocks, pictures)),
         tuple(illustrated(part, pictures, anchor=ident) for part, ident in parts),
         anchor,
+        section.is_over,
     )

@@ -120,7 +120,7 @@ def _cells(family: RollupFamily, row: Rollup | None) -> tuple[str, ...]:
         return (NOTHING,) * len(_titles(family))
     match family.kind:
         case "state":
-            return said(_percent, uptime(row)), humanize.duration(row.down), humanize.duration(row.blind)
+            return said(percent, uptime(row)), humanize.duration(row.down), humanize.duration(row.blind)
         case "level":
             return tuple(said(family.say, value) for value in (row.least, row.mean, row.most))
     return (said(family.say, None if row.gained is None else max(0.0, row.gained)),)
@@ -132,7 +132,7 @@ def figure(family: RollupFamily, row: Rollup | None) -> str:
         return UNKNOWN
     match family.kind:
         case "state":
-            return said(_percent, uptime(row))
+            return said(percent, uptime(row))
         case "level":
             return said(family.say, row.mean)
     return said(family.say, None if row.gained is None else max(0.0, row.gained))
@@ -190,7 +190,7 @@ def _then_and_now(go: KeptWindow, now: KeptWindow | None) -> Iterator[Block]:
             yield Grid(title, (member, "What", "Then", "Now"), rows, frozenset({2, 3}), (0, 1))
 
 
-def _percent(share: float) -> str:
+def percent(share: float) -> str:
     """`99.93%`: never rounded up to all, nor down to nothing."""
     if share in (0.0, 1.0):
         return f"{share:.0%}"

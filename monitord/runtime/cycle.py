@@ -109,6 +109,10 @@ class Monitor:
         self._took: float | None = None  # the last whole cycle, in seconds
         self._loss: tuple[str, float] | None = None  # what was lost, and until when (loop time) it is reported
 
+    def hour_so_far(self) -> tuple[Rollup, ...]:
+        """The rows of the hour that runs."""
+        return self._hour.so_far()
+
     def aside(self, aside: SetAside) -> None:
         """Say that the snapshot had to be put aside, or was not whole, and keep saying what was lost for an hour."""
         self._dispatcher.aside(aside)

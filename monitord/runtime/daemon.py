@@ -26,6 +26,7 @@ from monitord.config.schema import sections, variable_of
 from monitord.core.history.process_model import ServiceHistory
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
+from monitord.core.series import Rollup
 from monitord.core.subjects.registry import registered, subject_named, title_of
 from monitord.logging.logger import JsonLog
 from monitord.notify.channels import channels
@@ -100,7 +101,7 @@ class Daemon:
         self._tidying = WorkerThread("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._jobs = jobs or AsyncIOScheduler(timezone=UTC)
-        self._serving = WebService(log, settings, self._scheduler.ask_check, ask, self._facts)
+        self._serving = WebService(log, settings, self._scheduler.ask_check, ask, self._facts, self._hour_so_far)
         self._dispatcher = Notifying(settings, self._store, log, self._serving.publish)
         self._listening = BusListener(log, self._known, self._dispatcher.log.service_event, self._heard_on_bus)
 
@@ -292,6 +293,9 @@ class Daemon:
 
     def _facts(self, settings: Settings) -> Facts:
         return self._dispatcher.facts(settings, self._listening.bus)
+
+    def _hour_so_far(self) -> tuple[Rollup, ...]:
+        return self._watch.hour_so_far()
 
     async def _conduct(self) -> None:
         """The first check, and from then on whatever is asked for."""

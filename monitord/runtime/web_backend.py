@@ -16,7 +16,9 @@ from monitord.core.alerting.incidents import Incident, incidents
 from monitord.core.model import Alert, Command, Silence
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import build_report
-from monitord.core.report.model import Report
+from monitord.core.report.kept import last_day
+from monitord.core.report.model import KeptWindow, Report
+from monitord.core.series import Rollup
 from monitord.logging.logger import JsonLog
 from monitord.reporting.metrics import Facts, exposition
 from monitord.runtime.report_builder import recorded_cycles, report_from_recording
@@ -24,6 +26,7 @@ from monitord.storage.ack_tokens import AckTokens, Standing
 from monitord.storage.checkins import CheckinUnavailable, JobReport, keep
 from monitord.storage.commands import CommandsUnavailable
 from monitord.storage.reader import read_snapshot, read_transitions, recorded_span
+from monitord.storage.rollups import first_hour, read_rollups
 from monitord.storage.schema import UnusableSnapshot
 from monitord.threads import WorkerBusy, WorkerThread
 from monitord.web.backend import BackendUnavailable, PublishedCycle
@@ -46,7 +49,10 @@ class DaemonBackend:
         ask_check: Callable[[str], None],
         leave: Callable[[Path, Command], None],
         facts: Callable[[Settings], Facts] | None = None,
+        running: Callable[[], tuple[Rollup, ...]] = tuple,
     ) -> None:
+        """`running` gives the rows of the hour that runs."""
+        self._running = running
         self.settings = settings
         self._facts = facts or _few_facts
         self._log = log
@@ -139,6 +145,10 @@ class DaemonBackend:
         living = None if seen is None else tuple(seen.decision.state.alerts.values())
         return await self.aside(lambda: _incidents(self.settings.state_dir, living, datetime.now(UTC) - back))
 
+    async def last_day(self) -> KeptWindow:
+        running = self._running()
+        return await self.aside(lambda: _last_day(self.settings.state_dir, running))
+
     async def aside(self, work: Callable[[], T]) -> T:
         """Do it on the thread that reads the record."""
         try:
@@ -184,6 +194,13 @@ def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Report:
     begun = until - back if recorded is None else max(until - back, recorded[0])
     since = min(begun, until - _SHORTEST_NIGHT)
     return build_report(recorded_cycles(directory, orders, since), orders, since.timestamp(), until.timestamp())
+
+
+def _last_day(directory: Path, running: Sequence[Rollup]) -> KeptWindow:
+    """The roll-ups of the last 24 h, with those of the hour that runs."""
+    now = datetime.now(UTC)
+    days = read_rollups(directory, now - timedelta(days=1), now)
+    return last_day(now.timestamp(), first_hour(directory), days, running)
 
 
 def _incidents(directory: Path, living: Collection[Alert] | None, since: datetime) -> tuple[Incident, ...]:

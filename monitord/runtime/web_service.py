@@ -18,6 +18,7 @@ from monitord.config.loader import Settings
 from monitord.config.types import listen_address
 from monitord.core.engine import Decision
 from monitord.core.model import Command
+from monitord.core.series import Rollup
 from monitord.logging.logger import JsonLog
 
 if TYPE_CHECKING:
@@ -49,6 +50,7 @@ class WebService:
         ask_check: asks monitord for a full check, for a trigger.
         leave: how a command reaches monitord.
         facts: what the metrics say of monitord itself, beside its last cycle (None: who it is).
+        running: the rows of the hour that runs.
     """
 
     def __init__(
@@ -58,12 +60,14 @@ class WebService:
         ask_check: Callable[[str], None],
         leave: Leave,
         facts: Callable[[Settings], Facts] | None = None,
+        running: Callable[[], tuple[Rollup, ...]] = tuple,
     ) -> None:
         self._log = log
         self._settings = settings
         self._ask_check = ask_check
         self._leave = leave
         self._facts = facts
+        self._running = running
         self._seen: PublishedCycle | None = None
         self._whole_at: float | None = None
         self._source: DaemonBackend | None = None
@@ -156,7 +160,7 @@ class WebService:
 
         host, port = listen_address(address)
         token = self._settings.http.token
-        source = DaemonBackend(self._log, self._settings, self._ask_check, self._leave, self._facts)
+        source = DaemonBackend(self._log, self._settings, self._ask_check, self._leave, self._facts, self._running)
         if self._seen is not None:
             source.saw(self._seen, self._whole_at)
         records = Records(source)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Awaitable, Callable, Mapping
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from typing import Final, Literal
 
@@ -16,8 +16,10 @@ from starlette.routing import Route
 from monitord.core import humanize
 from monitord.core.model import Command
 from monitord.jsonable import document
+from monitord.reporting.fleet import fleet_fields, tile_groups
 from monitord.reporting.incidents import incident_fields
 from monitord.reporting.report_json import report_fields
+from monitord.reporting.sections import StatusView, subject_sections
 from monitord.reporting.silences import silence_fields
 from monitord.reporting.status import stale_after
 from monitord.web import params
@@ -66,6 +68,7 @@ class Api:
         """All of them."""
         paths: tuple[tuple[str, str, Handler], ...] = (
             ("GET", "/api/status", self.status),
+            ("GET", "/api/fleet", self.fleet),
             ("GET", "/api/report", self.report),
             ("GET", "/api/alerts", self.alerts),
             ("POST", "/api/alerts/{id}/ack", partial(self.end, "ack")),
@@ -93,6 +96,21 @@ class Api:
     async def status(self, _: Request) -> Response:
         """The fields of `check_completed`, as of the last cycle."""
         return _json(status_fields(self._records))
+
+    async def fleet(self, _: Request) -> Response:
+        """The tiles of the page, as of the last cycle, with what is kept of the last 24 h."""
+        seen = the_seen(self._records)
+        entry = await self._records.day(PATIENCE_SECONDS)
+        day = entry.value if entry is not None else None
+        view = StatusView(seen.report, seen.decision.orders, seen.at.timestamp(), seen.decision.state.history)
+        return _json(
+            {
+                "at": seen.at,
+                "age_seconds": round(seen.age_seconds, 3),
+                "uptime_since": None if day is None else datetime.fromtimestamp(day.since, UTC),
+                "fleet": fleet_fields(tile_groups(subject_sections(view), day)),
+            }
+        )
 
     async def report(self, request: Request) -> Response:
         """The morning's verdict."""

@@ -19,6 +19,8 @@ _COST_TO_AGE: Final = 100.0
 _RETRY_SECONDS: Final = 10.0
 # Something older than this is waited for rather than shown.
 _TOO_OLD_SECONDS: Final = 900.0
+# A new one is waited for, as long as whoever asks can wait, where the old one has lasted so many times its time.
+_TIMES_TOO_LONG: Final = 3.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +57,7 @@ class AsyncCache(Generic[T]):
         self._fault = fault
         self._kept: CacheEntry[T] | None = None
         self._making: asyncio.Task[None] | None = None
-        self._old = False
+        self._expired = float("-inf")
 
     @property
     def busy(self) -> bool:
@@ -66,18 +68,18 @@ class AsyncCache(Generic[T]):
         """What there is; None where there is nothing yet and `wait` seconds did not bring it."""
         kept = self._kept
         age = None if kept is None else time.monotonic() - kept.made
-        if kept is not None and age is not None and age < self._lasts(kept) and not self._old:
+        if kept is not None and age is not None and age < self._lasts(kept) and self._holds(kept):
             return kept
         if self._making is None:
             self._making = asyncio.create_task(self._made())
-        if kept is not None and kept.value is not None and age is not None and age < _TOO_OLD_SECONDS:
+        if kept is not None and kept.value is not None and age is not None and not self._is_waited_for(kept, age):
             return kept
         await asyncio.wait({self._making}, timeout=wait)
         return self._kept
 
     def expire(self) -> None:
-        """What there is may be shown, but a new one is to be made when it is next asked for."""
-        self._old = True
+        """What there is no longer holds: whoever asks next waits for a new one, as long as it can."""
+        self._expired = time.monotonic()
 
     async def close(self) -> None:
         """Stop making it."""
@@ -86,12 +88,19 @@ class AsyncCache(Generic[T]):
             with suppress(asyncio.CancelledError):
                 await self._making
 
+    def _is_waited_for(self, kept: CacheEntry[T], age: float) -> bool:
+        """Whether nobody has asked for long, or what there is no longer holds: the first who asks gets no old one."""
+        return not self._holds(kept) or age >= min(_TOO_OLD_SECONDS, _TIMES_TOO_LONG * self._lasts(kept))
+
+    def _holds(self, kept: CacheEntry[T]) -> bool:
+        """Whether it was begun since what there was last expired."""
+        return kept.made - kept.cost >= self._expired
+
     def _lasts(self, kept: CacheEntry[T]) -> float:
         return _RETRY_SECONDS if kept.value is None else max(self._keep, _COST_TO_AGE * kept.cost)
 
     async def _made(self) -> None:
         began, at = time.monotonic(), datetime.now(UTC)
-        self._old = False
         value, trouble = None, ""
         try:
             value = await self._make()

@@ -12,7 +12,7 @@ from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident
 from monitord.core.engine import Decision
 from monitord.core.model import Command, Silence
-from monitord.core.report.model import Report
+from monitord.core.report.model import KeptWindow, Report
 from monitord.core.status import Fields, FleetStatus
 from monitord.core.subjects.registry import ALWAYS
 from monitord.storage.ack_tokens import Standing
@@ -143,6 +143,14 @@ class WebBackend(Protocol):
 
     async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
         """The incidents that lived since then, in the order of their first signs.
+
+        Raises:
+            Unavailable: the record cannot be read now.
+        """
+        ...
+
+    async def last_day(self) -> KeptWindow:
+        """What the roll-ups hold of the last 24 h, the hour that runs among them.
 
         Raises:
             Unavailable: the record cannot be read now.

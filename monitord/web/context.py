@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 from urllib.parse import quote
 
 from markupsafe import Markup
@@ -13,12 +14,16 @@ from monitord.config.loader import Settings
 from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Member, Plot, Style
 from monitord.core.model import RANK, Alert, Severity, Silence
-from monitord.core.report.model import Report
+from monitord.core.report.model import KeptWindow, Report
 from monitord.core.subjects.base import Subject
 from monitord.reporting.sections import confirmed
 from monitord.reporting.status import stale_after
 from monitord.web.async_cache import CacheEntry
 from monitord.web.backend import PublishedCycle
+from monitord.web.params import RANGES
+
+# Of so long the plots are where nobody asks for another time range.
+NIGHT: Final = timedelta(hours=12)
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +36,9 @@ class RenderedPage:
 
 @dataclass(frozen=True, slots=True)
 class PageContext:
-    """Everything one page shows. `night` and `incidents` are None where they are still being read.
+    """Everything one page shows. `night`, `incidents` and `day` are None where they are still being read.
 
+    `span` is the time range of the plots, `day` what is kept of the last 24 h.
     `acts`: whoever asks has shown the token; `has_token`: there is one to show.
     """
 
@@ -42,6 +48,8 @@ class PageContext:
     silences: tuple[Silence, ...] = ()
     night: CacheEntry[RenderedPage] | None = None
     incidents: CacheEntry[tuple[Incident, ...]] | None = None
+    day: CacheEntry[KeptWindow] | None = None
+    span: timedelta = NIGHT
     acts: bool = False
     has_token: bool = False
 
@@ -61,6 +69,11 @@ class PageContext:
         found: Style = self.seen.report.status
         return "unknown" if self.is_stale and found != "critical" else found
 
+    @property
+    def span_words(self) -> str:
+        """The time range of the plots, as it is asked for."""
+        return f"{round(self.span.total_seconds() / 3600)} h"
+
     def alerts(self, state: str) -> list[Alert]:
         """The alerts in one state, the worst and oldest first."""
         chosen = [alert for alert in self.seen.decision.state.alerts.values() if alert.state == state]
@@ -71,6 +84,28 @@ class PageContext:
         return confirmed(self.seen.report).get((subject.name, member))
 
 
-def member_address(member: Member) -> str:
-    """Where a member's own page is."""
-    return f"/{member.page}/{quote(member.name, safe='')}"
+def member_address(member: Member, span: timedelta = NIGHT) -> str:
+    """Where a member's own page is; of the same time range."""
+    return f"/{member.page}/{quote(member.name, safe='')}" + asked(span)
+
+
+def asked(span: timedelta) -> str:
+    """What an address has behind it for a time range."""
+    return "" if span == NIGHT else f"?since={round(span.total_seconds() / 3600)}h"
+
+
+@dataclass(frozen=True, slots=True)
+class Range:
+    """A time range of the plots that can be chosen."""
+
+    words: str
+    address: str
+    is_chosen: bool
+
+
+def ranges(view: PageContext, place: str) -> tuple[Range, ...]:
+    """The time ranges that a page at `place` offers for its plots."""
+    return tuple(
+        Range(f"{round(span.total_seconds() / 3600)} h", place + asked(span), span == view.span)
+        for span in RANGES.values()
+    )

@@ -158,6 +158,13 @@ _REPORT: Final = _object(
     )
     | {"type": ["object", "null"]},
 )
+_UPTIME: Final = {
+    **_object(ratio=_MAYBE_NUMBER, up_seconds=_NUMBER, down_seconds=_NUMBER, blind_seconds=_NUMBER),
+    "type": ["object", "null"],
+    "description": "Of the last 24 h, or of what is kept of them. `ratio` is up of up and down (null: not seen); "
+    "the blind time is neither. Null: nothing is kept of it, or all of them are unknown (`uptime_since` is null).",
+}
+_TILE: Final = _object(subject=_TEXT, name=_TEXT, status=_STATUS, words=_list(_TEXT), uptime_24h=_UPTIME)
 _SILENCE: Final = _object(
     silence_id=_TEXT, subject=_TEXT, rule=_MAYBE_TEXT, reason=_MAYBE_TEXT, since=_TIME, until=_MAYBE_TIME,
     every=_MAYBE_TEXT, lasts_seconds=_MAYBE_NUMBER, in_force={"type": "boolean"}, quiet_until=_MAYBE_TIME,
@@ -246,6 +253,14 @@ _DOCUMENT: Final[Schema] = {
     },
     "paths": {
         "/api/status": {"get": _route("The last check, as `monitord status --format json`", 200, _ref("Status"), 503)},
+        "/api/fleet": {
+            "get": _route(
+                "Each service and check, and what a package adds: as the page's tiles, with its uptime of 24 h",
+                200,
+                _object(at=_TIME, age_seconds=_NUMBER, uptime_since=_MAYBE_TIME, fleet=_list(_TILE)),
+                503,
+            )
+        },
         "/api/report": {
             "get": _route(
                 "The morning's verdict, as `monitord report --format json`",

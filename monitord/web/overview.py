@@ -2,46 +2,97 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
+from functools import partial
+from typing import Final
+
+from markupsafe import Markup
 
 from monitord import __version__
 from monitord.core import humanize
-from monitord.core.blocks import Block, Grid, Plot, Section, Style, Timeline
-from monitord.core.humanize import milliseconds, sentence
+from monitord.core.blocks import (
+    Block,
+    FactTable,
+    Grid,
+    Member,
+    Paragraph,
+    Plot,
+    Section,
+    Style,
+    Timeline,
+    without_plots,
+)
+from monitord.core.humanize import NOTHING, milliseconds, sentence
 from monitord.core.status import verdict
+from monitord.reporting.fleet import Tile, TileGroup, rank, span_words, tile_groups
 from monitord.reporting.html import Picture, Pictures, drawn
 from monitord.reporting.sections import StatusView, subject_sections
 from monitord.web import alerts, silences
 from monitord.web.alerts import AlertLine, FiringAlerts, RecentIncidents
-from monitord.web.context import PageContext, RenderedPage, member_address
+from monitord.web.context import PageContext, Range, RenderedPage, member_address, ranges
 from monitord.web.silences import SilenceRow
+
+MARKED: Final = frozenset({"ok", "warning", "unknown", "critical"})
+# A table of more rows than these stays folded until somebody opens it.
+_LONG: Final = 30
 
 
 @dataclass(frozen=True, slots=True)
 class Panel:
-    """A watched thing: its heading, and what is shown of it."""
+    """A watched thing: its heading, the worst of what is shown of it, and that.
+
+    It can be folded, and is where there is little room; a `long` one is everywhere.
+    """
 
     key: str
     title: str
+    style: Style | None
+    long: bool
     blocks: tuple[Block | Picture, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnTile:
+    """A tile with its plot (None: nothing is drawn of it), and where it leads to. `said` repeats no mark."""
+
+    tile: Tile
+    said: str
+    address: str
+    plot: Markup | None
+
+
+@dataclass(frozen=True, slots=True)
+class DrawnGroup:
+    """The tiles of one subject: those that are shown, and those that are folded away."""
+
+    group: TileGroup
+    tiles: tuple[DrawnTile, ...]
+    folded: tuple[DrawnTile, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class OverviewPage:
     """The whole of it. `wide` panels stand one under the other, `narrow` ones in two columns.
 
-    `plots_at`: as of when the plots are; None where `night_note` says why there are none.
+    `worst` names the worst alert that fires ("": none does), `more` is how many others do. `plots_at`: as of when the
+    plots are; None where `night_note` says why there are none. `day` says of what time the uptimes are ("": unknown).
     """
 
     done: str
     style: Style
     word: str
+    worst: str
+    more: int
     sentence: str
     seen_at: datetime
     plots_at: float | None
     night_note: str
+    day: str
     has_token: bool
+    fleet: tuple[DrawnGroup, ...]
+    ranges: tuple[Range, ...]
     firing: FiringAlerts
     waiting: tuple[AlertLine, ...]
     wide: tuple[Panel, ...]
@@ -49,28 +100,56 @@ class OverviewPage:
     silences: tuple[SilenceRow, ...]
     incidents: RecentIncidents
 
+    @property
+    def title(self) -> str:
+        """What the tab says: the status, and the worst alert."""
+        if not self.worst:
+            return f"{self.word}: Overview"
+        return f"{self.word} {self.worst}" + (f", {self.more} more" if self.more else "")
+
 
 def overview(view: PageContext, done: str = "") -> OverviewPage:
     """What the overview shows."""
     night = view.night.value.night if view.night is not None and view.night.value is not None else None
+    kept = view.day.value if view.day is not None else None
     found = list(subject_sections(_shown(view)))
-    narrow = tuple(_panel(section, view) for section in found if not _is_wide(section))
+    groups = tile_groups(found, kept)
+    tiled = {group.subject for group in groups}
+    narrow = tuple(_panel(section, view, section.key in tiled) for section in found if not _is_wide(section))
+    firing = view.seen.report.alerts.firing
     return OverviewPage(
         done=done,
         style=view.status,
         word=str(view.status).upper(),
+        worst=f"{firing[0].rule}: {firing[0].subject}" if firing else "",
+        more=max(0, len(firing) - 1),
         sentence=_sentence(view),
         seen_at=view.seen.at,
         plots_at=night.until if night is not None else None,
         night_note=_night_note(view),
+        day=span_words(kept, view.until),
         has_token=view.has_token,
+        fleet=tuple(_drawn_group(group, view) for group in groups),
+        ranges=ranges(view, "/"),
         firing=alerts.firing(view),
         waiting=alerts.waiting(view),
-        wide=tuple(_panel(section, view) for section in found if _is_wide(section)),
+        wide=tuple(_panel(section, view, section.key in tiled) for section in found if _is_wide(section)),
         narrow=(narrow[: -(-len(narrow) // 2)], narrow[-(-len(narrow) // 2) :]),
         silences=silences.silence_rows(view),
         incidents=alerts.recent(view),
     )
+
+
+def _drawn_group(group: TileGroup, view: PageContext) -> DrawnGroup:
+    night = view.night.value if view.night is not None else None
+
+    def drawn(tile: Tile) -> DrawnTile:
+        plot = None if night is None or tile.plot is None else night.plot(tile.plot)
+        address = member_address(tile.name, view.span) if isinstance(tile.name, Member) else f"#p-{group.subject}"
+        said = " · ".join(word for word in tile.words if word != tile.style)
+        return DrawnTile(tile, said, address, None if plot == NOTHING else plot)
+
+    return DrawnGroup(group, tuple(map(drawn, group.tiles)), tuple(map(drawn, group.folded)))
 
 
 def _shown(view: PageContext) -> StatusView:
@@ -84,19 +163,40 @@ def _shown(view: PageContext) -> StatusView:
     return StatusView(seen.report, seen.decision.orders, seen.at.timestamp(), history, monitor)
 
 
-def _panel(section: Section, view: PageContext) -> Panel:
+def _panel(section: Section, view: PageContext, tiled: bool) -> Panel:
+    """A section; what its members' tiles draw is not drawn again."""
     night = view.night.value if view.night is not None else None
-    pictures = Pictures(_no_plots if night is None else night.plot, _span_words(night), member_address)
-    return Panel(section.key, section.title, tuple(drawn(section.blocks, pictures)))
+    address = partial(member_address, span=view.span)
+    pictures = Pictures(_no_plots if night is None else night.plot, _span_words(view, night), address)
+    blocks = tuple(without_plots(section.blocks)) if tiled else section.blocks
+    long = any(isinstance(block, Grid) and len(block.rows) > _LONG for block in blocks)
+    title = f"{section.title} in detail" if tiled else section.title
+    return Panel(section.key, title, _worst(section.blocks), long, tuple(drawn(blocks, pictures)))
+
+
+def _worst(blocks: Iterable[Block]) -> Style | None:
+    """The worst mark of what is shown; None where nothing has one."""
+    found: list[Style | None] = []
+    for block in blocks:
+        match block:
+            case Paragraph(style=style):
+                found.append(style)
+            case Grid(rows=rows):
+                found += [style for style, _ in rows]
+            case FactTable(styles=styles):
+                found += styles.values()
+            case Timeline(lines=lines):
+                found += [style for style, _, _ in lines]
+    return max((style for style in found if style in MARKED), key=rank, default=None)
 
 
 def _no_plots(plot: Plot) -> None:
     """What is recorded is still being read, or cannot be."""
 
 
-def _span_words(night: RenderedPage | None) -> str:
+def _span_words(view: PageContext, night: RenderedPage | None) -> str:
     if night is None:
-        return "Last 12 h"
+        return f"Last {view.span_words}"
     return f"Last {humanize.duration(round((night.night.until - night.night.since) / 60) * 60)}"
 
 
@@ -120,5 +220,5 @@ def _sentence(view: PageContext) -> str:
 def _night_note(view: PageContext) -> str:
     kept = view.night
     if kept is None:
-        return "The last 12 h are being read: the plots come in a moment."
-    return f"The last 12 h are unknown: {kept.trouble}." if kept.value is None else ""
+        return f"The last {view.span_words} are being read: the plots come in a moment."
+    return f"The last {view.span_words} are unknown: {kept.trouble}." if kept.value is None else ""

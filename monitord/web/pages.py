@@ -19,7 +19,7 @@ from monitord.web import alerts, params, services, silences
 from monitord.web.api import the_seen
 from monitord.web.async_cache import CacheEntry
 from monitord.web.auth import TokenAuth
-from monitord.web.context import PageContext
+from monitord.web.context import NIGHT, PageContext, RenderedPage
 from monitord.web.overview import overview
 from monitord.web.records import ALL_KEPT, INCIDENTS, WAIT_SECONDS, Busy, Records, now
 from monitord.web.rendering import Frame, rendered
@@ -27,6 +27,8 @@ from monitord.web.rendering import Frame, rendered
 _REPORT: Final = timedelta(hours=12)
 # A page that is still being made comes again by itself, with or without a script.
 _AGAIN: Final = {"refresh": "2"}
+# For so long one drawing of the overview is shared by all who ask for the same.
+_SHARED: Final = timedelta(seconds=2)
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,26 +41,62 @@ class ReportPage:
     sections: tuple[IllustratedSection, ...] = ()
 
 
+class _SharedOverview:
+    """The overview as it was last drawn, for all whose browsers ask for the same within a moment of a cycle."""
+
+    def __init__(self) -> None:
+        self._drawn: dict[tuple[timedelta, bool], tuple[PageContext, bytes]] = {}
+
+    def get(self, view: PageContext) -> bytes | None:
+        """What was drawn of this very view, a moment ago at the most."""
+        drawn, body = self._drawn.get((view.span, view.acts), (None, b""))
+        return body if drawn is not None and self._is_fresh(drawn, view) and _is_same(drawn, view) else None
+
+    def put(self, view: PageContext, body: bytes) -> None:
+        """Keep what was drawn; what is older than a moment is dropped."""
+        fresh = {key: kept for key, kept in self._drawn.items() if self._is_fresh(kept[0], view)}
+        self._drawn = {**fresh, (view.span, view.acts): (view, body)}
+
+    def _is_fresh(self, drawn: PageContext, view: PageContext) -> bool:
+        return timedelta(0) <= view.now - drawn.now < _SHARED
+
+
+def _is_same(one: PageContext, other: PageContext) -> bool:
+    """Whether two views are made of the same things."""
+    kept = ("seen", "settings", "night", "incidents", "day")
+    same = all(getattr(one, name) is getattr(other, name) for name in kept)
+    return same and one.silences == other.silences and one.status == other.status
+
+
 class PageViews:
     """Draws the pages for whoever may read them."""
 
     def __init__(self, records: Records, auth: TokenAuth) -> None:
         self.records = records
         self.auth = auth
+        self._shared = _SharedOverview()
 
     async def overview(self, request: Request) -> Response:
         """Monitord at a glance."""
-        view = await self.view(request)
-        title = f"{str(view.status).upper()}: Overview"
-        return self.answer("overview.html", title, "/", view, overview(view, done_of(request)), live=True)
+        view = await self.view(request, params.plotted(request.query_params.get("since"), NIGHT))
+        done = done_of(request)
+        if not done and (shared := self._shared.get(view)) is not None:
+            return HTMLResponse(shared)
+        page = overview(view, done)
+        answer = self.answer("overview.html", page.title, "/", view, page, live=True)
+        if not done:
+            self._shared.put(view, bytes(answer.body))
+        return answer
 
     async def service(self, request: Request) -> Response:
         """One service over the last hours."""
         name = request.path_params["name"]
-        view = await self.view(request)
+        view = await self.view(request, params.plotted(request.query_params.get("since"), NIGHT))
         nights = view.night.value.night.services if view.night is not None and view.night.value is not None else ()
         if name not in view.seen.report.of(SERVICES) and all(one.name != name for one in nights):
-            raise HTTPException(404, "There is no service of this name, and none was seen in the last 12 h.")
+            raise HTTPException(
+                404, f"There is no service of this name, and none was seen in the last {view.span_words}."
+            )
         return self.answer("service.html", name[:60], "/", view, services.service_page(name, view), live=True)
 
     async def alerts(self, request: Request) -> Response:
@@ -101,15 +139,15 @@ class PageViews:
 
         return await self.records.source.aside(drawn)
 
-    async def view(self, request: Request) -> PageContext:
-        """Everything a page may show, as of now.
+    async def view(self, request: Request, span: timedelta = NIGHT) -> PageContext:
+        """Everything a page may show, as of now; its plots of the time range `span`.
 
         Raises:
             Unavailable: monitord has not run a check yet.
         """
         source = self.records.source
         seen = the_seen(self.records)
-        night, found = await asyncio.gather(self.records.night(), self._incidents(INCIDENTS))
+        night, found, day = await asyncio.gather(self._night(span), self._incidents(INCIDENTS), self.records.day())
         return PageContext(
             now=now(),
             seen=source.seen or seen,
@@ -117,6 +155,8 @@ class PageViews:
             silences=tuple(source.silences),
             night=night,
             incidents=found,
+            day=day,
+            span=span,
             acts=self.auth.knows(request.headers),
             has_token=self.auth.has_token,
         )
@@ -139,6 +179,12 @@ class PageViews:
     def frame(self, title: str, place: str, view: PageContext, *, live: bool = False) -> Frame:
         """What stands around a page."""
         return Frame(title, place, view.status, view.settings.instance, live=live, acts=view.acts)
+
+    async def _night(self, back: timedelta) -> CacheEntry[RenderedPage] | None:
+        try:
+            return await self.records.night(back=back)
+        except Busy:
+            return None
 
     async def _incidents(self, back: timedelta) -> CacheEntry[tuple[Incident, ...]] | None:
         try:

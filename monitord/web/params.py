@@ -11,6 +11,8 @@ from monitord.core.alerting import commands
 from monitord.core.model import Command
 
 LONGEST_BACK: Final = timedelta(hours=48)
+# The time ranges that the plots are drawn of.
+RANGES: Final[dict[str, timedelta]] = {f"{hours}h": timedelta(hours=hours) for hours in (1, 6, 12, 24, 48)}
 FIELDS: Final = ("subject", "rule", "for", "every", "reason")
 _LONGEST: Final = {"subject": 200, "rule": 100, "for": 40, "every": 100, "reason": 500}
 
@@ -34,6 +36,19 @@ def back(text: str | None, default: timedelta) -> timedelta:
     if not timedelta(0) < found <= LONGEST_BACK:
         raise ParameterError(f"since: {text[: _LONGEST['for']]!r} is not between nothing and 48h.")
     return found
+
+
+def plotted(text: str | None, default: timedelta) -> timedelta:
+    """The time range of the plots: one of those that are offered.
+
+    Raises:
+        ParameterError: it is none of them.
+    """
+    if not text:
+        return default
+    if text not in RANGES:
+        raise ParameterError(f"since: {text[: _LONGEST['for']]!r} is none of {', '.join(RANGES)}.")
+    return RANGES[text]
 
 
 def silence(fields: Mapping[str, Any], now: datetime) -> Command:

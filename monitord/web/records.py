@@ -11,17 +11,16 @@ from typing import Any, Final, TypeVar
 
 from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Plot
-from monitord.core.report.model import Report
+from monitord.core.report.model import KeptWindow, Report
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.charts.night import night_plots
 from monitord.web.async_cache import AsyncCache, CacheEntry
 from monitord.web.backend import PublishedCycle, WebBackend
-from monitord.web.context import RenderedPage
+from monitord.web.context import NIGHT, RenderedPage
 from monitord.web.sse import Hub
 
 T = TypeVar("T")
 
-NIGHT: Final = timedelta(hours=12)
 INCIDENTS: Final = timedelta(hours=48)
 # Longer than anything is kept.
 ALL_KEPT: Final = timedelta(days=3650)
@@ -29,6 +28,7 @@ ALL_KEPT: Final = timedelta(days=3650)
 WAIT_SECONDS: Final = 1.0
 _KEEP_SECONDS: Final = 60.0
 _INCIDENTS_KEEP_SECONDS: Final = 20.0
+_DAY_KEEP_SECONDS: Final = 20.0
 _MOST_SPANS: Final = 4
 _POINTS: Final = 480
 
@@ -43,7 +43,8 @@ class Records:
     def __init__(self, source: WebBackend) -> None:
         self.source = source
         self.hub = Hub()
-        self._night = AsyncCache(self._draw, _KEEP_SECONDS, partial(self.hub.publish, "night", {}), source.fault)
+        self._nights: OrderedDict[timedelta, AsyncCache[RenderedPage]] = OrderedDict()
+        self._day = AsyncCache(source.last_day, _DAY_KEEP_SECONDS, fault=source.fault)
         self._incidents: OrderedDict[timedelta, AsyncCache[tuple[Incident, ...]]] = OrderedDict()
         self._reports: OrderedDict[timedelta, AsyncCache[Report]] = OrderedDict()
 
@@ -67,11 +68,25 @@ class Records:
             await cache.close()
 
     def _caches(self) -> list[AsyncCache[Any]]:
-        return [self._night, *self._incidents.values(), *self._reports.values()]
+        return [self._day, *self._nights.values(), *self._incidents.values(), *self._reports.values()]
 
-    async def night(self, wait: float = WAIT_SECONDS) -> CacheEntry[RenderedPage] | None:
-        """The report of the last hours, and its small plots."""
-        return await self._night.get(wait)
+    async def night(self, wait: float = WAIT_SECONDS, back: timedelta = NIGHT) -> CacheEntry[RenderedPage] | None:
+        """The report of so long, and its small plots.
+
+        Raises:
+            Busy: too many others are being made.
+        """
+        ready = partial(self.hub.publish, "night", {})
+        cache = _of(
+            self._nights,
+            back,
+            lambda: AsyncCache(partial(self._draw, back), _KEEP_SECONDS, ready, self.source.fault),
+        )
+        return await cache.get(wait)
+
+    async def day(self, wait: float = WAIT_SECONDS) -> CacheEntry[KeptWindow] | None:
+        """What is kept of the last 24 h: made once for all who ask in one cycle."""
+        return await self._day.get(wait)
 
     async def incidents(
         self, back: timedelta = INCIDENTS, wait: float = WAIT_SECONDS
@@ -97,8 +112,8 @@ class Records:
         )
         return await cache.get(wait)
 
-    async def _draw(self) -> RenderedPage:
-        night = await self.source.night(NIGHT)
+    async def _draw(self, back: timedelta) -> RenderedPage:
+        night = await self.source.night(back)
         return await self.source.aside(partial(_drawn, night))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from urllib.parse import quote
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, Paragraph, Style
@@ -20,7 +21,7 @@ from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.plots import errors_plot, event_loop_plot, heap_plot, memory_plot, strip
 from monitord.reporting.html import Figure
 from monitord.web.alerts import IncidentRow, incident_row, newest
-from monitord.web.context import PageContext
+from monitord.web.context import PageContext, Range, ranges
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class ServicePage:
     name: str
     style: Style | None
     facts: tuple[tuple[str, str], ...]
+    span: str
+    ranges: tuple[Range, ...]
     night: ServiceNight
     incidents: tuple[IncidentRow, ...]
 
@@ -57,6 +60,8 @@ def service_page(name: str, view: PageContext) -> ServicePage:
         name,
         view.severity(PM2, name) or pm2_status.style_of(found) if found else None,
         tuple(_facts(found, name, view)) if found else (),
+        view.span_words,
+        ranges(view, f"/service/{quote(name, safe='')}"),
         _night(name, view),
         tuple(about),
     )

@@ -11,11 +11,12 @@ from typing import Any, Final
 import pytest
 
 from monitord.core.model import Silence
+from monitord.core.orders import CheckOrder
 from monitord.web.app import Page
 from monitord.web.records import Records
 from monitord.web.server import PageServer
 from tests.browser.chrome import BROWSER, Chrome
-from tests.core.nights import Night
+from tests.core.nights import ORDERS, Night
 from tests.web.made import TOKEN, Source, night, publish, recorded
 
 pytestmark = [
@@ -128,7 +129,7 @@ async def test_no_page_is_wider_than_its_window_nor_hard_to_read_nor_refused_any
 ) -> None:
     wide: dict[str, Any] = {}
     faint: dict[str, Any] = {}
-    for width, dark in ((360, False), (768, False), (1280, True)):
+    for width, dark in ((360, False), (390, True), (800, False), (1280, True), (1920, False)):
         await chrome.look(width, dark=dark)
         for path in PATHS:
             await chrome.open(served.address + path)
@@ -148,8 +149,8 @@ async def test_a_cycle_renews_the_page_where_it_stands(served: Served, chrome: C
     await chrome.open(served.address)
     await chrome.until("document.getElementById('sentence').textContent.includes('4 alerts')")
     await chrome.evaluate(
-        "window.mark = document.getElementById('p-redis').firstChild; scrollTo(0, 500);"
-        "document.querySelector('#p-pm2 a').focus()"
+        "window.mark = document.getElementById('p-redis').firstChild; scrollTo(0, 120);"
+        "document.querySelector('#p-fleet a.name').focus({ preventScroll: true })"
     )
     focused = await chrome.evaluate("document.activeElement.textContent")
     served.made.machine.recovers()
@@ -159,9 +160,10 @@ async def test_a_cycle_renews_the_page_where_it_stands(served: Served, chrome: C
 
     await chrome.until("document.getElementById('sentence').textContent.includes('3 alerts')")
     assert await chrome.evaluate("document.activeElement.textContent") == focused
-    assert await chrome.evaluate("scrollY") == 500
+    assert await chrome.evaluate("scrollY") == 120
     assert await chrome.evaluate("document.getElementById('p-redis').firstChild === window.mark")
-    assert await chrome.evaluate("document.title") == "CRITICAL: Overview · box-1"
+    heading = await chrome.evaluate("document.querySelector('h1 .worst').firstChild.textContent.trim()")
+    assert await chrome.evaluate("document.title") == f"CRITICAL {heading}, 2 more · box-1"
     assert chrome.complaints == []
 
 
@@ -190,7 +192,7 @@ async def test_a_page_that_hears_nothing_any_more_says_since_when(served: Served
     told = await chrome.evaluate("document.getElementById('stale').textContent")
     assert told.startswith("Nothing new since ")
     assert told.endswith(" UTC: monitord does not answer. What you see is of then.")
-    assert await chrome.evaluate("document.querySelector('h1').textContent") == "CRITICAL"
+    assert (await chrome.evaluate("document.querySelector('h1').textContent")).startswith("CRITICAL")
 
     again = Records(served.source)
     server = PageServer(Page(again, "127.0.0.1", TOKEN).app, "127.0.0.1", port)
@@ -205,7 +207,7 @@ async def test_the_keyboard_alone_gets_everywhere_and_sees_where_it_is(served: S
     await chrome.look(1280)
     await chrome.open(served.address)
     met = []
-    for _ in range(12):
+    for _ in range(40):
         await chrome.press("Tab", 9)
         met.append(await chrome.evaluate(FOCUSED))
     assert [text for _, text, _ in met[:6]] == [
@@ -248,3 +250,149 @@ async def test_without_a_script_the_page_is_whole(served: Served, chrome: Chrome
     document = await chrome.call("DOM.getDocument")
     found = await chrome.call("DOM.querySelectorAll", nodeId=document["root"]["nodeId"], selector="#p-pm2 tbody tr")
     assert len(found["nodeIds"]) == 8
+
+
+async def test_the_fleet_comes_first_and_the_worst_alert_is_in_the_headline(served: Served, chrome: Chrome) -> None:
+    await chrome.look(1280)
+    await chrome.open(served.address)
+    order = "[...document.querySelectorAll('main [data-part]')].map(part => part.id)"
+    assert (await chrome.evaluate(order))[:4] == ["p-state", "p-check", "p-fleet", "p-firing"]
+    tiles = "[...document.querySelectorAll('.tile')].map(tile => tile.querySelector('.name').textContent.trim())"
+    assert await chrome.evaluate(tiles) == await chrome.evaluate(
+        "[...document.querySelectorAll('#p-pm2 tbody th')].map(one => one.textContent.trim())"
+    )
+    firing = served.source.seen.report.alerts.firing if served.source.seen else ()
+    headline = await chrome.evaluate("document.querySelector('h1').textContent")
+    assert f"{firing[0].rule}: {firing[0].subject}" in headline
+    marks = "[...document.querySelectorAll('.tile')].every(tile => tile.querySelector('.sign path, .how strong'))"
+    assert await chrome.evaluate(marks)
+
+
+async def test_on_a_phone_a_fleet_of_seven_is_read_on_three_screens(tmp_path: Path, chrome: Chrome) -> None:
+    served = await serve(tmp_path, night(1))
+    try:
+        await chrome.look(390, 844)
+        await chrome.open(served.address)
+        assert await chrome.evaluate("document.querySelectorAll('.tile').length") == 7
+        assert await chrome.evaluate("document.documentElement.scrollHeight") < 3 * 844
+        # What is folded is one touch away.
+        await chrome.evaluate("document.querySelector('#p-pm2 summary').click()")
+        assert await chrome.evaluate("document.querySelector('#p-pm2 tbody').checkVisibility()")
+        await chrome.look(1280)
+        await chrome.open(served.address)
+        assert await chrome.evaluate("document.querySelector('#p-pm2 tbody').checkVisibility()")
+    finally:
+        await served.records.close()
+        await served.server.close()
+
+
+async def test_a_plot_says_its_values_under_the_pointer_and_to_the_keyboard(served: Served, chrome: Chrome) -> None:
+    await chrome.look(1280)
+    await chrome.open(served.address)
+    said = "document.querySelector('.value:not([hidden])')?.textContent ?? ''"
+    await chrome.until("document.querySelector('.tile .spark') !== null")
+    await chrome.evaluate("document.querySelector('a[href=\"/service/gateway\"].name').focus({ focusVisible: true })")
+    await chrome.until(f"({said}) !== ''")
+    assert await chrome.evaluate(said) == await chrome.evaluate(
+        "(() => { const plot = document.querySelector('a[href=\"/service/gateway\"].name').closest('.tile')"
+        ".querySelector('.spark').dataset; const [at, ...words] = plot.points.split('|').at(-1).split(' ');"
+        "return new Date((Number(plot.since) + Number(at)) * 1000).toISOString().slice(11, 16) + ' UTC: ' + "
+        "words.join(' '); })()"
+    )
+    last = await chrome.evaluate(said)
+    await chrome.press("Home", 36)
+    assert await chrome.evaluate(said) != last
+    assert await chrome.evaluate(said)
+    await chrome.press("Escape", 27)
+    assert await chrome.evaluate(said) == ""
+    place = await chrome.evaluate(
+        "(() => { const box = document.querySelector('#p-postgres .plot').getBoundingClientRect();"
+        "scrollTo(0, box.top - 300); const at = document.querySelector('#p-postgres .plot').getBoundingClientRect();"
+        "return [at.left + 20, at.top + 60]; })()"
+    )
+    await chrome.call("Input.dispatchMouseEvent", type="mouseMoved", x=place[0], y=place[1])
+    await chrome.until(f"({said}).includes('rows an hour')")
+    assert chrome.complaints == []
+
+
+async def test_the_time_range_is_a_link_and_stays_when_a_cycle_comes(served: Served, chrome: Chrome) -> None:
+    await chrome.look(1280)
+    await chrome.open(served.address)
+    assert await chrome.evaluate("document.querySelector('.ranges [aria-current]').textContent") == "12 h"
+    await chrome.evaluate("document.querySelector('.ranges a[href=\"/?since=1h\"]').click()")
+    await chrome.until("location.search === '?since=1h' && document.querySelector('.spark') !== null")
+    spans = "[...document.querySelectorAll('.spark')].every(plot => Number(plot.dataset.span) <= 3600)"
+    assert await chrome.evaluate(spans)
+    served.made.passes(minutes=2)
+    served.looks()
+    await chrome.until(f"({spans}) && location.search === '?since=1h'")
+    assert await chrome.evaluate("document.querySelector('.ranges [aria-current]').textContent") == "1 h"
+    link = "document.querySelector('.tile .name').getAttribute('href')"
+    assert (await chrome.evaluate(link)).endswith("?since=1h")
+
+
+async def test_a_page_that_was_away_says_of_when_it_is_and_is_read_again(served: Served, chrome: Chrome) -> None:
+    await chrome.look(1280)
+    await chrome.open(served.address)
+    await chrome.until("document.getElementById('stale').hidden")
+    # The browser brings it back from its cache of pages.
+    await chrome.evaluate("window.isOld = true")
+    await chrome.evaluate("dispatchEvent(new PageTransitionEvent('pageshow', { persisted: true }))")
+    await chrome.until("!window.isOld && document.readyState === 'complete'")
+    assert await chrome.evaluate("document.getElementById('stale').hidden")
+    # The tab has slept: what was fetched before is not shown as if it were of now.
+    before = await chrome.evaluate(
+        "performance.getEntriesByType('resource').filter(one => one.name.endsWith('/')).length"
+    )
+    await chrome.evaluate("dispatchEvent(new Event('pagehide'))")
+    await chrome.evaluate("document.dispatchEvent(new Event('visibilitychange'))")
+    await chrome.until(
+        f"performance.getEntriesByType('resource').filter(one => one.name.endsWith('/')).length > {before}"
+    )
+    assert chrome.complaints == []
+
+
+async def test_a_page_that_cannot_be_read_says_so_though_its_stream_goes_on(
+    served: Served, chrome: Chrome, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await chrome.look(1280)
+    await chrome.open(served.address)
+
+    def broken(*_: object, **__: object) -> str:
+        raise RuntimeError("inside")
+
+    monkeypatch.setattr("monitord.web.pages.overview", broken)
+    served.made.passes(minutes=2)
+    served.looks()
+    await chrome.until("document.getElementById('stale').textContent.includes('it answers with 500')")
+    monkeypatch.undo()
+    served.made.passes(minutes=1)
+    served.looks()
+    await chrome.until("document.getElementById('stale').hidden")
+
+
+async def test_a_fleet_of_hundreds_is_folded_and_fits(tmp_path: Path, chrome: Chrome) -> None:
+    def many(made: Night) -> None:
+        for number in range(53):
+            made.appears(f"worker-{number:02}")
+        made.passes(minutes=4)
+        made["worker-07"].stops()
+        next(iter(made.checks.values())).answers(502)
+
+    checks = {f"site-{number:03}": CheckOrder("http", unit="ms") for number in range(200)}
+    served = await serve(
+        tmp_path, night(0.2, begun=many, services={}, checks=checks, probes=ORDERS.probes | {"checks"})
+    )
+    try:
+        for width in (390, 1920):
+            await chrome.look(width)
+            await chrome.open(served.address)
+            assert await chrome.evaluate(TOO_WIDE) <= 0
+            visible = "[...document.querySelectorAll('.tile')].filter(tile => tile.checkVisibility()).length"
+            assert await chrome.evaluate(visible) == 2
+            await chrome.evaluate("for (const d of document.querySelectorAll('.fleet details')) d.open = true")
+            assert await chrome.evaluate(visible) == 260
+            assert await chrome.evaluate(TOO_WIDE) <= 0
+    finally:
+        await served.records.close()
+        await served.server.close()

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
+from monitord.core.history.model import History
+from monitord.core.rollups import RunningHour
+from monitord.core.series import RollupContext
 from monitord.storage.reader import Check
 from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import ORDERS, Night
@@ -18,13 +22,25 @@ SETTINGS = {
 }
 
 
-async def leave(directory: Path, night: Night) -> None:
-    """What the daemon leaves of a night in its state directory."""
+async def leave(directory: Path, night: Night, *, rolled_up: bool = False) -> RunningHour:
+    """What the daemon leaves of a night in its state directory; `rolled_up`: with what it keeps by the hour.
+
+    Returns the hour that runs.
+    """
     store = Store(directory)
     await store.load(PATIENCE)
+    hour, before = RunningHour(), History()
     for look in night.looks:
         decision = look.decision
         check = Check("schedule", look.observation.now, 1.0, decision.orders)
-        await store.save(CycleRecord(decision.state, look.observation, check, decision.transitions), PATIENCE)
+        record = CycleRecord(decision.state, look.observation, check, decision.transitions)
+        if rolled_up:
+            history = decision.state.history
+            context = RollupContext(decision.report, before, history, decision.events, decision.orders)
+            is_whole = "monitord" in look.observation.readings
+            rows = hour.saw(context, look.observation.now.timestamp(), whole=is_whole)
+            record, before = replace(record, hour=hour.fields, rollups=rows), history
+        await store.save(record, PATIENCE)
         assert store.problem is None
     await store.close(PATIENCE)
+    return hour

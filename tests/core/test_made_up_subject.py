@@ -42,12 +42,13 @@ from monitord.probes import Probes
 from monitord.probes.base import Request
 from monitord.probes.packaged import AddedProbe
 from monitord.reporting.explanation import explanation_fields, explanation_text
+from monitord.reporting.fleet import tile_groups
 from monitord.reporting.html import report_html
 from monitord.reporting.markdown import report_markdown
 from monitord.reporting.metrics import Facts, exposition
 from monitord.reporting.nagios import nagios
 from monitord.reporting.report_json import report_fields
-from monitord.reporting.sections import StatusView
+from monitord.reporting.sections import StatusView, subject_sections
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
 from monitord.reporting.text import report_text
@@ -131,6 +132,15 @@ def test_it_is_in_the_text_the_json_and_the_nagios_line() -> None:
     line = nagios(decision.report, ORDERS, 3.0)
     assert "'kiln_fired'=12;;;0" in line
     assert "'west degrees'=1300;;1200" in line
+
+
+def test_each_of_its_members_has_a_tile() -> None:
+    (group,) = tile_groups(subject_sections(view(hot()[-1])))
+    assert (group.subject, group.title) == ("kiln", "The kiln")
+    assert [(tile.called, tile.style, tile.words) for tile in group.tiles] == [
+        ("east", "ok", ("1100 °C",)),
+        ("west", "critical", ("1300 °C",)),
+    ]
 
 
 def test_it_is_in_the_metrics() -> None:

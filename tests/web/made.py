@@ -14,6 +14,7 @@ import httpx
 
 from monitord.config.loader import Settings, load
 from monitord.core.model import Command, Silence
+from monitord.core.rollups import RunningHour
 from monitord.logging.logger import JsonLog
 from monitord.runtime.web_backend import DaemonBackend
 from monitord.web.app import Page
@@ -41,13 +42,19 @@ def night(
 class Source(DaemonBackend):
     """The daemon's source, over a night's record; what is asked of monitord is kept here."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, hour: RunningHour | None = None) -> None:
         self.said = io.StringIO()
         self.checks: list[str] = []
         self.left: list[Command] = []
         self.quiet: list[Silence] = []
         self.log = JsonLog(self.said)
-        super().__init__(self.log, settings, self.checks.append, lambda _, command: self.left.append(command))
+        super().__init__(
+            self.log,
+            settings,
+            self.checks.append,
+            lambda _, command: self.left.append(command),
+            running=(hour or RunningHour()).so_far,
+        )
 
     def forget(self) -> None:
         """What was asked of monitord so far."""
@@ -59,10 +66,10 @@ class Source(DaemonBackend):
         return self.quiet
 
 
-async def recorded(directory: Path, made: Night, **settings: str) -> Source:
-    """What the page reads of a night that is kept in `directory`."""
-    await leave(directory / "state", made)
-    source = Source(settings_for(directory, **settings))
+async def recorded(directory: Path, made: Night, *, rolled_up: bool = False, **settings: str) -> Source:
+    """What the page reads of a night that is kept in `directory`; `rolled_up`: with what is kept by the hour."""
+    hour = await leave(directory / "state", made, rolled_up=rolled_up)
+    source = Source(settings_for(directory, **settings), hour)
     publish(source, made)
     return source
 

@@ -235,6 +235,7 @@ def test_every_reference_in_the_document_leads_somewhere() -> None:
 async def test_every_answer_has_the_fields_that_are_described(source: Source) -> None:
     asked: list[tuple[str, str, dict[str, Any]]] = [
         ("GET", "/api/status", {}),
+        ("GET", "/api/fleet", {}),
         ("GET", "/api/report", {}),
         ("GET", "/api/alerts", {}),
         ("GET", "/api/silences", {}),

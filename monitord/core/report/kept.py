@@ -59,6 +59,33 @@ def window(name: str, since: float, until: float, days: Sequence[Rollup]) -> Kep
     return KeptWindow(name, since, until, tuple(days), totals)
 
 
+def last_day(now: float, begins: float | None, days: Sequence[Rollup], running: Sequence[Rollup]) -> KeptWindow:
+    """The 24 h up to `now` (Unix seconds), or what is kept of them: whole hours, and the one that runs.
+
+    `begins` is when the first hour that is kept began (None: there is none), `days` are the hours that are over.
+    """
+    since, until = whole_hours(now - _DAY, now + HOUR)
+    current = [row for row in running if since <= row.start < until]
+    starts = [at for at in (begins, *(row.start for row in current)) if at is not None]
+    merged = {(row.series, row.member, row.start // _DAY): row for row in days}
+    for row in current:
+        place = row.series, row.member, row.start // _DAY
+        merged[place] = row if place not in merged else together(merged[place], row)
+    since = min(until, max(since, min(starts, default=until)))
+    return window("24 h", since, until, sorted(merged.values(), key=lambda row: row.start))
+
+
+def up_times(kept: KeptWindow) -> Mapping[tuple[str, str], Rollup]:
+    """For how long each member was as expected, was not and could not be seen, by its subject's name and its own."""
+    named = {
+        series: subject.name
+        for subject, found in families(kept.totals)
+        for series, family in found.items()
+        if family.kind == "state"
+    }
+    return {(named[row.series], row.member): row for row in kept.totals if row.series in named}
+
+
 def together(one: Rollup, other: Rollup) -> Rollup:
     """Two roll-ups of one series as one; their means count by their readings."""
     readings = one.readings + other.readings

@@ -466,7 +466,8 @@ class Subject:
     `has_bus`: what happens to it is reported at once, and its probe taken soon after. `settles` says in how many
     seconds what is on its way must have arrived, and is to be read again (None: nothing is). `exact` are the members
     that the next reading should count exactly, though nothing is suspected (None: none ever is). `keeps_samples`: the
-    history keeps its last samples, not only what `update` makes of them.
+    history keeps its last samples, not only what `update` makes of them. `in_fleet`: each of its members has a tile in
+    the page's fleet grid, made of the first table of its section whose first column is headed by what one is called.
 
     Where the settings name nothing: `learns`: its members are those that were seen. `forget` is the history without a
     member that was only learned (None: there is none to forget), `forgotten` what is true once it itself was.
@@ -516,6 +517,7 @@ class Subject:
     exact: Callable[[History, StandingOrders, float], frozenset[str]] | None = None
     keeps_samples: bool = True
     carried: Callable[[Sample], bool] | None = None
+    in_fleet: bool = True
     learns: bool = False
     forget: Callable[[str, History, StandingOrders], History | None] = _not_learned
     forgotten: str = ""

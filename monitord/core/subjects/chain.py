@@ -390,6 +390,7 @@ CHAIN = Subject(
     update=_update,
     undetermined=_untold,
     member="group or wallet",
+    in_fleet=False,
     component="published",
     status=(chain_status.STATUS,),
     metrics=chain_status.METRICS,

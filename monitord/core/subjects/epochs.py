@@ -69,6 +69,7 @@ EPOCHS = Subject(
     update=_update,
     members="groups",
     member="group",
+    in_fleet=False,
     member_sample=("seal_channels", "group"),
     noun="the epochs",
     component="token group",

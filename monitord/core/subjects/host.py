@@ -281,6 +281,7 @@ HOST = Subject(
     update=_update,
     members="disks",
     member="disk",
+    in_fleet=False,
     member_sample=("disk_used", "path"),
     status=(host_status.STATUS,),
     metrics=host_status.METRICS,

@@ -97,6 +97,7 @@ PIPELINE = Subject(
     rules=(*pipeline_stages.RULES, *pipeline_roots.RULES, *pipeline_groups.RULES, UNMEASURED),
     update=_update,
     member="stage",
+    in_fleet=False,
     component="pipeline",
     depends_on=_depends_on,
     status=(pipeline_status.STATUS,),

@@ -300,7 +300,7 @@ def section(context: SectionContext) -> Iterator[Block]:
     window = humanize.duration(context.orders.restarts_window.total_seconds())
     caption = f"Memory is that of the largest instance; restarts are the automatic ones within {window}"
     header = ("Service", "State", "Expected", "Memory", "Of late", "Up for", "Restarts", "CPU")
-    yield Grid(caption, header, rows, frozenset({3, 5, 6, 7}), (0, 1))
+    yield Grid(caption, header, rows, frozenset({3, 5, 6, 7}), (0, 1), (1, 3))
     limited = tuple(
         (
             "ok" if number.status == "ok" else "unknown" if number.value is None else context.severity(name) or "ok",

@@ -109,6 +109,7 @@ POSTGRES = Subject(
     update=_update,
     members="tables",
     member="table",
+    in_fleet=False,
     member_sample=("table_size", "table"),
     status=(postgres_status.GROWTH, postgres_status.DATABASE),
     metrics=postgres_status.METRICS,

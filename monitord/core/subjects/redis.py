@@ -225,6 +225,7 @@ REDIS = Subject(
     update=_update,
     members="queues",
     member="queue",
+    in_fleet=False,
     member_sample=("queue_waiting", "queue"),
     status=(redis_status.STATUS,),
     metrics=redis_status.METRICS,

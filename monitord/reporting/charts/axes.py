@@ -7,10 +7,10 @@ pixels, so that letters are of one size on a phone and on paper. Colours are cla
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import Any, Final
 
 from markupsafe import Markup
 
@@ -55,8 +55,10 @@ class Scale:
         return self.lower - share * (self.lower - self.upper)
 
 
-def frame(ident: str, title: str, description: str, height: float, *content: str) -> Markup:
-    """A plot with its name and its description in words. `ident` is unique on the page."""
+def frame(
+    ident: str, title: str, description: str, height: float, *content: str, values: Mapping[str, Any] | None = None
+) -> Markup:
+    """A plot with its name and its description in words. `ident` is unique on the page; `values`: a readout's."""
     return tag(
         "svg",
         tag("title", title, id=f"{ident}-title"),
@@ -67,6 +69,7 @@ def frame(ident: str, title: str, description: str, height: float, *content: str
         aria_labelledby=f"{ident}-title {ident}-desc",
         width="100%",
         height=f"{height:g}",
+        **(values or {}),
     )
 
 

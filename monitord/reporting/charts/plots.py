@@ -34,6 +34,7 @@ from monitord.reporting.charts.axes import (
     time_axis,
 )
 from monitord.reporting.charts.downsample import Point, thinned
+from monitord.reporting.charts.readout import readout, spoken, unknown
 from monitord.reporting.charts.svg import joined, tag
 
 # A plot shows no more points than this, whatever it is given.
@@ -80,7 +81,13 @@ def strip(ident: str, service: ServiceReport, span: TimeSpan, *, axis: bool = Tr
         patterns(ident),
         rules,
         *(_stretch(ident, part, span, upper, lower) for part in parts),
+        values=readout(stretch_words(stretches), span.since, span.until),
     )
+
+
+def stretch_words(stretches: Sequence[StateStretch]) -> list[tuple[float, str]]:
+    """The state in words from each moment on."""
+    return [(part.start, part.word or UNKNOWN) for part in stretches if part.state != "restarted"]
 
 
 def _stretch(ident: str, part: StateStretch, span: TimeSpan, upper: float, lower: float) -> Markup:
@@ -192,7 +199,8 @@ def line_plot(ident: str, name: str, line: PlottedLine, span: TimeSpan, shown: C
     when = "" if at is None else f" at {dated(at)}"
     said_peak = "The peak is unknown." if peak is None else f"The peak is {shown(peak)}{when}."
     description = said_peak if limit is None else f"{said_peak} The limit is {shown(limit)}."
-    return frame(ident, f"{name}: {line.what}", description, _HEIGHT, *content)
+    values = readout(spoken(line.points, shown, unknown), span.since, span.until)
+    return frame(ident, f"{name}: {line.what}", description, _HEIGHT, *content, values=values)
 
 
 def runs_of(points: Sequence[Point]) -> Iterator[list[tuple[float, float]]]:
@@ -261,7 +269,8 @@ def value_plot(ident: str, check: CheckReport, span: TimeSpan) -> Markup:
     least, most = number(min(known), check.unit), number(max(known), check.unit)
     against = f" The limits are {humanize.listed([str(limit) for limit in limits])}." if limits else ""
     description = f"Between {least} and {most}.{against}"
-    return frame(ident, f"{check.name}: its number", description, _HEIGHT, *content)
+    values = readout(spoken(check.values, lambda value: number(value, check.unit), unknown), span.since, span.until)
+    return frame(ident, f"{check.name}: its number", description, _HEIGHT, *content, values=values)
 
 
 def growth_bars(ident: str, table: TableReport, span: TimeSpan) -> Markup:
@@ -301,7 +310,9 @@ def growth_bars(ident: str, table: TableReport, span: TimeSpan) -> Markup:
         f"The most was {said(humanize.count, max(known, default=None))} rows an hour, the limit is "
         f"{humanize.count(table.limit)}; {len(rates) - len(known)} of {len(rates)} hours are unknown."
     )
-    return frame(ident, f"{table.name}: rows per hour", description, _HEIGHT, *content)
+    told = [(hour.start, f"{said(humanize.count, hour.per_hour)} rows an hour") for hour in table.hours]
+    values = readout(told, span.since, span.until)
+    return frame(ident, f"{table.name}: rows per hour", description, _HEIGHT, *content, values=values)
 
 
 def seal_plot(ident: str, group: GroupReport) -> Markup:
@@ -336,7 +347,8 @@ def seal_plot(ident: str, group: GroupReport) -> Markup:
         content.append(letters("no delay is known", 50.0, _UPPER - 10, kind="unknown"))
     told = [f"{dated(seal.label)} {seal_state(seal)} {said(humanize.duration, seal.delay, '')}" for seal in group.seals]
     description = "; ".join(part.strip() for part in told) or "No labels were due."
-    return frame(ident, f"{group.group}: sealing delay", description, _HEIGHT, *content)
+    values = readout(((float(n), words.strip()) for n, words in enumerate(told)), 0.0, slots.until, of_time=False)
+    return frame(ident, f"{group.group}: sealing delay", description, _HEIGHT, *content, values=values)
 
 
 def _labels(seals: Sequence[SealReport], slots: TimeSpan) -> Iterator[Markup]:

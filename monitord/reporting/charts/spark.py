@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any, Final
 
 from markupsafe import Markup
 
 from monitord.core import humanize
 from monitord.core.blocks import Meter
-from monitord.core.humanize import NOTHING
+from monitord.core.humanize import NOTHING, UNKNOWN
 from monitord.core.report.model import CheckReport, ServiceReport
 from monitord.core.subjects.check_rules import said
 from monitord.reporting.charts.axes import Scale, TimeSpan, percent
 from monitord.reporting.charts.downsample import Point, thinned
-from monitord.reporting.charts.plots import blanks_of, runs_of
+from monitord.reporting.charts.plots import blanks_of, runs_of, stretch_words
+from monitord.reporting.charts.readout import readout, spoken, unknown
 from monitord.reporting.charts.svg import joined, tag, text
 
 _SPARK_WIDTH: Final = 120.0
@@ -45,7 +46,13 @@ def spark(service: ServiceReport, span: TimeSpan) -> Markup:
         for part in service.stretches
         if part.state == "restarted"
     ]
-    return _whole(_spark_words(service), *parts, line, *marks)
+    states = stretch_words(service.stretches)
+
+    def state_at(at: float) -> str:
+        return next((word for start, word in reversed(states) if start <= at), UNKNOWN)
+
+    values = readout(spoken(service.memory, humanize.size, state_at), span.since, span.until)
+    return _whole(_spark_words(service), *parts, line, *marks, values=values)
 
 
 def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
@@ -62,17 +69,22 @@ def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
         for start, end in blanks
     ]
     words = f"{said(min(known), check.unit)} to {said(max(known), check.unit)}"
-    return _whole(words + (", with gaps" if blanks else ""), *parts, _line(points, span, scale))
+    told = readout(spoken(check.values, lambda value: said(value, check.unit), unknown), span.since, span.until)
+    return _whole(words + (", with gaps" if blanks else ""), *parts, _line(points, span, scale), values=told)
 
 
-def _whole(words: str, *parts: Markup) -> Markup:
-    return tag("svg", *parts, class_="spark", role="img", aria_label=words, height=f"{_SPARK_HEIGHT:g}")
+def _whole(words: str, *parts: Markup, values: Mapping[str, Any]) -> Markup:
+    # It stands beside a name, and that is where the keyboard stops.
+    told = {name: value for name, value in values.items() if name != "tabindex"}
+    return tag("svg", *parts, class_="spark", role="img", aria_label=words, height=f"{_SPARK_HEIGHT:g}", **told)
 
 
 def _line(points: Sequence[Point], span: TimeSpan, scale: Scale) -> Markup:
     """A series as a line over its area, broken where it has gaps."""
     runs = [
-        [f"{span.place(at) / 100 * _SPARK_WIDTH:.1f} {scale.place(value):.1f}" for at, value in run]
+        _without_repeats(
+            [(f"{span.place(at) / 100 * _SPARK_WIDTH:.1f}", f"{scale.place(value):.1f}") for at, value in run]
+        )
         for run in runs_of(thinned(points, _SPARK_POINTS))
     ]
     ends = [(run[0].partition(" ")[0], run[-1].partition(" ")[0]) for run in runs]
@@ -89,6 +101,13 @@ def _line(points: Sequence[Point], span: TimeSpan, scale: Scale) -> Markup:
         width="100%",
         height=f"{_SPARK_HEIGHT:g}",
     )
+
+
+def _without_repeats(places: Sequence[tuple[str, str]]) -> list[str]:
+    """Of places on one level the first and the last."""
+    inner = range(1, len(places) - 1)
+    same = {n for n in inner if places[n - 1][1] == places[n][1] == places[n + 1][1]}
+    return [f"{x} {y}" for n, (x, y) in enumerate(places) if n not in same]
 
 
 def _spark_words(service: ServiceReport) -> str:

@@ -1,13 +1,17 @@
-"use strict";
-// Keeps the page up to date: after each cycle it is fetched again, and the parts that have changed are put in place.
+// The page follows monitord: with each cycle that ends it is read again, and the parts that have changed are put in place.
 // Without this script the page is whole, and asks again by itself.
 
 const QUIET_MS = 2000;
 const LOST_MS = 50000;
 const DONE_MS = 15000;
+const AGAIN_MS = 10000;
+// Between two ticks of a second no more than this passes, but where the machine or the tab has slept.
+const SLEPT_MS = 10000;
 
 let heardAt = Date.now();
 let fetchedAt = Date.now();
+let tickedAt = Date.now();
+let triedAt = Date.now();
 let waiting = null;
 let fetching = false;
 let again = false;
@@ -33,15 +37,27 @@ function restore(part, was) {
 
 // What can be opened, by what it belongs to.
 function foldable(part) {
-  const name = (details) => details.closest("[id]")?.id + details.querySelector("summary").textContent;
+  const name = (details) => details.id || details.closest("[id]")?.id + details.querySelector("summary").textContent;
   return new Map([...part.querySelectorAll("details")].map((details) => [name(details), details]));
 }
 
+// Sections are folded where there is little room.
+function unfold(root) {
+  if (!matchMedia("(min-width: 48.01rem)").matches) return;
+  for (const details of root.querySelectorAll("details.roomy")) details.open = true;
+}
+
+// Each part as monitord sent it: what was unfolded here since is no news.
+const sent = new Map([...parts(document)].map(([id, part]) => [id, part.innerHTML]));
+
 function put(old, fresh) {
-  if (old.innerHTML === fresh.innerHTML) return;
+  const html = fresh.innerHTML;
+  if ((sent.get(old.id) ?? old.innerHTML) === html) return;
+  sent.set(old.id, html);
   const before = foldable(old);
   const was = place(old);
   old.replaceChildren(...fresh.childNodes);
+  unfold(old);
   for (const [name, details] of foldable(old)) {
     if (before.has(name)) details.open = before.get(name).open;
   }
@@ -81,10 +97,11 @@ async function refresh() {
     if (answer.redirected) location.reload();
     else if (answer.ok) {
       swap(new DOMParser().parseFromString(text, "text/html"));
+      renewed();
       tick();
-    }
+    } else lost(`it answers with ${answer.status}`);
   } catch {
-    // The stream says whether anybody is there.
+    lost();
   } finally {
     fetching = false;
     fetchedAt = Date.now();
@@ -113,18 +130,37 @@ function duration(seconds) {
 
 // The clock of the machine that is watched, as far as the page can tell.
 const ahead = Date.now() - Date.parse(document.body.dataset.at);
+// As of when the page is what it shows.
+let renewedAt = Date.now();
 
 function tick() {
+  const now = Date.now();
+  const slept = now - tickedAt > SLEPT_MS;
+  tickedAt = now;
   for (const time of document.querySelectorAll("time[data-ago]")) {
-    const seconds = Math.max(0, Math.round((Date.now() - ahead - Date.parse(time.dateTime)) / 1000));
+    const seconds = Math.max(0, Math.round((now - ahead - Date.parse(time.dateTime)) / 1000));
     const told = `${duration(seconds)} ago`;
     if (time.textContent !== told) time.textContent = told;
   }
-  if (!document.hidden && Date.now() - heardAt > LOST_MS) lost();
+  if (document.hidden) return;
+  if (slept) wake();
+  else if (now - heardAt > LOST_MS || stream?.readyState === EventSource.CLOSED) {
+    if (now - heardAt > LOST_MS) lost();
+    if (now - triedAt > AGAIN_MS) {
+      // A stream that is refused or silent does not come again by itself; the page may be there all the same.
+      listen();
+      soon();
+    }
+  }
 }
 
+// What is heard says that monitord is there; that the page is of now, only a page that was read since.
 function heard() {
   heardAt = Date.now();
+}
+
+function renewed() {
+  renewedAt = Date.now();
   const stale = document.getElementById("stale");
   if (!stale.hidden) {
     stale.hidden = true;
@@ -132,36 +168,142 @@ function heard() {
   }
 }
 
-function lost() {
+function told(words) {
   const stale = document.getElementById("stale");
-  if (!stale.hidden) return;
-  const since = new Date(heardAt - ahead).toISOString().slice(11, 19);
-  stale.textContent = `Nothing new since ${since} UTC: monitord does not answer. What you see is of then.`;
+  if (stale.textContent !== words) stale.textContent = words;
   stale.hidden = false;
+}
+
+function clock(at) {
+  return `${new Date(at - ahead).toISOString().slice(11, 19)} UTC`;
+}
+
+function lost(why = "monitord does not answer") {
+  told(`Nothing new since ${clock(renewedAt)}: ${why}. What you see is of then.`);
+}
+
+// After a sleep the page is of before, and says so until it is read again.
+function wake() {
+  if (Date.now() - renewedAt > SLEPT_MS) told(`What you see is of ${clock(renewedAt)}: it is being read again.`);
+  listen();
+  soon();
 }
 
 let stream = null;
 
 function listen() {
-  heardAt = Date.now();
+  stream?.close();
+  triedAt = Date.now();
   stream = new EventSource("/events");
   stream.addEventListener("open", () => { heard(); soon(); });
   stream.addEventListener("beat", heard);
   stream.addEventListener("cycle", () => { heard(); soon(); });
   stream.addEventListener("night", () => { heard(); soon(); });
-  stream.addEventListener("error", lost);
+  // One that only ends is opened again at once: what is lost is what cannot be.
+  stream.addEventListener("error", () => { lost(); });
 }
 
 // A browser has few connections to one address: a tab that nobody sees gives its own back.
 document.addEventListener("visibilitychange", () => {
-  stream?.close();
-  if (!document.hidden) listen();
+  if (document.hidden) stream?.close();
+  else wake();
 });
 addEventListener("pagehide", () => stream?.close());
-addEventListener("pageshow", (event) => { if (event.persisted) location.reload(); });
+addEventListener("pageshow", (event) => {
+  if (!event.persisted) return;
+  told(`What you see is of ${clock(renewedAt)}: it is being read again.`);
+  location.reload();
+});
+
+// The value of a plot at one of its points, under the pointer or by the keyboard: arrows, Home and End go along it.
+
+const value = document.body.appendChild(document.createElement("div"));
+value.className = "value";
+value.hidden = true;
+let read = null;
+
+function points(plot) {
+  if (plot.dataset.points) {
+    return plot.dataset.points.split("|").map((one) => {
+      const [, at, words] = /^(\S+) (.*)$/s.exec(one) ?? [];
+      return { at: Number(at), words };
+    });
+  }
+  return [...plot.children].map((one, at) => ({ at, words: one.title }));
+}
+
+function show(plot, index, left) {
+  const found = points(plot);
+  const span = Number(plot.dataset.span ?? found.length);
+  const at = found[index].at;
+  const box = plot.getBoundingClientRect();
+  const { since } = plot.dataset;
+  const when = since === undefined ? "" : `${new Date((Number(since) + at) * 1000).toISOString().slice(11, 16)} UTC: `;
+  read = { plot, index };
+  value.textContent = when + found[index].words;
+  value.hidden = false;
+  const x = left ?? box.left + (Math.max(0, at) / span) * box.width;
+  const room = document.documentElement.clientWidth - value.offsetWidth - 4;
+  value.style.left = `${scrollX + Math.max(4, Math.min(x - value.offsetWidth / 2, room))}px`;
+  value.style.top = `${scrollY + box.top - value.offsetHeight - 4}px`;
+}
+
+function forget() {
+  read = null;
+  value.hidden = true;
+}
+
+const PLOTS = "[data-points], .labels";
+const plotOf = (target) => target.closest?.(PLOTS) ?? target.closest?.(".tile")?.querySelector("[data-points]") ?? null;
+
+document.addEventListener("pointermove", (event) => {
+  const plot = event.target.closest?.(PLOTS);
+  if (!plot) {
+    if (read && !read.plot.contains(document.activeElement) && plotOf(document.activeElement) !== read.plot) forget();
+    return;
+  }
+  const box = plot.getBoundingClientRect();
+  const found = points(plot);
+  const at = ((event.clientX - box.left) / box.width) * Number(plot.dataset.span ?? found.length);
+  if (plot.dataset.points) show(plot, Math.max(0, found.findLastIndex((one) => one.at <= at)), event.clientX);
+  else {
+    const item = [...plot.children].findIndex((one) => one.contains(event.target));
+    if (item >= 0) show(plot, item, event.clientX);
+  }
+});
+document.addEventListener("focusin", (event) => {
+  const plot = event.target.matches(":focus-visible") ? plotOf(event.target) : null;
+  if (plot) show(plot, points(plot).length - 1);
+  else forget();
+});
+document.addEventListener("focusout", forget);
+document.addEventListener("keydown", (event) => {
+  if (event.key === "Escape") return forget();
+  const plot = plotOf(document.activeElement);
+  if (!plot || read?.plot !== plot) return;
+  const last = points(plot).length - 1;
+  const next = { ArrowLeft: read.index - 1, ArrowRight: read.index + 1, Home: 0, End: last }[event.key];
+  if (next === undefined) return;
+  event.preventDefault();
+  show(plot, Math.max(0, Math.min(last, next)));
+});
+
+// A tile without a page of its own leads to its table.
+function follow() {
+  const details = location.hash && document.getElementById(location.hash.slice(1))?.querySelector("details.fold");
+  if (details) details.open = true;
+}
+
+addEventListener("hashchange", follow);
+unfold(document);
+follow();
 
 // What has just been asked for is shown once, and for a while.
 setTimeout(() => document.querySelector("main > .done")?.remove(), DONE_MS);
-if (location.search.includes("done=")) history.replaceState(null, "", location.pathname + location.hash);
+const asked = new URL(location.href);
+if (asked.searchParams.has("done")) {
+  asked.searchParams.delete("done");
+  history.replaceState(null, "", asked);
+}
 if (!document.hidden) listen();
 setInterval(tick, 1000);

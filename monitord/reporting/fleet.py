@@ -1,0 +1,151 @@
+"""The fleet as tiles: each thing that is watched by a name of its own, how it is, and its uptime of 24 h."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from monitord.core import humanize
+from monitord.core.blocks import Cell, Grid, Member, Plot, Section, Style, in_words
+from monitord.core.humanize import NOTHING, UNKNOWN, said
+from monitord.core.model import RANK
+from monitord.core.report.kept import up_times, uptime
+from monitord.core.report.model import KeptWindow
+from monitord.core.series import HOUR, Rollup
+from monitord.core.status import Fields
+from monitord.core.subjects.base import Subject
+from monitord.core.subjects.registry import registered
+from monitord.reporting.kept import percent
+
+# Of a group of more than these, those that are as expected are folded.
+UNFOLDED_AT_MOST: Final = 24
+# More tiles than these of one group are not made: the worst have one, and all are in the group's table.
+TILES_AT_MOST: Final = 250
+
+_RANKS: Final[dict[str, int]] = {str(name): number for name, number in RANK.items()}
+Uptimes = Mapping[tuple[str, str], Rollup]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One thing that is watched: its mark, its name, how it is in a few words, its plot, and its last 24 h.
+
+    `up` is None where nothing is kept of it.
+    """
+
+    style: Style | None
+    name: Cell
+    words: tuple[str, ...]
+    plot: Plot | None = None
+    up: Rollup | None = None
+
+    @property
+    def called(self) -> str:
+        """Its name in words."""
+        return in_words(self.name)
+
+    @property
+    def uptime(self) -> str:
+        """`99.93%`: of the time that was seen."""
+        return said(percent, None if self.up is None else uptime(self.up))
+
+    @property
+    def blind(self) -> str:
+        """For how long it could not be seen; "" where that is less than a second."""
+        return "" if self.up is None or self.up.blind < 1 else humanize.duration(self.up.blind)
+
+
+@dataclass(frozen=True, slots=True)
+class TileGroup:
+    """The tiles of one subject, of `total` members: those that are shown, and those that are folded away."""
+
+    subject: str
+    title: str
+    total: int
+    tiles: tuple[Tile, ...]
+    folded: tuple[Tile, ...] = ()
+
+    @property
+    def left_out(self) -> int:
+        """How many have no tile."""
+        return self.total - len(self.tiles) - len(self.folded)
+
+
+def tile_groups(sections: Iterable[Section], kept: KeptWindow | None = None) -> tuple[TileGroup, ...]:
+    """The tiles of the members of each subject that is in the fleet, of its section's table; `kept`: the last 24 h."""
+    times = {} if kept is None else up_times(kept)
+    subjects = {subject.name: subject for subject in registered()}
+    return tuple(
+        _group(subjects[section.key], section, tiles)
+        for section in sections
+        if (tiles := tuple(_tiles(subjects[section.key], section, times)))
+    )
+
+
+def rank(style: Style | None) -> int:
+    """How bad a mark is; 0 is well, or none."""
+    return _RANKS.get(style or "ok", 0)
+
+
+def _group(subject: Subject, section: Section, tiles: tuple[Tile, ...]) -> TileGroup:
+    shown: tuple[Tile, ...] = tiles
+    folded: tuple[Tile, ...] = ()
+    if len(tiles) > UNFOLDED_AT_MOST:
+        wrong = [tile for tile in tiles if tile.style not in (None, "ok")]
+        wrong.sort(key=lambda tile: -rank(tile.style))
+        shown = tuple(wrong[:TILES_AT_MOST])
+        folded = tuple(tile for tile in tiles if tile.style in (None, "ok"))[: TILES_AT_MOST - len(shown)]
+    return TileGroup(subject.name, section.title, len(tiles), shown, folded)
+
+
+def _tiles(subject: Subject, section: Section, times: Uptimes) -> Iterator[Tile]:
+    grid = _members(subject, section)
+    for style, row in grid.rows if grid is not None else ():
+        words = tuple(in_words(row[n]) for n in grid.brief if n < len(row)) if grid is not None else ()
+        plot = next((cell for cell in row if isinstance(cell, Plot)), None)
+        name = row[0].name if isinstance(row[0], Member) else in_words(row[0])
+        shown = tuple(word for word in words if word and word != NOTHING)
+        yield Tile(style, row[0], shown, plot, times.get((subject.name, name)))
+
+
+def _members(subject: Subject, section: Section) -> Grid | None:
+    """The table of a subject's members; None where it has none, or no tiles."""
+    if not subject.in_fleet or not subject.member:
+        return None
+    head = subject.member.capitalize()
+    found = (block for block in section.blocks if isinstance(block, Grid) and block.header[:1] == (head,))
+    return next(found, None)
+
+
+def span_words(kept: KeptWindow | None, now: float) -> str:
+    """Of what time the uptimes are: `24 h`, or less where less is kept."""
+    if kept is None or kept.since >= now:
+        return ""
+    lasts = now - kept.since
+    return "24 h" if lasts > 23 * HOUR - 1 else humanize.duration(lasts)
+
+
+def fleet_fields(groups: Iterable[TileGroup]) -> list[Fields]:
+    """The tiles as JSON has them, the folded ones among them."""
+    return [
+        {
+            "subject": group.subject,
+            "name": tile.called,
+            "status": tile.style or UNKNOWN,
+            "words": list(tile.words),
+            "uptime_24h": None if tile.up is None else _uptime_fields(tile.up),
+        }
+        for group in groups
+        for tile in (*group.tiles, *group.folded)
+    ]
+
+
+def _uptime_fields(up: Rollup) -> Fields:
+    share = uptime(up)
+    return {
+        "ratio": None if share is None else round(share, 6),
+        "up_seconds": up.up,
+        "down_seconds": up.down,
+        "blind_seconds": up.blind,
+    }
