@@ -113,6 +113,7 @@ class _Run:
             )
             await self.store.save(record, TIMEOUT_SECONDS)
             saved = time.process_time()
+            await probe.close()
         self._state = decision.state
         return asked - began, judged - asked, saved - judged
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from monitord.core.backtest import backtest
 from monitord.core.engine import Decision, State, decide
+from monitord.core.folding import tells
 from monitord.core.model import Observation, Reading, Sample
 from monitord.core.orders import StandingOrders
 from monitord.storage.reader import Check, read_history, read_transitions
@@ -108,9 +109,17 @@ async def _saved(
     try:
         for observation in observations:
             decision: Decision = decide(state, observation, orders)
+            record = CycleRecord(
+                decision.state,
+                observation,
+                Check("schedule", observation.now, 0.0, decision.orders),
+                decision.transitions,
+                before=state,
+                orders=orders,
+                told_of=tells(decision),
+            )
+            await store.save(record, SAVE_SECONDS)
             state = decision.state
-            check = Check("schedule", observation.now, 0.0, decision.orders)
-            await store.save(CycleRecord(state, observation, check, decision.transitions), SAVE_SECONDS)
             if store.problem is not None:
                 raise RuntimeError(store.problem)
     finally:

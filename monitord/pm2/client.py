@@ -8,6 +8,7 @@ import asyncio
 import itertools
 import socket
 from collections.abc import Awaitable, Callable
+from contextlib import closing, suppress
 from functools import partial
 from pathlib import Path
 from typing import Final, Literal, NoReturn, TypeVar, get_args
@@ -29,17 +30,140 @@ _ids = itertools.count(1)
 _parsing = WorkerThread("PM2's answer")  # a thread of its own: nothing that may hang stands before it
 
 
-async def processes(home: Path, *, timeout: float) -> tuple[ListedProcess, ...]:
-    """PM2's process list.
+class Pm2Client:
+    """Questions to one PM2, over a connection that is kept from one to the next as long as nothing is wrong with it.
 
-    Args:
-        home: PM2's home, the directory that holds `rpc.sock`.
-        timeout: seconds for everything: connecting, asking, the whole answer, parsing it.
+    An answer belongs to its question by the question's id. A question that was given up (its deadline, a cancellation)
+    takes its connection with it, so that an answer which comes late finds nobody.
+    """
+
+    def __init__(self, home: Path) -> None:
+        """A client of the PM2 whose home is `home`, not yet connected."""
+        self._home = home
+        self._idle: _Connection | None = None
+
+    async def processes(self, *, timeout: float) -> tuple[ListedProcess, ...]:
+        """PM2's process list.
+
+        Args:
+            timeout: seconds for everything: connecting, asking, the whole answer, parsing it.
+
+        Raises:
+            Pm2Error: see its kinds.
+        """
+        return await self._asked("getMonitorData", partial(_listed, self._home), timeout)
+
+    async def call(self, method: Method, *, timeout: float) -> object:
+        """PM2's answer to `method`.
+
+        Raises:
+            Pm2Error: see its kinds.
+            ValueError: the method is not one of those allowed; nothing was sent.
+        """
+        if method not in _ALLOWED:
+            raise ValueError(f"monitord only reads: {method!r} is not among {', '.join(sorted(_ALLOWED))}")
+        return await self._asked(method, partial(_result, self._home, method), timeout)
+
+    def close(self) -> None:
+        """Leave the connection that is kept. The next question makes another one."""
+        self._keep(None)
+
+    async def _asked(self, method: str, read: Callable[[wire.Argument], Awaitable[_Read]], timeout: float) -> _Read:
+        home = self._home
+        try:
+            async with asyncio.timeout(timeout):
+                return await read(await self._answer(method))
+        except wire.WireError as error:
+            raise Pm2Error("protocol", f"PM2 at {home} does not speak its protocol: {error}") from None
+        except TimeoutError:
+            raise Pm2Error("timeout", f"PM2 at {home} did not answer {method} within {timeout:g} s") from None
+        except OSError as error:
+            _explain(home, error)
+
+    async def _answer(self, method: str) -> wire.Argument:
+        kept, self._idle = self._idle, None
+        if kept is not None:
+            if kept.leads_to(self._home / "rpc.sock"):
+                # Whether PM2 has ended since, a new connection shows.
+                with suppress(Pm2Error, wire.WireError, ConnectionError):
+                    return await self._ask(kept, method)
+            kept.abort()
+        return await self._ask(await _Connection.made(self._home), method)
+
+    async def _ask(self, connection: "_Connection", method: str) -> wire.Argument:
+        try:
+            answer = await connection.ask(method)
+        except BaseException:
+            connection.abort()
+            raise
+        self._keep(connection if connection.is_clean else None)
+        if not connection.is_clean:
+            connection.abort()
+        return answer
+
+    def _keep(self, connection: "_Connection | None") -> None:
+        before, self._idle = self._idle, connection
+        if before is not None:
+            before.abort()
+
+
+class _Connection:
+    """One connection to `rpc.sock`, for one question after the other."""
+
+    def __init__(
+        self, home: Path, socket_file: object, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
+    ) -> None:
+        self._home, self._socket_file = home, socket_file
+        self._reader, self._writer = reader, writer
+        self._decoder = wire.Decoder()
+        self.is_clean = True  # nothing came but the answers
+
+    @classmethod
+    async def made(cls, home: Path) -> "_Connection":
+        path = home / "rpc.sock"
+        socket_file = _identity(path)  # before: of a socket that takes its place meanwhile, the next question learns
+        reader, writer = await asyncio.open_unix_connection(sock=await connect(path), limit=_CHUNK_BYTES)
+        return cls(home, socket_file, reader, writer)
+
+    def leads_to(self, path: Path) -> bool:
+        """Whether whoever connects to `path` now would reach the same PM2, as far as is known without asking it.
+
+        A PM2 that was replaced may live on, and answer of processes that are no longer the fleet's.
+        """
+        return not (self._reader.at_eof() or self._writer.is_closing()) and self._socket_file == _identity(path)
+
+    async def ask(self, method: str) -> wire.Argument:
+        call_id = f"monitord:{next(_ids)}"
+        self._writer.write(wire.encode([{"type": "call", "method": method, "args": [{}]}, call_id]))
+        await self._writer.drain()
+        frames: list[wire.Frame] = []
+        while not frames:
+            if not (chunk := await self._reader.read(_CHUNK_BYTES)):
+                how_far = "in the middle of its answer" if self._decoder.mid_frame else "without an answer"
+                raise Pm2Error("protocol", f"PM2 at {self._home} closed the connection {how_far}")
+            frames = self._decoder.feed(chunk)
+        self.is_clean = len(frames) == 1 and not self._decoder.mid_frame
+        match frames[0]:
+            case [body, answered_id] if wire.unpack(answered_id) == call_id:
+                return body
+            case [_, _]:
+                raise Pm2Error("protocol", f"PM2 at {self._home} answered another question than {method}")
+            case frame:
+                raise Pm2Error("protocol", f"PM2 at {self._home} answered {method} with {len(frame)} arguments, not 2")
+
+    def abort(self) -> None:
+        # Not close() and wait_closed(): nothing is left to flush, and a frozen peer must not delay closing.
+        self._writer.transport.abort()
+
+
+async def processes(home: Path, *, timeout: float) -> tuple[ListedProcess, ...]:
+    """PM2's process list over a connection of its own, as `Pm2Client.processes` has it.
 
     Raises:
         Pm2Error: see its kinds.
     """
-    return await _asked(home, "getMonitorData", partial(_listed, home), timeout)
+    with closing(Pm2Client(home)) as client:
+        return await client.processes(timeout=timeout)
 
 
 async def call(home: Path, method: Method, *, timeout: float) -> object:
@@ -49,40 +173,17 @@ async def call(home: Path, method: Method, *, timeout: float) -> object:
         Pm2Error: see its kinds.
         ValueError: the method is not one of those allowed; nothing was sent.
     """
-    if method not in _ALLOWED:
-        raise ValueError(f"monitord only reads: {method!r} is not among {', '.join(sorted(_ALLOWED))}")
-    return await _asked(home, method, partial(_result, home, method), timeout)
+    with closing(Pm2Client(home)) as client:
+        return await client.call(method, timeout=timeout)
 
 
-async def _asked(home: Path, method: str, read: Callable[[wire.Argument], Awaitable[_Read]], timeout: float) -> _Read:
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Which file is there now; None where there is none that can be seen."""
     try:
-        async with asyncio.timeout(timeout):
-            return await read(await _answer(home, method))
-    except wire.WireError as error:
-        raise Pm2Error("protocol", f"PM2 at {home} does not speak its protocol: {error}") from None
-    except TimeoutError:
-        raise Pm2Error("timeout", f"PM2 at {home} did not answer {method} within {timeout:g} s") from None
-    except OSError as error:
-        _explain(home, error)
-
-
-async def _answer(home: Path, method: str) -> wire.Argument:
-    call_id = f"monitord:{next(_ids)}"
-    reader, writer = await asyncio.open_unix_connection(sock=await connect(home / "rpc.sock"), limit=_CHUNK_BYTES)
-    try:
-        writer.write(wire.encode([{"type": "call", "method": method, "args": [{}]}, call_id]))
-        await writer.drain()
-        frame = await _first_frame(home, reader)
-    finally:
-        # Not close() and wait_closed(): nothing is left to flush, and a frozen peer must not delay closing.
-        writer.transport.abort()
-    match frame:
-        case [body, answered_id] if wire.unpack(answered_id) == call_id:
-            return body
-        case [_, _]:
-            raise Pm2Error("protocol", f"PM2 at {home} answered another question than {method}")
-        case _:
-            raise Pm2Error("protocol", f"PM2 at {home} answered {method} with {len(frame)} arguments, not 2")
+        found = path.stat()
+    except (OSError, ValueError):
+        return None
+    return found.st_dev, found.st_ino
 
 
 async def connect(path: Path) -> socket.socket:
@@ -108,15 +209,6 @@ async def connect(path: Path) -> socket.socket:
     except BaseException:
         sock.close()
         raise
-
-
-async def _first_frame(home: Path, reader: asyncio.StreamReader) -> wire.Frame:
-    decoder = wire.Decoder()
-    while chunk := await reader.read(_CHUNK_BYTES):
-        if frames := decoder.feed(chunk):
-            return frames[0]
-    how_far = "in the middle of its answer" if decoder.mid_frame else "without an answer"
-    raise Pm2Error("protocol", f"PM2 at {home} closed the connection {how_far}")
 
 
 async def _listed(home: Path, body: wire.Argument) -> tuple[ListedProcess, ...]:

@@ -40,17 +40,18 @@ class Pm2Probe:
             limited: the numbers of a service that have limits, and are kept before others.
         """
         self._home = home
+        self._client = client.Pm2Client(home)
         self._own_pids = own_pids
         self._error_lines, self._limited = error_lines, limited
 
     async def measure(self, request: Request) -> Measured:
-        """PM2's list over one short connection.
+        """PM2's list, over one connection that is kept between readings.
 
         Raises:
             Pm2Error: PM2 is not running, belongs to another user, or did not answer in time or in its protocol.
         """
         began = time.perf_counter()
-        processes = await client.processes(self._home, timeout=request.timeout * _SHARE)
+        processes = await self._client.processes(timeout=request.timeout * _SHARE)
         latency = (time.perf_counter() - began) * 1000.0
         own = self._own_pids()
         samples = [sample("pm2_latency", round(latency, 3), "ms")]
@@ -63,7 +64,7 @@ class Pm2Probe:
         return Measured(tuple(samples), by=_daemon(self._home))
 
     async def close(self) -> None:
-        """Nothing is held between readings."""
+        self._client.close()
 
 
 def _daemon(home: Path) -> Answered | None:

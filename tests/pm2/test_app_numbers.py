@@ -183,6 +183,7 @@ async def test_an_app_that_blocks_its_loop_is_found_though_pm2_calls_it_online(r
                 if again["stuck"] == told["stuck"]:
                     break
             await asyncio.sleep(0.1)
+    await probe.close()
     assert 500 < late(again["busy"]) < 2500
     assert "silent" not in again
     states = {s.label("service"): s.value for s in second.named("service_state")}

@@ -24,7 +24,9 @@ SLEEPER = "import signal; signal.pause()"
 
 async def life(real_pm2: RealPm2, name: str) -> Process:
     """A process as the probe tells of it."""
-    measured = await Pm2Probe(real_pm2.home, frozenset).measure(Request(NOW, DEADLINE))
+    probe = Pm2Probe(real_pm2.home, frozenset)
+    measured = await probe.measure(Request(NOW, DEADLINE))
+    await probe.close()
     (found,) = by_service(Reading("pm2", measured.samples))[name].values()
     return found
 

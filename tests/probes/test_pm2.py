@@ -28,8 +28,23 @@ IN_A_HURRY = Request(now=1_762_308_000.0, timeout=0.3)
 SECRET = "hunter2-in-the-environment"
 
 
+_made: list[Pm2Probe] = []
+
+
+@pytest.fixture(autouse=True)
+async def connections_are_left() -> AsyncIterator[None]:
+    yield
+    await leave()
+
+
+async def leave() -> None:
+    while _made:
+        await _made.pop().close()
+
+
 def probe_of(home: Path, *own: int) -> Pm2Probe:
-    return Pm2Probe(home, lambda: frozenset(own))
+    _made.append(probe := Pm2Probe(home, lambda: frozenset(own)))
+    return probe
 
 
 def said(reading: Reading, service: str, instance: str | None = None) -> dict[str, Value]:
@@ -235,6 +250,7 @@ async def answer_with(home: Path) -> AsyncIterator[Fake]:
         servers.append(await asyncio.start_unix_server(serve, home / "rpc.sock"))
 
     yield start
+    await leave()
     for server in servers:
         server.close()
 
