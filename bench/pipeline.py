@@ -84,6 +84,7 @@ def statements() -> list[Asked]:
         Asked("published in the window", twelfth, queries.PUBLISHED, (window, NOW - HOUR)),
         Asked("newest signal", twelfth, queries.NEWEST_SIGNAL, (NEWEST, NOW, 300_000)),
         Asked("who joined one label", twelfth, queries.JOINED, (NEWEST, GROUPS, HOUR, 12, 200_000)),
+        Asked("unique viewers of one label", "once a label", queries.VIEWERS_OF_LABEL, (NEWEST, GROUPS, 200_000)),
         Asked("rosters", twelfth, queries.ROSTER, (*spellings(["MILO"]), *spellings(GROUPS), 101)),
         Asked(
             "a page of participants", "while one is recomputed", queries.PARTICIPANTS, (NEWEST, "channel3", -1, 8192)

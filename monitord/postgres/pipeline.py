@@ -197,6 +197,14 @@ async def joined(connection: Connection, label: int, groups: Sequence[str], leng
     return {group: tuple(parts) for group, parts in found.items()}
 
 
+async def viewers(connection: Connection, label: int, groups: Sequence[str]) -> dict[str, int] | None:
+    """How many different users took part in a label, by group in upper case; None where there are too many rows."""
+    rows = await connection.fetch(queries.VIEWERS_OF_LABEL, label, list(groups), _MOST_JOINED)
+    if sum(row["records"] for row in rows) >= _MOST_JOINED:
+        return None
+    return dict.fromkeys(groups, 0) | {row["name"]: row["viewers"] for row in rows}
+
+
 async def roster(
     connection: Connection, groups: Sequence[str], every: Sequence[str]
 ) -> dict[str, dict[str, tuple[str, ...]]]:

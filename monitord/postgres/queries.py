@@ -346,6 +346,17 @@ LIMIT 1
 """  # noqa: S608 - as above
 
 
+# Who took part in one label, each once a group, by group. $1: the label; $2: groups in upper case; $3: rows. `records`:
+# how many rows were read.
+VIEWERS_OF_LABEL = """
+SELECT v.name, count(*) AS viewers, sum(v.records)::int8 AS records FROM (
+    SELECT upper(p.token_group COLLATE "C") AS name, p.user_hash, count(*) AS records FROM (
+        SELECT token_group, user_hash FROM channel_participation WHERE epoch = $1::int8 LIMIT $3::int8
+    ) p GROUP BY 1, 2
+) v WHERE v.name = ANY($2::text[]) GROUP BY 1
+"""
+
+
 def recent(quoted: str) -> str:
     """The bounded exact count of a table, which Postgres itself must have quoted.
 

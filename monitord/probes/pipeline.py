@@ -88,6 +88,7 @@ class PipelineProbe:
         self._signal: float | None = None
         self._joined: dict[int, dict[str, tuple[int, ...]]] = {}
         self._joined_whole: set[int] = set()
+        self._viewers: tuple[int, dict[str, int] | None] | None = None
         self._roster: dict[str, dict[str, tuple[str, ...]]] | None = None
         self._names_kept: bool | None = None
         cases = pipeline_cases.cases(settings.test_cases)
@@ -190,12 +191,15 @@ class PipelineProbe:
         missing = [label for label in dict.fromkeys(wanted) if label not in self._joined_whole and label != current]
         if self._is_due("joined", now):
             missing.insert(0, current)
-        if missing or (self._cemented and self._is_due("roster", now)):
+        is_new = self._viewers is None or self._viewers[0] != newest
+        if missing or is_new or (self._cemented and self._is_due("roster", now)):
             async with self._session.read_only(self._left(deadline)) as connection:
                 for label in missing[:_MOST_JOINED_LABELS]:
                     self._joined[label] = await asked.joined(connection, label, tuple(self._groups), self._length)
                     if label + self._length + self._calendar.grace <= now:
                         self._joined_whole.add(label)
+                if is_new and newest in self._joined_whole:
+                    self._viewers = newest, await asked.viewers(connection, newest, tuple(self._groups))
                 if self._cemented and (not missing or self._roster is None):
                     await self._ask_roster(connection)
         part = int((now - current) * PARTS / self._length)
@@ -203,6 +207,10 @@ class PipelineProbe:
         for name, group in self._groups.items():
             samples += self._compared(name, group, current, before[current], part)
             samples += self._compared(name, group, newest, before[newest], PARTS)
+            if newest in self._joined_whole:
+                samples.append(sample("took_part_label", newest, "timestamp", group=group))
+            if self._viewers is not None and self._viewers[0] == newest:
+                samples.append(sample("viewers", (self._viewers[1] or {}).get(name), group=group))
         for group, channels in (self._roster or {}).items():
             for channel, others in channels.items():
                 samples.append(sample("roster", len(others), group=group, channel=channel))

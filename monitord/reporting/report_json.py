@@ -42,6 +42,7 @@ def report_fields(night: Report) -> dict[str, Any]:
         "groups": [_plain(group) for group in night.groups],
         "recap": None if night.recap is None else [_plain(tier) for tier in night.recap],
         "recap_error": night.recap_error,
+        "recap_before": [_plain(found) for found in night.recap_before],
         "blind": [_plain(found) for found in night.blind],
         "baseline": None if night.baseline is None else _plain(night.baseline),
         "baseline_at": _time(night.baseline_at),

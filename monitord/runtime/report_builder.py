@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterable
 from contextlib import suppress
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
@@ -21,7 +21,7 @@ from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.kept import earlier, whole_hours, window
-from monitord.core.report.model import KeptPast, KeptWindow, Recap, Report
+from monitord.core.report.model import KeptPast, KeptWindow, Recap, RecapBefore, Report
 from monitord.core.series import HOUR
 from monitord.jsonable import moment, revived
 from monitord.storage.go_windows import last_go, remember_go
@@ -53,7 +53,8 @@ async def report_from_recording(
     """The report of the time from `since` to `until`. `passing` sees the recorded observations go by.
 
     The database's recap is waited for until `recap_more` seconds after all else is known, and missing after that.
-    `compare`: what the hourly roll-ups hold of it is held against earlier times.
+    `compare`: what the hourly roll-ups hold of it is held against earlier times, and so is the recap, which takes
+    longer.
 
     Raises:
         Unusable: the snapshot is there and cannot be read.
@@ -66,6 +67,7 @@ async def report_from_recording(
         worker.close()
         raise
     recapping = asyncio.create_task(_recap(settings, asked, since, until))
+    before: tuple[RecapBefore, ...] = ()
     try:
         night: Report = await worker.run(_look, settings.state_dir, orders, since, until, passing, timeout=LOOK_SECONDS)
         if night.verdict == "GO":
@@ -75,12 +77,14 @@ async def report_from_recording(
         kept = await worker.run(_kept, settings.state_dir, since, until, compare, timeout=LOOK_SECONDS)
         await asyncio.wait({recapping}, timeout=recap_more)
         recap, error = recapping.result() if recapping.done() else (None, "the database has not answered in time")
+        if compare and recap:
+            before = await _recaps_before(settings, asked, since, until)
     finally:
         worker.close()
         recapping.cancel()
         with suppress(asyncio.CancelledError):
             await recapping
-    return replace(night, recap=recap, recap_error=error, kept=kept)
+    return replace(night, recap=recap, recap_error=error, recap_before=before, kept=kept)
 
 
 def _asked_about(directory: Path, orders: StandingOrders) -> StandingOrders:
@@ -145,6 +149,18 @@ def rolled_up(directory: Path, name: str, begin: float, end: float) -> KeptWindo
     """
     first, last = (datetime.fromtimestamp(at, UTC) for at in (begin, end))
     return window(name, begin, end, read_rollups(directory, first, last))
+
+
+async def _recaps_before(
+    settings: Settings, orders: StandingOrders, since: datetime, until: datetime
+) -> tuple[RecapBefore, ...]:
+    """The recap of the same hours a day (or as long) and a week before: one after the other, each in its own time."""
+    found = []
+    for name, by in earlier(since.timestamp(), until.timestamp()):
+        first, last = since - timedelta(seconds=by), until - timedelta(seconds=by)
+        recap, error = await _recap(settings, orders, first, last)
+        found.append(RecapBefore(name, first.timestamp(), last.timestamp(), recap, error))
+    return tuple(found)
 
 
 async def _recap(

@@ -132,6 +132,7 @@ _INCIDENT: Final = _annotated(
 _ROLLUPS: Final = _list(_object(**{**_schema(Rollup)["properties"], "start": _TIME}))
 _KEPT_WINDOW: Final = _object(name=_TEXT, since=_TIME, until=_TIME, days=_ROLLUPS, totals=_ROLLUPS)
 _MAYBE_WINDOW: Final = _KEPT_WINDOW | {"type": ["object", "null"]}
+_RECAP: Final = {"type": ["array", "null"], "items": {"type": "object"}}
 _REPORT: Final = _object(
     verdict={"type": "string", "enum": ["GO", "NO-GO", "UNKNOWN"]},
     sentence=_TEXT,
@@ -146,8 +147,9 @@ _REPORT: Final = _object(
     tables=_list({"type": "object"}),
     groups=_list({"type": "object"}),
     checks=_list({"type": "object"}),
-    recap={"type": ["array", "null"], "items": {"type": "object"}},
+    recap=_RECAP,
     recap_error=_TEXT,
+    recap_before=_list(_object(name=_TEXT, since=_TIME, until=_TIME, recap=_RECAP, error=_TEXT)),
     blind=_list(_object(probe=_TEXT, start=_TIME, end=_TIME, why=_TEXT, error=_TEXT)),
     baseline=_maybe("object"),
     baseline_at=_MAYBE_TIME,

@@ -104,6 +104,8 @@ class Pipeline:
             "channel_latest", max(group.sealed, default=0), "timestamp", group=name, channel=f"{name.lower()}00"
         )
         yield sample("took_part", self.took.get(name, 600), group=name)
+        yield sample("took_part_label", max(group.sealed, default=0), "timestamp", group=name)
+        yield sample("viewers", self.took.get(name, 600) // 2, group=name)
         yield sample("took_part_usual", 610, group=name)
         yield sample("took_part_least", self.least.get(name, 500), group=name)
         yield sample("took_part_days", 7, group=name)

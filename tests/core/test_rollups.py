@@ -213,3 +213,23 @@ def test_rows_are_counted_as_they_arrive_and_not_while_the_table_cannot_be_read(
     fold.cycle(NOON + HOUR, table(2500))
     (row,) = fold.of("postgres/rows", "events")
     assert (row.gained, row.blind) == (1500, HOUR - 90)
+
+
+def test_participants_add_up_by_label_and_the_unique_viewers_of_each_hour_are_a_level() -> None:
+    fold = Fold(StandingOrders(probes=frozenset({"pipeline", "epochs"}), groups=("MILO",)))
+    label = int(NOON) - HOUR
+
+    def took_part(at: int, many: int, viewers: int) -> Reading:
+        numbers = (("took_part", many), ("viewers", viewers), ("took_part_label", at))
+        return Reading("pipeline", tuple(sample(name, number, group="MILO") for name, number in numbers))
+
+    fold.cycle(NOON, took_part(label - HOUR, 900, 500))  # of before
+    fold.cycle(NOON + 30, took_part(label, 600, 420))
+    fold.cycle(NOON + 60, took_part(label, 600, 420))
+    fold.cycle(NOON + 90, Reading("pipeline", failure=Failure("timeout", "slow")))
+    fold.cycle(NOON + 120, took_part(label + HOUR, 50, 40))
+    fold.cycle(NOON + HOUR, took_part(label + HOUR, 50, 40))
+    (row,) = fold.of("pipeline/took_part", "MILO")
+    assert row.gained == 650
+    (row,) = fold.of("pipeline/viewers", "MILO")
+    assert (row.least, row.most) == (40, 500)

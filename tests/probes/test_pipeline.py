@@ -329,6 +329,18 @@ async def test_who_joins_is_compared_with_the_same_hour_of_the_days_before(watch
     assert reading.number("joined_usual", group="CLS") == 12
 
 
+async def test_a_viewer_of_several_channels_is_one_viewer_and_a_participant_of_each(
+    watched: Make, admin: Admin
+) -> None:
+    joins = [(NEWEST, channel, f"u{n}", NEWEST, "cls", "x") for channel in ("jynxzi", "lacy") for n in range(5)]
+    joins += [(NEWEST, "jason", "u0", NEWEST, "MILO", "x"), (NOON, "jason", "u9", NOON, "MILO", "x")]
+    await admin.copy_records_to_table("channel_participation", records=joins)
+    reading = await watched().look()
+    assert reading.values("took_part", "group") == {"MILO": 1, "CLS": 10}
+    assert reading.values("viewers", "group") == {"MILO": 1, "CLS": 5}
+    assert reading.values("took_part_label", "group") == {"MILO": NEWEST, "CLS": NEWEST}
+
+
 async def test_the_channels_of_a_cemented_group_are_those_of_all_time_and_who_else_has_them(
     watched: Make, admin: Admin
 ) -> None:

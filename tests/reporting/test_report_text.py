@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from monitord.core import humanize
-from monitord.core.report.model import Report
+from monitord.core.report.model import RecapBefore, Report
 from monitord.core.report.wording import minute
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal, cells
@@ -85,6 +85,20 @@ def test_a_bad_night_tells_its_incidents_in_order_with_what_each_explains() -> N
     assert "(still open)" in text
     assert "not yet: still open, 1 h 57 min 30 s so far" in text or "not yet: still open, 1 h 57 min so far" in text
     assert "| Component: postgres" in text
+
+
+def test_the_recap_stands_beside_those_of_earlier_windows_and_what_is_gone_is_unknown() -> None:
+    night = good()
+    (milo, *_) = night.recap or ()
+    gone = replace(milo, participant_records=0, unique_viewers=0)
+    before = (
+        RecapBefore("a day before", night.since - 86400, night.until - 86400, (replace(milo, unique_viewers=80_001),)),
+        RecapBefore("a week before", night.since - 604800, night.until - 604800, (gone,)),
+    )
+    text = flat(replace(night, recap_before=before))
+    assert "MILO viewers 86,650 80,001 unknown" in text
+    assert "those of its hours cannot be added up, as most watch in several" in text
+    assert "CLS viewers 70,089+ unknown unknown" in text
 
 
 def test_the_sections_come_in_the_order_in_which_they_are_asked_for() -> None:

@@ -29,6 +29,10 @@ def update_pipeline(history: History, reading: Reading, now: float, orders: Stan
             sorted({*kept.treed, *(g for g, share in reading.values("trees_usual", "group").items() if share)})
         ),
         names=kept.names or bool(reading.number("names_kept")),
+        newest={
+            **kept.newest,
+            **{g: n for g, n in reading.values("took_part_label", "group").items() if isinstance(n, int)},
+        },
     )
     found = _with_members(found, reading, orders)
     oldest = int(now + (history.ahead or 0.0) - window_seconds(orders))

@@ -24,7 +24,7 @@ class PipelineHistory:
     them that are in another group, too, `strangers` groups that nobody watches; each as it was first found, or as an
     operator has acknowledged it. `treed` are the groups that have had trees. `mismatched` are seals (`label/channel`)
     that were recomputed to another root, until they are not or leave the window. `names`: names were found beside
-    hashes.
+    hashes. `newest` is by group the newest whole label of which it was read who took part.
     """
 
     tables: tuple[str, ...] = ()
@@ -36,6 +36,7 @@ class PipelineHistory:
     treed: tuple[str, ...] = ()
     mismatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: bool = False
+    newest: Mapping[str, int] = field(default_factory=dict)
 
 
 NOTHING_KEPT = PipelineHistory()

@@ -225,6 +225,20 @@ class Recap:
 
 
 @dataclass(frozen=True, slots=True)
+class RecapBefore:
+    """The recap of an earlier window (Unix seconds), called `name`, as the database has it now.
+
+    None, with the `error`: it was not counted.
+    """
+
+    name: str
+    since: float
+    until: float
+    recap: tuple[Recap, ...] | None
+    error: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class KeptWindow:
     """The whole hours from `since` to `until` (Unix seconds), called `name`: each series by the day, and in all.
 
@@ -263,7 +277,8 @@ class Report:
 
     `orders` are what it was judged by. `escalations` are the texts for escalation, by incident id. `baseline` are the
     fields of `check_completed` as last recorded, `baseline_at` when. `recap` is None where the database was not asked
-    or did not answer; `recap_error` then says why, if it was. `kept` is what the
+    or did not answer; `recap_error` then says why, if it was. `recap_before` are those of the windows that it is
+    compared with. `kept` is what the
     hourly roll-ups add where they were asked (None: they were not). `preparation` is the checklist before the on-chain
     test, empty where nothing of it is watched.
     """
@@ -285,6 +300,7 @@ class Report:
     baseline_at: float | None = None
     recap: tuple[Recap, ...] | None = None
     recap_error: str = ""
+    recap_before: tuple[RecapBefore, ...] = ()
     notes: tuple[str, ...] = field(default=())
     open_warnings: tuple[OpenWarning, ...] = ()
     checks: tuple[CheckReport, ...] = ()

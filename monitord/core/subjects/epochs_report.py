@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, FoldedGrid, Grid, Paragraph, Plot, Section, Style
-from monitord.core.humanize import NOTHING, UNKNOWN, label, said, sentence
+from monitord.core.humanize import NOTHING, UNKNOWN, dated, label, said, sentence
 from monitord.core.report.model import GroupReport, Recap, Report, SealReport
 from monitord.core.report.wording import MOST, SEALS, is_ordinary, seal_channels, seal_state
 
@@ -117,16 +117,55 @@ def _recap(report: Report) -> Section:
             (5, 0),
         )
     ]
+    if report.recap_before:
+        blocks += _compared(report, report.recap)
     if any(tier.capped for tier in report.recap):
         blocks.append(Paragraph("A + stands for at least so many: not all were counted."))
     return Section("recap", title, tuple(blocks))
 
 
+_COUNTS: Final[tuple[tuple[str, Callable[[Recap], int | None]], ...]] = (
+    ("channels", lambda tier: tier.channels),
+    ("records", lambda tier: tier.participant_records),
+    ("viewers", lambda tier: tier.unique_viewers),
+    ("categories", lambda tier: tier.categories),
+)
+
+
+def _compared(report: Report, recap: tuple[Recap, ...]) -> Iterator[Block]:
+    """The counts beside those of earlier windows. None of an earlier one: the database holds nothing of it any more."""
+    spans = "; ".join(f"{one.name}: {dated(one.since)} to {dated(one.until)}" for one in report.recap_before)
+    yield Paragraph(
+        f"As far as the database still holds it, {spans}. Unique viewers are those of the whole window: those "
+        "of its hours cannot be added up, as most watch in several."
+    )
+    before = [{tier.group: tier for tier in one.recap or ()} for one in report.recap_before]
+    rows = tuple(
+        (None, (tier.group, name, _count(tier, of), *(_earlier(each.get(tier.group), of) for each in before)))
+        for tier in recap
+        for name, of in _COUNTS
+    )
+    header = ("Group", "What", "To date", *(one.name.capitalize() for one in report.recap_before))
+    yield Grid("The recap beside earlier windows", header, rows, frozenset(range(2, len(header))), (0,))
+    errors = [f"{one.name}: {one.error}" for one in report.recap_before if one.error]
+    if errors:
+        yield Paragraph(sentence(f"Unknown: {'; '.join(errors)}"), "unknown")
+
+
+def _count(tier: Recap, of: Callable[[Recap], int | None]) -> str:
+    number = of(tier)
+    return UNKNOWN if number is None else humanize.count(number) + ("+" if tier.capped else "")
+
+
+def _earlier(tier: Recap | None, of: Callable[[Recap], int | None]) -> str:
+    """The count of an earlier window; of one of which nothing is held there is none."""
+    return UNKNOWN if tier is None or not tier.participant_records else _count(tier, of)
+
+
 def _tier(tier: Recap) -> Iterator[str]:
-    more = "+" if tier.capped else ""
     yield tier.group
-    for number in (tier.channels, tier.participant_records, tier.unique_viewers, tier.categories):
-        yield UNKNOWN if number is None else humanize.count(number) + more
+    for _, of in _COUNTS:
+        yield _count(tier, of)
     if tier.leader is None:
         yield UNKNOWN
     else:

@@ -15,7 +15,7 @@ from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, label, said
 from monitord.core.model import Reading, Severity
 from monitord.core.orders import TABLES, TREES, StandingOrders
-from monitord.core.series import RollupFamily, metric
+from monitord.core.series import RollupContext, RollupFamily, metric
 from monitord.core.subjects import epochs_status, postgres_status, redis_status
 from monitord.core.subjects.base import MetricFamily, MetricGroup, SectionContext, StatusSection, asked, ratio, whole
 from monitord.core.subjects.pipeline_cases import PreparedCase, asks_chain, on_chain, shown, truths
@@ -37,14 +37,16 @@ class GroupPipeline:
     """What each stage has come to for a group.
 
     `joined` have taken part in the running epoch so far, `joined_usual` usually had by then on the days before;
-    `took_part` in the newest whole epoch. `sealing_delay_seconds` is that of the newest label, `unsealed_channels` how
-    many took part in it and are not sealed. `trees_behind` are labels, the percentages those of a label's seals that
-    have a tree. `wrong` are seals by what is wrong with them. `latest` are the channels sealed last and their labels.
+    `took_part` in the newest whole epoch, each channel for itself, and `viewers` are the users among them.
+    `sealing_delay_seconds` is that of the newest label, `unsealed_channels` how many took part in it and are not
+    sealed. `trees_behind` are labels, the percentages those of a label's seals that have a tree. `wrong` are seals by
+    what is wrong with them. `latest` are the channels sealed last and their labels.
     """
 
     joined: int | None = None
     joined_usual: int | None = None
     took_part: int | None = None
+    viewers: int | None = None
     sealing_delay_seconds: float | None = None
     unsealed_channels: int | None = None
     trees_behind: int | None = None
@@ -173,6 +175,7 @@ def _group(group: str, reading: Reading, history: History, orders: StandingOrder
         joined=whole(number("joined")),
         joined_usual=whole(number("joined_usual")),
         took_part=whole(number("took_part")),
+        viewers=whole(number("viewers")),
         sealing_delay_seconds=None if newest is None else learned.delays.get(newest),
         unsealed_channels=None if seen.newest is None else seen.unsealed.get(seen.newest),
         trees_behind=whole(number("trees_behind")),
@@ -232,6 +235,11 @@ METRICS: Final[tuple[MetricGroup[Any], ...]] = (
             MetricFamily(
                 "pipeline_participants", "Who took part in the newest whole epoch.", lambda one: one.took_part
             ),
+            MetricFamily(
+                "pipeline_viewers",
+                "The different users who took part in the newest whole epoch.",
+                lambda one: one.viewers,
+            ),
             MetricFamily("pipeline_joined", "Who has taken part in the running epoch so far.", lambda one: one.joined),
             MetricFamily(
                 "pipeline_sealing_delay_seconds",
@@ -259,8 +267,22 @@ METRICS: Final[tuple[MetricGroup[Any], ...]] = (
     ),
 )
 
+
+def _took_part(context: RollupContext) -> Mapping[str, float | None]:
+    """Those who took part in a label, once it is the newest whole one. A user counts in each channel and label."""
+    reading = context.history.reading(NAME) or Reading(NAME)
+    before, now = context.before.pipeline.newest, context.history.pipeline.newest
+    found: dict[str, float | None] = {}
+    for group in set(context.orders.groups) & now.keys():
+        is_new = group in before and now[group] > before[group]
+        found[group] = reading.number("took_part", group=group) if is_new else 0.0
+    return found
+
+
 ROLLUPS: Final[tuple[RollupFamily, ...]] = (
-    RollupFamily("participants", "participants", "level", metric(METRICS, "pipeline_participants")),
+    RollupFamily("participants", "participants of an epoch", "level", metric(METRICS, "pipeline_participants")),
+    RollupFamily("took_part", "participants", "increase", _took_part),
+    RollupFamily("viewers", "unique viewers of an epoch", "level", metric(METRICS, "pipeline_viewers")),
     RollupFamily("unpublished", "unpublished seals", "level", metric(METRICS, "pipeline_unpublished_seals")),
 )
 
@@ -313,10 +335,15 @@ def _collection(found: PipelineStatus, context: SectionContext) -> str:
     took = [
         f"{group} {humanize.count(one.took_part)}" for group, one in found.groups.items() if one.took_part is not None
     ]
+    viewers = [
+        f"{group} {humanize.count(one.viewers)}" for group, one in found.groups.items() if one.viewers is not None
+    ]
     if now:
         parts.append(f"participants so far: {', '.join(now)}")
     elif took:
         parts.append(f"participants of the last epoch: {', '.join(took)}")
+    if viewers:
+        parts.append(f"unique viewers of the last epoch: {', '.join(viewers)}")
     return "; ".join(parts)
 
 
