@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import random
-import signal
 import statistics
 import sys
 import time
@@ -16,7 +15,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
-from bench.bus_latency import Daemon, running
+from bench.bus_latency import running
 from monitord.testing.sandbox import Sandbox
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
@@ -42,7 +41,7 @@ class Case:
     rule: str
 
 
-Prepare = Callable[[Sandbox, AsyncExitStack], Awaitable[Case]]
+Prepare = Callable[[Sandbox], Awaitable[Case]]
 
 
 class Hook:
@@ -86,7 +85,7 @@ async def _pm2(sandbox: Sandbox) -> Pm2Server:
     return pm2
 
 
-async def _stopped(sandbox: Sandbox, _: AsyncExitStack) -> Case:
+async def _stopped(sandbox: Sandbox) -> Case:
     pm2 = await _pm2(sandbox)
     return Case(
         {"MONITORD_PM2__HOME": str(pm2.home)},
@@ -96,7 +95,7 @@ async def _stopped(sandbox: Sandbox, _: AsyncExitStack) -> Case:
     )
 
 
-async def _god_killed(sandbox: Sandbox, _: AsyncExitStack) -> Case:
+async def _god_killed(sandbox: Sandbox) -> Case:
     pm2 = await _pm2(sandbox)
     await pm2("save")
 
@@ -106,25 +105,25 @@ async def _god_killed(sandbox: Sandbox, _: AsyncExitStack) -> Case:
     return Case({"MONITORD_PM2__HOME": str(pm2.home)}, pm2.kill, mend, "pm2_unreachable")
 
 
-async def _redis_killed(sandbox: Sandbox, _: AsyncExitStack) -> Case:
+async def _redis_killed(sandbox: Sandbox) -> Case:
     valkey = ValkeyServer(sandbox)
     await valkey.start()
     return Case({"MONITORD_REDIS__URL": valkey.url()}, valkey.kill, valkey.start, "redis_unreachable")
 
 
-async def _redis_frozen(sandbox: Sandbox, _: AsyncExitStack) -> Case:
+async def _redis_frozen(sandbox: Sandbox) -> Case:
     valkey = ValkeyServer(sandbox)
     await valkey.start()
     return Case({"MONITORD_REDIS__URL": valkey.url()}, _now(valkey.pause), _now(valkey.resume), "redis_unreachable")
 
 
-async def _postgres_killed(sandbox: Sandbox, _: AsyncExitStack) -> Case:
+async def _postgres_killed(sandbox: Sandbox) -> Case:
     postgres = PostgresServer(sandbox)
     await postgres.start()
     return Case({"MONITORD_POSTGRES__DSN": postgres.dsn()}, postgres.kill, postgres.start, "postgres_unreachable")
 
 
-async def _postgres_frozen(sandbox: Sandbox, _: AsyncExitStack) -> Case:
+async def _postgres_frozen(sandbox: Sandbox) -> Case:
     postgres = PostgresServer(sandbox)
     await postgres.start()
     return Case(
@@ -156,7 +155,7 @@ async def _measured(name: str, prepare: Prepare, rounds: int, say: Callable[[str
     chance = random.Random(name)  # noqa: S311 - moments of a cycle, the same in each run
     async with AsyncExitStack() as stack:
         sandbox = stack.enter_context(Sandbox())
-        case = await prepare(sandbox, stack)
+        case = await prepare(sandbox)
         hook, port = await stack.enter_async_context(_hook())
         settings = {
             "MONITORD_PM2__HOME": "",
@@ -164,28 +163,19 @@ async def _measured(name: str, prepare: Prepare, rounds: int, say: Callable[[str
             **ELSEWHERE,
             **case.settings,
         }
-        daemon, process = await stack.enter_async_context(running(sandbox.directory, **settings))
         for number in range(rounds):
-            # By parts of the cycle, so that each part of it has its turn.
-            await asyncio.sleep(CYCLE_SECONDS * (number + chance.random()) / rounds)
-            mark, at = len(daemon.lines), time.time()
-            await case.break_it()
-            found.append(await hook.came(at, case.rule) - at)
-            say(f"{name}: {found[-1]:.1f} s")
+            directory = sandbox.directory / f"round-{number}"
+            directory.mkdir()
+            # A monitord of its own each time: the same fault again and again would be one that flaps.
+            async with running(directory, **settings):
+                # By parts of the cycle, so that each part of it has its turn.
+                await asyncio.sleep(CYCLE_SECONDS * (number + chance.random()) / rounds)
+                at = time.time()
+                await case.break_it()
+                found.append(await hook.came(at, case.rule) - at)
+                say(f"{name}: {found[-1]:.1f} s")
             await case.mend()
-            await _mended(daemon, process, mark, case.rule)
     return found
-
-
-async def _mended(daemon: Daemon, process: asyncio.subprocess.Process, mark: int, rule: str) -> None:
-    """Until the alert has ended: a check is asked for now and then, so that no cycle need be waited for."""
-    async with asyncio.timeout(PATIENCE_SECONDS):
-        while True:
-            process.send_signal(signal.SIGUSR1)
-            with suppress(TimeoutError):
-                async with asyncio.timeout(2.5):
-                    await daemon.said("alert_resolved", mark, rule=rule)
-                    return
 
 
 def _now(act: Callable[[], None]) -> Act:

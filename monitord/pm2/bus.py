@@ -61,7 +61,8 @@ class Bus:
             say: receives the exits that are complete, before they can be drained, and returns them marked with
                 what it has logged. It must not block.
             say_act: receives what an operator did, and returns whether it has logged it. It must not block.
-            on_act: called on the loop when an operator's doing, or an end that somebody asked for, is over.
+            on_act: called on the loop when an operator's doing, or an end that somebody asked for, is over, and when a
+                process has begun.
             on_edge: called with False after LOST_SECONDS without the bus, and with True when it is back.
             on_link: called on the loop with False as soon as a connection ends, and with True when there is another.
         """
@@ -208,7 +209,8 @@ class Bus:
                     exits += given
                     # What is reported once more has gone by now: stopped, deleted, or about to be begun anew.
                     is_echo = isinstance(fact, bus_events.ExitEvent) and not fact.ordered and not given
-                    self._receive_action(fact, arrived, is_over=is_echo or isinstance(fact, bus_events.OperatorDone))
+                    is_done = isinstance(fact, bus_events.OperatorDone | bus_events.Online)
+                    self._receive_action(fact, arrived, is_over=is_echo or is_done)
         self._give_out(exits)
         self._wait_for_halves()
         return bool(chunk)

@@ -126,6 +126,11 @@ class OperatorDone:
 
 
 @dataclass(frozen=True, slots=True)
+class Online:
+    """PM2 has begun a process, for the first time or again, whoever asked for it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Stopping:
     """PM2 begins to end this process, whoever asked for it. `at`: Unix seconds, None if unsaid."""
 
@@ -157,7 +162,7 @@ class ExitRetracted:
     process: str
 
 
-Fact = ExitLine | ExitEvent | OperatorDone | Stopping | MemoryLimitHit | WatchedFileChanged | ExitRetracted
+Fact = ExitLine | ExitEvent | OperatorDone | Online | Stopping | MemoryLimitHit | WatchedFileChanged | ExitRetracted
 
 
 def instance_of(process: str) -> str:
@@ -166,7 +171,7 @@ def instance_of(process: str) -> str:
 
 
 def read(frame: wire.Frame) -> Fact | None:
-    """What one frame of the bus says about an exit; None for all else, most of which is not even parsed.
+    """What one frame of the bus says about an exit or a beginning; None for all else, most of which is not even parsed.
 
     Raises:
         WireError: it announces JSON and is not.
@@ -181,10 +186,10 @@ def read(frame: wire.Frame) -> Fact | None:
     return None
 
 
-def _event(body: wire.Argument) -> ExitEvent | OperatorDone | None:
+def _event(body: wire.Argument) -> ExitEvent | OperatorDone | Online | None:
     name = _EVENT_NAME.match(body)
     if name is not None and name[1] != b"exit" and name[2] == b"false":
-        return None
+        return Online() if name[1] == b"online" else None
     match wire.unpack(body, object_pairs_hook=_keep):
         case {"event": "exit", "process": {"pm_id": _} as process, **rest}:
             return _end(rest.get("at"), process)

@@ -84,6 +84,10 @@ async def answers(probe: ConnectedProbe) -> bool:
     try:
         async with asyncio.timeout(PING_SECONDS):
             await probe.ping()
+    except asyncio.CancelledError:
+        if (task := asyncio.current_task()) is not None and task.cancelling():
+            raise
+        return False
     except Exception:  # noqa: BLE001 - what is wrong the reading finds out that follows
         return False
     return True

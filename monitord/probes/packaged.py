@@ -13,7 +13,7 @@ from monitord.core.subjects.base import Subject
 from monitord.core.subjects.guard import why
 from monitord.failures import FailureError
 
-from .base import Measured, Probe, Request
+from .base import ConnectedProbe, Measured, Probe, Request
 
 
 class AddedProbe:
@@ -24,6 +24,23 @@ class AddedProbe:
         self._subject = subject
         self._make = make
         self.inner: Probe | None = None
+        self._heard: Callable[[str], None] | None = None
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        self._heard = heard
+        self._pass_on()
+
+    async def ping(self) -> None:
+        inner: object = self.inner
+        if isinstance(inner, ConnectedProbe):
+            await inner.ping()
+
+    def _pass_on(self) -> None:
+        """Have the package's probe say what it hears, where it can."""
+        inner: object = self.inner
+        if self._heard is not None and isinstance(inner, ConnectedProbe):
+            with suppress(Exception, SystemExit):  # then it is only measured
+                inner.listen(self._heard)
 
     async def measure(self, request: Request) -> Measured:
         if self._subject.broken:
@@ -35,6 +52,7 @@ class AddedProbe:
                 raise
             except BaseException as error:  # noqa: BLE001 - sys.exit() in a package ends no monitor
                 raise self._failed("could not be made", error) from None
+            self._pass_on()
         measured = await self.inner.measure(request)
         try:
             return _readable(measured)

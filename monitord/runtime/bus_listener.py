@@ -63,7 +63,7 @@ class BusListener:
                 partial(self._heard, "PM2's bus reports that a process ended"),
                 say=self._announcer.hear,
                 say_act=self._announcer.hear_act,
-                on_act=partial(self._heard, "PM2's bus reports what an operator did"),
+                on_act=partial(self._heard, "PM2's bus reports a process begun, stopped or deleted"),
                 on_edge=self._edge,
                 on_link=self._link,
             )

@@ -101,7 +101,9 @@ class Daemon:
         self._tidying = WorkerThread("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._jobs = jobs or AsyncIOScheduler(timezone=UTC)
-        self._serving = WebService(log, settings, self._scheduler.ask_check, ask, self._facts, self._hour_so_far)
+        self._serving = WebService(
+            log, settings, self._scheduler.ask_check, ask, self._facts, self._hour_so_far, self._scheduler.hear
+        )
         self._dispatcher = Notifying(settings, self._store, log, self._serving.publish)
         self._listening = BusListener(log, self._known, self._dispatcher.log.service_event, self._heard_on_bus)
 

@@ -19,9 +19,11 @@ from monitord.core.report.builder import build_report
 from monitord.core.report.kept import last_day
 from monitord.core.report.model import KeptWindow, Report
 from monitord.core.series import Rollup
+from monitord.core.subjects.check_rules import PROBE as CHECKS
 from monitord.logging.logger import JsonLog
 from monitord.reporting.metrics import Facts, exposition
 from monitord.runtime.report_builder import recorded_cycles, report_from_recording
+from monitord.runtime.signs import Sign
 from monitord.storage.ack_tokens import AckTokens, Standing
 from monitord.storage.checkins import CheckinUnavailable, JobReport, keep
 from monitord.storage.commands import CommandsUnavailable
@@ -50,10 +52,12 @@ class DaemonBackend:
         leave: Callable[[Path, Command], None],
         facts: Callable[[Settings], Facts] | None = None,
         running: Callable[[], tuple[Rollup, ...]] = tuple,
+        heard: Callable[[Sign], None] = lambda _: None,
     ) -> None:
         """`running` gives the rows of the hour that runs."""
         self._running = running
         self.settings = settings
+        self._heard = heard
         self._facts = facts or _few_facts
         self._log = log
         self._ask_check = ask_check
@@ -92,6 +96,7 @@ class DaemonBackend:
             raise BackendUnavailable("the state directory does not answer") from None
         except (CommandsUnavailable, OSError, sqlite3.Error) as error:
             raise BackendUnavailable(f"it could not be left for monitord: {error}") from None
+        self._heard(Sign("", "an operator's command was left on the page"))
 
     async def ack_standing(self, token: str) -> tuple[Standing, str]:
         return await self._with_tokens(lambda tokens: tokens.standing(token, time.time()))
@@ -125,7 +130,15 @@ class DaemonBackend:
             raise BackendUnavailable("the state directory does not answer") from None
         except (CheckinUnavailable, OSError, sqlite3.Error) as error:
             raise BackendUnavailable(f"the report could not be kept: {error}") from None
+        if report == "failure" or (report == "success" and self._is_alerted(job)):
+            self._heard(
+                Sign(CHECKS, f"{job} reported {'a failure' if report == 'failure' else 'that it is done'}", job)
+            )
         return True
+
+    def _is_alerted(self, job: str) -> bool:
+        alerts = () if self._seen is None else self._seen.decision.state.alerts.values()
+        return any(alert.probe == CHECKS and alert.subject == job for alert in alerts)
 
     async def night(self, back: timedelta) -> Report:
         """What is recorded of so long."""

@@ -20,6 +20,7 @@ from monitord.core.engine import Decision
 from monitord.core.model import Command
 from monitord.core.series import Rollup
 from monitord.logging.logger import JsonLog
+from monitord.runtime.signs import Sign
 
 if TYPE_CHECKING:
     from monitord.reporting.metrics import Facts
@@ -51,6 +52,7 @@ class WebService:
         leave: how a command reaches monitord.
         facts: what the metrics say of monitord itself, beside its last cycle (None: who it is).
         running: the rows of the hour that runs.
+        heard: takes what comes in through the page and is to be acted on at once.
     """
 
     def __init__(
@@ -61,7 +63,9 @@ class WebService:
         leave: Leave,
         facts: Callable[[Settings], Facts] | None = None,
         running: Callable[[], tuple[Rollup, ...]] = tuple,
+        heard: Callable[[Sign], None] = lambda _: None,
     ) -> None:
+        self._heard = heard
         self._log = log
         self._settings = settings
         self._ask_check = ask_check
@@ -160,7 +164,9 @@ class WebService:
 
         host, port = listen_address(address)
         token = self._settings.http.token
-        source = DaemonBackend(self._log, self._settings, self._ask_check, self._leave, self._facts, self._running)
+        source = DaemonBackend(
+            self._log, self._settings, self._ask_check, self._leave, self._facts, self._running, self._heard
+        )
         if self._seen is not None:
             source.saw(self._seen, self._whole_at)
         records = Records(source)

@@ -94,7 +94,7 @@ class WebBackend(Protocol):
         ...
 
     async def leave(self, command: Command) -> None:
-        """Leave a command for monitord, which acts on it with its next cycle.
+        """Leave a command for monitord, which acts on it at once.
 
         Raises:
             Unavailable: it could not be left.

@@ -27,7 +27,7 @@ from monitord.core.subjects.registry import register, unregister
 from monitord.jsonable import document
 from monitord.logging.logger import JsonLog
 from monitord.notify.event_log import EventLog
-from monitord.probes.base import Measured, Request, take
+from monitord.probes.base import Measured, Request, answers, take
 from monitord.probes.packaged import AddedProbe
 from monitord.reporting.metrics import Facts, exposition
 from monitord.reporting.nagios import nagios
@@ -283,6 +283,30 @@ async def test_a_probe_that_cannot_be_made_has_failed_and_is_made_once_it_can(ho
     assert first.failure is not None
     assert first.failure.error.startswith("the package pottery: its probe could not be made (")
     assert (await take(probe, Request(AT.timestamp(), 5.0))).failure is None
+
+
+class Connected(KilnProbe):
+    """One that keeps a connection, and breaks where it is not measured."""
+
+    def listen(self, heard: Callable[[str], None]) -> None:
+        heard("the kiln closed the kept connection")
+        fails()
+
+    async def ping(self) -> None:
+        raise LookupError
+
+
+async def test_a_probe_of_a_package_hears_and_is_pinged_too_and_what_breaks_at_that_breaks_nothing() -> None:
+    probe = AddedProbe(replace(KILN, package="pottery"), lambda: Connected(KilnSettings(), ORDERS))
+    signs: list[str] = []
+    probe.listen(signs.append)
+    assert await answers(probe)  # it is not made yet
+    assert (await take(probe, Request(AT.timestamp(), 5.0))).failure is None
+    assert signs == ["the kiln closed the kept connection"]
+    assert not await answers(probe)
+    other = AddedProbe(replace(KILN, package="pottery"), lambda: KilnProbe(KilnSettings(), ORDERS))
+    await take(other, Request(AT.timestamp(), 5.0))
+    assert await answers(other)  # it has no connection to ask over
 
 
 IMPORTS = {

@@ -5,6 +5,8 @@ An alert here can come of nothing but a sign and the check that confirms it.
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import suppress
@@ -144,6 +146,21 @@ async def test_a_stop_by_hand_is_found_at_once_and_a_restart_in_mid_flight_says_
         fired = await watched.until("alert_firing", mark, rule="service_down")
         assert fired["subject"] == "gateway"
         assert watched.fired(mark) == {("service_down", "gateway")}
+
+
+async def test_a_service_that_comes_back_is_well_again_without_a_cycle(empty_pm2: Pm2Server, tmp_path: Path) -> None:
+    script = tmp_path / "service.py"
+    script.write_text(SERVICE)
+    app = {"name": "gateway", "interpreter": sys.executable, "script": str(script), "restart_delay": 3000}
+    await empty_pm2.start_apps({"apps": [app]})
+    async with Watched(settings(tmp_path, MONITORD_PM2__HOME=str(empty_pm2.home)), tmp_path / "cwd") as watched:
+        mark = len(watched.lines)
+        pid = empty_pm2.app_pid("gateway")
+        assert pid is not None
+        os.kill(pid, signal.SIGKILL)
+        await watched.until("alert_firing", mark, rule="service_down", subject="gateway")
+        await watched.until("alert_resolved", mark, rule="service_down", subject="gateway")
+        assert watched.said("check_completed", mark) == [], "nobody asked for a check, and no cycle was due"
 
 
 async def test_connections_that_a_server_ends_for_its_own_reasons_are_checked_at_once_and_say_nothing(

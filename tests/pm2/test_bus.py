@@ -23,6 +23,7 @@ from monitord.pm2.bus_events import (
     ExitLine,
     ExitRetracted,
     MemoryLimitHit,
+    Online,
     OperatorDone,
     Stopping,
     WatchedFileChanged,
@@ -135,7 +136,6 @@ def test_names_are_bounded_and_fit_to_print() -> None:
 @pytest.mark.parametrize(
     "message",
     [
-        event(kind="online"),
         event(kind="restart overlimit"),
         event(None),
         event("  "),
@@ -160,6 +160,10 @@ def test_names_are_bounded_and_fit_to_print() -> None:
 )
 def test_all_else_says_nothing(message: list[object]) -> None:
     assert read(frame(message)) is None
+
+
+def test_of_a_process_that_begins_nothing_is_read_but_that_it_does() -> None:
+    assert read(frame(event(kind="online"))) == Online()
 
 
 @pytest.mark.parametrize("topic", [b"s:log:out", b"s:log:err", b"s:axm:monitor", b"s:pm2:kill", b"j:{", b""])
@@ -385,8 +389,9 @@ async def listening(
     say: Callable[[Sequence[ProcessExit]], Sequence[ProcessExit]] = tuple,
     on_edge: Callable[[bool], None] | None = None,
     on_link: Callable[[bool], None] | None = None,
+    on_act: Callable[[], None] | None = None,
 ) -> AsyncIterator[Bus]:
-    bus = Bus(home, on_exit, say=say, on_edge=on_edge, on_link=on_link)
+    bus = Bus(home, on_exit, say=say, on_act=on_act, on_edge=on_edge, on_link=on_link)
     bus.start()
     try:
         yield bus
@@ -616,6 +621,15 @@ async def test_a_bus_that_is_back_at_once_is_no_news(home: Path, pretender: Pret
         await pretender.connected(2)
         await until(lambda: bus.connected)
     assert edges == []
+
+
+async def test_a_process_that_begins_is_a_reason_to_look_and_nothing_to_drain(home: Path, pretender: Pretender) -> None:
+    begun: list[None] = []
+    async with listening(home, on_act=lambda: begun.append(None)) as bus:
+        await pretender.connected()
+        await pretender.say(event(kind="online"))
+        await until(lambda: len(begun) == 1)
+        assert (bus.drain(), bus.drain_acts()) == ((), ())
 
 
 async def test_a_connection_that_ends_is_told_at_once_and_so_is_the_next_one(home: Path, pretender: Pretender) -> None:

@@ -168,6 +168,26 @@ async def test_a_job_that_was_answered_is_judged_though_the_daemon_is_killed_at_
     assert daemon.said("internal_error") == []
 
 
+async def test_what_comes_in_through_the_page_waits_for_no_cycle(tmp_path: Path, page: httpx.AsyncClient) -> None:
+    checks = json.dumps({"backup": {"type": "checkin", "period": "1d"}})
+    more = {"MONITORD_CHECKS": checks, "MONITORD_CHECK_INTERVAL": "1h", "MONITORD_ORDERS__CONFIRM_EVERY": "100ms"}
+    given = settings(tmp_path, port_of(page), MONITORD_HTTP__TOKEN=TOKEN) | more
+    by = {"authorization": f"Bearer {TOKEN}"}
+    async with Watched(given, tmp_path) as daemon:
+        await daemon.until("page_listening")
+        mark = len(daemon.lines)
+        assert (await page.post("/ping/backup/fail", headers=by)).status_code == 200
+        fired = await daemon.until("alert_firing", mark, rule="checkin_failed")
+        assert (await page.post(f"/api/alerts/{fired['alert_id']}/ack", headers=by)).status_code == 202
+        await daemon.until("alert_acknowledged", mark, subject="backup")
+        assert (await page.post("/api/silences", json={"subject": "host"}, headers=by)).status_code == 202
+        await daemon.until("silence_added", mark, subject="host")
+        assert (await page.post("/ping/backup", headers=by)).status_code == 200
+        await daemon.until("alert_resolved", mark, rule="checkin_failed")
+        assert daemon.said("check_completed", mark) == [], "nobody asked for a whole check, and no cycle was due"
+    assert daemon.said("internal_error") == []
+
+
 async def test_a_link_of_a_message_acknowledges_its_alert_once_also_after_a_restart(
     tmp_path: Path,
     page: httpx.AsyncClient,
