@@ -35,16 +35,31 @@ def damage(path: Path) -> str | None:
             if (word := structure(connection)) is not None:
                 return word
             for name, body in connection.execute("SELECT name, body FROM state"):
-                if not _is_json(zlib.decompress(body) if isinstance(body, bytes) else body):
+                if not _is_json(body):
                     return f"its saved {name} is no JSON"
+            if (whole := written_state(connection)) is not None and not _is_json(whole[1]):
+                return "its saved state is no JSON"
             newest = connection.execute("SELECT body FROM frames ORDER BY seq DESC LIMIT ?", (NEWEST_FRAMES,))
             for (body,) in newest:
                 zlib.decompress(body)
     except sqlite3.OperationalError:
         return None
-    except (sqlite3.Error, zlib.error, TypeError) as error:
+    except (sqlite3.Error, zlib.error, TypeError, ValueError) as error:
         return str(error)
     return None
+
+
+def written_state(connection: sqlite3.Connection) -> tuple[int, str] | None:
+    """The state in an open file as JSON, and the number of the cycle that it is of; None where there is none.
+
+    Raises:
+        zlib.error, ValueError: it is damaged.
+        sqlite3.Error: as SQLite has it.
+    """
+    if connection.execute("SELECT 1 FROM sqlite_master WHERE name = 'whole_state'").fetchone() is None:
+        return None  # a monitord of before made the file
+    row = connection.execute("SELECT seq, body FROM whole_state").fetchone()
+    return None if row is None else (int(row[0]), zlib.decompress(row[1]).decode())
 
 
 def structure(connection: sqlite3.Connection) -> str | None:
@@ -98,7 +113,7 @@ def _checksum(data: bytes, order: str, sums: tuple[int, int]) -> tuple[int, int]
 
 def _is_json(body: object) -> bool:
     try:
-        json.loads(body if isinstance(body, bytes) else str(body))
+        json.loads(str(body))
     except ValueError:
         return False
     return True

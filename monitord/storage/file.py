@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitord.storage.damage import wal_damage
-from monitord.storage.schema import FILE, UnusableSnapshot, version
+from monitord.storage.schema import FILE, WHOLE_STATE, UnusableSnapshot, version
 
 T = TypeVar("T")
 
@@ -106,6 +106,7 @@ class SnapshotFile:
             )
         for following, script in enumerate(self._migrations[number:], number + 1):
             connection.executescript(f"BEGIN IMMEDIATE; {script} PRAGMA user_version = {following}; COMMIT;")
+        connection.execute(WHOLE_STATE)
         inode = self.path.stat().st_ino
         if not number or inode != self._inode:  # inodes are used again
             self._inode = inode

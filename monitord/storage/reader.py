@@ -23,15 +23,13 @@ from monitord.core.orders import StandingOrders
 from monitord.core.recording import Replayer, replay
 from monitord.core.rollups import RunningHour
 from monitord.core.status import build_report
+from monitord.storage.damage import written_state
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
 
 # What text that is no longer as it was written makes of the code that reads it.
 _DAMAGE = (sqlite3.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _WITH_FRAMES = 2
-# In the table of the state: all of it in one, compressed, and the number of the cycle that it is of.
-WHOLE: Final = "whole"
-THROUGH: Final = "through"
-# What else is in the whole: the hour that runs, the last check, and the orders where they are not those of the check.
+# What is written with the state: the hour that runs, the last check, and the orders where they are not those of it.
 HOUR_PART: Final = "hour"
 CHECK_PART: Final = "report"
 ORDERS_PART: Final = "orders"
@@ -183,11 +181,12 @@ def _written(connection: sqlite3.Connection) -> tuple[Mapping[str, Any], int | N
     A monitord of before wrote each part as a text of its own in every cycle: where it was the last to write, those are
     there (None: there is nothing to add to them), for this one removes them.
     """
-    rows = dict(connection.execute("SELECT name, body FROM state"))
-    if WHOLE not in rows or "history" in rows:
-        return {name: json.loads(body) for name, body in rows.items() if name not in (WHOLE, THROUGH)}, None
-    whole = json.loads(zlib.decompress(rows[WHOLE]))
-    return whole | whole["state"], int(rows[THROUGH])
+    parts = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM state")}
+    if "history" in parts or (whole := written_state(connection)) is None:
+        return parts, None
+    through, body = whole
+    found = json.loads(body)
+    return found | found["state"], through
 
 
 def _folded(

@@ -48,6 +48,14 @@ MIGRATIONS: Final[tuple[str, ...]] = (
     """,
 )
 
+# The state as of one cycle, compressed. No migration: a monitord of before passes over it and keeps the rest of the
+# file, where it would put aside one whose version it does not know; it takes the second copy of the state.
+WHOLE_STATE: Final = """
+    CREATE TABLE IF NOT EXISTS whole_state (
+        one INTEGER PRIMARY KEY CHECK (one = 1), seq INTEGER NOT NULL, body BLOB NOT NULL
+    )
+    """
+
 
 class UnusableSnapshot(Exception):  # noqa: N818 - it names what the file is
     """The file is there and is not a snapshot this monitord can use."""

@@ -35,8 +35,6 @@ from monitord.storage.reader import (
     CHECK_PART,
     HOUR_PART,
     ORDERS_PART,
-    THROUGH,
-    WHOLE,
     Check,
     Snapshot,
     saved_state,
@@ -452,7 +450,7 @@ class Store:
 
 def _put_whole(connection: sqlite3.Connection, body: bytes, seq: int) -> None:
     """The state as of the cycle with this number, in the place of whatever form of it there was."""
-    connection.executemany(PUT_PART, ((WHOLE, body), (THROUGH, str(seq))))
+    connection.execute("INSERT OR REPLACE INTO whole_state (one, seq, body) VALUES (1, ?, ?)", (seq, body))
     connection.executemany("DELETE FROM state WHERE name = ?", [(name,) for name in _OF_BEFORE])
 
 

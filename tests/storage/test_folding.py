@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import random
 import shutil
@@ -16,12 +17,12 @@ from pathlib import Path
 import pytest
 
 from monitord.core import folding
-from monitord.core.codec import encode
+from monitord.core.codec import decode, encode
 from monitord.core.engine import State, decide
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.storage import store as storing
-from monitord.storage.copy import read_copy
+from monitord.storage.copy import COPY, read_copy
 from monitord.storage.reader import read_history, read_snapshot, saved_state
 from monitord.storage.schema import FILE, UnusableSnapshot
 from monitord.storage.store import SAVES_PER_STATE, Store, _json
@@ -66,9 +67,11 @@ def left(alive: Path, at: Path) -> Path:
     return at
 
 
-def bodies(directory: Path) -> dict[str, bytes]:
+def through(directory: Path) -> int | None:
+    """The number of the cycle that the written state is of."""
     with closing(sqlite3.connect(directory / FILE)) as connection:
-        return dict(connection.execute("SELECT name, body FROM state"))
+        row = connection.execute("SELECT seq FROM whole_state").fetchone()
+        return None if row is None else int(row[0])
 
 
 @pytest.fixture
@@ -153,25 +156,22 @@ def _rounded(part: object) -> object:
 async def test_what_was_told_is_written_with_its_state_and_a_quiet_cycle_is_not(saving: Saving, tmp_path: Path) -> None:
     wrote = []
     for observation in troubled_night():
-        before = bodies(tmp_path / "alive").get("through")
+        before = through(tmp_path / "alive")
         record = await saving.save(observation)
-        wrote.append((bodies(tmp_path / "alive")["through"] != before, record.told_of))
+        wrote.append((through(tmp_path / "alive") != before, record.told_of))
     assert all(is_written for is_written, is_told in wrote if is_told)
     assert sum(is_written for is_written, _ in wrote) < len(wrote) / 2
 
 
 async def test_no_cycle_that_was_written_without_its_state_had_anything_to_tell(saving: Saving) -> None:
     for observation in troubled_night():
-        before, state = await _through(saving), saving.state
+        directory, state = saving.store.path.parent, saving.state
+        before = through(directory)
         await saving.save(observation)
         decision = decide(state, observation, ORDERS)
-        if await _through(saving) == before:
+        if through(directory) == before:
             assert [edge.edge for edge in decision.transitions] in ([], ["pending"])
             assert not decision.actions
-
-
-async def _through(saving: Saving) -> bytes | None:
-    return bodies(saving.store.path.parent).get("through")
 
 
 async def test_a_stop_writes_the_state_so_that_nobody_has_to_judge_again(saving: Saving, tmp_path: Path) -> None:
@@ -179,7 +179,7 @@ async def test_a_stop_writes_the_state_so_that_nobody_has_to_judge_again(saving:
     await saving.store.close(WAIT)
     with closing(sqlite3.connect(tmp_path / "alive" / FILE)) as connection:
         (last,) = connection.execute("SELECT max(seq) FROM frames").fetchone()
-        assert int(bodies(tmp_path / "alive")["through"]) == last
+        assert through(tmp_path / "alive") == last
         assert saved_state(connection).state == saving.state
     copy = read_copy(tmp_path / "alive")
     assert copy is not None
@@ -249,9 +249,22 @@ async def test_the_form_of_before_is_read_and_then_replaced(saving: Saving, tmp_
     await again.begin()
     assert again.state == saving.state
     await again.save(observations[-1])
-    assert "history" not in bodies(tmp_path / "alive")
+    assert through(tmp_path / "alive") == len(observations)
     assert await kept(left(tmp_path / "alive", tmp_path / "left")) == again.state
     await again.store.close(WAIT)
+
+
+async def test_a_monitord_of_before_finds_no_state_but_its_second_copy_in_a_file_that_it_knows(
+    saving: Saving, tmp_path: Path
+) -> None:
+    await saved(saving, healthy_night(5))
+    await saving.store.close(WAIT)
+    with closing(sqlite3.connect(tmp_path / "alive" / FILE)) as connection:
+        assert connection.execute("PRAGMA user_version").fetchone() == (5,)
+        rows = {name: json.loads(body) for name, body in connection.execute("SELECT name, body FROM state")}
+    assert not rows.keys() & {"history", "alerts", "report"}
+    _, _, body = (tmp_path / "alive" / COPY).read_bytes().partition(b"\n")
+    assert decode(State, json.loads(body)["state"]) == saving.state
 
 
 async def test_what_a_monitord_of_before_has_written_since_is_what_holds(saving: Saving, tmp_path: Path) -> None:
@@ -272,7 +285,7 @@ def _texts(state: State) -> dict[str, str]:
 def _as_before(directory: Path, state: State) -> None:
     """The state as each cycle wrote it before: a text a part."""
     with closing(sqlite3.connect(directory / FILE)) as connection, connection:
-        connection.execute("DELETE FROM state WHERE name IN ('whole', 'through')")
+        connection.execute("DROP TABLE whole_state")
         connection.executemany("INSERT INTO state VALUES (?, ?)", _texts(state).items())
 
 
@@ -306,8 +319,7 @@ async def test_orders_that_do_not_come_back_as_they_were_have_the_state_written_
     saving.orders = Others(services=ORDERS.services, queues=ORDERS.queues)
     for observation in healthy_night(3):
         await saving.save(observation)
-        snapshot = bodies(tmp_path / "alive")
-        assert int(snapshot["through"]) == len(list(read_history(tmp_path / "alive", observation.now)))
+        assert through(tmp_path / "alive") == len(list(read_history(tmp_path / "alive", observation.now)))
 
 
 def _written() -> int:
@@ -326,5 +338,6 @@ async def test_a_healthy_cycle_writes_a_few_thousand_bytes(saving: Saving) -> No
 
 async def test_the_state_in_the_file_is_small(saving: Saving, tmp_path: Path) -> None:
     await saved(saving, healthy_night(2))
-    whole = bodies(tmp_path / "alive")["whole"]
+    with closing(sqlite3.connect(tmp_path / "alive" / FILE)) as connection:
+        (whole,) = connection.execute("SELECT body FROM whole_state").fetchone()
     assert len(whole) < len(zlib.decompress(whole)) / 3
