@@ -82,6 +82,12 @@ def statements() -> list[Asked]:
         Asked("channels sealed last", twelfth, queries.LATEST, (window, GROUPS, 5)),
         Asked("backlog and its trees", twelfth, queries.backlog(trees=True), (int(NOW), 3000)),
         Asked("published in the window", twelfth, queries.PUBLISHED, (window, NOW - HOUR)),
+        Asked(
+            "newest published of each channel",
+            "each time the chain is asked",
+            queries.NEWEST_PUBLISHED,
+            (GROUPS, [group.lower() for group in GROUPS], window[-1], NEWEST, NOW, 15_000),
+        ),
         Asked("newest signal", twelfth, queries.NEWEST_SIGNAL, (NEWEST, NOW, 300_000)),
         Asked("who joined one label", twelfth, queries.JOINED, (NEWEST, GROUPS, HOUR, 12, 200_000)),
         Asked("unique viewers of one label", "once a label", queries.VIEWERS_OF_LABEL, (NEWEST, GROUPS, 200_000)),
