@@ -15,6 +15,7 @@ from monitord.core.engine import State
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Criterion
 from monitord.core.subjects.base import Subject
+from monitord.core.subjects.pipeline import PIPELINE
 from monitord.core.subjects.pipeline_cases import cases, known
 from monitord.core.subjects.pipeline_status import STATUS
 from monitord.core.subjects.registry import register, unregister
@@ -136,6 +137,20 @@ def test_each_stage_is_a_line_and_a_stage_that_is_not_there_says_why() -> None:
     night.instead["there", (("table", "l2_tree_cache"),)] = 0
     night.passes(minutes=1)
     assert "trees: not watched, there is no table l2_tree_cache" in on_the_page(night)
+
+
+def test_a_single_check_takes_over_what_was_recomputed_and_nothing_that_it_reads_itself() -> None:
+    night = Night(WATCHED, every=60)
+    night.pipeline.cases[PLACE] = READY
+    night.passes(minutes=10)
+    reading = night.state.history.reading("pipeline")
+    assert reading is not None
+    assert PIPELINE.carried is not None
+    found = {one.name for one in reading.samples if PIPELINE.carried(one)}
+    assert {"verified", "verified_at", "case_root"} <= found
+    assert not found & {"roots", "there", "took_part", "verify_trouble", "unpublished"}
+    carried = [one for one in reading.samples if PIPELINE.carried(one) and one.name.startswith("trouble")]
+    assert {one.label("kind") for one in carried} <= {"mismatch"}
 
 
 def test_a_table_that_was_there_and_is_gone_is_missed() -> None:

@@ -124,14 +124,17 @@ async def test_what_is_planted_is_in_no_log_page_snapshot_message_metric_or_erro
         assert case_now == {"root": True, "participants": True, "proof": True, "published": True, "chain": True}
         written += [(await page.get(path)).text for path in SHOWN]
     shell = start.environment(settings)
+    shown = {}
     for arguments in COMMANDS:
         # In a thread: the chain that they ask is served by this loop.
         done = await asyncio.to_thread(monitord, *arguments, directory=tmp_path, settings=shell)
         written += [done.stdout, done.stderr]
-    shown = "".join(written)
-    assert "recomputed roots: MILO M" in shown, "a check has what the daemon recomputed"
-    assert "Ready for the on-chain test: marlon" in shown
-    assert "Prepare the test wallets with SOL" in shown
+        shown[arguments[0], arguments[-1]] = done.stdout
+    assert "Traceback" not in "".join(written)
+    check = shown["check", "check"]
+    assert "recomputed roots: MILO M" in check, "a check has what the daemon recomputed"
+    assert "Ready for the on-chain test: marlon" in check
+    assert "Prepare the test wallets with SOL" in shown["report", "1h"]
     proof = await asyncio.to_thread(
         monitord,
         *("proof", "--channel", "marlon", "--epoch", str(label), "--user-hash", users[2]),

@@ -278,4 +278,4 @@ def _program(program: ProgramStatus) -> str:
 
 
 def _label(epoch: int) -> str:
-    return str(epoch) if epoch else NOTHING
+    return humanize.label(epoch) if epoch else NOTHING

@@ -62,7 +62,7 @@ def _depends_on(stage: str, orders: StandingOrders) -> tuple[str, ...]:
 
 def _recomputed(one: Sample) -> bool:
     """What comes of recomputing roots, which takes longer than a reading."""
-    return one.name.startswith(("verified", "case_")) or one.label("kind") == "mismatch"
+    return one.name.startswith(("verified", "case_")) or ("kind", "mismatch") in one.labels
 
 
 def _pipeline_true(facts: ReportFacts) -> CriterionResult:

@@ -214,7 +214,7 @@ def preparation(
     return (
         PreparationItem(
             "plan",
-            "Review the test plan",
+            "Review the test plan: its test cases",
             planned,
             prepared,
             hint,

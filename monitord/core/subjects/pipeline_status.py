@@ -292,9 +292,8 @@ def section(context: SectionContext) -> Iterator[Block]:
     found = context.report.of(STATUS)
     if found is None or context.report.probes[NAME].status != "ok":
         return
-    yield Bullets(tuple(_line(stage, found, context) for stage in STAGES))
-    for case in found.test_cases.values():
-        yield Paragraph(case.summary, _READY[case.ready])
+    cases = ((_READY[case.ready], f"test case: {case.summary}") for case in found.test_cases.values())
+    yield Bullets((*(_line(stage, found, context) for stage in STAGES), *cases))
     if context.history is not None and context.history.pipeline.names:
         yield Paragraph("sealed_participants holds user names beside the hashes; monitord reads none of them.", "dim")
     latest = tuple((f"{group} sealed last", _latest(one.latest)) for group, one in found.groups.items() if one.latest)
@@ -314,6 +313,8 @@ def _line(stage: str, found: PipelineStatus, context: SectionContext) -> tuple[S
     if why := found.not_watched.get(stage):
         return None, f"{stage}: not watched, {why}"
     words, style = _WORDS[stage](found, context), _style(stage, found, context)
+    if stage == CLAIMS:  # how it is, is in the chain's own section
+        return None, f"{stage}: {words}"
     return ("unknown" if style == "ok" and UNKNOWN in words else style), f"{stage}: {words}"
 
 
