@@ -15,7 +15,7 @@ from monitord.core.alerting import lifecycle as alerts
 from monitord.core.alerting import silences as quiet
 from monitord.core.alerting.lifecycle import remind
 from monitord.core.alerting.recommendations import advise
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 from monitord.core.history import mounts
 from monitord.core.history.defaults import settle
 from monitord.core.history.model import History
@@ -24,6 +24,7 @@ from monitord.core.model import (
     Action,
     Aftermath,
     Alert,
+    Finding,
     Judgement,
     Observation,
     Recheck,
@@ -43,6 +44,7 @@ from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 BY_READING = frozenset({"", LEFT_WINDOW})
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class State:
     """Everything that outlives a cycle: the history and the alert book. Its SQLite form is the snapshot.
@@ -76,6 +78,7 @@ class _Reported:
     _report: FleetStatus
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Decision(_Reported):
     """What one cycle amounts to.
@@ -140,23 +143,33 @@ def decide(state: State, observation: Observation, orders: StandingOrders) -> De
     judged: dict[str, dict[str, Judgement]] = {}
     waiting: dict[str, frozenset[str]] = {}
     probes = orders.probes | ALWAYS
+    alerted = {alert.rule for alert in held.values()}
+    any_failed = any(reading.failure is not None for reading in history.readings.values())
     for rule in rules():
         if rule.probe not in probes:
-            transitions += book.drop(held, book.of_rule(held, rule), now)
+            if rule.name in alerted:
+                transitions += book.drop(held, book.of_rule(held, rule), now)
         elif rule.probe in observation.readings:
+            # Nearly all rules find nothing and have no alert, nearly always: nothing follows from that.
+            is_known = rule.name in alerted or rule.name in judged
             try:
-                judgements = book.judge(rule, held, observation, history, orders)
+                is_unknown = (held or any_failed) and book.is_unknown(rule, held, observation, history, orders)
+                said = None if is_unknown else list(rule.evaluate(observation, history, orders))
+                if not is_known and (not said or Finding not in map(type, said)):
+                    continue
+                judgements = book.judge(rule, said, held, observation, history, orders)
             except Exception as error:  # noqa: BLE001 - a bug in one rule must not blind all the others
-                said = f"the rule {rule.name} failed inside ({why(error)})"
-                faults[rule.probe] = f"{faults[rule.probe]}; {said}" if rule.probe in faults else said
+                fault = f"the rule {rule.name} failed inside ({why(error)})"
+                faults[rule.probe] = f"{faults[rule.probe]}; {fault}" if rule.probe in faults else fault
                 judgements = book.unknown(rule, held)
-            if book.finds_nothing(rule, judgements, held):
+            if rule.name not in alerted and not book.finds(judgements.values()):
                 if rule.name in judged:
                     judged[rule.name].update(judgements)
                 continue
             judged.setdefault(rule.name, {}).update(judgements)
             waiting |= book.replaced(rule.name, judgements, judged, held)
             edges = book.advance(rule, judgements, held, observation, history, orders, aftermaths)
+            alerted = {alert.rule for alert in held.values()}
             transitions += edges
             for edge in edges:
                 if edge.edge == "resolved" and (after := inhibition.aftermath(edge.alert, orders, now)) is not None:

@@ -37,7 +37,7 @@ class HourlyLimit:
     @property
     def varies(self) -> bool:
         """Whether some hours have another limit than others."""
-        return len(set(self.by_hour)) > 1
+        return self.by_hour.count(self.by_hour[0]) < len(self.by_hour)
 
     def overrun(
         self, since: float, now: float, watched: Callable[[float, float], float], share: float = 1.0
@@ -50,7 +50,10 @@ class HourlyLimit:
         moments in which it could be seen.
         """
         whole = round(watched(since, now), 3)
-        spells = list(self._spells(max(since, now - _LOOK_BACK), now)) if self.varies else [(since, now, self.at(now))]
+        if not self.varies:
+            limit = self.at(now)
+            return Overrun(whole, limit) if whole > limit * share else None
+        spells = self._spells(max(since, now - _LOOK_BACK), now)
         for began, ended, limit in spells:
             if round(watched(began, ended), 3) > limit * share:
                 return Overrun(round(watched(began, now), 3), limit)

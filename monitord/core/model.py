@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final, Literal
@@ -117,18 +117,18 @@ class Reading(_ByName):
     def named(self, name: str) -> Iterator[Sample]:
         return iter(self._of(name))
 
-    def _of(self, name: str) -> Sequence[Sample]:
+    def _of(self, name: str) -> list[Sample]:
         try:
-            by_name = self._by_name
+            return self._by_name.get(name) or []
         except AttributeError:
-            by_name = {}
+            by_name: dict[str, list[Sample]] = {}
             for s in self.samples:
-                if s.name in by_name:
-                    by_name[s.name].append(s)
-                else:
+                if (found := by_name.get(s.name)) is None:
                     by_name[s.name] = [s]
+                else:
+                    found.append(s)
             object.__setattr__(self, "_by_name", by_name)
-        return by_name.get(name, ())
+            return by_name.get(name) or []
 
     def values(self, name: str, label: str) -> dict[str, Value]:
         """Label value -> sample value, for samples of one name that differ in one label."""
@@ -146,7 +146,10 @@ class Reading(_ByName):
 
     def number(self, name: str, **labels: str) -> float | None:
         """The number under a name and labels, or None where there is no such number."""
-        found = self._of(name)
+        try:
+            found = self._by_name.get(name)
+        except AttributeError:  # nobody has asked it yet
+            found = self._of(name)
         if not found:
             return None
         wanted = tuple(sorted(labels.items())) if len(labels) > 1 else tuple(labels.items())

@@ -132,6 +132,9 @@ class CheckOrder:
 
 
 _AS_ANY_SERVICE: Final = ServiceOrders()
+_AS_ANY_TABLE: Final = TableOrders()
+_AS_ANY_DISK: Final = DiskOrders()
+_AS_ANY_QUEUE: Final = QueueOrders()
 # The orders' own queue and who works it off, where nothing else is declared.
 TREES: Final = "tree-builder"
 SEED_WORKERS: Final[Mapping[str, tuple[str, ...]]] = {TREES: ("tree-builder", "tree-builder-*")}
@@ -268,11 +271,11 @@ class StandingOrders:
         return hourly(self._table(table).flow_stall or {OTHERWISE: self.flow_stall}, self.flow_stall)
 
     def _table(self, name: str) -> TableOrders:
-        return self.table_by_name.get(name, TableOrders())
+        return self.table_by_name.get(name, _AS_ANY_TABLE)
 
     def disk_limits(self, path: str) -> tuple[float, float]:
         """From which percentage on a disk is warned of, and from which it is critical."""
-        declared = self.disk_by_name.get(path, DiskOrders())
+        declared = self.disk_by_name.get(path, _AS_ANY_DISK)
         return (
             self.disk_warning if declared.warning is None else declared.warning,
             self.disk_critical if declared.critical is None else declared.critical,
@@ -298,7 +301,7 @@ class StandingOrders:
         return None if limit is None else limit.total_seconds()
 
     def _queue(self, name: str) -> QueueOrders:
-        return self.queue_by_name.get(name, QueueOrders())
+        return self.queue_by_name.get(name, _AS_ANY_QUEUE)
 
     def prefix_of(self, queue: str) -> str:
         """What the keys of a queue begin with."""
@@ -313,6 +316,13 @@ class StandingOrders:
         """The most of a processor that an instance of `service` may take, in percent; None: not judged."""
         declared = self._service(service).cpu
         return self.service_cpu_by_name.get(service, self.service_cpu) if declared is None else declared
+
+    @property
+    def limits_cpu(self) -> bool:
+        """Whether there is a service of which the share of a processor is judged."""
+        if self.service_cpu is not None or self.service_cpu_by_name:
+            return True
+        return any(declared.cpu is not None for declared in self.service_by_name.values())
 
     def busy_for_of(self, service: str) -> float:
         """For how many seconds a service may be past its share of a processor."""

@@ -24,11 +24,9 @@ def of_rule(book: Mapping[str, Alert], rule: Rule) -> list[Alert]:
     return [alert for alert in book.values() if alert.rule == rule.name and alert.probe == rule.probe]
 
 
-def finds_nothing(rule: Rule, judgements: Mapping[str, Judgement], book: Mapping[str, Alert]) -> bool:
-    """Whether a rule neither finds anything nor has an alert: nearly all there ever is, and nothing follows from it."""
-    if judgements and Finding in map(type, judgements.values()):
-        return False
-    return not book or all(alert.rule != rule.name for alert in book.values())
+def finds(judgements: Iterable[Judgement] | None) -> bool:
+    """Whether anything is found among these."""
+    return bool(judgements) and Finding in map(type, judgements or ())
 
 
 def unknown(rule: Rule, book: Mapping[str, Alert]) -> dict[str, Judgement]:
@@ -46,17 +44,29 @@ def frozen(alert: Alert, history: History, book: Mapping[str, Alert], orders: St
     return inhibition.server_away(alert.probe, history, book, orders) or (failed and not rule.judges_failure)
 
 
-def judge(
+def is_unknown(
     rule: Rule, book: Mapping[str, Alert], observation: Observation, history: History, orders: StandingOrders
+) -> bool:
+    """Whether one rule cannot know anything: its probe, or the server behind it, is away."""
+    if observation.readings[rule.probe].failure is not None and not rule.judges_failure:
+        return True
+    return not rule.of_server and inhibition.server_away(rule.probe, history, book, orders)
+
+
+def judge(
+    rule: Rule,
+    judgements: Iterable[Judgement] | None,
+    book: Mapping[str, Alert],
+    observation: Observation,
+    history: History,
+    orders: StandingOrders,
 ) -> dict[str, Judgement]:
-    """One rule's answers by subject; subjects of existing alerts it is silent about are answered for."""
+    """One rule's answers by subject, of what it says; subjects of alerts it is silent about are answered for."""
     own = of_rule(book, rule)
-    failed = observation.readings[rule.probe].failure is not None
-    if (failed and not rule.judges_failure) or (
-        not rule.of_server and inhibition.server_away(rule.probe, history, book, orders)
-    ):
+    if judgements is None:
         return {alert.subject: Unknown(rule.name, alert.subject, "its probe cannot measure") for alert in own}
-    answers = contacts.annotated(rule.evaluate(observation, history, orders), orders)
+    failed = observation.readings[rule.probe].failure is not None
+    answers = contacts.annotated(judgements, orders)
     silent = [alert.subject for alert in own if alert.subject not in answers]
     if silent and rule.members is not None:
         members = rule.members(history, orders)

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from monitord.core.copying import slot_by_slot
 from monitord.core.model import Reading
 
 # By how much of the table's rows a new estimate of the live ones may be off. What was inserted in the same step can be
@@ -21,6 +22,7 @@ ESTIMATE_ERROR = 0.1
 _COUNTERS = ("inserted", "updated", "deleted", "live", "changed", "vacuums", "analyses")
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Counters:
     """A table's counters at one reading, its partitions added up.
@@ -47,6 +49,7 @@ class Counters:
         return cls(**counted, started=reading.number("server_started")) if len(counted) == len(_COUNTERS) else None
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Arrived:
     """`rows` were committed in a step, of which `doubt` may have been rolled back after all.

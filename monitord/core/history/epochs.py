@@ -7,11 +7,12 @@ A healthy newest label is therefore one to two lengths old, so what is judged is
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from monitord.core.copying import slot_by_slot
 from monitord.core.latest import latest, latest_equal
@@ -119,21 +120,20 @@ def _empty(samples: Sequence[Sample]) -> Empty:
 def seals(sealed: Sealed, group: str, now: float, orders: StandingOrders, empty: Empty | None = None) -> Seals:
     """What has been sealed of `group` as of `now` (Unix seconds). Labels of the future are nobody's."""
     answers = _answers(sealed, empty)
-    place = group, now, orders.epoch_length, orders.epoch_grace, orders.seal_critical
-    found = answers.get(place)
+    by = now, orders.epoch_length, orders.epoch_grace, orders.seal_critical
+    if answers.by != by:
+        answers.by, answers.found = by, {}
+        answers.turns = _turns(now, calendar(orders), window_seconds(orders))
+    found = answers.found.get(group)
     if found is None:
-        if len(answers) >= _MOST_ANSWERS:  # nothing new is read for long
-            answers.clear()
-        nobodys = (empty or {}).get(group, ())
-        found = _seals(sealed.get(group, ()), nobodys, group, now, calendar(orders), window_seconds(orders))
-        answers[place] = found
+        found = answers.found[group] = answers.seals(group, now)
     return found
 
 
-@latest  # four rules and the report ask for the same in one cycle
-def _answers(_: Sealed, __: Empty | None) -> dict[tuple[str, float, timedelta, timedelta, timedelta], Seals]:
+@latest  # four rules and the report ask for the same in one cycle, and in the next
+def _answers(sealed: Sealed, empty: Empty | None) -> _Answers:
     """What has been answered already of these labels."""
-    return {}
+    return _Answers(sealed, empty or {})
 
 
 def passing_over(label: int, empty: Collection[int], last: int, length: int) -> int:
@@ -143,19 +143,82 @@ def passing_over(label: int, empty: Collection[int], last: int, length: int) -> 
     return label
 
 
-def _seals(
-    labels: tuple[tuple[int, int | None], ...],
-    nobodys: tuple[int, ...],
-    group: str,
-    now: float,
-    days: Calendar,
-    window: float,
-) -> Seals:
-    length, expected, due_last = days.length, days.expected(now), days.current(now) - days.length
+class _Turns(NamedTuple):
+    """What of a moment the seals depend on, but for their age: it is the same for a part of an epoch.
+
+    `expected` and `current` are labels, `before` is the last one that is older than the window.
+    """
+
+    length: int
+    expected: int
+    current: int
+    before: int
+
+
+def _turns(now: float, days: Calendar, window: float) -> _Turns:
+    length = days.length
+    return _Turns(length, days.expected(now), days.current(now), -int((window - now) // length) * length - length)
+
+
+@slot_by_slot
+@dataclass(frozen=True, slots=True)
+class _Known:
+    """One group's seals without their ages, which begin at `latest_at` and `done_at`.
+
+    `newest` is the newest label of all, future ones among them.
+    """
+
+    seals: Seals
+    latest_at: int | None
+    done_at: int | None
+    newest: float
+
+    def at(self, now: float) -> Seals:
+        known = self.seals
+        return Seals(
+            known.group,
+            known.expected,
+            known.latest,
+            known.latest_due,
+            known.missed,
+            known.channels_sealed,
+            None if self.latest_at is None else max(0.0, now - self.latest_at),
+            None if self.done_at is None else max(0.0, now - self.done_at),
+            known.waiting,
+            known.passed_over,
+        )
+
+
+class _Answers:
+    """What is known of these labels: as of one moment, and what holds of it for longer."""
+
+    def __init__(self, sealed: Sealed, empty: Empty) -> None:
+        self.by: tuple[object, ...] = ()
+        self.turns = _Turns(0, 0, 0, 0)
+        self.found: dict[str, Seals] = {}
+        self._sealed, self._empty = sealed, empty
+        self._known: dict[tuple[str, _Turns], _Known] = {}
+
+    def seals(self, group: str, now: float) -> Seals:
+        place = group, self.turns
+        known = self._known.get(place)
+        if known is None or known.newest > now:
+            known = _known(self._sealed.get(group, ()), self._empty.get(group, ()), group, now, self.turns)
+            if known.newest <= now:  # labels of the future are other ones a moment later
+                if len(self._known) >= _MOST_ANSWERS:  # nothing new is read for long
+                    self._known.clear()
+                self._known[place] = known
+        return known.at(now)
+
+
+def _known(
+    labels: tuple[tuple[int, int | None], ...], nobodys: tuple[int, ...], group: str, now: float, turns: _Turns
+) -> _Known:
+    length, expected, due_last = turns.length, turns.expected, turns.current - turns.length
     channels = {label: count for label, count in labels if label <= now}
     empty = frozenset(nobodys) - channels.keys()
     # Where nothing is sealed, what went before the window counts as done if its first labels are nobody's.
-    before = -int((window - now) // length) * length - length
+    before = turns.before
     latest = max(channels, default=None)
     begin = before if latest is None else latest
     done = begin if begin > due_last else passing_over(begin, empty, due_last, length)
@@ -163,7 +226,7 @@ def _seals(
     is_known = latest is not None or passed_over > 0
     last_due = max((label for label in channels if label <= expected), default=before if not channels else None)
     newest = None if last_due is None else passing_over(last_due, empty, expected, length)
-    return Seals(
+    found = Seals(
         group=group,
         expected=expected,
         latest=latest,
@@ -174,8 +237,13 @@ def _seals(
             if label not in channels and label not in empty
         ),
         channels_sealed=None if latest is None else channels[latest],
-        age_seconds=None if latest is None else max(0.0, now - days.due_at(latest)),
-        judged_seconds=max(0.0, now - days.due_at(done)) if is_known else None,
+        age_seconds=None,
         waiting=done + length if is_known and done < due_last else None,
         passed_over=passed_over,
+    )
+    return _Known(
+        found,
+        None if latest is None else latest + length,
+        done + length if is_known else None,
+        max([label for label, _ in labels], default=-math.inf),
     )

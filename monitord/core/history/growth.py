@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 
 from monitord.core.anomalies import quiet_hours
 from monitord.core.anomalies.doubling import WINDOWS, followed
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 from monitord.core.history.arrivals import Counters, arrived
 from monitord.core.history.growth_rates import learns, measured_from, stall
 from monitord.core.history.model import History, TableHistory
@@ -30,6 +30,7 @@ SEEN_SHARE = 0.9
 LATE_SECONDS = 60.0
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Counts:
     """What the exact counts of one reading found of one table: rows by bound, as far as they were counted to the end.

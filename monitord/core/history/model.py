@@ -12,7 +12,7 @@ from typing import Any, Literal
 from monitord.core.anomalies.quiet_hours import QuietHours
 from monitord.core.anomalies.sealing_habits import SealingHabits
 from monitord.core.anomalies.trends import TrendSeries
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 from monitord.core.history.arrivals import Counters
 from monitord.core.history.checkins import Job
 from monitord.core.history.epochs import Empty, Sealed
@@ -40,7 +40,7 @@ class BlindSpan:
     answered: bool = False
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots, as the history itself
 class TableHistory:
     """A watched table's counters and what they add up to.
 
@@ -128,6 +128,7 @@ class TableHistory:
         return self.proven_at is not None or (self.trusted and not self.indexed)
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class QueueHistory:
     """A queue's present rise without a fall: since when, from what depth, to what depth.
@@ -150,6 +151,7 @@ class QueueHistory:
     failures_total: float | None = None
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Measure:
     """One number: since when it is followed, or past its limit; what it was last, and (time, by how much it moved)."""
@@ -196,7 +198,7 @@ class Step:
     cycles: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)  # without slots it is copied as a whole: it is, a dozen times in each cycle
 class History:
     """All that is kept between cycles besides the alerts.
 
@@ -282,7 +284,8 @@ class History:
 
     def blind_seconds(self, probe: str, start: float, end: float) -> float:
         """How much of [start, end] the probe was blind."""
-        return _seconds(self.blind.get(probe, ()), start, end)
+        spans = self.blind.get(probe)
+        return _seconds(spans, start, end) if spans else 0  # nearly always
 
     def failed_seconds(self, probe: str, now: float) -> float:
         """For how long the probe has failed since it last measured."""

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from monitord.core import humanize
-from monitord.core.copying import replace
+from monitord.core.copying import replace, slot_by_slot
 from monitord.core.model import Observation, Reading, Unmeasured
 from monitord.core.orders import StandingOrders
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 _ANONYMOUS = "0:"
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Mount:
     """Where a path lay when it was last whole: the mount point, and the device as "major:minor"."""

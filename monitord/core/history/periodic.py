@@ -36,7 +36,7 @@ def with_runs(
 
 def may_come_and_go(processes: Mapping[str, Process]) -> bool:
     """Whether PM2 is configured so that a process of a service may rest, or runs it by the clock."""
-    return any(may_rest(process) or process.schedule for process in processes.values())
+    return any(process.schedule or may_rest(process) for process in processes.values())
 
 
 def _began(process: Process, was: Process | None, now: float) -> float | None:

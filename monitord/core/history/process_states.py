@@ -21,6 +21,7 @@ STATES: Final[dict[Expected, tuple[str, ...]]] = {
 WAITING: Final = frozenset({"waiting restart", "waiting_restart"})
 """PM2's words for a dead process that it restarts after a delay (restart_delay, exp_backoff_restart_delay)."""
 UP: Final = frozenset({"online", "launching", "stopping"})
+PASSING: Final = frozenset({"launching", "stopping"})
 REST_SECONDS: Final = 60.0
 """Nobody lets a service that is to be online rest for so long after each end: such a restart_delay is a rhythm."""
 FROZEN: Final = {"stopped": "stopped by a signal (state T)", "zombie": "a zombie (state Z)"}
@@ -94,7 +95,8 @@ def fits(process: Process, wanted: Expected, now: float) -> bool | None:
 
 def next_settling(processes: Iterable[Process], now: float) -> float | None:
     """In how many seconds the first of the passing states will have lasted too long; None where none passes."""
-    ends = [until - now for process in processes if (until := passes_until(process)) is not None and until > now]
+    passing = [process for process in processes if process.state in PASSING]
+    ends = [until - now for process in passing if (until := passes_until(process)) is not None and until > now]
     return min(ends, default=None)
 
 

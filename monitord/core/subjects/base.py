@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, Generic, Literal, TypeVar
 
 from monitord.core.blocks import Block, Section
 from monitord.core.codec import decode
+from monitord.core.copying import slot_by_slot
 from monitord.core.history.model import History
 from monitord.core.model import (
     Alert,
@@ -210,6 +211,7 @@ class Rule:
         return self.dead_services(alert) or (alert.subject,)
 
 
+@slot_by_slot
 @dataclass(frozen=True, slots=True)
 class Updated:
     """The history after a reading, what happened to services, and what there is to note."""

@@ -73,7 +73,10 @@ def update_machine(history: History, reading: Reading, now: float, orders: Stand
 
 def update_services(history: History, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of PM2: since when each service takes more of a processor than it may."""
-    for name in [key for key in history.measures if key.startswith(_SERVICES)]:
+    known = [key for key in history.measures if key.startswith(_SERVICES)]
+    if not known and not orders.limits_cpu:  # nearly always
+        return history
+    for name in known:
         if name.removeprefix(_SERVICES) not in history.services:
             history = without(history, name)
     for name, service in history.services.items():
@@ -119,7 +122,7 @@ def _of_machine(rule: str) -> Callable[[Observation, History, StandingOrders], I
 def service_cpu_high(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A service of which an instance takes more of a processor than somebody allowed, for as long as BUSY_FOR."""
     now = observation.now.timestamp()
-    for name, _, processes in fleet(history, orders):
+    for name, _, processes in fleet(history, orders) if orders.limits_cpu else ():
         limit = orders.cpu_limit(name)
         if limit is None:
             continue
