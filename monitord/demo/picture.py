@@ -23,10 +23,13 @@ KINDS: dict[Kind, str] = {
     "trouble": "bold red",
 }
 DOTS = {True: ("●", "green"), False: ("●", "bold red"), None: ("○", "magenta")}
-WIDE = 120
-"""From this width on, services and measures stand side by side."""
+NARROW = 80
+"""What a picture of this width shows, a wider one shows too."""
 
-SERVICES_WIDE = 74
+BESIDE = "   "
+NAME = 26
+"""A name has so much room, where there is so much; more only where one needs it."""
+
 LABEL = 13
 FEWEST_STORY = 3
 # (title, width, numbers stand to the right, the narrowest picture that has room for it)
@@ -46,7 +49,8 @@ def picture(scene: Scene, width: int, height: int) -> Group:
     report = scene.report
     if report is not None:
         room = max(3, height - len(lines) - 2 - FEWEST_STORY)
-        lines += _wide(scene, report, width, room) if width >= WIDE else _narrow(scene, report, width, room)
+        left = _beside(scene, report, width)
+        lines += _wide(scene, report, width, left, room) if left else _narrow(scene, report, width, room)
     lines += _alerts(scene, width, most=max(1, min(4, height - len(lines) - 2 - FEWEST_STORY)))
     left = height - len(lines)
     if left >= 2:
@@ -61,15 +65,23 @@ def _narrow(scene: Scene, report: Fields, width: int, room: int) -> list[Text]:
     return (services + measures)[:room]
 
 
-def _wide(scene: Scene, report: Fields, width: int, room: int) -> list[Text]:
-    right = width - SERVICES_WIDE - 3
-    left_lines = _services(report, SERVICES_WIDE, most=max(2, room - 2))
+def _beside(scene: Scene, report: Fields, width: int) -> int:
+    """How wide the services stand beside the measures; 0 where one of both would lack what a narrow picture has."""
+    longest = max((len(clean(name)) for name in report["services"]), default=0)
+    left = max(2 + longest + 2 + sum(column[1] for column in COLUMNS), *(column[3] for column in COLUMNS))
+    measures = max((len(line.plain.rstrip()) for line in _measures(scene, report, NARROW)), default=0)
+    return left if left + len(BESIDE) + measures <= width else 0
+
+
+def _wide(scene: Scene, report: Fields, width: int, left: int, room: int) -> list[Text]:
+    right = width - left - len(BESIDE)
+    left_lines = _services(report, left, most=max(2, room - 2))
     right_lines = [_title(_measured(scene), right), *_measures(scene, report, right)]
     lines = []
     for number in range(max(len(left_lines), len(right_lines))):
-        left = left_lines[number] if number < len(left_lines) else Text()
-        line = _cut(left, SERVICES_WIDE, pad=True)
-        line.append("   ")
+        service = left_lines[number] if number < len(left_lines) else Text()
+        line = _cut(service, left, pad=True)
+        line.append(BESIDE)
         if number < len(right_lines):
             line.append_text(right_lines[number])
         lines.append(line)
@@ -100,7 +112,8 @@ def _title(title: str, width: int) -> Text:
 
 def _services(report: Fields, width: int, most: int) -> list[Text]:
     columns = [column for column in COLUMNS if width >= column[3]]
-    name_width = max(8, width - 2 - sum(column[1] for column in columns) - 1)
+    longest = max((len(clean(name)) for name in report["services"]), default=0)
+    name_width = max(8, min(max(NAME, longest + 2), width - 2 - sum(column[1] for column in columns) - 1))
     header = Text("  " + "SERVICE".ljust(name_width), "dim")
     for title, wide, right, _ in columns:
         header.append(title.rjust(wide) if right else title.ljust(wide))
@@ -109,7 +122,7 @@ def _services(report: Fields, width: int, most: int) -> list[Text]:
     for name, service in services[:most]:
         dot, style = DOTS[service["ok"]]
         line = Text.assemble((dot, style), " ")
-        line.append_text(_cut(Text(clean(name)), name_width, pad=True))
+        line.append_text(_cut(_cut(Text(clean(name)), name_width - 1), name_width, pad=True))
         cells = _service_cells(service)
         for title, wide, right, _ in columns:
             line.append_text(_cell(cells[title], wide, right))

@@ -23,6 +23,8 @@ from monitord.web.context import PageContext
 _MOST_CARDS: Final = 8
 # So many incidents stand on the overview.
 _MOST_INCIDENTS: Final = 6
+# What was read longer ago says when.
+_JUST_NOW: Final = timedelta(minutes=1)
 _STATES: Final = {
     "firing": "It fires.",
     "suppressed": "It is explained or silenced, and pages nobody.",
@@ -81,12 +83,13 @@ class IncidentRow:
 
 @dataclass(frozen=True, slots=True)
 class RecentIncidents:
-    """The latest of `total` incidents; `trouble`: why they are not known."""
+    """The latest of `total` incidents; `trouble`: why they are not known. `as_of`: when they were read, if not now."""
 
     is_read: bool
     trouble: str
     rows: tuple[IncidentRow, ...]
     total: int
+    as_of: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,7 +167,8 @@ def recent(view: PageContext) -> RecentIncidents:
     if kept.value is None:
         return RecentIncidents(False, sentence(f"Unknown: {kept.trouble}"), (), 0)
     rows = tuple(incident_row(one, view) for one in newest(kept.value)[:_MOST_INCIDENTS])
-    return RecentIncidents(True, "", rows, len(kept.value))
+    is_old = view.now - kept.at > _JUST_NOW
+    return RecentIncidents(True, "", rows, len(kept.value), kept.at if is_old else None)
 
 
 def newest(found: Iterable[Incident]) -> list[Incident]:

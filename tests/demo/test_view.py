@@ -149,9 +149,27 @@ def test_a_picture_is_never_larger_than_the_terminal(report: dict[str, Any] | No
 
 
 def test_with_room_for_it_the_services_stand_beside_the_measures() -> None:
-    lines = drawn(scene(recorded()), 140, 40).splitlines()
+    lines = drawn(scene(recorded()), 150, 40).splitlines()
     assert any("gateway" in line and "MILO" in line for line in lines)
     assert not any("gateway" in line and "MILO" in line for line in drawn(scene(recorded())).splitlines())
+
+
+@pytest.mark.parametrize("height", [24, 40])
+@pytest.mark.parametrize("width", [100, 120, 140, 160, 200, 250])
+@pytest.mark.parametrize("name", ["all well", "unknown", "firing", "a long name"])
+def test_a_wider_picture_shows_no_less_than_one_of_eighty_columns(name: str, width: int, height: int) -> None:
+    longest = {"services": recorded()["services"] | {"a-service-with-a-longer-name": service("online")}}
+    report = {
+        "all well": recorded(),
+        "unknown": unknown(),
+        "firing": recorded(alerts={"firing": [ALERT]}),
+        "a long name": recorded(**longest),
+    }[name]
+    shown = [
+        {word for word in drawn(scene(report, story=STORY[:3]), wide, height).split() if "…" not in word}
+        for wide in (80, width)
+    ]
+    assert {word for word in shown[0] - shown[1] if set(word) != {"─"}} == set()
 
 
 def test_what_could_not_be_measured_is_a_question_mark_and_never_a_zero() -> None:

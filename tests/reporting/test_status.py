@@ -117,6 +117,16 @@ def row(report: str, name: str) -> str:
     return " ".join(next(line for line in report.splitlines() if name in line).split())
 
 
+@pytest.mark.parametrize("width", [100, 120, 200])
+def test_a_wider_terminal_shows_no_less_than_one_of_eighty_columns(width: int) -> None:
+    readings = healthy()
+    name = "a-service-with-a-name-that-is-longer-than-its-column-can-be-here"
+    services = (*readings["pm2"].samples, *service(name, "errored"))
+    for found in (judged(readings), judged(readings | {"pm2": replace(readings["pm2"], samples=services)})):
+        narrow, wide = shown(found), shown(found, width)
+        assert {word for word in narrow.split() if "…" not in word} <= set(wide.split())
+
+
 def test_a_healthy_fleet_reads_as_the_baseline_of_the_orders_does() -> None:
     report = shown(judged(healthy()))
     titles = ["Services", "Database growth", "Epoch sealing", "Redis and queues", "Host", "Monitoring"]

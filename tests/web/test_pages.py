@@ -14,6 +14,7 @@ import pytest
 
 from monitord.core.model import Silence
 from monitord.web.backend import BackendUnavailable
+from monitord.web.overview import overview
 from tests.conftest import finish
 from tests.core.nights import Night
 from tests.reporting.page import Page, plots
@@ -110,6 +111,79 @@ async def test_a_bad_night_says_first_what_is_wrong_and_what_to_do(bad: Source) 
     assert "Unknown (refused): connection refused." in told
     assert "Silences (1)" in told
     assert "it is being moved" in told
+
+
+async def test_the_worst_alert_is_in_the_headline_and_in_the_title(bad: Source) -> None:
+    found = await text(bad, "/")
+    assert bad.seen is not None
+    worst = bad.seen.report.alerts.firing[0]
+    assert f"<title>CRITICAL {worst.rule}: {worst.subject}, 4 more · box-1</title>" in found
+    assert f'<span class="worst">{worst.rule}: {worst.subject}<small>, 4 more</small></span></h1>' in found
+
+
+async def test_incidents_that_are_over_are_muted(bad: Source) -> None:
+    first, alerts = Page(await text(bad, "/")), Page(await text(bad, "/alerts"))
+    over = [one for one in first.elements if "is-over" in (one.attributes.get("class") or "").split()]
+    assert {one.name for one in over} == {"tr"}
+    articles = [(one.attributes.get("class") or "").split() for one in alerts.all("article")]
+    assert sum("is-over" in classes for classes in articles) == len(articles) - 5 > 0
+
+
+async def test_the_plots_are_of_a_time_range_that_is_offered(bad: Source) -> None:
+    for path in ("/", "/service/gateway"):
+        page = Page(await text(bad, f"{path}?since=1h"))
+        ranges = [one.attributes for one in page.all("a") if "since=" in (one.attributes.get("href") or "")]
+        assert {f"{path}?since={hours}h" for hours in (1, 6, 24, 48)} <= {one["href"] for one in ranges}
+        chosen = [one["href"] for one in ranges if one.get("aria-current") == "true"]
+        assert chosen == [f"{path}?since=1h"]
+        spans = [float(one.attributes["data-span"] or 0) for one in page.elements if "data-since" in one.attributes]
+        assert spans
+        assert max(spans) <= 3600
+    assert "since: &#39;37m&#39; is none of 1h, 6h, 12h, 24h, 48h." in await text(bad, "/?since=37m", 400)
+    assert "is none of" in await text(bad, "/service/gateway?since=" + "9" * 500, 400)
+
+
+async def test_a_tile_has_the_uptime_of_a_day_with_the_blind_time_apart(tmp_path: Path) -> None:
+    def away(made: Night) -> None:
+        made.passes(minutes=60)
+        made.pm2.fails()
+        made.passes(minutes=20)
+        made.pm2.recovers()
+        made["gateway"].stops()
+
+    source = await recorded(tmp_path, night(2, begun=away), rolled_up=True)
+    told = said(await text(source, "/"))
+    assert re.search(r"gateway critical : stopped [67]\d\.\d\d% up (19|2\d) min( \d+ s)? blind", told)
+    assert re.search(r"tree-builder ok: online · \d+ MB 100% up (19|2\d) min( \d+ s)? blind", told)
+    assert re.search(r"Uptime of the last [12] h( \d+ min)?; blind time apart\.", told)
+
+
+async def test_however_many_browsers_ask_after_a_cycle_it_is_drawn_and_read_once(
+    good: Source, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    counted: dict[str, int] = {"overview": 0, "night": 0, "last_day": 0, "incidents": 0}
+
+    def counting(name: str, real: Any) -> Any:
+        def call(*arguments: Any, **named: Any) -> Any:
+            counted[name] += 1
+            return real(*arguments, **named)
+
+        return call
+
+    monkeypatch.setattr("monitord.web.pages.overview", counting("overview", overview))
+    for name in ("night", "last_day", "incidents"):
+        monkeypatch.setattr(good, name, counting(name, getattr(good, name)))
+    monkeypatch.setattr("monitord.web.pages._SHARED", timedelta(hours=1))
+    async with client(good) as page:
+        async with asyncio.timeout(60):
+            while "being read" in (await page.get("/")).text:
+                pass
+        before = counted["overview"]
+        await page.get("/")
+        answers = await asyncio.gather(*(page.get("/") for _ in range(10)))
+    assert len({answer.text for answer in answers}) == 1
+    assert counted["overview"] - before <= 1
+    assert (counted["night"], counted["last_day"], counted["incidents"]) == (1, 1, 1)
 
 
 async def test_what_is_explained_names_what_explains_it(tmp_path: Path) -> None:
