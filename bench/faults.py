@@ -121,6 +121,7 @@ _LISTED: tuple[Fault, ...] = (
     Fault("pm2_unreachable", "pm2", ("PM2 is not there",), 104),
     Fault("pm2_unreachable", "pm2", ("PM2 is not there",), 104, AT_ONCE, bus=True),
     Fault("pm2_unreachable", "pm2", ("PM2 does not answer",), 200, DEADLINES),
+    Fault("pm2_unreachable", "pm2", ("PM2 does not answer",), 200, SILENT, kept="silent"),
     Fault("postgres_unreachable", "postgres", ("Postgres refuses connections",), 25),
     Fault("postgres_unreachable", "postgres", ("Postgres refuses connections",), 25, CLOSED, kept="closed"),
     Fault("postgres_unreachable", "postgres", ("Postgres does not answer",), 52, DEADLINES),

@@ -105,6 +105,11 @@ async def _god_killed(sandbox: Sandbox) -> Case:
     return Case({"MONITORD_PM2__HOME": str(pm2.home)}, pm2.kill, mend, "pm2_unreachable")
 
 
+async def _god_frozen(sandbox: Sandbox) -> Case:
+    pm2 = await _pm2(sandbox)
+    return Case({"MONITORD_PM2__HOME": str(pm2.home)}, _now(pm2.pause), _now(pm2.resume), "pm2_unreachable")
+
+
 async def _redis_killed(sandbox: Sandbox) -> Case:
     valkey = ValkeyServer(sandbox)
     await valkey.start()
@@ -137,6 +142,7 @@ async def _postgres_frozen(sandbox: Sandbox) -> Case:
 CASES: dict[str, Prepare] = {
     "pm2 stop APP": _stopped,
     "PM2's daemon killed": _god_killed,
+    "PM2's daemon frozen": _god_frozen,
     "Redis killed": _redis_killed,
     "Redis frozen": _redis_frozen,
     "Postgres killed": _postgres_killed,

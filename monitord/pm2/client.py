@@ -64,6 +64,22 @@ class Pm2Client:
             raise ValueError(f"monitord only reads: {method!r} is not among {', '.join(sorted(_ALLOWED))}")
         return await self._asked(method, partial(_result, self._home, method), timeout)
 
+    async def ping(self) -> None:
+        """Ask over the connection that is kept whether anybody answers. Nothing where there is none.
+
+        The deadline is the caller's.
+
+        Raises:
+            Pm2Error, WireError, OSError: whoever is there is no PM2 any more.
+        """
+        kept, self._idle = self._idle, None
+        if kept is None:
+            return
+        if kept.leads_to(self._home / "rpc.sock"):
+            await self._ask(kept, "ping")
+        else:
+            kept.abort()
+
     def close(self) -> None:
         """Leave the connection that is kept. The next question makes another one."""
         self._keep(None)

@@ -19,7 +19,7 @@ from monitord.core.history.epochs import window_seconds
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import added
 from monitord.failures import FailureError
-from monitord.probes.base import ConnectedProbe, Probe
+from monitord.probes.base import ListeningProbe, PingedProbe, Probe
 
 if TYPE_CHECKING:
     from monitord.config.loader import Settings
@@ -260,14 +260,15 @@ class Probes:
         return self._context.opened is not None and self._context.opened.unverified
 
     @property
-    def connected(self) -> tuple[ConnectedProbe, ...]:
-        """Those that keep a connection between readings."""
-        return tuple(probe for probe in self.all if isinstance(probe, ConnectedProbe))
+    def pinged(self) -> tuple[PingedProbe, ...]:
+        """Those that can be pinged between readings."""
+        return tuple(probe for probe in self.all if isinstance(probe, PingedProbe))
 
     def listen(self, heard: Callable[[str, str], None]) -> None:
         """From now on call `heard` with a probe's name and what is heard of its server between readings."""
-        for probe in self.connected:
-            probe.listen(partial(heard, probe.name))
+        for probe in self.all:
+            if isinstance(probe, ListeningProbe):
+                probe.listen(partial(heard, probe.name))
 
     async def close(self) -> None:
         """Let go of every connection; what fails at that is let go of all the same."""

@@ -59,7 +59,7 @@ PING_SECONDS: Final = 1.0
 
 
 @runtime_checkable
-class ConnectedProbe(Protocol):
+class ListeningProbe(Protocol):
     """A probe that keeps a connection between readings, and so learns of its server's end before the next one."""
 
     name: str
@@ -71,6 +71,13 @@ class ConnectedProbe(Protocol):
         """
         ...
 
+
+@runtime_checkable
+class PingedProbe(Protocol):
+    """A probe that can ask over the connection it keeps whether anybody is still there."""
+
+    name: str
+
     async def ping(self) -> None:
         """Ask the cheapest question over the kept connection. Nothing where there is none, or a reading is under way.
 
@@ -79,7 +86,7 @@ class ConnectedProbe(Protocol):
         ...
 
 
-async def answers(probe: ConnectedProbe) -> bool:
+async def answers(probe: PingedProbe) -> bool:
     """Whether the server answers over the kept connection in time, as far as there is one. Raises nothing."""
     try:
         async with asyncio.timeout(PING_SECONDS):

@@ -13,7 +13,7 @@ from monitord.core.subjects.base import Subject
 from monitord.core.subjects.guard import why
 from monitord.failures import FailureError
 
-from .base import ConnectedProbe, Measured, Probe, Request
+from .base import ListeningProbe, Measured, PingedProbe, Probe, Request
 
 
 class AddedProbe:
@@ -32,13 +32,13 @@ class AddedProbe:
 
     async def ping(self) -> None:
         inner: object = self.inner
-        if isinstance(inner, ConnectedProbe):
+        if isinstance(inner, PingedProbe):
             await inner.ping()
 
     def _pass_on(self) -> None:
         """Have the package's probe say what it hears, where it can."""
         inner: object = self.inner
-        if self._heard is not None and isinstance(inner, ConnectedProbe):
+        if self._heard is not None and isinstance(inner, ListeningProbe):
             with suppress(Exception, SystemExit):  # then it is only measured
                 inner.listen(self._heard)
 

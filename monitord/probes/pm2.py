@@ -63,6 +63,10 @@ class Pm2Probe:
         samples += self._error_lines()
         return Measured(tuple(samples), by=_daemon(self._home))
 
+    async def ping(self) -> None:
+        """PM2's own ping, over the connection that is kept."""
+        await self._client.ping()
+
     async def close(self) -> None:
         self._client.close()
 

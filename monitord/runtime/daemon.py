@@ -220,7 +220,7 @@ class Daemon:
                 function, trigger, id=name, replace_existing=True, misfire_grace_time=None, coalesce=True
             )
         self._scheduler.paced(every)
-        self._pings.start(self._probes.connected, every)
+        self._pings.start(self._probes.pinged, every)
 
     async def _shut_down(self, scheduler: asyncio.Task[None], stopped: asyncio.Task[bool]) -> None:
         """Everything in reverse, each step within its deadline: PM2 kills what does not stop in time."""

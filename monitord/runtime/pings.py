@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from typing import Final
 
-from monitord.probes.base import PING_SECONDS, ConnectedProbe, answers
+from monitord.probes.base import PING_SECONDS, PingedProbe, answers
 
 EVERY_SECONDS: Final = 4.0
 # Cycles that are no further apart ask often enough.
@@ -31,7 +31,7 @@ class Pings:
         self._every = every
         self._task: asyncio.Task[None] | None = None
 
-    def start(self, probes: Sequence[ConnectedProbe], cycle_seconds: float) -> None:
+    def start(self, probes: Sequence[PingedProbe], cycle_seconds: float) -> None:
         """Ping these from now on, and no others."""
         self.stop()
         if probes and cycle_seconds > SHORT_SECONDS:
@@ -51,11 +51,11 @@ class Pings:
             with suppress(asyncio.CancelledError):
                 await task
 
-    async def _go_on(self, probes: Sequence[ConnectedProbe]) -> None:
+    async def _go_on(self, probes: Sequence[PingedProbe]) -> None:
         while True:
             await asyncio.sleep(self._every)
             await asyncio.gather(*map(self._ask, probes))
 
-    async def _ask(self, probe: ConnectedProbe) -> None:
+    async def _ask(self, probe: PingedProbe) -> None:
         if not await answers(probe):
             self._heard(probe.name, f"a ping of {probe.name} was not answered within {PING_SECONDS:g} s")

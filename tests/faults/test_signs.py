@@ -99,24 +99,25 @@ async def test_a_postgres_that_is_killed_is_found_by_its_connection(postgres: Po
         await mended(watched, "postgres_unreachable")
 
 
-async def test_a_postgres_and_a_redis_that_are_frozen_are_found_by_a_ping(
-    postgres: PostgresServer, valkey: ValkeyServer, tmp_path: Path
+async def test_servers_that_are_frozen_are_found_by_a_ping(
+    postgres: PostgresServer, valkey: ValkeyServer, fleet: Pm2Server, tmp_path: Path
 ) -> None:
-    servers = {"MONITORD_POSTGRES__DSN": postgres.dsn(), "MONITORD_REDIS__URL": valkey.url()}
-    environment = settings(tmp_path, **servers, MONITORD_PROBE_TIMEOUT="1s")
+    addresses = {"MONITORD_POSTGRES__DSN": postgres.dsn(), "MONITORD_REDIS__URL": valkey.url()}
+    environment = settings(tmp_path, **addresses, MONITORD_PM2__HOME=str(fleet.home), MONITORD_PROBE_TIMEOUT="1s")
+    servers = {"postgres": postgres, "redis": valkey, "pm2": fleet}
     async with Watched(environment, tmp_path / "cwd") as watched:
         mark = len(watched.lines)
-        postgres.pause()
-        valkey.pause()
+        for server in servers.values():
+            server.pause()
         try:
-            for name in ("postgres", "redis"):
+            for name in servers:
                 heard = await watched.until("sign_heard", mark, probe=name)
                 assert "was not answered" in heard["message"]
                 fired = await watched.until("alert_firing", mark, rule=f"{name}_unreachable")
                 assert fired["value"] == "timeout"
         finally:
-            postgres.resume()
-            valkey.resume()
+            for server in servers.values():
+                server.resume()
         await mended(watched, "postgres_unreachable")
 
 

@@ -77,6 +77,30 @@ async def test_one_question_after_the_other_takes_one_connection(client: Pm2Clie
         assert (pm2.connections, pm2.questions) == (1, 5)
 
 
+async def test_a_ping_is_asked_over_the_kept_connection_and_makes_none(client: Pm2Client, home: Path) -> None:
+    async with pretender(home, pm2 := Pretended()):
+        await client.ping()
+        assert pm2.connections == 0
+        await names(client)
+        await client.ping()
+        assert await names(client) == ["gateway"]
+        client.close()
+        assert (pm2.connections, pm2.questions) == (1, 3)
+
+
+async def test_a_ping_that_is_not_answered_costs_the_connection(client: Pm2Client, home: Path) -> None:
+    async with pretender(home, pm2 := Pretended()):
+        pm2.turns = {2: Pretended.is_silent}
+        await names(client)
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1):
+                await client.ping()
+        await client.ping()  # nothing is left to ask over
+        assert await names(client) == ["gateway"]
+        client.close()
+        assert (pm2.connections, pm2.questions) == (2, 3)
+
+
 async def test_an_answer_that_comes_too_late_is_no_answer_to_the_next_question(client: Pm2Client, home: Path) -> None:
     late: list[tuple[asyncio.StreamWriter, object]] = []
 
