@@ -36,6 +36,22 @@ class _Known:
 
     samples: dict[str, Value] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
+    as_read: tuple[Sample, ...] = ()  # the last samples as they were read; none where two have one key
+
+    def changes(self, samples: tuple[Sample, ...]) -> dict[str, Value] | None:
+        """What has changed where the same samples come in the same order, as they nearly always do; None where not."""
+        if len(samples) != len(self.as_read):
+            return None
+        changed: dict[str, Value] = {}
+        for old, new in zip(self.as_read, samples, strict=True):
+            if old.name != new.name or old.labels != new.labels or old.unit != new.unit:
+                return None
+            # `is` would miss equal numbers, and True == 1: compare value and type.
+            if old.value != new.value or old.value.__class__ is not new.value.__class__:
+                changed[_key(new.name, new.labels)] = new.value
+        self.samples |= changed
+        self.as_read = samples
+        return changed
 
 
 @lru_cache(maxsize=16_384)
@@ -75,22 +91,26 @@ class Recorder:
         if reading.failure is not None:
             return frame | {"failure": encode(reading.failure)}
         known = self._known.setdefault(reading.probe, _Known())
-        samples = {_key(s.name, s.labels): s.value for s in reading.samples}
-        kept = [key for key in known.samples if key in samples]
-        if list(samples) != kept + [key for key in samples if key not in known.samples]:
-            # A sample came in between, or they changed places: written anew, since their order is part of the reading.
-            frame["anew"] = True
-            known.samples = {}
-        # `is` would miss equal numbers, and True == 1: compare value and type.
-        changed = {
-            key: value
-            for key, value in samples.items()
-            if key not in known.samples or known.samples[key] != value or type(known.samples[key]) is not type(value)
-        }
-        gone = [key for key in known.samples if key not in samples]
-        units = {s.name: s.unit for s in reading.samples if known.units.get(s.name) != s.unit}
-        known.samples = samples
-        known.units |= units
+        gone: list[str] = []
+        units: dict[str, str] = {}
+        if (changed := known.changes(reading.samples)) is None:
+            samples = {_key(s.name, s.labels): s.value for s in reading.samples}
+            kept = [key for key in known.samples if key in samples]
+            if list(samples) != kept + [key for key in samples if key not in known.samples]:
+                # One came in between, or they changed places: written anew, since their order is part of the reading.
+                frame["anew"] = True
+                known.samples = {}
+            before = known.samples
+            changed = {
+                key: value
+                for key, value in samples.items()
+                if key not in before or before[key] != value or before[key].__class__ is not value.__class__
+            }
+            gone = [key for key in before if key not in samples]
+            units = {s.name: s.unit for s in reading.samples if known.units.get(s.name) != s.unit}
+            known.samples = samples
+            known.units |= units
+            known.as_read = reading.samples if len(samples) == len(reading.samples) else ()
         for name, part in (("set", changed), ("gone", gone), ("units", units), ("gaps", encode(reading.gaps))):
             if part:
                 frame[name] = part

@@ -54,6 +54,8 @@ SAVES_PER_COPY: Final = 60
 SAVES_PER_EXAMINATION: Final = 20
 EXAMINE_TIMEOUT_SECONDS: Final = 30.0
 PUT_PART: Final = "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
+# Of a frame and the state: 2 to 6 % larger than by the usual 6, at two thirds of its time.
+_COMPRESSION: Final = 4
 # The parts as a monitord of before wrote them.
 _OF_BEFORE: Final = (*(field.name for field in fields(State)), CHECK_PART, HOUR_PART)
 # A larger file is not examined before the first check, but soon after.
@@ -373,7 +375,7 @@ class Store:
             strike(connection, record.heard_through)
             seq = connection.execute(
                 "INSERT INTO frames (at, whole, body) VALUES (?, ?, ?)",
-                (at, whole, zlib.compress(_json(frame).encode(), 6)),
+                (at, whole, zlib.compress(_json(frame).encode(), _COMPRESSION)),
             ).lastrowid
             if with_state:
                 _put_whole(connection, body, seq or 0)
@@ -420,7 +422,9 @@ class Store:
             texts[HOUR_PART] = _json(hour)
         if record.orders is not None and record.orders != check.orders:
             texts[ORDERS_PART] = self._as_json("given", record.orders)[0]
-        return zlib.compress(("{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}").encode(), 6)
+        return zlib.compress(
+            ("{" + ",".join(f'"{name}":{text}' for name, text in texts.items()) + "}").encode(), _COMPRESSION
+        )
 
     def _as_json(self, which: str, orders: StandingOrders) -> tuple[str, bool]:
         """Orders as JSON, and whether the same come back from it. They are nearly always those of the last time."""
