@@ -39,7 +39,8 @@ for _number in (signal.SIGINT, signal.SIGQUIT, signal.SIGHUP):
 hypothesis.settings.register_profile("any machine", deadline=None)
 hypothesis.settings.load_profile("any machine")
 
-SERVERS = {"postgres", "valkey", "pm2", "stack"}
+SERVERS = {"postgres", "valkey", "pm2", "stack", "start", "watched", "hooks", "chrome"}
+"""Fixtures that start a server of the fleet, a daemon, a receiver that it tells, or a browser."""
 PATIENCE = 60.0
 """Seconds a test waits for what must happen before it fails: only a failing test ever waits this long."""
 

@@ -103,6 +103,7 @@ async def test_what_is_planted_is_in_no_log_page_snapshot_message_metric_or_erro
         port = unused.getsockname()[1]
     case = {"channel": "marlon", "epoch": label, "user_hash": users[2], "root": root, "participants": 5}
     settings = {
+        "MONITORD_CHECK_INTERVAL": "1s",
         "MONITORD_POSTGRES__DSN": fleet_database,
         "MONITORD_PIPELINE__TEST_CASES": json.dumps([case]),
         "MONITORD_PIPELINE__VERIFY": "all",
@@ -125,9 +126,9 @@ async def test_what_is_planted_is_in_no_log_page_snapshot_message_metric_or_erro
         written += [(await page.get(path)).text for path in SHOWN]
     shell = start.environment(settings)
     shown = {}
-    for arguments in COMMANDS:
-        # In a thread: the chain that they ask is served by this loop.
-        done = await asyncio.to_thread(monitord, *arguments, directory=tmp_path, settings=shell)
+    # In threads: the chain that they ask is served by this loop.
+    commands = [asyncio.to_thread(monitord, *one, directory=tmp_path, settings=shell) for one in COMMANDS]
+    for arguments, done in zip(COMMANDS, await asyncio.gather(*commands), strict=True):
         written += [done.stdout, done.stderr]
         shown[arguments[0], arguments[-1]] = done.stdout
     assert "Traceback" not in "".join(written)
