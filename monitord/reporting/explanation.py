@@ -60,7 +60,8 @@ def _subject(one: ExplainedSubject, screen: Terminal) -> Iterator[str]:
         yield from screen.wrapped(one.why)
     for source, members in groupby(sorted(one.members, key=lambda member: member[1]), key=lambda member: member[1]):
         names = ", ".join(name for name, _ in members)
-        yield from screen.wrapped(f"{(one.member or 'member').capitalize()}s ({source}): {names}", hanging="    ")
+        kinds = " or ".join(f"{kind}s" for kind in (one.member or "member").split(" or "))
+        yield from screen.wrapped(f"{kinds.capitalize()} ({source}): {names}", hanging="    ")
     for name, error in one.absent:
         yield from screen.wrapped(f"Not measured: {name}: {error}", hanging="    ")
     if one.watched and one.rules:

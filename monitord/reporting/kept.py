@@ -28,13 +28,15 @@ def sections(night: Report) -> Iterator[Section]:
     if past.window is not None:
         blocks = (Paragraph(_about(past, past.window)), *_in_all(past.window), *_by_day(past.window))
         yield Section("kept", TITLE, blocks)
-    if past.window is not None and past.compared:
+    if past.window is not None and past.compared and past.window.until > past.window.since:
         yield Section("compared", "Compared", tuple(_compared(past.window, past.compared)))
     if past.go is not None:
         yield Section("go", "The last GO and now", tuple(_then_and_now(past.go, past.now)))
 
 
 def _about(past: KeptPast, window: KeptWindow) -> str:
+    if window.until <= window.since:
+        return "Unknown: no hour lies whole in the window, and it is whole hours that are kept."
     span = f"{dated(window.since)} to {dated(window.until)}"
     if past.begins is None or not window.days:
         return f"Unknown: nothing is kept of the hours from {span}."

@@ -112,5 +112,5 @@ def test_the_status_says_what_was_found_and_since_when() -> None:
 def test_a_root_is_held_while_it_can_be_claimed(latest: int | None, holds: bool) -> None:
     history = fold(channel("marlon", LABEL, latest))[-1].state.history
     assert CHAIN.holds_root is not None
-    assert CHAIN.holds_root(history, ORDERS, "marlon", LABEL, ROOT) is holds
-    assert CHAIN.holds_root(history, ORDERS, "lacy", LABEL, ROOT) is None
+    assert CHAIN.holds_root(history, ORDERS, "marlon", LABEL, ROOT).held is holds
+    assert CHAIN.holds_root(history, ORDERS, "lacy", LABEL, ROOT).held is None

@@ -14,7 +14,7 @@ from monitord.core.codec import decode, encode
 from monitord.core.engine import State
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Criterion
-from monitord.core.subjects.base import Subject
+from monitord.core.subjects.base import RootOnChain, Subject
 from monitord.core.subjects.pipeline import PIPELINE
 from monitord.core.subjects.pipeline_cases import cases, known
 from monitord.core.subjects.pipeline_status import STATUS
@@ -66,9 +66,9 @@ def test_a_case_of_which_all_is_so_is_still_unknown_while_nobody_asks_the_chain(
 def test_a_subject_that_asks_a_chain_tells_whether_a_case_is_on_it(on_chain: bool | None, met: bool | None) -> None:
     asked: list[tuple[str, int, str]] = []
 
-    def holds(history: object, orders: object, channel: str, epoch: int, root: str) -> bool | None:
+    def holds(history: object, orders: object, channel: str, epoch: int, root: str) -> RootOnChain:
         asked.append((channel, epoch, root))
-        return on_chain
+        return RootOnChain(on_chain, "so it is")
 
     register(Subject("ledger", "the ledger", holds_root=holds))
     try:

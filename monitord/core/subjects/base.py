@@ -318,6 +318,14 @@ def ratio(percent: float | None) -> float | None:
     return None if percent is None else round(percent / 100, 6)
 
 
+@dataclass(frozen=True, slots=True)
+class RootOnChain:
+    """Whether a chain holds a root (None: it is not known), and why not or why that is not known, in a few words."""
+
+    held: bool | None
+    why: str = ""
+
+
 def whole(value: float | None) -> int | None:
     """A number as JSON has counts and sizes: without a fraction; None stays None."""
     return None if value is None else round(value)
@@ -457,9 +465,9 @@ class Subject:
     the report's verdict, `levels` the numbers that the report follows for them, `rollups` those that are kept by
     the hour for 400 days. `standing` sums it up for the verdict.
     `preparation` are its lines of the checklist before the on-chain test.
-    `holds_root` tells whether a chain holds this root of a channel and label (None: it is not known; no such function:
-    it is about no chain). `beneath_all`: every other subject lives on it. `undetermined` names the members that were
-    measured, and of which it is not known yet whether they are as expected.
+    `holds_root` tells whether a chain holds this root of a channel and label (None: it is about no chain).
+    `beneath_all`: every other subject lives on it. `undetermined` names the members that were measured, and of which
+    it is not known yet whether they are as expected.
 
     `carried` tells which samples of a running daemon's last reading a single check takes over: what it cannot measure
     in its time, and what says itself when it was found (None: there are none).
@@ -511,7 +519,7 @@ class Subject:
     settings: type[Any] | None = None
     needs: str = ""
     beside: str = ""
-    holds_root: Callable[[History, StandingOrders, str, int, str], bool | None] | None = None
+    holds_root: Callable[[History, StandingOrders, str, int, str], RootOnChain] | None = None
     beneath_all: bool = False
     always: bool = False
     has_bus: bool = False

@@ -22,7 +22,17 @@ from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import SuccessCriterion
 from monitord.core.report.preparation import PreparationItem, Prepared, all_done
 from monitord.core.subjects import chain_status
-from monitord.core.subjects.base import NONE, Impact, RecoveryContext, Rule, Subject, Updated, asked, judged_each
+from monitord.core.subjects.base import (
+    NONE,
+    Impact,
+    RecoveryContext,
+    RootOnChain,
+    Rule,
+    Subject,
+    Updated,
+    asked,
+    judged_each,
+)
 from monitord.core.subjects.chain_facts import (
     AUTHORITY,
     BALANCE,
@@ -33,6 +43,7 @@ from monitord.core.subjects.chain_facts import (
     SLOT,
     ChainSettings,
     ChannelFacts,
+    Known,
     chain_settings,
     is_kept,
     on_chain,
@@ -337,10 +348,20 @@ UNMEASURED = unmeasured(
 )
 
 
-def _holds(history: History, orders: StandingOrders, channel: str, epoch: int, root: str) -> bool | None:
+_WHY: Final[Mapping[Known, str]] = {
+    "OK": "",
+    "SUPERSEDED": "a newer label has taken its place, and it can no longer be claimed",
+    "BEHIND": "the newest label of its account is older",
+    "DIFFERENT": "its account has another root for this label",
+    "MISSING": "there is no account of its channel",
+    "UNKNOWN": "its account was not read",
+}
+
+
+def _holds(history: History, orders: StandingOrders, channel: str, epoch: int, root: str) -> RootOnChain:
     """Whether a root can be claimed on chain; what a newer label has taken the place of cannot."""
     state = on_chain(history, channel, epoch, root)
-    return None if state == "UNKNOWN" else state == "OK"
+    return RootOnChain(None if state == "UNKNOWN" else state == "OK", _WHY[state])
 
 
 def _untold(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:

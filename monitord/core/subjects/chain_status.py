@@ -185,6 +185,11 @@ METRICS: Final[tuple[MetricGroup[Any], ...]] = (
             ),
         ),
     ),
+    MetricGroup[float | None](
+        _members(lambda chain: chain.supply),
+        (MetricFamily("chain_token_supply", "How much there is of a group's token.", lambda supply: supply),),
+        label="group",
+    ),
     MetricGroup[NodeStatus](
         _members(lambda chain: chain.nodes),
         (
@@ -193,11 +198,6 @@ METRICS: Final[tuple[MetricGroup[Any], ...]] = (
             ),
         ),
         label="node",
-    ),
-    MetricGroup[float | None](
-        _members(lambda chain: chain.supply),
-        (MetricFamily("chain_token_supply", "How much there is of a group's token.", lambda supply: supply),),
-        label="group",
     ),
     MetricGroup[WalletStatus](
         _members(lambda chain: chain.wallets),

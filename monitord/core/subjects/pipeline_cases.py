@@ -16,6 +16,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.report.criterion import CriterionResult, SuccessCriterion
 from monitord.core.report.preparation import PreparationItem, Prepared, all_done
 from monitord.core.subjects import registry
+from monitord.core.subjects.base import RootOnChain
 
 if TYPE_CHECKING:
     from monitord.core.report.facts import ReportFacts
@@ -106,7 +107,7 @@ _ASKED: Final = (
 )
 
 
-def truths(case: PreparedCase, reading: Reading, on_chain: bool | None) -> Mapping[str, bool | None]:
+def truths(case: PreparedCase, reading: Reading, on_chain: RootOnChain) -> Mapping[str, bool | None]:
     """What is asked of a case and whether it is so; None: that is not known."""
     many = reading.number("case_participants", case=case.name)
     participants = None if many is None else case.participants in (None, many)
@@ -116,7 +117,7 @@ def truths(case: PreparedCase, reading: Reading, on_chain: bool | None) -> Mappi
         "participants": participants,
         "proof": _so(found["proof"]),
         "published": _so(found["published"]),
-        "chain": on_chain,
+        "chain": on_chain.held,
     }
 
 
@@ -124,7 +125,7 @@ def _so(value: float | None) -> bool | None:
     return None if value is None else value == 1
 
 
-def told(case: PreparedCase, reading: Reading, on_chain: bool | None) -> str:
+def told(case: PreparedCase, reading: Reading, on_chain: RootOnChain) -> str:
     """A case in a sentence: what is so, what is not, and what is not known."""
     many = reading.number("case_participants", case=case.name)
     said = []
@@ -137,7 +138,7 @@ def told(case: PreparedCase, reading: Reading, on_chain: bool | None) -> str:
     at = reading.number("case_at", case=case.name)
     why = reading.word("case_trouble", case=case.name) or ("not recomputed yet" if many is None and at is None else "")
     when = "" if at is None else f"at {humanize.clock(at)}"
-    notes = "; ".join(filter(None, (why, when)))
+    notes = "; ".join(filter(None, (why, on_chain.why, when)))
     return f"{case.channel} {humanize.label(case.epoch)}: {', '.join(said)}{f' ({notes})' if notes else ''}."
 
 
@@ -145,7 +146,7 @@ def told(case: PreparedCase, reading: Reading, on_chain: bool | None) -> str:
 READY: Final = {True: "Ready", False: "Not ready", None: "Not known to be ready"}
 
 
-def shown(case: PreparedCase, reading: Reading, on_chain: bool | None) -> tuple[bool | None, str]:
+def shown(case: PreparedCase, reading: Reading, on_chain: RootOnChain) -> tuple[bool | None, str]:
     """Whether a case is ready, and that in a sentence."""
     met = all_done(iter(truths(case, reading, on_chain).values()))
     return met, f"{READY[met]} for the on-chain test: {told(case, reading, on_chain)}"
@@ -165,12 +166,12 @@ def asks_chain(orders: StandingOrders) -> bool:
     return any(one.holds_root is not None and one.name in orders.probes for one in registry.registered())
 
 
-def on_chain(case: PreparedCase, history: History, orders: StandingOrders) -> bool | None:
-    """Whether the chain holds the case's root, as the subject that asks it knows; None where nobody asks, or knows."""
+def on_chain(case: PreparedCase, history: History, orders: StandingOrders) -> RootOnChain:
+    """Whether the chain holds the case's root, as the subject that asks it knows."""
     for subject in registry.registered():
         if subject.holds_root is not None and subject.name in orders.probes:
             return subject.holds_root(history, orders, case.channel, case.epoch, case.root)
-    return None
+    return RootOnChain(None, "nothing is asked of the chain")
 
 
 def judge(facts: ReportFacts, prepared: tuple[PreparedCase, ...], probe: str) -> CriterionResult:
@@ -207,7 +208,7 @@ def preparation(
         return Prepared(all_done(done), tuple(told(*each) for each in found))
 
     def proven(history: History, orders: StandingOrders) -> Prepared:
-        found = {case: truths(case, _reading(history, probe), None)["proof"] for case in prepared(orders)}
+        found = {case: truths(case, _reading(history, probe), RootOnChain(None))["proof"] for case in prepared(orders)}
         return Prepared(all_done(iter(found.values())), tuple(_proof(case, is_so) for case, is_so in found.items()))
 
     hint = "MONITORD_PIPELINE__TEST_CASES would have the plan's test cases checked."

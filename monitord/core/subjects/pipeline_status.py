@@ -17,7 +17,16 @@ from monitord.core.model import Reading, Severity
 from monitord.core.orders import TABLES, TREES, StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, metric
 from monitord.core.subjects import epochs_status, postgres_status, redis_status
-from monitord.core.subjects.base import MetricFamily, MetricGroup, SectionContext, StatusSection, asked, ratio, whole
+from monitord.core.subjects.base import (
+    MetricFamily,
+    MetricGroup,
+    RootOnChain,
+    SectionContext,
+    StatusSection,
+    asked,
+    ratio,
+    whole,
+)
 from monitord.core.subjects.pipeline_cases import PreparedCase, asks_chain, on_chain, shown, truths
 from monitord.core.subjects.pipeline_settings import NAME, prepared, settings
 from monitord.core.subjects.pipeline_stages import COLLECTION, PUBLISHING, TREE_STAGE
@@ -136,9 +145,9 @@ def _recomputed(group: str, reading: Reading) -> RecomputedSeal | None:
     return RecomputedSeal(result, channel, int(epoch), round(at, 3))
 
 
-def _case(case: PreparedCase, reading: Reading, is_on_chain: bool | None) -> CaseStatus:
-    ready, summary = shown(case, reading, is_on_chain)
-    return CaseStatus(**truths(case, reading, is_on_chain), ready=ready, summary=summary)
+def _case(case: PreparedCase, reading: Reading, there: RootOnChain) -> CaseStatus:
+    ready, summary = shown(case, reading, there)
+    return CaseStatus(**truths(case, reading, there), ready=ready, summary=summary)
 
 
 def _not_watched(reading: Reading, orders: StandingOrders, queue: bool) -> Mapping[str, str]:
@@ -292,7 +301,10 @@ def section(context: SectionContext) -> Iterator[Block]:
     found = context.report.of(STATUS)
     if found is None or context.report.probes[NAME].status != "ok":
         return
-    cases = ((_READY[case.ready], f"test case: {case.summary}") for case in found.test_cases.values())
+    cases = (
+        (_READY[case.ready], f"test case: {case.summary[:1].lower()}{case.summary[1:]}")
+        for case in found.test_cases.values()
+    )
     yield Bullets((*(_line(stage, found, context) for stage in STAGES), *cases))
     if context.history is not None and context.history.pipeline.names:
         yield Paragraph("sealed_participants holds user names beside the hashes; monitord reads none of them.", "dim")
