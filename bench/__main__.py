@@ -153,8 +153,11 @@ async def _written(*, quick: bool) -> str:
         await written.measure(services, cycles)
         for services, cycles in ((7, 120 if quick else written.CYCLES), (apps.APPS, 24 if quick else 240))
     ]
-    title = "Written to the disk by a cycle: as handed to the system, SQLite's log and its copying included"
-    heads = ["what", "written a cycle", "files grow", "CPU of saving", "CPU of reading the state"]
+    title = (
+        "Written by a cycle: as handed to the system, SQLite's log and its copying included; and to the disk, in\n"
+        "whole blocks, where each cycle is flushed before the next"
+    )
+    heads = ["what", "written a cycle", "to the disk", "files grow", "CPU of saving", "CPU of reading the state"]
     return table(title, heads, written.rows(found))
 
 

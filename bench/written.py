@@ -1,7 +1,8 @@
-"""What a cycle writes to the disk: bytes handed to the system, and by how much the files grow."""
+"""What a cycle writes: bytes handed to the system, what of it the disk gets, and by how much the files grow."""
 
 from __future__ import annotations
 
+import os
 import tempfile
 import time
 from dataclasses import dataclass
@@ -23,11 +24,15 @@ _COUNTED = Path("/proc/self/io")
 
 @dataclass(frozen=True, slots=True)
 class Written:
-    """Bytes a cycle of so many services, by what the system counts; CPU seconds a cycle of saving and of reading."""
+    """Bytes a cycle of so many services, by what the system counts; CPU seconds a cycle of saving and of reading.
+
+    `stored` is what the disk gets of it, in whole blocks, where each cycle is flushed before the next begins.
+    """
 
     services: int
     cycles: int
     written: float
+    stored: float
     grown: float
     saving: float
     reading: float
@@ -41,7 +46,7 @@ async def measure(services: int, cycles: int = CYCLES) -> Written:
         store = Store(path)
         await store.load(SAVE_SECONDS)
         state, hour, spent = State(), RunningHour(), 0.0
-        before, grown = written_bytes(), 0
+        before, grown = counted(), 0
         for number, observation in enumerate(observations):
             decision = decide(state, observation, orders)
             over = hour.saw(context_of(decision, state), observation.now.timestamp(), whole=is_whole(observation))
@@ -59,28 +64,42 @@ async def measure(services: int, cycles: int = CYCLES) -> Written:
             began = time.process_time()
             await store.save(record, SAVE_SECONDS)
             spent += time.process_time() - began
+            _flush(path)
             if store.problem is not None:
                 raise RuntimeError(store.problem)
             state = decision.state
             if not number:  # the first makes the file
-                before, grown, spent = written_bytes(), _size(path), 0.0
-        written, grown = written_bytes() - before, _size(path) - grown
+                before, grown, spent = counted(), _size(path), 0.0
+        written, stored = (after - earlier for after, earlier in zip(counted(), before, strict=True))
+        grown = _size(path) - grown
         began = time.process_time()
         kept = read_snapshot(path)
         reading = time.process_time() - began
         if kept is None or kept.state != state:
             raise RuntimeError("what was saved does not come back as it was")
         await store.close(SAVE_SECONDS)
-    return Written(services, cycles, written / cycles, grown / cycles, spent / cycles, reading)
+    return Written(services, cycles, written / cycles, stored / cycles, grown / cycles, spent / cycles, reading)
 
 
-def written_bytes() -> int:
-    """What this process has handed to the system to be written so far. 0 where the system does not count it."""
+def counted() -> tuple[int, int]:
+    """What this process has handed to the system to be written so far, and what of it goes to a disk.
+
+    0 where the system does not count it; nothing goes to a disk from a file system in memory.
+    """
     try:
         lines = dict(line.split(": ") for line in _COUNTED.read_text(encoding="ascii").splitlines())
     except FileNotFoundError:
-        return 0
-    return int(lines["wchar"])
+        return 0, 0
+    return int(lines["wchar"]), int(lines["write_bytes"])
+
+
+def _flush(directory: Path) -> None:
+    for path in directory.iterdir():
+        if path.name.endswith("-shm"):  # never written by itself
+            continue
+        handle = os.open(path, os.O_RDONLY)
+        os.fsync(handle)
+        os.close(handle)
 
 
 def _size(directory: Path) -> int:
@@ -93,6 +112,7 @@ def rows(found: list[Written]) -> list[list[str]]:
         [
             f"{one.services:,} services",
             size(one.written),
+            size(one.stored),
             size(one.grown),
             milliseconds(one.saving),
             milliseconds(one.reading),
