@@ -63,6 +63,32 @@ def slot_by_slot(kind: type[T]) -> type[T]:
     return kind
 
 
+def with_these(kind: type[T], *names: str) -> Callable[..., T]:
+    """A function that copies a frozen dataclass of slots with these fields as given, in their order.
+
+    At half the cost of `replace`: for what is copied a thousand times in a cycle.
+
+    Raises:
+        TypeError: it has no such field.
+    """
+    fields = [field.name for field in dataclasses.fields(kind)]  # type: ignore[arg-type] # it is a dataclass
+    if unknown := set(names) - set(fields):
+        raise TypeError(f"{kind.__name__} has no field {min(unknown)!r}")
+    scope = {"kind": kind, "new": object.__new__, **{f"set_{name}": getattr(kind, name).__set__ for name in fields}}
+    lines = [
+        f"def made({', '.join(scope)}):",
+        f" def copy(old, {', '.join(names)}):",
+        "  made = new(kind)",
+        *(f"  set_{name}(made, {name if name in names else f'old.{name}'})" for name in fields),
+        "  return made",
+        " return copy",
+    ]
+    found: dict[str, Any] = {}
+    exec("\n".join(lines), found)  # noqa: S102 - of nothing but field names
+    copy: Callable[..., T] = found["made"](**scope)
+    return copy
+
+
 def _copier(kind: type) -> Callable[[Any, dict[str, object]], object]:
     """A function that copies instances of a dataclass; that of `dataclasses` where it has both slots and none."""
     names = [field.name for field in dataclasses.fields(kind)]

@@ -48,16 +48,31 @@ def word(entries: Mapping[str, Number]) -> str:
         entries = dict((*known, *list(entries.items())[:_MOST_READ]))
     found: dict[str, str] = {}
     for name, entry in entries.items():
-        if text := _number_text(entry.value, entry.unit):
-            found.setdefault(_name(name), text)
+        value, (called, unit) = entry.value, _called(name, entry.unit)
+        text = _plainly(value, unit) if isinstance(value, str) else ""
+        text = text or _number_text(value, entry.unit)
+        if text and called not in found:
+            found[called] = text
             if len(found) == MOST_PER_APP:
                 break
     return packed(found)
 
 
+def _plainly(value: str, unit: str) -> str:
+    """A number as text with its unit, as nearly each is of ten thousand that are read in a cycle; "" of all else."""
+    try:
+        if len(value) <= _MOST_TEXT and -_LARGEST <= float(value) <= _LARGEST:
+            return value.strip() + unit
+    except ValueError:
+        pass
+    return ""
+
+
 @lru_cache(maxsize=4096)
-def _name(name: str) -> str:
-    return number_name(name)
+def _called(name: str, unit: object) -> tuple[str, str]:
+    """What a number is called in a word, and how its unit follows it."""
+    known = _unit(unit) if isinstance(unit, str) else ""
+    return number_name(name), f" {known}" if known else ""
 
 
 def _number_text(value: object, unit: object) -> str:

@@ -10,7 +10,7 @@ from typing import Final, TypeVar
 
 from msgspec import UNSET, DecodeError, Raw, Struct, UnsetType, ValidationError
 from msgspec.json import Decoder
-from msgspec.structs import fields
+from msgspec.structs import fields, force_setattr
 
 from . import Pm2Error, wire
 
@@ -124,6 +124,23 @@ def decode(body: wire.Argument) -> list[Entry]:
             return _entries(whole)
     except (DecodeError, RecursionError):
         raise wire.WireError("an argument is not JSON") from None
+
+
+def taken_numbers(environment: Environment) -> Mapping[str, Number] | None:
+    """What an app reports of itself, taken out of its environment: the rest is the same from list to list."""
+    numbers = environment.axm_monitor
+    force_setattr(environment, "axm_monitor", None)
+    return numbers
+
+
+def without_views(environment: Environment) -> Environment | None:
+    """The environment without a view of PM2's whole answer, so that it can be kept; None where it has others."""
+    if environment.watch.__class__ is list:
+        return None
+    for name in ("node_args", "node_options"):
+        if isinstance(raw := getattr(environment, name), Raw):
+            force_setattr(environment, name, raw.copy())
+    return environment
 
 
 def for_half(half: int) -> str:

@@ -2,9 +2,11 @@
 
 import math
 import re
-from dataclasses import dataclass
-from typing import cast
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, NamedTuple, cast
 
+from monitord.core.copying import with_these
 from monitord.core.names import distinct
 
 from . import Pm2Error, app_numbers, monitor_data, wire
@@ -70,6 +72,7 @@ class ListedProcess:
         err_log_path: where PM2 writes its stderr.
         numbers: what the app reports, as one word (core/app_numbers.py); "" without instrumentation.
         heap_limit_bytes: the most heap that Node may use (--max-old-space-size); None where it has no limit.
+        made: what was made of it, kept by whoever made it for as long as only what it uses and reports changes.
     """
 
     name: str
@@ -99,6 +102,26 @@ class ListedProcess:
     err_log_path: str | None
     numbers: str = ""
     heap_limit_bytes: int | None = None
+    made: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
+
+
+_used: Final = with_these(ListedProcess, "memory_bytes", "cpu_percent", "numbers")
+
+
+class _Kept(NamedTuple):
+    """One process as it was in the last list: what PM2 told of it, but for what it uses and reports, and what that is.
+
+    PM2 tells the same of nearly each process in nearly each list.
+    """
+
+    name: object
+    pid: object
+    environment: monitor_data.Environment
+    process: ListedProcess
+
+
+# By pm_id, of the last list.
+_kept: dict[int, _Kept] = {}
 
 
 def parse(body: wire.Argument) -> tuple[ListedProcess, ...]:
@@ -110,10 +133,41 @@ def parse(body: wire.Argument) -> tuple[ListedProcess, ...]:
         WireError: the answer is not JSON.
         Pm2Error: `protocol`: it is no process list.
     """
-    return tuple(process for entry in monitor_data.decode(body) if (process := _process(entry)) is not None)
+    global _kept
+    entries, before = monitor_data.decode(body), _kept
+    kept: dict[int, _Kept] = {}
+    found = []
+    for entry in entries:
+        numbers = monitor_data.taken_numbers(entry.pm2_env)
+        pm_id = entry.pm_id
+        known = before.get(pm_id) if pm_id.__class__ is int else None
+        if (
+            known is not None
+            and known.environment == entry.pm2_env
+            and known.pid == entry.pid
+            and known.name == entry.name
+        ):
+            process = known.process
+            kept[process.pm_id] = known
+            found.append(_used(process, *_usage(entry, process.status, numbers)))
+        elif (new := _process(entry, numbers)) is not None:
+            found.append(new)
+            if (environment := monitor_data.without_views(entry.pm2_env)) is not None:
+                kept[new.pm_id] = _Kept(entry.name, entry.pid, environment, new)
+    _kept = kept
+    return tuple(found)
 
 
-def _process(entry: monitor_data.Entry) -> ListedProcess | None:
+def _usage(
+    entry: monitor_data.Entry, status: str, numbers: Mapping[str, monitor_data.Number] | None
+) -> tuple[int | None, float | None, str]:
+    """The memory and the CPU that a process uses, and the numbers that it reports as one word."""
+    memory = _positive(entry.monit.memory) if status == "online" else None
+    cpu = _number(entry.monit.cpu) if memory is not None else None
+    return memory, cpu, app_numbers.word(numbers) if numbers and status in _BEGUN else ""
+
+
+def _process(entry: monitor_data.Entry, numbers: Mapping[str, monitor_data.Number] | None) -> ListedProcess | None:
     env = entry.pm2_env
     name = text(entry.name) or text(env.name)
     if name is None:
@@ -123,7 +177,7 @@ def _process(entry: monitor_data.Entry) -> ListedProcess | None:
         raise Pm2Error("protocol", "PM2 listed a process without an id")
 
     status = text(env.status) or "unknown"
-    memory = _positive(entry.monit.memory) if status == "online" else None
+    memory, cpu, word = _usage(entry, status, numbers)
     begun = status in _BEGUN
     last_started_at = epoch_seconds(env.pm_uptime)
     return ListedProcess(
@@ -132,7 +186,7 @@ def _process(entry: monitor_data.Entry) -> ListedProcess | None:
         pid=_positive(entry.pid) if status in _WITH_A_PID else None,
         status=status,
         memory_bytes=memory,
-        cpu_percent=_number(entry.monit.cpu) if memory is not None else None,
+        cpu_percent=cpu,
         restarts=integer(env.restart_time),
         created_at=epoch_seconds(env.created_at),
         started_at=last_started_at if begun else None,
@@ -152,7 +206,7 @@ def _process(entry: monitor_data.Entry) -> ListedProcess | None:
         may_end=env.stop_exit_codes is not None and _may_end(env),
         out_log_path=_path(env.pm_out_log_path),
         err_log_path=_path(env.pm_err_log_path),
-        numbers=app_numbers.word(env.axm_monitor) if begun and env.axm_monitor else "",
+        numbers=word,
         heap_limit_bytes=app_numbers.heap_limit(env.node_args) or app_numbers.heap_limit(env.node_options),
     )
 

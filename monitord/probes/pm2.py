@@ -5,7 +5,7 @@ import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
 from monitord.core.model import Answered, Sample, Value, sample
 from monitord.pm2 import app_numbers, client, process_list
@@ -84,16 +84,51 @@ def _daemon(home: Path) -> Answered | None:
     return Answered(f"{pid.decode()} since {written:.3f}", round(written, 3)) if pid.isdigit() else None
 
 
-def _service(process: process_list.ListedProcess, numbers: str, own: frozenset[int]) -> Iterator[Sample]:
-    labels = (("instance", str(process.pm_id)), ("service", process.name))  # in order, and once for all of them
+class _Constant(NamedTuple):
+    """What a process's samples are but for what it uses and reports: the same from reading to reading.
 
+    They were made for one that is `alive` so by the kernel, and is monitord's own or not.
+    """
+
+    alive: ProcessState | None
+    is_own: bool
+    labels: tuple[tuple[str, str], ...]
+    first: tuple[Sample, ...]
+    rest: tuple[Sample, ...]
+
+
+_MADE: Final = "samples"
+
+
+def _service(process: process_list.ListedProcess, numbers: str, own: frozenset[int]) -> Iterator[Sample]:
+    alive = None if process.pid is None else _process_state(process.pid)
+    is_own = process.pid in own
+    constant = process.made.get(_MADE)
+    if not isinstance(constant, _Constant) or constant.alive != alive or constant.is_own != is_own:
+        constant = process.made[_MADE] = _constant(process, alive, is_own=is_own)
+    labels = constant.labels
+    yield from constant.first
+    yield Sample("service_memory", labels, process.memory_bytes, "bytes")
+    yield Sample("service_cpu", labels, process.cpu_percent, "percent")
+    yield from constant.rest
+    if numbers:
+        yield Sample("service_app", labels, numbers, "")
+        if process.heap_limit_bytes is not None:
+            yield Sample("service_heap_limit", labels, process.heap_limit_bytes, "bytes")
+
+
+def _constant(process: process_list.ListedProcess, alive: ProcessState | None, *, is_own: bool) -> _Constant:
+    labels = (("instance", str(process.pm_id)), ("service", process.name))  # in order, and once for all of them
+    first = (Sample("service_state", labels, process.status, ""), Sample("service_process", labels, alive, ""))
+    return _Constant(alive, is_own, labels, first, tuple(_told(process, labels, is_own=is_own)))
+
+
+def _told(
+    process: process_list.ListedProcess, labels: tuple[tuple[str, str], ...], *, is_own: bool
+) -> Iterator[Sample]:
     def of(name: str, value: Value, unit: str = "1") -> Sample:
         return Sample(name, labels, value, unit)
 
-    yield of("service_state", process.status, "")
-    yield of("service_process", None if process.pid is None else _process_state(process.pid), "")
-    yield of("service_memory", process.memory_bytes, "bytes")
-    yield of("service_cpu", process.cpu_percent, "percent")
     yield of("service_started_at", process.started_at, "timestamp")
     yield of("service_created_at", process.created_at, "timestamp")
     yield of("service_restarts", process.restarts)
@@ -123,12 +158,8 @@ def _service(process: process_list.ListedProcess, numbers: str, own: frozenset[i
         yield of("service_listen_timeout", process.listen_timeout, "seconds")
     if process.module:
         yield of("service_module", 1)
-    if process.pid in own:
+    if is_own:
         yield of("service_self", 1)
-    if numbers:
-        yield of("service_app", numbers, "")
-        if process.heap_limit_bytes is not None:
-            yield of("service_heap_limit", process.heap_limit_bytes, "bytes")
 
 
 def _process_state(pid: int) -> ProcessState | None:

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Final
 
 from monitord.core.anomalies.trend_detection import Bucket, Terms, Trend, steady_rise
-from monitord.core.copying import replace, slot_by_slot
+from monitord.core.copying import replace, slot_by_slot, with_these
 
 # So many buckets are remembered: ten least spans.
 BUCKETS_KEPT = 100
@@ -36,6 +37,9 @@ class TrendSeries:
     trend: Trend | None = None
     started_at: float | None = None
     restarts: int | None = None
+
+
+_read: Final = with_these(TrendSeries, "at", "low", "high", "watched")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,19 +72,8 @@ def update(series: TrendSeries, value: float, now: float, terms: Terms) -> Trend
     watched = since if since <= terms.blind_after else 0.0
     open_from = series.begun + len(series.troughs) * series.width
     if now < open_from + series.width:
-        return TrendSeries(
-            series.begun,
-            series.width,
-            now,
-            min(series.low, value),
-            max(series.high, value),
-            series.watched + watched,
-            series.troughs,
-            series.swings,
-            series.trend,
-            series.started_at,
-            series.restarts,
-        )
+        low, high = series.low, series.high
+        return _read(series, now, min(low, value), max(high, value), series.watched + watched)
     skipped = math.floor((now - open_from) / series.width) - 1
     before = min(watched, open_from + series.width - series.at)
     closed = replace(_closed(series, series.watched + before, skipped, terms), at=now)

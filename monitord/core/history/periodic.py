@@ -23,7 +23,7 @@ def with_runs(
 ) -> ServiceHistory:
     """The service with the runs of this reading; of what neither comes and goes nor may, none are kept."""
     processes = service.lives
-    if not service.periodic and not may_come_and_go(processes):
+    if not service.periodic and not any(may_rest(process) or process.schedule for process in processes.values()):
         return replace(service, runs=None) if service.runs is not None else service
     began = [
         at for instance, process in processes.items() if (at := _began(process, old.get(instance), now)) is not None
@@ -32,11 +32,6 @@ def with_runs(
     usual = rhythm_of(name, service, orders)
     limit = usual.limit if usual is not None else None
     return replace(service, runs=seen(service.runs, began, is_up=is_up, now=now, dark=dark, limit=limit))
-
-
-def may_come_and_go(processes: Mapping[str, Process]) -> bool:
-    """Whether PM2 is configured so that a process of a service may rest, or runs it by the clock."""
-    return any(process.schedule or may_rest(process) for process in processes.values())
 
 
 def _began(process: Process, was: Process | None, now: float) -> float | None:

@@ -12,14 +12,14 @@ from functools import lru_cache
 from operator import attrgetter
 from typing import Final
 
-from monitord.core.copying import replace
+from monitord.core.copying import replace, with_these
 from monitord.core.history import restarts
 from monitord.core.history.app_figures import followed
 from monitord.core.history.model import History
-from monitord.core.history.periodic import as_periodic, expected, learned_as, may_come_and_go, with_runs
+from monitord.core.history.periodic import as_periodic, expected, learned_as, with_runs
 from monitord.core.history.process_events import BusReports, events_of
 from monitord.core.history.process_model import Batch, Process, ProcessEnd, ServiceHistory, keep_told
-from monitord.core.history.process_states import WAITING
+from monitord.core.history.process_states import WAITING, may_rest
 from monitord.core.history.restart_loops import tallied
 from monitord.core.model import OperatorAction, Reading, RestartKind, ServiceEvent, Value
 from monitord.core.orders import Expected, StandingOrders
@@ -60,9 +60,13 @@ class _Listed:
 
 
 def _with_usage(process: Process, listed: _Listed, told: Mapping[str, Value]) -> Process:
-    used = replace(process, memory=listed.memory, cpu=listed.cpu, app=listed.app, heap_limit=listed.heap_limit)
+    used = _used(process, listed.memory, listed.cpu, listed.app, listed.heap_limit)
     keep_told(used, told)
     return used
+
+
+_used: Final = with_these(Process, "memory", "cpu", "app", "heap_limit")
+_living: Final = with_these(ServiceHistory, "lives")
 
 
 def by_service(reading: Reading) -> dict[str, dict[str, Process]]:
@@ -192,18 +196,22 @@ def update_fleet(
     services: dict[str, ServiceHistory] = {}
     events: list[ServiceEvent] = []
     roster = dict(history.roster)
+    ordered = orders.services
+    may_run: list[str] = []  # those that come and go, or may
     for name in sorted(history.services.keys() | seen.keys()):
         old = history.services.get(name, _NOTHING_KNOWN)
         if (at_rest := resting.get(name)) is not None:
-            services[name] = old if at_rest is old.lives else replace(old, lives=at_rest)
-            if not orders.services and (was := roster.get(name)) != "periodic" and _stays_online(at_rest):
-                if was != "online":
-                    roster[name] = "online"
-            elif not orders.services:
-                wanted = learned_as(at_rest, was, _NOTHING_HEARD, by_hand=old.by_hand)
-                if wanted is not None:
-                    roster[name] = wanted
+            services[name] = old if at_rest is old.lives else _living(old, at_rest)
+            was = roster.get(name)
+            wanted = ordered.get(name) if ordered else was
+            if wanted == "periodic" or old.periodic or old.runs is not None or not _stays_online(at_rest):
+                may_run.append(name)
+                if not ordered and (known := learned_as(at_rest, was, _NOTHING_HEARD, by_hand=old.by_hand)) is not None:
+                    roster[name] = known
+            elif not ordered and was != "online":
+                roster[name] = "online"
             continue
+        may_run.append(name)
         batches = tuple(b for b in old.batches if b.end > now - window)
         crashes = changes[name].crashes if name in changes else 0
         tallies = old.tallies
@@ -242,17 +250,17 @@ def update_fleet(
                 gone_at=None if processes else next((e.at for e in happened if e.change == "deleted"), old.gone_at),
             )
             is_by_hand = services[name].by_hand or _is_by_hand(old, before)
-            wanted = learned_as(processes, roster.get(name), reports, by_hand=is_by_hand)
-            if wanted is not None and not orders.services:
-                roster[name] = wanted
+            learned = learned_as(processes, roster.get(name), reports, by_hand=is_by_hand)
+            if learned is not None and not ordered:
+                roster[name] = learned
         events.extend(happened)
-    wanted_now: Mapping[str, Expected] = orders.services or roster
+    wanted_now: Mapping[str, Expected] = ordered or roster
     dark = now - before if before is not None and now - before > late else 0.0
-    for name, service in services.items():
-        periodic = wanted_now.get(name) == "periodic"
-        if periodic or service.periodic or service.runs is not None or may_come_and_go(service.lives):
+    for name in may_run:
+        if (service := services.get(name)) is not None:
+            service = as_periodic(service, wanted_now.get(name) == "periodic")
             lives = history.services.get(name, _NOTHING_KNOWN).lives
-            services[name] = with_runs(name, as_periodic(service, periodic), lives, now, dark, orders)
+            services[name] = with_runs(name, service, lives, now, dark, orders)
     last = together or history.fleet_restart
     if last is not None and last.left_behind:
         left_behind = tuple(name for name in last.left_behind if name not in seen)
@@ -270,8 +278,11 @@ def _is_alive(processes: Mapping[str, Process]) -> bool:
 
 
 def _stays_online(processes: Mapping[str, Process]) -> bool:
-    """Whether what was not learned to be periodic is to be online, whatever else was known of it."""
-    return _is_alive(processes) and not any(process.schedule for process in processes.values())
+    """Whether each process is online, and none of them rests between its runs or is run by the clock."""
+    for process in processes.values():
+        if process.state != "online" or process.schedule or may_rest(process):
+            return False
+    return True
 
 
 def _at_rest(
