@@ -12,9 +12,11 @@ from monitord.config.loader import SettingsError, load, shown, standing_orders
 from monitord.core.anomalies.pipeline import behind, has_dropped, lacks_categories
 from monitord.core.codec import decode, encode
 from monitord.core.engine import State
+from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Criterion
-from monitord.core.subjects.base import RootOnChain, Subject
+from monitord.core.subjects.base import NONE, RootOnChain, Rule, Subject
+from monitord.core.subjects.chain import CHAIN
 from monitord.core.subjects.pipeline import PIPELINE
 from monitord.core.subjects.pipeline_cases import cases, known
 from monitord.core.subjects.pipeline_status import STATUS
@@ -43,6 +45,13 @@ def prepared(**of_case: int | None) -> Night:
     night.pipeline.cases[PLACE] = READY | of_case
     night.passes(minutes=10)
     return night
+
+
+def an_alert() -> Alert:
+    night = Night(WATCHED, every=60)
+    night.pipeline.is_wrong("empty", "MILO", 1)
+    night.passes(minutes=10)
+    return next(one for one in night.state.alerts.values() if one.subject == "MILO")
 
 
 def the_test(night: Night) -> Criterion:
@@ -250,3 +259,15 @@ def test_what_is_usual_is_known_after_three_days_and_three_labels() -> None:
 def test_the_orders_of_the_pipeline_are_recorded_and_read_again(tmp_path: Path) -> None:
     orders = standing_orders(load(DSN, tmp_path))
     assert decode(StandingOrders, json.loads(json.dumps(encode(orders)))) == orders
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [rule for rule in (*PIPELINE.rules, *CHAIN.rules) if "unmeasured" not in rule.roles],
+    ids=lambda rule: rule.name,
+)
+def test_each_rule_says_what_it_means_for_collection_sealing_and_claims(rule: Rule) -> None:
+    on_epochs = rule.impact.on_epochs
+    said = on_epochs if isinstance(on_epochs, tuple) else on_epochs(an_alert(), WATCHED)
+    assert len(said) == 3
+    assert any(one != NONE for one in said)

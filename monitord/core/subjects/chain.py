@@ -160,7 +160,7 @@ def chain_behind(observation: Observation, history: History, orders: StandingOrd
                 f"{'is' if len(found) == 1 else 'are'} marked as published and not on chain: "
                 f"{humanize.listed([_behind(*one) for one in found], most=_MOST_NAMED)}."
             ),
-            evidence={"channels": [_evidence(*one) for one in found[:_MOST_NAMED]], "elsewhere": elsewhere},
+            evidence=_evidence(found) | ({"elsewhere": elsewhere} if elsewhere else {}),
             recommendation=(
                 "`published` is the publisher's claim, the account is the proof: look at the publisher's log for the "
                 f"transactions of these labels, and at its wallet's balance.{hint}"
@@ -176,8 +176,11 @@ def _behind(channel: str, what: dict[str, Any]) -> str:
     return f"{channel} (label {what['published']}; {there})"
 
 
-def _evidence(channel: str, what: dict[str, Any]) -> dict[str, Any]:
-    return {"channel": channel, **{name: what[name] for name in ("state", "published", "latest")}}
+def _evidence(found: _Wrong) -> dict[str, Any]:
+    """How the first channels are, and the labels that are marked as published."""
+    named = found[:_MOST_NAMED]
+    labels = sorted({what["published"] for _, what in named})
+    return {"channels": {channel: what["state"] for channel, what in named}, "labels": labels}
 
 
 def chain_root_differs(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
@@ -196,7 +199,7 @@ def chain_root_differs(observation: Observation, history: History, orders: Stand
                 f"The root on chain is another than the one that was built, "
                 f"of {humanize.plural(len(found), 'channel')} of {group}: {humanize.listed(named, most=_MOST_NAMED)}."
             ),
-            evidence={"channels": [_evidence(*one) for one in found[:_MOST_NAMED]]},
+            evidence=_evidence(found),
             recommendation=(
                 "Claims with proofs of this tree are refused. Run `monitord verify` for these labels: it says whether "
                 "the stored root is that of the participants; then see what the publisher sent."
