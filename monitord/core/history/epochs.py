@@ -123,7 +123,7 @@ def seals(sealed: Sealed, group: str, now: float, orders: StandingOrders, empty:
     by = now, orders.epoch_length, orders.epoch_grace, orders.seal_critical
     if answers.by != by:
         answers.by, answers.found = by, {}
-        answers.turns = _turns(now, calendar(orders), window_seconds(orders))
+        answers.turns = turns_at(now, calendar(orders), window_seconds(orders))
     found = answers.found.get(group)
     if found is None:
         found = answers.found[group] = answers.seals(group, now)
@@ -143,7 +143,7 @@ def passing_over(label: int, empty: Collection[int], last: int, length: int) -> 
     return label
 
 
-class _Turns(NamedTuple):
+class Turns(NamedTuple):
     """What of a moment the seals depend on, but for their age: it is the same for a part of an epoch.
 
     `expected` and `current` are labels, `before` is the last one that is older than the window.
@@ -155,9 +155,10 @@ class _Turns(NamedTuple):
     before: int
 
 
-def _turns(now: float, days: Calendar, window: float) -> _Turns:
+def turns_at(now: float, days: Calendar, window: float) -> Turns:
+    """What holds of the seals for as long as it is equal, where no label is of the future."""
     length = days.length
-    return _Turns(length, days.expected(now), days.current(now), -int((window - now) // length) * length - length)
+    return Turns(length, days.expected(now), days.current(now), -int((window - now) // length) * length - length)
 
 
 @slot_by_slot
@@ -194,10 +195,10 @@ class _Answers:
 
     def __init__(self, sealed: Sealed, empty: Empty) -> None:
         self.by: tuple[object, ...] = ()
-        self.turns = _Turns(0, 0, 0, 0)
+        self.turns = Turns(0, 0, 0, 0)
         self.found: dict[str, Seals] = {}
         self._sealed, self._empty = sealed, empty
-        self._known: dict[tuple[str, _Turns], _Known] = {}
+        self._known: dict[tuple[str, Turns], _Known] = {}
 
     def seals(self, group: str, now: float) -> Seals:
         place = group, self.turns
@@ -212,7 +213,7 @@ class _Answers:
 
 
 def _known(
-    labels: tuple[tuple[int, int | None], ...], nobodys: tuple[int, ...], group: str, now: float, turns: _Turns
+    labels: tuple[tuple[int, int | None], ...], nobodys: tuple[int, ...], group: str, now: float, turns: Turns
 ) -> _Known:
     length, expected, due_last = turns.length, turns.expected, turns.current - turns.length
     channels = {label: count for label, count in labels if label <= now}

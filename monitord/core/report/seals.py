@@ -10,9 +10,9 @@ from monitord.core.anomalies.completeness import falls_short, habit
 from monitord.core.anomalies.sealing_delays import delay_of, is_unusual, usual
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED, SealingHabits
 from monitord.core.copying import replace
-from monitord.core.history.epochs import Calendar, calendar, empty_labels, seals, window_seconds
+from monitord.core.history.epochs import Calendar, Turns, calendar, empty_labels, seals, turns_at, window_seconds
 from monitord.core.history.model import History
-from monitord.core.model import Observation, Reading
+from monitord.core.model import Observation, Reading, Sample
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import GroupReport, SealReport
 
@@ -52,6 +52,8 @@ class SealTracker:
         self._empty: dict[str, set[int]] = {group: set() for group in orders.groups}
         self._latest_due: Mapping[str, int | None] = {}
         self._looked_for: set[int] = set()
+        self._read: tuple[Sample, ...] | None = None
+        self._turns: tuple[Turns, int] | None = None
         self.read_at: float | None = None
         """When the epochs were last read."""
 
@@ -62,9 +64,17 @@ class SealTracker:
             return
         at, before = observation.now.timestamp(), self.read_at
         self.read_at = at
+        expected = self._overdue.expected(at)
+        turns = turns_at(at, self._days, window_seconds(self._orders)), expected
+        if reading.samples is self._read and turns == self._turns and before is not None and at >= before:
+            return  # nothing is new, and nothing has fallen due
+        self._read, self._turns = reading.samples, turns
         for s in reading.named("seal_channels"):
             group, label = s.label("group"), int(s.label("epoch"))
-            if group not in self._seals or label > at:
+            if group not in self._seals:
+                continue
+            if label > at:
+                self._read = None  # it may be its time at the next
                 continue
             known = self._seals[group].get(label, _Seal(at))
             channels = s.value if isinstance(s.value, int) else None
@@ -74,7 +84,6 @@ class SealTracker:
             if label in self._seals.get(group, {}) and isinstance(s.value, int | float):
                 self._seals[group][label] = replace(self._seals[group][label], sealed_at=float(s.value))
         self._participation(reading)
-        expected = self._overdue.expected(at)
         if before is not None and at < before:  # the clock was set back: what was due by then is not due yet
             self._looked_for = {label for label in self._looked_for if label <= expected}
         if expected not in self._looked_for:
