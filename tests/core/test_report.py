@@ -9,6 +9,7 @@ from monitord.core.model import Failure, Observation, Reading
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Criterion, ServiceReport
 from monitord.core.report.model import Report as Report
+from tests.nights.playing import through_frames
 
 from .nights import LONG, MEMORY, Night, orders
 
@@ -113,6 +114,21 @@ def test_a_seal_after_the_grace_is_named_and_forgiven() -> None:
     found = criterion(morning(night, 4), "epochs_sealed")
     assert found.met is True
     assert any("MILO sealed late: " in detail and "26 min" in detail for detail in found.details)
+
+
+def test_a_recording_in_which_readings_are_as_those_before_tells_the_same_seals() -> None:
+    night = quiet(1, every=300)
+    night.groups["CLS"].skips.add(1762318800)
+    night.groups["MILO"].delay = 1574
+    night.passes(hours=5)
+    once = [look.observation for look in night.looks]
+    until, groups = once[-1].now.timestamp(), []
+    for observations in (once, list(through_frames(once))):
+        recorded = RecordedCycle(observations, night.transitions, night.state)
+        groups.append(build_report(recorded, night.orders, until - 5 * 3600, until).groups)
+    told, again = groups
+    assert {seal.state for group in told for seal in group.seals} >= {"sealed", "late", "missed"}
+    assert told == again
 
 
 def test_growth_past_the_steady_rate_is_a_no_go_by_its_busiest_hour() -> None:
