@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sqlite3
+import zlib
 from contextlib import closing
 from datetime import UTC, datetime, timedelta
 from html.parser import HTMLParser
@@ -126,7 +127,9 @@ def test_nothing_recorded_is_unknown_in_every_form(tmp_path: Path) -> None:
 def test_a_last_report_of_another_shape_costs_the_baseline_and_not_the_verdict(tmp_path: Path) -> None:
     asyncio.run(leave(tmp_path / "state", healthy()))
     with closing(sqlite3.connect(tmp_path / "state" / FILE)) as connection, connection:
-        connection.execute("UPDATE state SET body = '{\"alerts\": 7}' WHERE name = 'report'")
+        (body,) = connection.execute("SELECT body FROM whole_state").fetchone()
+        written = json.dumps(json.loads(zlib.decompress(body)) | {"report": {"alerts": 7}})
+        connection.execute("UPDATE whole_state SET body = ?", (zlib.compress(written.encode()),))
     code, fields = fields_of(tmp_path, "report", "--since", "110m")
     assert (code, fields["verdict"], fields["baseline"]) == (0, "GO", None)
 
