@@ -11,7 +11,7 @@ import statistics
 import sys
 import time
 
-from bench import apps, baseline, bus_latency, detection, month, nights, pipeline, signs, trends, written
+from bench import apps, baseline, bus_latency, detection, month, nights, pipeline, postgres_cost, signs, trends, written
 from bench.faults import FAULTS
 from bench.footprint import Footprint, measure_footprint
 from bench.measure import Run, milliseconds, seconds, size, spread, table
@@ -28,7 +28,7 @@ def main() -> int:
     parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
     parser.add_argument(
         "--only",
-        choices=["trends", "bus", "detection", "apps", "pipeline", "signs", "written"],
+        choices=["trends", "bus", "detection", "apps", "pipeline", "postgres", "signs", "written"],
         help="this part alone; trends, detection, apps and written need no server",
     )
     parser.add_argument("--markdown", action="store_true", help="with --only detection: into docs/reference.md")
@@ -53,6 +53,10 @@ def main() -> int:
     try:
         if arguments.only == "pipeline":
             print(asyncio.run(pipeline.measured()))
+            return 0
+        if arguments.only == "postgres":
+            sizes = (postgres_cost.SMALL, postgres_cost.WIDE) if arguments.quick else postgres_cost.SIZES
+            print(asyncio.run(postgres_cost.measured(sizes, 60 if arguments.quick else 240, _say)))
             return 0
         if arguments.only == "bus":
             print(asyncio.run(_bus(quick=arguments.quick)))

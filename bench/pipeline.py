@@ -70,16 +70,17 @@ def statements() -> list[Asked]:
     """Those of the pipeline's probe, as it sends them."""
     window = [NEWEST - ago * HOUR for ago in range(WINDOW)]
     both = {"trees": True, "indexed": True}
-    every, twelfth, new = "each cycle", "12 times an epoch", "once a label, and when it changed"
+    moved, twelfth, new = "when the counters moved", "12 times an epoch", "once a label, and when it changed"
     return [
-        Asked("newest three labels signed", every, queries.signed(**both), (window[:3], GROUPS)),
-        Asked("the window signed", twelfth, queries.signed(**both), (window, GROUPS)),
+        Asked("newest three labels marked", moved, queries.marked(trees=True), (window[:3],)),
+        Asked("the window marked", twelfth, queries.marked(trees=True), (window,)),
+        Asked("one label signed", new, queries.signed(**both), (window[:1], GROUPS)),
         Asked("stages of one label", new, queries.stages(**both, participants=True), (window[:1], GROUPS)),
         Asked(
             "stages of the window", "once, at the start", queries.stages(**both, participants=True), (window, GROUPS)
         ),
-        Asked("duplicate roots", "when a label changed", queries.DUPLICATES, (window, GROUPS)),
-        Asked("channels sealed last", twelfth, queries.LATEST, (window, GROUPS, 5)),
+        Asked("duplicate roots", "when a root changed", queries.DUPLICATES, (window, GROUPS, window[:1])),
+        Asked("channels sealed last", twelfth, queries.LATEST, (window[:3], GROUPS, 5)),
         Asked("backlog and its trees", twelfth, queries.backlog(trees=True), (int(NOW), 3000)),
         Asked("published in the window", twelfth, queries.PUBLISHED, (window, NOW - HOUR)),
         Asked(

@@ -5,16 +5,17 @@ Each question is bounded by labels and by rows. What does not change is asked fo
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from monitord.core.names import distinct
 from monitord.postgres import queries
+from monitord.postgres.counted import changes
 from monitord.postgres.participation import spellings, upper
 
 if TYPE_CHECKING:
-    from monitord.postgres.session import Connection
+    from monitord.postgres.session import Connection, Session
 
 SIGNALS: Final = "user_signals"
 PARTICIPATION: Final = "channel_participation"
@@ -43,6 +44,7 @@ class Access:
     readable: bool = False
     pages: int = 0
     indexed: bool = False
+    oid: int | None = None
 
     @property
     def usable(self) -> bool:
@@ -103,7 +105,9 @@ class Twice:
 async def access(connection: Connection) -> dict[str, Access]:
     """Each of the pipeline's tables."""
     rows = await connection.fetch(queries.ACCESS, list(TABLES))
-    return {row["name"]: Access(row["there"], row["readable"], row["pages"], row["indexed"]) for row in rows}
+    return {
+        row["name"]: Access(row["there"], row["readable"], row["pages"], row["indexed"], row["oid"]) for row in rows
+    }
 
 
 async def signatures(
@@ -122,6 +126,23 @@ async def signatures(
     return seals, built
 
 
+async def changed(
+    session: Session, connection: Connection, tables: Mapping[str, Access]
+) -> dict[str, tuple[object, ...] | None]:
+    """What the server has counted of changes to each of these tables; None where it does not count them."""
+    oids = {name: one.oid for name, one in tables.items() if one.oid is not None}
+    rows = await session.counted(connection, list(oids.values()))
+    return {name: changes(rows.get(oids[name])) if name in oids else None for name in tables}
+
+
+async def marks(connection: Connection, labels: Sequence[int], trees: Access) -> dict[int, tuple[object, ...]]:
+    """What each of these labels' seals and trees come to, to be compared with what they came to before."""
+    found: dict[int, tuple[object, ...]] = dict.fromkeys(labels, ())
+    for row in await connection.fetch(queries.marked(trees=trees.usable and trees.indexed), list(labels)):
+        found[row["epoch"]] = (*found[row["epoch"]], (row["of"], row["rows"], row["published"], row["mark"]))
+    return found
+
+
 async def stages(
     connection: Connection, labels: Sequence[int], groups: Sequence[str], tables: Mapping[str, Access]
 ) -> dict[tuple[int, str], Stages]:
@@ -130,6 +151,7 @@ async def stages(
     statement = queries.stages(trees=trees.usable, indexed=trees.indexed, participants=tables[PARTICIPANTS].usable)
     await connection.execute(queries.NO_NESTED_LOOPS)
     rows = await connection.fetch(statement, list(labels), list(groups))
+    await connection.execute(queries.NESTED_LOOPS)
     return {
         (row["epoch"], row["name"]): Stages(
             seals=row["seals"],
@@ -145,20 +167,30 @@ async def stages(
     }
 
 
-async def duplicates(connection: Connection, labels: Sequence[int], groups: Sequence[str]) -> list[Twice]:
-    """The roots that several seals of these labels have."""
-    rows = await connection.fetch(queries.DUPLICATES, list(labels), list(groups))
+async def duplicates(
+    connection: Connection, labels: Sequence[int], groups: Sequence[str], asked: Sequence[int]
+) -> list[Twice]:
+    """The roots that several seals of these labels have, and one of the labels that are `asked` of them."""
+    rows = await connection.fetch(queries.DUPLICATES, list(labels), list(groups), list(asked))
     return [Twice(tuple(row["names"]), _names(row["channels"]), tuple(row["labels"])) for row in rows]
 
 
 async def latest(
-    connection: Connection, labels: Sequence[int], groups: Sequence[str]
+    connection: Connection, batches: Iterable[Sequence[int]], groups: Sequence[str]
 ) -> dict[str, tuple[tuple[str, int], ...]]:
-    """The channels that each group (in upper case) has sealed last, with their newest labels."""
-    found: dict[str, tuple[tuple[str, int], ...]] = {}
-    for row in await connection.fetch(queries.LATEST, list(labels), list(groups), MOST_LATEST):
-        found[row["name"]] = (*found.get(row["name"], ()), (distinct(row["channel"]), row["epoch"]))
-    return found
+    """The channels that each group (in upper case) has sealed last, with their newest labels.
+
+    `batches` are labels, the newest first; no more of them are read than it takes.
+    """
+    found: dict[str, dict[str, int]] = {group: {} for group in groups}
+    for labels in batches:
+        for row in await connection.fetch(queries.LATEST, list(labels), list(groups), MOST_LATEST):
+            its = found[row["name"]]
+            if len(its) < MOST_LATEST:
+                its.setdefault(distinct(row["channel"]), row["epoch"])
+        if all(len(its) >= MOST_LATEST for its in found.values()):
+            break
+    return {group: tuple(its.items()) for group, its in found.items() if its}
 
 
 async def publishing(

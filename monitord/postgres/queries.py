@@ -34,20 +34,72 @@ def begin(statement_ms: int, lock_ms: int, idle_ms: int, search_path: tuple[str,
 PING = "SELECT 1"
 
 # The exact size walks the database's files: 60 ms at 15,000 of them. Past 4 MB of pg_class, some 20,000 relations, it
-# is the sum of what the catalogue knows, which lags behind by a VACUUM.
+# is the sum of what the catalogue knows, which lags behind by a VACUUM. Of the transaction ids the worse of both kinds
+# that can run out, in percent of the 2^31 there are.
 SERVER = """
-SELECT pg_is_in_recovery() AS replica, extract(epoch FROM clock_timestamp())::float8 AS clock,
-       current_setting('server_version_num')::int8 AS version,
-       extract(epoch FROM pg_postmaster_start_time())::float8 AS started,
-       current_setting('track_counts')::bool AS counting,
+SELECT current_setting('server_version_num')::int8 AS version, current_setting('block_size')::int8 AS block_size,
        d.datname AS database, d.oid::int8 AS database_oid,
+       d.datconnlimit::int8 AS of_database,
        has_function_privilege('pg_control_system()', 'EXECUTE') AS identifiable,
-       pg_stat_get_db_numbackends(d.oid)::int8 AS connections,
        CASE WHEN pg_relation_size('pg_catalog.pg_class') > 4194304
             THEN (SELECT sum(c.relpages::int8) * current_setting('block_size')::int8 FROM pg_class c)::int8
-            WHEN has_database_privilege(d.oid, 'CONNECT') THEN pg_database_size(d.oid) END AS bytes
+            WHEN has_database_privilege(d.oid, 'CONNECT') THEN pg_database_size(d.oid) END AS bytes,
+       (SELECT max(greatest(age(x.datfrozenxid)::float8, mxid_age(x.datminmxid)::float8)) / 2147483648.0 * 100
+        FROM pg_database x WHERE x.datallowconn) AS xid_used
 FROM pg_database d
 WHERE d.datname = current_database()
+"""
+
+_THERE = "coalesce(to_regclass(${0}), to_regclass('public.' || ${0})) IS NOT NULL"
+
+
+def now(tables: int) -> str:
+    """What of the server may be another in each reading; views that say the same take longer to plan than to answer.
+
+    `there` says of so many tables whether there is any that could be meant.
+    $1: this database's oid; $2 and on: the tables' names, quoted where that is needed.
+    """
+    there = ", ".join(_THERE.format(number) for number in range(2, tables + 2))
+    return f"""
+SELECT pg_is_in_recovery() AS replica, extract(epoch FROM clock_timestamp())::float8 AS clock,
+       extract(epoch FROM pg_postmaster_start_time())::float8 AS started,
+       current_setting('track_counts') AS counting, pg_backend_pid() AS pid,
+       pg_stat_get_db_numbackends($1::int8::oid)::int8 AS connections,
+       current_setting('max_connections') AS most,
+       current_setting('superuser_reserved_connections') AS reserved,
+       current_setting('reserved_connections', true) AS reserved_more,
+       current_setting('default_transaction_read_only') AS read_only,
+       EXISTS (SELECT FROM pg_db_role_setting r
+               WHERE r.setrole = 0 AND r.setdatabase IN (0, $1::int8::oid)
+                 AND 'default_transaction_read_only=on' = ANY (r.setconfig)) AS read_only_here,
+       ARRAY[{there}]::bool[] AS there
+"""  # noqa: S608 - of constants
+
+
+# The other sessions by what they are. Others' backend_type is hidden from a role without pg_read_all_stats; what is
+# theirs at all is not: parallel workers are among them, too. $1: this database's oid.
+SESSIONS = """
+SELECT a.datid = $1::int8::oid AS here, a.backend_type AS type, a.state, a.usesysid IS NULL AS nobodys,
+       count(*) AS sessions, count(*) FILTER (WHERE a.wait_event_type = 'Lock') AS waiting,
+       extract(epoch FROM clock_timestamp() - min(a.xact_start))::float8 AS transaction,
+       extract(epoch FROM clock_timestamp() - min(a.state_change))::float8 AS unchanged
+FROM pg_stat_get_activity(NULL) a
+WHERE a.pid <> pg_backend_pid()
+GROUP BY 1, 2, 3, 4
+"""
+
+# Where a setting comes from that this session has.
+SOURCE_OF_READ_ONLY = "SELECT source FROM pg_settings WHERE name = 'default_transaction_read_only'"
+
+# Who waits for a lock, which anybody may see.
+WAITS = """
+SELECT count(*) AS waits, extract(epoch FROM clock_timestamp() - min(waitstart))::float8 AS longest
+FROM pg_lock_status() WHERE NOT granted
+"""
+
+# Who follows.
+STANDBYS = """
+SELECT count(*) AS standbys, extract(epoch FROM max(replay_lag))::float8 AS lag FROM pg_stat_get_wal_senders()
 """
 
 # How many seconds behind its primary a standby is. Where all that its receiver got is replayed, it is not: the primary
@@ -59,39 +111,6 @@ SELECT CASE WHEN pg_last_wal_receive_lsn() IS NULL THEN NULL
             THEN 0.0
             ELSE greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0.0)
        END::float8 AS lag
-"""
-
-# What sessions do, without this one. A wait for a lock is in pg_locks, which anybody may read; of the transaction
-# ids the worse of both kinds that can run out, in percent of the 2^31 there are.
-SESSIONS = """
-SELECT s.used AS sessions_used, s.hidden AS sessions_hidden, s.active AS sessions_active,
-       s.idle AS sessions_idle_in_transaction, s.transaction AS transaction_longest,
-       s.idle_transaction AS idle_transaction_longest,
-       current_setting('max_connections')::int8 - current_setting('superuser_reserved_connections')::int8
-         - coalesce(nullif(current_setting('reserved_connections', true), ''), '0')::int8 AS sessions_most,
-       l.waits AS lock_waits, l.longest AS lock_wait_longest, r.standbys, r.lag AS standby_lag, x.used AS xid_used
-FROM (
-    SELECT count(*) FILTER (WHERE client OR hidden) AS used, count(*) FILTER (WHERE hidden) AS hidden,
-           count(*) FILTER (WHERE client AND state = 'active') AS active,
-           count(*) FILTER (WHERE client AND idle) AS idle,
-           max(extract(epoch FROM clock_timestamp() - xact_start)) FILTER (WHERE client AND here) AS transaction,
-           max(extract(epoch FROM clock_timestamp() - state_change)) FILTER (WHERE client AND idle AND here)
-             AS idle_transaction
-    FROM (
-        SELECT a.*, a.backend_type = 'client backend' AND a.pid <> pg_backend_pid() AS client,
-               a.backend_type IS NULL AND a.usesysid IS NOT NULL AS hidden,
-               a.state LIKE 'idle in transaction%' AS idle, a.datname = current_database() AS here
-        FROM pg_stat_activity a
-    ) a
-) s, (
-    SELECT count(*) AS waits, max(extract(epoch FROM clock_timestamp() - waitstart)) AS longest
-    FROM pg_locks WHERE NOT granted
-) l, (
-    SELECT count(*) AS standbys, max(extract(epoch FROM replay_lag)) AS lag FROM pg_stat_replication
-) r, (
-    SELECT max(greatest(age(datfrozenxid)::float8, mxid_age(datminmxid)::float8)) / 2147483648.0 * 100 AS used
-    FROM pg_database WHERE datallowconn
-) x
 """
 
 # Which cluster this is: the same for a primary and its standbys, and kept by a failover. For whoever may ask.
@@ -174,7 +193,8 @@ WITH RECURSIVE wanted AS (
 SELECT coalesce(r.positions, '{}') AS positions, coalesce(r.root_of, '{}') AS root_of,
        format('%I.%I', r.nspname, r.relname) AS quoted,
        CASE WHEN r.nspname = 'public' THEN r.relname::text ELSE r.nspname || '.' || r.relname END AS label,
-       r.relkind::text AS kind, r.relpersistence = 'u' AS unlogged, r.oid::int8 AS oid,
+       r.relkind::text AS kind, r.relpersistence = 'u' AS unlogged, r.oid::int8 AS oid, r.relname::text AS name,
+       r.relhassubclass AS parent,
        r.relkind IN ('r', 'm') AS stored, r.barred,
        CASE WHEN NOT r.barred AND $3 THEN pg_total_relation_size(r.oid) END AS bytes,
        CASE WHEN NOT r.barred AND $3 THEN pg_relation_size(r.oid)
@@ -208,18 +228,64 @@ SELECT coalesce(r.positions, '{}') AS positions, coalesce(r.root_of, '{}') AS ro
 FROM relations r
 """
 
-# $1: window start, $2: now, $3: epoch length, all whole seconds; $4: the groups in upper case. Rows with a label that
-# is not aligned come back as one row without an epoch, so that a writer gone wrong cannot make the answer long.
+# What of relations is another in each reading, by their oids. `told` says whether the counters count. $1: the oids;
+# $2: those whose size is wanted, without their indexes, for which it takes an ACCESS SHARE lock.
+COUNTERS = """
+SELECT c.oid::int8 AS oid, c.relname::text AS name, c.relkind::text AS kind, c.relhassubclass AS parent,
+       CASE WHEN c.oid::int8 = ANY($2::int8[]) THEN pg_relation_size(c.oid) END AS heap_bytes,
+       c.relpages::int8 AS pages_then, c.reltuples::float8 AS rows_then,
+       pg_stat_get_tuples_inserted(c.oid) AS inserted, pg_stat_get_tuples_deleted(c.oid) AS deleted,
+       pg_stat_get_tuples_updated(c.oid) AS updated,
+       pg_stat_get_live_tuples(c.oid) AS live, pg_stat_get_dead_tuples(c.oid) AS dead,
+       pg_stat_get_mod_since_analyze(c.oid) AS changed,
+       pg_stat_get_vacuum_count(c.oid) + pg_stat_get_autovacuum_count(c.oid) AS vacuums,
+       pg_stat_get_analyze_count(c.oid) + pg_stat_get_autoanalyze_count(c.oid) AS analyses,
+       current_setting('track_counts')::bool AND NOT pg_is_in_recovery() AS told
+FROM pg_class c
+WHERE c.oid = ANY($1::int8[]::oid[])
+"""
+
+# How many relations inherit from any of these, directly. $1: oids.
+CHILDREN = "SELECT count(*) FROM pg_inherits WHERE inhparent = ANY($1::int8[]::oid[])"
+
+# The seals of some labels, and of those between them and the next: labels that are not aligned come back as one row a
+# group without an epoch, so that a writer gone wrong cannot make the answer long. Each label is counted by itself, so
+# that the server sorts one label's channels at a time, in memory.
+#
+# $1: labels, $2: the epoch length, $3, $4: first and last second, all whole seconds; $5: the groups in upper case.
 EPOCHS = """
-SELECT CASE WHEN s.known THEN s.name END AS name,
-       CASE WHEN s.aligned AND s.known THEN s.epoch END AS epoch,
-       s.aligned, count(*) AS labels, max(s.epoch) AS newest,
-       count(DISTINCT s.channel COLLATE "C") AS channels, max(s.sealed_at)::float8 AS sealed_at
-FROM (SELECT upper(token_group COLLATE "C") AS name, epoch::int8 AS epoch, channel, sealed_at,
-             epoch % $3::int8 = 0 AS aligned, upper(token_group COLLATE "C") = ANY($4::text[]) AS known
-      FROM sealed_epochs
-      WHERE epoch >= $1::int8 AND epoch <= $2::int8) s
-GROUP BY 1, 2, 3
+SELECT s.name, s.epoch, s.epoch IS NOT NULL AS aligned, sum(s.labels)::int8 AS labels, max(s.newest) AS newest,
+       max(s.channels) AS channels, max(s.sealed_at) AS sealed_at
+FROM unnest($1::int8[]) AS e(label) CROSS JOIN LATERAL (
+    SELECT upper(token_group COLLATE "C") AS name, e.label AS epoch, count(*) AS labels, max(epoch)::int8 AS newest,
+           count(DISTINCT channel COLLATE "C") AS channels, max(sealed_at)::float8 AS sealed_at
+    FROM sealed_epochs
+    WHERE epoch = e.label AND e.label >= $3::int8 AND e.label <= $4::int8
+      AND upper(token_group COLLATE "C") = ANY($5::text[])
+    GROUP BY 1
+    UNION ALL
+    SELECT CASE WHEN o.name = ANY($5::text[]) THEN o.name END, NULL, count(*), max(o.epoch), NULL, NULL
+    FROM (
+        SELECT upper(token_group COLLATE "C") AS name, epoch::int8 AS epoch FROM sealed_epochs
+        WHERE epoch > greatest(e.label, $3::int8 - 1) AND epoch < least(e.label + $2::int8, $4::int8 + 1)
+    ) o
+    GROUP BY 1
+) s
+GROUP BY 1, 2
+"""
+
+# How many rows, up to $3, are sealed of a group under a label: by leaps into (token_group, epoch, channel). Which table
+# it is, and since when its server runs, tell whether it is the one that was asked before.
+#
+# $1, $2: a group's name in one case and a label, as often as they are asked for.
+SEALED_ROWS = """
+SELECT w.position, (
+    SELECT count(*) FROM (
+        SELECT FROM sealed_epochs s WHERE s.token_group = w.name AND s.epoch = w.label
+        ORDER BY s.token_group, s.epoch, s.channel LIMIT $3::int8
+    ) s
+) AS rows, to_regclass('sealed_epochs')::oid::int8 AS relation, pg_postmaster_start_time() AS started
+FROM unnest($1::text[], $2::int8[]) WITH ORDINALITY AS w(name, label, position)
 """
 
 
@@ -457,7 +523,8 @@ WHERE epoch = $1::int8 AND channel = $2 LIMIT 1
 # The pipeline's tables: whether each is there and may be read whole, how many pages it has, and whether an index begins
 # with its label. $1: their names.
 ACCESS = """
-SELECT w.name, t.oid IS NOT NULL AS there, t.oid IS NOT NULL AND has_schema_privilege(t.relnamespace, 'USAGE')
+SELECT w.name, t.oid::int8 AS oid, t.oid IS NOT NULL AS there,
+       t.oid IS NOT NULL AND has_schema_privilege(t.relnamespace, 'USAGE')
          AND has_any_column_privilege(t.oid, 'SELECT') AND NOT row_security_active(t.oid) AS readable,
        coalesce(t.relpages, 0)::int8 AS pages,
        EXISTS (
@@ -472,8 +539,10 @@ FROM unnest($1::text[]) AS w(name) LEFT JOIN LATERAL (
 ) t ON true
 """
 
-# For the next statement of this transaction: two lists of seals and trees are joined by hashing, statistics or not.
+# For the next statement of this transaction, and no longer: two lists of seals and trees are joined by hashing,
+# statistics or not.
 NO_NESTED_LOOPS = "SET LOCAL enable_nestloop = off"
+NESTED_LOOPS = "SET LOCAL enable_nestloop TO DEFAULT"
 
 # Of a label, at most so many seals or trees are read; it has 63 to 172.
 MOST_SEALS = 5000
@@ -531,6 +600,38 @@ SELECT t.epoch, NULL, NULL, count(*), 0, bit_xor({_hash("t.channel", "t.root", "
 FROM ({_trees(indexed=indexed)}) t GROUP BY 1"""  # noqa: S608 - as above
 
 
+def marked(*, trees: bool) -> str:
+    """What tells cheaply whether any row of a label's seals, or of its trees, is another than before.
+
+    Hashes as this server's version has them, of what is stored as it is stored: for no comparison but with the same
+    server's a few minutes before. $1: labels. A row a label, and where `trees` are read another, by `of`.
+    """
+    statement = f"""
+SELECT e.label AS epoch, 'seals' AS of, m.*
+FROM unnest($1::int8[]) AS e(label) CROSS JOIN LATERAL (
+    SELECT count(*) AS rows, count(*) FILTER (WHERE s.published <> 0) AS published,
+           bit_xor(hashtextextended(s.channel, hashtextextended(coalesce(s.root, ''), hashtextextended(s.token_group,
+               hashtextextended(coalesce(s.category, ''), 0))))) AS mark
+    FROM (
+        SELECT channel, root, token_group, category, published FROM sealed_epochs WHERE epoch = e.label
+        ORDER BY epoch, channel, token_group, category LIMIT {MOST_SEALS}
+    ) s
+) m"""  # noqa: S608 - of constants
+    if not trees:
+        return statement
+    return f"""{statement}
+UNION ALL
+SELECT e.label, 'trees', m.*
+FROM unnest($1::int8[]) AS e(label) CROSS JOIN LATERAL (
+    SELECT count(*), 0::int8, bit_xor(hashtextextended(t.channel, hashtextextended(coalesce(t.root, ''),
+               coalesce(t.participant_count, -1))))
+    FROM (
+        SELECT channel, root, participant_count FROM l2_tree_cache WHERE epoch = e.label
+        ORDER BY epoch, channel LIMIT {MOST_SEALS}
+    ) t
+) m"""  # noqa: S608 - of constants
+
+
 # The most participants of a channel that its account on the chain has room for.
 MOST_CLAIMS = 8192
 _MOST_NAMED = 5
@@ -580,11 +681,12 @@ FROM known GROUP BY 1, 2
 """  # noqa: S608 - as above
 
 
-# One root for several channels or labels. $1, $2: as in _SEALED.
+# One root for several channels or labels, of the roots that some labels have: $3. $1, $2: as in _SEALED.
 DUPLICATES = f"""
+WITH asked AS MATERIALIZED (SELECT DISTINCT s.root FROM ({_SEALED.replace("$1", "$3")}) s WHERE NOT (s.{_IS_EMPTY}))
 SELECT (array_agg(DISTINCT s.name)) AS names, (array_agg({_short("s.channel")} ORDER BY s.epoch, s.channel))[1:5]
          AS channels, (array_agg(s.epoch ORDER BY s.epoch, s.channel))[1:5] AS labels
-FROM ({_SEALED}) s WHERE NOT (s.{_IS_EMPTY})
+FROM ({_SEALED}) s WHERE s.root IN (SELECT root FROM asked)
 GROUP BY s.root HAVING count(DISTINCT (s.epoch, s.channel)) > 1
 ORDER BY min(s.epoch) LIMIT 20
 """  # noqa: S608 - as above

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import Any
 
 from monitord.core.model import Sample, sample
 
-if TYPE_CHECKING:
-    import asyncpg
+# A row of queries.RELATIONS; its counters may be newer.
+Relation = dict[str, Any]
 
 _LARGEST = 5
 # What shows which inserts were committed: only where every insert is counted.
@@ -53,7 +53,7 @@ class TableReading:
     indexed: bool
 
     @classmethod
-    def of(cls, row: asyncpg.Record) -> TableReading:
+    def of(cls, row: Relation) -> TableReading:
         """The relation of a row of queries.RELATIONS."""
         return cls(**{name: row[name] for name in cls.__slots__})
 
@@ -131,7 +131,7 @@ def samples_of(
     ]
 
 
-def largest(relations: Sequence[asyncpg.Record]) -> list[Sample]:
+def largest(relations: Sequence[Relation]) -> list[Sample]:
     sized = [(row["bytes"], row["label"]) for row in relations if row["stored"] and row["bytes"] is not None]
     sized.sort(key=lambda pair: (-pair[0], pair[1]))
     return [sample("largest_table", size, "bytes", table=label) for size, label in sized[:_LARGEST]]

@@ -1,5 +1,7 @@
 """The one connection that all probes of Postgres share, and the read-only transactions on it.
 
+Who waits for the session while another reads goes on in that one's transaction: a cycle of several probes is one.
+
 The connection is opened when it is first needed and kept. It is suspect the moment anything goes wrong with it: then
 it is cut, not closed in order, which would wait for a server that may be gone, and the next transaction makes a new
 one.
@@ -10,14 +12,16 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import asyncpg
 
+from monitord.failures import FailureError
 from monitord.postgres import queries
+from monitord.postgres.counted import Counted
 from monitord.postgres.dsn import Address, DsnHost, parse
 from monitord.postgres.errors import PostgresError, explain
 
@@ -32,6 +36,9 @@ _KEPT_SHARE = 1 / 3
 _KNOCK_SHARE = 1 / 2  # of what is left of a reading, to see whether one more connection is accepted
 _CLOSE_SECONDS = 1.0
 _COMMAND_SECONDS = 60.0  # a backstop: the deadline of each transaction comes sooner
+# A transaction is handed on while it is no older, and to those who have about as much time as it was opened for.
+_SHARED_SECONDS = 1.0
+_ALIKE = (0.5, 1.1)
 # Errors after which another host of the DSN is worth trying; a wrong password is wrong everywhere.
 _NEXT_HOST = (
     OSError,
@@ -65,6 +72,12 @@ class Session:
         self._where = ", ".join(str(host) for host in self._address.hosts)
         self._lock = asyncio.Lock()
         self._heard: Callable[[str], None] | None = None
+        self._waiting = 0
+        # The transaction that was left open for who waits: since when (the loop's time), and for how many seconds.
+        self._handed_on: tuple[float, float] | None = None
+        self._began: tuple[float, float] = (0.0, 0.0)
+        self._transactions = 0
+        self._counted = Counted()
         self.opened_in_ms = 0.0
         """How long the server, or the pool before it, took to open the transaction: one round trip, no connecting."""
 
@@ -98,7 +111,8 @@ class Session:
         """A read-only transaction within `timeout` seconds, waiting for the session and connecting included.
 
         A kept connection that turns out to be dead is replaced before the transaction is handed out. Statements that
-        fail in the server leave the connection whole; whatever else is raised in the transaction costs it.
+        fail in the server leave the connection whole; whatever else is raised in the transaction costs it. A setting
+        that is made in it must be put back: others may go on in it.
 
         Raises:
             PostgresError: It could not be opened, a statement failed, or the time was up.
@@ -106,11 +120,11 @@ class Session:
         loop = asyncio.get_running_loop()
         deadline = loop.time() + timeout
         try:
-            async with asyncio.timeout_at(deadline), self._lock:
+            async with asyncio.timeout_at(deadline), self._turn():
                 connection = await self._begin(deadline)
                 try:
                     yield connection
-                except asyncpg.PostgresError:
+                except (asyncpg.PostgresError, FailureError):  # it was said between two statements, or by one
                     await self._end(connection)
                     raise
                 except AttributeError as error:
@@ -122,9 +136,35 @@ class Session:
                 except BaseException:
                     self._cut()
                     raise
-                await self._end(connection)
+                if self._waiting and loop.time() - self._began[0] < _SHARED_SECONDS and not connection.is_closed():
+                    self._handed_on = self._began
+                else:
+                    await self._end(connection)
         except _ERRORS as error:
             raise self._explained(error) from error
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        """The session for oneself. What was handed on and is taken by nobody does not stay open."""
+        self._waiting += 1
+        try:
+            await self._lock.acquire()
+        except BaseException:
+            self._waiting -= 1
+            if self._handed_on and not self._waiting and not self._lock.locked():
+                self._cut()
+            raise
+        self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._lock.release()
+
+    async def counted(
+        self, connection: Connection, oids: Collection[int], *, sized: bool = False
+    ) -> Mapping[int, asyncpg.Record]:
+        """Rows of queries.COUNTERS by oid, within a transaction; asked once for all who share it (see Counted.of)."""
+        return await self._counted.of(connection, self._transactions, oids, sized=sized)
 
     async def accepted(self, timeout: float) -> bool | None:
         """Whether one more connection is accepted now; it is closed at once. None where that is not known."""
@@ -155,7 +195,13 @@ class Session:
     async def _begin(self, deadline: float) -> Connection:
         """A connection inside a transaction. Kept or new, it is cut when this does not succeed."""
         loop = asyncio.get_running_loop()
-        kept = self._connection
+        kept, handed_on = self._connection, self._handed_on
+        self._handed_on = None
+        if kept is not None and handed_on is not None and not kept.is_closed():
+            if _ALIKE[0] <= handed_on[1] / max(0.01, deadline - loop.time()) <= _ALIKE[1]:
+                return kept
+            await self._end(kept)
+            kept = self._connection
         if kept is not None and not kept.is_closed():
             try:
                 async with asyncio.timeout((deadline - loop.time()) * _KEPT_SHARE):
@@ -189,6 +235,8 @@ class Session:
             search_path=self._address.search_path,
         )
         await connection.execute(opening)
+        self._began = began, left
+        self._transactions += 1
         self.opened_in_ms = (loop.time() - began) * 1000
 
     async def _end(self, connection: Connection) -> None:
@@ -207,7 +255,7 @@ class Session:
             self._heard(f"Postgres at {self._where} closed the kept connection")
 
     def _cut(self) -> None:
-        connection, self._connection = self._connection, None
+        connection, self._connection, self._handed_on = self._connection, None, None
         if connection is not None:
             connection.terminate()
 

@@ -14,14 +14,13 @@ from monitord.failures import FailureError
 from monitord.postgres import queries
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError
 from monitord.postgres.participation import Participants, lived, lives, participation, upper
+from monitord.postgres.sealed_labels import AGAIN_PER_EPOCH, SealedLabels
 from monitord.postgres.session import Session
 from monitord.probes.base import Measured, Request
 
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 # Of what is left of it, for each question about participation: the session is shared, and others wait for it.
 _EXTRA_SHARE = 0.25
-# What was unsealed, or could not be read, is read again so many times an epoch.
-_AGAIN_PER_EPOCH = 12
 # Labels before the newest that are asked for again, while some of their channels are not sealed.
 _MOST_OPEN = 3
 # Labels that are not sealed, and of which it is asked at once whether anybody took part.
@@ -34,7 +33,7 @@ _SENTENCES = {
 
 
 class EpochsProbe:
-    """The seals of the last hours, by one statement that is bounded on both sides and answered from an index.
+    """The seals of the last hours: all of them twelve times an epoch and when a label falls due, else what is new.
 
     Once an epoch, when its grace is over, also who took part in it and was not sealed, and who of a cemented group
     is silent. In between that is answered from memory. Of a label that is due and absent also whether nobody took part
@@ -73,6 +72,7 @@ class EpochsProbe:
         self._length = max(1, int(length))
         self._window = window
         self._calendar = Calendar(self._length, grace)
+        self._labels = SealedLabels(self._groups, self._calendar)
         set_groups = {upper(group) for group in cemented}
         self._cemented = tuple(group for group in self._groups if upper(group) in set_groups)
         # What was last asked about participation: for which newest label, when, and what came back.
@@ -89,7 +89,9 @@ class EpochsProbe:
     async def measure(self, request: Request) -> Measured:
         """Channels and time of sealing for each aligned label from the window's start to now, and what was not sealed.
 
-        Of labels that are no start of an epoch, how many seals carry one, by group, and the newest of them.
+        Of labels that are no start of an epoch, how many seals carry one, by group, and the newest of them. All of it
+        was read as of `seals_read`; what has been sealed since under a label that was due and absent, or is the newest
+        that ought to be sealed or later, is in it, too.
         Labels of the future, which test scripts have left behind, are out of the window and change nothing.
 
         Raises:
@@ -98,58 +100,45 @@ class EpochsProbe:
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         now = request.now + request.database_ahead  # the labels are the server's times
         start = int(now - self._window)
-        wanted = [upper(group) for group in self._groups]
         try:
             async with self._session.read_only(request.timeout * _SHARE) as connection:
-                if self._by_default and not any(
-                    row["there"] for row in await connection.fetch(queries.PRESENT, [SEALS])
-                ):
-                    raise FailureError("missing", _SENTENCES[UNDEFINED_TABLE])
-                rows = await connection.fetch(queries.EPOCHS, start, int(now), self._length, wanted)
+                if self._by_default and self._labels.is_due(now):
+                    (table,) = await connection.fetch(queries.PRESENT, [SEALS])
+                    if not table["there"]:
+                        raise FailureError("missing", _SENTENCES[UNDEFINED_TABLE])
+                await self._labels.read(self._session, connection, start, now)
         except PostgresError as error:
+            if error.state in _SENTENCES:
+                self._labels.forget()
             raise FailureError(error.kind, _SENTENCES.get(error.state, error.error)) from error
-        samples: list[Sample] = []
-        sealed: set[tuple[str, int]] = set()
-        for row in rows:
-            for group, name in zip(self._groups, wanted, strict=True):
-                if row["epoch"] is not None and row["name"] == name:
-                    labels = {"group": group, "epoch": str(row["epoch"])}
-                    sealed.add((group, row["epoch"]))
-                    samples.append(sample("seal_channels", row["channels"], **labels))
-                    samples.append(sample("seal_at", row["sealed_at"], "timestamp", **labels))
-            if row["name"] is not None and not row["aligned"]:
-                group = self._groups[wanted.index(row["name"])]
-                samples.append(sample("unaligned_seals", row["labels"], group=group))
-                samples.append(sample("unaligned_newest", row["newest"], "timestamp", group=group))
-        unaligned = sum(row["labels"] for row in rows if not row["aligned"])
-        samples.append(sample("unaligned_labels", unaligned))
-        absent = self._absent(sealed, start, now)
+        absent = self._labels.absent(start, now)
         try:
             await self._ask(now, deadline)
             await self._ask_of(absent, now, deadline)
         except PostgresError as error:
             self._could_not_ask(error, now)  # nothing is reported of what could not be read
-        return Measured((*samples, *self._of_parts(), *self._of_lives(), *self._of_empty(absent)))
+        return Measured((*self._of_seals(), *self._of_parts(), *self._of_lives(), *self._of_empty(absent)))
 
     async def close(self) -> None:
         """Nothing to let go of: the session belongs to whoever made it."""
 
-    def _absent(self, sealed: set[tuple[str, int]], start: int, now: float) -> list[tuple[str, int]]:
-        """The due labels that are not sealed, after the oldest seal of their group; all, of one without any."""
-        first = -(-start // self._length) * self._length
-        last = self._calendar.current(now) - self._length
-        found = []
-        for group in self._groups:
-            oldest = min((label for name, label in sealed if name == group), default=first)
-            labels = range(oldest, last + 1, self._length)
-            found += [(group, label) for label in labels if (group, label) not in sealed]
-        return found
+    def _of_seals(self) -> Iterator[Sample]:
+        found = self._labels
+        for (group, label), (channels, sealed_at) in sorted(found.seals.items(), key=lambda seal: seal[0]):
+            labels = {"group": group, "epoch": str(label)}
+            yield sample("seal_channels", channels, **labels)
+            yield sample("seal_at", sealed_at, "timestamp", **labels)
+        for group, (many, newest) in sorted(found.unaligned.items()):
+            yield sample("unaligned_seals", many, group=group)
+            yield sample("unaligned_newest", newest, "timestamp", group=group)
+        yield sample("unaligned_labels", found.others + sum(many for many, _ in found.unaligned.values()))
+        yield sample("seals_read", found.read_at, "timestamp")
 
     async def _ask_of(self, absent: Sequence[tuple[str, int]], now: float, deadline: float) -> None:
         """Ask whether anybody took part in labels that are not sealed; again, where nobody has so far."""
         self._lived &= set(absent)
         self._empty = {label: at for label, at in self._empty.items() if label in set(absent) and at <= now}
-        is_time = not 0 <= now - self._lived_asked_at < self._length / _AGAIN_PER_EPOCH
+        is_time = not 0 <= now - self._lived_asked_at < self._length / AGAIN_PER_EPOCH
         new = [label for label in absent if label not in self._lived and label not in self._empty]
         if not is_time and (self._lived_failed or not new):
             return
@@ -179,7 +168,7 @@ class EpochsProbe:
         newest = self._calendar.expected(now)
         if newest != self._newest:
             self._lives = None
-        elif not self._unfinished() or 0 <= now - self._asked_at < self._length / _AGAIN_PER_EPOCH:
+        elif not self._unfinished() or 0 <= now - self._asked_at < self._length / AGAIN_PER_EPOCH:
             return
         still_open = {label for (_, label), part in (self._parts or {}).items() if part.unsealed and label < newest}
         labels = [*sorted(still_open)[-_MOST_OPEN:], newest]

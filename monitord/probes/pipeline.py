@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from statistics import median
 from typing import TYPE_CHECKING, Final
@@ -28,18 +28,24 @@ if TYPE_CHECKING:
     from monitord.postgres.session import Connection
 
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
-# What hardly changes is asked for again so many times an epoch; what was found wrong, in each reading.
+# What hardly changes is asked for again so many times an epoch; what was found wrong, so many times where the server
+# has counted changes to its tables.
 _AGAIN_PER_EPOCH = 12
-# The newest labels are asked for in each reading, and of those with something wrong so many.
+_WRONG_PER_EPOCH: Final = 120
+# The newest labels are looked at where the server has counted changes, and of those with something wrong so many.
 _NEWEST: Final = 3
 _MOST_WRONG: Final = 5
 _MOST_LABELS: Final = 200
+# Seals that one statement sorts or joins: in the server's memory, whatever it may use of it.
+_MOST_AT_ONCE: Final = 10_000
 # Days before that are compared with this one, and labels a reading that it is asked of who joined.
 _DAYS: Final = 7
 _DAY_SECONDS: Final = 86_400
 _MOST_JOINED_LABELS: Final = 4
 _MOST_NAMED: Final = 5
 _UNREADABLE: Final = (UNDEFINED_TABLE, UNDEFINED_COLUMN, NO_PRIVILEGE)
+# The tables whose changes are followed by what the server counts of them.
+_FOLLOWED: Final = (SIGNALS, SEALS, TREES)
 # What each part of the reading is called where it cannot be measured, by the table that it is of.
 _PARTS: Final[Mapping[str, str]] = {
     SIGNALS: "collection",
@@ -53,8 +59,9 @@ _NO_INDEX: Final = f"{TREES} has no index that begins with epoch, and is too lar
 
 @dataclass(slots=True)
 class _Known:
-    """What was last found of the window's labels, by label: kept until a signature says that something has changed."""
+    """What was last found of the window's labels, by label: kept until a mark, then a signature, is another."""
 
+    marks: dict[int, tuple[object, ...]] = field(default_factory=dict)
     seals: dict[int, dict[str, asked.Signature]] = field(default_factory=dict)
     trees: dict[int, asked.Signature] = field(default_factory=dict)
     stages: dict[int, dict[str, Stages]] = field(default_factory=dict)
@@ -63,8 +70,9 @@ class _Known:
 class PipelineProbe:
     """The stages of the pipeline, each where its table is there. What is sealed does not change: it is read once.
 
-    A label is read when it is new, and again when its signature (a count, and a hash over its roots) is another. The
-    newest labels and those with something wrong are signed in each reading, all of the window twelve times an epoch.
+    A label is read when it is new, and again when its signature (a count, and a hash over its roots) is another. It is
+    signed when its mark is another: a cheap hash, taken of the newest labels and those with something wrong where the
+    server has counted changes since the last reading, and of all of the window twelve times an epoch.
     """
 
     name = "pipeline"
@@ -82,7 +90,12 @@ class PipelineProbe:
         self._again: set[str] = set()
         self._tables: dict[str, Access] = {}
         self._known = _Known()
+        self._counted: dict[str, tuple[object, ...] | None] = {}
+        self._news: frozenset[str] = (
+            frozenset()
+        )  # the tables in which something may have changed since the last reading
         self._twice: list[asked.Twice] = []
+        self._unpaired: list[int] = []  # labels whose roots are still to be held against the others'
         self._latest: dict[str, tuple[tuple[str, int], ...]] = {}
         self._publishing: asked.Publishing | None = None
         self._signal: float | None = None
@@ -116,9 +129,15 @@ class PipelineProbe:
             await self._sampler.close()
 
     async def _measured(self, now: float, deadline: float, *, once: bool) -> Measured:
-        if self._is_due("tables", now):
-            async with self._session.read_only(self._left(deadline)) as connection:
+        async with self._session.read_only(self._left(deadline)) as connection:
+            if self._is_due("tables", now):
                 self._tables = await asked.access(connection)
+            followed = {name: self._tables[name] for name in _FOLLOWED}
+            counted = await asked.changed(self._session, connection, followed)
+        self._news = frozenset(
+            name for name, found in counted.items() if found is None or found != self._counted.get(name)
+        )
+        self._counted = counted
         samples = [sample("there", int(one.there), table=name) for name, one in self._tables.items()]
         if not self._tables[SEALS].there:
             return Measured(tuple(samples))
@@ -157,11 +176,16 @@ class PipelineProbe:
     def _left(self, deadline: float) -> float:
         return max(0.01, deadline - asyncio.get_running_loop().time())
 
-    def _is_due(self, what: str, now: float) -> bool:
-        """Whether it is time to ask this again: an epoch's twelfth has passed, or something was wrong."""
+    def _is_due(self, what: str, now: float, *of: str) -> bool:
+        """Whether it is time to ask this again: an epoch's twelfth has passed, or something was wrong.
+
+        What was wrong is asked again once there are changes in one of the tables that it is `of`.
+        """
         last = self._asked_at.get(what)
-        if what not in self._again and last is not None and 0 <= now - last < self._length / _AGAIN_PER_EPOCH:
-            return False
+        if last is not None and 0 <= now - last < self._length / _AGAIN_PER_EPOCH:
+            has_news = not of or any(name in self._news for name in of)
+            if what not in self._again or not has_news or now - last < self._length / _WRONG_PER_EPOCH * bool(of):
+                return False
         self._again.discard(what)
         self._asked_at[what] = now
         return True
@@ -173,7 +197,7 @@ class PipelineProbe:
         return list(range(last, first - 1, -self._length))
 
     async def _of_signals(self, now: float, deadline: float) -> list[Sample]:
-        if self._is_due("signals", now):
+        if self._is_due("signals", now, SIGNALS):
             current = self._calendar.current(now)
             async with self._session.read_only(self._left(deadline)) as connection:
                 self._signal = await asked.newest_signal(connection, (current, current - self._length), now)
@@ -237,38 +261,34 @@ class PipelineProbe:
             yield sample(f"{prefix}_days", len(past), group=group)
 
     async def _of_seals(self, labels: Sequence[int], now: float, deadline: float) -> list[Sample]:
-        known, trees, groups = self._known, self._tables[TREES], tuple(self._groups)
-        for part in (known.seals, known.trees, known.stages):
+        known = self._known
+        for part in (known.marks, known.seals, known.trees, known.stages):
             for label in part.keys() - set(labels):
                 del part[label]
         is_time = self._is_due("window", now)
-        wrong = [label for label in labels if self._is_wrong(label)][:_MOST_WRONG]
-        signing = (
-            list(labels) if is_time else [*labels[:_NEWEST], *(one for one in wrong if one not in labels[:_NEWEST])]
-        )
-        async with self._session.read_only(self._left(deadline)) as connection:
-            seals, built = await asked.signatures(connection, signing, groups, trees)
-            changed = []
-            for label in signing:
-                found = {name: one for (epoch, name), one in seals.items() if epoch == label}
-                tree = built.get(label)
-                if found != known.seals.get(label) or tree != known.trees.get(label):
-                    changed.append(label)
-                known.seals[label] = found
-                if tree is not None:
-                    known.trees[label] = tree
-            if changed:
-                whole = await asked.stages(connection, changed, groups, self._tables)
-                for label in changed:
-                    known.stages[label] = {name: one for (epoch, name), one in whole.items() if epoch == label}
-            if changed or self._twice:
-                self._twice = await asked.duplicates(connection, labels, groups)
-            if is_time or not self._latest:
-                self._latest = await asked.latest(connection, labels, groups)
-            if self._is_due("publishing", now):
-                self._publishing = await asked.publishing(connection, labels, now, 3600.0, trees)
+        newest = labels[:_NEWEST]
+        followed = [
+            *newest,
+            *[label for label in labels if self._is_wrong(label) and label not in newest][:_MOST_WRONG],
+        ]
+        if is_time:
+            looking = list(labels)
+        else:
+            has_news = SEALS in self._news or TREES in self._news
+            looking = [label for label in followed if has_news or label not in known.marks]
+        is_published = self._is_due("publishing", now, SEALS, TREES)
+        if looking or self._unpaired or is_time or is_published or not self._latest:
+            async with self._session.read_only(self._left(deadline)) as connection:
+                await self._look_at(connection, looking)
+                await self._pair(connection, labels)
+                if is_time or not self._latest:
+                    batches = [newest, *self._batches(labels[_NEWEST:])]
+                    self._latest = await asked.latest(connection, batches, tuple(self._groups))
+                if is_published:
+                    trees = self._tables[TREES]
+                    self._publishing = await asked.publishing(connection, labels, now, 3600.0, trees)
         return [
-            *self._of_roots(signing, now),
+            *self._of_roots([*followed, *(label for label in looking if label not in followed)], now),
             *self._of_troubles(labels),
             *self._of_trees(labels, now),
             *self._of_categories(labels, now),
@@ -278,7 +298,65 @@ class PipelineProbe:
                 for name, channels in self._latest.items()
                 for channel, label in channels
             ),
+            sample("signed", self._asked_at["window"], "timestamp"),
+            sample("published_read", self._asked_at["publishing"], "timestamp"),
         ]
+
+    async def _look_at(self, connection: Connection, labels: Sequence[int]) -> None:
+        """Read anew what has changed of these labels."""
+        if not labels:
+            return
+        known, tables, groups = self._known, self._tables, tuple(self._groups)
+        marks = await asked.marks(connection, labels, tables[TREES])
+        by_mark = tables[TREES].indexed or not tables[TREES].usable  # else it tells nothing of the trees
+        touched = [label for label in labels if not by_mark or marks[label] != known.marks.get(label)]
+        for label in touched:  # until it is read it is not known
+            known.marks.pop(label, None)
+        changed = []
+        for batch in self._batches(touched, marks):
+            seals, built = await asked.signatures(connection, batch, groups, tables[TREES])
+            for label in batch:
+                found = {name: one for (epoch, name), one in seals.items() if epoch == label}
+                tree, was = built.get(label), known.seals.get(label)
+                if found != was or tree != known.trees.get(label):
+                    changed.append(label)
+                if label not in self._unpaired and _roots(found) != _roots(was or {}):
+                    self._unpaired.append(label)
+                known.seals[label] = found
+                if tree is not None:
+                    known.trees[label] = tree
+        for batch in self._batches(changed):
+            whole = await asked.stages(connection, batch, groups, tables)
+            for label in batch:
+                known.stages[label] = {name: one for (epoch, name), one in whole.items() if epoch == label}
+        known.marks |= {label: marks[label] for label in touched}
+
+    async def _pair(self, connection: Connection, labels: Sequence[int]) -> None:
+        """Hold the roots of labels that have changed against all others': as many labels a reading as are cheap."""
+        self._unpaired = [label for label in self._unpaired if label in labels]
+        batch = next(self._batches(self._unpaired), None)
+        if batch is None:
+            return
+        found = await asked.duplicates(connection, labels, tuple(self._groups), batch)
+        others = [one for one in self._twice if not set(one.labels) & set(batch) and set(one.labels) & set(labels)]
+        self._twice = [*others, *(one for one in found if one not in others)]
+        self._unpaired = [label for label in self._unpaired if label not in batch]
+
+    def _batches(
+        self, labels: Iterable[int], marks: Mapping[int, tuple[object, ...]] | None = None
+    ) -> Iterator[list[int]]:
+        """Labels that have few enough seals together to be read by one statement; one by itself that has more."""
+        batch: list[int] = []
+        rows = 0
+        for label in labels:
+            many = _rows(marks[label]) if marks else sum(one.rows for one in self._known.seals.get(label, {}).values())
+            if batch and rows + many > _MOST_AT_ONCE:
+                yield batch
+                batch, rows = [], 0
+            batch.append(label)
+            rows += many
+        if batch:
+            yield batch
 
     def _is_wrong(self, label: int) -> bool:
         found = self._known.stages.get(label, {})
@@ -432,6 +510,15 @@ def _of_cases(found: Found) -> Iterator[Sample]:
         for name in ("root", "proof", "published", "tree"):
             is_so: bool | None = getattr(result, name)
             yield sample(f"case_{name}", None if is_so is None else int(is_so), case=case.name)
+
+
+def _rows(mark: tuple[object, ...]) -> int:
+    """How many seals and trees a label has by its mark."""
+    return sum(part[1] for part in mark if isinstance(part, tuple))
+
+
+def _roots(found: Mapping[str, asked.Signature]) -> dict[str, tuple[int, int]]:
+    return {name: (one.rows, one.value) for name, one in found.items()}
 
 
 def _seals(kind: str, group: str, seals: Sequence[tuple[int, str]]) -> Iterator[Sample]:

@@ -5,15 +5,16 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
-from monitord.core.model import Sample, Unmeasured, sample
-from monitord.postgres import queries, served
+from monitord.core.model import Kind, Sample, Unmeasured, sample
+from monitord.postgres import catalogue, queries, served, sessions
 from monitord.postgres.errors import LOCK_TIMED_OUT, PostgresError
 from monitord.postgres.relations import (
     FOREIGN,
     MATERIALIZED,
     NO_TABLE,
+    Relation,
     TableReading,
     largest,
     samples_of,
@@ -21,7 +22,6 @@ from monitord.postgres.relations import (
     why_unseen,
 )
 from monitord.postgres.session import Session
-from monitord.postgres.sessions import sessions
 from monitord.probes.base import Measured, Request, server_clock
 
 if TYPE_CHECKING:
@@ -30,6 +30,10 @@ if TYPE_CHECKING:
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is ours and not the runner's
 _COUNT_SHARE = 0.5  # of what is left of it, for one exact count
 _KEYS_MOVE_AFTER = 100_000  # rows counted after one key
+# The catalogue is read again so many times an epoch, and at once where it shows to have changed.
+_AGAIN_PER_EPOCH = 12
+# What cannot be measured for one of these reasons is looked for in each reading.
+_PASSING: Final[frozenset[Kind]] = frozenset({"missing", "permission", "timeout"})
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,8 @@ class PostgresProbe:
         Args:
             session: Where to ask.
             tables: `table` or `schema.table`, as people write them and as the samples will be labelled.
-            epoch_length: Seconds per epoch; exact counts begin at a label, a multiple of it.
+            epoch_length: Seconds per epoch; exact counts begin at a label, a multiple of it. What hardly changes is
+                read twelve times in it.
             window: As in CountBounds, of a table that has none in `bounds`.
             cap: The same.
             defaults: Tables that nobody named: whether each is there is asked every time.
@@ -77,9 +82,12 @@ class PostgresProbe:
         # The key after which what comes into a table is counted, by label, with the table's oid.
         self._keys: dict[str, tuple[int, int]] = {}
         self._defaults = list(dict.fromkeys(defaults))
+        self._catalogue: catalogue.Catalogue | None = None
 
     async def measure(self, request: Request) -> Measured:
         """One transaction for everything cheap, one more for the exact counts when any are due.
+
+        The catalogue, and sizes with it (`sizes_read`: when), is read twelve times an epoch, and when it has changed.
 
         Raises:
             PostgresError: The database could not be queried. A table that cannot be measured is a gap instead.
@@ -87,10 +95,10 @@ class PostgresProbe:
         loop = asyncio.get_running_loop()
         began = loop.time()
         deadline = began + request.timeout * _SHARE
-        server, relations = await self._look(began, deadline)
+        server, relations = await self._look(request, began, deadline)
         samples, gaps = list(server), []
         due: list[tuple[str, str]] = []
-        arriving: list[tuple[str, asyncpg.Record]] = []
+        arriving: list[tuple[str, Relation]] = []
         uncounted: set[str] = set()  # of these no counter shows how many rows come, only the exact counts do
         replica, counting = (any(s.name == name and s.value == 1 for s in server) for name in ("replica", "counting"))
         for position, label in enumerate(self._tables, start=1):
@@ -140,9 +148,11 @@ class PostgresProbe:
             samples += found
             if label in uncounted and all(one.value is None for one in found):
                 gaps.append(Unmeasured(label, "timeout", why_uncounted(label, replica=replica, counting=counting)))
+        if any(gap.kind in _PASSING for gap in gaps):
+            self._catalogue = None
         return Measured(tuple(samples), tuple(gaps))
 
-    async def _arrived(self, label: str, root: asyncpg.Record, deadline: float) -> list[Sample]:
+    async def _arrived(self, label: str, root: Relation, deadline: float) -> list[Sample]:
         """Rows that came after a key, for a table whose key is drawn from a sequence.
 
         The key stays for many counts, so that what is committed late is counted; then two counts share the next one.
@@ -201,58 +211,73 @@ class PostgresProbe:
     async def close(self) -> None:
         """Nothing to let go of: the session belongs to whoever made it."""
 
-    async def _look(self, began: float, deadline: float) -> tuple[list[Sample], list[asyncpg.Record]]:
-        """The server's own samples, and a row per relation.
+    async def _look(self, request: Request, began: float, deadline: float) -> tuple[list[Sample], list[Relation]]:
+        """The server's own samples, and what is known of each relation.
 
         A lock that was taken between looking for locks and measuring fails the statement. The second check sees it
         and goes around it; the third measures no sizes at all.
         """
         for _ in range(2):
             try:
-                return await self._look_once(began, deadline, sized=True)
+                return await self._look_once(request, began, deadline, sized=True)
             except PostgresError as error:
+                self._catalogue = None
                 if error.state != LOCK_TIMED_OUT:
                     raise
-        return await self._look_once(began, deadline, sized=False)
+        return await self._look_once(request, began, deadline, sized=False)
 
     async def _look_once(
-        self, began: float, deadline: float, *, sized: bool
-    ) -> tuple[list[Sample], list[asyncpg.Record]]:
+        self, request: Request, began: float, deadline: float, *, sized: bool
+    ) -> tuple[list[Sample], list[Relation]]:
         loop = asyncio.get_running_loop()
-        left = deadline - loop.time()
-        async with self._session.read_only(left) as connection:
+        known = self._catalogue
+        if known is not None and not 0 <= request.now - known.read_at < self._length / _AGAIN_PER_EPOCH:
+            known = None
+        async with self._session.read_only(deadline - loop.time()) as connection:
             response = self._session.opened_in_ms
-            asked = loop.time()
-            server = await connection.fetchrow(queries.SERVER)
-            answered = loop.time()
-            system = await connection.fetchval(queries.SYSTEM) if server and server["identifiable"] else None
-            schemas, names = [schema for schema, _ in self._names], [name for _, name in self._names]
-            relations = await connection.fetch(queries.RELATIONS, schemas, names, sized)
-            present = await connection.fetch(queries.PRESENT, self._defaults) if self._defaults else []
-            next_client = await connection.fetchrow(served.SERVED)
+            if known is not None and not await self._moved_on(connection, known):
+                known = None
+            if known is None:
+                known = await catalogue.whole(connection, self._names, self._defaults, request.now, sized=sized)
             pid_told = connection.get_server_pid()
-            doing = await sessions(connection)
-        refusals = []
-        if next_client is not None:
-            refusals = await served.refusals(
-                next_client, pid_told, lambda: self._session.accepted(deadline - loop.time())
-            )
-        assert server is not None  # noqa: S101 - a database that is being talked to is in pg_database
+            doing = sessions.summed(await connection.fetch(queries.SESSIONS, known.server["database_oid"]))
+            is_read_only = known.now["read_only"] == "on"
+            source = await connection.fetchval(queries.SOURCE_OF_READ_ONLY) if is_read_only else None
+            waiting = await sessions.waits(connection, doing)
+        self._catalogue, server, now = known, known.server, known.now
+        refusals = await served.refusals(
+            known, doing, source, pid_told, lambda: self._session.accepted(deadline - loop.time())
+        )
         return [
             sample("response", round(response, 3), "ms"),
-            sample("connections", server["connections"]),
+            sample("connections", now["connections"]),
             sample("database_size", server["bytes"], "bytes"),
-            sample("replica", int(server["replica"])),
+            sample("replica", int(now["replica"])),
             sample("server_version", server["version"]),
-            server_clock(server["clock"], began, asked, answered),
-            sample("counting", int(server["counting"])),
-            sample("server_started", server["started"], "timestamp"),
-            sample("system_identifier", system, ""),
+            server_clock(now["clock"], began, known.last.asked, known.last.answered),
+            sample("counting", int(now["counting"] == "on")),
+            sample("server_started", now["started"], "timestamp"),
+            sample("system_identifier", known.system, ""),
             sample("database_oid", server["database_oid"], database=server["database"]),
-            *(sample("there", int(row["there"]), table=row["name"]) for row in present),
+            sample("sizes_read", known.read_at, "timestamp"),
+            *(sample("there", int(there), table=name) for name, there in known.present.items()),
             *refusals,
-            *doing,
-        ], relations
+            *sessions.samples(doing, known.most, server["xid_used"]),
+            *sessions.standbys(known.standbys),
+            *waiting,
+        ], known.relations
+
+    async def _moved_on(self, connection: asyncpg.Connection[asyncpg.Record], known: catalogue.Catalogue) -> bool:
+        """Bring what moves up to date. False where the catalogue must be read anew."""
+        now = await catalogue.now(connection, known.server["database_oid"], self._defaults)
+        counters: dict[int, asyncpg.Record] = {}
+        if known.watched:
+            oids = [relation["oid"] for relation in known.watched]
+            await self._session.counted(connection, known.sized, sized=True)
+            counters |= await self._session.counted(connection, oids)
+        if known.standbys["standbys"]:
+            known.standbys = await catalogue.standbys(connection)
+        return known.moved_on(now, counters) and await catalogue.children(connection, known) == known.children
 
     async def _count(self, label: str, quoted: str, now: float, deadline: float) -> list[Sample]:
         """Rows from a label on, and from the next: counts before and after the turn of an epoch share a bound.

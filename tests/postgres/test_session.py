@@ -44,6 +44,56 @@ async def test_two_readers_at_once_take_turns_on_the_one_connection(
     assert len(set(await asyncio.gather(*(pid(session) for _ in range(5))))) == 1
 
 
+async def test_who_waits_goes_on_in_the_transaction_of_who_reads(
+    open_session: OpenSession, empty_database: str
+) -> None:
+    session, said = open_session(empty_database), list[str]()
+    async with session.read_only(10.0) as connection:
+        connection.add_query_logger(lambda record: said.append(record.query))
+
+    async def begun(timeout: float) -> Any:
+        return await ask(session, "SELECT transaction_timestamp()", timeout)
+
+    assert len(set(await asyncio.gather(*(begun(10.0) for _ in range(4))))) == 1
+    assert [query.split()[0] for query in said] == ["ROLLBACK", "BEGIN", *4 * ["SELECT"], "ROLLBACK"]
+    # One that has another deadline has limits of its own.
+    assert len(set(await asyncio.gather(begun(10.0), begun(2.0)))) == 2
+
+
+async def test_one_that_fails_ends_the_transaction_for_all_and_costs_nobody_else(
+    open_session: OpenSession, empty_database: str
+) -> None:
+    session = open_session(empty_database)
+    first, wrong, last = await asyncio.gather(pid(session), failure(session, "SELECT 1 / 0"), pid(session))
+    assert first == last
+    assert wrong.kind == "internal"
+
+
+async def none_is_open(admin: Admin) -> Any:
+    return await admin.fetchval(
+        "SELECT count(*) = 0 FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND state LIKE 'idle in%' "
+        "AND datname = current_database()"
+    )
+
+
+async def test_a_transaction_that_was_left_for_one_who_no_longer_waits_does_not_stay_open(
+    open_session: OpenSession, empty_database: str, eventually: Eventually
+) -> None:
+    session = open_session(empty_database)
+    admin = await asyncpg.connect(empty_database, timeout=10)
+    waiting = None
+    try:
+        async with session.read_only(10.0):
+            waiting = asyncio.ensure_future(pid(session))
+            await asyncio.sleep(0)
+        waiting.cancel()
+        await asyncio.gather(waiting, return_exceptions=True)
+        await eventually(lambda: none_is_open(admin))
+        assert await pid(session)
+    finally:
+        await admin.close(timeout=5)
+
+
 async def test_the_transaction_is_read_only_and_has_its_limits_and_nothing_stays_behind(
     open_session: OpenSession, empty_database: str
 ) -> None:

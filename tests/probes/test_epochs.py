@@ -73,6 +73,71 @@ async def test_each_label_has_its_channels_and_the_last_time_of_sealing(look_at:
     assert reading.number("unaligned_labels") == 0
 
 
+Kept = Callable[[float], Awaitable[Reading]]
+
+
+@pytest.fixture
+async def look_again(fleet_database: str) -> AsyncIterator[Kept]:
+    """Takes readings by one probe, as the daemon does."""
+    session = Session(fleet_database)
+    probe = EpochsProbe(session, ("MILO", "CLS"), HOUR, 24 * HOUR)
+
+    async def look(now: float) -> Reading:
+        return await take(probe, Request(now, 20.0))
+
+    yield look
+    await session.close()
+
+
+async def test_what_falls_due_is_seen_in_the_reading_after_it_was_sealed(look_again: Kept, admin: Admin) -> None:
+    for group in ("MILO", "CLS"):
+        await seal(admin, group, NOON - 2 * HOUR, "a")
+    assert ("MILO", str(NOON - HOUR)) not in seals(await look_again(NOON + 30))
+    await seal(admin, "milo", NOON - HOUR, "a", sealed_at=NOON + 40)  # in whichever case
+    reading = await look_again(NOON + 60)
+    assert seals(reading)["MILO", str(NOON - HOUR)] == 1
+    assert reading.number("seal_at", group="MILO", epoch=str(NOON - HOUR)) == NOON + 40
+    assert reading.number("seals_read") == NOON + 30  # all of the window was not read for that
+    await seal(admin, "MILO", NOON - HOUR, "b", "c", sealed_at=NOON + 70)
+    await admin.execute("SELECT pg_stat_force_next_flush()")
+    assert seals(await look_again(NOON + 90))["MILO", str(NOON - HOUR)] == 3
+
+
+async def test_a_late_seal_of_an_absent_label_is_seen_in_the_next_reading(look_again: Kept, admin: Admin) -> None:
+    for ago in (1, 2, 4, 9):
+        await seal(admin, "MILO", NOON - ago * HOUR, "a")
+    await look_again(NOON + 930)
+    await seal(admin, "MILO", NOON - 7 * HOUR, "a")
+    assert seals(await look_again(NOON + 960))["MILO", str(NOON - 7 * HOUR)] == 1
+
+
+async def test_a_channel_that_is_added_to_an_old_label_or_taken_from_it_is_seen_within_a_twelfth_of_an_epoch(
+    look_again: Kept, admin: Admin
+) -> None:
+    for ago in (1, 2, 3, 4):
+        await seal(admin, "MILO", NOON - ago * HOUR, "a", "b")
+    await look_again(NOON + 930)
+    await seal(admin, "MILO", NOON - 3 * HOUR, "c")
+    await admin.execute("DELETE FROM sealed_epochs WHERE epoch = $1", NOON - 2 * HOUR)
+    await admin.execute("SELECT pg_stat_force_next_flush()")
+    reading = await look_again(NOON + 1229)
+    assert (reading.number("seals_read"), len(seals(reading))) == (NOON + 930, 4)  # as of then, and it says so
+    reading = await look_again(NOON + 1230)
+    assert reading.number("seals_read") == NOON + 1230
+    assert [seals(reading).get(("MILO", str(NOON - ago * HOUR))) for ago in (1, 2, 3, 4)] == [2, None, 3, 2]
+
+
+async def test_a_table_that_was_made_anew_is_read_whole_at_once(look_again: Kept, admin: Admin) -> None:
+    for ago in (1, 2, 3):
+        await seal(admin, "MILO", NOON - ago * HOUR, "a")
+    await look_again(NOON + 930)
+    await admin.execute("CREATE TABLE anew (LIKE sealed_epochs INCLUDING ALL)")
+    await admin.execute("DROP TABLE sealed_epochs")
+    await admin.execute("ALTER TABLE anew RENAME TO sealed_epochs")
+    await seal(admin, "MILO", NOON - 5 * HOUR, "a")
+    assert seals(await look_again(NOON + 960)) == {("MILO", str(NOON - 5 * HOUR)): 1}
+
+
 async def test_a_channel_sealed_in_two_categories_is_one_channel(look_at: LookAt, admin: Admin) -> None:
     await seal(admin, "MILO", NOON - HOUR, "a")
     await admin.execute(
@@ -169,7 +234,12 @@ async def test_seals_are_found_through_an_index_among_hundreds_of_thousands(admi
     for analyzed in (False, True):  # the plan must hold without statistics too
         if analyzed:
             await admin.execute("ANALYZE sealed_epochs")
-        plan = await admin.fetch("EXPLAIN " + queries.EPOCHS, NOON - 24 * HOUR, NOON, HOUR, ["MILO", "CLS"])
-        text = "\n".join(row[0] for row in plan)
-        assert "Index Cond: ((epoch >=" in text
+        labels = [NOON - ago * HOUR for ago in range(25)]
+        asked = queries.EPOCHS, labels, HOUR, NOON - 24 * HOUR, NOON, ["MILO", "CLS"]
+        text = "\n".join([row[0] for row in await admin.fetch("EXPLAIN " + asked[0], *asked[1:])])
+        assert "Index Cond: (epoch = e.label)" in text
+        assert "Index Cond: ((epoch >" in text
+        assert "Seq Scan" not in text
+        counted = ["MILO"] * 3, labels[:3], 256
+        text = "\n".join([row[0] for row in await admin.fetch("EXPLAIN " + queries.SEALED_ROWS, *counted)])
         assert "Seq Scan" not in text

@@ -196,7 +196,7 @@ async def test_participation_that_cannot_be_read_leaves_the_seals_whole(
         assert counts(await probe.look())["MILO"] == (1, 0)
         await admin.execute(harm)
         reading = await probe.look(LOOK_AT + HOUR)
-        assert {s.name for s in reading.samples} == {"seal_channels", "seal_at", "unaligned_labels"}
+        assert {s.name for s in reading.samples} == {"seal_channels", "seal_at", "unaligned_labels", "seals_read"}
         assert await probe.asked(LOOK_AT + HOUR + 30) == 1  # it is not asked for again at once
     finally:
         await probe.session.close()

@@ -331,6 +331,11 @@ def whole(value: float | None) -> int | None:
     return None if value is None else round(value)
 
 
+def age(at: float | None, now: float) -> float | None:
+    """How old something is that was read at a moment; None where it never was."""
+    return None if at is None else round(max(0.0, now - at), 3)
+
+
 def asked(probe: str, history: History, orders: StandingOrders) -> Reading | None:
     """The last good reading of a probe that is configured: what a snapshot holds of another one is not the present."""
     return history.reading(probe) if probe in orders.probes else None

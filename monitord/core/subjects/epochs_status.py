@@ -14,7 +14,15 @@ from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, label, said
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
-from monitord.core.subjects.base import MetricFamily, MetricGroup, MetricLine, PerfDatum, SectionContext, StatusSection
+from monitord.core.subjects.base import (
+    MetricFamily,
+    MetricGroup,
+    MetricLine,
+    PerfDatum,
+    SectionContext,
+    StatusSection,
+    age,
+)
 from monitord.core.subjects.epoch_timeline import boxes, labels
 
 if TYPE_CHECKING:
@@ -23,13 +31,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class GroupStatus:
-    """What is sealed of a token group."""
+    """What is sealed of a token group.
+
+    `read_age_seconds` is how long ago all of the window was read; what may yet be sealed is read in each cycle.
+    """
 
     latest: int | None
     expected: int
     missed: tuple[int, ...] | None
     seal_age_seconds: float | None
     channels_sealed: int | None
+    read_age_seconds: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,15 +61,16 @@ def _groups(history: History, orders: StandingOrders, now: float) -> Mapping[str
 
 
 def _group(group: str, history: History, orders: StandingOrders, now: float) -> GroupStatus:
-    is_known = history.reading("epochs") is not None
-    found = seals(history.sealed, group, now, orders, history.empty) if is_known else None
-    age = found.age_seconds if found else None
+    reading = history.reading("epochs")
+    found = seals(history.sealed, group, now, orders, history.empty) if reading is not None else None
+    seal_age = found.age_seconds if found else None
     return GroupStatus(
         latest=found.latest if found else None,
         expected=calendar(orders).expected(now),
         missed=tuple(found.missed) if found else None,
-        seal_age_seconds=None if age is None else round(age, 3),
+        seal_age_seconds=None if seal_age is None else round(seal_age, 3),
         channels_sealed=found.channels_sealed if found else None,
+        read_age_seconds=age(reading.number("seals_read"), now) if reading is not None else None,
     )
 
 

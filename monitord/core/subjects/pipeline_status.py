@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 from monitord.core import humanize
 from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED
 from monitord.core.blocks import Block, Bullets, FactTable, Paragraph, Style
-from monitord.core.history.clocks import judged_at
+from monitord.core.history.clocks import judged_at, server_now
 from monitord.core.history.epochs import calendar
 from monitord.core.history.model import History
 from monitord.core.humanize import UNKNOWN, label, said
@@ -23,6 +23,7 @@ from monitord.core.subjects.base import (
     RootOnChain,
     SectionContext,
     StatusSection,
+    age,
     asked,
     ratio,
     whole,
@@ -91,7 +92,11 @@ class CaseStatus:
 
 @dataclass(frozen=True, slots=True)
 class PipelineStatus:
-    """The stages. `not_watched` says of each that is not why; what could not be measured is None."""
+    """The stages. `not_watched` says of each that is not why; what could not be measured is None.
+
+    `signed_age_seconds` is how long ago the roots and trees of all of the window were looked at,
+    `published_age_seconds` how old what is unpublished, eligible and published is.
+    """
 
     groups: Mapping[str, GroupPipeline]
     signals_per_hour: float | None
@@ -105,6 +110,8 @@ class PipelineStatus:
     recomputed: Mapping[str, RecomputedSeal]
     test_cases: Mapping[str, CaseStatus]
     not_watched: Mapping[str, str]
+    signed_age_seconds: float | None = None
+    published_age_seconds: float | None = None
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> PipelineStatus | None:
@@ -134,6 +141,8 @@ def _status(history: History, orders: StandingOrders, now: float) -> PipelineSta
         recomputed={group: one for group in orders.groups if (one := _recomputed(group, found)) is not None},
         test_cases={case.name: _case(case, found, on_chain(case, history, orders)) for case in prepared(orders)},
         not_watched={} if reading is None else _not_watched(found, orders, TREES in queues),
+        signed_age_seconds=age(found.number("signed"), server_now(history, now)),
+        published_age_seconds=age(found.number("published_read"), server_now(history, now)),
     )
 
 

@@ -24,6 +24,7 @@ from monitord.core.subjects.base import (
     PerfDatum,
     SectionContext,
     StatusSection,
+    age,
     asked,
     seconds,
     whole,
@@ -61,13 +62,17 @@ class LargestTable:
 
 @dataclass(frozen=True, slots=True)
 class DatabaseStatus:
-    """The database around the watched tables."""
+    """The database around the watched tables.
+
+    `sizes_age_seconds` is how old `bytes`, `largest_tables` and the sizes of the watched tables are.
+    """
 
     bytes: int | None
     largest_tables: tuple[LargestTable, ...] | None
     connections: int | None
     response_ms: float | None
     sessions: SessionsStatus
+    sizes_age_seconds: float | None = None
 
 
 def _growth(history: History, orders: StandingOrders, now: float) -> Mapping[str, TableStatus]:
@@ -111,6 +116,7 @@ def _database(history: History, orders: StandingOrders, now: float) -> DatabaseS
         connections=whole(reading.number("connections")),
         response_ms=reading.number("response"),
         sessions=sessions_status.status(reading),
+        sizes_age_seconds=age(reading.number("sizes_read"), now),
     )
 
 
@@ -236,7 +242,7 @@ def section(context: SectionContext) -> Iterator[Block]:
     for name in tables:
         yield Plot("growth", name, f"{name}: rows an hour")
     facts = [
-        ("Database", said(humanize.size, database.bytes)),
+        ("Database", said(humanize.size, database.bytes) + _read(database.sizes_age_seconds)),
         ("Connections", said(humanize.count, database.connections)),
         ("Answered in", said(humanize.milliseconds, database.response_ms)),
         *sessions_status.facts(database.sessions),
@@ -244,6 +250,10 @@ def section(context: SectionContext) -> Iterator[Block]:
     if largest := database.largest_tables:
         facts.append(("Largest", ", ".join(f"{one.table} {said(humanize.size, one.bytes)}" for one in largest)))
     yield FactTable(tuple(facts))
+
+
+def _read(ago: float | None) -> str:
+    return f" (read {humanize.duration(ago)} ago)" if ago is not None and ago >= 1 else ""
 
 
 def learned(report: FleetStatus, orders: StandingOrders) -> Iterator[LearnedLimit]:
