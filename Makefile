@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What is compiled once is not compiled again, by each worker and each command that the tests run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-fast check format lint types imports reference wheel release bench lock clean
+.PHONY: help install demo test test-fast check format lint types imports reference pictures wheel release bench lock clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -66,6 +66,9 @@ imports: .venv/.dev-ready
 
 reference: .venv/.dev-ready ## .env.example and docs/reference.md, completed by what is declared
 	@$(BIN)/python -m tests.support.reference --write
+
+pictures: .venv/.dev-ready ## the pictures in the README, taken of the demonstration (needs chromium)
+	@$(BIN)/python -m tests.support.pictures
 
 wheel: .venv/.dev-ready ## build the wheel, install it into a clean environment and ask for its version
 	@rm -rf dist .cache/wheel && mkdir -p .cache

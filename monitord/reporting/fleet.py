@@ -74,7 +74,7 @@ class TileGroup:
 
 def tile_groups(sections: Iterable[Section], kept: KeptWindow | None = None) -> tuple[TileGroup, ...]:
     """The tiles of the members of each subject that is in the fleet, of its section's table; `kept`: the last 24 h."""
-    times = {} if kept is None else up_times(kept)
+    times = {} if kept is None else {place: up for place, up in up_times(kept).items() if _told(up) > 0}
     subjects = {subject.name: subject for subject in registered()}
     return tuple(
         _group(subjects[section.key], section, tiles)
@@ -118,12 +118,15 @@ def _members(subject: Subject, section: Section) -> Grid | None:
     return next(found, None)
 
 
-def span_words(kept: KeptWindow | None, now: float) -> str:
-    """Of what time the uptimes are: `24 h`, or less where less is kept."""
-    if kept is None or kept.since >= now:
-        return ""
-    lasts = now - kept.since
-    return "24 h" if lasts > 23 * HOUR - 1 else humanize.duration(lasts)
+def span_words(kept: KeptWindow | None) -> str:
+    """Of what time the uptimes are: `24 h`, or less where less is kept ("": nothing is)."""
+    lasts = max(map(_told, up_times(kept).values()), default=0.0) if kept is not None else 0.0
+    return "" if lasts < 1 else "24 h" if lasts >= 23 * HOUR else humanize.duration(lasts)
+
+
+def _told(up: Rollup) -> float:
+    """Of how many seconds a roll-up tells."""
+    return up.up + up.down + up.blind
 
 
 def fleet_fields(groups: Iterable[TileGroup]) -> list[Fields]:

@@ -39,7 +39,7 @@ class AsyncCache(Generic[T]):
 
     Args:
         make: makes it; may raise Unavailable.
-        keep: for so many seconds, at least, it is as good as new.
+        keep: for so many seconds, at least, it is as good as new; or what says that of one.
         ready: called whenever one has been made.
         fault: called with what failed that should not have.
     """
@@ -47,7 +47,7 @@ class AsyncCache(Generic[T]):
     def __init__(
         self,
         make: Callable[[], Awaitable[T]],
-        keep: float,
+        keep: float | Callable[[T], float],
         ready: Callable[[], None] = lambda: None,
         fault: Callable[[str, BaseException], None] = lambda _, __: None,
     ) -> None:
@@ -97,7 +97,10 @@ class AsyncCache(Generic[T]):
         return kept.made - kept.cost >= self._expired
 
     def _lasts(self, kept: CacheEntry[T]) -> float:
-        return _RETRY_SECONDS if kept.value is None else max(self._keep, _COST_TO_AGE * kept.cost)
+        if kept.value is None:
+            return _RETRY_SECONDS
+        keep = self._keep(kept.value) if callable(self._keep) else self._keep
+        return max(keep, _COST_TO_AGE * kept.cost)
 
     async def _made(self) -> None:
         began, at = time.monotonic(), datetime.now(UTC)

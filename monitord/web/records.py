@@ -27,6 +27,9 @@ ALL_KEPT: Final = timedelta(days=3650)
 # The first page waits so long for what is being read, and then comes without it.
 WAIT_SECONDS: Final = 1.0
 _KEEP_SECONDS: Final = 60.0
+# Plots and uptimes of less than an hour are made anew when they have grown by such a part, and no sooner than that.
+_GROWN: Final = 1 / 60
+_KEEP_AT_LEAST_SECONDS: Final = 3.0
 _INCIDENTS_KEEP_SECONDS: Final = 20.0
 _DAY_KEEP_SECONDS: Final = 20.0
 _MOST_SPANS: Final = 4
@@ -44,7 +47,7 @@ class Records:
         self.source = source
         self.hub = Hub()
         self._nights: OrderedDict[timedelta, AsyncCache[RenderedPage]] = OrderedDict()
-        self._day = AsyncCache(source.last_day, _DAY_KEEP_SECONDS, fault=source.fault)
+        self._day = AsyncCache(source.last_day, _day_lasts, fault=source.fault)
         self._incidents: OrderedDict[timedelta, AsyncCache[tuple[Incident, ...]]] = OrderedDict()
         self._reports: OrderedDict[timedelta, AsyncCache[Report]] = OrderedDict()
 
@@ -80,7 +83,7 @@ class Records:
         cache = _of(
             self._nights,
             back,
-            lambda: AsyncCache(partial(self._draw, back), _KEEP_SECONDS, ready, self.source.fault),
+            lambda: AsyncCache(partial(self._draw, back), _lasts, ready, self.source.fault),
         )
         return await cache.get(wait)
 
@@ -142,6 +145,19 @@ def _drawn(night: Report) -> RenderedPage:
     ]
     kept = {(it.plot, it.of): plot(it) for it in small}
     return RenderedPage(thin, lambda it: kept.get((it.plot, it.of)) or plot(it))
+
+
+def _lasts(page: RenderedPage) -> float:
+    """For how long plots are as good as new: of a monitoring that has just begun not for long."""
+    return _grown(page.night.until - page.night.since, _KEEP_SECONDS)
+
+
+def _day_lasts(kept: KeptWindow) -> float:
+    return _grown(max((row.up + row.down + row.blind for row in kept.totals), default=0.0), _DAY_KEEP_SECONDS)
+
+
+def _grown(span: float, most: float) -> float:
+    return min(most, max(_KEEP_AT_LEAST_SECONDS, span * _GROWN))
 
 
 def now() -> datetime:

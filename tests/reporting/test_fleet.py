@@ -124,19 +124,19 @@ def test_time_before_anything_was_kept_is_not_blind_and_an_hour_that_lacks_is() 
     only = last_day(NOON + 600.0, None, [], [state(NOON, up=500.0, blind=100.0)])
     (row,) = only.totals
     assert (row.up, row.blind) == (500.0, 100.0)
-    assert span_words(only, NOON + 600.0) == "10 min"
+    assert span_words(only) == "10 min"
     lacks = last_day(NOON + 600.0, NOON - 3 * HOUR, [state(NOON - 3 * HOUR, up=3600.0)], [state(NOON, up=600.0)])
     (row,) = lacks.totals
     assert row.blind == 2 * HOUR
-    assert span_words(lacks, NOON + 600.0) == "3 h 10 min"
+    assert span_words(lacks) == "3 h 10 min"
 
 
 def test_nothing_kept_is_no_uptime() -> None:
-    nothing = last_day(float(NOON), None, [], [])
+    nothing = last_day(float(NOON), None, [], [state(NOON)])
     made = Night(CHECKED)
     made.passes(minutes=2)
     assert {(tile.uptime, tile.blind) for group in groups(made, nothing) for tile in group.tiles} == {("unknown", "")}
-    assert span_words(nothing, float(NOON)) == ""
+    assert span_words(nothing) == ""
 
 
 def test_as_json_it_has_the_seconds_of_each_kind() -> None:
