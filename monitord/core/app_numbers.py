@@ -96,13 +96,28 @@ def number(written_as: str | None) -> AppNumber | None:
 
 def figure(word: str, name: str) -> AppNumber | None:
     """One number of such a word; None where it has none of that name."""
+    return number(_one(word, name))
+
+
+def milliseconds_of(word: str, name: str) -> float | None:
+    """One number of such a word that is a duration, in ms; None where it has none, or that is in another unit."""
+    value, _, unit = (_one(word, name) or "").partition(" ")
+    factor = _MILLISECONDS.get(unit)
+    try:
+        return None if factor is None else float(value) * factor
+    except ValueError:
+        return None
+
+
+def _one(word: str, name: str) -> str | None:
+    """One number of such a word as it is written; None where it has none of that name."""
     sought = f"{name}{_IS}"
     start = 0 if word.startswith(sought) else word.find(_BETWEEN + sought)
     if start < 0:
         return None
     start += len(sought) + (len(_BETWEEN) if start else 0)
     end = word.find(_BETWEEN, start)
-    return number(word[start : end if end >= 0 else len(word)])
+    return word[start : end if end >= 0 else len(word)]
 
 
 def called(word: str, name: str) -> AppNumber | None:

@@ -3,7 +3,7 @@
 from datetime import timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitord.core.history.epochs import Calendar, calendar, sealed_labels, seals, window_seconds
@@ -95,3 +95,19 @@ def test_a_group_without_a_seal_has_no_age_and_not_an_age_of_zero() -> None:
 
 def test_a_label_sealed_before_its_epoch_is_over_is_of_age_zero() -> None:
     assert seals(sealed(NOON), "MILO", NOON + 60, StandingOrders()).age_seconds == 0.0
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    st.lists(st.integers(0, 40).map(lambda half: half * 1800), unique=True, max_size=12),
+    st.lists(st.integers(0, 30).map(lambda hour: hour * 3600), unique=True, max_size=4),
+    st.lists(st.floats(0, 100_000), min_size=1, max_size=12),
+)
+def test_what_is_known_of_seals_from_the_moment_before_changes_nothing(
+    labels: list[int], nobodys: list[int], moments: list[float]
+) -> None:
+    """Some labels are no start of an epoch, some are yet to come, and the clock may be set back."""
+    of, empty = {"MILO": tuple((label, 9) for label in sorted(labels))}, {"MILO": tuple(sorted(nobodys))}
+    orders = StandingOrders()
+    known = [seals(of, "MILO", now, orders, empty) for now in moments]
+    assert known == [seals(dict(of), "MILO", now, orders, dict(empty)) for now in moments]

@@ -49,7 +49,7 @@ def effective(orders: StandingOrders, history: History) -> StandingOrders:
     tables = orders.tables
     if "tables" in orders.unnamed:
         tables = tuple(name for name in tables if seen(history, name) is not False)
-    names = (name for of in (orders.services, history.roster, history.services) for name in of)
+    names = [*orders.services, *history.roster, *history.services]
     return _effective((orders, tables, seen(history, SEALS), patterns(names)))
 
 

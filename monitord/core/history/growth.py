@@ -148,13 +148,13 @@ def _counts(reading: Reading) -> dict[str, Counts]:
 
 def _weighed(table: TableHistory, reading: Reading, name: str) -> TableHistory:
     """The table after one reading of its size: rows that no counter saw take room all the same."""
-    table = replace(table, deleted=reading.number("table_deleted", table=name))
+    deleted, unexplained = reading.number("table_deleted", table=name), False
     heap, written = reading.number("table_heap", table=name), reading.number("table_written", table=name)
     if heap is None or written is None:
-        return replace(table, heap=None, written=None, unexplained=False)
-    if table.heap is None or written != table.written:
-        return replace(table, heap=heap, written=written, unexplained=False)
-    return replace(table, unexplained=table.unexplained or heap > table.heap)
+        heap = written = None
+    elif table.heap is not None and written == table.written:
+        heap, written, unexplained = table.heap, table.written, table.unexplained or heap > table.heap
+    return replace(table, deleted=deleted, heap=heap, written=written, unexplained=unexplained)
 
 
 def _unseen(table: TableHistory, seconds: float) -> TableHistory:
@@ -195,10 +195,9 @@ def _step(
         doubt=table.doubt + min(step, came.doubt),
         doubt_before=table.doubt_before if now < table.doubt_until else 0.0,
     )
-    if came.tells_share and inserted > 0:
-        table = replace(table, share=came.rows / inserted)
-    if inserted > 0 and table.trusted:
-        table = replace(table, proven_at=now)
+    if inserted > 0 and (came.tells_share or table.trusted):
+        share = came.rows / inserted if came.tells_share else table.share
+        table = replace(table, share=share, proven_at=now if table.trusted else table.proven_at)
     if counts.unfinished and not counts.rows and not table.trusted:
         table = replace(table, proven_at=None)
     if counts.rows or counts.capped:

@@ -105,6 +105,8 @@ def _spells(
     What failed before that and fails after it in the same way is held to have failed all along.
     """
     limit = orders.late_after.total_seconds()
+    if not spans and reading.failure is None and (last is None or now - last <= limit):  # nearly always
+        return ()
     kept = [s for s in spans if s.end is None or s.end > now - KEEP_BLIND_SECONDS][-KEEP_BLIND_SPANS:]
     is_open = bool(kept) and kept[-1].end is None
     failure = reading.failure

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.app_numbers import HEAP_USED, LOOP_P95, figure, milliseconds, size
+from monitord.core.app_numbers import HEAP_USED, LOOP_P95, figure, milliseconds_of, size
 from monitord.core.history.model import History
 from monitord.core.history.process_model import Process
 from monitord.core.model import Alert, Finding, Judgement, Observation, Unknown
@@ -36,7 +36,7 @@ def event_loop_blocked(observation: Observation, history: History, orders: Stand
         for key, process in told.items():
             if process.still_since is not None and now - process.still_since >= STILL_SECONDS:
                 still[key] = process.still_since
-            elif (latency := milliseconds(figure(process.app, LOOP_P95))) is not None and latency > limit:
+            elif (latency := milliseconds_of(process.app, LOOP_P95)) is not None and latency > limit:
                 slow[key] = latency
         if still:
             yield _stands_still(name, min(still.values()), now, processes, list(still))

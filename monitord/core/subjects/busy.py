@@ -64,7 +64,8 @@ _MACHINE: Final = {
 def update_machine(history: History, reading: Reading, now: float, orders: StandingOrders) -> History:
     """The history after one good reading of the host: since when each is past its limit."""
     for name, busy in _MACHINE.items():
-        value, limit = busy.measure(reading), busy.limit(orders)
+        limit = busy.limit(orders)
+        value = None if limit is None else busy.measure(reading)
         if limit is None or value is not None:
             is_past = limit is not None and value is not None and value > limit
             history = update_past(history, name, now, is_past=is_past)

@@ -124,7 +124,8 @@ def _settles(history: History, orders: StandingOrders, now: float) -> float | No
     """In how many seconds a process on its way up or down must have arrived (None: none is, or PM2 cannot be read)."""
     if history.reading("pm2") is None:
         return None
-    return next_settling((process for service in history.services.values() for process in service.lives.values()), now)
+    processes = [process for service in history.services.values() for process in service.lives.values()]
+    return next_settling(processes, now)
 
 
 def _forget(name: str, history: History, orders: StandingOrders) -> History | None:

@@ -90,16 +90,21 @@ def _net_rise(run: QueueHistory, limit: float) -> tuple[int, float]:
     One that was filled at once and is worked off since has not: of its last stretch the beginning is the highest.
     """
     closed = run.thirds[:-1]
-    stretches = [closed[end - THIRDS : end] for end in range(len(closed), THIRDS - 1, -THIRDS)]  # the newest first
-    lows = [min(low for low, _ in stretch) for stretch in stretches]
-    many = 0
-    while many + 1 < len(lows) and lows[many] - lows[many + 1] > limit * STEP_SHARE:
-        many += 1
-    if many + 1 < STRETCHES or run.last < lows[0] or max(high for _, high in stretches[0][1:]) <= stretches[0][0][1]:
+    newest: tuple[tuple[float, float], ...] = ()
+    stretch = newest
+    lows: list[float] = []
+    for end in range(len(closed), THIRDS - 1, -THIRDS):  # the newest first
+        before = closed[end - THIRDS : end]
+        low = min([low for low, _ in before])
+        if lows and not lows[-1] - low > limit * STEP_SHARE:
+            break
+        lows.append(low)
+        newest, stretch = newest or before, before
+    if len(lows) < STRETCHES or run.last < lows[0] or max(high for _, high in newest[1:]) <= newest[0][1]:
         return 0, 0.0
-    if lows[0] <= max(high for _, high in stretches[many]):
+    if lows[0] <= max(high for _, high in stretch):
         return 0, 0.0
-    return many, lows[0] - lows[many]
+    return len(lows) - 1, lows[0] - lows[-1]
 
 
 def redis_queue_backlog(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:

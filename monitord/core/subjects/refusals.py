@@ -38,9 +38,11 @@ def update_refusals(history: History, reading: Reading) -> History:
         reported[STANDBY] = bool(replica) and probe in history.primaries
     holding = [why for why, said in reported.items() if said]
     unclear = [why for why in history.refused.get(probe, ()) if reported.get(why) is None]
+    primaries = history.primaries | {probe} if replica == 0 and probe not in history.primaries else history.primaries
+    if not holding and not unclear and not history.refused and primaries is history.primaries:  # nearly always
+        return history
     refused = {**history.refused, probe: tuple(dict.fromkeys((*holding, *unclear)))}
     refused = {name: whys for name, whys in refused.items() if whys}
-    primaries = history.primaries | {probe} if replica == 0 else history.primaries
     if refused == history.refused and primaries == history.primaries:
         return history
     return replace(history, refused=refused, primaries=primaries)

@@ -13,6 +13,7 @@ from monitord.core.copying import replace
 from monitord.core.history.clocks import DISAGREE, disagree, judged_at
 from monitord.core.history.epochs import Seals, calendar, seals, window_seconds
 from monitord.core.history.model import History
+from monitord.core.latest import latest
 from monitord.core.model import Alert, Clear, Evidence, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Usual
@@ -22,20 +23,21 @@ from monitord.core.subjects.epochs_criteria import EPOCHS_SEALED
 from monitord.core.subjects.participation import UNTOLD, label_with_moment, not_sealed, sealed_by
 
 
-def groups(observation: Observation, history: History, orders: StandingOrders) -> Iterator[tuple[Seals, float | None]]:
-    """Each group's seals, and the age they are judged by.
+@latest  # several rules ask for them in one cycle
+def groups(history: History, orders: StandingOrders) -> list[tuple[Seals, float | None]]:
+    """Each group's seals as of the last cycle, and the age they are judged by.
 
     While Postgres itself was away nobody could seal: that time counts towards no limit. A query that failed, or
     monitord's own absence, kept nobody from sealing.
     """
-    now = observation.now.timestamp()
+    now = history.at or 0.0
     at = judged_at(history, now)
+    found: list[tuple[Seals, float | None]] = []
     for group in orders.groups:
-        found = seals(history.sealed, group, at, orders, history.empty)
-        age = found.judged_seconds
-        if age is not None:
-            age -= history.absent_seconds("postgres", now - age, now)
-        yield found, age
+        of_group = seals(history.sealed, group, at, orders, history.empty)
+        age = of_group.judged_seconds
+        found.append((of_group, None if age is None else age - history.absent_seconds("postgres", now - age, now)))
+    return found
 
 
 def _evidence(found: Seals) -> Evidence:
@@ -85,7 +87,7 @@ def by_clock(*subjects: str) -> Callable[[Evaluate], Evaluate]:
 def sealing_stuck(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A group whose seal age is past the critical limit, or that sealed nothing in the whole window."""
     limit = orders.seal_critical.total_seconds()
-    for found, age in groups(observation, history, orders):
+    for found, age in groups(history, orders):
         if age is not None and age <= limit:
             yield Clear("sealing_stuck", found.group)
             continue
@@ -115,7 +117,7 @@ def sealing_stuck(observation: Observation, history: History, orders: StandingOr
 def sealing_late(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A group whose seal age is past the warning limit."""
     limit = orders.seal_warning.total_seconds()
-    for found, age in groups(observation, history, orders):
+    for found, age in groups(history, orders):
         if age is not None and age <= limit:
             yield Clear("sealing_late", found.group)
             continue

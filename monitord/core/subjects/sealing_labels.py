@@ -28,7 +28,7 @@ MOST_LEFT_OUT = 100
 @by_clock()
 def sealing_gap(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A group that left a label out although it sealed a later one."""
-    for found, _ in groups(observation, history, orders):
+    for found, _ in groups(history, orders):
         if not found.gaps:
             yield Clear("sealing_gap", found.group)
             continue
@@ -123,7 +123,7 @@ def groups_out_of_sync(observation: Observation, history: History, orders: Stand
     In a slow hour each seals a label after the grace, and none in the same moment: the others have a share of the
     grace from the first one's seal on.
     """
-    found = [group for group, _ in groups(observation, history, orders)]
+    found = [group for group, _ in groups(history, orders)]
     newest = {group.group: group.latest_due for group in found}
     if newest and not any(newest.values()):
         yield Unknown("groups_out_of_sync", "epochs", "no group has sealed anything that can be compared")

@@ -122,6 +122,8 @@ def troubled(reading: Reading) -> list[tuple[str, Kind, str]]:
     What is missing is missed each for itself. Several refusals are the privileges of one user, and one
     finding, of the server.
     """
+    if not reading.gaps:  # nearly always
+        return []
     refused = [gap for gap in reading.gaps if gap.kind == "permission" and not gap.alone]
     found = [
         (gap.subject, gap.kind, gap.error)
@@ -157,6 +159,8 @@ def unmeasured(
 
     def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         reading = observation.readings[probe]
+        if not reading.gaps and reading.failure is None:
+            return
         troubles = troubled(reading)
         unsure: float | None = None
         if reading.failure is not None:
