@@ -23,7 +23,7 @@ from monitord.pm2.bus_frames import BusDecoder
 from monitord.pm2.error_lines import ErrorLines
 from monitord.probes.pm2 import Pm2Probe
 from monitord.runtime.cycle import CycleRequest, observe
-from monitord.storage.reader import Check
+from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
 
 APPS = 1_000
@@ -103,7 +103,7 @@ class _Run:
             record = CycleRecord(
                 decision.state,
                 observation,
-                Check("schedule", observation.now, 0.0, decision.orders),
+                CheckRun("schedule", observation.now, 0.0, decision.orders),
                 decision.transitions,
                 hour=self._hour.fields,
                 rollups=over,

@@ -14,7 +14,7 @@ from monitord.core.engine import Decision, State, decide
 from monitord.core.folding import tells
 from monitord.core.model import Observation, Reading, Sample
 from monitord.core.orders import StandingOrders
-from monitord.storage.reader import Check, read_history, read_transitions
+from monitord.storage.reader import CheckRun, read_history, read_transitions
 from monitord.storage.schema import FILE
 from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import BASELINE, MEMORY, ORDERS, Night
@@ -112,7 +112,7 @@ async def _saved(
             record = CycleRecord(
                 decision.state,
                 observation,
-                Check("schedule", observation.now, 0.0, decision.orders),
+                CheckRun("schedule", observation.now, 0.0, decision.orders),
                 decision.transitions,
                 before=state,
                 orders=orders,

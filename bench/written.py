@@ -13,7 +13,7 @@ from bench.nights import night
 from monitord.core.engine import State, decide
 from monitord.core.folding import context_of, is_whole, tells
 from monitord.core.rollups import RunningHour
-from monitord.storage.reader import Check, read_snapshot
+from monitord.storage.reader import CheckRun, read_snapshot
 from monitord.storage.store import CycleRecord, Store
 
 SAVE_SECONDS = 30.0
@@ -53,7 +53,7 @@ async def measure(services: int, cycles: int = CYCLES) -> Written:
             record = CycleRecord(
                 decision.state,
                 observation,
-                Check("schedule", observation.now, 0.0, decision.orders),
+                CheckRun("schedule", observation.now, 0.0, decision.orders),
                 decision.transitions,
                 hour=hour.fields,
                 rollups=over,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import re
 from pathlib import Path
 
@@ -47,3 +48,12 @@ def test_no_replaced_word_is_in_the_code_or_the_documents() -> None:
         if (words := found(path.read_text(encoding="utf-8")))
     }
     assert hits == {}
+
+
+def test_no_public_class_name_is_defined_twice() -> None:
+    defined: dict[str, list[str]] = {}
+    for path in sorted((ROOT / "monitord").rglob("*.py")):
+        for node in ast.parse(path.read_text(encoding="utf-8")).body:
+            if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+                defined.setdefault(node.name, []).append(str(path.relative_to(ROOT)))
+    assert {name: places for name, places in defined.items() if len(places) > 1} == {}

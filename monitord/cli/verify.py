@@ -24,7 +24,7 @@ from monitord.jsonable import document
 from monitord.keccak import load_keccak256
 from monitord.postgres import seals
 from monitord.postgres.errors import PostgresError
-from monitord.postgres.seals import Selection
+from monitord.postgres.seals import SealSelection
 from monitord.postgres.session import Session
 from monitord.reporting.terminal import Terminal, clean, table, terminal
 
@@ -103,16 +103,16 @@ async def _verify(arguments: argparse.Namespace, back: timedelta) -> int:
     return 2 if counts["MISMATCH"] else 3 if counts["UNVERIFIABLE"] or not done else 0
 
 
-def _selection(arguments: argparse.Namespace, back: timedelta, now: datetime) -> Selection:
+def _selection(arguments: argparse.Namespace, back: timedelta, now: datetime) -> SealSelection:
     if arguments.epoch is not None:
         first = last = arguments.epoch
     else:
         first, last = max(0, int((now - back).timestamp())), int(now.timestamp())
-    return Selection(first, last, arguments.group, arguments.channel)
+    return SealSelection(first, last, arguments.group, arguments.channel)
 
 
 async def _verified(
-    session: Session, wanted: Selection, sample: int | None, keccak256: Hash
+    session: Session, wanted: SealSelection, sample: int | None, keccak256: Hash
 ) -> AsyncGenerator[Verification, None]:
     """Each seal with its result, the newest first; `sample` of them, where that is given."""
     loop = asyncio.get_running_loop()
@@ -135,7 +135,7 @@ async def _verified(
                     yield result
 
 
-async def _pages(session: Session, wanted: Selection) -> AsyncGenerator[list[Seal], None]:
+async def _pages(session: Session, wanted: SealSelection) -> AsyncGenerator[list[Seal], None]:
     after: Seal | None = None
     while True:
         try:
@@ -179,7 +179,7 @@ def _rate(participants: int, seconds: float) -> str:
 
 
 def _fields(
-    done: list[Verification], counts: Counter[Result], wanted: Selection, now: datetime, took: float
+    done: list[Verification], counts: Counter[Result], wanted: SealSelection, now: datetime, took: float
 ) -> dict[str, object]:
     return {
         "at": now,

@@ -150,7 +150,7 @@ Command = Annotated[
 ]
 
 
-class Check(BaseModel):
+class CheckSettings(BaseModel):
     """What every check may set. `timeout` None: the probe's own."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -212,7 +212,7 @@ def _longer_than(length: timedelta | None, factor: float = 1.0) -> Threshold | N
     return None if length is None else Threshold(">", length.total_seconds() * factor)
 
 
-class HttpCheck(Check):
+class HttpCheckSettings(CheckSettings):
     """An address answers over HTTP, as it should and in time."""
 
     type: Literal["http"] = "http"
@@ -229,7 +229,7 @@ class HttpCheck(Check):
     follow: t.Flag = False
 
     @model_validator(mode="after")
-    def _latencies(self) -> HttpCheck:
+    def _latencies(self) -> HttpCheckSettings:
         _agree(self.critical_latency, self.warning_latency)
         return self
 
@@ -269,7 +269,7 @@ class HttpCheck(Check):
         }
 
 
-class TcpCheck(Check):
+class TcpCheckSettings(CheckSettings):
     """An address accepts connections, over TLS where that is asked for."""
 
     type: Literal["tcp"] = "tcp"
@@ -279,7 +279,7 @@ class TcpCheck(Check):
     ca_file: t.File | None = None
 
     @model_validator(mode="after")
-    def _encrypted(self) -> TcpCheck:
+    def _encrypted(self) -> TcpCheckSettings:
         if self.ca_file is not None and not self.tls:
             raise ValueError("ca_file is given and tls is not: write tls = true")
         return self
@@ -290,7 +290,7 @@ class TcpCheck(Check):
         return {"unit": "ms", "target": f"{scheme}://{self.address}", "certificate_days": days}
 
 
-class SqlCheck(Check):
+class SqlCheckSettings(CheckSettings):
     """One row of a statement, whose first column is a number."""
 
     server: ClassVar[str] = "postgres"
@@ -301,7 +301,7 @@ class SqlCheck(Check):
     unit: Line = ""
 
     @model_validator(mode="after")
-    def _limits(self) -> SqlCheck:
+    def _limits(self) -> SqlCheckSettings:
         _agree(self.critical, self.warning)
         return self
 
@@ -342,7 +342,7 @@ def _dbt_age(name: str, value: object) -> object:
     return f"{count}{_DBT_PERIODS[period]}"
 
 
-class FreshnessCheck(Check):
+class FreshnessCheckSettings(CheckSettings):
     """The newest row of a table is not old."""
 
     server: ClassVar[str] = "postgres"
@@ -359,7 +359,7 @@ class FreshnessCheck(Check):
         return _in_own_words(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
-    def _is_whole(self) -> FreshnessCheck:
+    def _is_whole(self) -> FreshnessCheckSettings:
         if bool(self.query) == bool(self.table or self.column) or bool(self.table) != bool(self.column):
             raise ValueError("it needs either table and column, or query")
         _agree(self.critical, self.warning)
@@ -369,7 +369,7 @@ class FreshnessCheck(Check):
         return {"warning": _longer_than(self.warning), "critical": _longer_than(self.critical), "unit": "seconds"}
 
 
-class CheckinCheck(Check):
+class CheckinCheckSettings(CheckSettings):
     """A job reports by itself, as often as it should."""
 
     is_reported: ClassVar[bool] = True
@@ -380,7 +380,7 @@ class CheckinCheck(Check):
     max_runtime: t.Length | None = None
 
     @model_validator(mode="after")
-    def _has_rhythm(self) -> CheckinCheck:
+    def _has_rhythm(self) -> CheckinCheckSettings:
         if (self.period is None) == (not self.schedule):
             raise ValueError("it needs either period or schedule")
         return self
@@ -389,7 +389,7 @@ class CheckinCheck(Check):
         return {name: getattr(self, name) for name in ("period", "schedule", "grace", "max_runtime")}
 
 
-class CommandCheck(Check):
+class CommandCheckSettings(CheckSettings):
     """A command ends as a Nagios plugin does that finds all well."""
 
     type: Literal["command"] = "command"
@@ -400,15 +400,22 @@ class CommandCheck(Check):
             yield from secrets_in(word)
 
 
-AnyCheck = HttpCheck | TcpCheck | SqlCheck | FreshnessCheck | CheckinCheck | CommandCheck
-MODELS: Final[Mapping[str, type[Check]]] = MappingProxyType(
+AnyCheck = (
+    HttpCheckSettings
+    | TcpCheckSettings
+    | SqlCheckSettings
+    | FreshnessCheckSettings
+    | CheckinCheckSettings
+    | CommandCheckSettings
+)
+MODELS: Final[Mapping[str, type[CheckSettings]]] = MappingProxyType(
     {
-        "http": HttpCheck,
-        "tcp": TcpCheck,
-        "sql": SqlCheck,
-        "freshness": FreshnessCheck,
-        "checkin": CheckinCheck,
-        "command": CommandCheck,
+        "http": HttpCheckSettings,
+        "tcp": TcpCheckSettings,
+        "sql": SqlCheckSettings,
+        "freshness": FreshnessCheckSettings,
+        "checkin": CheckinCheckSettings,
+        "command": CommandCheckSettings,
     }
 )
 
@@ -424,14 +431,14 @@ def _read(value: object) -> object:
     return found
 
 
-def _written(checks: Mapping[str, Check]) -> dict[str, Any]:
+def _written(checks: Mapping[str, CheckSettings]) -> dict[str, Any]:
     return {
         name: {"type": check.order().type} | check.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         for name, check in checks.items()
     }
 
 
-def _no_circles(checks: dict[str, Check]) -> dict[str, Check]:
+def _no_circles(checks: dict[str, CheckSettings]) -> dict[str, CheckSettings]:
     needs = {name: check.order().depends_on for name, check in checks.items()}
     for name in checks:
         path, todo = [name], list(needs[name])

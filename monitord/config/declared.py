@@ -23,7 +23,7 @@ class Judged:
 JUDGED: Final = Judged()
 
 
-class Section(BaseModel):
+class SettingsSection(BaseModel):
     """A part of the settings: that of one subject, by the subject's name, or of something else."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", hide_input_in_errors=True)
@@ -45,7 +45,7 @@ class Section(BaseModel):
         return ""
 
 
-class DeclaredSection(Section):
+class DeclaredSection(SettingsSection):
     """The section of a subject that declares its own settings."""
 
     kind: ClassVar[type[Any]]
@@ -58,7 +58,7 @@ class DeclaredSection(Section):
         return not self.needs or bool(_plain(getattr(self, self.needs)))
 
 
-def of_subject(section: Section) -> Mapping[str, Any] | None:
+def of_subject(section: SettingsSection) -> Mapping[str, Any] | None:
     """What the standing orders hold of it: its settings as JSON, but for the secret ones. None of any other section."""
     if not isinstance(section, DeclaredSection):
         return None
@@ -100,7 +100,7 @@ def declared_section(name: str, kind: type[Any], needs: str) -> type[DeclaredSec
 def judged(section: type[BaseModel]) -> tuple[str, ...]:
     """The settings that change judgement alone: those that are marked so, or all of them."""
     if not issubclass(section, DeclaredSection):
-        every = issubclass(section, Section) and section.is_judged
+        every = issubclass(section, SettingsSection) and section.is_judged
         return tuple(name for name, field in section.model_fields.items() if every or JUDGED in field.metadata)
     return tuple(name for name, field in _fields(section.kind).items() if _text(field).judged)
 

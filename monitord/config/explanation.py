@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from monitord.config.declared import Section
+from monitord.config.declared import SettingsSection
 from monitord.config.loader import Settings, shown
 from monitord.config.schema import paths, section_kind, variable_of
 from monitord.config.sources import ENVIRONMENT
@@ -114,11 +114,15 @@ def _why_not(subject: Subject, settings: Settings, orders: StandingOrders) -> st
         one = subject_named(needed)
         if one is not None and one is not subject and needed not in orders.probes:
             return f"It needs {title_of(needed)}, which is not watched."
-    if isinstance(section, Section) and section.is_watched() and (off := subject.off_by_default(orders)) is not None:
+    if (
+        isinstance(section, SettingsSection)
+        and section.is_watched()
+        and (off := subject.off_by_default(orders)) is not None
+    ):
         return f"There is none, and {off[1]} names none."
-    if isinstance(section, Section) and section.needs and not section.is_watched():
+    if isinstance(section, SettingsSection) and section.needs and not section.is_watched():
         return f"{variable_of(subject.name, section.needs)} is not set."
-    if section is not None and not isinstance(section, Section):
+    if section is not None and not isinstance(section, SettingsSection):
         return f"{variable_of(subject.name)} is empty."
     return f"{variable_of(subject.name, '')}* turns it off."
 

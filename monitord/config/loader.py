@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from pydantic import SecretStr, ValidationError
 
 from monitord.config import checks
-from monitord.config.declared import DeclaredSection, Section, of_subject
+from monitord.config.declared import DeclaredSection, SettingsSection, of_subject
 from monitord.config.schema import (
     ADDRESSES,
     PM2_HOME,
@@ -190,7 +190,7 @@ def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
     own = variable_of("checks")
     for name, check in settings.checks.items():
         section = getattr(settings, check.server, None) if check.server else None
-        if isinstance(section, Section) and not section.is_watched():
+        if isinstance(section, SettingsSection) and not section.is_watched():
             needed = variable_of(check.server, section.needs)
             yield own, needed, f"of the check {name}, it asks {title_of(check.server)}, so {needed} must be set"
         if check.is_reported and not settings.http.listen:
@@ -270,7 +270,7 @@ def standing_orders(settings: Settings) -> StandingOrders:
 
 def _is_watched(subject: Subject, settings: Settings) -> bool:
     section = getattr(settings, subject.name, None)
-    is_wanted = section is None or (section.is_watched() if isinstance(section, Section) else bool(section))
+    is_wanted = section is None or (section.is_watched() if isinstance(section, SettingsSection) else bool(section))
     needed = (subject_named(name) for name in (subject.server, subject.beside))
     return is_wanted and all(one is None or one is subject or _is_watched(one, settings) for one in needed)
 

@@ -18,7 +18,7 @@ from typing import Final
 
 from pydantic import SecretStr
 
-from monitord.config.checks import Check
+from monitord.config.checks import CheckSettings
 from monitord.config.loader import Settings, load_with_sources, shown, standing_orders
 from monitord.config.schema import ADDRESSES, STATE_DIR, flat, variable_of
 from monitord.config.sources import DOTENV, ENV_FILE, ENVIRONMENT, TOML
@@ -152,7 +152,9 @@ def _plain(settings: Settings, name: str) -> str | None:
     if text is None:
         return ""
     value = dict(flat(settings))[name]
-    if isinstance(value, Mapping) and any(True for one in value.values() if isinstance(one, Check) and one.is_secret):
+    if isinstance(value, Mapping) and any(
+        True for one in value.values() if isinstance(one, CheckSettings) and one.is_secret
+    ):
         return None
     values = value if isinstance(value, tuple) else (value,)
     texts = [each.get_secret_value() for each in values if isinstance(each, SecretStr)]

@@ -17,7 +17,7 @@ from monitord.config import checks as c
 from monitord.config import named as n
 from monitord.config import routes as r
 from monitord.config import types as t
-from monitord.config.declared import JUDGED, DeclaredSection, Section, declared_section
+from monitord.config.declared import JUDGED, DeclaredSection, SettingsSection, declared_section
 from monitord.config.places import psql, redis_cli
 from monitord.config.sources import PREFIX
 from monitord.core import units
@@ -38,7 +38,7 @@ def _declared(by_name: Mapping[str, T], nothing: T) -> dict[str, T]:
     return {name: orders for name, orders in by_name.items() if orders != nothing}
 
 
-class Pm2Settings(Section):
+class Pm2Settings(SettingsSection):
     """Where PM2 lives (None: not watched), and what is declared of single services and their numbers."""
 
     needs = "home"
@@ -58,7 +58,7 @@ class Pm2Settings(Section):
         return "" if self.home is None or self.home == Path(PM2_HOME).expanduser() else str(self.home)
 
 
-class PostgresSettings(Section):
+class PostgresSettings(SettingsSection):
     """The database, and which tables' growth is judged, each by limits of its own where they are declared.
 
     No DSN: neither it nor the epochs are watched.
@@ -78,7 +78,7 @@ class PostgresSettings(Section):
         return "" if self.dsn is None else psql(self.dsn.get_secret_value())
 
 
-class EpochsSettings(Section):
+class EpochsSettings(SettingsSection):
     """The epoch calendar and the token groups, which are the same in whatever case."""
 
     length: t.EpochLength = Field(default=timedelta(hours=1), description="how long an epoch is")
@@ -105,7 +105,7 @@ class EpochsSettings(Section):
         }
 
 
-class RedisSettings(Section):
+class RedisSettings(SettingsSection):
     """Redis, and the BullMQ queues in it: their names, or what is declared of each of them."""
 
     needs = "url"
@@ -121,7 +121,7 @@ class RedisSettings(Section):
         return "" if self.url is None else redis_cli(self.url.get_secret_value())
 
 
-class HostSettings(Section):
+class HostSettings(SettingsSection):
     """The machine: a path on each file system to measure, or what is declared of each of them."""
 
     disks: Annotated[n.Disks, JUDGED] = Field(
@@ -132,7 +132,7 @@ class HostSettings(Section):
         return {"disks": tuple(self.disks), "disk_by_name": _declared(self.disks, DiskOrders())}
 
 
-class HttpSettings(Section):
+class HttpSettings(SettingsSection):
     """The page. An empty address: off."""
 
     listen: t.Listen = "127.0.0.1:8844"
@@ -151,7 +151,7 @@ class AddressOf:
     channel: str
 
 
-class NotifySettings(Section):
+class NotifySettings(SettingsSection):
     """The channels beside the log."""
 
     urls: t.Targets = ()
@@ -214,7 +214,7 @@ class NotifySettings(Section):
         return {"remind_every": self.remind_every, "runbooks": self.runbooks, "contacts": self.contacts}
 
 
-class OrdersSettings(Section):
+class OrdersSettings(SettingsSection):
     """The standing orders' thresholds."""
 
     is_judged = True
@@ -350,16 +350,16 @@ def variable_of(*path: str) -> str:
     return PREFIX + "__".join(path).upper()
 
 
-def section_kind(settings: type[Settings], name: str) -> type[Section] | None:
+def section_kind(settings: type[Settings], name: str) -> type[SettingsSection] | None:
     """The section of this name; None where it is a setting by itself, or nothing."""
     kind = settings.model_fields[name].annotation if name in settings.model_fields else None
-    return kind if isinstance(kind, type) and issubclass(kind, Section) else None
+    return kind if isinstance(kind, type) and issubclass(kind, SettingsSection) else None
 
 
-def sections(settings: Settings) -> Iterator[tuple[str, Section]]:
+def sections(settings: Settings) -> Iterator[tuple[str, SettingsSection]]:
     """(name, section), in the order of the schema."""
     for name in type(settings).model_fields:
-        if isinstance(section := getattr(settings, name), Section):
+        if isinstance(section := getattr(settings, name), SettingsSection):
             yield name, section
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import asyncpg
 
 from monitord.demo.apps.service import NO_OWNER
-from monitord.demo.fleets import Fleet, Place
+from monitord.demo.fleets import DemoFleet, Place
 from monitord.demo.scenario import FAULTS, SETTINGS
 from monitord.demo.seed import apply_schema, publish_window, seed_old_signals, seed_window
 from monitord.testing.processes import MARKER
@@ -120,7 +120,7 @@ async def seed(connection: asyncpg.Connection, rows: int, epoch_seconds: int) ->
     await seed_window(connection, epoch_seconds)
 
 
-PIPELINE = Fleet(
+PIPELINE = DemoFleet(
     name="pipeline",
     title="a real Postgres, Valkey and PM2 with a fleet of seven services",
     database="fleet",

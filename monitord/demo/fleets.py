@@ -46,7 +46,7 @@ class Place:
 
 
 @dataclass(frozen=True, slots=True)
-class Fleet:
+class DemoFleet:
     """One fleet.
 
     Attributes:
@@ -77,7 +77,7 @@ class Fleet:
 NAMES = ("pipeline", "shop")
 
 
-def fleet_named(name: str) -> Fleet:
+def fleet_named(name: str) -> DemoFleet:
     """The fleet of this name, which is one of NAMES; only that one is imported."""
     if name == "shop":
         from monitord.demo.shop.fleet import SHOP

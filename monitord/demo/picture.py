@@ -9,7 +9,7 @@ from rich.text import Text
 
 from monitord.core import humanize
 from monitord.core.subjects.check_rules import said
-from monitord.demo.scene import Entry, Fields, Kind, Scene
+from monitord.demo.scene import Fields, Kind, Scene, SceneEntry
 from monitord.reporting.terminal import clean
 
 STYLES = {"ok": "green", "warning": "yellow", "critical": "bold red", "unknown": "magenta"}
@@ -247,7 +247,7 @@ def _alert(alert: Fields, state: str, style: str, width: int) -> Text:
     return _cut(line, width)
 
 
-def _story(story: Sequence[Entry], width: int, most: int) -> list[Text]:
+def _story(story: Sequence[SceneEntry], width: int, most: int) -> list[Text]:
     lines = []
     for entry in story[-most:] if most else ():
         text = clean(str(entry))

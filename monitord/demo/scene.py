@@ -22,7 +22,7 @@ MARKS: dict[Kind, str] = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class SceneEntry:
     """One line of what happened; `at` is aware, in UTC."""
 
     at: datetime
@@ -50,7 +50,7 @@ class Scene:
     stage: str = ""
     report: Fields | None = None
     pending: Sequence[Fields] = ()
-    story: Sequence[Entry] = field(default_factory=tuple)
+    story: Sequence[SceneEntry] = field(default_factory=tuple)
     growth_window: str = "the window"
 
     @property

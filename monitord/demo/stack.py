@@ -9,7 +9,7 @@ from typing import Self
 import asyncpg
 
 from monitord.demo.apps.faults import Faults
-from monitord.demo.fleets import WATCHER, Fleet, Place, fleet_named
+from monitord.demo.fleets import WATCHER, DemoFleet, Place, fleet_named
 from monitord.testing.sandbox import Sandbox, StackError, free_port
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.pm2_install import Progress
@@ -43,7 +43,7 @@ class Stack:
         self,
         directory: Path | None = None,
         *,
-        fleet: Fleet | None = None,
+        fleet: DemoFleet | None = None,
         page_port: int | None = None,
         epoch_seconds: int = 10,
         seed_rows: int = 0,

@@ -17,9 +17,9 @@ from datetime import UTC, datetime, timedelta
 from monitord.core import humanize
 from monitord.core.units import duration, duration_text
 from monitord.demo.child import ChildError, FiredAlert, MonitordChild
-from monitord.demo.fleets import Fleet
+from monitord.demo.fleets import DemoFleet
 from monitord.demo.scenario import Fault
-from monitord.demo.scene import Entry, Kind, Scene
+from monitord.demo.scene import Kind, Scene, SceneEntry
 from monitord.demo.stack import Stack
 from monitord.demo.tally import FaultOutcome, TourTally, tally_lines
 from monitord.demo.view import DemoView, view, wrapped
@@ -50,7 +50,7 @@ class Plan:
         port: Where monitord's page listens on 127.0.0.1; None: wherever there is room.
     """
 
-    fleet: Fleet
+    fleet: DemoFleet
     faults: tuple[Fault, ...]
     duration: timedelta | None = None
     port: int | None = None
@@ -69,7 +69,7 @@ class Tour:
         self._plan = plan
         self._view = view
         self._child: MonitordChild | None = None
-        self._story: list[Entry] = []
+        self._story: list[SceneEntry] = []
         self._stage = ""
         self._ends = float("inf")
         self._fault: Fault | None = None
@@ -221,7 +221,7 @@ class Tour:
             await asyncio.sleep(self._view.every)
 
     def _note(self, kind: Kind, text: str) -> None:
-        entry = Entry(datetime.now(UTC), kind, text)
+        entry = SceneEntry(datetime.now(UTC), kind, text)
         self._story.append(entry)
         self._view.tell(entry)
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import IO, TYPE_CHECKING, TextIO, cast
 
 from monitord.core.blocks import Style
-from monitord.demo.scene import Entry, Kind, Scene, status_line
+from monitord.demo.scene import Kind, Scene, SceneEntry, status_line
 from monitord.reporting.terminal import Terminal, clean, terminal
 
 if TYPE_CHECKING:
@@ -85,7 +85,7 @@ class DemoView:
     def open(self) -> None:
         """From now on there are frames."""
 
-    def tell(self, entry: Entry) -> None:
+    def tell(self, entry: SceneEntry) -> None:
         self.say(self.screen.paint(clean(str(entry)), STYLES[entry.kind]))
 
     def frame(self, scene: Scene) -> None:
@@ -110,7 +110,7 @@ class LiveView(DemoView):
         super().__init__(outlet, screen)
         self._environment = environment
         self._live: Live | None = None
-        self._story: list[Entry] = []
+        self._story: list[SceneEntry] = []
 
     def open(self) -> None:
         """Take over the screen."""
@@ -129,7 +129,7 @@ class LiveView(DemoView):
         )
         self._live.start()
 
-    def tell(self, entry: Entry) -> None:
+    def tell(self, entry: SceneEntry) -> None:
         """Keep it for when the picture is gone; the picture has it from the scene."""
         if self._live is None:
             self._tell(entry)
@@ -153,7 +153,7 @@ class LiveView(DemoView):
         for entry in story:
             self._tell(entry)
 
-    def _tell(self, entry: Entry) -> None:
+    def _tell(self, entry: SceneEntry) -> None:
         lines = self.screen.wrapped(str(entry), indent="", hanging=" " * 11)
         self.say(*(self.screen.paint(line, STYLES[entry.kind]) for line in lines))
 

@@ -22,7 +22,7 @@ from monitord.keccak import load_keccak256
 from monitord.postgres import queries, seals
 from monitord.postgres.errors import PostgresError
 from monitord.postgres.participation import upper
-from monitord.postgres.seals import Selection
+from monitord.postgres.seals import SealSelection
 from monitord.postgres.session import Session
 from monitord.threads import WorkerBusy, WorkerThread
 
@@ -152,7 +152,7 @@ class Sampler:
     async def _chosen(self, group: str, newest: int, suspects: Sequence[tuple[int, str]]) -> list[Seal]:
         """The seals to recompute: every one of the newest label, or one, and a suspect where there is any."""
         async with self._session.read_only(_TRANSACTION_SECONDS) as connection:
-            found = await seals.seals(connection, Selection(newest, newest, group), limit=_MOST_SEALS)
+            found = await seals.seals(connection, SealSelection(newest, newest, group), limit=_MOST_SEALS)
             if self._mode != "all" and found:
                 found = [random.choice(found)]  # noqa: S311 - no secret
             for label, channel in suspects[:1]:

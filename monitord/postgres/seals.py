@@ -27,7 +27,7 @@ _SENTENCES: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
+class SealSelection:
     """Which seals: those of labels from and to (Unix seconds), of one group or channel, or of all (None)."""
 
     first: int
@@ -41,7 +41,9 @@ def explained(error: PostgresError) -> FailureError:
     return FailureError(error.kind, _SENTENCES.get(error.state, error.error))
 
 
-async def seals(connection: Connection, wanted: Selection, after: Seal | None = None, limit: int = PAGE) -> list[Seal]:
+async def seals(
+    connection: Connection, wanted: SealSelection, after: Seal | None = None, limit: int = PAGE
+) -> list[Seal]:
     """The next `limit` seals behind `after`, the newest first."""
     key = (wanted.last + 1, "", "", "") if after is None else (after.epoch, after.channel, after.group, after.category)
     group = None if wanted.group is None else upper(wanted.group)

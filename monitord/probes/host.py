@@ -21,14 +21,14 @@ _SHARE = 0.8  # of the reading's deadline: what a hung disk may take of it
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class Disk:
     """On which file system a path lies: its mount point, and its device as "major:minor"."""
 
     mount: str
     device: str
 
 
-def place_of(path: str) -> Place | None:
+def place_of(path: str) -> Disk | None:
     """Where a path lies, by the directories above it; None where that is not known. May block like any access to it."""
     try:
         point = Path(path).resolve()
@@ -37,7 +37,7 @@ def place_of(path: str) -> Place | None:
         device = Path(path).stat().st_dev
     except OSError:
         return None
-    return Place(str(point), f"{os.major(device)}:{os.minor(device)}")
+    return Disk(str(point), f"{os.major(device)}:{os.minor(device)}")
 
 
 class HostProbe:
@@ -114,11 +114,11 @@ class HostProbe:
             return Unmeasured(path, "refused", f"{path} cannot be read: {error.strerror}")
         return [*_fullness(path, found), *_whereabouts(path, place)]
 
-    def _ask(self, path: str) -> tuple[os.statvfs_result, Place | None]:
+    def _ask(self, path: str) -> tuple[os.statvfs_result, Disk | None]:
         return self._statvfs(path), place_of(path)
 
 
-def _whereabouts(path: str, place: Place | None) -> list[Sample]:
+def _whereabouts(path: str, place: Disk | None) -> list[Sample]:
     if place is None:
         return []
     return [sample("disk_mount", place.mount, "", path=path), sample("disk_device", place.device, "", path=path)]

@@ -22,7 +22,7 @@ from monitord.core.subjects.monitord import MONITORD
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry
-from monitord.storage.reader import Check
+from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
 
 # A snapshot on a hung disk must not delay monitoring.
@@ -177,7 +177,7 @@ class Monitor:
         heard_through: int,
         over: Sequence[Rollup],
     ) -> None:
-        check = Check(trigger or "schedule", observation.now, round(duration_ms, 3), decision.orders)
+        check = CheckRun(trigger or "schedule", observation.now, round(duration_ms, 3), decision.orders)
         queued, told = self._dispatcher.plan(decision)
         record = CycleRecord(
             decision.state,

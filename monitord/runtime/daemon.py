@@ -35,7 +35,7 @@ from monitord.probes import Probes
 from monitord.runtime.bus_listener import BusListener
 from monitord.runtime.cycle import Monitor
 from monitord.runtime.notifying import Notifying
-from monitord.runtime.pings import Pings
+from monitord.runtime.pings import Keepalives
 from monitord.runtime.pm2_agent import Pm2Agent
 from monitord.runtime.scheduler import Scheduler
 from monitord.runtime.signals import SignalHandlers
@@ -95,7 +95,7 @@ class Daemon:
             ipc, lambda told: self._scheduler.ask_check("pm2", told), self._night, lambda: self._listening.word, log
         )
         self._scheduler = Scheduler(log, self._reload, self._schedule_anew, self._under_pm2.decided)
-        self._pings = Pings(self._heard_of)
+        self._pings = Keepalives(self._heard_of)
         self._stop = asyncio.Event()
         self._stop_reason = ""
         self._tidying = WorkerThread("log files")

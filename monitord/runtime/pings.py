@@ -18,8 +18,8 @@ EVERY_SECONDS: Final = 4.0
 SHORT_SECONDS: Final = 10.0
 
 
-class Pings:
-    """Pings, as long as cycles are further apart than SHORT_SECONDS.
+class Keepalives:
+    """Keepalives, as long as cycles are further apart than SHORT_SECONDS.
 
     Args:
         heard: takes a sign: the probe's name, and a sentence without its full stop.

@@ -36,7 +36,7 @@ ORDERS_PART: Final = "orders"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class CheckRun:
     """Of the last check, what its status document has beside the state: who asked for it, when, and by what orders."""
 
     trigger: str
@@ -53,7 +53,7 @@ class Snapshot:
     """
 
     state: State
-    kept: Mapping[str, object] | Check | None = None
+    kept: Mapping[str, object] | CheckRun | None = None
     hour: Mapping[str, object] | None = None
     broken: int | None = None
     why: str = ""
@@ -64,12 +64,12 @@ class Snapshot:
         Raises:
             ValueError, TypeError, KeyError, AttributeError: what is kept is of another shape.
         """
-        if isinstance(self.kept, Check):
+        if isinstance(self.kept, CheckRun):
             check = self.kept
         elif self.kept is None or "orders" not in self.kept:
             return self.kept  # a monitord of before kept the whole of it
         else:
-            check = decode(Check, self.kept)
+            check = decode(CheckRun, self.kept)
         report = build_report(self.state.history, self.state.alerts, check.orders, check.at)
         head = {"trigger": check.trigger, "at": check.at, "duration_ms": check.duration_ms}
         found: Mapping[str, object] = json.loads(json.dumps({**head, **report.as_fields()}, default=encode))
@@ -210,7 +210,9 @@ def _folded(
             continue
         if not fold.add(observation) or fold.decision is None:
             break
-        check = Check(frame.get("trigger", "schedule"), observation.now, frame.get("took", 0.0), fold.decision.orders)
+        check = CheckRun(
+            frame.get("trigger", "schedule"), observation.now, frame.get("took", 0.0), fold.decision.orders
+        )
     return Snapshot(fold.state, check, snapshot.hour if hour is None else hour.fields(), broken, why)
 
 

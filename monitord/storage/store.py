@@ -35,7 +35,7 @@ from monitord.storage.reader import (
     CHECK_PART,
     HOUR_PART,
     ORDERS_PART,
-    Check,
+    CheckRun,
     Snapshot,
     saved_state,
 )
@@ -76,7 +76,7 @@ class CycleRecord:
 
     state: State
     observation: Observation
-    check: Check
+    check: CheckRun
     transitions: Sequence[Transition] = ()
     queued: Sequence[OutboxEntry] = ()
     told: NotifiedChannels | None = None

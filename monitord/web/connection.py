@@ -31,7 +31,7 @@ class Deadlines:
     rate: int = 64 * 1024
 
 
-class Connection(H11Protocol):
+class ClientConnection(H11Protocol):
     """uvicorn's, with an end to its patience: a stranger can hold neither all descriptors nor one for ever."""
 
     deadlines = Deadlines()
@@ -115,7 +115,7 @@ class Connection(H11Protocol):
         waiting = [
             (since, one)
             for one in self.connections
-            if isinstance(one, Connection) and (since := one.waits_since) is not None
+            if isinstance(one, ClientConnection) and (since := one.waits_since) is not None
             if not one.transport.is_closing()
         ]
         if waiting:

@@ -14,7 +14,7 @@ from uvicorn.lifespan.off import LifespanOff
 from uvicorn.server import Server
 
 from monitord.threads import WorkerThread
-from monitord.web.connection import Connection, Deadlines
+from monitord.web.connection import ClientConnection, Deadlines
 
 _NAME_SECONDS: Final = 10.0
 _LARGEST_HEAD: Final = 32 * 1024
@@ -35,7 +35,7 @@ class PageServer:
         self._config = Config(
             app,
             loop="none",
-            http=type("_Connection", (Connection,), {"deadlines": allowed}),
+            http=type("_Connection", (ClientConnection,), {"deadlines": allowed}),
             ws="none",
             lifespan="off",
             interface="asgi3",

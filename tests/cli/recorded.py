@@ -9,7 +9,7 @@ from pathlib import Path
 from monitord.core.history.model import History
 from monitord.core.rollups import RunningHour
 from monitord.core.series import RollupContext
-from monitord.storage.reader import Check
+from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import ORDERS, Night
 
@@ -32,7 +32,7 @@ async def leave(directory: Path, night: Night, *, rolled_up: bool = False) -> Ru
     hour, before = RunningHour(), History()
     for look in night.looks:
         decision = look.decision
-        check = Check("schedule", look.observation.now, 1.0, decision.orders)
+        check = CheckRun("schedule", look.observation.now, 1.0, decision.orders)
         record = CycleRecord(decision.state, look.observation, check, decision.transitions)
         if rolled_up:
             history = decision.state.history

@@ -17,7 +17,7 @@ from monitord.core.model import Observation, Reading, sample
 from monitord.core.orders import StandingOrders
 from monitord.jsonable import moment
 from monitord.storage.lock import DirectoryLock
-from monitord.storage.reader import Check, read_snapshot
+from monitord.storage.reader import CheckRun, read_snapshot
 from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import Night
 
@@ -44,7 +44,7 @@ async def leave_report(directory: Path, *, age: timedelta, used: float = 24.0) -
     observation = Observation(datetime.now(UTC) - age, {"host": host(used)})
     decision = decide(State(), observation, ORDERS)
     store = Store(directory)
-    check = Check("schedule", observation.now, 1.0, decision.orders)
+    check = CheckRun("schedule", observation.now, 1.0, decision.orders)
     await store.save(CycleRecord(decision.state, observation, check, decision.transitions), PATIENCE)
     assert store.problem is None
     await store.close(PATIENCE)

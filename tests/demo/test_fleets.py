@@ -6,11 +6,11 @@ import pytest
 
 from monitord.config.loader import load, standing_orders
 from monitord.core.subjects import RULES
-from monitord.demo.fleets import NAMES, Fleet, Place, fleet_named
+from monitord.demo.fleets import NAMES, DemoFleet, Place, fleet_named
 
 
 @pytest.fixture(params=NAMES)
-def fleet(request: pytest.FixtureRequest) -> Fleet:
+def fleet(request: pytest.FixtureRequest) -> DemoFleet:
     return fleet_named(request.param)
 
 
@@ -20,7 +20,7 @@ def place(tmp_path: Path) -> Place:
     return Place(tmp_path, tmp_path, dsn, dsn, "redis://localhost", 10, port=1001, spare_port=1002, page_port=1003)
 
 
-def test_every_expected_alert_is_one_that_a_rule_can_give_and_belongs_to_one_fault_only(fleet: Fleet) -> None:
+def test_every_expected_alert_is_one_that_a_rule_can_give_and_belongs_to_one_fault_only(fleet: DemoFleet) -> None:
     expected = [key for fault in fleet.faults for key in fault.expected]
     assert {rule for rule, _ in expected} <= {rule.name for rule in RULES}
     assert len(expected) == len(set(expected))
@@ -28,7 +28,7 @@ def test_every_expected_alert_is_one_that_a_rule_can_give_and_belongs_to_one_fau
 
 
 def test_its_settings_are_without_a_mistake_name_every_service_and_never_judge_the_machine(
-    fleet: Fleet, place: Place, tmp_path: Path
+    fleet: DemoFleet, place: Place, tmp_path: Path
 ) -> None:
     orders = standing_orders(load({**fleet.settings(place), **fleet.tour}, tmp_path))
     assert set(orders.services) == {app["name"] for app in fleet.ecosystem(place)["apps"]}

@@ -17,7 +17,7 @@ from rich.console import Console
 from monitord.demo.child import FiredAlert
 from monitord.demo.picture import picture
 from monitord.demo.scenario import FAULTS
-from monitord.demo.scene import Entry, Scene, status_line
+from monitord.demo.scene import Scene, SceneEntry, status_line
 from monitord.demo.tally import FaultOutcome, TourTally, tally_lines
 from monitord.demo.view import DemoView, LiveView, Outlet, view
 from monitord.reporting.terminal import Terminal
@@ -118,7 +118,7 @@ def scene(report: dict[str, Any] | None, **more: Any) -> Scene:
     return Scene(now=NOW, stage="watching", report=report, growth_window="12 s", **more)
 
 
-STORY = [Entry(datetime.fromtimestamp(NOW + number, UTC), "broke", f"broke {number}") for number in range(40)]
+STORY = [SceneEntry(datetime.fromtimestamp(NOW + number, UTC), "broke", f"broke {number}") for number in range(40)]
 
 
 def test_eighty_columns_and_twenty_four_lines_show_everything_there_is() -> None:
@@ -193,7 +193,7 @@ def test_names_cannot_command_the_terminal_or_the_markup() -> None:
     report["host"]["disks"] = {hostile: report["host"]["disks"]["/srv"]}
     alert = dict.fromkeys(ALERT, hostile)
     report["alerts"] = {"firing": [alert], "suppressed": []}
-    story = [Entry(datetime.fromtimestamp(NOW, UTC), "said", hostile)]
+    story = [SceneEntry(datetime.fromtimestamp(NOW, UTC), "said", hostile)]
     for text in (drawn(scene(report, story=story, pending=[alert]), 250, 40), drawn(scene(report, story=story))):
         assert not set(text) & set("\x1b\x07\u202e")
         assert "[red]" in text

@@ -23,7 +23,7 @@ from monitord.notify.message import Message
 from monitord.notify.outbox import Outbox
 from monitord.notify.routing import Origin
 from monitord.storage.outbox import OutboxEntry
-from monitord.storage.reader import Check
+from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
 from tests.core.nights import Night
 
@@ -106,7 +106,7 @@ def firing() -> tuple[Decision, CycleRecord]:
     return look.decision, CycleRecord(
         look.decision.state,
         look.observation,
-        Check("", look.observation.now, 0.0, look.decision.orders),
+        CheckRun("", look.observation.now, 0.0, look.decision.orders),
         look.decision.transitions,
     )
 

@@ -13,7 +13,7 @@ from monitord.core import merkle
 from monitord.core.roots import Seal, Verification
 from monitord.keccak import load_keccak256
 from monitord.postgres import seals
-from monitord.postgres.seals import Selection
+from monitord.postgres.seals import SealSelection
 from monitord.postgres.session import Session
 
 EPOCH = 1762902000
@@ -67,7 +67,7 @@ async def verified(dsn: str, group: str | None = None) -> dict[str, Verification
     session = Session(dsn)
     try:
         async with session.read_only(30) as connection:
-            found = await seals.seals(connection, Selection(0, EPOCH, group))
+            found = await seals.seals(connection, SealSelection(0, EPOCH, group))
             return {seal.channel: await seals.verify(connection, seal, load_keccak256()) for seal in found}
     finally:
         await session.close()
@@ -162,8 +162,8 @@ async def test_seals_come_newest_first_page_by_page_without_those_of_the_future(
     session = Session(fleet_database)
     try:
         async with session.read_only(10) as connection:
-            pages = [await seals.seals(connection, Selection(0, EPOCH), limit=3)]
-            pages.append(await seals.seals(connection, Selection(0, EPOCH), pages[0][-1], limit=3))
+            pages = [await seals.seals(connection, SealSelection(0, EPOCH), limit=3)]
+            pages.append(await seals.seals(connection, SealSelection(0, EPOCH), pages[0][-1], limit=3))
     finally:
         await session.close()
     assert [(one.epoch, one.channel) for page in pages for one in page] == [

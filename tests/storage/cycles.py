@@ -11,7 +11,7 @@ from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.rollups import RunningHour
 from monitord.core.series import Rollup
-from monitord.storage.reader import Check
+from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
 
 WAIT = 10.0
@@ -29,7 +29,7 @@ def record_of(
     return CycleRecord(
         decision.state,
         observation,
-        Check("schedule", observation.now, 1.0, decision.orders),
+        CheckRun("schedule", observation.now, 1.0, decision.orders),
         decision.transitions,
         hour=hour,
         rollups=rollups,

@@ -16,7 +16,7 @@ from monitord.core.model import Command, Observation, Silence
 from monitord.core.orders import StandingOrders
 from monitord.core.recording import Recorder, replay
 from monitord.storage.commands import MOST_WAITING, CommandsUnavailable, ask, read_waiting
-from monitord.storage.reader import Check, read_history, read_snapshot
+from monitord.storage.reader import CheckRun, read_history, read_snapshot
 from monitord.storage.schema import FILE, MIGRATIONS
 from monitord.storage.store import CycleRecord, Store
 
@@ -40,7 +40,7 @@ async def cycle(store: Store, state: State | None = None) -> State:
     heard = await store.hear(WAIT)
     decision = decide(state or State(), Observation(NOON, {}, commands=heard.commands), ORDERS)
     observation = Observation(NOON, {}, commands=heard.commands)
-    check = Check("", observation.now, 0.0, decision.orders)
+    check = CheckRun("", observation.now, 0.0, decision.orders)
     await store.save(
         CycleRecord(
             decision.state,

@@ -14,7 +14,7 @@ from monitord.core.engine import decide
 from monitord.core.model import Observation, Reading, Transition, sample
 from monitord.core.orders import StandingOrders
 from monitord.storage import schema
-from monitord.storage.reader import Check, read_history, read_snapshot, read_transitions, recorded_span
+from monitord.storage.reader import CheckRun, read_history, read_snapshot, read_transitions, recorded_span
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
 from monitord.storage.store import FRAMES_PER_WHOLE, CycleRecord, Store
 
@@ -41,7 +41,7 @@ async def record(directory: Path, looks: Sequence[Observation]) -> list[Transiti
         decision = decide(state, observation, ORDERS)
         state = decision.state
         edges += decision.transitions
-        check = Check("", observation.now, 0.0, decision.orders)
+        check = CheckRun("", observation.now, 0.0, decision.orders)
         await store.save(
             CycleRecord(state, observation, check, decision.transitions),
             WAIT,

@@ -15,7 +15,7 @@ from monitord.core.engine import State, decide
 from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
 from monitord.core.series import HOUR, Rollup
-from monitord.storage.reader import Check, read_snapshot
+from monitord.storage.reader import CheckRun, read_snapshot
 from monitord.storage.rollups import KEEP_ROLLUPS, first_hour, prune_rollups, put_rollups, read_rollups
 from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot
 from monitord.storage.store import CycleRecord, Store
@@ -38,7 +38,7 @@ def record(*rows: Rollup, running: dict[str, object] | None = None, at: datetime
     return CycleRecord(
         decision.state,
         observation,
-        Check("", at, 0.0, decision.orders),
+        CheckRun("", at, 0.0, decision.orders),
         hour=None if running is None else lambda: running,
         rollups=rows,
     )

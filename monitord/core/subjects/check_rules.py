@@ -34,7 +34,7 @@ VALUE, UNIT, KEPT = "check_value", "check_unit", "check_kept"
 
 
 @dataclass(frozen=True, slots=True)
-class Check:
+class JudgedCheck:
     """One check as it was last taken; `now` in Unix seconds. `error` says why it could not be ("": it could).
 
     `samples` are what was measured of it by name, `labelled` those that differ in further labels.
@@ -149,7 +149,7 @@ class CheckStatus:
 
 
 # What a rule finds of one check that ran: nothing, something, or that this is unknown.
-Judge = Callable[[Check], Finding | Unknown | None]
+Judge = Callable[[JudgedCheck], Finding | Unknown | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,7 +180,7 @@ def evaluated(rule: str, judge: Judge, *types: str) -> tuple[CheckJudge, Evaluat
     return one, one.evaluate
 
 
-def checks_of(reading: Reading, history: History, orders: StandingOrders, now: float) -> Iterator[Check]:
+def checks_of(reading: Reading, history: History, orders: StandingOrders, now: float) -> Iterator[JudgedCheck]:
     """Every check that is ordered, as in a reading; what others depend on comes before them."""
     samples: dict[str, dict[str, Sample]] = {name: {} for name in orders.checks}
     labelled: dict[str, list[Sample]] = {}
@@ -193,7 +193,7 @@ def checks_of(reading: Reading, history: History, orders: StandingOrders, now: f
     errors = {gap.subject: gap.error for gap in reading.gaps}
     for name in in_order(orders.checks):
         more = tuple(labelled.get(name, ()))
-        yield Check(name, orders.checks[name], now, history, samples[name], errors.get(name, ""), more)
+        yield JudgedCheck(name, orders.checks[name], now, history, samples[name], errors.get(name, ""), more)
 
 
 def in_order(checks: Mapping[str, CheckOrder]) -> tuple[str, ...]:
@@ -213,7 +213,7 @@ def in_order(checks: Mapping[str, CheckOrder]) -> tuple[str, ...]:
     return tuple(done)
 
 
-def status_of(check: Check, judges: tuple[CheckJudge, ...]) -> Status:
+def status_of(check: JudgedCheck, judges: tuple[CheckJudge, ...]) -> Status:
     """The worst that the rules find of a check that ran; unknown where they find nothing and do not know."""
     found = [one.judge(check) for one in judges if check.order.type in one.types]
     severities = [each.severity for each in found if isinstance(each, Finding)]

@@ -29,9 +29,9 @@ from monitord.core.subjects.check_rules import (
     KEPT,
     PROBE,
     VALUE,
-    Check,
     CheckNumber,
     CheckStatus,
+    JudgedCheck,
     checks_of,
     in_words,
     said,
@@ -88,7 +88,7 @@ def _undetermined(history: History, orders: StandingOrders, now: float) -> tuple
     return tuple(check.name for check in checks if status_of(check, JUDGES) == "unknown")
 
 
-def _check(check: Check, read_at: float) -> CheckStatus:
+def _check(check: JudgedCheck, read_at: float) -> CheckStatus:
     kept = check.number(KEPT)
     return CheckStatus(
         type=check.order.type,

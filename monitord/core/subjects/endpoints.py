@@ -9,7 +9,7 @@ from monitord.core import humanize
 from monitord.core.model import Alert, Finding, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
-from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated, said, value_now
+from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated, said, value_now
 from monitord.core.subjects.checks_criteria import CHECKS_MET
 from monitord.core.subjects.servers import ADVICE
 
@@ -21,7 +21,7 @@ _ANSWER: Final = "It answers, and not as it should: its own log says why."
 _RUNBOOK: Final = ("curl -sv -o /dev/null --max-time 10 {target}", "monitord check", "df -h")
 
 
-def endpoint_down(check: Check) -> Finding | None:
+def endpoint_down(check: JudgedCheck) -> Finding | None:
     """An endpoint that refuses, does not answer in time, shows a bad certificate or gives a wrong answer."""
     problem = check.word(PROBLEM)
     if not problem:
@@ -37,7 +37,7 @@ def endpoint_down(check: Check) -> Finding | None:
     )
 
 
-def endpoint_slow(check: Check) -> Finding | Unknown | None:
+def endpoint_slow(check: JudgedCheck) -> Finding | Unknown | None:
     """An endpoint that answers as it should, and later than it should."""
     if check.word(PROBLEM):
         return Unknown("endpoint_slow", check.name, "it does not answer as it should")
@@ -55,7 +55,7 @@ def endpoint_slow(check: Check) -> Finding | Unknown | None:
     )
 
 
-def certificate_expiring(check: Check) -> Finding | Unknown | None:
+def certificate_expiring(check: JudgedCheck) -> Finding | Unknown | None:
     """An endpoint whose certificate is valid, and not for long."""
     expires, least = check.number(CERTIFICATE), check.order.certificate_days
     if expires is None:

@@ -11,7 +11,7 @@ from monitord.core.history.checkins import Job
 from monitord.core.model import Alert, Finding, Severity, Unknown
 from monitord.core.orders import CheckOrder, StandingOrders
 from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Rule
-from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated
+from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated
 from monitord.core.subjects.checks_criteria import CHECKS_MET
 
 TYPES: Final = ("checkin",)
@@ -34,7 +34,7 @@ def due(order: CheckOrder, job: Job, now: float) -> float | None:
     return at if at > job.since and (heard is None or heard < at - EARLY_SECONDS) else None
 
 
-def checkin_missed(check: Check) -> Finding | Unknown | None:
+def checkin_missed(check: JudgedCheck) -> Finding | Unknown | None:
     """A job that has not reported the end of a run by when it should have."""
     job, order = check.history.jobs.get(check.name), check.order
     if job is None:
@@ -73,7 +73,7 @@ def checkin_missed(check: Check) -> Finding | Unknown | None:
     )
 
 
-def checkin_failed(check: Check) -> Finding | Unknown | None:
+def checkin_failed(check: JudgedCheck) -> Finding | Unknown | None:
     """A job whose last run failed, as it has reported itself."""
     job = check.history.jobs.get(check.name)
     if job is None:
@@ -94,7 +94,7 @@ def checkin_failed(check: Check) -> Finding | Unknown | None:
     )
 
 
-def checkin_overran(check: Check) -> Finding | Unknown | None:
+def checkin_overran(check: JudgedCheck) -> Finding | Unknown | None:
     """A job that runs for longer than it may, as far as it has reported."""
     job, most = check.history.jobs.get(check.name), check.order.max_runtime
     if job is None:
@@ -119,13 +119,13 @@ def checkin_overran(check: Check) -> Finding | Unknown | None:
     )
 
 
-def is_new(check: Check) -> bool:
+def is_new(check: JudgedCheck) -> bool:
     """Whether nothing is known of a job yet, as it has never reported."""
     job = check.history.jobs.get(check.name)
     return job is None or (job.ended is None and job.runs_since is None)
 
 
-def _severity(check: Check) -> Severity:
+def _severity(check: JudgedCheck) -> Severity:
     return "critical" if check.order.user_facing or check.order.severity == "critical" else "warning"
 
 

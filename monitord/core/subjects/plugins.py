@@ -7,7 +7,7 @@ from typing import Final, Literal, get_args
 from monitord.core.model import Alert, Finding
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
-from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated
+from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated
 from monitord.core.subjects.checks_criteria import CHECKS_MET
 
 # What a plugin has found, and says in its first line; and one of its numbers by its label.
@@ -15,7 +15,7 @@ STATE, TEXT, PERFDATA = "check_state", "check_text", "check_perfdata"
 _Found = Literal["warning", "critical"]
 
 
-def command_failed(check: Check) -> Finding | None:
+def command_failed(check: JudgedCheck) -> Finding | None:
     """A plugin that says that something is wrong."""
     state = check.word(STATE)
     if state not in get_args(_Found):

@@ -8,7 +8,7 @@ from monitord.core import humanize
 from monitord.core.model import Alert, Finding
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
-from monitord.core.subjects.check_rules import PROBE, Check, blocks_users, evaluated, said, value_now
+from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated, said, value_now
 from monitord.core.subjects.checks_criteria import CHECKS_MET
 
 # By how much the newest of all moments lies in the future.
@@ -20,7 +20,7 @@ _RUNBOOK: Final = (
 )
 
 
-def value_out_of_range(check: Check) -> Finding | None:
+def value_out_of_range(check: JudgedCheck) -> Finding | None:
     """A number that is past its limit."""
     if (past := check.past()) is None:
         return None
@@ -36,7 +36,7 @@ def value_out_of_range(check: Check) -> Finding | None:
     )
 
 
-def data_stale(check: Check) -> Finding | None:
+def data_stale(check: JudgedCheck) -> Finding | None:
     """Data whose newest is older than it may be."""
     if (past := check.past()) is None:
         return None

@@ -3,7 +3,7 @@
 import time
 from collections import deque
 
-from monitord.demo.apps.sealing import Seal, labels_due, seal
+from monitord.demo.apps.sealing import NewSeal, labels_due, seal
 from monitord.demo.apps.service import DemoService
 from monitord.demo.apps.tree_queue import TreeQueue
 
@@ -51,7 +51,7 @@ class Sealer:
     async def _seal(self, epoch: int) -> None:
         postgres = await self._service.postgres()
         async with postgres.transaction():
-            sealed: list[Seal] = [
+            sealed: list[NewSeal] = [
                 seal(epoch, record["channel"], self._group, record["user_hashes"])
                 for record in await postgres.fetch(PARTICIPANTS, self._group, epoch)
             ]

@@ -19,7 +19,7 @@ class Participant(NamedTuple):
     category: str
 
 
-class Seal(NamedTuple):
+class NewSeal(NamedTuple):
     """The seal of one channel for one epoch: the root in hex, and the participants in sealed order."""
 
     channel: str
@@ -43,7 +43,7 @@ def leaves(participants: Iterable[tuple[str, str, int]]) -> list[bytes]:
     return [merkle.leaf(bytes.fromhex(user), channel, epoch, keccak256) for user, channel, epoch in participants]
 
 
-def seal(epoch: int, channel: str, token_group: str, user_hashes: Iterable[str]) -> Seal:
+def seal(epoch: int, channel: str, token_group: str, user_hashes: Iterable[str]) -> NewSeal:
     """Seal one channel.
 
     Args:
@@ -62,7 +62,7 @@ def seal(epoch: int, channel: str, token_group: str, user_hashes: Iterable[str])
         for idx, user in enumerate(user_hashes)
     ]
     root = merkle.root(leaves((row.user_hash, channel, epoch) for row in participants), keccak256)
-    return Seal(channel, root.hex(), participants)
+    return NewSeal(channel, root.hex(), participants)
 
 
 def labels_due(now: float, epoch_seconds: int, settle_seconds: float, count: int = 24) -> list[int]:

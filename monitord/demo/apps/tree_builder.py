@@ -10,7 +10,7 @@ from monitord.demo.apps.audience import keccak256
 from monitord.demo.apps.chain import publish
 from monitord.demo.apps.sealing import leaves
 from monitord.demo.apps.service import DemoService
-from monitord.demo.apps.tree_queue import Job, TreeQueue
+from monitord.demo.apps.tree_queue import TreeJob, TreeQueue
 from monitord.failures import FailureError
 
 JOBS_A_TURN = 25
@@ -61,7 +61,7 @@ class TreeBuilder:
             await self._enqueue_forgotten(queue)
             self._swept = time.monotonic()
 
-    async def _build(self, job: Job) -> bool:
+    async def _build(self, job: TreeJob) -> bool:
         postgres = await self._service.postgres()
         participants = [
             tuple(row) for row in await postgres.fetch(PARTICIPANTS, job.epoch, job.channel, job.token_group)

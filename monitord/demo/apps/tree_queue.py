@@ -11,7 +11,7 @@ PREFIX = "bull:tree-builder:"
 KEPT_COMPLETED = 20
 
 
-class Job(NamedTuple):
+class TreeJob(NamedTuple):
     """One tree to build: the job's id, and which seal it is of."""
 
     id: str
@@ -44,7 +44,7 @@ class TreeQueue:
             pipe.lpush(f"{PREFIX}wait", number)
             await pipe.execute()
 
-    async def take(self) -> Job | None:
+    async def take(self) -> TreeJob | None:
         """Move the oldest waiting job to the active ones; None when nothing waits."""
         moved = await self._redis.lmove(f"{PREFIX}wait", f"{PREFIX}active", "RIGHT", "LEFT")
         if moved is None:
@@ -54,9 +54,9 @@ class TreeQueue:
         if not data:
             await self._redis.lrem(f"{PREFIX}active", 1, number)
             return None
-        return Job(number, data["epoch"], data["channel"], data["group"])
+        return TreeJob(number, data["epoch"], data["channel"], data["group"])
 
-    async def finish(self, job: Job, *, built: bool) -> None:
+    async def finish(self, job: TreeJob, *, built: bool) -> None:
         """Move an active job to the completed or the failed ones; only the last few completed are kept."""
         async with self._redis.pipeline() as pipe:
             pipe.lrem(f"{PREFIX}active", 1, job.id)

@@ -10,7 +10,7 @@ import asyncpg
 
 from monitord.demo import fleet
 from monitord.demo.apps.service import NO_OWNER
-from monitord.demo.fleets import Fleet, Place
+from monitord.demo.fleets import DemoFleet, Place
 from monitord.demo.shop.scenario import API, FAULTS, IMPORT, MAIL, PRICES, TOUR, TRACKER, WEB
 
 PROGRAMS: Final = {
@@ -103,7 +103,7 @@ async def seed(connection: asyncpg.Connection, rows: int, epoch_seconds: int) ->
     await connection.execute("ANALYZE", timeout=SCHEMA_SECONDS)
 
 
-SHOP: Final = Fleet(
+SHOP: Final = DemoFleet(
     name="shop",
     title="a real Postgres, Valkey and PM2 with a shop of six services, and checks of its own",
     database="shop",

@@ -35,37 +35,37 @@ _BACKSTOP: Final = 1.1
 _CLOSE_SECONDS: Final = 2.0
 
 
-def _http(name: str, check: config.HttpCheck, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - as below
+def _http(name: str, check: config.HttpCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - as below
     from monitord.probes.checks.http import HttpCheck
 
     return HttpCheck(name, check, timeout)
 
 
-def _tcp(name: str, check: config.TcpCheck, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - not over it
+def _tcp(name: str, check: config.TcpCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - not over it
     from monitord.probes.checks.tcp import TcpCheck
 
     return TcpCheck(name, check, timeout)
 
 
-def _sql(name: str, check: config.SqlCheck, timeout: float, context: ProbeContext) -> CheckClient:
+def _sql(name: str, check: config.SqlCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:
     from monitord.probes.checks.sql import SqlCheck
 
     return SqlCheck(name, context.shared, check.query, check.unit, timeout)
 
 
-def _freshness(name: str, check: config.FreshnessCheck, timeout: float, context: ProbeContext) -> CheckClient:
+def _freshness(name: str, check: config.FreshnessCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:
     from monitord.probes.checks.sql import FreshnessCheck
 
     return FreshnessCheck(name, context.shared, check.table, check.column, check.query, timeout)
 
 
-def _checkin(name: str, check: config.CheckinCheck, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - all alike
+def _checkin(name: str, check: config.CheckinCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - all alike
     from monitord.probes.checks.checkin import CheckinCheck
 
     return CheckinCheck(name, context.reports, timeout)
 
 
-def _command(name: str, check: config.CommandCheck, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - as _tcp
+def _command(name: str, check: config.CommandCheckSettings, timeout: float, context: ProbeContext) -> CheckClient:  # noqa: ARG001 - as _tcp
     from monitord.probes.checks.command import CommandCheck
 
     return CommandCheck(name, check.command, timeout)

@@ -13,7 +13,7 @@ from urllib.parse import urljoin
 import h11
 
 from monitord import __version__
-from monitord.config.checks import HttpCheck as HttpSettings
+from monitord.config.checks import HttpCheckSettings
 from monitord.connections import Connection, EndpointProblemError, Target, connected, explained, target_of
 from monitord.core import humanize
 from monitord.core.model import sample
@@ -41,7 +41,7 @@ class _Answer:
 class HttpCheck:
     """Asks once each time, over a connection of its own: what users meet is a new one too."""
 
-    def __init__(self, name: str, settings: HttpSettings, timeout: float) -> None:
+    def __init__(self, name: str, settings: HttpCheckSettings, timeout: float) -> None:
         self.name = name
         self._settings = settings
         self._timeout = timeout

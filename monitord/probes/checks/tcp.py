@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from monitord.config.checks import TcpCheck as TcpSettings
+from monitord.config.checks import TcpCheckSettings
 from monitord.connections import connected, explained, split
 from monitord.core.model import sample
 from monitord.core.subjects.endpoints import CERTIFICATE, ERROR, PROBLEM
@@ -14,7 +14,7 @@ from monitord.probes.checks.base import CheckResult, result
 class TcpCheck:
     """Connects, and lets go at once: nothing is sent."""
 
-    def __init__(self, name: str, settings: TcpSettings, timeout: float) -> None:
+    def __init__(self, name: str, settings: TcpCheckSettings, timeout: float) -> None:
         self.name = name
         self._host, self._port = split(settings.address)
         self._tls = settings.tls

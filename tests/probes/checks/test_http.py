@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from monitord import connections
-from monitord.config.checks import HttpCheck as HttpSettings
+from monitord.config.checks import HttpCheckSettings
 from monitord.core.model import Value
 from monitord.failures import FailureError
 from monitord.probes.checks.http import MOST_READ, MOST_REDIRECTS, HttpCheck
@@ -27,7 +27,7 @@ DEADLINE = 60.0
 
 async def ask(url: str, timeout: float = DEADLINE, **settings: Any) -> Mapping[str, Value]:
     """The samples of one run, by their name."""
-    check = HttpCheck("shop", HttpSettings.model_validate({"url": url, **settings}), timeout)
+    check = HttpCheck("shop", HttpCheckSettings.model_validate({"url": url, **settings}), timeout)
     found = (await check.run()).samples
     await check.close()
     assert all(s.labels == (("check", "shop"),) for s in found)
@@ -294,7 +294,7 @@ async def test_what_was_to_be_said_to_one_server_is_not_said_to_another(receive:
 
 async def test_a_cookie_is_not_brought_back(receive: Receive) -> None:
     receiver = await receive(body(b"", "Set-Cookie: session=1; Path=/"))
-    check = HttpCheck("shop", HttpSettings.model_validate({"url": receiver.url}), DEADLINE)
+    check = HttpCheck("shop", HttpCheckSettings.model_validate({"url": receiver.url}), DEADLINE)
     await check.run()
     await check.run()
     assert "cookie" not in receiver.requests[1].headers

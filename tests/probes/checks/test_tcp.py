@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from monitord.config.checks import TcpCheck as TcpSettings
+from monitord.config.checks import TcpCheckSettings
 from monitord.core.model import Value
 from monitord.failures import FailureError
 from monitord.probes.checks.tcp import TcpCheck
@@ -20,8 +20,8 @@ from tests.notify.receivers import Authority
 DEADLINE = 60.0
 
 
-def settings(address: str, **more: Any) -> TcpSettings:
-    return TcpSettings.model_validate({"address": address, **more})
+def settings(address: str, **more: Any) -> TcpCheckSettings:
+    return TcpCheckSettings.model_validate({"address": address, **more})
 
 
 async def ask(address: str, timeout: float = DEADLINE, **more: Any) -> Mapping[str, Value]:
