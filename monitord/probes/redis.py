@@ -3,7 +3,6 @@
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import suppress
 from typing import Final
 
 from redis import exceptions
@@ -76,18 +75,11 @@ class RedisProbe:
         if self._turn.locked():
             return
         async with self._turn:
-            await self._idle.stop()
-            if (connection := self._connection) is None:
-                return
-            settled = False
             try:
-                renew(connection)
-                await connection.send_command("PING", check_health=False)
-                with suppress(exceptions.ResponseError):
-                    await connection.read_response()
-                settled = True
-            finally:
-                await self._rest(settled=settled)
+                await self._idle.ping()
+            except BaseException:
+                await self.close()
+                raise
 
     async def measure(self, request: Request) -> Measured:
         """One PING, timed, then every count in one round trip, and what is asked of jobs in two.

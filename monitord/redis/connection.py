@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Any, Final
 
 from redis import exceptions
@@ -29,6 +28,7 @@ from .errors import ReplyTooLarge
 STEP_SECONDS: Final = 2.0  # for each step: connecting, a PING, a pipeline
 MOST_BYTES: Final = 2**20  # of one exchange: INFO's sections are a few kB each, the count of a key some ten bytes
 MOST_LINES: Final = 20_000  # each element of a reply begins with one
+_LONGEST_PONG: Final = 4096
 _FIRST: Final = frozenset((b"+", b"-", b":", b"$", b"*"))
 _PLACE: Final = ("host", "port", "path", "db", "username", "password")
 _TLS: Final = (
@@ -67,10 +67,12 @@ class BoundedStream:
         except ValueError:  # what a StreamReader raises for a line past its limit
             raise exceptions.InvalidResponse from None
 
-    async def ended(self) -> None:
-        """Returns when the other side ends, or sends what nobody asked for."""
-        with suppress(OSError):
-            await self._stream.read(1)
+    async def come(self) -> bytes:
+        """What comes next, whatever it is; nothing at the end."""
+        try:
+            return await self._stream.read(_LONGEST_PONG)
+        except OSError:
+            return b""
 
     def at_eof(self) -> bool:
         """Whether the other side has ended, and nothing is left."""
@@ -93,9 +95,10 @@ class BoundedParser(_AsyncRESP2Parser):
         """Let MOST_BYTES be read from here on: before each exchange."""
         self._stream.left, self._stream.lines = MOST_BYTES, MOST_LINES
 
-    async def ended(self) -> None:
-        """Returns when the other side ends, or sends what nobody asked for. Only while nothing is asked."""
-        await self._stream.ended()
+    async def come(self) -> bytes:
+        """What comes next, whatever it is; nothing at the end. It is no part of any reply then."""
+        came: bytes = await self._stream.come()
+        return came
 
     async def read_response(self, disable_decoding: bool = False) -> Any:
         """One reply. InvalidResponse where it is none, or is too large or too deep."""
@@ -155,29 +158,55 @@ def renew(connection: AbstractConnection) -> None:
 
 
 class IdleWatch:
-    """Notices that the other side ends a connection while nothing is asked over it."""
+    """Notices that the other side ends a connection while nothing is asked over it, and asks whether it is there."""
 
     def __init__(self, ended: Callable[[], Awaitable[None]]) -> None:
         """`ended` is awaited then. What was sent unasked is lost: the connection is of no use either way."""
         self._ended = ended
+        self._connection: AbstractConnection | None = None
         self._waiting: asyncio.Task[None] | None = None
+        self._pong: asyncio.Future[None] | None = None
 
     def begin(self, connection: AbstractConnection) -> None:
         """Watch it until `stop`, which comes before anything is asked over it."""
         parser = connection._parser
         if isinstance(parser, BoundedParser):
+            self._connection = connection
             self._waiting = asyncio.get_running_loop().create_task(self._wait(parser), name="idle connection")
 
     async def stop(self) -> None:
         """Watch no more. Nothing that arrived meanwhile is lost."""
-        waiting, self._waiting = self._waiting, None
+        waiting, self._waiting, self._connection = self._waiting, None, None
         if waiting is not None:
             waiting.cancel()
             await asyncio.wait([waiting], timeout=STEP_SECONDS)
 
+    async def ping(self) -> None:
+        """One PING over the connection that is watched, and any answer of a line. Nothing where none is.
+
+        Raises:
+            OSError, RedisError: it ended meanwhile. Cancelled, it leaves the connection out of step.
+        """
+        if self._connection is None:
+            return
+        self._pong = asyncio.get_running_loop().create_future()
+        try:
+            await self._connection.send_command("PING", check_health=False)
+            await self._pong
+        finally:
+            self._pong = None
+
     async def _wait(self, parser: BoundedParser) -> None:
-        await parser.ended()
-        self._waiting = None
+        said = b""
+        while (came := await parser.come()) and self._pong is not None and len(said) < _LONGEST_PONG:
+            said += came
+            if said.endswith(b"\r\n"):
+                if not self._pong.done():  # or nobody waits for it any more
+                    self._pong.set_result(None)
+                self._pong, said = None, b""
+        self._waiting = self._connection = None
+        if self._pong is not None and not self._pong.done():
+            self._pong.set_exception(ConnectionAbortedError())
         await self._ended()
 
 
