@@ -19,6 +19,7 @@ from monitord.notify.outbox import Outbox
 from monitord.notify.routing import Origin
 from monitord.runtime.cycle import Monitor
 from monitord.runtime.scheduler import MAX_ANSWERS, ON_DEMAND_EVERY_SECONDS, Scheduler
+from monitord.runtime.signs import Sign
 from monitord.storage.store import Store
 
 PATIENCE = 60.0
@@ -161,3 +162,20 @@ async def test_what_waits_its_second_holds_up_neither_the_due_cycle_nor_the_loop
             conducted.scheduler.ask_cycle()
             await asyncio.sleep(0.01)
     assert await conducted.answer() is not None
+
+
+async def test_a_thousand_signs_at_once_are_one_check_and_what_is_checked_by_then_serves_them(
+    conducted: Conducted,
+) -> None:
+    before = len(conducted.seen)
+    for _ in range(1000):
+        conducted.scheduler.hear(Sign("redis", "Redis closed the kept connection"))
+    async with asyncio.timeout(PATIENCE):
+        while len(conducted.seen) == before:  # noqa: ASYNC110 - a cycle is seen, and sets no event
+            await asyncio.sleep(0.01)
+    conducted.scheduler.hear(Sign("redis", "Redis closed the kept connection"))
+    conducted.ask()  # a whole check, which takes Redis too
+    assert await conducted.answer() is not None
+    conducted.ask()
+    assert await conducted.answer() is not None
+    assert len(conducted.seen) == before + 3
