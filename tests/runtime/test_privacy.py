@@ -132,9 +132,9 @@ async def test_what_is_planted_is_in_no_log_page_snapshot_message_metric_or_erro
         written += [done.stdout, done.stderr]
         shown[arguments[0], arguments[-1]] = done.stdout
     assert "Traceback" not in "".join(written)
-    check = shown["check", "check"]
+    check = " ".join(shown["check", "check"].split())
     assert "recomputed roots: MILO M" in check, "a check has what the daemon recomputed"
-    assert "Ready for the on-chain test: marlon" in check
+    assert "test case: ready for the on-chain test: marlon" in check
     assert "Prepare the test wallets with SOL" in shown["report", "1h"]
     proof = await asyncio.to_thread(
         monitord,
