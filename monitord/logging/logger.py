@@ -22,11 +22,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Literal, TextIO
 
-import structlog
-
+from monitord.imports import without
 from monitord.jsonable import first_line, in_json, named
 from monitord.logging.writers import HourlyFiles, LineWriter, WriteTrouble, stream_writer
 from monitord.masking import MASK, mask
+
+# What structlog draws tracebacks and colours with where it finds it; here lines are JSON.
+with without("better_exceptions", "colorama", "rich", "twisted"):
+    import structlog
 
 Level = Literal["debug", "info", "warning", "error"]
 _NUMBERS: Final[Mapping[Level, int]] = {"debug": 10, "info": 20, "warning": 30, "error": 40}

@@ -5,12 +5,9 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
-from redis import exceptions
-from redis.asyncio.connection import AbstractConnection
-
 from monitord.core.model import Sample, Unmeasured, sample
 from monitord.failures import FailureError
-from monitord.redis import info
+from monitord.redis import AbstractConnection, exceptions, info
 from monitord.redis.connection import STEP_SECONDS, IdleWatch, Server, renew
 from monitord.redis.errors import FULL, code, explain, refusal
 from monitord.redis.jobs import Jobs

@@ -16,14 +16,18 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-import httpx
-
 from monitord import __version__
 from monitord.core import humanize
 from monitord.core.model import Kind
 from monitord.failures import causes, classify
+from monitord.imports import without
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.limits import retry_after
+
+# What httpx has for its own command line, for other loops and protocols, and to unpack what nobody here asks for.
+with without("brotli", "brotlicffi", "click", "h2", "pygments", "rich", "trio", "zstandard"):
+    import httpcore  # noqa: F401 - which httpx imports with its first client
+    import httpx
 
 MOST_READ: Final = 64 * 1024
 _READ_SECONDS: Final = 1.0
