@@ -29,6 +29,10 @@ PLACED = (
 )
 
 
+class PageGoneError(AssertionError):
+    """The page has given way to another while a script ran in it."""
+
+
 class Chrome:
     """One browser with one tab; an async context manager that ends it and all it started.
 
@@ -119,11 +123,13 @@ class Chrome:
         return answer["result"].get("value")
 
     async def until(self, expression: str) -> Any:
-        """What a script says once it is true."""
+        """What a script says once it is true, also of the page that comes after this one."""
         async with asyncio.timeout(PATIENCE):
-            while not (found := await self.evaluate(expression)):  # noqa: ASYNC110 - another process
+            while True:
+                with suppress(PageGoneError):
+                    if found := await self.evaluate(expression):
+                        return found
                 await asyncio.sleep(0.05)
-        return found
 
     async def press(self, key: str, code: int) -> None:
         """One key, as the keyboard sends it."""
@@ -160,7 +166,8 @@ class Chrome:
             if "id" in message:
                 answer = self._waiting.pop(message["id"])
                 if "error" in message:
-                    answer.set_exception(AssertionError(str(message["error"])))
+                    told = str(message["error"])
+                    answer.set_exception(PageGoneError(told) if "navigated" in told else AssertionError(told))
                 else:
                     answer.set_result(message["result"])
             elif "method" in message:
