@@ -245,7 +245,9 @@ function show(plot, index, left) {
   const x = left ?? box.left + (Math.max(0, at) / span) * box.width;
   const room = document.documentElement.clientWidth - value.offsetWidth - 4;
   value.style.left = `${scrollX + Math.max(4, Math.min(x - value.offsetWidth / 2, room))}px`;
-  value.style.top = `${scrollY + box.top - value.offsetHeight - 4}px`;
+  // Over a tile's plot stands what the tile says: there it comes under it.
+  const y = plot.closest(".tile") ? box.bottom + 4 : box.top - value.offsetHeight - 4;
+  value.style.top = `${scrollY + y}px`;
 }
 
 function forget() {
