@@ -13,7 +13,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # What is compiled once is not compiled again, by each worker and each command that the tests run.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help install demo test test-fast check format lint types imports reference pictures wheel release bench lock clean
+.PHONY: help install demo test test-fast check format lint types imports reference pictures wheel release bench bench-full lock clean
 
 help: ## what each target does
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1\t\2/p' $(MAKEFILE_LIST) | expand -t 18
@@ -93,6 +93,9 @@ release: .venv/.dev-ready ## everything a release is made of, in dist/
 
 bench: .venv/.dev-ready ## the benchmarks, as a table of ratios
 	@$(BIN)/python -m bench $(ARGS)
+
+bench-full: .venv/.dev-ready ## the table alone, beside Prometheus with its exporters and Monit
+	@$(BIN)/python -m bench --only table --full $(ARGS)
 
 lock: .venv/.dev-ready ## bring the locked dependencies up to date
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header \

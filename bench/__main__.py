@@ -10,8 +10,25 @@ import platform
 import statistics
 import sys
 import time
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
 
-from bench import apps, baseline, bus_latency, detection, month, nights, pipeline, postgres_cost, signs, trends, written
+from bench import (
+    apps,
+    baseline,
+    bus_latency,
+    detection,
+    figures,
+    headline,
+    month,
+    nights,
+    pipeline,
+    postgres_cost,
+    signs,
+    trends,
+    written,
+)
 from bench.faults import FAULTS
 from bench.footprint import Footprint, measure_footprint
 from bench.measure import Run, milliseconds, seconds, size, spread, table
@@ -20,6 +37,8 @@ from monitord import __version__
 from monitord.demo.stack import Stack
 from monitord.testing.sandbox import StackError
 
+KEPT: Final = Path(".cache/bench")
+
 
 def main() -> int:
     """Measure everything. Returns 1 when the servers could not be started or something under test failed or cried."""
@@ -27,8 +46,22 @@ def main() -> int:
     parser.add_argument("--rows", type=int, default=1_000_000, help="rows in user_signals (default: %(default)s)")
     parser.add_argument("--quick", action="store_true", help="few runs and a short night: minutes become seconds")
     parser.add_argument(
+        "--seconds",
+        type=float,
+        default=300.0,
+        help="how long all are measured beside each other (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="beside Prometheus with its exporters and Monit, too, where they are installed",
+    )
+    parser.add_argument(
+        "--json", type=Path, metavar="FILE", help=f"where the table is kept (default: {KEPT}/DATE.json)"
+    )
+    parser.add_argument(
         "--only",
-        choices=["trends", "bus", "detection", "apps", "pipeline", "postgres", "signs", "written"],
+        choices=["table", "trends", "bus", "detection", "apps", "pipeline", "postgres", "signs", "written"],
         help="this part alone; trends, detection, apps and written need no server",
     )
     parser.add_argument("--markdown", action="store_true", help="with --only detection: into docs/reference.md")
@@ -51,6 +84,11 @@ def main() -> int:
         print(asyncio.run(_written(quick=arguments.quick)))
         return 0
     try:
+        if arguments.only == "table":
+            size = headline.sizes(arguments.rows, arguments.seconds, quick=arguments.quick)
+            whole = asyncio.run(headline.measure(size, full=arguments.full, say=_say))
+            print(_table(whole, size, arguments.json))
+            return 0
         if arguments.only == "pipeline":
             print(asyncio.run(pipeline.measured()))
             return 0
@@ -64,7 +102,7 @@ def main() -> int:
         if arguments.only == "signs":
             print(asyncio.run(_signs(quick=arguments.quick)))
             return 0
-        healthy = asyncio.run(_bench(arguments.rows, quick=arguments.quick))
+        healthy = asyncio.run(_bench(arguments))
     except (StackError, RuntimeError, TimeoutError) as error:
         print(f"bench: {str(error) or type(error).__name__}", file=sys.stderr)
         return 1
@@ -75,7 +113,8 @@ def main() -> int:
     return 1 if healthy.said else 0
 
 
-async def _bench(rows: int, *, quick: bool) -> month.Month:
+async def _bench(arguments: argparse.Namespace) -> month.Month:
+    rows, quick = arguments.rows, arguments.quick
     runs, cycles, hours, parts = (3, 8, 4, 1) if quick else (11, 40, nights.KEPT_HOURS, 4)
     began = time.monotonic()
     async with Stack(seed_rows=rows, progress=_say) as stack:
@@ -94,15 +133,15 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
     _say("how soon each fault is reported")
     soon = detection.text(detection.detected(count=2 if quick else 6))
     told = _trends(quick=quick)
-    heard = await _bus(quick=quick)
-    told_of_apps = await _apps(quick=quick)
-    kept = await _written(quick=quick)
+    size = headline.sizes(rows, arguments.seconds, quick=quick)
+    whole = await headline.measure(size, full=arguments.full, say=_say)
     print()
     print(
         f"monitord {__version__}, Python {platform.python_version()}, {platform.system()} {platform.machine()}, "
         f"{os.cpu_count()} CPUs; {rows:,} rows in user_signals, 7 services; load {os.getloadavg()[0]:.1f}"
     )
     for text in (
+        _table(whole, size, arguments.json),
         _times(watched),
         _memory(watched, cycles),
         _history(histories),
@@ -111,9 +150,10 @@ async def _bench(rows: int, *, quick: bool) -> month.Month:
         _planted(found, beside),
         soon,
         told,
-        heard,
-        told_of_apps,
-        kept,
+        _bus_table(whole.bus),
+        _signs_table(whole.signs),
+        _apps_table(whole.apps),
+        _written_table(whole.written),
     ):
         print(f"\n{text}")
     print(f"\nThe whole took {time.monotonic() - began:.0f} s.")
@@ -126,22 +166,46 @@ def _trends(*, quick: bool) -> str:
     return trends.tables(count)
 
 
+def _table(found: headline.Measured, size: headline.Sizes, path: Path | None) -> str:
+    """The table of the whole; it is kept as well."""
+    rows = found.figures
+    path = path or KEPT / f"{datetime.now(UTC):%Y-%m-%d}.json"
+    figures.kept(path, rows, rows=size.rows, seconds=size.seconds, missing=found.beside.missing)
+    lines = [figures.text("What it costs, and how soon it tells", rows)]
+    if found.beside.missing:
+        lines.append(f"Not beside it, since they are not installed: apt install {' '.join(found.beside.missing)}")
+    load = os.getloadavg()[0]
+    lines.append(
+        f"The load of the machine was {load:.1f} on {os.cpu_count()} processors: quote the ratios. Kept in {path}."
+    )
+    return "\n\n".join(lines)
+
+
 async def _bus(*, quick: bool) -> str:
-    found = await bus_latency.measure_bus(kills=4 if quick else 20, seconds=3 if quick else 10, say=_say)
+    return _bus_table(await bus_latency.measure_bus(kills=4 if quick else 20, seconds=3 if quick else 10, say=_say))
+
+
+def _bus_table(found: bus_latency.BusLatency) -> str:
     title = f"PM2's bus: an end is logged; then {found.ends:,} deaths at 1,000 a second, in {found.lines} lines"
     return table(title, ["what", "median", "min .. max"], bus_latency.summary(found))
 
 
 async def _signs(*, quick: bool) -> str:
     _say("how soon a fault is notified, with the settings as they are by default")
-    found = await signs.measure_signs(rounds=2 if quick else 7, say=_say)
+    return _signs_table(await signs.measure_signs(rounds=2 if quick else 7, say=_say))
+
+
+def _signs_table(found: dict[str, list[float]]) -> str:
     title = "From a fault to its webhook, with the settings as they are by default, at any moment of the cycle"
     return table(title, ["what", "median", "min .. max"], signs.summary(found))
 
 
 async def _apps(*, quick: bool) -> str:
     _say(f"cycles of {apps.APPS:,} apps")
-    found = await apps.measure(4 if quick else 20)
+    return _apps_table(await apps.measure(4 if quick else 20))
+
+
+def _apps_table(found: apps.Apps) -> str:
     heads = ["CPU", "median", "min .. max", "of the first"]
     cycle = table(
         f"A cycle of {apps.APPS:,} apps under PM2: asked, judged, saved", heads, list(apps.rows(found.cycles))
@@ -157,6 +221,10 @@ async def _written(*, quick: bool) -> str:
         await written.measure(services, cycles)
         for services, cycles in ((7, 120 if quick else written.CYCLES), (apps.APPS, 24 if quick else 240))
     ]
+    return _written_table(found)
+
+
+def _written_table(found: list[written.Written]) -> str:
     title = (
         "Written by a cycle: as handed to the system, SQLite's log and its copying included; and to the disk, in\n"
         "whole blocks, where each cycle is flushed before the next"

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.figures import Figure, of
 from bench.measure import milliseconds
 from monitord.core.engine import State, decide
 from monitord.core.folding import context_of, tells
@@ -137,9 +138,20 @@ async def _pm2(home: Path, reply: bytes) -> AsyncIterator[None]:
         (home / "rpc.sock").unlink()
 
 
-def _reply(number: int, *, tells: bool) -> bytes:
+@asynccontextmanager
+async def kept_pm2(home: Path, apps: int) -> AsyncIterator[None]:
+    """A PM2 that says nothing on its bus, and of so many apps that tell nothing always the same."""
+    bus = await asyncio.start_unix_server(lambda *_: None, home / "pub.sock")
+    try:
+        async with _pm2(home, _reply(0, tells=False, apps=apps)):
+            yield
+    finally:
+        bus.close()
+
+
+def _reply(number: int, *, tells: bool, apps: int = APPS) -> bytes:
     """PM2's list, a little other for each number."""
-    listed = [_listed(app, number, tells=tells) for app in range(APPS)]
+    listed = [_listed(app, number, tells=tells) for app in range(apps)]
     return b"j:" + json.dumps({"args": [listed]}, separators=(",", ":")).encode()
 
 
@@ -213,3 +225,30 @@ def rows(found: dict[str, list[float]]) -> Iterator[list[str]]:
             f"{milliseconds(min(spent))} .. {milliseconds(max(spent))}",
             f"{middle / first:.2f}",
         ]
+
+
+def figures(found: Apps) -> list[Figure]:
+    """The rows of the table of the whole."""
+    how = f"asked of a made-up PM2, judged and saved; process CPU; {APPS:,} apps that %s"
+    told = [
+        of(
+            f"apps_{name}",
+            f"CPU a cycle, {APPS:,} apps{more}",
+            [one * 1000 for one in found.cycles[what]],
+            "ms",
+            target,
+            how % what,
+        )
+        for name, more, what, target in (
+            ("1000", "", "tell nothing", 60.0),
+            ("1000_numbers", " with 10 numbers each", "tell 10 numbers each", None),
+        )
+    ]
+    storm = of(
+        "error_lines",
+        f"{LINES_A_SECOND:,} error lines counted, CPU",
+        [one * 1000 for one in found.storm["frames, and lines counted"]],
+        "ms",
+        how="a second of a storm, each line in a frame of PM2's bus, taken apart and counted by service",
+    )
+    return [*told, storm]

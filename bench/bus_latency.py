@@ -20,6 +20,7 @@ from typing import Any
 import psutil
 
 from bench.apps import LINES_A_SECOND, error_frame
+from bench.figures import Figure, of
 from bench.storm import PER_SECOND, Storm
 from monitord.pm2.client import processes
 from monitord.storage.reader import read_history
@@ -200,3 +201,10 @@ def summary(found: BusLatency) -> list[list[str]]:
                 ]
             )
     return rows
+
+
+def figures(found: BusLatency) -> list[Figure]:
+    """The rows of the table of the whole."""
+    said = [value * 1000 for value in found.said]
+    how = f"{len(said)} kills of a real PM2's apps while a cycle waits for a Postgres that says nothing"
+    return [of("kill_to_line", "kill -9 to its line", said, "ms", 10.0, how)]

@@ -123,7 +123,7 @@ def _cpu(process: psutil.Process) -> float:
 
 async def _by_turns(stack: Stack, runs: int, found: Footprint) -> None:
     """By turns, so that whatever else the machine does burdens both alike. The first of each warms the caches."""
-    script, env = await _old_script(stack)
+    script, env = await old_script(stack)
     log = stack.sandbox.directory
     old_log, check_log = log / "old.log", log / "check.log"
     argv = [sys.executable, "-m", "monitord", "check", "--format", "json"]
@@ -152,7 +152,7 @@ def _both_did_their_work(old: str, check: Run, said: str) -> None:
         raise RuntimeError(f"monitord check could not measure {', '.join(failed)}: {said[-500:]}")
 
 
-async def _old_script(stack: Stack) -> tuple[Path, dict[str, str]]:
+async def old_script(stack: Stack) -> tuple[Path, dict[str, str]]:
     program = await install_pm2(stack.sandbox, lambda _: None)
     directory = stack.sandbox.directory / "old"
     script = baseline.write(directory, program.node, program.script)

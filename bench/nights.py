@@ -92,15 +92,15 @@ async def history(services: int, runs: int) -> History:
     observations, orders = night(services, RUN_OF_FRAMES * (runs + 1))
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         path = Path(directory)
-        state, _ = await _saved(path, observations[:RUN_OF_FRAMES], orders, State())
+        state, _ = await saved(path, observations[:RUN_OF_FRAMES], orders, State())
         before = (path / FILE).stat().st_size
-        _, frames = await _saved(path, observations[RUN_OF_FRAMES:], orders, state)
+        _, frames = await saved(path, observations[RUN_OF_FRAMES:], orders, state)
         after = (path / FILE).stat().st_size
     cycles = len(observations) - RUN_OF_FRAMES
     return History(services, frames / cycles, (after - before) / cycles)
 
 
-async def _saved(
+async def saved(
     path: Path, observations: list[Observation], orders: StandingOrders, state: State
 ) -> tuple[State, float]:
     """Fold and save; the state after it and the bytes of the frames."""
@@ -150,7 +150,7 @@ async def replayed(observations: list[Observation], orders: StandingOrders) -> t
     since = observations[0].now
     with tempfile.TemporaryDirectory(prefix="bench-") as directory:
         path = Path(directory)
-        await _saved(path, observations, orders, State())
+        await saved(path, observations, orders, State())
         began = time.perf_counter()
         cycles = sum(1 for _ in read_history(path, since))
         reading = Fold(cycles, time.perf_counter() - began, 0)

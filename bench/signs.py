@@ -16,6 +16,7 @@ from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 
 from bench.bus_latency import running
+from bench.figures import Figure, of
 from monitord.testing.sandbox import Sandbox
 from monitord.testing.servers.pm2 import Pm2Server
 from monitord.testing.servers.postgres import PostgresServer
@@ -209,5 +210,24 @@ def summary(found: dict[str, list[float]]) -> list[list[str]]:
             f"{statistics.median(values):.1f} s",
             f"{min(values):.1f} .. {max(values):.1f} s",
         ]
+        for name, values in found.items()
+    ]
+
+
+# The most that each may take, in seconds.
+TARGETS = {"pm2 stop APP": 5.5, "Redis killed": 6.0, "Postgres killed": 6.0, "Postgres frozen": 18.0}
+
+
+def figures(found: dict[str, list[float]]) -> list[Figure]:
+    """The rows of the table of the whole."""
+    return [
+        of(
+            f"told_{'_'.join(word.strip(chr(39)).lower() for word in name.split())}",
+            f"{name}, to the webhook",
+            values,
+            "s",
+            TARGETS.get(name),
+            f"{len(values)} times, settings as they are by default, spread over the cycle of {CYCLE_SECONDS:.0f} s",
+        )
         for name, values in found.items()
     ]
