@@ -94,7 +94,8 @@ def main() -> int:
             return 0
         if arguments.only == "postgres":
             sizes = (postgres_cost.SMALL, postgres_cost.WIDE) if arguments.quick else postgres_cost.SIZES
-            print(asyncio.run(postgres_cost.measured(sizes, 60 if arguments.quick else 240, _say)))
+            costs = asyncio.run(postgres_cost.measure(sizes, 60 if arguments.quick else 240, _say))
+            print(postgres_cost.tables(costs))
             return 0
         if arguments.only == "bus":
             print(asyncio.run(_bus(quick=arguments.quick)))
@@ -150,6 +151,7 @@ async def _bench(arguments: argparse.Namespace) -> month.Month:
         _planted(found, beside),
         soon,
         told,
+        postgres_cost.tables(whole.postgres),
         _bus_table(whole.bus),
         _signs_table(whole.signs),
         _apps_table(whole.apps),

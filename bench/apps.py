@@ -61,7 +61,7 @@ async def measure(cycles: int) -> Apps:
         for number, (what, (tells, orders)) in enumerate(kinds.items()):
             home = Path(place) / str(number)
             (home / "state").mkdir(parents=True)
-            runs.append((what, _Run(home, orders, [_reply(n, tells=tells) for n in range(REPLIES)])))
+            runs.append((what, _Run(home, orders, [reply(n, tells=tells) for n in range(REPLIES)])))
         for turn in range(cycles + 2):
             for what, run in runs:
                 parts = await run.cycle(turn)
@@ -143,13 +143,13 @@ async def kept_pm2(home: Path, apps: int) -> AsyncIterator[None]:
     """A PM2 that says nothing on its bus, and of so many apps that tell nothing always the same."""
     bus = await asyncio.start_unix_server(lambda *_: None, home / "pub.sock")
     try:
-        async with _pm2(home, _reply(0, tells=False, apps=apps)):
+        async with _pm2(home, reply(0, tells=False, apps=apps)):
             yield
     finally:
         bus.close()
 
 
-def _reply(number: int, *, tells: bool, apps: int = APPS) -> bytes:
+def reply(number: int, *, tells: bool, apps: int = APPS) -> bytes:
     """PM2's list, a little other for each number."""
     listed = [_listed(app, number, tells=tells) for app in range(apps)]
     return b"j:" + json.dumps({"args": [listed]}, separators=(",", ":")).encode()

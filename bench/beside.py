@@ -27,6 +27,7 @@ from bench.baseline import PM2_CALLS, QUERIES
 from bench.figures import Figure
 from bench.footprint import old_script
 from bench.measure import cpu_seconds, memory, run
+from monitord.demo.fleet import PERIODIC
 from monitord.demo.fleets import WATCHER
 from monitord.demo.stack import Stack
 from monitord.testing.sandbox import free_port, package_root
@@ -105,6 +106,8 @@ async def measure(*, rows: int, seconds: float, full: bool, scripts: int, say: C
     """
     found = Beside(seconds, missing=missing() if full else [])
     async with Stack(seed_rows=rows, epoch_seconds=int(HOUR), progress=say) as stack:
+        # It comes and goes every twenty seconds here, in a fleet every hour: each time is two checks beside the others.
+        await stack.pm2("delete", PERIODIC)
         say(f"the script, {scripts} times")
         await _script(stack, scripts, found)
         async with AsyncExitStack() as ending:
@@ -144,7 +147,11 @@ def _monitord(stack: Stack) -> subprocess.Popen[bytes]:
     # Limits as they are by default: those of the demonstration are scaled down to its short epochs.
     scaled = ("MONITORD_ORDERS__", "MONITORD_PIPELINE__", "MONITORD_CHAIN__EVERY", "MONITORD_EPOCHS__GRACE")
     env = {name: value for name, value in stack.environment().items() if not name.startswith(scaled)}
-    more = {"MONITORD_CHECK_INTERVAL": f"{EVERY}s", "PYTHONPATH": str(package_root())}
+    more = {
+        "MONITORD_CHECK_INTERVAL": f"{EVERY}s",
+        "MONITORD_HTTP__LISTEN": f"127.0.0.1:{stack.page_port}",
+        "PYTHONPATH": str(package_root()),
+    }
     argv = [sys.executable, "-m", "monitord", "run"]
     return stack.sandbox.spawn(argv, log=_log(stack, "monitord"), env=env | more)
 

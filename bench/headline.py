@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import apps, beside, browsers, bus_latency, recorded, signs, written
+from bench import apps, beside, browsers, bus_latency, postgres_cost, recorded, signs, written
 from bench.figures import Figure
 
 
@@ -16,6 +16,7 @@ class Sizes:
     rows: int
     seconds: float
     scripts: int
+    cycles_of_postgres: int
     cycles_of_apps: int
     cycles_written: tuple[int, int]
     recorded: int
@@ -28,8 +29,8 @@ class Sizes:
 def sizes(rows: int, seconds: float, *, quick: bool) -> Sizes:
     """As much as is usual, or little. `seconds` are those beside each other."""
     if quick:
-        return Sizes(rows, min(seconds, 40.0), 2, 4, (120, 24), 1000, 4, 3, 2, 9.0)
-    return Sizes(rows, seconds, 7, 20, (written.CYCLES, 240), recorded.CYCLES, 20, 10, 7, 45.0)
+        return Sizes(rows, min(seconds, 40.0), 2, 60, 4, (120, 24), 1000, 4, 3, 2, 9.0)
+    return Sizes(rows, seconds, 7, 240, 20, (written.CYCLES, 240), recorded.CYCLES, 20, 10, 7, 45.0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,7 @@ class Measured:
     """What each part has found."""
 
     beside: beside.Beside
+    postgres: postgres_cost.Costs
     apps: apps.Apps
     written: list[written.Written]
     recorded: recorded.Recorded
@@ -49,6 +51,7 @@ class Measured:
         """The rows of the table."""
         return [
             *beside.figures(self.beside),
+            *postgres_cost.figures(self.postgres),
             *apps.figures(self.apps),
             *written.figures(self.written),
             *recorded.figures(self.recorded),
@@ -63,6 +66,7 @@ async def measure(size: Sizes, *, full: bool, say: Callable[[str], None]) -> Mea
     few, many = size.cycles_written
     return Measured(
         await beside.measure(rows=size.rows, seconds=size.seconds, full=full, scripts=size.scripts, say=say),
+        await postgres_cost.measure((postgres_cost.SMALL, postgres_cost.WIDE), size.cycles_of_postgres, say),
         await apps.measure(size.cycles_of_apps),
         [await written.measure(7, few), await written.measure(apps.APPS, many)],
         await recorded.measure(size.recorded, say),

@@ -19,6 +19,7 @@ from typing import Final
 
 import asyncpg
 
+from bench.figures import Figure, of
 from bench.measure import table
 from monitord.core.history.epochs import window_seconds
 from monitord.core.orders import StandingOrders
@@ -181,10 +182,13 @@ def _short(statement: str) -> str:
     return re.sub(r"\s+", " ", statement).strip()[:60]
 
 
-async def measured(
+Costs = list[tuple[Size, Cost]]
+
+
+async def measure(
     sizes: Sequence[Size] = SIZES, cycles: int = 240, say: Callable[[str], None] = lambda _: None
-) -> str:
-    """The tables, of an embedded Postgres with a database of each size."""
+) -> Costs:
+    """What so many cycles cost an embedded Postgres with a database of each size."""
     async with AsyncExitStack() as stack:
         sandbox = stack.enter_context(Sandbox())
         server = PostgresServer(sandbox)
@@ -215,7 +219,12 @@ async def measured(
             await one.close()
         for one, admin, files in zip(watched, admins, before, strict=True):
             one.found.temp_files = await temp_files(admin) - files
-    costs = [(size, one.found) for size, one in zip(sizes, watched, strict=True)]
+    return [(size, one.found) for size, one in zip(sizes, watched, strict=True)]
+
+
+def tables(costs: Costs) -> str:
+    """The tables, by the first of the sizes."""
+    cycles = len(costs[0][1].cycles)
     first = statistics.median(costs[0][1].cycles)
     rows = [
         [
@@ -254,3 +263,18 @@ async def measured(
             )
         )
     return "\n\n".join(told)
+
+
+def figures(costs: Costs) -> list[Figure]:
+    """The rows of the table of the whole; the others' sizes by the first of them."""
+    (size, first), *others = costs
+    how = f"the server's process behind the connection, median of {len(first.cycles)} cycles {INTERVAL:g} s apart"
+    made = [of("postgres_cycle", f"Postgres' CPU a cycle, {size.name}", first.cycles, "ms", 1.5, how)]
+    for more, found in others:
+        ratio = statistics.median(found.cycles) / statistics.median(first.cycles)
+        name = f"postgres_{more.channels}_channels" + ("_large" if more.signals else "")
+        files = f"{found.temp_files} temporary files"
+        made.append(
+            Figure(name, f"Postgres' CPU a cycle, {more.name}", ratio, "x", 1.2, f"of that of the first; {files}")
+        )
+    return made
