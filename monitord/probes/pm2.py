@@ -1,13 +1,12 @@
 """Reads the fleet: what PM2 has of each process, and what the kernel has of it, which PM2 does not read."""
 
-import os
-import sys
 import time
 from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
-from typing import Final, Literal, NamedTuple
+from typing import Final, NamedTuple
 
 from monitord.core.model import Answered, Sample, Value, sample
+from monitord.kernel import ProcessState, process_state
 from monitord.pm2 import app_numbers, client, process_list
 
 from .base import Measured, Request
@@ -15,8 +14,6 @@ from .base import Measured, Request
 _SHARE = 0.9  # of the reading's deadline, so that the sentence is PM2's and not the runner's
 
 _MAX_PID_BYTES = 20
-
-ProcessState = Literal["running", "stopped", "zombie", "gone"]
 
 
 class Pm2Probe:
@@ -101,7 +98,7 @@ _MADE: Final = "samples"
 
 
 def _service(process: process_list.ListedProcess, numbers: str, own: frozenset[int]) -> Iterator[Sample]:
-    alive = None if process.pid is None else _process_state(process.pid)
+    alive = None if process.pid is None else process_state(process.pid)
     is_own = process.pid in own
     constant = process.made.get(_MADE)
     if not isinstance(constant, _Constant) or constant.alive != alive or constant.is_own != is_own:
@@ -160,67 +157,3 @@ def _told(
         yield of("service_module", 1)
     if is_own:
         yield of("service_self", 1)
-
-
-def _process_state(pid: int) -> ProcessState | None:
-    """What the kernel has of a process; None when this user may not read it."""
-    return _state_in_proc(pid) if sys.platform == "linux" else _state_by_psutil(pid)
-
-
-def _state_in_proc(pid: int) -> ProcessState | None:
-    """Ten microseconds a process: a thousand of them need no thread.
-
-    Held by a debugger ("t") is not stopped: strace does so to a healthy process, a thousand times a second.
-    """
-    try:
-        descriptor = os.open(f"/proc/{pid}/stat", os.O_RDONLY)
-        try:
-            stat = os.read(descriptor, 512)
-        finally:
-            os.close(descriptor)
-        # In a command's name anything may stand, brackets and spaces included: the state follows its last bracket.
-        state = stat.rpartition(b")")[2].split(maxsplit=1)[0]
-    except (FileNotFoundError, ProcessLookupError):
-        return _gone_or_hidden(pid)
-    except (OSError, IndexError):
-        return None
-    match state:
-        case b"T":
-            return "stopped"
-        case b"Z":
-            return "zombie"
-        case b"X" | b"x":
-            return "gone"
-        case _:
-            return "running"
-
-
-def _gone_or_hidden(pid: int) -> Literal["gone"] | None:
-    """/proc mounted with hidepid shows a user none but his own processes; signal 0 asks and does nothing."""
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return "gone"
-    except (OSError, OverflowError):  # the latter: no system has a process of such a number
-        return None
-    return None
-
-
-def _state_by_psutil(pid: int) -> ProcessState | None:
-    import psutil  # not needed on Linux, where /proc says it at a fifth of the cost
-
-    try:
-        status = psutil.Process(pid).status()
-    except psutil.ZombieProcess:
-        return "zombie"
-    except psutil.NoSuchProcess:
-        return "gone"
-    except psutil.Error:
-        return None
-    match status:
-        case psutil.STATUS_STOPPED:
-            return "stopped"
-        case psutil.STATUS_ZOMBIE:
-            return "zombie"
-        case _:
-            return "running"

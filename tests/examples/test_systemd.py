@@ -166,7 +166,7 @@ async def test_a_unit_that_is_not_there_is_not_in_the_reading_and_one_that_is_no
 
 
 async def test_where_there_is_no_systemd_the_reading_fails_with_a_sentence(stub: Stub) -> None:
-    with pytest.raises(FailureError, match="is this a machine with systemd") as caught:
+    with pytest.raises(FailureError, match="cannot be run: there is no such program") as caught:
         await probe(stub).measure(REQUEST)
     assert caught.value.kind == "missing"
     stub.says("System has not been booted with systemd as init system (PID 1). Can't operate.\n", code=1)

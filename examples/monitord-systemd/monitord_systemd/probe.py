@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import UTC, datetime
-from pathlib import Path
 
+from monitord.clocks import BOOT
 from monitord.core.model import Answered, Sample, Unmeasured, Value
 from monitord.core.orders import StandingOrders
 from monitord.failures import FailureError
+from monitord.kernel import process_state
 from monitord.probes.base import Measured, Request
+from monitord.programs import run_program
 
 from .subject import NAME, SystemdSettings
 
@@ -21,7 +22,7 @@ PROPERTIES = (
     "MemoryCurrent,CPUUsageNSec"
 )
 MOST_BYTES = 1_000_000
-END_SECONDS = 0.5
+SHARE = 0.9  # of the reading's deadline, so that the sentence is this probe's
 _UNSET = ("", "[not set]", "infinity", str(2**64 - 1))
 _EXITED = 1  # ExecMainCode is that of waitid(2): 2 and 3 are signals, whose number is no exit code
 _STATES = {
@@ -34,7 +35,9 @@ _STATES = {
     "maintenance": "stopped",
     "failed": "errored",
 }
-_KERNEL = {"T": "stopped", "Z": "zombie", "X": "gone"}
+# In C and UTC, and where systemd of a user answers.
+_SPEAKS = {"LC_ALL": "C", "TZ": "UTC", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"}
+_OF_USER = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS")
 
 
 class SystemdProbe:
@@ -45,10 +48,15 @@ class SystemdProbe:
     def __init__(self, settings: SystemdSettings, orders: StandingOrders) -> None:  # noqa: ARG002 - as monitord calls it
         self._units = tuple(settings.units or ())
         scope = ("--user",) if settings.user else ()
+        self._more = _SPEAKS | {name: os.environ[name] for name in _OF_USER if settings.user and name in os.environ}
         self._command = (settings.systemctl, *scope, "show", f"--property={PROPERTIES}", "--", *self._units)
 
-    async def measure(self, request: Request) -> Measured:  # noqa: ARG002 - its deadline is held by monitord
-        shown = {unit: of for of in blocks(await self._asked()) for unit in (of.get("Names") or of["Id"]).split()}
+    async def measure(self, request: Request) -> Measured:
+        shown = {
+            unit: of
+            for of in blocks(await self._asked(request.timeout))
+            for unit in (of.get("Names") or of["Id"]).split()
+        }
         samples: list[Sample] = []
         gaps = []
         for unit in self._units:
@@ -57,52 +65,21 @@ class SystemdProbe:
                 gaps.append(Unmeasured(unit, "protocol", f"systemctl said nothing of {unit}"))
             elif of.get("LoadState") not in ("not-found", "bad-setting", "error"):
                 samples += _samples(unit, of)
-        return Measured(tuple(samples), tuple(gaps), Answered(_boot()))
+        return Measured(tuple(samples), tuple(gaps), Answered(BOOT))
 
     async def close(self) -> None:
         return
 
-    async def _asked(self) -> str:
-        """What systemctl says, in C and UTC. No shell; it ends with the reading, whatever becomes of that."""
-        environment = {name: value for name, value in os.environ.items() if not name.startswith("MONITORD_")}
-        pipe = asyncio.subprocess.PIPE
-        try:
-            process = await asyncio.create_subprocess_exec(
-                *self._command,
-                stdin=asyncio.subprocess.DEVNULL, stdout=pipe, stderr=asyncio.subprocess.STDOUT,
-                env=environment | {"LC_ALL": "C", "TZ": "UTC", "SYSTEMD_PAGER": "", "SYSTEMD_COLORS": "0"},
-            )  # fmt: skip
-        except FileNotFoundError:
-            raise FailureError(
-                "missing", f"there is no {self._command[0]} here: is this a machine with systemd?"
-            ) from None
-        except PermissionError:
-            raise FailureError("permission", f"{self._command[0]} may not be run") from None
-        assert process.stdout is not None  # noqa: S101 - it is a pipe
-        try:
-            said = bytearray()
-            while part := await process.stdout.read(65_536):
-                said += part
-                if len(said) > MOST_BYTES:
-                    raise FailureError("protocol", f"systemctl said more than {MOST_BYTES:,} bytes")
-            code = await process.wait()
-        finally:
-            with suppress(ProcessLookupError):
-                process.kill()
-            with suppress(TimeoutError):  # what it has left running may hold its output open
-                await asyncio.wait_for(process.communicate(), END_SECONDS)
-        text = said.decode(errors="replace")
-        if code:
+    async def _asked(self, timeout: float) -> str:
+        """What systemctl says, in C and UTC."""
+        ended = await run_program(
+            "systemctl", self._command, timeout, more=self._more, errors=True, most_bytes=MOST_BYTES, whole=True
+        )
+        text = ended.output.decode(errors="replace")
+        if ended.code:
             why = next(iter(text.strip().splitlines()), "it says nothing")[:200]
-            raise FailureError("refused", f"systemctl ended with {code}: {why}")
+            raise FailureError("refused", f"systemctl ended with {ended.code}: {why}")
         return text
-
-
-def _boot() -> str:
-    """Which systemd answers: it lives as long as the boot."""
-    with suppress(OSError):
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    return "systemd"
 
 
 def blocks(text: str) -> Iterator[Mapping[str, str]]:
@@ -129,7 +106,7 @@ def _samples(unit: str, of: Mapping[str, str]) -> Iterator[Sample]:
         ),
         "memory": (number(of.get("MemoryCurrent")), "bytes"),
         "cpu_seconds": (None if used is None else used / 1e9, "seconds"),
-        "process": (_kernel_state(pid) if pid else "running", ""),
+        "process": (process_state(pid) if pid else "running", ""),
     }
     for name, (value, unit_of) in told.items():
         yield Sample(f"service_{name}", (("instance", "main"), ("service", unit)), value, unit_of)
@@ -145,12 +122,3 @@ def moment(text: str | None) -> float | None:
     with suppress(ValueError):
         return datetime.strptime(text or "", "%a %Y-%m-%d %H:%M:%S UTC").replace(tzinfo=UTC).timestamp()
     return None
-
-
-def _kernel_state(pid: int) -> str | None:
-    """What the kernel says of a process: stopped and zombie do no work, whatever systemd calls them."""
-    try:
-        state = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace").rpartition(")")[2].split()[0]
-    except (OSError, IndexError):
-        return None
-    return _KERNEL.get(state, "running")

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from monitord.failures import FailureError
-from monitord.probes.checks.plugin import MOST_BYTES, environment, run_plugin
+from monitord.probes.checks.plugin import run_plugin
 from monitord.probes.checks.plugin_output import LONGEST_TEXT, MOST_DATA, Datum, parse
+from monitord.programs import MOST_BYTES, environment
 
 Eventually = Callable[[Callable[[], Awaitable[object]]], Awaitable[object]]
 PLUGINS = Path("/usr/lib/nagios/plugins")
