@@ -287,9 +287,12 @@ async def test_it_is_on_the_page_and_in_its_api(tmp_path: Path) -> None:
     async with client(source) as page:
         shown = (await page.get("/")).text
         told = (await page.get("/api/status")).json()
+        fleet = (await page.get("/api/fleet")).json()
         described = (await page.get("/api/openapi.json")).json()
     assert 'id="h-kiln"' in shown
     assert "1300 °C" in shown
+    assert re.findall(r'<a href="#p-kiln" class="name" title="(\w+)">', shown) == ["east", "west"]
+    assert [(one["name"], one["status"]) for one in fleet["fleet"]] == [("east", "ok"), ("west", "critical")]
     assert "The oven west is at 1300 °C." in shown
     assert told["kiln"]["fired"] == 12
     assert "kiln" in described["components"]["schemas"]["Status"]["properties"]

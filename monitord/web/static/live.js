@@ -5,6 +5,7 @@ const QUIET_MS = 2000;
 const LOST_MS = 50000;
 const DONE_MS = 15000;
 const AGAIN_MS = 10000;
+const BROKEN_MS = 5000;
 // Between two ticks of a second no more than this passes, but where the machine or the tab has slept.
 const SLEPT_MS = 10000;
 
@@ -191,6 +192,14 @@ function wake() {
 
 let stream = null;
 
+// A stream that only ended, as each does after an hour, is opened again by the browser; one that stays away is lost.
+function broken() {
+  const [at, own] = [heardAt, stream];
+  const away = () => { if (heardAt === at && stream === own) lost(); };
+  if (stream.readyState === EventSource.CLOSED) away();
+  else setTimeout(away, BROKEN_MS);
+}
+
 function listen() {
   stream?.close();
   triedAt = Date.now();
@@ -199,8 +208,7 @@ function listen() {
   stream.addEventListener("beat", heard);
   stream.addEventListener("cycle", () => { heard(); soon(); });
   stream.addEventListener("night", () => { heard(); soon(); });
-  // One that only ends is opened again at once: what is lost is what cannot be.
-  stream.addEventListener("error", () => { lost(); });
+  stream.addEventListener("error", broken);
 }
 
 // A browser has few connections to one address: a tab that nobody sees gives its own back.
