@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
-import yaml
+import yaml  # type: ignore[import-untyped]
 
 from monitord.testing.sandbox import Sandbox
 from tests.deploy.fleet import pager, ready, start_alertmanager
