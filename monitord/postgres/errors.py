@@ -23,7 +23,7 @@ _BY_STATE: dict[str, tuple[Kind, str]] = {
     "3F000": ("missing", "has no such schema"),
     NO_PRIVILEGE: ("permission", "does not give this role the privilege"),
     "53300": ("refused", TOO_MANY),
-    "57P01": ("refused", "is shutting down"),
+    "57P01": ("refused", "ended this session: it is shutting down, or somebody terminated the session"),
     "57P02": ("refused", "crashed and is restarting"),
     "57P03": ("refused", "is starting up or shutting down"),
     "57P04": ("missing", "has had this database dropped"),

@@ -144,7 +144,8 @@ FROM unnest($1::text[]) AS w(name)
 # $1, $2: schema (or NULL) and name of each configured table, compared as values and never read as SQL;
 # $3: whether to measure sizes. Measuring a size takes an ACCESS SHARE lock on the table, its TOAST and its indexes, and
 # waits behind an ACCESS EXCLUSIVE one held or asked for by anybody: what is locked so is not measured (size NULL,
-# barred true). Inheritance is followed in pg_inherits, since pg_partition_tree() takes those locks too.
+# barred true). Inheritance is followed in pg_inherits and defaults in pg_depend, since pg_partition_tree() and
+# pg_get_expr() take those locks too.
 RELATIONS = """
 WITH RECURSIVE wanted AS (
     SELECT w.position, w.schema_name, w.table_name
@@ -223,7 +224,10 @@ SELECT coalesce(r.positions, '{}') AS positions, coalesce(r.root_of, '{}') AS ro
            LEFT JOIN pg_attrdef d ON d.adrelid = x.indrelid AND d.adnum = a.attnum
            WHERE x.indrelid = r.oid AND x.indisprimary AND x.indisvalid AND x.indnkeyatts = 1
              AND a.atttypid IN (20, 21, 23)
-             AND (a.attidentity <> '' OR pg_get_expr(d.adbin, d.adrelid) LIKE 'nextval(%')
+             AND (a.attidentity <> '' OR EXISTS (
+                 SELECT FROM pg_depend k JOIN pg_class s ON s.oid = k.refobjid AND s.relkind = 'S'
+                 WHERE k.classid = 'pg_attrdef'::regclass AND k.objid = d.oid AND k.refclassid = 'pg_class'::regclass
+             ))
        ) END AS serial
 FROM relations r
 """

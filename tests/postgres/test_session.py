@@ -380,6 +380,17 @@ async def test_a_kept_connection_that_the_server_ends_is_heard_of_and_replaced(
     assert signs.empty()
 
 
+async def test_a_session_that_is_terminated_at_work_does_not_mean_that_the_server_shuts_down(
+    open_session: OpenSession, empty_database: str, admin: Admin
+) -> None:
+    session = open_session(empty_database)
+    with pytest.raises(PostgresError, match="ended this session: .* or somebody terminated the session") as raised:
+        async with session.read_only(PATIENCE) as connection:
+            assert await admin.fetchval("SELECT pg_terminate_backend($1, 10000)", connection.get_server_pid())
+            await connection.fetchval("SELECT 1")
+    assert raised.value.kind == "refused"
+
+
 async def test_a_ping_uses_the_kept_connection_and_makes_none(open_session: OpenSession, empty_database: str) -> None:
     session = open_session(empty_database)
     await session.ping()

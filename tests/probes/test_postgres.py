@@ -356,6 +356,20 @@ async def test_a_lock_that_is_still_waited_for_stands_in_the_way_too(
         await waiting.close(timeout=5)
 
 
+@pytest.mark.parametrize("watched", ["orders", "user_signals"])
+@pytest.mark.parametrize("key", ["bigserial", "bigint DEFAULT nextval('numbers')"])
+async def test_a_lock_on_a_table_whose_key_is_drawn_from_a_sequence_stands_in_no_ones_way(
+    look_at: LookAt, admin: Admin, key: str, watched: str
+) -> None:
+    await admin.execute(f"CREATE SEQUENCE numbers; CREATE TABLE orders (id {key} PRIMARY KEY, note text)")
+    async with admin.transaction():
+        await admin.execute("LOCK TABLE orders IN ACCESS EXCLUSIVE MODE")
+        reading = await look_at(watched)
+    assert reading.failure is None
+    assert [(gap.subject, gap.kind) for gap in reading.gaps] == [("orders", "timeout")] * (watched == "orders")
+    assert (await look_at("orders")).number("table_countable", table="orders") == 1
+
+
 async def test_a_locked_catalogue_is_the_readings_failure(fleet_database: str, admin: Admin) -> None:
     session = Session(fleet_database)
     probe = PostgresProbe(session, ("user_signals",), HOUR)
