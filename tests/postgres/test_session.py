@@ -380,14 +380,20 @@ async def test_a_kept_connection_that_the_server_ends_is_heard_of_and_replaced(
     assert signs.empty()
 
 
+WORKING = "SELECT count(*) FROM pg_stat_activity WHERE pid = $1 AND wait_event = 'PgSleep'"
+
+
 async def test_a_session_that_is_terminated_at_work_does_not_mean_that_the_server_shuts_down(
-    open_session: OpenSession, empty_database: str, admin: Admin
+    open_session: OpenSession, empty_database: str, admin: Admin, eventually: Eventually
 ) -> None:
     session = open_session(empty_database)
     with pytest.raises(PostgresError, match="ended this session: .* or somebody terminated the session") as raised:
         async with session.read_only(PATIENCE) as connection:
-            assert await admin.fetchval("SELECT pg_terminate_backend($1, 10000)", connection.get_server_pid())
-            await connection.fetchval("SELECT 1")
+            at_work = asyncio.ensure_future(connection.execute("SELECT pg_sleep(60)"))
+            pid_of_it = connection.get_server_pid()
+            await eventually(lambda: admin.fetchval(WORKING, pid_of_it))
+            await admin.execute("SELECT pg_terminate_backend($1)", pid_of_it)
+            await at_work
     assert raised.value.kind == "refused"
 
 
