@@ -387,7 +387,7 @@ async def test_a_session_that_is_terminated_at_work_does_not_mean_that_the_serve
     open_session: OpenSession, empty_database: str, admin: Admin, eventually: Eventually
 ) -> None:
     session = open_session(empty_database)
-    with pytest.raises(PostgresError, match="ended this session: .* or somebody terminated the session") as raised:
+    with pytest.raises(PostgresError, match=r"ended this session: .* or somebody terminated the session") as raised:
         async with session.read_only(PATIENCE) as connection:
             at_work = asyncio.ensure_future(connection.execute("SELECT pg_sleep(60)"))
             pid_of_it = connection.get_server_pid()
