@@ -387,13 +387,17 @@ async def test_a_session_that_is_terminated_at_work_does_not_mean_that_the_serve
     open_session: OpenSession, empty_database: str, admin: Admin, eventually: Eventually
 ) -> None:
     session = open_session(empty_database)
-    with pytest.raises(PostgresError, match=r"ended this session: .* or somebody terminated the session") as raised:
+
+    async def be_terminated() -> None:
         async with session.read_only(PATIENCE) as connection:
             at_work = asyncio.ensure_future(connection.execute("SELECT pg_sleep(60)"))
-            pid_of_it = connection.get_server_pid()
-            await eventually(lambda: admin.fetchval(WORKING, pid_of_it))
-            await admin.execute("SELECT pg_terminate_backend($1)", pid_of_it)
+            number = connection.get_server_pid()
+            await eventually(lambda: admin.fetchval(WORKING, number))
+            await admin.execute("SELECT pg_terminate_backend($1)", number)
             await at_work
+
+    with pytest.raises(PostgresError, match=r"ended this session: .* or somebody terminated the session") as raised:
+        await be_terminated()
     assert raised.value.kind == "refused"
 
 
