@@ -157,9 +157,7 @@ class WebService:
     async def _listen(self, address: str) -> None:
         from monitord.runtime.web_backend import DaemonBackend
         from monitord.web.app import Page
-        from monitord.web.backend import BackendUnavailable
         from monitord.web.records import Records
-        from monitord.web.rendering import load
         from monitord.web.server import PageServer
 
         host, port = listen_address(address)
@@ -175,8 +173,6 @@ class WebService:
         server = PageServer(page.app, host, port)
         await server.start()
         self._source, self._records, self._server = source, records, server
-        with suppress(BackendUnavailable):  # the first who asks then waits for it
-            await source.aside(load)
 
 
 def _reason(error: Exception) -> tuple[str, str]:

@@ -25,7 +25,6 @@ from monitord.reporting.status import stale_after
 from monitord.web import params
 from monitord.web.backend import BackendUnavailable, PublishedCycle
 from monitord.web.middleware import body_of
-from monitord.web.openapi import document as described
 from monitord.web.records import Busy, Records, now
 
 # A program waits for its answer; what takes longer is a disk that hangs.
@@ -178,7 +177,9 @@ class Api:
 
     async def described(self, _: Request) -> Response:
         """This API in OpenAPI's words."""
-        return JSONResponse(described())
+        from monitord.web.openapi import document as description
+
+        return JSONResponse(description())
 
 
 def the_seen(records: Records) -> PublishedCycle:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from importlib.resources import files
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -20,12 +21,13 @@ from monitord.web import acks, params, pings
 from monitord.web.api import Api, Problem, health, problem
 from monitord.web.auth import TokenAuth, TooManyGuesses, bearer, password
 from monitord.web.backend import BackendUnavailable
-from monitord.web.forms import Forms, to_login
 from monitord.web.middleware import SecurityMiddleware, host_of, host_of_url
-from monitord.web.pages import PageViews
 from monitord.web.records import Records
 from monitord.web.rendering import NO_TOKEN, Frame, rendered
 from monitord.web.sse import EventStream, TooManyStreams
+
+if TYPE_CHECKING:
+    from monitord.web.forms import Forms
 
 # Name -> where it lies within monitord.reporting, and what it is.
 _STATIC: Final = {
@@ -68,30 +70,34 @@ class Page:
         self._public = host_of_url(public_url)
         self._files: dict[str, bytes] = {}
         self._answered_now = 0
-        showing = PageViews(records, self._auth)
-        acts = Forms(showing)
+        self._forms: Forms | None = None
+        pages: tuple[tuple[str, str, Callable[[Forms], Handler]], ...] = (
+            ("GET", "/", lambda forms: forms.showing.overview),
+            ("GET", "/service/{name:path}", lambda forms: forms.showing.service),
+            ("GET", "/alerts", lambda forms: forms.showing.alerts),
+            ("GET", "/alerts/{id}", lambda forms: forms.showing.alert),
+            ("GET", "/report", lambda forms: forms.showing.report),
+            ("GET", "/silences", lambda forms: forms.silences),
+            ("POST", "/silences", lambda forms: forms.silence),
+            ("POST", "/silences/{id}/end", lambda forms: forms.end),
+            ("POST", "/alerts/{id}/ack", lambda forms: forms.ack),
+            ("POST", "/check", lambda forms: forms.check),
+            ("GET", "/login", lambda forms: forms.login),
+            ("POST", "/login", lambda forms: forms.login),
+            ("POST", "/logout", lambda forms: forms.logout),
+        )
         paths: tuple[tuple[str, str, Handler], ...] = (
-            ("GET", "/", showing.overview),
-            ("GET", "/service/{name:path}", showing.service),
-            ("GET", "/alerts", showing.alerts),
-            ("GET", "/alerts/{id}", showing.alert),
-            ("GET", "/report", showing.report),
-            ("GET", "/silences", acts.silences),
-            ("POST", "/silences", acts.silence),
-            ("POST", "/silences/{id}/end", acts.end),
-            ("POST", "/alerts/{id}/ack", acts.ack),
-            ("POST", "/check", acts.check),
-            ("GET", "/login", acts.login),
-            ("POST", "/login", acts.login),
-            ("POST", "/logout", acts.logout),
             ("GET", _STREAM, self._events),
             ("GET", _HEALTH, self._healthz),
             ("GET", "/metrics", self._metrics),
             ("GET", "/static/{name}", self._file),
         )
-        own = [Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths]
+        own = [
+            *(Route(path, self._answering(self._shown(handler)), methods=[method]) for method, path, handler in pages),
+            *(Route(path, self._answering(handler), methods=[method]) for method, path, handler in paths),
+        ]
         reports = pings.Pings(records.source, self._permit_report)
-        by_link = acks.Acks(records, self._auth, self._answering)
+        by_link = acks.Acks(records, self._auth, self._drawing)
         self.routes = [*own, *Api(records, self._permit).routes(), *reports.routes(), *by_link.routes()]
         app = Starlette(
             routes=self.routes, exception_handlers={HTTPException: self._http_problem, Exception: self._fault}
@@ -120,7 +126,7 @@ class Page:
                 async with asyncio.timeout(None if path == _STREAM else ANSWER_SECONDS):
                     answer: ASGIApp = app
                     if not (self._may_read(request) or _under(path, _OPEN) or self._auth.knows(request.headers)):
-                        answer = await self._unknown(request) if _under(path, _FOR_PROGRAMS) else to_login(path)
+                        answer = await (self._unknown(request) if _under(path, _FOR_PROGRAMS) else self._to_login(path))
                     await answer(scope, receive, send)
             finally:
                 self._answered_now -= 1
@@ -137,6 +143,12 @@ class Page:
         except Problem as found:
             return problem(found.status, str(found))
         return problem(401, "Show the token again.")  # it was changed between two checks
+
+    async def _to_login(self, path: str) -> Response:
+        await self._loaded()
+        from monitord.web.forms import to_login
+
+        return to_login(path)
 
     async def _permit(self, request: Request) -> None:
         """Let through who may act: with the token; and where there is none, who only asks for a check."""
@@ -161,6 +173,27 @@ class Page:
                 raise Problem(429, "Too many wrong tokens: come again in a moment.") from None
             raise Problem(401, "That is not the token.")
         raise Problem(401, "This needs the token: Authorization: Bearer …")
+
+    # For people
+
+    async def _loaded(self) -> Forms:
+        """The pages: imported, with their templates, for the first who wants to see one; programs need none of it."""
+        if self._forms is None:
+            self._forms = await self._records.source.aside(partial(_imported, self._records, self._auth))
+        return self._forms
+
+    def _shown(self, handler: Callable[[Forms], Handler]) -> Handler:
+        async def shown(request: Request) -> Response:
+            return await handler(await self._loaded())(request)
+
+        return shown
+
+    def _drawing(self, handler: Handler) -> Handler:
+        async def drawing(request: Request) -> Response:
+            await self._loaded()
+            return await handler(request)
+
+        return self._answering(drawing)
 
     # For programs
 
@@ -217,6 +250,15 @@ class Page:
         if _under(path_of(request), _FOR_PROGRAMS):
             return problem(status, message)
         return HTMLResponse(rendered("message.html", Frame(str(status)), title=str(status), message=message), status)
+
+
+def _imported(records: Records, auth: TokenAuth) -> Forms:
+    from monitord.web.forms import Forms
+    from monitord.web.pages import PageViews
+    from monitord.web.rendering import load
+
+    load()
+    return Forms(PageViews(records, auth))
 
 
 def path_of(request: Request) -> str:

@@ -27,16 +27,16 @@ class Forms:
     """Answers the forms. Whoever has not shown the token is led to where it is shown."""
 
     def __init__(self, showing: PageViews) -> None:
-        self._showing = showing
+        self.showing = showing
         self._auth = showing.auth
         self._source = showing.records.source
 
     async def silences(self, request: Request) -> Response:
         """What is quiet on purpose, and the form for more."""
-        view = await self._showing.view(request)
+        view = await self.showing.view(request)
         given = {name: value for name, value in request.query_params.items() if name in params.FIELDS}
         page = silences.silences_page(view, given, done=done_of(request))
-        return self._showing.answer("silences.html", "Silences", "/silences", view, page)
+        return self.showing.answer("silences.html", "Silences", "/silences", view, page)
 
     async def silence(self, request: Request) -> Response:
         """Begin a silence; a form with a mistake in it comes back with what was in it."""
@@ -46,9 +46,9 @@ class Forms:
         try:
             command = params.silence({name: value for name, value in fields.items() if name in params.FIELDS}, now())
         except params.ParameterError as mistake:
-            view = await self._showing.view(request)
+            view = await self.showing.view(request)
             page = silences.silences_page(view, fields, str(mistake))
-            return self._showing.answer("silences.html", "Silences", "/silences", view, page, status=400)
+            return self.showing.answer("silences.html", "Silences", "/silences", view, page, status=400)
         await self._source.leave(command)
         return _see("/silences", "silenced")
 
@@ -64,7 +64,7 @@ class Forms:
         """Acknowledge an alert."""
         if (elsewhere := self._elsewhere(request, "/")) is not None:
             return elsewhere
-        alerts = the_seen(self._showing.records).decision.state.alerts.values()
+        alerts = the_seen(self.showing.records).decision.state.alerts.values()
         target = _known(request, "alert", (alert.id for alert in alerts if alert.is_confirmed))
         await self._source.leave(Command("ack", now(), target=target))
         return _see("/", "acked")

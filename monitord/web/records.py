@@ -13,7 +13,6 @@ from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Plot
 from monitord.core.report.model import KeptWindow, Report
 from monitord.reporting.charts.downsample import thinned
-from monitord.reporting.charts.night import night_plots
 from monitord.web.async_cache import AsyncCache, CacheEntry
 from monitord.web.backend import PublishedCycle, WebBackend
 from monitord.web.context import NIGHT, RenderedPage
@@ -137,6 +136,8 @@ def _of(
 
 
 def _drawn(night: Report) -> RenderedPage:
+    from monitord.reporting.charts.night import night_plots
+
     services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in night.services)
     thin = replace(night, services=services)
     plot = night_plots(thin)

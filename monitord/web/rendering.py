@@ -6,16 +6,16 @@ import time
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import cache
-from typing import Final
+from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
-
-from jinja2 import Environment
 
 from monitord import __version__
 from monitord.core import humanize
 from monitord.core.blocks import Style
-from monitord.reporting.templating import environment
 from monitord.web.auth import VARIABLE
+
+if TYPE_CHECKING:
+    from jinja2 import Environment
 
 PAGES: Final = (("/", "Overview"), ("/alerts", "Alerts"), ("/report", "Report"), ("/silences", "Silences"))
 # So often a page without a script asks again by itself.
@@ -69,7 +69,7 @@ def rendered(template: str, frame: Frame, **shown: object) -> str:
 
 
 def load() -> None:
-    """Compile every template: tens of milliseconds, better spent before anybody waits."""
+    """Compile every template: tens of milliseconds, better spent beside the event loop."""
     templates = _templates()
     for name in templates.list_templates():
         templates.get_template(name)
@@ -77,6 +77,8 @@ def load() -> None:
 
 @cache
 def _templates() -> Environment:
+    from monitord.reporting.templating import environment
+
     made = environment("monitord.web", "monitord.reporting")
     made.globals.update(
         PAGES=PAGES,
