@@ -42,8 +42,13 @@ class Tile:
 
     @property
     def called(self) -> str:
-        """Its name in words."""
+        """Its name in words, with how many instances it has."""
         return in_words(self.name)
+
+    @property
+    def member(self) -> str:
+        """Its name alone, as everything else that is said of it has it."""
+        return _name(self.name)
 
     @property
     def uptime(self) -> str:
@@ -104,9 +109,12 @@ def _tiles(subject: Subject, section: Section, times: Uptimes) -> Iterator[Tile]
     for style, row in grid.rows if grid is not None else ():
         words = tuple(in_words(row[n]) for n in grid.brief if n < len(row)) if grid is not None else ()
         plot = next((cell for cell in row if isinstance(cell, Plot)), None)
-        name = row[0].name if isinstance(row[0], Member) else in_words(row[0])
         shown = tuple(word for word in words if word and word != NOTHING)
-        yield Tile(style, row[0], shown, plot, times.get((subject.name, name)))
+        yield Tile(style, row[0], shown, plot, times.get((subject.name, _name(row[0]))))
+
+
+def _name(cell: Cell) -> str:
+    return cell.name if isinstance(cell, Member) else in_words(cell)
 
 
 def _members(subject: Subject, section: Section) -> Grid | None:
@@ -134,7 +142,7 @@ def fleet_fields(groups: Iterable[TileGroup]) -> list[Fields]:
     return [
         {
             "subject": group.subject,
-            "name": tile.called,
+            "name": tile.member,
             "status": tile.style or UNKNOWN,
             "words": list(tile.words),
             "uptime_24h": None if tile.up is None else _uptime_fields(tile.up),

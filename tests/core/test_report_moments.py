@@ -89,6 +89,31 @@ def test_a_state_of_one_look_is_told_as_not_confirmed_and_is_no_reason_for_a_no_
     assert any("not confirmed by a second check" in text for _, text in said(night))
 
 
+def test_a_new_service_was_not_missing_before_it_was_first_there() -> None:
+    night = quiet(1, every=30, services={})
+    night.appears("exporter")
+    night.passes(minutes=30)
+    report = morning(night, 2)
+    assert {part.state for part in service(report, "exporter").stretches if part.word == "missing"} == set()
+    assert not any("exporter" in text for _, text in said(night))
+    night.vanishes("gateway")
+    night.passes(minutes=10)
+    night.appears("gateway")
+    night.passes(minutes=20)
+    (missed,) = [part for part in service(morning(night, 2), "gateway").stretches if part.word == "missing"]
+    assert missed.state == "wrong"
+
+
+def test_a_service_that_was_missed_before_the_window_was_missing_in_it() -> None:
+    night = quiet(1, every=30, services={})
+    night.vanishes("gateway")
+    night.passes(hours=2)
+    night.appears("gateway")
+    night.passes(minutes=30)
+    (missed,) = [part for part in service(morning(night, 1), "gateway").stretches if part.word == "missing"]
+    assert missed.state == "wrong"
+
+
 def test_a_start_of_a_second_is_nothing_to_tell() -> None:
     night = quiet(3, every=60)
     night.passes(seconds=1)

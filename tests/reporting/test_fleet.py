@@ -163,3 +163,12 @@ def by_the_day(rows: list[Rollup]) -> list[Rollup]:
         place = row.series, row.member, row.start // (24 * HOUR)
         found[place] = together(found[place], row) if place in found else row
     return list(found.values())
+
+
+def test_in_json_a_service_has_its_name_however_many_instances_it_has() -> None:
+    made = Night(CHECKED)
+    made.appears("gateway")
+    made.passes(minutes=3)
+    (tile,) = [tile for tile in groups(made)[0].tiles if tile.member == "gateway"]
+    assert tile.called == "gateway \N{MULTIPLICATION SIGN}2"
+    assert "gateway" in [found["name"] for found in fleet_fields(groups(made))]

@@ -21,6 +21,8 @@ STATES: Final[dict[Expected, tuple[str, ...]]] = {
 WAITING: Final = frozenset({"waiting restart", "waiting_restart"})
 """PM2's words for a dead process that it restarts after a delay (restart_delay, exp_backoff_restart_delay)."""
 UP: Final = frozenset({"online", "launching", "stopping"})
+MISSING: Final = "missing"
+"""Our word for a service that has no process in PM2's list."""
 PASSING: Final = frozenset({"launching", "stopping"})
 REST_SECONDS: Final = 60.0
 """Nobody lets a service that is to be online rest for so long after each end: such a restart_delay is a rhythm."""
@@ -108,7 +110,7 @@ def standing(
     `ordered`: there is a roster, so that a service nothing is expected of is one too many.
     """
     if not processes:
-        return "missing", False
+        return MISSING, False
     judged = [(process, _as_ordered(process, wanted, now, ordered=ordered)) for process in processes]
     for verdict in (False, None):
         for process, found in judged:

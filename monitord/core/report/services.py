@@ -13,7 +13,7 @@ from monitord.core.copying import replace
 from monitord.core.history.model import History
 from monitord.core.history.periodic import expected
 from monitord.core.history.process_model import Process
-from monitord.core.history.process_states import standing
+from monitord.core.history.process_states import MISSING, standing
 from monitord.core.model import Observation, RestartKind, ServiceEvent
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import ServiceReport, State, StateStretch
@@ -270,7 +270,19 @@ def _confirmed(night: ServiceReport, lasted: Sequence[tuple[float, float]]) -> S
         for part in night.stretches
     )
     is_doubtful = night.ok is False and not any(end == math.inf for _, end in lasted)
-    return replace(night, stretches=stretches, ok=None if is_doubtful else night.ok, unconfirmed=is_doubtful)
+    return replace(
+        night, stretches=_since_there(stretches), ok=None if is_doubtful else night.ok, unconfirmed=is_doubtful
+    )
+
+
+def _since_there(stretches: tuple[StateStretch, ...]) -> tuple[StateStretch, ...]:
+    """Without what a service was missing before it was first there, and nobody missed it: it is new.
+
+    A roster that was learned is kept without times, and names it for the whole window.
+    """
+    known = (place for place, part in enumerate(stretches) if part.state != "unknown" and part.word != MISSING)
+    first = next(known, 0)
+    return tuple(part for place, part in enumerate(stretches) if place >= first or part.state != "unconfirmed")
 
 
 def _largest(series: dict[int, float | None], place: int, value: float | None) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from monitord.core import humanize
+from monitord.core.history.process_states import MISSING
 from monitord.core.model import AUTOMATIC, Alert
 from monitord.core.report.criterion import BLIND_SHARE, CriterionResult, SuccessCriterion, described
 from monitord.core.report.model import ServiceReport
@@ -61,7 +62,7 @@ def _rested(service: ServiceReport) -> bool:
 def _away(service: ServiceReport) -> float:
     """For how many seconds a service was not as expected, since it was first there."""
     there = [stretch for stretch in service.stretches if stretch.state != "unknown"]
-    if there and there[0].word == "missing":
+    if there and there[0].word == MISSING:
         del there[0]  # it is new, or the orders that name it are
     return sum(stretch.end - stretch.start for stretch in there if stretch.state in {"wrong", "unconfirmed"})
 
