@@ -278,13 +278,13 @@ def _ratio(value: float, of: float) -> str:
 
 def _memory(watched: Footprint, cycles: int) -> str:
     rows = [
-        [what, size(memory.rss), size(memory.pss), f"{memory.rss / watched.bare.rss:.2f}"]
+        [what, size(memory.rss), size(memory.pss), size(memory.whole), f"{memory.rss / watched.bare.rss:.2f}"]
         for what, memory in (
             ("a bare Python with asyncio and sqlite3", watched.bare),
             (f"the daemon after {cycles} cycles", watched.daemon),
         )
     ]
-    return table("Memory", ["what", "RSS", "PSS", "RSS of bare"], rows)
+    return table("Memory", ["what", "RSS", "PSS", "PSS, Python's files whole", "RSS of bare"], rows)
 
 
 def _history(histories: list[nights.History]) -> str:

@@ -72,7 +72,8 @@ groups:
 class Beside:
     """What was measured, by who: "monitord", "floor", "script", "prometheus", "monit".
 
-    `cpu` and `postgres` are CPU seconds an hour at a look every 10 s, their own and the server's; `pss`, `rss` bytes;
+    `cpu` and `postgres` are CPU seconds an hour at a look every 10 s, their own and the server's; `pss`, `rss` bytes,
+    `pss` with Python's own files counted whole;
     `noticed` seconds until each said that a server was killed (None: not within 90 s); `missing` packages.
     """
 
@@ -130,7 +131,7 @@ async def measure(*, rows: int, seconds: float, full: bool, scripts: int, say: C
                 found.cpu[who] = (after[who] - before[who]) / seconds * HOUR
                 kept = [memory(child.pid) for child in children]
                 found.rss[who] = sum(one.rss for one in kept)
-                found.pss[who] = sum(one.pss or 0 for one in kept)
+                found.pss[who] = sum(one.whole or 0 for one in kept)
             for who, role in (("monitord", WATCHER), ("prometheus", _EXPORTER), ("monit", "")):
                 if who in started:
                     found.postgres[who] = (after[f"role {role}"] - before.get(f"role {role}", 0.0)) / seconds * HOUR
@@ -344,8 +345,8 @@ def figures(found: Beside) -> list[Figure]:
             found.pss["monitord"] / 1e6,
             "MB",
             49.0,
-            f"proportional share, smaps_rollup, at the end of these {found.seconds:.0f} s: what others map, "
-            f"too, is divided among them (RSS {found.rss['monitord'] / 1e6:.1f} MB)",
+            f"proportional share, smaps, at the end of these {found.seconds:.0f} s: what others map, too, is divided "
+            f"among them, but for the files of Python and its packages (RSS {found.rss['monitord'] / 1e6:.1f} MB)",
             {who: value / 1e6 for who, value in found.pss.items() if who != "monitord"},
         ),
         Figure(

@@ -17,6 +17,8 @@ from monitord.testing.sandbox import Sandbox
 
 PROGRAM_SECONDS = 120.0
 IMPORTS_SECONDS = 30.0
+# The standard library, and the packages of this environment.
+_PYTHONS = (Path(os.__file__).resolve().parent, Path(psutil.__file__).resolve().parents[1])
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,10 +50,15 @@ def run(sandbox: Sandbox, argv: Sequence[str | Path], log: Path, env: Mapping[st
 
 @dataclass(frozen=True, slots=True)
 class Memory:
-    """Bytes of a process: resident, and its proportional share of them (None where the system does not report it)."""
+    """Bytes of a process: resident, and its proportional share of them (None where the system does not report it).
+
+    `whole` is that share with the files of Python and of its packages counted whole: it does not depend on how many
+    other Pythons this machine runs.
+    """
 
     rss: int
     pss: int | None
+    whole: int | None = None
 
 
 def cpu_seconds(pid: int) -> float:
@@ -75,8 +82,16 @@ def _clocked(pid: int, counted: float) -> float:
 
 def memory(pid: int) -> Memory:
     """The memory of a process now."""
-    info = psutil.Process(pid).memory_full_info()
-    return Memory(int(info.rss), int(info.pss) if hasattr(info, "pss") else None)
+    process = psutil.Process(pid)
+    info = process.memory_full_info()
+    if not hasattr(info, "pss"):
+        return Memory(int(info.rss), None)
+    whole = sum(one.rss if _is_pythons(Path(one.path)) else one.pss for one in process.memory_maps())
+    return Memory(int(info.rss), int(info.pss), int(whole))
+
+
+def _is_pythons(mapped: Path) -> bool:
+    return mapped.name.startswith(("python", "libpython")) or any(mapped.is_relative_to(place) for place in _PYTHONS)
 
 
 def bare_interpreter(sandbox: Sandbox) -> Memory:
