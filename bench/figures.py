@@ -103,6 +103,29 @@ def kept(path: Path, figures: Sequence[Figure], **more: object) -> None:
     path.write_text(json.dumps(body, indent=2) + "\n", encoding="utf-8")
 
 
+def newest(directory: Path) -> dict[str, Any]:
+    """What was kept last in a directory of files that are named by their date."""
+    found: dict[str, Any] = json.loads(max(directory.glob("*.json")).read_text(encoding="utf-8"))
+    return found
+
+
+def markdown(measured: Mapping[str, Any]) -> str:
+    """The table of what was kept, for a document."""
+    figures = measured["figures"].values()
+    others = [name for name in BESIDE if any(name in one["beside"] for one in figures)]
+    lines = [
+        [
+            one["title"],
+            shown(one.get("value"), one["unit"]),
+            shown(one.get("target"), one["unit"]),
+            *(shown(one["beside"].get(name), one["unit"]) for name in others),
+        ]
+        for one in figures
+    ]
+    heads = ["what", "now", "target", *(BESIDE[name] for name in others)]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in (heads, ["---"] * len(heads), *lines))
+
+
 def _rounded(value: Any) -> Any:
     """Four significant digits: no figure is better than that."""
     if isinstance(value, float):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from bench import apps, beside, browsers, bus_latency, postgres_cost, recorded, signs, written
+from bench import apps, beside, browsers, bus_latency, postgres_cost, readings, recorded, signs, written
 from bench.figures import Figure
 
 
@@ -24,13 +24,14 @@ class Sizes:
     storm: float
     rounds: int
     browsing: float
+    readings: int
 
 
 def sizes(rows: int, seconds: float, *, quick: bool) -> Sizes:
     """As much as is usual, or little. `seconds` are those beside each other."""
     if quick:
-        return Sizes(rows, min(seconds, 40.0), 2, 60, 4, (120, 24), 1000, 4, 3, 2, 9.0)
-    return Sizes(rows, seconds, 7, 240, 20, (written.CYCLES, 240), recorded.CYCLES, 20, 10, 7, 45.0)
+        return Sizes(rows, min(seconds, 40.0), 2, 60, 4, (120, 24), 1000, 4, 3, 2, 9.0, 10)
+    return Sizes(rows, seconds, 7, 240, 20, (written.CYCLES, 240), recorded.CYCLES, 20, 10, 7, 45.0, 60)
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Measured:
     bus: bus_latency.BusLatency
     signs: dict[str, list[float]]
     browsers: list[browsers.Open]
+    readings: readings.Readings
 
     @property
     def figures(self) -> list[Figure]:
@@ -58,6 +60,7 @@ class Measured:
             *bus_latency.figures(self.bus),
             *signs.figures(self.signs),
             *browsers.figures(self.browsers),
+            *readings.figures(self.readings),
         ]
 
 
@@ -73,4 +76,5 @@ async def measure(size: Sizes, *, full: bool, say: Callable[[str], None]) -> Mea
         await bus_latency.measure_bus(kills=size.kills, seconds=size.storm, say=say),
         await signs.measure_signs(rounds=size.rounds, say=say),
         await browsers.measure(size.browsing, say),
+        await readings.measure(size.readings, say),
     )
