@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
@@ -490,4 +489,6 @@ def _fields(kind: str) -> tuple[str, ...]:
 
 
 def _nearest(written: str, known: Iterable[str]) -> str:
+    import difflib  # for a mistake alone
+
     return difflib.get_close_matches(written, list(known), n=1, cutoff=0.0)[0]

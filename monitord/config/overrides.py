@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -73,6 +72,8 @@ def _read(assignments: Sequence[str]) -> tuple[dict[str, str], list[str]]:
         elif variable in variables():
             mistakes.append(f"--set {called}: it changes nothing about how what was recorded is judged")
         else:
+            import difflib  # for a mistake alone
+
             (near,) = difflib.get_close_matches(variable, triable(), n=1, cutoff=0.0)
             mistakes.append(f"--set {called}: there is no such setting; the nearest is {near}")
     return values, mistakes

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from difflib import get_close_matches
 from typing import Annotated, Any, Final
 
 from pydantic import PlainSerializer
@@ -69,6 +68,8 @@ def _one(given: Mapping[str, Any]) -> Route:
     found: dict[str, Any] = {}
     for name, value in given.items():
         if name not in _FIELDS:
+            from difflib import get_close_matches  # for a mistake alone
+
             near = get_close_matches(name, _FIELDS, 1, 0.5)
             raise ValueError(
                 f"{name!r} is none of {', '.join(_FIELDS)}" + (f"; did you mean {near[0]}?" if near else "")

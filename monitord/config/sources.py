@@ -6,7 +6,6 @@ once and by the name the operator wrote.
 
 from __future__ import annotations
 
-import difflib
 import io
 import tomllib
 from collections.abc import Collection, Mapping
@@ -71,6 +70,8 @@ def gather(
             if name in known:
                 found.values[name] = RawValues(value, name, source)
             elif not name.startswith(unread):
+                import difflib  # for a mistake alone
+
                 near = difflib.get_close_matches(name.upper(), known, n=1, cutoff=0.0)
                 hint = f"; the nearest is {near[0]}" if near else ""
                 found.mistakes.append(f"{name} ({source}): there is no such setting{hint}")

@@ -36,7 +36,7 @@ OPTIONAL = (
 )
 NEVER = (
     *("click", "prometheus_client", "redis.asyncio.client", "redis.client", "redis.cluster", "redis.commands"),
-    *("pydantic.v1", "pydantic_settings.sources.providers.yaml.yaml", "requests", "tkinter", "unittest"),
+    *("difflib", "pydantic.v1", "pydantic_settings.sources.providers.yaml.yaml", "requests", "tkinter", "unittest"),
     *("monitord.demo", "monitord.discovery", "monitord.testing", "uvicorn.main", "uvicorn.supervisors"),
 )
 LOADED_WHERE_ASKED = (

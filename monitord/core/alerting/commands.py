@@ -5,7 +5,6 @@ Each raises ValueError, with one sentence, where what is asked cannot be.
 
 from __future__ import annotations
 
-import difflib
 from collections.abc import Container, Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import Final
@@ -167,5 +166,7 @@ def _why_not(name: str, state: State, orders: StandingOrders) -> str:
 
 
 def _nearest(word: str, known: Iterable[str]) -> str:
+    import difflib  # for a mistake alone
+
     near = difflib.get_close_matches(word, list(known), 1, 0.5)
     return f"; the nearest is {near[0]}" if near else ""
