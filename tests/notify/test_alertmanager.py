@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -88,6 +89,14 @@ async def test_a_step_of_severity_ends_the_alert_it_was(receive: Receive) -> Non
     assert now["labels"] | {"severity": "warning"} == before["labels"]
 
 
+async def test_an_alert_that_goes_on_under_another_rule_ends_under_the_one_it_had(receive: Receive) -> None:
+    empty = replace(message(at=AT + timedelta(minutes=3)), rule="pm2_empty", subject="pm2")
+    ((now, before),) = await told(receive, empty)
+    assert (now["labels"]["alertname"], now["endsAt"]) == ("pm2_empty", "2025-11-05T04:06:00.000Z")
+    assert (before["labels"]["alertname"], before["endsAt"]) == ("pm2_unreachable", "2025-11-05T04:00:00.000Z")
+    assert now["labels"] | {"alertname": "pm2_unreachable"} == before["labels"]
+
+
 async def test_many_go_together_and_a_verdict_is_no_alert(receive: Receive) -> None:
     verdict = Message("v", "verdict", AT, "info", "GO", "All is well.")
     (alerts,) = await told(receive, message(), message("digest", parts=(message(), message("resolved"))), verdict)
@@ -141,6 +150,11 @@ async def test_a_real_one_takes_steps_and_ends_and_tests(alertmanager: str, even
         assert set(await held(alertmanager)) == {("service_down", "critical"), ("monitord_test", "critical")}
         await way.send([message("resolved", "critical", at=now)], datetime.now(UTC))
         assert set(await held(alertmanager)) == {("monitord_test", "critical")}
+        unreachable = replace(message(at=now), rule="pm2_unreachable", subject="pm2")
+        await way.send([unreachable], now)
+        assert ("pm2_unreachable", "critical") in await held(alertmanager)
+        await way.send([replace(unreachable, rule="pm2_empty", at=datetime.now(UTC))], now)
+        assert set(await held(alertmanager)) == {("monitord_test", "critical"), ("pm2_empty", "critical")}
     finally:
         await way.close()
 

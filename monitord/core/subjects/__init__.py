@@ -37,6 +37,7 @@ class RuleCatalogue:
     `replaces`: the first says all that the second would say of the same subject, where the rule does not know better.
     `succeeds`: where the second is found no more because the first is, it is not over: the first takes its place.
     `continues`: the first is the second's alert that goes on; it keeps its id and its beginning, and nothing ends.
+    `continued` has by the first of such a pair the second ones.
     `stronger` has by the weaker rule the stronger ones in order, and whether they only succeed it.
     """
 
@@ -54,6 +55,10 @@ class RuleCatalogue:
         self.continues = frozenset(
             (rule.name, weaker.rule.name) for rule in self.rules for weaker in rule.replaces if weaker.continues
         )
+        self.continued = {
+            rule.name: tuple(weaker for stronger, weaker in sorted(self.continues) if stronger == rule.name)
+            for rule in self.rules
+        }
         self.when = {(rule.name, weaker.rule.name): weaker.when for rule in self.rules for weaker in rule.replaces}
         self.stronger: dict[str, list[tuple[str, bool]]] = {}
         for pairs, only_succeeds in ((self.replaces, False), (self.succeeds, True)):

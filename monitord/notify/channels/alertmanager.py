@@ -12,6 +12,7 @@ from typing import Final
 from urllib.parse import urlsplit, urlunsplit
 
 from monitord.core.model import Severity
+from monitord.core.subjects import catalogue
 from monitord.jsonable import rfc3339
 from monitord.notify.channels.base import DeliveryPolicy, receiver_of
 from monitord.notify.channels.http import HttpClient
@@ -73,13 +74,19 @@ class Alertmanager:
             case "firing" | "reminder":
                 began = _began(message)
                 yield self._alert(message, message.severity, began, now + _LIVES)
+                # To Alertmanager another severity or rule is another alert, and the one it was would fire until it is
+                # forgotten.
                 if message.fields.get("reason") == "severity":
-                    # To Alertmanager that is another alert, and the one it was would fire until it is forgotten.
                     yield self._alert(message, _OTHER[message.severity], began, message.at)
+                for rule in catalogue().continued.get(message.rule, ()):
+                    yield self._alert(message, message.severity, began, message.at, rule)
 
-    def _alert(self, message: Message, severity: str, began: datetime, ends: datetime) -> dict[str, object]:
+    def _alert(
+        self, message: Message, severity: str, began: datetime, ends: datetime, rule: str = ""
+    ) -> dict[str, object]:
+        """`rule`: another than the message's."""
         labels = {
-            "alertname": message.rule or "monitord_test",
+            "alertname": rule or message.rule or "monitord_test",
             "subject": message.subject or "monitord",
             "severity": severity,
         }
