@@ -24,7 +24,7 @@ def steady(per_window: float) -> float:
 
 
 def test_a_million_rows_in_two_hours_is_the_limit_and_silent() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.table.per_second = steady(1_000_000)
     night.passes(hours=5)
     night.is_silent()
@@ -60,7 +60,7 @@ def test_a_real_flood_fires_at_the_second_reading_once_it_has_been_counted() -> 
 
 @pytest.mark.parametrize("told", [True, False])
 def test_a_flood_that_is_rolled_back_never_fires(told: bool) -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.table.tells_commits = told
     night.passes(minutes=30)
     for _ in range(20):
@@ -76,7 +76,7 @@ def test_a_flood_that_is_rolled_back_never_fires(told: bool) -> None:
 
 @pytest.mark.parametrize("minute", [58, 59, 0, 1])
 def test_a_flood_that_is_rolled_back_at_the_turn_of_an_hour_never_fires(minute: int) -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=3)
     night.until(7 if minute > 30 else 8, minute)
     night.table.rolls_back(3_000_000)
@@ -85,7 +85,7 @@ def test_a_flood_that_is_rolled_back_at_the_turn_of_an_hour_never_fires(minute: 
 
 
 def test_a_flood_that_is_rolled_back_while_monitord_was_away_never_fires() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=3)
     night.table.rolls_back(9_000_000)
     night.monitord_is_away(hours=8)
@@ -135,7 +135,7 @@ def test_a_count_that_stops_at_its_cap_refutes_nothing() -> None:
 
 
 def test_a_count_that_never_comes_holds_up_no_alert_and_is_not_asked_for_every_five_seconds() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(minutes=30)
     night.table.counts = False
     night.table.floods(1_200_000)
@@ -146,13 +146,13 @@ def test_a_count_that_never_comes_holds_up_no_alert_and_is_not_asked_for_every_f
 
 
 def test_a_night_of_42_000_rows_an_hour_is_counted_exactly_only_now_and_then() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=4)
     assert night.table.counted <= 4 * 12 + 1
 
 
 def test_a_rate_needs_two_readings() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.look()
     assert (growth(night)["rows_per_hour"], growth(night)["window_rows"]) == (None, None)
     assert night.status == "ok"
@@ -164,7 +164,7 @@ def test_a_rate_needs_two_readings() -> None:
 
 
 def test_a_burst_seen_over_less_than_a_quarter_of_the_window_is_not_blown_up_to_a_whole_one() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(minutes=1)
     night.table.floods(900_000)
     night.passes(minutes=20)
@@ -172,7 +172,7 @@ def test_a_burst_seen_over_less_than_a_quarter_of_the_window_is_not_blown_up_to_
 
 
 def test_what_came_in_while_monitord_was_away_is_scaled_down_to_the_window() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=1)
     night.table.per_second = steady(450_000)
     night.monitord_is_away(hours=8)  # 1.8 million rows
@@ -204,7 +204,7 @@ def test_a_flood_that_is_over_is_forgotten_after_the_window() -> None:
 
 
 def test_counters_that_fall_are_followed_from_there_and_said() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=1)
     night.table.forgets_statistics()
     night.passes(hours=3)
@@ -217,7 +217,7 @@ def test_counters_that_fall_are_followed_from_there_and_said() -> None:
 
 
 def test_counters_that_jump_as_those_of_another_server_do_are_refuted_by_the_count() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=1)
     night.counters_jump(50_000_000)
     night.passes(hours=1)
@@ -225,7 +225,7 @@ def test_counters_that_jump_as_those_of_another_server_do_are_refuted_by_the_cou
 
 
 def test_a_table_that_is_truncated_is_no_alert_while_rows_come_in() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=1)
     night.table.is_truncated()
     night.passes(hours=3)
@@ -276,13 +276,13 @@ def test_a_stall_is_not_ended_by_inserts_that_are_rolled_back() -> None:
 
 
 def test_rows_all_of_one_hour_do_not_stall_when_the_growth_window_is_shorter_than_an_epoch() -> None:
-    night = Night(orders(growth_window=timedelta(minutes=10)), every=60)
+    night = Night(orders(growth_window=timedelta(minutes=10)), every=120)
     night.passes(hours=3)
     night.is_silent()
 
 
 def test_a_table_that_can_no_longer_be_counted_is_not_held_to_an_old_count() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.table.tells_commits = False
     night.passes(hours=1)
     night.table.per_second, night.table.rolled_back_per_second = 0, 12
@@ -328,7 +328,7 @@ def test_time_in_which_monitord_was_away_counts_towards_no_stall() -> None:
 
 
 def test_rows_that_came_in_while_monitord_was_away_are_a_flow() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(minutes=30)
     night.table.per_second = 0
     night.passes(minutes=14)
@@ -399,7 +399,7 @@ def test_a_table_that_is_no_longer_watched_ends_its_alert() -> None:
 
 
 def test_statistics_that_stand_still_while_rows_come_in_are_no_stall() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(minutes=10)
     night.table.rolled_back_per_second = -night.table.per_second
     night.passes(hours=2)
@@ -434,7 +434,7 @@ def test_rows_that_no_counter_sees_are_known_as_soon_as_two_counts_can_be_compar
 
 
 def test_counters_that_stop_seeing_in_mid_night_are_outvoted_and_believed_again_later() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=3)
     for sees in (False, True):
         night.table.seen = sees
@@ -449,7 +449,7 @@ def test_counters_that_stop_seeing_in_mid_night_are_outvoted_and_believed_again_
 
 
 def test_half_of_the_rows_seen_is_not_half_of_the_growth() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(minutes=10)
     night.table.per_second, night.table.rolled_back_per_second = 160, -80
     night.passes(hours=2)
@@ -476,7 +476,7 @@ def test_counters_that_tell_late_are_not_counted_twice() -> None:
 
 
 def test_rows_that_are_deleted_as_they_come_are_not_rolled_back() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=1)
     night.table.per_second, night.table.fleeting_per_second = 0, 12
     night.passes(minutes=40)
@@ -529,7 +529,7 @@ def test_rows_with_old_labels_are_growth_of_the_window_they_arrive_in() -> None:
 
 
 def test_rows_of_the_present_carry_no_old_labels() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=3)
     assert growth(night)["late_rows"] == 0
     night.table.countable = False

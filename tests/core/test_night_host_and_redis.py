@@ -39,7 +39,7 @@ def test_a_disk_at_its_limit_is_silent(used: float) -> None:
 
 
 def test_a_disk_that_fills_is_a_warning_first_and_critical_later_under_one_id_and_recommended_once() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.host.disk_used, night.host.disk_per_hour = 68.0, 5.0
     night.passes(hours=3)
     warning, critical = night.of("firing", "disk_high", "/")
@@ -231,7 +231,7 @@ def test_a_queue_that_jumps_and_then_stands_still_is_not_drained_and_not_said_to
 
 
 def test_a_burst_into_a_queue_that_was_long_at_rest_is_no_backlog() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(hours=2)
     night.queues[QUEUE].waiting += 2000
     night.passes(minutes=5)
@@ -262,7 +262,7 @@ def test_a_queue_that_is_filled_and_drained_is_none_though_the_looks_at_it_drift
 
 
 def test_a_rise_of_a_few_jobs_is_not_worth_a_word_however_long_it_lasts() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.queues[QUEUE].per_second = 0.02
     night.passes(hours=4)
     night.is_silent()

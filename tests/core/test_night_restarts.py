@@ -76,7 +76,7 @@ def test_a_loop_that_wavers_about_its_critical_limit_is_recommended_upon_once() 
 
 
 def test_a_lifetime_counter_of_567_says_nothing() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night["gateway"].restarts = 567
     night.passes(hours=2)
     night.is_silent()
@@ -262,7 +262,7 @@ def test_restarts_during_a_long_absence_are_shared_out_over_it() -> None:
 
 
 def test_restarts_while_pm2_could_not_be_read_are_shared_out_over_that_time() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(minutes=10)
     night.pm2.fails("timeout", "no answer within 5 s")
     night["gateway"].crashes(40)

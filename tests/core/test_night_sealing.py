@@ -92,7 +92,7 @@ def test_a_stuck_group_that_catches_up_by_half_is_late() -> None:
 
 
 def test_nothing_sealed_in_the_whole_window_is_stuck() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     for group in night.groups.values():
         group.sealing, group.sealed = False, {}
     night.passes(minutes=1)
@@ -168,7 +168,7 @@ def test_a_gap_that_was_never_filled_is_over_when_it_leaves_the_window() -> None
 
 
 def test_what_is_missed_begins_after_the_oldest_seal_in_the_window() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     for group in night.groups.values():
         group.sealing, group.sealed = False, {TWO_O_CLOCK: 9}
     night.passes(minutes=1)
@@ -179,7 +179,7 @@ def test_what_is_missed_begins_after_the_oldest_seal_in_the_window() -> None:
 
 
 def test_expected_moves_when_the_grace_is_over_and_latest_may_be_newer() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.until(4, 14, 59)
     assert night.report.as_fields()["epochs"]["MILO"]["expected"] == TWO_O_CLOCK
     assert night.report.as_fields()["epochs"]["MILO"]["latest"] == TWO_O_CLOCK + 3600
@@ -189,20 +189,20 @@ def test_expected_moves_when_the_grace_is_over_and_latest_may_be_newer() -> None
 
 
 def test_channels_are_those_of_the_latest_label() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.groups["CLS"].sealed[TWO_O_CLOCK] = 61
     night.look()
     assert night.report.as_fields()["epochs"]["CLS"]["channels_sealed"] == 61
 
 
 def test_the_seal_age_knows_no_grace() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.look()
     assert night.report.as_fields()["epochs"]["MILO"]["seal_age_seconds"] == 57 * 60
 
 
 def test_labels_of_the_far_future_blind_nothing() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     for group in night.groups.values():
         group.careless = True
         group.sealed[9_999_997_200] = 1

@@ -38,7 +38,7 @@ def test_a_server_that_cannot_be_measured_is_critical_from_the_second_reading_on
 
 
 def test_postgres_down_all_night_is_one_alert() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(minutes=10)
     break_postgres(night)
     night.table.per_second = 0
@@ -330,7 +330,7 @@ def test_seals_that_failed_before_postgres_did_are_explained_by_it() -> None:
 
 
 def test_every_alert_says_what_to_do() -> None:
-    night = Night(every=60)
+    night = Night(every=120)
     night.passes(minutes=10)
     night["gateway"].stops()
     night["cls-worker"].is_frozen()

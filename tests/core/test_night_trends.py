@@ -20,7 +20,7 @@ LEAK, FILLING = "service_memory_leak", "disk_filling"
 Course = Callable[[float], float]
 
 
-def watched(every: float = 360) -> Night:
+def watched(every: float = 600) -> Night:
     """A night so long that a look every few minutes must do."""
     return Night(LONG, every=every)
 
@@ -187,7 +187,7 @@ def test_a_leak_is_seen_though_the_clock_is_set_back_in_the_middle() -> None:
 
 
 def test_a_restart_ends_a_leak_and_the_next_life_is_judged_by_itself() -> None:
-    night = watched()
+    night = watched(every=360)
     leak: Course = lambda hour: (99 + 30 * hour) * MB  # noqa: E731 - a course, as the others are
     night.memory_goes("gateway", leak)
     night.passes(hours=9)
@@ -250,7 +250,7 @@ def test_of_several_instances_the_one_that_leaks_speaks_for_the_service() -> Non
 
 
 def test_a_service_that_is_gone_leaks_no_more() -> None:
-    night = watched()
+    night = watched(every=360)
     night.memory_goes("gateway", lambda hour: (99 + 30 * hour) * MB)
     night.passes(hours=9)
     night.vanishes("gateway")
@@ -293,7 +293,7 @@ def test_a_disk_that_is_healthy_is_silent(course: Course) -> None:
 
 
 def test_a_disk_that_fills_is_a_warning_and_says_what_it_rests_on() -> None:
-    night = watched()
+    night = watched(every=360)
     night.disk_goes(lambda hour: 30 + 4 * hour)
     night.passes(hours=5.9)
     night.is_silent()

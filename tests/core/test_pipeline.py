@@ -41,14 +41,14 @@ DSN = {"MONITORD_POSTGRES__DSN": "postgresql://h/d", "MONITORD_PM2__HOME": ""}
 def prepared(**of_case: int | None) -> Night:
     """A night with the orders' test case, of which these things are known."""
     orders = replace(WATCHED, by_subject={"pipeline": {"test_cases": known(json.dumps([CASE]))}})
-    night = Night(orders, every=60)
+    night = Night(orders, every=120)
     night.pipeline.cases[PLACE] = READY | of_case
     night.passes(minutes=10)
     return night
 
 
 def an_alert() -> Alert:
-    night = Night(WATCHED, every=60)
+    night = Night(WATCHED, every=120)
     night.pipeline.is_wrong("empty", "MILO", 1)
     night.passes(minutes=10)
     return next(one for one in night.state.alerts.values() if one.subject == "MILO")
@@ -111,18 +111,18 @@ def test_what_is_not_known_of_a_case_is_never_taken_for_so(name: str) -> None:
 
 
 def test_without_cases_nothing_is_asked_and_the_pipeline_is_true_where_it_is_watched() -> None:
-    night = Night(WATCHED, every=60)
+    night = Night(WATCHED, every=120)
     night.passes(minutes=10)
     found = {one.name: one.met for one in morning(night, hours=1 / 6).criteria}
     assert found["pipeline_true"] is True
     assert "test_cases" not in found
-    other = Night(every=60)
+    other = Night(every=120)
     other.passes(hours=2)
     assert "pipeline_true" not in {one.name for one in morning(other, hours=2).criteria}
 
 
 def test_seals_that_could_not_be_read_are_no_truth() -> None:
-    night = Night(WATCHED, every=60)
+    night = Night(WATCHED, every=120)
     night.instead |= {("trouble", (("group", group), ("kind", "empty"))): None for group in ("MILO", "CLS")}
     night.passes(minutes=10)
     assert next(one.met for one in morning(night, hours=1 / 6).criteria if one.name == "pipeline_true") is None
@@ -149,7 +149,7 @@ def test_each_stage_is_a_line_and_a_stage_that_is_not_there_says_why() -> None:
 
 
 def test_a_single_check_takes_over_what_was_recomputed_and_nothing_that_it_reads_itself() -> None:
-    night = Night(WATCHED, every=60)
+    night = Night(WATCHED, every=120)
     night.pipeline.cases[PLACE] = READY
     night.passes(minutes=10)
     reading = night.state.history.reading("pipeline")
@@ -163,7 +163,7 @@ def test_a_single_check_takes_over_what_was_recomputed_and_nothing_that_it_reads
 
 
 def test_a_table_that_was_there_and_is_gone_is_missed() -> None:
-    night = Night(WATCHED, every=60)
+    night = Night(WATCHED, every=120)
     night.passes(minutes=10)
     night.instead["there", (("table", "l2_tree_cache"),)] = 0
     night.passes(minutes=3)
@@ -176,7 +176,7 @@ def test_it_is_nowhere_where_no_epochs_are_watched(tmp_path: Path) -> None:
     assert "pipeline" not in standing_orders(load(DSN | {"MONITORD_EPOCHS__GROUPS": "[]"}, tmp_path)).probes
     assert "pipeline" not in standing_orders(load(DSN | {"MONITORD_PIPELINE__WATCH": "false"}, tmp_path)).probes
     # Where no sealed_epochs is, and never was, it is off with the epochs.
-    night = Night(replace(WATCHED, unnamed=frozenset({"groups", "tables"})), every=60)
+    night = Night(replace(WATCHED, unnamed=frozenset({"groups", "tables"})), every=120)
     night.instead[("there", (("table", "sealed_epochs"),))] = 0
     night.epochs.fails("missing", "there is no table sealed_epochs in this database")
     night.passes(minutes=5)
@@ -185,7 +185,7 @@ def test_it_is_nowhere_where_no_epochs_are_watched(tmp_path: Path) -> None:
 
 
 def test_names_beside_hashes_are_noted_once() -> None:
-    night = Night(WATCHED, every=60)
+    night = Night(WATCHED, every=120)
     night.passes(minutes=5)
     night.pipeline.names_kept = True
     night.passes(minutes=5)
@@ -194,7 +194,7 @@ def test_names_beside_hashes_are_noted_once() -> None:
 
 
 def test_what_is_remembered_survives_a_snapshot() -> None:
-    night = Night(WATCHED, every=60)
+    night = Night(WATCHED, every=120)
     night.passes(minutes=30)
     night.pipeline.is_rewritten("MILO")
     night.passes(minutes=2)

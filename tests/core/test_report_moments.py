@@ -73,7 +73,7 @@ def test_where_nobody_gave_the_moment_it_is_that_of_the_reading_that_saw_it() ->
 
 
 def test_a_state_of_one_look_is_told_as_not_confirmed_and_is_no_reason_for_a_no_go() -> None:
-    night = quiet(3, every=60)
+    night = quiet(3, every=120)
     night.passes(seconds=1)
     night["gateway"].stops()
     night.look(["pm2"])
@@ -115,7 +115,7 @@ def test_a_service_that_was_missed_before_the_window_was_missing_in_it() -> None
 
 
 def test_a_start_of_a_second_is_nothing_to_tell() -> None:
-    night = quiet(3, every=60)
+    night = quiet(3, every=120)
     night.passes(seconds=1)
     night["gateway"].is_launching()
     night.look(["pm2"])

@@ -426,7 +426,7 @@ def test_what_the_orders_name_is_not_forgotten() -> None:
 
 
 def mended_under_a_silence() -> Night:
-    night = Night(LONG, every=60)
+    night = Night(LONG, every=120)
     night.passes(hours=1)
     silenced(night, "gateway", hours=3)
     night["gateway"].stops()
