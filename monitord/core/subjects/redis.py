@@ -220,7 +220,7 @@ WAITING = LevelFamily(
     SERVERS,
     lambda reading: reading.numbers("queue_waiting", "queue"),
     _waited,
-    unmeasured="Not measured of Redis: the queue {}.",
+    unmeasured="Not measured of Redis's queues: {}.",
 )
 REDIS = Subject(
     "redis",

@@ -216,8 +216,9 @@ POSTGRES_LOCK_WAITING = Rule(
         "lock_wait_longest",
         lambda orders: orders.lock_wait.total_seconds(),
         lambda lasted, reading: (
-            f"{humanize.plural(reading.number('lock_waits') or 1, 'lock')} in Postgres "
-            f"{'is' if (reading.number('lock_waits') or 1) == 1 else 'are'} waited for, one for {lasted}"
+            f"{humanize.plural(waits, 'lock')} in Postgres are waited for, one for {lasted}"
+            if (waits := reading.number("lock_waits") or 1) > 1
+            else f"A lock in Postgres is waited for, by now for {lasted}"
         ),
         "Find who holds it (pg_blocking_pids): a migration, a transaction that was left open.",
         hides=False,
