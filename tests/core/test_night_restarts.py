@@ -2,6 +2,7 @@
 
 import pytest
 
+from monitord.core import humanize
 from monitord.core.alerting.incidents import incidents
 from monitord.core.model import Finding, ProcessExit, Severity, Value
 from monitord.core.subjects import replaces
@@ -73,6 +74,22 @@ def test_a_loop_that_wavers_about_its_critical_limit_is_recommended_upon_once() 
     assert len({t.alert.id for t in fired}) == 1
     assert len(fired) > 2
     assert [action.action for action in night.actions] == ["investigate"]
+
+
+@pytest.mark.parametrize("heard", [6, 4])
+def test_a_loop_began_with_its_first_death_where_the_bus_told_of_each(heard: int) -> None:
+    night = Night()
+    night.passes(minutes=1)
+    before = night.clock.now
+    for death in range(6):
+        night.clock.now += 1
+        if death >= 6 - heard:
+            night["cls-worker"].is_killed("SIGSEGV", night.clock.now)
+        else:
+            night["cls-worker"].crashes()
+    night.passes(minutes=1)
+    summary = night.fired_once("service_restart_loop", "cls-worker").finding.summary
+    assert (f"since {humanize.clock(before + 1)}" in summary) is (heard == 6)
 
 
 def test_a_lifetime_counter_of_567_says_nothing() -> None:

@@ -177,6 +177,9 @@ def restart_loop_of(service: ServiceHistory, now: float, window: float) -> Resta
     backoff = any(process.backoff for process in service.lives.values())
     ends = [end for end in service.deaths if end.at > now - window]
     if ends:
+        first = [end.at for end in ends if batches and batches[0].start <= end.at <= batches[0].end]
+        if batches and len(first) >= batches[0].count:
+            since = max(since, min(first))  # each of the first restarts has a moment of its own
         # The life that the first death ended was not of the loop.
         lifetimes = tuple(end.lived for end in ends[1:] or ends if end.lived is not None)
         codes = tuple(sorted({d.code for d in ends if d.code is not None and not d.signal}))
