@@ -160,3 +160,8 @@ def test_every_class_named_in_the_architecture_and_the_recipes_is_one() -> None:
     }
     assert len(named) > 10
     assert named - made - set(dir(builtins)) == set()
+
+
+def test_each_decision_has_a_number_of_its_own() -> None:
+    numbers = [path.name[:4] for path in (ROOT / "docs" / "decisions").glob("0*.md")]
+    assert sorted(numbers) == sorted(set(numbers))
