@@ -326,7 +326,7 @@ def python(copy: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         "MONITORD_TIDE__GAUGE": str(gauge),
     }
     return subprocess.run(
-        [sys.executable, *arguments], cwd=copy, env=environ, capture_output=True, text=True, timeout=60, check=False
+        [sys.executable, *arguments], cwd=copy, env=environ, capture_output=True, text=True, timeout=110, check=False
     )
 
 

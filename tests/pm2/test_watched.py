@@ -125,11 +125,10 @@ async def test_a_pm2_that_comes_back_empty_is_one_page(real_pm2: RealPm2, tmp_pa
             assert empty["alert_id"] == away["alert_id"]
         for _ in range(3):
             await watched.check()
-        fired = {(line["rule"], line["alert_id"]) for line in watched.said("alert_firing", mark)}
-        assert fired == {
-            ("pm2_empty", empty["alert_id"]),
-            *([("pm2_unreachable", away["alert_id"])] if is_seen_away else []),
-        }
+        fired = {line["rule"]: line["alert_id"] for line in watched.said("alert_firing", mark)}
+        assert set(fired.values()) == {empty["alert_id"]}
+        # On a busy machine it may be away for so long that this is seen and confirmed.
+        assert {"pm2_empty"} <= fired.keys() <= {"pm2_empty", "pm2_unreachable"}
         assert watched.said("alert_resolved", mark) == []
         assert events(watched, mark, change="deleted") == []
         for name in names:
