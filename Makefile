@@ -6,7 +6,7 @@ BIN := .venv/bin
 ARGS ?=
 SBOM_VERSION := 7.5.0
 # More than cores: most tests wait for a server, and each worker has servers of its own.
-WORKERS ?= 4
+WORKERS ?= 5
 # Tests are compiled in full by every worker that may not keep what it has compiled.
 unexport PYTHONDONTWRITEBYTECODE
 
