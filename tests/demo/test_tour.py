@@ -170,6 +170,6 @@ def test_a_monitord_that_dies_is_told_of_with_its_last_words(tmp_path: Path) -> 
                     os.kill(child.pid, signal.SIGKILL)
         text = "".join(lines) + rest_of(process)
     assert process.returncode == 1, text
-    assert "monitord_ready: monitord is watching." in text
+    assert "monitord_started: monitord " in text.partition("Its last lines:")[2]
     assert "monitord ended unexpectedly, by signal 9" in text
     assert_nothing_is_left(text, tmp_path)
