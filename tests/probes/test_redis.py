@@ -441,7 +441,7 @@ async def test_a_black_hole_is_a_timeout_of_the_probes_own(probe_of: ProbeOf) ->
             client = knocking.enter_context(socket.socket())
             client.setblocking(False)
             client.connect_ex(("127.0.0.1", port))
-        failure = failed(await take(probe_of(f"redis://127.0.0.1:{port}"), IN_A_HURRY))
+        failure = failed(await take(probe_of(f"redis://127.0.0.1:{port}"), SOON))
         assert failure == Failure("timeout", f"Redis at 127.0.0.1:{port} did not answer in time")
 
 
