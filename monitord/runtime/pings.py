@@ -19,7 +19,7 @@ SHORT_SECONDS: Final = 10.0
 
 
 class Keepalives:
-    """Keepalives, as long as cycles are further apart than SHORT_SECONDS.
+    """Pings servers, as long as cycles are further apart than SHORT_SECONDS.
 
     Args:
         heard: takes a sign: the probe's name, and a sentence without its full stop.
