@@ -24,9 +24,10 @@ from monitord.core.subjects.registry import subject_named
 from monitord.jsonable import document
 from monitord.reporting.silences import about, covered_by, silence_fields, silences_text, spell
 from monitord.reporting.terminal import clean, terminal
-from monitord.storage.commands import BUSY_SECONDS, CommandsUnavailable, ask, read_waiting
+from monitord.storage.commands import BUSY_SECONDS, ask, read_waiting
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
+from monitord.storage.schema import SnapshotUnavailable
 
 if TYPE_CHECKING:
     from monitord.cli import Subparsers
@@ -220,11 +221,11 @@ def look(name: str, answer: Callable[[HeldState, datetime], str]) -> int:
 
 
 def read(found: CommandSettings) -> HeldState:
-    """What there is. Raises CannotAsk where no daemon has run, and Unusable where its snapshot cannot be read."""
+    """What there is. Raises SnapshotUnavailable where no daemon has run, and STATE_ERRORS."""
     settings = found.settings
     snapshot = read_snapshot(settings.state_dir)
     if snapshot is None:
-        raise CommandsUnavailable(f"no monitord has run on {settings.state_dir} yet")
+        raise SnapshotUnavailable(f"no monitord has run on {settings.state_dir} yet")
     runs = holder(settings.state_dir) is not None
     return HeldState(settings, found.orders, snapshot.state, read_waiting(settings.state_dir), runs)
 
@@ -247,7 +248,7 @@ async def _say(name: str, work: Callable[[CommandSettings], str]) -> int:
         note(found.word)
     try:
         said = await in_state_directory(work, found, timeout=_SECONDS)
-    except (ValueError, CommandsUnavailable) as error:
+    except (ValueError, SnapshotUnavailable) as error:
         note(f"monitord {name}: {clean(str(error))}")
         return MISTAKE
     except STATE_ERRORS as error:

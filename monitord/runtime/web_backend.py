@@ -25,11 +25,10 @@ from monitord.reporting.metrics import Facts, exposition
 from monitord.runtime.report_builder import recorded_cycles, report_from_recording
 from monitord.runtime.signs import Sign
 from monitord.storage.ack_tokens import AckTokens, Standing
-from monitord.storage.checkins import CheckinUnavailable, JobReport, keep
-from monitord.storage.commands import CommandsUnavailable
+from monitord.storage.checkins import JobReport, keep
 from monitord.storage.reader import read_snapshot, read_transitions, recorded_span
 from monitord.storage.rollups import first_hour, read_rollups
-from monitord.storage.schema import UnusableSnapshot
+from monitord.storage.schema import SnapshotUnavailable, UnusableSnapshot
 from monitord.threads import WorkerBusy, WorkerThread
 from monitord.web.backend import BackendUnavailable, PublishedCycle
 
@@ -94,7 +93,7 @@ class DaemonBackend:
             await self._commands.run(self._leave, self.settings.state_dir, command, timeout=LEAVE_SECONDS)
         except (TimeoutError, WorkerBusy):
             raise BackendUnavailable("the state directory does not answer") from None
-        except (CommandsUnavailable, OSError, sqlite3.Error) as error:
+        except (SnapshotUnavailable, OSError, sqlite3.Error) as error:
             raise BackendUnavailable(f"it could not be left for monitord: {error}") from None
         self._heard(Sign("", "an operator's command was left on the page"))
 
@@ -128,7 +127,7 @@ class DaemonBackend:
             await self._commands.run(keep, self.settings.state_dir, job, report, at, code, timeout=LEAVE_SECONDS)
         except (TimeoutError, WorkerBusy):
             raise BackendUnavailable("the state directory does not answer") from None
-        except (CheckinUnavailable, OSError, sqlite3.Error) as error:
+        except (SnapshotUnavailable, OSError, sqlite3.Error) as error:
             raise BackendUnavailable(f"the report could not be kept: {error}") from None
         if report == "failure" or (report == "success" and self._is_alerted(job)):
             self._heard(

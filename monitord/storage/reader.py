@@ -9,7 +9,6 @@ import json
 import sqlite3
 import zlib
 from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,10 +23,8 @@ from monitord.core.recording import Replayer, replay
 from monitord.core.rollups import RunningHour
 from monitord.core.status import build_report
 from monitord.storage.damage import written_state
-from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
+from monitord.storage.schema import DAMAGE, UnusableSnapshot, opened
 
-# What text that is no longer as it was written makes of the code that reads it.
-_DAMAGE = (sqlite3.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _WITH_FRAMES = 2
 # What is written with the state: the hour that runs, the last check, and the orders where they are not those of it.
 HOUR_PART: Final = "hour"
@@ -80,7 +77,7 @@ def read_snapshot(directory: Path) -> Snapshot | None:
     """What the daemon on `directory` last saved, without writing anything; None where there is nothing.
 
     Raises:
-        Unusable: there is a file and it cannot be read.
+        UnusableSnapshot: there is a file and it cannot be read.
     """
     with opened(directory, "snapshot") as connection:
         if connection is None:
@@ -98,10 +95,10 @@ def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
     Nothing comes where nothing is recorded.
 
     Raises:
-        Unusable: there is a file and it cannot be read.
+        UnusableSnapshot: there is a file and it cannot be read.
     """
-    with opened(directory, "history") as connection:
-        if connection is None or version(connection) < _WITH_FRAMES:
+    with opened(directory, "history", _WITH_FRAMES) as connection:
+        if connection is None:
             return
         rows = connection.execute(
             "SELECT body FROM frames WHERE seq >= coalesce("
@@ -116,10 +113,10 @@ def recorded_span(directory: Path) -> tuple[datetime, datetime] | None:
     """The first and the last moment of the history; None where nothing is recorded.
 
     Raises:
-        Unusable: there is a file and it cannot be read.
+        UnusableSnapshot: there is a file and it cannot be read.
     """
-    with opened(directory, "history") as connection:
-        if connection is None or version(connection) < _WITH_FRAMES:
+    with opened(directory, "history", _WITH_FRAMES) as connection:
+        if connection is None:
             return None
         ends = [
             connection.execute(f"SELECT at FROM frames ORDER BY seq {order} LIMIT 1").fetchone()  # noqa: S608 - ours
@@ -138,7 +135,7 @@ def read_transitions(directory: Path, since: datetime) -> list[Transition]:
     seen from `since` on, or that the saved state still holds.
 
     Raises:
-        Unusable: there is a file and it cannot be read, or one edge in it.
+        UnusableSnapshot: there is a file and it cannot be read, or one edge in it.
     """
     with opened(directory, "record of alerts") as connection:
         if connection is None:
@@ -159,7 +156,7 @@ def saved_state(connection: sqlite3.Connection, *, with_hour: bool = False) -> S
     The hour that runs is that of the last cycle where it is asked for, else that of the state as it was written.
 
     Raises:
-        Unusable: what stands there does not fit.
+        UnusableSnapshot: what stands there does not fit.
         sqlite3.Error: as SQLite has it.
     """
     try:
@@ -203,7 +200,7 @@ def _folded(
         try:
             frame = json.loads(zlib.decompress(body))
             observation = replayer.observation(frame)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             broken, why = seq, f"cycle {seq} of its history is damaged ({error})"
             break
         if seq <= through:
@@ -223,20 +220,3 @@ def _held_alerts(connection: sqlite3.Connection) -> set[str]:
     """
     parts, _ = _written(connection)
     return {alert["id"] for alert in parts.get("alerts", {}).values()}
-
-
-@contextmanager
-def opened(directory: Path, what: str) -> Iterator[sqlite3.Connection | None]:
-    """The file in `directory`, read-only; None where there is none, or one that was just made by a starting daemon."""
-    path = directory / FILE
-    if not path.exists():
-        yield None
-        return
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
-            number = version(connection)
-            if number > len(MIGRATIONS):
-                raise UnusableSnapshot(f"the {what} at {path} was written by a newer monitord")
-            yield connection if number else None
-    except _DAMAGE as error:
-        raise UnusableSnapshot(f"the {what} at {path} cannot be read: {error}") from None
