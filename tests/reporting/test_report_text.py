@@ -12,6 +12,9 @@ import pytest
 from monitord.core import humanize
 from monitord.core.report.model import RecapBefore, Report
 from monitord.core.report.wording import minute
+from monitord.core.subjects.epochs_report import SEALING_REPORT
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
+from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal, cells
 from monitord.reporting.text import report_text
@@ -151,8 +154,8 @@ def test_spells_that_services_share_are_said_once_and_many_spells_are_summed() -
 
 def test_restarts_are_said_by_kind_and_a_deviating_memory_limit_by_service() -> None:
     night = good()
-    first = replace(night.services[0], restarts={"deployment": 2, "memory": 1}, memory_limit=800_000_000)
-    text = flat(replace(night, services=(first, *night.services[1:])))
+    first = replace(night.of(SERVICE_REPORTS)[0], restarts={"deployment": 2, "memory": 1}, memory_limit=800_000_000)
+    text = flat(night.having(SERVICE_REPORTS, (first, *night.of(SERVICE_REPORTS)[1:])))
     assert "milo-aggregator restarted: 2 with a deployment, 1 for its memory." in text
     assert "Memory limit: 500 MB a service; milo-aggregator 800 MB." in text
 
@@ -187,19 +190,19 @@ def test_every_number_that_is_shown_is_in_the_night(name: str) -> None:
     for found in sources(report_fields(night)):
         known |= digits(found)
     # Sums and spans that the report makes itself.
-    spans = [(part.start, part.end) for one in night.services for part in one.stretches]
+    spans = [(part.start, part.end) for one in night.of(SERVICE_REPORTS) for part in one.stretches]
     spans += [(found.start, found.end) for found in night.blind]
-    spans += [(hour.start, hour.end) for table in night.tables for hour in table.hours]
+    spans += [(hour.start, hour.end) for table in night.of(TABLE_REPORTS) for hour in table.hours]
     spans.append((night.since, night.until))
     sums = [end - start for start, end in spans] + [7 * 55.0]
     for seconds in sums:
         known |= digits(humanize.duration(seconds))
-    for group in night.groups:
+    for group in night.of(SEALING_REPORT).groups:
         for state in ("sealed", "late", "missed", "open", "unknown"):
             known.add(str(sum(1 for seal in group.seals if seal.state == state)))
         known |= {str((seal.participating or 0) - (seal.unsealed or 0)) for seal in group.seals}
         known |= digits("99%")
-    known.add(str(sum(sum(one.restarts.values()) for one in night.services)))
+    known.add(str(sum(sum(one.restarts.values()) for one in night.of(SERVICE_REPORTS))))
     assert digits(told(night)) <= known
 
 
@@ -209,7 +212,7 @@ def test_fifty_services_each_have_a_row() -> None:
 
 
 def test_a_service_that_was_seen_and_not_restarted_has_zero_restarts() -> None:
-    night = replace(good(), services=(service("gateway", 99),))
+    night = good().having(SERVICE_REPORTS, (service("gateway", 99),))
     assert re.search(r"gateway\s+online\s+online .* 0$", told(night), re.MULTILINE)
 
 

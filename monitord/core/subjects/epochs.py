@@ -78,6 +78,7 @@ EPOCHS = Subject(
     perfdata=epochs_status.perfdata,
     section=epochs_status.section,
     report=epochs_report.sealing,
+    report_parts=(epochs_report.SEALING_REPORT,),
     keeps_samples=False,  # the labels sealed are kept
     off_by_default=_off_by_default,
     runbook_words=_runbook_words,
