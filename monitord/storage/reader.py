@@ -8,16 +8,17 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from monitord.core.alerting.incidents import Incident, incidents
 from monitord.core.codec import decode, encode
 from monitord.core.engine import State
 from monitord.core.folding import Fold
-from monitord.core.model import Observation, Transition
+from monitord.core.model import Alert, Observation, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.recording import Replayer, replay
 from monitord.core.rollups import RunningHour
@@ -148,6 +149,19 @@ def read_transitions(directory: Path, since: datetime) -> list[Transition]:
         )
         rows = connection.execute("SELECT alert_id, body FROM transitions ORDER BY seq")
         return [decode(Transition, json.loads(body)) for alert_id, body in rows if alert_id in wanted]
+
+
+def read_incidents(directory: Path, since: datetime, living: Collection[Alert] | None = None) -> tuple[Incident, ...]:
+    """The incidents that lived since then; `living` are the alerts of the last cycle, None for those that were saved.
+
+    Raises:
+        UnusableSnapshot: there is a file and it cannot be read.
+    """
+    if living is None:
+        snapshot = read_snapshot(directory)
+        living = () if snapshot is None else snapshot.state.alerts.values()
+    found = incidents(read_transitions(directory, since), living)
+    return tuple(one for one in found if one.ended_at is None or one.ended_at >= since)
 
 
 def saved_state(connection: sqlite3.Connection, *, with_hour: bool = False) -> Snapshot:
