@@ -10,7 +10,7 @@ from datetime import datetime
 import pytest
 
 from monitord.core import humanize
-from monitord.core.report.model import RecapBefore, Report
+from monitord.core.report.model import RecapBefore, Report, StateStretch
 from monitord.core.report.wording import minute
 from monitord.core.subjects.epochs_report import SEALING_REPORT
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
@@ -19,7 +19,7 @@ from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal, cells
 from monitord.reporting.text import report_text
 
-from .sample_nights import all_nights, bad, blind_night, crowded, empty, good, service
+from .sample_nights import HOUR, SINCE, all_nights, bad, blind_night, crowded, empty, good, service
 
 NIGHTS = all_nights()
 
@@ -158,6 +158,18 @@ def test_restarts_are_said_by_kind_and_a_deviating_memory_limit_by_service() -> 
     text = flat(night.having(SERVICE_REPORTS, (first, *night.of(SERVICE_REPORTS)[1:])))
     assert "milo-aggregator restarted: 2 with a deployment, 1 for its memory." in text
     assert "Memory limit: 500 MB a service; milo-aggregator 800 MB." in text
+
+
+def test_restarts_of_which_not_each_moment_is_known_are_said_to_lie_between_two() -> None:
+    stretches = tuple(
+        StateStretch(SINCE + n * HOUR, SINCE + n * HOUR + 60, "restarted", "restarted (automatic)") for n in (1, 2)
+    )
+    found = replace(service("gateway", 99), stretches=stretches, restarts={"automatic": 2})
+    assert "gateway restarted: 2 automatic, at Nov 4, 21:00 UTC and Nov 4, 22:00 UTC." in flat(
+        good().having(SERVICE_REPORTS, (found,))
+    )
+    more = good().having(SERVICE_REPORTS, (replace(found, restarts={"automatic": 3}),))
+    assert "gateway restarted: 3 automatic, between Nov 4, 21:00 UTC and Nov 4, 22:01 UTC." in flat(more)
 
 
 @pytest.mark.parametrize("name", NIGHTS)

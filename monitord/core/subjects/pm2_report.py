@@ -95,9 +95,17 @@ def _apart(report: Report) -> Iterator[tuple[Style | None, str]]:
         yield style, f"{humanize.listed(names, most=MOST)} {'was' if len(names) == 1 else 'were'} {what}."
     for service in report.of(SERVICE_REPORTS):
         if any(service.restarts.values()):
-            moments = [at(part.start, report) for part in service.stretches if part.state == "restarted"]
-            when = f", at {humanize.listed(moments, most=MOST)}" if moments else ""
-            yield "warning", f"{service.name} restarted: {restarts(service)}{when}."
+            yield "warning", f"{service.name} restarted: {restarts(service)}{_when(service, report)}."
+
+
+def _when(service: ServiceReport, report: Report) -> str:
+    """When it restarted, to end a sentence; of some of which the moment is not known by itself, between which two."""
+    found = [part for part in service.stretches if part.state == "restarted"]
+    if not found:
+        return ""
+    if len(found) < sum(service.restarts.values()):
+        return f", between {at(found[0].start, report)} and {at(found[-1].end, report)}"
+    return f", at {humanize.listed([at(part.start, report) for part in found], most=MOST)}"
 
 
 def _spells(service: ServiceReport, report: Report) -> Iterator[tuple[Style, str]]:
