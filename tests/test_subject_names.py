@@ -23,7 +23,6 @@ OWN = {
     "core/backtest/exact_counts.py": {"postgres"},
     "core/history/clocks.py": {"postgres"},  # the database's clock is what seals are judged by
     "core/history/database.py": {"postgres"},
-    "core/history/defaults.py": {"epochs", "postgres"},  # what of the database is watched though nobody named it
     "core/history/growth*.py": {"postgres"},
     "core/history/mounts.py": {"host"},
     "core/history/restarts.py": {"host", "pm2"},  # whether PM2 was restarted by a reboot, the host's boot time says

@@ -18,6 +18,8 @@ Expected = Literal["online", "stopped", "periodic"]
 # The fleet that these orders were first given for: what is watched of it by default, and what explains what there.
 TABLES: tuple[str, ...] = ("user_signals",)
 GROUPS: tuple[str, ...] = ("MILO", "CLS")
+# The table that the epochs' seals are read from.
+SEALS: Final = "sealed_epochs"
 # The aggregator alone seals; trees are built and published from what is sealed.
 SEALED_BY: Mapping[str, tuple[str, ...]] = {
     "MILO": ("milo-aggregator*",),
@@ -249,7 +251,7 @@ class StandingOrders:
     places: Mapping[str, str] = field(default_factory=dict)
     # Services that are called what would otherwise be a shell pattern: written so, they alone are meant.
     exact_names: frozenset[str] = frozenset()
-    # The fields above that hold a default which nobody named: it applies where its subject is there (core/watched.py).
+    # The fields above that hold a default which nobody named: it applies where it is there (history/defaults.py).
     unnamed: frozenset[str] = frozenset()
 
     def growth_limit_of(self, table: str) -> int:

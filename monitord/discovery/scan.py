@@ -12,11 +12,11 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from monitord.core.cron import schedule
-from monitord.core.history.defaults import SEALS as SEALED
 from monitord.core.history.mounts import shared
 from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import WAITING, expectation
 from monitord.core.model import Failure
+from monitord.core.orders import SEALS as SEALED
 from monitord.core.orders import TABLES as OWN_TABLES
 from monitord.core.orders import Expected
 from monitord.discovery.dotenv import DiscoveredDatabase, DiscoveredFleet, DiscoveredQueues, setting

@@ -7,9 +7,9 @@ from collections.abc import Iterator, Sequence
 
 from monitord.core.anomalies.completeness import KEEP_LABELS, silences
 from monitord.core.anomalies.sealing_habits import MOST_SILENT
-from monitord.core.history.defaults import SEALS
 from monitord.core.history.epochs import Calendar
 from monitord.core.model import Sample, sample
+from monitord.core.orders import SEALS
 from monitord.failures import FailureError
 from monitord.postgres import queries
 from monitord.postgres.errors import NO_PRIVILEGE, UNDEFINED_COLUMN, UNDEFINED_TABLE, PostgresError

@@ -15,10 +15,10 @@ from typing import Final
 
 from monitord.config.loader import Settings
 from monitord.core.engine import State
-from monitord.core.history.defaults import SEALS, effective, seen
+from monitord.core.history.defaults import effective, seen
 from monitord.core.history.epochs import calendar
 from monitord.core.model import Observation
-from monitord.core.orders import StandingOrders
+from monitord.core.orders import SEALS, StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.kept import earlier, whole_hours, window
 from monitord.core.report.model import KeptPast, KeptWindow, Recap, RecapBefore, Report

@@ -20,7 +20,7 @@ from typing import Literal
 
 from monitord.core.codec import decode, encode
 from monitord.core.engine import Decision, State, decide
-from monitord.core.history.defaults import SEALS, defaults
+from monitord.core.history.defaults import defaults
 from monitord.core.history.epochs import window_seconds
 from monitord.core.model import (
     Answered,
@@ -36,7 +36,7 @@ from monitord.core.model import (
     Unmeasured,
     Value,
 )
-from monitord.core.orders import Expected, StandingOrders
+from monitord.core.orders import SEALS, Expected, StandingOrders
 from monitord.core.subjects.chain_facts import chain_settings
 
 from .chain import Chain

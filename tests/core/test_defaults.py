@@ -8,9 +8,9 @@ import pytest
 from monitord.core.alerting.commands import forget, subjects
 from monitord.core.codec import decode, encode
 from monitord.core.engine import State
-from monitord.core.history.defaults import SEALS, effective, seen
+from monitord.core.history.defaults import effective, seen
 from monitord.core.history.model import History, TableHistory
-from monitord.core.orders import StandingOrders
+from monitord.core.orders import SEALS, StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.subjects.epochs_report import SEALING_REPORT
 

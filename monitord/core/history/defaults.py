@@ -16,67 +16,55 @@ from monitord.core.history.model import History
 from monitord.core.latest import latest_equal
 from monitord.core.model import Observation
 from monitord.core.names import patterns
-from monitord.core.orders import GROUPS, TABLES, StandingOrders
+from monitord.core.orders import StandingOrders
+from monitord.core.subjects.base import Defaults, Subject
 from monitord.core.subjects.registry import registered
 
-# The table that the epochs' seals are read from.
-SEALS: Final = "sealed_epochs"
 # When a default was first seen, where that was before anybody kept count.
 LONG_AGO: Final = 0.0
+# The defaults of one fleet.
+_OWN: Final = StandingOrders()
+
+
+def _declared() -> list[tuple[Subject, Defaults]]:
+    return [(subject, subject.defaults) for subject in registered() if subject.defaults is not None]
 
 
 def defaults(orders: StandingOrders) -> tuple[str, ...]:
     """The tables that are watched by default only, as they are asked for."""
-    tables = orders.tables if "tables" in orders.unnamed else ()
-    return (*tables, SEALS) if "groups" in orders.unnamed else tables
+    return tuple(table for _, own in _declared() for table in own.asked(orders))
 
 
-def seen(history: History, subject: str) -> bool | None:
+def seen(history: History, table: str) -> bool | None:
     """Whether a default has ever been there; None while no server could be asked."""
-    if subject in history.seen:
-        return history.seen[subject] is not None
-    # A snapshot from before this was kept still holds what was measured of it.
-    is_known = subject in history.tables or (subject == SEALS and "epochs" in history.taken_at)
-    return True if is_known else None
+    if table in history.seen:
+        return history.seen[table] is not None
+    return True if any(own.known(history, table) for _, own in _declared()) else None
 
 
 def effective(orders: StandingOrders, history: History) -> StandingOrders:
-    """The orders as far as they apply to what is there: everything downstream walks these.
-
-    What could not be queried is not off but unknown: tables and groups stay, and are null. Only where other
-    tables are named, which shows that it is another fleet, no group is named meanwhile; the epochs probe stays.
-    """
-    tables = orders.tables
-    if "tables" in orders.unnamed:
-        tables = tuple(name for name in tables if seen(history, name) is not False)
+    """The orders as far as they apply to what is there: everything downstream walks these."""
     names = [*orders.services, *history.roster, *history.services]
-    return _effective((orders, tables, seen(history, SEALS), patterns(names)))
+    answers = tuple((table, seen(history, table)) for table in defaults(orders))
+    return _effective((orders, answers, patterns(names)))
 
 
 @partial(latest_equal, most=4)  # from cycle to cycle nearly always the same; of what is in force it is that itself
-def _effective(asked: tuple[StandingOrders, tuple[str, ...], bool | None, frozenset[str]]) -> StandingOrders:
-    """The orders for these tables, whether the seals' table was ever seen, and the names that look like patterns."""
-    orders, tables, seals, exact_names = asked
-    groups, probes = orders.groups, orders.probes
-    is_open = "groups" in orders.unnamed and seals is None
-    may_be_own = is_open and any(name in TABLES for name in orders.tables)
-    if "groups" in orders.unnamed and not seals and not may_be_own:
-        groups = ()
-    if not groups and not is_open:
-        probes -= {"epochs"}
+def _effective(asked: tuple[StandingOrders, tuple[tuple[str, bool | None], ...], frozenset[str]]) -> StandingOrders:
+    """The orders by what is known of each default, and by the names that look like patterns."""
+    orders, answers, exact_names = asked
+    found, declared = orders, _declared()
+    for _, own in reversed(declared):  # a server after what is measured through it
+        found = own.applied(found, dict(answers).get)
+    tables, groups, probes = found.tables, found.groups, found.probes
     probes -= {subject.name for subject in registered() if subject.beside and subject.beside not in probes}
-    if "epochs" not in probes:
-        groups = ()
-    if "postgres" not in probes:
-        tables = ()
     # The default is one fleet's own: it does not apply to a fleet that is known to be another.
-    is_own = any(name in TABLES for name in tables) or any(_named(group, GROUPS) for group in groups)
-    is_known = "postgres" in probes and not is_open
+    members = [subject.members for subject, _ in declared]
+    is_own = any(_named(name, getattr(_OWN, field)) for field in members for name in getattr(found, field))
+    is_known = all(subject.server in probes for subject, _ in declared) and None not in dict(answers).values()
     faces = () if "user_facing" in orders.unnamed and is_known and not is_own else orders.user_facing
     found = replace(
-        orders,
-        tables=tables,
-        groups=groups,
+        found,
         probes=probes,
         user_facing=faces,
         cemented=tuple(group for group in orders.cemented if _named(group, groups)),
@@ -87,9 +75,9 @@ def _effective(asked: tuple[StandingOrders, tuple[str, ...], bool | None, frozen
     return orders if found == orders else found
 
 
-def _named(group: str, groups: tuple[str, ...]) -> bool:
-    """Whether this is one of the groups, which are the same in whatever case."""
-    return group.upper() in {one.upper() for one in groups}
+def _named(name: str, names: tuple[str, ...]) -> bool:
+    """Whether this is one of the names, which are the same in whatever case."""
+    return name.upper() in {one.upper() for one in names}
 
 
 def settle(
@@ -98,51 +86,36 @@ def settle(
     """What this observation shows of the defaults: remembered, taken out of it where they are off, and the orders."""
     now = observation.now.timestamp()
     known: dict[str, float | None] = dict(history.seen)
-    for subject in defaults(orders):
-        if seen(history, subject):
-            known.setdefault(subject, LONG_AGO)
-        elif (is_there := _told(observation, subject)) is not None:
-            known[subject] = now if is_there else None
+    for _, own in _declared():
+        for table in own.asked(orders):
+            if seen(history, table):
+                known.setdefault(table, LONG_AGO)
+            elif (is_there := own.shown(observation, table)) is not None:
+                known[table] = now if is_there else None
     if known != history.seen:
         history = replace(history, seen=known)
     applied = effective(orders, history)
     return history, _without(observation, orders, applied), applied
 
 
-def _told(observation: Observation, subject: str) -> bool | None:
-    """Whether this observation shows that a default is there; None where it does not show."""
-    seals = observation.readings.get("epochs")
-    if subject == SEALS and seals is not None and seals.failure is None:
-        return True
-    reading = observation.readings.get("postgres")
-    if reading is None or reading.failure is not None:
-        return None
-    answer = reading.values("there", "table").get(subject)
-    if answer is not None:
-        return answer == 1
-    if subject in reading.values("table_size", "table"):
-        return True
-    # Recordings from before this was asked say so where it was a table.
-    return False if any(gap.subject == subject and gap.kind == "missing" for gap in reading.gaps) else None
-
-
 def _without(observation: Observation, orders: StandingOrders, applied: StandingOrders) -> Observation:
     """The observation without what is not watched."""
-    off = frozenset(orders.tables) - frozenset(applied.tables)
     readings = dict(observation.readings)
     for probe in orders.probes - applied.probes:
         readings.pop(probe, None)
-    if off and (postgres := readings.get("postgres")) is not None and postgres.gaps:
-        readings["postgres"] = replace(postgres, gaps=tuple(gap for gap in postgres.gaps if gap.subject not in off))
+    for subject, _ in _declared():
+        off = frozenset(getattr(orders, subject.members)) - frozenset(getattr(applied, subject.members))
+        if off and (reading := readings.get(subject.name)) is not None and reading.gaps:
+            readings[subject.name] = replace(reading, gaps=tuple(gap for gap in reading.gaps if gap.subject not in off))
     return observation if readings == observation.readings else replace(observation, readings=readings)
 
 
 def found(orders: StandingOrders, history: History) -> StandingOrders:
     """The orders for what is known to be there: a time that is over can no longer be queried."""
     known = dict(history.seen)
-    for subject in defaults(orders):
-        if seen(history, subject) is None:
-            known[subject] = None
+    for table in defaults(orders):
+        if seen(history, table) is None:
+            known[table] = None
     return effective(orders, replace(history, seen=known))
 
 

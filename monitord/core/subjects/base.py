@@ -443,6 +443,21 @@ def _nothing_learned(report: FleetStatus, orders: StandingOrders) -> Iterator[Le
     yield from ()
 
 
+@dataclass(frozen=True, slots=True)
+class Defaults:
+    """Members that are watched where they are there, though nobody named them. Packages have none.
+
+    `asked` are the tables that show whether they are. `shown` tells whether an observation shows one of these (None: it
+    does not show), `known` whether a history does that is from before this was kept. `applied` are the orders as far as
+    they apply, by what is known of each table.
+    """
+
+    asked: Callable[[StandingOrders], tuple[str, ...]]
+    shown: Callable[[Observation, str], bool | None]
+    known: Callable[[History, str], bool]
+    applied: Callable[[StandingOrders, Callable[[str], bool | None]], StandingOrders]
+
+
 def _not_off(orders: StandingOrders) -> tuple[str, str] | None:
     return None
 
@@ -487,6 +502,7 @@ class Subject:
 
     Where the settings name nothing: `learns`: its members are those that were seen. `forget` is the history without a
     member that was only learned (None: there is none to forget), `forgotten` what is true once it itself was.
+    `defaults` are members that nobody named, and that are watched where they are there.
     `off_by_default` is what it does not watch as nobody named it and there is none, and the setting that would name it.
 
     `limits` are the fields of the orders that its rules judge by, and what each of them is; `learned` those limits that
@@ -538,6 +554,7 @@ class Subject:
     learns: bool = False
     forget: Callable[[str, History, StandingOrders], History | None] = _not_learned
     forgotten: str = ""
+    defaults: Defaults | None = None
     off_by_default: Callable[[StandingOrders], tuple[str, str] | None] = _not_off
     runbook_words: Callable[[Alert, StandingOrders], Mapping[str, str]] = _no_words
     criteria: tuple[SuccessCriterion, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from monitord.core.anomalies.sealing_habits import update_epochs
 from monitord.core.copying import replace
@@ -11,10 +11,11 @@ from monitord.core.history.clocks import disagree, judged_at
 from monitord.core.history.database import update_seals
 from monitord.core.history.epochs import empty_labels, sealed_labels
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Reading
-from monitord.core.orders import StandingOrders
+from monitord.core.model import Alert, Observation, Reading
+from monitord.core.orders import SEALS, TABLES, StandingOrders
 from monitord.core.subjects import epochs_criteria, epochs_report, epochs_status, participation, sealing, sealing_labels
-from monitord.core.subjects.base import Subject, Updated
+from monitord.core.subjects.base import Defaults, Subject, Updated
+from monitord.core.subjects.postgres import table_shown
 from monitord.core.subjects.servers import unmeasured
 
 
@@ -54,6 +55,25 @@ def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
     }
 
 
+def _shown(observation: Observation, table: str) -> bool | None:
+    reading = observation.readings.get("epochs")
+    return True if reading is not None and reading.failure is None else table_shown(observation, table)
+
+
+def _applied(orders: StandingOrders, seen: Callable[[str], bool | None]) -> StandingOrders:
+    """What could not be queried is not off but unknown: the groups stay, and are null.
+
+    Only where other tables are named, which shows that it is another fleet, no group is named meanwhile, and the probe
+    stays.
+    """
+    is_there, is_default = seen(SEALS), "groups" in orders.unnamed
+    is_open = is_default and is_there is None
+    may_be_own = is_open and any(name in TABLES for name in orders.tables)
+    groups = () if is_default and not is_there and not may_be_own else orders.groups
+    probes = orders.probes if groups or is_open else orders.probes - {"epochs"}
+    return replace(orders, groups=groups if "epochs" in probes else (), probes=probes)
+
+
 EPOCHS = Subject(
     "epochs",
     "epoch sealing",
@@ -80,6 +100,12 @@ EPOCHS = Subject(
     report=epochs_report.sealing,
     report_parts=(epochs_report.SEALING_REPORT,),
     keeps_samples=False,  # the labels sealed are kept
+    defaults=Defaults(
+        asked=lambda orders: (SEALS,) if "groups" in orders.unnamed else (),
+        shown=_shown,
+        known=lambda history, table: table == SEALS and "epochs" in history.taken_at,
+        applied=_applied,
+    ),
     off_by_default=_off_by_default,
     runbook_words=_runbook_words,
     criteria=(epochs_criteria.EPOCHS_SEALED,),

@@ -345,6 +345,8 @@ def _check(subject: Subject) -> None:
         _all(StatusSection)(subject.status),
         _all(MetricGroup)(subject.metrics),
     )
+    if subject.defaults is not None:
+        raise TypeError("a subject of a package watches nothing by default")
     for rule in subject.rules:
         _of(str)(rule.name), _all(str)(rule.runbook), rule.target.format("")
     for family in subject.levels:

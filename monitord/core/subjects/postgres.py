@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from monitord.core.copying import replace
@@ -10,10 +10,11 @@ from monitord.core.history.clocks import disagree, update_lag
 from monitord.core.history.database import forgotten, update_identity
 from monitord.core.history.growth import update_tables
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Reading
+from monitord.core.model import Alert, Observation, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects import postgres_criteria, postgres_report, postgres_status, sessions, tables
 from monitord.core.subjects.base import (
+    Defaults,
     Impact,
     Replaces,
     Subject,
@@ -93,6 +94,27 @@ def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
     }
 
 
+def table_shown(observation: Observation, table: str) -> bool | None:
+    """Whether an observation shows that a table is there; None where it does not show."""
+    reading = observation.readings.get("postgres")
+    if reading is None or reading.failure is not None:
+        return None
+    answer = reading.values("there", "table").get(table)
+    if answer is not None:
+        return answer == 1
+    if table in reading.values("table_size", "table"):
+        return True
+    # Recordings from before this was asked say so where it was a table.
+    return False if any(gap.subject == table and gap.kind == "missing" for gap in reading.gaps) else None
+
+
+def _applied(orders: StandingOrders, seen: Callable[[str], bool | None]) -> StandingOrders:
+    tables = orders.tables if "postgres" in orders.probes else ()
+    if "tables" in orders.unnamed:
+        tables = tuple(name for name in tables if seen(name) is not False)
+    return replace(orders, tables=tables)
+
+
 POSTGRES = Subject(
     "postgres",
     "Postgres",
@@ -123,6 +145,12 @@ POSTGRES = Subject(
     exact=tables.wants_exact,
     forget=forgotten,
     forgotten="The known database was forgotten on purpose: the one that is read next is the known one.",
+    defaults=Defaults(
+        asked=lambda orders: orders.tables if "tables" in orders.unnamed else (),
+        shown=table_shown,
+        known=lambda history, table: table in history.tables,
+        applied=_applied,
+    ),
     off_by_default=lambda orders: None if orders.tables else ("growth", "MONITORD_POSTGRES__TABLES"),
     runbook_words=_runbook_words,
     limits={
