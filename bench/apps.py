@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
+import multiprocessing
 import statistics
 import tempfile
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass, field, replace
+from multiprocessing.connection import Connection
 from pathlib import Path
 
 from bench.figures import Figure, of
@@ -31,6 +34,7 @@ APPS = 1_000
 VARIABLES = {f"VARIABLE_{number}": "x" * 100 for number in range(20)}
 LINES_A_SECOND = 10_000
 TIMEOUT_SECONDS = 30.0
+STARTED_SECONDS = 60.0
 # As many replies by turns, so that every number moves.
 REPLIES = 4
 LIMITS = {"*": {"HTTP P95 Latency": NumberOrders(threshold("> 500"), threshold("> 2000"))}}
@@ -51,26 +55,27 @@ class Apps:
 async def measure(cycles: int) -> Apps:
     """So many cycles of each kind, by turns, so that whatever else the machine does burdens all alike."""
     found = Apps()
+    orders = StandingOrders(probes=frozenset({"pm2"}))
     kinds = {
-        "tell nothing": (False, StandingOrders(probes=frozenset({"pm2"}))),
-        "tell 10 numbers each": (True, StandingOrders(probes=frozenset({"pm2"}))),
-        "the same, one of them with limits": (True, StandingOrders(probes=frozenset({"pm2"}), number_limits=LIMITS)),
+        "tell nothing": (False, orders),
+        "tell 10 numbers each": (True, orders),
+        "the same, one of them with limits": (True, replace(orders, number_limits=LIMITS)),
     }
-    with tempfile.TemporaryDirectory(prefix="monitord-") as place:
+    with tempfile.TemporaryDirectory(prefix="monitord-") as place, ExitStack() as started:
         runs = []
-        for number, (what, (tells, orders)) in enumerate(kinds.items()):
+        for number, (what, (tells, given)) in enumerate(kinds.items()):
             home = Path(place) / str(number)
             (home / "state").mkdir(parents=True)
-            runs.append((what, _Run(home, orders, [reply(n, tells=tells) for n in range(REPLIES)])))
+            started.enter_context(_beside(_served, home, tells))
+            _until((home / "rpc.sock").exists, "the made-up PM2 does not start")
+            runs.append((what, started.enter_context(_beside(_watched, home, given))))
         for turn in range(cycles + 2):
             for what, run in runs:
-                parts = await run.cycle(turn)
+                parts = _cycle_of(run)
                 if turn >= 2:  # the first of each fill the caches
                     found.cycles.setdefault(what, []).append(sum(parts))
                     for part, seconds in zip(("asked", "judged", "saved"), parts, strict=True):
                         found.parts.setdefault(f"{what}: {part}", []).append(seconds)
-        for _, run in runs:
-            await run.store.close(TIMEOUT_SECONDS)
     frames = b"".join(error_frame(number) for number in range(LINES_A_SECOND))
     chunks = [frames[at : at + 65_536] for at in range(0, len(frames), 65_536)]
     for _ in range(max(5, cycles // 4)):
@@ -82,52 +87,106 @@ async def measure(cycles: int) -> Apps:
 class _Run:
     """A monitord of its own over a made-up PM2: PM2 is asked, the answer judged and saved."""
 
-    def __init__(self, home: Path, orders: StandingOrders, replies: list[bytes]) -> None:
-        self.store = Store(home / "state")
-        self._home, self._orders, self._replies = home, orders, replies
+    def __init__(self, home: Path, orders: StandingOrders) -> None:
+        self._store = Store(home / "state")
+        self._probe = Pm2Probe(home, frozenset, limited=orders.limits_of_numbers)
+        self._orders = orders
         self._state: State | None = None
         self._hour = RunningHour()
 
-    async def cycle(self, turn: int) -> tuple[float, float, float]:
+    async def cycle(self) -> tuple[float, float, float]:
         """CPU seconds of asking PM2, of judging its answer, and of saving that."""
         if self._state is None:
-            snapshot, _ = await self.store.load(TIMEOUT_SECONDS)
+            snapshot, _ = await self._store.load(TIMEOUT_SECONDS)
             self._state = snapshot.state
-        probe = Pm2Probe(self._home, frozenset, limited=self._orders.limits_of_numbers)
-        async with _pm2(self._home, self._replies[turn % len(self._replies)]):
-            began = time.process_time()
-            observation = await observe([probe], CycleRequest(), TIMEOUT_SECONDS)
-            asked = time.process_time()
-            before, decision = self._state, decide(self._state, observation, self._orders)
-            over = self._hour.saw(context_of(decision, before), observation.now.timestamp(), whole=True)
-            judged = time.process_time()
-            record = CycleRecord(
-                decision.state,
-                observation,
-                CheckRun("schedule", observation.now, 0.0, decision.orders),
-                decision.transitions,
-                hour=self._hour.fields,
-                rollups=over,
-                before=before,
-                orders=self._orders,
-                told_of=tells(decision),
-            )
-            await self.store.save(record, TIMEOUT_SECONDS)
-            saved = time.process_time()
-            await probe.close()
+        began = time.process_time()
+        observation = await observe([self._probe], CycleRequest(), TIMEOUT_SECONDS)
+        asked = time.process_time()
+        before, decision = self._state, decide(self._state, observation, self._orders)
+        over = self._hour.saw(context_of(decision, before), observation.now.timestamp(), whole=True)
+        judged = time.process_time()
+        record = CycleRecord(
+            decision.state,
+            observation,
+            CheckRun("schedule", observation.now, 0.0, decision.orders),
+            decision.transitions,
+            hour=self._hour.fields,
+            rollups=over,
+            before=before,
+            orders=self._orders,
+            told_of=tells(decision),
+        )
+        await self._store.save(record, TIMEOUT_SECONDS)
+        saved = time.process_time()
+        if (failure := observation.readings["pm2"].failure) is not None:
+            raise RuntimeError(f"the made-up PM2: {failure.error}")
         self._state = decision.state
         return asked - began, judged - asked, saved - judged
 
 
+@contextmanager
+def _beside(work: Callable[..., None], *given: object) -> Iterator[Connection]:
+    """Work in a process of its own, and how to talk to it: what one does is not counted, nor cached, for another."""
+    context = multiprocessing.get_context("spawn")
+    ours, theirs = context.Pipe()
+    process = context.Process(target=work, args=(theirs, *given), daemon=True)
+    process.start()
+    theirs.close()
+    try:
+        yield ours
+    finally:
+        process.kill()
+        process.join()
+
+
+def _until(is_so: Callable[[], bool], problem: str) -> None:
+    give_up = time.monotonic() + STARTED_SECONDS
+    while not is_so():
+        if time.monotonic() > give_up:
+            raise RuntimeError(problem)
+        time.sleep(0.02)
+
+
+def _served(_: Connection, home: Path, tells: bool) -> None:
+    """A made-up PM2, as long as nobody ends it."""
+
+    async def serve() -> None:
+        async with _pm2(home, [reply(number, tells=tells) for number in range(REPLIES)]):
+            await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+def _watched(asked: Connection, home: Path, orders: StandingOrders) -> None:
+    """A monitord, which does a cycle when it is asked to, and answers what its parts took."""
+
+    async def watch() -> None:
+        run = _Run(home, orders)
+        while True:
+            asked.recv()
+            asked.send(await run.cycle())
+
+    asyncio.run(watch())
+
+
+def _cycle_of(run: Connection) -> tuple[float, float, float]:
+    run.send("a cycle")
+    if not run.poll(STARTED_SECONDS):
+        raise RuntimeError("a cycle does not end")
+    parts: tuple[float, float, float] = run.recv()
+    return parts
+
+
 @asynccontextmanager
-async def _pm2(home: Path, reply: bytes) -> AsyncIterator[None]:
-    """A PM2 that has its answer ready: making it costs PM2, and not monitord."""
+async def _pm2(home: Path, replies: Sequence[bytes]) -> AsyncIterator[None]:
+    """A PM2 that gives these answers by turns."""
+    turns = itertools.cycle(replies)
 
     async def asked(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         decoder = wire.Decoder()
         while chunk := await reader.read(65_536):
             for frame in decoder.feed(chunk):
-                writer.write(wire.encode([reply, wire.unpack(frame[1])]))
+                writer.write(wire.encode([next(turns), wire.unpack(frame[1])]))
         writer.close()
 
     server = await asyncio.start_unix_server(asked, home / "rpc.sock")
@@ -143,7 +202,7 @@ async def kept_pm2(home: Path, apps: int) -> AsyncIterator[None]:
     """A PM2 that says nothing on its bus, and of so many apps that tell nothing always the same."""
     bus = await asyncio.start_unix_server(lambda *_: None, home / "pub.sock")
     try:
-        async with _pm2(home, reply(0, tells=False, apps=apps)):
+        async with _pm2(home, [reply(0, tells=False, apps=apps)]):
             yield
     finally:
         bus.close()
@@ -229,7 +288,7 @@ def rows(found: dict[str, list[float]]) -> Iterator[list[str]]:
 
 def figures(found: Apps) -> list[Figure]:
     """The rows of the table of the whole."""
-    how = f"asked of a made-up PM2, judged and saved; process CPU; {APPS:,} apps that %s"
+    how = f"asked of a made-up PM2 in a process of its own, judged and saved; monitord's CPU; {APPS:,} apps that %s"
     told = [
         of(
             f"apps_{name}",

@@ -5,22 +5,27 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
+import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from monitord.cli import COMMANDS, Subparsers, load_settings, note, refused, say, stdout_terminal
+from monitord.cli import load_settings, note, say
 from monitord.cli.base import run_once
 from monitord.config.loader import Settings, SettingsError
 from monitord.core import humanize
 from monitord.core.model import Kind
-from monitord.notify.channels import channels, heartbeat_sender, unheard
+from monitord.notify.channels import channels, heartbeat_sender, names, unheard
 from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.heartbeat import DEADLINE_SECONDS, Heartbeat
 from monitord.notify.message import Message
-from monitord.reporting.terminal import Terminal, cells, clean, clip
+from monitord.reporting.terminal import Terminal, cells, clean, clip, terminal
+
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
 HEARTBEAT: Final = "heartbeat"
 _CLOSE_SECONDS: Final = 2.0
@@ -41,7 +46,7 @@ class TestOutcome:
 
 
 def add(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("notify", help=COMMANDS["notify"])
+    parser = subparsers.add_parser("notify", help="test the channels: `notify test` sends one message through each")
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     test = actions.add_parser(
         "test",
@@ -60,7 +65,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _test(settings: Settings, only: str | None, style: str) -> int:
-    known = (*settings.notify.channel_names, *([HEARTBEAT] if settings.notify.heartbeat_url is not None else []))
+    known = (*names(settings), *([HEARTBEAT] if settings.notify.heartbeat_url is not None else []))
     if not known:
         note(_NONE)
         return 2
@@ -70,7 +75,9 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
     try:
         configured, heart = channels(settings, remembers=False), heartbeat_sender(settings)
     except SettingsError as error:
-        return refused(error.mistakes)
+        for mistake in error.mistakes:
+            note(mistake)
+        return 2
     trials = [_send(channel, settings.instance) for channel in configured if only in (None, channel.name)]
     if heart is not None and only in (None, HEARTBEAT):
         trials.append(_beat(heart, settings.instance))
@@ -91,7 +98,7 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
         found = [_fields(outcome) for outcome in outcomes]
         say(json.dumps({"channels": found, "unheard": list(gaps)}, indent=2, ensure_ascii=False) + "\n")
     else:
-        say("".join(f"{line}\n" for line in _table(outcomes, stdout_terminal())))
+        say("".join(f"{line}\n" for line in _table(outcomes, terminal(sys.stdout.isatty(), os.environ))))
     return 2 if any(outcome.error for outcome in outcomes) else 0
 
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from monitord.cli import Subparsers, command, note, say, stdout_terminal, told_settings
-from monitord.cli.base import MISTAKE, UNREADABLE, is_label, postgres_session, run_once
+from monitord.cli import command, find_settings, note, say
+from monitord.cli.base import MISTAKE, UNREADABLE, postgres_session, run_once
 from monitord.core import humanize, merkle
 from monitord.core.blocks import Style
 from monitord.core.channel_account import compared
@@ -25,7 +27,10 @@ from monitord.postgres import queries, seals
 from monitord.postgres.errors import PostgresError
 from monitord.postgres.participation import upper
 from monitord.postgres.session import Session
-from monitord.reporting.terminal import Terminal, clean
+from monitord.reporting.terminal import Terminal, clean, terminal
+
+if TYPE_CHECKING:
+    from monitord.cli import Subparsers
 
 _DEADLINE_SECONDS: Final = 60.0
 # Of more participants no tree is made in memory: 128 MB of nodes.
@@ -94,13 +99,16 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError:
         note("--user-hash: it must be 64 hex digits")
         return MISTAKE
-    if not is_label(arguments.epoch):
+    if not 0 <= arguments.epoch < 2**62:
+        note("--epoch: a label is a number of seconds since 1970")
         return MISTAKE
     return run_once(_prove(arguments, user))
 
 
 async def _prove(arguments: argparse.Namespace, user: str) -> int:
-    found = told_settings()
+    found = find_settings()
+    if found.word:
+        note(found.word)
     try:
         keccak256, session = load_keccak256(), postgres_session(found.settings)
     except FailureError as error:
@@ -119,7 +127,7 @@ async def _prove(arguments: argparse.Namespace, user: str) -> int:
     if arguments.format == "json":
         say(document(_fields(made)))
     else:
-        say(_text(made, user, stdout_terminal()))
+        say(_text(made, user, terminal(sys.stdout.isatty(), os.environ)))
     return 0 if made.agrees else 2
 
 

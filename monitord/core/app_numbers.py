@@ -6,8 +6,9 @@ each of a thousand apps would double what a cycle costs. Whether any of them mov
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from monitord.core.copying import slot_by_slot
@@ -34,6 +35,7 @@ _SHORT: Final = {name.casefold().replace(" latency", ""): name.casefold() for na
 LONGEST_NAME: Final = 48
 _BETWEEN: Final = " | "
 _IS: Final = ": "
+_MOST_CHOICES: Final = 16  # of one form: orders change, and how many numbers there are in all
 _MILLISECONDS: Final[Mapping[str, float]] = {"ms": 1.0, "s": 1000.0, "us": 0.001, "µs": 0.001}
 _BYTES: Final[Mapping[str, float]] = {
     "B": 1.0,
@@ -57,23 +59,40 @@ def number_name(name: str) -> str:
     return distinct(name.strip() or "unnamed", LONGEST_NAME).replace("|", "/").strip()
 
 
-def packed(numbers: Mapping[str, str]) -> str:
-    """Plain names and what they are, each a number or a number, a space and its unit, as one word."""
-    return _BETWEEN.join([f"{name}{_IS}{written}" for name, written in numbers.items()])
+class WordForm:
+    """What a word is but for its numbers: under which names and in which units they stand, in which order."""
 
+    __slots__ = ("_chosen", "_names", "_parts")
 
-def count(word: str) -> int:
-    """How many numbers a word holds."""
-    return word.count(_BETWEEN) + 1 if word else 0
+    def __init__(self, names: Sequence[str], units: Sequence[str]) -> None:
+        """A form of plain names, no two alike, each with its unit ("": none)."""
+        self._names = tuple(names)
+        self._parts = [
+            f"{name}{_IS}".replace("%", "%%") + "%b" + f" {unit}".rstrip().replace("%", "%%")
+            for name, unit in zip(names, units, strict=True)
+        ]
+        self._chosen: dict[tuple[int, tuple[str, ...]], tuple[bytes, Callable[[tuple[bytes, ...]], object]]] = {}
 
+    def word(self, numbers: tuple[bytes, ...], most: int, wanted: tuple[str, ...] = ()) -> str:
+        """The word with so many of these numbers: those that somebody calls so, then the others in their order."""
+        chosen = self._chosen.get((most, wanted))
+        if chosen is None:
+            chosen = self._choose(most, wanted)
+        template, pick = chosen
+        return (template % pick(numbers)).decode()
 
-def first(word: str, most: int, wanted: Collection[str] = ()) -> str:
-    """A word with so many of its numbers: those that somebody calls so, then the others from its beginning on."""
-    parts = word.split(_BETWEEN)
-    if wanted:
-        sought = {name.casefold() for name in wanted} | {same_number(name) for name in wanted}
-        parts.sort(key=lambda part: part.rpartition(_IS)[0].casefold() not in sought)
-    return _BETWEEN.join(parts[:most])
+    def _choose(self, most: int, wanted: tuple[str, ...]) -> tuple[bytes, Callable[[tuple[bytes, ...]], object]]:
+        places = list(range(len(self._names)))
+        if wanted:
+            sought = {name.casefold() for name in wanted} | {same_number(name) for name in wanted}
+            places.sort(key=lambda place: self._names[place].casefold() not in sought)
+        del places[most:]
+        # One place alone picks no tuple, and needs none.
+        chosen = _BETWEEN.join([self._parts[place] for place in places]).encode(), itemgetter(*places)
+        if len(self._chosen) >= _MOST_CHOICES:
+            self._chosen.clear()
+        self._chosen[most, wanted] = chosen
+        return chosen
 
 
 def written(word: str) -> dict[str, str]:

@@ -37,18 +37,21 @@ class _Known:
     samples: dict[str, Value] = field(default_factory=dict)
     units: dict[str, str] = field(default_factory=dict)
     as_read: tuple[Sample, ...] = ()  # the last samples as they were read; none where two have one key
+    keys: tuple[str, ...] = ()  # of those, one by one
 
     def changes(self, samples: tuple[Sample, ...]) -> dict[str, Value] | None:
         """What has changed where the same samples come in the same order, as they nearly always do; None where not."""
         if len(samples) != len(self.as_read):
             return None
         changed: dict[str, Value] = {}
-        for old, new in zip(self.as_read, samples, strict=True):
+        for key, old, new in zip(self.keys, self.as_read, samples, strict=True):
+            if old is new:  # as a probe gives what was told before
+                continue
             if old.name != new.name or old.labels != new.labels or old.unit != new.unit:
                 return None
             # `is` would miss equal numbers, and True == 1: compare value and type.
             if old.value != new.value or old.value.__class__ is not new.value.__class__:
-                changed[_key(new.name, new.labels)] = new.value
+                changed[key] = new.value
         self.samples |= changed
         self.as_read = samples
         return changed
@@ -111,6 +114,7 @@ class Recorder:
             known.samples = samples
             known.units |= units
             known.as_read = reading.samples if len(samples) == len(reading.samples) else ()
+            known.keys = tuple(samples) if known.as_read else ()
         for name, part in (("set", changed), ("gone", gone), ("units", units), ("gaps", encode(reading.gaps))):
             if part:
                 frame[name] = part

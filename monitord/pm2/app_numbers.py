@@ -16,16 +16,21 @@ for good sends nothing: its numbers stand as they were. An app in another langua
 with `pmx: false`.
 """
 
+from __future__ import annotations
+
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Final, cast
+from weakref import WeakValueDictionary
 
 from msgspec import Raw, UnsetType, json
 
-from monitord.core.app_numbers import KNOWN, count, first, number_name, packed
+from monitord.core.app_numbers import KNOWN, WordForm, number_name
 
+from . import monitor_data
 from .monitor_data import Number
 
 MOST_PER_APP: Final = 16
@@ -35,67 +40,144 @@ _MOST_TEXT: Final = 48
 _MOST_UNIT: Final = 12
 _LARGEST: Final = 1e18
 _WITH_UNIT: Final = re.compile(r"\s*([-+]?(?:\d+\.?\d*|\.\d+))\s*([^\s\d]\S*)\s*")
+_VALUE: Final = b'"value":'
+_LONGEST_LAYOUT: Final = 4096  # of PM2's JSON of an app, in bytes
+_MOST_LAYOUTS: Final = 64  # a millisecond and 10 kB each
+# A number as nearly each of ten thousand is written that are read in a cycle.
+_NUMBER: Final = rb"-?+[0-9]{1,15}+(?:\.[0-9]{1,30}+)?+"
+_START: Final = re.compile(rb'("?)' + _NUMBER)
 _HEAP_OPTION: Final = re.compile(r"--max[-_]old[-_]space[-_]size(?:=|\s+)(\d{1,9})(?!\S)")
 _HEAP_WORD: Final = b"space"
 _MIB: Final = 2**20
 _NUMERIC: Final = frozenset({int, float})  # a bool is none
 
 
-def word(entries: Mapping[str, Number]) -> str:
-    """What an app reports as one word, at most 16 numbers: PM2's own figures first where it reports more."""
+class Layout:
+    """How PM2 writes an app whose numbers alone change: a pattern of all else, with a group for each number.
+
+    `bare` are the groups of those that PM2 writes without quotes.
+    """
+
+    __slots__ = ("__weakref__", "bare", "pattern")
+
+    def __init__(self, between: Sequence[bytes]) -> None:
+        """A layout with a number between each two of these."""
+        self.pattern = re.compile((b"(" + _NUMBER + b")").join(map(re.escape, between)))
+        self.bare = frozenset(place for place, one in enumerate(between[:-1]) if not one.endswith(b'"'))
+
+
+@dataclass(slots=True)
+class Numbers:
+    """What an app reports: in which form, and its numbers as they are written.
+
+    `layout` is how PM2 writes it, where that is known; `between` is the hash of what stands between the numbers.
+    """
+
+    form: WordForm
+    values: tuple[bytes, ...]
+    layout: Layout | None = field(default=None, compare=False)
+    between: int = field(default=0, compare=False)
+
+
+# Those that are in use, by what stands between the numbers.
+_layouts: Final[WeakValueDictionary[tuple[bytes, ...], Layout]] = WeakValueDictionary()
+
+
+def read(raw: Raw, known: Numbers | None = None) -> Numbers | None:
+    """The numbers that an app reports, at most 16: PM2's own figures first where it reports more; None: no number.
+
+    `raw` is PM2's own JSON, and `known` are the numbers of the list before: nearly always PM2 writes the same but for
+    the numbers, which are then taken out of it, and nothing is decoded.
+    """
+    layout = None if known is None else known.layout
+    if known is not None and layout is not None and (found := layout.pattern.fullmatch(memoryview(raw))) is not None:
+        values = found.groups()
+        return Numbers(known.form, _as_decoded(values, layout.bare) if layout.bare else values, layout, known.between)
+    entries = monitor_data.numbers(raw)
+    numbers = _read(entries) if entries else None
+    if numbers is None or entries is None or len(numbers.values) != len(entries):
+        return numbers
+    if (between := _between(bytes(memoryview(raw)), len(entries))) is not None:
+        numbers.between = hash(between)
+        # What is another in each list is never the same again.
+        if known is not None and known.between == numbers.between:
+            numbers.layout = _layout(between, list(entries))
+    return numbers
+
+
+def _as_decoded(values: tuple[bytes, ...], bare: Collection[int]) -> tuple[bytes, ...]:
+    """The numbers, those without quotes as they are written once they have been decoded."""
+    return tuple(repr(json.decode(value)).encode() if place in bare else value for place, value in enumerate(values))
+
+
+def _between(raw: bytes, count: int) -> tuple[bytes, ...] | None:
+    """What PM2 writes before, between and after so many numbers; None where not each is written as most are."""
+    first, *parts = raw.split(_VALUE)
+    starts = [found for part in parts if (found := _START.match(part))]
+    if len(raw) > _LONGEST_LAYOUT or len(parts) != count or len(starts) != count:
+        return None
+    pieces = [first]
+    for part, start in zip(parts, starts, strict=True):
+        pieces[-1] += _VALUE + start[1]
+        pieces.append(part[start.end() :])
+    return tuple(pieces)
+
+
+def _layout(between: tuple[bytes, ...], names: Sequence[str]) -> Layout | None:
+    """The layout of numbers of these names with this between them; None where it is none, or there are too many."""
+    if (layout := _layouts.get(between)) is not None or len(_layouts) >= _MOST_LAYOUTS:
+        return layout
+    # Whatever numbers stand there, they are to be those of these names.
+    counted = b"".join(b"%b%d" % (piece, place) for place, piece in enumerate(between[:-1])) + between[-1]
+    read_back = [(name, str(one.value)) for name, one in (monitor_data.numbers(counted) or {}).items()]
+    if read_back != [(name, str(place)) for place, name in enumerate(names)]:
+        return None
+    layout = _layouts[between] = Layout(between)
+    return layout
+
+
+def _read(entries: Mapping[str, Number]) -> Numbers | None:
     if len(entries) > MOST_PER_APP:
         known = [(name, entries[name]) for name in KNOWN if name in entries]
         entries = dict((*known, *list(entries.items())[:_MOST_READ]))
-    found: dict[str, str] = {}
+    found: dict[str, tuple[str, str]] = {}
     for name, entry in entries.items():
-        value, (called, unit) = entry.value, _called(name, entry.unit)
-        text = _plainly(value, unit) if isinstance(value, str) else ""
-        text = text or _number_text(value, entry.unit)
-        if text and called not in found:
-            found[called] = text
+        number, called = _number(entry.value, entry.unit), number_name(name)
+        if number is not None and called not in found:
+            found[called] = number
             if len(found) == MOST_PER_APP:
                 break
-    return packed(found)
+    if not found:
+        return None
+    values, units = zip(*found.values(), strict=True)
+    return Numbers(_form(tuple(found), units), tuple(value.encode() for value in values))
 
 
-def _plainly(value: str, unit: str) -> str:
-    """A number as text with its unit, as nearly each is of ten thousand that are read in a cycle; "" of all else."""
-    try:
-        if len(value) <= _MOST_TEXT and -_LARGEST <= float(value) <= _LARGEST:
-            return value.strip() + unit
-    except ValueError:
-        pass
-    return ""
+@lru_cache(maxsize=256)
+def _form(names: tuple[str, ...], units: tuple[str, ...]) -> WordForm:
+    return WordForm(names, units)
 
 
-@lru_cache(maxsize=4096)
-def _called(name: str, unit: object) -> tuple[str, str]:
-    """What a number is called in a word, and how its unit follows it."""
-    known = _unit(unit) if isinstance(unit, str) else ""
-    return number_name(name), f" {known}" if known else ""
-
-
-def _number_text(value: object, unit: object) -> str:
-    """A value and its unit as they are written in a word; "" for what is no number."""
+def _number(value: object, unit: object) -> tuple[str, str] | None:
+    """A number and its unit as they are written in a word; None for what is no number."""
     if isinstance(value, str):
         written = value.strip()
         if len(written) > _MOST_TEXT:
-            return ""
+            return None
         try:
             number = float(written)
         except ValueError:
             parts = _WITH_UNIT.fullmatch(written)
             if parts is None:
-                return ""
+                return None
             number, written, unit = float(parts[1]), parts[1], unit or parts[2]
     elif value.__class__ in _NUMERIC:
         number, written = cast("float", value), repr(value)
     else:
-        return ""
+        return None
     if not -_LARGEST <= number <= _LARGEST:  # nor are `NaN` and what is infinite
-        return ""
-    known = _unit(unit) if isinstance(unit, str) else ""
-    return f"{written} {known}" if known else written
+        return None
+    return written, _unit(unit) if isinstance(unit, str) else ""
 
 
 @lru_cache(maxsize=512)
@@ -119,15 +201,17 @@ def heap_limit(options: Raw | UnsetType) -> int | None:
     return int(limits[-1]) * _MIB or None if limits else None
 
 
-def within(words: Sequence[str], wanted: Callable[[int], Collection[str]] = lambda _: ()) -> Sequence[str]:
-    """The words of all apps. Where there are too many numbers in all, each app keeps its first few.
+def words(apps: Sequence[Numbers | None], wanted: Callable[[int], Collection[str]] = lambda _: ()) -> Sequence[str]:
+    """The numbers of all apps, of each as one word. Where there are too many in all, each app keeps its first few.
 
     `wanted` are the numbers of an app, by its place, that are kept before all others.
     """
-    apps_by_count = Counter(map(count, words))
+    apps_by_count = Counter([0 if one is None else len(one.values) for one in apps])
     most = MOST_PER_APP
     while most > 1 and sum(min(most, one) * apps for one, apps in apps_by_count.items()) > MOST_IN_ALL:
         most -= 1
     if most == MOST_PER_APP:
-        return words
-    return [first(word, most, wanted(place)) for place, word in enumerate(words)]
+        return ["" if one is None else one.form.word(one.values, most) for one in apps]
+    return [
+        "" if one is None else one.form.word(one.values, most, tuple(wanted(place))) for place, one in enumerate(apps)
+    ]

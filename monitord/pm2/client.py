@@ -40,6 +40,7 @@ class Pm2Client:
     def __init__(self, home: Path) -> None:
         """A client of the PM2 whose home is `home`, not yet connected."""
         self._home = home
+        self._lists = process_list.ProcessLists()
         self._idle: _Connection | None = None
 
     async def processes(self, *, timeout: float) -> tuple[ListedProcess, ...]:
@@ -51,7 +52,7 @@ class Pm2Client:
         Raises:
             Pm2Error: see its kinds.
         """
-        return await self._asked("getMonitorData", partial(_listed, self._home), timeout)
+        return await self._asked("getMonitorData", partial(_listed, self._home, self._lists), timeout)
 
     async def call(self, method: Method, *, timeout: float) -> object:
         """PM2's answer to `method`.
@@ -227,12 +228,12 @@ async def connect(path: Path) -> socket.socket:
         raise
 
 
-async def _listed(home: Path, body: wire.Argument) -> tuple[ListedProcess, ...]:
+async def _listed(home: Path, lists: process_list.ProcessLists, body: wire.Argument) -> tuple[ListedProcess, ...]:
     if len(body) <= _LARGE_BYTES:
-        return process_list.parse(body)
+        return lists.read(body)
     # The thread gives the interpreter up between apps, and the loop keeps turning. The deadline is the caller's.
     try:
-        return await _parsing.run(process_list.parse, body, timeout=_PARSING_SECONDS)
+        return await _parsing.run(lists.read, body, timeout=_PARSING_SECONDS)
     except WorkerBusy as error:
         raise Pm2Error("timeout", f"PM2 at {home} answers more than can be read in time: {error}") from None
 

@@ -16,6 +16,7 @@ from . import Pm2Error, wire
 
 Scalar = int | float | str | bool | None
 
+_EMPTY: Final = len("{}")
 _MAX_STOP_CODES: Final = 256  # there are no more exit codes
 # Half of a surrogate pair, beside the other escapes, so that none of them is mistaken for one.
 _ESCAPE: Final = re.compile(rb"\\(?:u[dD][89abAB]..\\u[dD][c-fC-F]..|u([dD][89a-fA-F][\da-fA-F]{2})|.)")
@@ -59,7 +60,8 @@ class Environment(Struct, frozen=True, gc=False, rename={"node_options": "NODE_O
     restart_delay: Scalar = None
     stop_exit_codes: Scalar | list[Scalar] = None
     watch: Scalar | list[Raw] = None
-    axm_monitor: dict[str, Number] | None = None
+    # What an app reports of itself: undecoded, as it is nearly always the same but for the numbers.
+    axm_monitor: Raw | UnsetType = UNSET
     # Options for Node hold what an app is started with: undecoded, until it is known that they hold what is judged.
     node_args: Raw | UnsetType = UNSET
     node_options: Raw | UnsetType = UNSET
@@ -94,6 +96,7 @@ _ANSWER: Final = Decoder(_Answer)
 _RAW_ANSWER: Final = Decoder(_RawAnswer)
 _OBJECT: Final = Decoder(dict[str, Raw])
 _ARRAY: Final = Decoder(list[Raw])
+_NUMBERS: Final[Decoder[dict[str, Number] | None]] = Decoder(dict[str, Number] | None)
 _SCALAR: Final[Decoder[Scalar]] = Decoder(Scalar)
 # By struct, by the name that PM2 has for a field: ours, and what decodes it.
 _FIELDS: Final[Mapping[type[Struct], Mapping[str, tuple[str, Decoder[object]]]]] = {
@@ -120,17 +123,34 @@ def decode(body: wire.Argument) -> list[Entry]:
             raise Pm2Error("protocol", "PM2 answered with something else than a process list") from None
         except DecodeError:
             # Node writes half a surrogate pair as it is, which no text in UTF-8 can hold.
-            whole = _ESCAPE.sub(lambda found: for_half(int(found[1], 16)).encode() if found[1] else found[0], document)
-            return _entries(whole)
+            return _entries(_whole(document))
     except (DecodeError, RecursionError):
         raise wire.WireError("an argument is not JSON") from None
 
 
-def taken_numbers(environment: Environment) -> Mapping[str, Number] | None:
-    """What an app reports of itself, taken out of its environment: the rest is the same from list to list."""
+def taken_numbers(environment: Environment) -> Raw | None:
+    """What an app reports of itself, taken out of its environment: the rest is the same from list to list.
+
+    It is a view of PM2's whole answer, and None where it is nothing.
+    """
     numbers = environment.axm_monitor
-    force_setattr(environment, "axm_monitor", None)
-    return numbers
+    if isinstance(numbers, UnsetType):
+        return None
+    force_setattr(environment, "axm_monitor", UNSET)
+    return numbers if len(memoryview(numbers)) > _EMPTY else None
+
+
+def numbers(raw: Raw | bytes) -> Mapping[str, Number] | None:
+    """What an app reports of itself, decoded; None where that is nothing."""
+    try:
+        try:
+            return _NUMBERS.decode(raw)
+        except (ValidationError, UnicodeDecodeError):
+            return {name: _number(entry) for name, entry in _OBJECT.decode(raw).items()}
+        except DecodeError:
+            return _NUMBERS.decode(_whole(raw))
+    except (ValueError, RecursionError):
+        return None
 
 
 def without_views(environment: Environment) -> Environment | None:
@@ -146,6 +166,13 @@ def without_views(environment: Environment) -> Environment | None:
 def for_half(half: int) -> str:
     """A character that cannot be shown, another one for each half of a surrogate pair."""
     return chr(0xF0000 + half)
+
+
+def _whole(document: memoryview | bytes | Raw) -> bytes:
+    """JSON without halves of surrogate pairs."""
+    return _ESCAPE.sub(
+        lambda found: for_half(int(found[1], 16)).encode() if found[1] else found[0], bytes(memoryview(document))
+    )
 
 
 def _entries(document: memoryview | bytes) -> list[Entry]:
@@ -181,8 +208,6 @@ def _parts(field: str, raw: Raw) -> dict[str, object]:
                 return {field: _loosely(Environment, raw)}
             case "monit":
                 return {field: _loosely(Usage, raw)}
-            case "axm_monitor":
-                return {field: {name: _number(entry) for name, entry in _OBJECT.decode(raw).items()}}
             case "stop_exit_codes":
                 return {field: [_scalar(code) for code in _ARRAY.decode(raw)[:_MAX_STOP_CODES]]}
             case _:

@@ -2,9 +2,10 @@
 
 import math
 import re
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
+
+from msgspec import Raw
 
 from monitord.core.copying import with_these
 from monitord.core.names import distinct
@@ -70,7 +71,7 @@ class ListedProcess:
         may_end: PM2 leaves it stopped after the exit code it has, or 0 where it has none (stop_exit_codes).
         out_log_path: where PM2 writes its stdout.
         err_log_path: where PM2 writes its stderr.
-        numbers: what the app reports, as one word (core/app_numbers.py); "" without instrumentation.
+        numbers: what the app reports; None without instrumentation.
         heap_limit_bytes: the most heap that Node may use (--max-old-space-size); None where it has no limit.
         made: what was made of it, kept by whoever made it for as long as only what it uses and reports changes.
     """
@@ -100,7 +101,7 @@ class ListedProcess:
     may_end: bool
     out_log_path: str | None
     err_log_path: str | None
-    numbers: str = ""
+    numbers: app_numbers.Numbers | None = None
     heap_limit_bytes: int | None = None
     made: dict[str, object] = field(default_factory=dict, compare=False, repr=False)
 
@@ -108,66 +109,73 @@ class ListedProcess:
 _used: Final = with_these(ListedProcess, "memory_bytes", "cpu_percent", "numbers")
 
 
-class _Kept(NamedTuple):
+@dataclass(slots=True)
+class _Kept:
     """One process as it was in the last list: what PM2 told of it, but for what it uses and reports, and what that is.
 
-    PM2 tells the same of nearly each process in nearly each list.
+    PM2 tells the same of nearly each process in nearly each list. `numbers` are what it reported last.
     """
 
     name: object
     pid: object
     environment: monitor_data.Environment
     process: ListedProcess
+    numbers: app_numbers.Numbers | None
 
 
-# By pm_id, of the last list.
-_kept: dict[int, _Kept] = {}
+class ProcessLists:
+    """PM2's lists, read one after the other: of what PM2 tells as in the list before, what was made of it is kept."""
 
+    def __init__(self) -> None:
+        self._kept: dict[int, _Kept] = {}  # by pm_id, of the last list
 
-def parse(body: wire.Argument) -> tuple[ListedProcess, ...]:
-    """The processes of PM2's answer to getMonitorData, in PM2's order, modules included.
+    def read(self, body: wire.Argument) -> tuple[ListedProcess, ...]:
+        """The processes of PM2's answer to getMonitorData, in PM2's order, modules included.
 
-    A process without a name is left out: nobody could have expected it or be notified of it.
+        A process without a name is left out: nobody could have expected it or be notified of it.
 
-    Raises:
-        WireError: the answer is not JSON.
-        Pm2Error: `protocol`: it is no process list.
-    """
-    global _kept
-    entries, before = monitor_data.decode(body), _kept
-    kept: dict[int, _Kept] = {}
-    found = []
-    for entry in entries:
-        numbers = monitor_data.taken_numbers(entry.pm2_env)
-        pm_id = entry.pm_id
-        known = before.get(pm_id) if pm_id.__class__ is int else None
-        if (
-            known is not None
-            and known.environment == entry.pm2_env
-            and known.pid == entry.pid
-            and known.name == entry.name
-        ):
-            process = known.process
-            kept[process.pm_id] = known
-            found.append(_used(process, *_usage(entry, process.status, numbers)))
-        elif (new := _process(entry, numbers)) is not None:
-            found.append(new)
-            if (environment := monitor_data.without_views(entry.pm2_env)) is not None:
-                kept[new.pm_id] = _Kept(entry.name, entry.pid, environment, new)
-    _kept = kept
-    return tuple(found)
+        Raises:
+            WireError: the answer is not JSON.
+            Pm2Error: `protocol`: it is no process list.
+        """
+        entries, before = monitor_data.decode(body), self._kept
+        kept: dict[int, _Kept] = {}
+        found = []
+        for entry in entries:
+            numbers = monitor_data.taken_numbers(entry.pm2_env)
+            pm_id = entry.pm_id
+            known = before.get(pm_id) if pm_id.__class__ is int else None
+            if (
+                known is not None
+                and known.environment == entry.pm2_env
+                and known.pid == entry.pid
+                and known.name == entry.name
+            ):
+                process = known.process
+                kept[process.pm_id] = known
+                memory, cpu, known.numbers = _usage(entry, process.status, numbers, known.numbers)
+                found.append(_used(process, memory, cpu, known.numbers))
+            elif (new := _process(entry, numbers)) is not None:
+                found.append(new)
+                if (environment := monitor_data.without_views(entry.pm2_env)) is not None:
+                    kept[new.pm_id] = _Kept(entry.name, entry.pid, environment, new, new.numbers)
+        self._kept = kept
+        return tuple(found)
 
 
 def _usage(
-    entry: monitor_data.Entry, status: str, numbers: Mapping[str, monitor_data.Number] | None
-) -> tuple[int | None, float | None, str]:
-    """The memory and the CPU that a process uses, and the numbers that it reports as one word."""
+    entry: monitor_data.Entry,
+    status: str,
+    numbers: Raw | None,
+    before: app_numbers.Numbers | None = None,
+) -> tuple[int | None, float | None, app_numbers.Numbers | None]:
+    """The memory and the CPU that a process uses, and the numbers that it reports (`before`: in the list before)."""
     memory = _positive(entry.monit.memory) if status == "online" else None
     cpu = _number(entry.monit.cpu) if memory is not None else None
-    return memory, cpu, app_numbers.word(numbers) if numbers and status in _BEGUN else ""
+    return memory, cpu, app_numbers.read(numbers, before) if numbers and status in _BEGUN else None
 
 
-def _process(entry: monitor_data.Entry, numbers: Mapping[str, monitor_data.Number] | None) -> ListedProcess | None:
+def _process(entry: monitor_data.Entry, numbers: Raw | None) -> ListedProcess | None:
     env = entry.pm2_env
     name = text(entry.name) or text(env.name)
     if name is None:
@@ -177,7 +185,7 @@ def _process(entry: monitor_data.Entry, numbers: Mapping[str, monitor_data.Numbe
         raise Pm2Error("protocol", "PM2 listed a process without an id")
 
     status = text(env.status) or "unknown"
-    memory, cpu, word = _usage(entry, status, numbers)
+    memory, cpu, reported = _usage(entry, status, numbers)
     begun = status in _BEGUN
     last_started_at = epoch_seconds(env.pm_uptime)
     return ListedProcess(
@@ -206,7 +214,7 @@ def _process(entry: monitor_data.Entry, numbers: Mapping[str, monitor_data.Numbe
         may_end=env.stop_exit_codes is not None and _may_end(env),
         out_log_path=_path(env.pm_out_log_path),
         err_log_path=_path(env.pm_err_log_path),
-        numbers=word,
+        numbers=reported,
         heap_limit_bytes=app_numbers.heap_limit(env.node_args) or app_numbers.heap_limit(env.node_options),
     )
 

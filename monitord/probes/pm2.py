@@ -52,7 +52,7 @@ class Pm2Probe:
         latency = (time.perf_counter() - began) * 1000.0
         own = self._own_pids()
         samples = [sample("pm2_latency", round(latency, 3), "ms")]
-        words = app_numbers.within(
+        words = app_numbers.words(
             [process.numbers for process in processes], lambda place: self._limited(processes[place].name)
         )
         for process, word in zip(processes, words, strict=True):
@@ -97,21 +97,24 @@ class _Constant(NamedTuple):
 _MADE: Final = "samples"
 
 
-def _service(process: process_list.ListedProcess, numbers: str, own: frozenset[int]) -> Iterator[Sample]:
+def _service(process: process_list.ListedProcess, word: str, own: frozenset[int]) -> tuple[Sample, ...]:
     alive = None if process.pid is None else process_state(process.pid)
     is_own = process.pid in own
     constant = process.made.get(_MADE)
     if not isinstance(constant, _Constant) or constant.alive != alive or constant.is_own != is_own:
         constant = process.made[_MADE] = _constant(process, alive, is_own=is_own)
     labels = constant.labels
-    yield from constant.first
-    yield Sample("service_memory", labels, process.memory_bytes, "bytes")
-    yield Sample("service_cpu", labels, process.cpu_percent, "percent")
-    yield from constant.rest
-    if numbers:
-        yield Sample("service_app", labels, numbers, "")
-        if process.heap_limit_bytes is not None:
-            yield Sample("service_heap_limit", labels, process.heap_limit_bytes, "bytes")
+    used = (
+        Sample("service_memory", labels, process.memory_bytes, "bytes"),
+        Sample("service_cpu", labels, process.cpu_percent, "percent"),
+    )
+    if not word:
+        return (*constant.first, *used, *constant.rest)
+    told = Sample("service_app", labels, word, "")
+    if process.heap_limit_bytes is None:
+        return (*constant.first, *used, *constant.rest, told)
+    limit = Sample("service_heap_limit", labels, process.heap_limit_bytes, "bytes")
+    return (*constant.first, *used, *constant.rest, told, limit)
 
 
 def _constant(process: process_list.ListedProcess, alive: ProcessState | None, *, is_own: bool) -> _Constant:

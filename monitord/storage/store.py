@@ -17,12 +17,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, TypeVar
 
+from msgspec.json import Encoder
+
 from monitord.clocks import lived_seconds
 from monitord.core.codec import decode, encode
 from monitord.core.engine import State
 from monitord.core.model import Observation, Transition
 from monitord.core.orders import StandingOrders
-from monitord.core.recording import Recorder
+from monitord.core.recording import Frame, Recorder
 from monitord.core.retention_clock import TRUSTED_AFTER_SECONDS, RetentionClock, newest_lived
 from monitord.core.series import Rollup
 from monitord.storage.commands import WaitingCommand, strike
@@ -40,7 +42,7 @@ from monitord.storage.reader import (
     saved_state,
 )
 from monitord.storage.rollups import UNSAVED_AT_MOST, prune_rollups, put_rollups
-from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, PUT_PART, UnusableSnapshot, prune
+from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, UnusableSnapshot, prune
 from monitord.threads import WorkerThread
 
 T = TypeVar("T")
@@ -53,8 +55,10 @@ SAVES_PER_COPY: Final = 60
 # So often the file is examined for damage.
 SAVES_PER_EXAMINATION: Final = 20
 EXAMINE_TIMEOUT_SECONDS: Final = 30.0
+PUT_PART: Final = "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
 # Of a frame and the state: 2 to 6 % larger than by the usual 6, at two thirds of its time.
 _COMPRESSION: Final = 4
+_FRAME: Final = Encoder(enc_hook=encode)
 # The parts as a monitord of before wrote them.
 _OF_BEFORE: Final = (*(field.name for field in fields(State)), CHECK_PART, HOUR_PART)
 # A larger file is not examined before the first check, but soon after.
@@ -374,7 +378,7 @@ class Store:
             strike(connection, record.heard_through)
             seq = connection.execute(
                 "INSERT INTO frames (at, whole, body) VALUES (?, ?, ?)",
-                (at, whole, zlib.compress(_json(frame).encode(), _COMPRESSION)),
+                (at, whole, zlib.compress(_frame_json(frame), _COMPRESSION)),
             ).lastrowid
             if with_state:
                 _put_whole(connection, body, seq or 0)
@@ -459,6 +463,14 @@ def _put_whole(connection: sqlite3.Connection, body: bytes, seq: int) -> None:
 
 def _moment(at: float | None) -> str:
     return "an unknown time" if at is None else f"{datetime.fromtimestamp(at, UTC):%b %d, %H:%M:%S} UTC"
+
+
+def _frame_json(frame: Frame) -> bytes:
+    """A frame as JSON, at a tenth of the cost of `_json`: a frame of a thousand services is nearly all of a save."""
+    try:
+        return _FRAME.encode(frame)
+    except OverflowError:  # a number of more than 64 bits
+        return _json(frame).encode()
 
 
 def _json(value: object) -> str:

@@ -9,13 +9,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from monitord.core.names import LONGEST, distinct
-from monitord.pm2.process_list import parse
+from monitord.pm2.process_list import ProcessLists
 from monitord.reporting.metrics import label
 
 
 def named(*names: str) -> list[str]:
     listed = [{"name": name, "pm_id": number, "pm2_env": {"status": "online"}} for number, name in enumerate(names)]
-    return [process.name for process in parse(b"j:" + json.dumps({"args": [listed]}).encode())]
+    return [process.name for process in ProcessLists().read(b"j:" + json.dumps({"args": [listed]}).encode())]
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from msgspec import Raw
 
+from bench.apps import reply
 from monitord.core import app_numbers as core
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Observation, Reading
@@ -37,16 +41,21 @@ def listed(told: object, **env: object) -> process_list.ListedProcess:
     reply = {"args": [[{"name": "api", "pm_id": 0, "pid": 7, "pm2_env": pm2_env, "monit": {"memory": 1, "cpu": 0}}]]}
     argument = b"j:" + json.dumps(reply).encode()
     assert SECRET not in repr(monitor_data.decode(argument))
-    (process,) = process_list.parse(argument)
+    (process,) = process_list.ProcessLists().read(argument)
     return process
 
 
+def word_of(process: process_list.ListedProcess) -> str:
+    (word,) = app_numbers.words([process.numbers])
+    return word
+
+
 def number(told: Mapping[str, object]) -> str:
-    return listed({"n": told}).numbers.removeprefix("n: ")
+    return word_of(listed({"n": told})).removeprefix("n: ")
 
 
 def test_what_an_app_tells_is_one_word_of_which_each_number_can_be_had() -> None:
-    word = listed(TOLD).numbers
+    word = word_of(listed(TOLD))
     assert core.written(word) == {
         "Heap Size": "10.75 MiB",
         "Heap Usage": "60.04 %",
@@ -86,34 +95,94 @@ def test_a_number_is_one_with_its_unit_or_is_none(told: Mapping[str, object], wr
 
 def test_an_app_that_tells_thousands_keeps_pm2s_own_figures_and_a_few_more() -> None:
     many = {f"{'x' * 500}-{i}": {"value": i} for i in range(5000)} | TOLD
-    found = core.written(listed(many).numbers)
+    found = core.written(word_of(listed(many)))
     assert len(found) == app_numbers.MOST_PER_APP
     assert {"Event Loop Latency p95", "Used Heap Size", "HTTP P95 Latency"} <= found.keys()
     assert all(len(name) <= core.LONGEST_NAME for name in found)
 
 
 def test_a_name_with_what_stands_between_numbers_in_it_is_one_name() -> None:
-    found = core.written(listed({"a | b: c\n": {"value": 1}, "status": {"value": 2}, "value": {"value": 3}}).numbers)
+    found = core.written(word_of(listed({"a | b: c\n": {"value": 1}, "status": {"value": 2}, "value": {"value": 3}})))
     assert list(found.values()) == ["1", "2", "3"]
     assert all(name.isprintable() for name in found)
 
 
+def reported(**told: object) -> app_numbers.Numbers | None:
+    return app_numbers.read(Raw(json.dumps(told, separators=(",", ":")).encode()))
+
+
 def test_too_many_numbers_in_all_leave_each_app_its_first() -> None:
-    words = [f"heap: {i} | loop: 2 | own: 3" for i in range(app_numbers.MOST_IN_ALL)]
-    kept = app_numbers.within(words)
-    assert [core.count(word) for word in kept] == [1] * len(words)
+    apps = [reported(heap={"value": i}, loop={"value": 2}, own={"value": 3}) for i in range(app_numbers.MOST_IN_ALL)]
+    kept = app_numbers.words(apps)
+    assert [len(core.written(word)) for word in kept] == [1] * len(apps)
     assert kept[7] == "heap: 7"
 
 
 def test_a_number_with_limits_is_kept_before_others_however_many_there_are() -> None:
-    words = [f"heap: {i} | HTTP P95 Latency: 2 ms | own: 3" for i in range(app_numbers.MOST_IN_ALL)]
-    kept = app_numbers.within(words, lambda place: {1: ("http p95",), 2: ("OWN",)}.get(place, ()))
+    told = {"HTTP P95 Latency": {"value": 2, "unit": "ms"}, "own": {"value": 3}}
+    apps = [reported(heap={"value": i}, **told) for i in range(app_numbers.MOST_IN_ALL)]
+    kept = app_numbers.words(apps, lambda place: {1: ("http p95",), 2: ("OWN",)}.get(place, ()))
     assert kept[:3] == ["heap: 0", "HTTP P95 Latency: 2 ms", "own: 3"]
+
+
+VALUES: tuple[object, ...] = (
+    *("3.65", "-0.39", "12", "7", " 7", "1.25ms", "9" * 20, "1e3", "", "NaN", "٣", "1\n2", "\ud800"),
+    *(3, 0, -0.0, 60.04, 60.1, 1e-07, 0.00005, 1e22, 12345678901234567890, True, None, [1], {"value": 2}),
+)
+NAMES = ("heap", "HTTP % | a", 'it"s', 'x"value', "value", "Event Loop Latency p95")
+told_by_apps = st.lists(st.tuples(st.sampled_from(NAMES), st.sampled_from(VALUES)), max_size=4)
+
+
+@settings(max_examples=150, deadline=None)
+@given(told_by_apps, st.lists(st.lists(st.sampled_from(VALUES), min_size=4, max_size=4), max_size=5))
+def test_numbers_are_read_as_if_the_list_were_the_first(
+    told: list[tuple[str, object]], moved: list[list[object]]
+) -> None:
+    known = None
+    plain: list[list[object]] = [["1.5"] * 4] * 3  # often enough that it is known how PM2 writes them
+    for values in (*plain, [value for _, value in told], *moved):
+        # Names that stand twice, too.
+        parts = [
+            f'{json.dumps(name)}:{{"unit":"%","value":{json.dumps(value, separators=(",", ":"))},"x":"\\"value\\":"}}'
+            for (name, _), value in zip(told, values, strict=False)
+        ]
+        raw = Raw(f"{{{','.join(parts)}}}".encode())
+        known, first = app_numbers.read(raw, known), app_numbers.read(raw)
+        assert known == first
+        assert app_numbers.words([known]) == app_numbers.words([first])
+
+
+def test_of_an_app_that_reports_other_numbers_only_nothing_is_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    decoded: list[Raw | bytes] = []
+    decode = monitor_data.numbers
+
+    def counted(raw: Raw | bytes) -> Mapping[str, monitor_data.Number] | None:
+        decoded.append(raw)
+        return decode(raw)
+
+    lists, before = process_list.ProcessLists(), []
+    monkeypatch.setattr(monitor_data, "numbers", counted)
+    for turn in range(8):
+        decoded.clear()
+        lists.read(reply(turn, tells=True, apps=50))
+        before.append(len(decoded))
+    # At first; then once it is known how PM2 writes them, which is one layout for all, and read back once.
+    assert before == [50, 51, 0, 0, 0, 0, 0, 0]
+
+
+def test_no_more_than_so_many_layouts_are_known_at_once() -> None:
+    known: dict[int, app_numbers.Numbers | None] = {}
+    for turn in range(3):
+        for app in range(app_numbers._MOST_LAYOUTS + 9):
+            raw = Raw(f'{{"of {app}":{{"value":"{turn}.5"}}}}'.encode())
+            known[app] = app_numbers.read(raw, known.get(app))
+    assert len(app_numbers._layouts) <= app_numbers._MOST_LAYOUTS
+    assert app_numbers.words(list(known.values())) == [f"of {app}: 2.5" for app in known]
 
 
 @pytest.mark.parametrize("told", [{}, None, [], "x", {"a": 1}, {"a": [SECRET]}, {"value": SECRET}])
 def test_an_app_without_instrumentation_tells_nothing(told: object) -> None:
-    assert listed(told).numbers == ""
+    assert word_of(listed(told)) == ""
 
 
 def test_of_options_for_node_nothing_but_the_limit_of_its_heap_is_kept() -> None:
@@ -128,8 +197,8 @@ def test_what_an_app_tells_is_one_sample_however_much_it_is() -> None:
     from monitord.probes.pm2 import _service
 
     silent, telling = listed({}), listed(TOLD)
-    before = len(list(_service(silent, silent.numbers, frozenset())))
-    assert len(list(_service(telling, telling.numbers, frozenset()))) == before + 1
+    before = len(list(_service(silent, word_of(silent), frozenset())))
+    assert len(list(_service(telling, word_of(telling), frozenset()))) == before + 1
 
 
 BLOCKING = """

@@ -16,9 +16,9 @@ from pathlib import Path
 
 import pytest
 
-from monitord.pm2 import Pm2Error, wire
+from monitord.pm2 import Pm2Error, app_numbers, wire
 from monitord.pm2.client import call, processes
-from monitord.pm2.process_list import MAX_NAME_CHARACTERS, ListedProcess, parse, text
+from monitord.pm2.process_list import MAX_NAME_CHARACTERS, ListedProcess, ProcessLists, text
 
 from .conftest import DEADLINE, REPOSITORY, SECRET, RealPm2
 
@@ -401,7 +401,7 @@ async def test_a_field_of_a_type_that_it_never_has_costs_itself(home: Path, fiel
     assert SECRET not in repr(found)
     expected = await listed(home, entry("gateway", 0, **FULL), missing, entry("worker", 2, **FULL))
     assert found == expected
-    assert found[0].numbers == "Heap Size: 10.75 MiB | HTTP: 12"
+    assert app_numbers.words([found[0].numbers]) == ["Heap Size: 10.75 MiB | HTTP: 12"]
     assert (found[0].may_end, found[0].watch, found[0].heap_limit_bytes) == (True, True, 512 * 2**20)
 
 
@@ -427,7 +427,7 @@ async def test_half_a_surrogate_pair_costs_nothing_wherever_it_is(home: Path) ->
 def test_more_values_than_any_fleet_has_are_not_decoded() -> None:
     body = b'j:{"args":[[' + b"[]," * (wire.MAX_VALUES + 1) + b"[]]]}"
     with pytest.raises(wire.WireError, match="more than"):
-        parse(body)
+        ProcessLists().read(body)
 
 
 async def test_an_empty_list_is_an_answer(home: Path) -> None:
@@ -437,7 +437,7 @@ async def test_an_empty_list_is_an_answer(home: Path) -> None:
 @pytest.mark.parametrize("reply", [None, {}, "x", [None], [[]], [{"name": "a"}], [{"name": "a", "pm2_env": {}}]])
 def test_what_is_no_process_list_is_a_protocol_error(reply: object) -> None:
     with pytest.raises(Pm2Error) as caught:
-        parse(b"j:" + json.dumps({"args": [reply]}).encode())
+        ProcessLists().read(b"j:" + json.dumps({"args": [reply]}).encode())
     assert caught.value.kind == "protocol"
 
 

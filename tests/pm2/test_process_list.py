@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from monitord.pm2 import process_list
+from monitord.pm2 import app_numbers, process_list
 from monitord.probes import pm2 as probe
 
 ENV: dict[str, Any] = {
@@ -41,33 +41,36 @@ def listed(processes: list[tuple[int, dict[str, Any], int]]) -> bytearray:
         {"pm_id": number, "pid": pid, "pm2_env": {**ENV, **changed}, "monit": {"memory": 1000 * pid, "cpu": 0.5}}
         for number, changed, pid in processes
     ]
-    return bytearray(b"j:" + json.dumps({"args": [entries]}).encode())
+    return bytearray(b"j:" + json.dumps({"args": [entries]}, separators=(",", ":")).encode())
 
 
 def samples(found: tuple[process_list.ListedProcess, ...]) -> list[object]:
-    return [sample for process in found for sample in probe._service(process, process.numbers, frozenset({2}))]
+    words = app_numbers.words([process.numbers for process in found])
+    return [
+        s for process, word in zip(found, words, strict=True) for s in probe._service(process, word, frozenset({2}))
+    ]
 
 
 lists = st.lists(
     st.lists(st.tuples(st.integers(0, 2), st.sampled_from(CHANGES), st.sampled_from([1, 2])), max_size=3),
     min_size=2,
-    max_size=5,
+    max_size=6,
 )
 
 
 @settings(max_examples=60, deadline=None)
 @given(lists)
 def test_a_list_is_read_as_if_it_were_the_first(several: list[list[tuple[int, dict[str, Any], int]]]) -> None:
+    lists = process_list.ProcessLists()
     for processes in several:
-        found = process_list.parse(listed(processes))
-        kept, process_list._kept = process_list._kept, {}
-        first = process_list.parse(listed(processes))
-        process_list._kept = kept
+        found, first = lists.read(listed(processes)), process_list.ProcessLists().read(listed(processes))
         assert found == first
         assert samples(found) == samples(first)
 
 
 def test_what_is_kept_of_a_list_does_not_keep_the_whole_of_it() -> None:
     body = listed([(0, {}, 1), (1, {"watch": ["src"], "NODE_OPTIONS": "--inspect"}, 1)])
-    process_list.parse(body)
+    lists = process_list.ProcessLists()
+    for _ in range(3):
+        lists.read(body)
     body.append(0)  # which raises BufferError while anybody looks into it

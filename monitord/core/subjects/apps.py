@@ -27,16 +27,16 @@ def event_loop_blocked(observation: Observation, history: History, orders: Stand
     """A service of which an instance's event loop stands still: often, or for good."""
     now = observation.now.timestamp()
     for name, _, processes in fleet(history, orders):
-        told = {key: process for key, process in processes.items() if process.app and process.state == "online"}
-        if not told:
-            continue
         still: dict[str, float] = {}
         slow: dict[str, float] = {}
-        limit = orders.event_loop_latency_of(name)
-        for key, process in told.items():
+        for key, process in processes.items():
+            if not process.app or process.state != "online":
+                continue
             if process.still_since is not None and now - process.still_since >= STILL_SECONDS:
                 still[key] = process.still_since
-            elif (latency := milliseconds_of(process.app, LOOP_P95)) is not None and latency > limit:
+            elif (latency := milliseconds_of(process.app, LOOP_P95)) is not None and (
+                latency > (limit := orders.event_loop_latency_of(name))
+            ):
                 slow[key] = latency
         if still:
             yield _stands_still(name, min(still.values()), now, processes, list(still))
