@@ -26,9 +26,6 @@ OWN = {
     "core/history/growth*.py": {"postgres"},
     "core/history/mounts.py": {"host"},
     "core/history/restarts.py": {"host", "pm2"},  # whether PM2 was restarted by a reboot, the host's boot time says
-    "core/report/seals.py": {"epochs"},
-    "core/report/services.py": {"pm2"},
-    "core/report/tables.py": {"postgres"},
     "testing/servers/*.py": {"pm2", "postgres"},
 }
 # Where such a word is none of a subject's names, or a list of subjects is what is to be written down.
@@ -42,7 +39,6 @@ ELSEWHERE = {
     "postgres/dsn.py": {"host"},  # a parameter of libpq
     "probes/__init__.py": NAMES,  # the registry of the probes
     "redis/connection.py": {"host"},  # a parameter of the client
-    "reporting/report_json.py": {"checks"},  # a field of the report's document
     "testing/servers/pm2_install.py": {"pm2"},  # the name of a package of npm
     "web/middleware.py": {"host"},  # a header of HTTP
 }

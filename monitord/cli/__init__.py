@@ -5,19 +5,20 @@ from __future__ import annotations
 import argparse
 import os
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import chdir
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO, TypeAlias
 
 if TYPE_CHECKING:
     from monitord.config.loader import Settings
     from monitord.config.record import DaemonRecord
     from monitord.core.orders import StandingOrders
+    from monitord.reporting.terminal import Terminal
 
-    # What `add` puts a command on; argparse has no public name for it.
-    Subparsers = argparse._SubParsersAction[argparse.ArgumentParser]
+# What `add` puts a command on; argparse has no public name for it.
+Subparsers: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 # Name -> its line in --help. Each is in the module of that name beside this one, or in that of MODULES.
@@ -116,6 +117,14 @@ def load_settings() -> Settings:
     return find_settings().settings
 
 
+def told_settings() -> CommandSettings:
+    """What `find_settings` finds, and on stderr which files were read."""
+    found = find_settings()
+    if found.word:
+        note(found.word)
+    return found
+
+
 def find_settings() -> CommandSettings:
     """The shell's own settings, or, where it has none, those of the daemon that owns the state directory.
 
@@ -133,8 +142,7 @@ def find_settings() -> CommandSettings:
     try:
         settings, sources = load_with_sources(os.environ, directory)
     except SettingsError as error:
-        sys.stderr.writelines(f"{mistake}\n" for mistake in error.mistakes)
-        raise SystemExit(2) from None
+        raise SystemExit(refused(error.mistakes)) from None
     own = CommandSettings(settings, sources, os.environ, directory, tuple(files_of(os.environ, directory)))
     place = variable_of("state_dir")
     aliased = {f"{alias})" for alias in ALIASES}
@@ -175,11 +183,30 @@ def find_settings() -> CommandSettings:
 
 def say(text: str) -> None:
     """Write to stdout, whatever its encoding can carry, and see it leave."""
-    encoding = sys.stdout.encoding or "utf-8"
-    sys.stdout.write(text.encode(encoding, "replace").decode(encoding, "replace"))
+    _write(sys.stdout, text)
     sys.stdout.flush()
 
 
 def note(text: str) -> None:
-    encoding = sys.stderr.encoding or "utf-8"
-    sys.stderr.write(text.encode(encoding, "replace").decode(encoding, "replace") + "\n")
+    _write(sys.stderr, f"{text}\n")
+
+
+def refused(mistakes: Iterable[str]) -> int:
+    """Say what is wrong with the settings, a line each on stderr, and return the exit code."""
+    from monitord.reporting.terminal import clean
+
+    for mistake in mistakes:
+        note(clean(mistake))
+    return 2
+
+
+def stdout_terminal() -> Terminal:
+    """What stdout shows."""
+    from monitord.reporting.terminal import terminal
+
+    return terminal(sys.stdout.isatty(), os.environ)
+
+
+def _write(stream: TextIO, text: str) -> None:
+    encoding = stream.encoding or "utf-8"
+    stream.write(text.encode(encoding, "replace").decode(encoding, "replace"))

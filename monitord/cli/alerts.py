@@ -3,22 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from monitord.cli import command, find_settings, note, say
+from monitord.cli import Subparsers, command, say, stdout_terminal, told_settings
 from monitord.cli.base import STATE_ERRORS, in_state_directory, length, run_once, unreadable
 from monitord.config.loader import Settings
-from monitord.core.alerting.incidents import Incident, incidents
 from monitord.jsonable import document
 from monitord.reporting.incidents import incident_fields, incidents_text
-from monitord.reporting.terminal import terminal
-from monitord.storage.reader import read_snapshot, read_transitions
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
+from monitord.storage.reader import read_incidents
 
 _LOOK_SECONDS = 10.0
 
@@ -37,29 +29,18 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     back = length(arguments.since)
-    if back is None:
-        return 2
     now = datetime.now(UTC)
-    found = find_settings()
-    if found.word:
-        note(found.word)
+    found = told_settings()
     return run_once(_alerts(found.settings, now - back, now, arguments.format))
 
 
 async def _alerts(settings: Settings, since: datetime, now: datetime, style: str) -> int:
     try:
-        found = await in_state_directory(_read, settings, since, timeout=_LOOK_SECONDS)
+        found = await in_state_directory(read_incidents, settings.state_dir, since, timeout=_LOOK_SECONDS)
     except STATE_ERRORS as error:
         return unreadable("alerts", error, settings.state_dir)
     if style == "json":
         say(document({"since": since, "until": now, "incidents": [incident_fields(one, now) for one in found]}))
     else:
-        say(incidents_text(found, since, now, terminal(sys.stdout.isatty(), os.environ)))
+        say(incidents_text(found, since, now, stdout_terminal()))
     return 0
-
-
-def _read(settings: Settings, since: datetime) -> tuple[Incident, ...]:
-    snapshot = read_snapshot(settings.state_dir)
-    living = snapshot.state.alerts.values() if snapshot is not None else ()
-    found = incidents(read_transitions(settings.state_dir, since), living)
-    return tuple(one for one in found if one.ended_at is None or one.ended_at >= since)

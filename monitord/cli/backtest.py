@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from monitord.cli import command, find_settings, note, say
+from monitord.cli import Subparsers, command, note, refused, say, stdout_terminal, told_settings
 from monitord.cli.base import STATE_ERRORS, length, unreadable, with_progress
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.overrides import TriedSettings, tried
@@ -16,11 +13,7 @@ from monitord.core import humanize
 from monitord.core.backtest import backtest, warm_up
 from monitord.jsonable import document
 from monitord.reporting.backtest import fields, text
-from monitord.reporting.terminal import clean, terminal
 from monitord.storage.reader import read_history, read_transitions, recorded_span
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
 
 
 def add(subparsers: Subparsers) -> None:
@@ -46,17 +39,11 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     back = length(arguments.since)
-    if back is None:
-        return 2
     try:
-        found = find_settings()
-        if found.word:
-            note(found.word)
+        found = told_settings()
         trial = tried(arguments.changes, found.environ, found.directory)
     except SettingsError as error:
-        for mistake in error.mistakes:
-            note(clean(mistake))
-        return 2
+        return refused(error.mistakes)
     try:
         return _backtest(trial, datetime.now(UTC) - back, arguments)
     except STATE_ERRORS as error:
@@ -86,5 +73,5 @@ def _backtest(trial: TriedSettings, since: datetime, arguments: argparse.Namespa
     if arguments.format == "json":
         say(document(fields(found, trial.changes)))
     else:
-        say(text(found, trial.changes, terminal(sys.stdout.isatty(), os.environ)))
+        say(text(found, trial.changes, stdout_terminal()))
     return 0

@@ -126,16 +126,24 @@ def unreadable(command: str, error: Exception, directory: Path) -> int:
     return UNREADABLE
 
 
-def length(since: str) -> timedelta | None:
-    """How far back `--since` goes; None, with a line on stderr, where it is no such length."""
+def length(since: str) -> timedelta:
+    """How far back `--since` goes; where it is no such length, a line on stderr and exit 2."""
     try:
         found = units.duration(since)
         if not found:
             raise ValueError("it must be longer than nothing")
     except ValueError as error:
         note(f"--since: {clean(str(error))}")
-        return None
+        raise SystemExit(MISTAKE) from None
     return found
+
+
+def is_label(epoch: int) -> bool:
+    """Whether `--epoch` can be a label; a line on stderr where it cannot."""
+    if 0 <= epoch < 2**62:
+        return True
+    note("--epoch: a label is a number of seconds since 1970")
+    return False
 
 
 def postgres_session(settings: Settings) -> Session:

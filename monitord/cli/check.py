@@ -5,15 +5,14 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-import sys
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from monitord.cli import CommandSettings, command, find_settings, note, say
+from monitord.cli import CommandSettings, Subparsers, command, find_settings, note, refused, say, stdout_terminal
 from monitord.cli.base import STATE_ERRORS, run_once
 from monitord.config.loader import SettingsError, standing_orders
 from monitord.config.schema import paths
@@ -33,16 +32,12 @@ from monitord.probes.base import Probe
 from monitord.reporting.nagios import nagios
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import EXIT_CODES, text
-from monitord.reporting.terminal import terminal
 from monitord.runtime.cycle import CycleRequest, observe
 from monitord.storage.copy import Copy, read_copy
 from monitord.storage.lock import holder
 from monitord.storage.reader import Snapshot, read_snapshot
 from monitord.storage.schema import UnusableSnapshot
 from monitord.threads import WorkerBusy, WorkerThread
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
 
 # Neither a state directory on a hung disk nor a connection that will not close may hold up the check.
 _LOOK_SECONDS: Final = 0.2
@@ -89,9 +84,7 @@ async def _check(found: CommandSettings, style: str, *, is_explained: bool) -> i
     try:
         probes = Probes(settings, orders, lambda: own)
     except SettingsError as error:
-        for mistake in error.mistakes:
-            note(mistake)
-        return 2
+        return refused(error.mistakes)
     now = datetime.now(UTC)
     try:
         remembering = asyncio.create_task(_remember(worker, settings.state_dir, timeout))
@@ -123,7 +116,7 @@ async def _check(found: CommandSettings, style: str, *, is_explained: bool) -> i
         if found.word:
             notes = (*notes, f"{found.word[:1].upper()}{found.word[1:]}.")
         view = StatusView(report, orders, now.timestamp())
-        say(text(view, heading, terminal(sys.stdout.isatty(), os.environ), notes))
+        say(text(view, heading, stdout_terminal(), notes))
     return EXIT_CODES[report.status]
 
 
@@ -136,7 +129,7 @@ def _explain(found: CommandSettings, report: FleetStatus, orders: StandingOrders
     if style == "json":
         say(document(explanation_fields(subjects, files, report.unasked)))
         return
-    screen = terminal(sys.stdout.isatty(), os.environ)
+    screen = stdout_terminal()
     say(explanation_text(subjects, files, report.unasked or found.trouble, screen))
 
 

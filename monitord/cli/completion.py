@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from monitord.cli import command, say
+from monitord.cli import Subparsers, command, say
 from monitord.core.subjects import rule_names
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
 
 SHELLS: Final = ("bash", "zsh", "fish", "tcsh")
 _INSTALLING: Final = """\

@@ -5,14 +5,10 @@ from __future__ import annotations
 import argparse
 import json
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING
 
-from monitord.cli import command, find_settings, note, say
+from monitord.cli import Subparsers, command, find_settings, note, say
 from monitord.config.loader import described
 from monitord.notify.channels import unheard
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
 
 
 def add(subparsers: Subparsers) -> None:

@@ -6,15 +6,11 @@ import argparse
 import asyncio
 import sys
 from datetime import timedelta
-from typing import TYPE_CHECKING
 
-from monitord.cli import command, note
+from monitord.cli import Subparsers, command, note
 from monitord.core import units
 from monitord.demo import extra
 from monitord.demo.fleets import NAMES as FLEETS
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
 
 
 def add(subparsers: Subparsers) -> None:

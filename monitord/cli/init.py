@@ -11,9 +11,8 @@ from collections.abc import Iterator
 from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from monitord.cli import command, load_settings, note, say
+from monitord.cli import Subparsers, command, load_settings, note, say
 from monitord.cli.base import INTERRUPTED, MISTAKE, run_once
 from monitord.config.loader import Settings
 from monitord.config.sources import DOTENV, TOML
@@ -23,9 +22,6 @@ from monitord.discovery.choices import chosen
 from monitord.discovery.dotenv import Discovered, dotenv
 from monitord.discovery.endpoints import endpoints
 from monitord.discovery.toml import as_toml
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
 
 
 def add(subparsers: Subparsers) -> None:

@@ -20,15 +20,14 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, TypeVar
 
-from monitord.cli import command, load_settings, note, say
+from monitord.cli import Subparsers, command, load_settings, note, say, stdout_terminal
 from monitord.core import units
 from monitord.core.names import is_pattern
 from monitord.logging.reader import Files, Line, Splitter, hourly_files
 from monitord.reporting.log_lines import LEVELS, LogEntry, Selection, entry, line_json, line_text
-from monitord.reporting.terminal import clean, terminal
+from monitord.reporting.terminal import clean
 
 if TYPE_CHECKING:
-    from monitord.cli import Subparsers
     from monitord.config.loader import Settings
 
 UNREADABLE: Final = 3
@@ -121,7 +120,7 @@ class _Shown:
         self._selection = selection
         self._is_json = arguments.format == "json"
         self._verbose = bool(arguments.verbose)
-        self._screen = terminal(sys.stdout.isatty(), os.environ)
+        self._screen = stdout_terminal()
 
     def wanted(self, line: Line) -> LogEntry | None:
         """The line read, where it is asked for."""

@@ -5,27 +5,22 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import os
-import sys
 import uuid
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from monitord.cli import load_settings, note, say
+from monitord.cli import COMMANDS, Subparsers, load_settings, note, refused, say, stdout_terminal
 from monitord.cli.base import run_once
 from monitord.config.loader import Settings, SettingsError
 from monitord.core import humanize
 from monitord.core.model import Kind
-from monitord.notify.channels import channels, heartbeat_sender, names, unheard
+from monitord.notify.channels import channels, heartbeat_sender, unheard
 from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.heartbeat import DEADLINE_SECONDS, Heartbeat
 from monitord.notify.message import Message
-from monitord.reporting.terminal import Terminal, cells, clean, clip, terminal
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
+from monitord.reporting.terminal import Terminal, cells, clean, clip
 
 HEARTBEAT: Final = "heartbeat"
 _CLOSE_SECONDS: Final = 2.0
@@ -46,7 +41,7 @@ class TestOutcome:
 
 
 def add(subparsers: Subparsers) -> None:
-    parser = subparsers.add_parser("notify", help="test the channels: `notify test` sends one message through each")
+    parser = subparsers.add_parser("notify", help=COMMANDS["notify"])
     actions = parser.add_subparsers(dest="action", metavar="ACTION", required=True)
     test = actions.add_parser(
         "test",
@@ -65,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _test(settings: Settings, only: str | None, style: str) -> int:
-    known = (*names(settings), *([HEARTBEAT] if settings.notify.heartbeat_url is not None else []))
+    known = (*settings.notify.channel_names, *([HEARTBEAT] if settings.notify.heartbeat_url is not None else []))
     if not known:
         note(_NONE)
         return 2
@@ -75,9 +70,7 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
     try:
         configured, heart = channels(settings, remembers=False), heartbeat_sender(settings)
     except SettingsError as error:
-        for mistake in error.mistakes:
-            note(mistake)
-        return 2
+        return refused(error.mistakes)
     trials = [_send(channel, settings.instance) for channel in configured if only in (None, channel.name)]
     if heart is not None and only in (None, HEARTBEAT):
         trials.append(_beat(heart, settings.instance))
@@ -98,7 +91,7 @@ async def _test(settings: Settings, only: str | None, style: str) -> int:
         found = [_fields(outcome) for outcome in outcomes]
         say(json.dumps({"channels": found, "unheard": list(gaps)}, indent=2, ensure_ascii=False) + "\n")
     else:
-        say("".join(f"{line}\n" for line in _table(outcomes, terminal(sys.stdout.isatty(), os.environ))))
+        say("".join(f"{line}\n" for line in _table(outcomes, stdout_terminal())))
     return 2 if any(outcome.error for outcome in outcomes) else 0
 
 

@@ -6,12 +6,9 @@ import argparse
 import json
 import sysconfig
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from monitord.cli import command, note, say
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
+from monitord.cli import Subparsers, command, note, say
 
 # In a wheel it lies beside this module, in a checkout in deploy/.
 _PLACES: Final = (

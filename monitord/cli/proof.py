@@ -4,15 +4,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from monitord.cli import command, find_settings, note, say
-from monitord.cli.base import MISTAKE, UNREADABLE, postgres_session, run_once
+from monitord.cli import Subparsers, command, note, say, stdout_terminal, told_settings
+from monitord.cli.base import MISTAKE, UNREADABLE, is_label, postgres_session, run_once
 from monitord.core import humanize, merkle
 from monitord.core.blocks import Style
 from monitord.core.channel_account import compared
@@ -27,10 +25,7 @@ from monitord.postgres import queries, seals
 from monitord.postgres.errors import PostgresError
 from monitord.postgres.participation import upper
 from monitord.postgres.session import Session
-from monitord.reporting.terminal import Terminal, clean, terminal
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
+from monitord.reporting.terminal import Terminal, clean
 
 _DEADLINE_SECONDS: Final = 60.0
 # Of more participants no tree is made in memory: 128 MB of nodes.
@@ -99,16 +94,13 @@ def run(arguments: argparse.Namespace) -> int:
     except ValueError:
         note("--user-hash: it must be 64 hex digits")
         return MISTAKE
-    if not 0 <= arguments.epoch < 2**62:
-        note("--epoch: a label is a number of seconds since 1970")
+    if not is_label(arguments.epoch):
         return MISTAKE
     return run_once(_prove(arguments, user))
 
 
 async def _prove(arguments: argparse.Namespace, user: str) -> int:
-    found = find_settings()
-    if found.word:
-        note(found.word)
+    found = told_settings()
     try:
         keccak256, session = load_keccak256(), postgres_session(found.settings)
     except FailureError as error:
@@ -127,7 +119,7 @@ async def _prove(arguments: argparse.Namespace, user: str) -> int:
     if arguments.format == "json":
         say(document(_fields(made)))
     else:
-        say(_text(made, user, terminal(sys.stdout.isatty(), os.environ)))
+        say(_text(made, user, stdout_terminal()))
     return 0 if made.agrees else 2
 
 

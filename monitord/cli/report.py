@@ -8,16 +8,13 @@ import sys
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from monitord.cli import CommandSettings, command, find_settings, note, say
+from monitord.cli import CommandSettings, Subparsers, command, find_settings, note, say
 from monitord.cli.base import STATE_ERRORS, length, run_once, unreadable, with_progress
 from monitord.core.report.model import Report, Verdict
 from monitord.reporting.terminal import clean, terminal
 from monitord.runtime.report_builder import report_from_recording
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
 
 EXIT_CODES: Final[dict[Verdict, int]] = {"GO": 0, "NO-GO": 2, "UNKNOWN": 3}
 
@@ -45,8 +42,6 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     back = length(arguments.since)
-    if back is None:
-        return 2
     return run_once(_report(find_settings(), back, arguments.format, arguments.output, compare=arguments.compare))
 
 

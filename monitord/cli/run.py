@@ -9,10 +9,10 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from monitord import __version__
-from monitord.cli import command
+from monitord.cli import Subparsers, command
 from monitord.config.loader import Settings, SettingsError, load
 from monitord.config.record import write_record
 from monitord.logging.logger import JsonLog
@@ -20,9 +20,6 @@ from monitord.pm2.ipc import IpcChannel
 from monitord.resolver import ResolverLoop
 from monitord.runtime.daemon import Daemon, Loader, Recorder
 from monitord.storage.lock import DirectoryInUse
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
 
 
 def add(subparsers: Subparsers) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from monitord.cli import CommandSettings, command, find_settings, note, say
+from monitord.cli import CommandSettings, Subparsers, command, note, say, stdout_terminal, told_settings
 from monitord.cli.base import MISTAKE, STATE_ERRORS, in_state_directory, run_once, unreadable
 from monitord.config.loader import Settings
 from monitord.core import humanize
@@ -23,13 +21,11 @@ from monitord.core.subjects import declared
 from monitord.core.subjects.registry import subject_named
 from monitord.jsonable import document
 from monitord.reporting.silences import about, covered_by, silence_fields, silences_text, spell
-from monitord.reporting.terminal import clean, terminal
-from monitord.storage.commands import BUSY_SECONDS, CommandsUnavailable, ask, read_waiting
+from monitord.reporting.terminal import clean
+from monitord.storage.commands import BUSY_SECONDS, ask, read_waiting
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
+from monitord.storage.schema import SnapshotUnavailable
 
 _SECONDS: Final = 2 * BUSY_SECONDS
 
@@ -136,7 +132,7 @@ def _listed_json(held: HeldState, now: datetime) -> str:
 
 def _listed_text(held: HeldState, now: datetime) -> str:
     waiting = frozenset(held.silences) - frozenset(held.state.silences)
-    screen = terminal(sys.stdout.isatty(), os.environ)
+    screen = stdout_terminal()
     return silences_text(tuple(held.silences.values()), waiting, held.state.alerts, now, screen)
 
 
@@ -220,11 +216,11 @@ def look(name: str, answer: Callable[[HeldState, datetime], str]) -> int:
 
 
 def read(found: CommandSettings) -> HeldState:
-    """What there is. Raises CannotAsk where no daemon has run, and Unusable where its snapshot cannot be read."""
+    """What there is. Raises SnapshotUnavailable where no daemon has run, and STATE_ERRORS."""
     settings = found.settings
     snapshot = read_snapshot(settings.state_dir)
     if snapshot is None:
-        raise CommandsUnavailable(f"no monitord has run on {settings.state_dir} yet")
+        raise SnapshotUnavailable(f"no monitord has run on {settings.state_dir} yet")
     runs = holder(settings.state_dir) is not None
     return HeldState(settings, found.orders, snapshot.state, read_waiting(settings.state_dir), runs)
 
@@ -237,17 +233,15 @@ def _answered(held: HeldState, lines: Iterable[str]) -> str:
         if held.runs
         else f"No monitord runs on {held.settings.state_dir}: it takes effect when one does."
     )
-    screen = terminal(sys.stdout.isatty(), os.environ)
+    screen = stdout_terminal()
     return "\n".join(line for text in (*lines, when) for line in screen.wrapped(text, indent="")) + "\n"
 
 
 async def _say(name: str, work: Callable[[CommandSettings], str]) -> int:
-    found = find_settings()
-    if found.word:
-        note(found.word)
+    found = told_settings()
     try:
         said = await in_state_directory(work, found, timeout=_SECONDS)
-    except (ValueError, CommandsUnavailable) as error:
+    except (ValueError, SnapshotUnavailable) as error:
         note(f"monitord {name}: {clean(str(error))}")
         return MISTAKE
     except STATE_ERRORS as error:

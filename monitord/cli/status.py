@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 import argparse
-import os
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from monitord.cli import CommandSettings, command, find_settings, say
+from monitord.cli import CommandSettings, Subparsers, command, find_settings, say, stdout_terminal
 from monitord.cli.base import STATE_ERRORS, in_state_directory, run_once, why_unreadable
 from monitord.config.loader import standing_orders
 from monitord.core import humanize
@@ -20,13 +18,9 @@ from monitord.core.status import Fields, FleetStatus, field_names, read_status
 from monitord.jsonable import document, revived
 from monitord.reporting.sections import StatusView
 from monitord.reporting.silences import in_force_line, silence_fields
-from monitord.reporting.status import EXIT_CODES, CheckRhythm, stale_after, text
-from monitord.reporting.terminal import terminal
+from monitord.reporting.status import EXIT_CODES, CheckRhythm, stale, text
 from monitord.storage.lock import holder
 from monitord.storage.reader import read_snapshot
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
 
 _LOOK_SECONDS: Final = 3.0
 
@@ -86,7 +80,7 @@ async def _status(found: CommandSettings, style: str) -> int:
         notes = tuple(filter(None, (where, quiet, f"STALE: {trouble}." if trouble else "")))
         orders = found.record.orders if found.record is not None else standing_orders(settings)
         view = StatusView(replace(held.report, status=fields["status"]), orders, now.timestamp())
-        say(text(view, heading, terminal(sys.stdout.isatty(), os.environ), notes))
+        say(text(view, heading, stdout_terminal(), notes))
     return EXIT_CODES[fields["status"]]
 
 
@@ -126,9 +120,4 @@ def _trouble(held: _Held, age: timedelta | None, directory: Path, rhythm: CheckR
         return held.trouble
     if age is None:
         return "monitord runs and has not saved a report yet"
-    if age > stale_after(rhythm):
-        return (
-            f"the last report is {humanize.duration(age.total_seconds())} old, and one is due every "
-            f"{humanize.duration(rhythm.check_interval.total_seconds())}"
-        )
-    return None
+    return stale(age, rhythm)

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import os
 import random
-import sys
 from collections import Counter
 from collections.abc import AsyncGenerator, AsyncIterable, Iterable
 from contextlib import aclosing
 from datetime import UTC, datetime, timedelta
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-from monitord.cli import command, find_settings, note, say
-from monitord.cli.base import MISTAKE, UNREADABLE, Progress, length, postgres_session, run_once
+from monitord.cli import Subparsers, command, note, say, stdout_terminal, told_settings
+from monitord.cli.base import MISTAKE, UNREADABLE, Progress, is_label, length, postgres_session, run_once
 from monitord.core import humanize
 from monitord.core.blocks import Style
 from monitord.core.merkle import Hash
@@ -26,10 +24,7 @@ from monitord.postgres import seals
 from monitord.postgres.errors import PostgresError
 from monitord.postgres.seals import SealSelection
 from monitord.postgres.session import Session
-from monitord.reporting.terminal import Terminal, clean, table, terminal
-
-if TYPE_CHECKING:
-    from monitord.cli import Subparsers
+from monitord.reporting.terminal import Terminal, clean, table
 
 # One transaction holds at most this many seconds of work, and its last seal may take as long again.
 _TRANSACTION_SECONDS: Final = 5.0
@@ -58,21 +53,16 @@ def add(subparsers: Subparsers) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     back = length(arguments.since or "24h")
-    if back is None:
-        return MISTAKE
     if arguments.sample is not None and arguments.sample < 1:
         note("--sample: it must be at least 1")
         return MISTAKE
-    if arguments.epoch is not None and not 0 <= arguments.epoch < 2**62:
-        note("--epoch: a label is a number of seconds since 1970")
+    if arguments.epoch is not None and not is_label(arguments.epoch):
         return MISTAKE
     return run_once(_verify(arguments, back))
 
 
 async def _verify(arguments: argparse.Namespace, back: timedelta) -> int:
-    found = find_settings()
-    if found.word:
-        note(found.word)
+    found = told_settings()
     now = datetime.now(UTC)
     wanted = _selection(arguments, back, now)
     loop = asyncio.get_running_loop()
@@ -99,7 +89,7 @@ async def _verify(arguments: argparse.Namespace, back: timedelta) -> int:
     if arguments.format == "json":
         say(document(_fields(done, counts, wanted, now, took)))
     else:
-        say(_text(done, counts, took, terminal(sys.stdout.isatty(), os.environ)))
+        say(_text(done, counts, took, stdout_terminal()))
     return 2 if counts["MISMATCH"] else 3 if counts["UNVERIFIABLE"] or not done else 0
 
 

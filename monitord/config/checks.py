@@ -5,8 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from datetime import timedelta
-from types import MappingProxyType
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal, get_args
 from urllib.parse import urlsplit
 
 from pydantic import (
@@ -21,11 +20,11 @@ from pydantic import (
 )
 
 from monitord.config import types as t
-from monitord.config.named import read_threshold
+from monitord.config.named import agree, read_threshold
 from monitord.core.model import Severity
 from monitord.core.orders import CheckKind, CheckOrder
 from monitord.core.subjects.registry import subject_named
-from monitord.core.thresholds import Threshold, is_stricter
+from monitord.core.thresholds import Threshold
 from monitord.masking import MASK, mask, parts_of, secrets_in
 
 EXAMPLE: Final = '{"shop": {"type": "http", "url": "https://shop.example.com/health"}}'
@@ -37,21 +36,6 @@ _HEADER: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HARMLESS: Final = frozenset({"accept", "accept-language", "cache-control", "content-type", "host", "user-agent"})
 _SHORTEST_SECRET: Final = 8
 _CERTIFICATE_DAYS: Final = 14
-
-
-def _line(value: object) -> str:
-    text = t.text_of(value, "a short line")
-    if not text.isprintable() or len(text) > 500:
-        raise ValueError("it must be one short line")
-    return text
-
-
-def _names(value: object) -> tuple[str, ...]:
-    found = value if isinstance(value, list | tuple) else (value,)
-    for item in found:
-        if not isinstance(item, str) or not item.strip() or not item.isprintable():
-            raise ValueError('it holds something that is no name; write ["gateway", "postgres"]')
-    return tuple(dict.fromkeys(item.strip() for item in found))
 
 
 def _statuses(value: object) -> tuple[str, ...]:
@@ -100,11 +84,10 @@ def _command(value: object) -> tuple[str, ...]:
 
 
 def _days(value: object) -> int:
-    return int(t.text_of(value, "14")) if t.text_of(value, "14").isdecimal() else _no_days(value)
-
-
-def _no_days(value: object) -> int:
-    raise ValueError(f"{value!r} is no number of days; write 14")
+    text = t.text_of(value, "14")
+    if not text.isdecimal():
+        raise ValueError(f"{value!r} is no number of days; write 14")
+    return int(text)
 
 
 def _url(url: SecretStr) -> SecretStr:
@@ -136,8 +119,10 @@ def _shown(url: str) -> str:
     return text
 
 
-Line = Annotated[str, BeforeValidator(_line)]
-Names = Annotated[tuple[str, ...], BeforeValidator(_names)]
+Line = Annotated[str, BeforeValidator(t.short_line("a short line", 500))]
+Names = Annotated[
+    tuple[str, ...], BeforeValidator(t.names('it holds something that is no name; write ["gateway", "postgres"]'))
+]
 Limit = Annotated[Threshold, BeforeValidator(read_threshold), PlainSerializer(str)]
 Days = Annotated[int, BeforeValidator(_days)]
 Url = Annotated[t.HttpUrl, AfterValidator(_url), PlainSerializer(lambda url: _shown(url.get_secret_value()))]
@@ -159,7 +144,7 @@ class CheckSettings(BaseModel):
     service: Line = ""
     depends_on: Names = ()
     user_facing: t.Flag = False
-    severity: Annotated[Severity, t.word("warning", "critical")] | None = None
+    severity: Annotated[Severity, BeforeValidator(t.read_severity)] | None = None
     runbook: Line = ""
     contact: Line = ""
 
@@ -197,14 +182,9 @@ class CheckSettings(BaseModel):
         }
 
 
-def _agree(critical: Threshold | timedelta | None, warning: Threshold | timedelta | None) -> None:
-    if critical is None or warning is None:
-        return
-    if isinstance(critical, timedelta) and isinstance(warning, timedelta):
-        if critical < warning:
-            raise ValueError("critical is less than warning")
-    elif isinstance(critical, Threshold) and isinstance(warning, Threshold) and not is_stricter(critical, warning):
-        raise ValueError(f"critical, {critical}, is reached before warning, {warning}")
+def _not_less(critical: timedelta | None, warning: timedelta | None) -> None:
+    if critical is not None and warning is not None and critical < warning:
+        raise ValueError("critical is less than warning")
 
 
 def _longer_than(length: timedelta | None, factor: float = 1.0) -> Threshold | None:
@@ -229,7 +209,7 @@ class HttpCheckSettings(CheckSettings):
 
     @model_validator(mode="after")
     def _latencies(self) -> HttpCheckSettings:
-        _agree(self.critical_latency, self.warning_latency)
+        _not_less(self.critical_latency, self.warning_latency)
         return self
 
     @property
@@ -301,7 +281,7 @@ class SqlCheckSettings(CheckSettings):
 
     @model_validator(mode="after")
     def _limits(self) -> SqlCheckSettings:
-        _agree(self.critical, self.warning)
+        agree(self.critical, self.warning)
         return self
 
     def _judged(self) -> dict[str, Any]:
@@ -361,7 +341,7 @@ class FreshnessCheckSettings(CheckSettings):
     def _is_whole(self) -> FreshnessCheckSettings:
         if bool(self.query) == bool(self.table or self.column) or bool(self.table) != bool(self.column):
             raise ValueError("it needs either table and column, or query")
-        _agree(self.critical, self.warning)
+        _not_less(self.critical, self.warning)
         return self
 
     def _judged(self) -> dict[str, Any]:
@@ -407,23 +387,16 @@ AnyCheck = (
     | CheckinCheckSettings
     | CommandCheckSettings
 )
-MODELS: Final[Mapping[str, type[CheckSettings]]] = MappingProxyType(
-    {
-        "http": HttpCheckSettings,
-        "tcp": TcpCheckSettings,
-        "sql": SqlCheckSettings,
-        "freshness": FreshnessCheckSettings,
-        "checkin": CheckinCheckSettings,
-        "command": CommandCheckSettings,
-    }
-)
+MODELS: Final[Mapping[str, type[CheckSettings]]] = {
+    model.model_fields["type"].default: model for model in get_args(AnyCheck)
+}
 
 
 def _read(value: object) -> object:
     """The map of checks, whose names are names."""
     found = t.from_json(value, dict, EXAMPLE)
     for name in found:
-        if not name.strip() or not name.isprintable() or len(name) > _LONGEST_NAME or "/" in name:
+        if not t.is_name(name) or len(name) > _LONGEST_NAME or "/" in name:
             raise ValueError(f"of the check {name[:40]!r}, that is no name for one")
         if subject_named(name) is not None:
             raise ValueError(f"of the check {name}, that is the name of something else that is watched")

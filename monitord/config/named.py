@@ -12,12 +12,16 @@ from pydantic import BeforeValidator, PlainSerializer
 
 from monitord.config.types import (
     from_json,
+    is_name,
     mapping,
+    names,
+    percent_text,
     read_count,
     read_cpu_share,
     read_duration,
     read_length,
     read_number,
+    read_of,
     read_percent,
     read_size,
     text_of,
@@ -59,13 +63,7 @@ def named(
             raise ValueError(f"it is not a map; write {example}")
         if unknown := sorted(map(str, item.keys() - fields.keys())):
             raise ValueError(f"{', '.join(unknown)} cannot be declared; what can is {', '.join(fields)}")
-        found = {}
-        for name, value in item.items():
-            try:
-                found[name] = fields[name](value)
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
-        return made(**found)
+        return made(**{name: read_of(name, fields[name], value) for name, value in item.items()})
 
     read_list: Any = words(example).func
     read_map: Any = mapping(example, declared).func
@@ -93,13 +91,8 @@ def named(
     return BeforeValidator(read), PlainSerializer(written)
 
 
-def patterns(value: object) -> tuple[str, ...]:
-    """One shell pattern of service names, which may hold spaces, or a list of them."""
-    found = value if isinstance(value, list | tuple) else (value,)
-    for item in found:
-        if not isinstance(item, str) or not item.strip() or not item.isprintable():
-            raise ValueError('it is no name of a service; write "mail-worker" or ["mail-worker", "mail-worker-*"]')
-    return tuple(item.strip() for item in found)
+# Shell patterns of service names, which may hold spaces.
+_patterns: Final = names('it is no name of a service; write "mail-worker" or ["mail-worker", "mail-worker-*"]')
 
 
 def _by_hours(value: object) -> Mapping[str, timedelta]:
@@ -113,10 +106,7 @@ def _by_hours(value: object) -> Mapping[str, timedelta]:
         if hours & taken:
             raise ValueError(f"{span} names an hour that another span names, too")
         taken |= hours
-        try:
-            found[str(span).strip()] = read_length(limit)
-        except ValueError as error:
-            raise ValueError(f"{span}: {error}") from None
+        found[str(span).strip()] = read_of(str(span), read_length, limit)
     if not found:
         raise ValueError('it names no hours; write "2h" or {"00-06": "3h", "*": "15m"}')
     return found
@@ -158,18 +148,17 @@ def _number_orders(value: object) -> NumberOrders:
         return NumberOrders() if is_off else NumberOrders(read_threshold(value))
     if unknown := sorted(map(str, value.keys() - {"warning", "critical"})):
         raise ValueError(f"{', '.join(unknown)} cannot be declared; what can is warning, critical")
-    found = {}
-    for level, limit in value.items():
-        try:
-            found[level] = read_threshold(limit)
-        except ValueError as error:
-            raise ValueError(f"{level}: {error}") from None
+    found = {level: read_of(level, read_threshold, limit) for level, limit in value.items()}
     if not found:
         raise ValueError(f'it names no limit; write {thresholds.EXAMPLE}, or "{_OFF}"')
-    warning, critical = found.get("warning"), found.get("critical")
+    agree(found.get("critical"), found.get("warning"))
+    return NumberOrders(**found)
+
+
+def agree(critical: Threshold | None, warning: Threshold | None) -> None:
+    """ValueError where what is critical is reached before what warns."""
     if warning is not None and critical is not None and not is_stricter(critical, warning):
         raise ValueError(f"critical, {critical}, is reached before warning, {warning}")
-    return NumberOrders(warning, critical)
 
 
 def _error_lines(value: object) -> float | str:
@@ -185,15 +174,9 @@ def _error_lines(value: object) -> float | str:
 def _limits_of_numbers(value: object) -> Mapping[str, NumberOrders]:
     if not isinstance(value, dict) or not value:
         raise ValueError(f"it is no map from numbers to limits; write {_LIMITS_EXAMPLE}")
-    found = {}
-    for name, limits in value.items():
-        if not name.strip() or not name.isprintable():
-            raise ValueError(f"it holds something that is no name of a number; write {_LIMITS_EXAMPLE}")
-        try:
-            found[number_name(name)] = _number_orders(limits)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
-    return found
+    if not all(map(is_name, value)):
+        raise ValueError(f"it holds something that is no name of a number; write {_LIMITS_EXAMPLE}")
+    return {number_name(name): read_of(name, _number_orders, limits) for name, limits in value.items()}
 
 
 def _limits_written(limits: Mapping[str, Mapping[str, NumberOrders]]) -> dict[str, dict[str, Any]]:
@@ -206,8 +189,6 @@ def _written(limits: NumberOrders) -> str | dict[str, str]:
     stated = {"warning": limits.warning, "critical": limits.critical}
     return {level: str(limit) for level, limit in stated.items() if limit is not None}
 
-
-_percent_text: Final = "{:g}%".format
 
 _read_tables, _tables_written = named(
     '["orders"] or {"orders": {"growth_limit": 10000, "growth_window": "2h", "flow_stall": "2h"}}',
@@ -224,7 +205,7 @@ _read_queues, _queues_written = named(
         "stall": read_length,
         "oldest": read_length,
         "prefix": _key_prefix,
-        "worker": patterns,
+        "worker": _patterns,
     },
     {"stall": units.duration_text, "oldest": units.duration_text},
 )
@@ -232,7 +213,7 @@ _read_disks, _disks_written = named(
     '["/"] or {"/data": {"warning": "85%", "critical": "92%"}}',
     DiskOrders,
     {"warning": read_percent, "critical": read_percent},
-    {"warning": _percent_text, "critical": _percent_text},
+    {"warning": percent_text, "critical": percent_text},
 )
 _of_services = partial(
     named,
@@ -251,11 +232,11 @@ _of_services = partial(
     },
     texts={
         "memory": units.size_text,
-        "cpu": _percent_text,
+        "cpu": percent_text,
         "busy_for": units.duration_text,
         "startup_grace": units.duration_text,
         "event_loop_latency": units.duration_text,
-        "heap_full": _percent_text,
+        "heap_full": percent_text,
         "heap_span": units.duration_text,
     },
 )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, time, timedelta, tzinfo
+from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -31,6 +32,7 @@ class Hours:
         return None
 
 
+@cache
 def quiet_hours(written: str) -> Hours:
     """The hours that were written.
 

@@ -9,12 +9,12 @@ from __future__ import annotations
 import json
 import os
 import threading
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
 from pydantic import SecretStr
 
@@ -24,7 +24,10 @@ from monitord.config.schema import ADDRESSES, STATE_DIR, flat, variable_of
 from monitord.config.sources import DOTENV, ENV_FILE, ENVIRONMENT, TOML
 from monitord.core.codec import decode, encode
 from monitord.core.orders import StandingOrders
+from monitord.files import put_whole
 from monitord.masking import mask
+
+T = TypeVar("T")
 
 FILE: Final = "daemon.json"
 # In the usual state directory: where this user's daemons have theirs, when it is not there.
@@ -78,21 +81,21 @@ def write_record(environ: Mapping[str, str], directory: Path, version: str) -> N
         probe_timeout=settings.probe_timeout,
         version=version,
     )
-    _put(settings.state_dir / FILE, encode(record))
+    put_whole(settings.state_dir / FILE, _json(encode(record)))
     usual = Path(STATE_DIR).expanduser()
     if settings.state_dir != usual:
         others = [str(path) for path in elsewhere() if path != settings.state_dir]
         usual.mkdir(mode=0o700, parents=True, exist_ok=True)
-        _put(usual / ELSEWHERE, [str(settings.state_dir), *others][:_ELSEWHERE_AT_MOST])
+        put_whole(usual / ELSEWHERE, _json([str(settings.state_dir), *others][:_ELSEWHERE_AT_MOST]))
+
+
+def _json(content: object) -> bytes:
+    return json.dumps(content, ensure_ascii=False).encode()
 
 
 def elsewhere() -> tuple[Path, ...]:
     """The state directories other than the usual one on which this user's daemons have run, the latest first."""
-    found: list[str] = []
-    reading = threading.Thread(target=_read_places, args=(found,), daemon=True, name="daemon records")
-    reading.start()
-    reading.join(_READ_SECONDS)
-    return tuple(Path(place) for place in found)
+    return _in_time(_places) or ()
 
 
 def read_record(state_dir: Path) -> DaemonRecord | None:
@@ -100,11 +103,7 @@ def read_record(state_dir: Path) -> DaemonRecord | None:
 
     A directory that does not answer within a second has nothing either.
     """
-    found: list[DaemonRecord] = []
-    reading = threading.Thread(target=_read, args=(state_dir / FILE, found), daemon=True, name="daemon record")
-    reading.start()
-    reading.join(_READ_SECONDS)
-    return found[0] if found else None
+    return _in_time(lambda: decode(DaemonRecord, _content(state_dir / FILE)))
 
 
 def hidden(state_dir: Path) -> str:
@@ -122,28 +121,29 @@ def files_of(environ: Mapping[str, str], directory: Path) -> list[Path]:
     return [path.absolute() for path in (dotenv, dotenv.parent / TOML) if path.is_file()]
 
 
-def _put(path: Path, content: object) -> None:
-    beside = path.with_name(f"{path.name}.new")
-    with suppress(FileNotFoundError):
-        beside.unlink()
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
-        json.dump(content, out, ensure_ascii=False)
-    beside.replace(path)
+def _in_time(read: Callable[[], T]) -> T | None:
+    """What is read, on a thread that is left behind where it hangs; None where that takes long, or it is of no use."""
+    found: list[T] = []
+
+    def reading() -> None:
+        with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RuntimeError):
+            found.append(read())
+
+    thread = threading.Thread(target=reading, daemon=True, name="daemon record")
+    thread.start()
+    thread.join(_READ_SECONDS)
+    return found[0] if found else None
 
 
-def _read_places(found: list[str]) -> None:
-    with suppress(OSError, ValueError, TypeError, RuntimeError):
-        path = Path(STATE_DIR).expanduser() / ELSEWHERE
-        if path.stat().st_size <= _BYTES_AT_MOST:
-            places = json.loads(path.read_text(encoding="utf-8"))
-            found += [place for place in places if isinstance(place, str) and (Path(place) / FILE).is_file()]
+def _places() -> tuple[Path, ...]:
+    places = _content(Path(STATE_DIR).expanduser() / ELSEWHERE)
+    return tuple(Path(place) for place in places if isinstance(place, str) and (Path(place) / FILE).is_file())
 
 
-def _read(path: Path, found: list[DaemonRecord]) -> None:
-    with suppress(OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
-        if path.stat().st_size <= _BYTES_AT_MOST:
-            found.append(decode(DaemonRecord, json.loads(path.read_text(encoding="utf-8"))))
+def _content(path: Path) -> Any:
+    if path.stat().st_size > _BYTES_AT_MOST:
+        raise ValueError(f"{path} is larger than any record")
+    return json.loads(path.read_text(encoding="utf-8"))
 
 
 def _plain(settings: Settings, name: str) -> str | None:

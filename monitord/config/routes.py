@@ -10,7 +10,7 @@ from typing import Annotated, Any, Final
 from pydantic import PlainSerializer
 
 from monitord.config import types as t
-from monitord.config.quiet_hours import Hours, quiet_hours
+from monitord.config.quiet_hours import quiet_hours
 from monitord.core import humanize, units
 from monitord.core.model import RANK, Alert, Severity
 from monitord.core.names import any_means
@@ -51,17 +51,7 @@ class Route:
 
     def is_open(self, now: datetime) -> bool:
         """Whether `now` is within its hours."""
-        return not self.hours or hours_of(self.hours).ending(now) is not None
-
-
-def hours_of(written: str) -> Hours:
-    """The hours of a route; none of them is read twice."""
-    if written not in _HOURS:
-        _HOURS[written] = quiet_hours(written)
-    return _HOURS[written]
-
-
-_HOURS: Final[dict[str, Hours]] = {}
+        return not self.hours or quiet_hours(self.hours).ending(now) is not None
 
 
 def _one(given: Mapping[str, Any]) -> Route:
@@ -74,32 +64,16 @@ def _one(given: Mapping[str, Any]) -> Route:
             raise ValueError(
                 f"{name!r} is none of {', '.join(_FIELDS)}" + (f"; did you mean {near[0]}?" if near else "")
             )
-        try:
-            found[name] = _FIELDS[name](value)
-        except ValueError as error:
-            raise ValueError(f"{name}: {error}") from None
+        found[name] = t.read_of(name, _FIELDS[name], value)
     return Route(**found)
 
 
-def _patterns(value: object) -> tuple[str, ...]:
-    listed = [value] if isinstance(value, str) else value
-    if not isinstance(listed, list | tuple) or not all(isinstance(one, str) and one.strip() for one in listed):
-        raise ValueError('it is not a list of patterns; write ["disk_*"]')
-    return tuple(dict.fromkeys(one.strip() for one in listed))
-
-
-def _hours(value: object) -> str:
-    written = t.text_of(value, "22:00-07:00")
-    if written:
-        hours_of(written)
-    return written
-
-
+_patterns: Final = t.names('it is not a list of patterns; write ["disk_*"]')
 _FIELDS: Final[dict[str, Callable[[object], object]]] = {
-    "severity": t.one_of("warning", "critical"),
+    "severity": t.read_severity,
     "rules": _patterns,
     "subjects": _patterns,
-    "hours": _hours,
+    "hours": t.read_hours,
     "after": t.read_duration,
 }
 

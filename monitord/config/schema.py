@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any, Final, Literal, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from pydantic import Field, SecretStr, create_model
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict
@@ -28,7 +28,8 @@ from monitord.masking import asked_of, parts_of, secrets_in
 
 STATE_DIR: Final = "~/.local/state/monitord"
 PM2_HOME: Final = "~/.pm2"
-
+HeartbeatStyle = Literal["auto", "healthchecks", "plain"]
+LogLevel = Literal["debug", "info", "warning", "error"]
 
 T = TypeVar("T")
 
@@ -161,13 +162,11 @@ class NotifySettings(SettingsSection):
     pagerduty_key: Annotated[t.Token | None, AddressOf("pagerduty")] = None
     pagerduty_url: t.HttpUrl | None = None  # the public one
     heartbeat_url: t.HttpUrl | None = None
-    heartbeat_style: Annotated[Literal["auto", "healthchecks", "plain"], t.word("auto", "healthchecks", "plain")] = (
-        "auto"
-    )
+    heartbeat_style: Annotated[HeartbeatStyle, t.word(*get_args(HeartbeatStyle))] = "auto"
     remind_every: t.Length = timedelta(hours=4)
-    severity_by_channel: Annotated[
-        dict[str, Severity], t.mapping('{"mailto": "critical"}', t.one_of("warning", "critical"))
-    ] = Field(default_factory=dict)
+    severity_by_channel: Annotated[dict[str, Severity], t.mapping('{"mailto": "critical"}', t.read_severity)] = Field(
+        default_factory=dict
+    )
     routes: r.Routes = Field(
         default_factory=dict,
         description="What a channel takes, by its name: a route or a list of them, each with severity, rules, "
@@ -290,9 +289,7 @@ class Settings(BaseSettings):
     report_schedule: t.Schedule = "0 */2 * * *"
     report_verdict_schedule: t.Schedule = ""  # off
     probe_timeout: Annotated[t.Length, JUDGED] = timedelta(seconds=5)
-    log_level: Annotated[Literal["debug", "info", "warning", "error"], t.word("debug", "info", "warning", "error")] = (
-        "info"
-    )
+    log_level: Annotated[LogLevel, t.word(*get_args(LogLevel))] = "info"
     log_retention: t.Length = timedelta(hours=48)
     instance: t.Label = Field(default_factory=socket.gethostname)
     fleet: t.Label = ""

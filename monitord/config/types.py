@@ -13,7 +13,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from datetime import timedelta
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, TypeVar, get_args
 from urllib.parse import urlsplit
 
 from pydantic import BeforeValidator, PlainSerializer, SecretStr
@@ -21,12 +21,13 @@ from pydantic import BeforeValidator, PlainSerializer, SecretStr
 from monitord.config import quiet_hours
 from monitord.core import units
 from monitord.core.cron import normal
+from monitord.core.model import Severity
 from monitord.masking import mask
+
+T = TypeVar("T")
 
 # What Apprise understands behind the scheme only Apprise knows, which is too heavy to ask at every start.
 _TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]{0,30}://\S")
-
-
 _LONGEST_SAID: Final = 500
 
 
@@ -110,6 +111,18 @@ def read_decimal(value: object) -> float:
     return number
 
 
+def short_line(example: str, longest: int) -> Callable[[object], str]:
+    """One line, which may be empty."""
+
+    def read(value: object) -> str:
+        text = text_of(value, example)
+        if not text.isprintable() or len(text) > longest:
+            raise ValueError("it must be one short line")
+        return text
+
+    return read
+
+
 def read_text(value: object) -> str:
     """One line."""
     text = text_of(value, "a text")
@@ -130,6 +143,31 @@ def from_json(value: object, kind: type[list[Any] | dict[str, Any]], example: st
     return value
 
 
+def is_name(value: object) -> bool:
+    """Whether it is a text of one line that says something."""
+    return isinstance(value, str) and bool(value.strip()) and value.isprintable()
+
+
+def read_of(name: str, read: Callable[[object], T], value: object) -> T:
+    """What `read` makes of a value; what is wrong with it begins with its name."""
+    try:
+        return read(value)
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def names(mistake: str) -> Callable[[object], tuple[str, ...]]:
+    """One name, or a list of them, each once; `mistake` is what is said of anything else."""
+
+    def read(value: object) -> tuple[str, ...]:
+        found = value if isinstance(value, list | tuple) else (value,)
+        if not all(map(is_name, found)):
+            raise ValueError(mistake)
+        return tuple(dict.fromkeys(item.strip() for item in found))
+
+    return read
+
+
 def words(example: str, same: Callable[[str], str] = str) -> BeforeValidator:
     """A list of names, each once (`same` says when two are the same), in order."""
 
@@ -138,7 +176,7 @@ def words(example: str, same: Callable[[str], str] = str) -> BeforeValidator:
             return value
         found: dict[str, str] = {}
         for item in from_json(value, list, example):
-            if not isinstance(item, str) or not item.strip() or not item.isprintable():
+            if not is_name(item):
                 raise ValueError(f"it holds something that is no name; write {example}")
             found.setdefault(same(item.strip()), item.strip())
         return tuple(found.values())
@@ -152,7 +190,7 @@ def mapping(example: str, each: Callable[[object], object]) -> BeforeValidator:
     def read(value: object) -> dict[str, object]:
         found = {}
         for name, item in from_json(value, dict, example).items():
-            if not name.strip() or not name.isprintable():
+            if not is_name(name):
                 raise ValueError(f"it holds something that is no name; write {example}")
             try:
                 found[name.strip()] = each(item)
@@ -175,7 +213,7 @@ def patterns(example: str, same: Callable[[str], str] = str) -> BeforeValidator:
             raise ValueError(f"it is a list, and belongs to no subject; say what each service works for: {example}")
         found: dict[str, tuple[str, ...]] = {}
         for name, given in from_json(value, dict, example).items():
-            if not name.strip() or not name.isprintable():
+            if not is_name(name):
                 raise ValueError(f"it holds something that is no name; write {example}")
             if not isinstance(given, list | tuple) or not all(isinstance(one, str) and one.strip() for one in given):
                 raise ValueError(f"of {name}, it is not a list of patterns; write {example}")
@@ -206,6 +244,9 @@ def one_of(*allowed: str) -> Callable[[object], str]:
         return written.lower()
 
     return read
+
+
+read_severity: Final = one_of(*get_args(Severity))
 
 
 def expected(value: object) -> str:
@@ -342,14 +383,8 @@ def is_loopback(host: str) -> bool:
     return bool((mapped or address).is_loopback)
 
 
-def _label(value: object) -> str:
-    text = text_of(value, "box-1")
-    if not text.isprintable() or len(text) > 100:
-        raise ValueError("it must be one short line")
-    return text
-
-
-def _hours(value: object) -> str:
+def read_hours(value: object) -> str:
+    """Hours of the day, as they were written; "" is none."""
     text = text_of(value, "22:00-07:00")
     if text:
         quiet_hours.quiet_hours(text)
@@ -379,36 +414,30 @@ def _schedule(value: object) -> str:
     return normal(text_of(value, "0 */2 * * *"))
 
 
+def _each(text: Callable[[T], object]) -> PlainSerializer:
+    return PlainSerializer(lambda found: {name: text(one) for name, one in found.items()})
+
+
+percent_text: Final = "{:g}%".format
 _as_duration = PlainSerializer(units.duration_text)
+_as_percent = PlainSerializer(percent_text)
 Duration = Annotated[timedelta, BeforeValidator(read_duration), _as_duration]
 Length = Annotated[timedelta, BeforeValidator(read_length), _as_duration]
 EpochLength = Annotated[timedelta, BeforeValidator(_epoch), _as_duration]
 Size = Annotated[int, BeforeValidator(read_size), PlainSerializer(units.size_text)]
-Sizes = Annotated[
-    dict[str, int],
-    mapping('{"web": "800MB"}', read_size),
-    PlainSerializer(lambda sizes: {name: units.size_text(size) for name, size in sizes.items()}),
-]
-Percent = Annotated[float, BeforeValidator(read_percent), PlainSerializer(lambda percent: f"{percent:g}%")]
+Sizes = Annotated[dict[str, int], mapping('{"web": "800MB"}', read_size), _each(units.size_text)]
+Percent = Annotated[float, BeforeValidator(read_percent), _as_percent]
 Number = Annotated[int, BeforeValidator(read_number)]
 Count = Annotated[int, BeforeValidator(read_count)]
 Decimal = Annotated[float, BeforeValidator(read_decimal)]
 Positive = Annotated[float, BeforeValidator(_positive)]
-CpuShare = Annotated[float, BeforeValidator(read_cpu_share), PlainSerializer(lambda share: f"{share:g}%")]
-CpuShares = Annotated[
-    dict[str, float],
-    mapping('{"web": "150%"}', read_cpu_share),
-    PlainSerializer(lambda shares: {name: f"{share:g}%" for name, share in shares.items()}),
-]
-Lines = Annotated[
-    dict[str, str],
-    mapping('{"web": "…"}', read_line),
-    PlainSerializer(lambda lines: {name: mask(line) for name, line in lines.items()}),
-]
+CpuShare = Annotated[float, BeforeValidator(read_cpu_share), _as_percent]
+CpuShares = Annotated[dict[str, float], mapping('{"web": "150%"}', read_cpu_share), _each(percent_text)]
+Lines = Annotated[dict[str, str], mapping('{"web": "…"}', read_line), _each(mask)]
 Text = Annotated[str, BeforeValidator(read_text)]
 Flag = Annotated[bool, BeforeValidator(_flag)]
-Label = Annotated[str, BeforeValidator(_label)]
-Hours = Annotated[str, BeforeValidator(_hours)]
+Label = Annotated[str, BeforeValidator(short_line("box-1", 100))]
+Hours = Annotated[str, BeforeValidator(read_hours)]
 Schedule = Annotated[str, BeforeValidator(_schedule)]
 Directory = Annotated[Path, BeforeValidator(_path)]
 File = Annotated[Path, BeforeValidator(_file)]

@@ -104,3 +104,8 @@ def sentence(text: str) -> str:
     """`text` with a full stop, if it has no end of its own."""
     text = text.rstrip()
     return text if text.endswith((".", "!", "?", "…")) else text + "."
+
+
+def short(text: str, longest: int) -> str:
+    """The text in so many characters at most; one that is cut ends with an ellipsis."""
+    return text if len(text) <= longest else text[: longest - 1] + "…"

@@ -9,9 +9,8 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
 from monitord.core.model import Unmeasured
@@ -20,7 +19,10 @@ from monitord.notify.channels.base import Channel, SendError
 from monitord.notify.channels.limits import TOO_MANY
 from monitord.notify.digest import digest
 from monitord.notify.message import Message
-from monitord.notify.routing import CHANNEL_PART, Origin
+from monitord.notify.routing import CHANNEL_PART, Origin, PlannedMessage
+
+if TYPE_CHECKING:
+    from monitord.notify.outbox import Outbox
 
 FIRST_DELAY_SECONDS: Final = 1.0
 LAST_DELAY_SECONDS: Final = 300.0
@@ -40,42 +42,16 @@ DIGEST_FROM: Final = 4
 DIGEST_AFTER: Final = timedelta(minutes=2)
 QUEUE_AT_MOST: Final = 1000
 _LOOK_SECONDS: Final = 30.0
-# No quiet hours last longer, summer time or not: what is due later still was held by a clock that was wrong.
-_HELD_AT_MOST_SECONDS: Final = 25 * 3600.0
-
-
-class OutboxSink(Protocol):
-    """Whoever keeps the outbox where a kill cannot reach it. Neither call raises."""
-
-    async def delivered(self, channel: str, messages: Sequence[Message]) -> None:
-        """These were accepted."""
-        ...
-
-    async def merged(self, channel: str, messages: Sequence[Message], into: Message) -> None:
-        """These are delivered as one from now on, which has a place of its own before it is sent."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class PendingMessage:
-    """A message, and the moment (Unix seconds; 0: at once) before which it is not to be sent."""
-
-    message: Message
-    due: float = 0.0
-
-    def is_due(self, now: float) -> bool:
-        """Whether it may be sent at `now` (Unix seconds)."""
-        return not now < self.due <= now + _HELD_AT_MOST_SECONDS
 
 
 class DeliveryWorker:
     """The queue of one channel, and the task that empties it, from `start` to `close`."""
 
-    def __init__(self, channel: Channel, outbox: OutboxSink, log: JsonLog, sender: Origin) -> None:
+    def __init__(self, channel: Channel, outbox: Outbox, log: JsonLog, sender: Origin) -> None:
         self.channel = channel
         self.sent = self.failures = 0
         self._outbox, self._log, self._sender = outbox, log, sender
-        self._queue: dict[str, PendingMessage] = {}
+        self._queue: dict[str, PlannedMessage] = {}
         self._firing: Sequence[Message] = ()
         self._superseded: dict[str, Message] = {}
         self._resent_at = float("-inf")
@@ -89,7 +65,7 @@ class DeliveryWorker:
         self._error: SendError | None = None
 
     @property
-    def waiting(self) -> tuple[PendingMessage, ...]:
+    def waiting(self) -> tuple[PlannedMessage, ...]:
         """What has not been accepted yet, in order."""
         return tuple(self._queue.values())
 
@@ -131,7 +107,7 @@ class DeliveryWorker:
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._work(), name=f"notify-{self.channel.name}")
 
-    def put(self, items: Sequence[PendingMessage]) -> None:
+    def put(self, items: Sequence[PlannedMessage]) -> None:
         """Add to the queue; what is in it already is not added again."""
         new = [item for item in items if item.message.id not in self._queue]
         if new:
@@ -228,14 +204,14 @@ class DeliveryWorker:
             return [await self._merge(news, "and delivery failed at the time")]
         return [each.message for each in due[:1]]
 
-    async def _merge(self, items: Sequence[PendingMessage], why: str) -> Message:
+    async def _merge(self, items: Sequence[PlannedMessage], why: str) -> Message:
         """One digest in the place of these: kept under its own id first, so that a crash does not make another."""
         messages = [each.message for each in items]
         whole = digest(messages, self._sender.place, why, self._sender.links.page("/alerts"))
         await self._outbox.merged(self.channel.name, messages, whole)
         merged = {message.id for message in messages}
         rest = {key: each for key, each in self._queue.items() if key not in merged}
-        self._queue = {whole.id: PendingMessage(whole)} | rest
+        self._queue = {whole.id: PlannedMessage(self.channel.name, whole)} | rest
         return whole
 
     async def _send(self, messages: Sequence[Message], *, again: bool) -> None:

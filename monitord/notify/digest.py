@@ -35,8 +35,7 @@ def digest(messages: Sequence[Message], place: str, why: str, link: str = "") ->
     first = worst_of(parts)
     summary = str(first.fields.get("summary") or first.title)
     if len(fired) > 1:
-        title = f"{title}; the worst: {summary}"
-        title = title if len(title) <= TITLE_AT_MOST else title[: TITLE_AT_MOST - 1] + "…"
+        title = humanize.short(f"{title}; the worst: {summary}", TITLE_AT_MOST)
     lines = list(_lines(parts))
     if len(lines) > LINES_AT_MOST:
         lines = [f"… {len(lines) - LINES_AT_MOST} earlier, and then", *lines[-LINES_AT_MOST:]]

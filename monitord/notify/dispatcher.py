@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from monitord.core.engine import Decision
 from monitord.core.model import Unmeasured
@@ -14,36 +14,18 @@ from monitord.notify.outbox import Outbox
 from monitord.storage.file import SetAside
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry
 
+if TYPE_CHECKING:
+    from monitord.notify.channels.heartbeat import Heartbeat
+
 Publish = Callable[[Decision, str, float], None]
 """Receives a decision, who asked for it ("": nobody), and how many milliseconds it took. Never raises."""
-
-
-class HeartbeatSender(Protocol):
-    """Somebody elsewhere who notices when this monitor falls silent. Nothing here blocks or raises."""
-
-    @property
-    def trouble(self) -> Unmeasured | None:
-        """Why it cannot be delivered to; None while it can."""
-        ...
-
-    def begin(self) -> None:
-        """A whole cycle begins."""
-        ...
-
-    def end(self, ok: bool, sentence: str) -> None:
-        """It has ended: well, or the sentence says why not."""
-        ...
-
-    async def close(self) -> None:
-        """Say nothing more."""
-        ...
 
 
 class Dispatcher:
     """What monitord reports, to every receiver. `publish` is called with every cycle, last: whoever shows it."""
 
     def __init__(
-        self, log: EventLog, outbox: Outbox, heartbeat: HeartbeatSender | None = None, publish: Publish | None = None
+        self, log: EventLog, outbox: Outbox, heartbeat: Heartbeat | None = None, publish: Publish | None = None
     ) -> None:
         self.log = log
         self.outbox = outbox

@@ -17,7 +17,7 @@ from monitord.core.model import Unmeasured
 from monitord.core.report.model import Report
 from monitord.logging.logger import JsonLog
 from monitord.notify.channels.base import Channel
-from monitord.notify.delivery import DeliveryWorker, PendingMessage
+from monitord.notify.delivery import DeliveryWorker
 from monitord.notify.message import Message
 from monitord.notify.routing import Origin, PlannedMessage, plan, still_firing, verdict_message
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry
@@ -58,7 +58,7 @@ class Outbox:
             if worker is None or message is None:
                 lost.setdefault(row.channel, []).append(row.message_id)
             else:
-                worker.put((PendingMessage(message, row.due),))
+                worker.put((PlannedMessage(row.channel, message, row.due),))
         self._files = self._store.files
         for channel, ids in lost.items():
             await self._drop(channel, ids)
@@ -105,20 +105,14 @@ class Outbox:
         """Send what was planned: saved, or from memory where saving failed. Never raises."""
         for each in self._unsaved:
             if (worker := self._workers.get(each.channel)) is not None:
-                worker.put((PendingMessage(each.message, each.due),))
+                worker.put((each,))
         # What is in no file, or in one that is gone, is saved with the next cycle, unless it was accepted by then.
         is_saved = self._store.problem is None and self._files == self._store.files
-        self._unsaved, self._files = [] if is_saved else self._waiting(), self._store.files
+        self._unsaved = [] if is_saved else [each for worker in self._workers.values() for each in worker.waiting]
+        self._files = self._store.files
         for worker in self._workers.values():
             if worker.channel.policy.resend_every is not None:
                 self._send_again(worker, decision)
-
-    def _waiting(self) -> list[PlannedMessage]:
-        return [
-            PlannedMessage(name, item.message, item.due)
-            for name, worker in self._workers.items()
-            for item in worker.waiting
-        ]
 
     def _send_again(self, worker: DeliveryWorker, decision: Decision) -> None:
         try:
@@ -136,7 +130,7 @@ class Outbox:
             await self._store.queue([_row(each) for each in planned], STORE_SECONDS)
         for each in planned:
             if (worker := self._workers.get(each.channel)) is not None:  # the settings may be others by now
-                worker.put((PendingMessage(message),))
+                worker.put((each,))
 
     def troubles(self) -> list[Unmeasured]:
         """The channels that fail, and how."""

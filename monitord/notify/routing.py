@@ -48,6 +48,9 @@ _OPEN: Final[tuple[Kind, ...]] = ("firing", "reminder")
 LATER: Final = "before it was this channel's turn"
 """Why a channel is sent now what fires already: of its hours, or because nobody has acknowledged them."""
 
+# No quiet hours last longer, summer time or not: what is due later still was held by a clock that was wrong.
+_HELD_AT_MOST_SECONDS: Final = 25 * 3600.0
+
 _VERDICTS: Final[dict[str, Severity | Literal["info"]]] = {"GO": "info", "NO-GO": "critical"}
 
 
@@ -73,6 +76,10 @@ class PlannedMessage:
     channel: str
     message: Message
     due: float = 0.0
+
+    def is_due(self, now: float) -> bool:
+        """Whether it may be sent at `now` (Unix seconds)."""
+        return not now < self.due <= now + _HELD_AT_MOST_SECONDS
 
 
 def plan(
@@ -297,8 +304,7 @@ def _due(channel: Channel, alert: Alert, sender: Origin, now: datetime) -> float
 
 def _to_do(alert: Alert, now: datetime) -> Iterator[str]:
     """What to do about an alert, and what it rests on."""
-    yield alert.finding.recommendation
-    yield from (f"{name}: {said}" for name, said in annotations_of(alert.finding))
+    yield from _in_short(alert)
     if known := evidence.sentence(alert.finding, now.timestamp()):
         yield f"Evidence: {known}."
 
@@ -333,5 +339,4 @@ def _one_line(title: str) -> str:
 
 
 def _line(title: str) -> str:
-    line = _one_line(title)
-    return line if len(line) <= TITLE_AT_MOST else line[: TITLE_AT_MOST - 1] + "…"
+    return humanize.short(_one_line(title), TITLE_AT_MOST)

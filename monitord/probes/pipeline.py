@@ -253,11 +253,12 @@ class PipelineProbe:
             return
         prefix = "joined" if parts < PARTS else "took_part"
         yield sample(prefix, sum(self._joined[label][name][:parts]), group=group)
-        past = [sum(self._joined[one][name][:parts]) for one in before if one in self._joined_whole]
-        past = [count for count in past if count]
+        read = [sum(self._joined[one][name][:parts]) for one in before if one in self._joined_whole]
+        past = [count for count in read if count]
         if past:
             yield sample(f"{prefix}_usual", round(median(past)), group=group)
             yield sample(f"{prefix}_least", min(past), group=group)
+        if len(read) == len(before):  # with some of them still to be read it would be too few days
             yield sample(f"{prefix}_days", len(past), group=group)
 
     async def _of_seals(self, labels: Sequence[int], now: float, deadline: float) -> list[Sample]:

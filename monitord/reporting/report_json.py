@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from monitord.core.report.model import CheckReport, Report, ServiceReport, TableReport
+from monitord.core.report.model import CheckReport, Hour, Report, ServiceReport
+from monitord.core.subjects.registry import registered
 from monitord.jsonable import in_json, rfc3339
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.incidents import incident_fields
+
+if TYPE_CHECKING:
+    from _typeshed import DataclassInstance
 
 # The dataclasses' fields that hold Unix seconds.
 _TIMES: Final = frozenset(
@@ -36,10 +40,7 @@ def report_fields(night: Report) -> dict[str, Any]:
         "preparation": [_plain(line) for line in night.preparation],
         "open_warnings": [_plain(warning) for warning in night.open_warnings],
         "incidents": [_plain(incident_fields(found, now)) for found in night.incidents],
-        "services": [_service(service) for service in night.services],
-        "tables": [_table(table) for table in night.tables],
-        "checks": [_check(check) for check in night.checks],
-        "groups": [_plain(group) for group in night.groups],
+        **{part.name: _plain(part.shown(night.of(part))) for subject in registered() for part in subject.report_parts},
         "recap": None if night.recap is None else [_plain(tier) for tier in night.recap],
         "recap_error": night.recap_error,
         "recap_before": [_plain(found) for found in night.recap_before],
@@ -53,33 +54,31 @@ def report_fields(night: Report) -> dict[str, Any]:
     return plain
 
 
-def _service(service: ServiceReport) -> dict[str, object]:
-    points = [{"at": _time(at), "bytes": value} for at, value in thinned(service.memory, _POINTS)]
-    return {**_plain(service), "memory": points}
-
-
-def _check(check: CheckReport) -> dict[str, object]:
-    limits = {"warning": check.warning, "critical": check.critical}
-    values = [{"at": _time(at), "value": value} for at, value in check.values]
-    told = {name: None if limit is None else str(limit) for name, limit in limits.items()}
-    return {"name": check.name, "type": check.type, "unit": check.unit, **told, "values": values}
-
-
-def _table(table: TableReport) -> dict[str, object]:
-    hours = [{**_plain(hour), "per_hour": hour.per_hour} for hour in table.hours]
-    return {**_plain(table), "hours": hours}
-
-
 def _plain(value: object) -> Any:
     """The JSON form of anything a Report holds."""
+    match value:
+        case ServiceReport():
+            points = [{"at": _time(at), "bytes": used} for at, used in thinned(value.memory, _POINTS)]
+            return {**_fields(value), "memory": points}
+        case CheckReport():
+            limits = {"warning": value.warning, "critical": value.critical}
+            points = [{"at": _time(at), "value": number} for at, number in value.values]
+            texts = {name: None if limit is None else str(limit) for name, limit in limits.items()}
+            return {"name": value.name, "type": value.type, "unit": value.unit, **texts, "values": points}
+        case Hour():
+            return {**_fields(value), "per_hour": value.per_hour}
     if is_dataclass(value) and not isinstance(value, type):
-        found = ((field.name, getattr(value, field.name)) for field in fields(value))
-        return {name: _time(part) if name in _TIMES else _plain(part) for name, part in found if name != "memory"}
+        return _fields(value)
     if isinstance(value, Mapping):
         return {str(key): _plain(part) for key, part in value.items()}
     if isinstance(value, list | tuple):
         return [_plain(part) for part in value]
     return in_json(value, str)
+
+
+def _fields(value: DataclassInstance) -> dict[str, object]:
+    found = ((field.name, getattr(value, field.name)) for field in fields(value))
+    return {name: _time(part) if name in _TIMES else _plain(part) for name, part in found if name != "memory"}
 
 
 def _time(seconds: float | None) -> str | None:

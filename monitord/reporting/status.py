@@ -75,3 +75,11 @@ class CheckRhythm(Protocol):
 def stale_after(rhythm: CheckRhythm) -> timedelta:
     """The age at which a report is no longer of the present: a late cycle, and one interval more."""
     return max(3 * rhythm.check_interval, 2 * rhythm.probe_timeout) + rhythm.check_interval
+
+
+def stale(age: timedelta, rhythm: CheckRhythm) -> str | None:
+    """Why a report of this age is not of the present, None where it is. A sentence without its full stop."""
+    if age <= stale_after(rhythm):
+        return None
+    old, every = (humanize.duration(length.total_seconds()) for length in (age, rhythm.check_interval))
+    return f"the last report is {old} old, and one is due every {every}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -12,8 +12,8 @@ from typing import Final, TypeVar
 
 from monitord import __version__
 from monitord.config.loader import Settings, standing_orders
-from monitord.core.alerting.incidents import Incident, incidents
-from monitord.core.model import Alert, Command, Silence
+from monitord.core.alerting.incidents import Incident
+from monitord.core.model import Command, Silence
 from monitord.core.orders import StandingOrders
 from monitord.core.report.builder import build_report
 from monitord.core.report.kept import last_day
@@ -25,11 +25,10 @@ from monitord.reporting.metrics import Facts, exposition
 from monitord.runtime.report_builder import recorded_cycles, report_from_recording
 from monitord.runtime.signs import Sign
 from monitord.storage.ack_tokens import AckTokens, Standing
-from monitord.storage.checkins import CheckinUnavailable, JobReport, keep
-from monitord.storage.commands import CommandsUnavailable
-from monitord.storage.reader import read_snapshot, read_transitions, recorded_span
+from monitord.storage.checkins import JobReport, keep
+from monitord.storage.reader import read_incidents, recorded_span
 from monitord.storage.rollups import first_hour, read_rollups
-from monitord.storage.schema import UnusableSnapshot
+from monitord.storage.schema import SnapshotUnavailable, UnusableSnapshot
 from monitord.threads import WorkerBusy, WorkerThread
 from monitord.web.backend import BackendUnavailable, PublishedCycle
 
@@ -94,7 +93,7 @@ class DaemonBackend:
             await self._commands.run(self._leave, self.settings.state_dir, command, timeout=LEAVE_SECONDS)
         except (TimeoutError, WorkerBusy):
             raise BackendUnavailable("the state directory does not answer") from None
-        except (CommandsUnavailable, OSError, sqlite3.Error) as error:
+        except (SnapshotUnavailable, OSError, sqlite3.Error) as error:
             raise BackendUnavailable(f"it could not be left for monitord: {error}") from None
         self._heard(Sign("", "an operator's command was left on the page"))
 
@@ -128,7 +127,7 @@ class DaemonBackend:
             await self._commands.run(keep, self.settings.state_dir, job, report, at, code, timeout=LEAVE_SECONDS)
         except (TimeoutError, WorkerBusy):
             raise BackendUnavailable("the state directory does not answer") from None
-        except (CheckinUnavailable, OSError, sqlite3.Error) as error:
+        except (SnapshotUnavailable, OSError, sqlite3.Error) as error:
             raise BackendUnavailable(f"the report could not be kept: {error}") from None
         if report == "failure" or (report == "success" and self._is_alerted(job)):
             self._heard(
@@ -156,7 +155,7 @@ class DaemonBackend:
     async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
         seen = self._seen
         living = None if seen is None else tuple(seen.decision.state.alerts.values())
-        return await self.aside(lambda: _incidents(self.settings.state_dir, living, datetime.now(UTC) - back))
+        return await self.aside(lambda: read_incidents(self.settings.state_dir, datetime.now(UTC) - back, living))
 
     async def last_day(self) -> KeptWindow:
         running = self._running()
@@ -214,12 +213,3 @@ def _last_day(directory: Path, running: Sequence[Rollup]) -> KeptWindow:
     now = datetime.now(UTC)
     days = read_rollups(directory, now - timedelta(days=1), now)
     return last_day(now.timestamp(), first_hour(directory), days, running)
-
-
-def _incidents(directory: Path, living: Collection[Alert] | None, since: datetime) -> tuple[Incident, ...]:
-    """The incidents since then; `living` are the alerts of the last cycle, or None for those that were saved."""
-    if living is None:
-        snapshot = read_snapshot(directory)
-        living = snapshot.state.alerts.values() if snapshot is not None else ()
-    found = incidents(read_transitions(directory, since), living)
-    return tuple(one for one in found if one.ended_at is None or one.ended_at >= since)

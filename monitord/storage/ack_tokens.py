@@ -19,6 +19,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Final, Literal
 
+from monitord.files import put_whole
+
 KEY_FILE: Final = "ack.key"
 USED_FILE: Final = "ack.used"
 # As long as an incident is kept.
@@ -106,15 +108,7 @@ class AckTokens:
         _, ends, signature = written.split(".")
         living = {key: until for key, until in self._used.items() if until > now}
         self._used = dict(list(living.items())[-_MOST_USED + 1 :]) | {signature: int(ends, 16)}
-        beside = self.directory / f"{USED_FILE}.new"
-        with suppress(FileNotFoundError):
-            beside.unlink()
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="ascii") as out:
-            json.dump(self._used, out)
-            out.flush()
-            os.fsync(handle)
-        beside.replace(self.directory / USED_FILE)
+        put_whole(self.directory / USED_FILE, json.dumps(self._used).encode(), synced=True)
 
 
 def _read_used(path: Path) -> dict[str, int]:

@@ -1,30 +1,22 @@
-"""The one table of the snapshot that others than the daemon write to: operators' commands, until they are applied.
-
-Whoever asks never makes a snapshot and never changes its form: that is the daemon's.
-"""
+"""Operators' commands in the snapshot, which others than the daemon leave there, until they are applied."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from monitord.core.codec import decode, encode
 from monitord.core.model import Command
-from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
+from monitord.storage.schema import SnapshotUnavailable, left_in, opened
 
 BUSY_SECONDS: Final = 5.0
 # So many that wait are a daemon that does not run, and somebody who asks in a loop.
 MOST_WAITING: Final = 1000
 # The form of the snapshot that has the table.
 _WITH_COMMANDS: Final = 3
-
-
-class CommandsUnavailable(Exception):  # noqa: N818 - it names what cannot be done
-    """There is no snapshot to ask through, or not one of this monitord: a sentence without its full stop."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,44 +31,25 @@ def ask(directory: Path, command: Command) -> None:
     """Leave a command for the daemon on `directory`, which applies it in its next cycle. May block for BUSY_SECONDS.
 
     Raises:
-        CannotAsk: no daemon has run there yet, or one of another version.
+        SnapshotUnavailable: no daemon has run there yet, one of another version, or none that applies what is left.
         sqlite3.Error: the file cannot be written.
     """
-    path = directory / FILE
-    if not path.exists():
-        raise CommandsUnavailable(f"no monitord has run on {directory} yet")
-    uri = path.absolute().as_uri() + "?mode=rw"
-    with closing(sqlite3.connect(uri, uri=True, timeout=BUSY_SECONDS, isolation_level=None)) as connection:
-        number = version(connection)
-        if number < len(MIGRATIONS):
-            raise CommandsUnavailable(
-                f"the snapshot at {path} is an older monitord's; it is brought up to date by monitord run"
-            )
-        if number > len(MIGRATIONS):
-            raise CommandsUnavailable(f"the snapshot at {path} was written by a newer monitord")
-        connection.execute("BEGIN IMMEDIATE")  # ended by COMMIT, or by the connection's end
+    with left_in(directory, BUSY_SECONDS) as connection:
         (many,) = connection.execute("SELECT count(*) FROM commands").fetchone()
         if many >= MOST_WAITING:
-            raise CommandsUnavailable(f"{many} commands wait on {directory} already, and no monitord applies them")
+            raise SnapshotUnavailable(f"{many} commands wait on {directory} already, and no monitord applies them")
         body = json.dumps(encode(command), ensure_ascii=False, separators=(",", ":"))
         connection.execute("INSERT INTO commands (body) VALUES (?)", (body,))
-        connection.execute("COMMIT")
 
 
 def read_waiting(directory: Path) -> tuple[Command, ...]:
     """The commands on `directory` that no daemon has applied yet. Writes nothing.
 
     Raises:
-        Unusable: there is a file and it cannot be read.
+        UnusableSnapshot: there is a file and it cannot be read.
     """
-    path = directory / FILE
-    if not path.exists():
-        return ()
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
-            return waiting(connection).commands if version(connection) >= _WITH_COMMANDS else ()
-    except sqlite3.Error as error:
-        raise UnusableSnapshot(f"the snapshot at {path} cannot be read: {error}") from None
+    with opened(directory, "snapshot", _WITH_COMMANDS) as connection:
+        return () if connection is None else waiting(connection).commands
 
 
 def waiting(connection: sqlite3.Connection, after: int = 0) -> WaitingCommand:

@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 from collections.abc import Mapping
-from contextlib import suppress
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Final
 
 from monitord.core.codec import decode
 from monitord.core.engine import State
+from monitord.files import put_whole
 
 COPY: Final = "state-copy.json"
 # Far above what a fleet of thousands makes: whatever is larger is not ours.
@@ -41,16 +40,7 @@ def write_copy(directory: Path, parts: Mapping[str, str], file: str, seq: int) -
     wanted = {field.name for field in fields(State)}
     state = ",".join(f"{json.dumps(name)}:{text}" for name, text in parts.items() if name in wanted)
     body = f'{{"file":{json.dumps(file)},"seq":{seq},"state":{{{state}}}}}'.encode()
-    path = directory / COPY
-    beside = path.with_name(f"{COPY}.new")
-    with suppress(FileNotFoundError):
-        beside.unlink()
-    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(handle, "wb") as out:
-        out.write(hashlib.sha256(body).hexdigest().encode() + b"\n" + body)
-        out.flush()
-        os.fsync(out.fileno())
-    beside.replace(path)
+    put_whole(directory / COPY, hashlib.sha256(body).hexdigest().encode() + b"\n" + body, synced=True)
 
 
 def read_copy(directory: Path) -> Copy | None:

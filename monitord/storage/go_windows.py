@@ -8,6 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
+from monitord.files import put_whole
+
 GO_WINDOWS: Final = "go-windows.json"
 # The newest ones: a report every morning for two months.
 _KEEP: Final = 60
@@ -17,18 +19,11 @@ _LONG_ENOUGH: Final = 0.5
 
 def remember_go(directory: Path, since: float, until: float) -> None:
     """Add a window (Unix seconds). Where the directory is another user's or cannot be written, nothing is added."""
-    path = directory / GO_WINDOWS
-    beside = path.with_name(f"{GO_WINDOWS}.new")
     with suppress(OSError):
         if directory.stat().st_uid != os.geteuid():
             return
         kept = sorted({*_read(directory), (since, until)}, key=lambda window: window[1])[-_KEEP:]
-        with suppress(FileNotFoundError):
-            beside.unlink()
-        handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(handle, "w", encoding="utf-8") as out:
-            json.dump(kept, out)
-        beside.replace(path)
+        put_whole(directory / GO_WINDOWS, json.dumps(kept).encode())
 
 
 def last_go(directory: Path, since: float, until: float) -> tuple[float, float] | None:

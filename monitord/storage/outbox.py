@@ -12,6 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
+from monitord.storage.schema import PUT_PART
+
 NotifiedChannels = Mapping[str, tuple[str, ...]]
 """Which channels have been notified of an alert: their names by its id."""
 
@@ -47,8 +49,7 @@ def take_out(connection: sqlite3.Connection, channel: str, message_ids: Iterable
 def remember_notified(connection: sqlite3.Connection, notified: NotifiedChannels) -> None:
     """Keep which channels were notified of what. In the caller's transaction."""
     connection.execute(
-        "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body",
-        (_NOTIFIED, json.dumps({alert_id: list(channels) for alert_id, channels in notified.items()})),
+        PUT_PART, (_NOTIFIED, json.dumps({alert_id: list(channels) for alert_id, channels in notified.items()}))
     )
 
 

@@ -8,26 +8,24 @@ from __future__ import annotations
 import json
 import sqlite3
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import closing, contextmanager
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
+from monitord.core.alerting.incidents import Incident, incidents
 from monitord.core.codec import decode, encode
 from monitord.core.engine import State
 from monitord.core.folding import Fold
-from monitord.core.model import Observation, Transition
+from monitord.core.model import Alert, Observation, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.recording import Replayer, replay
 from monitord.core.rollups import RunningHour
 from monitord.core.status import build_report
 from monitord.storage.damage import written_state
-from monitord.storage.schema import FILE, MIGRATIONS, UnusableSnapshot, version
+from monitord.storage.schema import DAMAGE, UnusableSnapshot, opened
 
-# What text that is no longer as it was written makes of the code that reads it.
-_DAMAGE = (sqlite3.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError)
 _WITH_FRAMES = 2
 # What is written with the state: the hour that runs, the last check, and the orders where they are not those of it.
 HOUR_PART: Final = "hour"
@@ -80,7 +78,7 @@ def read_snapshot(directory: Path) -> Snapshot | None:
     """What the daemon on `directory` last saved, without writing anything; None where there is nothing.
 
     Raises:
-        Unusable: there is a file and it cannot be read.
+        UnusableSnapshot: there is a file and it cannot be read.
     """
     with opened(directory, "snapshot") as connection:
         if connection is None:
@@ -98,10 +96,10 @@ def read_history(directory: Path, since: datetime) -> Iterator[Observation]:
     Nothing comes where nothing is recorded.
 
     Raises:
-        Unusable: there is a file and it cannot be read.
+        UnusableSnapshot: there is a file and it cannot be read.
     """
-    with opened(directory, "history") as connection:
-        if connection is None or version(connection) < _WITH_FRAMES:
+    with opened(directory, "history", _WITH_FRAMES) as connection:
+        if connection is None:
             return
         rows = connection.execute(
             "SELECT body FROM frames WHERE seq >= coalesce("
@@ -116,10 +114,10 @@ def recorded_span(directory: Path) -> tuple[datetime, datetime] | None:
     """The first and the last moment of the history; None where nothing is recorded.
 
     Raises:
-        Unusable: there is a file and it cannot be read.
+        UnusableSnapshot: there is a file and it cannot be read.
     """
-    with opened(directory, "history") as connection:
-        if connection is None or version(connection) < _WITH_FRAMES:
+    with opened(directory, "history", _WITH_FRAMES) as connection:
+        if connection is None:
             return None
         ends = [
             connection.execute(f"SELECT at FROM frames ORDER BY seq {order} LIMIT 1").fetchone()  # noqa: S608 - ours
@@ -138,7 +136,7 @@ def read_transitions(directory: Path, since: datetime) -> list[Transition]:
     seen from `since` on, or that the saved state still holds.
 
     Raises:
-        Unusable: there is a file and it cannot be read, or one edge in it.
+        UnusableSnapshot: there is a file and it cannot be read, or one edge in it.
     """
     with opened(directory, "record of alerts") as connection:
         if connection is None:
@@ -153,13 +151,26 @@ def read_transitions(directory: Path, since: datetime) -> list[Transition]:
         return [decode(Transition, json.loads(body)) for alert_id, body in rows if alert_id in wanted]
 
 
+def read_incidents(directory: Path, since: datetime, living: Collection[Alert] | None = None) -> tuple[Incident, ...]:
+    """The incidents that lived since then; `living` are the alerts of the last cycle, None for those that were saved.
+
+    Raises:
+        UnusableSnapshot: there is a file and it cannot be read.
+    """
+    if living is None:
+        snapshot = read_snapshot(directory)
+        living = () if snapshot is None else snapshot.state.alerts.values()
+    found = incidents(read_transitions(directory, since), living)
+    return tuple(one for one in found if one.ended_at is None or one.ended_at >= since)
+
+
 def saved_state(connection: sqlite3.Connection, *, with_hour: bool = False) -> Snapshot:
     """The snapshot in an open file: the state as it was last written whole, and every cycle since judged again.
 
     The hour that runs is that of the last cycle where it is asked for, else that of the state as it was written.
 
     Raises:
-        Unusable: what stands there does not fit.
+        UnusableSnapshot: what stands there does not fit.
         sqlite3.Error: as SQLite has it.
     """
     try:
@@ -203,7 +214,7 @@ def _folded(
         try:
             frame = json.loads(zlib.decompress(body))
             observation = replayer.observation(frame)
-        except _DAMAGE as error:
+        except DAMAGE as error:
             broken, why = seq, f"cycle {seq} of its history is damaged ({error})"
             break
         if seq <= through:
@@ -223,20 +234,3 @@ def _held_alerts(connection: sqlite3.Connection) -> set[str]:
     """
     parts, _ = _written(connection)
     return {alert["id"] for alert in parts.get("alerts", {}).values()}
-
-
-@contextmanager
-def opened(directory: Path, what: str) -> Iterator[sqlite3.Connection | None]:
-    """The file in `directory`, read-only; None where there is none, or one that was just made by a starting daemon."""
-    path = directory / FILE
-    if not path.exists():
-        yield None
-        return
-    try:
-        with closing(sqlite3.connect(path.absolute().as_uri() + "?mode=ro", uri=True, timeout=2.0)) as connection:
-            number = version(connection)
-            if number > len(MIGRATIONS):
-                raise UnusableSnapshot(f"the {what} at {path} was written by a newer monitord")
-            yield connection if number else None
-    except _DAMAGE as error:
-        raise UnusableSnapshot(f"the {what} at {path} cannot be read: {error}") from None

@@ -10,8 +10,7 @@ from typing import Final
 
 from monitord.core.rollups import SERIES_AT_MOST
 from monitord.core.series import HOUR, Rollup
-from monitord.storage.reader import opened
-from monitord.storage.schema import version
+from monitord.storage.schema import opened
 
 KEEP_ROLLUPS: Final = timedelta(days=400)
 # Of hours that could not be saved as many rows wait for a disk that can be written again.
@@ -69,8 +68,8 @@ def read_rollups(directory: Path, since: datetime, until: datetime) -> list[Roll
     Raises:
         UnusableSnapshot: there is a file and it cannot be read.
     """
-    with opened(directory, "record by the hour") as connection:
-        if connection is None or version(connection) < _WITH_ROLLUPS:
+    with opened(directory, "record by the hour", _WITH_ROLLUPS) as connection:
+        if connection is None:
             return []
         return list(_days(connection, -int(-since.timestamp() // HOUR), -int(-until.timestamp() // HOUR)))
 
@@ -81,8 +80,8 @@ def first_hour(directory: Path) -> int | None:
     Raises:
         UnusableSnapshot: there is a file and it cannot be read.
     """
-    with opened(directory, "record by the hour") as connection:
-        if connection is None or version(connection) < _WITH_ROLLUPS:
+    with opened(directory, "record by the hour", _WITH_ROLLUPS) as connection:
+        if connection is None:
             return None
         (hour,) = connection.execute("SELECT min(hour) FROM rollups").fetchone()
         return None if hour is None else int(hour) * HOUR

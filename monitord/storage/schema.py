@@ -3,10 +3,19 @@
 from __future__ import annotations
 
 import sqlite3
+import zlib
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Final
 
 FILE: Final = "snapshot.db"
+# What a part of the state is written with, in the place of the one before.
+PUT_PART: Final = "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
+# What text that is no longer as it was written makes of the code that reads it.
+DAMAGE: Final = (sqlite3.Error, zlib.error, ValueError, KeyError, TypeError, AttributeError, RecursionError)
+_READ_SECONDS: Final = 2.0
 
 MIGRATIONS: Final[tuple[str, ...]] = (
     """
@@ -65,6 +74,61 @@ def version(connection: sqlite3.Connection) -> int:
     """How many of the migrations the file has seen; 0 for one that was just made."""
     (number,) = connection.execute("PRAGMA user_version").fetchone()
     return int(number)
+
+
+@contextmanager
+def opened(directory: Path, what: str, form: int = 1) -> Iterator[sqlite3.Connection | None]:
+    """The file in `directory`, read-only; None where there is none, or one of a form before this one.
+
+    A starting daemon has just made the one of form 0.
+
+    Raises:
+        UnusableSnapshot: there is a file and it cannot be read, or is damaged where it was read.
+    """
+    path = directory / FILE
+    if not path.exists():
+        yield None
+        return
+    try:
+        with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_READ_SECONDS)) as found:
+            number = version(found)
+            if number > len(MIGRATIONS):
+                raise UnusableSnapshot(f"the {what} at {path} was written by a newer monitord")
+            yield found if number >= form else None
+    except DAMAGE as error:
+        raise UnusableSnapshot(f"the {what} at {path} cannot be read: {error}") from None
+
+
+class SnapshotUnavailable(Exception):  # noqa: N818 - it names what cannot be done
+    """There is no snapshot to leave anything in, or not one of this monitord: a sentence without its full stop."""
+
+
+@contextmanager
+def left_in(directory: Path, seconds: float) -> Iterator[sqlite3.Connection]:
+    """One transaction for whoever leaves something for the daemon on `directory`, on the disk at its end.
+
+    It never makes a snapshot and never changes its form: that is the daemon's. May block for so many seconds.
+
+    Raises:
+        SnapshotUnavailable: no daemon has run there yet, or one of another version.
+        sqlite3.Error: the file cannot be written.
+    """
+    path = directory / FILE
+    if not path.exists():
+        raise SnapshotUnavailable(f"no monitord has run on {directory} yet")
+    uri = f"{path.absolute().as_uri()}?mode=rw"
+    with closing(sqlite3.connect(uri, uri=True, timeout=seconds, isolation_level=None)) as connection:
+        number = version(connection)
+        if number < len(MIGRATIONS):
+            raise SnapshotUnavailable(
+                f"the snapshot at {path} is an older monitord's; it is brought up to date by monitord run"
+            )
+        if number > len(MIGRATIONS):
+            raise SnapshotUnavailable(f"the snapshot at {path} was written by a newer monitord")
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("BEGIN IMMEDIATE")  # ended by COMMIT, or by the connection's end
+        yield connection
+        connection.execute("COMMIT")
 
 
 KEEP_HISTORY: Final = timedelta(hours=48)

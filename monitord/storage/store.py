@@ -42,7 +42,7 @@ from monitord.storage.reader import (
     saved_state,
 )
 from monitord.storage.rollups import UNSAVED_AT_MOST, prune_rollups, put_rollups
-from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, UnusableSnapshot, prune
+from monitord.storage.schema import KEEP_TRANSITIONS, MIGRATIONS, PUT_PART, UnusableSnapshot, prune
 from monitord.threads import WorkerThread
 
 T = TypeVar("T")
@@ -55,7 +55,6 @@ SAVES_PER_COPY: Final = 60
 # So often the file is examined for damage.
 SAVES_PER_EXAMINATION: Final = 20
 EXAMINE_TIMEOUT_SECONDS: Final = 30.0
-PUT_PART: Final = "INSERT INTO state (name, body) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET body = excluded.body"
 # Of a frame and the state: 2 to 6 % larger than by the usual 6, at two thirds of its time.
 _COMPRESSION: Final = 4
 _FRAME: Final = Encoder(enc_hook=encode)

@@ -221,7 +221,7 @@ def alert_page(alert_id: str, view: PageContext) -> AlertPage | None:
 def _drawn(found: Sequence[Incident], back: timedelta, view: PageContext) -> IllustratedSection:
     told = Report(
         since=view.until - back.total_seconds(), until=view.until, verdict="UNKNOWN", sentence="", blind_minutes=0.0,
-        criteria=(), services=(), tables=(), groups=(), incidents=tuple(found), blind=(),
+        criteria=(), incidents=tuple(found), blind=(),
         escalations={
             one.id: escalation(one.cause, view.seen.decision.orders, view.now, one.ended_at, one.severity)
             for one in found

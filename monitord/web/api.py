@@ -13,7 +13,6 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from monitord.core import humanize
 from monitord.core.model import Command
 from monitord.jsonable import document
 from monitord.reporting.fleet import fleet_fields, tile_groups
@@ -21,7 +20,7 @@ from monitord.reporting.incidents import incident_fields
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView, subject_sections
 from monitord.reporting.silences import silence_fields
-from monitord.reporting.status import stale_after
+from monitord.reporting.status import stale, stale_after
 from monitord.web import params
 from monitord.web.backend import BackendUnavailable, PublishedCycle
 from monitord.web.middleware import body_of
@@ -199,10 +198,8 @@ def status_fields(records: Records) -> dict[str, object]:
     seen = the_seen(records)
     fields = seen.fields | {"age_seconds": round(seen.age_seconds, 3), "pid": os.getpid()}
     fields["silences"] = [silence_fields(one, now()) for one in records.source.silences]
-    settings = records.source.settings
-    if seen.age_seconds > stale_after(settings).total_seconds():
-        every = humanize.duration(settings.check_interval.total_seconds())
-        fields["error"] = f"the last report is {humanize.duration(seen.age_seconds)} old, and one is due every {every}"
+    if (trouble := stale(timedelta(seconds=seen.age_seconds), records.source.settings)) is not None:
+        fields["error"] = trouble
         if fields["status"] != "critical":
             fields["status"] = "unknown"
     return fields

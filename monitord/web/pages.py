@@ -13,6 +13,7 @@ from starlette.responses import HTMLResponse, Response
 
 from monitord.core.alerting.incidents import Incident
 from monitord.core.report.wording import sentence
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.core.subjects.pm2_status import STATUS as SERVICES
 from monitord.reporting.html import IllustratedSection, ReportHead, report_head, report_sections
 from monitord.web import alerts, params, services, silences
@@ -92,8 +93,9 @@ class PageViews:
         """One service over the last hours."""
         name = request.path_params["name"]
         view = await self.view(request, params.plotted(request.query_params.get("since"), NIGHT))
-        nights = view.night.value.night.services if view.night is not None and view.night.value is not None else ()
-        if name not in view.seen.report.of(SERVICES) and all(one.name != name for one in nights):
+        page = None if view.night is None else view.night.value
+        recorded = () if page is None else page.night.of(SERVICE_REPORTS)
+        if name not in view.seen.report.of(SERVICES) and all(one.name != name for one in recorded):
             raise HTTPException(
                 404, f"There is no service of this name, and none was seen in the last {view.span_words}."
             )

@@ -12,6 +12,8 @@ from typing import Any, Final, TypeVar
 from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Plot
 from monitord.core.report.model import KeptWindow, Report
+from monitord.core.subjects.checks_report import CHECK_REPORTS
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.reporting.charts.downsample import thinned
 from monitord.web.async_cache import AsyncCache, CacheEntry
 from monitord.web.backend import PublishedCycle, WebBackend
@@ -138,11 +140,11 @@ def _of(
 def _drawn(night: Report) -> RenderedPage:
     from monitord.reporting.charts.night import night_plots
 
-    services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in night.services)
-    thin = replace(night, services=services)
+    services = tuple(replace(one, memory=tuple(thinned(one.memory, _POINTS))) for one in night.of(SERVICE_REPORTS))
+    thin = night.having(SERVICE_REPORTS, services)
     plot = night_plots(thin)
     small = [Plot("memory_small", one.name) for one in services] + [
-        Plot("value_small", one.name) for one in night.checks
+        Plot("value_small", one.name) for one in night.of(CHECK_REPORTS)
     ]
     kept = {(it.plot, it.of): plot(it) for it in small}
     return RenderedPage(thin, lambda it: kept.get((it.plot, it.of)) or plot(it))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from urllib.parse import quote
 
 from monitord.core import humanize
@@ -15,6 +15,7 @@ from monitord.core.subjects import pm2_status
 from monitord.core.subjects.app_limits import limits_said, value_said
 from monitord.core.subjects.errors import rate
 from monitord.core.subjects.pm2 import PM2
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.core.subjects.pm2_report import services as services_night
 from monitord.core.subjects.pm2_status import ServiceStatus
 from monitord.reporting.charts.axes import TimeSpan
@@ -105,7 +106,7 @@ def _night(name: str, view: PageContext) -> ServiceNight:
     if kept.value is None:
         return ServiceNight(sentence(f"Unknown: {kept.trouble}"), is_unknown=True)
     night = kept.value.night
-    service = next((one for one in night.services if one.name == name), None)
+    service = next((one for one in night.of(SERVICE_REPORTS) if one.name == name), None)
     if service is None:
         return ServiceNight("Nothing is recorded of it.")
     span = TimeSpan(night.since, night.until)
@@ -150,5 +151,7 @@ def _error_figures(service: ServiceReport, span: TimeSpan, limit: float | None) 
 
 def _apart(service: ServiceReport, night: Report) -> list[Block]:
     """The sentences of a report on what was not as expected, of this service alone."""
-    alone = services_night(replace(night, services=(service,)))
-    return [block for section in alone for block in section.blocks if isinstance(block, Paragraph | Bullets)]
+    alone = night.having(SERVICE_REPORTS, (service,))
+    return [
+        block for section in services_night(alone) for block in section.blocks if isinstance(block, Paragraph | Bullets)
+    ]

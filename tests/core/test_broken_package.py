@@ -31,13 +31,14 @@ from monitord.probes.base import Measured, Request, answers, take
 from monitord.probes.packaged import AddedProbe
 from monitord.reporting.metrics import Facts, exposition
 from monitord.reporting.nagios import nagios
+from monitord.reporting.report_json import report_fields
 from monitord.reporting.sections import StatusView
 from monitord.reporting.status import text
 from monitord.reporting.terminal import Terminal
 from monitord.reporting.text import report_text
 from monitord.web import openapi
 from tests.cli.program import monitord
-from tests.support.kiln import KILN, KilnProbe, KilnSettings, samples
+from tests.support.kiln import FIRINGS, KILN, FiringTracker, KilnProbe, KilnSettings, samples
 
 AT = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
 ORDERS = StandingOrders(probes=frozenset({"host", "kiln"}), confirmations=1)
@@ -171,6 +172,23 @@ def test_a_criterion_that_breaks_cannot_be_told(part: str, how: Callable[..., An
     assert met["ovens_cool"] is None
     assert report.verdict != "GO"
     assert met["host_healthy"] is True
+
+
+@pytest.mark.parametrize("how", [fails, ends, odd], ids=lambda how: how.__name__)
+@pytest.mark.parametrize("step", ["track", "observe", "result", "shown"])
+def test_a_part_of_the_report_that_breaks_is_none_and_costs_nothing_else(step: str, how: Callable[..., Any]) -> None:
+    class Breaking(FiringTracker):
+        pass
+
+    setattr(Breaking, step, how)
+    track = how if step == "track" else Breaking
+    shown = how if step == "shown" else FIRINGS.shown
+    decisions = decided(replace(KILN, report_parts=(replace(FIRINGS, track=track, shown=shown),)))
+    observations = [Observation(one.at, {"host": HOST, "kiln": COOL}) for one in decisions]
+    recorded = RecordedCycle(observations, [], decisions[-1].state, {}, AT.timestamp())
+    fields = report_fields(build_report(recorded, ORDERS, AT.timestamp(), decisions[-1].at.timestamp()))
+    assert fields["firings"] is None
+    assert fields["services"] == []
 
 
 @pytest.mark.parametrize("how", [fails, ends, nonsense], ids=lambda how: how.__name__)

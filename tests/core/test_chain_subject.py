@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from monitord.core.codec import decode, encode
 from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Failure, NotTaken, Observation, Reading, Sample, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.chain import CHAIN
-from monitord.core.subjects.chain_facts import on_chain, remembered
+from monitord.core.subjects.chain_facts import kept_accounts, remembered, standing
 from monitord.core.subjects.chain_status import STATUS
 
 AT = datetime(2025, 11, 5, 4, 0, tzinfo=UTC)
@@ -86,14 +88,14 @@ def test_a_reading_that_tells_what_was_found_before_changes_nothing() -> None:
     ],
 )
 def test_whoever_asks_for_one_seal_is_told_how_it_stands(facts: list[Sample] | Failure, known: str) -> None:
-    assert on_chain(fold(facts)[-1].state.history, "marlon", LABEL, ROOT) == known
+    assert standing(fold(facts)[-1].state.history, ORDERS, "marlon", LABEL, ROOT).state == known
 
 
 def test_an_account_that_is_read_though_nothing_of_it_was_published_of_late_tells_of_a_seal() -> None:
     facts = [one for one in channel("marlon", 0, LABEL) if one.name not in ("chain_published", "chain_root")]
     history = fold(facts)[-1].state.history
-    assert on_chain(history, "marlon", LABEL, ROOT) == "OK"
-    assert on_chain(history, "marlon", LABEL - 90_000, ROOT) == "SUPERSEDED"
+    assert standing(history, ORDERS, "marlon", LABEL, ROOT).state == "OK"
+    assert standing(history, ORDERS, "marlon", LABEL - 90_000, ROOT).state == "SUPERSEDED"
 
 
 def test_the_status_says_what_was_found_and_since_when() -> None:
@@ -114,3 +116,37 @@ def test_a_root_is_held_while_it_can_be_claimed(latest: int | None, holds: bool)
     assert CHAIN.holds_root is not None
     assert CHAIN.holds_root(history, ORDERS, "marlon", LABEL, ROOT).held is holds
     assert CHAIN.holds_root(history, ORDERS, "lacy", LABEL, ROOT).held is None
+
+
+def test_an_account_that_was_not_in_the_last_round_tells_for_an_epoch_and_how_old_that_is() -> None:
+    own, other = channel("marlon", LABEL, LABEL), channel("lacy", LABEL, LABEL)
+    assert CHAIN.holds_root is not None
+    later = CHAIN.holds_root(fold(own, other, other)[-1].state.history, ORDERS, "marlon", LABEL, ROOT)
+    assert (later.held, later.why) == (True, "its account was read 10 min ago")
+    too_late = fold(own, *[other] * 13)[-1].state.history
+    told = CHAIN.holds_root(too_late, ORDERS, "marlon", LABEL, ROOT)
+    assert (told.held, told.why) == (None, "its account was read 1 h 5 min ago, which is too long")
+    # What was superseded stays so.
+    assert standing(too_late, ORDERS, "marlon", LABEL - 90_000, ROOT).state == "SUPERSEDED"
+
+
+def test_an_account_that_was_not_read_for_an_epoch_may_have_what_the_other_group_s_has_not() -> None:
+    milo, cls = channel("marlon", LABEL, LABEL), channel("marlon", LABEL, None, group="CLS")
+    assert standing(fold(milo, *[cls] * 13)[-1].state.history, ORDERS, "marlon", LABEL, ROOT).state == "UNKNOWN"
+    assert standing(fold(cls, *[milo] * 13)[-1].state.history, ORDERS, "marlon", LABEL, ROOT).state == "OK"
+
+
+def test_the_accounts_that_are_kept_are_few_and_survive_a_restart() -> None:
+    many = [one for number in range(300) for one in channel(f"channel-{number:03}", LABEL, LABEL)]
+    state = fold(many)[-1].state
+    again = decode(State, json.loads(json.dumps(encode(state))))
+    assert len(list(kept_accounts(again.history))) == 200
+    assert standing(again.history, ORDERS, "channel-299", LABEL, ROOT).state == "OK"
+
+
+def test_a_deployment_that_was_not_read_is_not_known_to_be_another() -> None:
+    told = [sample("chain_program", "executable", ""), sample("chain_authority", "key", "")]
+    whole = [*told, sample("chain_deployed", 377_000_000)]
+    last = fold(whole, told, whole[:1] + whole[2:])[-1]
+    assert [one for one in last.state.alerts.values() if one.rule == "program_changed"] == []
+    assert last.state.history.kept("chain")["program"] == {"deployed": 377_000_000, "authority": "key"}

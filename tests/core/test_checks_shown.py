@@ -19,6 +19,7 @@ from monitord.core.engine import Decision, State, decide
 from monitord.core.model import Observation, Recheck, Unmeasured, Value
 from monitord.core.orders import CheckOrder
 from monitord.core.report.model import CheckReport
+from monitord.core.subjects.checks_report import CHECK_REPORTS
 from monitord.core.thresholds import threshold
 from monitord.jsonable import document
 from monitord.reporting.charts.axes import TimeSpan
@@ -280,7 +281,7 @@ def test_the_numbers_of_a_night_are_kept_with_every_peak_and_gap_in_few_points()
         found.checks["db"].is_down("refused", "refuses the connection")
         found.passes(minutes=0.5)
         found.checks["db"].answers(200)
-    shop, db = morning(found, hours=6).checks
+    shop, db = morning(found, hours=6).of(CHECK_REPORTS)
     assert (shop.name, shop.type, shop.unit, db.unit) == ("shop", "http", "ms", "ms")
     assert [value for _, value in shop.values].count(900.0) == 6
     assert [value for _, value in db.values].count(None) == 6

@@ -12,6 +12,7 @@ from monitord.core.history.defaults import effective, seen
 from monitord.core.history.model import History, TableHistory
 from monitord.core.orders import SEALS, StandingOrders
 from monitord.core.report.builder import RecordedCycle, build_report
+from monitord.core.subjects.epochs_report import SEALING_REPORT
 
 from .nights import Night
 
@@ -109,7 +110,7 @@ def test_the_verdict_over_a_fleet_without_the_defaults_has_no_word_of_them() -> 
     report = build_report(recorded_of(night), SHOP, begin, night.clock.now)
     assert report.verdict == "GO"
     assert "epochs_sealed" not in {criterion.name for criterion in report.criteria}
-    assert (report.groups, report.blind, report.blind_minutes) == ((), (), 0)
+    assert (report.of(SEALING_REPORT).groups, report.blind, report.blind_minutes) == ((), (), 0)
 
 
 def test_seals_that_appear_in_the_night_were_not_blind_before() -> None:

@@ -15,6 +15,7 @@ from monitord.core.history.error_lines import DAYS, LEAST, ErrorHistory, update_
 from monitord.core.model import Reading, sample
 from monitord.core.orders import ServiceOrders, StandingOrders
 from monitord.core.subjects.errors import errors_status
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.reporting.metrics import Facts, exposition
 from monitord.web.backend import PublishedCycle
 from tests.core.nights import ORDERS, Night
@@ -253,7 +254,7 @@ def test_the_report_has_the_rate_as_it_was() -> None:
     made = Night(ORDERS)
     fleet(made)
     made.passes(minutes=60)
-    services = {service.name: service for service in morning(made, 1).services}
+    services = {service.name: service for service in morning(made, 1).of(SERVICE_REPORTS)}
     rates = [value for _, value in services["gateway"].errors if value]
     assert rates
     assert all(40 < rate < 80 for rate in rates)

@@ -13,6 +13,7 @@ from monitord.core.codec import decode, encode
 from monitord.core.history.model import History, TableHistory
 from monitord.core.orders import DiskOrders, QueueOrders, ServiceOrders, StandingOrders, TableOrders
 from monitord.core.subjects import replica
+from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from monitord.core.subjects.registry import registered
 from monitord.core.subjects.tables import wants_exact
 
@@ -79,7 +80,7 @@ def test_graphs_have_the_limits_of_each_name(night: Night) -> None:
 
 def test_the_report_judges_each_table_by_its_own_rate(night: Night) -> None:
     report = morning(night, 2)
-    assert {table.name: table.limit for table in report.tables} == {"user_signals": 100_000, "invoices": 5}
+    assert {table.name: table.limit for table in report.of(TABLE_REPORTS)} == {"user_signals": 100_000, "invoices": 5}
     assert "<5 and <100,000 rows/hour" in criterion(report, "growth_steady").title
     assert criterion(report, "growth_steady").evidence == "Not steady: invoices."
     assert "<150 MB and <500 MB per service" in criterion(report, "memory_stable").title

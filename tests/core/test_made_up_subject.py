@@ -55,7 +55,7 @@ from monitord.reporting.text import report_text
 from monitord.web import openapi
 from monitord.web.backend import PublishedCycle
 from tests.cli.program import monitord
-from tests.support.kiln import KILN, OVEN_HOT, OVEN_WARM, KilnProbe, KilnSettings, samples
+from tests.support.kiln import FIRINGS, KILN, OVEN_HOT, OVEN_WARM, KilnProbe, KilnSettings, samples
 from tests.web.made import Source, client, settings_for
 
 AT = datetime(2025, 11, 5, 3, 57, tzinfo=UTC)
@@ -236,6 +236,8 @@ def test_it_is_in_every_form_of_the_report() -> None:
     (criterion,) = [one for one in json.loads(as_json)["criteria"] if one["name"] == "ovens_cool"]
     assert (criterion["title"], criterion["met"]) == ("Ovens up to 1200 °C", False)
     assert "The oven west was at 1300 °C at most." in criterion["details"]
+    assert set(json.loads(as_json)["firings"]) == {12}
+    assert found.of(FIRINGS) == tuple(json.loads(as_json)["firings"])
 
 
 def test_its_series_are_kept_by_the_hour_and_are_in_the_report() -> None:

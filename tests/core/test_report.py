@@ -9,6 +9,9 @@ from monitord.core.model import Failure, Observation, Reading
 from monitord.core.report.builder import RecordedCycle, build_report
 from monitord.core.report.model import Criterion, ServiceReport
 from monitord.core.report.model import Report as Report
+from monitord.core.subjects.epochs_report import SEALING_REPORT
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
+from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from tests.nights.playing import through_frames
 
 from .nights import LONG, MEMORY, Night, orders
@@ -26,7 +29,7 @@ def criterion(report: Report, name: str) -> Criterion:
 
 
 def service(report: Report, name: str) -> ServiceReport:
-    return next(s for s in report.services if s.name == name)
+    return next(s for s in report.of(SERVICE_REPORTS) if s.name == name)
 
 
 def quiet(hours: float = 3.0, every: float = 60.0, **changes: object) -> Night:
@@ -101,9 +104,9 @@ def test_a_skipped_epoch_is_named_by_its_label_and_group() -> None:
     found = criterion(report, "epochs_sealed")
     assert found.met is False
     assert any("CLS has no seal of 1762318800 (05:00 UTC)" in detail for detail in found.details)
-    cls = next(group for group in report.groups if group.group == "CLS")
+    cls = next(group for group in report.of(SEALING_REPORT).groups if group.group == "CLS")
     assert [seal.label for seal in cls.seals if seal.state == "missed"] == [1762318800]
-    milo = next(group for group in report.groups if group.group == "MILO")
+    milo = next(group for group in report.of(SEALING_REPORT).groups if group.group == "MILO")
     assert {seal.state for seal in milo.seals} == {"sealed"}
 
 
@@ -125,7 +128,7 @@ def test_a_recording_in_which_readings_are_as_those_before_tells_the_same_seals(
     until, groups = once[-1].now.timestamp(), []
     for observations in (once, list(through_frames(once))):
         recorded = RecordedCycle(observations, night.transitions, night.state)
-        groups.append(build_report(recorded, night.orders, until - 5 * 3600, until).groups)
+        groups.append(build_report(recorded, night.orders, until - 5 * 3600, until).of(SEALING_REPORT).groups)
     told, again = groups
     assert {seal.state for group in told for seal in group.seals} >= {"sealed", "late", "missed"}
     assert told == again
@@ -138,7 +141,7 @@ def test_growth_past_the_steady_rate_is_a_no_go_by_its_busiest_hour() -> None:
     report = morning(night, 4)
     found = criterion(report, "growth_steady")
     assert found.met is False
-    (table,) = report.tables
+    (table,) = report.of(TABLE_REPORTS)
     assert table.most == pytest.approx(133_000, rel=0.01)
     assert table.per_hour == pytest.approx(87_500, rel=0.02)
     raised = build_report(
@@ -324,7 +327,7 @@ def test_a_night_replayed_in_a_minute_has_its_verdict_too() -> None:
     night.passes(minutes=1)
     report = morning(night, 1 / 60)
     assert report.verdict == "GO", report.criteria
-    assert len(report.groups[0].seals) >= 11
+    assert len(report.of(SEALING_REPORT).groups[0].seals) >= 11
     assert criterion(report, "epochs_sealed").title == "New epochs sealed every 5 s"
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 
 from monitord.core.model import sample
+from monitord.core.subjects.epochs_report import SEALING_REPORT
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
+from monitord.core.subjects.postgres_report import TABLE_REPORTS
 
 from .test_report import criterion, morning, quiet, service
 
@@ -15,7 +18,7 @@ def test_labels_that_no_reading_reached_back_to_are_unknown_and_not_missed() -> 
     night.passes(hours=3)
     report = morning(night, 46)
     found = criterion(report, "epochs_sealed")
-    states = {seal.state for group in report.groups for seal in group.seals}
+    states = {seal.state for group in report.of(SEALING_REPORT).groups for seal in group.seals}
     assert "missed" not in states
     assert found.met is None
 
@@ -94,12 +97,12 @@ def test_nothing_of_a_night_with_a_clock_set_back_has_a_negative_length_or_overl
     night.clock_steps(hours=-1, minutes=-7)
     night.passes(hours=3)
     report = morning(night, 5)
-    for found in report.services:
+    for found in report.of(SERVICE_REPORTS):
         edges = [edge for stretch in found.stretches for edge in (stretch.start, stretch.end)]
         assert edges == sorted(edges)
         times = [at for at, _ in found.memory]
         assert times == sorted(times)
-    for table in report.tables:
+    for table in report.of(TABLE_REPORTS):
         assert all(hour.rows is None or hour.rows >= 0 for hour in table.hours)
     assert all(spell.end >= spell.start for spell in report.blind)
 
@@ -111,7 +114,7 @@ def test_what_fell_due_by_a_clock_that_was_ahead_is_not_missed() -> None:
     night.clock_steps(hours=-3)
     night.until(7, 1)
     report = morning(night, 3)
-    states = {seal.label: seal.state for group in report.groups for seal in group.seals}
+    states = {seal.label: seal.state for group in report.of(SEALING_REPORT).groups for seal in group.seals}
     assert set(states.values()) == {"sealed", "open"}
     assert criterion(report, "epochs_sealed").met is True
 

@@ -11,6 +11,7 @@ import pytest
 from monitord.notify.channels.apprise import Apprise, installed, note
 from monitord.notify.channels.apprise_child import _answer, by_alias
 from monitord.notify.channels.apprise_identity import taken
+from monitord.notify.channels.apprise_layout import with_parameters
 from monitord.notify.digest import digest
 
 from .conftest import Receive
@@ -139,12 +140,16 @@ def test_an_acknowledgement_reaches_a_service_that_has_one(service: Service, url
     assert all(said in each for each in asked)
 
 
+def addressed(about: dict[str, dict[str, Any]], url: str, identity: str) -> str:
+    return with_parameters(url, taken(about, url).parameters(identity))
+
+
 def test_what_the_operator_has_set_stays_as_it_is() -> None:
-    about = {"dedup": {}, "action": {"values": ("trigger", "map"), "default": "trigger"}}
-    assert taken(about, "x://y").address("x://y", "a 1") == "x://y?dedup=a%201&action=map"
-    assert taken(about, "x://y?dedup=z").address("x://y?dedup=z", "a") == "x://y?dedup=z&action=map"
-    assert taken(about, "x://y?action=map").address("x://y?action=map", "a") == "x://y?action=map&dedup=a"
-    assert taken({}, "x://y").address("x://y", "a") == "x://y"
+    about: dict[str, dict[str, Any]] = {"dedup": {}, "action": {"values": ("trigger", "map"), "default": "trigger"}}
+    assert addressed(about, "x://y", "a 1") == "x://y?dedup=a%201&action=map"
+    assert addressed(about, "x://y?dedup=z", "a") == "x://y?dedup=z&action=map"
+    assert addressed(about, "x://y?action=map", "a") == "x://y?action=map&dedup=a"
+    assert addressed(about, "x://y", "") == addressed({}, "x://y", "a") == "x://y"
 
 
 def test_only_what_asks_by_a_requests_id_is_asked_by_the_alias() -> None:

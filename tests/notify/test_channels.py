@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from monitord.config.loader import Settings, SettingsError, load
-from monitord.notify.channels import apprise, channels, heartbeat_sender, names
+from monitord.notify.channels import apprise, channels, heartbeat_sender
 from monitord.notify.channels.alertmanager import Alertmanager
 from monitord.notify.channels.base import Channel
 from monitord.notify.channels.webhook import Webhook
@@ -41,7 +41,7 @@ async def test_ways_are_called_by_what_they_are_and_apprise_addresses_by_their_s
     found = settings(tmp_path)
     ways = channels(found)
     assert [way.name for way in ways] == ["webhook", "alertmanager", "tgram", "mailto", "tgram-2"]
-    assert names(found) == tuple(way.name for way in ways)
+    assert found.notify.channel_names == tuple(way.name for way in ways)
     assert {way.policy.least for way in ways} == {"warning"}
     heart = heartbeat_sender(found)
     assert heart is not None

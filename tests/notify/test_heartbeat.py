@@ -9,9 +9,10 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
+from monitord.config.schema import HeartbeatStyle
 from monitord.core.model import Unmeasured
 from monitord.notify.channels.base import SendError
-from monitord.notify.channels.heartbeat import Heartbeat, Style, address
+from monitord.notify.channels.heartbeat import Heartbeat, address
 
 from .conftest import Receive
 from .receivers import OK, Receiver, status
@@ -204,7 +205,7 @@ PLAIN = f"/beat/{KEY}?a=%20b&c"
 
 @pytest.mark.parametrize(("target", "style"), [(PUSH, "auto"), (PLAIN, "plain")])
 async def test_a_plain_address_gets_a_get_at_exactly_there_for_each_cycle_that_ended_well(
-    receive: Receive, eventually: Eventually, target: str, style: Style
+    receive: Receive, eventually: Eventually, target: str, style: HeartbeatStyle
 ) -> None:
     receiver = await receive()
     by_path(target)(receiver)

@@ -21,7 +21,7 @@ from monitord.notify import delivery
 from monitord.notify.channels.base import DeliveryPolicy, SendError
 from monitord.notify.message import Message
 from monitord.notify.outbox import Outbox
-from monitord.notify.routing import Origin
+from monitord.notify.routing import Origin, PlannedMessage
 from monitord.storage.outbox import OutboxEntry
 from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
@@ -330,9 +330,9 @@ async def test_what_is_owed_has_an_age_and_what_waits_on_purpose_has_none(store:
     await outbox.open([listener])
     now = datetime.now(UTC)
     (worker,) = outbox.workers
-    worker.put([delivery.PendingMessage(message(identity="held"), due=(now + timedelta(hours=1)).timestamp())])
+    worker.put([PlannedMessage("webhook", message(identity="held"), due=(now + timedelta(hours=1)).timestamp())])
     assert worker.oldest_age(now.timestamp()) is None
-    worker.put([delivery.PendingMessage(message(identity="owed", at=now - timedelta(seconds=90)))])
+    worker.put([PlannedMessage("webhook", message(identity="owed", at=now - timedelta(seconds=90)))])
     assert worker.oldest_age(now.timestamp()) == pytest.approx(90)
     # Held back for an hour, it is owed since then, however old it is.
     assert worker.oldest_age((now + timedelta(hours=2)).timestamp()) == pytest.approx(7290)
@@ -465,10 +465,10 @@ async def test_nothing_is_sent_before_a_receiver_that_asked_for_it_may_be_told_a
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
     (worker,) = outbox.workers
-    worker.put([delivery.PendingMessage(message(identity="m-1", at=datetime.now(UTC)))])
+    worker.put([PlannedMessage("webhook", message(identity="m-1", at=datetime.now(UTC)))])
     await refused(worker)
     for number in range(2, 7):  # news is no reason to break in
-        worker.put([delivery.PendingMessage(message(identity=f"m-{number}", at=datetime.now(UTC)))])
+        worker.put([PlannedMessage("webhook", message(identity=f"m-{number}", at=datetime.now(UTC)))])
         await asyncio.sleep(0)
     assert worker._retry_at - worker._tried_at >= 600.0
     assert listener.tried == 1
@@ -487,7 +487,7 @@ async def test_a_reload_breaks_no_ban_unless_the_receiver_is_another(store: Stor
     first.refuses = SendError("refused", "it answers 503", status=503, retry_after=600.0)
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([first])
-    outbox.workers[0].put([delivery.PendingMessage(message())])
+    outbox.workers[0].put([PlannedMessage("webhook", message())])
     await refused(outbox.workers[0])
     same = Listener(policy=DeliveryPolicy(receiver="one"))
     await outbox.reopen([same], BOX, WAIT)
@@ -506,7 +506,7 @@ async def test_a_receiver_that_limits_its_rate_and_says_no_more_is_left_alone_fo
     listener.refuses = SendError("refused", "it answers 429", status=429)
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
-    outbox.workers[0].put([delivery.PendingMessage(message())])
+    outbox.workers[0].put([PlannedMessage("webhook", message())])
     await refused(outbox.workers[0])
     await outbox.close(WAIT)
     assert outbox.workers[0]._retry_at - outbox.workers[0]._tried_at >= delivery.LIMITED_SECONDS
@@ -520,7 +520,7 @@ async def test_a_burst_for_a_receiver_that_is_slow_to_answer_becomes_a_digest(
     outbox = Outbox(store, said.log, BOX)
     await outbox.open([listener])
     now = datetime.now(UTC)
-    outbox.workers[0].put([delivery.PendingMessage(message(identity=f"m-{number}", at=now)) for number in range(6)])
+    outbox.workers[0].put([PlannedMessage("webhook", message(identity=f"m-{number}", at=now)) for number in range(6)])
     await listener.until(lambda: len(listener.taken) == 2)
     assert [each.kind for each in listener.taken] == ["firing", "digest"]
     await outbox.close(WAIT)
@@ -533,12 +533,12 @@ async def test_what_is_refused_for_good_is_not_tried_again_and_holds_up_nothing(
     await outbox.open([listener])
     (worker,) = outbox.workers
     await put(store, message())
-    worker.put([delivery.PendingMessage(message())])
+    worker.put([PlannedMessage("webhook", message())])
     await refused(worker)
     worker._failing_since = float("-inf")  # it has been so for a while
     assert outbox.troubles()  # a page was lost
     listener.refuses = None
-    worker.put([delivery.PendingMessage(message(identity="m-2"))])
+    worker.put([PlannedMessage("webhook", message(identity="m-2"))])
     await listener.until(lambda: listener.ids == ["m-2"])
     await outbox.close(WAIT)
     assert not outbox.troubles()

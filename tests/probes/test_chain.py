@@ -19,7 +19,7 @@ from monitord.core.history.model import History
 from monitord.core.model import Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.solana import SYSTEM, decode, encode
-from monitord.core.subjects.chain_facts import ChainSettings, ChannelFacts, is_kept, on_chain, published, uncompared
+from monitord.core.subjects.chain_facts import ChainSettings, ChannelFacts, is_kept, published, standing, uncompared
 from monitord.keccak import load_keccak256
 from monitord.postgres.session import Session
 from monitord.probes import Probes
@@ -225,8 +225,8 @@ async def test_the_account_of_a_test_case_is_read_however_long_ago_it_was_publis
     reading = await look(await make(chain, dsn=fleet_database, also=("marlon",)))
     assert states(reading) == {"MILO/other": "OK"}
     history = History(readings={"chain": reading})
-    assert on_chain(history, "marlon", LABEL - 26 * 3600, ROOT) == "OK"
-    assert on_chain(history, "marlon", LABEL - 27 * 3600, ROOT) == "SUPERSEDED"
+    assert standing(history, StandingOrders(), "marlon", LABEL - 26 * 3600, ROOT).state == "OK"
+    assert standing(history, StandingOrders(), "marlon", LABEL - 27 * 3600, ROOT).state == "SUPERSEDED"
     assert chain.asked == ["getHealth", "getMultipleAccounts"]
 
 

@@ -17,12 +17,17 @@ from monitord.core.report.model import (
     Hour,
     Recap,
     Report,
+    SealingReport,
     SealReport,
     ServiceReport,
     StateStretch,
     TableReport,
     Usual,
 )
+from monitord.core.subjects.checks_report import CHECK_REPORTS
+from monitord.core.subjects.epochs_report import SEALING_REPORT
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
+from monitord.core.subjects.postgres_report import TABLE_REPORTS
 
 MB = 1_000_000
 HOUR = 3600.0
@@ -60,6 +65,20 @@ def moment(text: str) -> datetime:
     return datetime.fromtimestamp(clock(text), UTC)
 
 
+def parts(
+    services: tuple[ServiceReport, ...] = (),
+    tables: tuple[TableReport, ...] = (),
+    groups: tuple[GroupReport, ...] = (),
+) -> Mapping[str, object]:
+    """What the subjects declare of a report."""
+    return {
+        SERVICE_REPORTS.name: services,
+        TABLE_REPORTS.name: tables,
+        SEALING_REPORT.name: SealingReport(groups, True, UNTIL),
+        CHECK_REPORTS.name: (),
+    }
+
+
 def good() -> Report:
     """Everything as expected."""
     return Report(
@@ -75,9 +94,11 @@ def good() -> Report:
             _criterion("memory", True, "The highest was milo-aggregator with 171 MB at 03:20 UTC."),
             _criterion("restarts", True, "No service was restarted automatically."),
         ),
-        services=(*(service(name, megabytes) for name, megabytes in MEMORY.items()), _scout()),
-        tables=(table("user_signals", [41_000 + 300 * (n % 5) for n in range(12)]),),
-        groups=(group("MILO", 9), group("CLS", 61)),
+        results=parts(
+            services=(*(service(name, megabytes) for name, megabytes in MEMORY.items()), _scout()),
+            tables=(table("user_signals", [41_000 + 300 * (n % 5) for n in range(12)]),),
+            groups=(group("MILO", 9), group("CLS", 61)),
+        ),
         incidents=(),
         blind=(),
         baseline=baseline(),
@@ -136,21 +157,23 @@ def bad() -> Report:
             _criterion("memory", False, "milo-worker-v2 reached 612 MB at 07:59 UTC."),
             _criterion("restarts", None, "7 automatic restarts were seen; 17 min 30 s were not."),
         ),
-        services=(
-            service("milo-aggregator", 158, blind=True),
-            replace(
-                service("milo-worker-v2", 85, growth=533, blind=True),
-                ok=True,
+        results=parts(
+            services=(
+                service("milo-aggregator", 158, blind=True),
+                replace(
+                    service("milo-worker-v2", 85, growth=533, blind=True),
+                    ok=True,
+                ),
+                service("cls-worker", 88, blind=True),
+                _flapping(),
+                *(service(name, MEMORY[name], blind=True) for name in ("stream-listener", "tree-builder")),
+                _scout(),
             ),
-            service("cls-worker", 88, blind=True),
-            _flapping(),
-            *(service(name, MEMORY[name], blind=True) for name in ("stream-listener", "tree-builder")),
-            _scout(),
-        ),
-        tables=(table("user_signals", hours), table("channel_participation", [3_100.0] * 12, limit=1_000_000)),
-        groups=(
-            GroupReport("MILO", tuple(seals), _usual(), 900.0),
-            GroupReport("CLS", tuple(cls), Usual(14, 0.6, 190.0, None), 900.0, silent=("jynxzi", "fanfan")),
+            tables=(table("user_signals", hours), table("channel_participation", [3_100.0] * 12, limit=1_000_000)),
+            groups=(
+                GroupReport("MILO", tuple(seals), _usual(), 900.0),
+                GroupReport("CLS", tuple(cls), Usual(14, 0.6, 190.0, None), 900.0, silent=("jynxzi", "fanfan")),
+            ),
         ),
         incidents=(
             Incident(postgres, explained),
@@ -195,17 +218,20 @@ def blind_night() -> Report:
         sentence="No criterion can be told: nothing was seen of 11 h 55 min.",
         blind_minutes=715.0,
         criteria=tuple(_criterion(name, None, "Nothing was seen from 20:05 UTC on.") for name in TITLES),
-        services=(
-            ServiceReport(
-                "gateway", None, "", None, (StateStretch(SINCE, UNTIL, "unknown", ""),), {}, (), None, None, 500 * MB
+        results=parts(
+            services=(
+                ServiceReport(
+                    "gateway", None, "", None, (StateStretch(SINCE, UNTIL, "unknown", ""),), {}, (), None, None,
+                    500 * MB,
+                ),
+                ServiceReport(
+                    "cls-worker", "online", "", None, (), {}, tuple((SINCE + n * 300, None) for n in range(144)),
+                    None, None, 500 * MB,
+                ),
             ),
-            ServiceReport(
-                "cls-worker", "online", "", None, (), {}, tuple((SINCE + n * 300, None) for n in range(144)),
-                None, None, 500 * MB,
-            ),
+            tables=(TableReport("user_signals", _hours([None] * 12), None, None, None, 100_000),),
+            groups=(GroupReport("MILO", tuple(unknown), Usual(0, 0.0, None, None), 900.0),),
         ),
-        tables=(TableReport("user_signals", _hours([None] * 12), None, None, None, 100_000),),
-        groups=(GroupReport("MILO", tuple(unknown), Usual(0, 0.0, None, None), 900.0),),
         blind=(
             Blind("pm2", SINCE + 300, UNTIL, "away"),
             Blind("postgres", SINCE, UNTIL, "unrecorded"),
@@ -222,16 +248,14 @@ def empty() -> Report:
     """A night in which nothing was watched at all."""
     return Report(
         since=SINCE, until=UNTIL, verdict="UNKNOWN", sentence="Nothing is recorded of the night.", blind_minutes=720.0,
-        criteria=(), services=(), tables=(), groups=(), incidents=(), blind=(),
+        criteria=(), results=parts(), incidents=(), blind=(),
     )  # fmt: skip
 
 
 def crowded(number: int = 50) -> Report:
     """A good night of many services, each with a reading every half minute."""
-    return replace(
-        good(),
-        services=tuple(service(f"worker-with-a-long-name-{n:02}", 60 + 7 * n, every=30.0) for n in range(number)),
-    )
+    services = tuple(service(f"worker-with-a-long-name-{n:02}", 60 + 7 * n, every=30.0) for n in range(number))
+    return good().having(SERVICE_REPORTS, services)
 
 
 def hostile() -> Report:
@@ -242,23 +266,33 @@ def hostile() -> Report:
         alert.finding, summary=HOSTILE, recommendation=HOSTILE, subject=HOSTILE, evidence={HOSTILE: HOSTILE}
     )
     root = replace(night.incidents[0].root, alert=replace(alert, subject=HOSTILE, finding=finding), reason=HOSTILE)
-    seals = [replace(seal, unsealed=2, unsealed_channels=(HOSTILE, HOSTILE)) for seal in night.groups[0].seals]
+    seals = [
+        replace(seal, unsealed=2, unsealed_channels=(HOSTILE, HOSTILE))
+        for seal in night.of(SEALING_REPORT).groups[0].seals
+    ]
     return replace(
         night,
         sentence=HOSTILE,
         criteria=(Criterion(HOSTILE, HOSTILE, False, HOSTILE, (HOSTILE,)), *night.criteria),
-        services=tuple(
-            replace(
-                found,
-                name=f"{HOSTILE}{number}",
-                expected=HOSTILE,
-                word=HOSTILE,
-                stretches=tuple(replace(part, word=HOSTILE) for part in found.stretches),
-            )
-            for number, found in enumerate(night.services)
+        results=parts(
+            services=tuple(
+                replace(
+                    found,
+                    name=f"{HOSTILE}{number}",
+                    expected=HOSTILE,
+                    word=HOSTILE,
+                    stretches=tuple(replace(part, word=HOSTILE) for part in found.stretches),
+                )
+                for number, found in enumerate(night.of(SERVICE_REPORTS))
+            ),
+            tables=tuple(
+                replace(found, name=f"{HOSTILE}{number}") for number, found in enumerate(night.of(TABLE_REPORTS))
+            ),
+            groups=(
+                replace(night.of(SEALING_REPORT).groups[0], group=HOSTILE, seals=tuple(seals), silent=(HOSTILE,)),
+                night.of(SEALING_REPORT).groups[1],
+            ),
         ),
-        tables=tuple(replace(found, name=f"{HOSTILE}{number}") for number, found in enumerate(night.tables)),
-        groups=(replace(night.groups[0], group=HOSTILE, seals=tuple(seals), silent=(HOSTILE,)), night.groups[1]),
         incidents=(Incident(root, night.incidents[0].explained), *night.incidents[1:]),
         blind=(replace(night.blind[0], probe=HOSTILE, error=HOSTILE),),
         escalations={root.alert.id: f"{HOSTILE}\n```\n</pre><script>alert(1)</script>"},

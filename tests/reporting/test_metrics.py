@@ -212,6 +212,7 @@ def on_chain() -> FleetStatus:
         sample("chain_supply", 5000.0, group="MILO"),
         sample("chain_balance", 0.5, "SOL", wallet="wallet"),
         sample("chain_published", 1_762_308_000, **of),
+        sample("chain_root", "6f" * 32, "", **of),
         sample("chain_latest", 1_762_308_000, **of),
     )
     own = {"chain": {"wallets": {"wallet": 0.1}}}

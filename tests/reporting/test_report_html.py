@@ -7,6 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from monitord.core.subjects.epochs_report import SEALING_REPORT
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
+from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from monitord.reporting.html import report_html
 
 from .page import Page, plots
@@ -72,7 +75,9 @@ def test_every_plot_is_sound_and_named_in_words(name: str) -> None:
         title, description = str(plot.get("aria-labelledby")).split()
         assert {title, description} <= set(ids)
         assert all("".join(part.itertext()).strip() for part in plot if part.tag in ("title", "desc"))
-    services, tables, groups = NIGHTS[name].services, NIGHTS[name].tables, NIGHTS[name].groups
+    report = NIGHTS[name]
+    services, tables = report.of(SERVICE_REPORTS), report.of(TABLE_REPORTS)
+    groups = report.of(SEALING_REPORT).groups
     assert len(shown) == 2 * len(services) + len(tables) + len(groups)
 
 
@@ -130,7 +135,7 @@ def test_a_memory_line_breaks_where_nothing_was_seen_and_marks_its_peak() -> Non
     plot = next(found for found in plots(PAGES["bad"]) if found.findtext("title") == "milo-worker-v2: memory")
     line = next(part for part in plot.iter("path") if part.get("class") == "line")
     assert str(line.get("d")).count("M") == 2
-    peak = bad().services[1].memory_peak
+    peak = bad().of(SERVICE_REPORTS)[1].memory_peak
     assert peak is not None
     assert f"peak {peak / 1e6:.0f} MB" in [part.text for part in plot.iter("text")]
     assert any(part.get("class") == "limit" for part in plot.iter("line"))

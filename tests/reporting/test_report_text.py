@@ -10,13 +10,16 @@ from datetime import datetime
 import pytest
 
 from monitord.core import humanize
-from monitord.core.report.model import RecapBefore, Report
+from monitord.core.report.model import RecapBefore, Report, StateStretch
 from monitord.core.report.wording import minute
+from monitord.core.subjects.epochs_report import SEALING_REPORT
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
+from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal, cells
 from monitord.reporting.text import report_text
 
-from .sample_nights import all_nights, bad, blind_night, crowded, empty, good, service
+from .sample_nights import HOUR, SINCE, all_nights, bad, blind_night, crowded, empty, good, service
 
 NIGHTS = all_nights()
 
@@ -151,10 +154,22 @@ def test_spells_that_services_share_are_said_once_and_many_spells_are_summed() -
 
 def test_restarts_are_said_by_kind_and_a_deviating_memory_limit_by_service() -> None:
     night = good()
-    first = replace(night.services[0], restarts={"deployment": 2, "memory": 1}, memory_limit=800_000_000)
-    text = flat(replace(night, services=(first, *night.services[1:])))
+    first = replace(night.of(SERVICE_REPORTS)[0], restarts={"deployment": 2, "memory": 1}, memory_limit=800_000_000)
+    text = flat(night.having(SERVICE_REPORTS, (first, *night.of(SERVICE_REPORTS)[1:])))
     assert "milo-aggregator restarted: 2 with a deployment, 1 for its memory." in text
     assert "Memory limit: 500 MB a service; milo-aggregator 800 MB." in text
+
+
+def test_restarts_of_which_not_each_moment_is_known_are_said_to_lie_between_two() -> None:
+    stretches = tuple(
+        StateStretch(SINCE + n * HOUR, SINCE + n * HOUR + 60, "restarted", "restarted (automatic)") for n in (1, 2)
+    )
+    found = replace(service("gateway", 99), stretches=stretches, restarts={"automatic": 2})
+    assert "gateway restarted: 2 automatic, at Nov 4, 21:00 UTC and Nov 4, 22:00 UTC." in flat(
+        good().having(SERVICE_REPORTS, (found,))
+    )
+    more = good().having(SERVICE_REPORTS, (replace(found, restarts={"automatic": 3}),))
+    assert "gateway restarted: 3 automatic, between Nov 4, 21:00 UTC and Nov 4, 22:01 UTC." in flat(more)
 
 
 @pytest.mark.parametrize("name", NIGHTS)
@@ -187,19 +202,19 @@ def test_every_number_that_is_shown_is_in_the_night(name: str) -> None:
     for found in sources(report_fields(night)):
         known |= digits(found)
     # Sums and spans that the report makes itself.
-    spans = [(part.start, part.end) for one in night.services for part in one.stretches]
+    spans = [(part.start, part.end) for one in night.of(SERVICE_REPORTS) for part in one.stretches]
     spans += [(found.start, found.end) for found in night.blind]
-    spans += [(hour.start, hour.end) for table in night.tables for hour in table.hours]
+    spans += [(hour.start, hour.end) for table in night.of(TABLE_REPORTS) for hour in table.hours]
     spans.append((night.since, night.until))
     sums = [end - start for start, end in spans] + [7 * 55.0]
     for seconds in sums:
         known |= digits(humanize.duration(seconds))
-    for group in night.groups:
+    for group in night.of(SEALING_REPORT).groups:
         for state in ("sealed", "late", "missed", "open", "unknown"):
             known.add(str(sum(1 for seal in group.seals if seal.state == state)))
         known |= {str((seal.participating or 0) - (seal.unsealed or 0)) for seal in group.seals}
         known |= digits("99%")
-    known.add(str(sum(sum(one.restarts.values()) for one in night.services)))
+    known.add(str(sum(sum(one.restarts.values()) for one in night.of(SERVICE_REPORTS))))
     assert digits(told(night)) <= known
 
 
@@ -209,7 +224,7 @@ def test_fifty_services_each_have_a_row() -> None:
 
 
 def test_a_service_that_was_seen_and_not_restarted_has_zero_restarts() -> None:
-    night = replace(good(), services=(service("gateway", 99),))
+    night = good().having(SERVICE_REPORTS, (service("gateway", 99),))
     assert re.search(r"gateway\s+online\s+online .* 0$", told(night), re.MULTILINE)
 
 

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from monitord.storage.checkins import CheckinUnavailable, JobReports, keep, read_reports
-from monitord.storage.schema import FILE, MIGRATIONS
+from monitord.storage.checkins import JobReports, keep, read_reports
+from monitord.storage.schema import FILE, MIGRATIONS, SnapshotUnavailable
 from monitord.storage.store import Store
 
 
@@ -41,14 +41,14 @@ def test_a_run_is_what_was_reported_of_it(directory: Path) -> None:
 
 
 def test_a_report_before_the_first_cycle_or_to_another_version_is_not_kept_and_said(tmp_path: Path) -> None:
-    with pytest.raises(CheckinUnavailable, match="no snapshot"):
+    with pytest.raises(SnapshotUnavailable, match="no monitord has run"):
         keep(tmp_path, "backup", "success", 1.0)
     assert of(tmp_path) == JobReports()
     with closing(sqlite3.connect(tmp_path / FILE)) as other:
         for script in MIGRATIONS[:3]:
             other.executescript(script)
         other.execute("PRAGMA user_version = 3")
-    with pytest.raises(CheckinUnavailable, match="another version"):
+    with pytest.raises(SnapshotUnavailable, match="an older monitord's"):
         keep(tmp_path, "backup", "success", 1.0)
     assert of(tmp_path) == JobReports()
 

@@ -15,9 +15,9 @@ from monitord.core.engine import State, decide
 from monitord.core.model import Command, Observation, Silence
 from monitord.core.orders import StandingOrders
 from monitord.core.recording import Recorder, replay
-from monitord.storage.commands import MOST_WAITING, CommandsUnavailable, ask, read_waiting
+from monitord.storage.commands import MOST_WAITING, ask, read_waiting
 from monitord.storage.reader import CheckRun, read_history, read_snapshot
-from monitord.storage.schema import FILE, MIGRATIONS
+from monitord.storage.schema import FILE, MIGRATIONS, SnapshotUnavailable
 from monitord.storage.store import CycleRecord, Store
 
 ORDERS = StandingOrders(probes=frozenset())
@@ -122,7 +122,7 @@ async def test_a_snapshot_that_is_away_is_heard_of_later(tmp_path: Path) -> None
 
 
 def test_where_no_daemon_has_run_nothing_can_be_asked_and_nothing_is_made(tmp_path: Path) -> None:
-    with pytest.raises(CommandsUnavailable, match="no monitord has run"):
+    with pytest.raises(SnapshotUnavailable, match="no monitord has run"):
         ask(tmp_path, ASKED)
     assert read_waiting(tmp_path) == ()
     assert list(tmp_path.iterdir()) == []
@@ -135,7 +135,7 @@ def test_a_snapshot_of_another_version_is_left_as_it_is(tmp_path: Path, number: 
             other.executescript(script)
         other.execute(f"PRAGMA user_version = {number}")
     before = (tmp_path / FILE).read_bytes()
-    with pytest.raises(CommandsUnavailable, match=why):
+    with pytest.raises(SnapshotUnavailable, match=why):
         ask(tmp_path, ASKED)
     assert (tmp_path / FILE).read_bytes() == before
 
@@ -144,7 +144,7 @@ async def test_nobody_fills_the_disk_with_what_nobody_hears(store: Store, tmp_pa
     await cycle(store)
     with closing(sqlite3.connect(tmp_path / FILE)) as other, other:
         other.executemany("INSERT INTO commands (body) VALUES (?)", [("{}",)] * MOST_WAITING)
-    with pytest.raises(CommandsUnavailable, match="wait on"):
+    with pytest.raises(SnapshotUnavailable, match="wait on"):
         ask(tmp_path, ASKED)
 
 

@@ -12,7 +12,14 @@ from monitord.core.history.model import History
 from monitord.core.humanize import said
 from monitord.core.model import Clear, Finding, Judgement, Observation, Reading, Unknown, sample
 from monitord.core.orders import StandingOrders
-from monitord.core.report.criterion import Level, LevelFamily, SuccessCriterion
+from monitord.core.report.criterion import (
+    FoldedCycle,
+    FoldedWindow,
+    Level,
+    LevelFamily,
+    ReportPart,
+    SuccessCriterion,
+)
 from monitord.core.series import RollupContext, RollupFamily, Values
 from monitord.core.subjects.base import (
     Impact,
@@ -179,6 +186,20 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(history.keeping("kiln", {"hottest": hottest}))
 
 
+class FiringTracker:
+    """How many pots the kiln fired, reading by reading."""
+
+    def __init__(self, orders: StandingOrders, since: float, until: float) -> None:
+        self._fired: list[float | None] = []
+
+    def observe(self, cycle: FoldedCycle) -> None:
+        self._fired.append(cycle.observation.readings["kiln"].number("kiln_fired"))
+
+    def result(self, window: FoldedWindow) -> tuple[float | None, ...]:
+        return tuple(self._fired)
+
+
+FIRINGS = ReportPart("firings", FiringTracker)
 KILN = Subject(
     "kiln",
     "the kiln",
@@ -201,6 +222,7 @@ KILN = Subject(
     ),
     perfdata=_perfdata,
     section=_section,
+    report_parts=(FIRINGS,),
     criteria=(OVENS_COOL,),
     levels=(HEAT,),
     rollups=(OVEN_HEAT,),

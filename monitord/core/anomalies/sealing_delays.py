@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
-from functools import lru_cache
+from functools import partial
 
 from monitord.core.anomalies.habit import LabelHabit
 from monitord.core.history.label_series import LabelSeries
+from monitord.core.latest import latest_equal
 from monitord.core.report.model import Usual
 
 # A week of hourly labels.
@@ -36,19 +37,20 @@ def delay_of(label: int, sealed_at: object, now: float, length: int) -> int | No
 
 def usual(delays: LabelSeries | LabelHabit, before: float = math.inf) -> Usual:
     """What is usual of a group's sealing delay, by its labels before `before`; quantiles are ones that occurred."""
-    return _usual(tuple(delays.items()), delays.length, before)
+    return _usual((delays, before))
 
 
-@lru_cache(maxsize=64)  # a group's seals are the same for an epoch, and asked about in each cycle
-def _usual(pairs: tuple[tuple[int, int], ...], length: int, before: float) -> Usual:
-    known = [(label, delay) for label, delay in pairs if label < before]
+@partial(latest_equal, most=16)  # a group's seals are the same for an epoch, and asked about in each cycle
+def _usual(asked: tuple[LabelSeries | LabelHabit, float]) -> Usual:
+    delays, before = asked
+    known = [(label, delay) for label, delay in delays.items() if label < before]
     if not known:
         return Usual(0, 0.0, None, None)
     sorted_delays = sorted(delay for _, delay in known)
     count = len(known)
     return Usual(
         count=count,
-        days=(known[-1][0] + length - known[0][0]) / 86_400,
+        days=(known[-1][0] + delays.length - known[0][0]) / 86_400,
         median=float(_quantile(sorted_delays, 0.5)),
         most=float(_quantile(sorted_delays, _MOST)) if count >= ENOUGH_SEALS else None,
     )

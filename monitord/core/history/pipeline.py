@@ -73,7 +73,8 @@ def _with_roots(kept: PipelineHistory, reading: Reading, oldest: int) -> Pipelin
     """The roots of each label: remembered when it is first whole, then compared. One that has more seals has grown."""
     read: dict[str, dict[str, str]] = {}
     for one in reading.named("roots"):
-        read.setdefault(one.label("group"), {})[one.label("epoch")] = str(one.value)
+        if isinstance(one.value, str):
+            read.setdefault(one.label("group"), {})[one.label("epoch")] = one.value
     roots, changed = dict(kept.roots), dict(kept.changed)
     for group in {*read, *roots, *changed}:
         labels = {label: word for label, word in roots.get(group, {}).items() if int(label) >= oldest}

@@ -17,15 +17,12 @@ from monitord.core.history.update import update
 from monitord.core.model import Observation, Transition
 from monitord.core.orders import StandingOrders
 from monitord.core.report.blind_spots import BlindSpots, blind_minutes
-from monitord.core.report.checks import CheckTracker
 from monitord.core.report.criteria import judged, sentence, verdict
+from monitord.core.report.criterion import FoldedCycle, FoldedWindow
 from monitord.core.report.facts import ReportFacts
 from monitord.core.report.levels import Levels
 from monitord.core.report.model import OpenWarning, Recap, Report
 from monitord.core.report.preparation import prepared
-from monitord.core.report.seals import SealTracker
-from monitord.core.report.services import ServiceTracker, confirmed
-from monitord.core.report.tables import TableTracker
 from monitord.core.subjects.registry import registered
 
 
@@ -58,40 +55,33 @@ def build_report(
     history = History(roster=kept.roster, seen=seen_by(kept.seen, since))
     configured, orders = orders, found(orders, kept)
     blind_spots_seen = BlindSpots(orders, since, until)
-    services, tables, seals = (
-        ServiceTracker(orders, since, until),
-        TableTracker(orders, since, until),
-        SealTracker(orders, since, until),
-    )
-    levels, checks = Levels(orders, since, until), CheckTracker(orders, since, until)
+    levels = Levels(orders, since, until)
+    trackers = {
+        part.name: part.track(orders, since, until) for subject in registered() for part in subject.report_parts
+    }
     added = {subject.name for subject in registered() if subject.beside and subject.name not in kept.taken_at}
     for observation in _up_to(until, recorded.observations):
         history, observation, applied = settle(history, observation, configured)
         history, events, _, _ = update(history, observation, applied)
         added -= observation.readings.keys()
         blind_spots_seen.observe(observation)
-        services.observe(observation, history, events)
-        tables.observe(observation, history)
-        seals.observe(observation)
         levels.observe(observation)
-        checks.observe(observation)
+        cycle = FoldedCycle(observation, history, events)
+        for tracker in trackers.values():
+            tracker.observe(cycle)
     now = datetime.fromtimestamp(until, UTC)
     incidents_found = _in_window(incidents(recorded.transitions, recorded.state.alerts.values()), since)
     # What nobody asked for, and the version that recorded this did not know, is no part of its verdict.
     orders = replace(orders, probes=orders.probes - added)
     blind = tuple(spell for spell in blind_spots_seen.spells(history, kept) if spell.probe not in added)
+    window = FoldedWindow(history, kept, incidents_found)
     facts = ReportFacts(
         orders=orders,
         since=since,
         until=until,
-        services=confirmed(services.result(history), incidents_found),
-        unproven=services.unproven(),
-        tables=tables.result(),
-        groups=seals.result(recorded.state.history),
-        groups_in_step=seals.in_step(),
+        results={name: tracker.result(window) for name, tracker in trackers.items()},
         incidents=incidents_found,
         blind=blind,
-        seals_read_at=seals.read_at,
         levels=levels,
         history=history,
     )
@@ -106,9 +96,7 @@ def build_report(
         sentence=sentence(word, criteria, minutes, warnings),
         blind_minutes=minutes,
         criteria=criteria,
-        services=facts.services,
-        tables=facts.tables,
-        groups=facts.groups,
+        results=facts.results,
         incidents=incidents_found,
         blind=blind,
         escalations={
@@ -123,7 +111,6 @@ def build_report(
         recap_error=recap_error,
         notes=(*blind_spots_seen.notes(), *_silenced(incidents_found)),
         open_warnings=warnings,
-        checks=checks.result(),
         preparation=prepared(history, orders),
     )
 

@@ -1,4 +1,4 @@
-"""What a subject declares of the report: the success criteria that it adds, and the numbers that these rest on.
+"""What a subject declares of the report: its parts, its success criteria, and the numbers that these rest on.
 
 A criterion is met, not met or (None) is not known. Not met beats unknown, and what is unknown is never
 met. How much blindness one bears depends on what it rests on: seals and row counters are read later and still true;
@@ -9,20 +9,65 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 
 from monitord.core import humanize
-from monitord.core.alerting.incidents import IncidentPart
-from monitord.core.model import Alert, Reading
+from monitord.core.alerting.incidents import Incident, IncidentPart
+from monitord.core.history.model import History
+from monitord.core.model import Alert, Observation, Reading, ServiceEvent
 from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
     from monitord.core.report.facts import ReportFacts
 
+T_co = TypeVar("T_co", covariant=True)
+
 # Of the report's window: more blindness than this and what is of the moment is not known any more.
 BLIND_SHARE: Final = 0.05
 # The criterion of all servers: each that is watched answered, and did its work.
 SERVERS: Final = "servers_reachable"
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedCycle:
+    """One observation of the window, and what it led to."""
+
+    observation: Observation
+    history: History
+    events: Sequence[ServiceEvent]
+
+
+@dataclass(frozen=True, slots=True)
+class FoldedWindow:
+    """What is known once all of the window is folded; `kept` is the history of the snapshot."""
+
+    history: History
+    kept: History
+    incidents: tuple[Incident, ...]
+
+
+class Tracker(Protocol[T_co]):
+    """Follows one part of the report from cycle to cycle, in order."""
+
+    def observe(self, cycle: FoldedCycle) -> None: ...
+
+    def result(self, window: FoldedWindow) -> T_co: ...
+
+
+def _itself(result: object) -> object:
+    return result
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ReportPart(Generic[T_co]):
+    """A part of the report: its field in the report's JSON, and what follows it.
+
+    `track` is given the orders and the window, in Unix seconds. `shown` is what the JSON has of its result.
+    """
+
+    name: str
+    track: Callable[[StandingOrders, float, float], Tracker[T_co]]
+    shown: Callable[[T_co], object] = _itself
 
 
 @dataclass(frozen=True, slots=True)

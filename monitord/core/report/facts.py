@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar, cast
 
 from monitord.core import humanize
 from monitord.core.alerting.incidents import Incident, IncidentPart
@@ -11,16 +12,18 @@ from monitord.core.history.model import History
 from monitord.core.model import Alert
 from monitord.core.orders import StandingOrders
 from monitord.core.report.blind_spots import blind_seconds
-from monitord.core.report.criterion import BLIND_SHARE
+from monitord.core.report.criterion import BLIND_SHARE, ReportPart
 from monitord.core.report.levels import Levels
-from monitord.core.report.model import Blind, GroupReport, ServiceReport, TableReport
+from monitord.core.report.model import Blind
 from monitord.core.subjects import declared
 from monitord.core.subjects.base import Rule
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class ReportFacts:
-    """What a window is judged by. `unproven` are seconds, by service, of which it is not known whether it ran.
+    """What a window is judged by: `results` are the parts of the report, of which `of` gives one back.
 
     `history` is the one after the last observation: what a subject keeps of its own is in it.
     """
@@ -28,16 +31,15 @@ class ReportFacts:
     orders: StandingOrders
     since: float
     until: float
-    services: tuple[ServiceReport, ...]
-    unproven: Mapping[str, float]
-    tables: tuple[TableReport, ...]
-    groups: tuple[GroupReport, ...]
-    groups_in_step: bool | None
+    results: Mapping[str, object]
     incidents: tuple[Incident, ...]
     blind: tuple[Blind, ...]
-    seals_read_at: float | None
     levels: Levels
     history: History
+
+    def of(self, part: ReportPart[T]) -> T:
+        """What a part of the report came to."""
+        return cast("T", self.results[part.name])
 
     def parts(self) -> Iterator[IncidentPart]:
         """Every alert of the window that was confirmed, notified or explained, and when it ended.

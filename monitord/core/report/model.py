@@ -7,14 +7,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import TYPE_CHECKING, Literal, TypeVar, cast
 
 from monitord.core.alerting.incidents import Incident
+from monitord.core.copying import replace
 from monitord.core.model import RestartKind
 from monitord.core.orders import StandingOrders
 from monitord.core.series import Rollup
 from monitord.core.thresholds import Threshold
 
+if TYPE_CHECKING:
+    from monitord.core.report.criterion import ReportPart
+
+T = TypeVar("T")
 Verdict = Literal["GO", "NO-GO", "UNKNOWN"]
 # "unconfirmed": not as expected, for too short a time to be confirmed by a second check.
 State = Literal["ok", "wrong", "unconfirmed", "restarted", "unknown"]
@@ -68,7 +73,8 @@ class ServiceReport:
     past its limit, and `past_limit_longest` the longest of those spells. `unconfirmed`: it was not as expected at the
     last check, and no other has confirmed that. `event_loop` and `heap` are the same as `memory` of what the app
     reports of itself: how late its event loop is at the 95th percentile (ms), the heap it uses (bytes), and its limit.
-    `errors` are the lines a minute that it writes to stderr, likewise.
+    `errors` are the lines a minute that it writes to stderr, likewise. `unproven` are the seconds of which it is not
+    known whether it ran.
     """
 
     name: str
@@ -89,6 +95,7 @@ class ServiceReport:
     heap: tuple[tuple[float, float | None], ...] = ()
     heap_limit: float | None = None
     errors: tuple[tuple[float, float | None], ...] = ()
+    unproven: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +190,18 @@ class GroupReport:
 
 
 @dataclass(frozen=True, slots=True)
+class SealingReport:
+    """Every group, as the epochs were last read at `read_at` (None: never).
+
+    `in_step`: whether the groups' newest due labels were the same then; None where they never were read.
+    """
+
+    groups: tuple[GroupReport, ...] = ()
+    in_step: bool | None = None
+    read_at: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class OpenWarning:
     """A warning that fires as the window ends: no reason for a NO-GO, and no plain GO either.
 
@@ -273,7 +292,7 @@ class KeptPast:
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """The whole report.
+    """The whole report; `results` are its parts, of which `of` gives one back.
 
     `orders` are what it was judged by. `escalations` are the texts for escalation, by incident id. `baseline` are the
     fields of `check_completed` as last recorded, `baseline_at` when. `recap` is None where the database was not asked
@@ -289,11 +308,9 @@ class Report:
     sentence: str
     blind_minutes: float
     criteria: tuple[Criterion, ...]
-    services: tuple[ServiceReport, ...]
-    tables: tuple[TableReport, ...]
-    groups: tuple[GroupReport, ...]
     incidents: tuple[Incident, ...]
     blind: tuple[Blind, ...]
+    results: Mapping[str, object] = field(default_factory=dict)
     escalations: Mapping[str, str] = field(default_factory=dict)
     orders: StandingOrders = field(default_factory=StandingOrders)
     baseline: Mapping[str, object] | None = None
@@ -303,9 +320,16 @@ class Report:
     recap_before: tuple[RecapBefore, ...] = ()
     notes: tuple[str, ...] = field(default=())
     open_warnings: tuple[OpenWarning, ...] = ()
-    checks: tuple[CheckReport, ...] = ()
     kept: KeptPast | None = None
     preparation: tuple[PreparationLine, ...] = ()
+
+    def of(self, part: ReportPart[T]) -> T:
+        """What a part came to."""
+        return cast("T", self.results[part.name])
+
+    def having(self, part: ReportPart[T], result: T) -> Report:
+        """This report, with another result of one part."""
+        return replace(self, results={**self.results, part.name: result})
 
     @property
     def headline(self) -> str:

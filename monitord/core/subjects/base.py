@@ -26,7 +26,7 @@ from monitord.core.model import (
 from monitord.core.orders import StandingOrders
 
 if TYPE_CHECKING:
-    from monitord.core.report.criterion import LevelFamily, SuccessCriterion
+    from monitord.core.report.criterion import LevelFamily, ReportPart, SuccessCriterion
     from monitord.core.report.model import Report
     from monitord.core.report.preparation import PreparationItem
     from monitord.core.series import RollupFamily
@@ -481,7 +481,8 @@ class Subject:
     `status` are its sections of the status document, of which the first is about its members. `metrics` and `perfdata`
     are for Prometheus and for Nagios. `hint` says which setting would have it watched ("": none is needed,
     or there is nothing to watch here). `section` is how it stands in blocks: the terminal, the page and the report show
-    them under its `heading`. `report` are its sections of the report, `criteria` are those that it adds to
+    them under its `heading`. `report` are its sections of the report, `report_parts` what these show, as it is
+    followed from cycle to cycle; `criteria` are those that it adds to
     the report's verdict, `levels` the numbers that the report follows for them, `rollups` those that are kept by
     the hour for 400 days. `standing` sums it up for the verdict.
     `preparation` are its lines of the checklist before the on-chain test.
@@ -536,6 +537,7 @@ class Subject:
     section: Callable[[SectionContext], Iterable[Block]] = _nothing_to_show
     heading: str = ""
     report: Callable[[Report], Iterable[Section]] = _no_sections
+    report_parts: tuple[ReportPart[Any], ...] = ()
     standing: Callable[[FleetStatus], Standing | None] = _nothing_to_sum
     settings: type[Any] | None = None
     needs: str = ""

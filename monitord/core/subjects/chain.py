@@ -44,11 +44,13 @@ from monitord.core.subjects.chain_facts import (
     ChainSettings,
     ChannelFacts,
     Known,
+    accounts,
     chain_settings,
     is_kept,
-    on_chain,
+    kept_accounts,
     published,
     remembered,
+    standing,
     uncompared,
 )
 from monitord.core.subjects.servers import unmeasured, unreachable
@@ -58,11 +60,12 @@ _ON_CHAIN: Final = "on_chain"
 _REMEMBER_SECONDS: Final = 24 * 3600.0
 _MOST_REMEMBERED: Final = 200
 _MOST_NAMED: Final = 5
+_NOT_DEPLOYED: Final = "its deployment was not read"
 _BAD: Final = {"BEHIND": "chain_behind", "MISSING": "chain_behind", "DIFFERENT": "chain_root_differs"}
 
 
 def _update(history: History, reading: Reading, before: float | None, now: float, orders: StandingOrders) -> Updated:
-    """The history with the program as it was first seen, and the channels that are not on chain as published."""
+    """The history with the program as first seen, the channels that are not on chain as published, and the accounts."""
     if is_kept(reading):
         return Updated(history)
     kept = dict(history.kept(NAME))
@@ -70,6 +73,7 @@ def _update(history: History, reading: Reading, before: float | None, now: float
         kept["program"] = program
     if uncompared(reading) is None:
         kept["channels"] = _channels(history, list(published(reading)), now, orders)
+    kept["accounts"] = _accounts(history, reading, now, orders)
     return Updated(history if kept == history.kept(NAME) else history.keeping(NAME, kept))
 
 
@@ -93,11 +97,25 @@ def _channels(history: History, asked: Sequence[ChannelFacts], now: float, order
     return dict(list(found.items())[-_MOST_REMEMBERED:])
 
 
+def _accounts(history: History, reading: Reading, now: float, orders: StandingOrders) -> dict[str, Any]:
+    """The accounts as they were last read, those that were read last at the end."""
+    mints = chain_settings(orders).tokens
+    found = {
+        f"{one.group}/{one.channel}": one
+        for one in kept_accounts(history)
+        if one.group in mints and one.at is not None and 0 <= now - one.at < _REMEMBER_SECONDS
+    }
+    for one in accounts(reading, now):
+        found.pop(f"{one.group}/{one.channel}", None)
+        found[f"{one.group}/{one.channel}"] = one
+    return {name: one.fields() for name, one in list(found.items())[-_MOST_REMEMBERED:]}
+
+
 def _program(reading: Reading) -> dict[str, Any] | None:
-    deployed = reading.number(DEPLOYED)
-    if deployed is None or reading.word(PROGRAM_STATE) != EXECUTABLE:
+    deployed, authority = reading.number(DEPLOYED), reading.word(AUTHORITY)
+    if deployed is None or authority is None or reading.word(PROGRAM_STATE) != EXECUTABLE:
         return None
-    return {"deployed": int(deployed), "authority": reading.word(AUTHORITY) or ""}
+    return {"deployed": int(deployed), "authority": authority}
 
 
 def _adopted(history: History, subject: str) -> History:
@@ -220,6 +238,9 @@ def program_changed(observation: Observation, history: History, orders: Standing
         yield Unknown("program_changed", NAME, "the program was not read")
         return
     known, present = history.kept(NAME).get("program"), _program(reading)
+    if present is None and state == EXECUTABLE:
+        yield Unknown("program_changed", NAME, _NOT_DEPLOYED)
+        return
     if present is not None and known in (None, present):
         yield Clear("program_changed", NAME)
         return
@@ -363,8 +384,13 @@ _WHY: Final[Mapping[Known, str]] = {
 
 def _holds(history: History, orders: StandingOrders, channel: str, epoch: int, root: str) -> RootOnChain:
     """Whether a root can be claimed on chain; what a newer label has taken the place of cannot."""
-    state = on_chain(history, channel, epoch, root)
-    return RootOnChain(None if state == "UNKNOWN" else state == "OK", _WHY[state])
+    found = standing(history, orders, channel, epoch, root)
+    why, is_known = _WHY[found.state], found.state != "UNKNOWN"
+    age = None if found.at is None or history.at is None else history.at - found.at
+    if age is not None and age >= 1:
+        read = f"its account was read {humanize.duration(age)} ago"
+        why = "; ".join(filter(None, (why, read))) if is_known else f"{read}, which is too long"
+    return RootOnChain(found.state == "OK" if is_known else None, why)
 
 
 def _untold(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
@@ -396,6 +422,8 @@ def _deployed(history: History, orders: StandingOrders) -> Prepared:
     address = chain_settings(orders).program
     if state is None:
         return Prepared(None, (f"{address} was not read.",))
+    if present is None and state == EXECUTABLE:
+        return Prepared(None, (f"{address} is {state}; {_NOT_DEPLOYED}.",))
     if present is None:
         return Prepared(False, (f"{address} is {state}.",))
     slot = humanize.count(present["deployed"])

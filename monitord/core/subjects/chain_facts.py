@@ -145,35 +145,74 @@ class ChannelFacts:
 
 
 def published(reading: Reading) -> Iterator[ChannelFacts]:
-    """The channels of which this reading holds what is published against the chain."""
+    """The channels of which this reading holds what is published against the chain; one half told of is left out."""
     rings = _rings(reading)
     for one in reading.named(PUBLISHED):
         group, channel = one.label("group"), one.label("channel")
         of = {"group": group, "channel": channel}
+        root, ring = reading.word(ROOT, **of), rings.get((group, channel), {})
+        if not isinstance(one.value, int | float) or root is None or ring is None:
+            continue
         yield ChannelFacts(
             group=group,
             channel=channel,
-            published=int(one.value) if isinstance(one.value, int | float) else 0,
-            root=reading.word(ROOT, **of) or "",
+            published=int(one.value),
+            root=root,
             account=reading.word(ACCOUNT, **of) or "",
             latest=_latest(reading, group, channel),
-            ring=rings.get((group, channel), {}),
+            ring=ring,
             is_elsewhere=reading.number(ELSEWHERE, **of) is not None,
         )
 
 
-def _rings(reading: Reading) -> Mapping[tuple[str, str], Mapping[int, str]]:
-    """The roots that are in each account, by group and channel."""
-    rings: dict[tuple[str, str], dict[int, str]] = {}
+def _rings(reading: Reading) -> Mapping[tuple[str, str], Mapping[int, str] | None]:
+    """The roots that are in each account, by group and channel; None where one of them is not told."""
+    rings: dict[tuple[str, str], dict[int, str] | None] = {}
     for slot in reading.named(RING):
-        ring = rings.setdefault((slot.label("group"), slot.label("channel")), {})
-        ring[int(slot.label("epoch"))] = str(slot.value)
+        place = slot.label("group"), slot.label("channel")
+        ring = rings.setdefault(place, {})
+        if not isinstance(slot.value, str):
+            rings[place] = None
+        elif ring is not None:
+            ring[int(slot.label("epoch"))] = slot.value
     return rings
 
 
 def _latest(reading: Reading, group: str, channel: str) -> int | None:
     latest = reading.number(LATEST, group=group, channel=channel)
     return None if latest is None else int(latest)
+
+
+@dataclass(frozen=True, slots=True)
+class AccountFacts:
+    """What the account of a channel has (`latest` None: there is none), and when that was read (Unix seconds)."""
+
+    group: str
+    channel: str
+    latest: int | None
+    ring: Mapping[int, str]
+    at: float | None
+
+    def fields(self) -> dict[str, Any]:
+        """It as JSON has it, without its names."""
+        return {"latest": self.latest, "ring": {str(label): root for label, root in self.ring.items()}, "at": self.at}
+
+
+def accounts(reading: Reading, at: float | None) -> Iterator[AccountFacts]:
+    """The accounts that were read."""
+    rings = _rings(reading)
+    for one in reading.named(ACCOUNT):
+        group, channel = one.label("group"), one.label("channel")
+        if (ring := rings.get((group, channel), {})) is not None:
+            yield AccountFacts(group, channel, _latest(reading, group, channel), ring, at)
+
+
+def kept_accounts(history: History) -> Iterator[AccountFacts]:
+    """The accounts as they were last read, in whichever round that was."""
+    for name, found in history.kept(NAME).get("accounts", {}).items():
+        group, _, channel = name.partition("/")
+        ring = {int(label): root for label, root in found["ring"].items()}
+        yield AccountFacts(group, channel, found["latest"], ring, found["at"])
 
 
 def is_kept(reading: Reading) -> bool:
@@ -192,18 +231,38 @@ def remembered(history: History) -> Mapping[str, Mapping[str, Any]]:
     return found
 
 
-def on_chain(history: History, channel: str, epoch: int, root: str) -> Known:
+@dataclass(frozen=True, slots=True)
+class SealOnChain:
+    """How a seal stands on chain, and when the account was read that tells it (Unix seconds, None: that is not known).
+
+    Of UNKNOWN `at` is when the account was last read, too long ago to tell.
+    """
+
+    state: Known
+    at: float | None = None
+
+
+def standing(history: History, orders: StandingOrders, channel: str, epoch: int, root: str) -> SealOnChain:
     """How one seal stands on chain as far as is known: for whoever judges a seal by more than its being published.
 
-    UNKNOWN: the account of its channel was not read the last time, or the chain is not watched or was not reached.
-    `root` is 64 hex digits. Of an account of each group, one that has it is enough.
+    UNKNOWN: the account of its channel was not read for an epoch, in which a newer label may have been published; or
+    the chain is not watched or was not reached. A label that was superseded stays so. `root` is 64 hex digits. Of an
+    account of each group, one that has it is enough.
     """
     reading = history.readings.get(NAME)
     if reading is None or reading.failure is not None:
-        return "UNKNOWN"
-    rings = _rings(reading)
-    groups = [one.label("group") for one in reading.named(ACCOUNT) if one.label("channel") == channel]
-    found = [
-        compared(epoch, root, _latest(reading, group, channel), rings.get((group, channel), {})) for group in groups
-    ]
-    return min(found, key=_TELLING.index, default="UNKNOWN")
+        return SealOnChain("UNKNOWN")
+    round_at = reading.number(KEPT)
+    found = {(one.group, one.channel): one for one in kept_accounts(history)}
+    found |= {(o.group, o.channel): o for o in accounts(reading, round_at or history.taken_at.get(NAME))}
+    of_channel = [one for one in found.values() if one.channel == channel]
+    oldest = (history.at or 0.0) - orders.epoch_length.total_seconds()
+    told: list[tuple[State, float | None]] = []
+    for one in of_channel:
+        state = compared(epoch, root, one.latest, one.ring)
+        if one.at is None or one.at >= oldest or state == "SUPERSEDED":
+            told.append((state, one.at))
+    best = min(told, key=lambda one: _TELLING.index(one[0]), default=None)
+    if best is not None and (best[0] == "OK" or len(told) == len(of_channel)):
+        return SealOnChain(*best)
+    return SealOnChain("UNKNOWN", min((one.at for one in of_channel if one.at is not None), default=None))

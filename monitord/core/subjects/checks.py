@@ -207,6 +207,7 @@ CHECKS = Subject(
     perfdata=_perfdata,
     section=_section,
     report=checks_report.checks,
+    report_parts=(checks_report.CHECK_REPORTS,),
     runbook_words=_runbook_words,
     criteria=(checks_criteria.CHECKS_MET,),
     levels=checks_criteria.LEVELS,

@@ -98,6 +98,7 @@ EPOCHS = Subject(
     perfdata=epochs_status.perfdata,
     section=epochs_status.section,
     report=epochs_report.sealing,
+    report_parts=(epochs_report.SEALING_REPORT,),
     keeps_samples=False,  # the labels sealed are kept
     defaults=Defaults(
         asked=lambda orders: (SEALS,) if "groups" in orders.unnamed else (),

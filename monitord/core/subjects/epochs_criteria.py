@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from monitord.core import humanize
 from monitord.core.report.criterion import CriterionResult, SuccessCriterion, described
 from monitord.core.report.model import GroupReport, SealReport
+from monitord.core.subjects.epochs_report import SEALING_REPORT
 
 if TYPE_CHECKING:
     from monitord.core.report.facts import ReportFacts
@@ -20,9 +21,9 @@ def _title(facts: ReportFacts) -> str:
 
 def _epochs_sealed(facts: ReportFacts) -> CriterionResult:
     """Every due epoch sealed, for each group; late ones named; groups in step."""
-    length = facts.orders.epoch_length.total_seconds()
+    length, sealing = facts.orders.epoch_length.total_seconds(), facts.of(SEALING_REPORT)
     details, missed, open_, late, sealed = [], 0, 0, 0, 0
-    for group in facts.groups:
+    for group in sealing.groups:
         absent = [seal for seal in group.seals if seal.state == "missed"]
         unknown = [seal for seal in group.seals if seal.state == "unknown"]
         slow = [seal for seal in group.seals if seal.state == "late"]
@@ -56,29 +57,29 @@ def _epochs_sealed(facts: ReportFacts) -> CriterionResult:
             details.append(f"{group.group}: silent for longer than ever before: {humanize.listed(list(group.silent))}.")
     stuck = facts.against(EPOCHS_SEALED.name)
     details += [described(part, facts) for part in stuck]
-    if facts.groups_in_step is False:
+    if sealing.in_step is False:
         details.append("The groups are not in step.")
-    if missed or stuck or facts.groups_in_step is False:
+    if missed or stuck or sealing.in_step is False:
         what = (
             f"{humanize.plural(missed, 'due epoch')} {'was' if missed == 1 else 'were'} missed or came after the next"
         )
         what = f"{what} was due" if missed else "Sealing was late"
         what = what if missed or stuck else "The groups are not in step"
         return CriterionResult(False, f"{what}.", tuple(details))
-    partial = [group for group in facts.groups if any(seal.incomplete for seal in group.seals)]
+    partial = [group for group in sealing.groups if any(seal.incomplete for seal in group.seals)]
     if partial:
         what = f"{humanize.listed([_left_out(group) for group in partial])}, more than is usual"
         return CriterionResult(False, f"{what}.", tuple(details))
-    is_stale = facts.seals_read_at is None or (
-        facts.until - facts.seals_read_at > max(facts.orders.late_after.total_seconds(), length)
+    is_stale = sealing.read_at is None or (
+        facts.until - sealing.read_at > max(facts.orders.late_after.total_seconds(), length)
     )
     if open_ or is_stale:
         return CriterionResult(None, "The epochs could not be read at the end of the window.", tuple(details))
-    if doubtful := [group.group for group in facts.groups if any(seal.incomplete is None for seal in group.seals)]:
+    if doubtful := [group.group for group in sealing.groups if any(seal.incomplete is None for seal in group.seals)]:
         why = f"{humanize.listed(doubtful)} left many channels out, and whether that is usual is not known yet."
         return CriterionResult(None, why, tuple(details))
     if not sealed:
-        nobody = any(seal.state == "nothing" for group in facts.groups for seal in group.seals)
+        nobody = any(seal.state == "nothing" for group in sealing.groups for seal in group.seals)
         why = "Nobody took part in any epoch that fell due." if nobody else "No epoch fell due in this time."
         return CriterionResult(None, why, tuple(details))
     some_late = f", {late} of them after the grace" if late else ""

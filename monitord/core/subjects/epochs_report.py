@@ -8,7 +8,9 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, FoldedGrid, Grid, Paragraph, Plot, Section, Style
 from monitord.core.humanize import NOTHING, UNKNOWN, dated, label, said, sentence
-from monitord.core.report.model import GroupReport, Recap, Report, SealReport
+from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import ReportPart, Tracker
+from monitord.core.report.model import GroupReport, Recap, Report, SealingReport, SealReport
 from monitord.core.report.wording import MOST, SEALS, is_ordinary, seal_channels, seal_state
 
 _KEY: Final = (
@@ -17,12 +19,22 @@ _KEY: Final = (
 )
 
 
+def _track(orders: StandingOrders, since: float, until: float) -> Tracker[SealingReport]:
+    from monitord.core.subjects.epochs_tracker import SealTracker  # only whoever makes a report needs it
+
+    return SealTracker(orders, since, until)
+
+
+SEALING_REPORT: Final = ReportPart("groups", _track, shown=lambda found: found.groups)
+
+
 def sealing(report: Report) -> Iterator[Section]:
     """Each group's labels: how they came, and by name the ones that did not come as they should."""
-    if not report.groups:  # there is nothing to say of them, either
+    if not report.of(SEALING_REPORT).groups:  # there is nothing to say of them, either
         return
     parts = tuple(
-        Section(f"sealing-{number}", group.group, tuple(_group(group))) for number, group in enumerate(report.groups, 1)
+        Section(f"sealing-{number}", group.group, tuple(_group(group)))
+        for number, group in enumerate(report.of(SEALING_REPORT).groups, 1)
     )
     yield Section("sealing", "Epoch sealing", parts=parts)
     yield _recap(report)

@@ -37,7 +37,14 @@ from monitord.core.subjects.servers import unmeasured
 
 if TYPE_CHECKING:
     from monitord.core.orders import StandingOrders
-    from monitord.core.report.criterion import LevelFamily, SuccessCriterion
+    from monitord.core.report.criterion import (
+        FoldedCycle,
+        FoldedWindow,
+        LevelFamily,
+        ReportPart,
+        SuccessCriterion,
+        Tracker,
+    )
     from monitord.core.report.preparation import PreparationItem
     from monitord.core.status import FleetStatus
 
@@ -236,6 +243,7 @@ def guarded(subject: Subject, package: str) -> Subject:
         perfdata=Held(subject.perfdata, _gives((PerfDatum(subject.name, None),)), _all(PerfDatum, check=_datum)),
         section=Held(subject.section, shown, _all(*get_args(Block), check=_block)),
         report=Held(subject.report, told, _all(Section, check=_section)),
+        report_parts=tuple(_report_part(one) for one in subject.report_parts),
         standing=Held(subject.standing, _gives(None), _of(Standing, type(None))),
         settles=Held(subject.settles, _gives(None), _of(int, float, type(None))),
         carried=None if subject.carried is None else Held(subject.carried, _gives(value=False), bool),
@@ -265,6 +273,24 @@ def _criterion(criterion: SuccessCriterion, package: str) -> SuccessCriterion:
         judge=None if judge is None else Held(judge, unknown, _of(CriterionResult)),
         applies=None if applies is None else Held(applies, _gives(value=True), bool),
     )
+
+
+class _HeldTracker:
+    """A tracker of a package: its result is None once it has broken, and what shows it says so."""
+
+    def __init__(self, part: ReportPart[Any], orders: StandingOrders, since: float, until: float) -> None:
+        self._tracker: Tracker[Any] | None = Held(part.track, _gives(None), lambda made: made)(orders, since, until)
+
+    def observe(self, cycle: FoldedCycle) -> None:
+        if self._tracker is not None and Held(self._tracker.observe, lambda error: error, lambda _: None)(cycle):
+            self._tracker = None
+
+    def result(self, window: FoldedWindow) -> object:
+        return None if self._tracker is None else Held(self._tracker.result, _gives(None), lambda made: made)(window)
+
+
+def _report_part(part: ReportPart[Any]) -> ReportPart[Any]:
+    return dataclasses.replace(part, track=partial(_HeldTracker, part), shown=Held(part.shown, _gives(None), _in_json))
 
 
 def _preparation(item: PreparationItem, package: str) -> PreparationItem:

@@ -74,8 +74,8 @@ def disk_high(observation: Observation, history: History, orders: StandingOrders
             continue
         used, what = max(found, key=lambda one: one[0])
         warning, critical = orders.disk_limits(path)
-        if used <= warning:
-            yield Clear("disk_high", path)
+        if used <= warning:  # without inodes there are none that could run out; space there always is
+            yield Unknown("disk_high", path, "its space is not told") if space is None else Clear("disk_high", path)
             continue
         is_critical = used > critical
         limit = critical if is_critical else warning

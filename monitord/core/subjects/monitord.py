@@ -10,7 +10,7 @@ from monitord.core import humanize
 from monitord.core.blocks import Block, FactTable, Grid, Paragraph, Style
 from monitord.core.history import clocks
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import (
     MetricFamily,
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from monitord.core.status import FleetStatus
 
 
+_DEGRADED: Final = "monitor_degraded"
+
+
 def monitor_degraded(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """Whatever degrades monitord itself."""
     reading = observation.readings["monitord"]
@@ -38,10 +41,11 @@ def monitor_degraded(observation: Observation, history: History, orders: Standin
     if late is not None and is_late:
         troubles.insert(0, f"its cycle began {humanize.duration(late)} late")
     if not troubles:
-        yield Clear("monitor_degraded", "monitord")
+        is_untold = late is None
+        yield Unknown(_DEGRADED, "monitord", "the reading does not tell") if is_untold else Clear(_DEGRADED, "monitord")
         return
     yield Finding(
-        rule="monitor_degraded",
+        rule=_DEGRADED,
         subject="monitord",
         severity="warning",
         value=round(late, 3) if late is not None and is_late else len(troubles),
@@ -72,7 +76,7 @@ def _well_now(alert: Alert, at: RecoveryContext) -> str:
 
 
 MONITOR_DEGRADED = Rule(
-    name="monitor_degraded",
+    name=_DEGRADED,
     probe="monitord",
     severities=("warning",),
     evaluate=monitor_degraded,

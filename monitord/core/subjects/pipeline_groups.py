@@ -43,7 +43,10 @@ def group_membership(observation: Observation, history: History, orders: Standin
     if kept.strangers is None:
         return
     for group, many in reading.values("group_unknown", "group").items():
-        if group in kept.strangers or group in KNOWN_GROUPS or not isinstance(many, int):
+        if group in kept.strangers or group in KNOWN_GROUPS:
+            continue
+        if not isinstance(many, int):
+            yield Unknown("group_membership", group, "it is not told how many seals are of it")
             continue
         said = f"{humanize.plural(many, 'seal')} in the window {'is' if many == 1 else 'are'} of a group that nobody"
         yield _finding(group, many, f"{said} watches: {group}.", [])
@@ -71,8 +74,11 @@ def category_missing(observation: Observation, history: History, orders: Standin
     for group in orders.groups:
         none = reading.number("uncategorised", group=group)
         share = reading.number("categorised", group=group)
-        if none is None or share is None:
+        if reading.number("categorised_label", group=group) is None and none is None and share is None:
             continue  # nothing of it is sealed
+        if none is None or share is None:
+            yield Unknown("category_missing", group, "it is not told which seals have a category")
+            continue
         typical = reading.number("categorised_usual", group=group)
         is_lacking = (
             typical is not None and orders.learned_warnings and lacks_categories(share / 100, (typical / 100,) * ENOUGH)

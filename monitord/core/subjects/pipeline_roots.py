@@ -12,7 +12,7 @@ from monitord.core.history.database import unlike
 from monitord.core.history.epochs import window_seconds
 from monitord.core.history.model import History
 from monitord.core.history.pipeline import adopt_roots
-from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Unknown
+from monitord.core.model import Alert, Clear, Finding, Judgement, Observation, Reading, Severity, Unknown
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import NONE, EpochImpact, Impact, RecoveryContext, Replaces, Rule, judged_each
 from monitord.core.subjects.pipeline_settings import NAME
@@ -22,16 +22,38 @@ from monitord.core.subjects.sealing_labels import LEFT_WINDOW
 MOST_CLAIMS: Final = 8192
 _MOST_NAMED: Final = 5
 _UNREAD: Final = "the seals cannot be read"
+_UNTOLD: Final = "the reading does not tell"
+# What a trouble is read from beside the seals: each list is enough by itself.
+_READ_FROM: Final[Mapping[str, tuple[tuple[str, ...], ...]]] = {
+    "unlike": (("l2_tree_cache",),),
+    "miscounted": (("l2_tree_cache", "sealed_participants"),),
+    "oversized": (("l2_tree_cache",), ("sealed_participants",)),
+}
+
+
+def _count(rule: str, reading: Reading, kind: str, group: str) -> int | Unknown | None:
+    """How many seals of a group have this trouble; None where there is no table to read it from.
+
+    Where there is one and no number, it could not be read.
+    """
+    many = reading.number("trouble", kind=kind, group=group)
+    if many is not None:
+        return int(many)
+    if next(reading.named("trouble"), None) is None:
+        return Unknown(rule, group, _UNREAD)
+    there = reading.values("there", "table")
+    ways = _READ_FROM.get(kind, ((),))
+    if all(any(there.get(table) == 0 for table in tables) for tables in ways):
+        return None
+    return Unknown(rule, group, _UNTOLD)
 
 
 def _troubles(rule: str, reading: Reading, kind: str, orders: StandingOrders) -> Iterator[tuple[str, int | Unknown]]:
-    """Each group, and how many seals of it have this trouble; of none where that was not asked."""
+    """Each group, and how many seals of it have this trouble; of none where there is nothing to read it from."""
     for group in orders.groups:
-        many = reading.number("trouble", kind=kind, group=group)
+        many = _count(rule, reading, kind, group)
         if many is not None:
-            yield group, int(many)
-        elif next(reading.named("trouble"), None) is None:
-            yield group, Unknown(rule, group, _UNREAD)
+            yield group, many
 
 
 def _seals(reading: Reading, kind: str, group: str) -> list[tuple[int, str]]:
@@ -46,6 +68,30 @@ def _seals(reading: Reading, kind: str, group: str) -> list[tuple[int, str]]:
 def _named(seals: list[tuple[int, str]], many: int) -> str:
     said = [f"{channel} {humanize.label(label)}" for label, channel in seals]
     return ", ".join(said) + (f" and {humanize.count(many - len(seals))} more" if many > len(seals) else "")
+
+
+def _finding(
+    rule: str,
+    group: str,
+    seals: list[tuple[int, str]],
+    value: int,
+    unit: str,
+    summary: str,
+    recommendation: str,
+    severity: Severity = "critical",
+) -> Finding:
+    """What is wrong with so many of a group's seals, or of what belongs to them; `seals` are those known by name."""
+    return Finding(
+        rule=rule,
+        subject=group,
+        severity=severity,
+        value=value,
+        limit=0,
+        unit=unit,
+        summary=summary,
+        evidence=_evidence(group, seals),
+        recommendation=recommendation,
+    )
 
 
 def _evidence(group: str, seals: list[tuple[int, str]]) -> Mapping[str, object]:
@@ -67,17 +113,15 @@ def root_empty(observation: Observation, history: History, orders: StandingOrder
 
     def finding(group: str, many: int) -> Finding:
         seals = _seals(reading, "empty", group)
-        return Finding(
-            rule="root_empty",
-            subject=group,
-            severity="critical",
-            value=many,
-            limit=0,
-            unit="seals",
-            summary=f"{humanize.plural(many, 'seal')} of {group} with participants {_have(many)} an empty or zero "
-            f"root: {_named(seals, many)}.",
-            evidence=_evidence(group, seals),
-            recommendation=f"Have {group} sealed again; do not publish these roots: nobody could claim by them.",
+        return _finding(
+            "root_empty",
+            group,
+            seals,
+            many,
+            "seals",
+            f"{humanize.plural(many, 'seal')} of {group} with participants {_have(many)} an empty or zero root: "
+            f"{_named(seals, many)}.",
+            f"Have {group} sealed again; do not publish these roots: nobody could claim by them.",
         )
 
     return judged_each("root_empty", _troubles("root_empty", reading, "empty", orders), finding)
@@ -93,19 +137,15 @@ def root_duplicate(observation: Observation, history: History, orders: StandingO
 
     def finding(group: str, many: int) -> Finding:
         seals = _seals(reading, "duplicate", group)
-        return Finding(
-            rule="root_duplicate",
-            subject=group,
-            severity="critical",
-            value=many,
-            limit=0,
-            unit="roots",
-            summary=f"{humanize.plural(many, 'root')} of {group} {'is' if many == 1 else 'are'} that of several: "
+        return _finding(
+            "root_duplicate",
+            group,
+            seals,
+            many,
+            "roots",
+            f"{humanize.plural(many, 'root')} of {group} {'is' if many == 1 else 'are'} that of several: "
             f"{_named(seals, len(seals))}.",
-            evidence=_evidence(group, seals),
-            recommendation=(
-                "Recompute these seals with `monitord verify` and have those that do not match sealed again."
-            ),
+            "Recompute these seals with `monitord verify` and have those that do not match sealed again.",
         )
 
     return judged_each("root_duplicate", _troubles("root_duplicate", reading, "duplicate", orders), finding)
@@ -160,44 +200,40 @@ def _seals_of(word: str) -> int:
     return int(word.partition(":")[0])
 
 
+# What of a tree may be another than of its seal, by the trouble.
+_MISMATCHES: Final = {"unlike": "root", "miscounted": "number of participants"}
+
+
 def tree_mismatch(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """A tree has another root, or another number of participants, than its seal."""
     reading = observation.readings[NAME]
 
-    def each() -> Iterator[tuple[str, tuple[int, ...] | Unknown]]:
-        for group, unlike_roots in _troubles("tree_mismatch", reading, "unlike", orders):
-            if isinstance(unlike_roots, Unknown):
-                yield group, unlike_roots
-                continue
-            miscounted = int(reading.number("trouble", kind="miscounted", group=group) or 0)
-            yield group, (unlike_roots, miscounted) if unlike_roots or miscounted else ()
+    def each() -> Iterator[tuple[str, dict[str, int] | Unknown]]:
+        for group in orders.groups:
+            counts = {kind: _count("tree_mismatch", reading, kind, group) for kind in _MISMATCHES}
+            found = {kind: many for kind, many in counts.items() if isinstance(many, int) and many}
+            unread = next((many for many in counts.values() if isinstance(many, Unknown)), None)
+            if found or (unread is None and any(many is not None for many in counts.values())):
+                yield group, found
+            elif unread is not None:
+                yield group, unread
 
-    def finding(group: str, found: tuple[int, ...]) -> Finding:
-        kinds = [
-            (kind, what, many)
-            for (kind, what), many in zip(
-                (("unlike", "root"), ("miscounted", "number of participants")), found, strict=True
-            )
-            if many
-        ]
+    def finding(group: str, found: dict[str, int]) -> Finding:
         parts = [
-            f"{humanize.plural(many, 'tree')} of {group} {_have(many)} another {what} than the seal: "
+            f"{humanize.plural(many, 'tree')} of {group} {_have(many)} another {_MISMATCHES[kind]} than the seal: "
             f"{_named(_seals(reading, kind, group), many)}"
-            for kind, what, many in kinds
+            for kind, many in found.items()
         ]
-        return Finding(
-            rule="tree_mismatch",
-            subject=group,
-            severity="warning",
-            value=sum(found),
-            limit=0,
-            unit="trees",
-            summary=f"{'; '.join(parts)}.",
-            evidence=_evidence(group, [seal for kind, _, _ in kinds for seal in _seals(reading, kind, group)]),
-            recommendation=(
-                "Recompute these seals with `monitord verify`: it says whether the seal or the tree is wrong. The "
-                "publisher takes its root from the tree."
-            ),
+        return _finding(
+            "tree_mismatch",
+            group,
+            [seal for kind in found for seal in _seals(reading, kind, group)],
+            sum(found.values()),
+            "trees",
+            f"{'; '.join(parts)}.",
+            "Recompute these seals with `monitord verify`: it says whether the seal or the tree is wrong. The "
+            "publisher takes its root from the tree.",
+            "warning",
         )
 
     return judged_each("tree_mismatch", each(), finding)
@@ -209,17 +245,16 @@ def tree_too_large(observation: Observation, history: History, orders: StandingO
 
     def finding(group: str, many: int) -> Finding:
         seals = _seals(reading, "oversized", group)
-        return Finding(
-            rule="tree_too_large",
-            subject=group,
-            severity="warning",
-            value=many,
-            limit=0,
-            unit="seals",
-            summary=f"{humanize.plural(many, 'seal')} of {group} {_have(many)} more than "
-            f"{humanize.count(MOST_CLAIMS)} participants: {_named(seals, many)}.",
-            evidence=_evidence(group, seals),
-            recommendation="They cannot be published whole: have such channels sealed in parts.",
+        return _finding(
+            "tree_too_large",
+            group,
+            seals,
+            many,
+            "seals",
+            f"{humanize.plural(many, 'seal')} of {group} {_have(many)} more than {humanize.count(MOST_CLAIMS)} "
+            f"participants: {_named(seals, many)}.",
+            "They cannot be published whole: have such channels sealed in parts.",
+            "warning",
         )
 
     return judged_each("tree_too_large", _troubles("tree_too_large", reading, "oversized", orders), finding)
@@ -236,20 +271,16 @@ def root_mismatch(observation: Observation, history: History, orders: StandingOr
             continue
         seals = [(int(label), channel) for label, _, channel in (seal.partition("/") for seal in reversed(kept))]
         why = reading.word("mismatch", group=group) or ""
-        yield Finding(
-            rule="root_mismatch",
-            subject=group,
-            severity="critical",
-            value=len(seals),
-            limit=0,
-            unit="seals",
-            summary=f"{humanize.plural(len(seals), 'seal')} of {group} {_have(len(seals))} another root than the "
-            f"participants give: {_named(seals[:_MOST_NAMED], len(seals))}{f' ({why})' if why else ''}.",
-            evidence=_evidence(group, seals),
-            recommendation=(
-                f"Run `monitord verify --group {group} --since 24h` to see which others do not match; publish none of "
-                "them, and have them sealed again."
-            ),
+        yield _finding(
+            "root_mismatch",
+            group,
+            seals,
+            len(seals),
+            "seals",
+            f"{humanize.plural(len(seals), 'seal')} of {group} {_have(len(seals))} another root than the participants "
+            f"give: {_named(seals[:_MOST_NAMED], len(seals))}{f' ({why})' if why else ''}.",
+            f"Run `monitord verify --group {group} --since 24h` to see which others do not match; publish none of "
+            "them, and have them sealed again.",
         )
 
 

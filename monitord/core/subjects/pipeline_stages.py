@@ -20,12 +20,13 @@ from monitord.core.subjects.tables import fed_by
 COLLECTION, TREE_STAGE, PUBLISHING = "collection", "trees", "publishing"
 (_SIGNALS,) = TABLES
 _NOT_COUNTED = "it is not known who takes part"
+_NOT_COMPARED = "the days before are not read yet"
 
 
 def signals_stale(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """The newest signal is old, whatever comes into its table: what arrives is of the past, or nothing does."""
     reading = observation.readings[NAME]
-    if reading.number("there", table=_SIGNALS) != 1:
+    if reading.number("there", table=_SIGNALS) == 0:
         return
     found, limit = reading.number("newest_signal"), orders.flow_stall.total_seconds()
     if next(reading.named("newest_signal"), None) is None:
@@ -61,29 +62,32 @@ def signals_stale(observation: Observation, history: History, orders: StandingOr
 def participants_dropped(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     """Far fewer took part for a group in the newest whole epoch than at the same hour of the days before."""
     reading = observation.readings[NAME]
-    took, least, days = (reading.values(name, "group") for name in ("took_part", "took_part_least", "took_part_days"))
+    took, least, days = (reading.numbers(name, "group") for name in ("took_part", "took_part_least", "took_part_days"))
     if not orders.learned_warnings:
         return
     for group in orders.groups:
-        now, fewest, many = took.get(group), least.get(group), days.get(group, 0)
-        if not isinstance(now, int):
+        now, fewest, many = (of.get(group) for of in (took, least, days))
+        if now is None:
             yield Unknown("participants_dropped", group, _NOT_COUNTED)
             continue
-        if not isinstance(fewest, int) or not isinstance(many, int) or not has_dropped(now, (fewest,) * many):
+        if many is None or (many and fewest is None):
+            yield Unknown("participants_dropped", group, _NOT_COMPARED)
+            continue
+        if fewest is None or not has_dropped(int(now), (int(fewest),) * int(many)):
             yield Clear("participants_dropped", group)
             continue
         yield Finding(
             rule="participants_dropped",
             subject=group,
             severity="warning",
-            value=now,
+            value=int(now),
             limit=round(fewest * HALF),
             unit="participants",
             summary=(
                 f"{humanize.plural(now, 'participant')} took part for {group} in the newest whole epoch; at the same "
-                f"hour of the last {many} days it was never below {humanize.count(fewest)}."
+                f"hour of the last {many:g} days it was never below {humanize.count(fewest)}."
             ),
-            evidence={"fewest_before": fewest, "days": many, "group": group},
+            evidence={"fewest_before": int(fewest), "days": int(many), "group": group},
             recommendation=f"Look at what listens to the channels of {group}, and whether they are on the air.",
         )
 
@@ -97,6 +101,9 @@ def tree_behind(observation: Observation, history: History, orders: StandingOrde
             yield Unknown("tree_behind", TREE_STAGE, "nothing that was sealed can be compared with its trees")
         return
     behind = _behind(reading, due, history)
+    if not behind and any(_counts(reading, name).keys() != _groups(reading) for name in ("trees_due", "trees_behind")):
+        yield Unknown("tree_behind", TREE_STAGE, "it is not told of all groups how many labels lack their trees")
+        return
     if not behind:
         yield Clear("tree_behind", TREE_STAGE)
         return
@@ -134,6 +141,11 @@ def _behind(reading: Reading, due: dict[str, int], history: History) -> dict[str
     return {group: many for group, many in behind.items() if many}
 
 
+def _groups(reading: Reading) -> set[str]:
+    """The groups with any number about their trees."""
+    return {one.label("group") for name in ("trees_due", "trees_behind") for one in reading.named(name)}
+
+
 def _counts(reading: Reading, name: str) -> dict[str, int]:
     return {group: many for group, many in reading.values(name, "group").items() if isinstance(many, int)}
 
@@ -151,6 +163,9 @@ def publishing_stalled(observation: Observation, history: History, orders: Stand
         return
     now, limit = judged_at(history, observation.now.timestamp()), settings(orders).publish_stall.total_seconds()
     last, since = reading.number("published_last"), reading.number("eligible_since")
+    if eligible and (since is None or next(reading.named("published_last"), None) is None):
+        yield Unknown("publishing_stalled", PUBLISHING, "it is not known since when nothing was published")
+        return
     waited_from = max(last or 0.0, since if since is not None else now)
     waited = max(0.0, now - waited_from - history.absent_seconds("postgres", waited_from, now))
     if not eligible or waited <= limit:

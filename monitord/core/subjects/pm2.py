@@ -163,6 +163,7 @@ PM2 = Subject(
     perfdata=pm2_status.perfdata,
     section=pm2_status.section,
     report=pm2_report.services,
+    report_parts=(pm2_report.SERVICE_REPORTS,),
     criteria=pm2_criteria.CRITERIA,
     rollups=pm2_status.ROLLUPS,
     heading="Services",

@@ -10,6 +10,7 @@ from monitord.core.model import AUTOMATIC, Alert
 from monitord.core.report.criterion import BLIND_SHARE, CriterionResult, SuccessCriterion, described
 from monitord.core.report.model import ServiceReport
 from monitord.core.subjects.base import always
+from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 
 if TYPE_CHECKING:
     from monitord.core.report.facts import ReportFacts
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
 def _services_online(facts: ReportFacts) -> CriterionResult:
     """All services remain online, except those that come and go."""
-    watched = [s for s in facts.services if s.expected is not None]
+    watched = [s for s in facts.of(SERVICE_REPORTS) if s.expected is not None]
     periodic = [s.name for s in watched if s.expected == "periodic"]
     stopped = [s.name for s in watched if s.expected == "stopped"]
     if "pm2" not in facts.orders.probes or not watched:
@@ -39,7 +40,7 @@ def _services_online(facts: ReportFacts) -> CriterionResult:
     if unconfirmed := [s for s in watched if s.unconfirmed]:
         seen = humanize.listed([f"{s.name} ({s.word})" for s in unconfirmed])
         return CriterionResult(None, f"Not as expected at the last check, and not confirmed by another: {seen}.")
-    doubtful = [s.name for s in watched if s.ok is None or facts.unproven.get(s.name, 0.0) > limit]
+    doubtful = [s.name for s in watched if s.ok is None or s.unproven > limit]
     if doubtful:
         return CriterionResult(None, f"Not seen well enough: {humanize.listed(doubtful)}.")
     always = len(watched) - len(periodic) - len(stopped)
@@ -68,7 +69,7 @@ def _away(service: ServiceReport) -> float:
 
 
 def _memory_title(facts: ReportFacts) -> str:
-    limits = sorted({facts.orders.service_memory, *(s.memory_limit for s in facts.services)})
+    limits = sorted({facts.orders.service_memory, *(s.memory_limit for s in facts.of(SERVICE_REPORTS))})
     below = humanize.listed([f"<{humanize.size(limit)}" for limit in limits], most=4)
     return f"Memory usage stable ({below} per service)"
 
@@ -78,7 +79,7 @@ def _memory_stable(facts: ReportFacts) -> CriterionResult:
 
     The orders restart what leaks; a peak that passes before that is named and forgiven.
     """
-    measured = [(s, s.memory_peak) for s in facts.services if s.memory_peak is not None]
+    measured = [(s, s.memory_peak) for s in facts.of(SERVICE_REPORTS) if s.memory_peak is not None]
     details = tuple(
         f"{s.name} peaked at {humanize.size(peak)} of {humanize.size(s.memory_limit)}"
         + (f" at {humanize.moment(s.memory_peak_at, facts.until)}" if s.memory_peak_at is not None else "")
@@ -98,7 +99,7 @@ def _memory_stable(facts: ReportFacts) -> CriterionResult:
     if why := facts.too_blind("pm2"):
         return CriterionResult(None, why, details)
     limit = BLIND_SHARE * (facts.until - facts.since)
-    if unmeasured := [s.name for s in facts.services if s.unmeasured > limit]:
+    if unmeasured := [s.name for s in facts.of(SERVICE_REPORTS) if s.unmeasured > limit]:
         return CriterionResult(None, f"PM2 did not report the memory of {humanize.listed(unmeasured)}.", details)
     largest, peak = max(measured, key=lambda one: one[1])
     return CriterionResult(True, f"The largest peak was {largest.name}'s, {humanize.size(peak)}.", details)
@@ -116,7 +117,7 @@ def _no_restarts(facts: ReportFacts) -> CriterionResult:
     """No restart that PM2 had to make, and none that the orders call for; those made on purpose are named."""
     totals: dict[str, int] = {}
     details = []
-    for service in facts.services:
+    for service in facts.of(SERVICE_REPORTS):
         if service.restarts:
             kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(service.restarts.items()))
             details.append(f"{service.name}: {kinds}.")
@@ -135,7 +136,7 @@ def _no_restarts(facts: ReportFacts) -> CriterionResult:
         said = said or ["a service kept dying"]
         text = "; ".join(said)
         return CriterionResult(False, f"{text[:1].upper()}{text[1:]}.", tuple(details))
-    if "pm2" not in facts.orders.probes or not facts.services:
+    if "pm2" not in facts.orders.probes or not facts.of(SERVICE_REPORTS):
         return CriterionResult(None, "No services were watched.")
     if why := facts.too_blind("pm2"):
         return CriterionResult(None, why, tuple(details))

@@ -8,6 +8,8 @@ from typing import Final
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, Grid, Paragraph, Plot, Plots, Section, Style
 from monitord.core.humanize import NOTHING, UNKNOWN, said
+from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import ReportPart, Tracker
 from monitord.core.report.model import Report, ServiceReport, StateStretch
 from monitord.core.report.wording import MOST, at, minute, restarts, span
 
@@ -19,9 +21,18 @@ STATES: Final = (
 _FEW: Final = 3
 
 
+def _track(orders: StandingOrders, since: float, until: float) -> Tracker[tuple[ServiceReport, ...]]:
+    from monitord.core.subjects.pm2_tracker import ServiceTracker  # only whoever makes a report needs it
+
+    return ServiceTracker(orders, since, until)
+
+
+SERVICE_REPORTS: Final = ReportPart("services", _track)
+
+
 def services(report: Report) -> Iterator[Section]:
     """Each service: how it stands, its memory against the limit, its restarts, and what was not as expected."""
-    if not report.services:
+    if not report.of(SERVICE_REPORTS):
         yield Section("services", "Services", (Paragraph("No services were watched."),))
         return
     rows = tuple(
@@ -36,13 +47,13 @@ def services(report: Report) -> Iterator[Section]:
                 _restarts(service),
             ),
         )
-        for service in report.services
+        for service in report.of(SERVICE_REPORTS)
     )
     header = ("Service", "State", "Expected", "Peak memory", "At (UTC)", "Restarts")
-    names = [service.name for service in report.services]
+    names = [service.name for service in report.of(SERVICE_REPORTS)]
     blocks: list[Block] = [Plots(tuple(Plot("states", name, name) for name in names), STATES, are_bands=True)]
     blocks.append(Grid("Services at the end of the window", header, rows, frozenset({3, 5}), (0, 1, 2)))
-    blocks.append(Paragraph(_limits(report.services)))
+    blocks.append(Paragraph(_limits(report.of(SERVICE_REPORTS))))
     apart = tuple(_apart(report))
     if apart:
         blocks.append(Bullets(apart))
@@ -77,16 +88,24 @@ def _limits(found: tuple[ServiceReport, ...]) -> str:
 def _apart(report: Report) -> Iterator[tuple[Style | None, str]]:
     """Sentences on what was not as expected, one for all services of which the same is true, and on restarts."""
     alike: dict[tuple[Style, str], list[str]] = {}
-    for service in report.services:
+    for service in report.of(SERVICE_REPORTS):
         for key in _spells(service, report):
             alike.setdefault(key, []).append(service.name)
     for (style, what), names in alike.items():
         yield style, f"{humanize.listed(names, most=MOST)} {'was' if len(names) == 1 else 'were'} {what}."
-    for service in report.services:
+    for service in report.of(SERVICE_REPORTS):
         if any(service.restarts.values()):
-            moments = [at(part.start, report) for part in service.stretches if part.state == "restarted"]
-            when = f", at {humanize.listed(moments, most=MOST)}" if moments else ""
-            yield "warning", f"{service.name} restarted: {restarts(service)}{when}."
+            yield "warning", f"{service.name} restarted: {restarts(service)}{_when(service, report)}."
+
+
+def _when(service: ServiceReport, report: Report) -> str:
+    """When it restarted, to end a sentence; of some of which the moment is not known by itself, between which two."""
+    found = [part for part in service.stretches if part.state == "restarted"]
+    if not found:
+        return ""
+    if len(found) < sum(service.restarts.values()):
+        return f", between {at(found[0].start, report)} and {at(found[-1].end, report)}"
+    return f", at {humanize.listed([at(part.start, report) for part in found], most=MOST)}"
 
 
 def _spells(service: ServiceReport, report: Report) -> Iterator[tuple[Style, str]]:

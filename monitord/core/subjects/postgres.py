@@ -138,6 +138,7 @@ POSTGRES = Subject(
     perfdata=postgres_status.perfdata,
     section=postgres_status.section,
     report=postgres_report.growth,
+    report_parts=(postgres_report.TABLE_REPORTS,),
     criteria=(postgres_criteria.GROWTH_STEADY,),
     rollups=postgres_status.ROLLUPS,
     heading="Database growth",

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from monitord.core import humanize
 from monitord.core.report.criterion import BLIND_SHARE, CriterionResult, SuccessCriterion, described
+from monitord.core.subjects.postgres_report import TABLE_REPORTS
 
 if TYPE_CHECKING:
     from monitord.core.report.facts import ReportFacts
@@ -22,7 +23,7 @@ def _growth_steady(facts: ReportFacts) -> CriterionResult:
     """Growth per hour against the limit of the orders, and not none at all."""
     details, bad, unknown = [], [], []
     unsteady = facts.against(GROWTH_STEADY.name)
-    for table in facts.tables:
+    for table in facts.of(TABLE_REPORTS):
         rate = table.most if table.most is not None else table.per_hour
         holes = sum(1 for hour in table.hours if hour.rows is None)
         if rate is not None and table.gained is not None and table.per_hour is not None:

@@ -3,17 +3,29 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from typing import Final
 
 from monitord.core import humanize
 from monitord.core.blocks import Block, Bullets, Grid, Plot, Section, Style
 from monitord.core.humanize import said
+from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import ReportPart, Tracker
 from monitord.core.report.model import Report, TableReport
 from monitord.core.report.wording import MOST, is_above, span, spells
 
 
+def _track(orders: StandingOrders, since: float, until: float) -> Tracker[tuple[TableReport, ...]]:
+    from monitord.core.subjects.postgres_tracker import TableTracker  # only whoever makes a report needs it
+
+    return TableTracker(orders, since, until)
+
+
+TABLE_REPORTS: Final = ReportPart("tables", _track)
+
+
 def growth(report: Report) -> Iterator[Section]:
     """Each watched table's rows against the limit."""
-    if not report.tables:
+    if not report.of(TABLE_REPORTS):
         return
     rows = tuple(
         (
@@ -26,12 +38,14 @@ def growth(report: Report) -> Iterator[Section]:
                 humanize.count(table.limit),
             ),
         )
-        for table in report.tables
+        for table in report.of(TABLE_REPORTS)
     )
     header = ("Table", "Rows gained", "Per hour", "Busiest hour", "Limit")
-    blocks: list[Block] = [Plot("growth", table.name, f"{table.name}: rows per hour") for table in report.tables]
+    blocks: list[Block] = [
+        Plot("growth", table.name, f"{table.name}: rows per hour") for table in report.of(TABLE_REPORTS)
+    ]
     blocks.append(Grid("Rows gained, and per hour", header, rows, frozenset({1, 2, 3, 4})))
-    apart = [item for table in report.tables for item in _hours(table, report)]
+    apart = [item for table in report.of(TABLE_REPORTS) for item in _hours(table, report)]
     if apart:
         blocks.append(Bullets(tuple(apart)))
     yield Section("growth", "Database growth", tuple(blocks))

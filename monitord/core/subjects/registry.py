@@ -36,11 +36,17 @@ def register(subject: Subject, package: str = "") -> None:
     """Add a subject of a package. To be called before the first cycle: what is judged is the same for a whole run.
 
     Raises:
-        ValueError: a subject, a section of the status, a rule or a metric of that name is there already.
+        ValueError: a subject, a section, a rule, a metric or a part of the report of that name is there already.
         TypeError, KeyError: it is no subject, or a part of it is of another kind than it must be.
     """
     subject = guarded(subject, package or subject.name)
-    for kind, names in (("subject", _subjects), ("section", _sections), ("rule", _rules), ("metric", _metrics)):
+    for kind, names in (
+        ("subject", _subjects),
+        ("section", _sections),
+        ("rule", _rules),
+        ("metric", _metrics),
+        ("part of the report", _report_parts),
+    ):
         if taken := names((subject,)) & names(_registered):
             raise ValueError(f"the {kind} {', '.join(sorted(taken))} is declared already")
     _replace((*_registered, subject))
@@ -68,6 +74,10 @@ def _subjects(subjects: tuple[Subject, ...]) -> set[str]:
 
 def _sections(subjects: tuple[Subject, ...]) -> set[str]:
     return {section.name for subject in subjects for section in subject.status}
+
+
+def _report_parts(subjects: tuple[Subject, ...]) -> set[str]:
+    return {part.name for subject in subjects for part in subject.report_parts}
 
 
 def _rules(subjects: tuple[Subject, ...]) -> set[str]:

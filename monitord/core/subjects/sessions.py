@@ -29,15 +29,21 @@ def _lasting(
     recommendation: str,
     *,
     hides: bool,
+    counted: str = "sessions_used",
+    is_timed: bool = False,
 ) -> Callable[[Observation, History, StandingOrders], Iterator[Judgement]]:
-    """How something that must not last is judged. `hides`: it may be a session's whose doing is hidden."""
+    """How something that must not last is judged. `hides`: it may be a session's whose doing is hidden.
+
+    `counted` is told wherever it was looked for; `is_timed`: of what is counted the longest is known.
+    """
 
     def evaluate(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
         """Longer than the limit."""
         reading, limit = observation.readings["postgres"], limit_of(orders)
         lasted = reading.number(measure)
         if lasted is None or lasted <= limit:
-            if reading.number("sessions_used") is None:
+            many = reading.number(counted)
+            if many is None or (is_timed and many and lasted is None):
                 yield Unknown(rule, "postgres", UNTOLD)
             elif hides and reading.number("sessions_hidden"):
                 yield Unknown(rule, "postgres", HIDDEN)
@@ -222,6 +228,8 @@ POSTGRES_LOCK_WAITING = Rule(
         ),
         "Find who holds it (pg_blocking_pids): a migration, a transaction that was left open.",
         hides=False,
+        counted="lock_waits",
+        is_timed=True,
     ),
     runbook=(_WAITS, _SESSIONS, _BY_STATE),
     impact=Impact("statements wait for each other"),
@@ -237,6 +245,7 @@ POSTGRES_STANDBY_LAGGING = Rule(
         lambda lasted, _: f"A standby of Postgres is {lasted} behind",
         "Check the standby: is it connected, is its disk or network slow, does a long query hold up its replay?",
         hides=True,
+        counted="standbys",
     ),
     runbook=(_STANDBYS, _SESSIONS, "df -h"),
     impact=Impact("what is read from the standby is old, and a failover would lose what it lacks"),

@@ -23,11 +23,6 @@ _URLS: Final = "MONITORD_NOTIFY__URLS"
 _WILDCARDS: Final = ("0.0.0.0", "::")  # noqa: S104 - nothing listens by this
 
 
-def names(settings: Settings) -> tuple[str, ...]:
-    """How the channels are called, in the order of `channels`."""
-    return settings.notify.channel_names
-
-
 def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ...]:
     """Every channel that is configured, the heartbeat aside. Nothing is connected yet.
 
@@ -69,7 +64,7 @@ def channels(settings: Settings, *, remembers: bool = True) -> tuple[Channel, ..
                 (f'{_URLS}: Apprise is not installed, and these are its addresses: pip install "monitord[apprise]"',)
             )
         store = settings.state_dir / "apprise" if remembers else None
-        for name, secret_url in zip(names(settings)[-len(notify.urls) :], notify.urls, strict=True):
+        for name, secret_url in zip(notify.channel_names[-len(notify.urls) :], notify.urls, strict=True):
             found.append(Apprise(secret_url.get_secret_value(), name, least.get(name, "warning"), store))
     for channel in found:
         channel.policy = replace(channel.policy, routes=notify.routes.get(channel.name, ()))
@@ -85,7 +80,7 @@ def unheard(settings: Settings, day: datetime) -> tuple[str, ...]:
         replace(
             route, severity=max(route.severity, notify.severity_by_channel.get(name, "warning"), key=RANK.__getitem__)
         )
-        for name in names(settings)
+        for name in notify.channel_names
         for route in notify.routes.get(name, (Route(),))
     ]
     return tuple(routes.unheard(found, {rule.name: rule.severities for rule in RULES}, day))

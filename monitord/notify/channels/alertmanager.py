@@ -5,7 +5,6 @@ Labels are the identity there: the same rule, subject and severity of the same i
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -15,7 +14,7 @@ from monitord.core.model import Severity
 from monitord.core.subjects import catalogue
 from monitord.jsonable import rfc3339
 from monitord.notify.channels.base import DeliveryPolicy, receiver_of
-from monitord.notify.channels.http import HttpClient
+from monitord.notify.channels.http import JSON, HttpClient, json_body
 from monitord.notify.message import Message
 
 RESEND_SECONDS: Final = 60.0
@@ -55,8 +54,7 @@ class Alertmanager:
         """
         alerts = [alert for message in messages for alert in self.alerts(message, now)]
         if alerts:
-            content = json.dumps(alerts, ensure_ascii=False).encode(errors="replace")
-            await self._http.post(self._url, content, {"Content-Type": "application/json"})
+            await self._http.post(self._url, json_body(alerts), JSON)
 
     async def close(self) -> None:
         await self._http.close()

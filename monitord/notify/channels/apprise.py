@@ -32,29 +32,11 @@ _LONGEST_TITLE: Final = 200
 _LONGEST_BODY: Final = 10_000
 # A message that is so much later than its event has a note of it.
 _LATE_SECONDS: Final = 120.0
+_PROXIES: Final = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 _KEPT: Final = frozenset(
-    [
-        "PATH",
-        "HOME",
-        "LANG",
-        "LC_ALL",
-        "LC_CTYPE",
-        "TZ",
-        "TMPDIR",
-        "PYTHONPATH",
-        "SSL_CERT_FILE",
-        "SSL_CERT_DIR",
-        "REQUESTS_CA_BUNDLE",
-        "CURL_CA_BUNDLE",
-        "HTTP_PROXY",
-        "HTTPS_PROXY",
-        "ALL_PROXY",
-        "NO_PROXY",
-        "http_proxy",
-        "https_proxy",
-        "all_proxy",
-        "no_proxy",
-    ]
+    {"PATH", "HOME", "LANG", "LC_ALL", "LC_CTYPE", "TZ", "TMPDIR", "PYTHONPATH"}
+    | {"SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"}
+    | {*_PROXIES, *map(str.lower, _PROXIES)}
 )
 
 
@@ -100,11 +82,9 @@ class Apprise:
         if answer.get("ok") is True:
             return answer
         kind, status, wait = answer.get("kind"), answer.get("status"), answer.get("retry_after")
-        asks = f", and asks to wait {humanize.duration(round(wait))}" if isinstance(wait, float) and wait else ""
-        told = str(answer.get("error") or "Apprise could not send it and did not say why")
         raise SendError(
             cast("Kind", kind) if kind in get_args(Kind) else "internal",
-            told + asks,
+            str(answer.get("error") or "Apprise could not send it and did not say why"),
             status=status if isinstance(status, int) else None,
             retry_after=wait if isinstance(wait, float) else None,
             final=answer.get("final") is True,
@@ -137,15 +117,12 @@ def note(message: Message, now: datetime) -> dict[str, object]:
 
 def title(message: Message) -> str:
     """One line of bounded length."""
-    line = " ".join(_utf8(message.title).split())
-    return line if len(line) <= _LONGEST_TITLE else line[: _LONGEST_TITLE - 1] + "…"
+    return humanize.short(" ".join(_utf8(message.title).split()), _LONGEST_TITLE)
 
 
 def body(message: Message, now: datetime) -> str:
     """The text, and how late it is sent where that matters."""
-    text = _utf8(message.text)
-    text = text if len(text) <= _LONGEST_BODY else text[: _LONGEST_BODY - 1] + "…"
-    return _late(text, message, now)
+    return _late(humanize.short(_utf8(message.text), _LONGEST_BODY), message, now)
 
 
 def _late(text: str, message: Message, now: datetime) -> str:

@@ -1,8 +1,7 @@
 """The process that loads Apprise: one question on stdin, one line of JSON on stdout, and it is gone.
 
-Run as `python -m monitord.notify.channels.apprise_child`. What Apprise reports of a failure is in its
-log; of that, one line goes
-back, without any part of the address.
+Run as `python -m monitord.notify.channels.apprise_child`. What Apprise reports of a failure is in its log; of that, one
+line goes back, without any part of the address.
 """
 
 from __future__ import annotations
@@ -18,6 +17,7 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlencode, urlsplit, urlunsplit
 
+from monitord.core.humanize import short
 from monitord.masking import MASK, mask, mask_address
 from monitord.notify.channels.apprise_identity import IdentityParameters, taken
 from monitord.notify.channels.apprise_layout import has_button, laid_out, with_button, with_parameters
@@ -151,7 +151,7 @@ def _answer(question: dict[str, Any]) -> dict[str, Any]:
         calls.begin(note["identity"] if takes.names else "", note["ack"] if has_button(url, note["ack"]) else "")
         sender = apprise.Apprise(asset=asset)
         title, body, extra = laid_out(note, service.template_args, url, service.body_maxlen, service.title_maxlen)
-        address = with_parameters(takes.address(url, note["identity"], action) if note["identity"] else url, extra)
+        address = with_parameters(url, takes.parameters(note["identity"], action) | extra)
         if not sender.add(address):
             return {"ok": False, "kind": "protocol", "error": _UNKNOWN_ADDRESS}
         is_taken = sender.notify(
@@ -214,8 +214,7 @@ def without(text: str, url: str) -> str:
         # Short ones as whole words only: a chat named "1" must not eat every digit.
         pattern = re.escape(form) if len(form) > 3 else rf"(?<!\w){re.escape(form)}(?!\w)"
         text = re.sub(pattern, MASK, text, flags=re.IGNORECASE)
-    line = "".join(c if c.isprintable() else " " for c in mask(text))
-    return line if len(line) <= _LONGEST_REASON else line[: _LONGEST_REASON - 1] + "…"
+    return short("".join(c if c.isprintable() else " " for c in mask(text)), _LONGEST_REASON)
 
 
 def _forms(rest: str) -> Iterable[str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
-from urllib.parse import parse_qsl, quote
+from urllib.parse import parse_qsl
 
 # What Apprise calls an identity, service by service: the incident's, or that of a notification which the next replaces.
 IDENTITIES: Final = frozenset(
@@ -35,14 +35,10 @@ class IdentityParameters:
     closes: bool = False
     acknowledges: str = ""
 
-    def address(self, url: str, identity: str, action: str = "") -> str:
-        """The address for a message of this identity, and for this action where it is not the usual one."""
+    def parameters(self, identity: str, action: str = "") -> dict[str, str]:
+        """What the address of a message of this identity has beside its own ("": nothing), for this action or none."""
         asked = action or (_MAP if self.maps else "")
-        given = dict.fromkeys(self.names, identity) | ({_ACTION: asked} if asked else {})
-        extra = "&".join(f"{name}={quote(value, safe='')}" for name, value in given.items())
-        if not extra:
-            return url
-        return f"{url}{'&' if '?' in url else '?'}{extra}"
+        return dict.fromkeys(self.names, identity) | ({_ACTION: asked} if asked else {}) if identity else {}
 
 
 def taken(arguments: Mapping[str, Mapping[str, Any]], url: str) -> IdentityParameters:

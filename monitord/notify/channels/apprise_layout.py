@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from typing import Any, Final
 from urllib.parse import parse_qsl, quote
 
+from monitord.core.humanize import short
+
 # Services of phones whose texts may be long. All that take no more than PHONE_AT_MOST characters are of phones, too.
 PHONES: Final = frozenset(
     {"ntfy", "ntfys", "pover", "tgram", "bark", "barks", "join", "prowl", "pbul", "pushed", "pushy", "spush", "signal"}
@@ -92,5 +94,4 @@ def _line(title: str, alert_id: str, link: str, most: int) -> str:
     tail = f" alert {alert_id}" if alert_id else ""
     if link and len(tail) + 1 + len(link) <= most // 2:
         tail += f" {link}"
-    room = most - len(tail)
-    return (title if len(title) <= room else title[: room - 1] + "…") + tail
+    return short(title, most - len(tail)) + tail

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Protocol, runtime_checkable
 
 from monitord.config.routes import Route
+from monitord.core import humanize
 from monitord.core.model import RANK, Alert, Kind, Severity
 from monitord.failures import FailureError
 from monitord.notify.message import Message
@@ -18,8 +19,8 @@ class SendError(FailureError):
     """A channel did not accept what it was given.
 
     `status` is the HTTP status, where there was one. `retry_after`: the receiver asks to be left alone for so many
-    seconds (it limits its rate, or is being maintained). `final`: it will never accept this message, however often it
-    is tried.
+    seconds (it limits its rate, or is being maintained), and the sentence says so. `final`: it will never accept this
+    message, however often it is tried.
     """
 
     def __init__(
@@ -31,7 +32,8 @@ class SendError(FailureError):
         retry_after: float | None = None,
         final: bool = False,
     ) -> None:
-        super().__init__(kind, error)
+        asks = f", and asks to wait {humanize.duration(round(retry_after))}" if retry_after else ""
+        super().__init__(kind, error + asks)
         self.status = status
         self.retry_after = retry_after
         self.final = final

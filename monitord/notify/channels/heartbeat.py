@@ -15,9 +15,10 @@ import uuid
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
+from monitord.config.schema import HeartbeatStyle
 from monitord.core.model import Unmeasured
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.http import HttpClient
@@ -29,7 +30,6 @@ _MOST_PINGS: Final = 5
 _WINDOW_SECONDS: Final = 60.0
 _LONGEST_BODY: Final = 10_000
 
-Style = Literal["auto", "healthchecks", "plain"]
 # Uptime Kuma's push addresses, wherever it is mounted: /api/push/TOKEN.
 _PUSH: Final = "/api/push/"
 # What a server answers that knows the address itself, and nothing below it or no POST.
@@ -69,10 +69,10 @@ class Heartbeat:
         url: str,
         on_edge: Callable[[bool, str], None] | None = None,
         every: float = EVERY_SECONDS,
-        style: Style = "auto",
+        style: HeartbeatStyle = "auto",
     ) -> None:
         self._url, self._told, self._every = url, on_edge, every
-        self._style: Style = "plain" if style == "auto" and _PUSH in urlsplit(url).path else style
+        self._style: HeartbeatStyle = "plain" if style == "auto" and _PUSH in urlsplit(url).path else style
         self._http = HttpClient(url, DEADLINE_SECONDS)
         self._run = ""
         self._begun = False
@@ -91,7 +91,7 @@ class Heartbeat:
         return self._trouble
 
     @property
-    def style(self) -> Style:
+    def style(self) -> HeartbeatStyle:
         """The convention in use: "auto" until the server has shown which."""
         return self._style
 

@@ -7,6 +7,7 @@ server says beside its status is not quoted: it may echo what it was sent.
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import ssl
 from collections.abc import Mapping
@@ -17,7 +18,6 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from monitord import __version__
-from monitord.core import humanize
 from monitord.core.model import Kind
 from monitord.failures import causes, classify
 from monitord.imports import without
@@ -29,6 +29,7 @@ with without("brotli", "brotlicffi", "click", "h2", "pygments", "rich", "trio", 
     import httpcore  # noqa: F401 - which httpx imports with its first client
     import httpx
 
+JSON: Final = {"Content-Type": "application/json"}
 MOST_READ: Final = 64 * 1024
 _READ_SECONDS: Final = 1.0
 # For the connection, and again for its TLS: a client that is cancelled in the midst of a handshake leaves the socket
@@ -111,8 +112,12 @@ class HttpClient:
                     await _skip(response)
         if refusal is not None:
             kind, what = refusal
-            asks = f", and asks to wait {humanize.duration(round(wait))}" if wait else ""
-            raise SendError(kind, f"{self.place} {what}{asks}", status=response.status_code, retry_after=wait)
+            raise SendError(kind, f"{self.place} {what}", status=response.status_code, retry_after=wait)
+
+
+def json_body(value: object) -> bytes:
+    """A value as a body of JSON; half a character, as a name of bytes may hold, is replaced."""
+    return json.dumps(value, ensure_ascii=False).encode(errors="replace")
 
 
 @lru_cache(maxsize=1)

@@ -14,11 +14,12 @@ from collections.abc import Iterator, Sequence
 from datetime import datetime
 from typing import Final
 
+from monitord.core import humanize
 from monitord.core.model import Severity
 from monitord.jsonable import in_json, rfc3339
 from monitord.masking import mask
 from monitord.notify.channels.base import DeliveryPolicy, SendError, receiver_of
-from monitord.notify.channels.http import HttpClient
+from monitord.notify.channels.http import JSON, HttpClient, json_body
 from monitord.notify.message import Message
 
 ENDPOINT: Final = "https://events.pagerduty.com/v2/enqueue"
@@ -78,9 +79,8 @@ class PagerDuty:
             SendError: one was not accepted; `final` where it never will be.
         """
         for event in (event for message in messages for event in self.events(message)):
-            content = json.dumps(event, ensure_ascii=False).encode(errors="replace")
             try:
-                await self._http.post(self._url, content, {"Content-Type": "application/json"})
+                await self._http.post(self._url, json_body(event), JSON)
             except SendError as error:
                 error.final = error.status in _FINAL
                 raise
@@ -154,5 +154,4 @@ def _plain(value: object) -> object:
 
 
 def _short(text: str, longest: int) -> str:
-    text = mask(text)
-    return text if len(text) <= longest else text[: longest - 1] + "…"
+    return humanize.short(mask(text), longest)

@@ -6,7 +6,6 @@ import base64
 import binascii
 import hashlib
 import hmac
-import json
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -16,7 +15,7 @@ from monitord.core.model import Severity
 from monitord.jsonable import in_json
 from monitord.masking import mask
 from monitord.notify.channels.base import DeliveryPolicy, receiver_of
-from monitord.notify.channels.http import HttpClient
+from monitord.notify.channels.http import HttpClient, json_body
 from monitord.notify.message import Kind, Message
 
 CONTENT_TYPE: Final = "application/cloudevents+json; charset=utf-8"
@@ -58,9 +57,7 @@ class Webhook:
             SendError: one was not accepted.
         """
         for message in messages:
-            body = json.dumps(event(message, now, self._instance, self._fleet), ensure_ascii=False).encode(
-                errors="replace"
-            )
+            body = json_body(event(message, now, self._instance, self._fleet))
             headers = {
                 "Content-Type": CONTENT_TYPE,
                 "webhook-id": message.id,

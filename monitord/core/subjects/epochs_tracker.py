@@ -12,9 +12,10 @@ from monitord.core.anomalies.sealing_habits import NOTHING_LEARNED, SealingHabit
 from monitord.core.copying import replace
 from monitord.core.history.epochs import Calendar, Turns, calendar, empty_labels, seals, turns_at, window_seconds
 from monitord.core.history.model import History
-from monitord.core.model import Observation, Reading, Sample
+from monitord.core.model import Reading, Sample
 from monitord.core.orders import StandingOrders
-from monitord.core.report.model import GroupReport, SealReport
+from monitord.core.report.criterion import FoldedCycle, FoldedWindow
+from monitord.core.report.model import GroupReport, SealingReport, SealReport
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,16 +55,15 @@ class SealTracker:
         self._looked_for: set[int] = set()
         self._read: tuple[Sample, ...] | None = None
         self._turns: tuple[Turns, int] | None = None
-        self.read_at: float | None = None
-        """When the epochs were last read."""
+        self._read_at: float | None = None
 
-    def observe(self, observation: Observation) -> None:
-        """One more observation, in order."""
+    def observe(self, cycle: FoldedCycle) -> None:
+        observation = cycle.observation
         reading = observation.readings.get("epochs")
         if reading is None or reading.failure is not None:
             return
-        at, before = observation.now.timestamp(), self.read_at
-        self.read_at = at
+        at, before = observation.now.timestamp(), self._read_at
+        self._read_at = at
         expected = self._overdue.expected(at)
         turns = turns_at(at, self._days, window_seconds(self._orders)), expected
         if reading.samples is self._read and turns == self._turns and before is not None and at >= before:
@@ -99,13 +99,10 @@ class SealTracker:
         # Who has sealed a label that is open for the others is not out of step with them.
         self._latest_due = {group: None if label is None else min(label, expected) for group, label in newest.items()}
 
-    def result(self, history: History) -> tuple[GroupReport, ...]:
-        """Each group, once all readings are in; `history` knows what is usual."""
-        return tuple(self._group(group, history) for group in self._orders.groups)
-
-    def in_step(self) -> bool | None:
-        """Whether the groups' newest due labels were the same when last read; None where they never were."""
-        return None if self.read_at is None else len(set(self._latest_due.values())) <= 1
+    def result(self, window: FoldedWindow) -> SealingReport:
+        groups = tuple(self._group(group, window.kept) for group in self._orders.groups)  # who knows what is usual
+        in_step = None if self._read_at is None else len(set(self._latest_due.values())) <= 1
+        return SealingReport(groups, in_step, self._read_at)
 
     def _participation(self, reading: Reading) -> None:
         for name in ("seal_participating", "seal_unsealed"):
@@ -165,8 +162,8 @@ class SealTracker:
     def _absent(self, due_at: float) -> Literal["missed", "open", "unknown"]:
         if due_at - self._days.length in self._looked_for:
             return "missed"
-        if self.read_at is not None and self.read_at >= due_at + self._overdue.grace:
+        if self._read_at is not None and self._read_at >= due_at + self._overdue.grace:
             return "unknown"  # there was no reading for so long that it had left the window of seals
         # Before the next is due, as far as it was read: open, unless there was no reading for a while.
-        is_fresh = self.read_at is not None and self._until - self.read_at <= self._orders.late_after.total_seconds()
+        is_fresh = self._read_at is not None and self._until - self._read_at <= self._orders.late_after.total_seconds()
         return "open" if is_fresh else "unknown"

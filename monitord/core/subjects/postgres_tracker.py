@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 from monitord.core.anomalies.interpolation import value_at
-from monitord.core.history.model import History
-from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import FoldedCycle, FoldedWindow
 from monitord.core.report.model import Hour, TableReport
 
 HOUR = 3600.0
@@ -31,8 +30,8 @@ class TableTracker:
         self._gaps: frozenset[str] = frozenset()
         self._unmeasured: dict[str, float] = dict.fromkeys(orders.tables, 0.0)
 
-    def observe(self, observation: Observation, history: History) -> None:
-        """One more observation, in order; `history` is what it led to."""
+    def observe(self, cycle: FoldedCycle) -> None:
+        observation, history = cycle.observation, cycle.history
         reading = observation.readings.get("postgres")
         if reading is None:
             return
@@ -56,8 +55,8 @@ class TableTracker:
                 points.pop()
             points.append((at, max(table.gained, points[-1][1]) if points else table.gained))
 
-    def result(self) -> tuple[TableReport, ...]:
-        """Each table, once all readings are in."""
+    def result(self, _: FoldedWindow) -> tuple[TableReport, ...]:
+        """Each table."""
         return tuple(self._table(name, points) for name, points in self._gained.items())
 
     def _table(self, name: str, points: list[tuple[float, float]]) -> TableReport:

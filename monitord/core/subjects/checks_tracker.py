@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Final
 
-from monitord.core.model import Observation
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import FoldedCycle, FoldedWindow
 from monitord.core.report.model import CheckReport
 from monitord.core.subjects.check_rules import PROBE, UNIT, VALUE
 
@@ -49,8 +49,8 @@ class CheckTracker:
         self._since, self._width = since, max(1e-9, (until - since) / _PARTS)
         self._series = {name: _Series() for name in self._orders}
 
-    def observe(self, observation: Observation) -> None:
-        """One more observation, in order."""
+    def observe(self, cycle: FoldedCycle) -> None:
+        observation = cycle.observation
         reading, at = observation.readings.get(PROBE), observation.now.timestamp()
         if reading is None or at < self._since or not self._series:
             return
@@ -61,7 +61,7 @@ class CheckTracker:
             series.observe(part, at, float(value) if isinstance(value, int | float) else None)
             series.unit = str(units.get(name) or series.unit)
 
-    def result(self) -> tuple[CheckReport, ...]:
+    def result(self, _: FoldedWindow) -> tuple[CheckReport, ...]:
         """Each check over the window."""
         return tuple(
             CheckReport(

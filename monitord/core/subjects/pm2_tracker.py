@@ -10,12 +10,12 @@ from dataclasses import dataclass, field
 from monitord.core.alerting.incidents import Incident
 from monitord.core.app_numbers import HEAP_USED, LOOP_P95, figure, milliseconds, size
 from monitord.core.copying import replace
-from monitord.core.history.model import History
 from monitord.core.history.periodic import expected
 from monitord.core.history.process_model import Process
 from monitord.core.history.process_states import MISSING, standing
-from monitord.core.model import Observation, RestartKind, ServiceEvent
+from monitord.core.model import RestartKind, ServiceEvent
 from monitord.core.orders import StandingOrders
+from monitord.core.report.criterion import FoldedCycle, FoldedWindow
 from monitord.core.report.model import ServiceReport, State, StateStretch
 from monitord.core.subjects import declared
 
@@ -66,8 +66,8 @@ class ServiceTracker:
         self._last: float | None = None
         self._dark_since: float | None = None
 
-    def observe(self, observation: Observation, history: History, events: Iterable[ServiceEvent]) -> None:
-        """One more observation, in order; `history` and `events` are what it led to."""
+    def observe(self, cycle: FoldedCycle) -> None:
+        observation, history = cycle.observation, cycle.history
         reading = observation.readings.get("pm2")
         if reading is None:
             return
@@ -83,7 +83,7 @@ class ServiceTracker:
         if self._last is not None and self._dark_since is None and at - self._last > self._late:
             self._dark_since = self._last  # no readings
         happened: dict[str, list[ServiceEvent]] = {}
-        for event in events:
+        for event in cycle.events:
             happened.setdefault(event.service, []).append(event)
         roster = expected(history, self._orders)
         there = {name for name, service in history.services.items() if service.lives}
@@ -104,9 +104,10 @@ class ServiceTracker:
                 _largest(track.errors, self._place(at), history.errors.of(name).per_minute)
         self._last, self._dark_since = at, None
 
-    def result(self, history: History) -> tuple[ServiceReport, ...]:
-        """Each service, once all readings are in; `history` is the last."""
-        roster = expected(history, self._orders)
+    def result(self, window: FoldedWindow) -> tuple[ServiceReport, ...]:
+        """Each service."""
+        roster = expected(window.history, self._orders)
+        dark = self._unproven()
         found = []
         for name, track in sorted(self._tracks.items()):
             stretches = list(track.stretches)
@@ -134,17 +135,17 @@ class ServiceTracker:
                     heap=self._points(track.heap),
                     heap_limit=track.heap_limit,
                     errors=self._points(track.errors),
+                    unproven=track.unproven + dark,
                 )
             )
-        return tuple(found)
+        return confirmed(found, window.incidents)
 
-    def unproven(self) -> Mapping[str, float]:
-        """The seconds of which it is not known whether a service was running, by service."""
+    def _unproven(self) -> float:
+        """The seconds at the end of the window of which nothing is known."""
         open_since = self._dark_since if self._dark_since is not None else self._last
-        open_for = 0.0
-        if open_since is not None and self._until - open_since > self._late:
-            open_for = self._until - max(open_since, self._since)
-        return {name: track.unproven + open_for for name, track in self._tracks.items()}
+        if open_since is None or self._until - open_since <= self._late:
+            return 0.0
+        return self._until - max(open_since, self._since)
 
     def _until_now(
         self,
@@ -259,20 +260,18 @@ def confirmed(result: Iterable[ServiceReport], incidents: Iterable[Incident]) ->
         end = part.ended_at.timestamp() if part.ended_at is not None else math.inf
         for name in declared(part.alert.rule).services(part.alert):
             lasted.setdefault(name, []).append((part.alert.since.timestamp(), end))
-    return tuple(_confirmed(night, lasted.get(night.name, [])) for night in result)
+    return tuple(_confirmed(one, lasted.get(one.name, [])) for one in result)
 
 
-def _confirmed(night: ServiceReport, lasted: Sequence[tuple[float, float]]) -> ServiceReport:
+def _confirmed(one: ServiceReport, lasted: Sequence[tuple[float, float]]) -> ServiceReport:
     stretches = tuple(
         replace(part, state="unconfirmed")
         if part.state == "wrong" and not any(start < part.end and part.start < end for start, end in lasted)
         else part
-        for part in night.stretches
+        for part in one.stretches
     )
-    is_doubtful = night.ok is False and not any(end == math.inf for _, end in lasted)
-    return replace(
-        night, stretches=_since_there(stretches), ok=None if is_doubtful else night.ok, unconfirmed=is_doubtful
-    )
+    is_doubtful = one.ok is False and not any(end == math.inf for _, end in lasted)
+    return replace(one, stretches=_since_there(stretches), ok=None if is_doubtful else one.ok, unconfirmed=is_doubtful)
 
 
 def _since_there(stretches: tuple[StateStretch, ...]) -> tuple[StateStretch, ...]:

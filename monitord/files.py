@@ -1,0 +1,25 @@
+"""A file put in the place of another, whole or not at all."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+
+def put_whole(path: Path, content: bytes, *, synced: bool = False) -> None:
+    """Write `content` beside `path`, and put it there at once. Only its owner may read it.
+
+    `synced`: it is on the disk before this returns.
+
+    Raises:
+        OSError: it cannot be written; what was there stays.
+    """
+    beside = path.with_name(f"{path.name}.new")
+    beside.unlink(missing_ok=True)
+    handle = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as out:
+        out.write(content)
+        if synced:
+            out.flush()
+            os.fsync(handle)
+    beside.replace(path)
