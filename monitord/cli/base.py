@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from monitord.cli import note
+from monitord.config.sources import with_alias
 from monitord.core import humanize, units
 from monitord.core.model import Observation
 from monitord.failures import FailureError
@@ -156,11 +157,11 @@ def postgres_session(settings: Settings) -> Session:
     from monitord.postgres.session import Session
 
     if settings.postgres.dsn is None:
-        raise FailureError("missing", "MONITORD_POSTGRES__DSN is not set")
+        raise FailureError("missing", f"{with_alias('MONITORD_POSTGRES__DSN')} is not set")
     try:
         return Session(settings.postgres.dsn.get_secret_value(), settings.postgres.ca_file)
     except DsnError as error:
-        raise FailureError("internal", f"MONITORD_POSTGRES__DSN: {error}") from None
+        raise FailureError("internal", f"{with_alias('MONITORD_POSTGRES__DSN')}: {error}") from None
 
 
 class Progress:

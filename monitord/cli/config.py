@@ -7,8 +7,20 @@ import json
 from datetime import UTC, datetime
 
 from monitord.cli import Subparsers, command, find_settings, note, say
-from monitord.config.loader import described
-from monitord.notify.channels import unheard
+from monitord.config.loader import Settings, SettingsError, described, standing_orders
+from monitord.notify.channels import channels, unheard
+from monitord.probes import Probes
+
+
+def unusable(settings: Settings) -> tuple[str, ...]:
+    """What `run` would refuse though each value by itself is well: an address that its driver cannot take apart."""
+    found: dict[str, None] = {}
+    for make in (lambda: Probes(settings, standing_orders(settings), frozenset), lambda: channels(settings)):
+        try:
+            make()
+        except SettingsError as error:
+            found |= dict.fromkeys(error.mistakes)
+    return tuple(found)
 
 
 def add(subparsers: Subparsers) -> None:
@@ -18,6 +30,11 @@ def add(subparsers: Subparsers) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """Print every setting. Exit 2 and one line per mistake where they are wrong."""
     found = find_settings()
+    mistakes = unusable(found.settings)
+    for mistake in mistakes:
+        note(mistake)
+    if mistakes:
+        return 2
     rows = [(name, text, found.sources.get(name, "default")) for name, text in described(found.settings)]
     gaps = (f"{gap}." for gap in unheard(found.settings, datetime.now(UTC)))
     for line in filter(None, (found.word, found.trouble, *gaps)):

@@ -75,6 +75,12 @@ def _address(value: object) -> str:
     return text
 
 
+def _statement(value: object) -> str:
+    if not (text := t.text_of(value, "SELECT count(*) FROM orders")):
+        raise ValueError("it is empty; write a statement that returns one row, like SELECT count(*) FROM orders")
+    return text
+
+
 def _command(value: object) -> tuple[str, ...]:
     example = '["/usr/lib/nagios/plugins/check_load", "-w", "5"]'
     found = value if isinstance(value, list | tuple) else None
@@ -274,7 +280,7 @@ class SqlCheckSettings(CheckSettings):
 
     server: ClassVar[str] = "postgres"
     type: Literal["sql"] = "sql"
-    query: Annotated[str, BeforeValidator(lambda value: t.text_of(value, "SELECT count(*) FROM orders"))]
+    query: Annotated[str, BeforeValidator(_statement)]
     warning: Limit | None = None
     critical: Limit | None = None
     unit: Line = ""
@@ -397,7 +403,8 @@ def _read(value: object) -> object:
     found = t.from_json(value, dict, EXAMPLE)
     for name in found:
         if not t.is_name(name) or len(name) > _LONGEST_NAME or "/" in name:
-            raise ValueError(f"of the check {name[:40]!r}, that is no name for one")
+            why = f"a name is one line of at most {_LONGEST_NAME} characters without a slash, and not empty"
+            raise ValueError(f"of the check {name[:40]!r}, that is no name for one: {why}")
         if subject_named(name) is not None:
             raise ValueError(f"of the check {name}, that is the name of something else that is watched")
     return found
@@ -451,6 +458,8 @@ def mistake(place: tuple[int | str, ...], problem: Mapping[str, Any]) -> str:
         case "union_tag_invalid":
             tag = str(problem["ctx"]["tag"])[:40]
             return f"{of}type: {tag!r} is not one of {', '.join(MODELS)}; the nearest is {_nearest(tag, MODELS)}"
+        case "model_attributes_type" | "model_type" | "dict_type":
+            return f"{of}it is not a map" + ("" if fields else f"; write {EXAMPLE}")
         case "value_error":
             return of + str(problem["msg"]).removeprefix("Value error, ")
         case _:

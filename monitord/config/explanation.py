@@ -139,7 +139,8 @@ def _members(
         section if subject.learns and isinstance(section, Mapping) else subject.member_names(report) if section else ()
     )
     for name in dict.fromkeys((*named, *seen)):
-        yield name, source if name in named else LEARNED if subject.learns else FOUND
+        # Where a roster is set, nothing is learned beside it.
+        yield name, source if name in named else LEARNED if subject.learns and not named else FOUND
 
 
 def _limits(

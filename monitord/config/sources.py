@@ -21,6 +21,14 @@ ALIASES: Final = {
     "DATABASE_URL": f"{PREFIX}POSTGRES__DSN",
     "REDIS_URL": f"{PREFIX}REDIS__URL",
 }
+
+
+def with_alias(variable: str) -> str:
+    """A variable as a mistake in its value names it, wherever it was set: also by the name that others know it by."""
+    other = next((alias for alias, known in ALIASES.items() if known == variable), None)
+    return variable if other is None else f"{variable} (or {other})"
+
+
 # Where another file than ./.env is named; the command line's --env-file is the same.
 ENV_FILE: Final = f"{PREFIX}ENV_FILE"
 ENVIRONMENT, DOTENV, TOML = "environment", ".env", "monitord.toml"

@@ -276,7 +276,7 @@ def _mount_point(path: Path) -> str:
 def _address(name: str, alias: str, given: str | None, masked: str | None) -> str:
     """The line that sets a server's address: itself where it is no secret, else a comment that says what to do."""
     if given is None:
-        return f"# {name} or {alias} is taken from the environment or the .env that is there already."
+        return f"# {name} or {alias} is taken from where it is set already: the environment, .env or monitord.toml."
     return setting(name, given) if masked is None else f"# {name}={clean(masked)}  (fill in the password)"
 
 

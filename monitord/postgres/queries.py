@@ -104,12 +104,14 @@ SELECT count(*) AS standbys, extract(epoch FROM max(replay_lag))::float8 AS lag 
 
 # How many seconds behind its primary a standby is. Where all that its receiver got is replayed, it is not: the primary
 # may have had nothing to send. Without a receiver it may have sent much that nobody fetched. A standby that has never
-# streamed lives on shipped files, and how many there are to come is not known: NULL.
+# streamed lives on shipped files, and how many there are to come is not known: NULL. Nor is it known of how long ago
+# what waits is, where nothing was replayed since the standby's start; greatest() passes over a NULL.
 LAG = """
 SELECT CASE WHEN pg_last_wal_receive_lsn() IS NULL THEN NULL
             WHEN pg_last_wal_receive_lsn() = pg_last_wal_replay_lsn() AND EXISTS (SELECT FROM pg_stat_wal_receiver)
             THEN 0.0
-            ELSE greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0.0)
+            WHEN pg_last_xact_replay_timestamp() IS NOT NULL
+            THEN greatest(extract(epoch FROM clock_timestamp() - pg_last_xact_replay_timestamp()), 0.0)
        END::float8 AS lag
 """
 
@@ -799,10 +801,10 @@ SELECT EXISTS (
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
 
 
-def quoted(name: str, parts: int = 2) -> str:
-    """A name that somebody wrote, `schema.table` or `table`, as an identifier: as it is called, case included.
+def name_parts(name: str, parts: int = 2) -> tuple[str, ...]:
+    """The parts of a name that somebody wrote, `schema.table` or `table`, as they are called, case included.
 
-    Each part may be quoted already; then a dot may stand in it.
+    Each part may be quoted already; then a dot may stand in it. What cannot even be sent is replaced.
     """
     found: list[str] = []
     rest = name.strip()
@@ -817,8 +819,13 @@ def quoted(name: str, parts: int = 2) -> str:
             part, _, rest = rest.partition(".")
         else:
             part, rest = rest, ""
-        found.append(part)
-    return ".".join('"' + part.replace('"', '""').replace("\0", "\N{REPLACEMENT CHARACTER}") + '"' for part in found)
+        found.append(part.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}"))
+    return tuple(found)
+
+
+def quoted(name: str, parts: int = 2) -> str:
+    """The same as an identifier."""
+    return ".".join('"' + part.replace('"', '""') + '"' for part in name_parts(name, parts))
 
 
 def newest(table: str, column: str, until: str = "") -> str:

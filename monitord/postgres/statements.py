@@ -38,7 +38,7 @@ _BY_STATE: Final[dict[str, tuple[Kind, str]]] = {
     "42883": ("missing", "names a function or an operator that is not there"),
     "3F000": ("missing", "names a schema that is not there"),
     NO_PRIVILEGE: ("permission", "asks for what this role may not read"),
-    "25006": ("permission", "would write, and monitord only reads"),
+    "25006": ("protocol", "would write, and monitord only reads"),
     "0A000": ("protocol", "asks for what Postgres does not do"),
     "42601": ("protocol", "is not one statement that Postgres understands"),
     "42": ("protocol", "is not one that Postgres can run (error {state})"),

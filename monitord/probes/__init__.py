@@ -14,6 +14,8 @@ from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
 from monitord.config.declared import DeclaredSection
+from monitord.config.loader import Settings, SettingsError
+from monitord.config.sources import with_alias
 from monitord.core.history.defaults import defaults
 from monitord.core.history.epochs import window_seconds
 from monitord.core.subjects.base import Subject
@@ -22,7 +24,6 @@ from monitord.failures import FailureError
 from monitord.probes.base import ListeningProbe, PingedProbe, Probe
 
 if TYPE_CHECKING:
-    from monitord.config.loader import Settings
     from monitord.core.model import Sample
     from monitord.core.orders import StandingOrders
     from monitord.postgres.session import Session
@@ -77,7 +78,6 @@ class ProbeContext:
         return self._reports
 
     def _new_session(self) -> Session:
-        from monitord.config.loader import SettingsError
         from monitord.postgres.dsn import DsnError
         from monitord.postgres.session import Session
 
@@ -86,7 +86,7 @@ class ProbeContext:
         try:
             return Session(postgres.dsn.get_secret_value(), postgres.ca_file)
         except DsnError as error:
-            raise SettingsError((f"MONITORD_POSTGRES__DSN: {error}",)) from None
+            raise SettingsError((f"{with_alias('MONITORD_POSTGRES__DSN')}: {error}",)) from None
 
     @property
     def opened(self) -> Session | None:
@@ -164,9 +164,7 @@ def _redis(context: ProbeContext) -> Probe:
             window=orders.queue_window.total_seconds(),
         )
     except ValueError as error:
-        from monitord.config.loader import SettingsError
-
-        raise SettingsError((f"MONITORD_REDIS__URL: {error}",)) from None
+        raise SettingsError((f"{with_alias('MONITORD_REDIS__URL')}: {error}",)) from None
 
 
 def _host(context: ProbeContext) -> Probe:
@@ -240,7 +238,7 @@ class Probes:
 
     `own_pids` are the processes of monitord itself, so that the fleet it watches is not judged for it;
     `error_lines` what was counted on PM2's bus, where somebody listens to it.
-    SettingsError is raised for an address that its driver cannot take apart.
+    SettingsError is raised for addresses that their drivers cannot take apart, with each of them.
     """
 
     def __init__(
@@ -252,7 +250,15 @@ class Probes:
     ) -> None:
         self._context = context = ProbeContext(settings, orders, own_pids, error_lines)
         self.all: list[Probe] = []
-        self.all += [make(context) for name, make in {**FACTORIES, **_added()}.items() if name in orders.probes]
+        wrong: dict[str, None] = {}
+        for name, make in {**FACTORIES, **_added()}.items():
+            if name in orders.probes:
+                try:
+                    self.all.append(make(context))
+                except SettingsError as error:
+                    wrong |= dict.fromkeys(error.mistakes)
+        if wrong:
+            raise SettingsError(tuple(wrong))
 
     @property
     def tls_unverified(self) -> bool:

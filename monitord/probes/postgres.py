@@ -311,7 +311,6 @@ class PostgresProbe:
 
 
 def _name(configured: str) -> tuple[str | None, str]:
-    """Schema and name. Both are compared as values, but some characters cannot even be sent."""
-    text = configured.encode(errors="replace").decode().replace("\0", "\N{REPLACEMENT CHARACTER}")
-    schema, dot, table = text.rpartition(".")
-    return (schema.strip('"') if dot else None), table.strip('"')
+    """Schema and name; both are compared as values."""
+    *schema, table = queries.name_parts(configured) or ("",)
+    return (schema[0] if schema else None), table

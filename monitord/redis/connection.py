@@ -8,8 +8,10 @@ once a budget of bytes, or of elements, is used up; depth is bounded by Python's
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from redis import exceptions
 from redis._parsers import _AsyncRESP2Parser
@@ -210,14 +212,31 @@ class IdleWatch:
         await self._ended()
 
 
+def _wrong(url: str) -> str | None:
+    """What is wrong with a URL that redis-py would pass over, or cannot name. Nothing of it is quoted."""
+    parts = urlsplit(url)
+    try:
+        is_port = parts.port != 0
+    except ValueError:
+        is_port = False
+    if not is_port:
+        return "the port in the Redis URL is not a number from 1 to 65535 (is the password percent-encoded?)"
+    # Of a path that is no number redis-py would ask database 0.
+    if parts.scheme != "unix" and not re.fullmatch(r"/*[0-9]*/*", parts.path):
+        return "the database in the Redis URL is not a number (is the password percent-encoded?)"
+    return None
+
+
 def _options(url: str, ca_file: str | None) -> tuple[type[AbstractConnection], dict[str, Any]]:
     try:
         parsed: dict[str, Any] = dict(parse_url(url))
     except (ValueError, exceptions.RedisError):
         # `from None`: the original quotes what it took for a port, which can be half a password.
-        raise ValueError("not a redis://, rediss:// or unix:// URL") from None
+        raise ValueError(_wrong(url) or "not a redis://, rediss:// or unix:// URL") from None
     chosen: type[AbstractConnection] = parsed.get("connection_class", Connection)
     options: dict[str, Any] = {name: parsed[name] for name in _PLACE if name in parsed}
+    if (wrong := _wrong(url)) is not None:
+        raise ValueError(wrong)
     if issubclass(chosen, SSLConnection):
         options |= {name: parsed[name] for name in _TLS if name in parsed}
         if options.get("ssl_cert_reqs", "required") not in {"none", "optional", "required"}:

@@ -60,6 +60,8 @@ def explain(error: Exception) -> tuple[Kind, str]:
                 return "permission", "does not allow this user to ask"
             case exceptions.ResponseError() if code(cause) == "DENIED":
                 return "refused", "is in protected mode and talks to its own machine only"
+            case exceptions.ResponseError() if "DB index" in str(cause):
+                return "missing", "has no database of the number that its URL names"
             case exceptions.ResponseError():
                 return "protocol", f"answers with an error ({code(cause)})"
             case exceptions.InvalidResponse() | RecursionError():

@@ -62,7 +62,7 @@ def test_mistakes_are_one_line_each_and_nothing_is_checked(tmp_path: Path) -> No
 def test_an_address_only_a_driver_can_refuse_is_a_mistake_too(tmp_path: Path) -> None:
     code, out, err = check(tmp_path, {"MONITORD_POSTGRES__DSN": "postgresql://u:hunter2@db/x?sslmode=maybe"}, "json")
     assert (code, out) == (2, "")
-    assert err.startswith("MONITORD_POSTGRES__DSN: ")
+    assert err.startswith("MONITORD_POSTGRES__DSN (or DATABASE_URL): ")
     assert "hunter2" not in err
 
 

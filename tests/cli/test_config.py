@@ -62,3 +62,14 @@ def test_what_stdout_cannot_encode_does_not_stop_it(tmp_path: Path) -> None:
     for style in ("text", "json"):
         done = monitord("config", "--format", style, directory=tmp_path, settings=settings)
         assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_an_address_that_only_a_driver_can_refuse_is_a_mistake_too(tmp_path: Path) -> None:
+    settings = {"DATABASE_URL": f"postgresql://u:{SECRET}@h:99999/db", "REDIS_URL": f"redis://:{SECRET}@h/jobs"}
+    done = monitord("config", directory=tmp_path, settings=settings)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert [line.partition(": ")[0] for line in done.stderr.splitlines()] == [
+        "MONITORD_POSTGRES__DSN (or DATABASE_URL)",
+        "MONITORD_REDIS__URL (or REDIS_URL)",
+    ]
+    assert SECRET not in done.stderr

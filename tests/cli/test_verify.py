@@ -108,7 +108,7 @@ async def test_a_proof_of_what_is_not_there_is_exit_3_with_a_sentence(fleet_data
         (("verify", "--sample", "0"), "--sample: it must be at least 1\n"),
         (("verify", "--epoch", "-5"), "--epoch: a label is a number of seconds since 1970\n"),
         (("proof", "--channel", "a", "--epoch", "0", "--user-hash", "abc"), "--user-hash: it must be 64 hex digits\n"),
-        (("verify",), "monitord verify: MONITORD_POSTGRES__DSN is not set\n"),
+        (("verify",), "monitord verify: MONITORD_POSTGRES__DSN (or DATABASE_URL) is not set\n"),
     ],
 )
 def test_a_mistake_is_one_line_and_exit_2(tmp_path: Path, arguments: tuple[str, ...], mistake: str) -> None:

@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from monitord.config.checks import EXAMPLE as OWN_EXAMPLE
 from monitord.config.loader import Settings, SettingsError, described, load, standing_orders
 from monitord.config.overrides import tried
 from monitord.config.record import read_record, write_record
@@ -58,6 +59,21 @@ def test_a_check_of_each_type_is_written_again_as_it_was(tmp_path: Path, kind: s
     assert again.checks == settings.checks
     assert settings.differences(again) == ()
     assert set(json.loads(text)["shop"]) == {"type", *EACH[kind]}
+
+
+@pytest.mark.parametrize(
+    ("check", "mistake"),
+    [
+        (5, f"of the check shop, it is not a map; write {OWN_EXAMPLE}"),
+        ({"type": "http", "url": "http://h/", "json": 5}, "of the check shop, json: it is not a map"),
+        ({"type": "sql", "query": " "}, "of the check shop, query: it is empty; write a statement that"),
+    ],
+)
+def test_what_is_no_check_or_asks_nothing_is_said_in_the_operators_words(
+    tmp_path: Path, check: Any, mistake: str
+) -> None:
+    (said,) = mistakes(tmp_path, shop=check)
+    assert said.startswith(mistake)
 
 
 def test_a_table_of_monitord_toml_is_the_same_as_json(tmp_path: Path) -> None:

@@ -16,9 +16,12 @@ import pytest
 
 from monitord.core.alerting.escalation import escalation
 from monitord.core.engine import Decision, State, decide
-from monitord.core.model import Observation, Recheck, Unmeasured, Value
+from monitord.core.history.model import History
+from monitord.core.model import Finding, Observation, Reading, Recheck, Unmeasured, Value, sample
 from monitord.core.orders import CheckOrder
 from monitord.core.report.model import CheckReport
+from monitord.core.subjects.check_rules import KEPT
+from monitord.core.subjects.checks import UNMEASURED
 from monitord.core.subjects.checks_report import CHECK_REPORTS
 from monitord.core.thresholds import threshold
 from monitord.jsonable import document
@@ -323,3 +326,25 @@ def test_the_report_tells_whether_they_were_met(broken: Night) -> None:
     for told in (report_text(report, Terminal(100)), report_html(report)):
         assert "endpoint_down" in told
         assert "Checks of one" in told
+
+
+@pytest.mark.parametrize(
+    ("kind", "failure", "advice"),
+    [
+        ("command", "internal", "the kernel's log says whether memory was short"),
+        ("command", "protocol", "Run its command by hand"),
+        ("sql", "protocol", "It must find one row"),
+        ("freshness", "missing", "Nothing is found where it asks"),
+        ("tcp", "missing", "What it asks is not there"),
+        ("checkin", "internal", "monitord itself failed at it"),
+    ],
+)
+def test_what_to_do_about_a_check_that_could_not_be_taken_is_of_its_type(kind: Any, failure: Any, advice: str) -> None:
+    orders = replace(ORDERS, probes=frozenset({"checks"}), checks={"odd": CheckOrder(kind)})
+    taken = sample(KEPT, None, "timestamp", check="odd")
+    reading = Reading("checks", (taken,), gaps=(Unmeasured("odd", failure, "it is odd", alone=True),))
+    observation = Observation(datetime(2026, 11, 27, tzinfo=UTC), {"checks": reading})
+    (finding,) = UNMEASURED.evaluate(observation, History(), orders)
+    assert isinstance(finding, Finding)
+    assert advice in finding.recommendation
+    assert "table that is" not in finding.recommendation

@@ -47,6 +47,7 @@ def test_a_service_that_is_ordered_to_be_stopped_and_runs_is_critical_since_no_o
     night.passes(minutes=1)
     alert = night.fired_once("service_down", "cls-discovery")
     assert (alert.severity, alert.finding.value, alert.finding.limit) == ("critical", "online", "stopped")
+    assert "before stopping it again" in alert.finding.recommendation
 
 
 @pytest.mark.parametrize(

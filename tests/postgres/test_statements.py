@@ -110,7 +110,7 @@ async def test_a_write_is_refused_and_said(session: Session, admin: Admin) -> No
         "WITH gone AS (DELETE FROM orders RETURNING id) SELECT count(*) FROM gone",
     ):
         kind, said = await failure(number(session, "late", statement, 10.0))
-        assert (kind, said) == ("permission", "the statement of late would write, and monitord only reads")
+        assert (kind, said) == ("protocol", "the statement of late would write, and monitord only reads")
     assert await admin.fetchval("SELECT count(*) FROM orders") == 0
 
 
@@ -189,6 +189,7 @@ async def test_names_are_as_they_are_called_and_may_be_quoted(session: Session) 
     assert queries.quoted('a"b') == '"a""b"'
     assert queries.quoted('"a.b".c"d') == '"a.b"."c""d"'
     assert queries.quoted("a.b.c") == '"a"."b.c"'
+    assert queries.name_parts('"Shop 2"."t.dot"') == ("Shop 2", "t.dot")
     assert queries.quoted('"open') == '"""open"'
 
 

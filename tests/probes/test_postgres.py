@@ -264,7 +264,16 @@ async def test_a_hostile_name_is_only_a_name_that_is_not_there(look_at: LookAt, 
 async def test_names_are_found_as_people_write_them(look_at: LookAt, admin: Admin) -> None:
     await admin.execute('CREATE SCHEMA "App"; CREATE TABLE "App"."UserSignals" (epoch bigint PRIMARY KEY)')
     await admin.execute('CREATE TABLE "it\'s; -- odd" (epoch bigint PRIMARY KEY)')
-    names = ("App.UserSignals", '"App"."UserSignals"', "public.user_signals", "USER_SIGNALS", "it's; -- odd")
+    await admin.execute('CREATE SCHEMA "a b"; CREATE TABLE "a b"."t.dot" (epoch bigint PRIMARY KEY)')
+    names = (
+        "App.UserSignals",
+        '"App"."UserSignals"',
+        '"a b"."t.dot"',
+        "a b.t.dot",
+        "public.user_signals",
+        "USER_SIGNALS",
+        "it's; -- odd",
+    )
     reading = await look_at(*names, exact=True)
     assert not reading.gaps
     assert set(reading.values("table_size", "table")) == set(names)
@@ -608,10 +617,18 @@ async def test_a_replica_says_how_far_it_is_behind_and_a_primary_says_nothing_of
         await admin.execute("CREATE TABLE IF NOT EXISTS written (at timestamptz); INSERT INTO written VALUES (now())")
         await admin.close(timeout=5)
 
-    await write()
-    assert await eventually(lambda: lag(lambda seconds: seconds == 0.0))
     standby = await asyncpg.connect(replica, timeout=10, command_timeout=PATIENCE)
     try:
+        await standby.execute("SELECT pg_wal_replay_pause()")
+        await write()
+
+        async def waits() -> bool:
+            return (await look_at(dsn=replica)).number("replica_lag") is None
+
+        assert await eventually(waits), "nothing was replayed yet: how old what waits is is not known, and not 0"
+        await standby.execute("SELECT pg_wal_replay_resume()")
+        assert await eventually(lambda: standby.fetchval("SELECT to_regclass('written') IS NOT NULL"))
+        assert await eventually(lambda: lag(lambda seconds: seconds == 0.0))
         await standby.execute("SELECT pg_wal_replay_pause()")
         await write()
         assert await eventually(lambda: lag(lambda seconds: seconds > 0.5))

@@ -185,7 +185,7 @@ async def test_keys_are_counted_in_the_database_the_url_names(start_valkey: Star
     await server.say("SET", "a", "1")
     assert measured(await take(probe_of(server.url(db=3)), ASK)).number("redis_keys") == 0
     assert measured(await take(probe_of(server.url(db=0)), ASK)).number("redis_keys") == 1
-    assert failed(await take(probe_of(server.url(db=99)), ASK)).kind == "protocol"
+    assert failed(await take(probe_of(server.url(db=99)), ASK)).kind == "missing"
 
 
 @pytest.mark.servers
@@ -319,6 +319,7 @@ async def test_a_unix_socket_is_connected_to_and_one_that_is_not_there_is_missin
         (b"-NOPERM this user has no permissions\r\n", "permission", "does not allow this user"),
         (b"-DENIED Redis is running in protected mode\r\n", "refused", "protected mode"),
         (b"-ERR max number of clients reached\r\n", "refused", "maximum number of clients"),
+        (b"-ERR DB index is out of range\r\n", "missing", "no database of the number"),
         (b"-ERR unknown command 'PING', with args beginning with: 'hunter2'\r\n", "protocol", "an error (ERR)"),
         (b"+PANG\r\n", "protocol", "something else than PONG"),
         (b"$-1\r\n", "protocol", "something else than PONG"),
@@ -515,6 +516,11 @@ async def test_a_closed_probe_connects_again_when_it_is_asked(listen: Listen, pr
         "unix://",
         f"rediss://:{SECRET}@localhost?ssl_cert_reqs=maybe",
         f"redis://:{SECRET}@localhost?db=x",
+        f"redis://:{SECRET}@localhost/jobs",
+        f"redis://user:12/{SECRET}@localhost",
+        f"redis://:{SECRET}@localhost/1/2",
+        f"redis://:{SECRET}@localhost:70000",
+        f"redis://:{SECRET}@localhost:0",
         "",
     ],
 )

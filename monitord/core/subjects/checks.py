@@ -11,7 +11,7 @@ from monitord.core.blocks import Block, Cell, Grid, Plot, Style
 from monitord.core.copying import replace
 from monitord.core.history.checkins import update_jobs
 from monitord.core.history.model import History
-from monitord.core.model import Alert, Reading
+from monitord.core.model import Alert, Kind, Reading
 from monitord.core.orders import StandingOrders
 from monitord.core.series import RollupContext, RollupFamily, Values, metric
 from monitord.core.subjects import checks_criteria, checks_report, endpoints, jobs, plugins, values
@@ -64,12 +64,24 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(history if known == history.jobs else replace(history, jobs=known))
 
 
+# What to do about a check that could not be taken, where its type says so itself.
+_ADVICE: Final[Mapping[str, Mapping[Kind, str]]] = {
+    **dict.fromkeys(values.TYPES, values.ADVICE),
+    **dict.fromkeys(plugins.TYPES, plugins.ADVICE),
+}
+
+
+def _advise(orders: StandingOrders, name: str, kind: Kind) -> str:
+    return _ADVICE.get(orders.checks[name].type, {}).get(kind, "") if name in orders.checks else ""
+
+
 UNMEASURED = unmeasured(
     PROBE,
     "the checks",
     "What it asks is not there: correct it in MONITORD_CHECKS, or in its table of monitord.toml.",
     judges_failure=True,
     is_fresh=_is_fresh,
+    advise=_advise,
 )
 
 

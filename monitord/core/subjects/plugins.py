@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
-from monitord.core.model import Alert, Finding
+from monitord.core.model import Alert, Finding, Kind
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated
 from monitord.core.subjects.checks_criteria import CHECKS_MET
 
+TYPES: Final = ("command",)
 # What a plugin has found, and says in its first line; and one of its numbers by its label.
 STATE, TEXT, PERFDATA = "check_state", "check_text", "check_perfdata"
+# What to do where it cannot be run, or ends otherwise than a plugin that knows.
+_BY_HAND: Final = "Run its command by hand, as monitord's user"
+ADVICE: Final[Mapping[Kind, str]] = {
+    "missing": "Its program, or one that it needs, is not there: install it, or correct its command.",
+    "permission": "Let monitord's user run it, or correct its command.",
+    "protocol": f"{_BY_HAND}: why does it not know, or fail?",
+    "timeout": f"{_BY_HAND}: what does it wait for? Or give it a longer timeout.",
+    "internal": f"{_BY_HAND}. Where it was killed, the kernel's log says whether memory was short.",
+}
 _Found = Literal["warning", "critical"]
 
 
@@ -40,7 +51,7 @@ def _impact(alert: Alert, orders: StandingOrders) -> str:
     return f"what {alert.subject} checks is not as it should be"
 
 
-COMMAND, _failed = evaluated("command_failed", command_failed, "command")
+COMMAND, _failed = evaluated("command_failed", command_failed, *TYPES)
 JUDGES: Final = (COMMAND,)
 COMMAND_FAILED = Rule(
     name="command_failed",

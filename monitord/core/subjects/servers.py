@@ -46,7 +46,7 @@ PARTS = {
     "permission": "monitord's user may not read it: grant it the right to (for a table: GRANT SELECT).",
     "tls": ADVICE["tls"],
     "dns": ADVICE["dns"],
-    "protocol": "It is of another kind than expected: a queue that is no list, a table that is a view.",
+    "protocol": "It is there, and of another kind than it should be: a view for a table, a key of another type.",
     "internal": ADVICE["internal"],
 }
 MOST_NAMED = 20
@@ -147,13 +147,15 @@ def unmeasured(
     unknown_for: Callable[[History, float], float] | None = None,
     is_fresh: Callable[[Reading, str], bool] = always,
     internal: str = PARTS["internal"],
+    advise: Callable[[StandingOrders, str, Kind], str] = lambda *_: "",
 ) -> Rule:
     """The rule `subject_unmeasured` for what `probe` measures: unreadable although its server answers.
 
     A probe with a rule of its own for failing answers here only for its parts (a table, a queue). `unknown_for` is for
     how many seconds what it measures has been unknown: as long as a group may go without a seal is as bad as one that
     is stuck, since it may be. `is_fresh`: whether a reading has measured a part again, or tried to. `missing` and
-    `internal` are what to do about what is not there, and about what failed inside.
+    `internal` are what to do about what is not there, and about what failed inside; `advise` what to do about one part
+    where that is not the same for all of them ("": it is).
     """
     called, advice = noun or title, {**PARTS, "missing": missing, "internal": internal}
 
@@ -190,7 +192,7 @@ def unmeasured(
                 summary=f"{called if subject == probe else subject} cannot be measured: {error.rstrip('.')}{lasting}.",
                 evidence={"probe": probe, "kind": kind, "error": error}
                 | ({} if unsure is None else {"unknown_seconds": round(unsure)}),
-                recommendation=advice[kind],
+                recommendation=advise(orders, subject, kind) or advice[kind],
             )
 
     severities: tuple[Severity, ...] = ("warning",) if unknown_for is None else ("warning", "critical")

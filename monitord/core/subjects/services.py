@@ -99,6 +99,8 @@ def service_down(observation: Observation, history: History, orders: StandingOrd
                 if state in WAITING
                 else f"PM2 does not get {name} out of {state}: check its log and its process, and PM2's own log."
                 if state in ("stopping", "launching")
+                else f"Find out who or what started {name} before stopping it again (pm2 describe {quote(name)})."
+                if wanted == "stopped"
                 else f"Find out who or what left {name} {state} before starting it again (pm2 describe {quote(name)})."
             ),
         )

@@ -2,17 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.model import Alert, Finding
+from monitord.core.model import Alert, Finding, Kind
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Impact, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated, said, value_now
 from monitord.core.subjects.checks_criteria import CHECKS_MET
 
+TYPES: Final = ("sql", "freshness")
 # By how much the newest of all moments lies in the future.
 AHEAD: Final = "check_ahead"
+# What to do where a statement, or the newest of a column, has no answer to be judged.
+_CORRECT: Final = "in its table of monitord.toml, or in MONITORD_CHECKS"
+ADVICE: Final[Mapping[Kind, str]] = {
+    "missing": f"Nothing is found where it asks: create or fill that, or correct what it asks {_CORRECT}.",
+    "permission": "Let monitord's role read what it asks for (GRANT SELECT), or ask for something else.",
+    "protocol": "It must find one row that begins with a number, or for freshness with a moment that is not of the "
+    f"future: correct it {_CORRECT}.",
+    "timeout": "Check for a lock, and for an index that it needs (EXPLAIN), or give it a longer timeout.",
+}
 _RUNBOOK: Final = (
     "SELECT 1",
     "SELECT pid, state, wait_event_type, xact_start FROM pg_stat_activity ORDER BY xact_start LIMIT 10",

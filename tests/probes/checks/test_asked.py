@@ -96,7 +96,7 @@ async def test_what_postgres_is_asked_is_judged_and_what_it_cannot_tell_is_unkno
     assert reading.failure is None
     gaps = {gap.subject: (gap.kind, gap.error) for gap in reading.gaps}
     assert gaps == {
-        "writes": ("permission", "the statement of writes would write, and monitord only reads"),
+        "writes": ("protocol", "the statement of writes would write, and monitord only reads"),
         "gone": ("missing", "there is no table ordres in this database"),
     }
     decisions = decided(orders, checks=reading)
