@@ -13,7 +13,6 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import ModuleType
-from typing import Any
 
 _running = threading.RLock()
 
@@ -21,7 +20,7 @@ _running = threading.RLock()
 class _DeferredPackage(ModuleType):
     """A package whose `__init__` runs once it is asked for something it does not have yet; then it is as any other."""
 
-    def __getattr__(self, name: str) -> Any:
+    def __getattr__(self, name: str) -> object:
         with _running:
             if type(self) is _DeferredPackage:
                 self.__class__ = ModuleType  # type: ignore[assignment]

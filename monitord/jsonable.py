@@ -81,13 +81,13 @@ def rfc3339(value: datetime) -> str:
     return aware.astimezone(UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
-def document(fields: Mapping[str, Any]) -> str:
+def document(fields: Mapping[str, object]) -> str:
     """The JSON text of a report, ending in a newline."""
     # ASCII, so that a stdout of any encoding can carry it.
     return json.dumps(dict(fields), indent=2, default=_time, allow_nan=False) + "\n"
 
 
-def revived(report: Mapping[str, Any]) -> dict[str, Any]:
+def revived(report: Mapping[str, Any]) -> dict[str, object]:
     """The fields of a report that was kept as JSON, its times as datetimes again."""
     alerts = {state: [_revived_alert(alert) for alert in found] for state, found in report["alerts"].items()}
     return {**report, "alerts": alerts} | ({"at": moment(report["at"])} if "at" in report else {})

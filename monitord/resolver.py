@@ -54,11 +54,11 @@ class ResolverLoop(asyncio.SelectorEventLoop):
     def _ask(self, question: _Question) -> asyncio.Future[list[Any]]:
         if len(self._running) >= MOST_LOOKUPS:
             raise socket.gaierror(socket.EAI_AGAIN, "too many names are being looked up")
-        answer: asyncio.Future[list[Any]] = self.create_future()
+        answer: asyncio.Future[list[object]] = self.create_future()
         answer.add_done_callback(lambda done: done.cancelled() or done.exception())  # all who asked may have given up
 
         def look_up() -> None:
-            found: list[Any] | BaseException
+            found: list[object] | BaseException
             try:
                 found = list(socket.getaddrinfo(*question))
             except BaseException as error:  # noqa: BLE001 - whatever it is, it is the answer
@@ -75,7 +75,7 @@ class ResolverLoop(asyncio.SelectorEventLoop):
         return answer
 
     def _answered(
-        self, question: _Question, answer: asyncio.Future[list[Any]], found: list[Any] | BaseException
+        self, question: _Question, answer: asyncio.Future[list[object]], found: list[object] | BaseException
     ) -> None:
         self._running.remove(question)
         if self._asked.get(question, (0.0, None))[1] is answer:

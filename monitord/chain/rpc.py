@@ -97,7 +97,7 @@ class RpcNode:
         `length`: only so many bytes of each. They are asked for in one request, or one by one from a node that does
         not know how to give several. NodeError: it gives no answer, or one that is none.
         """
-        how: dict[str, Any] = {"encoding": "base64", "commitment": "confirmed"}
+        how: dict[str, object] = {"encoding": "base64", "commitment": "confirmed"}
         if length is not None:
             how["dataSlice"] = {"offset": 0, "length": length}
         slots: list[int] = []
@@ -123,7 +123,7 @@ class RpcNode:
             wanted = wanted[len(some) :]
         return min(slots, default=0), found
 
-    async def ask(self, method: str, params: list[Any] | None = None) -> Any:
+    async def ask(self, method: str, params: list[object] | None = None) -> object:
         """The result of one question, once it is this node's turn.
 
         Raises:
@@ -157,7 +157,7 @@ class RpcNode:
             raise NodeError("protocol", f"{self.place} answers with more than {humanize.size(MOST_READ)}")
         return reply
 
-    def _result(self, method: str, reply: HttpAnswer, identity: int) -> Any:
+    def _result(self, method: str, reply: HttpAnswer, identity: int) -> object:
         status = reply.status
         if status == HTTPStatus.TOO_MANY_REQUESTS:
             raise self._too_often(reply.header(b"retry-after"))
@@ -203,7 +203,7 @@ class RpcNode:
             _TOO_OFTEN,
         )
 
-    def _valued(self, method: str, result: Any) -> tuple[int, Any]:
+    def _valued(self, method: str, result: Any) -> tuple[int, object]:
         context = result.get("context") if isinstance(result, dict) else None
         slot = context.get("slot") if isinstance(context, dict) else None
         if not _is_count(slot) or "value" not in result:

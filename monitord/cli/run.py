@@ -9,7 +9,6 @@ import sys
 import threading
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 from monitord import __version__
 from monitord.cli import Subparsers, command
@@ -65,7 +64,7 @@ def _watch(settings: Settings, reload: Loader, log: JsonLog, ipc: IpcChannel, re
     return 0
 
 
-def _failed(log: JsonLog, _: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+def _failed(log: JsonLog, _: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
     """What nobody awaited. A connection that was given up on may still fail later, and that is no news."""
     error = context.get("exception")
     if not isinstance(error, ConnectionError):

@@ -206,7 +206,7 @@ class HttpCheckSettings(CheckSettings):
     status: Annotated[tuple[str, ...], BeforeValidator(_statuses)] = ("2xx",)
     headers: Headers = Field(default_factory=dict)
     contains: Annotated[str, BeforeValidator(lambda value: t.text_of(value, "ok"))] = ""
-    json_: dict[str, Any] = Field(default_factory=dict, alias="json")
+    json_: dict[str, object] = Field(default_factory=dict, alias="json")
     warning_latency: t.Length | None = None
     critical_latency: t.Length | None = None
     certificate_days: Days = _CERTIFICATE_DAYS
@@ -242,7 +242,7 @@ class HttpCheckSettings(CheckSettings):
     def is_secret(self) -> bool:
         return bool(self.headers) or super().is_secret
 
-    def _judged(self) -> dict[str, Any]:
+    def _judged(self) -> dict[str, object]:
         parts = urlsplit(self.url.get_secret_value())
         path = "/" if _keys(f"http://host{parts.path}") else parts.path
         return {
@@ -269,7 +269,7 @@ class TcpCheckSettings(CheckSettings):
             raise ValueError("ca_file is given and tls is not: write tls = true")
         return self
 
-    def _judged(self) -> dict[str, Any]:
+    def _judged(self) -> dict[str, object]:
         scheme = "https" if self.tls else "telnet"
         days = self.certificate_days if self.tls else 0
         return {"unit": "ms", "target": f"{scheme}://{self.address}", "certificate_days": days}
@@ -290,7 +290,7 @@ class SqlCheckSettings(CheckSettings):
         agree(self.critical, self.warning)
         return self
 
-    def _judged(self) -> dict[str, Any]:
+    def _judged(self) -> dict[str, object]:
         return {"warning": self.warning, "critical": self.critical, "unit": self.unit}
 
 
@@ -304,9 +304,9 @@ _DBT_FIELDS: Final = {
 _DBT_PERIODS: Final = {"minute": "m", "hour": "h", "day": "d"}
 
 
-def _in_own_words(written: Mapping[str, Any]) -> dict[str, Any]:
+def _in_own_words(written: Mapping[str, object]) -> dict[str, object]:
     """The fields of a freshness check, of which some may be dbt's."""
-    found: dict[str, Any] = {}
+    found: dict[str, object] = {}
     for name, value in written.items():
         own = _DBT_FIELDS.get(name, name)
         if own in found or (own != name and own in written):
@@ -340,7 +340,7 @@ class FreshnessCheckSettings(CheckSettings):
 
     @model_validator(mode="before")
     @classmethod
-    def _of_dbt(cls, value: Any) -> Any:
+    def _of_dbt(cls, value: object) -> object:
         return _in_own_words(value) if isinstance(value, dict) else value
 
     @model_validator(mode="after")
@@ -350,7 +350,7 @@ class FreshnessCheckSettings(CheckSettings):
         _not_less(self.critical, self.warning)
         return self
 
-    def _judged(self) -> dict[str, Any]:
+    def _judged(self) -> dict[str, object]:
         return {"warning": _longer_than(self.warning), "critical": _longer_than(self.critical), "unit": "seconds"}
 
 
@@ -370,7 +370,7 @@ class CheckinCheckSettings(CheckSettings):
             raise ValueError("it needs either period or schedule")
         return self
 
-    def _judged(self) -> dict[str, Any]:
+    def _judged(self) -> dict[str, object]:
         return {name: getattr(self, name) for name in ("period", "schedule", "grace", "max_runtime")}
 
 
@@ -410,7 +410,7 @@ def _read(value: object) -> object:
     return found
 
 
-def _written(checks: Mapping[str, CheckSettings]) -> dict[str, Any]:
+def _written(checks: Mapping[str, CheckSettings]) -> dict[str, object]:
     return {
         name: {"type": check.order().type} | check.model_dump(mode="json", by_alias=True, exclude_defaults=True)
         for name, check in checks.items()

@@ -40,9 +40,9 @@ def _as_it_is(value: object) -> object:
 
 def named(
     example: str,
-    made: type[Any],
+    made: type[object],
     fields: Mapping[str, Callable[[object], object]],
-    texts: Mapping[str, Callable[[Any], Any]],
+    texts: Mapping[str, Callable[[Any], object]],
     *,
     may_be_list: bool = True,
 ) -> tuple[BeforeValidator, PlainSerializer]:
@@ -77,7 +77,7 @@ def named(
             return read_map(value)
         return {name: made() for name in read_list(value)}
 
-    def written(found: Mapping[str, Any]) -> list[str] | dict[str, dict[str, Any]]:
+    def written(found: Mapping[str, Any]) -> list[str] | dict[str, dict[str, object]]:
         stated = {
             name: {
                 key: texts.get(key, _as_it_is)(value)
@@ -179,7 +179,7 @@ def _limits_of_numbers(value: object) -> Mapping[str, NumberOrders]:
     return {number_name(name): read_of(name, _number_orders, limits) for name, limits in value.items()}
 
 
-def _limits_written(limits: Mapping[str, Mapping[str, NumberOrders]]) -> dict[str, dict[str, Any]]:
+def _limits_written(limits: Mapping[str, Mapping[str, NumberOrders]]) -> dict[str, dict[str, object]]:
     return {service: {name: _written(one) for name, one in own.items()} for service, own in limits.items()}
 
 

@@ -54,7 +54,7 @@ class Route:
         return not self.hours or quiet_hours(self.hours).ending(now) is not None
 
 
-def _one(given: Mapping[str, Any]) -> Route:
+def _one(given: Mapping[str, object]) -> Route:
     found: dict[str, Any] = {}
     for name, value in given.items():
         if name not in _FIELDS:

@@ -372,7 +372,7 @@ def settings_class() -> type[Settings]:
 
 
 @cache
-def _with_sections(declared: tuple[tuple[str, type[Any], str], ...]) -> type[Settings]:
+def _with_sections(declared: tuple[tuple[str, type[object], str], ...]) -> type[Settings]:
     if not declared:
         return Settings
     if taken := [name for name, _, _ in declared if name in Settings.model_fields]:
@@ -397,7 +397,7 @@ def paths(settings: type[Settings]) -> dict[str, tuple[str, ...]]:
 ADDRESSES: Final = (variable_of("postgres", "dsn"), variable_of("redis", "url"))
 
 
-def flat(settings: Settings) -> Iterator[tuple[str, Any]]:
+def flat(settings: Settings) -> Iterator[tuple[str, object]]:
     """(variable, value), in the order of the schema."""
     for variable, (name, *inner) in paths(type(settings)).items():
         value = getattr(settings, name)

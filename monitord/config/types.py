@@ -131,7 +131,7 @@ def read_text(value: object) -> str:
     return text
 
 
-def from_json(value: object, kind: type[list[Any] | dict[str, Any]], example: str) -> Any:
+def from_json(value: object, kind: type[list[object] | dict[str, object]], example: str) -> Any:
     """A list or map, as it stands in monitord.toml or as JSON; nothing is an empty one."""
     if isinstance(value, str):
         try:

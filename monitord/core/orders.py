@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 from monitord.core.app_numbers import same_number
 from monitord.core.hours import OTHERWISE, HourlyLimit, hourly
@@ -245,7 +245,7 @@ class StandingOrders:
     # A cycle that begins later than this after it was due is late; a longer silence between readings was blind.
     late_after: timedelta = timedelta(seconds=90)
     # The settings of subjects that declare their own, without their secrets, as JSON (monitord/core/subjects/base.py).
-    by_subject: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    by_subject: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
     probes: frozenset[str] = frozenset({"pm2", "postgres", "epochs", "redis", "host"})
     # How a person's shell gets there: "pm2" -> its home where that is not ~/.pm2, "postgres" and "redis" -> a command.
     places: Mapping[str, str] = field(default_factory=dict)

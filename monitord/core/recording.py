@@ -27,7 +27,7 @@ from monitord.core.model import (
     Value,
 )
 
-Frame = dict[str, Any]
+Frame = dict[str, object]
 
 
 @dataclass(slots=True)
@@ -192,7 +192,7 @@ class Replayer:
         return Reading(probe, samples=known.as_read, gaps=known.gaps, duration_ms=frame["ms"], by=by)
 
 
-def replay(frames: Iterable[Mapping[str, Any]]) -> Iterator[Observation]:
+def replay(frames: Iterable[Mapping[str, object]]) -> Iterator[Observation]:
     """The observations of a run of frames, the first of them whole."""
     replayer = Replayer()
     for frame in frames:

@@ -147,7 +147,7 @@ def read_status(fields: Mapping[str, object]) -> FleetStatus:
     )
 
 
-def _section(subject: Subject, section: StatusSection[Any], value: object) -> Any:
+def _section(subject: Subject, section: StatusSection[object], value: object) -> object:
     """A section as it was saved; a package's is None where it was not made, or was made by another version."""
     try:
         return _decode(section.shape, value)
@@ -218,7 +218,7 @@ def _plain(value: object) -> Any:
     """A status in objects and arrays; its times, and what a rule has found, are left to who writes the JSON."""
     if value.__class__ in _AS_IT_IS:
         return value
-    kind: Any = value.__class__
+    kind: object = value.__class__
     if (names := _field_names(kind)) is not None:
         return {name: item if (item := getattr(value, name)).__class__ in _AS_IT_IS else _plain(item) for name in names}
     if isinstance(value, Mapping):
@@ -236,7 +236,7 @@ def _brief(value: ProbeStatus | AlertStatus, *optional: str) -> Fields:
 
 
 @functools.cache
-def _field_names(kind: Any) -> tuple[str, ...] | None:
+def _field_names(kind: object) -> tuple[str, ...] | None:
     """The fields of a dataclass; None of any other class."""
     return tuple(field.name for field in fields(kind)) if is_dataclass(kind) else None
 

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 from monitord.masking import mask
 from monitord.testing.processes import MARKER
@@ -22,7 +22,7 @@ PENDING_CYCLES = 4
 # What goes with every alert is no news of its own.
 ORDINARY = ("alert_firing", "action_recommended", "probe_failed")
 
-Fields = dict[str, Any]
+Fields = dict[str, object]
 
 
 class ChildError(Exception):

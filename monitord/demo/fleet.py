@@ -60,7 +60,7 @@ def python_app(name: str, program: Path, place: Place) -> dict[str, Any]:
     }
 
 
-def ecosystem(place: Place) -> dict[str, Any]:
+def ecosystem(place: Place) -> dict[str, object]:
     """What `pm2 start` is given."""
     programs = Path(__file__).parent / "apps"
     apps = []

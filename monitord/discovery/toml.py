@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from io import StringIO
-from typing import Any, Final
+from typing import Final
 
 from dotenv.parser import parse_stream
 
@@ -45,7 +45,7 @@ def _value(text: str) -> str:
         return _inline(text)
 
 
-def _inline(value: Any) -> str:
+def _inline(value: object) -> str:
     if isinstance(value, dict):
         pairs = (
             f"{name if _BARE.fullmatch(name) else json.dumps(name)} = {_inline(each)}" for name, each in value.items()

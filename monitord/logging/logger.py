@@ -180,9 +180,9 @@ class JsonLog:
         )
         return logger.bind()
 
-    def _plain(self, _: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+    def _plain(self, _: object, __: str, line: MutableMapping[str, Any]) -> MutableMapping[str, object]:
         given = line.pop("fields")
-        plain: dict[str, Any] = {name: line[name] for name in _FIRST}
+        plain: dict[str, object] = {name: line[name] for name in _FIRST}
         plain |= {f"{name}_" if name in _FIRST else name: value for name, value in given.items()}
         return {name: in_json(value, self.masked, name) for name, value in plain.items()}
 
@@ -227,12 +227,12 @@ class _Handler(logging.Handler):
         self._log.emit("library_message", level, message, logger=record.name)
 
 
-def _stamp(_: object, level: str, line: MutableMapping[str, Any]) -> MutableMapping[str, Any]:
+def _stamp(_: object, level: str, line: MutableMapping[str, object]) -> MutableMapping[str, object]:
     line["timestamp"], line["level"] = datetime.now(UTC), level
     return line
 
 
-def _render(_: object, __: str, line: MutableMapping[str, Any]) -> tuple[tuple[bytes, datetime], dict[str, Any]]:
+def _render(_: object, __: str, line: MutableMapping[str, Any]) -> tuple[tuple[bytes, datetime], dict[str, object]]:
     text = json.dumps(line, ensure_ascii=False, allow_nan=False, separators=(", ", ": "))
     return (_UNSAFE.sub(_escaped, text).encode() + b"\n", datetime.fromisoformat(line["timestamp"])), {}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable
 from contextlib import suppress
-from typing import Any, get_args
+from typing import get_args
 
 from monitord.core.codec import encode
 from monitord.core.model import Kind, Sample, Unmeasured
@@ -69,7 +69,7 @@ class AddedProbe:
         return FailureError("internal", f"the package {self._subject.package}: its probe {how}{because}")
 
 
-def _readable(measured: Any) -> Measured:
+def _readable(measured: object) -> Measured:
     """What a probe has returned. TypeError or ValueError for what could be neither judged nor kept."""
     if not isinstance(measured, Measured):
         raise TypeError(f"a {type(measured).__name__}")

@@ -7,7 +7,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 from redis import exceptions
 from redis.asyncio.connection import AbstractConnection
@@ -151,7 +151,7 @@ def _split(base: str, prefixes: Sequence[str]) -> tuple[str, str]:
     return prefix, name
 
 
-async def _ask(connection: AbstractConnection, command: Sequence[bytes | str]) -> Any:
+async def _ask(connection: AbstractConnection, command: Sequence[bytes | str]) -> object:
     renew(connection)
     await connection.send_command(*command, check_health=False)
     return await connection.read_response()

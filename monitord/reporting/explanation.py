@@ -6,7 +6,7 @@ import textwrap
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from itertools import groupby, zip_longest
-from typing import Any, Final
+from typing import Final
 
 from monitord.config.explanation import ExplainedLimit, ExplainedSubject
 from monitord.config.sources import PREFIX
@@ -19,7 +19,7 @@ _LEAST: Final = 24
 _HEADER: Final = ("Setting", "Value", "From", "What it is")
 
 
-def explanation_fields(subjects: Sequence[ExplainedSubject], files: Sequence[str], unasked: str) -> dict[str, Any]:
+def explanation_fields(subjects: Sequence[ExplainedSubject], files: Sequence[str], unasked: str) -> dict[str, object]:
     """The explanation as one JSON document: the files that were read, and every subject."""
     return {
         "settings": {"files": files},

@@ -178,7 +178,7 @@ def _telling(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
             yield clip(name, _SHORT), _measured(value, unit)
 
 
-def _check(fields: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+def _check(fields: Mapping[str, object]) -> Iterator[tuple[str, str]]:
     """A check in a line: who asked, how long it took, how many services are as they should be, what fires."""
     if isinstance(trigger := fields.get("trigger"), str):
         yield "trigger", trigger
@@ -203,7 +203,7 @@ def _is_number(value: object) -> TypeGuard[float]:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) < 1e15
 
 
-def _measured(value: Any, unit: object) -> str:
+def _measured(value: object, unit: object) -> str:
     if not _is_number(value):
         return _plain(value)
     match unit:
@@ -235,7 +235,7 @@ def _quoted(value: str) -> str:
     return json.dumps(value, ensure_ascii=False) if not value or re.search(r'[\s="]', value) else value
 
 
-def _everything(fields: Mapping[str, Any]) -> Iterator[str]:
+def _everything(fields: Mapping[str, object]) -> Iterator[str]:
     """Every field past the first four, `name: value`, those of a map by their path."""
     shown = 0
     for name, value in fields.items():

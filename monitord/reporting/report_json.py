@@ -30,7 +30,7 @@ def report_fields(night: Report) -> dict[str, Any]:
     A service's `memory` is a list of {at, bytes}, thinned to a few hundred points that keep every peak and gap.
     """
     now = datetime.fromtimestamp(night.until, UTC)
-    plain: dict[str, Any] = {
+    plain: dict[str, object] = {
         "verdict": night.verdict,
         "sentence": night.sentence,
         "since": _time(night.since),
@@ -54,7 +54,7 @@ def report_fields(night: Report) -> dict[str, Any]:
     return plain
 
 
-def _plain(value: object) -> Any:
+def _plain(value: object) -> object:
     """The JSON form of anything a Report holds."""
     match value:
         case ServiceReport():

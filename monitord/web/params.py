@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
 from monitord.core import units
 from monitord.core.alerting import commands
@@ -51,7 +51,7 @@ def plotted(text: str | None, default: timedelta) -> timedelta:
     return RANGES[text]
 
 
-def silence(fields: Mapping[str, Any], now: datetime) -> Command:
+def silence(fields: Mapping[str, object], now: datetime) -> Command:
     """The command that begins a silence, from `subject`, `rule`, `for`, `every` and `reason`.
 
     Raises:

@@ -349,8 +349,8 @@ class SettingText:
     example: str = ""
     secret: bool = False
     judged: bool = False
-    check: Callable[[Any], object] = always
-    known: Callable[[Any], Any] | None = None
+    check: Callable[[object], object] = always
+    known: Callable[[object], object] | None = None
 
 
 def setting(
@@ -361,7 +361,7 @@ def setting(
     secret: bool = False,
     judged: bool = False,
     check: Callable[[Any], object] = always,
-    known: Callable[[Any], Any] | None = None,
+    known: Callable[[Any], object] | None = None,
 ) -> Any:
     """A field of a subject's settings, of a type that one can be.
 
@@ -537,9 +537,9 @@ class Subject:
     section: Callable[[SectionContext], Iterable[Block]] = _nothing_to_show
     heading: str = ""
     report: Callable[[Report], Iterable[Section]] = _no_sections
-    report_parts: tuple[ReportPart[Any], ...] = ()
+    report_parts: tuple[ReportPart[object], ...] = ()
     standing: Callable[[FleetStatus], Standing | None] = _nothing_to_sum
-    settings: type[Any] | None = None
+    settings: type[object] | None = None
     needs: str = ""
     beside: str = ""
     holds_root: Callable[[History, StandingOrders, str, int, str], RootOnChain] | None = None

@@ -77,7 +77,7 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(history if kept == history.kept(NAME) else history.keeping(NAME, kept))
 
 
-def _channels(history: History, asked: Sequence[ChannelFacts], now: float, orders: StandingOrders) -> dict[str, Any]:
+def _channels(history: History, asked: Sequence[ChannelFacts], now: float, orders: StandingOrders) -> dict[str, object]:
     mints = chain_settings(orders).tokens
     found = {
         name: what
@@ -188,13 +188,13 @@ def chain_behind(observation: Observation, history: History, orders: StandingOrd
     return judged_each("chain_behind", _of_groups("chain_behind", observation, history, orders), finding)
 
 
-def _behind(channel: str, what: dict[str, Any]) -> str:
+def _behind(channel: str, what: dict[str, object]) -> str:
     latest = what["latest"]
     there = "there is no account" if latest is None else f"its account has {latest}" if latest else "it has none"
     return f"{channel} (label {what['published']}; {there})"
 
 
-def _evidence(found: _Wrong) -> dict[str, Any]:
+def _evidence(found: _Wrong) -> dict[str, object]:
     """How the first channels are, and the labels that are marked as published."""
     named = found[:_MOST_NAMED]
     labels = sorted({what["published"] for _, what in named})

@@ -227,7 +227,7 @@ def uncompared(reading: Reading) -> str | None:
 
 def remembered(history: History) -> Mapping[str, Mapping[str, Any]]:
     """The channels that were found not to be on chain as published, by GROUP/channel, until they are found well."""
-    found: Mapping[str, Mapping[str, Any]] = history.kept(NAME).get("channels", {})
+    found: Mapping[str, Mapping[str, object]] = history.kept(NAME).get("channels", {})
     return found
 
 

@@ -287,7 +287,7 @@ def _recovered(manager: ProcessManager, rule: Rule, alert: Alert, at: RecoveryCo
     return None if said is None else manager.said(said, alert.subject)
 
 
-def _status(manager: ProcessManager, history: History, orders: StandingOrders, now: float) -> Any:
+def _status(manager: ProcessManager, history: History, orders: StandingOrders, now: float) -> object:
     return pm2_status.STATUS.build(*_view(manager, history, orders), now)
 
 
@@ -305,7 +305,7 @@ def _as_services(manager: ProcessManager, report: FleetStatus) -> FleetStatus:
     )
 
 
-def _metrics(manager: ProcessManager, group: MetricGroup[Any]) -> MetricGroup[Any]:
+def _metrics(manager: ProcessManager, group: MetricGroup[Any]) -> MetricGroup[object]:
     return MetricGroup(
         lambda report: group.find(_as_services(manager, report)),
         tuple(
@@ -355,7 +355,7 @@ def _section(manager: ProcessManager, context: SectionContext) -> Iterator[Block
             yield replace(block, text=manager.said(block.text))
 
 
-def _plain(cell: Any) -> Any:
+def _plain(cell: object) -> Any:
     """A cell without a link to a page that only the services under PM2 have."""
     return f"{cell.name}{cell.remark}" if isinstance(cell, Member) else cell
 

@@ -7,7 +7,7 @@ import re
 import shlex
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from monitord.core import humanize
 from monitord.core.history.model import History
@@ -61,7 +61,7 @@ def cases(text: str | None) -> tuple[PreparedCase, ...]:
     return tuple(_case(one, number) for number, one in enumerate(listed, 1))
 
 
-def _case(one: dict[str, Any], number: int) -> PreparedCase:
+def _case(one: dict[str, object], number: int) -> PreparedCase:
     if unknown := one.keys() - {"channel", "epoch", "user_hash", "root", "participants"}:
         raise ValueError(f"case {number} has {min(unknown)!r}, which no case has")
     channel, epoch, many = one.get("channel"), one.get("epoch"), one.get("participants")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import asyncpg
 
@@ -26,7 +26,7 @@ PRICES_CRON = "*/5 * * * * *"
 SCHEMA_SECONDS = 60.0
 
 
-def ecosystem(place: Place) -> dict[str, Any]:
+def ecosystem(place: Place) -> dict[str, object]:
     """What `pm2 start` is given."""
     here = Path(__file__).parent
     apps = [fleet.python_app(name, here / "apps" / f"{program}.py", place) for name, program in PROGRAMS.items()]

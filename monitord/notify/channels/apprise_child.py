@@ -74,7 +74,7 @@ class _Calls:
         """Observes every request that `requests` sends. What is requested is not kept."""
         send = session.send
 
-        def heard(own: Any, request: Any, **settings: Any) -> Any:
+        def heard(own: Any, request: Any, **settings: object) -> object:
             request.url = by_alias(request.url, self._identity)
             if self._button and (content := with_button(request.body, self._button)) is not None:
                 request.prepare_body(content, None)

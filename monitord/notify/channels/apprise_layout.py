@@ -32,7 +32,7 @@ def is_phone(scheme: str, most: int) -> bool:
 
 
 def laid_out(
-    note: Mapping[str, Any], arguments: Mapping[str, Mapping[str, Any]], url: str, most: int, title_most: int
+    note: Mapping[str, Any], arguments: Mapping[str, Mapping[str, object]], url: str, most: int, title_most: int
 ) -> tuple[str, str, dict[str, str]]:
     """Title, text, and the parameters that carry addresses. The alert's id is in the text, however short that is."""
     link, ack, title = note.get("link") or "", note.get("ack") or "", note["title"]

@@ -7,7 +7,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from http import HTTPStatus
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urljoin
 
 import h11
@@ -126,7 +126,7 @@ class HttpCheck:
             _judge_json(answer, self._settings.json_)
 
 
-def _judge_json(answer: _Answer, wanted: Mapping[str, Any]) -> None:
+def _judge_json(answer: _Answer, wanted: Mapping[str, object]) -> None:
     if not answer.is_whole:
         raise EndpointProblemError("content", f"answers with more than {humanize.size(MOST_READ)} of JSON")
     try:
@@ -144,7 +144,7 @@ def _judge_json(answer: _Answer, wanted: Mapping[str, Any]) -> None:
             raise EndpointProblemError("content", f"answers {answer.status} with a {path} that is not {shown}")
 
 
-def _at(value: Any, path: str) -> Any:
+def _at(value: object, path: str) -> object:
     """What stands at a dotted path: names of objects, numbers of places in arrays. LookupError: nothing does."""
     for step in path.split("."):
         if isinstance(value, list) and step.isdecimal():
@@ -156,7 +156,7 @@ def _at(value: Any, path: str) -> Any:
     return value
 
 
-def _same(one: Any, other: Any) -> bool:
+def _same(one: object, other: object) -> bool:
     """Whether two values of JSON are equal: true is not 1."""
     return isinstance(one, bool) == isinstance(other, bool) and bool(one == other)
 

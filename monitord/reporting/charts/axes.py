@@ -10,7 +10,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from markupsafe import Markup
 
@@ -56,7 +56,7 @@ class Scale:
 
 
 def frame(
-    ident: str, title: str, description: str, height: float, *content: str, values: Mapping[str, Any] | None = None
+    ident: str, title: str, description: str, height: float, *content: str, values: Mapping[str, object] | None = None
 ) -> Markup:
     """A plot with its name and its description in words. `ident` is unique on the page; `values`: a readout's."""
     return tag(

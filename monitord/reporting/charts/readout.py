@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Final
+from typing import Final
 
 from monitord.core.humanize import UNKNOWN
 from monitord.reporting.charts.downsample import Point
@@ -33,7 +33,7 @@ def unknown(_: float) -> str:
     return UNKNOWN
 
 
-def readout(said: Iterable[Said], since: float, until: float, *, of_time: bool = True) -> dict[str, Any]:
+def readout(said: Iterable[Said], since: float, until: float, *, of_time: bool = True) -> dict[str, object]:
     """The attributes that carry it: `data-points` has seconds after `since`, or a place, and words.
 
     `of_time`: the places are moments, of which the page says the time.

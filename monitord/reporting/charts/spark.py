@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Final
+from typing import Final
 
 from markupsafe import Markup
 
@@ -73,7 +73,7 @@ def value_spark(check: CheckReport, span: TimeSpan) -> Markup:
     return _whole(words + (", with gaps" if blanks else ""), *parts, _line(points, span, scale), values=told)
 
 
-def _whole(words: str, *parts: Markup, values: Mapping[str, Any]) -> Markup:
+def _whole(words: str, *parts: Markup, values: Mapping[str, object]) -> Markup:
     # It stands beside a name, and that is where the keyboard stops.
     told = {name: value for name, value in values.items() if name != "tabindex"}
     return tag("svg", *parts, class_="spark", role="img", aria_label=words, height=f"{_SPARK_HEIGHT:g}", **told)

@@ -132,11 +132,11 @@ class LocalChain:
             body = json.dumps(envelope).encode() + b" " * (4 * 1024 * 1024 if faults.is_oversize else 0)
             await _send(writer, 200, body, is_truncated=faults.is_truncated)
 
-    def _result(self, question: Mapping[str, Any]) -> dict[str, Any]:
+    def _result(self, question: Mapping[str, Any]) -> dict[str, object]:
         method, params = question["method"], question.get("params") or []
         if method in self.faults.unknown:
             return {"error": {"code": -32601, "message": "Method not found"}}
-        answers: dict[str, Callable[..., dict[str, Any]]] = {
+        answers: dict[str, Callable[..., dict[str, object]]] = {
             "getHealth": self._health,
             "getSlot": lambda *_: {"result": self.slot},
             "getAccountInfo": lambda address, how: self._valued(self._told(address, how)),
@@ -152,16 +152,16 @@ class LocalChain:
         except (TypeError, ValueError, KeyError) as error:
             return {"error": {"code": -32602, "message": f"Invalid params: {error}"}}
 
-    def _health(self) -> dict[str, Any]:
+    def _health(self) -> dict[str, object]:
         if not self.faults.behind:
             return {"result": "ok"}
         said, data = f"Node is behind by {self.faults.behind} slots", {"numSlotsBehind": self.faults.behind}
         return {"error": {"code": -32005, "message": said, "data": data}}
 
-    def _valued(self, value: object) -> dict[str, Any]:
+    def _valued(self, value: object) -> dict[str, object]:
         return {"result": {"context": {"apiVersion": "2.3.13", "slot": self.slot}, "value": value}}
 
-    def _told(self, address: str, how: Mapping[str, Any]) -> dict[str, Any] | None:
+    def _told(self, address: str, how: Mapping[str, Any]) -> dict[str, object] | None:
         decode(address)
         account = self.accounts.get(self.faults.swaps.get(address, address))
         if account is None or address in self.faults.missing:
@@ -172,13 +172,13 @@ class LocalChain:
         told = {"data": [base64.b64encode(shown).decode(), "base64"], "owner": owner, "space": len(data)}
         return {**account, **told}
 
-    def _supply(self, mint: str) -> dict[str, Any]:
+    def _supply(self, mint: str) -> dict[str, object]:
         data = self.accounts[mint]["data"]
         amount, decimals = int.from_bytes(data[36:44], "little"), data[44]
         shown = amount / 10**decimals
         return {"amount": str(amount), "decimals": decimals, "uiAmount": shown, "uiAmountString": f"{shown:g}"}
 
-    def _published(self, program: str, mint: str, streamer: str, epoch: int, root: str) -> dict[str, Any]:
+    def _published(self, program: str, mint: str, streamer: str, epoch: int, root: str) -> dict[str, object]:
         return {"result": self.publish(program, mint, bytes.fromhex(streamer), epoch, bytes.fromhex(root))}
 
 
