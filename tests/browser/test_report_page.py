@@ -18,7 +18,7 @@ from pathlib import Path
 import pytest
 
 from monitord.reporting.html import report_html
-from tests.reporting.sample_nights import all_nights
+from tests.reporting.sample_nights import NIGHTS
 
 BROWSER = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
 WIDTHS = (360, 768, 769, 1280)
@@ -50,7 +50,7 @@ pytestmark = pytest.mark.skipif(BROWSER is None, reason="needs chromium, chromiu
 
 @pytest.mark.timeout(150)
 def test_no_report_is_wider_than_its_window_and_its_letters_keep_their_size(tmp_path: Path) -> None:
-    nights = all_nights()
+    nights = NIGHTS
     frames = [
         f'<iframe name="{name} at {width}" width="{width}" height="900" srcdoc="{escape(report_html(night))}"></iframe>'
         for name, night in nights.items()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import shutil
 import sqlite3
 from contextlib import closing
 from datetime import UTC, datetime
@@ -38,11 +39,24 @@ def _rolled_up(directory: Path, days: int, until: datetime) -> None:
         put_rollups(connection, rows)
 
 
+@pytest.fixture(scope="module")
+def left(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("left") / "state"
+    asyncio.run(leave(directory, healthy()))
+    return directory
+
+
 @pytest.fixture
-def rolled_up(tmp_path: Path) -> Path:
-    asyncio.run(leave(tmp_path / "state", healthy()))
-    _rolled_up(tmp_path / "state", 20, datetime.now(UTC))
+def recorded(left: Path, tmp_path: Path) -> Path:
+    """A healthy night, whose state directory is the test's own."""
+    shutil.copytree(left, tmp_path / "state")
     return tmp_path
+
+
+@pytest.fixture
+def rolled_up(recorded: Path) -> Path:
+    _rolled_up(recorded / "state", 20, datetime.now(UTC))
+    return recorded
 
 
 def test_beyond_the_recorded_cycles_the_report_tells_what_was_kept_by_the_hour(rolled_up: Path) -> None:
@@ -64,9 +78,8 @@ def test_a_window_is_held_against_earlier_ones(rolled_up: Path) -> None:
     assert row[-6:] == ["158", "MB", "158", "MB", "100", "MB"]
 
 
-def test_what_is_not_kept_is_unknown_and_no_zero(tmp_path: Path) -> None:
-    asyncio.run(leave(tmp_path / "state", healthy()))
-    code, out, _ = run(tmp_path, "report", "--since", "7d")
+def test_what_is_not_kept_is_unknown_and_no_zero(recorded: Path) -> None:
+    code, out, _ = run(recorded, "report", "--since", "7d")
     assert code == 3
     assert "Unknown: nothing is kept of the hours" in " ".join(out.split())
 
@@ -84,20 +97,18 @@ def test_memory_and_rows_now_stand_beside_those_of_the_last_go(rolled_up: Path) 
     assert rows["user_signals", "rows"] == ["42,000", "an", "hour", "42,000", "an", "hour"]
 
 
-def test_a_go_is_remembered_and_a_report_of_the_same_night_is_not_held_against_it(tmp_path: Path) -> None:
-    asyncio.run(leave(tmp_path / "state", healthy()))
-    settings = SETTINGS | WATCHED | {"MONITORD_STATE_DIR": str(tmp_path / "state"), "MONITORD_PIPELINE__WATCH": "no"}
-    settings["MONITORD_PM2__HOME"] = str(tmp_path)
+def test_a_go_is_remembered_and_a_report_of_the_same_night_is_not_held_against_it(recorded: Path) -> None:
+    settings = SETTINGS | WATCHED | {"MONITORD_STATE_DIR": str(recorded / "state"), "MONITORD_PIPELINE__WATCH": "no"}
+    settings["MONITORD_PM2__HOME"] = str(recorded)
     for _ in range(2):
-        done = monitord("report", "--since", "110m", "--format", "json", directory=tmp_path, settings=settings)
+        done = monitord("report", "--since", "110m", "--format", "json", directory=recorded, settings=settings)
         assert (done.returncode, json.loads(done.stdout)["kept"]) == (0, None)
     now = datetime.now(UTC).timestamp()
-    found = last_go(tmp_path / "state", now, now + 2 * HOUR)
+    found = last_go(recorded / "state", now, now + 2 * HOUR)
     assert found is not None
     assert found[1] - found[0] == 110 * 60
 
 
-def test_what_is_no_go_is_not_remembered(tmp_path: Path) -> None:
-    asyncio.run(leave(tmp_path / "state", healthy()))
-    assert run(tmp_path, "report", "--since", "30h")[0] == 3
-    assert not (tmp_path / "state" / GO_WINDOWS).exists()
+def test_what_is_no_go_is_not_remembered(recorded: Path) -> None:
+    assert run(recorded, "report", "--since", "30h")[0] == 3
+    assert not (recorded / "state" / GO_WINDOWS).exists()

@@ -12,6 +12,7 @@ again the probes a decision asks for, as soon as it asks, and has counted exactl
 
 from __future__ import annotations
 
+import copy
 import json
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import replace
@@ -155,6 +156,11 @@ class Night(Cycles):
         self._exact: frozenset[str] = frozenset()
         self._awaited: frozenset[str] = frozenset()
         self._live(0.0)
+
+    def branch(self) -> Night:
+        """This night once more, to go on by itself. What was seen and judged so far is shared: nothing changes it."""
+        shared = (self.state, self.orders, *self.looks)
+        return copy.deepcopy(self, {id(one): one for one in shared})
 
     # The fleet
 

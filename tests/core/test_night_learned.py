@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from dataclasses import replace
 from datetime import timedelta
 
@@ -17,6 +18,17 @@ WARN = replace(ORDERS, learned_warnings=True, probes=frozenset({"pm2", "postgres
 
 def experienced(orders: StandingOrders = WARN, *, days: float = 5, counted: bool = True) -> Night:
     """A night after some days, looked at every few hours until now and every 30 seconds from here on."""
+    if (orders, days, counted) == (WARN, 5, True):
+        return _experienced().branch()
+    return _after(orders, days, counted=counted)
+
+
+@functools.cache
+def _experienced() -> Night:
+    return _after(WARN, 5, counted=True)
+
+
+def _after(orders: StandingOrders, days: float, *, counted: bool) -> Night:
     night = Night(orders)
     varied(night)
     if counted:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import functools
+
 import pytest
 
 from monitord.core.copying import replace
@@ -32,8 +34,17 @@ def service(report: Report, name: str) -> ServiceReport:
     return next(s for s in report.of(SERVICE_REPORTS) if s.name == name)
 
 
-def quiet(hours: float = 3.0, every: float = 60.0, **changes: object) -> Night:
-    night = Night(orders(late_after=LONG.late_after, **changes), every=every)
+def quiet(hours: float = 3.0, every: float = 120.0, **changes: object) -> Night:
+    if changes:
+        night = Night(orders(late_after=LONG.late_after, **changes), every=every)
+        night.passes(hours=hours)
+        return night
+    return _quiet(hours, every).branch()
+
+
+@functools.cache
+def _quiet(hours: float, every: float) -> Night:
+    night = Night(orders(late_after=LONG.late_after), every=every)
     night.passes(hours=hours)
     return night
 
@@ -163,7 +174,7 @@ def test_no_growth_at_all_is_not_steady() -> None:
 
 
 def test_a_peak_between_two_looks_at_the_report_is_kept_with_its_time() -> None:
-    night = quiet(2)
+    night = quiet(2, every=60)
     night["cls-worker"].memory = 480e6
     night.passes(minutes=1)
     peak_at = night.looks[-1].observation.now.timestamp()
@@ -177,7 +188,7 @@ def test_a_peak_between_two_looks_at_the_report_is_kept_with_its_time() -> None:
 
 
 def past_its_limit(**spell: float) -> Night:
-    night = quiet(1)
+    night = quiet(1, every=60)
     night["cls-worker"].memory = 501e6
     night.passes(**spell)
     night["cls-worker"].memory = 90e6

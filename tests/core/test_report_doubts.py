@@ -24,7 +24,7 @@ def test_labels_that_no_reading_reached_back_to_are_unknown_and_not_missed() -> 
 
 
 def test_a_seal_without_a_time_is_not_said_to_have_come_at_once() -> None:
-    night = quiet(1)
+    night = quiet(1, every=60)
     group = night.groups["MILO"]
     group.delay = 3000.0
     night.passes(hours=3)
@@ -132,7 +132,7 @@ def test_a_critical_alert_that_outlived_its_lesser_cause_is_an_open_critical_inc
 
 
 def test_a_cause_that_is_over_is_told_as_over_and_what_outlived_it_as_open() -> None:
-    night = quiet(1)
+    night = quiet(1, every=60)
     night["tree-builder"].stops()
     for group in night.groups.values():
         group.sealing = False
@@ -150,7 +150,7 @@ def test_a_cause_that_is_over_is_told_as_over_and_what_outlived_it_as_open() -> 
 
 
 def test_what_ended_is_told_with_its_end() -> None:
-    night = quiet(1)
+    night = quiet(1, every=60)
     night["gateway"].stops()
     night.passes(minutes=20)
     night["gateway"].starts()

@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 
 from monitord.core.alerting.contacts import annotations_of
 from monitord.core.alerting.lifecycle import key
+from monitord.core.codec import decode, encode
 from monitord.core.engine import State, decide
 from monitord.core.model import Action, Observation, ServiceEvent, Transition
 from monitord.core.orders import StandingOrders
@@ -117,6 +118,19 @@ def judged(
         state = restored(decision.state) if number in cut else decision.state
         edges += decision.transitions
     return state, edges
+
+
+def comes_back(state: State) -> None:
+    """A snapshot of the state gives it back as it was, in the same order; that a number was whole is not kept."""
+    written = json.dumps(encode(state))
+    back = decode(State, json.loads(written))
+    # Not compared by pytest: it would explain at length how two whole states differ.
+    same = back == state and _as_floats(json.dumps(encode(back))) == _as_floats(written)
+    assert same, "a snapshot does not give this state back"
+
+
+def _as_floats(written: str) -> str:
+    return json.dumps(json.loads(written, parse_int=float))
 
 
 def cuts(played: Played) -> list[int]:

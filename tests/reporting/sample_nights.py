@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from monitord.core.alerting.incidents import Incident, IncidentPart
 from monitord.core.model import Alert, Finding, RestartKind, Severity, Value
@@ -28,6 +29,8 @@ from monitord.core.subjects.checks_report import CHECK_REPORTS
 from monitord.core.subjects.epochs_report import SEALING_REPORT
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.core.subjects.postgres_report import TABLE_REPORTS
+
+T = TypeVar("T")
 
 MB = 1_000_000
 HOUR = 3600.0
@@ -303,15 +306,31 @@ def hostile() -> Report:
     )
 
 
-def all_nights() -> Mapping[str, Report]:
-    return {
-        "good": good(),
-        "bad": bad(),
-        "blind": blind_night(),
-        "empty": empty(),
-        "crowded": crowded(),
-        "hostile": hostile(),
-    }
+class Made(Mapping[str, T]):
+    """What is made of each name, once, and not before it is asked for."""
+
+    def __init__(self, names: Iterable[str], make: Callable[[str], T]) -> None:
+        self._names, self._make = tuple(names), functools.cache(make)
+
+    def __getitem__(self, name: str) -> T:
+        return self._make(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
+
+
+_NIGHTS: Mapping[str, Callable[[], Report]] = {
+    "good": good,
+    "bad": bad,
+    "blind": blind_night,
+    "empty": empty,
+    "crowded": crowded,
+    "hostile": hostile,
+}
+NIGHTS: Mapping[str, Report] = Made(_NIGHTS, lambda name: _NIGHTS[name]())
 
 
 def service(

@@ -14,9 +14,8 @@ from monitord.jsonable import document
 from monitord.reporting.charts.downsample import thinned
 from monitord.reporting.report_json import report_fields
 
-from .sample_nights import all_nights, bad, blind_night, good
+from .sample_nights import NIGHTS, bad, blind_night, good
 
-NIGHTS = all_nights()
 TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 TIMES = {"since", "until", "start", "end", "due_at", "sealed_at", "baseline_at", "memory_peak_at", "at",
          "first_sign", "fired_at", "ended_at", "suppressed_at"}  # fmt: skip

@@ -13,10 +13,9 @@ from monitord.core.subjects.postgres_report import TABLE_REPORTS
 from monitord.reporting.html import report_html
 
 from .page import Page, plots
-from .sample_nights import HOSTILE, all_nights, bad, crowded, good, hostile
+from .sample_nights import HOSTILE, NIGHTS, Made, bad, crowded, good, hostile
 
-NIGHTS = all_nights()
-PAGES = {name: report_html(night) for name, night in NIGHTS.items()}
+PAGES = Made(NIGHTS, lambda name: report_html(NIGHTS[name]))
 ALLOWED = {
     "html", "head", "meta", "title", "style", "body", "header", "main", "footer", "section", "article", "h1", "h2",
     "h3", "p", "ul", "li", "dl", "dt", "dd", "div", "span", "table", "caption", "thead", "tbody", "tr", "th", "td",

@@ -8,9 +8,7 @@ import pytest
 
 from monitord.reporting.markdown import escaped, report_markdown
 
-from .sample_nights import all_nights, bad, good, hostile
-
-NIGHTS = all_nights()
+from .sample_nights import NIGHTS, bad, good, hostile
 
 
 def outside_of_fences(text: str) -> str:

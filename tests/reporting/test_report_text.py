@@ -19,9 +19,7 @@ from monitord.reporting.report_json import report_fields
 from monitord.reporting.terminal import Terminal, cells
 from monitord.reporting.text import report_text
 
-from .sample_nights import HOUR, SINCE, all_nights, bad, blind_night, crowded, empty, good, service
-
-NIGHTS = all_nights()
+from .sample_nights import HOUR, NIGHTS, SINCE, bad, blind_night, crowded, empty, good, service
 
 
 def told(night: Report) -> str:

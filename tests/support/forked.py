@@ -32,7 +32,8 @@ def run(
     Raises:
         subprocess.TimeoutExpired: It did not end in time.
     """
-    if any(name.startswith("PYTHON") for name in env):  # what Python itself goes by when it starts
+    # What Python itself goes by when it starts; of its path the server can make it a part.
+    if any(name.startswith("PYTHON") and name != "PYTHONPATH" for name in env):
         return subprocess.run(
             [sys.executable, "-m", "monitord", *arguments], cwd=cwd, env=env, stdin=subprocess.DEVNULL,
             capture_output=True, text=True, encoding="utf-8", timeout=timeout, check=False,

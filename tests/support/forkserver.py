@@ -88,6 +88,8 @@ def _become(request: dict[str, Any], streams: list[int]) -> None:
     os.environ.clear()
     os.environ.update(request["env"])
     time.tzset()
+    sys.path[:0] = filter(None, request["env"].get("PYTHONPATH", "").split(os.pathsep))
+    importlib.invalidate_caches()
     sys.argv = ["monitord", *request["arguments"]]
 
 
