@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import shutil
+import signal
 import statistics
 import sys
 import time
@@ -24,9 +25,10 @@ from typing import TYPE_CHECKING, Any, Final
 import psutil
 
 from bench.baseline import PM2_CALLS, QUERIES
-from bench.figures import Figure
+from bench.figures import Figure, of
 from bench.footprint import old_script
 from bench.measure import cpu_seconds, memory, run
+from bench.pages import OBJECTS, PAGE, Rested, forget, touched
 from monitord.demo.fleet import PERIODIC
 from monitord.demo.fleets import WATCHER
 from monitord.demo.stack import Stack
@@ -41,6 +43,9 @@ HOUR: Final = 3600.0
 _WARM_SECONDS: Final = 45.0
 _READY_SECONDS: Final = 90.0
 _NOTICE_SECONDS: Final = 90.0
+_LOOKS: Final = 20
+_LOOK_SECONDS: Final = 15.0
+_RESTS: Final = 3
 _EXPORTER: Final = "exporter"
 # The Debian package of each program that stands beside monitord.
 PACKAGES: Final = {
@@ -74,6 +79,8 @@ class Beside:
 
     `cpu` and `postgres` are CPU seconds an hour at a look every 10 s, their own and the server's; `pss`, `rss` bytes,
     `pss` with Python's own files counted whole;
+    `touched` bytes of the pages that each touches in those 10 s; `hot` CPU seconds of a check of monitord's
+    that follows another at once; `rest` how many times as much the same work costs after 10 s without it;
     `noticed` seconds until each said that a server was killed (None: not within 90 s); `missing` packages.
     """
 
@@ -82,6 +89,9 @@ class Beside:
     postgres: dict[str, float] = field(default_factory=dict)
     pss: dict[str, float] = field(default_factory=dict)
     rss: dict[str, float] = field(default_factory=dict)
+    touched: dict[str, int] = field(default_factory=dict)
+    hot: float = 0.0
+    rest: list[float] = field(default_factory=list)
     noticed: dict[str, dict[str, float | None]] = field(default_factory=dict)
     missing: list[str] = field(default_factory=list)
 
@@ -135,9 +145,31 @@ async def measure(*, rows: int, seconds: float, full: bool, scripts: int, say: C
             for who, role in (("monitord", WATCHER), ("prometheus", _EXPORTER), ("monit", "")):
                 if who in started:
                     found.postgres[who] = (after[f"role {role}"] - before.get(f"role {role}", 0.0)) / seconds * HOUR
+            say("what a look touches, and what it costs without the rest before it")
+            await _explained(stack, started, found)
             if full:
                 await _killed(stack, started, ports, found, say)
     return found
+
+
+async def _explained(stack: Stack, started: Mapping[str, list[subprocess.Popen[bytes]]], found: Beside) -> None:
+    rested = Rested()
+    for children in started.values():
+        forget([child.pid for child in children])
+    await asyncio.sleep(EVERY)
+    for who, children in started.items():
+        if (pages := touched([child.pid for child in children])) is not None:
+            found.touched[who] = pages
+    found.rest = [await asyncio.to_thread(rested.after, EVERY) for _ in range(_RESTS)]
+    (monitord,) = started["monitord"]
+    said = len(_lines(stack, "check_completed"))
+    before = cpu_seconds(monitord.pid)
+    for number in range(1, _LOOKS + 1):
+        monitord.send_signal(signal.SIGUSR1)
+        async with asyncio.timeout(_LOOK_SECONDS):
+            while len(_lines(stack, "check_completed")) < said + number:  # noqa: ASYNC110 - another process, no event
+                await asyncio.sleep(0.01)
+    found.hot = (cpu_seconds(monitord.pid) - before) / _LOOKS
 
 
 def _log(stack: Stack, name: str) -> Path:
@@ -358,6 +390,37 @@ def figures(found: Beside) -> list[Figure]:
             "the server's processes behind each one's connections in that run, every 10 s; of the script "
             "and of Monit, whose connections end, all that ended meanwhile",
             {who: value / looks * 1000 for who, value in found.postgres.items() if who != "monitord"},
+        ),
+    ]
+    if "monitord" in found.touched:
+        made.append(
+            Figure(
+                "touched",
+                "own memory touched in 10 s, with one look",
+                found.touched["monitord"] / 1e6,
+                "MB",
+                None,
+                f"pages of {PAGE} bytes, files aside, that the kernel has as referenced (smaps) {EVERY} s after it was "
+                "made to forget them (clear_refs)",
+                {who: value / 1e6 for who, value in found.touched.items() if who != "monitord"},
+            )
+        )
+    made += [
+        Figure(
+            "hot_look",
+            "CPU of a check at once after another",
+            found.hot * 1000,
+            "ms",
+            None,
+            f"{_LOOKS} of them (SIGUSR1), each logged, as a quiet one is not",
+        ),
+        of(
+            "rest",
+            "the same work after 10 s of rest",
+            found.rest,
+            "x",
+            None,
+            f"a walk over {OBJECTS:,} dicts, CPU, of the same at once after another: what this machine makes of a rest",
         ),
     ]
     for name, told in found.noticed.items():

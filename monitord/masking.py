@@ -9,6 +9,31 @@ from urllib.parse import unquote
 
 MASK: Final = "***"
 
+
+class Secret:
+    """A text that is shown to nobody who does not ask for it by `get_secret_value`."""
+
+    __slots__ = ("_text",)
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+
+    def get_secret_value(self) -> str:
+        return self._text
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Secret) and self._text == other._text
+
+    def __hash__(self) -> int:
+        return hash(self._text)
+
+    def __repr__(self) -> str:
+        return f"Secret('{'*' * 10 if self._text else ''}')"
+
+    def __str__(self) -> str:
+        return "*" * 10 if self._text else ""
+
+
 # What parts an address after its host; and what is at least so long is a key rather than a word.
 _PART: Final = re.compile(r"[/?#&=;,:]")
 _SHORTEST_PART: Final = 16

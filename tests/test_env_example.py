@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from monitord.config.loader import Settings, described, load, variables
-from monitord.config.schema import settings_class
+from monitord.config.settings import settings_kind
 from monitord.core.subjects.registry import register, unregister
 from monitord.reporting.metric_families import Family, families
 from tests.support import reference
@@ -42,7 +42,7 @@ def test_every_setting_is_in_it_once_and_no_other() -> None:
 def test_copied_as_it_is_it_changes_nothing(directory: Path) -> None:
     (directory / ".env").write_text(EXAMPLE.read_text(encoding="utf-8"), encoding="utf-8")
     assert all(line.startswith("#") or not line for line in EXAMPLE.read_text(encoding="utf-8").splitlines())
-    assert load({}, directory).differences(settings_class()()) == ()
+    assert load({}, directory).differences(settings_kind()()) == ()
 
 
 def test_with_every_line_uncommented_it_is_valid(directory: Path) -> None:
@@ -55,7 +55,7 @@ def test_what_it_shows_is_the_default_where_it_says_nothing_else(directory: Path
         r"((?:^# .*\n)+?)((?:^# MONITORD_[A-Z0-9_]+=.*\n)+)", EXAMPLE.read_text("utf-8"), re.MULTILINE
     )
     shown = {name: means for means, lines in paragraphs for name in re.findall(r"# (\w+)=", lines)}
-    others = uncommented(directory).differences(settings_class()())
+    others = uncommented(directory).differences(settings_kind()())
     assert [name for name in others if not re.search(r"examples?\b|Default: ", shown[name])] == []
 
 

@@ -134,9 +134,9 @@ def find_settings() -> CommandSettings:
     """
     # They cost a third of a second, and not every command needs them.
     from monitord.config.loader import SettingsError, load_with_sources, variables
-    from monitord.config.record import elsewhere, files_of, hidden, read_record
-    from monitord.config.schema import variable_of
-    from monitord.config.sources import ALIASES, ENV_FILE
+    from monitord.config.record import elsewhere, hidden, read_record
+    from monitord.config.settings import ALIASES, variable_of
+    from monitord.config.sources import ENV_FILE, files_of
 
     directory = Path.cwd()
     try:
@@ -158,7 +158,7 @@ def find_settings() -> CommandSettings:
             names = ", ".join(map(str, others))
             return replace(own, trouble=f"several daemons have run here, and MONITORD_STATE_DIR names none of {names}")
         if others:
-            settings = settings.model_copy(update={"state_dir": others[0]})
+            settings = replace(settings, state_dir=others[0])
             record = read_record(others[0])
     if record is None:
         return own

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NoReturn, TypeVar
 
 from monitord.cli import note
-from monitord.config.sources import with_alias
+from monitord.config.settings import with_alias
 from monitord.core import humanize, units
 from monitord.core.model import Observation
 from monitord.failures import FailureError

@@ -15,7 +15,7 @@ from typing import Final
 from monitord.cli import CommandSettings, Subparsers, command, find_settings, note, refused, say, stdout_terminal
 from monitord.cli.base import STATE_ERRORS, run_once
 from monitord.config.loader import SettingsError, standing_orders
-from monitord.config.schema import paths
+from monitord.config.settings import paths
 from monitord.core import humanize
 from monitord.core.alerting import silences
 from monitord.core.engine import Decision, State, decide

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint
 
-from monitord.config.schema import Settings, settings_class
+from monitord.config.sections import names_of
+from monitord.config.settings import Settings
 from monitord.core.subjects.guard import BrokenError
 from monitord.core.subjects.registry import register, set_aside, subject_named, unregister
 
@@ -36,6 +37,10 @@ def _register(entry: EntryPoint, package: str) -> None:
     if getattr(subject, "name", entry.name) != entry.name:
         raise ValueError(f"its entry point is called {entry.name}, and its subject {subject.name}")
     register(subject, package)
+    if subject.settings is None:
+        return
+    from monitord.config.schema import settings_class  # reading settings costs memory, and few packages have any
+
     try:
         settings_class()
     except BaseException:
@@ -44,5 +49,5 @@ def _register(entry: EntryPoint, package: str) -> None:
 
 
 def _aside(entry: EntryPoint, package: str, error: BaseException) -> None:
-    taken = subject_named(entry.name) is not None or entry.name in Settings.model_fields
+    taken = subject_named(entry.name) is not None or entry.name in names_of(Settings)
     set_aside(f"{package}.{entry.name}" if taken else entry.name, package, error)

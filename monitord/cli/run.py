@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import importlib
 import os
 import sys
 import threading
@@ -12,12 +13,11 @@ from pathlib import Path
 
 from monitord import __version__
 from monitord.cli import Subparsers, command
-from monitord.config.loader import Settings, SettingsError, load
-from monitord.config.record import write_record
+from monitord.config.apart import SettingsReader
+from monitord.config.settings import Settings, SettingsError
 from monitord.logging.logger import JsonLog
 from monitord.pm2.ipc import IpcChannel
 from monitord.resolver import ResolverLoop
-from monitord.runtime.daemon import Daemon, Loader, Recorder
 from monitord.storage.lock import DirectoryInUse
 
 
@@ -30,9 +30,12 @@ def run(_: argparse.Namespace) -> int:
     # Before anything can start a child: PM2's channel is this process's alone.
     ipc = IpcChannel.from_environment(os.environ)
     # The settings' own directory, also when it is replaced under us and the path is all that is left of it.
-    reload = partial(load, os.environ, Path.cwd())
+    reader = SettingsReader(os.environ, Path.cwd(), __version__)
+    reader.begin()
+    importlib.import_module("monitord.runtime.daemon")  # while the settings are read
+
     try:
-        settings = reload()
+        settings = reader.load()
     except SettingsError as error:
         return _refuse(error)
     log = JsonLog(
@@ -40,7 +43,7 @@ def run(_: argparse.Namespace) -> int:
     )
     log.hide(settings.secrets())
     with log.everything():
-        code = _watch(settings, reload, log, ipc, partial(write_record, dict(os.environ), Path.cwd(), __version__))
+        code = _watch(settings, reader, log, ipc)
     if any(not thread.daemon and thread is not threading.main_thread() for thread in threading.enumerate()):
         # What a library has left on a thread of its own would hold the exit for as long as it takes.
         log.flush()
@@ -48,11 +51,13 @@ def run(_: argparse.Namespace) -> int:
     return code
 
 
-def _watch(settings: Settings, reload: Loader, log: JsonLog, ipc: IpcChannel, record: Recorder) -> int:
+def _watch(settings: Settings, reader: SettingsReader, log: JsonLog, ipc: IpcChannel) -> int:
+    from monitord.runtime.daemon import Daemon
+
     loop = ResolverLoop()
     loop.set_exception_handler(partial(_failed, log))
     try:
-        loop.run_until_complete(Daemon(settings, reload, log, ipc, record=record).run())
+        loop.run_until_complete(Daemon(settings, reader.load, log, ipc, record=reader.record).run())
     except SettingsError as error:
         return _refuse(error)
     except DirectoryInUse as error:

@@ -7,9 +7,10 @@ from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from monitord.config.declared import SettingsSection
-from monitord.config.loader import Settings, shown
-from monitord.config.schema import paths, section_kind, variable_of
+from monitord.config.loader import shown
+from monitord.config.schema import section_kind, settings_class
+from monitord.config.sections import SettingsSection
+from monitord.config.settings import Settings, paths, variable_of
 from monitord.config.sources import ENVIRONMENT
 from monitord.core.model import Severity
 from monitord.core.orders import StandingOrders
@@ -147,13 +148,13 @@ def _limits(
     subject: Subject, settings: Settings, sources: Mapping[str, str], orders: StandingOrders, report: FleetStatus
 ) -> Iterator[ExplainedLimit]:
     known = paths(type(settings))
-    section = section_kind(type(settings), subject.name)
+    section = section_kind(subject.name)
     own = (variable_of(subject.name, field) for field in section.model_fields) if section else ()
     judged = {variable_of("orders", name): means for name, means in subject.limits.items()}
     for variable in (*own, variable_of(subject.name), *judged):
         if variable not in known:
             continue
-        means = judged.get(variable) or _described(settings, known[variable])
+        means = judged.get(variable) or _described(known[variable])
         source = sources.get(variable, DEFAULT)
         text = shown(settings, variable)
         if text is None and known[variable][-1] in orders.unnamed:
@@ -176,9 +177,9 @@ def _meant(key: str, subject: Subject) -> str:
     return subject.limits.get(next(same, ""), "")
 
 
-def _described(settings: Settings, path: tuple[str, ...]) -> str:
-    section = section_kind(type(settings), path[0])
-    return (section or type(settings)).model_fields[path[-1]].description or ""
+def _described(path: tuple[str, ...]) -> str:
+    section = section_kind(path[0])
+    return (section or settings_class()).model_fields[path[-1]].description or ""
 
 
 def _plain(text: str | None) -> str | None:

@@ -9,29 +9,29 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final, cast
 
-from pydantic import SecretStr, ValidationError
+from pydantic import ValidationError
 
-from monitord.config import checks
-from monitord.config.declared import DeclaredSection, SettingsSection, of_subject
-from monitord.config.schema import (
+from monitord.config import check_types
+from monitord.config.judging import places, standing_orders
+from monitord.config.listening import is_loopback, listen_address
+from monitord.config.schema import read_settings, section_kind, settings_class, written
+from monitord.config.sections import DeclaredSection, SettingsSection, of_subject
+from monitord.config.settings import (
     ADDRESSES,
     PM2_HOME,
     STATE_DIR,
     NotifySettings,
     Settings,
+    SettingsError,
     paths,
-    section_kind,
-    sections,
-    settings_class,
+    settings_kind,
     variable_of,
 )
 from monitord.config.sources import GatheredValues, RawValues, gather
-from monitord.config.types import is_loopback, listen_address
-from monitord.core.orders import DiskOrders, ServiceOrders, StandingOrders
-from monitord.core.subjects.base import Subject
+from monitord.core.orders import DiskOrders, ServiceOrders
 from monitord.core.subjects.guard import BrokenError
-from monitord.core.subjects.registry import added, measured, set_aside, subject_named, title_of
-from monitord.masking import MASK, mask, mask_address
+from monitord.core.subjects.registry import added, set_aside, title_of
+from monitord.masking import MASK, Secret, mask, mask_address
 
 __all__ = [
     "Settings",
@@ -39,6 +39,7 @@ __all__ = [
     "described",
     "load",
     "load_with_sources",
+    "places",
     "shown",
     "standing_orders",
     "variables",
@@ -48,17 +49,9 @@ _UNPRINTABLE: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]
 _LONGEST_LINE: Final = 600
 
 
-class SettingsError(Exception):
-    """The settings are wrong. `mistakes` is one line per mistake, naming the variable, never a secret's value."""
-
-    def __init__(self, mistakes: tuple[str, ...]) -> None:
-        super().__init__("; ".join(mistakes))
-        self.mistakes = mistakes
-
-
 def variables() -> tuple[str, ...]:
     """Every variable there is, in the order of the schema."""
-    return tuple(paths(settings_class()))
+    return tuple(paths(settings_kind()))
 
 
 def load(environ: Mapping[str, str], directory: Path) -> Settings:
@@ -83,14 +76,14 @@ def load_with_sources(environ: Mapping[str, str], directory: Path) -> tuple[Sett
         gathered, given = _gathered(environ, directory)
     content = _nested(given)
     try:
-        settings = settings_class()(**content)
+        settings = read_settings(content)
         wrong: set[str] = set()
     except ValidationError as error:
         wrong = {variable for variable, _ in _problems(error)}
         gathered.mistakes += [f"{_called(given, variable)}: {reason}" for variable, reason in _problems(error)]
         # With the defaults in their place, so that what does not fit together is reported with the rest.
         rest = _nested({name: raw for name, raw in given.items() if name not in wrong})
-        settings = settings_class()(**{"state_dir": Path("/"), **rest})
+        settings = read_settings({"state_dir": Path("/"), **rest})
     gathered.mistakes += [
         f"{_called(given, about)}: {reason}"
         for about, also, reason in _misfits(settings)
@@ -113,10 +106,10 @@ def _broken(content: Mapping[str, Any]) -> bool:
     """Whether the settings of a package fail inside, which no value of them is wrong for: its subject is set aside."""
     is_any = False
     for subject in added():
-        if (kind := section_kind(settings_class(), subject.name)) is None:
+        if (kind := section_kind(subject.name)) is None:
             continue
         try:
-            section = kind(**content.get(subject.name, {}))
+            section = kind(**content.get(subject.name, {})).plain()
             _ = of_subject(section), section.is_watched()
         except ValidationError:  # reported with the rest
             continue
@@ -141,7 +134,7 @@ def _nested(given: Mapping[str, RawValues]) -> dict[str, Any]:
     with suppress(RuntimeError, OSError):  # no home, or none that may be read
         if variable_of("pm2", "home") not in given and Path(PM2_HOME).expanduser().is_dir():
             content["pm2"] = {"home": PM2_HOME}
-    known, off = paths(settings_class()), _off()
+    known, off = paths(settings_kind()), _off()
     for variable, raw in given.items():
         *section, name = known[variable]
         value = off.get(variable) if raw.value == "" else raw.value
@@ -151,10 +144,10 @@ def _nested(given: Mapping[str, RawValues]) -> dict[str, Any]:
 
 def _problems(error: ValidationError) -> Iterator[tuple[str, str]]:
     for problem in error.errors(include_url=False, include_input=False):
-        section = section_kind(settings_class(), str(problem["loc"][0]))
+        section = section_kind(str(problem["loc"][0]))
         depth = 1 if section is None else 2
         variable, place = variable_of(*map(str, problem["loc"][:depth])), problem["loc"][depth:]
-        yield variable, checks.mistake(place, problem) if place else problem["msg"].removeprefix("Value error, ")
+        yield variable, check_types.mistake(place, problem) if place else problem["msg"].removeprefix("Value error, ")
 
 
 def _misfits(settings: Settings) -> Iterator[tuple[str, str, str]]:
@@ -230,51 +223,20 @@ def shown(settings: Settings, variable: str) -> str | None:
         KeyError: there is no such variable.
     """
     name, *inner = paths(type(settings))[variable]
-    part = getattr(settings, name) if inner else settings
-    field = inner[0] if inner else name
-    value = getattr(part, field)
-    if value is None or isinstance(value, SecretStr):
+    value = getattr(settings, name)
+    if inner:
+        value = dict(value.items())[inner[0]]
+    if value is None or isinstance(value, Secret):
         return None if value is None else _hidden(variable, value)
     if isinstance(value, tuple):
-        items = [_hidden(variable, item) if isinstance(item, SecretStr) else item for item in value]
+        items = [_hidden(variable, item) if isinstance(item, Secret) else item for item in value]
         return json.dumps(items, ensure_ascii=False)
-    plain = part.model_dump(mode="json", include={field})[field]
+    plain = written(settings, variable)
     return plain if isinstance(plain, str) else json.dumps(plain, ensure_ascii=False)
 
 
-def _hidden(variable: str, secret: SecretStr) -> str:
+def _hidden(variable: str, secret: Secret) -> str:
     text = secret.get_secret_value()
     if variable in ADDRESSES:
         return mask(text)
     return mask_address(text) if variable.startswith(variable_of("notify", "")) else MASK
-
-
-def standing_orders(settings: Settings) -> StandingOrders:
-    """What core judges by."""
-    named: dict[str, Any] = {}
-    for _, section in sections(settings):
-        named |= section.orders()
-    default = StandingOrders()
-    return StandingOrders(
-        **{name: value for name, value in named.items() if value is not None},
-        unnamed=frozenset(
-            name for name, value in named.items() if value is None and getattr(default, name) is not None
-        ),
-        by_subject={name: orders for name, section in sections(settings) if (orders := of_subject(section))},
-        checks={name: check.order() for name, check in settings.checks.items()},
-        late_after=max(3 * settings.check_interval, 2 * settings.probe_timeout),
-        probes=frozenset(subject.name for subject in measured() if _is_watched(subject, settings)),
-        places=places(settings),
-    )
-
-
-def _is_watched(subject: Subject, settings: Settings) -> bool:
-    section = getattr(settings, subject.name, None)
-    is_wanted = section is None or (section.is_watched() if isinstance(section, SettingsSection) else bool(section))
-    needed = (subject_named(name) for name in (subject.server, subject.beside))
-    return is_wanted and all(one is None or one is subject or _is_watched(one, settings) for one in needed)
-
-
-def places(settings: Settings) -> dict[str, str]:
-    """By what is watched: a command for a server, and for PM2 its home where that is not everybody's default."""
-    return {name: place for name, section in sections(settings) if (place := section.place())}

@@ -31,7 +31,7 @@ from monitord.core import thresholds, units
 from monitord.core.app_numbers import number_name
 from monitord.core.hours import OTHERWISE, hours_of
 from monitord.core.orders import DiskOrders, NumberOrders, QueueOrders, ServiceOrders, TableOrders
-from monitord.core.thresholds import Threshold, is_stricter, threshold
+from monitord.core.thresholds import Threshold, agree, threshold
 
 
 def _as_it_is(value: object) -> object:
@@ -153,12 +153,6 @@ def _number_orders(value: object) -> NumberOrders:
         raise ValueError(f'it names no limit; write {thresholds.EXAMPLE}, or "{_OFF}"')
     agree(found.get("critical"), found.get("warning"))
     return NumberOrders(**found)
-
-
-def agree(critical: Threshold | None, warning: Threshold | None) -> None:
-    """ValueError where what is critical is reached before what warns."""
-    if warning is not None and critical is not None and not is_stricter(critical, warning):
-        raise ValueError(f"critical, {critical}, is reached before warning, {warning}")
 
 
 def _error_lines(value: object) -> float | str:

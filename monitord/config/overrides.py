@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final
 
 from monitord.config.declared import judged
-from monitord.config.loader import Settings, SettingsError, load, shown, variables
-from monitord.config.schema import section_kind, settings_class, variable_of
-from monitord.config.sources import PREFIX
+from monitord.config.loader import load, shown, variables
+from monitord.config.schema import section_kind, settings_class
+from monitord.config.settings import PREFIX, Settings, SettingsError, variable_of
 
 _NAME_SHOWN: Final = 80
 
@@ -52,7 +52,7 @@ def triable() -> tuple[str, ...]:
     kind = settings_class()
     found = {variable_of(name) for name in judged(kind)}
     for name in kind.model_fields:
-        if (section := section_kind(kind, name)) is not None:
+        if (section := section_kind(name)) is not None:
             found |= {variable_of(name, field) for field in judged(section)}
     return tuple(variable for variable in variables() if variable in found)
 

@@ -16,16 +16,10 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
-from pydantic import SecretStr
-
-from monitord.config.checks import CheckSettings
-from monitord.config.loader import Settings, load_with_sources, shown, standing_orders
-from monitord.config.schema import ADDRESSES, STATE_DIR, flat, variable_of
-from monitord.config.sources import DOTENV, ENV_FILE, ENVIRONMENT, TOML
+from monitord.config.settings import STATE_DIR
 from monitord.core.codec import decode, encode
 from monitord.core.orders import StandingOrders
 from monitord.files import put_whole
-from monitord.masking import mask
 
 T = TypeVar("T")
 
@@ -56,37 +50,18 @@ class DaemonRecord:
     version: str = ""
 
 
-def write_record(environ: Mapping[str, str], directory: Path, version: str) -> None:
-    """Write what these settings are into their state directory. Blocks on the disk.
+def write_record(record: DaemonRecord, state_dir: Path) -> None:
+    """Write it into the state directory. Blocks on the disk.
 
     Raises:
-        SettingsError: they are wrong.
         OSError: it cannot be written; what was there stays.
     """
-    settings, sources = load_with_sources(environ, directory)
-    given = {name for name, source in sources.items() if source.partition(" (")[0] == ENVIRONMENT}
-    told = {name: _plain(settings, name) for name in given}
-    home = variable_of("pm2", "home")
-    if settings.pm2.home is not None and home not in sources:  # another user's ~/.pm2 is another
-        told[home] = str(settings.pm2.home)
-    env_file = str((directory / environ[ENV_FILE]).absolute()) if environ.get(ENV_FILE) else ""
-    record = DaemonRecord(
-        directory=str(directory.absolute()),
-        env_file=env_file,
-        files=tuple(map(str, files_of(environ, directory))),
-        environment={name: text for name, text in told.items() if text is not None},
-        withheld=tuple(sorted(name for name, text in told.items() if text is None)),
-        orders=standing_orders(settings),
-        check_interval=settings.check_interval,
-        probe_timeout=settings.probe_timeout,
-        version=version,
-    )
-    put_whole(settings.state_dir / FILE, _json(encode(record)))
+    put_whole(state_dir / FILE, _json(encode(record)))
     usual = Path(STATE_DIR).expanduser()
-    if settings.state_dir != usual:
-        others = [str(path) for path in elsewhere() if path != settings.state_dir]
+    if state_dir != usual:
+        others = [str(path) for path in elsewhere() if path != state_dir]
         usual.mkdir(mode=0o700, parents=True, exist_ok=True)
-        put_whole(usual / ELSEWHERE, _json([str(settings.state_dir), *others][:_ELSEWHERE_AT_MOST]))
+        put_whole(usual / ELSEWHERE, _json([str(state_dir), *others][:_ELSEWHERE_AT_MOST]))
 
 
 def _json(content: object) -> bytes:
@@ -115,12 +90,6 @@ def hidden(state_dir: Path) -> str:
     return ""
 
 
-def files_of(environ: Mapping[str, str], directory: Path) -> list[Path]:
-    """The files that settings of this environment and directory are read from, as far as they are there."""
-    dotenv = directory / (environ.get(ENV_FILE) or DOTENV)
-    return [path.absolute() for path in (dotenv, dotenv.parent / TOML) if path.is_file()]
-
-
 def _in_time(read: Callable[[], T]) -> T | None:
     """What is read, on a thread that is left behind where it hangs; None where that takes long, or it is of no use."""
     found: list[T] = []
@@ -144,21 +113,3 @@ def _content(path: Path) -> Any:
     if path.stat().st_size > _BYTES_AT_MOST:
         raise ValueError(f"{path} is larger than any record")
     return json.loads(path.read_text(encoding="utf-8"))
-
-
-def _plain(settings: Settings, name: str) -> str | None:
-    """A value as it could be written, or None where it holds a secret."""
-    text = shown(settings, name)
-    if text is None:
-        return ""
-    value = dict(flat(settings))[name]
-    if isinstance(value, Mapping) and any(
-        True for one in value.values() if isinstance(one, CheckSettings) and one.is_secret
-    ):
-        return None
-    values = value if isinstance(value, tuple) else (value,)
-    texts = [each.get_secret_value() for each in values if isinstance(each, SecretStr)]
-    if not texts:
-        return text
-    is_address = name in ADDRESSES and all(mask(each) == each for each in texts)
-    return text if is_address else None

@@ -15,19 +15,7 @@ from typing import Any, Final
 
 from dotenv.parser import parse_stream
 
-PREFIX: Final = "MONITORD_"
-ALIASES: Final = {
-    "PM2_HOME": f"{PREFIX}PM2__HOME",
-    "DATABASE_URL": f"{PREFIX}POSTGRES__DSN",
-    "REDIS_URL": f"{PREFIX}REDIS__URL",
-}
-
-
-def with_alias(variable: str) -> str:
-    """A variable as a mistake in its value names it, wherever it was set: also by the name that others know it by."""
-    other = next((alias for alias, known in ALIASES.items() if known == variable), None)
-    return variable if other is None else f"{variable} (or {other})"
-
+from monitord.config.settings import ALIASES, PREFIX
 
 # Where another file than ./.env is named; the command line's --env-file is the same.
 ENV_FILE: Final = f"{PREFIX}ENV_FILE"
@@ -128,3 +116,9 @@ def _toml(path: Path, known: Collection[str], found: GatheredValues) -> dict[str
         else:
             variables[PREFIX + key.upper()] = value
     return variables
+
+
+def files_of(environ: Mapping[str, str], directory: Path) -> list[Path]:
+    """The files that settings of this environment and directory are read from, as far as they are there."""
+    dotenv = directory / (environ.get(ENV_FILE) or DOTENV)
+    return [path.absolute() for path in (dotenv, dotenv.parent / TOML) if path.is_file()]

@@ -5,7 +5,6 @@ Every check raises ValueError with half a sentence to follow the variable's name
 
 from __future__ import annotations
 
-import ipaddress
 import json
 import math
 import re
@@ -16,19 +15,27 @@ from pathlib import Path
 from typing import Annotated, Any, Final, TypeVar, get_args
 from urllib.parse import urlsplit
 
-from pydantic import BeforeValidator, PlainSerializer, SecretStr
+from pydantic import BeforeValidator, PlainSerializer
 
 from monitord.config import quiet_hours
+from monitord.config.listening import listen_address
 from monitord.core import units
 from monitord.core.cron import normal
 from monitord.core.model import Severity
-from monitord.masking import mask
+from monitord.masking import Secret, mask
 
 T = TypeVar("T")
 
 # What Apprise understands behind the scheme only Apprise knows, which is too heavy to ask at every start.
 _TARGET: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9+.-]{0,30}://\S")
 _LONGEST_SAID: Final = 500
+
+
+class Judged:
+    """The mark of a setting that changes judgement alone, so that `backtest` may try another value."""
+
+
+JUDGED: Final = Judged()
 
 
 def text_of(value: object, example: str) -> str:
@@ -270,11 +277,11 @@ def word(*allowed: str) -> BeforeValidator:
     return BeforeValidator(one_of(*allowed))
 
 
-def _address(*schemes: str) -> Callable[[object], SecretStr]:
+def _address(*schemes: str) -> Callable[[object], Secret]:
     """A URL of one of these schemes. It may hold a password, so that no message quotes it."""
 
-    def read(value: object) -> SecretStr:
-        if isinstance(value, SecretStr):
+    def read(value: object) -> Secret:
+        if isinstance(value, Secret):
             return value
         url = value.strip() if isinstance(value, str) else ""
         if not url.startswith(tuple(f"{scheme}://" for scheme in schemes)):
@@ -282,7 +289,7 @@ def _address(*schemes: str) -> Callable[[object], SecretStr]:
         _take_apart(url)
         if schemes[0] == "http" and not urlsplit(url).hostname:
             raise ValueError("it names no host")
-        return SecretStr(url)
+        return Secret(url)
 
     return read
 
@@ -320,32 +327,32 @@ def _take_apart(url: str) -> None:
 def targets(example: str) -> BeforeValidator:
     """A list of addresses that may each be a secret, each once, in order."""
 
-    def read(value: object) -> tuple[SecretStr, ...]:
+    def read(value: object) -> tuple[Secret, ...]:
         if isinstance(value, tuple):
             return value
-        found: dict[str, SecretStr] = {}
+        found: dict[str, Secret] = {}
         for item in from_json(value, list, example):
             if not isinstance(item, str) or not item.isprintable() or not _TARGET.match(item.strip()):
                 raise ValueError(f"it holds something that is no address; write {example}")
-            found.setdefault(item.strip(), SecretStr(item.strip()))
+            found.setdefault(item.strip(), Secret(item.strip()))
         return tuple(found.values())
 
     return BeforeValidator(read)
 
 
-def _token(value: object) -> SecretStr:
-    if isinstance(value, SecretStr):
+def _token(value: object) -> Secret:
+    if isinstance(value, Secret):
         return value
     if not isinstance(value, str) or not value.isascii() or not value.isprintable() or " " in value:
         raise ValueError("it must be letters, digits and signs without spaces")
-    return SecretStr(value)
+    return Secret(value)
 
 
-def _secret_json(value: object) -> SecretStr:
+def _secret_json(value: object) -> Secret:
     """A list or map with something secret in it, as it stands in monitord.toml or as JSON."""
-    if isinstance(value, SecretStr):
+    if isinstance(value, Secret):
         return value
-    return SecretStr(value if isinstance(value, str) else json.dumps(value))
+    return Secret(value if isinstance(value, str) else json.dumps(value))
 
 
 def _listen(value: object) -> str:
@@ -353,34 +360,6 @@ def _listen(value: object) -> str:
     if text:
         listen_address(text)
     return text
-
-
-def listen_address(text: str) -> tuple[str, int]:
-    """Host and port of `127.0.0.1:8844` or `[::1]:8844`. ValueError with half a sentence for anything else."""
-    host, _, port = text.rpartition(":")
-    bare = host.removeprefix("[").removesuffix("]")
-    try:
-        if host.startswith("[") != host.endswith("]") or host.startswith("[") != (":" in bare):
-            raise ValueError(text)
-        if ":" in bare:
-            ipaddress.IPv6Address(bare)
-        elif not bare or not all(part.isalnum() for part in bare.replace("-", "").replace("_", "").split(".")):
-            raise ValueError(text)
-        if not (port.isascii() and port.isdecimal() and 0 < int(port) < 65536):
-            raise ValueError(text)
-    except ValueError:
-        raise ValueError(f"{text!r} is no address to listen at; write 127.0.0.1:8844 or [::1]:8844") from None
-    return bare, int(port)
-
-
-def is_loopback(host: str) -> bool:
-    """Whether only this machine can reach what listens at `host`. A name other than localhost is not known to be."""
-    try:
-        address = ipaddress.ip_address(host)
-    except ValueError:
-        return host.lower() == "localhost"
-    mapped = getattr(address, "ipv4_mapped", None)
-    return bool((mapped or address).is_loopback)
 
 
 def read_hours(value: object) -> str:
@@ -442,10 +421,10 @@ Schedule = Annotated[str, BeforeValidator(_schedule)]
 Directory = Annotated[Path, BeforeValidator(_path)]
 File = Annotated[Path, BeforeValidator(_file)]
 Listen = Annotated[str, BeforeValidator(_listen)]
-Token = Annotated[SecretStr, BeforeValidator(_token)]
-SecretJson = Annotated[SecretStr, BeforeValidator(_secret_json)]
-Targets = Annotated[tuple[SecretStr, ...], targets('["ntfy://topic"]')]
-PostgresUri = Annotated[SecretStr, BeforeValidator(_address("postgresql", "postgres"))]
-RedisUrl = Annotated[SecretStr, BeforeValidator(_address("redis", "rediss", "unix"))]
+Token = Annotated[Secret, BeforeValidator(_token)]
+SecretJson = Annotated[Secret, BeforeValidator(_secret_json)]
+Targets = Annotated[tuple[Secret, ...], targets('["ntfy://topic"]')]
+PostgresUri = Annotated[Secret, BeforeValidator(_address("postgresql", "postgres"))]
+RedisUrl = Annotated[Secret, BeforeValidator(_address("redis", "rediss", "unix"))]
 PublicUrl = Annotated[str, BeforeValidator(_public_url)]
-HttpUrl = Annotated[SecretStr, BeforeValidator(_address("http", "https"))]
+HttpUrl = Annotated[Secret, BeforeValidator(_address("http", "https"))]

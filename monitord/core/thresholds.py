@@ -125,3 +125,9 @@ def _number(text: str, written: str) -> float:
 def _written(number: float) -> str:
     """A number as it would be written in a setting."""
     return str(int(number)) if number.is_integer() and abs(number) < 1e15 else repr(number)
+
+
+def agree(critical: Threshold | None, warning: Threshold | None) -> None:
+    """ValueError where what is critical is reached before what warns."""
+    if warning is not None and critical is not None and not is_stricter(critical, warning):
+        raise ValueError(f"critical, {critical}, is reached before warning, {warning}")

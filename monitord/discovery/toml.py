@@ -9,7 +9,7 @@ from typing import Final
 
 from dotenv.parser import parse_stream
 
-from monitord.config.schema import paths, settings_class
+from monitord.config.settings import paths, settings_kind
 
 _OFF: Final = re.compile(r"# (MONITORD_\w+)=(.*)")
 _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -17,7 +17,7 @@ _BARE: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 def as_toml(text: str) -> str:
     """The settings of a `.env` by their sections; a comment stays above the setting that follows it."""
-    known = paths(settings_class())
+    known = paths(settings_kind())
     sections: dict[str, list[str]] = {"": []}
     comments: list[str] = []
     for line in text.splitlines():

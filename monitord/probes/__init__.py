@@ -13,9 +13,8 @@ from functools import partial
 from pkgutil import resolve_name
 from typing import TYPE_CHECKING, Any
 
-from monitord.config.declared import DeclaredSection
-from monitord.config.loader import Settings, SettingsError
-from monitord.config.sources import with_alias
+from monitord.config.sections import DeclaredSection
+from monitord.config.settings import Settings, SettingsError, with_alias
 from monitord.core.history.defaults import defaults
 from monitord.core.history.epochs import window_seconds
 from monitord.core.subjects.base import Subject

@@ -9,7 +9,7 @@ from itertools import groupby, zip_longest
 from typing import Final
 
 from monitord.config.explanation import ExplainedLimit, ExplainedSubject
-from monitord.config.sources import PREFIX
+from monitord.config.settings import PREFIX
 from monitord.reporting.terminal import Terminal, cells, clean
 
 _GAP: Final = "  "

@@ -21,8 +21,9 @@ from apscheduler.triggers.cron import CronTrigger
 from apscheduler.triggers.interval import IntervalTrigger
 
 from monitord import __version__
-from monitord.config.loader import Settings, SettingsError, standing_orders
-from monitord.config.schema import sections, variable_of
+from monitord.config.apart import READ_SECONDS
+from monitord.config.judging import standing_orders
+from monitord.config.settings import Settings, SettingsError, sections, variable_of
 from monitord.core.history.process_model import ServiceHistory
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
@@ -55,6 +56,8 @@ LOAD_TIMEOUT_SECONDS: Final = 15.0
 RECORD_TIMEOUT_SECONDS: Final = 3.0
 STOP_TIMEOUT_SECONDS: Final = 1.0
 RELOAD_STEP_SECONDS: Final = 3.0
+# Longer than reading gives itself.
+RELOAD_READ_SECONDS: Final = READ_SECONDS + 1.0
 TIDY_TIMEOUT_SECONDS: Final = 30.0
 CYCLE_JOB: Final = "cycle"
 VERDICT_JOB: Final = "verdict"
@@ -70,9 +73,9 @@ Recorder = Callable[[], None]
 class Daemon:
     """The daemon, from the lock on its state directory to the last saved cycle.
 
-    `load` reads the settings anew at a reload; it raises SettingsError for what is wrong with them. `record` is called
-    when they have taken effect, on a thread. `jobs` says
-    when cycles are due, and is itself watched: one that falls silent is made up for.
+    `load` reads the settings anew at a reload, on a thread; it raises SettingsError for what is wrong with them.
+    `record` is called when they have taken effect, on a thread. `jobs` says when cycles are due, and is itself
+    watched: one that falls silent is made up for.
     """
 
     def __init__(
@@ -318,8 +321,9 @@ class Daemon:
     # Settings read again
 
     async def _reload(self) -> None:
+        reading = WorkerThread("settings")
         try:
-            settings = self._load()
+            settings = await reading.run(self._load, timeout=RELOAD_READ_SECONDS)
             if settings.state_dir != self._settings.state_dir:
                 raise SettingsError(("MONITORD_STATE_DIR: cannot change while monitord runs; restart it instead",))
             orders = standing_orders(settings)
@@ -336,6 +340,8 @@ class Daemon:
                 mistakes=[str(mistake) for mistake in error.mistakes],
             )
             return
+        finally:
+            reading.close()  # it is read seldom, and a thread that waits costs memory
         changed = settings.differences(self._settings)
         old, before = self._probes, self._settings
         if settings.pm2.home != before.pm2.home:

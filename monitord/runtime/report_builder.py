@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
-from monitord.config.loader import Settings
+from monitord.config.settings import Settings
 from monitord.core.engine import State
 from monitord.core.history.defaults import effective, seen
 from monitord.core.history.epochs import calendar

@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 from monitord import __version__
-from monitord.config.loader import Settings, standing_orders
+from monitord.config.judging import standing_orders
+from monitord.config.settings import Settings
 from monitord.core.alerting.incidents import Incident
 from monitord.core.model import Command, Silence
 from monitord.core.orders import StandingOrders

@@ -14,8 +14,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
-from monitord.config.loader import Settings
-from monitord.config.types import listen_address
+from monitord.config.listening import listen_address
+from monitord.config.settings import Settings
 from monitord.core.engine import Decision
 from monitord.core.model import Command
 from monitord.core.series import Rollup

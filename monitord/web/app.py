@@ -15,7 +15,7 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from monitord.config.types import is_loopback
+from monitord.config.listening import is_loopback
 from monitord.core.report.wording import sentence
 from monitord.web import acks, params, pings
 from monitord.web.api import Api, Problem, health, problem

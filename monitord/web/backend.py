@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from functools import cached_property
 from typing import Literal, Protocol, TypeVar
 
-from monitord.config.loader import Settings
+from monitord.config.settings import Settings
 from monitord.core.alerting.incidents import Incident
 from monitord.core.engine import Decision
 from monitord.core.model import Command, Silence

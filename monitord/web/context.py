@@ -10,7 +10,7 @@ from urllib.parse import quote
 
 from markupsafe import Markup
 
-from monitord.config.loader import Settings
+from monitord.config.settings import Settings
 from monitord.core.alerting.incidents import Incident
 from monitord.core.blocks import Member, Plot, Style
 from monitord.core.model import RANK, Alert, Severity, Silence

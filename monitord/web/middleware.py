@@ -13,7 +13,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from monitord.config.types import is_loopback
+from monitord.config.listening import is_loopback
 
 LARGEST_BODY: Final = 64 * 1024
 _BODY_SECONDS: Final = 5.0

@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from monitord.config.reading import read
 from monitord.config.record import write_record
-from monitord.config.schema import OrdersSettings
+from monitord.config.sections import names_of
+from monitord.config.settings import OrdersSettings
 from monitord.core.subjects.registry import SUBJECTS
 from monitord.testing.servers.postgres import PostgresServer
 
@@ -91,7 +93,8 @@ def test_what_stood_in_the_environment_of_the_daemon_comes_from_its_record(tmp_p
         place.mkdir()
     (there / ".env").write_text("MONITORD_ORDERS__HOST_LOAD=4\n")
     own = {"MONITORD_STATE_DIR": str(state), "MONITORD_PM2__HOME": "", "MONITORD_ORDERS__HOST_CPU": "80%"}
-    write_record(own, there, "1.0")
+    found = read(own, there, "1.0")
+    write_record(found.record, found.settings.state_dir)
     host = limits(subjects(here, {"MONITORD_STATE_DIR": str(state)})["host"])
     assert host["ORDERS__HOST_CPU", "", ""] == ("80%", "daemon's record")
     assert host["ORDERS__HOST_LOAD", "", ""] == ("4.0", ".env")
@@ -134,4 +137,4 @@ def test_for_nagios_there_is_no_such_form(tmp_path: Path) -> None:
 
 def test_every_limit_of_the_orders_is_one_of_a_subject() -> None:
     known = {name for subject in SUBJECTS for name in subject.limits}
-    assert known == set(OrdersSettings.model_fields)
+    assert known == set(names_of(OrdersSettings))

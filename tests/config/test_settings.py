@@ -101,10 +101,10 @@ def test_runbooks_and_contacts_are_one_line_each(tmp_path: Path) -> None:
 
 def test_settings_cannot_be_changed(tmp_path: Path) -> None:
     settings = read(tmp_path)
-    with pytest.raises(ValueError, match="frozen"):
-        settings.log_level = "debug"
-    with pytest.raises(ValueError, match="frozen"):
-        settings.orders.confirmations = 1
+    with pytest.raises(AttributeError, match="log_level"):
+        settings.log_level = "debug"  # type: ignore[misc]
+    with pytest.raises(AttributeError, match="confirmations"):
+        settings.orders.confirmations = 1  # type: ignore[misc]
 
 
 def test_what_is_configured_decides_which_probes_there_are(tmp_path: Path) -> None:
@@ -789,7 +789,7 @@ def test_no_secret_is_shown(tmp_path: Path) -> None:
     assert texts["MONITORD_HTTP__TOKEN"] == "***"
     assert texts["MONITORD_NOTIFY__URLS"] == '["tgram://***"]'
     assert texts["MONITORD_NOTIFY__WEBHOOK_URL"] == "https://***"
-    assert SECRET not in repr(settings) + str(settings) + settings.model_dump_json()
+    assert SECRET not in repr(settings) + str(settings)
     assert SECRET in settings.secrets()
 
 

@@ -9,7 +9,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from monitord.config.schema import HeartbeatStyle
+from monitord.config.settings import HeartbeatStyle
 from monitord.core.model import Unmeasured
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.heartbeat import Heartbeat, address

@@ -10,11 +10,13 @@ import re
 import sys
 import textwrap
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import fields
 from pathlib import Path
 
 from monitord.cli import COMMANDS
 from monitord.config.loader import shown
-from monitord.config.schema import NotifySettings, paths, section_kind, settings_class, variable_of
+from monitord.config.schema import section_kind, settings_class
+from monitord.config.settings import NotifySettings, paths, settings_kind, variable_of
 from monitord.core.report.criteria import criteria
 from monitord.core.subjects import RULES, declared
 from monitord.core.subjects.registry import subject_named
@@ -39,8 +41,7 @@ def completed(document: str) -> str:
 
 
 def _settings(text: str) -> str:
-    settings = settings_class()
-    for variable, path in paths(settings).items():
+    for variable, path in paths(settings_kind()).items():
         if f"# {variable}=" in text:
             continue
         lines = list(_setting(variable, path))
@@ -59,9 +60,9 @@ def _settings(text: str) -> str:
 def _setting(variable: str, path: tuple[str, ...]) -> Iterator[str]:
     """The lines of one setting: what it is, and the setting as it could be written."""
     kind = settings_class()
-    section = section_kind(kind, path[0])
+    section = section_kind(path[0])
     field = (section or kind).model_fields[path[-1]]
-    default = shown(kind(state_dir=Path("/")), variable)
+    default = shown(settings_kind()(state_dir=Path("/")), variable)
     means = field.description
     if not means or (default is None and not field.examples):
         raise UndeclaredError(f"{variable} needs a description, and an example where it has no default")
@@ -104,7 +105,8 @@ def _criterion(name: str) -> str:
 
 def _channel(name: str) -> str:
     setting = NotifySettings.addresses()[name]
-    means = _phrase(NotifySettings.model_fields[setting].description, name)
+    (field,) = (field for field in fields(NotifySettings) if field.name == setting)
+    means = _phrase(field.metadata["description"], name)
     return _row(f"`{name}`", f"`{variable_of('notify', setting)}`", means)
 
 

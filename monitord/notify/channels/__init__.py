@@ -8,9 +8,9 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from monitord.config import routes
-from monitord.config.loader import Settings, SettingsError
+from monitord.config.listening import is_loopback, listen_address
 from monitord.config.routes import Route
-from monitord.config.types import is_loopback, listen_address
+from monitord.config.settings import Settings, SettingsError
 from monitord.core.model import RANK
 from monitord.core.subjects import RULES
 from monitord.notify.channels.base import Channel

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlsplit, urlunsplit
 
-from monitord.config.schema import HeartbeatStyle
+from monitord.config.settings import HeartbeatStyle
 from monitord.core.model import Unmeasured
 from monitord.notify.channels.base import SendError
 from monitord.notify.channels.http import HttpClient

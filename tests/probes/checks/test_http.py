@@ -9,11 +9,12 @@ import json
 import socket
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from monitord import connections
+from monitord.config.check_types import MODELS
 from monitord.config.checks import HttpCheckSettings
 from monitord.core.model import Value
 from monitord.failures import FailureError
@@ -25,9 +26,13 @@ TOKEN = "planted-token-5f0c"
 DEADLINE = 60.0
 
 
+def read(written: Mapping[str, Any]) -> HttpCheckSettings:
+    return cast("HttpCheckSettings", MODELS["http"].model_validate(written).plain())
+
+
 async def ask(url: str, timeout: float = DEADLINE, **settings: Any) -> Mapping[str, Value]:
     """The samples of one run, by their name."""
-    check = HttpCheck("shop", HttpCheckSettings.model_validate({"url": url, **settings}), timeout)
+    check = HttpCheck("shop", read({"url": url, **settings}), timeout)
     found = (await check.run()).samples
     await check.close()
     assert all(s.labels == (("check", "shop"),) for s in found)
@@ -294,7 +299,7 @@ async def test_what_was_to_be_said_to_one_server_is_not_said_to_another(receive:
 
 async def test_a_cookie_is_not_brought_back(receive: Receive) -> None:
     receiver = await receive(body(b"", "Set-Cookie: session=1; Path=/"))
-    check = HttpCheck("shop", HttpCheckSettings.model_validate({"url": receiver.url}), DEADLINE)
+    check = HttpCheck("shop", read({"url": receiver.url}), DEADLINE)
     await check.run()
     await check.run()
     assert "cookie" not in receiver.requests[1].headers

@@ -6,10 +6,11 @@ import socket
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
+from monitord.config.check_types import MODELS
 from monitord.config.checks import TcpCheckSettings
 from monitord.core.model import Value
 from monitord.failures import FailureError
@@ -21,7 +22,7 @@ DEADLINE = 60.0
 
 
 def settings(address: str, **more: Any) -> TcpCheckSettings:
-    return TcpCheckSettings.model_validate({"address": address, **more})
+    return cast("TcpCheckSettings", MODELS["tcp"].model_validate({"address": address, **more}).plain())
 
 
 async def ask(address: str, timeout: float = DEADLINE, **more: Any) -> Mapping[str, Value]:

@@ -1,0 +1,112 @@
+"""Sections of the settings as they are held: plain values. How they are read is in `schema.py`, with pydantic."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar
+
+from monitord.core.codec import encode
+from monitord.core.subjects.base import SettingText
+from monitord.masking import Secret
+
+
+def option(
+    default: object = dataclasses.MISSING,
+    description: str = "",
+    *,
+    made: Callable[[], object] | None = None,
+    examples: Sequence[str] = (),
+    channel: str = "",
+) -> Any:
+    """A setting beside its type: its default, or what makes it, and what it is.
+
+    `channel`: the channel of this name is configured where the setting is.
+    """
+    metadata = {"description": description or None, "examples": list(examples) or None, "channel": channel}
+    if made is not None:
+        return field(default_factory=made, metadata=metadata)
+    return field(default=default, metadata=metadata)
+
+
+class SettingsSection:
+    """A part of the settings: that of one subject, by the subject's name, or of something else."""
+
+    # The setting without which the subject is not watched ("": it always is).
+    needs: str = ""
+    # Whether each of its settings changes judgement alone; else those do that are marked as JUDGED.
+    is_judged: ClassVar[bool] = False
+
+    def is_watched(self) -> bool:
+        """Whether the subject is to be watched, as far as its own settings say."""
+        return not self.needs or getattr(self, self.needs) is not None
+
+    def orders(self) -> Mapping[str, object]:
+        """The fields of the standing orders that it sets; None where a default holds that nobody named."""
+        return {}
+
+    def place(self) -> str:
+        """How a person's shell gets to the subject; "" where no setting says."""
+        return ""
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        """(name, value) of each setting, those that are secret as `Secret`."""
+        for name in names_of(type(self)):
+            yield name, getattr(self, name)
+
+
+@dataclass(frozen=True)
+class DeclaredSection(SettingsSection):
+    """The section of a subject that declares its own settings. `given` are they: what its probe is made of."""
+
+    given: Any = field(repr=False)
+    needs: str = ""
+
+    def values(self) -> Any:
+        """The settings as the subject declared them."""
+        return self.given
+
+    def is_watched(self) -> bool:
+        return not self.needs or bool(getattr(self.given, self.needs))
+
+    def items(self) -> Iterator[tuple[str, Any]]:
+        for own in dataclasses.fields(self.given):
+            value = getattr(self.given, own.name)
+            yield own.name, _hidden(value) if text_of(own).secret else value
+
+
+def names_of(kind: type[Any]) -> tuple[str, ...]:
+    """The settings of a section, or of all of them."""
+    return tuple(own.name for own in dataclasses.fields(kind))
+
+
+def of_subject(section: SettingsSection) -> Mapping[str, Any] | None:
+    """What the standing orders hold of it: its settings as JSON, but for the secret ones. None of any other section."""
+    if not isinstance(section, DeclaredSection):
+        return None
+    values = section.values()
+    secrets = {
+        own.name: default_of(own) if (known := text_of(own).known) is None else known(getattr(values, own.name))
+        for own in dataclasses.fields(values)
+        if text_of(own).secret
+    }
+    found: dict[str, Any] = encode(dataclasses.replace(values, **secrets))
+    return found
+
+
+def default_of(own: dataclasses.Field[Any]) -> Any:
+    """The default of a setting."""
+    return own.default if own.default_factory is dataclasses.MISSING else own.default_factory()
+
+
+def text_of(own: dataclasses.Field[Any]) -> SettingText:
+    """How a subject describes a setting of its own."""
+    text: SettingText = own.metadata["setting"]
+    return text
+
+
+def _hidden(value: Any) -> Any:
+    if isinstance(value, tuple):
+        return tuple(_hidden(each) for each in value)
+    return Secret(value) if isinstance(value, str) else value
