@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Protocol, runtime_checkable
 
 from monitord.core.model import Answered, Failure, Reading, Sample, Unmeasured, sample
@@ -86,6 +86,18 @@ class PingedProbe(Protocol):
         ...
 
 
+@runtime_checkable
+class PatientProbe(Protocol):
+    """A probe whose parts may take longer than a reading, and are then in a later one."""
+
+    name: str
+
+    @property
+    def patience(self) -> float:
+        """The deadline (seconds) of a reading that no other follows: by then every part has come to its end."""
+        ...
+
+
 async def answers(probe: PingedProbe) -> bool:
     """Whether the server answers over the kept connection in time, as far as there is one. Raises nothing."""
     try:
@@ -112,6 +124,8 @@ async def take(probe: Probe, request: Request) -> Reading:
     """One turn of one probe, as a Reading: never raises but for cancellation."""
     loop = asyncio.get_running_loop()
     began = loop.time()
+    if request.once and isinstance(probe, PatientProbe):
+        request = replace(request, timeout=max(request.timeout, probe.patience))
 
     def reading(measured: Measured | None, failure: Failure | None) -> Reading:
         took = (loop.time() - began) * 1000.0

@@ -125,6 +125,11 @@ class ChecksProbe:
         self._began: dict[str, float] = {}
         self._last: dict[str, _Last] = {}
 
+    @property
+    def patience(self) -> float:
+        """As long as the slowest check may take."""
+        return max((check.timeout for check in self._checks.values()), default=0.0) * _BACKSTOP / _SHARE
+
     async def measure(self, request: Request) -> Measured:
         """Begin what is due, and wait for it as long as this reading may take. What runs on is in a later one."""
         loop = asyncio.get_running_loop()

@@ -75,6 +75,20 @@ async def test_a_check_is_taken_in_each_cycle_unless_it_says_how_often() -> None
     assert short.runs >= 2
 
 
+async def test_where_no_other_reading_follows_a_check_has_the_time_that_it_says() -> None:
+    async def takes_long() -> None:
+        await asyncio.sleep(0.3)
+
+    probe = ChecksProbe([scheduled(Counting("slow", takes_long), timeout=PATIENCE), scheduled(Counting("quick"))])
+    reading = await take(probe, Request(NOW, 0.1))
+    assert [gap.error for gap in reading.gaps] == ["slow has not answered yet"]
+    await probe.close()
+    probe = ChecksProbe([scheduled(Counting("slow", takes_long), timeout=PATIENCE), scheduled(Counting("quick"))])
+    reading = await take(probe, Request(NOW, 0.1, once=True))
+    assert (reading.failure, reading.gaps) == (None, ())
+    await probe.close()
+
+
 async def test_what_is_kept_says_since_when_and_what_is_fresh_does_not() -> None:
     probe = ChecksProbe([scheduled(Counting("each")), scheduled(Counting("hourly"), 3600)])
     first = await look(probe)
