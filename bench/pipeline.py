@@ -81,8 +81,9 @@ def statements() -> list[Asked]:
         ),
         Asked("duplicate roots", "when a root changed", queries.DUPLICATES, (window, GROUPS, window[:1])),
         Asked("channels sealed last", twelfth, queries.LATEST, (window[:3], GROUPS, 5)),
-        Asked("backlog and its trees", twelfth, queries.backlog(trees=True), (int(NOW), 3000)),
-        Asked("published in the window", twelfth, queries.PUBLISHED, (window, NOW - HOUR)),
+        Asked("a page of the backlog and its trees", twelfth, queries.backlog(trees=True), (window[-1] - HOUR, 2000)),
+        Asked("published in the window", "once, at the start", queries.PUBLISHED, (window, NOW - HOUR)),
+        Asked("published in three labels", twelfth, queries.PUBLISHED, (window[:3], NOW - HOUR)),
         Asked(
             "newest published of each channel",
             "each time the chain is asked",

@@ -29,7 +29,8 @@ PARTS: Final = 12
 TROUBLES: Final = ("empty", "unlike", "miscounted", "oversized")
 _MOST_SIGNALS = 300_000
 _MOST_JOINED = 200_000
-_MOST_UNPUBLISHED = 3000
+# Seals that are looked at at a time for what is not published.
+BACKLOG_PAGE: Final = 2000
 # A tree cache that no index begins with its labels is read whole, up to so many pages of 8 KiB.
 _MOST_PAGES = 16_384
 MOST_CHANNELS: Final = 100
@@ -74,6 +75,7 @@ class Stages:
     seals: int
     treed: int
     eligible: int
+    eligible_since: float | None
     sealed_at: float | None
     uncategorised: int
     categorised: int
@@ -82,15 +84,21 @@ class Stages:
 
 
 @dataclass(frozen=True, slots=True)
-class Publishing:
-    """What waits to be published. `oldest` and `last` are Unix seconds; `capped`: there is more than was counted."""
+class Waiting:
+    """What of a label waits to be published; `oldest` in Unix seconds. `is_part`: not all of its seals were seen."""
 
     unpublished: int
     eligible: int
     oldest: float | None
+    is_part: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class PublishedOf:
+    """How many seals of a label were published lately, and when the last of all was (Unix seconds)."""
+
     lately: int
     last: float | None
-    capped: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,6 +165,7 @@ async def stages(
             seals=row["seals"],
             treed=row["treed"],
             eligible=row["eligible"],
+            eligible_since=row["eligible_since"],
             sealed_at=row["sealed_at"],
             uncategorised=row["uncategorised"],
             categorised=row["categorised"],
@@ -193,23 +202,30 @@ async def latest(
     return {group: tuple(its.items()) for group, its in found.items() if its}
 
 
-async def publishing(
-    connection: Connection, labels: Sequence[int], now: float, span: float, trees: Access
-) -> Publishing:
-    """What waits to be published, of all labels, and what of these labels was published within `span` seconds."""
-    waits = await connection.fetchrow(
-        queries.backlog(trees=trees.usable and trees.indexed), int(now), _MOST_UNPUBLISHED
-    )
-    done = await connection.fetchrow(queries.PUBLISHED, list(labels), now - span)
-    assert waits is not None and done is not None  # noqa: S101, PT018 - aggregates have a row
-    return Publishing(
-        unpublished=waits["unpublished"],
-        eligible=waits["eligible"],
-        oldest=waits["oldest"],
-        lately=done["lately"],
-        last=done["last"],
-        capped=waits["unpublished"] >= _MOST_UNPUBLISHED,
-    )
+async def backlog(connection: Connection, newest: int, trees: Access) -> tuple[dict[int, Waiting], int | None]:
+    """What waits of a page of labels, from `newest` on backwards, and where the next page begins (None: nowhere)."""
+    statement = queries.backlog(trees=trees.usable and trees.indexed)
+    rows = await connection.fetch(statement, newest, BACKLOG_PAGE)
+    then: int | None = None
+    is_part = False
+    if sum(row["rows"] for row in rows) >= BACKLOG_PAGE:  # the last of them may go on
+        is_part = len(rows) == 1
+        then = rows[-1]["epoch"] - is_part
+        rows = rows if is_part else rows[:-1]
+    found = {
+        row["epoch"]: Waiting(row["unpublished"], row["eligible"], row["oldest"], is_part)
+        for row in rows
+        if row["unpublished"] or is_part
+    }
+    return found, then
+
+
+async def published(connection: Connection, labels: Sequence[int], since: float) -> dict[int, PublishedOf]:
+    """What of each of these labels was published, and how much of it since a moment."""
+    rows = await connection.fetch(queries.PUBLISHED, list(labels), since)
+    return dict.fromkeys(labels, PublishedOf(0, None)) | {
+        row["epoch"]: PublishedOf(row["lately"], row["last"]) for row in rows
+    }
 
 
 async def newest_signal(connection: Connection, labels: Sequence[int], now: float) -> float | None:

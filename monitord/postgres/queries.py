@@ -553,6 +553,7 @@ NESTED_LOOPS = "SET LOCAL enable_nestloop TO DEFAULT"
 # Of a label, at most so many seals or trees are read; it has 63 to 172.
 MOST_SEALS = 5000
 _MOST_TREES = 50_000  # of all labels together, where no index begins with them
+_MOST_PUBLISHED = 1_000_000  # of all labels together
 # A root as plain hex digits; one of no digits but zeros is empty.
 _PLAIN_ROOT = "regexp_replace(lower(btrim(coalesce(root, ''))), '^0x', '')"
 _IS_EMPTY = "root ~ '^0*$'"
@@ -670,12 +671,15 @@ WITH sealed AS MATERIALIZED ({_SEALED}), trees AS MATERIALIZED (
     SELECT DISTINCT ON (epoch, channel) * FROM ({tree}) t ORDER BY epoch, channel, built_at DESC NULLS LAST
 ), known AS (
     SELECT s.*, t.epoch IS NOT NULL AS treed, t.participant_count::int8 AS counted, {kept} AS kept,
+           {_IN_SECONDS.format("t.built_at")} AS built_at,
            bool_or(s.root = t.root) OVER same AS is_its, count(*) OVER same AS times
     FROM sealed s LEFT JOIN trees t ON t.epoch = s.epoch AND t.channel = s.channel
     WINDOW same AS (PARTITION BY s.epoch, s.channel)
 )
 SELECT epoch, name, count(*) AS seals, count(*) FILTER (WHERE treed) AS treed,
-       count(*) FILTER (WHERE NOT published AND treed) AS eligible, max(sealed_at) AS sealed_at,
+       count(*) FILTER (WHERE NOT published AND treed) AS eligible,
+       min(coalesce(built_at, sealed_at)) FILTER (WHERE NOT published AND treed) AS eligible_since,
+       max(sealed_at) AS sealed_at,
        count(*) FILTER (WHERE category = '') AS uncategorised,
        count(*) FILTER (WHERE category NOT IN ('', 'default')) AS categorised,
        {_named("NOT treed", "untreed")},
@@ -706,36 +710,42 @@ SELECT l.name, l.channel, l.epoch FROM (
 ) l WHERE l.place <= $3::int8 ORDER BY l.name, l.place
 """  # noqa: S608 - as above
 
-# How many seals of these labels were published since a moment, and when the last was. $1: labels; $2: the moment.
-PUBLISHED = """
-SELECT count(*) FILTER (WHERE s.published_at > to_timestamp($2::float8)) AS lately,
+# How many seals of each of these labels were published since a moment, and when the last was. $1: labels; $2: when.
+PUBLISHED = f"""
+SELECT s.epoch, count(*) FILTER (WHERE s.published_at > to_timestamp($2::float8)) AS lately,
        extract(epoch FROM max(s.published_at))::float8 AS last
-FROM sealed_epochs s WHERE s.epoch = ANY($1::int8[]) AND coalesce(s.published, 0) <> 0
-"""
+FROM (
+    SELECT epoch::int8 AS epoch, published, published_at FROM sealed_epochs WHERE epoch = ANY($1::int8[])
+    LIMIT {_MOST_PUBLISHED}
+) s
+WHERE s.published <> 0 GROUP BY 1
+"""  # noqa: S608 - as above
 
 
 _TREE_OF_EACH = f"""
 LEFT JOIN LATERAL (
     SELECT {_IN_SECONDS.format("t.built_at")} AS at, true AS is_there FROM l2_tree_cache t
-    WHERE t.epoch = b.epoch AND t.channel = b.channel LIMIT 1
+    WHERE b.waits AND t.epoch = b.epoch AND t.channel = b.channel LIMIT 1
 ) t ON true
 """  # noqa: S608 - as above
 _NO_TREE = "CROSS JOIN (SELECT NULL::float8 AS at, false AS is_there) t"
 
 
 def backlog(*, trees: bool) -> str:
-    """What is not published, and what of it has a tree and so could be, by a look into the tree cache for each.
+    """What of a page of seals is not published, by label, and what of that has a tree and so could be.
 
-    $1: labels after this one are nobody's; $2: rows, of those with 0 and of those with NULL.
+    The newest first; of each that is not published it takes a look into the tree cache. $1: the newest label; $2: rows
+    of a page.
     """
     return f"""
-SELECT count(*) AS unpublished, count(*) FILTER (WHERE t.is_there) AS eligible,
+SELECT b.epoch, count(*) AS rows, count(*) FILTER (WHERE b.waits) AS unpublished,
+       count(*) FILTER (WHERE t.is_there) AS eligible,
        min(coalesce(t.at, {_IN_SECONDS.format("b.sealed_at")})) FILTER (WHERE t.is_there) AS oldest
 FROM (
-    (SELECT epoch, channel, sealed_at FROM sealed_epochs WHERE published = 0 AND epoch <= $1::int8 LIMIT $2::int8)
-    UNION ALL
-    (SELECT epoch, channel, sealed_at FROM sealed_epochs WHERE published IS NULL AND epoch <= $1::int8 LIMIT $2::int8)
+    SELECT epoch, channel, sealed_at, coalesce(published, 0) = 0 AS waits FROM sealed_epochs
+    WHERE epoch <= $1::int8 ORDER BY epoch DESC LIMIT $2::int8
 ) b {_TREE_OF_EACH if trees else _NO_TREE}
+GROUP BY 1 ORDER BY 1 DESC
 """  # noqa: S608 - as above
 
 

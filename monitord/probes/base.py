@@ -28,6 +28,7 @@ class Request:
     (hand it down to drivers and servers so that they give up first), `exact` the tables to count exactly.
     `database_ahead` is by how many seconds the database's clock was ahead of `now` when it was last asked.
     `awaited` are the members that are waited for; not `whole`: nothing but these, where a probe takes each by itself.
+    `lacking` is what of the past was not read when it fell due and is still wanted, in the subject's own words.
     `once`: no other reading follows, so that what a probe else does in the background is worth its deadline.
     """
 
@@ -38,6 +39,7 @@ class Request:
     awaited: frozenset[str] = frozenset()
     whole: bool = True
     once: bool = False
+    lacking: frozenset[str] = frozenset()
 
 
 class Probe(Protocol):

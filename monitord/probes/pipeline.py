@@ -35,6 +35,13 @@ _WRONG_PER_EPOCH: Final = 120
 # The newest labels are looked at where the server has counted changes, and of those with something wrong so many.
 _NEWEST: Final = 3
 _MOST_WRONG: Final = 5
+# What was published within so long is counted.
+_LATELY_SECONDS: Final = 3600.0
+# Pages of seals that a reading looks through for what is not published, until all were seen once; and where no other
+# reading follows.
+_MOST_WAITING: Final = 10_000  # labels that have any
+_MOST_PAGES: Final = 5
+_MOST_PAGES_ONCE: Final = 25
 _MOST_LABELS: Final = 200
 # Seals that one statement sorts or joins: in the server's memory, whatever it may use of it.
 _MOST_AT_ONCE: Final = 10_000
@@ -55,6 +62,20 @@ _PARTS: Final[Mapping[str, str]] = {
     TREES: "trees",
 }
 _NO_INDEX: Final = f"{TREES} has no index that begins with epoch, and is too large to be read without one"
+
+
+@dataclass(slots=True)
+class _Backlog:
+    """What is not published of each label that has any, seen page by page from the newest on backwards.
+
+    `page` is the label where the next page begins (None: at the newest), `again` the same among those with something
+    that could be published. `is_whole`: all labels were seen, since monitord began.
+    """
+
+    waiting: dict[int, asked.Waiting] = field(default_factory=dict)
+    page: int | None = None
+    again: int | None = None
+    is_whole: bool = False
 
 
 @dataclass(slots=True)
@@ -97,7 +118,8 @@ class PipelineProbe:
         self._twice: list[asked.Twice] = []
         self._unpaired: list[int] = []  # labels whose roots are still to be held against the others'
         self._latest: dict[str, tuple[tuple[str, int], ...]] = {}
-        self._publishing: asked.Publishing | None = None
+        self._backlog = _Backlog()
+        self._published: dict[int, tuple[object, asked.PublishedOf]] = {}  # by label, and the mark it was read by
         self._signal: float | None = None
         self._joined: dict[int, dict[str, tuple[int, ...]]] = {}
         self._joined_whole: set[int] = set()
@@ -119,7 +141,8 @@ class PipelineProbe:
         deadline = asyncio.get_running_loop().time() + request.timeout * _SHARE
         now = request.now + request.database_ahead  # the labels are the server's times
         try:
-            return await self._measured(now, deadline, once=request.once)
+            missed = [int(label) for label in sorted(request.lacking, reverse=True) if label.isdigit()]
+            return await self._measured(now, deadline, missed, once=request.once)
         except PostgresError as error:
             raise FailureError(error.kind, error.error) from error
 
@@ -128,7 +151,7 @@ class PipelineProbe:
         if self._sampler is not None:
             await self._sampler.close()
 
-    async def _measured(self, now: float, deadline: float, *, once: bool) -> Measured:
+    async def _measured(self, now: float, deadline: float, missed: Sequence[int], *, once: bool) -> Measured:
         async with self._session.read_only(self._left(deadline)) as connection:
             if self._is_due("tables", now):
                 self._tables = await asked.access(connection)
@@ -152,8 +175,8 @@ class PipelineProbe:
         labels = self._labels(now)
         for table, measured in (
             (SIGNALS, self._of_signals(now, deadline)),
-            (PARTICIPATION, self._of_participation(now, deadline)),
-            (SEALS, self._of_seals(labels, now, deadline)),
+            (PARTICIPATION, self._of_participation(now, deadline, missed)),
+            (SEALS, self._of_seals(labels, now, deadline, once=once)),
             (PARTICIPANTS, self._of_participants(now, deadline, once=once)),
         ):
             if not self._tables[table].usable:
@@ -205,11 +228,12 @@ class PipelineProbe:
             self._again.add("signals")
         return [sample("newest_signal", self._signal, "timestamp")]
 
-    async def _of_participation(self, now: float, deadline: float) -> list[Sample]:
+    async def _of_participation(self, now: float, deadline: float, missed: Sequence[int]) -> list[Sample]:
         current, newest = self._calendar.current(now), self._calendar.expected(now)
         day = max(1, round(_DAY_SECONDS / self._length)) * self._length
         before = {base: [base - day * ago for ago in range(1, _DAYS + 1)] for base in (newest, current)}
-        wanted = [label for base, past in before.items() for label in (base, *past)]
+        missed = missed[:_MOST_LABELS]
+        wanted = [*(label for base, past in before.items() for label in (base, *past)), *missed]
         self._joined = {label: found for label, found in self._joined.items() if label in wanted}
         self._joined_whole &= self._joined.keys()
         missing = [label for label in dict.fromkeys(wanted) if label not in self._joined_whole and label != current]
@@ -235,6 +259,10 @@ class PipelineProbe:
                 samples.append(sample("took_part_label", newest, "timestamp", group=group))
             if self._viewers is not None and self._viewers[0] == newest:
                 samples.append(sample("viewers", (self._viewers[1] or {}).get(name), group=group))
+            for label in missed:
+                if label in self._joined_whole:
+                    took = sum(self._joined[label][name])
+                    samples.append(sample("took_part_late", took, group=group, epoch=str(label)))
         for group, channels in (self._roster or {}).items():
             for channel, others in channels.items():
                 samples.append(sample("roster", len(others), group=group, channel=channel))
@@ -261,8 +289,11 @@ class PipelineProbe:
         if len(read) == len(before):  # with some of them still to be read it would be too few days
             yield sample(f"{prefix}_days", len(past), group=group)
 
-    async def _of_seals(self, labels: Sequence[int], now: float, deadline: float) -> list[Sample]:
+    async def _of_seals(self, labels: Sequence[int], now: float, deadline: float, *, once: bool) -> list[Sample]:
         known = self._known
+        for label in known.stages.keys() - set(labels):
+            if (waits := self._waiting(label)).unpublished:
+                self._backlog.waiting[label] = waits
         for part in (known.marks, known.seals, known.trees, known.stages):
             for label in part.keys() - set(labels):
                 del part[label]
@@ -270,7 +301,7 @@ class PipelineProbe:
         newest = labels[:_NEWEST]
         followed = [
             *newest,
-            *[label for label in labels if self._is_wrong(label) and label not in newest][:_MOST_WRONG],
+            *[label for label in labels if self._is_followed(label) and label not in newest][:_MOST_WRONG],
         ]
         if is_time:
             looking = list(labels)
@@ -278,7 +309,8 @@ class PipelineProbe:
             has_news = SEALS in self._news or TREES in self._news
             looking = [label for label in followed if has_news or label not in known.marks]
         is_published = self._is_due("publishing", now, SEALS, TREES)
-        if looking or self._unpaired or is_time or is_published or not self._latest:
+        is_unread = not self._backlog.is_whole
+        if looking or self._unpaired or is_time or is_published or is_unread or not self._latest:
             async with self._session.read_only(self._left(deadline)) as connection:
                 await self._look_at(connection, looking)
                 await self._pair(connection, labels)
@@ -286,14 +318,16 @@ class PipelineProbe:
                     batches = [newest, *self._batches(labels[_NEWEST:])]
                     self._latest = await asked.latest(connection, batches, tuple(self._groups))
                 if is_published:
-                    trees = self._tables[TREES]
-                    self._publishing = await asked.publishing(connection, labels, now, 3600.0, trees)
+                    await self._ask_published(connection, labels, now)
+                if is_published or is_unread:
+                    until = deadline - self._left(deadline) / 2
+                    await self._ask_backlog(connection, now, _MOST_PAGES_ONCE if once else _MOST_PAGES, until)
         return [
             *self._of_roots([*followed, *(label for label in looking if label not in followed)], now),
             *self._of_troubles(labels),
             *self._of_trees(labels, now),
             *self._of_categories(labels, now),
-            *self._of_publishing(now),
+            *self._of_publishing(labels, now),
             *(
                 sample("channel_latest", label, "timestamp", group=self._groups[name], channel=channel)
                 for name, channels in self._latest.items()
@@ -302,6 +336,60 @@ class PipelineProbe:
             sample("signed", self._asked_at["window"], "timestamp"),
             sample("published_read", self._asked_at["publishing"], "timestamp"),
         ]
+
+    async def _ask_published(self, connection: Connection, labels: Sequence[int], now: float) -> None:
+        """Read what was published of the labels that are others since, and of those of which something was lately."""
+        since = now - _LATELY_SECONDS
+        kept = {label: one for label, one in self._published.items() if label in labels}
+        asked_for = [
+            label
+            for label in labels
+            if label not in kept
+            or kept[label][0] is None
+            or kept[label][0] != self._known.marks.get(label)
+            or (kept[label][1].last or 0.0) > since
+            or kept[label][1].lately
+        ]
+        found = await asked.published(connection, asked_for, since) if asked_for else {}
+        self._published = kept | {label: (self._known.marks.get(label), one) for label, one in found.items()}
+
+    async def _ask_backlog(self, connection: Connection, now: float, pages: int, until: float) -> None:
+        """Look through the next page for what is not published, or several until all were seen once.
+
+        No page is begun after `until` (loop time). What could be published is looked at again before its turn: what is
+        drained of it is to be seen.
+        """
+        known = self._backlog
+        for _ in range(1 if known.is_whole else pages):
+            known.page = await self._ask_page(connection, int(now) if known.page is None else known.page)
+            if known.page is None:
+                known.is_whole = True
+            if known.is_whole or asyncio.get_running_loop().time() > until:
+                break
+        ready = [label for label, one in known.waiting.items() if one.eligible and label not in self._known.stages]
+        if known.is_whole and ready:
+            begin = max((label for label in ready if known.again is None or label <= known.again), default=max(ready))
+            known.again = await self._ask_page(connection, begin)
+
+    async def _ask_page(self, connection: Connection, begin: int) -> int | None:
+        found, then = await asked.backlog(connection, begin, self._tables[TREES])
+        left = {
+            label: one
+            for label, one in self._backlog.waiting.items()
+            if label > begin or (then is not None and label <= then)
+        }
+        self._backlog.waiting = dict(sorted((left | found).items())[-_MOST_WAITING:])
+        return then
+
+    def _waiting(self, label: int) -> asked.Waiting:
+        """What waits of a label of the window, by its signature and its stages."""
+        signed = self._known.seals.get(label, {}).values()
+        whole = self._known.stages.get(label, {}).values()
+        return asked.Waiting(
+            unpublished=sum(one.rows - one.published for one in signed),
+            eligible=sum(one.eligible for one in whole),
+            oldest=min((one.eligible_since for one in whole if one.eligible_since is not None), default=None),
+        )
 
     async def _look_at(self, connection: Connection, labels: Sequence[int]) -> None:
         """Read anew what has changed of these labels."""
@@ -363,6 +451,11 @@ class PipelineProbe:
         found = self._known.stages.get(label, {})
         twice = any(label in one.labels for one in self._twice)
         return twice or any(count for one in found.values() for count, _ in one.found.values())
+
+    def _is_followed(self, label: int) -> bool:
+        """Whether a change of a label is to be seen at once: something is wrong with it, or it waits for too long."""
+        waits = "publishing" in self._again and any(one.eligible for one in self._known.stages.get(label, {}).values())
+        return waits or self._is_wrong(label)
 
     def _of_roots(self, labels: Sequence[int], now: float) -> Iterator[Sample]:
         """The signatures of the roots of whole labels, and the groups that nobody watches."""
@@ -437,26 +530,26 @@ class PipelineProbe:
             if len(past) >= usual.ENOUGH:
                 yield sample("categorised_usual", round(100 * median(past), 1), "percent", group=group)
 
-    def _of_publishing(self, now: float) -> Iterator[Sample]:
-        found = self._publishing
-        if found is None:
-            return
-        eligible, oldest = found.eligible, found.oldest
-        if found.capped or not self._tables[TREES].indexed:  # at least those of the window's labels
-            waiting = [one for each in self._known.stages.values() for one in each.values() if one.eligible]
-            eligible = max(eligible, sum(one.eligible for one in waiting))
-            times = [at for at in (oldest, *(one.sealed_at for one in waiting)) if at is not None]
-            oldest = min(times, default=None)
-        since = max(oldest or now, found.last or 0.0)
+    def _of_publishing(self, labels: Sequence[int], now: float) -> Iterator[Sample]:
+        """What of the window waits by its stages, and what of all other labels as it was last seen."""
+        of_window = {label: self._waiting(label) for label in labels if label in self._known.stages}
+        found = {**self._backlog.waiting, **of_window}.values()
+        eligible = sum(one.eligible for one in found)
+        oldest = min((one.oldest for one in found if one.oldest is not None), default=None)
+        done = [one for _, one in self._published.values()]
+        last = max((one.last for one in done if one.last is not None), default=None)
+        since = max(oldest or now, last or 0.0)
         if eligible and now - since > self._settings.publish_stall.total_seconds() / 2:
             self._again.add("publishing")
-        yield sample("unpublished", found.unpublished)
-        yield sample("unpublished_capped", int(found.capped))
+        yield sample("unpublished", sum(one.unpublished for one in found))
+        is_part = any(one.is_part for one in found) or len(self._backlog.waiting) >= _MOST_WAITING
+        yield sample("backlog_seen", int(self._backlog.is_whole))
+        yield sample("unpublished_capped", int(is_part or not self._backlog.is_whole))
         if self._tables[TREES].usable:
             yield sample("eligible", eligible)
             yield sample("eligible_since", oldest, "timestamp")
-        yield sample("published_lately", found.lately)
-        yield sample("published_last", found.last, "timestamp")
+        yield sample("published_lately", sum(one.lately for one in done))
+        yield sample("published_last", last, "timestamp")
 
     async def _of_participants(self, now: float, deadline: float, *, once: bool) -> list[Sample]:
         newest = next((label for label, found in self._known.stages.items() if found), None)

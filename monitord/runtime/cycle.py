@@ -19,6 +19,7 @@ from monitord.core.orders import StandingOrders
 from monitord.core.rollups import RunningHour
 from monitord.core.series import Rollup
 from monitord.core.subjects.monitord import MONITORD
+from monitord.core.subjects.registry import lacking_of
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
 from monitord.storage.outbox import NotifiedChannels, OutboxEntry
@@ -237,7 +238,7 @@ async def observe(
 ) -> Observation:
     """Every probe of this turn, taken at once, under one `now`. `timeout` is each probe's deadline in seconds.
 
-    `history` is what is known of the database's clock.
+    `history` is what is known of the database's clock, and what is still wanted of the past.
     """
     now, lived = both_clocks()
     ahead = 0.0 if history is None else clocks.ahead(history, now.timestamp(), lived, BOOT)
@@ -250,6 +251,7 @@ async def observe(
             request.awaited,
             whole=request.probes is None,
             once=request.once,
+            lacking=frozenset() if history is None else lacking_of(probe.name, history),
         )
         for probe in probes
         if request.probes is None or probe.name in request.probes

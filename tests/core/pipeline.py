@@ -84,6 +84,8 @@ class Pipeline:
                 is_out = done <= now and (self.unpublished is None or done <= self.unpublished)
                 (published if is_out else waiting).append(done if is_out else built)
         yield sample("unpublished", STRUCTURAL + len(waiting))
+        yield sample("unpublished_capped", 0)
+        yield sample("backlog_seen", 1)
         yield sample("eligible", len(waiting))
         yield sample("eligible_since", min(waiting, default=None), "timestamp")
         yield sample("published_lately", sum(1 for at in published if at > now - 3600))

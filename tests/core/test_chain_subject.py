@@ -137,11 +137,18 @@ def test_an_account_that_was_not_read_for_an_epoch_may_have_what_the_other_group
 
 
 def test_the_accounts_that_are_kept_are_few_and_survive_a_restart() -> None:
-    many = [one for number in range(300) for one in channel(f"channel-{number:03}", LABEL, LABEL)]
+    many = [one for number in range(300) for one in channel(f"channel-{number:03}", LABEL + 3600, LABEL, root=ROOT * 8)]
+    many += [
+        sample("chain_ring", ROOT * 8, "", epoch=str(LABEL - slot), group="MILO", channel=f"channel-{number:03}")
+        for number in range(300)
+        for slot in range(1, 9)
+    ]
     state = fold(many)[-1].state
+    assert len(remembered(state.history)) == 200
+    assert len(json.dumps(state.history.kept("chain"))) < 56 << 10
     again = decode(State, json.loads(json.dumps(encode(state))))
-    assert len(list(kept_accounts(again.history))) == 200
-    assert standing(again.history, ORDERS, "channel-299", LABEL, ROOT).state == "OK"
+    assert len(list(kept_accounts(again.history))) == 64
+    assert standing(again.history, ORDERS, "channel-299", LABEL, ROOT * 8).state == "OK"
 
 
 def test_a_deployment_that_was_not_read_is_not_known_to_be_another() -> None:

@@ -110,6 +110,19 @@ def test_what_is_not_known_of_a_case_is_never_taken_for_so(name: str) -> None:
     assert the_test(prepared(**{name: None})).met is None
 
 
+@pytest.mark.parametrize(
+    ("of_case", "said"), [({"root": 0}, "not ready for the on-chain test"), ({"root": None}, "not known to be ready")]
+)
+def test_a_case_that_is_not_ready_is_named_and_is_no_alert(of_case: dict[str, int | None], said: str) -> None:
+    night = prepared(**of_case)
+    assert night.status == "ok"
+    assert f"test case: {said}" in on_the_page(night)
+    assert "It counts in the report; it is no alert." in on_the_page(night)
+    night.pipeline_server.fails("timeout", "it took too long")
+    night.passes(minutes=5)
+    assert "test case: not known to be ready" in on_the_page(night)
+
+
 def test_without_cases_nothing_is_asked_and_the_pipeline_is_true_where_it_is_watched() -> None:
     night = Night(WATCHED, every=120)
     night.passes(minutes=10)
@@ -146,6 +159,21 @@ def test_each_stage_is_a_line_and_a_stage_that_is_not_there_says_why() -> None:
     night.instead["there", (("table", "l2_tree_cache"),)] = 0
     night.passes(minutes=1)
     assert "trees: not watched, there is no table l2_tree_cache" in on_the_page(night)
+
+
+def test_what_waits_is_at_least_so_much_and_no_alert_ends_until_all_seals_were_looked_at() -> None:
+    night = Night(WATCHED, every=120)
+    night.passes(minutes=30)
+    night.pipeline.unpublished = night.clock.now
+    night.passes(hours=4)
+    fired = night.fired_once("publishing_stalled", "publishing")
+    night.instead |= {("backlog_seen", ()): 0, ("unpublished_capped", ()): 1, ("eligible", ()): 0}
+    night.passes(minutes=10)
+    assert "publishing: at least 0 of" in on_the_page(night)
+    assert fired.id in {alert.id for alert in night.state.alerts.values()}
+    night.instead["backlog_seen", ()] = 1
+    night.passes(minutes=10)
+    night.resolved_once("publishing_stalled", "publishing")
 
 
 def test_a_single_check_takes_over_what_was_recomputed_and_nothing_that_it_reads_itself() -> None:

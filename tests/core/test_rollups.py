@@ -6,12 +6,14 @@ import json
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
+from monitord.core.codec import decode, encode
 from monitord.core.copying import replace
 from monitord.core.engine import State, decide
 from monitord.core.model import Failure, Observation, Reading, Value, sample
 from monitord.core.orders import StandingOrders
 from monitord.core.rollups import RunningHour
 from monitord.core.series import HOUR, Rollup, RollupContext
+from monitord.core.subjects.pipeline import PIPELINE
 from monitord.core.subjects.registry import registered
 
 NOON = datetime(2025, 11, 5, 12, tzinfo=UTC).timestamp()
@@ -51,6 +53,11 @@ class Fold:
         self.rows += self.hour.saw(context, at, whole=whole)
         assert self.hour.fault == ""
         self.state = decision.state
+
+    def restarts(self) -> None:
+        """monitord ends, and begins again with what was saved."""
+        self.state = decode(State, json.loads(json.dumps(encode(self.state))))
+        self.hour = RunningHour(json.loads(json.dumps(self.hour.fields())))
 
     def of(self, series: str, member: str = "gateway") -> list[Rollup]:
         return [row for row in self.rows if (row.series, row.member) == (series, member)]
@@ -233,3 +240,43 @@ def test_participants_add_up_by_label_and_the_unique_viewers_of_each_hour_are_a_
     assert row.gained == 650
     (row,) = fold.of("pipeline/viewers", "MILO")
     assert (row.least, row.most) == (40, 500)
+
+
+PIPELINE_ORDERS = StandingOrders(
+    probes=frozenset({"pipeline", "epochs"}), groups=("CLS",), late_after=timedelta(seconds=90)
+)
+
+
+def took_part(newest: float, many: int, late: Mapping[float, int] | None = None) -> Reading:
+    """Who took part in the newest whole label, and in labels that nobody read when they fell due."""
+    told = [sample("took_part", many, group="CLS"), sample("took_part_label", int(newest), "timestamp", group="CLS")]
+    told += [sample("took_part_late", n, group="CLS", epoch=str(int(label))) for label, n in (late or {}).items()]
+    return Reading("pipeline", tuple(told))
+
+
+def test_participants_of_labels_that_fell_due_unseen_are_counted_once_whenever_they_are_read() -> None:
+    fold = Fold(PIPELINE_ORDERS)
+    labels = [NOON + ago * HOUR for ago in range(6)]
+    fold.cycle(NOON + HOUR + 900, took_part(labels[0], 7))  # was there when it was first read
+    fold.cycle(NOON + 2 * HOUR + 900, took_part(labels[1], 10))
+    at = NOON + 5 * HOUR + 900  # nobody looked for three hours
+    fold.cycle(at, took_part(labels[4], 40))
+    assert fold.state.history.pipeline.missed == {"CLS": (labels[2], labels[3])}
+    assert PIPELINE.lacking(fold.state.history) == {str(int(label)) for label in labels[2:4]}
+    fold.cycle(at + 30, took_part(labels[4], 40, {labels[2]: 20}))
+    fold.restarts()
+    fold.cycle(at + 60, took_part(labels[4], 40, {labels[2]: 20, labels[3]: 30}))
+    fold.cycle(at + 90, took_part(labels[4], 40, {labels[2]: 20, labels[3]: 30}))
+    assert PIPELINE.lacking(fold.state.history) == frozenset()
+    fold.cycle(NOON + 6 * HOUR + 900, took_part(labels[5], 50))
+    fold.cycle(NOON + 7 * HOUR, took_part(labels[5], 50))
+    assert sum(row.gained or 0 for row in fold.of("pipeline/took_part", "CLS")) == 10 + 40 + 20 + 30 + 50
+
+
+def test_what_nobody_has_read_of_a_label_that_left_the_window_is_wanted_no_more() -> None:
+    fold = Fold(PIPELINE_ORDERS)
+    fold.cycle(NOON + HOUR + 900, took_part(NOON, 7))
+    fold.cycle(NOON + 60 * HOUR + 900, took_part(NOON + 59 * HOUR, 7))
+    missed = fold.state.history.pipeline.missed["CLS"]
+    assert min(missed) > NOON + 30 * HOUR
+    assert max(missed) == NOON + 58 * HOUR

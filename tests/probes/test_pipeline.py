@@ -245,6 +245,103 @@ async def test_a_backlog_without_trees_is_not_eligible_and_what_has_one_waits_si
     assert reading.number("published_last") == NEWEST + HOUR + 180
 
 
+async def backlog(admin: Admin, labels: int, each: int, *, oldest: int = 600, published: int = 0) -> None:
+    """So many labels of the past, the oldest so many hours ago: nothing of them has a tree."""
+    await admin.execute(
+        "INSERT INTO sealed_epochs SELECT $1::int8 + n * 3600, 'old' || c, md5(c || '/' || n), 1, $4, 'CLS' "
+        "FROM generate_series(0, $2::int8 - 1) AS n, generate_series(1, $3::int8) AS c",
+        *(NEWEST - oldest * HOUR, labels, each, published),
+    )
+
+
+async def test_a_backlog_of_any_length_is_counted_whole_and_a_part_of_it_is_said_to_be_one(
+    watched: Make, admin: Admin
+) -> None:
+    await seal_window(admin)
+    await backlog(admin, labels=120, each=100)
+    probe = watched()
+    first = await probe.look()
+    assert (first.number("unpublished_capped"), first.number("backlog_seen")) == (1, 0)
+    assert 0 < (first.number("unpublished") or 0) < 12_000
+    for _ in range(2):
+        reading = await probe.look()
+    assert (reading.number("unpublished"), reading.number("unpublished_capped")) == (12_000, 0)
+    assert (reading.number("eligible"), reading.number("backlog_seen")) == (0, 1)
+
+
+async def test_a_single_look_goes_through_the_backlog_at_once(watched: Make, admin: Admin) -> None:
+    await seal_window(admin)
+    await backlog(admin, labels=120, each=100)
+    reading = await take(watched().probe, Request(NOON + 1200, 20.0, once=True))
+    assert (reading.number("unpublished"), reading.number("backlog_seen")) == (12_000, 1)
+
+
+async def test_what_is_drained_of_the_past_is_seen_and_what_gets_a_tree_in_its_turn(
+    watched: Make, admin: Admin
+) -> None:
+    await seal_window(admin)
+    await backlog(admin, labels=30, each=100)
+    old, older = NEWEST - 575 * HOUR, NEWEST - 599 * HOUR
+    tree = (
+        "INSERT INTO l2_tree_cache SELECT epoch, channel, root, '[]', 1, epoch + 7200 FROM sealed_epochs "
+        "WHERE epoch = $1"
+    )
+    await admin.execute(tree, old)
+    probe = watched()
+    reading = await probe.look()
+    assert (reading.number("eligible"), reading.number("eligible_since")) == (100, old + 7200)
+    await admin.execute("UPDATE sealed_epochs SET published = 1 WHERE epoch = $1 AND channel < 'old5'", old)
+    await admin.execute(tree, older)
+    await counted(admin)
+    reading = await probe.look(NOON + 1501)
+    assert reading.number("eligible") in (55, 155)
+    reading = await probe.look(NOON + 1802)
+    assert (reading.number("eligible"), reading.number("unpublished")) == (155, 2955)
+    await admin.execute("DELETE FROM sealed_epochs WHERE epoch < $1", NEWEST - 500 * HOUR)
+    await counted(admin)
+    for ago in range(3):
+        reading = await probe.look(NOON + 2103 + ago * 301)
+    assert (reading.number("eligible"), reading.number("unpublished")) == (0, 0)
+
+
+async def test_a_label_that_leaves_the_window_goes_on_waiting(watched: Make, admin: Admin) -> None:
+    await seal_window(admin)
+    label = NEWEST - 23 * HOUR
+    await seal(admin, "CLS", "waits", label, published=0)
+    probe = watched()
+    assert (await probe.look()).number("eligible") == 1
+    reading = await probe.look(NOON + 3 * HOUR)
+    assert (reading.number("eligible"), reading.number("eligible_since")) == (1, label + HOUR + 240)
+
+
+async def test_what_was_published_of_a_label_is_not_read_again_until_more_is(fleet_database: str, admin: Admin) -> None:
+    await seal_window(admin)
+    probe = Watched(fleet_database, settings=PipelineSettings(verify="off"))
+    sent: list[tuple[Any, ...]] = []
+    try:
+        await probe.look()
+        async with probe.session.read_only(5) as connection:
+            connection.add_query_logger(
+                lambda record: sent.append(tuple(record.args)) if record.query == queries.PUBLISHED else None
+            )
+        await probe.look(NOON + 1501)
+        late = NEWEST - 4 * HOUR
+        await admin.execute(
+            "UPDATE sealed_epochs SET published = 1, published_at = to_timestamp($2) WHERE epoch = $1",
+            late,
+            NOON + 1600,
+        )
+        await seal(admin, "CLS", "late", late)
+        await counted(admin)
+        reading = await probe.look(NOON + 1802)
+    finally:
+        await probe.close()
+    labels = [set(arguments[0]) for arguments in sent]
+    assert labels == [{NEWEST}, {NEWEST, late}]
+    assert reading.number("published_last") == NOON + 1600
+    assert reading.number("published_lately") == 6
+
+
 async def test_the_tree_cache_is_read_without_an_index_while_it_is_small(watched: Make, admin: Admin) -> None:
     await seal_window(admin)
     await seal(admin, "CLS", "waits", NEWEST, published=None)
@@ -340,6 +437,25 @@ async def test_a_viewer_of_several_channels_is_one_viewer_and_a_participant_of_e
     assert reading.values("took_part", "group") == {"MILO": 1, "CLS": 10}
     assert reading.values("viewers", "group") == {"MILO": 1, "CLS": 5}
     assert reading.values("took_part_label", "group") == {"MILO": NEWEST, "CLS": NEWEST}
+
+
+async def test_who_took_part_in_labels_that_nobody_read_then_is_read_when_it_is_wanted(
+    watched: Make, admin: Admin
+) -> None:
+    joins = [(NEWEST - ago * HOUR, "jynxzi", f"u{n}", NEWEST, "CLS", "x") for ago in range(4) for n in range(10 + ago)]
+    await admin.copy_records_to_table("channel_participation", records=joins)
+    probe = watched()
+    lacking = frozenset(str(NEWEST - ago * HOUR) for ago in (2, 3))
+    for _ in range(6):  # so many labels a reading
+        reading = await take(probe.probe, Request(NOON + 1200, 20.0, lacking=lacking))
+    late = {(s.label("group"), int(s.label("epoch"))): s.value for s in reading.named("took_part_late")}
+    assert late == {
+        ("CLS", NEWEST - 2 * HOUR): 12,
+        ("CLS", NEWEST - 3 * HOUR): 13,
+        ("MILO", NEWEST - 2 * HOUR): 0,
+        ("MILO", NEWEST - 3 * HOUR): 0,
+    }
+    assert next((await probe.look()).named("took_part_late"), None) is None
 
 
 async def test_the_channels_of_a_cemented_group_are_those_of_all_time_and_who_else_has_them(

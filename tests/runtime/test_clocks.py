@@ -78,5 +78,6 @@ async def test_probes_are_told_by_how_much_the_databases_clock_is_ahead_also_rig
     history = History(at=now.timestamp() - 3600, lived=seconds, boot=clocks.BOOT, ahead=90.0)
     observation = await observe([Seen()], CycleRequest(), 5.0, history=history)
     assert asked[0].database_ahead == pytest.approx(90.0 - 3600.0, abs=1.0)
+    assert asked[0].lacking == frozenset()
     assert observation.lived is not None
     assert observation.boot == clocks.BOOT

@@ -29,15 +29,36 @@ def update_pipeline(history: History, reading: Reading, now: float, orders: Stan
             sorted({*kept.treed, *(g for g, share in reading.values("trees_usual", "group").items() if share)})
         ),
         names=kept.names or bool(reading.number("names_kept")),
-        newest={
-            **kept.newest,
-            **{g: n for g, n in reading.values("took_part_label", "group").items() if isinstance(n, int)},
-        },
     )
     found = _with_members(found, reading, orders)
     oldest = int(now + (history.ahead or 0.0) - window_seconds(orders))
+    found = _with_participants(found, reading, oldest, max(1, int(orders.epoch_length.total_seconds())))
     found = _with_mismatches(_with_roots(found, reading, oldest), reading, oldest)
     return history if found == kept else replace(history, pipeline=found)
+
+
+def _with_participants(kept: PipelineHistory, reading: Reading, oldest: int, length: int) -> PipelineHistory:
+    """The newest label of each group whose participants were read, and those before it that were not."""
+    newest, missed = dict(kept.newest), dict(kept.missed)
+    late = took_part_late(reading)
+    for group, label in reading.values("took_part_label", "group").items():
+        if not isinstance(label, int):
+            continue
+        known = newest.get(group, label)
+        newest[group] = max(label, known)
+        skipped = range(max(known + length, label - _MOST * length), label, length)
+        left = [one for one in (*missed.get(group, ()), *skipped) if one >= oldest and (group, one) not in late]
+        missed[group] = tuple(dict.fromkeys(left))
+    return replace(kept, newest=newest, missed={group: labels for group, labels in missed.items() if labels})
+
+
+def took_part_late(reading: Reading) -> dict[tuple[str, int], int]:
+    """How many took part in labels that were not read when they fell due, by group and label."""
+    return {
+        (one.label("group"), int(one.label("epoch"))): one.value
+        for one in reading.named("took_part_late")
+        if isinstance(one.value, int)
+    }
 
 
 def _with_members(kept: PipelineHistory, reading: Reading, orders: StandingOrders) -> PipelineHistory:

@@ -24,7 +24,8 @@ class PipelineHistory:
     them that are in another group, too, `strangers` groups that nobody watches; each as it was first found, or as an
     operator has acknowledged it. `treed` are the groups that have had trees. `mismatched` are seals (`label/channel`)
     that were recomputed to another root, until they are not or leave the window. `names`: names were found beside
-    hashes. `newest` is by group the newest whole label of which it was read who took part.
+    hashes. `newest` is by group the newest whole label of which it was read who took part, `missed` are labels before
+    it that fell due while nobody read, as long as they are in the window and not read since.
     """
 
     tables: tuple[str, ...] = ()
@@ -37,6 +38,7 @@ class PipelineHistory:
     mismatched: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     names: bool = False
     newest: Mapping[str, int] = field(default_factory=dict)
+    missed: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
 
 
 NOTHING_KEPT = PipelineHistory()

@@ -131,6 +131,10 @@ def _no_text(alert: Alert, at: RecoveryContext) -> str | None:
     return None
 
 
+def _nothing_lacking(history: History) -> frozenset[str]:
+    return frozenset()
+
+
 def _silent(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
     yield from ()
 
@@ -490,6 +494,7 @@ class Subject:
     `beneath_all`: every other subject lives on it. `undetermined` names the members that were measured, and of which
     it is not known yet whether they are as expected.
 
+    `lacking` is what its probe is to read of the past since it was not read when it fell due (`Request.lacking`).
     `carried` tells which samples of a running daemon's last reading a single check takes over: what it cannot measure
     in its time, and what says itself when it was found (None: there are none).
 
@@ -550,6 +555,7 @@ class Subject:
     exact: Callable[[History, StandingOrders, float], frozenset[str]] | None = None
     keeps_samples: bool = True
     carried: Callable[[Sample], bool] | None = None
+    lacking: Callable[[History], frozenset[str]] = _nothing_lacking
     in_fleet: bool = True
     learns: bool = False
     forget: Callable[[str, History, StandingOrders], History | None] = _not_learned

@@ -59,6 +59,7 @@ _ON_CHAIN: Final = "on_chain"
 # What was found of a channel is remembered until it is found well, or has not been asked about for so long.
 _REMEMBER_SECONDS: Final = 24 * 3600.0
 _MOST_REMEMBERED: Final = 200
+_MOST_ACCOUNTS: Final = 64
 _MOST_NAMED: Final = 5
 _NOT_DEPLOYED: Final = "its deployment was not read"
 _BAD: Final = {"BEHIND": "chain_behind", "MISSING": "chain_behind", "DIFFERENT": "chain_root_differs"}
@@ -108,7 +109,7 @@ def _accounts(history: History, reading: Reading, now: float, orders: StandingOr
     for one in accounts(reading, now):
         found.pop(f"{one.group}/{one.channel}", None)
         found[f"{one.group}/{one.channel}"] = one
-    return {name: one.fields() for name, one in list(found.items())[-_MOST_REMEMBERED:]}
+    return {name: one.fields() for name, one in list(found.items())[-_MOST_ACCOUNTS:]}
 
 
 def _program(reading: Reading) -> dict[str, Any] | None:

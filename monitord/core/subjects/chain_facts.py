@@ -28,6 +28,8 @@ _URL: Final = re.compile(
     r"https?://(?:[^@/?#\s]*@)?(?:\[[0-9a-fA-F:.]+\]|[A-Za-z0-9._-]+)(?::[0-9]{1,5})?(?:[/?#]\S*)?", re.IGNORECASE
 )
 _MOST_CHANNELS: Final = 100
+# Of the roots in an account that is kept, so many hex digits.
+_KEPT_DIGITS: Final = 16
 # The mints of the orders' own groups.
 _MINTS: Final[Mapping[str, str]] = {
     "MILO": "AAHd7u22jCMgmbF7ATkiY3BhkifD4MN3Vbsy4eYQGWN5",
@@ -194,8 +196,14 @@ class AccountFacts:
     at: float | None
 
     def fields(self) -> dict[str, Any]:
-        """It as JSON has it, without its names."""
-        return {"latest": self.latest, "ring": {str(label): root for label, root in self.ring.items()}, "at": self.at}
+        """It as JSON has it, without its names, and with so much of each root as tells it from others."""
+        ring = {str(label): root[:_KEPT_DIGITS] for label, root in self.ring.items()}
+        return {"latest": self.latest, "ring": ring, "at": self.at}
+
+    def state(self, epoch: int, root: str) -> State:
+        """How a root stands in it."""
+        ring = {label: kept[:_KEPT_DIGITS] for label, kept in self.ring.items()}
+        return compared(epoch, root[:_KEPT_DIGITS], self.latest, ring)
 
 
 def accounts(reading: Reading, at: float | None) -> Iterator[AccountFacts]:
@@ -259,7 +267,7 @@ def standing(history: History, orders: StandingOrders, channel: str, epoch: int,
     oldest = (history.at or 0.0) - orders.epoch_length.total_seconds()
     told: list[tuple[State, float | None]] = []
     for one in of_channel:
-        state = compared(epoch, root, one.latest, one.ring)
+        state = one.state(epoch, root)
         if one.at is None or one.at >= oldest or state == "SUPERSEDED":
             told.append((state, one.at))
     best = min(told, key=lambda one: _TELLING.index(one[0]), default=None)

@@ -248,6 +248,7 @@ def guarded(subject: Subject, package: str) -> Subject:
         settles=Held(subject.settles, _gives(None), _of(int, float, type(None))),
         carried=None if subject.carried is None else Held(subject.carried, _gives(value=False), bool),
         exact=None if subject.exact is None else Held(subject.exact, _gives(frozenset()), _of(frozenset)),
+        lacking=Held(subject.lacking, _gives(frozenset()), _of(frozenset)),
         forget=Held(subject.forget, _gives(None), _of(History, type(None))),
         off_by_default=Held(subject.off_by_default, _gives(None), _of(tuple, type(None))),
         runbook_words=Held(subject.runbook_words, _gives({}), _words),

@@ -65,6 +65,11 @@ def _recomputed(one: Sample) -> bool:
     return one.name.startswith(("verified", "case_")) or ("kind", "mismatch") in one.labels
 
 
+def _unread(history: History) -> frozenset[str]:
+    """The labels whose participants nobody read when they fell due."""
+    return frozenset(str(label) for labels in history.pipeline.missed.values() for label in labels)
+
+
 def _pipeline_true(facts: ReportFacts) -> CriterionResult:
     """What is sealed is read later and still true: it is enough that it could be read as the night ended."""
     is_read = facts.history.reading(NAME) is not None
@@ -108,6 +113,7 @@ PIPELINE = Subject(
     preparation=pipeline_cases.preparation(prepared, NAME),
     rollups=pipeline_status.ROLLUPS,
     carried=_recomputed,
+    lacking=_unread,
     settings=PipelineSettings,
     needs="watch",
 )

@@ -113,15 +113,16 @@ def truths(case: PreparedCase, reading: Reading, on_chain: RootOnChain) -> Mappi
     participants = None if many is None else case.participants in (None, many)
     found = {name: reading.number(f"case_{name}", case=case.name) for name in ("root", "proof", "published")}
     return {
-        "root": _so(found["root"]),
+        "root": flag(found["root"]),
         "participants": participants,
-        "proof": _so(found["proof"]),
-        "published": _so(found["published"]),
+        "proof": flag(found["proof"]),
+        "published": flag(found["published"]),
         "chain": on_chain.held,
     }
 
 
-def _so(value: float | None) -> bool | None:
+def flag(value: float | None) -> bool | None:
+    """What a 1 or 0 says; None: that is not known."""
     return None if value is None else value == 1
 
 

@@ -19,6 +19,7 @@ from monitord.core.subjects.tables import fed_by
 # The stages that alerts are about; a table's own rules speak of the table.
 COLLECTION, TREE_STAGE, PUBLISHING = "collection", "trees", "publishing"
 (_SIGNALS,) = TABLES
+_STALLED = "publishing_stalled"
 _NOT_COUNTED = "it is not known who takes part"
 _NOT_COMPARED = "the days before are not read yet"
 
@@ -156,24 +157,27 @@ def publishing_stalled(observation: Observation, history: History, orders: Stand
     eligible = reading.number("eligible")
     if eligible is None:
         if next(reading.named("unpublished"), None) is not None:
-            yield Unknown("publishing_stalled", PUBLISHING, "what could be published is not known without the trees")
+            yield Unknown(_STALLED, PUBLISHING, "what could be published is not known without the trees")
         return
     if disagree(history):
-        yield Unknown("publishing_stalled", PUBLISHING, DISAGREE)
+        yield Unknown(_STALLED, PUBLISHING, DISAGREE)
         return
     now, limit = judged_at(history, observation.now.timestamp()), settings(orders).publish_stall.total_seconds()
     last, since = reading.number("published_last"), reading.number("eligible_since")
     if eligible and (since is None or next(reading.named("published_last"), None) is None):
-        yield Unknown("publishing_stalled", PUBLISHING, "it is not known since when nothing was published")
+        yield Unknown(_STALLED, PUBLISHING, "it is not known since when nothing was published")
         return
     waited_from = max(last or 0.0, since if since is not None else now)
     waited = max(0.0, now - waited_from - history.absent_seconds("postgres", waited_from, now))
     if not eligible or waited <= limit:
-        yield Clear("publishing_stalled", PUBLISHING)
+        is_seen = reading.number("backlog_seen") != 0
+        yield (
+            Clear(_STALLED, PUBLISHING) if is_seen else Unknown(_STALLED, PUBLISHING, "not all seals are looked at yet")
+        )
         return
     when = "" if last is None else f"; the last was at {humanize.moment(last, now)}"
     yield Finding(
-        rule="publishing_stalled",
+        rule=_STALLED,
         subject=PUBLISHING,
         severity="warning",
         value=round(waited, 3),
@@ -282,7 +286,7 @@ TREE_BEHIND = Rule(
     recovered=_trees_now,
 )
 PUBLISHING_STALLED = Rule(
-    name="publishing_stalled",
+    name=_STALLED,
     probe=NAME,
     evaluate=publishing_stalled,
     roles=frozenset({"backlog"}),

@@ -12,6 +12,7 @@ from monitord.core.blocks import Block, Bullets, FactTable, Paragraph, Style
 from monitord.core.history.clocks import judged_at, server_now
 from monitord.core.history.epochs import calendar
 from monitord.core.history.model import History
+from monitord.core.history.pipeline import took_part_late
 from monitord.core.humanize import UNKNOWN, label, said
 from monitord.core.model import Reading, Severity
 from monitord.core.orders import TABLES, TREES, StandingOrders
@@ -28,7 +29,7 @@ from monitord.core.subjects.base import (
     ratio,
     whole,
 )
-from monitord.core.subjects.pipeline_cases import PreparedCase, asks_chain, on_chain, shown, truths
+from monitord.core.subjects.pipeline_cases import PreparedCase, asks_chain, flag, on_chain, shown, truths
 from monitord.core.subjects.pipeline_settings import NAME, prepared, settings
 from monitord.core.subjects.pipeline_stages import COLLECTION, PUBLISHING, TREE_STAGE
 
@@ -94,6 +95,7 @@ class CaseStatus:
 class PipelineStatus:
     """The stages. `not_watched` says of each that is not why; what could not be measured is None.
 
+    `backlog_at_least`: there may be more that is unpublished or eligible, not all seals were looked at yet.
     `signed_age_seconds` is how long ago the roots and trees of all of the window were looked at,
     `published_age_seconds` how old what is unpublished, eligible and published is.
     """
@@ -112,6 +114,7 @@ class PipelineStatus:
     not_watched: Mapping[str, str]
     signed_age_seconds: float | None = None
     published_age_seconds: float | None = None
+    backlog_at_least: bool | None = None
 
 
 def _status(history: History, orders: StandingOrders, now: float) -> PipelineStatus | None:
@@ -143,6 +146,7 @@ def _status(history: History, orders: StandingOrders, now: float) -> PipelineSta
         not_watched={} if reading is None else _not_watched(found, orders, TREES in queues),
         signed_age_seconds=age(found.number("signed"), server_now(history, now)),
         published_age_seconds=age(found.number("published_read"), server_now(history, now)),
+        backlog_at_least=flag(found.number("unpublished_capped")),
     )
 
 
@@ -287,13 +291,19 @@ METRICS: Final[tuple[MetricGroup[Any], ...]] = (
 
 
 def _took_part(context: RollupContext) -> Mapping[str, float | None]:
-    """Those who took part in a label, once it is the newest whole one. A user counts in each channel and label."""
+    """Those who took part in a label, once it is the newest whole one, or once it is read where nobody did then.
+
+    A user counts in each channel and label.
+    """
     reading = context.history.reading(NAME) or Reading(NAME)
     before, now = context.before.pipeline.newest, context.history.pipeline.newest
+    missed, late = context.before.pipeline.missed, took_part_late(reading)
     found: dict[str, float | None] = {}
     for group in set(context.orders.groups) & now.keys():
         is_new = group in before and now[group] > before[group]
-        found[group] = reading.number("took_part", group=group) if is_new else 0.0
+        newest = reading.number("took_part", group=group) if is_new else 0.0
+        since = sum(late.get((group, label), 0) for label in missed.get(group, ()))
+        found[group] = newest if newest is None else newest + since
     return found
 
 
@@ -308,12 +318,16 @@ ROLLUPS: Final[tuple[RollupFamily, ...]] = (
 def section(context: SectionContext) -> Iterator[Block]:
     """The stages, one line each; what is wrong; and the channels that were sealed last."""
     found = context.report.of(STATUS)
-    if found is None or context.report.probes[NAME].status != "ok":
+    if found is None:
         return
-    cases = (
-        (_READY[case.ready], f"test case: {case.summary[:1].lower()}{case.summary[1:]}")
+    cases = tuple(
+        (_READY[case.ready], f"test case: {case.summary[:1].lower()}{case.summary[1:]}{_JUDGED[case.ready]}")
         for case in found.test_cases.values()
     )
+    if context.report.probes[NAME].status != "ok":
+        if cases:
+            yield Bullets(cases)
+        return
     yield Bullets((*(_line(stage, found, context) for stage in STAGES), *cases))
     if context.history is not None and context.history.pipeline.names:
         yield Paragraph("sealed_participants holds user names beside the hashes; monitord reads none of them.", "dim")
@@ -388,6 +402,9 @@ def _sealing(found: PipelineStatus, context: SectionContext) -> str:
 
 
 _READY: Final[Mapping[bool | None, Style]] = {True: "ok", False: "warning", None: "unknown"}
+# What a test case that is not ready comes to: nothing is wrong with what runs.
+_IN_REPORT: Final = " It counts in the report; it is no alert."
+_JUDGED: Final[Mapping[bool | None, str]] = {True: "", False: _IN_REPORT, None: _IN_REPORT}
 # What is wrong with seals, in a few words.
 _KINDS: Final = {
     "empty": "without a root",
@@ -419,8 +436,9 @@ def _trees(found: PipelineStatus, context: SectionContext) -> str:
 
 def _publishing(found: PipelineStatus, context: SectionContext) -> str:
     eligible, unpublished = said(humanize.count, found.eligible), said(humanize.count, found.unpublished)
+    at_least = "at least " if found.backlog_at_least else ""
     parts = [
-        f"{eligible} of {unpublished} unpublished could be published",
+        f"{at_least}{eligible} of {unpublished} unpublished could be published",
         f"{said(humanize.count, found.published_last_hour)} were in the last hour",
     ]
     if found.oldest_eligible_seconds is not None:

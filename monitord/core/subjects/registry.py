@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from monitord.core.history.model import History
 from monitord.core.orders import StandingOrders
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.chain import CHAIN
@@ -102,6 +103,12 @@ def measured() -> tuple[Subject, ...]:
 def subject_named(name: str) -> Subject | None:
     """The subject of this name; None where there is none, or it is not known any more."""
     return _by_name.get(name)
+
+
+def lacking_of(name: str, history: History) -> frozenset[str]:
+    """What of the past the probe of this name is still to read."""
+    subject = _by_name.get(name)
+    return frozenset() if subject is None else subject.lacking(history)
 
 
 def server_of(name: str) -> str:
