@@ -9,7 +9,7 @@ from shlex import quote
 from monitord.core.history.model import History
 from monitord.core.model import Finding
 from monitord.core.names import any_means
-from monitord.core.orders import GROUPS, TABLES, TREES, Expected, StandingOrders
+from monitord.core.orders import GROUPS, TABLES, TREES, StandingOrders
 
 
 def brings(table: str, group: str, history: History, orders: StandingOrders) -> bool:
@@ -29,13 +29,9 @@ def fleet_of(patterns: tuple[str, ...], history: History, orders: StandingOrders
             for pattern in patterns
             for name in sorted(history.services)
             if matches(name, (pattern,), orders)
-            and (history.services[name].lives or name in _expected(history, orders))
+            and (history.services[name].lives or name in (orders.services or history.roster))
         )
     )
-
-
-def _expected(history: History, orders: StandingOrders) -> Mapping[str, Expected]:
-    return orders.services or history.roster
 
 
 def sealers(group: str, orders: StandingOrders) -> tuple[str, ...]:

@@ -45,7 +45,7 @@ COLUMNS = (
 
 def picture(scene: Scene, width: int, height: int) -> Group:
     """The scene in `height` lines of `width` cells."""
-    lines = [_head(scene, width), _stage(scene, width)]
+    lines = [_head(scene, width), _cut(Text(clean(scene.stage), "bold"), width)]
     report = scene.report
     if report is not None:
         room = max(3, height - len(lines) - 2 - FEWEST_STORY)
@@ -100,10 +100,6 @@ def _head(scene: Scene, width: int) -> Text:
 
 def _measured(scene: Scene) -> str:
     return "Growth, sealing, Redis, host" if scene.has_epochs else "Growth, Redis, host, checks"
-
-
-def _stage(scene: Scene, width: int) -> Text:
-    return _cut(Text(clean(scene.stage), "bold"), width)
 
 
 def _title(title: str, width: int) -> Text:

@@ -60,7 +60,7 @@ def _incident(number: int, found: Incident, night: Report) -> Section:
         ("Ended", ending(found, night)),
         *(
             ("Evidence", "; ".join(f"{name}: {value}" for name, value in told))
-            for told in [_told(found, night)]
+            for told in [evidence(found.cause.finding, night)]
             if told
         ),
         ("To do", sentence(alert.finding.recommendation) if alert.finding.recommendation else "nothing is recommended"),
@@ -83,10 +83,6 @@ def _bullet(part: IncidentPart, night: Report) -> tuple[Style, str]:
     alert = part.alert
     told = f"{_name(alert.rule, alert.subject)}, {spell(part, night)}. {sentence(alert.finding.summary)}"
     return alert.severity, told
-
-
-def _told(found: Incident, night: Report) -> list[tuple[str, str]]:
-    return evidence(found.cause.finding, night)
 
 
 def _name(rule: str, subject: str) -> str:

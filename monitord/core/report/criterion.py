@@ -113,10 +113,6 @@ class Level:
     is_unmeasured: bool = False
 
 
-def _no_sentence(_level: Level, _facts: ReportFacts) -> str:
-    return ""
-
-
 @dataclass(frozen=True, slots=True, eq=False)
 class LevelFamily:
     """A number of which the report follows the most and the least, for each thing that has one.
@@ -129,13 +125,9 @@ class LevelFamily:
 
     criterion: str
     values: Callable[[Reading], Mapping[str, float | None]]
-    sentence: Callable[[Level, ReportFacts], str] = _no_sentence
+    sentence: Callable[[Level, ReportFacts], str] = lambda *_: ""
     unmeasured: str = "Not measured: {}."
     names: Callable[[StandingOrders], Iterable[str]] | None = None
-
-
-def _its_subject(alert: Alert) -> str:
-    return alert.subject
 
 
 def all_well(
@@ -143,7 +135,7 @@ def all_well(
     criterion: str,
     unseen: Sequence[str],
     *,
-    blamed: Callable[[Alert], str] = _its_subject,
+    blamed: Callable[[Alert], str] = lambda alert: alert.subject,
     well: str = "",
     moments: tuple[str, ...] = (),
 ) -> CriterionResult:

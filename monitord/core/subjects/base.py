@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from monitord.core.status import FleetStatus, ProbeStatus
 
 T = TypeVar("T")
-Evaluate = Callable[[Observation, History, StandingOrders], Iterator[Judgement]]
+Evaluate = Callable[[Observation, History, StandingOrders], Iterable[Judgement]]
 ActionKind = Literal["restart_service", "free_disk", "investigate"]
 EpochImpact = tuple[str, str, str]
 
@@ -98,6 +98,14 @@ def always(*_: object) -> bool:
     return True
 
 
+def nothing(*_: object) -> tuple[()]:
+    return ()
+
+
+def none(*_: object) -> None:
+    return None
+
+
 def judged_each(
     rule: str, found: Iterable[tuple[str, T | Unknown | NotTaken]], finding: Callable[[str, T], Finding]
 ) -> Iterator[Judgement]:
@@ -107,36 +115,6 @@ def judged_each(
             yield what
         else:
             yield finding(member, what) if what else Clear(rule, member)
-
-
-def never(*_: object) -> bool:
-    """Return False, whatever was found."""
-    return False
-
-
-def _nobody(alert: Alert) -> tuple[str, ...]:
-    return ()
-
-
-def _no_workers(finding: Finding, orders: StandingOrders) -> tuple[tuple[str, ...], ...]:
-    return ()
-
-
-def nothing(alert: Alert, orders: StandingOrders) -> tuple[str, ...]:
-    """Return nothing: it is not known to hold anything up."""
-    return ()
-
-
-def _no_text(alert: Alert, at: RecoveryContext) -> str | None:
-    return None
-
-
-def _nothing_lacking(history: History) -> frozenset[str]:
-    return frozenset()
-
-
-def _silent(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
-    yield from ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +159,7 @@ class Rule:
     name: str
     probe: str
     severities: tuple[Severity, ...] = ("warning",)
-    evaluate: Evaluate = _silent
+    evaluate: Evaluate = nothing
     judges_failure: bool = False
     absent: Literal["not_watched", "clear"] = "not_watched"
     members: Callable[[History, StandingOrders], Container[str]] | None = None
@@ -192,9 +170,9 @@ class Rule:
     succeeds: tuple[Rule, ...] = ()
     roles: frozenset[Role] = frozenset()
     inhibits: frozenset[Role] = frozenset()
-    dead_services: Callable[[Alert], tuple[str, ...]] = _nobody
-    workers: Callable[[Finding, StandingOrders], tuple[tuple[str, ...], ...]] = _no_workers
-    host_may_cause: Callable[[Finding], bool] = never
+    dead_services: Callable[[Alert], tuple[str, ...]] = nothing
+    workers: Callable[[Finding, StandingOrders], tuple[tuple[str, ...], ...]] = nothing
+    host_may_cause: Callable[[Finding], bool] = lambda _: False
     inhibits_firing: bool = False
     recommend: Callable[[Alert], ActionKind | None] = investigated
     lasting: bool = False
@@ -202,7 +180,7 @@ class Rule:
     runbook: tuple[str, str, str] = MONITOR_RUNBOOK
     impact: Impact = NOT_KNOWN
     blocking: Callable[[Alert, StandingOrders], tuple[str, ...]] = nothing
-    recovered: Callable[[Alert, RecoveryContext], str | None] = _no_text
+    recovered: Callable[[Alert, RecoveryContext], str | None] = none
     criterion: str = ""
 
     @property
@@ -389,18 +367,6 @@ def own_settings(kind: type[T], subject: str, orders: StandingOrders) -> T:
     return decode(kind, orders.by_subject.get(subject, {}))
 
 
-def _independent(member: str, orders: StandingOrders) -> tuple[str, ...]:
-    return ()
-
-
-def _all_known(history: History, orders: StandingOrders, now: float) -> tuple[str, ...]:
-    return ()
-
-
-def _no_perfdata(report: FleetStatus, orders: StandingOrders) -> Iterator[PerfDatum]:
-    yield from ()
-
-
 @dataclass(frozen=True, slots=True)
 class SectionContext:
     """What a subject's section is made of: the status, and what it was judged by; `now` in Unix seconds.
@@ -419,34 +385,6 @@ class SectionContext:
     monitor: tuple[tuple[str, str], ...] = ()
 
 
-def _nothing_to_show(context: SectionContext) -> Iterator[Block]:
-    yield from ()
-
-
-def _no_sections(report: Report) -> Iterator[Section]:
-    yield from ()
-
-
-def _nothing_to_sum(report: FleetStatus) -> Standing | None:
-    return None
-
-
-def _never_settles(history: History, orders: StandingOrders, now: float) -> float | None:
-    return None
-
-
-def _not_learned(member: str, history: History, orders: StandingOrders) -> History | None:
-    return None
-
-
-def _no_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
-    return {}
-
-
-def _nothing_learned(report: FleetStatus, orders: StandingOrders) -> Iterator[LearnedLimit]:
-    yield from ()
-
-
 @dataclass(frozen=True, slots=True)
 class Defaults:
     """Members that are watched where they are there, though nobody named them. Packages have none.
@@ -460,10 +398,6 @@ class Defaults:
     shown: Callable[[Observation, str], bool | None]
     known: Callable[[History, str], bool]
     applied: Callable[[StandingOrders, Callable[[str], bool | None]], StandingOrders]
-
-
-def _not_off(orders: StandingOrders) -> tuple[str, str] | None:
-    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -533,17 +467,17 @@ class Subject:
     noun: str = ""
     component: str = ""
     member_sample: tuple[str, str] | None = None
-    depends_on: Callable[[str, StandingOrders], tuple[str, ...]] = _independent
-    undetermined: Callable[[History, StandingOrders, float], tuple[str, ...]] = _all_known
+    depends_on: Callable[[str, StandingOrders], tuple[str, ...]] = nothing
+    undetermined: Callable[[History, StandingOrders, float], tuple[str, ...]] = nothing
     status: tuple[StatusSection[Any], ...] = ()
     metrics: tuple[MetricGroup[Any], ...] = ()
-    perfdata: Callable[[FleetStatus, StandingOrders], Iterator[PerfDatum]] = _no_perfdata
+    perfdata: Callable[[FleetStatus, StandingOrders], Iterable[PerfDatum]] = nothing
     hint: str = ""
-    section: Callable[[SectionContext], Iterable[Block]] = _nothing_to_show
+    section: Callable[[SectionContext], Iterable[Block]] = nothing
     heading: str = ""
-    report: Callable[[Report], Iterable[Section]] = _no_sections
+    report: Callable[[Report], Iterable[Section]] = nothing
     report_parts: tuple[ReportPart[object], ...] = ()
-    standing: Callable[[FleetStatus], Standing | None] = _nothing_to_sum
+    standing: Callable[[FleetStatus], Standing | None] = none
     settings: type[object] | None = None
     needs: str = ""
     beside: str = ""
@@ -551,24 +485,24 @@ class Subject:
     beneath_all: bool = False
     always: bool = False
     has_bus: bool = False
-    settles: Callable[[History, StandingOrders, float], float | None] = _never_settles
+    settles: Callable[[History, StandingOrders, float], float | None] = none
     exact: Callable[[History, StandingOrders, float], frozenset[str]] | None = None
     keeps_samples: bool = True
     carried: Callable[[Sample], bool] | None = None
-    lacking: Callable[[History], frozenset[str]] = _nothing_lacking
+    lacking: Callable[[History], frozenset[str]] = lambda _: frozenset()
     in_fleet: bool = True
     learns: bool = False
-    forget: Callable[[str, History, StandingOrders], History | None] = _not_learned
+    forget: Callable[[str, History, StandingOrders], History | None] = none
     forgotten: str = ""
     defaults: Defaults | None = None
-    off_by_default: Callable[[StandingOrders], tuple[str, str] | None] = _not_off
-    runbook_words: Callable[[Alert, StandingOrders], Mapping[str, str]] = _no_words
+    off_by_default: Callable[[StandingOrders], tuple[str, str] | None] = none
+    runbook_words: Callable[[Alert, StandingOrders], Mapping[str, str]] = lambda *_: {}
     criteria: tuple[SuccessCriterion, ...] = ()
     levels: tuple[LevelFamily, ...] = ()
     rollups: tuple[RollupFamily, ...] = ()
     preparation: tuple[PreparationItem, ...] = ()
     limits: Mapping[str, str] = field(default_factory=dict)
-    learned: Callable[[FleetStatus, StandingOrders], Iterator[LearnedLimit]] = _nothing_learned
+    learned: Callable[[FleetStatus, StandingOrders], Iterable[LearnedLimit]] = nothing
     package: str = ""
     broken: str = ""
 

@@ -76,10 +76,6 @@ def certificate_expiring(check: JudgedCheck) -> Finding | Unknown | None:
     )
 
 
-def _valid_now(alert: Alert, at: RecoveryContext) -> str:
-    return f"The certificate of {alert.subject} is valid for longer than its limit again."
-
-
 def _answers_now(alert: Alert, at: RecoveryContext) -> str:
     return f"{alert.subject} answers as it should again{value_now(alert, at)}."
 
@@ -124,7 +120,7 @@ CERTIFICATE_EXPIRING = Rule(
     evaluate=_expiring,
     runbook=_RUNBOOK,
     impact=Impact(lambda alert, _: f"{alert.subject} is refused by everybody once it has expired"),
-    recovered=_valid_now,
+    recovered=lambda alert, _: f"The certificate of {alert.subject} is valid for longer than its limit again.",
     criterion=CHECKS_MET.name,
 )
 RULES: Final = (ENDPOINT_DOWN, ENDPOINT_SLOW, CERTIFICATE_EXPIRING)

@@ -44,10 +44,6 @@ def _update(history: History, reading: Reading, before: float | None, now: float
     return Updated(replace(history, learned=update_epochs(history.learned, reading, at, orders)))
 
 
-def _off_by_default(orders: StandingOrders) -> tuple[str, str] | None:
-    return None if "epochs" in orders.probes else ("epochs", "MONITORD_EPOCHS__GROUPS")
-
-
 def _runbook_words(alert: Alert, orders: StandingOrders) -> Mapping[str, str]:
     return {
         "sealer": logs_of(by for group in orders.groups for by in sealers(group, orders)),
@@ -106,7 +102,7 @@ EPOCHS = Subject(
         known=lambda history, table: table == SEALS and "epochs" in history.taken_at,
         applied=_applied,
     ),
-    off_by_default=_off_by_default,
+    off_by_default=lambda orders: None if "epochs" in orders.probes else ("epochs", "MONITORD_EPOCHS__GROUPS"),
     runbook_words=_runbook_words,
     criteria=(epochs_criteria.EPOCHS_SEALED,),
     rollups=epochs_status.ROLLUPS,

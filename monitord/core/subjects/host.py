@@ -199,10 +199,6 @@ def _used_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | None
     return f"The disk at {alert.subject} is {disk.used_percent:.1f}% full now{steady}{left}; the limit is {limit:g}%."
 
 
-def _no_longer_fills(alert: Alert, at: RecoveryContext) -> str | None:
-    return _used_now(alert, at, " and no longer fills steadily")
-
-
 def _available_now(alert: Alert, at: RecoveryContext) -> str | None:
     available = at.report.of(host_status.STATUS).memory_available_bytes
     if available is None:
@@ -240,7 +236,7 @@ DISK_FILLING = Rule(
     evaluate=disk_filling,
     runbook=_DISK_RUNBOOK,
     impact=_DISK,
-    recovered=_no_longer_fills,
+    recovered=lambda alert, at: _used_now(alert, at, " and no longer fills steadily"),
     criterion=host_criteria.HOST_HEALTHY.name,
 )
 DISK_HIGH = Rule(

@@ -9,7 +9,7 @@ from monitord.core import humanize
 from monitord.core.cron import schedule
 from monitord.core.history.checkins import Job
 from monitord.core.model import Alert, Finding, Severity, Unknown
-from monitord.core.orders import CheckOrder, StandingOrders
+from monitord.core.orders import CheckOrder
 from monitord.core.subjects.base import Evaluate, Impact, RecoveryContext, Rule
 from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated
 from monitord.core.subjects.checks_criteria import CHECKS_MET
@@ -137,10 +137,6 @@ def _reported_now(alert: Alert, at: RecoveryContext) -> str | None:
     return f"{alert.subject} has reported {how} at {humanize.moment(job.ended, at.now)}."
 
 
-def _impact(alert: Alert, orders: StandingOrders) -> str:
-    return f"what {alert.subject} does in its runs may not be done"
-
-
 MISSED, _missed = evaluated("checkin_missed", checkin_missed, *TYPES)
 FAILED, _failed = evaluated("checkin_failed", checkin_failed, *TYPES)
 OVERRAN, _overran = evaluated("checkin_overran", checkin_overran, *TYPES)
@@ -154,7 +150,7 @@ def _rule(name: str, evaluate: Evaluate) -> Rule:
         severities=("warning", "critical"),
         evaluate=evaluate,
         runbook=_RUNBOOK,
-        impact=Impact(_impact),
+        impact=Impact(lambda alert, _: f"what {alert.subject} does in its runs may not be done"),
         blocking=blocks_users,
         recovered=_reported_now,
         criterion=CHECKS_MET.name,

@@ -116,10 +116,6 @@ def _memory_now(alert: Alert, at: RecoveryContext, steady: str = "") -> str | No
     return f"{alert.subject} uses {humanize.size(used)} of memory now{steady}; the limit is {limit}."
 
 
-def _no_leak_now(alert: Alert, at: RecoveryContext) -> str | None:
-    return _memory_now(alert, at, ", and no longer rises steadily")
-
-
 _MEMORY_RUNBOOK: Final = ("{pm2} describe {name}", "{pm2} logs {name} --lines 50 --nostream", "free -m")
 _MEMORY: Final = Impact(
     lambda alert, _: f"{alert.subject} is at risk of being ended for its memory", _on_epochs_of_memory
@@ -135,7 +131,7 @@ SERVICE_MEMORY_LEAK = Rule(
     runbook=_MEMORY_RUNBOOK,
     impact=_MEMORY,
     blocking=blocks_users,
-    recovered=_no_leak_now,
+    recovered=lambda alert, at: _memory_now(alert, at, ", and no longer rises steadily"),
     criterion=MEMORY_STABLE.name,
 )
 SERVICE_MEMORY_HIGH = Rule(

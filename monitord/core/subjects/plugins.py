@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final, Literal, get_args
 
-from monitord.core.model import Alert, Finding, Kind
-from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Impact, RecoveryContext, Rule
+from monitord.core.model import Finding, Kind
+from monitord.core.subjects.base import Impact, Rule
 from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated
 from monitord.core.subjects.checks_criteria import CHECKS_MET
 
@@ -43,14 +42,6 @@ def command_failed(check: JudgedCheck) -> Finding | None:
     )
 
 
-def _ok_now(alert: Alert, at: RecoveryContext) -> str:
-    return f"{alert.subject} is ok again."
-
-
-def _impact(alert: Alert, orders: StandingOrders) -> str:
-    return f"what {alert.subject} checks is not as it should be"
-
-
 COMMAND, _failed = evaluated("command_failed", command_failed, *TYPES)
 JUDGES: Final = (COMMAND,)
 COMMAND_FAILED = Rule(
@@ -59,9 +50,9 @@ COMMAND_FAILED = Rule(
     severities=("warning", "critical"),
     evaluate=_failed,
     runbook=("monitord config", "monitord check", "df -h"),
-    impact=Impact(_impact),
+    impact=Impact(lambda alert, _: f"what {alert.subject} checks is not as it should be"),
     blocking=blocks_users,
-    recovered=_ok_now,
+    recovered=lambda alert, _: f"{alert.subject} is ok again.",
     criterion=CHECKS_MET.name,
 )
 RULES: Final = (COMMAND_FAILED,)

@@ -76,14 +76,6 @@ def _as_expected(at: RecoveryContext) -> str:
     return f"{pm2_status.standing_of(at.report).words}."
 
 
-def _answers_now(alert: Alert, at: RecoveryContext) -> str:
-    return f"PM2 answers again: {_as_expected(at)}"
-
-
-def _listed_now(alert: Alert, at: RecoveryContext) -> str:
-    return f"PM2 has its list again: {_as_expected(at)}"
-
-
 PM2_UNREACHABLE = unreachable(
     "pm2_unreachable",
     "pm2",
@@ -94,7 +86,7 @@ PM2_UNREACHABLE = unreachable(
     is_lost=_has_lost_its_list,
     # `pm2 status` would start a PM2 where none runs, and hide what happened.
     runbook=(PM2_LOG, "pgrep -af 'PM2 v'", "ls -l {home}"),
-    recovered=_answers_now,
+    recovered=lambda _, at: f"PM2 answers again: {_as_expected(at)}",
 )
 PM2_EMPTY = Rule(
     name="pm2_empty",
@@ -105,7 +97,7 @@ PM2_EMPTY = Rule(
     replaces=(Replaces(PM2_UNREACHABLE, continues=True),),
     dead_services=_left_behind,
     runbook=("{pm2} status", PM2_LOG, "ls -l {home}/dump.pm2"),
-    recovered=_listed_now,
+    recovered=lambda _, at: f"PM2 has its list again: {_as_expected(at)}",
     criterion=pm2_criteria.SERVICES_ONLINE.name,
 )
 RULES = (PM2_EMPTY, PM2_UNREACHABLE)

@@ -115,10 +115,6 @@ def _service(
 STATUS: Final = StatusSection("services", Mapping[str, ServiceStatus], _status)
 
 
-def _summed(report: FleetStatus) -> Mapping[str, Mapping[str, ServiceStatus]]:
-    return {} if report.probes["pm2"].status == "off" else {"": report.of(STATUS)}
-
-
 def _as_ordered(services: Mapping[str, ServiceStatus]) -> Mapping[str, float | None]:
     words = {"true": True, "false": False, "unknown": None}
     return {word: sum(service.ok is ok for service in services.values()) for word, ok in words.items()}
@@ -126,7 +122,7 @@ def _as_ordered(services: Mapping[str, ServiceStatus]) -> Mapping[str, float | N
 
 METRICS: Final = (
     MetricGroup[Mapping[str, ServiceStatus]](
-        _summed,
+        lambda report: {} if report.probes["pm2"].status == "off" else {"": report.of(STATUS)},
         (
             MetricFamily(
                 "services", "How many services are as expected, are not, and are unknown.", _as_ordered, "as_ordered"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import wraps
 from typing import Final
 
@@ -73,7 +73,7 @@ def by_clock(*subjects: str) -> Callable[[Evaluate], Evaluate]:
 
     def unless_they_disagree(evaluate: Evaluate) -> Evaluate:
         @wraps(evaluate)
-        def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterator[Judgement]:
+        def judge(observation: Observation, history: History, orders: StandingOrders) -> Iterable[Judgement]:
             if not disagree(history):
                 return evaluate(observation, history, orders)
             return (Unknown(evaluate.__name__, subject, DISAGREE) for subject in subjects or orders.groups)

@@ -316,10 +316,6 @@ def _on_epochs_of_down(alert: Alert, orders: StandingOrders) -> EpochImpact:
     )
 
 
-def _expected_now(alert: Alert, at: RecoveryContext) -> str | None:
-    return state_now(alert, at, again="")
-
-
 def _runs_now(alert: Alert, at: RecoveryContext) -> str | None:
     state = state_now(alert, at)
     return None if state is None else f"{state.rstrip('.')}, and its process runs."
@@ -366,7 +362,7 @@ SERVICE_UNEXPECTED = Rule(
     roles=SERVICE,
     runbook=RUNBOOK,
     blocking=blocks_users,
-    recovered=_expected_now,
+    recovered=lambda alert, at: state_now(alert, at, again=""),
 )
 SERVICE_OVERDUE = Rule(
     name="service_overdue",

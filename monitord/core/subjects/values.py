@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from typing import Final
 
 from monitord.core import humanize
-from monitord.core.model import Alert, Finding, Kind
-from monitord.core.orders import StandingOrders
-from monitord.core.subjects.base import Impact, RecoveryContext, Rule
+from monitord.core.model import Finding, Kind
+from monitord.core.subjects.base import Impact, Rule
 from monitord.core.subjects.check_rules import PROBE, JudgedCheck, blocks_users, evaluated, said, value_now
 from monitord.core.subjects.checks_criteria import CHECKS_MET
 
@@ -72,22 +71,6 @@ def data_stale(check: JudgedCheck) -> Finding | None:
     )
 
 
-def _within_now(alert: Alert, at: RecoveryContext) -> str:
-    return f"{alert.subject} is within its limits again{value_now(alert, at)}."
-
-
-def _fresh_now(alert: Alert, at: RecoveryContext) -> str:
-    return f"{alert.subject} has newer data again{value_now(alert, at)}."
-
-
-def _impact(alert: Alert, orders: StandingOrders) -> str:
-    return f"whoever relies on {alert.subject}"
-
-
-def _stale_impact(alert: Alert, orders: StandingOrders) -> str:
-    return f"whoever reads the data of {alert.subject} reads old data"
-
-
 VALUE, _value = evaluated("value_out_of_range", value_out_of_range, "sql")
 STALE, _stale = evaluated("data_stale", data_stale, "freshness")
 JUDGES: Final = (VALUE, STALE)
@@ -97,9 +80,9 @@ VALUE_OUT_OF_RANGE = Rule(
     severities=("warning", "critical"),
     evaluate=_value,
     runbook=_RUNBOOK,
-    impact=Impact(_impact),
+    impact=Impact(lambda alert, _: f"whoever relies on {alert.subject}"),
     blocking=blocks_users,
-    recovered=_within_now,
+    recovered=lambda alert, at: f"{alert.subject} is within its limits again{value_now(alert, at)}.",
     criterion=CHECKS_MET.name,
 )
 DATA_STALE = Rule(
@@ -108,9 +91,9 @@ DATA_STALE = Rule(
     severities=("warning", "critical"),
     evaluate=_stale,
     runbook=_RUNBOOK,
-    impact=Impact(_stale_impact),
+    impact=Impact(lambda alert, _: f"whoever reads the data of {alert.subject} reads old data"),
     blocking=blocks_users,
-    recovered=_fresh_now,
+    recovered=lambda alert, at: f"{alert.subject} has newer data again{value_now(alert, at)}.",
     criterion=CHECKS_MET.name,
 )
 RULES: Final = (VALUE_OUT_OF_RANGE, DATA_STALE)

@@ -25,7 +25,7 @@ def tag(name: str, /, *content: str | None, **attributes: object) -> Markup:
 
 def joined(*content: str | None) -> Markup:
     """Elements and texts one after another, the texts escaped."""
-    return Markup("".join(_safe(part) for part in content if part is not None))
+    return Markup("".join((part if isinstance(part, Markup) else text(part)) for part in content if part is not None))
 
 
 def text(value: object) -> Markup:
@@ -36,10 +36,6 @@ def text(value: object) -> Markup:
 def lines(value: str) -> Markup:
     """A text of several lines, escaped line by line."""
     return Markup("\n".join(text(line) for line in value.splitlines()))
-
-
-def _safe(part: str) -> str:
-    return part if isinstance(part, Markup) else text(part)
 
 
 def _attribute(key: str, value: object) -> str:
