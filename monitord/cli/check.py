@@ -96,7 +96,7 @@ async def _check(found: CommandSettings, style: str, *, is_explained: bool) -> i
                 await probes.close()
         worker.close()
     took = round((loop.time() - began) * 1000.0, 3)
-    unasked = _unasked(found, orders, roster_lost=bool(trouble) and not state.history.roster)
+    unasked = _unasked(found, orders, state.history, roster_lost=bool(trouble) and not state.history.roster)
     if unasked:
         worse: Status = "unknown" if RANK[report.status] < RANK["unknown"] else report.status
         report = replace(report, status=worse, unasked=unasked)
@@ -133,11 +133,15 @@ def _explain(found: CommandSettings, report: FleetStatus, orders: StandingOrders
     say(explanation_text(subjects, files, report.unasked or found.trouble, screen))
 
 
-def _unasked(found: CommandSettings, orders: StandingOrders, *, roster_lost: bool) -> str:
-    """Why this check cannot say OK though all that it asked is well: a sentence without its full stop, or ""."""
+def _unasked(found: CommandSettings, orders: StandingOrders, history: History, *, roster_lost: bool) -> str:
+    """Why this check cannot say OK though all that it asked is well: a sentence without its full stop, or "".
+
+    `history` is the daemon's: of its defaults it watches what is there.
+    """
     if found.trouble:
         return found.trouble
-    if found.record is not None and (missing := _shortfall(orders, found.record.orders)):
+    watched_there = None if found.record is None else effective(found.record.orders, history)
+    if watched_there is not None and (missing := _shortfall(orders, watched_there)):
         withheld = [name for name in found.withheld if name not in found.sources]
         why = f": {humanize.listed(withheld)} stood in its environment, and is not known here" if withheld else ""
         return f"this check does not ask about {missing}, which the daemon watches{why}"

@@ -37,7 +37,7 @@ def still_open(night: Report) -> Section:
         quiet = f", silenced by {found.silenced_by}" if found.silenced_by else ""
         when = f"{_name(found.rule, found.subject)}, since {at(found.since, night)}{quiet}"
         items.append(("warning", f"{when}. {sentence(found.summary)}"))
-    return Section("open", f"Still open ({len(items)})", (Bullets(tuple(items)),))
+    return Section("open", f"Warnings still open ({len(items)})", (Bullets(tuple(items)),))
 
 
 def incidents(night: Report) -> Section:

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from monitord.config.record import FILE, read_record
+from monitord.testing.servers.postgres import PostgresServer
 from monitord.testing.servers.valkey import ValkeyServer
 from tests.support import forked
 
@@ -83,10 +84,13 @@ async def test_check_from_another_directory_asks_what_the_daemon_watches(
 
 
 async def test_a_shell_with_a_part_of_the_settings_never_says_ok(
-    places: tuple[Path, Path, Path], valkey: ValkeyServer
+    places: tuple[Path, Path, Path], valkey: ValkeyServer, postgres: PostgresServer
 ) -> None:
     home, there, elsewhere = places
-    (there / ".env").write_text(f"{FAST}MONITORD_REDIS__URL={valkey.url()}\n")
+    # A database without the tables of the defaults: what of them is off is not missed here either.
+    (there / ".env").write_text(
+        f"{FAST}MONITORD_REDIS__URL={valkey.url()}\nMONITORD_POSTGRES__DSN={postgres.dsn()}\n"
+    )
     async with watched(home, there):
         part = {"MONITORD_CHECK_INTERVAL": "1s"}
         found = monitord("check", "--format", "json", home=home, directory=elsewhere, more=part)
@@ -96,12 +100,12 @@ async def test_a_shell_with_a_part_of_the_settings_never_says_ok(
         borrowed = monitord("check", "--format", "json", home=home, directory=elsewhere, more=alias)
     fields = json.loads(found.stdout)
     assert (found.returncode, fields["status"]) == (3, "unknown")
-    assert fields["unasked"] == "this check does not ask about Redis, which the daemon watches"
-    assert plugin.stdout.startswith("MONITORD UNKNOWN - this check does not ask about Redis")
+    assert fields["unasked"] == "this check does not ask about Postgres and Redis, which the daemon watches"
+    assert plugin.stdout.startswith("MONITORD UNKNOWN - this check does not ask about Postgres and Redis")
     fields = json.loads(borrowed.stdout)
     assert fields["settings"]["of_daemon"] is True
     assert (borrowed.returncode, fields["status"]) == (0, "ok")
-    assert fields["probes"]["postgres"]["status"] == "off"
+    assert fields["probes"]["postgres"]["status"] == "ok"
 
 
 async def test_a_secret_of_the_daemons_own_environment_is_not_written_and_its_probe_is_missed(
