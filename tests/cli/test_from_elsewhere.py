@@ -88,9 +88,7 @@ async def test_a_shell_with_a_part_of_the_settings_never_says_ok(
 ) -> None:
     home, there, elsewhere = places
     # A database without the tables of the defaults: what of them is off is not missed here either.
-    (there / ".env").write_text(
-        f"{FAST}MONITORD_REDIS__URL={valkey.url()}\nMONITORD_POSTGRES__DSN={postgres.dsn()}\n"
-    )
+    (there / ".env").write_text(f"{FAST}MONITORD_REDIS__URL={valkey.url()}\nMONITORD_POSTGRES__DSN={postgres.dsn()}\n")
     async with watched(home, there):
         part = {"MONITORD_CHECK_INTERVAL": "1s"}
         found = monitord("check", "--format", "json", home=home, directory=elsewhere, more=part)
