@@ -27,7 +27,7 @@ from monitord.core.subjects.registry import added, measured, registered, server_
 
 Fields = dict[str, Any]
 # The fields of an alert that are there only where they say something.
-_OPTIONAL: Final = ("suppressed_by", "runbook", "contact")
+OPTIONAL: Final = ("suppressed_by", "runbook", "contact")
 T = TypeVar("T")
 
 
@@ -122,8 +122,8 @@ class FleetStatus:
             "probes": {name: _brief(probe, "kind", "error", "unmeasured") for name, probe in self.probes.items()},
             **{name: _plain(section) for name, section in self.sections.items()},
             "alerts": {
-                "firing": [_brief(alert, *_OPTIONAL) for alert in self.alerts.firing],
-                "suppressed": [_brief(alert, *_OPTIONAL) for alert in self.alerts.suppressed],
+                "firing": [_brief(alert, *OPTIONAL) for alert in self.alerts.firing],
+                "suppressed": [_brief(alert, *OPTIONAL) for alert in self.alerts.suppressed],
             },
         }
 
@@ -326,7 +326,7 @@ def alert_status(alert: Alert, suppressed_by: str = "") -> AlertStatus:
 
 def alert_fields(alert: Alert) -> Fields:
     """An alert's fields, as logs and messages carry them."""
-    return _brief(alert_status(alert), *_OPTIONAL)
+    return _brief(alert_status(alert), *OPTIONAL)
 
 
 def _probe(name: str, history: History, orders: StandingOrders) -> ProbeStatus:

@@ -17,8 +17,13 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 # The dataclasses' fields that hold Unix seconds.
-_TIMES: Final = frozenset(
+TIMES: Final = frozenset(
     {"since", "until", "start", "end", "due_at", "sealed_at", "baseline_at", "memory_peak_at", "at", "begins"}
+)
+# The report's fields that its document has as they are, beside its incidents and the subjects' parts.
+TOLD: Final = (
+    *("verdict", "sentence", "since", "until", "blind_minutes", "criteria", "preparation", "open_warnings"),
+    *("recap", "recap_error", "recap_before", "blind", "baseline", "baseline_at", "notes", "escalations", "kept"),
 )
 # So many points of a memory series are enough for a plot of any width.
 _POINTS: Final = 480
@@ -30,28 +35,12 @@ def report_fields(night: Report) -> dict[str, Any]:
     A service's `memory` is a list of {at, bytes}, thinned to a few hundred points that keep every peak and gap.
     """
     now = datetime.fromtimestamp(night.until, UTC)
-    plain: dict[str, object] = {
-        "verdict": night.verdict,
-        "sentence": night.sentence,
-        "since": _time(night.since),
-        "until": _time(night.until),
-        "blind_minutes": night.blind_minutes,
-        "criteria": [_plain(criterion) for criterion in night.criteria],
-        "preparation": [_plain(line) for line in night.preparation],
-        "open_warnings": [_plain(warning) for warning in night.open_warnings],
+    parts = (part for subject in registered() for part in subject.report_parts)
+    return {
+        **{name: _field(name, getattr(night, name)) for name in TOLD},
         "incidents": [_plain(incident_fields(found, now)) for found in night.incidents],
-        **{part.name: _plain(part.shown(night.of(part))) for subject in registered() for part in subject.report_parts},
-        "recap": None if night.recap is None else [_plain(tier) for tier in night.recap],
-        "recap_error": night.recap_error,
-        "recap_before": [_plain(found) for found in night.recap_before],
-        "blind": [_plain(found) for found in night.blind],
-        "baseline": None if night.baseline is None else _plain(night.baseline),
-        "baseline_at": _time(night.baseline_at),
-        "notes": list(night.notes),
-        "escalations": dict(night.escalations),
-        "kept": _plain(night.kept),
+        **{part.name: _plain(part.shown(night.of(part))) for part in parts},
     }
-    return plain
 
 
 def _plain(value: object) -> object:
@@ -78,7 +67,11 @@ def _plain(value: object) -> object:
 
 def _fields(value: DataclassInstance) -> dict[str, object]:
     found = ((field.name, getattr(value, field.name)) for field in fields(value))
-    return {name: _time(part) if name in _TIMES else _plain(part) for name, part in found if name != "memory"}
+    return {name: _field(name, part) for name, part in found if name != "memory"}
+
+
+def _field(name: str, value: Any) -> object:
+    return _time(value) if name in TIMES else _plain(value)
 
 
 def _time(seconds: float | None) -> str | None:

@@ -57,7 +57,7 @@ async def report_from_recording(
     longer.
 
     Raises:
-        Unusable: the snapshot is there and cannot be read.
+        UnusableSnapshot: the snapshot is there and cannot be read.
         TimeoutError: the state directory does not answer.
     """
     worker = WorkerThread("the recording")
@@ -99,7 +99,7 @@ def recorded_cycles(directory: Path, orders: StandingOrders, since: datetime) ->
     """What the daemon on `directory` has kept from `since` on. The observations are read as they are used.
 
     Raises:
-        Unusable: there is a file and it cannot be read.
+        UnusableSnapshot: there is a file and it cannot be read.
     """
     snapshot = read_snapshot(directory)
     report, at = None, None

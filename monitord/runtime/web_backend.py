@@ -171,7 +171,7 @@ class DaemonBackend:
         except (UnusableSnapshot, OSError, sqlite3.Error) as error:
             raise BackendUnavailable(str(error)) from None
 
-    async def metrics(self) -> tuple[bytes, str] | None:
+    async def metrics(self) -> tuple[bytes, str]:
         """The last cycle for Prometheus: milliseconds, even with thousands of services."""
         if (seen := self._seen) is None:
             raise BackendUnavailable("the first check is not over yet")

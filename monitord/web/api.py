@@ -185,7 +185,7 @@ def the_seen(records: Records) -> PublishedCycle:
     """The last cycle.
 
     Raises:
-        Unavailable: there was none yet.
+        BackendUnavailable: there was none yet.
     """
     seen = records.source.seen
     if seen is None:

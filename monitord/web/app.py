@@ -209,10 +209,7 @@ class Page:
         return health(self._records)
 
     async def _metrics(self, _: Request) -> Response:
-        found = await self._records.source.metrics()
-        if found is None:
-            raise HTTPException(404, "This version has no metrics.")
-        body, kind = found
+        body, kind = await self._records.source.metrics()
         return Response(body, headers={"content-type": kind})
 
     async def _file(self, request: Request) -> Response:

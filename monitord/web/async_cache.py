@@ -38,7 +38,7 @@ class AsyncCache(Generic[T]):
     """One thing that takes long to make.
 
     Args:
-        make: makes it; may raise Unavailable.
+        make: makes it; may raise BackendUnavailable.
         keep: for so many seconds, at least, it is as good as new; or what says that of one.
         ready: called whenever one has been made.
         fault: called with what failed that should not have.

@@ -97,7 +97,7 @@ class WebBackend(Protocol):
         """Leave a command for monitord, which acts on it at once.
 
         Raises:
-            Unavailable: it could not be left.
+            BackendUnavailable: it could not be left.
         """
         ...
 
@@ -129,7 +129,7 @@ class WebBackend(Protocol):
         """What is recorded of the time since, or of as much of it as there is. Asks no server.
 
         Raises:
-            Unavailable: the record cannot be read now.
+            BackendUnavailable: the record cannot be read now.
         """
         ...
 
@@ -137,7 +137,7 @@ class WebBackend(Protocol):
         """The whole report, with the recap that only the database can give.
 
         Raises:
-            Unavailable: the record cannot be read now.
+            BackendUnavailable: the record cannot be read now.
         """
         ...
 
@@ -145,7 +145,7 @@ class WebBackend(Protocol):
         """The incidents that lived since then, in the order of their first signs.
 
         Raises:
-            Unavailable: the record cannot be read now.
+            BackendUnavailable: the record cannot be read now.
         """
         ...
 
@@ -153,7 +153,7 @@ class WebBackend(Protocol):
         """What the roll-ups hold of the last 24 h, the hour that runs among them.
 
         Raises:
-            Unavailable: the record cannot be read now.
+            BackendUnavailable: the record cannot be read now.
         """
         ...
 
@@ -161,15 +161,15 @@ class WebBackend(Protocol):
         """Do what takes longer than the loop should wait, on the thread that reads the record.
 
         Raises:
-            Unavailable: it took too long.
+            BackendUnavailable: it took too long.
         """
         ...
 
-    async def metrics(self) -> tuple[bytes, str] | None:
-        """The last report for Prometheus and its content type; None where this monitord has no metrics.
+    async def metrics(self) -> tuple[bytes, str]:
+        """The last report for Prometheus and its content type.
 
         Raises:
-            Unavailable: there is no report yet.
+            BackendUnavailable: there is no report yet.
         """
         ...
 

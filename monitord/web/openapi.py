@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import is_dataclass
+from datetime import datetime
 from types import UnionType
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 from monitord import __version__
-from monitord.core.report.model import PreparationLine
-from monitord.core.series import Rollup
+from monitord.core.model import Severity, Status
+from monitord.core.report.model import Report
+from monitord.core.status import OPTIONAL, AlertStatus, ProbeStatus
 from monitord.core.subjects.base import Subject
 from monitord.core.subjects.registry import registered
+from monitord.reporting.report_json import TIMES, TOLD
 
 Schema = dict[str, Any]
 
@@ -20,10 +23,9 @@ def _object(**properties: Schema) -> Schema:
     return {"type": "object", "properties": properties, "required": list(properties)}
 
 
-def _annotated(**properties: Schema) -> Schema:
-    """An alert, with what may have been ordered to go with it."""
-    found = _object(**properties)
-    return found | {"properties": {**properties, "runbook": _TEXT, "contact": _TEXT}}
+def _without(schema: Schema, *optional: str) -> Schema:
+    """An object in which these need not be."""
+    return schema | {"required": [name for name in schema["required"] if name not in optional]}
 
 
 def _map(of: Schema) -> Schema:
@@ -34,9 +36,14 @@ def _list(of: Schema) -> Schema:
     return {"type": "array", "items": of}
 
 
-def _maybe(kind: str, **more: object) -> Schema:
+def _maybe(schema: Schema) -> Schema:
     """A value that is null where it could not be measured."""
-    return {"type": [kind, "null"], **more}
+    enum = {"enum": [*schema["enum"], None]} if "enum" in schema else {}
+    return schema | {"type": [schema["type"], "null"]} | enum
+
+
+def _words(*allowed: str) -> Schema:
+    return {"type": "string", "enum": list(allowed)}
 
 
 def _ref(name: str) -> Schema:
@@ -45,48 +52,42 @@ def _ref(name: str) -> Schema:
 
 _TEXT: Final[Schema] = {"type": "string"}
 _TIME: Final[Schema] = {"type": "string", "format": "date-time"}
-_MAYBE_TIME: Final[Schema] = _maybe("string", format="date-time")
-_MAYBE_TEXT: Final[Schema] = _maybe("string")
 _NUMBER: Final[Schema] = {"type": "number"}
-_MAYBE_NUMBER: Final[Schema] = _maybe("number")
-_MAYBE_WHOLE: Final[Schema] = _maybe("integer")
 _WHOLE: Final[Schema] = {"type": "integer"}
 _FLAG: Final[Schema] = {"type": "boolean"}
-_MAYBE_FLAG: Final[Schema] = _maybe("boolean")
 _ANY: Final[Schema] = {}
-_STATUS: Final[Schema] = {"type": "string", "enum": ["ok", "warning", "unknown", "critical"]}
-_SEVERITY: Final[Schema] = {"type": "string", "enum": ["warning", "critical"]}
-
-_ALERT: Final = _annotated(
-    alert_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, value=_ANY, limit=_ANY, unit=_TEXT, since=_TIME,
-    fired_at=_MAYBE_TIME, summary=_TEXT, evidence={"type": "object"}, recommendation=_TEXT, incident_id=_TEXT,
-    flapping=_maybe("object"), acked_at=_MAYBE_TIME, silenced_by=_MAYBE_TEXT,
-)  # fmt: skip
-_PROBE: Final = {
-    **_object(status={"type": "string", "enum": ["ok", "failed", "off"]}, duration_ms=_MAYBE_NUMBER),
-    "description": "With `kind` and `error` where it failed, `unmeasured` where a part of it could not be measured.",
-}
-_NAMES: Final[dict[type, str]] = {str: "string", int: "integer", float: "number", bool: "boolean"}
+_SOME: Final[Schema] = {"type": "object"}
+_MAYBE_TIME: Final = _maybe(_TIME)
+_MAYBE_TEXT: Final = _maybe(_TEXT)
+_MAYBE_NUMBER: Final = _maybe(_NUMBER)
+_TYPES: Final[dict[object, Schema]] = {
+    str: _TEXT, int: _WHOLE, float: _NUMBER, bool: _FLAG, datetime: _TIME, object: _ANY,
+}  # fmt: skip
 
 
-def _schema(shape: object) -> Schema:
-    """What a type of the status document is in JSON: dataclasses, mappings by name, tuples, words, and None."""
+def _schema(shape: object, times: Collection[str] = ()) -> Schema:
+    """What a type is in JSON: dataclasses, mappings by name, tuples, words, and None; fields of `times` are moments."""
     if isinstance(shape, type) and is_dataclass(shape):
-        return _object(**{name: _schema(of) for name, of in get_type_hints(shape).items()})
-    if isinstance(shape, type) and shape in _NAMES:
-        return {"type": _NAMES[shape]}
+        return _object(**{name: _field(name, of, times) for name, of in get_type_hints(shape).items()})
+    if shape in _TYPES:
+        return _TYPES[shape]
     kind, inner = get_origin(shape), get_args(shape)
     if kind is Literal:
-        return {"type": "string", "enum": list(inner)}
+        return _words(*inner)
     if kind is Mapping:
-        return _map(_schema(inner[1]))
+        return _map(_schema(inner[1], times))
     if kind is tuple:
-        return _list(_schema(inner[0]))
-    if kind in (Union, UnionType) and len(inner) == 2 and inner[1] is type(None):
-        found = _schema(inner[0])
-        enum = {"enum": [*found["enum"], None]} if "enum" in found else {}
-        return found | {"type": [found["type"], "null"]} | enum
+        return _list(_schema(inner[0], times))
+    if kind in (Union, UnionType) and inner[-1] is type(None):
+        several = [_schema(of, times) for of in inner[:-1]]
+        return _maybe(several[0]) if len(several) == 1 else {"type": [*(of["type"] for of in several), "null"]}
     raise TypeError(f"the status document has no schema for {shape}")
+
+
+def _field(name: str, of: object, times: Collection[str]) -> Schema:
+    if name not in times:
+        return _schema(of, times)
+    return _MAYBE_TIME if type(None) in get_args(of) else _TIME
 
 
 def _of_section(subject: Subject, shape: object) -> Schema:
@@ -96,13 +97,21 @@ def _of_section(subject: Subject, shape: object) -> Schema:
     try:
         return _schema(shape)
     except TypeError:
-        return {}
+        return _ANY
+
+
+_SEVERITY: Final = _schema(Severity)
+_STATUS: Final = _schema(Status)
+_PROBE: Final = {
+    **_without(_schema(ProbeStatus), "kind", "error", "unmeasured"),
+    "description": "With `kind` and `error` where it failed, `unmeasured` where a part of it could not be measured.",
+}
 
 
 def _status() -> Schema:
     return _object(
         at=_TIME,
-        trigger={"type": "string", "enum": ["startup", "schedule", "signal", "cli", "http", "pm2"]},
+        trigger=_words("startup", "schedule", "signal", "cli", "http", "pm2"),
         duration_ms=_NUMBER,
         status=_STATUS,
         probes=_map(_PROBE),
@@ -117,59 +126,42 @@ def _status() -> Schema:
     )
 
 
-_INCIDENT: Final = _annotated(
-    incident_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, cause=_TEXT, first_sign=_TIME,
-    fired_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, duration_seconds=_NUMBER, open=_FLAG, reason=_TEXT,
-    flapping=_MAYBE_WHOLE, recommendation=_TEXT, evidence={"type": "object"}, silenced_by=_MAYBE_TEXT,
-    explains=_list(
-        _object(
-            alert_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, since=_TIME, fired_at=_MAYBE_TIME,
-            suppressed_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, summary=_TEXT, silenced_by=_MAYBE_TEXT,
-        )
+def _report() -> Schema:
+    hints = get_type_hints(Report)
+    own = {name: _field(name, hints[name], TIMES) for name in TOLD}
+    parts = {
+        part.name: _ANY if subject.package else _list(_SOME)
+        for subject in registered()
+        for part in subject.report_parts
+    }
+    return _object(**own, incidents=_list(_ref("Incident")), **parts)
+
+
+_INCIDENT: Final = _without(
+    _object(
+        incident_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, cause=_TEXT, first_sign=_TIME,
+        fired_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, duration_seconds=_NUMBER, open=_FLAG, reason=_TEXT,
+        flapping=_maybe(_WHOLE), recommendation=_TEXT, evidence=_SOME, silenced_by=_MAYBE_TEXT,
+        runbook=_TEXT, contact=_TEXT,
+        explains=_list(
+            _object(
+                alert_id=_TEXT, rule=_TEXT, subject=_TEXT, severity=_SEVERITY, since=_TIME, fired_at=_MAYBE_TIME,
+                suppressed_at=_MAYBE_TIME, ended_at=_MAYBE_TIME, summary=_TEXT, silenced_by=_MAYBE_TEXT,
+            )
+        ),
     ),
+    *OPTIONAL,
 )  # fmt: skip
-# As in the dataclass, but that its time is told as all others are.
-_ROLLUPS: Final = _list(_object(**{**_schema(Rollup)["properties"], "start": _TIME}))
-_KEPT_WINDOW: Final = _object(name=_TEXT, since=_TIME, until=_TIME, days=_ROLLUPS, totals=_ROLLUPS)
-_MAYBE_WINDOW: Final = _KEPT_WINDOW | {"type": ["object", "null"]}
-_RECAP: Final = {"type": ["array", "null"], "items": {"type": "object"}}
-_REPORT: Final = _object(
-    verdict={"type": "string", "enum": ["GO", "NO-GO", "UNKNOWN"]},
-    sentence=_TEXT,
-    since=_TIME,
-    until=_TIME,
-    blind_minutes=_NUMBER,
-    criteria=_list(_object(name=_TEXT, title=_TEXT, met=_MAYBE_FLAG, evidence=_TEXT, details=_list(_TEXT))),
-    preparation=_list(_schema(PreparationLine)),
-    open_warnings=_list(_object(rule=_TEXT, subject=_TEXT, since=_TIME, summary=_TEXT, silenced_by=_TEXT)),
-    incidents=_list(_ref("Incident")),
-    services=_list({"type": "object"}),
-    tables=_list({"type": "object"}),
-    groups=_list({"type": "object"}),
-    checks=_list({"type": "object"}),
-    recap=_RECAP,
-    recap_error=_TEXT,
-    recap_before=_list(_object(name=_TEXT, since=_TIME, until=_TIME, recap=_RECAP, error=_TEXT)),
-    blind=_list(_object(probe=_TEXT, start=_TIME, end=_TIME, why=_TEXT, error=_TEXT)),
-    baseline=_maybe("object"),
-    baseline_at=_MAYBE_TIME,
-    notes=_list(_TEXT),
-    escalations=_map(_TEXT),
-    kept=_object(
-        begins=_MAYBE_TIME, window=_MAYBE_WINDOW, compared=_list(_KEPT_WINDOW), go=_MAYBE_WINDOW, now=_MAYBE_WINDOW
-    )
-    | {"type": ["object", "null"]},
-)
-_UPTIME: Final = {
-    **_object(ratio=_MAYBE_NUMBER, up_seconds=_NUMBER, down_seconds=_NUMBER, blind_seconds=_NUMBER),
-    "type": ["object", "null"],
+_UPTIME: Final = _maybe(
+    _object(ratio=_MAYBE_NUMBER, up_seconds=_NUMBER, down_seconds=_NUMBER, blind_seconds=_NUMBER)
+) | {
     "description": "Of the last 24 h, or of what is kept of them. `ratio` is up of up and down (null: not seen); "
     "the blind time is neither. Null: nothing is kept of it, or all of them are unknown (`uptime_since` is null).",
 }
 _TILE: Final = _object(subject=_TEXT, name=_TEXT, status=_STATUS, words=_list(_TEXT), uptime_24h=_UPTIME)
 _SILENCE: Final = _object(
     silence_id=_TEXT, subject=_TEXT, rule=_MAYBE_TEXT, reason=_MAYBE_TEXT, since=_TIME, until=_MAYBE_TIME,
-    every=_MAYBE_TEXT, lasts_seconds=_MAYBE_NUMBER, in_force={"type": "boolean"}, quiet_until=_MAYBE_TIME,
+    every=_MAYBE_TEXT, lasts_seconds=_MAYBE_NUMBER, in_force=_FLAG, quiet_until=_MAYBE_TIME,
     next=_MAYBE_TIME, exact=_FLAG,
 )  # fmt: skip
 _SILENCE_ASKED: Final[Schema] = {
@@ -212,27 +204,18 @@ def _route(summary: str, good: int, schema: Schema, *bad: int, acts: bool = Fals
     }
 
 
-_SINCE: Final[Schema] = {
-    "name": "since",
-    "in": "query",
-    "description": "How far back: 12h, 90m; 48h at most.",
-    "schema": {"type": "string"},
-}
-_ID: Final[Schema] = {"name": "id", "in": "path", "required": True, "schema": {"type": "string"}}
-_JOB: Final[Schema] = {
-    "name": "name",
-    "in": "path",
-    "required": True,
-    "description": "A check of one's own of type checkin.",
-    "schema": {"type": "string"},
-}
-_WHAT: Final[Schema] = {
-    "name": "what",
-    "in": "path",
-    "required": True,
-    "description": "`start`, `fail`, or an exit code, of which 0 is well.",
-    "schema": {"oneOf": [{"enum": ["start", "fail"]}, {"type": "integer", "minimum": 0, "maximum": 255}]},
-}
+def _parameter(name: str, schema: Schema = _TEXT, description: str = "", place: str = "path") -> Schema:
+    found = {"name": name, "in": place, "schema": schema} | ({"required": True} if place == "path" else {})
+    return found | ({"description": description} if description else {})
+
+
+_SINCE: Final = _parameter("since", _TEXT, "How far back: 12h, 90m; 48h at most.", "query")
+_ID: Final = _parameter("id")
+_JOB: Final = _parameter("name", _TEXT, "A check of one's own of type checkin.")
+_CODE: Final[Schema] = {"type": "integer", "minimum": 0, "maximum": 255}
+_WHAT: Final = _parameter(
+    "what", {"oneOf": [_words("start", "fail"), _CODE]}, "`start`, `fail`, or an exit code, of which 0 is well."
+)
 
 
 def _ping(summary: str, *parameters: Schema) -> Schema:
@@ -242,6 +225,7 @@ def _ping(summary: str, *parameters: Schema) -> Schema:
     return route
 
 
+_VERDICT: Final = "The morning's verdict, as `monitord report --format json`"
 _LEFT: Final = _object(id=_TEXT, message=_TEXT)
 _ACTS: Final = (401, 403, 413, 429, 503)
 
@@ -263,16 +247,7 @@ _DOCUMENT: Final[Schema] = {
                 503,
             )
         },
-        "/api/report": {
-            "get": _route(
-                "The morning's verdict, as `monitord report --format json`",
-                200,
-                _ref("Report"),
-                400,
-                503,
-                parameters=[_SINCE],
-            )
-        },
+        "/api/report": {"get": _route(_VERDICT, 200, _ref("Report"), 400, 503, parameters=[_SINCE])},
         "/api/alerts": {
             "get": _route(
                 "Incidents, open and closed, as `monitord alerts --format json`",
@@ -335,7 +310,6 @@ _DOCUMENT: Final[Schema] = {
                 "security": [{}, {"token": []}],
                 "responses": {
                     "200": _answer("Metrics.", _TEXT, "text/plain"),
-                    "404": _answer("This version has none.", _ref("Problem")),
                     "503": _answer("The first check is not over yet.", _ref("Problem")),
                 },
             }
@@ -344,11 +318,10 @@ _DOCUMENT: Final[Schema] = {
     "components": {
         "securitySchemes": {"token": {"type": "http", "scheme": "bearer", "description": "MONITORD_HTTP__TOKEN"}},
         "schemas": {
-            "Alert": _ALERT,
+            "Alert": _without(_schema(AlertStatus), *OPTIONAL),
             "Incident": _INCIDENT,
-            "Report": _REPORT,
             "Silence": _SILENCE,
-            "Health": _object(status={"type": "string", "enum": ["ok", "stale"]}, age_seconds=_MAYBE_NUMBER),
+            "Health": _object(status=_words("ok", "stale"), age_seconds=_MAYBE_NUMBER),
             "Problem": _object(error=_TEXT),
         },
     },
@@ -356,6 +329,7 @@ _DOCUMENT: Final[Schema] = {
 
 
 def document() -> Schema:
-    """The whole of it; the sections of the status are those that the subjects declare."""
+    """The whole of it; the sections of the status and the parts of the report are those that the subjects declare."""
     components = _DOCUMENT["components"]
-    return _DOCUMENT | {"components": components | {"schemas": {"Status": _status(), **components["schemas"]}}}
+    schemas = {"Status": _status(), "Report": _report(), **components["schemas"]}
+    return _DOCUMENT | {"components": components | {"schemas": schemas}}

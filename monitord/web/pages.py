@@ -145,7 +145,7 @@ class PageViews:
         """Everything a page may show, as of now; its plots of the time range `span`.
 
         Raises:
-            Unavailable: monitord has not run a check yet.
+            BackendUnavailable: monitord has not run a check yet.
         """
         source = self.records.source
         seen = the_seen(self.records)

@@ -25,7 +25,7 @@ def back(text: str | None, default: timedelta) -> timedelta:
     """How far back to go: `12h`, `90m`; 48 hours at most, as no more is kept.
 
     Raises:
-        Mistake: it is no such length.
+        ParameterError: it is no such length.
     """
     if text is None or text == "":
         return default
@@ -55,7 +55,7 @@ def silence(fields: Mapping[str, object], now: datetime) -> Command:
     """The command that begins a silence, from `subject`, `rule`, `for`, `every` and `reason`.
 
     Raises:
-        Mistake: it says nothing that could be silenced, or not how.
+        ParameterError: it says nothing that could be silenced, or not how.
     """
     for name in fields:
         if name not in FIELDS:

@@ -56,7 +56,7 @@ class Hub:
         """A queue of messages that ends with None.
 
         Raises:
-            Full: as many are listening as may.
+            TooManyStreams: as many are listening as may.
         """
         if self._closed or len(self._queues) >= MOST_READERS:
             raise TooManyStreams

@@ -317,11 +317,3 @@ async def test_metrics_are_those_of_the_last_report(source: Source) -> None:
 async def test_before_the_first_check_is_over_there_are_no_metrics(tmp_path: Path) -> None:
     async with client(Source(settings_for(tmp_path))) as page:
         assert (await page.get("/metrics")).status_code == 503
-
-
-async def test_a_monitord_without_metrics_has_none(source: Source, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def none() -> None: ...
-
-    monkeypatch.setattr(source, "metrics", none)
-    async with client(source) as page:
-        assert (await page.get("/metrics")).status_code == 404
