@@ -152,7 +152,9 @@ def test_it_is_in_the_metrics() -> None:
 
 
 def test_it_is_in_the_document_of_the_api() -> None:
-    properties = openapi.document()["components"]["schemas"]["Status"]["properties"]
+    schemas = openapi.document()["components"]["schemas"]
+    properties = schemas["Status"]["properties"]
+    assert {"firings", "services"} <= schemas["Report"]["properties"].keys()
     assert properties["kiln"]["properties"]["fired"] == {"type": ["integer", "null"]}
     assert properties["kiln"]["properties"]["ovens"]["additionalProperties"]["required"] == ["degrees"]
 
