@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 import psutil
 
@@ -22,9 +22,11 @@ from monitord.core.subjects.monitord import MONITORD
 from monitord.core.subjects.registry import lacking_of
 from monitord.probes.base import Probe, Request, take_all
 from monitord.storage.file import SetAside
-from monitord.storage.outbox import NotifiedChannels, OutboxEntry
 from monitord.storage.reader import CheckRun
 from monitord.storage.store import CycleRecord, Store
+
+if TYPE_CHECKING:
+    from monitord.notify.dispatcher import Dispatcher
 
 # A snapshot on a hung disk must not delay monitoring.
 SAVE_TIMEOUT_SECONDS = 2.0
@@ -38,9 +40,8 @@ class CycleRequest:
     """What to do in one cycle.
 
     `probes` to take (None: all); `exact` what they are to count exactly; `awaited` what is not to wait for its turn;
-    `trigger` is who asked for a full check
-    ("" when nobody did: a quiet cycle); `late_seconds` is how long after it was due it began, None where it was due
-    at no set time; `once`: no other cycle follows.
+    `trigger` is who asked for a full check ("" when nobody did: a quiet cycle); `late_seconds` is how long after it was
+    due it began, None where it was due at no set time; `once`: no other cycle follows.
     """
 
     trigger: str = ""
@@ -49,34 +50,6 @@ class CycleRequest:
     awaited: frozenset[str] = frozenset()
     late_seconds: float | None = None
     once: bool = False
-
-
-class CycleListener(Protocol):
-    """Where a cycle's outcome goes: the log, and all channels beside it. Nothing here blocks or raises."""
-
-    def begin(self) -> None:
-        """Called when a whole cycle begins."""
-        ...
-
-    def plan(self, decision: Decision) -> tuple[Sequence[OutboxEntry], NotifiedChannels]:
-        """What is to be saved with a cycle because it is still to be sent, and who has then been notified of what."""
-        ...
-
-    def tell(self, decision: Decision, trigger: str, duration_ms: float) -> None:
-        """Say what a cycle decided, once it is saved."""
-        ...
-
-    def end(self, decision: Decision | None, problem: str) -> None:
-        """Called when a whole cycle has ended: with a decision, or without; well, or with a problem."""
-        ...
-
-    def aside(self, aside: SetAside) -> None:
-        """Say that a snapshot had to be put aside."""
-        ...
-
-    def troubles(self) -> Sequence[Unmeasured]:
-        """The channels that fail now, and how."""
-        ...
 
 
 class Monitor:
@@ -88,7 +61,7 @@ class Monitor:
         orders: StandingOrders,
         state: State,
         store: Store,
-        dispatcher: CycleListener,
+        dispatcher: Dispatcher,
         timeout: float,
         received: Callable[[], tuple[ProcessExit | OperatorAction, ...]] = tuple,
         hour: Mapping[str, object] | None = None,

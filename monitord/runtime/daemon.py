@@ -27,7 +27,6 @@ from monitord.config.settings import Settings, SettingsError, sections, variable
 from monitord.core.history.process_model import ServiceHistory
 from monitord.core.orders import StandingOrders
 from monitord.core.report.model import Report
-from monitord.core.series import Rollup
 from monitord.core.subjects.registry import registered, subject_named, title_of
 from monitord.logging.logger import JsonLog
 from monitord.notify.channels import channels
@@ -50,6 +49,7 @@ from monitord.threads import WorkerBusy, WorkerThread
 if TYPE_CHECKING:
     from monitord.pm2.bus import Bus
     from monitord.reporting.metrics import Facts
+    from monitord.runtime.web_backend import DaemonBackend
 
 # A thousand services, of which the last cycles are judged again, take a second; a busy machine several.
 LOAD_TIMEOUT_SECONDS: Final = 15.0
@@ -104,9 +104,7 @@ class Daemon:
         self._tidying = WorkerThread("log files")
         logging.getLogger("apscheduler").setLevel(logging.WARNING)  # it has two lines to say of every job it runs
         self._jobs = jobs or AsyncIOScheduler(timezone=UTC)
-        self._serving = WebService(
-            log, settings, self._scheduler.ask_check, ask, self._facts, self._hour_so_far, self._scheduler.hear
-        )
+        self._serving = WebService(log, settings, self._backend)
         self._dispatcher = Notifying(settings, self._store, log, self._serving.publish)
         self._listening = BusListener(log, self._known, self._dispatcher.log.service_event, self._heard_on_bus)
 
@@ -268,9 +266,8 @@ class Daemon:
         await self._dispatcher.verdict(night)
 
     async def _night(self) -> Report:
-        from monitord.runtime.report_builder import (
-            report_from_recording,
-        )  # with all that judges a night: only for who asks for it
+        # With all that judges a night: only for who asks for it.
+        from monitord.runtime.report_builder import report_from_recording
 
         until = datetime.now(UTC)
         return await report_from_recording(self._settings, self._watch.orders, until - VERDICT_SPAN, until)
@@ -296,11 +293,14 @@ class Daemon:
     def _known(self, name: str) -> ServiceHistory | None:
         return self._watch.state.history.services.get(name)
 
-    def _facts(self, settings: Settings) -> Facts:
-        return self._dispatcher.facts(settings, self._listening.bus)
+    def _backend(self, settings: Settings) -> DaemonBackend:
+        from monitord.runtime.web_backend import DaemonBackend  # with all that it reads: only where there is a page
 
-    def _hour_so_far(self) -> tuple[Rollup, ...]:
-        return self._watch.hour_so_far()
+        def facts(settings: Settings) -> Facts:
+            return self._dispatcher.facts(settings, self._listening.bus)
+
+        asked = self._scheduler
+        return DaemonBackend(self._log, settings, asked.ask_check, ask, facts, self._watch.hour_so_far, asked.hear)
 
     async def _conduct(self) -> None:
         """The first check, and from then on whatever is asked for."""

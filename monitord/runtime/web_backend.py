@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import sqlite3
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, TypeVar
 
-from monitord import __version__
 from monitord.config.judging import standing_orders
 from monitord.config.settings import Settings
 from monitord.core.alerting.incidents import Incident
@@ -38,6 +38,7 @@ T = TypeVar("T")
 # How long reading the record may take, what waits for it included; and how long leaving a command may.
 READ_SECONDS: Final = 60.0
 LEAVE_SECONDS: Final = 3.0
+_NO_TOKENS: Final = "what acknowledges by a link cannot be read or kept"
 _SHORTEST_NIGHT: Final = timedelta(minutes=1)
 
 
@@ -50,15 +51,25 @@ class DaemonBackend:
         settings: Settings,
         ask_check: Callable[[str], None],
         leave: Callable[[Path, Command], None],
-        facts: Callable[[Settings], Facts] | None = None,
-        running: Callable[[], tuple[Rollup, ...]] = tuple,
-        heard: Callable[[Sign], None] = lambda _: None,
+        facts: Callable[[Settings], Facts],
+        running: Callable[[], tuple[Rollup, ...]],
+        heard: Callable[[Sign], None],
     ) -> None:
-        """`running` gives the rows of the hour that runs."""
+        """What it is made of.
+
+        Args:
+            log: where it is reported what failed inside.
+            settings: in force.
+            ask_check: asks monitord for a full check, for a trigger.
+            leave: leaves a command for monitord in a state directory; may block.
+            facts: what the metrics say of monitord itself, beside its last cycle.
+            running: the rows of the hour that runs.
+            heard: takes what comes in through the page and is to be acted on at once.
+        """
         self._running = running
         self.settings = settings
         self._heard = heard
-        self._facts = facts or _few_facts
+        self._facts = facts
         self._log = log
         self._ask_check = ask_check
         self._leave = leave
@@ -90,12 +101,8 @@ class DaemonBackend:
 
     async def leave(self, command: Command) -> None:
         """Leave a command where monitord finds it."""
-        try:
+        with _unavailable("it could not be left for monitord: {}"):
             await self._commands.run(self._leave, self.settings.state_dir, command, timeout=LEAVE_SECONDS)
-        except (TimeoutError, WorkerBusy):
-            raise BackendUnavailable("the state directory does not answer") from None
-        except (SnapshotUnavailable, OSError, sqlite3.Error) as error:
-            raise BackendUnavailable(f"it could not be left for monitord: {error}") from None
         self._heard(Sign("", "an operator's command was left on the page"))
 
     async def ack_standing(self, token: str) -> tuple[Standing, str]:
@@ -112,24 +119,19 @@ class DaemonBackend:
                 self._tokens = AckTokens(self.settings.state_dir)
             return work(self._tokens)
 
-        try:
-            return await self._commands.run(done, timeout=LEAVE_SECONDS)
-        except (TimeoutError, WorkerBusy):
-            raise BackendUnavailable("the state directory does not answer") from None
-        except (OSError, ValueError):
-            raise BackendUnavailable("what acknowledges by a link cannot be read or kept") from None
+        with _unavailable(_NO_TOKENS):
+            try:
+                return await self._commands.run(done, timeout=LEAVE_SECONDS)
+            except ValueError:
+                raise BackendUnavailable(_NO_TOKENS) from None
 
     async def report_job(self, job: str, report: JobReport, code: int | None) -> bool:
         check = self.settings.checks.get(job)
         if check is None or not check.is_reported:
             return False
         at = time.time()
-        try:
+        with _unavailable("the report could not be kept: {}"):
             await self._commands.run(keep, self.settings.state_dir, job, report, at, code, timeout=LEAVE_SECONDS)
-        except (TimeoutError, WorkerBusy):
-            raise BackendUnavailable("the state directory does not answer") from None
-        except (SnapshotUnavailable, OSError, sqlite3.Error) as error:
-            raise BackendUnavailable(f"the report could not be kept: {error}") from None
         if report == "failure" or (report == "success" and self._is_alerted(job)):
             self._heard(
                 Sign(CHECKS, f"{job} reported {'a failure' if report == 'failure' else 'that it is done'}", job)
@@ -146,12 +148,8 @@ class DaemonBackend:
 
     async def report(self, back: timedelta) -> Report:
         until = datetime.now(UTC)
-        try:
+        with _unavailable():
             return await report_from_recording(self.settings, self._orders(), until - back, until)
-        except TimeoutError:
-            raise BackendUnavailable("the state directory does not answer") from None
-        except (UnusableSnapshot, OSError, sqlite3.Error) as error:
-            raise BackendUnavailable(str(error)) from None
 
     async def incidents(self, back: timedelta) -> tuple[Incident, ...]:
         seen = self._seen
@@ -164,12 +162,8 @@ class DaemonBackend:
 
     async def aside(self, work: Callable[[], T]) -> T:
         """Do it on the thread that reads the record."""
-        try:
+        with _unavailable():
             return await self._record.run(work, timeout=READ_SECONDS)
-        except (TimeoutError, WorkerBusy):
-            raise BackendUnavailable("the state directory does not answer") from None
-        except (UnusableSnapshot, OSError, sqlite3.Error) as error:
-            raise BackendUnavailable(str(error)) from None
 
     async def metrics(self) -> tuple[bytes, str]:
         """The last cycle for Prometheus: milliseconds, even with thousands of services."""
@@ -195,9 +189,15 @@ class DaemonBackend:
         return self._seen.decision.orders if self._seen is not None else standing_orders(self.settings)
 
 
-def _few_facts(settings: Settings) -> Facts:
-    """Who it is, where nobody knows more."""
-    return Facts(__version__, settings.instance, settings.fleet)
+@contextmanager
+def _unavailable(said: str = "{}") -> Iterator[None]:
+    """What keeps the state directory from being read or written, as the page says it: `said`, with the error in it."""
+    try:
+        yield
+    except (TimeoutError, WorkerBusy):
+        raise BackendUnavailable("the state directory does not answer") from None
+    except (UnusableSnapshot, SnapshotUnavailable, OSError, sqlite3.Error) as error:
+        raise BackendUnavailable(said.format(error)) from None
 
 
 def _night(directory: Path, orders: StandingOrders, back: timedelta) -> Report:

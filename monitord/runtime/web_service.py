@@ -11,19 +11,14 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from monitord.config.listening import listen_address
 from monitord.config.settings import Settings
 from monitord.core.engine import Decision
-from monitord.core.model import Command
-from monitord.core.series import Rollup
 from monitord.logging.logger import JsonLog
-from monitord.runtime.signs import Sign
 
 if TYPE_CHECKING:
-    from monitord.reporting.metrics import Facts
     from monitord.runtime.web_backend import DaemonBackend
     from monitord.web.backend import PublishedCycle
     from monitord.web.records import Records
@@ -38,9 +33,6 @@ _KINDS: Final = {
     errno.EPERM: "permission",
 }
 
-# Leaves a command for monitord in a state directory; may block.
-Leave = Callable[[Path, Command], None]
-
 
 class WebService:
     """Serves the page while MONITORD_HTTP__LISTEN is an address.
@@ -48,30 +40,13 @@ class WebService:
     Args:
         log: where it is reported that the page listens, or cannot.
         settings: in force at the start.
-        ask_check: asks monitord for a full check, for a trigger.
-        leave: how a command reaches monitord.
-        facts: what the metrics say of monitord itself, beside its last cycle (None: who it is).
-        running: the rows of the hour that runs.
-        heard: takes what comes in through the page and is to be acted on at once.
+        backend: makes what the page reads, by the settings in force; imported when it is wanted.
     """
 
-    def __init__(
-        self,
-        log: JsonLog,
-        settings: Settings,
-        ask_check: Callable[[str], None],
-        leave: Leave,
-        facts: Callable[[Settings], Facts] | None = None,
-        running: Callable[[], tuple[Rollup, ...]] = tuple,
-        heard: Callable[[Sign], None] = lambda _: None,
-    ) -> None:
-        self._heard = heard
+    def __init__(self, log: JsonLog, settings: Settings, backend: Callable[[Settings], DaemonBackend]) -> None:
         self._log = log
         self._settings = settings
-        self._ask_check = ask_check
-        self._leave = leave
-        self._facts = facts
-        self._running = running
+        self._backend = backend
         self._seen: PublishedCycle | None = None
         self._whole_at: float | None = None
         self._source: DaemonBackend | None = None
@@ -155,16 +130,13 @@ class WebService:
         return True
 
     async def _listen(self, address: str) -> None:
-        from monitord.runtime.web_backend import DaemonBackend
         from monitord.web.app import Page
         from monitord.web.records import Records
         from monitord.web.server import PageServer
 
         host, port = listen_address(address)
         token = self._settings.http.token
-        source = DaemonBackend(
-            self._log, self._settings, self._ask_check, self._leave, self._facts, self._running, self._heard
-        )
+        source = self._backend(self._settings)
         if self._seen is not None:
             source.saw(self._seen, self._whole_at)
         records = Records(source)

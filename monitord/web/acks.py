@@ -80,8 +80,7 @@ class Acks:
             except TooManyGuesses:
                 raise HTTPException(429, "Too many wrong links: come again in a moment.") from None
             raise HTTPException(404, "This link acknowledges nothing: is it whole?")
-        alerts = the_seen(self._records).decision.state.alerts.values()
-        alert = next((one for one in alerts if one.id == alert_id and one.is_confirmed), None)
+        alert = the_seen(self._records).confirmed.get(alert_id)
         if alert is None:
             return None, AckPage("It is over", "This alert has ended: there is nothing to acknowledge."), _GONE
         name = f"{alert.rule} of {alert.subject}"

@@ -17,6 +17,7 @@ from monitord.core.report.model import Report
 from monitord.core.report.wording import evidence, sentence
 from monitord.reporting.blocks import incidents as incidents_section
 from monitord.reporting.html import IllustratedSection, illustrated
+from monitord.web.async_cache import value_of
 from monitord.web.context import PageContext
 
 # So many are shown in full; of a whole fleet that is out of order the rest is a list.
@@ -202,7 +203,7 @@ def alert_page(alert_id: str, view: PageContext) -> AlertPage | None:
     """What is known of one alert; None where nothing is. Its incident has its cause, and all that this explains."""
     living = next((one for one in view.seen.decision.state.alerts.values() if one.id == alert_id), None)
     kept = view.incidents
-    found = kept.value if kept is not None else None
+    found = value_of(kept)
     own = next((one for one in found or () if any(part.alert.id == alert_id for part in one.parts)), None)
     parts = own.parts if own is not None else ()
     known = living or next((part.alert for part in parts if part.alert.id == alert_id), None)

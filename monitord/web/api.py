@@ -22,6 +22,7 @@ from monitord.reporting.sections import StatusView, subject_sections
 from monitord.reporting.silences import silence_fields
 from monitord.reporting.status import stale, stale_after
 from monitord.web import params
+from monitord.web.async_cache import value_of
 from monitord.web.backend import BackendUnavailable, PublishedCycle
 from monitord.web.middleware import body_of
 from monitord.web.records import Busy, Records, now
@@ -29,11 +30,6 @@ from monitord.web.records import Busy, Records, now
 # A program waits for its answer; what takes longer is a disk that hangs.
 PATIENCE_SECONDS: Final = 60.0
 _RETRY_SECONDS: Final = "5"
-_ANSWERS: Final = {
-    "silence": "It will be quiet with the next check.",
-    "unsilence": "The silence ends with the next check.",
-    "ack": "Acknowledged with the next check.",
-}
 
 Handler = Callable[[Request], Awaitable[Response]]
 
@@ -98,8 +94,7 @@ class Api:
     async def fleet(self, _: Request) -> Response:
         """The tiles of the page, as of the last cycle, with what is kept of the last 24 h."""
         seen = the_seen(self._records)
-        entry = await self._records.day(PATIENCE_SECONDS)
-        day = entry.value if entry is not None else None
+        day = value_of(await self._records.day(PATIENCE_SECONDS))
         view = StatusView(seen.report, seen.decision.orders, seen.at.timestamp(), seen.decision.state.history)
         return _json(
             {
@@ -152,27 +147,26 @@ class Api:
         command = params.silence(await _object(request), now())
         await self._records.source.leave(command)
         assert command.silence is not None  # noqa: S101 - that is what it says
-        return _json({"silence": silence_fields(command.silence, command.at), "message": _ANSWERS["silence"]}, 202)
+        return _json({"silence": silence_fields(command.silence, command.at), "message": params.DONE["silence"]}, 202)
 
     async def end(self, kind: Literal["unsilence", "ack"], request: Request) -> Response:
         """End a silence, or acknowledge an alert."""
         await self._permit(request)
         target = request.path_params["id"]
-        known = (
-            {one.id for one in self._records.source.silences}
-            if kind == "unsilence"
-            else {alert.id for alert in the_seen(self._records).decision.state.alerts.values() if alert.is_confirmed}
-        )
+        if kind == "unsilence":
+            what, known = "silence", {one.id for one in self._records.source.silences}
+        else:
+            what, known = "alert", set(the_seen(self._records).confirmed)
         if target not in known:
-            raise Problem(404, f"There is no {'silence' if kind == 'unsilence' else 'alert'} of this id.")
+            raise Problem(404, f"There is no {what} of this id.")
         await self._records.source.leave(Command(kind, now(), target=target))
-        return _json({"id": target, "message": _ANSWERS[kind]}, 202)
+        return _json({"id": target, "message": params.DONE[kind]}, 202)
 
     async def check(self, request: Request) -> Response:
         """Ask for a full check now."""
         await self._permit(request)
         self._records.source.ask_check()
-        return _json({"message": "A check was asked for."}, 202)
+        return _json({"message": params.DONE["check"]}, 202)
 
     async def described(self, _: Request) -> Response:
         """This API in OpenAPI's words."""

@@ -34,6 +34,11 @@ class CacheEntry(Generic[T]):
     cost: float
 
 
+def value_of(entry: CacheEntry[T] | None) -> T | None:
+    """What was made; None where nothing is there yet, or could be made."""
+    return None if entry is None else entry.value
+
+
 class AsyncCache(Generic[T]):
     """One thing that takes long to make.
 

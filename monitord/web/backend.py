@@ -11,7 +11,7 @@ from typing import Literal, Protocol, TypeVar
 from monitord.config.settings import Settings
 from monitord.core.alerting.incidents import Incident
 from monitord.core.engine import Decision
-from monitord.core.model import Command, Silence
+from monitord.core.model import Alert, Command, Silence
 from monitord.core.report.model import KeptWindow, Report
 from monitord.core.status import Fields, FleetStatus
 from monitord.core.subjects.registry import ALWAYS
@@ -49,6 +49,11 @@ class PublishedCycle:
         """Whether it was a whole cycle: only those check the monitor itself."""
         history = self.decision.state.history
         return all(history.taken_at.get(name) == history.at for name in ALWAYS)
+
+    @property
+    def confirmed(self) -> dict[str, Alert]:
+        """The alerts that were confirmed, by their ids."""
+        return {alert.id: alert for alert in self.decision.state.alerts.values() if alert.is_confirmed}
 
     @cached_property
     def report(self) -> FleetStatus:

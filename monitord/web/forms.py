@@ -50,7 +50,7 @@ class Forms:
             page = silences.silences_page(view, fields, str(mistake))
             return self.showing.answer("silences.html", "Silences", "/silences", view, page, status=400)
         await self._source.leave(command)
-        return _see("/silences", "silenced")
+        return _see("/silences", "silence")
 
     async def end(self, request: Request) -> Response:
         """End a silence."""
@@ -58,23 +58,22 @@ class Forms:
             return elsewhere
         target = _known(request, "silence", (one.id for one in self._source.silences))
         await self._source.leave(Command("unsilence", now(), target=target))
-        return _see("/silences", "ended")
+        return _see("/silences", "unsilence")
 
     async def ack(self, request: Request) -> Response:
         """Acknowledge an alert."""
         if (elsewhere := self._elsewhere(request, "/")) is not None:
             return elsewhere
-        alerts = the_seen(self.showing.records).decision.state.alerts.values()
-        target = _known(request, "alert", (alert.id for alert in alerts if alert.is_confirmed))
+        target = _known(request, "alert", the_seen(self.showing.records).confirmed)
         await self._source.leave(Command("ack", now(), target=target))
-        return _see("/", "acked")
+        return _see("/", "ack")
 
     async def check(self, request: Request) -> Response:
         """Ask for a full check: with the token, where there is one."""
         if self._auth.has_token and (elsewhere := self._elsewhere(request, "/")) is not None:
             return elsewhere
         self._source.ask_check()
-        return _see("/", "asked")
+        return _see("/", "check")
 
     async def login(self, request: Request) -> Response:
         """Where the token is shown, and exchanged for a session."""

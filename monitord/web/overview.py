@@ -31,6 +31,7 @@ from monitord.reporting.html import Picture, Pictures, drawn
 from monitord.reporting.sections import StatusView, subject_sections
 from monitord.web import alerts, silences
 from monitord.web.alerts import AlertLine, FiringAlerts, RecentIncidents
+from monitord.web.async_cache import value_of
 from monitord.web.context import PageContext, Range, RenderedPage, member_address, ranges
 from monitord.web.silences import SilenceRow
 
@@ -110,8 +111,7 @@ class OverviewPage:
 
 def overview(view: PageContext, done: str = "") -> OverviewPage:
     """What the overview shows."""
-    night = view.night.value.night if view.night is not None and view.night.value is not None else None
-    kept = view.day.value if view.day is not None else None
+    night, kept = value_of(view.night), value_of(view.day)
     found = list(subject_sections(_shown(view)))
     groups = tile_groups(found, kept)
     tiled = {group.subject for group in groups}
@@ -125,7 +125,7 @@ def overview(view: PageContext, done: str = "") -> OverviewPage:
         more=max(0, len(firing) - 1),
         sentence=_sentence(view),
         seen_at=view.seen.at,
-        plots_at=night.until if night is not None else None,
+        plots_at=None if night is None else night.night.until,
         night_note=_night_note(view),
         day=span_words(kept),
         has_token=view.has_token,
@@ -141,7 +141,7 @@ def overview(view: PageContext, done: str = "") -> OverviewPage:
 
 
 def _drawn_group(group: TileGroup, view: PageContext) -> DrawnGroup:
-    night = view.night.value if view.night is not None else None
+    night = value_of(view.night)
 
     def drawn(tile: Tile) -> DrawnTile:
         plot = None if night is None or tile.plot is None else night.plot(tile.plot)
@@ -165,7 +165,7 @@ def _shown(view: PageContext) -> StatusView:
 
 def _panel(section: Section, view: PageContext, tiled: bool) -> Panel:
     """A section; what its members' tiles draw is not drawn again."""
-    night = view.night.value if view.night is not None else None
+    night = value_of(view.night)
     address = partial(member_address, span=view.span)
     pictures = Pictures(_no_plots if night is None else night.plot, _span_words(view, night), address)
     blocks = tuple(without_plots(section.blocks)) if tiled else section.blocks

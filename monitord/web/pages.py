@@ -3,27 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable
 from dataclasses import dataclass, replace
 from datetime import timedelta
-from typing import Final
+from typing import Final, TypeVar
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 
-from monitord.core.alerting.incidents import Incident
 from monitord.core.report.wording import sentence
 from monitord.core.subjects.pm2_report import SERVICE_REPORTS
 from monitord.core.subjects.pm2_status import STATUS as SERVICES
 from monitord.reporting.html import IllustratedSection, ReportHead, report_head, report_sections
-from monitord.web import alerts, params, services, silences
+from monitord.web import alerts, params, services
 from monitord.web.api import the_seen
-from monitord.web.async_cache import CacheEntry
+from monitord.web.async_cache import CacheEntry, value_of
 from monitord.web.auth import TokenAuth
-from monitord.web.context import NIGHT, PageContext, RenderedPage
+from monitord.web.context import NIGHT, PageContext
 from monitord.web.overview import overview
-from monitord.web.records import ALL_KEPT, INCIDENTS, WAIT_SECONDS, Busy, Records, now
+from monitord.web.records import ALL_KEPT, INCIDENTS, Busy, Records, now
 from monitord.web.rendering import Frame, rendered
+
+T = TypeVar("T")
 
 _REPORT: Final = timedelta(hours=12)
 # A page that is still being made comes again by itself, with or without a script.
@@ -93,7 +95,7 @@ class PageViews:
         """One service over the last hours."""
         name = request.path_params["name"]
         view = await self.view(request, params.plotted(request.query_params.get("since"), NIGHT))
-        page = None if view.night is None else view.night.value
+        page = value_of(view.night)
         recorded = () if page is None else page.night.of(SERVICE_REPORTS)
         if name not in view.seen.report.of(SERVICES) and all(one.name != name for one in recorded):
             raise HTTPException(
@@ -106,13 +108,13 @@ class PageViews:
         back = params.back(request.query_params.get("since"), INCIDENTS)
         view = await self.view(request)
         if back != INCIDENTS:
-            view = replace(view, incidents=await self._incidents(back))
+            view = replace(view, incidents=await _soon(self.records.incidents(back)))
         return self.answer("alerts.html", "Alerts", "/alerts", view, alerts.alerts_page(view, back), live=True)
 
     async def alert(self, request: Request) -> Response:
         """One alert, for as long as anything is kept of its incident."""
-        view = await self.view(request)
-        found = alerts.alert_page(request.path_params["id"], replace(view, incidents=await self._incidents(ALL_KEPT)))
+        view = replace(await self.view(request), incidents=await _soon(self.records.incidents(ALL_KEPT)))
+        found = alerts.alert_page(request.path_params["id"], view)
         if found is None:
             raise HTTPException(404, "There is no alert of this id in the record: it was of another time.")
         return self.answer("alert.html", found.name[:60], "/alerts", view, found)
@@ -121,10 +123,7 @@ class PageViews:
         """The morning's verdict, now."""
         back = params.back(request.query_params.get("since"), _REPORT)
         view = await self.view(request)
-        try:
-            kept = await self.records.report(back, WAIT_SECONDS)
-        except Busy:
-            kept = None
+        kept = await _soon(self.records.report(back))
         if kept is None:
             words = "The record is being read: this page comes again by itself."
             frame = self.frame("Report", "/report", view)
@@ -149,7 +148,9 @@ class PageViews:
         """
         source = self.records.source
         seen = the_seen(self.records)
-        night, found, day = await asyncio.gather(self._night(span), self._incidents(INCIDENTS), self.records.day())
+        night, found, day = await asyncio.gather(
+            _soon(self.records.night(back=span)), _soon(self.records.incidents()), self.records.day()
+        )
         return PageContext(
             now=now(),
             seen=source.seen or seen,
@@ -182,19 +183,15 @@ class PageViews:
         """What stands around a page."""
         return Frame(title, place, view.status, view.settings.instance, live=live, acts=view.acts)
 
-    async def _night(self, back: timedelta) -> CacheEntry[RenderedPage] | None:
-        try:
-            return await self.records.night(back=back)
-        except Busy:
-            return None
 
-    async def _incidents(self, back: timedelta) -> CacheEntry[tuple[Incident, ...]] | None:
-        try:
-            return await self.records.incidents(back)
-        except Busy:
-            return None
+async def _soon(reading: Awaitable[CacheEntry[T] | None]) -> CacheEntry[T] | None:
+    """What is read of the record; None where it is not there yet, or has to wait for others."""
+    try:
+        return await reading
+    except Busy:
+        return None
 
 
 def done_of(request: Request) -> str:
     """What has just been asked for and will be done, as a sentence."""
-    return silences.DONE.get(request.query_params.get("done", ""), "")
+    return params.DONE.get(request.query_params.get("done", ""), "")

@@ -14,6 +14,13 @@ LONGEST_BACK: Final = timedelta(hours=48)
 # The time ranges that the plots are drawn of.
 RANGES: Final[dict[str, timedelta]] = {f"{hours}h": timedelta(hours=hours) for hours in (1, 6, 12, 24, 48)}
 FIELDS: Final = ("subject", "rule", "for", "every", "reason")
+# What is done about what was asked for, by the kind of it.
+DONE: Final = {
+    "silence": "It will be quiet with the next check.",
+    "unsilence": "The silence ends with the next check.",
+    "ack": "Acknowledged with the next check.",
+    "check": "A check was asked for.",
+}
 _LONGEST: Final = {"subject": 200, "rule": 100, "for": 40, "every": 100, "reason": 500}
 
 

@@ -47,10 +47,15 @@ class Records:
     def __init__(self, source: WebBackend) -> None:
         self.source = source
         self.hub = Hub()
-        self._nights: OrderedDict[timedelta, AsyncCache[RenderedPage]] = OrderedDict()
+        ready = partial(self.hub.publish, "night", {})
+        self._nights = _BySpan(lambda back: AsyncCache(partial(self._draw, back), _lasts, ready, source.fault))
         self._day = AsyncCache(source.last_day, _day_lasts, fault=source.fault)
-        self._incidents: OrderedDict[timedelta, AsyncCache[tuple[Incident, ...]]] = OrderedDict()
-        self._reports: OrderedDict[timedelta, AsyncCache[Report]] = OrderedDict()
+        self._incidents = _BySpan(
+            lambda back: AsyncCache(partial(source.incidents, back), _INCIDENTS_KEEP_SECONDS, fault=source.fault)
+        )
+        self._reports = _BySpan(
+            lambda back: AsyncCache(partial(source.report, back), _KEEP_SECONDS, fault=source.fault)
+        )
 
     def publish(self, seen: PublishedCycle) -> None:
         """A cycle is over: notify the open pages."""
@@ -80,13 +85,7 @@ class Records:
         Raises:
             Busy: too many others are being made.
         """
-        ready = partial(self.hub.publish, "night", {})
-        cache = _of(
-            self._nights,
-            back,
-            lambda: AsyncCache(partial(self._draw, back), _lasts, ready, self.source.fault),
-        )
-        return await cache.get(wait)
+        return await self._nights.of(back).get(wait)
 
     async def day(self, wait: float = WAIT_SECONDS) -> CacheEntry[KeptWindow] | None:
         """What is kept of the last 24 h: made once for all who ask in one cycle."""
@@ -95,13 +94,12 @@ class Records:
     async def incidents(
         self, back: timedelta = INCIDENTS, wait: float = WAIT_SECONDS
     ) -> CacheEntry[tuple[Incident, ...]] | None:
-        """The incidents of so long."""
-        cache = _of(
-            self._incidents,
-            back,
-            lambda: AsyncCache(partial(self.source.incidents, back), _INCIDENTS_KEEP_SECONDS, fault=self.source.fault),
-        )
-        return await cache.get(wait)
+        """The incidents of so long.
+
+        Raises:
+            Busy: too many others are being made.
+        """
+        return await self._incidents.of(back).get(wait)
 
     async def report(self, back: timedelta, wait: float = WAIT_SECONDS) -> CacheEntry[Report] | None:
         """The whole report of so long.
@@ -109,32 +107,31 @@ class Records:
         Raises:
             Busy: too many others are being made.
         """
-        cache = _of(
-            self._reports,
-            back,
-            lambda: AsyncCache(partial(self.source.report, back), _KEEP_SECONDS, fault=self.source.fault),
-        )
-        return await cache.get(wait)
+        return await self._reports.of(back).get(wait)
 
     async def _draw(self, back: timedelta) -> RenderedPage:
         night = await self.source.night(back)
         return await self.source.aside(partial(_drawn, night))
 
 
-def _of(
-    caches: OrderedDict[timedelta, AsyncCache[T]], key: timedelta, make: Callable[[], AsyncCache[T]]
-) -> AsyncCache[T]:
-    """The cache of a span; the one that was asked for longest ago gives way to a new one."""
-    cache = caches.get(key)
-    if cache is None:
-        while len(caches) >= _MOST_SPANS:
-            idle = next((span for span, other in caches.items() if not other.busy), None)
-            if idle is None:
-                raise Busy
-            del caches[idle]
-        cache = caches[key] = make()
-    caches.move_to_end(key)
-    return cache
+class _BySpan(OrderedDict[timedelta, AsyncCache[T]]):
+    """A cache for each of a few spans; the one that was asked for longest ago gives way to a new one."""
+
+    def __init__(self, make: Callable[[timedelta], AsyncCache[T]]) -> None:
+        super().__init__()
+        self._make = make
+
+    def of(self, span: timedelta) -> AsyncCache[T]:
+        """The cache of a span. Raises Busy where it would be one too many, and all others are being made."""
+        if span not in self:
+            while len(self) >= _MOST_SPANS:
+                idle = next((other for other, cache in self.items() if not cache.busy), None)
+                if idle is None:
+                    raise Busy
+                del self[idle]
+            self[span] = self._make(span)
+        self.move_to_end(span)
+        return self[span]
 
 
 def _drawn(night: Report) -> RenderedPage:

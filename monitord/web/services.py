@@ -22,6 +22,7 @@ from monitord.reporting.charts.axes import TimeSpan
 from monitord.reporting.charts.plots import errors_plot, event_loop_plot, heap_plot, memory_plot, strip
 from monitord.reporting.html import Figure
 from monitord.web.alerts import IncidentRow, incident_row, newest
+from monitord.web.async_cache import value_of
 from monitord.web.context import PageContext, Range, ranges
 
 
@@ -51,11 +52,9 @@ class ServicePage:
 def service_page(name: str, view: PageContext) -> ServicePage:
     """One service: how it stands, its last hours, and its alerts."""
     found = view.seen.report.of(pm2_status.STATUS).get(name)
-    kept = view.incidents
+    kept = value_of(view.incidents)
     about = (
-        incident_row(one, view)
-        for one in newest(kept.value if kept is not None and kept.value is not None else ())
-        if any(part.alert.subject == name for part in one.parts)
+        incident_row(one, view) for one in newest(kept or ()) if any(part.alert.subject == name for part in one.parts)
     )
     return ServicePage(
         name,

@@ -13,13 +13,6 @@ from monitord.core.subjects.registry import ALWAYS, registered
 from monitord.reporting.silences import spell
 from monitord.web.context import PageContext
 
-DONE = {
-    "silenced": "It will be quiet with the next check.",
-    "ended": "The silence ends with the next check.",
-    "acked": "Acknowledged with the next check.",
-    "asked": "A check was asked for.",
-}
-
 
 @dataclass(frozen=True, slots=True)
 class SilenceRow:

@@ -44,13 +44,13 @@ class Hub:
             try:
                 queue.put_nowait(message)
             except asyncio.QueueFull:
-                self._drop(queue)
+                self.end(queue)
 
     def close(self) -> None:
         """End every stream, and begin no more."""
         self._closed = True
         for queue in tuple(self._queues):
-            self._drop(queue)
+            self.end(queue)
 
     def listen(self) -> asyncio.Queue[bytes | None]:
         """A queue of messages that ends with None.
@@ -70,9 +70,6 @@ class Hub:
 
     def end(self, queue: asyncio.Queue[bytes | None]) -> None:
         """End this reader's stream."""
-        self._drop(queue)
-
-    def _drop(self, queue: asyncio.Queue[bytes | None]) -> None:
         self._queues.discard(queue)
         while not queue.empty():
             queue.get_nowait()

@@ -231,7 +231,7 @@ async def test_the_token_is_shown_once_and_then_a_silence_takes_a_form(served: S
         "document.getElementById('subject').value = 'gateway'; document.getElementById('reason').focus()"
     )
     await chrome.press("Enter", 13)
-    await chrome.until("location.search === '?done=silenced'")
+    await chrome.until("location.search === '?done=silence'")
 
     assert [command.silence.subject for command in served.source.left if command.silence is not None] == ["gateway"]
     assert await chrome.evaluate("document.cookie") == ""

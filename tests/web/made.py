@@ -16,6 +16,7 @@ from monitord.config.loader import Settings, load
 from monitord.core.model import Command, Silence
 from monitord.core.rollups import RunningHour
 from monitord.logging.logger import JsonLog
+from monitord.reporting.metrics import Facts
 from monitord.runtime.web_backend import DaemonBackend
 from monitord.web.app import Page
 from monitord.web.backend import PublishedCycle
@@ -53,7 +54,9 @@ class Source(DaemonBackend):
             settings,
             self.checks.append,
             lambda _, command: self.left.append(command),
-            running=(hour or RunningHour()).so_far,
+            lambda settings: Facts("1", settings.instance, settings.fleet),
+            (hour or RunningHour()).so_far,
+            lambda _: None,
         )
 
     def forget(self) -> None:

@@ -160,7 +160,7 @@ async def test_a_session_is_opened_by_the_token_and_cannot_be_made_up(source: So
         assert "Secure" not in cookie
         assert TOKEN not in cookie
 
-        assert (await page.post("/silences", data=begin())).headers["location"] == "/silences?done=silenced"
+        assert (await page.post("/silences", data=begin())).headers["location"] == "/silences?done=silence"
         assert (await page.post("/logout")).status_code == 303
         assert (await page.post("/silences", data=begin())).headers["location"] == "/login?to=%2Fsilences"
 

@@ -16,7 +16,7 @@ import pytest
 from monitord.logging.logger import JsonLog
 from monitord.runtime import web_service
 from monitord.runtime.web_service import WebService
-from tests.web.made import night, settings_for
+from tests.web.made import Source, night, settings_for
 
 PATIENCE = 60.0
 
@@ -53,9 +53,7 @@ async def test_a_port_that_becomes_free_is_taken_and_the_trouble_was_said_once(
         other.bind(("127.0.0.1", 0))
         other.listen()
         address = f"127.0.0.1:{other.getsockname()[1]}"
-        page = WebService(
-            JsonLog(said), settings_for(tmp_path, MONITORD_HTTP__LISTEN=address), lambda _: None, lambda *_: None
-        )
+        page = WebService(JsonLog(said), settings_for(tmp_path, MONITORD_HTTP__LISTEN=address), Source)
         page.publish(night(0.1).looks[-1].decision, "startup", 1.0)
         page.start()
         assert (await said.until("page_unavailable"))["kind"] == "in_use"
@@ -70,7 +68,7 @@ async def test_a_port_that_becomes_free_is_taken_and_the_trouble_was_said_once(
 async def test_an_address_that_is_not_this_machines_is_said(tmp_path: Path, address: str, kind: str) -> None:
     said = Said()
     settings = settings_for(tmp_path, MONITORD_HTTP__LISTEN=address, MONITORD_HTTP__TOKEN="a-token-of-the-tests")
-    page = WebService(JsonLog(said), settings, lambda _: None, lambda *_: None)
+    page = WebService(JsonLog(said), settings, Source)
     page.start()
     assert (await said.until("page_unavailable"))["kind"] == kind
     await page.close()
@@ -78,7 +76,7 @@ async def test_an_address_that_is_not_this_machines_is_said(tmp_path: Path, addr
 
 async def test_off_is_off(tmp_path: Path) -> None:
     said = Said()
-    page = WebService(JsonLog(said), settings_for(tmp_path, MONITORD_HTTP__LISTEN=""), lambda _: None, lambda *_: None)
+    page = WebService(JsonLog(said), settings_for(tmp_path, MONITORD_HTTP__LISTEN=""), Source)
     page.publish(night(0.1).looks[-1].decision, "startup", 1.0)
     page.start()
     await page.apply(settings_for(tmp_path, MONITORD_HTTP__LISTEN=""))
